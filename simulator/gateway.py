@@ -11,10 +11,9 @@ from typing import Protocol
 import msgspec
 
 from dtvn.gateway import Collector, Completed, Overloaded, Result
-from dtvn.machine import TicketState
+from dtvn.machine import read_state
 from dtvn.machine.kinds import NAMING
 from dtvn.machine.reasons import OK
-from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.wire import Door, FrameSigner, Keys, link_frame
@@ -44,9 +43,10 @@ class Request(msgspec.Struct):
         """(event, ticket, sequence of its state) of each success that reports the state of a ticket: a
         repeated admission changes nothing, and a late answer reports no state (R13)."""
         return [
-            (operation.event, operation.ticket, canonical.decode(TicketState, result.state).sequence)
+            (state.event, state.ticket, state.sequence)
             for operation, result in zip(self.operations, self.results or (), strict=False)
-            if result.code == OK and result.state and operation.kind in NAMING
+            if result.code == OK and operation.kind in NAMING
+            if (state := read_state(result.state)) is not None
         ]
 
     @property

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.gateway import Result
+from dtvn.machine import read_state
+from dtvn.machine.codes import DIGEST_SIZE
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Record
 from simulator.checkers.base import Checker
@@ -12,7 +15,7 @@ from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
 
-ADMITTING = frozenset({"consume", "admit"})
+ADMITTING = frozenset({"consume", "admit", "import_entry"})
 FORGOTTEN = frozenset({"malformed", "expired", "too_far_ahead", "busy"})
 """Outcomes that do not use up a nonce."""
 
@@ -26,10 +29,10 @@ class AtMostOnce(Checker):
         super().__init__(world)
         self._history = history
         self._unread = Unread(history)
-        self._admitted: dict[tuple[str, str], m.Operation] = {}
+        self._admitted: dict[tuple[str, str | bytes], m.Operation] = {}
         self._executed: dict[tuple[tuple[int, int], int], int] = {}
         self._nonces: dict[tuple[str, str, bytes], tuple[m.Operation, str]] = {}
-        self._told: dict[tuple[str, str], tuple[str, bytes | tuple[int, int]]] = {}
+        self._told: dict[tuple[str, str | bytes], tuple[str, bytes | tuple[int, int]]] = {}
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
@@ -52,7 +55,7 @@ class AtMostOnce(Checker):
                 self._nonces.setdefault(key, (operation, outcome.code))
             known = self._nonces.get(key, (operation, outcome.code))
             first = known[0] is operation
-            same = (known[0].kind, known[0].ticket) == (operation.kind, operation.ticket)
+            same = _body(known[0]) == _body(operation)
             if outcome.code == "malformed" and operation.entry not in self._history.member_ids:
                 return  # not a valid request: it is not compared with the first operation of its nonce
             if not first and same and outcome.code not in (known[1], "expired"):
@@ -60,16 +63,31 @@ class AtMostOnce(Checker):
             if not first and not same and outcome.code not in ("nonce_reused", *FORGOTTEN):
                 self.fail(f"a nonce's second body at {sequence} is answered {outcome.code} (R13)")
         if first and operation.kind in ADMITTING and outcome.code == "ok":
-            ticket = (operation.event, operation.ticket)
-            if ticket in self._admitted:
-                self.fail(f"{operation.ticket} admitted again at {sequence}")
-            self._admitted[ticket] = operation
+            for ticket in _admitted(operation, outcome):
+                if ticket in self._admitted:
+                    self.fail(f"{ticket[1]!r} admitted again at {sequence}")
+                self._admitted[ticket] = operation
 
     def answered(self, gateway: Gateway, request: Request) -> None:
         """The client's own view: two different admissions of one ticket never both succeed."""
         for operation, result in zip(request.operations, request.results or (), strict=True):
             if operation.kind in ADMITTING and result.code == "ok":
                 word = (operation.actor, operation.nonce or (result.sequence, result.index))
-                before = self._told.setdefault((operation.event, operation.ticket), word)
-                if before != word:
-                    self.fail(f"{operation.ticket}: {before} and {word} were both told ok")
+                for ticket in _admitted(operation, result):
+                    before = self._told.setdefault(ticket, word)
+                    if before != word:
+                        self.fail(f"{ticket[1]!r}: {before} and {word} were both told ok")
+
+
+def _admitted(operation: m.Operation, answer: m.Outcome | Result) -> set[tuple[str, str | bytes]]:
+    """What an admission used up: the ticket that it names, or that the answer names, and the bytes that hold
+    the code by which it was found."""
+    state = read_state(answer.state)
+    names: set[str | bytes] = {operation.ticket if state is None else state.ticket}
+    if operation.kind == "admit" and not operation.ticket:
+        names.add(operation.payload[-DIGEST_SIZE:])
+    return {(operation.event, name) for name in names if name}
+
+
+def _body(operation: m.Operation) -> tuple[str, str, str, bytes]:
+    return operation.kind, operation.event, operation.ticket, operation.payload

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.machine import TicketApplication
+from dtvn.machine import TicketApplication, TicketState, read_state
 from dtvn.machine.kinds import NAMING
 from dtvn.proof import Chain, ProofError, read_stable
 from dtvn.proof.epoch_chain import chain_through
 from dtvn.proof.reads import StateProof, proved_ticket, show
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.checkers.base import Checker
@@ -29,6 +30,7 @@ RARER = 5
 PATIENCE = 60
 """Further executions and stable checkpoints for which the checker waits until the ticket has changed."""
 NOWHERE = ("default", "never-issued")
+FIELDS = TicketState.__struct_fields__
 
 Name = tuple[str, str]
 """(event, ticket)."""
@@ -85,9 +87,13 @@ class Reads(Checker):
 
     def _read_log(self) -> None:
         for sequence, _bundle, operation, outcome in self._unread.operations():
-            name = operation.event, operation.ticket
-            if operation.kind in NAMING and outcome.state != self._agreed(name, sequence):
-                self._states.setdefault(name, []).append((sequence, outcome.state))
+            shown = read_state(outcome.state) if operation.kind in NAMING else None
+            if shown is None:
+                continue
+            name = shown.event, shown.ticket
+            state = canonical.encode(TicketState(*[getattr(shown, field) for field in FIELDS]))
+            if state != self._agreed(name, sequence):
+                self._states.setdefault(name, []).append((sequence, state))
                 self._order.append(name)
 
     def _choose(self) -> Name:

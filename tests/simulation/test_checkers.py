@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.checkers.linearizable import EVER, Call, explains
+from simulator.checkers.linearizable import explains
+from simulator.checkers.ticket_calls import EVER, Call
 from simulator.mutant_hunt import hunt
 from simulator.mutants import MUTANTS, NOT_PLANTED, planted
 from simulator.mutants.registry import Plant, replaces

@@ -48,7 +48,7 @@ from dtvn.machine.kinds import KINDS, NAMING, OPERATIONS, TICKETLESS, about
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Grant, Member
 from simulator import workload
-from simulator.checkers.linearizable import ANSWERS
+from simulator.checkers.ticket_model import ANSWERS
 from tests.tickets_machine.doors import Door
 from tests.tickets_machine.recording import Recorder
 from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown

@@ -1,0 +1,170 @@
+"""The history of calls about tickets, in parts that have nothing to do with each other.
+
+Tickets of an event belong together if some operation names both, a code that was ever asked for with either,
+or a product that not every creation of their event lists. What is said of an event itself belongs to all its
+parts. Each part must have an order of its own (locality; Herlihy & Wing 1990).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from dtvn.machine import CommandError, read_state
+from dtvn.machine.commands import check
+from dtvn.protocol.consensus.messages import Operation
+from simulator.checkers import ticket_model
+from simulator.checkers.ticket_model import Asked
+from simulator.gateway import Gateway, Request
+
+EVER = 1 << 62
+EFFECTLESS = frozenset(
+    {"expired", "busy", "nonce_reused", "not_permitted", "too_far_ahead", "malformed", "full"}
+)
+"""Answers that are possible in any state."""
+UNTOLD = frozenset({"outcome_unknown", "unavailable", "unknown_session", "outside_session_window"})
+Thing = tuple[str, str, str | bytes]
+"""("ticket", "code" or "product"; event; which)."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One operation as its caller saw it."""
+
+    kind: str
+    asked: int
+    answered: int
+    """World time; EVER: never."""
+    code: str
+    """The answer's code; "": unknown."""
+    ticket: str = ""
+    command: Any = None
+    """See Asked."""
+    event: str = ticket_model.DEFAULT
+    named: str = ""
+    """Ticket that a success names; "": none."""
+
+    @property
+    def operation(self) -> Asked:
+        """What was asked."""
+        return Asked(self.kind, self.ticket, self.command)
+
+
+Part = tuple[str, list[Call], bool]
+"""(event, calls, whether the event may have other tickets)."""
+
+
+def parts(gateways: Sequence[Gateway]) -> Iterator[Part]:
+    """All parts of the history in a fixed order."""
+    by_event: dict[str, list[Call]] = {}
+    for call in _calls(gateways):
+        by_event.setdefault(call.event, []).append(call)
+    for event in sorted(by_event):
+        calls = by_event[event]
+        said = [call for call in calls if call.kind == "set_event"]
+        listed = [{name for name, _admits in call.command.products} for call in said]
+        always = set.intersection(*listed) if listed else set()
+        groups = _Groups()
+        about = [(call, groups.join(_things(call, always))) for call in calls if call.kind != "set_event"]
+        found: dict[Thing, list[Call]] = {}
+        for call, thing in about:
+            found.setdefault(groups.root(thing), []).append(call)
+        issuing = [part for part in found.values() if any(call.kind == "issue" for call in part)]
+        for part in found.values():
+            crowded = any(other is not part for other in issuing)
+            yield event, [*said, *part], crowded
+
+
+class _Groups:
+    """Things that belong together (union-find)."""
+
+    def __init__(self) -> None:
+        self._parents: dict[Thing, Thing] = {}
+
+    def root(self, thing: Thing) -> Thing:
+        while (parent := self._parents.setdefault(thing, thing)) != thing:
+            thing = parent
+        return thing
+
+    def join(self, things: list[Thing]) -> Thing:
+        for thing in things[1:]:
+            self._parents[self.root(thing)] = self.root(things[0])
+        return things[0]
+
+
+def _things(call: Call, listed: set[str]) -> list[Thing]:
+    """What a call is about; never empty."""
+    command, event = call.command, call.event
+    things: list[Thing] = [("ticket", event, call.ticket)] if call.ticket else []
+    codes = (*getattr(command, "codes", ()), getattr(command, "code", None))
+    things += [("code", event, code) for code in codes if code]
+    product = getattr(command, "product", None)
+    if product and product not in listed:
+        things.append(("product", event, product))
+    return things or [("ticket", event, "")]
+
+
+def _calls(gateways: Sequence[Gateway]) -> Iterator[Call]:
+    """All calls about tickets. Those that share a nonce are one operation, asked when it was first asked and
+    answered when it was first answered; all its answers must be equal (checker `at-most-once`)."""
+    merged: dict[tuple[str, str, bytes, str, str, str, bytes], Call] = {}
+    for gateway in gateways:
+        for request in gateway.requests:
+            for place, operation in enumerate(request.operations):
+                if operation.kind not in ticket_model.KINDS:
+                    continue
+                call = _call(request, place, operation)
+                if call is None:
+                    continue
+                if not operation.nonce:
+                    yield call
+                    continue
+                key = (
+                    *(gateway.principal, operation.actor, operation.nonce, operation.kind),
+                    *(operation.event, operation.ticket, operation.payload),
+                )
+                known = merged.get(key)  # type: ignore[arg-type]
+                merged[key] = call if known is None else _joined(known, call)  # type: ignore[index]
+    yield from merged.values()
+
+
+def _call(request: Request, place: int, operation: Operation) -> Call | None:
+    """None for an operation that no state lets happen, and that was answered so."""
+    result = None if request.results is None else request.results[place]
+    code = "" if result is None or result.code in UNTOLD else result.code
+    try:
+        command: Any = check(operation)
+    except CommandError:
+        if code not in ("", *EFFECTLESS):
+            raise
+        return None
+    kind = command.verdict if operation.kind == "resolve" else operation.kind
+    named = ""
+    if result is not None and code == "ok" and operation.kind != "set_event":
+        state = read_state(result.state)
+        named = "" if state is None else state.ticket
+    return Call(
+        kind,
+        request.asked_at,
+        request.ended_at if code else EVER,
+        code,
+        operation.ticket,
+        command,
+        operation.event,
+        named,
+    )
+
+
+def _joined(first: Call, second: Call) -> Call:
+    asked, answered = min(first.asked, second.asked), min(first.answered, second.answered)
+    told = [call for call in (first, second) if call.code and call.code not in EFFECTLESS]
+    if told:
+        code = told[0].code
+        answered = min(call.answered for call in told if call.code == code)
+    elif first.code and second.code:
+        code = first.code
+    else:
+        code, answered = "", EVER
+    named = first.named or second.named
+    return msgspec.structs.replace(first, asked=asked, answered=answered, code=code, named=named)

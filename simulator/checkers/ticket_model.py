@@ -1,0 +1,288 @@
+"""The sequential model of tickets, codes and events: what one operation after the other answers (R40, R42).
+
+Written from the rules, not from dtvn.machine, of whose code it reads nothing but the fields of commands. One
+State holds the tickets of one event that can have to do with each other (see ticket_calls).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+ABSENT, ISSUED, VALIDATED, CONSUMED, DISPUTED, UPHELD = range(6)
+ANSWERS: dict[str, tuple[tuple[int, str], ...]] = {
+    # kind: for each state before, (state after, answer)
+    "issue": (
+        (ISSUED, "ok"),
+        (ISSUED, "ticket_exists"),
+        (VALIDATED, "ticket_exists"),
+        (CONSUMED, "ticket_exists"),
+        (DISPUTED, "ticket_exists"),
+        (UPHELD, "ticket_exists"),
+    ),
+    "validate": (
+        (ABSENT, "ticket_not_found"),
+        (VALIDATED, "ok"),
+        (VALIDATED, "already_validated"),
+        (CONSUMED, "already_consumed"),
+        (DISPUTED, "disputed"),
+        (UPHELD, "disputed"),
+    ),
+    "consume": (
+        (ABSENT, "ticket_not_found"),
+        (ISSUED, "not_validated"),
+        (CONSUMED, "ok"),
+        (CONSUMED, "already_consumed"),
+        (DISPUTED, "disputed"),
+        (UPHELD, "disputed"),
+    ),
+    "admit": (
+        (ABSENT, "ticket_not_found"),
+        (CONSUMED, "ok"),
+        (CONSUMED, "ok"),
+        (CONSUMED, "already_consumed"),
+        (DISPUTED, "disputed"),
+        (UPHELD, "disputed"),
+    ),
+    "dispute": (
+        (ABSENT, "ticket_not_found"),
+        (ISSUED, "not_validated"),
+        (DISPUTED, "ok"),
+        (CONSUMED, "already_consumed"),
+        (DISPUTED, "already_disputed"),
+        (UPHELD, "already_disputed"),
+    ),
+    "clear": (
+        (ABSENT, "ticket_not_found"),
+        (ISSUED, "not_disputed"),
+        (VALIDATED, "not_disputed"),
+        (CONSUMED, "not_disputed"),
+        (VALIDATED, "ok"),
+        (UPHELD, "already_upheld"),
+    ),
+    "uphold": (
+        (ABSENT, "ticket_not_found"),
+        (ISSUED, "not_disputed"),
+        (VALIDATED, "not_disputed"),
+        (CONSUMED, "not_disputed"),
+        (UPHELD, "ok"),
+        (UPHELD, "already_upheld"),
+    ),
+}
+"""The life of a ticket, deliberately written down a second time."""
+NOW = 1_700_000_000_000_000
+"""Time of the world, microseconds; windows begin and end far from it, on either side."""
+CODES_MAX = 32
+DEFAULT = "default"
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A ticket, issued or not."""
+
+    state: int = ABSENT
+    codes: frozenset[bytes] = frozenset()
+    revoked: frozenset[bytes] = frozenset()
+    blocked: bool = False
+    product: str = ""
+    window: tuple[int, int] = (0, 0)
+
+
+class State(msgspec.Struct, frozen=True):
+    """Some tickets of an event."""
+
+    event: str = DEFAULT
+    ids_are_codes: bool = True
+    products: frozenset[tuple[str, bool]] | None = None
+    """(product, whether it admits); None: nobody created the event."""
+    tickets: tuple[tuple[str, Ticket], ...] = ()
+    """Those that exist, in the order of their names."""
+    crowded: bool = False
+    """Whether the event may have other tickets than these, so that it may be known by them."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One operation."""
+
+    kind: str
+    """Of a resolution its verdict."""
+    ticket: str = ""
+    command: Any = None
+    """The command with its fields; None: as the first form of this kind, with nothing said."""
+
+
+Step = tuple[State, tuple[str, ...], str]
+"""State after an operation; the answers that are right; name of the ticket that it is about, if it exists."""
+
+
+def step(state: State, asked: Asked) -> Step:
+    """One operation."""
+    rule = _RULES.get(asked.kind, _lives)
+    after, answer, name = rule(state, asked)
+    return after, (answer, "barcode_not_found") if answer == "unknown_event" and state.crowded else (
+        answer,
+    ), name
+
+
+Result = tuple[State, str, str]
+
+
+def _set_event(state: State, asked: Asked) -> Result:
+    said = asked.command
+    return (
+        msgspec.structs.replace(state, ids_are_codes=said.ids_are_codes, products=frozenset(said.products)),
+        "ok",
+        "",
+    )
+
+
+def _issue(state: State, asked: Asked) -> Result:
+    said, name = asked.command, asked.ticket
+    if said is None:
+        return _put(state, name, Ticket(ISSUED)) if _find(state, name) is None else (state, "ticket_exists", name)
+    if _find(state, name) is not None:
+        return state, "ticket_exists", name
+    if any(_holder(state, code) for code in said.codes):
+        return state, "barcode_taken", ""
+    window = said.not_before, said.not_after
+    issued = Ticket(ISSUED, frozenset(said.codes), frozenset(), said.blocked, said.product, window)
+    return _put(_listed(state, said.product), name, issued)
+
+
+def _lives(state: State, asked: Asked) -> Result:
+    """Operations of the first form along the ticket's life; only what admits or validates asks for more."""
+    ticket = _find(state, asked.ticket)
+    after, answer = ANSWERS[asked.kind][ABSENT if ticket is None else ticket.state]
+    if ticket is None:
+        return state, answer, ""
+    if answer == "ok" and asked.kind in ("validate", "consume", "admit"):
+        if ticket.blocked:
+            answer = "blocked"
+        elif after == CONSUMED:
+            answer = (None if _opens(state, ticket) else "wrong_product") or _window(ticket) or "ok"
+    if answer != "ok":
+        return state, answer, asked.ticket
+    return _put(state, asked.ticket, msgspec.structs.replace(ticket, state=after))
+
+
+def _admit(state: State, asked: Asked) -> Result:
+    said = asked.command
+    if said is None or said.code is None:
+        return _lives(state, asked)
+    known = state.event == DEFAULT or state.products is not None or state.tickets
+    name = _holder(state, said.code) if said.code else ""
+    if not name and (not said.code or state.products is None or state.ids_are_codes):
+        name = asked.ticket
+    ticket = _find(state, name)
+    if ticket is None:
+        missing = "barcode_not_found" if said.code else "ticket_not_found"
+        return state, missing if known else "unknown_event", ""
+    refusal = (
+        ("revoked" if said.code in ticket.revoked else None)
+        or ("blocked" if ticket.blocked else None)
+        or ("disputed" if ticket.state in (DISPUTED, UPHELD) else None)
+        or _window(ticket)
+        or (None if _opens(state, ticket) else "wrong_product")
+        or ("already_consumed" if ticket.state == CONSUMED else None)
+    )
+    if refusal is not None:
+        return state, refusal, name
+    return _put(state, name, msgspec.structs.replace(ticket, state=CONSUMED))
+
+
+def _block(state: State, asked: Asked) -> Result:
+    ticket = _find(state, asked.ticket)
+    wanted = asked.kind == "block"
+    if ticket is None:
+        return state, "ticket_not_found", ""
+    if ticket.blocked is wanted:
+        return state, "already_blocked" if wanted else "not_blocked", asked.ticket
+    return _put(state, asked.ticket, msgspec.structs.replace(ticket, blocked=wanted))
+
+
+def _replace(state: State, asked: Asked) -> Result:
+    ticket, wanted = _find(state, asked.ticket), frozenset(asked.command.codes)
+    if ticket is None:
+        return state, "ticket_not_found", ""
+    if any(_holder(state, code) not in ("", asked.ticket) for code in wanted):
+        return state, "barcode_taken", asked.ticket
+    revoked = (ticket.revoked | ticket.codes) - wanted
+    if len(wanted) + len(revoked) > CODES_MAX:
+        return state, "too_many_codes", asked.ticket
+    return _put(state, asked.ticket, msgspec.structs.replace(ticket, codes=wanted, revoked=revoked))
+
+
+def _change(state: State, asked: Asked) -> Result:
+    ticket, said = _find(state, asked.ticket), asked.command
+    if ticket is None:
+        return state, "ticket_not_found", ""
+    if ticket.state == CONSUMED:
+        return state, "already_consumed", asked.ticket
+    begin = ticket.window[0] if said.not_before is None else said.not_before
+    end = ticket.window[1] if said.not_after is None else said.not_after
+    if end and end < begin:
+        return state, "empty_window", asked.ticket
+    if said.product is not None and said.product != ticket.product:
+        state = _listed(state, said.product)
+        ticket = msgspec.structs.replace(ticket, product=said.product)
+    return _put(state, asked.ticket, msgspec.structs.replace(ticket, window=(begin, end)))
+
+
+def _import_entry(state: State, asked: Asked) -> Result:
+    """An entry made elsewhere: nothing is asked but the ticket's life, as an admission asks it."""
+    ticket = _find(state, asked.ticket)
+    after, answer = ANSWERS["admit"][ABSENT if ticket is None else ticket.state]
+    if ticket is None or answer != "ok":
+        return state, answer, "" if ticket is None else asked.ticket
+    return _put(state, asked.ticket, msgspec.structs.replace(ticket, state=after))
+
+
+_RULES: dict[str, Callable[[State, Asked], Result]] = {
+    "set_event": _set_event,
+    "issue": _issue,
+    "admit": _admit,
+    "block": _block,
+    "unblock": _block,
+    "replace": _replace,
+    "change": _change,
+    "import_entry": _import_entry,
+}
+KINDS = frozenset({*_RULES, *ANSWERS, "resolve"})
+"""Kinds of operations that the model knows."""
+
+
+def _find(state: State, name: str) -> Ticket | None:
+    return next((ticket for known, ticket in state.tickets if known == name), None)
+
+
+def _holder(state: State, code: bytes) -> str:
+    """Name of the ticket that has or had a code; "": none."""
+    return next((name for name, each in state.tickets if code in each.codes or code in each.revoked), "")
+
+
+def _put(state: State, name: str, ticket: Ticket) -> Result:
+    others = tuple(each for each in state.tickets if each[0] != name)
+    return msgspec.structs.replace(state, tickets=tuple(sorted((*others, (name, ticket)), key=_name))), "ok", name
+
+
+def _name(each: tuple[str, Ticket]) -> str:
+    return each[0]
+
+
+def _listed(state: State, product: str) -> State:
+    """An event that somebody created takes a product that it does not know as one that admits."""
+    if state.products is None or not product or any(name == product for name, _admits in state.products):
+        return state
+    return msgspec.structs.replace(state, products=state.products | {(product, True)})
+
+
+def _opens(state: State, ticket: Ticket) -> bool:
+    return state.products is None or not ticket.product or (ticket.product, True) in state.products
+
+
+def _window(ticket: Ticket) -> str | None:
+    begin, end = ticket.window
+    if begin > NOW:
+        return "not_yet_valid"
+    return "no_longer_valid" if 0 < end < NOW else None
