@@ -28,6 +28,8 @@ from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.dice import Dice
 from simulator.disk import VirtualDisk
+from simulator.door_probes import DoorProbes
+from simulator.door_work import DoorWork
 from simulator.event_runs import EventRuns
 from simulator.faults import FaultInjector
 from simulator.lock_queues import LockQueues
@@ -241,6 +243,9 @@ class Play:
             cluster.add_checkers(LockOrder(world, cluster.history), never_two)
             for gateway in cluster.gateways:
                 gateway.observers.append(never_two)
+        self.door_work: DoorWork | None = None
+        if drawn.doors:
+            self._add_doors()
         for message_loss in drawn.message_losses:
             world.at(message_loss.start, self._lose_messages, message_loss)
         for partition in drawn.partitions:
@@ -254,6 +259,15 @@ class Play:
             self.membership_changer = MembershipChanger(
                 world, cluster.operator, dice.fork("changes"), drawn.changes
             )
+
+    def _add_doors(self) -> None:
+        cluster = self.cluster
+        dice, pause = self._dice.fork("doors"), self.drawn.traffic.pause_max
+        self.door_work = DoorWork(cluster.world, cluster.gateways, dice, pause)
+        probes_of_doors = DoorProbes(cluster.world)
+        cluster.add_checkers(probes_of_doors)
+        for gateway in cluster.gateways:
+            gateway.observers.append(probes_of_doors)
 
     def _add_event_runs(self) -> None:
         cluster, dice = self.cluster, self._dice
@@ -288,6 +302,7 @@ class Play:
                 (400 * MILLISECOND, self.event_runs),
                 (400 * MILLISECOND, self.lock_races),
                 (400 * MILLISECOND, self.lock_queues),
+                (100 * MILLISECOND, self.door_work),
             )
             if each is not None
         ]

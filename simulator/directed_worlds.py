@@ -56,6 +56,11 @@ DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
             *("runs-over-epochs", "early-ticks") * 2,
         ),
     ),
+    (
+        "directed for doors",
+        0.02,
+        ("doors", "doors-among-crashes", *("doors-among-transfers", "poisoned-terms") * 2),
+    ),
 )
 """Worlds that may replace a random one: random stream, share, worlds (more often those of rarer moments).
 Each row is drawn apart from those before it, so that a seed that is one of these stays the same."""

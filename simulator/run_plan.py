@@ -82,6 +82,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     """Those by which runs of agent events are judged, drawn for each run; (): all by the gateway's own."""
     lock_queues: bool = False
     """True: clients wait in the queues of locks (simulator.lock_queues)."""
+    doors: bool = False
+    """True: codes are issued, scanned and replaced, tickets blocked (simulator.door_work)."""
     readers: bool = False
     """True: clients read behind barriers meanwhile (simulator.readers); there is a learner then."""
     liars: tuple[int, ...] = ()
@@ -130,6 +132,7 @@ def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
     forgetful = False
     if settings.members >= LEAST and changes is None and Dice(seed).fork("one disk more").hit(0.1):
         plan, forgetful = msgspec.structs.replace(plan, disk_lost=2), True
+    doors = Dice(seed).fork("codes at doors").hit(0.15)
     readers = Dice(seed).fork("people who read among faults").hit(0.1)
     if readers:
         settings = msgspec.structs.replace(settings, learners=1)
@@ -140,6 +143,7 @@ def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
         changes=changes,
         plan=plan,
         forgetful=forgetful,
+        doors=doors,
         readers=readers,
     )
 

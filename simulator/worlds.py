@@ -18,6 +18,7 @@ from simulator import twins
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
 from simulator.directed_worlds import DIRECTED
+from simulator.door_worlds import DOORS
 from simulator.event_worlds import ANY_ALGORITHM, EVENT_FAULTS, EVENT_RUNS, LOST_VERDICTS, RUNS_OVER_EPOCHS
 from simulator.faults import FaultPlan
 from simulator.late_commit_worlds import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
@@ -346,6 +347,10 @@ WORLDS: dict[str, Drawing] = {
     "lock-queues": of(plan=LOCK_FAULTS, **LOCK_QUEUES),
     "early-ticks": of(**LOCK_QUEUES, message_losses=LATE_STATES),
     "tickless-primary": of("tickless-primary", **LOCK_QUEUES),
+    "doors": of(**DOORS),
+    "doors-among-crashes": of(**DOORS, plan=CRASHES, dead=True),
+    "doors-among-transfers": of(**{**TRANSFERS, **DOORS}),
+    "poisoned-terms": of("bad-state-server/other terms", at=(1,), **{**TRANSFERS, **DOORS}),
     "node-reads": of(node_reads=True),
     "barrier-reads": of(
         readers=True,

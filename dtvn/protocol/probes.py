@@ -66,6 +66,16 @@ PROBES: dict[str, str] = {
     "evidence.view_change": "two VIEW-CHANGEs of one member for one view",
     "evidence.bad_view_change": "a signed VIEW-CHANGE whose proofs prove nothing",
     "evidence.bad_new_view": "a signed NEW-VIEW that does not follow",
+    # doors: what callers and starting nodes see, marked by simulator.door_probes
+    "door.replace_in_flight_before": "a code is revoked while an admission by it is under way, which comes late",
+    "door.replace_in_flight_after": "a ticket is admitted while its codes are replaced",
+    "door.block_in_flight_before": "a ticket is blocked while an admission is under way, which comes late",
+    "door.block_in_flight_after": "a ticket is admitted while it is blocked",
+    "door.blocked_between_admission_and_retry": "a scan is repeated after its ticket was blocked (R13)",
+    "door.replaced_between_admission_and_retry": "a scan is repeated after its code was replaced (R13)",
+    "door.codes_of_a_snapshot": "a node starts with tickets of a fetched state, and indexes their codes",
+    "door.revoked_code_read_at_start": "a start with a code that must stay revoked",
+    "door.block_read_at_start": "a start with a ticket that must stay blocked",
     # notes, which count as probes without a call of their own
     "note.suspected.silent_primary": "no heartbeat for T",
     "note.suspected.no_progress": "waiting work did not move for T",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from dtvn.machine import Terms
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
@@ -36,6 +37,18 @@ def _group(change: Callable[[Items], Items]) -> Callable[[m.Groups], m.Groups]:
 DEEP = b"\x91" * 5_000 + b"\x90"
 """Deeply nested arrays: a recursive decoder runs out of stack."""
 
+def _other_terms(items: Items) -> Items:
+    """Each ticket with codes is blocked and has another one."""
+    return tuple(_with_other_terms(*item) if len(item) == 2 else item for item in items)
+
+
+def _with_other_terms(state: bytes, issued: bytes) -> tuple[bytes, bytes]:
+    terms = canonical.decode(Terms, issued)
+    if terms.codes:
+        terms = msgspec.structs.replace(terms, codes=(flipped(terms.codes[0]),), blocked=not terms.blocked)
+    return state, canonical.encode_trimmed(terms)
+
+
 GROUP_LIES: dict[str, Callable[[m.Groups], m.Groups]] = {
     "another ticket": _group(lambda items: (tuple(flipped(part) for part in items[0]), *items[1:])),
     "one left out": _group(lambda items: items[1:]),
@@ -49,6 +62,8 @@ GROUP_LIES: dict[str, Callable[[m.Groups], m.Groups]] = {
         message, groups=tuple((number + 1, items) for number, items in message.groups)
     ),
 }
+LATER_LIES = {"other terms": _group(_other_terms)}
+"""Those that are told only where they are asked for, so that what a seed draws stays the same."""
 OFFER_LIES: dict[str, Callable[[m.Snapshot], m.Snapshot]] = {
     "another manifest": lambda message: msgspec.structs.replace(message, manifest=flipped(message.manifest)),
     "an endless manifest": lambda message: msgspec.structs.replace(message, manifest=message.manifest * 2),
@@ -80,7 +95,7 @@ class BadStateServer(Liar):
     def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See node.SendHook."""
         kind = kind_of_frame(frame)
-        lie = GROUP_LIES.get(self.lie) if kind is m.Groups else None
+        lie = (GROUP_LIES | LATER_LIES).get(self.lie) if kind is m.Groups else None
         if kind is m.Snapshot:
             lie = OFFER_LIES.get(self.lie)  # type: ignore[assignment]
         if lie is None or kind is None:

@@ -18,6 +18,8 @@ from simulator.world import World
 ADMITTING = frozenset({"consume", "admit", "import_entry"})
 FORGOTTEN = frozenset({"malformed", "expired", "too_far_ahead", "busy"})
 """Outcomes that do not use up a nonce."""
+BYTES_32 = b"\xc4\x20"
+"""What stands before a code at the end of an admission (MessagePack)."""
 
 
 class AtMostOnce(Checker):
@@ -90,4 +92,6 @@ def _admitted(operation: m.Operation, answer: m.Outcome | Result) -> set[tuple[s
 
 
 def _body(operation: m.Operation) -> tuple[str, str, str, bytes]:
-    return operation.kind, operation.event, operation.ticket, operation.payload
+    """What a nonce is bound to: where a code is given, not the text beside it."""
+    coded = operation.kind == "admit" and operation.payload[-DIGEST_SIZE - 2 : -DIGEST_SIZE] == BYTES_32
+    return operation.kind, operation.event, "" if coded else operation.ticket, operation.payload

@@ -47,8 +47,8 @@ class Linearizable(Checker):
                 told = ", ".join(
                     f"{c.kind} {c.ticket} [{c.asked}, {c.answered}] {c.code or '?'}" for c in calls
                 )
-                names = {call.ticket for call in calls if call.ticket}
-                self.fail(f"no order of its calls explains {', '.join(sorted(names))} of {event}: {told}")
+                names = sorted({call.ticket for call in calls if call.ticket}) or ["a code of no ticket"]
+                self.fail(f"no order of its calls explains {', '.join(names)} of {event}: {told}")
 
 
 def explains(calls: Sequence[Call], start: State | None = None) -> bool | None:

@@ -124,8 +124,8 @@ def _calls(gateways: Sequence[Gateway]) -> Iterator[Call]:
                     *(gateway.principal, operation.actor, operation.nonce, operation.kind),
                     *(operation.event, operation.ticket, operation.payload),
                 )
-                known = merged.get(key)  # type: ignore[arg-type]
-                merged[key] = call if known is None else _joined(known, call)  # type: ignore[index]
+                known = merged.get(key)
+                merged[key] = call if known is None else _joined(known, call)
     yield from merged.values()
 
 

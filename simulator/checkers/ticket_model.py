@@ -120,9 +120,11 @@ def step(state: State, asked: Asked) -> Step:
     """One operation."""
     rule = _RULES.get(asked.kind, _lives)
     after, answer, name = rule(state, asked)
-    return after, (answer, "barcode_not_found") if answer == "unknown_event" and state.crowded else (
-        answer,
-    ), name
+    return (
+        after,
+        (answer, "barcode_not_found") if answer == "unknown_event" and state.crowded else (answer,),
+        name,
+    )
 
 
 Result = tuple[State, str, str]
@@ -140,7 +142,11 @@ def _set_event(state: State, asked: Asked) -> Result:
 def _issue(state: State, asked: Asked) -> Result:
     said, name = asked.command, asked.ticket
     if said is None:
-        return _put(state, name, Ticket(ISSUED)) if _find(state, name) is None else (state, "ticket_exists", name)
+        return (
+            _put(state, name, Ticket(ISSUED))
+            if _find(state, name) is None
+            else (state, "ticket_exists", name)
+        )
     if _find(state, name) is not None:
         return state, "ticket_exists", name
     if any(_holder(state, code) for code in said.codes):
@@ -263,7 +269,11 @@ def _holder(state: State, code: bytes) -> str:
 
 def _put(state: State, name: str, ticket: Ticket) -> Result:
     others = tuple(each for each in state.tickets if each[0] != name)
-    return msgspec.structs.replace(state, tickets=tuple(sorted((*others, (name, ticket)), key=_name))), "ok", name
+    return (
+        msgspec.structs.replace(state, tickets=tuple(sorted((*others, (name, ticket)), key=_name))),
+        "ok",
+        name,
+    )
 
 
 def _name(each: tuple[str, Ticket]) -> str:
