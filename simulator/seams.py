@@ -30,12 +30,31 @@ from dtvn.gateway.epochs import Epochs
 from dtvn.gateway.event_chunks import Chunk
 from dtvn.gateway.event_questions import OpenQuestions
 from dtvn.gateway.event_records import Recorder
-from dtvn.machine import TRANSITIONS, Principals, State, TicketApplication, locks, operations, reasons, runs
+from dtvn.machine import (
+    TRANSITIONS,
+    Principals,
+    State,
+    TicketApplication,
+    commands,
+    locks,
+    operations,
+    order_of_reasons,
+    read_terms,
+    reasons,
+    registry,
+    runs,
+    snapshot,
+)
+from dtvn.machine.events import Events
 from dtvn.machine.kinds import lifecycle
+from dtvn.machine.kinds.terms_changes import told
 from dtvn.machine.locks import Locks
 from dtvn.machine.nonces import NonceTable
 from dtvn.machine.operations import Operations
+from dtvn.machine.order_of_reasons import find
+from dtvn.machine.registry import TicketRegistry
 from dtvn.machine.snapshot import Freezer, Staging
+from dtvn.machine.ticket import ticket_leaf
 from dtvn.machine.tree import StateTree
 from dtvn.machine.waiters import Waiters
 from dtvn.proof import Code, ProofError, barriers, reads
