@@ -87,10 +87,10 @@ class _Search:
         return False
 
     def _next(self, done: int, state: int) -> list[tuple[int, int]]:
-        """The configurations that one more call leads to. An answered call that changes nothing here may as
-        well come first, so no other is tried; an unanswered call that changes nothing is left out."""
+        """The configurations that one more call leads to. A refusal, which changes nothing wherever it comes,
+        may as well come first, so no other is tried; an unanswered call that changes nothing is left out."""
         horizon = EVER
-        found: list[tuple[int, int]] = []
+        found: list[tuple[int, int, int]] = []
         for place in range((done ^ done + 1).bit_length() - 1, len(self._rest)):
             call = self._rest[place]
             if call.asked > horizon:
@@ -100,11 +100,13 @@ class _Search:
             if call.answered < horizon:
                 horizon = call.answered
             after, right = self._step(state, place)
-            if call.code and right and after == state:
+            if call.code not in ("", "ok") and right:
                 return [(done | 1 << place, state)]
             if right if call.code else after != state:
-                found.append((done | 1 << place, after))
-        return found
+                found.append((call.answered, place, after))
+        # The stack gives back the last one first: the order of the answers is mostly that of the log.
+        found.sort(reverse=True)
+        return [(done | 1 << place, after) for _answered, place, after in found]
 
     def _step(self, state: int, place: int) -> tuple[int, bool]:
         """(number of the state after a call, whether its answer is right here)."""

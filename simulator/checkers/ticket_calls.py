@@ -108,7 +108,7 @@ def _things(call: Call, listed: set[str]) -> list[Thing]:
 def _calls(gateways: Sequence[Gateway]) -> Iterator[Call]:
     """All calls about tickets. Those that share a nonce are one operation, asked when it was first asked and
     answered when it was first answered; all its answers must be equal (checker `at-most-once`)."""
-    merged: dict[tuple[str, str, bytes, str, str, str, bytes], Call] = {}
+    merged: dict[object, Call] = {}
     for gateway in gateways:
         for request in gateway.requests:
             for place, operation in enumerate(request.operations):
@@ -117,13 +117,12 @@ def _calls(gateways: Sequence[Gateway]) -> Iterator[Call]:
                 call = _call(request, place, operation)
                 if call is None:
                     continue
-                if not operation.nonce:
-                    yield call
-                    continue
-                key = (
-                    *(gateway.principal, operation.actor, operation.nonce, operation.kind),
-                    *(operation.event, operation.ticket, operation.payload),
-                )
+                key: object = len(merged)
+                if operation.nonce:
+                    key = (
+                        *(gateway.principal, operation.actor, operation.nonce, operation.kind),
+                        *(operation.event, operation.ticket, operation.payload),
+                    )
                 known = merged.get(key)
                 merged[key] = call if known is None else _joined(known, call)
     yield from merged.values()

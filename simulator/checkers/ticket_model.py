@@ -118,13 +118,11 @@ Step = tuple[State, tuple[str, ...], str]
 
 def step(state: State, asked: Asked) -> Step:
     """One operation."""
-    rule = _RULES.get(asked.kind, _lives)
-    after, answer, name = rule(state, asked)
-    return (
-        after,
-        (answer, "barcode_not_found") if answer == "unknown_event" and state.crowded else (answer,),
-        name,
-    )
+    after, answer, name = _RULES.get(asked.kind, _lives)(state, asked)
+    answers = (answer,)
+    if answer == "unknown_event" and state.crowded:
+        answers = answer, "barcode_not_found" if asked.command.code else "ticket_not_found"
+    return after, answers, name
 
 
 Result = tuple[State, str, str]

@@ -36,13 +36,14 @@ def without(plant: Plant, check: str) -> None:
 
 def in_kind(plant: Plant, kind: str, wrong: Any) -> None:
     """The rule of a kind is called through `wrong`."""
-    right = operations.KINDS[kind]
+    kinds = vars(operations)["KINDS"]
+    right = kinds[kind]
 
     def rule(*arguments: Any) -> Any:
         return wrong(right.rule, *arguments)
 
     changed = msgspec.structs.replace(right, rule=rule)
-    plant.put(operations, "KINDS", {**operations.KINDS, kind: changed})
+    plant.put(operations, "KINDS", {**kinds, kind: changed})
 
 
 @mutant("replaced-code-opens", "R40 R42", world="doors")
