@@ -119,10 +119,10 @@ Step = tuple[State, tuple[str, ...], str]
 def step(state: State, asked: Asked) -> Step:
     """One operation."""
     after, answer, name = _RULES.get(asked.kind, _lives)(state, asked)
-    answers = (answer,)
     if answer == "unknown_event" and state.crowded:
-        answers = answer, "barcode_not_found" if asked.command.code else "ticket_not_found"
-    return after, answers, name
+        missing = "barcode_not_found" if asked.command.code else "ticket_not_found"
+        return after, (answer, missing), name
+    return after, (answer,), name
 
 
 Result = tuple[State, str, str]
