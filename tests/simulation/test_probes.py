@@ -18,9 +18,9 @@ MARK = re.compile(r'probe\(\s*(f?)"([^"]+)"')
 
 
 def marks() -> dict[str, bool]:
-    """Name (up to its first placeholder) of each mark in the core -> whether it has a placeholder."""
+    """Name (up to its first placeholder) of each mark -> whether it has a placeholder."""
     found: dict[str, bool] = {}
-    for path in sorted((ROOT / "dtvn").rglob("*.py")):
+    for path in (*sorted((ROOT / "dtvn").rglob("*.py")), ROOT / "simulator/door_probes.py"):
         if path.name != "probes.py":
             for placeholder, name in MARK.findall(path.read_text(encoding="utf-8")):
                 found[name.split("{")[0]] = bool(placeholder)
@@ -69,6 +69,10 @@ def test_probes_count_only_in_a_run_and_every_hit_is_in_the_table() -> None:
         pytest.param("epoch_catch_up.back_to_own_log", "stranded-member", marks=pytest.mark.exhaustive),
         ("pinging.awaits_all", "older-disk"),
         ("contradiction.restored", "forked"),
+        ("door.codes_of_a_snapshot", "doors-among-transfers"),
+        ("door.replace_in_flight_before", "doors"),
+        ("door.replace_in_flight_after", "doors"),
+        ("door.blocked_between_admission_and_retry", "doors"),
     ],
 )
 def test_rarely_hit_probes_have_a_directed_world_that_hits_them(probe: str, world: str) -> None:
