@@ -136,8 +136,9 @@ class DoorWork(Recurring):
             case "change" if dice.hit(0.5):
                 return ChangeTicket(product=self._product(group))
             case "change":
-                begin = dice.pick((None, LONG_AGO, FAR))
-                return ChangeTicket(not_before=begin, not_after=dice.pick((0, 0, LONG_AGO, FAR)))
+                return ChangeTicket(
+                    not_before=dice.pick((None, LONG_AGO, FAR)), not_after=dice.pick((0, 0, LONG_AGO, FAR))
+                )
             case "block":
                 return Block(reason=dice.pick(("", "refunded")))
             case "by id":

@@ -146,8 +146,8 @@ class Readers(Recurring):
         self._begin(gateway)
 
     def _hear(self, request: Request) -> None:
-        for _event, ticket, changed in request.changes():
-            if changed > self._told.get(ticket, 0):
+        for event, ticket, changed in request.changes():
+            if event == EVENT and changed > self._told.get(ticket, 0):
                 self._told[ticket] = changed
                 self._changed = ticket
 
