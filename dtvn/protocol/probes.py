@@ -67,7 +67,7 @@ PROBES: dict[str, str] = {
     "evidence.bad_view_change": "a signed VIEW-CHANGE whose proofs prove nothing",
     "evidence.bad_new_view": "a signed NEW-VIEW that does not follow",
     # doors: what callers and starting nodes see, marked by simulator.door_probes
-    "door.replace_in_flight_before": "a code is revoked while an admission by it is under way, which comes late",
+    "door.replace_in_flight_before": "a code is revoked before an admission by it that is under way",
     "door.replace_in_flight_after": "a ticket is admitted while its codes are replaced",
     "door.block_in_flight_before": "a ticket is blocked while an admission is under way, which comes late",
     "door.block_in_flight_after": "a ticket is admitted while it is blocked",

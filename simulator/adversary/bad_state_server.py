@@ -37,6 +37,7 @@ def _group(change: Callable[[Items], Items]) -> Callable[[m.Groups], m.Groups]:
 DEEP = b"\x91" * 5_000 + b"\x90"
 """Deeply nested arrays: a recursive decoder runs out of stack."""
 
+
 def _other_terms(items: Items) -> Items:
     """Each ticket with codes is blocked and has another one."""
     return tuple(_with_other_terms(*item) if len(item) == 2 else item for item in items)
