@@ -10,7 +10,7 @@ from dtvn.machine import bodies, reasons
 from dtvn.machine.codes import DIGEST_SIZE
 from dtvn.machine.context import Context
 from dtvn.machine.fields import Command, CommandError, Name
-from dtvn.machine.kinds.kind import Kind, Rest, Result
+from dtvn.machine.kinds.kind import Act, Kind, Rest, Result
 from dtvn.machine.kinds.lifecycle import move, settle
 from dtvn.machine.kinds.terms_changes import told
 from dtvn.machine.order_of_reasons import Asked, decide, find
@@ -85,6 +85,7 @@ KIND = Kind(
     command=Admit,
     rule=rule,
     capability="gate",
+    subject="unknown code",
     check=check,
     shown=shown,
     with_code=with_code,
@@ -97,5 +98,13 @@ KIND = Kind(
     ),
     told=True,
     verb="admitted",
+    acts=(
+        Act(
+            name="admit",
+            past="admitted",
+            consequence="The guest comes in: every gate refuses the ticket from then on, "
+            "and nothing takes that back.",
+        ),
+    ),
     event_type="ticket_consumed",
 )

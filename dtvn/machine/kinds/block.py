@@ -9,7 +9,7 @@ import msgspec
 from dtvn.machine import bodies, reasons
 from dtvn.machine.context import Context
 from dtvn.machine.fields import REASON_LENGTH_MAX, Command
-from dtvn.machine.kinds.kind import Kind, Rest, Result
+from dtvn.machine.kinds.kind import Act, Kind, Rest, Result
 from dtvn.machine.kinds.terms_changes import amend, shown, told
 from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.protocol.consensus.messages import Operation
@@ -54,5 +54,14 @@ KIND = Kind(
     ),
     told=True,
     verb="blocked",
+    acts=(
+        Act(
+            name="block",
+            past="blocked",
+            means="it opens nothing",
+            consequence="No gate admits the ticket until it is unblocked. An entry that was made stays.",
+            reason=True,
+        ),
+    ),
     event_type="ticket_blocked",
 )

@@ -9,7 +9,7 @@ import msgspec
 from dtvn.machine import bodies, reasons
 from dtvn.machine.context import Context
 from dtvn.machine.fields import MICROSECONDS, Command, CommandError, Label, Moment
-from dtvn.machine.kinds.kind import Kind, Rest, Result
+from dtvn.machine.kinds.kind import Act, Kind, Rest, Result
 from dtvn.machine.kinds.terms_changes import amend, shown, told
 from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.machine.transitions import State
@@ -78,5 +78,12 @@ KIND = Kind(
     ),
     told=True,
     verb="changed",
+    acts=(
+        Act(
+            name="change",
+            past="changed",
+            inputs=("product", "seat", "not_before", "not_after"),
+        ),
+    ),
     event_type="ticket_changed",
 )

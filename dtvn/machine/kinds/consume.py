@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dtvn.machine import bodies
 from dtvn.machine.fields import Command, Name
-from dtvn.machine.kinds.kind import Act, Kind, Rest
+from dtvn.machine.kinds.kind import Kind, Rest
 from dtvn.machine.kinds.lifecycle import move
 
 
@@ -35,13 +35,5 @@ KIND = Kind(
     ),
     told=True,
     verb="consumed",
-    acts=(
-        Act(
-            name="consume",
-            past="consumed",
-            consequence="A consumed ticket counts as admitted: every gate refuses it from then on, "
-            "and nothing takes that back.",
-        ),
-    ),
     event_type="ticket_consumed",
 )

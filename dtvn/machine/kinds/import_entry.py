@@ -73,6 +73,6 @@ KIND = Kind(
         full=True,
     ),
     told=True,
-    verb="imported",
+    verb="entered elsewhere",
     event_type="ticket_consumed",
 )

@@ -69,13 +69,15 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     """Fields of the command and of its REST body."""
     reason: bool = False
     """Whether the command has a field `reason` that the person may fill in."""
+    inputs: tuple[str, ...] = ()
+    """Fields of the REST body that the person fills in; such an act is about one ticket at a time."""
     outcome: str = ""
     """Its word in lists of outcomes; "": that of its kind."""
 
     @property
     def title(self) -> str:
-        """The name as a label."""
-        return self.name.capitalize()
+        """On buttons: the name, or for an act that needs more than a ticket its label."""
+        return (self.inputs and self.label) or self.name.capitalize()
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from dtvn.machine import bodies, reasons
 from dtvn.machine.codes import CODES_MAX, VALID_MAX
 from dtvn.machine.context import Context
 from dtvn.machine.fields import Command, Digest
-from dtvn.machine.kinds.kind import Kind, Rest, Result
+from dtvn.machine.kinds.kind import Act, Kind, Rest, Result
 from dtvn.machine.kinds.terms_changes import amend, shown, told
 from dtvn.machine.terms import check_codes
 from dtvn.machine.ticket import Ticket, read_terms
@@ -72,6 +72,16 @@ KIND = Kind(
         full=True,
     ),
     told=True,
-    verb="given new codes",
+    verb="code replaced",
+    acts=(
+        Act(
+            name="replace",
+            past="given new codes",
+            means="its old ones open nothing",
+            label="Replace code",
+            consequence="Its present codes are revoked: whoever comes with one of them is refused.",
+            inputs=("barcodes",),
+        ),
+    ),
     event_type="ticket_replaced",
 )

@@ -89,5 +89,6 @@ KIND = Kind(
     subject="event",
     check=check,
     compose=compose,
+    verb="event saved",
     event_type="event_set",
 )

@@ -7,7 +7,7 @@ import msgspec
 from dtvn.machine import bodies, reasons
 from dtvn.machine.context import Context
 from dtvn.machine.fields import Command
-from dtvn.machine.kinds.kind import Kind, Rest, Result
+from dtvn.machine.kinds.kind import Act, Kind, Rest, Result
 from dtvn.machine.kinds.terms_changes import amend, shown, told
 from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.protocol.consensus.messages import Operation
@@ -47,5 +47,6 @@ KIND = Kind(
     ),
     told=True,
     verb="unblocked",
+    acts=(Act(name="unblock", past="unblocked"),),
     event_type="ticket_unblocked",
 )
