@@ -3,7 +3,7 @@ dtvn.outcomes = (function () {
   "use strict";
 
   const FRESH_MAX = 3; // more at once than this are not highlighted: everything would flash
-  const { verbs, subjects } = JSON.parse(document.getElementById("words").textContent);
+  const { verbs, subjects, reasons } = JSON.parse(document.getElementById("words").textContent);
 
   function make(tag, className, text) {
     const element = document.createElement(tag);
@@ -39,16 +39,32 @@ dtvn.outcomes = (function () {
     time.dateTime = new Date(event.timestamp * 1000).toISOString();
     const what = make("span", "what");
     what.append(make("span", "mono", event.ticket_id || subject(event.operation)));
+    const about = [event.product, event.seat].filter(Boolean).join(", ");
+    if (about) {
+      what.append(" ", make("span", "soft", about));
+    }
     const ok = event.code === "ok";
     const count = event.count === undefined ? "" : ` ${event.count}`;
     const where = make("span", "where");
-    const asked = ok ? "" : `${event.operation} refused, `;
+    const asked = ok ? "" : `${event.operation.replaceAll("_", " ")} refused: ${reason(event)}, `;
     where.textContent = `${asked}via ${event.node_id} by ${event.actor}, at ${event.sequence}.${event.index}`;
     if (event.event && event.event !== "default") {
       where.textContent += ` in ${event.event}`;
     }
-    item.append(time, what, pill(ok ? "plain ok" : "plain bad", word(event, ok) + count), where);
+    item.append(time, what, pill(`plain ${tone(event, ok)}`, word(event, ok) + count), where);
     return item;
+  }
+
+  /* Only what is the guest's own matter looks like a refused guest. */
+  function tone(event, ok) {
+    return ok ? "ok" : ["gate", "network"].includes(event.whose) ? "warn" : "bad";
+  }
+
+  /* The reason of a refusal as a sentence without its end. */
+  function reason(event) {
+    const more = event.code === "blocked" && event.block_reason ? `: ${event.block_reason}` : "";
+    const sentence = reasons[event.shown] || reasons[event.code] || event.code;
+    return sentence.replace(/\.$/, "") + more;
   }
 
   /* What an operation without a ticket is about. */

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from dtvn.machine.kinds import ACTS, KINDS
+from dtvn.machine.reasons import REASONS
 from validators.rest.keys import caller_of_person
 from validators.services.cluster_state import cluster_state
 
@@ -16,8 +17,10 @@ WORDS = {
     "verbs": {name: kind.verb for name, kind in KINDS.items() if kind.verb}
     | {name: act.outcome for name, (_, act) in ACTS.items() if act.outcome},
     "subjects": {name: kind.subject for name, kind in KINDS.items() if kind.subject},
+    "reasons": {code: reason.sentence for code, reason in REASONS.items()},
 }
-"""For static/js/outcomes.js: words for applied operations by kind or verdict, and for what they are about."""
+"""For static/js/outcomes.js: words for applied operations by kind or verdict, for what they are about, and
+sentences of reasons by code."""
 
 
 def words(request: HttpRequest) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 
 from dtvn.api.times import calendar_time
 from dtvn.gateway import Agreement
+from dtvn.machine.reasons import OK, REASONS
 from validators.models import NodeStatus
 
 NODE_TONES = {
@@ -27,7 +28,13 @@ def moment(microseconds: int) -> str:
 
 def outcome_pill(code: str) -> SafeString:
     """An outcome as a coloured label."""
-    return format_html('<span class="pill plain {}">{}</span>', "ok" if code == "ok" else "bad", code)
+    tone = "ok" if code == OK else "bad" if REASONS[code].whose == "guest" else "warn"
+    return format_html(
+        '<span class="pill plain {}" title="{}">{}</span>',
+        tone,
+        REASONS[code].sentence,
+        code.replace("_", " "),
+    )
 
 
 def node_tone(node_id: str, status: str, error: str, state: Agreement | None) -> tuple[str, str]:
