@@ -30,6 +30,7 @@ PAGES = (
     "/dashboard/simulator",
     "/dashboard/metrics",
     "/dashboard/tickets/files",
+    "/dashboard/tickets/events",
 )
 ADMIN = (
     "/admin/",

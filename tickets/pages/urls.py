@@ -2,13 +2,14 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from tickets.pages import exports, imports, tickets
+from tickets.pages import events, exports, imports, tickets
 
 app_name = "tickets"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("dashboard/tickets", tickets.page, name="page"),
     path("dashboard/tickets/found", tickets.found, name="found"),
     path("dashboard/tickets/one", tickets.one, name="one"),
+    path("dashboard/tickets/events", events.page, name="events"),
     path("dashboard/tickets/files", imports.files, name="files"),
     path("dashboard/tickets/files/<int:import_id>", imports.show, name="import"),
     path("dashboard/tickets/files/<int:import_id>/state", imports.state, name="state"),

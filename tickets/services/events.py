@@ -52,15 +52,7 @@ def set_event(
             check_zone(zone)
         except ValidationError as error:
             raise InvalidRequest(f"zone: {error.message}") from error
-    row = read.event_row(LEARNER_ALIAS, slug)
-    if row is None or not row.declared:
-        tickets = any(read.count_tickets(LEARNER_ALIAS, slug).values())
-        known = SetEvent(
-            ids_are_codes=tickets,
-            products=_products_of_tickets(slug) if tickets and products is None else (),
-        )
-    else:
-        known = SetEvent(row.name, row.zone, row.doors, row.ids_are_codes, row.products)
+    known = present(slug)
     command = SetEvent(
         known.name if name is None else name,
         known.zone if zone is None else zone,
@@ -70,6 +62,16 @@ def set_event(
     )
     (decision,) = decide([Request(command, event=slug, nonce=nonce)], actor=actor)
     return decision
+
+
+def present(slug: str) -> SetEvent:
+    """What a change of an event starts from: what was said of it, what it did so far if nobody created it but
+    it holds tickets, or the defaults of a new one."""
+    row = read.event_row(LEARNER_ALIAS, slug)
+    if row is not None and row.declared:
+        return SetEvent(row.name, row.zone, row.doors, row.ids_are_codes, row.products)
+    tickets = any(read.count_tickets(LEARNER_ALIAS, slug).values())
+    return SetEvent(ids_are_codes=tickets, products=_products_of_tickets(slug) if tickets else ())
 
 
 def settled_row(event: str) -> tuple[bool, EventRow | None]:

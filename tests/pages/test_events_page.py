@@ -1,0 +1,117 @@
+"""The page of events: an organiser creates and changes one by a form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.pages.learner import RealLearner
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger.read import event_row
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+EVENTS = "/dashboard/tickets/events"
+FORM: dict[str, Any] = {
+    "slug": "midsummer-2026",
+    "name": "Midsummer 2026",
+    "zone": "Europe/Stockholm",
+    "doors": "2026-06-19T18:00",
+    "product": ["Adult", "Parking", "", "VIP"],
+    "admits": ["0", "2", "3"],
+    "as_of": "",
+}
+
+
+def text(response: Any) -> str:
+    content: str = response.content.decode()
+    return content
+
+
+def change(client: Client, slug: str, **fields: Any) -> Any:
+    """Save the form as it is shown, with these fields changed."""
+    form = client.get(EVENTS, {"slug": slug}).context["form"]
+    names = [name for name, _admits in form.products]
+    admits = [str(number) for number, (_name, admits) in enumerate(form.products) if admits]
+    shown = {"slug": slug, "name": form.name, "zone": form.zone, "doors": form.doors, "as_of": form.as_of}
+    ids = {"ids_are_codes": "on"} if form.ids_are_codes else {}
+    return client.post(f"{EVENTS}?slug={slug}", shown | ids | {"product": names, "admits": admits} | fields)
+
+
+def test_an_event_is_created_listed_and_changed(learner: RealLearner, admin: Client) -> None:
+    made = admin.post(EVENTS, FORM, follow=True)
+    assert "The event midsummer-2026 was saved" in text(made)
+    row = event_row(LEARNER_ALIAS, "midsummer-2026")
+    assert row is not None
+    assert (row.name, row.zone, row.ids_are_codes) == ("Midsummer 2026", "Europe/Stockholm", False)
+    assert row.doors == 1_781_884_800_000_000
+    assert row.products == (("Adult", True), ("Parking", False), ("VIP", True))
+    assert change(admin, "midsummer-2026", doors="").status_code == 302
+    row = event_row(LEARNER_ALIAS, "midsummer-2026")
+    assert row is not None
+    assert (row.doors, row.products) == (0, (("Adult", True), ("Parking", False), ("VIP", True)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "said"),
+    [
+        ({"slug": "a b"}, 400, "The short name must be 1 to 64 characters"),
+        ({"slug": "x" * 65}, 400, "The short name must be 1 to 64 characters"),
+        ({"slug": "runs"}, 400, "slug must not be one of runs"),
+        ({"zone": "Europe/Nowhere"}, 400, "zone: &#x27;Europe/Nowhere&#x27; is unknown"),
+        ({"doors": "tonight"}, 400, "The doors must be a date and a time."),
+        ({"doors": "2026-03-29T02:30"}, 400, "the clocks of the zone skip the hour"),
+        ({"product": ["Adult", "Adult"]}, 400, "The product &#x27;Adult&#x27; stands there twice."),
+    ],
+)
+def test_a_wrong_field_is_named_and_what_was_typed_stays(
+    learner: RealLearner,
+    operate: Callable[..., Any],
+    admin: Client,
+    fields: dict[str, Any],
+    status: int,
+    said: str,
+) -> None:
+    operate("issue T-1")
+    answer = admin.post(EVENTS, FORM | fields)
+    assert answer.status_code == status
+    assert said in text(answer)
+    assert 'value="Midsummer 2026"' in text(answer)
+
+
+def test_two_organisers_do_not_overwrite_each_other(
+    learner: RealLearner, operate: Callable[..., Any], admin: Client
+) -> None:
+    operate("issue T-1")
+    admin.post(EVENTS, FORM)
+    assert "There is already an event of this short name" in text(admin.post(EVENTS, FORM))
+    stale = admin.get(EVENTS, {"slug": "midsummer-2026"}).context["form"].as_of
+    assert change(admin, "midsummer-2026", name="Midsummer").status_code == 302
+    late = change(admin, "midsummer-2026", name="Late", as_of=stale)
+    assert late.status_code == 409
+    assert "The event was changed meanwhile" in text(late)
+    row = event_row(LEARNER_ALIAS, "midsummer-2026")
+    assert row is not None
+    assert row.name == "Midsummer"
+
+
+def test_the_form_of_an_event_that_nobody_created_shuts_no_ticket_out(
+    learner: RealLearner, operate: Callable[..., Any], admin: Client
+) -> None:
+    body = {"ticket_id": "T-1", "event": "gala", "product": "Adult"}
+    assert admin.post("/api/v1/tickets", body, content_type="application/json").status_code == 200
+    form = admin.get(EVENTS, {"slug": "gala"}).context["form"]
+    assert (form.ids_are_codes, form.products) == (True, (("Adult", True),))
+    assert change(admin, "gala", name="Gala").status_code == 302
+    (result,) = operate("admit T-1", event="gala")
+    assert result.code == "ok"
+
+
+def test_before_there_is_a_ledger_the_page_is_empty(admin: Client) -> None:
+    assert "No events yet." in text(admin.get(EVENTS, {"slug": "fest"}))
+    refused = admin.post(EVENTS, FORM)
+    assert refused.status_code == 503
+    assert 'role="alert"' in text(refused)

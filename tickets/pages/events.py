@@ -1,0 +1,193 @@
+"""Events of tickets for the organiser: a list with counts, and a form that creates or changes one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_http_methods
+
+from dtvn.api.errors import InvalidRequest, ServiceError
+from dtvn.api.times import in_zone
+from dtvn.machine import CAPABILITY
+from dtvn.machine.events import PRODUCTS_MAX
+from dtvn.machine.fields import LABEL_LENGTH_MAX, MICROSECONDS, is_name
+from tickets.models import check_zone
+from tickets.pages.access import sentence_page, with_scope
+from tickets.services import events
+from tickets.services.events import Products
+from validators import feed
+from validators.dashboard.views import frame
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import event_zones, read
+from validators.ledger.read import EventSummary
+from validators.rest.http import OWN_WRITES_WAIT
+from validators.rest.keys import Caller
+from validators.services import network
+
+SCOPE = CAPABILITY["set_event"]
+SLUG_LENGTH_MAX = 64
+ROWS_FREE = 3
+"""Empty rows for products below those that are known."""
+CLOCK = "%Y-%m-%dT%H:%M"
+"""Form of a time in the form, on the clocks of the event's zone."""
+
+
+class Form(msgspec.Struct, frozen=True):
+    """What the form holds."""
+
+    slug: str = ""
+    name: str = ""
+    zone: str = ""
+    doors: str = ""
+    """As CLOCK, "" for none."""
+    ids_are_codes: bool = False
+    products: Products = ()
+    as_of: str = ""
+    """Place in the log of what the form was filled from, "" for an event that nobody created yet."""
+
+
+@require_http_methods(["GET", "POST"])
+@with_scope()
+def page(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """The list; the form, of the event `slug` or of a new one; a POST saves it."""
+    sequence = feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT)
+    slug = request.GET.get("slug", "")
+    if request.method == "GET":  # perhaps before there is a ledger
+        return _page(request, caller, _form_of(slug) if sequence and is_name(slug) else Form(), sequence)
+    if SCOPE not in caller.scopes:
+        return sentence_page(request, caller, f"This needs the scope {SCOPE!r}.", 403)
+    given = _given(request)
+    try:
+        _save(given, caller.actor, creates=not slug)
+    except ServiceError as error:
+        return _page(request, caller, given, sequence, problem=str(error), status=error.status)
+    except DatabaseError:
+        return sentence_page(request, caller, "This platform has no ledger yet: start its nodes.", 503)
+    return redirect(f"{reverse('tickets:events')}?{urlencode({'saved': given.slug})}")
+
+
+def _page(
+    request: HttpRequest, caller: Caller, form: Form, sequence: int, *, problem: str = "", status: int = 200
+) -> HttpResponse:
+    known = read.summarise_events(LEARNER_ALIAS) if sequence else []
+    saved = request.GET.get("saved", "")
+    context = frame(caller, "Tickets") | {
+        "events": [_listed(one) for one in known],
+        "form": form,
+        "changes": bool(request.GET.get("slug")) and request.GET["slug"] == form.slug,
+        "rows": [*form.products, *[("", True)] * ROWS_FREE][:PRODUCTS_MAX],
+        "zones": sorted(available_timezones()),
+        "platform_zone": event_zones.zone_of(None).key,
+        "slug_max": SLUG_LENGTH_MAX,
+        "label_max": LABEL_LENGTH_MAX,
+        "may_change": SCOPE in caller.scopes,
+        "saved": saved if saved in {one.event for one in known} else "",
+        "problem": problem,
+    }
+    return render(request, "files/events.html", context, status=status)
+
+
+def _listed(one: EventSummary) -> dict[str, Any]:
+    doors = one.row.doors if one.row is not None else 0
+    opens = f"{in_zone(doors, event_zones.zone_of(one.row)):%Y-%m-%d %H:%M}" if doors else ""
+    return events.shown(one) | {"total": sum(one.tickets.values()), "opens": opens}
+
+
+# --- the form -------------------------------------------------------------------------------------
+
+
+def _form_of(slug: str) -> Form:
+    """The form of an event as it is now."""
+    known, row = events.present(slug), read.event_row(LEARNER_ALIAS, slug)
+    zone = event_zones.zone_of(row)
+    return Form(
+        slug=slug,
+        name=known.name,
+        zone=known.zone,
+        doors=f"{in_zone(known.doors, zone):{CLOCK}}" if known.doors else "",
+        ids_are_codes=known.ids_are_codes,
+        products=known.products,
+        as_of=_place(slug),
+    )
+
+
+def _place(slug: str) -> str:
+    row = read.event_row(LEARNER_ALIAS, slug)
+    return f"{row.sequence}.{row.index}" if row is not None and row.declared else ""
+
+
+def _given(request: HttpRequest) -> Form:
+    """What was sent, as it was typed; products without a name are left out."""
+    names, admits = request.POST.getlist("product"), set(request.POST.getlist("admits"))
+    named = ((name.strip(), str(number) in admits) for number, name in enumerate(names))
+    return Form(
+        slug=request.POST.get("slug", "").strip(),
+        name=request.POST.get("name", "").strip(),
+        zone=request.POST.get("zone", ""),
+        doors=request.POST.get("doors", ""),
+        ids_are_codes="ids_are_codes" in request.POST,
+        products=tuple(product for product in named if product[0]),
+        as_of=request.POST.get("as_of", ""),
+    )
+
+
+def _save(given: Form, actor: str, *, creates: bool) -> None:
+    """Have the event created or changed; raises ServiceError."""
+    if not is_name(given.slug) or len(given.slug) > SLUG_LENGTH_MAX:
+        raise InvalidRequest(
+            "The short name must be 1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter or digit first."
+        )
+    if given.as_of != _place(given.slug):
+        text = (
+            "There is already an event of this short name." if creates else "The event was changed meanwhile."
+        )
+        raise ServiceError(f"{text} Open it from the list below.", status=409)
+    names = [name for name, _admits in given.products]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InvalidRequest(f"The product {twice!r} stands there twice.")
+    decision = events.set_event(
+        given.slug,
+        actor=actor,
+        name=given.name,
+        zone=given.zone,
+        doors=_doors(given),
+        ids_are_codes=given.ids_are_codes,
+        products=given.products,
+    ).check()
+    feed.wait_for(decision.result.sequence, OWN_WRITES_WAIT)
+
+
+def _doors(given: Form) -> int:
+    """Unix microseconds of `doors` on the clocks of the zone, 0 for none."""
+    if not given.doors:
+        return 0
+    zone = _zone(given.zone)
+    try:
+        at = datetime.fromisoformat(given.doors).replace(tzinfo=zone)
+        moment = at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequest("The doors must be a date and a time.") from error
+    if moment.astimezone(zone).replace(tzinfo=None) != at.replace(tzinfo=None):
+        raise InvalidRequest("On that day the clocks of the zone skip the hour of the doors.")
+    if moment.timestamp() <= 0:
+        raise InvalidRequest("The doors must be after 1970.")
+    return int(moment.timestamp()) * MICROSECONDS
+
+
+def _zone(name: str) -> tzinfo:
+    if not name:
+        return event_zones.zone_of(None)
+    try:
+        check_zone(name)
+    except ValidationError as error:
+        raise InvalidRequest(f"zone: {error.message}") from error
+    return ZoneInfo(name)
