@@ -88,9 +88,10 @@ dtvn.ui = (function () {
 
   /*
    * Ask before something with a consequence: `text` gives the sentence, and is called again when the state of
-   * the cluster changes. Resolves to true if it was confirmed. The keyboard goes back to where it was.
+   * the cluster changes. `inputs`: labels with fields that the person fills in. Resolves to true if it was
+   * confirmed. The keyboard goes back to where it was.
    */
-  function ask(title, text, verb) {
+  function ask(title, text, verb, inputs = []) {
     asking?.(false); // the dialog of an earlier question is closed, but its close event has not fired yet
     const dialog = at("confirm");
     const held = document.activeElement;
@@ -99,8 +100,10 @@ dtvn.ui = (function () {
     put("confirm-title", title);
     put("confirm-yes", verb);
     put("confirm-text", text());
+    at("confirm-inputs").replaceChildren(...inputs);
     dialog.returnValue = "";
     dialog.showModal();
+    at("confirm-inputs").querySelector("input, textarea")?.focus();
     return new Promise(function (resolve) {
       asking = function (yes) {
         asking = consequence = null;
@@ -162,13 +165,19 @@ dtvn.ui = (function () {
     }
     if (!response.ok) {
       const error = new Error(content.error || `${url} answered ${response.status}`);
-      throw Object.assign(error, { status: response.status, code: content.code });
+      throw Object.assign(error, { status: response.status, code: content.code, content });
     }
     return { content, headers: response.headers };
   }
 
   async function fetchJson(url) {
     return (await answered(url, { headers: { Accept: "application/json" } })).content;
+  }
+
+  /* Ask the platform for data by a form, where the question must not stand in an address. */
+  async function post(url, fields) {
+    const headers = { Accept: "application/json", "X-CSRFToken": root.dataset.csrf };
+    return (await answered(url, { method: "POST", headers, body: new URLSearchParams(fields) })).content;
   }
 
   /* An answer of the API without its envelope, and its headers. */
@@ -310,6 +319,6 @@ dtvn.ui = (function () {
 
   return {
     at, root, states, counted, make, shape, put, pill, cell, nodeState, toneOf, button, facts, say, ask, clock,
-    grouped, fetchJson, look, call, attempt, soon, follow, drawConnection,
+    grouped, fetchJson, look, post, call, attempt, soon, follow, drawConnection,
   };
 })();

@@ -2,7 +2,7 @@
 dtvn.ticketSelection = (function () {
   "use strict";
 
-  const { at, ask, call, counted, fetchJson, grouped, make, put, root } = dtvn.ui;
+  const { at, ask, call, counted, grouped, make, put, root } = dtvn.ui;
   const PART = Number(root.dataset.partSize); // operations in one request
   const SELECTED_MAX = Number(root.dataset.selectedMax);
   const LIMIT_SAID = `At most ${grouped.format(SELECTED_MAX)} tickets can be selected.`;
@@ -56,14 +56,14 @@ dtvn.ticketSelection = (function () {
     }
   }
 
-  /* Select all that the search finds; `address(after)` is that of a part of it. */
-  async function selectFound(address) {
+  /* Select all that the search finds; `find(after)` gives a part of it. */
+  async function selectFound(find) {
     let after = "";
     begin();
     try {
       while (after !== null && !stopped && selected.size < SELECTED_MAX) {
-        const part = await fetchJson(address(after));
-        choose(part.tickets, true);
+        const part = await find(after);
+        choose([...(part.by_code ?? []), ...part.tickets], true);
         after = part.after;
         draw();
       }
@@ -83,14 +83,16 @@ dtvn.ticketSelection = (function () {
     draw();
   }
 
-  /* Do one act with all selected tickets. Tickets without a confirmed change stay selected. */
-  async function actOnAll(name, operation, consequence) {
+  /* Do one act with all selected tickets, after the question with these inputs; `filled()` gives the operation
+     without its ticket. Tickets without a confirmed change stay selected. */
+  async function actOnAll(name, filled, consequence, inputs) {
     const tickets = [...selected.values()];
     const count = counted(tickets.length, "ticket");
     const title = name[0].toUpperCase() + name.slice(1);
-    if (!(await ask(`${title} ${count}?`, () => consequence, title))) {
+    if (!(await ask(`${title} ${count}?`, () => consequence, title, inputs))) {
       return;
     }
+    const operation = filled();
     const left = []; // tickets that were not changed, as far as is known
     let done = 0;
     begin();

@@ -2,20 +2,22 @@
 (function () {
   "use strict";
 
-  const { at, attempt, button, call, cell, counted, fetchJson, grouped, make, pill, put, root } = dtvn.ui;
+  const { at, attempt, button, call, cell, counted, fetchJson, grouped, make, pill, post, put, root, say } = dtvn.ui;
+  const { ACTS, asked: askedBefore, fieldsOf, labelOf, perform } = dtvn.ticketActs;
   const history = dtvn.ticketHistory;
   const selection = dtvn.ticketSelection;
   const PAGE = Number(root.dataset.pageSize);
   const LOOK_AFTER = 250; // milliseconds from news to a fresh look, so that a flood is one look
   const LOOK_AGAIN_AFTER = 5000; // the same for a search that takes several requests
   const TONE = { validated: "accent", consumed: "ok", disputed: "warn", upheld: "bad" };
-  const ACTS = JSON.parse(document.getElementById("acts").textContent);
+  const [BAD_REQUEST, NOT_FOUND] = [400, 404];
   const CONFLICT = 409; // the ticket is in another state
   const ASKED_OF_MANY = "This is sent for each selected ticket; those in another state stay as they are.";
   const form = at("act-form");
   const columns = root.querySelectorAll("table.tickets thead th").length;
   const seesHolders = [...root.querySelectorAll("table.tickets thead th")].some((th) => th.textContent === "Holder");
 
+  let coded = []; // tickets of which the text searched for is a code, above the page
   let shown = []; // the tickets of this page
   let from = ""; // key before this page
   let next = null; // key before the next page, null at the last
@@ -27,28 +29,35 @@
   // --- the list ----------------------------------------------------------------------------------
 
   const wanted = () => ({ q: at("q").value.trim(), event: at("event").value, state: at("state").value });
-  const address = (query, after) => `${root.dataset.foundUrl}?${new URLSearchParams({ ...query, after })}`;
+  const find = (query, after) => post(root.dataset.foundUrl, { ...query, after }); // no code stands in an address
 
   /* Ask until the page is full: with words, an answer covers only a part of the tickets. */
   async function draw() {
     const mine = asked;
     const found = [];
+    const query = wanted();
     let part = { after: from };
+    let hint = "";
     requests = 0;
     try {
       do {
-        part = await fetchJson(address(wanted(), part.after));
+        part = await find(query, part.after);
         if (mine !== asked) {
           return;
         }
         requests += 1;
-        found.push(...part.tickets);
+        if (requests === 1) {
+          coded = (part.by_code ?? []).map((ticket) => ({ ...ticket, scanned: ticket.code_replaced ? "" : query.q }));
+          hint = part.hint ?? "";
+        }
+        found.push(...part.tickets.filter((ticket) => !coded.some((one) => keyOf(one) === keyOf(ticket))));
         if (found.length < PAGE && part.after !== null) {
           put("total", `${found.length} found so far, searching after ${part.after.split("/")[1]}`);
         }
       } while (found.length < PAGE && part.after !== null);
     } catch (error) {
       if (mine === asked) {
+        coded = [];
         drawTickets([]);
         put("no-tickets", error.message);
         put("total", "");
@@ -62,18 +71,20 @@
     next = found.length > PAGE ? keyOf(found[PAGE - 1]) : part.after;
     drawEvents(part.events);
     drawTickets(found.slice(0, PAGE));
-    drawRest(part.total);
+    drawRest(part.total, hint);
   }
 
   const keyOf = (ticket) => `${ticket.event}/${ticket.id}`;
 
-  function drawRest(total) {
+  function drawRest(total, hint) {
     const all = from === "" && next === null;
     const many = total === null && !all ? `${shown.length} on this page` : `${grouped.format(total ?? shown.length)} in all`;
     const narrowed = at("q").value.trim() || at("state").value || at("event").value;
-    put("total", many);
-    put("no-tickets", narrowed || from ? "No matching tickets." : "No tickets yet. Import a file of tickets, or the demo tickets.");
-    at("no-tickets").hidden = shown.length > 0;
+    const withCode = coded.length ? [`${counted(coded.length, "ticket")} with this code`] : [];
+    put("total", [...withCode, ...(coded.length && !shown.length ? [] : [many])].join(", "));
+    const none = hint ? `No matching tickets. ${hint}` : "No matching tickets.";
+    put("no-tickets", narrowed || from ? none : "No tickets yet. Import a file of tickets, or the demo tickets.");
+    at("no-tickets").hidden = shown.length + coded.length > 0;
     at("paging").hidden = all;
     at("first").disabled = from === "";
     at("next").disabled = next === null;
@@ -96,7 +107,7 @@
   function drawTickets(tickets) {
     const held = document.activeElement?.closest("[data-at=tickets]") && document.activeElement.getAttribute("aria-label");
     shown = tickets;
-    at("tickets").replaceChildren(...tickets.flatMap((ticket) => [row(ticket), history.rowOf(ticket)].filter(Boolean)));
+    at("tickets").replaceChildren(...[...coded, ...tickets].flatMap((ticket) => [row(ticket), history.rowOf(ticket)].filter(Boolean)));
     if (at("selection")) {
       selection.draw();
     }
@@ -122,7 +133,12 @@
       name.append(" ", make("span", "soft", ticket.event));
     }
     const state = cell("whole", "");
-    state.append(pill(`plain ${TONE[ticket.state] ?? ""}`, ticket.state), " ", make("span", "soft meaning", ticket.meaning));
+    state.append(pill(`plain ${TONE[ticket.state] ?? ""}`, ticket.state), " ");
+    if (ticket.blocked) {
+      state.append(pill("bad", "blocked"), " ", make("span", "soft meaning", ticket.block_reason || "opens nothing"));
+    } else {
+      state.append(make("span", "soft meaning", ticket.code_replaced ? "this code was replaced" : ticket.meaning));
+    }
     const about = cell("data roomy", "", "About");
     about.append(make("div", "clamped", ticket.about || "–"));
     about.title = about.textContent;
@@ -136,7 +152,15 @@
     );
     if (at("selection")) {
       const acts = cell("whole acts", "");
-      acts.append(...ticket.acts.map((name) => button(titled(name), () => act(name, ticket), `${name} ${ticket.id}`)));
+      for (const name of ticket.acts) {
+        const label = labelOf(name, ticket);
+        acts.append(button(label, () => act(name, ticket), `${label} ${ticket.id}`));
+      }
+      if (ticket.withheld) {
+        const why = make("span", "soft withheld", "by its code only"); // the sentence is among its facts
+        why.title = ticket.withheld;
+        acts.append(why);
+      }
       made.append(acts);
     }
     if (history.isOpen(ticket)) {
@@ -157,19 +181,47 @@
 
   // --- acts --------------------------------------------------------------------------------------
 
-  const titled = (name) => name[0].toUpperCase() + name.slice(1);
-
-  async function act(name, ticket) {
-    const { path, past, fields, consequence } = ACTS[name];
-    if (consequence && !(await dtvn.ui.ask(`${titled(name)} ${ticket.id}?`, () => consequence, titled(name)))) {
+  /* `given`: a ticket, or what was typed or scanned, which decides an admission as it is. */
+  async function act(name, given) {
+    let ticket = given;
+    let more;
+    try {
+      if (given.scanned && name !== "admit") {
+        ticket = { ...given, id: await idOf(given) };
+      }
+      more = await askedBefore(name, ticket);
+    } catch (error) {
+      say(error.message, "bad");
+      return;
+    }
+    if (more === null) {
+      return;
+    }
+    const { path, past, fields, told } = ACTS[name];
+    const by = name === "admit" && ticket.scanned ? { barcode: ticket.scanned } : { ticket_id: ticket.id };
+    const about = { event: ticket.event, ...by };
+    at("told").hidden = true;
+    if (told) {
+      await attempt(() => perform(name, about, more), "");
       return;
     }
     const node = name === "validate" ? form.elements.node.value : "";
-    const about = { ticket_id: ticket.id, event: ticket.event };
     const send = node
       ? () => call("POST", "/tickets/validate-via-node", { ...about, node_id: node })
-      : () => call("POST", path, { ...about, ...fields });
+      : () => call("POST", path, { ...about, ...fields, ...more });
     await attempt(send, `${ticket.id} is ${past}${node ? ` via ${node}` : ""}`, (error) => refusal(error, ticket));
+  }
+
+  /* The id of the ticket with the code that was typed; a text that is no code is the id itself. */
+  async function idOf({ event, scanned }) {
+    try {
+      return (await call("POST", "/tickets/find", { event, barcode: scanned })).ID;
+    } catch (error) {
+      if (error.status !== BAD_REQUEST && error.status !== NOT_FOUND) {
+        throw error;
+      }
+      return scanned;
+    }
   }
 
   /* Why an act was refused, and what another operator or a gate did with the ticket before. */
@@ -190,9 +242,9 @@
 
   function actOnAll(name, reason) {
     const { kind, fields, consequence } = ACTS[name];
-    const operation = { op: kind, ...fields, ...(reason && { reason }) };
+    const [labels, read] = reason ? [[], () => ({ reason })] : fieldsOf(name, null);
     const text = `${consequence ? `${consequence} ` : ""}${ASKED_OF_MANY}`;
-    selection.actOnAll(name, operation, text);
+    selection.actOnAll(name, () => ({ op: kind, ...fields, ...read() }), text, labels);
   }
 
   function drawEntries(nodes) {
@@ -229,11 +281,16 @@
 
   at("search").addEventListener("submit", (event) => event.preventDefault());
   at("search").addEventListener("input", () => search(""));
+  at("event").addEventListener("change", function () {
+    if (at("act-event") && at("event").value) {
+      at("act-event").value = at("event").value;
+    }
+  });
   at("first").addEventListener("click", () => search(""));
   at("next").addEventListener("click", () => next !== null && search(next));
   at("select-found")?.addEventListener("click", function () {
     const query = wanted(); // the fields may change meanwhile
-    selection.selectFound((after) => address(query, after));
+    selection.selectFound((after) => find(query, after));
   });
   for (const one of root.querySelectorAll("[data-all]")) {
     one.addEventListener("click", () => actOnAll(one.dataset.all));
@@ -242,9 +299,14 @@
     one.addEventListener("click", function (event) {
       event.preventDefault();
       if (form.reportValidity()) {
-        act(one.dataset.act, { event: form.elements.event.value, id: form.elements.ticket_id.value.trim() });
+        const text = form.elements.ticket_id.value.trim();
+        act(one.dataset.act, { event: form.elements.event.value, id: text, scanned: text });
       }
     });
+  }
+  const named = new URLSearchParams(location.search).get("ticket"); // by a link to one
+  if (named) {
+    at("q").value = named;
   }
   const handed = document.getElementById("handed"); // by the admin, with what to do
   if (handed) {

@@ -273,7 +273,7 @@ def test_a_second_operator_sees_what_the_first_one_did(
     api.post("/api/v1/tickets", json={"ticket_id": "SECOND-1"}).raise_for_status()
     page.goto(f"{running.url}/dashboard/tickets")
     expect(shown(page, "connection")).to_have_text("Live")
-    page.get_by_label("Ticket", exact=True).fill("SECOND-1")
+    page.get_by_label("Ticket or code", exact=True).fill("SECOND-1")
     validate = page.get_by_role("button", name="Validate", exact=True).first
     api.post("/api/v1/tickets/validate", json={"ticket_id": "SECOND-1"}).raise_for_status()
     validate.click()

@@ -42,7 +42,7 @@ def reported(*results: dict[str, Any]) -> list[str]:
     engine.eval(PAGE + SCRIPT.read_text(encoding="utf-8"))
     tickets = [{"event": "e", "id": f"T-{number}"} for number in range(len(results))]
     engine.eval(f"answer = {json.dumps(results)}; dtvn.ticketSelection.take({json.dumps(tickets)})")
-    engine.eval("dtvn.ticketSelection.actOnAll('validate', { op: 'validate' }, '')")
+    engine.eval("dtvn.ticketSelection.actOnAll('validate', () => ({ op: 'validate' }), '', [])")
     said: list[str] = json.loads(engine.eval("JSON.stringify(flat(element('bulk')))"))
     return said
 

@@ -117,6 +117,84 @@ def test_one_act_on_selected_tickets_shows_its_progress(s: Supervised, page: Pag
     expect(row(page, "TICKET-109")).to_contain_text("validated")
 
 
+def test_an_organiser_makes_an_event_and_its_tickets_open_by_their_codes(
+    s: Supervised, page: Page, api: httpx.Client, complaints: Complaints
+) -> None:
+    addresses: list[str] = []
+    page.on("request", lambda request: addresses.append(request.url))
+    page.goto(f"{s.url}/dashboard/tickets/events")
+    page.get_by_label("Name", exact=True).fill("Försommar 2026")
+    expect(page.get_by_label("Short name")).to_have_value("forsommar-2026")
+    page.get_by_label("Time zone").select_option("Europe/Stockholm")
+    page.get_by_label("Name of product 1").fill("Adult")
+    page.get_by_label("Name of product 2").fill("Parking")
+    page.get_by_label("Product 2 admits").uncheck()
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_text("The event forsommar-2026 was saved.")).to_be_visible()
+    event = {"event": "forsommar-2026"}
+    for name, product in (("D-1", "Adult"), ("D-2", "Parking")):
+        issued = {"ticket_id": name, "product": product, "seat": "A-1", "barcodes": [f"secret/{name}+q"]}
+        api.post("/tickets", json=event | issued).raise_for_status()
+
+    page.goto(f"{s.url}/dashboard/tickets")
+    search = page.get_by_label("Search", exact=True)
+    search.fill("SECRET/d-1+Q")
+    expect(shown(page, "no-tickets")).to_contain_text("differs only in case from 'secret/D-1+q'")
+    search.fill("secret/D-1+q")
+    expect(shown(page, "total")).to_have_text("1 ticket with this code")
+    page.get_by_role("button", name="Admit D-1").click()
+    confirm(page, "Admit", "every gate refuses the ticket from then on")
+    told = shown(page, "told")
+    expect(told).to_contain_text("Admitted: Adult, seat A-1")
+    shown(page, "act-event").select_option("forsommar-2026")
+    page.get_by_label("Ticket or code").fill("secret/D-1+q")
+    page.locator("[data-act=admit]").click()
+    confirm(page, "Admit", "every gate refuses the ticket from then on")
+    expect(told).to_contain_text("Refused")
+    expect(told).to_contain_text("already consumed")
+    expect(told).to_contain_text("Entry")
+    search.fill("D-2")
+    expect(row(page, "D-2")).to_contain_text("its product does not admit")
+
+    page.get_by_role("button", name="Block D-2").click()
+    page.get_by_role("dialog").get_by_label("Reason").fill("stolen")
+    confirm(page, "Block", "until it is unblocked")
+    expect(row(page, "D-2")).to_contain_text("stolen")
+    search.fill("")
+    shown(page, "state").select_option("blocked")
+    expect(shown(page, "tickets").locator("tr")).to_have_count(1)
+    page.get_by_role("button", name="Replace code D-2").click()
+    page.get_by_role("dialog").get_by_label("New codes").fill("fresh-1\n\n fresh-2 ")
+    confirm(page, "Replace code", "are revoked")
+    expect(told).to_contain_text("Codes replaced")
+    page.get_by_role("button", name="Change D-2").click()
+    expect(page.get_by_role("dialog").get_by_label("Product")).to_have_value("Parking")
+    page.get_by_role("dialog").get_by_label("Seat").fill("B-7")
+    page.get_by_role("dialog").get_by_label("Valid from").fill("2026-03-29T02:30:00")
+    page.get_by_role("dialog").get_by_role("button", name="Change", exact=True).click()
+    expect(page.get_by_role("dialog")).to_be_visible()  # the clocks skip this hour
+    page.get_by_role("dialog").get_by_label("Valid from").fill("2026-03-29T03:30:00")
+    confirm(page, "Change", "")
+    expect(told).to_contain_text("2026-03-29 03:30:00 +02:00")
+    ticket = api.get("/tickets/D-2", params=event).json()["data"]
+    assert (ticket["product"], ticket["seat"], ticket["block_reason"]) == ("Parking", "B-7", "stolen")
+    assert (ticket["codes"], ticket["valid_from"]) == (
+        {"valid": 2, "revoked": 1},
+        "2026-03-29T03:30:00+02:00",
+    )
+    assert not [address for address in addresses if "secret" in address.lower()]
+    page.set_viewport_size({"width": 390, "height": 800})
+    expect_to_fit(page)
+    page.goto(f"{s.url}/")
+    outcomes = shown(page, "outcomes")
+    expect(outcomes.locator("li", has_text="code replaced")).to_contain_text("D-2 Parking")
+    refused = outcomes.locator("li", has_text="already consumed")
+    expect(refused).to_contain_text("admit refused: The ticket is already consumed")
+    expect(outcomes.locator("li", has_text="event saved")).to_contain_text("in forsommar-2026")
+    expect_to_fit(page)
+    complaints[:] = [text for text in complaints if "the server responded with a status of" not in text]
+
+
 def enter_the_admin(s: Supervised, page: Page) -> None:
     page.goto(f"{s.url}/admin/")
     page.get_by_label("User name").fill(s.credentials["admin_user"])

@@ -9,23 +9,25 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from dtvn.api.errors import InvalidRequest, ServiceError, not_found
-from dtvn.api.queries import SEARCH_LENGTH_MAX, read_event, read_words
-from dtvn.machine import CAPABILITY, TRANSITIONS, State
-from dtvn.machine.fields import MICROSECONDS, is_name
+from dtvn.api.queries import read_event, read_words
+from dtvn.machine import CAPABILITY, State
+from dtvn.machine.bodies import BARCODE_LENGTH_MAX
+from dtvn.machine.codes import CodeError
+from dtvn.machine.fields import MICROSECONDS, REASON_LENGTH_MAX, is_name
 from dtvn.machine.kinds import ACTS, Act, Kind
-from dtvn.machine.rows import TicketRow
-from tickets.models import TicketHolder
-from tickets.pages.access import may_see_addresses, may_see_names, with_scope
-from tickets.services.data_text import in_words
-from tickets.services.search import Found, Key, Search, folded, search, state_of_row
+from tickets.pages import ticket_facts
+from tickets.pages.access import may_see_names, with_scope
+from tickets.pages.ticket_facts import Facts
+from tickets.services import codes
+from tickets.services.search import Found, Key, Search, by_keys, folded, search, state_of_row
 from validators import feed
 from validators.dashboard.views import for_pages, frame
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
-from validators.ledger.models import OperationRecord
+from validators.ledger.models import OperationRecord, Ticket
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import Caller, caller_of_person
 from validators.services import network
@@ -37,13 +39,10 @@ PART_SIZE = 50
 """Operations on selected tickets in one request; the admin itself acts on as many."""
 HISTORY_MAX = 50
 """Operations of a ticket that the page shows, the newest first."""
-MEANINGS = {
-    State.ISSUED: "not validated yet",
-    State.VALIDATED: "may be admitted",
-    State.CONSUMED: "admitted, refused from now on",
-    State.DISPUTED: "not admitted until the dispute is resolved",
-    State.UPHELD: "final, never admitted",
-}
+BLOCKED = "blocked"
+"""A filter beside the states: blocked tickets in whatever state."""
+CODES_LOOK_ALIKE_IN = 20
+"""Events that a code which was not found is compared in, unless one is chosen."""
 
 
 @require_GET
@@ -63,12 +62,17 @@ def page_with_selection(
 
 
 def _page(request: HttpRequest, caller: Caller, **more: Any) -> HttpResponse:
+    acts = [(name, ACTS[name][1]) for name in ticket_facts.offered(caller)]
     context = frame(caller, "Tickets") | {
         "may_seed": CAPABILITY["seed"] in caller.scopes,
-        "acts": _offered(caller),
+        "acts": [(name, act.title) for name, act in acts],
+        "acts_on_many": [(name, act.title) for name, act in acts if not act.inputs],
+        "may_admit": "admit" in dict(acts),
+        "may_validate": "validate" in dict(acts),
         "words_of_acts": {name: _words(kind, act) for name, (kind, act) in ACTS.items()},
         "sees_holders": may_see_names(caller),
-        "text_max": SEARCH_LENGTH_MAX,
+        "text_max": BARCODE_LENGTH_MAX,
+        "reason_max": REASON_LENGTH_MAX,
         "page_size": PAGE_SIZE,
         "part_size": PART_SIZE,
         "selected_max": SELECTED_MAX,
@@ -79,7 +83,6 @@ def _page(request: HttpRequest, caller: Caller, **more: Any) -> HttpResponse:
 def _data(view: Callable[[HttpRequest, Caller], HttpResponse]) -> Callable[..., HttpResponse]:
     """Decorator of the page's data: for_pages, with the caller; errors of services become JSON."""
 
-    @require_GET
     @for_pages
     @wraps(view)
     def answer(request: HttpRequest) -> HttpResponse:
@@ -94,28 +97,44 @@ def _data(view: Callable[[HttpRequest, Caller], HttpResponse]) -> Callable[..., 
     return answer
 
 
+@require_POST
 @_data
 def found(request: HttpRequest, caller: Caller) -> HttpResponse:
-    """A part of the tickets that `q`, `event` and `state` select, after `after` (event/ticket id)."""
-    event = read_event({"event": request.GET["event"]}) if request.GET.get("event") else None
-    words = tuple(folded(word) for word in read_words(request.GET.get("q", "")))
-    wanted = Search(words, event, _state(request))
+    """A part of the tickets that `q`, `event` and `state` select, after `after` (event/ticket id); before the
+    first, apart, those of which `q` is a code. A POST, so that codes stand in no URL and no access log."""
+    event = read_event({"event": request.POST["event"]}) if request.POST.get("event") else None
+    text, after, sees = request.POST.get("q", "").strip(), _after(request), may_see_names(caller)
     sequence = feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT)
-    after, sees = _after(request), may_see_names(caller)
+    coded = _with_code(text, event) if sequence and text and after == ("", "") else []
+    try:
+        words = read_words(text)
+    except InvalidRequest:
+        if not coded:
+            raise
+        words = None  # a code that is longer than any words
+    blocked = request.POST.get("state") == BLOCKED
+    wanted = Search(tuple(map(folded, words or ())), event, None if blocked else _state(request), blocked)
     if not sequence:  # there may be no ledger yet
         return JsonResponse({"sequence": 0, "tickets": [], "after": None, "total": 0, "events": []})
-    part = search(LEARNER_ALIAS, wanted, limit=PAGE_SIZE, after=after, with_holders=sees)
-    return JsonResponse(
-        {
-            "sequence": sequence,
-            "tickets": [_row(row, caller, part) for row in part.tickets],
-            "after": "/".join(part.after) if part.after else None,
-            "total": _total(wanted),
-            "events": read.list_events(LEARNER_ALIAS),
-        }
-    )
+    part = Found([], {}, None)
+    if words is not None:
+        part = search(LEARNER_ALIAS, wanted, limit=PAGE_SIZE, after=after, with_holders=sees)
+    facts = Facts(caller)
+    answer = {
+        "sequence": sequence,
+        "tickets": [facts.row(row, part) for row in part.tickets],
+        "after": "/".join(part.after) if part.after else None,
+        "total": _total(wanted),
+        "events": read.list_events(LEARNER_ALIAS),
+    }
+    if coded:
+        answer["by_code"] = _shown_coded(coded, facts, sees=sees)
+    elif text and not part.tickets and not after[0]:
+        answer["hint"] = _hint(text, event, shown=CAPABILITY["block"] in caller.scopes)
+    return JsonResponse(answer)
 
 
+@require_GET
 @_data
 def one(request: HttpRequest, caller: Caller) -> HttpResponse:
     """One ticket (`event`, `ticket`): all its fields and its newest operations, refusals included."""
@@ -127,31 +146,59 @@ def one(request: HttpRequest, caller: Caller) -> HttpResponse:
     records = OperationRecord.objects.filter(event=event, ticket_id=ticket_id).order_by("-id")
     history = list(records[: HISTORY_MAX + 1])
     verdicts = read.verdicts(LEARNER_ALIAS, history)
+    facts = Facts(caller)
+    holder = ticket_facts.of_holder(request, caller, row) if may_see_names(caller) else []
     return JsonResponse(
         {
             "sequence": sequence,
-            "facts": [*_facts(row), *(_holder(request, caller, row) if may_see_names(caller) else [])],
+            "facts": [*facts.of_ticket(row), *holder],
+            "terms": facts.terms(row),
             "state": state_of_row(row).name.lower(),
-            "acts": _acts(row, caller),
+            "acts": facts.acts(row),
             "history": [_operation(record, verdicts.get(record.pk, "")) for record in history[:HISTORY_MAX]],
             "more": len(history) > HISTORY_MAX,
         }
     )
 
 
+# --- codes ----------------------------------------------------------------------------------------
+
+
+def _with_code(text: str, event: str | None) -> list[tuple[Key, bool]]:
+    """(key of the ticket, whether the code was replaced) of each ticket with this code."""
+    events = read.list_events(LEARNER_ALIAS) if event is None else [event]
+    return [((event, ticket), revoked) for event, ticket, revoked in codes.tickets_with(text, events)]
+
+
+def _shown_coded(coded: list[tuple[Key, bool]], facts: Facts, *, sees: bool) -> list[dict[str, Any]]:
+    part = by_keys(LEARNER_ALIAS, [key for key, _revoked in coded], with_holders=sees)
+    replaced = dict(coded)
+    rows = ((row, replaced[row.event, row.ticket]) for row in part.tickets)
+    return [facts.row(row, part, by_code=not revoked) | {"code_replaced": revoked} for row, revoked in rows]
+
+
+def _hint(text: str, event: str | None, *, shown: bool) -> str:
+    """What the text, which is no code, may be meant to be; "" without a likely one."""
+    events = read.list_events(LEARNER_ALIAS)[:CODES_LOOK_ALIKE_IN] if event is None else [event]
+    try:
+        return next(filter(None, (codes.hint_of(each, text, shown=shown) for each in events)), "")
+    except CodeError:
+        return ""
+
+
 # --- parameters -----------------------------------------------------------------------------------
 
 
 def _state(request: HttpRequest) -> State | None:
-    name = request.GET.get("state", "")
+    name = request.POST.get("state", "")
     known = {state.name.lower(): state for state in State}
     if name and name not in known:
-        raise InvalidRequest(f"state must be one of {', '.join(known)}")
+        raise InvalidRequest(f"state must be one of {', '.join((*known, BLOCKED))}")
     return known.get(name)
 
 
 def _after(request: HttpRequest) -> Key:
-    text = request.GET.get("after", "")
+    text = request.POST.get("after", "")
     if not text:
         return "", ""
     event, _, ticket = text.partition("/")
@@ -163,28 +210,6 @@ def _after(request: HttpRequest) -> Key:
 # --- answers --------------------------------------------------------------------------------------
 
 
-def _row(row: TicketRow, caller: Caller, part: Found) -> dict[str, Any]:
-    state = state_of_row(row)
-    holder, order = part.holders.get((row.event, row.ticket), ("", ""))
-    labels = (row.product, row.seat)
-    return {
-        "event": row.event,
-        "id": row.ticket,
-        "state": state.name.lower(),
-        "meaning": MEANINGS[state],
-        "changed": row.timestamp // MICROSECONDS,
-        "entry": row.validator,
-        "about": ", ".join(filter(None, (*labels, in_words(row.data, labels)))),
-        "holder": holder,
-        "order": order,
-        "acts": _acts(row, caller),
-    }
-
-
-def _offered(caller: Caller) -> list[str]:
-    return [name for name, (kind, _) in ACTS.items() if kind.capability in caller.scopes]
-
-
 def _words(kind: Kind, act: Act) -> dict[str, Any]:
     """What the page's script needs for an act."""
     return {
@@ -193,55 +218,21 @@ def _words(kind: Kind, act: Act) -> dict[str, Any]:
         "past": f"{act.past}: {act.means}" if act.means else act.past,
         "consequence": act.consequence,
         "fields": act.fields,
+        "inputs": ("reason",) if act.reason else act.inputs,
+        "title": act.title,
+        "told": kind.rest is not None and kind.rest.full,
     }
-
-
-def _acts(row: TicketRow, caller: Caller) -> list[str]:
-    """Acts (keys of ACTS) that the caller may perform, and that the ticket's state allows."""
-    state = state_of_row(row)
-    return [
-        act
-        for act in _offered(caller)
-        if act not in TRANSITIONS or isinstance(TRANSITIONS[act][state], State)
-    ]
 
 
 def _total(wanted: Search) -> int | None:
     """Number of tickets that the search selects, from the counters; None for a search by words."""
     if wanted.words:
         return None
+    if wanted.blocked:
+        tickets = Ticket.objects.using(LEARNER_ALIAS).filter(blocked=True)
+        return (tickets.filter(event=wanted.event) if wanted.event else tickets).count()
     counts = read.count_tickets(LEARNER_ALIAS, wanted.event)
     return sum(counts.values()) if wanted.state is None else counts[wanted.state.name]
-
-
-def _facts(row: TicketRow) -> list[tuple[str, str | int]]:
-    """(name, value) of the fields that are set; a number is a time in Unix seconds."""
-    facts: list[tuple[str, str | int]] = [
-        ("Event", row.event),
-        ("Product", row.product),
-        ("Seat", row.seat),
-        ("Valid from", row.not_before // MICROSECONDS),
-        ("Valid until", row.not_after // MICROSECONDS),
-        ("Admitted at gate", row.gate),
-        ("Device", row.device),
-        ("Reason of the dispute", row.note),
-        ("Data", in_words(row.data)),
-        ("Metadata", ", ".join(f"{name}: {value}" for name, value in row.metadata.items())),
-    ]
-    return [(name, value) for name, value in facts if value]
-
-
-def _holder(request: HttpRequest, caller: Caller, row: TicketRow) -> list[tuple[str, str | int]]:
-    holder = TicketHolder.objects.filter(event=row.event, ticket=row.ticket).first()
-    if holder is None:
-        return []
-    if holder.erased_at is not None:
-        return [("Holder", f"erased on {holder.erased_at:%Y-%m-%d}")]
-    shown = [holder.name, holder.company]
-    if may_see_addresses(request, caller):
-        shown += [holder.email, holder.phone, holder.address]
-    facts = [("Holder", ", ".join(filter(None, shown))), ("Order", holder.order)]
-    return [(name, value) for name, value in facts if value]
 
 
 def _operation(record: OperationRecord, verdict: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dtvn.api.ordering import Decision, Request
 from dtvn.machine import Issue, Replace, reasons
-from dtvn.machine.codes import code_digest, default_salt, normalised
+from dtvn.machine.codes import CodeError, code_digest, default_salt, normalised
 from dtvn.machine.rows import EventRow
 from dtvn.protocol.genesis import cluster_id
 from tickets.models import TicketCode
@@ -43,6 +43,24 @@ def salt_of(event: str, row: EventRow | None) -> bytes:
 def digest_of(event: str, text: str) -> bytes:
     """The digest under which the log knows a code; raises machine.codes.CodeError, which names no code."""
     return code_digest(salt_of(event, read.event_row(LEARNER_ALIAS, event)), text)
+
+
+def tickets_with(text: str, events: Iterable[str]) -> list[tuple[str, str, bool]]:
+    """(event, ticket id, whether the code was replaced) of the tickets of these events with this code."""
+    rows = read.event_rows(LEARNER_ALIAS)
+    try:
+        digests = {event: code_digest(salt_of(event, rows.get(event)), text) for event in events}
+    except CodeError:  # no text that could be a code
+        return []
+    found = []
+    for part in _parts(list(digests)):
+        known = ledger.TicketCode.objects.using(LEARNER_ALIAS).filter(
+            event__in=part, digest__in=[digests[event] for event in part]
+        )
+        for event, digest, ticket, revoked in known.values_list("event", "digest", "ticket_id", "revoked"):
+            if bytes(digest) == digests[event]:
+                found.append((event, ticket, revoked))
+    return sorted(found)
 
 
 def ids_are_codes(row: EventRow | None) -> bool:

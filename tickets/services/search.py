@@ -37,6 +37,11 @@ class Search(msgspec.Struct, frozen=True):
     """None: all events."""
     state: State | None = None
     """None: all states."""
+    blocked: bool = False
+    """Whether only blocked tickets are looked for."""
+
+
+ALL = Search()
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -73,10 +78,10 @@ def search(using: str, wanted: Search, *, limit: int, after: Key = ("", ""), wit
             continue
         behind = after[1] if event == after[0] else ""
         while True:
-            ids = _ids(using, event, wanted.state, behind, size)
+            ids = _ids(using, event, wanted, behind, size)
             known = _holders(event, ids) if with_holders else {}
             hits = [one for one in ids if _fits(" ".join((one, *known.get(one, ()))), wanted.words)]
-            for row in _rows(using, event, hits, wanted.state, limit + 1):
+            for row in _rows(using, event, hits, limit + 1, wanted):
                 if len(tickets) == limit:
                     return Found(tickets, holders, (tickets[-1].event, tickets[-1].ticket))
                 tickets.append(row)
@@ -91,11 +96,24 @@ def search(using: str, wanted: Search, *, limit: int, after: Key = ("", ""), wit
     return Found(tickets, holders, None)
 
 
-def _ids(using: str, event: str, state: State | None, behind: str, limit: int) -> list[str]:
+def by_keys(using: str, keys: Sequence[Key], *, with_holders: bool) -> Found:
+    """The tickets with these keys, in their order."""
+    tickets: list[TicketRow] = []
+    holders: dict[Key, tuple[str, str]] = {}
+    for event, ticket in keys:
+        tickets += _rows(using, event, [ticket], 1)
+        known = _holders(event, [ticket]) if with_holders else {}
+        holders |= {(event, name): holder for name, holder in known.items()}
+    return Found(tickets, holders, None)
+
+
+def _ids(using: str, event: str, wanted: Search, behind: str, limit: int) -> list[str]:
     """The next ids of one event, ascending."""
     rows = Ticket.objects.using(using).filter(event=event, ticket_id__gt=behind).order_by("ticket_id")
-    if state is not None:
-        rows = rows.filter(state=state.name)
+    if wanted.state is not None:
+        rows = rows.filter(state=wanted.state.name)
+    if wanted.blocked:
+        rows = rows.filter(blocked=True)
     return list(rows.values_list("ticket_id", flat=True)[:limit])
 
 
@@ -111,12 +129,12 @@ def _fits(text: str, words: Sequence[str]) -> bool:
 
 
 def _rows(
-    using: str, event: str, ids: Sequence[str], state: State | None, at_once: int
+    using: str, event: str, ids: Sequence[str], at_once: int, wanted: Search = ALL
 ) -> Iterator[TicketRow]:
-    """The tickets with these ids that are in this state, in their order; read as they are taken."""
+    """The tickets with these ids that are still as wanted, in their order; read as they are taken."""
     for start in range(0, len(ids), at_once):
         found = Ticket.objects.using(using).filter(event=event, ticket_id__in=ids[start : start + at_once])
         for packed in found.order_by("ticket_id").values_list("row", flat=True):
             row = unpack_ticket(bytes(packed))
-            if state is None or state_of_row(row) is state:
+            if wanted.state in (None, state_of_row(row)) and (row.blocked or not wanted.blocked):
                 yield row

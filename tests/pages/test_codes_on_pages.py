@@ -1,0 +1,166 @@
+"""Codes, blocks and products on the tickets page and in the admin: found, shown, and who may act."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from tests.pages.asking import confirmed
+from tests.pages.learner import RealLearner
+from tickets.pages.ticket_facts import BY_CODE_ONLY
+from validators.ledger.models import Ticket
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+FOUND = "/dashboard/tickets/found"
+ONE = "/dashboard/tickets/one"
+TICKETS = "/admin/ledger/ticket/"
+EVENT = "fest"
+NINE_IN_STOCKHOLM = 1_785_481_200
+PRINTED = "aB7/+kQ=x"
+
+
+def person(group: str) -> Client:
+    user = User.objects.create_user(f"person-{group}", is_staff=True)
+    user.groups.add(Group.objects.get_or_create(name=group)[0])
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def sent(client: Client, path: str, method: str = "post", **body: Any) -> Any:
+    response = getattr(client, method)(f"/api/v1{path}", body, content_type="application/json")
+    assert response.status_code == 200, response.content
+    return response.json()
+
+
+@pytest.fixture
+def fest(learner: RealLearner, admin: Client) -> None:
+    """An event whose ids are no codes, with a parking ticket and one for a guest who was refunded."""
+    products = [{"name": "Adult", "admits": True}, {"name": "Parking", "admits": False}]
+    sent(admin, f"/events/{EVENT}", "put", zone="Europe/Stockholm", products=products)
+    for ticket, more in {
+        "T-1": {"product": "Adult", "seat": "A-1", "barcodes": [PRINTED], "not_before": NINE_IN_STOCKHOLM},
+        "T-2": {"product": "Parking", "barcodes": ["park-2"]},
+        "T-3": {"barcodes": ["refund-3"], "blocked": True, "block_reason": "refunded"},
+    }.items():
+        sent(admin, "/tickets", ticket_id=ticket, event=EVENT, **more)
+
+
+def found(client: Client, **query: str) -> dict[str, Any]:
+    response = client.post(FOUND, query)
+    assert response.status_code == 200, response.content
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def listed(client: Client) -> dict[str, dict[str, Any]]:
+    return {ticket["id"]: ticket for ticket in found(client)["tickets"]}
+
+
+@pytest.mark.usefixtures("fest")
+def test_a_ticket_is_found_by_its_whole_code_and_by_nothing_like_it(admin: Client) -> None:
+    (ticket,) = found(admin, q=f" {PRINTED}\u200b")["by_code"]
+    assert (ticket["id"], ticket["code_replaced"]) == ("T-1", False)
+    assert found(admin, q=PRINTED, event="default").get("by_code") is None
+    near = found(admin, q=PRINTED.upper())
+    assert near["tickets"] == []
+    assert near["hint"] == f"It differs only in case from {PRINTED!r}, a code of ticket T-1."
+    told_less = found(person("gate"), q=PRINTED.upper())["hint"]
+    assert told_less == "It differs only in case from a code of this event."
+    assert admin.get(FOUND, {"q": PRINTED}).status_code == 405, "a code in an address stands in access logs"
+
+
+@pytest.mark.usefixtures("fest")
+def test_a_replaced_code_still_finds_its_ticket_and_says_so(admin: Client) -> None:
+    long = '{"t": "T-1", "e": "fest", "of": "one two three four five six", "k": "' + "x" * 300 + '"}'
+    sent(admin, "/tickets/replace", ticket_id="T-1", event=EVENT, barcodes=[long])
+    (old,) = found(admin, q=PRINTED)["by_code"]
+    assert old["code_replaced"] is True
+    (new,) = found(admin, q=long)["by_code"]
+    assert new["code_replaced"] is False
+    facts = dict(admin.get(ONE, {"event": EVENT, "ticket": "T-1"}).json()["facts"])
+    assert facts["Codes"] == "1 valid, 1 revoked"
+
+
+@pytest.mark.usefixtures("fest")
+def test_a_gate_admits_by_code_and_an_operator_by_name_too(admin: Client) -> None:
+    gate = person("gate")
+    row = listed(gate)["T-1"]
+    assert (row["acts"], row["withheld"]) == ([], BY_CODE_ONLY)
+    (row,) = found(gate, q=PRINTED)["by_code"]
+    assert (row["acts"], row["withheld"], row["by_name"]) == (["admit"], "", False)
+    facts = dict(gate.get(ONE, {"event": EVENT, "ticket": "T-1"}).json()["facts"])
+    assert facts["Admission"] == BY_CODE_ONLY
+    row = listed(admin)["T-1"]
+    assert "admit" in row["acts"]
+    assert (row["by_name"], row["withheld"]) == (True, "")
+
+
+@pytest.mark.usefixtures("fest")
+def test_a_gate_that_asks_for_more_than_its_scope_is_refused(admin: Client) -> None:
+    gate = person("gate")
+    bodies: dict[str, dict[str, Any]] = {
+        "admit": {},
+        "block": {"reason": "no"},
+        "unblock": {},
+        "replace": {"barcodes": ["mine"]},
+        "change": {"seat": "A-2"},
+    }
+    for verb, body in bodies.items():
+        told = gate.post(
+            f"/api/v1/tickets/{verb}",
+            {"ticket_id": "T-1", "event": EVENT} | body,
+            content_type="application/json",
+        )
+        assert told.status_code == 403, verb
+    key = str(Ticket.objects.get(ticket_id="T-1").pk)
+    page = confirmed(gate, TICKETS, {"action": "admit", "_selected_action": [key]})
+    assert BY_CODE_ONLY in page.content.decode()
+    assert gate.post("/dashboard/tickets/events", {"slug": "mine"}).status_code == 403
+    assert listed(admin)["T-1"]["state"] == "issued"
+
+
+@pytest.mark.usefixtures("fest")
+def test_what_opens_nothing_is_shown_and_not_offered_to_be_admitted(admin: Client) -> None:
+    rows = listed(admin)
+    assert (rows["T-3"]["blocked"], rows["T-3"]["block_reason"]) == (True, "refunded")
+    assert rows["T-3"]["acts"] == ["unblock", "replace", "change"]
+    assert rows["T-2"]["meaning"] == "its product does not admit"
+    assert "admit" not in rows["T-2"]["acts"]
+    blocked = found(admin, state="blocked")
+    assert ([ticket["id"] for ticket in blocked["tickets"]], blocked["total"]) == (["T-3"], 1)
+    sent(admin, "/tickets/unblock", ticket_id="T-3", event=EVENT)
+    assert found(admin, state="blocked")["tickets"] == []
+    sent(admin, "/tickets/block", ticket_id="T-1", event=EVENT, reason="stolen")
+    page = admin.get(f"{TICKETS}?state=BLOCKED").content.decode()
+    assert "T-1" in page
+    assert "T-2" not in page
+    page = admin.get(f"{TICKETS}{Ticket.objects.get(ticket_id='T-1').pk}/change/").content.decode()
+    assert "Blocked: stolen" in page
+    page = admin.get(f"{TICKETS}{Ticket.objects.get(ticket_id='T-2').pk}/change/").content.decode()
+    assert "Product: Parking (does not admit)" in page
+
+
+@pytest.mark.usefixtures("fest")
+def test_details_tell_times_on_the_clocks_of_the_event(admin: Client) -> None:
+    answer = admin.get(ONE, {"event": EVENT, "ticket": "T-1"}).json()
+    facts = dict(answer["facts"])
+    assert facts["Valid from"] == "2026-07-31 09:00:00 Europe/Stockholm"
+    assert answer["terms"] == {
+        "product": "Adult",
+        "seat": "A-1",
+        "not_before": "2026-07-31T09:00:00",
+        "not_after": "",
+        "zone": "Europe/Stockholm",
+        "products": ["Adult", "Parking"],
+    }
+    elsewhere = {"at": NINE_IN_STOCKHOLM, "gate": "north", "device": "scanner-7"}
+    sent(admin, "/tickets/import_entry", ticket_id="T-1", event=EVENT, **elsewhere)
+    facts = dict(admin.get(ONE, {"event": EVENT, "ticket": "T-1"}).json()["facts"])
+    assert facts["Entered"] == (
+        "2026-07-31 09:00:00 Europe/Stockholm, gate north, device scanner-7, elsewhere"
+    )
