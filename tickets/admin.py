@@ -20,6 +20,7 @@ from dtvn.machine.fields import REASON_LENGTH_MAX
 from tickets.importing.holders import erase_holders
 from tickets.models import EventTimeZone, SearchKey, TicketHolder
 from tickets.pages.admin_actions import ACTIONS, GIVEN_WITH
+from tickets.pages.ticket_facts import told_terms
 from tickets.services.data_text import in_words
 from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.confirming import confirmed
@@ -32,6 +33,7 @@ from validators.ledger.read import (
     LAST_CHARACTER,
     STATES,
     count_tickets,
+    event_row,
     list_events,
     starting_with,
     verdicts,
@@ -44,6 +46,8 @@ ERASED_MEANS = (
     "The ticket stays as it is; it is no longer found by its holder's name or its order."
 )
 HISTORY_MAX = 50
+BLOCKED = "BLOCKED"
+"""A filter beside the states: blocked tickets in whatever state."""
 FOUND_MAX = 1_000
 """Most holders that a search shows whose name (or order, or e-mail address) begins with the text."""
 
@@ -55,12 +59,14 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name.capitalize()) for name in STATES]
+        return [(name, name.capitalize()) for name in (*STATES, BLOCKED)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> QuerySet[Ticket]:
         state = self.value()
         if not state:
             return queryset
+        if state == BLOCKED:
+            return queryset.filter(blocked=True)
         return queryset.filter(state=state) if count_tickets(LEARNER_ALIAS).get(state) else queryset.none()
 
 
@@ -114,8 +120,12 @@ class TicketAdmin(BulkActions, KeysetAdmin):
     action_form = TicketActionForm
     actions = [*ACTIONS, "erase_holder"]
     fieldsets = (
-        (None, {"fields": ("ticket_id", "event", "state_pill", "changed", "last_change", "certificate")}),
-        ("Issued as", {"fields": ("product", "seat", "window", "metadata", "data", "commitment")}),
+        (
+            None,
+            {"fields": ("ticket_id", "event", "state_pill", "changed", "last_change", "more", "certificate")},
+        ),
+        ("Terms", {"fields": ("terms",)}),
+        ("Issued with", {"fields": ("metadata", "data", "commitment")}),
         ("Admission", {"fields": ("validator", "gate", "device", "note", "vector_clock")}),
         ("Holder", {"fields": ("holder",)}),
         ("History", {"fields": ("history",)}),
@@ -124,8 +134,9 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         "state_pill",
         "changed",
         "last_change",
+        "more",
         "certificate",
-        "window",
+        "terms",
         "metadata",
         "data",
         "commitment",
@@ -158,7 +169,8 @@ class TicketAdmin(BulkActions, KeysetAdmin):
 
     @admin.display(description="state")
     def state_pill(self, ticket: Ticket) -> SafeString:
-        return format_html('<span class="pill state-{}">{}</span>', ticket.state.lower(), ticket.state)
+        state = format_html('<span class="pill state-{}">{}</span>', ticket.state.lower(), ticket.state)
+        return format_html('{} <span class="pill bad">BLOCKED</span>', state) if ticket.blocked else state
 
     @admin.display(description="changed")
     def changed(self, ticket: Ticket) -> str:
@@ -182,12 +194,20 @@ class TicketAdmin(BulkActions, KeysetAdmin):
             static("verifier/index.html"),
         )
 
-    @admin.display(description="valid")
-    def window(self, ticket: Ticket) -> str:
-        row = ticket.whole
-        if not (row.not_before or row.not_after):
-            return "at any time"
-        return f"{moment(row.not_before) or 'any time'} to {moment(row.not_after) or 'no end'}"
+    @admin.display(description="more")
+    def more(self, ticket: Ticket) -> SafeString:
+        """Where codes are replaced, and product, seat and window are changed."""
+        return format_html(
+            '<a href="{}?{}">Replace its code or change it on the tickets page</a>',
+            reverse("tickets:page"),
+            urlencode({"event": ticket.event, "ticket": ticket.ticket_id}),
+        )
+
+    @admin.display(description="now")
+    def terms(self, ticket: Ticket) -> SafeString:
+        """Product, seat, window, block, codes and entry, as the tickets page tells them."""
+        told = told_terms(event_row(LEARNER_ALIAS, ticket.event), ticket.whole)
+        return format_html_join("", "{}: {}<br>", told) or SafeString("nothing is set: it admits at any time")
 
     def metadata(self, ticket: Ticket) -> str:
         return ", ".join(f"{key}: {value}" for key, value in ticket.whole.metadata.items()) or "none"
@@ -290,9 +310,19 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
 
 @admin.register(EventTimeZone)
 class EventTimeZoneAdmin(BulkActions, StrictAdmin):
-    """Time zones of events, for imports."""
+    """Time zones for imports into events that nobody created; a created event says its own in the log."""
 
     list_display = ("event", "zone")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": ("event", "zone"),
+                "description": "Only for an event that nobody created: the zone of a created one is part of "
+                "the event, and is changed on the page of events.",
+            },
+        ),
+    )
 
 
 def _holder(ticket: Ticket, *fields: str) -> str:

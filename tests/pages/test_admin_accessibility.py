@@ -36,7 +36,7 @@ pytestmark = [
 
 MEMBERS = "/admin/validators/membershipchange/"
 ASKED = (
-    ("/admin/ledger/ticket/", "consume", 1),
+    ("/admin/ledger/ticket/", "admit", 1),
     ("/admin/ledger/ticket/", "uphold", 2),
     ("/admin/validators/managednode/", "stop", 1),
     ("/admin/validators/managednode/", "restart", 2),

@@ -45,7 +45,7 @@ def states() -> dict[str, str]:
     return dict(Ticket.objects.values_list("ticket_id", "state"))
 
 
-@pytest.mark.parametrize("action", ["validate", "consume", "dispute", "clear", "uphold"])
+@pytest.mark.parametrize("action", ["validate", "admit", "dispute", "clear", "uphold"])
 def test_an_action_on_a_ticket_that_left_the_filter_is_answered(
     learner: RealLearner, operate: Operate, admin: Client, action: str
 ) -> None:

@@ -10,21 +10,27 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 
-from dtvn.api.errors import TicketError
-from dtvn.api.ordering import Decision, Request
-from dtvn.machine import Command
+from dtvn.api.bodies import convert, request_of
+from dtvn.api.errors import ServiceError
+from dtvn.api.ordering import Decision
 from dtvn.machine.fields import REASON_LENGTH_MAX
-from dtvn.machine.kinds import ACTS, Act, Kind
+from dtvn.machine.kinds import ACTS, OPERATIONS, Act, Kind
 from dtvn.machine.reasons import OUTCOME_UNKNOWN
 from tickets.pages.handover import followed
+from tickets.pages.ticket_facts import BY_CODE_ONLY
+from tickets.services.codes import ids_are_codes
 from validators.dashboard.confirming import confirmed
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed import wait_for
 from validators.ledger.models import Ticket
+from validators.ledger.read import event_row
 from validators.rest.http import OWN_WRITES_WAIT
-from validators.rest.keys import actor_of
+from validators.rest.keys import actor_of, may
 from validators.services.decide import batch
 
-GIVEN_WITH = ", ".join(name for name, (_, act) in ACTS.items() if act.reason)
+OFFERED = {name: found for name, found in ACTS.items() if not found[1].inputs}
+"""The acts that need nothing but a reason; the tickets page has the others."""
+GIVEN_WITH = ", ".join(name for name, (_, act) in OFFERED.items() if act.reason)
 """The acts that take a reason."""
 
 
@@ -35,7 +41,7 @@ def _action(kind: Kind, act: Act) -> Callable[..., HttpResponse | None]:
         fields = dict(act.fields)
         if act.reason:
             fields["reason"] = request.POST.get("reason", "")[:REASON_LENGTH_MAX]
-        _decide(model_admin, request, queryset, kind.command(**fields), act.past)
+        _decide(model_admin, request, queryset, kind, fields, act.past)
 
     decide.__name__ = act.name
     asking: Callable[..., Any] = decide
@@ -46,13 +52,33 @@ def _action(kind: Kind, act: Act) -> Callable[..., HttpResponse | None]:
 
 
 def _decide(
-    model_admin: Any, request: HttpRequest, queryset: QuerySet[Ticket], command: Command, done: str
+    model_admin: Any,
+    request: HttpRequest,
+    queryset: QuerySet[Ticket],
+    kind: Kind,
+    fields: dict[str, str],
+    done: str,
 ) -> None:
     """Have one operation ordered per chosen ticket, and report the outcome of each."""
-    requests = [Request(command, ticket=ticket.ticket_id, event=ticket.event) for ticket in queryset]
+    chosen = list(queryset)
+    if kind.name == "admit" and not may(request, "operate"):
+        by_name = {
+            event
+            for event in {one.event for one in chosen}
+            if not ids_are_codes(event_row(LEARNER_ALIAS, event))
+        }
+        if by_name:
+            withheld = [one.ticket_id for one in chosen if one.event in by_name]
+            model_admin.message_user(
+                request, f"Not admitted: {', '.join(withheld)}. {BY_CODE_ONLY}", messages.WARNING
+            )
+            chosen = [one for one in chosen if one.event not in by_name]
+    body = OPERATIONS[kind.name].body
+    named = [{"ticket_id": one.ticket_id, "event": one.event} | fields for one in chosen]
     try:
+        requests = [request_of(kind.name, convert(members, body)) for members in named]
         decisions = batch(requests, actor=actor_of(request.user))
-    except TicketError as error:
+    except ServiceError as error:
         model_admin.message_user(request, f"Nothing changed: {error}", messages.ERROR)
         return
     wait_for(max((decision.result.sequence for decision in decisions), default=0), OWN_WRITES_WAIT)
@@ -82,4 +108,4 @@ def _report(request: HttpRequest, word: str, decisions: Sequence[Decision], leve
     messages.add_message(request, level, text)
 
 
-ACTIONS = [_action(kind, act) for kind, act in ACTS.values()]
+ACTIONS = [_action(kind, act) for kind, act in OFFERED.values()]
