@@ -54,7 +54,7 @@ FORBIDDEN = {
     "error": "This key lacks scope gate.",
 }
 NO_EVENT = {"outcome": "error", "code": "unknown_event", "whose": "gate", "error": "There is no such event."}
-AGAIN = "RED already_consumed: The ticket is already consumed.; Day; entered 2026-11-27T20:14 at north"
+AGAIN = "RED already_consumed: entered 2026-11-27 20:14 at north; Day"
 NO_KEY = {"error": "Invalid or missing API key"}
 
 

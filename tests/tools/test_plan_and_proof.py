@@ -13,7 +13,7 @@ from tickets.scanning.rehearsal import expectation
 
 
 def outcome(number: int, ticket: str, code: str, *, gate: str = "gate-1", sequence: int = 0) -> Outcome:
-    scan = Scan(number, ticket, gate, f"scan-{number}")
+    scan = Scan(number, ticket, f"code of {ticket}", gate, f"scan-{number}")
     return Outcome(scan=scan, code=code, sequence=sequence, attempts=1, latency=0.01)
 
 
@@ -83,7 +83,39 @@ def test_proved_means_one_ok_and_otherwise_only_refusals(codes: list[list[str]])
     assert proved == all(sorted(row) == ["already_consumed"] * (len(row) - 1) + ["ok"] for row in codes)
 
 
+# --- what was foretold -----------------------------------------------------------------------------
+
+
+def test_a_ticket_that_is_refused_as_foretold_is_proved_but_not_admitted() -> None:
+    shut = [msgspec.structs.replace(one, code="blocked") for one in (HONEST[0], HONEST[2])]
+    verdict = prove(PLANNED, [*shut, HONEST[1]], {"A": "blocked"})
+    assert (verdict.faults, verdict.admitted, verdict.foretold) == ((), 1, 1)
+
+
+def test_another_refusal_than_the_foretold_one_is_a_fault() -> None:
+    other = [msgspec.structs.replace(one, code="revoked") for one in (HONEST[0], HONEST[2])]
+    assert prove(PLANNED, [*other, HONEST[1]], {"A": "blocked"}).faults == (
+        "A: refused with revoked at gate-1",
+    )
+
+
+def test_a_block_that_does_not_hold_is_a_fault() -> None:
+    assert prove(PLANNED, HONEST, {"A": "blocked"}).faults == (
+        "A: blocked was foretold, but it was admitted",
+    )
+
+
+def test_a_window_may_begin_during_the_run() -> None:
+    early = msgspec.structs.replace(HONEST[2], code="not_yet_valid")
+    verdict = prove(PLANNED, [early, *HONEST[:2]], {"A": "not_yet_valid"})
+    assert (verdict.faults, verdict.admitted, verdict.foretold) == ((), 2, 0)
+
+
 # --- the plan --------------------------------------------------------------------------------------
+
+
+def coded(ids: list[str]) -> dict[str, list[str]]:
+    return {name: [f"code of {name}"] for name in ids}
 
 
 @settings(deadline=None, print_blob=True)
@@ -97,20 +129,26 @@ def test_every_ticket_is_scanned_once_and_a_share_twice(
     tickets: int, gates: int, duplicates: float, seed: int
 ) -> None:
     ids = [f"T-{number}" for number in range(tickets)]
-    plan = make_plan(ids, gates=gates, duplicates=duplicates, seed=seed, run="x")
+    plan = make_plan(coded(ids), gates=gates, duplicates=duplicates, seed=seed, run="x")
     scans = plan.scans
     counts = {ticket: sum(scan.ticket_id == ticket for scan in scans) for ticket in ids}
     assert set(counts.values()) <= {1, 2}
     assert sum(counts.values()) == tickets + round(tickets * duplicates)
     assert len({scan.nonce for scan in scans}) == len(scans)
     assert [scan.number for scan in scans] == list(range(len(scans)))
+    assert {scan.code for scan in scans} == {code for codes in coded(ids).values() for code in codes}
     for scan in scans:
         pair = [other for other in scans if other.ticket_id == scan.ticket_id and other.races]
         assert not scan.races or len({other.gate for other in pair}) == 2, "a race is run at two gates"
 
 
+def test_a_ticket_of_several_codes_is_shown_with_each_of_them() -> None:
+    plan = make_plan({"A": ["on paper", "on the wristband"]}, gates=1, duplicates=1, seed=1, run="x")
+    assert [scan.code for scan in plan.scans] == ["on paper", "on the wristband"]
+
+
 def test_the_same_seed_makes_the_same_plan() -> None:
-    ids = [f"T-{number}" for number in range(50)]
+    ids = coded([f"T-{number}" for number in range(50)])
     plans = [make_plan(ids, gates=4, duplicates=0.3, seed=11, run="x") for _ in range(2)]
     assert plans[0] == plans[1]
     assert plans[0] != make_plan(ids, gates=4, duplicates=0.3, seed=12, run="x")
@@ -118,7 +156,7 @@ def test_the_same_seed_makes_the_same_plan() -> None:
 
 def test_two_runs_share_no_nonce() -> None:
     nonces = [
-        {scan.nonce for scan in make_plan(["A", "B"], gates=1, duplicates=0, seed=1, run=run).scans}
+        {scan.nonce for scan in make_plan(coded(["A", "B"]), gates=1, duplicates=0, seed=1, run=run).scans}
         for run in ("first", "second")
     ]
     assert nonces[0].isdisjoint(nonces[1])

@@ -92,16 +92,21 @@ class Asked(NamedTuple):
 
 
 async def ask_until_final(
-    client: httpx.AsyncClient, path: str, body: dict[str, Any], *, patience: float
+    client: httpx.AsyncClient,
+    path: str,
+    body: dict[str, Any] | None,
+    *,
+    patience: float,
+    method: str = "POST",
 ) -> Asked:
-    """POST the same body until the status of the answer is not in TRY_AGAIN, for `patience` seconds."""
+    """Send the same body until the status of the answer is not in TRY_AGAIN, for `patience` seconds."""
     loop = asyncio.get_running_loop()
     give_up_at, attempts, in_doubt = loop.time() + patience, 0, False
     while True:
         attempts += 1
         response: httpx.Response | None = None
         try:
-            response = await client.post(path, json=body)
+            response = await client.request(method, path, json=body)
         except httpx.TransportError as error:
             trouble = f"{type(error).__name__} {error}".strip()
             in_doubt |= not isinstance(error, httpx.ConnectError)

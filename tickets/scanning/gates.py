@@ -1,4 +1,4 @@
-"""Simulated gates: each scans one ticket after the other, and repeats a scan until the network has decided.
+"""Simulated gates: each scans one code after the other, and repeats a scan until the network has decided.
 
 A gate that gets no answer sends the same scan again; the nonce makes that safe (R13, R14). A 504, a 503, a
 broken connection or a web process that is being replaced all mean "not known yet", never "no".
@@ -14,12 +14,20 @@ from collections.abc import Callable
 import httpx
 import msgspec
 
-from dtvn.machine.reasons import OK
 from tickets.importing.platform import Refused, ask_until_final
 from tickets.scanning.plan import Plan, Scan
 from tickets.scanning.proof import Outcome
 
 ADMIT_PATH = "/api/v1/tickets/admit"
+
+
+class Admission(msgspec.Struct):
+    """The members of an answer that tell a guest's outcome from a fault of the gate."""
+
+    outcome: str = ""
+    code: str = ""
+
+
 RACE_PATIENCE = 0.25
 """Seconds that a gate waits for the other gate of a race, so that both scans are sent together."""
 
@@ -73,7 +81,7 @@ async def _meet(meetings: dict[str, asyncio.Event], ticket_id: str) -> None:
 async def _decided(client: httpx.AsyncClient, scan: Scan, *, event: str, patience: float) -> Outcome:
     """Sends one scan until it is decided, each time with the same nonce."""
     body = {
-        "ticket_id": scan.ticket_id,
+        "barcode": scan.code,
         "event": event,
         "gate": scan.gate,
         "device": f"{scan.gate}-scanner",
@@ -93,13 +101,12 @@ async def _decided(client: httpx.AsyncClient, scan: Scan, *, event: str, patienc
 
 
 def _answer(response: httpx.Response) -> tuple[str, int]:
-    """(code, sequence) of a final answer; raises Refused when the answer is not about a ticket."""
+    """(code, sequence) of a final answer; raises Refused when the gate is at fault, not the guest."""
     try:
-        answer = msgspec.json.decode(response.content)
+        answer = msgspec.json.decode(response.content, type=Admission)
     except msgspec.DecodeError:
-        answer = {}
-    code = OK if response.is_success else answer.get("code", "") if isinstance(answer, dict) else ""
-    if not code or response.status_code in {401, 405}:
+        answer = Admission()
+    if answer.outcome not in ("admitted", "refused"):
         raise Refused(f"the platform answered {response.status_code}: {response.text[:200]}")
     sequence = response.headers.get("X-DTVN-Sequence", "0")
-    return code, int(sequence) if sequence.isdigit() else 0
+    return answer.code, int(sequence) if sequence.isdigit() else 0

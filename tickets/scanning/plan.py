@@ -1,18 +1,21 @@
-"""The plan of scans: guests come in any order, some show their ticket twice, some try it at two gates."""
+"""The plan of scans: guests come in any order, some show their code twice, some try it at two gates."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 
 class Scan(msgspec.Struct, frozen=True):
-    """One presentation of a ticket at a gate. Its nonce identifies it, however often it is sent."""
+    """One presentation of a code at a gate. Its nonce identifies it, however often it is sent."""
 
     number: int
     ticket_id: str
+    code: str
+    """The text that the scanner reads."""
     gate: str
     nonce: str
     races: bool = False
@@ -30,14 +33,17 @@ class Plan(msgspec.Struct, frozen=True):
         return sorted((scan for gate in self.by_gate for scan in gate), key=lambda scan: scan.number)
 
 
-def make_plan(ticket_ids: Sequence[str], *, gates: int, duplicates: float, seed: int, run: str) -> Plan:
-    """A plan in which every ticket is scanned once and a share `duplicates` of them once more.
+def make_plan(
+    codes: Mapping[str, Sequence[str]], *, gates: int, duplicates: float, seed: int, run: str
+) -> Plan:
+    """A plan in which every ticket is scanned once and a share `duplicates` of them once more, by another one
+    of its codes if there are several. `codes`: ticket id -> codes, one or more.
 
     Half of the second scans race the first one at another gate, the other half follow later at a random gate.
     `run` makes the nonces of this run differ from those of any other.
     """
     chance = random.Random(seed)  # noqa: S311 - a rehearsal, no secret
-    order = list(ticket_ids)
+    order = list(codes)
     chance.shuffle(order)
     again = order[: round(len(order) * duplicates)]
     racing = set(again[::2]) if gates > 1 else set()
@@ -51,13 +57,20 @@ def make_plan(ticket_ids: Sequence[str], *, gates: int, duplicates: float, seed:
         if ticket_id not in racing:
             queue = queues[chance.randrange(gates)]
             queue.insert(chance.randint(len(queue) // 2, len(queue)), (ticket_id, False))
-    numbers = iter(range(sum(map(len, queues))))
-    return Plan(
-        tuple(
-            tuple(
-                Scan(number := next(numbers), ticket_id, f"gate-{gate + 1}", f"scan-{run}-{number}", races)
-                for ticket_id, races in queue
-            )
-            for gate, queue in enumerate(queues)
-        )
-    )
+    return Plan(tuple(_numbered(queues, codes, run)))
+
+
+def _numbered(
+    queues: Sequence[Sequence[tuple[str, bool]]], codes: Mapping[str, Sequence[str]], run: str
+) -> Iterator[tuple[Scan, ...]]:
+    """The scans of each gate, numbered throughout."""
+    number = 0
+    shown: Counter[str] = Counter()
+    for gate, queue in enumerate(queues, start=1):
+        scans = []
+        for ticket_id, races in queue:
+            code = codes[ticket_id][shown[ticket_id] % len(codes[ticket_id])]
+            scans.append(Scan(number, ticket_id, code, f"gate-{gate}", f"scan-{run}-{number}", races))
+            shown[ticket_id] += 1
+            number += 1
+        yield tuple(scans)

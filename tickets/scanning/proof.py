@@ -3,18 +3,23 @@
 A gate opens when a scan is answered 200. So among all scans of a ticket (a scan is one nonce, however often
 it had to be sent) exactly one must have been answered 200, and every other one 409 "already consumed".
 Anything else fails the proof: two open gates or none, a scan that was never decided, an answer that a first
-scan cannot get.
+scan cannot get. Codes that were said before to be refused must be refused for that reason, and are not
+counted; a ticket whose window begins or ends meanwhile is judged by the scans inside.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from dtvn.machine.reasons import ALREADY_CONSUMED, OK
+from dtvn.machine.reasons import ALREADY_CONSUMED, NO_LONGER_VALID, NOT_YET_VALID, OK
 from tickets.scanning.plan import Scan
+
+NOTHING_FORETOLD: Mapping[str, str] = {}
+WINDOW = frozenset({NOT_YET_VALID, NO_LONGER_VALID})
+"""Reasons that pass by themselves."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,14 +45,19 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     scans: int
     admitted: int
     """Tickets admitted exactly once."""
+    foretold: int
+    """Tickets refused at each scan, for the reason that was said before."""
     refused: int
     """Scans refused because the ticket had been consumed."""
     faults: tuple[str, ...]
     """One sentence per ticket for which the proof fails."""
 
 
-def prove(planned: Sequence[Scan], record: Iterable[Outcome]) -> Verdict:
-    """Compare the record of a run with its plan. Pure."""
+def prove(
+    planned: Sequence[Scan], record: Iterable[Outcome], foretold: Mapping[str, str] = NOTHING_FORETOLD
+) -> Verdict:
+    """Compare the record of a run with its plan. `foretold`: ticket id -> the reason why its
+    scans are refused. Pure."""
     by_ticket: dict[str, list[Outcome]] = {scan.ticket_id: [] for scan in planned}
     due = {scan.nonce for scan in planned}
     faults: list[str] = []
@@ -59,17 +69,30 @@ def prove(planned: Sequence[Scan], record: Iterable[Outcome]) -> Verdict:
             )
         due.discard(outcome.scan.nonce)
         by_ticket.setdefault(outcome.scan.ticket_id, []).append(outcome)
-        refused += outcome.code == ALREADY_CONSUMED
+        said = foretold.get(outcome.scan.ticket_id)
+        refused += outcome.code == ALREADY_CONSUMED != said
     missing = {scan.ticket_id for scan in planned if scan.nonce in due}
-    admitted = 0
+    admitted = shut = 0
     for ticket_id, outcomes in by_ticket.items():
-        fault = _fault(outcomes, scan_missing=ticket_id in missing)
+        said = foretold.get(ticket_id, "")
+        rest = [outcome for outcome in outcomes if not said or outcome.code != said]
+        as_said = bool(outcomes) and not rest and ticket_id not in missing
+        fault = "" if as_said else _fault(rest, scan_missing=ticket_id in missing)
+        if said and not (fault or as_said or said in WINDOW):
+            fault = f"{said} was foretold, but it was admitted"
         if fault:
             faults.append(f"{ticket_id}: {fault}")
+        elif as_said:
+            shut += 1
         else:
             admitted += 1
     return Verdict(
-        tickets=len(by_ticket), scans=len(planned), admitted=admitted, refused=refused, faults=tuple(faults)
+        tickets=len(by_ticket),
+        scans=len(planned),
+        admitted=admitted,
+        foretold=shut,
+        refused=refused,
+        faults=tuple(faults),
     )
 
 

@@ -6,25 +6,23 @@ from datetime import date
 
 from dtvn.machine.fields import REHEARSAL, REHEARSAL_TICKET
 from dtvn.wording import counted
-from tickets.importing.imported import Holder, ImportedTicket
+from tickets.importing.imported import ImportedTicket
 
+REHEARSAL_CODE = "REHEARSAL/"
+"""How these codes begin; no ticket id has a slash, so a code is not mistaken for one."""
 MEASURED_EACH = 5
 """Scans of each gate from which their rate is measured."""
 
 
 def make_tickets(count: int, *, run: str, today: date) -> list[ImportedTicket]:
-    """Tickets without a holder, of an event of their own. `run` makes their ids differ from those of other
-    rehearsals on the same day."""
+    """Tickets with a code each and without a holder, of an event of their own. `run` makes them differ from
+    those of other rehearsals on the same day."""
     return [
         ImportedTicket(
             row=number,
             ticket_id=f"{REHEARSAL_TICKET}{run}-{number}",
             event=f"{REHEARSAL}{today.isoformat()}",
-            product="",
-            seat="",
-            not_before=0,
-            not_after=0,
-            holder=Holder(),
+            codes=(f"{REHEARSAL_CODE}{run}/{number}",),
         )
         for number in range(1, count + 1)
     ]

@@ -1,4 +1,4 @@
-"""`manage.py scan FILE`: gates scan the tickets of a file, and the command proves what happened."""
+"""`manage.py scan FILE`: what each code would be answered; then gates scan them, and it is proved."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import secrets
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import TextColumn, TimeElapsedColumn
 
+from dtvn.machine.reasons import ALREADY_CONSUMED, BARCODE_NOT_FOUND, OK
 from dtvn.waiting import SAID_AFTER, saying, saying_in_silence
 from dtvn.wording import counted
-from tickets.importing import FileRefused, ImportedTicket, by_event
+from tickets.importing import FileRefused, ImportedTicket, ImportPlan, by_event
 from tickets.importing.arguments import (
     add_file_arguments,
     at_least_one,
@@ -38,26 +39,35 @@ from tickets.importing.sending import (
     check_may_issue,
     send_tickets,
 )
-from tickets.scanning import Outcome, Plan, Verdict, make_plan, play, prove
-from tickets.scanning.proof import percentile
+from tickets.scanning import Foretold, Outcome, Plan, foretell, make_plan, play, prove
+from tickets.scanning.foretelling import printed
 from tickets.scanning.rehearsal import expectation, make_tickets, measured_over
+from tickets.scanning.telling import (
+    foretold_lines,
+    foretold_object,
+    record_line,
+    result_lines,
+    result_object,
+)
 
 EXIT_NOT_PROVED = 1
 EXIT_NOTHING_DONE = 2
-FAULTS_SHOWN_MAX = 20
 COUNTED = TextColumn(
     "{task.fields[admitted]} admitted, {task.fields[refused]} refused, {task.fields[undecided]} undecided"
 )
 ANSWER_PATIENCE = 15.0
 """Seconds to wait for one answer: the platform answers within ten, or not at all."""
+T = TypeVar("T")
 
 
 class Command(BaseCommand):
     help = (
-        "Rehearse the gates of an event: scan every ticket of a file that import_tickets reads, "
-        "concurrently, with tickets shown twice and at two gates at once, over REST, repeating each scan "
-        "with its nonce until it is decided. Then prove from the record that each ticket was admitted "
-        "exactly once. Exit codes: 0 proved, 1 not proved, 2 not run."
+        "Rehearse the gates of an event with a file that import_tickets reads, under the same answers. First "
+        "it says what each code would be answered now, which admits nobody; --check ends there. Then the "
+        "codes are scanned over REST, concurrently, some shown twice and at two gates at once, each scan "
+        "repeated with its nonce until it is decided, and the record proves that each ticket was admitted "
+        "exactly once, or refused as foretold. Exit codes: 0 proved (--check: the network answers as the "
+        "file says), 1 not, 2 not run."
     )
     requires_system_checks: list[str] = []
 
@@ -69,6 +79,11 @@ class Command(BaseCommand):
             metavar="N",
             help="instead of a file: issue N tickets of the event rehearsal-DATE and scan these (needs a key "
             "that may issue); the tickets of the door stay unused",
+        )
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="only say what each code would be answered now; nothing is scanned",
         )
         parser.add_argument("--gates", type=int, default=8, help="number of gates (default: %(default)s)")
         parser.add_argument(
@@ -94,39 +109,78 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["gates"] < 1 or not 0 <= options["duplicates"] <= 1:
-            raise CommandError(
-                "--gates must be at least 1, --duplicates from 0 to 1.", returncode=EXIT_NOTHING_DONE
-            )
-        if (options["file"] is None) == (options["rehearse"] is None):
-            raise CommandError("Give a file of tickets or --rehearse N.", returncode=EXIT_NOTHING_DONE)
+        rehearsed = options["rehearse"] is not None
+        _check_options(options)
         run = secrets.token_hex(6)
         try:
-            if options["rehearse"] is None:
-                found = plan_of(options)
-                if found.questions:
-                    raise FileRefused(open_questions(found))
-                tickets = [one for one in found.tickets if not (one.entered or one.blocked)]
+            if rehearsed:
+                read = ImportPlan(
+                    tickets=make_tickets(options["rehearse"], run=run, today=datetime.now(UTC).date())
+                )
             else:
-                tickets = make_tickets(options["rehearse"], run=run, today=datetime.now(UTC).date())
+                read = plan_of(options)
+                if read.questions:
+                    raise FileRefused(open_questions(read))
             platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
             check_writable(options["record"], "--record")
         except (FileRefused, PlatformUnknown) as error:
             raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
-        events = list(by_event(tickets))
-        if len(events) > 1:
-            text = (
-                f"The file contains tickets of several events ({', '.join(events)}): choose one with --event."
-            )
-            raise CommandError(text, returncode=EXIT_NOTHING_DONE)
-        options["event"] = "".join(events)
-        ids = [ticket.ticket_id for ticket in tickets][: options["limit"]]
-        if not ids:
-            raise CommandError("The file contains no valid ticket.", returncode=EXIT_NOTHING_DONE)
-        seed = secrets.randbelow(2**32) if options["seed"] is None else options["seed"]
-        plan = make_plan(ids, gates=options["gates"], duplicates=options["duplicates"], seed=seed, run=run)
-        if options["rehearse"] is not None:
+        options["event"] = _event(read.tickets)
+        tickets = read.tickets[: options["limit"]]
+        foretold: list[Foretold] = []
+        if rehearsed:
             self._issue(platform, tickets, options["patience"])
+        else:
+            foretold = self._foretell(platform, read, tickets, options)
+        self._scan(platform, tickets, foretold, run, options)
+
+    def _foretell(
+        self, platform: Platform, read: ImportPlan, tickets: list[ImportedTicket], options: dict[str, Any]
+    ) -> list[Foretold]:
+        """Say what each code would be answered now; with --check, end with an exit code."""
+        event, checks = options["event"], options["check"]
+
+        async def ask() -> list[Foretold]:
+            async with open_client(platform, connections=8, patience=ANSWER_PATIENCE) as client:
+                with progress_bar() as progress:
+                    task = progress.add_task("Asking", total=sum(len(printed(one)) for one in tickets))
+                    return await foretell(
+                        client,
+                        event,
+                        tickets,
+                        read.products,
+                        now=int(time.time()),
+                        patience=options["patience"],
+                        told=lambda: progress.advance(task),
+                    )
+
+        foretold = _run(ask())
+        if checks and options["json"]:
+            self.stdout.write(json.dumps(foretold_object(event, read, foretold)))
+        else:
+            out = self.stderr if options["json"] else self.stdout
+            out.write("\n".join(foretold_lines(event, read, foretold)))
+        if all(one.network == BARCODE_NOT_FOUND for one in foretold) and not checks:
+            raise CommandError(
+                f"No code of the file is in the event {event}: import the file first, with the same answers.",
+                returncode=EXIT_NOTHING_DONE,
+            )
+        if checks:
+            sys.exit(EXIT_NOT_PROVED if any(one.fault for one in foretold) else 0)
+        return foretold
+
+    def _scan(
+        self,
+        platform: Platform,
+        tickets: Sequence[ImportedTicket],
+        foretold: Sequence[Foretold],
+        run: str,
+        options: dict[str, Any],
+    ) -> None:
+        """Play the gates, and prove what happened."""
+        codes, shut = _played(tickets, foretold)
+        seed = secrets.randbelow(2**32) if options["seed"] is None else options["seed"]
+        plan = make_plan(codes, gates=options["gates"], duplicates=options["duplicates"], seed=seed, run=run)
         began = time.monotonic()
         record: list[Outcome] = []
         try:
@@ -134,7 +188,11 @@ class Command(BaseCommand):
         finally:
             elapsed = time.monotonic() - began
             self._write(options["record"], record)
-        self._tell(prove(plan.scans, record), record, elapsed, seed, options)
+        verdict = prove(plan.scans, record, shut)
+        result = result_object(verdict, record, elapsed) | {"gates": options["gates"], "seed": seed}
+        self.stdout.write(json.dumps(result) if options["json"] else "\n".join(result_lines(result)))
+        if verdict.faults:
+            sys.exit(EXIT_NOT_PROVED)
 
     def _issue(self, platform: Platform, tickets: Sequence[ImportedTicket], patience: float) -> None:
         """Have the tickets of a rehearsal issued."""
@@ -170,7 +228,7 @@ class Command(BaseCommand):
             def told(outcome: Outcome) -> None:
                 heard()
                 record.append(outcome)
-                ended = "admitted" if outcome.code == "ok" else "refused" if outcome.code else "undecided"
+                ended = "admitted" if outcome.code == OK else "refused" if outcome.code else "undecided"
                 counted[ended] += 1
                 if len(record) == measured_over(scans, gates):
                     seconds = time.monotonic() - began
@@ -188,77 +246,63 @@ class Command(BaseCommand):
                         told=told,
                     )
 
-            try:
-                asyncio.run(run())
-            except Refused as error:
-                raise CommandError(f"Stopped: {error}.", returncode=EXIT_NOTHING_DONE) from error
+            _run(run())
 
     def _write(self, path: Path | None, record: list[Outcome]) -> None:
         """Prints the verdict even if the record cannot be written for lack of space."""
         try:
             if path is not None and record:
-                path.write_text("".join(map(_line, record)), encoding="utf-8")
+                path.write_bytes(b"".join(map(record_line, record)))
         except OSError as error:
             self.stderr.write(f"--record {path} was not written: {error.strerror}.")
 
-    def _tell(
-        self, verdict: Verdict, record: list[Outcome], elapsed: float, seed: int, options: dict[str, Any]
-    ) -> None:
-        latencies = [outcome.latency * 1_000 for outcome in record]
-        result = {
-            "proved": not verdict.faults,
-            "tickets": verdict.tickets,
-            "scans": verdict.scans,
-            "admitted_once": verdict.admitted,
-            "refused_again": verdict.refused,
-            "sent_again": sum(outcome.attempts - 1 for outcome in record),
-            "seconds": round(elapsed, 3),
-            "scans_per_second": round(len(record) / elapsed, 1),
-            "latency_ms": {f"p{p}": round(percentile(latencies, p / 100), 1) for p in (50, 95, 99)}
-            | {"max": round(max(latencies, default=0.0), 1)},
-            "gates": options["gates"],
-            "seed": seed,
-            "faults": list(verdict.faults),
-        }
-        if options["json"]:
-            self.stdout.write(json.dumps(result))
-        else:
-            self._tell_people(result)
-        if verdict.faults:
-            sys.exit(EXIT_NOT_PROVED)
 
-    def _tell_people(self, result: dict[str, Any]) -> None:
-        latency = result["latency_ms"]
-        self.stdout.write(
-            f"{counted(result['scans'], 'scan')} of {counted(result['tickets'], 'ticket')} "
-            f"at {counted(result['gates'], 'gate')} in "
-            f"{result['seconds']:.1f} s: {result['scans_per_second']:,.0f} per second.\n"
-            f"Scan to answer: p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms, "
-            f"p99 {latency['p99']:.0f} ms, slowest {latency['max']:.0f} ms.\n"
-            f"{result['admitted_once']:,} admitted once, {result['refused_again']:,} refused when shown "
-            f"again; {counted(result['sent_again'], 'scan')} repeated after errors (seed {result['seed']})."
+def _check_options(options: dict[str, Any]) -> None:
+    """Raise CommandError for options that contradict each other."""
+    text = ""
+    if options["gates"] < 1 or not 0 <= options["duplicates"] <= 1:
+        text = "--gates must be at least 1, --duplicates from 0 to 1."
+    elif (options["file"] is None) == (options["rehearse"] is None):
+        text = "Give a file of tickets or --rehearse N."
+    elif options["check"] and options["file"] is None:
+        text = "--check needs a file of tickets."
+    if text:
+        raise CommandError(text, returncode=EXIT_NOTHING_DONE)
+
+
+def _event(tickets: Sequence[ImportedTicket]) -> str:
+    """The one event of the tickets; raises CommandError."""
+    events = list(by_event(tickets))
+    if not events:
+        raise CommandError("The file contains no valid ticket.", returncode=EXIT_NOTHING_DONE)
+    if len(events) > 1:
+        text = (
+            f"The file contains tickets of several events ({', '.join(events)}): leave the others out with "
         )
-        faults = result["faults"]
-        if not faults:
-            self.stdout.write("Proved: each ticket was admitted exactly once.")
-            return
-        self.stdout.write(f"NOT proved for {counted(len(faults), 'ticket')}:")
-        for fault in faults[:FAULTS_SHOWN_MAX]:
-            self.stdout.write(f"  {fault}")
-        if len(faults) > FAULTS_SHOWN_MAX:
-            self.stdout.write(f"  and {len(faults) - FAULTS_SHOWN_MAX:,} more (--json shows all)")
+        raise CommandError(f'{text}--event-name "NAME=".', returncode=EXIT_NOTHING_DONE)
+    return events[0]
 
 
-def _line(outcome: Outcome) -> str:
-    scan = outcome.scan
-    line = {
-        "ticket_id": scan.ticket_id,
-        "gate": scan.gate,
-        "nonce": scan.nonce,
-        "code": outcome.code,
-        "sequence": outcome.sequence,
-        "attempts": outcome.attempts,
-        "latency_ms": round(outcome.latency * 1_000, 2),
-        "remark": outcome.remark,
-    }
-    return json.dumps(line) + "\n"
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run what asks the platform; its refusal ends the command."""
+    try:
+        return asyncio.run(work)
+    except (Refused, NetworkSilent) as error:
+        raise CommandError(f"Stopped: {error}.", returncode=EXIT_NOTHING_DONE) from error
+
+
+def _played(
+    tickets: Sequence[ImportedTicket], foretold: Sequence[Foretold]
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """(ticket id -> codes to scan, ticket id -> the reason foretold for all of them). Of a ticket that is
+    admitted by some of its codes, these are scanned. If the network does not know a ticket, or has it as
+    entered, though the file says otherwise, that is not foretold: the proof names it."""
+    codes = {one.ticket_id: list(printed(one)) for one in tickets}
+    shut: dict[str, str] = {}
+    opening: dict[str, list[str]] = {}
+    for one in foretold:
+        if one.network == OK:
+            opening.setdefault(one.ticket.ticket_id, []).append(one.code)
+        elif one.network == one.file or one.network not in (ALREADY_CONSUMED, BARCODE_NOT_FOUND):
+            shut.setdefault(one.ticket.ticket_id, one.network)
+    return codes | opening, {name: reason for name, reason in shut.items() if name not in opening}
