@@ -54,7 +54,7 @@ FORBIDDEN = {
     "error": "This key lacks scope gate.",
 }
 NO_EVENT = {"outcome": "error", "code": "unknown_event", "whose": "gate", "error": "There is no such event."}
-AGAIN = "RED already_consumed: entered 2026-11-27 20:14 at north; Day"
+AGAIN = "RED already_consumed: Day; entered 2026-11-27 20:14 at north"
 NO_KEY = {"error": "Invalid or missing API key"}
 
 
@@ -147,6 +147,13 @@ def test_a_code_is_sent_as_it_was_read(door: Door, code: str) -> None:
     door.answer((200, ADMITTED))
     door.scanned(f"\r\n  {code} \r\n")
     assert [body["barcode"] for body in door.asked] == [code]
+
+
+def test_a_refusal_is_shown_with_its_reason_and_an_earlier_entry(door: Door) -> None:
+    door.answer((409, USED | {"code": "blocked", "error": "The ticket is blocked: stolen."}))
+    assert door.scanned("T-1\n") == [
+        "...T-1 RED blocked: The ticket is blocked: stolen.; Day; entered 2026-11-27 20:14 at north"
+    ]
 
 
 def test_a_code_is_not_shown_whole_and_moves_no_cursor(door: Door) -> None:
