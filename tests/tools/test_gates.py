@@ -19,10 +19,15 @@ pytestmark = [
 ]
 
 
+def codes(*ids: str) -> dict[str, tuple[str]]:
+    """Tickets of an event whose ids are codes."""
+    return {name: (name,) for name in ids}
+
+
 async def planned(client: httpx.AsyncClient, count: int, duplicates: float = 0.4) -> Plan:
     await send(client, many(count))
     ids = [f"T-{number}" for number in range(count)]
-    return make_plan(ids, gates=4, duplicates=duplicates, seed=3, run="suite")
+    return make_plan(codes(*ids), gates=4, duplicates=duplicates, seed=3, run="suite")
 
 
 async def run(client: httpx.AsyncClient, plan: Plan, patience: float = 20.0) -> list[Outcome]:
@@ -67,19 +72,27 @@ async def test_r14_a_silent_network_that_executes_is_never_taken_for_a_refusal(
 async def test_tickets_consumed_before_are_not_proved(client: httpx.AsyncClient) -> None:
     plan = await planned(client, 5, duplicates=0)
     await run(client, plan)
-    again = make_plan([f"T-{number}" for number in range(5)], gates=2, duplicates=0, seed=1, run="again")
+    again = make_plan(
+        codes(*(f"T-{number}" for number in range(5))), gates=2, duplicates=0, seed=1, run="again"
+    )
     assert len(prove(again.scans, await run(client, again)).faults) == 5
 
 
-async def test_an_unknown_ticket_is_a_fault_not_a_stop(client: httpx.AsyncClient) -> None:
-    plan = make_plan(["NOBODY-1"], gates=1, duplicates=0, seed=1, run="suite")
+async def test_an_unknown_code_is_a_fault_not_a_stop(client: httpx.AsyncClient) -> None:
+    plan = make_plan(codes("NOBODY-1"), gates=1, duplicates=0, seed=1, run="suite")
     (fault,) = prove(plan.scans, await run(client, plan)).faults
-    assert fault == "NOBODY-1: refused with ticket_not_found at gate-1"
+    assert fault == "NOBODY-1: refused with barcode_not_found at gate-1"
 
 
 async def test_a_wrong_key_stops_the_rehearsal(client: httpx.AsyncClient) -> None:
     await send(client, many(3))
-    plan = make_plan(["T-0", "T-1", "T-2"], gates=1, duplicates=0, seed=1, run="suite")
+    plan = make_plan(codes("T-0", "T-1", "T-2"), gates=1, duplicates=0, seed=1, run="suite")
     client.headers["X-API-Key"] = "dtvn_wrong"
     with pytest.raises(Refused, match="401"):
         await run(client, plan)
+
+
+async def test_an_unknown_event_stops_the_rehearsal_and_refuses_no_guest(client: httpx.AsyncClient) -> None:
+    plan = make_plan(codes("T-0"), gates=1, duplicates=0, seed=1, run="suite")
+    with pytest.raises(Refused, match="unknown_event"):
+        await play(client, plan, event="fesst", patience=20.0, told=lambda _: None)

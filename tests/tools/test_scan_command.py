@@ -1,0 +1,174 @@
+"""`scan` on an event that was created: what is foretold of printed codes, and what the rehearsal proves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pytest_django.live_server_helper import LiveServer
+
+from tests.pages.learner import RealLearner
+from tests.tools.test_commands import Ran
+from validators.ledger.models import OperationRecord, Ticket
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
+
+HEADER = "Order code,Position ID,Status,Product,Attendee name,Ticket secret,Valid from,Valid until"
+ROWS = [
+    "A7B3C,1,paid,Weekend,Ada,nvrpdkx3wwbm,,",
+    "A7B3C,2,paid,Weekend,Alan,emz7zb34ha8x,,",
+    "D8E4F,1,paid,T-shirt,Ada,4rf6u93k8nat,,",
+    "G9H5J,1,canceled,Weekend,Kurt,hcktdv2r38qy,,",
+    "K2L6M,1,paid,Weekend,Grace,mvj386urakm7,2100-08-01 12:00,2100-08-02 03:00",
+]
+
+
+class Platform:
+    """The platform of the commands under test, with the event of the file."""
+
+    def __init__(self, at: list[str]) -> None:
+        self.client = httpx.Client(base_url=at[1], headers={"X-API-Key": at[3]}, trust_env=False)
+        products = [{"name": "Weekend", "admits": True}, {"name": "T-shirt", "admits": False}]
+        event = {"name": "Fest", "zone": "Europe/Berlin", "products": products}
+        self.client.put("/api/v1/events/fest", json=event).raise_for_status()
+
+    def order(self, kind: str, ticket: str, **fields: Any) -> None:
+        body = {"event": "fest", "ticket_id": ticket, **fields}
+        self.client.post(f"/api/v1/tickets/{kind}", json=body).raise_for_status()
+
+
+@pytest.fixture
+def at(learner: RealLearner, live_server: LiveServer, api_key: str) -> list[str]:
+    """Options that lead the commands to the platform under test."""
+    return ["--url", live_server.url, "--api-key", api_key]
+
+
+@pytest.fixture
+def platform(at: list[str]) -> Iterator[Platform]:
+    made = Platform(at)
+    yield made
+    made.client.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (path := tmp_path / "shop.csv").write_text("\n".join([HEADER, *ROWS]) + "\n", encoding="utf-8")
+    return path
+
+
+ANSWERS = ["--event", "fest", "--entrances", "Weekend", "--timezone", "Europe/Berlin"]
+
+
+@pytest.fixture
+def imported(file: Path, platform: Platform, at: list[str]) -> list[str]:
+    """The file, the answers of its import, and the platform: after the import."""
+    words = [str(file), *ANSWERS, *at]
+    assert Ran("import_tickets", *words).code == 0
+    return words
+
+
+def checked(words: list[str]) -> tuple[int, dict[str, Any]]:
+    ran = Ran("scan", *words, "--check", "--json")
+    return ran.code, json.loads(ran.text)
+
+
+def test_a_check_says_what_each_code_would_be_answered_and_admits_nobody(imported: list[str]) -> None:
+    before = OperationRecord.objects.count()
+    code, said = checked(imported)
+    assert code == 0
+    assert said["answers"] == {"ok": 2, "wrong_product": 1, "not_yet_valid": 1}
+    assert (said["left_out"], said["differing"], said["faults"]) == (1, [], 0)
+    assert OperationRecord.objects.count() == before
+    assert set(Ticket.objects.values_list("state", flat=True)) == {"ISSUED"}
+
+
+def test_a_check_in_sentences_names_windows_products_and_rows_left_out(imported: list[str]) -> None:
+    lines = Ran("scan", *imported, "--check").text.splitlines()
+    assert lines[0] == "Event fest: 4 codes, if they were scanned now:"
+    assert sorted(lines[1:4]) == [
+        "  1 refused, not_yet_valid: The ticket is not valid yet. from 2100-08-01T12:00:00+02:00 on",
+        "  1 refused, wrong_product: This product does not admit. T-shirt",
+        "  2 admitted",
+    ]
+    assert lines[4:] == ["1 row of the file left out: without a ticket, the code is not found."]
+
+
+def test_the_foretold_answers_are_those_of_the_gates(imported: list[str], platform: Platform) -> None:
+    """Rule 13 of the cases: the same answers before the doors open."""
+    platform.order("block", "A7B3C-2", reason="stolen")
+    said = checked(imported)[1]
+    ran = Ran("scan", *imported, "--json", "--duplicates", "1")
+    result = json.loads(ran.text)
+    assert (ran.code, result["proved"], result["scans"]) == (0, True, 8)
+    assert (result["admitted_once"], result["refused_as_foretold"]) == (1, 3)
+    gates = OperationRecord.objects.filter(operation="admit")
+    told = dict(gates.order_by("id").values_list("ticket_id", "code"))
+    assert told == {
+        "A7B3C-1": "already_consumed",
+        "A7B3C-2": "blocked",
+        "D8E4F-1": "wrong_product",
+        "K2L6M-1": "not_yet_valid",
+    }
+    assert said["answers"] == {"ok": 1, "blocked": 1, "wrong_product": 1, "not_yet_valid": 1}
+
+
+def test_what_was_ordered_since_the_import_is_said_and_is_no_fault(
+    imported: list[str], platform: Platform
+) -> None:
+    platform.order("block", "A7B3C-2", reason="stolen")
+    platform.order("replace", "A7B3C-1", barcodes=["WRISTBAND-1"])
+    code, said = checked(imported)
+    assert (code, said["faults"]) == (0, 0)
+    found = [(one["row"], one["ticket_id"], one["network"], one["more"]) for one in said["differing"]]
+    assert found == [(2, "A7B3C-1", "revoked", ""), (3, "A7B3C-2", "blocked", "stolen")]
+    assert "row 3, ticket A7B3C-2: blocked (stolen), not ok" in Ran("scan", *imported, "--check").text
+
+
+def test_a_file_that_was_imported_by_another_column_is_found_out(
+    file: Path, platform: Platform, at: list[str]
+) -> None:
+    """The rehearsal once played ids, and "Proved" was printed of an event in which no printed code opened."""
+    words = [str(file), *ANSWERS, *at]
+    assert Ran("import_tickets", *words, "--code", "Order code", "--column", "order=").code == 1
+    code, said = checked(words)
+    assert (code, said["answers"]) == (1, {"barcode_not_found": 4})
+    ran = Ran("scan", *words)
+    assert (ran.code, "No code of the file is in the event fest" in ran.error) == (2, True)
+
+
+def test_a_guest_who_entered_before_the_rehearsal_is_a_fault(imported: list[str], platform: Platform) -> None:
+    scan = {"event": "fest", "barcode": "nvrpdkx3wwbm", "gate": "north"}
+    platform.client.post("/api/v1/tickets/admit", json=scan).raise_for_status()
+    code, said = checked(imported)
+    (one,) = said["differing"]
+    assert (code, one["network"], one["more"].endswith(" at gate north")) == (1, "already_consumed", True)
+    ran = Ran("scan", *imported, "--json")
+    assert (ran.code, json.loads(ran.text)["faults"]) == (
+        1,
+        ["A7B3C-1: never admitted: it had been consumed before this run"],
+    )
+
+
+def test_a_check_of_an_event_that_does_not_exist_says_so(file: Path, at: list[str]) -> None:
+    ran = Ran("scan", str(file), *ANSWERS, "--check", *at)
+    assert (ran.code, "the network has no event fest" in ran.error) == (2, True)
+
+
+def test_an_open_question_ends_the_rehearsal_as_it_ends_the_import(
+    file: Path, platform: Platform, at: list[str]
+) -> None:
+    words = [str(file), "--event", "fest", *at]
+    ran = Ran("scan", *words)
+    assert (ran.code, ran.error) == (2, Ran("import_tickets", *words).error)
+
+
+def test_codes_stand_in_no_record_of_scans(imported: list[str], tmp_path: Path, learner: RealLearner) -> None:
+    record = tmp_path / "record.jsonl"
+    assert Ran("scan", *imported, "--record", str(record)).code == 0
+    text = record.read_text(encoding="utf-8")
+    assert "A7B3C-1" in text
+    assert not any(code in text for code in ("nvrpdkx3wwbm", "emz7zb34ha8x", "4rf6u93k8nat"))
