@@ -1,4 +1,4 @@
-"""Commands and programs of the documentation work as printed: tour, scanner, client, backup."""
+"""Commands and programs of the documentation work as printed: tour, scanner, organiser, client, backup."""
 
 from __future__ import annotations
 
@@ -76,19 +76,41 @@ def test_the_scanner_of_the_documentation_works(running: Network, tmp_path: Path
     (program,) = blocks("use/scanner.md", "python")
     (file := tmp_path / "scanner.py").write_text(program, encoding="utf-8")
     shown = run(running, sys.executable, str(file), stdin="TICKET-010\nTICKET-010\nNOPE\n").splitlines()
-    assert shown[0] == "TICKET-010 GREEN"
-    assert shown[1].startswith("TICKET-010 RED already_consumed: ")
-    assert shown[2].startswith("NOPE RED ticket_not_found: ")
+    assert shown[0] == "...-010 GREEN: Floor; A10"
+    assert shown[1].startswith("...-010 RED already_consumed: Floor; A10; entered ")
+    assert shown[2].startswith("...NOPE RED barcode_not_found: ")
     with running.client() as client:
-        client.post("/api/v1/tickets", json={"ticket_id": "F-1", "event": "fest"}).raise_for_status()
+        client.post("/api/v1/tickets", json={"ticket_id": "F-1", "event": "fair"}).raise_for_status()
     key = "dtvn_" + "k" * 43
     make = f"""from validators.services.api_keys import store_api_key
-store_api_key("{key}", label="fest", scopes=["gate"], event="fest")"""
+store_api_key("{key}", label="fair", scopes=["gate"], event="fair")"""
     manage = (sys.executable, str(REPOSITORY / "manage.py"), "shell", "-c", make)
     settings = "DJANGO_SETTINGS_MODULE=dtvn_project.settings"
     run(running, "env", f"DTVN_DATA={running.data}", settings, *manage)
-    limited = ("env", f"DTVN_KEY={key}", "DTVN_EVENT=fest", sys.executable, str(file))
-    assert run(running, *limited, stdin="F-1\n") == "F-1 GREEN\n"
+    limited = ("env", f"DTVN_KEY={key}", "DTVN_EVENT=fair", sys.executable, str(file))
+    assert run(running, *limited, stdin="F-1\n") == "...F-1 GREEN\n"
+
+
+def test_the_organisers_story_works(running: Network) -> None:
+    """From the shop's file to the export, after which a replaced code opens and the old one is revoked."""
+    (shop,) = blocks("use/organiser.md", "csv")
+    (running.data.parent / "shop.csv").write_text(shop, encoding="utf-8")
+    command = f'manage.py() {{ "{sys.executable}" "{REPOSITORY}/manage.py" "$@"; }}'
+    place = f'export DTVN_DATA="{running.data}" DJANGO_SETTINGS_MODULE=dtvn_project.settings'
+    said = typed(running, place, command, *blocks("use/organiser.md", "sh"))
+    assert "Event fest: 4 codes, if they were scanned now:\n  3 admitted\n" in said
+    assert "Proved: each ticket was admitted exactly once." in said
+    exported = (running.data.parent / "tickets.csv").read_text(encoding="utf-8-sig")
+    assert all(ticket in exported for ticket in ("A7B3C-1", "A7B3C-2", "D8E4F-1", "K2L6M-1"))
+    scans = (
+        ("WRISTBAND-0017", "ok"),
+        ("emz7zb34ha8xf4jh2p5h2zztw3mwve94", "revoked"),
+        ("A7B3C-1", "barcode_not_found"),
+    )
+    with running.client() as client:
+        for code, outcome in scans:
+            answer = client.post("/api/v1/tickets/admit", json={"event": "fest", "barcode": code}).json()
+            assert answer["code"] == outcome, answer
 
 
 def test_the_python_client_of_the_documentation_works(running: Network) -> None:
