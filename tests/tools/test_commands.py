@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
-from dtvn.api.errors import Refused
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
 from dtvn.waiting import saying
@@ -26,6 +26,7 @@ from tickets.importing.platform import Refused as PlatformRefused
 from tickets.management.commands import import_tickets, scan
 from tickets.models import TicketHolder
 from tickets.rest import writes
+from tickets.rest.asking import PlatformAsking
 from tickets.scanning import gates
 from validators.ledger.models import Ticket
 from validators.services.api_keys import generate_api_key, store_api_key
@@ -433,15 +434,15 @@ def test_a_platform_that_admits_twice_is_found_out(
 ) -> None:
     """A lying platform: every refusal of a scan is turned into a 200."""
     Ran("import_tickets", str(export), *at)
-    honest = writes.decide_one
+    honest = PlatformAsking.order
 
-    def lying(request: Request, **options: Any) -> Decision:
-        try:
-            return honest(request, **options)
-        except Refused as refused:
-            return Decision(request, Result("ok", b"", refused.sequence))
+    def lying(asking: PlatformAsking, requests: list[Request]) -> list[Decision]:
+        return [
+            msgspec.structs.replace(decision, result=msgspec.structs.replace(decision.result, code="ok"))
+            for decision in honest(asking, requests)
+        ]
 
-    monkeypatch.setattr(writes, "decide_one", lying)
+    monkeypatch.setattr(PlatformAsking, "order", lying)
     ran, result = scanned(export, at, "--duplicates", "0.5")
     assert ran.code == 1
     assert len(result["faults"]) == 14
