@@ -73,9 +73,14 @@ def run(learner: RealLearner) -> Run:
 
 
 @pytest.fixture
-def fresh(learner: RealLearner, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def fresh(learner: RealLearner, tmp_path: Path, settings: Any) -> Any:
     """fresh(): from now on this is another platform, in front of another cluster, and knows nothing."""
     made: list[RealLearner] = []
+
+    def stop_listening() -> None:
+        if progress._listener is not None:
+            progress._listener.close()
+        progress._listener = None
 
     def begun() -> None:
         learner.close()
@@ -86,12 +91,11 @@ def fresh(learner: RealLearner, tmp_path: Path, settings: Any, monkeypatch: pyte
         assert cluster_id(genesis) != cluster_id(make_genesis(4))
         made.append(RealLearner(tmp_path / "fresh", genesis, feed_address(settings.DATA)))
         network.use(made[0].gateway)
-        if progress._listener is not None:
-            progress._listener.close()
-        monkeypatch.setattr(progress, "_listener", None)
+        stop_listening()
         cluster.reset_cluster()
 
     yield begun
+    stop_listening()
     for one in made:
         one.close()
 
