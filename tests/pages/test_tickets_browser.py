@@ -122,6 +122,21 @@ def test_an_organiser_makes_an_event_and_its_tickets_open_by_their_codes(
 ) -> None:
     addresses: list[str] = []
     page.on("request", lambda request: addresses.append(request.url))
+    make_event(s, page, api)
+    find_and_admit(s, page)
+    block_replace_and_change(page)
+    look_at_the_feed(s, page, complaints)
+    ticket = api.get("/tickets/D-2", params={"event": "forsommar-2026"}).json()["data"]
+    assert (ticket["product"], ticket["seat"], ticket["block_reason"]) == ("Parking", "B-7", "stolen")
+    assert (ticket["codes"], ticket["valid_from"]) == (
+        {"valid": 2, "revoked": 1},
+        "2026-03-29T03:30:00+02:00",
+    )
+    assert not [address for address in addresses if "secret" in address.lower()]
+
+
+def make_event(s: Supervised, page: Page, api: httpx.Client) -> None:
+    """The event by its form, and two tickets with codes over REST."""
     page.goto(f"{s.url}/dashboard/tickets/events")
     page.get_by_label("Name", exact=True).fill("Försommar 2026")
     expect(page.get_by_label("Short name")).to_have_value("forsommar-2026")
@@ -136,6 +151,9 @@ def test_an_organiser_makes_an_event_and_its_tickets_open_by_their_codes(
         issued = {"ticket_id": name, "product": product, "seat": "A-1", "barcodes": [f"secret/{name}+q"]}
         api.post("/tickets", json=event | issued).raise_for_status()
 
+
+def find_and_admit(s: Supervised, page: Page) -> None:
+    """A code is found, with a hint where only case differs; it opens once."""
     page.goto(f"{s.url}/dashboard/tickets")
     search = page.get_by_label("Search", exact=True)
     search.fill("SECRET/d-1+Q")
@@ -156,6 +174,10 @@ def test_an_organiser_makes_an_event_and_its_tickets_open_by_their_codes(
     search.fill("D-2")
     expect(row(page, "D-2")).to_contain_text("its product does not admit")
 
+
+def block_replace_and_change(page: Page) -> None:
+    """A ticket is blocked, gets new codes, a seat and a window on the event's clocks."""
+    search, told = page.get_by_label("Search", exact=True), shown(page, "told")
     page.get_by_role("button", name="Block D-2").click()
     page.get_by_role("dialog").get_by_label("Reason").fill("stolen")
     confirm(page, "Block", "until it is unblocked")
@@ -176,13 +198,10 @@ def test_an_organiser_makes_an_event_and_its_tickets_open_by_their_codes(
     page.get_by_role("dialog").get_by_label("Valid from").fill("2026-03-29T03:30:00")
     confirm(page, "Change", "")
     expect(told).to_contain_text("2026-03-29 03:30:00 +02:00")
-    ticket = api.get("/tickets/D-2", params=event).json()["data"]
-    assert (ticket["product"], ticket["seat"], ticket["block_reason"]) == ("Parking", "B-7", "stolen")
-    assert (ticket["codes"], ticket["valid_from"]) == (
-        {"valid": 2, "revoked": 1},
-        "2026-03-29T03:30:00+02:00",
-    )
-    assert not [address for address in addresses if "secret" in address.lower()]
+
+
+def look_at_the_feed(s: Supervised, page: Page, complaints: Complaints) -> None:
+    """On a phone, the live page says what happened in words."""
     page.set_viewport_size({"width": 390, "height": 800})
     expect_to_fit(page)
     page.goto(f"{s.url}/")
