@@ -146,7 +146,7 @@ def holder_rows(count: int) -> Iterator[tuple[Any, ...]]:
         name = f"T-{number:07}"
         person = f"Person{number % 5_000} Family{number % 977}"
         email = f"person{number}@example.org"
-        yield (event_of(number), name, person, email, "", "", "", bytes(32), "", now, None)
+        yield (event_of(number), name, person, email, "", "", "", bytes(32), now, None)
 
 
 def fill(count: int, url: str) -> None:
@@ -180,9 +180,7 @@ def fill(count: int, url: str) -> None:
         if url:
             cursor.execute("ANALYZE")  # as autovacuum would do after this number of rows
     connections["filling"].commit() if not connections["filling"].get_autocommit() else None
-    columns = (
-        "event, ticket, name, email, phone, company, address, salt, secret_digest, imported_at, erased_at"
-    )
+    columns = "event, ticket, name, email, phone, company, address, salt, imported_at, erased_at"
     insert("default", "tickets_ticketholder", columns, holder_rows(count))
     if url:
         with connections["default"].cursor() as cursor:

@@ -42,14 +42,6 @@ class TicketHolder(models.Model):
     company = models.TextField(blank=True, default="")
     address = models.TextField(blank=True, default="")
     salt = models.BinaryField(max_length=COMMITMENT_SALT_BYTES, editable=False)
-    secret_digest = models.CharField(
-        max_length=64,
-        blank=True,
-        default="",
-        db_index=True,
-        editable=False,
-        help_text="SHA-256 in hex of the code that a gate scans, where that is not the ticket id.",
-    )
     imported_at = models.DateTimeField(auto_now_add=True)
     erased_at = models.DateTimeField(null=True, blank=True)
 
@@ -131,8 +123,26 @@ class EventTimeZone(models.Model):
         return f"{self.event}: {self.zone}"
 
 
+class ImportAnswers(models.Model):
+    """What a person answered about the files of one source, offered for the next of them."""
+
+    key = models.CharField(max_length=64, unique=True, help_text="tickets.importing.answers.source_key")
+    answers = models.JSONField(help_text="tickets.importing.answers.Answers")
+    file_name = models.CharField(max_length=200, help_text="The last file of this source.")
+    actor = models.CharField(max_length=128)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering: ClassVar = ["-changed_at"]
+        verbose_name_plural = "import answers"
+
+    def __str__(self) -> str:
+        return self.file_name
+
+
 class ImportState(models.TextChoices):
     READING = "reading", "Reading"
+    ASKING = "asking", "Questions to answer"
     PREVIEW = "preview", "To be confirmed"
     ISSUING = "issuing", "Importing"
     DONE = "done", "Imported"

@@ -54,7 +54,7 @@
     if (file.size > most) {
       event.preventDefault();
       const size = `${grouped.format(most / 1e6)} MB`;
-      tell(`${file.name} is larger than ${size}: import it with manage.py import_tickets, or in parts.`, "bad");
+      tell(`${file.name} is larger than ${size}: divide it, and import the parts one after the other.`, "bad");
     }
   }
 

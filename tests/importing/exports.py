@@ -40,5 +40,5 @@ def as_csv(*rows: list[str], delimiter: str = ",") -> bytes:
     return out.getvalue().encode()
 
 
-ANSWERS = ["--event-name", "fest=default", "--entrances", "Day ticket"]
+ANSWERS = ["--event-name", "fest=default", "--entrances", "Day ticket", "--new-event", "as-it-is"]
 """Answers to what an import asks about such rows."""

@@ -80,5 +80,5 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent() -> None:
     engine.eval("give(16_000_001)")
     assert not engine.eval("sent")
     assert engine.eval("said") == (
-        "guests.csv is larger than 16 MB: import it with manage.py import_tickets, or in parts."
+        "guests.csv is larger than 16 MB: divide it, and import the parts one after the other."
     )

@@ -8,15 +8,19 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 import pytest_asyncio
+from pytest_django.live_server_helper import LiveServer
 
 from dtvn_project.asgi import http
+from tests.importing.exports import ANSWERS
 from tests.pages.conftest import empty_ledger, learner, operate
 from tests.pages.learner import RealLearner
+from tickets import tasks
 from tickets.importing import platform
+from tickets.pages import imports
 from validators.rest import keys
 from validators.services.api_keys import generate_api_key, store_api_key
 
-__all__ = ["Trouble", "api_key", "client", "empty_ledger", "learner", "operate", "quick", "trouble"]
+__all__ = ["Trouble", "at", "api_key", "client", "empty_ledger", "learner", "operate", "quick", "trouble"]
 
 
 class Trouble(httpx.AsyncBaseTransport):
@@ -59,6 +63,15 @@ def api_key(db: None) -> Iterator[str]:
     keys.forget()
     yield plain
     keys.forget()
+
+
+@pytest.fixture
+def at(
+    learner: RealLearner, live_server: LiveServer, api_key: str, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """Options that lead the commands to the platform under test, which does workers' work at once."""
+    monkeypatch.setattr(imports, "send", tasks.run_import)
+    return ["--url", live_server.url, "--api-key", api_key, *ANSWERS]
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import httpx
 import msgspec
 import pytest
 from django.core.management import CommandError, call_command
-from pytest_django.live_server_helper import LiveServer
 
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
@@ -22,13 +21,14 @@ from dtvn.waiting import saying
 from tests.importing.exports import ANSWERS, as_csv, pretix_row
 from tests.pages.learner import RealLearner
 from tests.ports import free_ports
+from tickets.importing import work
 from tickets.importing.platform import Refused as PlatformRefused
 from tickets.management.commands import import_tickets, scan
 from tickets.models import TicketHolder
-from tickets.rest import writes
 from tickets.rest.asking import PlatformAsking
 from tickets.scanning import gates
 from validators.ledger.models import Ticket
+from validators.services import decide
 from validators.services.api_keys import generate_api_key, store_api_key
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -54,12 +54,6 @@ class Ran:
 
 
 @pytest.fixture
-def at(learner: RealLearner, live_server: LiveServer, api_key: str) -> list[str]:
-    """Options that lead the commands to the platform under test."""
-    return ["--url", live_server.url, "--api-key", api_key, *ANSWERS]
-
-
-@pytest.fixture
 def export(tmp_path: Path) -> Path:
     rows = [pretix_row(Order_code=f"ORD{number:02}") for number in range(30)]
     rows[4] = pretix_row(Order_code="ORD04", Status="canceled")
@@ -79,6 +73,7 @@ def test_an_import_reports_imported_and_rejected_rows(at: list[str], export: Pat
         "  admits: Status: paid (29); not canceled (1) [pretix, order positions]",
         "  admits: Blocked: empty (30) [pretix, order positions]",
         "  entrances: Day ticket (30) [given]",
+        "  new-event: 'default': as-it-is [given]",
         "30 rows read: 28 tickets in the network.",
         "Event default: 28 tickets, times without an offset in UTC.",
         "Scanned as code-ORD00, code-ORD01, code-ORD02.",
@@ -110,7 +105,7 @@ def test_persons_are_stored_in_the_platforms_table_and_not_in_the_log(
 
 def test_a_dry_run_changes_nothing(at: list[str], export: Path) -> None:
     ran = Ran("import_tickets", str(export), "--dry-run", *at)
-    told = "28 new tickets would be imported; stored already: 0 identical, 0 differing."
+    told = "28 new tickets would be imported; in the network: 0 as in the file, 0 different."
     assert f"\n30 rows read: {told}" in ran.text
     assert ran.code == 1
     assert not Ticket.objects.exists()
@@ -123,35 +118,26 @@ def test_a_repeated_import_changes_nothing_and_reports_it(at: list[str], export:
     assert "30 rows read: 28 tickets in the network (28 had already been imported)." in ran.text
 
 
-def test_a_stored_ticket_that_differs_is_a_wrong_row_in_a_dry_run_too(at: list[str], tmp_path: Path) -> None:
+def test_what_a_later_file_says_otherwise_is_said_and_ordered_on_request(
+    at: list[str], tmp_path: Path
+) -> None:
     path = tmp_path / "fest.csv"
-    path.write_text("ticket_id,seat\nT-1,A11\n")
+    path.write_text("ticket_id,seat\nT-1,A11\nT-2,B1\n")
     Ran("import_tickets", str(path), *NAMED, *at)
-    path.write_text("ticket_id,seat\nT-1,A12\n")
-    for options in (["--dry-run"], []):
-        ran = Ran("import_tickets", str(path), *options, *NAMED, *at)
-        assert (ran.code, "  row 2: T-1 is stored and differs: seat A12, stored A11" in ran.text) == (1, True)
-    assert Ticket.objects.get().seat == "A11"
+    path.write_text("ticket_id,seat\nT-1,A12\nT-2,B1\nT-3,C1\n")
+    ran = Ran("import_tickets", str(path), "--dry-run", *NAMED, *at)
+    told = "3 rows read: 1 new ticket would be imported; in the network: 1 as in the file, 1 different."
+    assert told in ran.text
+    assert "1 ticket of the network: changed (--changes change)." in ran.text
+    assert (Ran("import_tickets", str(path), *NAMED, *at).code, seats()) == (0, ["A11", "B1", "C1"])
+    assert Ran("import_tickets", str(path), "--changes", "all", *NAMED, *at).code == 0
+    assert seats() == ["A12", "B1", "C1"]
+    ran = Ran("import_tickets", str(path), "--changes", "everything", *NAMED, *at)
+    assert (ran.code, "is none of change, holder" in ran.error) == (2, True)
 
 
-def test_a_dry_run_tells_new_tickets_from_stored_ones(at: list[str], tmp_path: Path) -> None:
-    path = tmp_path / "fest.csv"
-    rows = [f"T-{number},A{number},Ada" for number in range(6)]
-
-    def dry_run(*lines: str) -> list[str]:
-        path.write_text("\n".join(("ticket_id,seat,name", *lines, "")))
-        return Ran("import_tickets", str(path), "--dry-run", *NAMED, *at).text.splitlines()
-
-    dry_run(*rows[:5])
-    Ran("import_tickets", str(path), *NAMED, *at)
-    told = dry_run(*rows[:3], "T-3,B3,Ada", "T-4,A4,Eve", rows[5])
-    assert "6 rows read: 1 new ticket would be imported; stored already: 3 identical, 2 differing." in told
-    assert told[-2:] == [
-        "  row 5: T-3 is stored and differs: seat B3, stored A3",
-        "  row 6: T-4 was imported before with other personal data or another secret: "
-        "the first ones are kept",
-    ]
-    assert Ticket.objects.count() == 5
+def seats() -> list[str]:
+    return list(Ticket.objects.order_by("ticket_id").values_list("seat", flat=True))
 
 
 def test_a_report_lists_every_row_that_was_not_imported(at: list[str], export: Path, tmp_path: Path) -> None:
@@ -166,10 +152,7 @@ def test_a_report_lists_every_row_that_was_not_imported(at: list[str], export: P
         (["absent.csv"], "cannot be read"),
         (["FILE", "--column", "nonsense"], "is not FIELD=NAME"),
         (["FILE", "--column", "seat=A", "--column", "seat=B"], "column names seat twice: 'A' and 'B'"),
-        (["FILE", "--column", "seat=Sitz"], "The file has no column 'Sitz'. Columns found: Event slug"),
-        (["FILE", "--code", "Kod"], "The file has no column 'Kod'. Columns found: Event slug"),
         (["FILE", "--timezone", "Mars/North"], "is unknown"),
-        (["FILE", "--event", "a b"], "is not 1 to 64"),
         (["FILE", "--url", "http://127.0.0.1:9"], "does not exist"),
         (["FILE", "--report", "/nowhere/report"], "--report /nowhere/report cannot be written"),
         (["FILE", "--url", "foo", "--api-key", "k"], "'foo' is not the address of a platform"),
@@ -183,6 +166,21 @@ def test_an_import_that_cannot_begin_ends_with_2_and_the_reason(
     ran = Ran("import_tickets", *words, *ANSWERS)
     assert ran.code == 2
     assert sentence in ran.error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--column", "seat=Sitz"], "The file has no column 'Sitz'. Columns found: Event slug"),
+        (["--code", "Kod"], "The file has no column 'Kod'. Columns found: Event slug"),
+        (["--event", "a b"], "is not 1 to 64"),
+    ],
+)
+def test_a_file_that_the_platform_refuses_ends_with_2_and_the_reason(
+    at: list[str], export: Path, arguments: list[str], sentence: str
+) -> None:
+    ran = Ran("import_tickets", str(export), *at, *arguments)
+    assert (ran.code, sentence in ran.error) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -233,16 +231,19 @@ def test_a_wrong_key_ends_with_2(at: list[str], export: Path) -> None:
     assert (ran.code, "API key was refused" in ran.error) == (2, True)
 
 
-@pytest.mark.parametrize("scopes", [None, ["gate", "operate"]])
+@pytest.mark.parametrize(
+    ("scopes", "says"),
+    [(None, "API key was refused"), (["gate", "operate"], "This needs the scope 'issue'")],
+)
 def test_an_import_without_the_right_to_issue_stores_no_person(
-    at: list[str], export: Path, scopes: list[str] | None
+    at: list[str], export: Path, scopes: list[str] | None, says: str
 ) -> None:
     """Holders stored for tickets that were never sent prevented the import of a corrected file."""
     key = generate_api_key()
     if scopes is not None:
         store_api_key(key, label="gate", scopes=scopes)
     ran = Ran("import_tickets", str(export), *at, "--api-key", key)
-    assert (ran.code, "API key was refused" in ran.error) == (2, True)
+    assert (ran.code, says in ran.error) == (2, True)
     assert not TicketHolder.objects.exists()
     export.write_bytes(export.read_bytes().replace(b"Ada Lovelace", b"Ada King"))
     assert Ran("import_tickets", str(export), *at).text.count("30 rows read: 28 tickets in the network.")
@@ -251,7 +252,7 @@ def test_an_import_without_the_right_to_issue_stores_no_person(
 
 def refusing(monkeypatch: pytest.MonkeyPatch, *tickets: str) -> None:
     """The cluster refuses to issue these, for good."""
-    honest = writes.batch
+    honest = decide.batch
 
     def strict(requests: list[Request], **options: Any) -> list[Decision]:
         taken = [request for request in requests if request.ticket not in tickets]
@@ -262,7 +263,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, *tickets: str) -> None:
             for request in requests
         ]
 
-    monkeypatch.setattr(writes, "batch", strict)
+    monkeypatch.setattr(decide, "batch", strict)
 
 
 def test_no_person_is_stored_for_a_permanently_refused_ticket(
@@ -283,16 +284,6 @@ def test_no_person_is_stored_for_a_permanently_refused_ticket(
     assert TicketHolder.objects.get(ticket="ORD03-1").name == "Ada King"
 
 
-def test_persons_of_an_earlier_import_are_kept_after_a_refusal(
-    at: list[str], export: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The ticket exists, although issuing it again is refused."""
-    Ran("import_tickets", str(export), *at)
-    refusing(monkeypatch, "ORD03-1")
-    assert "ORD03-1 was refused" in Ran("import_tickets", str(export), *at).text
-    assert TicketHolder.objects.filter(ticket="ORD03-1").exists()
-
-
 def test_an_import_without_a_platform_stores_no_person(learner: RealLearner, export: Path) -> None:
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
     ran = Ran("import_tickets", str(export), *ANSWERS, "--url", url, "--api-key", "k", "--patience", "0.2")
@@ -310,8 +301,11 @@ def test_an_import_says_that_it_waits_for_the_platform(
     assert said == [f"waiting for an answer from {url}"]
 
 
-def test_a_silent_network_ends_with_3(at: list[str], export: Path, learner: RealLearner) -> None:
+def test_a_silent_network_ends_with_3(
+    at: list[str], export: Path, learner: RealLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     learner.gateway.quorum = False
+    monkeypatch.setattr(work, "PATIENCE", 0.2)
     ran = Ran("import_tickets", str(export), *at, "--patience", "0.2")
     assert ran.code == 3
     assert "Run the same command again" in ran.error
@@ -324,7 +318,7 @@ def test_an_import_that_fails_half_way_says_how_far_it_got(
     path = tmp_path / "two.csv"
     path.write_bytes(b"ticket_id,event,name\nT-1,a,Ada\nT-2,a,Bob\nT-1,b,Eve\n")
     named = [*NAMED, "--event-name", "a=a", "--event-name", "b=b"]
-    honest = writes.batch
+    honest = decide.batch
 
     def silent(requests: list[Request], **options: Any) -> list[Decision]:
         if requests[0].event == "b":
@@ -332,8 +326,9 @@ def test_an_import_that_fails_half_way_says_how_far_it_got(
         return honest(requests, **options)
 
     with monkeypatch.context() as context:
-        context.setattr(writes, "batch", silent)
-        ran = Ran("import_tickets", str(path), *named, *at, "--patience", "0.2")
+        context.setattr(decide, "batch", silent)
+        context.setattr(work, "PATIENCE", 0.2)
+        ran = Ran("import_tickets", str(path), *named, *at)
     assert ran.code == 3
     assert "2 of 3 tickets in the network. Run the same command again to finish." in ran.error
     path.write_bytes(path.read_bytes().replace(b"Eve", b"Eva"))

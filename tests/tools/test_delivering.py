@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -12,17 +10,18 @@ import pytest
 from dtvn.api.errors import TicketError
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
-from tests.tools.test_commands import NAMED, Ran, at  # noqa: F401
 from tests.tools.test_holders import ticket
 from tickets.importing import Holder, ImportedTicket
-from tickets.importing.delivering import Part, deliver
-from tickets.importing.ordering import Order, order_tickets
-from tickets.importing.platform import Refused
-from tickets.importing.sending import BATCH_SIZE, Delivery, NetworkSilent
+from tickets.importing.delivering import Delivering
+from tickets.importing.delivery import Delivery
+from tickets.importing.ordering import Order
+from tickets.importing.platform import NetworkSilent, Refused
 from tickets.models import TicketHolder
-from tickets.rest import writes
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick")]
+pytestmark = [
+    pytest.mark.django_db(databases=["default", "learner"]),
+    pytest.mark.usefixtures("quick", "learner"),
+]
 
 
 def answering(**codes: str) -> Order:
@@ -36,11 +35,7 @@ def answering(**codes: str) -> Order:
 
 def imported(tickets: Sequence[ImportedTicket], order: Order, *, size: int = 100) -> Delivery:
     delivery = Delivery()
-
-    def send(part: Part, own: Delivery) -> None:
-        order_tickets(part, own, order=order, patience=0.01, told=lambda _: None)
-
-    deliver(tickets, send, delivery, size=size)
+    Delivering(order, source="", patience=0.01, told=lambda _: None).deliver(tickets, delivery, size=size)
     return delivery
 
 
@@ -91,24 +86,3 @@ def test_holders_are_stored_with_the_part_that_is_sent_next() -> None:
 
     assert imported([ticket(number) for number in range(5)], order, size=2).issued == 5
     assert stored == [2, 4, 5]
-
-
-@pytest.mark.django_db(transaction=True, databases=["default", "learner"])
-def test_the_command_stores_holders_with_the_tickets_sent_next(
-    at: list[str],  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Else a run that is killed leaves those of tickets that it never sent, and one that is stopped deletes
-    those of tickets that another run of the same file has issued since."""
-    honest, stored = writes.batch, list[int]()
-
-    def counting(requests: list[Request], **options: Any) -> list[Decision]:
-        stored.append(TicketHolder.objects.count())
-        return honest(requests, **options)
-
-    monkeypatch.setattr(writes, "batch", counting)
-    path = tmp_path / "many.csv"
-    path.write_text("ticket_id,name\n" + "".join(f"T-{number},Ada\n" for number in range(BATCH_SIZE + 1)))
-    assert Ran("import_tickets", str(path), "--in-flight", "1", *NAMED, *at).code == 0
-    assert stored == [BATCH_SIZE, BATCH_SIZE + 1]

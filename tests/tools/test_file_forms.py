@@ -16,14 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from dtvn.api.bodies import convert, request_of
 from dtvn.machine import Admit
-from dtvn.machine.kinds import OPERATIONS
 from tests.tickets_machine.support import Machine
 from tickets.importing import FileRefused, ImportPlan, Known, WrongRow, read_plan, workbook, workbook_parts
 from tickets.importing.answers import answers_from
 from tickets.importing.moments import read_moment
-from tickets.importing.sending import operation_of
+from tickets.importing.ordering import issue_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -85,9 +83,7 @@ def test_a_guest_is_admitted_until_the_day_has_ended(tmp_path: Path) -> None:
     tickets = read(tmp_path, content, timezone="Europe/Berlin").tickets
     machine, midnight = Machine(), int(datetime(2026, 8, 2, tzinfo=BERLIN).timestamp() * 1e6)
     for ticket in tickets:
-        fields = operation_of(ticket, b"")
-        del fields["op"], fields["barcodes"]
-        command = request_of("issue", convert(fields, OPERATIONS["issue"].body)).command
+        command = issue_of(ticket, b"", bytes(32)).command
         assert machine.do(command, ticket.ticket_id) == "ok"
     machine.now = midnight - 500_000
     assert machine.do(Admit(), "T-1") == "ok"

@@ -121,7 +121,7 @@ def imported(path: Path) -> TicketImport:
     worked()
     one.refresh_from_db()
     assert (one.state, one.error) == (ImportState.PREVIEW, "")
-    confirm(one, actor="desk", send=send)
+    confirm(one, actor="desk", scopes={"operate"}, send=send)
     worked()
     one.refresh_from_db()
     assert (one.state, one.error, one.report["wrong"]) == (ImportState.DONE, "", [])
@@ -245,7 +245,7 @@ def test_an_import_that_stopped_between_the_steps_of_a_ticket_goes_on(
         (lambda requests: batch(requests, actor="desk"), ImportState.DONE),
     ):
         one.refresh_from_db()
-        confirm(one, actor="desk", send=send)
+        confirm(one, actor="desk", scopes={"operate"}, send=send)
         work(*asked[-1], order)
         one.refresh_from_db()
         assert one.state == state

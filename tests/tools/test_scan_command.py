@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from pytest_django.live_server_helper import LiveServer
 
 from tests.pages.learner import RealLearner
 from tests.tools.test_commands import Ran
@@ -42,9 +41,9 @@ class Platform:
 
 
 @pytest.fixture
-def at(learner: RealLearner, live_server: LiveServer, api_key: str) -> list[str]:
-    """Options that lead the commands to the platform under test."""
-    return ["--url", live_server.url, "--api-key", api_key]
+def at(at: list[str]) -> list[str]:
+    """Options that lead the commands to the platform under test, without answers."""
+    return at[:4]
 
 
 @pytest.fixture
@@ -161,9 +160,13 @@ def test_a_check_of_an_event_that_does_not_exist_says_so(file: Path, at: list[st
 def test_an_open_question_ends_the_rehearsal_as_it_ends_the_import(
     file: Path, platform: Platform, at: list[str]
 ) -> None:
+    file.write_text(
+        "\n".join([HEADER, *ROWS, "Z9Z9Z,1,paid,VIP,Zoe,zzz2krxgmezm,,"]) + "\n", encoding="utf-8"
+    )
     words = [str(file), "--event", "fest", *at]
     ran = Ran("scan", *words)
     assert (ran.code, ran.error) == (2, Ran("import_tickets", *words).error)
+    assert "Which products are entrances?" in ran.error
 
 
 def test_codes_stand_in_no_record_of_scans(imported: list[str], tmp_path: Path, learner: RealLearner) -> None:

@@ -7,9 +7,12 @@ source    a whole file: its rows, its columns, its preset
 questions what decides who comes in, and what nobody has said  ->  Decided (settled), with open questions
 rows      a Record under the answers  ->  tickets, or the reason why it is none
 plan      the whole file  ->  ImportPlan, in which no row is missing
+comparing the plan and the network  ->  what is new, and what the file says otherwise
+declaring the plan  ->  events that are created, products that become known
 holders   personal data  ->  an erasable table and a salted commitment
-sending   ImportedTickets  ->  POST /api/v1/tickets/batch, several in flight, repeated safely (the command)
-ordering  ImportedTickets  ->  this platform's gateway (the worker of the page)
+ordering  ImportedTickets  ->  this platform's gateway; completing: entries and replaced codes
+uploads   the one way of a file into the network, for the page and the command; work: a worker's part
+remote    the same from a command, over HTTP
 """
 
 from tickets.importing.answers import Answers, Question, Told

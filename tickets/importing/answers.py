@@ -20,6 +20,7 @@ ANY = "*"
 """Stands for every filled cell."""
 QUANTITIES = ("entries", "tickets")
 CELLS = ("tickets", "one")
+CREATE, AS_IT_IS = NEW_EVENTS = ("create", "as-it-is")
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,6 +47,9 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sheet: str = ""
     events: dict[str, str] = {}
     """Event as the file names it, folded -> slug, "" to leave its rows out."""
+    new_event: str = ""
+    """What becomes of events that nobody created, one of NEW_EVENTS; never stored, since another file names
+    other events."""
     columns: dict[str, str] = {}
     """Field of words.FIELDS -> column, "" for none."""
     hidden: bool = False
@@ -77,6 +81,10 @@ class Told(msgspec.Struct, frozen=True):
     words: str
     origin: str
     """Whose answer it is: the preset's name, "stored", "given", "the file" or "the event"."""
+    question: Question | None = None
+    """What it answers, so that a person can answer it otherwise; None for what is no choice."""
+    chosen: list[str] = []
+    """The values of the question that it chooses, as the file spells them."""
 
 
 def source_key(columns: Iterable[str], preset: str) -> str:
@@ -147,6 +155,7 @@ def answers_from(
     cells: str = "",
     sheet: str = "",
     event_name: Iterable[str] = (),
+    new_event: str = "",
     column: Iterable[str] = (),
     hidden: bool = False,
     stewards_see_why: bool = False,
@@ -157,7 +166,11 @@ def answers_from(
     entries = by_column(entered, "entered")
     if nobody_entered and entries:
         raise FileRefused("The answers entered and nobody-entered contradict each other.")
-    for text, choices, option in ((quantity, QUANTITIES, "quantity"), (cells, CELLS, "cells")):
+    for text, choices, option in (
+        (quantity, QUANTITIES, "quantity"),
+        (cells, CELLS, "cells"),
+        (new_event, NEW_EVENTS, "new-event"),
+    ):
         if text and text not in choices:
             raise FileRefused(f"The answer {option} is {' or '.join(choices)}, not {text!r}.")
     return Answers(
@@ -171,6 +184,7 @@ def answers_from(
         cells=cells,
         sheet=sheet,
         events=by_event(event_name, "event-name"),
+        new_event=new_event,
         columns=chosen_columns(column, "column"),
         hidden=hidden,
         stewards_see_why=stewards_see_why,

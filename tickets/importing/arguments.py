@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import DatabaseError
 
 from dtvn.machine.fields import DEFAULT_EVENT, is_name
-from tickets.importing.answers import CELLS, QUANTITIES, Answers, answers_from
+from tickets.importing.answers import CELLS, NEW_EVENTS, QUANTITIES, Answers, Question, answers_from
 from tickets.importing.imported import EVENT_LENGTH_MAX
 from tickets.importing.plan import ImportPlan, read_plan
 from tickets.importing.record import FileRefused
@@ -60,6 +60,10 @@ TEXTS = {
     ),
     "cells": ("|".join(CELLS), "what several codes in a cell are: a ticket each, or one code"),
     "sheet": ("NAME", "the sheet of a workbook"),
+    "new-event": (
+        "|".join(NEW_EVENTS),
+        "an event that nobody created: it is created, and only codes open it, or it is used as it is",
+    ),
 }
 """Answers that are given once: what stands behind the option, and its help."""
 LISTS = {
@@ -106,21 +110,6 @@ def add_answer_arguments(parser: ArgumentParser) -> None:
         parser.add_argument(f"--{name}", action="store_true", help=about)
 
 
-class _Lines(ArgumentParser):
-    """Parses answers of the page."""
-
-    def error(self, message: str) -> NoReturn:
-        raise FileRefused(f"Answers: {message}.")
-
-
-def answers_of_lines(lines: Iterable[str]) -> Answers:
-    """Answers from lines such as "code=Barcode" and "no-entrance": the command's options without their
-    dashes; raises FileRefused."""
-    parser = _Lines(add_help=False, allow_abbrev=False)
-    add_answer_arguments(parser)
-    return answers_of(vars(parser.parse_args([f"--{line.strip()}" for line in lines if line.strip()])))
-
-
 def answers_of(options: Mapping[str, Any]) -> Answers:
     """Answers from `add_answer_arguments`; raises FileRefused."""
     if zone := options["timezone"]:
@@ -128,37 +117,49 @@ def answers_of(options: Mapping[str, Any]) -> Answers:
     return answers_from(**{name: options[name] for name in ANSWERS})
 
 
-def known_of(event: str) -> Known:
+def known_of(event: str, *, asks_events: bool = False) -> Known:
     """What this platform knows of the event, and of others that a file may name; raises FileRefused."""
     from tickets.models import EventTimeZone  # not for --help
-    from validators.ledger.read import list_events
+    from tickets.services import codes
+    from validators.ledger.read import event_rows, events_with_tickets
 
     if event:
         check_event(event)
     try:
         zones = dict(EventTimeZone.objects.values_list("event", "zone"))
-        events = list_events(LEARNER_ALIAS)
+        rows, filled = event_rows(LEARNER_ALIAS), events_with_tickets(LEARNER_ALIAS)
     except DatabaseError:
-        zones, events = {}, []  # then the zone is asked for, and names of events
-    return Known(event=event, zones=zones, events={*events, *zones})
+        return Known(event=event)  # then the zone is asked for, and names of events
+    created = {name: row for name, row in rows.items() if row.declared}
+    zones |= {name: row.zone for name, row in created.items() if row.zone}
+    return Known(
+        event=event,
+        zones=zones,
+        events={*filled, *created, *zones},
+        products={name: dict(row.products) for name, row in created.items()},
+        asks_events=asks_events,
+        by_id={name for name in {*filled, *created} if codes.ids_are_codes(rows.get(name))},
+        salt_of=lambda name: codes.salt_of(name, rows.get(name)),
+    )
 
 
 def plan_of(options: Mapping[str, Any]) -> ImportPlan:
-    """The plan of a command's file, from `add_file_arguments`; raises FileRefused."""
+    """The plan of a command's file, from `add_file_arguments`; raises FileRefused. Stored answers do not
+    count: a rehearsal would repeat what was answered wrongly."""
     return read_plan(options["file"], answers_of(options), known=known_of(options["event"] or ""))
 
 
-def open_questions(plan: ImportPlan, *, page: bool = False) -> str:
-    """The questions that stop an import, each with its values and how to answer it, to the command or on the
-    `page`."""
+def open_questions(questions: Iterable[Question]) -> str:
+    """The questions that stop an import, each with its values and the options that answer it."""
     lines = ["Nothing is imported before this is answered:"]
-    for question in plan.questions:
+    for question in questions:
         lines.append(question.sentence)
         for value, count in question.values:
             examples = "".join(f", {cell[:60]}" for cell in question.examples.get(value, ()))
-            lines.append(f"    {value or '(empty)'}: {count:,}{examples}")
-        shown = [answer if page else f'"--{answer}"' for answer in question.answers]
-        lines.append(f"  {'Answers: ' if page else 'Answer with '}{' or '.join(shown)}")
+            number = f": {count:,}" if count else ""
+            lines.append(f"    {value or '(empty)'}{number}{examples}")
+        shown = " or ".join(f'"--{answer}"' for answer in question.answers)
+        lines.append(f"  Answer with {shown}")
     return "\n".join(lines)
 
 

@@ -16,9 +16,9 @@ from dtvn.api.ordering import Decision, Request
 from dtvn.machine import ImportEntry, Replace, State, reasons
 from dtvn.machine.codes import code_digest
 from dtvn.machine.rows import TicketRow
+from tickets.importing.delivery import BATCH_SIZE, Delivery, steps
 from tickets.importing.imported import ImportedTicket, WrongRow
-from tickets.importing.platform import Refused, pause_before
-from tickets.importing.sending import BATCH_SIZE, Delivery, NetworkSilent, steps
+from tickets.importing.platform import NetworkSilent, Refused, pause_before
 from tickets.services import codes
 from tickets.services.search import state_of_row
 from validators import feed
@@ -82,6 +82,18 @@ def complete(
         else:
             attempt += 1
             threading.Event().wait(pause_before(attempt, None))
+    _count(pending, delivery)
+
+
+def _count(tickets: dict[str, ImportedTicket], delivery: Delivery) -> None:
+    """Count the guests who are inside; who is not, since the ticket of this id has other codes, is said."""
+    for row in _rows(sorted(tickets), tickets):
+        ticket = tickets[row.ticket]
+        if ticket.entered and state_of_row(row) in MAY_ENTER:
+            why = "its guest entered elsewhere, but the ticket of this id has other codes here"
+            delivery.wrong.append(WrongRow(ticket.row, f"{ticket.ticket_id}: {why}"))
+        else:
+            delivery.entered += ticket.entered
 
 
 def ask(
@@ -101,11 +113,17 @@ def _missing(pending: dict[str, ImportedTicket]) -> Iterator[Request]:
         return
     event = pending[names[0]].event
     salt = codes.salt_of(event, read.event_row(LEARNER_ALIAS, event))
+    for row in _rows(names, pending):
+        if found < BATCH_SIZE and (step := next_step(pending[row.ticket], row, salt)):
+            found += 1
+            yield step
+
+
+def _rows(names: Sequence[str], tickets: dict[str, ImportedTicket]) -> Iterator[TicketRow]:
+    """The stored rows of tickets of one event."""
     for start in range(0, len(names), ROWS_AT_ONCE):
         rows = Ticket.objects.using(LEARNER_ALIAS).filter(
-            event=event, ticket_id__in=names[start : start + ROWS_AT_ONCE]
+            event=tickets[names[0]].event, ticket_id__in=names[start : start + ROWS_AT_ONCE]
         )
         for row in rows.only("row"):
-            if found < BATCH_SIZE and (step := next_step(pending[row.whole.ticket], row.whole, salt)):
-                found += 1
-                yield step
+            yield row.whole

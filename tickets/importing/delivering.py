@@ -1,56 +1,56 @@
-"""Stores the holders of a file's tickets, has the tickets issued part by part, and keeps both in step."""
+"""Stores holders and codes of tickets, has these issued part by part, and keeps both in step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
+from tickets.importing.completing import complete
+from tickets.importing.delivery import BATCH_SIZE, Delivery
 from tickets.importing.holders import forget_holders, remember_holders
 from tickets.importing.imported import ImportedTicket
+from tickets.importing.ordering import Order, Ordering, Part
 from tickets.importing.plan import by_event
-from tickets.importing.sending import Delivery
+from tickets.services import codes
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger.read import event_row
 
 
-class Part(NamedTuple):
-    """Tickets of one event whose holders are stored, and were not erased."""
+class Delivering:
+    """Delivers the tickets of a file. `source`: ImportPlan.key, kept with the codes. `patience`: seconds
+    without any answer after which it ends. `told(n)`: whenever n more tickets are decided."""
 
-    event: str
-    tickets: Sequence[ImportedTicket]
-    commitments: Mapping[str, bytes]
-    """Ticket ID -> commitment to its holder."""
+    def __init__(self, order: Order, *, source: str, patience: float, told: Callable[[int], None]) -> None:
+        self._order, self._source, self._patience = order, source, patience
+        self._ordering = Ordering(order, patience=patience, told=told)
 
+    def deliver(
+        self, tickets: Sequence[ImportedTicket], delivery: Delivery, *, size: int = BATCH_SIZE
+    ) -> None:
+        """Have the tickets issued, and those entered whose guests are inside, at most `size` of one event at
+        a time.
 
-def deliver(
-    tickets: Sequence[ImportedTicket],
-    send: Callable[[Part, Delivery], None],
-    delivery: Delivery,
-    *,
-    size: int,
-) -> None:
-    """Have `send` issue the tickets, at most `size` of one event at a time.
+        Holders and codes of a part are stored just before it is sent, and deleted, if they are new, for the
+        tickets that are surely not in the network. `delivery` gets all outcomes, even if this raises. Raises
+        DatabaseError, NetworkSilent and Refused.
+        """
+        for event, listed in by_event(tickets).items():
+            salt = codes.salt_of(event, event_row(LEARNER_ALIAS, event))
+            for start in range(0, len(listed), size):
+                self._part(event, salt, listed[start : start + size], delivery)
 
-    The holders of a part are stored just before it is sent, and deleted, if they are new, for the tickets
-    that are surely not in the network: a stored holder refuses other data for its ticket, which would
-    otherwise keep out a corrected file. `delivery` gets all outcomes, even if `send` raises. Raises
-    DatabaseError.
-    """
-    for event, listed in by_event(tickets).items():
-        for start in range(0, len(listed), size):
-            _deliver_part(event, listed[start : start + size], send, delivery)
-
-
-def _deliver_part(
-    event: str,
-    tickets: Sequence[ImportedTicket],
-    send: Callable[[Part, Delivery], None],
-    delivery: Delivery,
-) -> None:
-    kept, own = remember_holders(tickets), Delivery()
-    erased = {wrong.row for wrong in kept.erased}
-    delivery.wrong += kept.erased
-    accepted = [ticket for ticket in tickets if ticket.row not in erased]
-    try:
-        send(Part(event, accepted, kept.commitments), own)
-    finally:
-        delivery.add(own)
-        forget_holders(event, kept.fresh - own.possible)
+    def _part(self, event: str, salt: bytes, tickets: Sequence[ImportedTicket], delivery: Delivery) -> None:
+        kept, own = remember_holders(tickets), Delivery()
+        erased = {wrong.row for wrong in kept.erased}
+        delivery.wrong += kept.erased
+        accepted = [ticket for ticket in tickets if ticket.row not in erased]
+        texts = ((ticket.ticket_id, (*ticket.codes, *ticket.revoked)) for ticket in accepted)
+        codes.remember_codes(event, texts, source=self._source)
+        try:
+            self._ordering.send(Part(event, accepted, kept.commitments, salt), own)
+            refused = {wrong.row for wrong in own.wrong}
+            present = [ticket for ticket in accepted if ticket.row not in refused]
+            complete(present, own, order=self._order, patience=self._patience)
+        finally:
+            delivery.add(own)
+            forget_holders(event, kept.fresh - own.possible)
+            codes.forget_codes(event, {ticket.ticket_id for ticket in accepted} - own.possible)

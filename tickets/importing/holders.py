@@ -19,8 +19,6 @@ from tickets.models import COMMITMENT_SALT_BYTES, TicketHolder
 
 ROWS_AT_ONCE = 500
 """Tickets per query; SQLite takes at most 32,766 parameters, and a row has 12."""
-STORED = (*PERSON, "secret_digest")
-"""What a file says of a holder, in columns."""
 
 T = TypeVar("T")
 
@@ -60,15 +58,15 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
                 why = f"was imported before and its holder erased on {row.erased_at:%Y-%m-%d}"
                 kept.erased.append(WrongRow(ticket.row, f"{ticket.ticket_id} {why}: not imported again"))
                 continue
-            if ticket.holder or ticket.secret_digest:
+            if ticket.holder:
                 kept.commitments[ticket.ticket_id] = commitment(ticket.holder, bytes(row.salt))
             if bytes(row.salt) == wanted.salt:
                 kept.fresh.add(ticket.ticket_id)
-            elif any(getattr(row, field) != getattr(wanted, field) for field in STORED):
-                for field in STORED:
+            elif any(getattr(row, field) != getattr(wanted, field) for field in PERSON):
+                for field in PERSON:
                     setattr(row, field, getattr(wanted, field))
                 others.append(row)
-        TicketHolder.objects.bulk_update(others, STORED)
+        TicketHolder.objects.bulk_update(others, PERSON)
     return kept
 
 
@@ -103,8 +101,8 @@ def _by_event(differences: Sequence[Difference]) -> dict[str, dict[str, tuple[Fi
 
 
 def _parts(tickets: Sequence[ImportedTicket]) -> Iterator[Sequence[ImportedTicket]]:
-    """The tickets that name a holder, a secret or an order, ROWS_AT_ONCE at a time."""
-    yield from in_parts([one for one in tickets if one.holder or one.secret_digest or one.order])
+    """The tickets that name a holder or an order, ROWS_AT_ONCE at a time."""
+    yield from in_parts([one for one in tickets if one.holder or one.order])
 
 
 def in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -136,7 +134,6 @@ def erase_holders(event: str, tickets: Sequence[str]) -> int:
         company="",
         address="",
         salt=b"",
-        secret_digest="",
         erased_at=timezone.now(),
     )
 
@@ -152,7 +149,6 @@ def _row(ticket: ImportedTicket) -> TicketHolder:
         company=ticket.holder.company,
         address=ticket.holder.address,
         salt=secrets.token_bytes(COMMITMENT_SALT_BYTES),
-        secret_digest=ticket.secret_digest.hex(),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 
 EVENT_LENGTH_MAX = 64
@@ -86,9 +84,3 @@ class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
         """Whether more than its issue is asked for, by steps that may change a ticket which is there
         already: they need the scope `operate`."""
         return bool(self.entered or self.revoked)
-
-    @property
-    def secret_digest(self) -> bytes:
-        """SHA-256 of the first code; b"" without one, or if the ticket is named by it."""
-        secret = self.codes[0] if self.codes else self.ticket_id
-        return hashlib.sha256(secret.encode()).digest() if secret != self.ticket_id else b""

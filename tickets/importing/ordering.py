@@ -1,95 +1,158 @@
-"""Issues imported tickets through this platform's own gateway: what the worker does for the import page."""
+"""Has imported tickets issued through this platform's own gateway.
+
+Requests carry no nonces: a ticket is issued once, so a repetition is harmless, and for an import "exists" is
+as good as "issued". The cluster remembers a bounded number of nonces per gateway (R13), and an import would
+use up those that the gates need.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from dtvn.api.bodies import convert, request_of
-from dtvn.api.errors import TicketError, Unavailable
+from dtvn.api.errors import InvalidRequest, TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
+from dtvn.gateway import Result
 from dtvn.machine import reasons
 from dtvn.machine.codes import code_digest
+from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.kinds import OPERATIONS
 from tickets.importing.completing import ask
-from tickets.importing.delivering import Part
-from tickets.importing.imported import ImportedTicket
-from tickets.importing.platform import Refused, pause_before
-from tickets.importing.sending import BATCH_SIZE, Delivery, NetworkSilent, operation_of, settled
-from tickets.services.codes import salt_of
-from validators.data_folder.routers import LEARNER_ALIAS
-from validators.ledger import read
+from tickets.importing.delivery import BATCH_SIZE, Delivery, steps
+from tickets.importing.imported import ImportedTicket, WrongRow
+from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
 
 Order = Callable[[Sequence[Request]], Sequence[Decision]]
 
 
-def order_tickets(
-    part: Part, delivery: Delivery, *, order: Order, patience: float, told: Callable[[int], None]
-) -> None:
-    """Issues the tickets of a part; `told(n)` whenever n more have a final answer.
+class Part(msgspec.Struct, frozen=True):
+    """Tickets of one event that do not contradict earlier imports; holders and codes are stored."""
 
-    Raises NetworkSilent when no ticket got a final answer for `patience` seconds, and Refused when nothing of
-    this import is accepted.
-    """
-    salt = _salt(part)
-    for start in range(0, len(part.tickets), BATCH_SIZE):
-        pending = list(part.tickets[start : start + BATCH_SIZE])
-        give_up_at, attempt = time.monotonic() + patience, 1
+    event: str
+    tickets: Sequence[ImportedTicket]
+    commitments: Mapping[str, bytes]
+    """Ticket ID -> commitment to its holder."""
+    salt: bytes
+    """Of the event's codes."""
+
+
+class Ordering:
+    """`told(n)`: whenever n more tickets are as the file says. `patience`: seconds without any final answer
+    after which NetworkSilent is raised."""
+
+    def __init__(self, order: Order, *, patience: float, told: Callable[[int], None]) -> None:
+        self._order, self._patience, self._told = order, patience, told
+
+    def send(self, part: Part, delivery: Delivery) -> None:
+        """Issue the tickets of a part. Raises NetworkSilent, and Refused when nothing of this import is
+        accepted."""
+        for start in range(0, len(part.tickets), BATCH_SIZE):
+            tickets = part.tickets[start : start + BATCH_SIZE]
+            for ticket, decision in self._decided(tickets, part, delivery):
+                delivery.sequence = max(delivery.sequence, decision.result.sequence)
+                if decision.code == reasons.OK:
+                    delivery.issued += 1
+                elif decision.code == reasons.TICKET_EXISTS:
+                    delivery.existed += 1
+                else:
+                    said = f"{ticket.ticket_id} was refused: {decision.sentence}"
+                    delivery.wrong.append(WrongRow(ticket.row, said))
+            self._told(len(tickets))
+
+    def settle(self, requests: Sequence[Request]) -> Iterator[Decision]:
+        """The final decision about each of these, of which none is repeated with another effect. Raises as
+        `send`."""
+        pending, attempt, give_up_at = list(requests), 1, time.monotonic() + self._patience
         while pending:
-            sent = delivery.note_sent(pending)
+            decisions = self._ask(pending[:BATCH_SIZE])
+            final = [one for one in decisions if one.status not in TRY_AGAIN]
+            yield from final
+            if final:
+                give_up_at, attempt = time.monotonic() + self._patience, 1
+            undecided = [one.request for one in decisions if one.status in TRY_AGAIN]
+            pending = undecided + pending[BATCH_SIZE:]
+            if undecided and time.monotonic() >= give_up_at:
+                raise NetworkSilent(f"no final answer for {self._patience:.0f} s")
+            if undecided:
+                attempt += 1
+                threading.Event().wait(pause_before(attempt, None))
+
+    def _decided(
+        self,
+        tickets: Sequence[ImportedTicket],
+        part: Part,
+        delivery: Delivery,
+    ) -> Iterator[tuple[ImportedTicket, Decision]]:
+        """Each ticket with the final decision about its request, which is sent until there is one."""
+        pending: list[tuple[ImportedTicket, Request]] = []
+        for ticket in tickets:
             try:
-                results = _ask(order, [_request(ticket, part, salt) for ticket in pending])
+                commitment = part.commitments.get(ticket.ticket_id, b"")
+                pending.append((ticket, issue_of(ticket, commitment, part.salt)))
+            except InvalidRequest as error:
+                delivery.wrong.append(WrongRow(ticket.row, f"{ticket.ticket_id} cannot be issued: {error}"))
+        attempt, give_up_at = 1, time.monotonic() + self._patience
+        while pending:
+            fresh = {ticket.ticket_id for ticket, _ in pending} - delivery.possible
+            delivery.possible |= fresh
+            try:
+                decisions = self._ask([request for _, request in pending])
             except Refused:
-                delivery.possible -= sent
+                delivery.possible -= fresh
                 raise
-            undecided = [
-                ticket
-                for ticket, result in zip(pending, results, strict=True)
-                if not settled(ticket, result, delivery, sent)
-            ]
-            if done := len(pending) - len(undecided):
-                told(done)
-                give_up_at = time.monotonic() + patience
+            undecided = []
+            for pair, decision in zip(pending, decisions, strict=True):
+                ticket = pair[0]
+                if ticket.ticket_id in fresh and _is_not_there(decision):
+                    delivery.possible.discard(ticket.ticket_id)
+                if decision.status in TRY_AGAIN:
+                    undecided.append(pair)
+                else:
+                    yield ticket, decision
+            if len(undecided) < len(pending):
+                give_up_at = time.monotonic() + self._patience
             pending, attempt = undecided, attempt + 1
             if pending and time.monotonic() >= give_up_at:
-                raise NetworkSilent(f"no final answer for {patience:.0f} s")
+                raise NetworkSilent(f"no final answer for {self._patience:.0f} s")
             if pending:
                 threading.Event().wait(pause_before(attempt, None))
 
+    def _ask(self, requests: list[Request]) -> list[Decision]:
+        try:
+            return list(ask(requests, self._order))
+        except Unavailable as error:
+            return [Decision(request, Result(error.code)) for request in requests]
+        except TicketError as error:
+            raise Refused(str(error)) from error
 
-def _salt(part: Part) -> bytes:
-    """The salt of the codes of its event; b"" if no ticket has codes."""
-    coded = any(ticket.codes for ticket in part.tickets)
-    return salt_of(part.event, read.event_row(LEARNER_ALIAS, part.event)) if coded else b""
 
-
-def _request(ticket: ImportedTicket, part: Part, salt: bytes) -> Request:
-    fields = operation_of(ticket, part.commitments.get(ticket.ticket_id, b""))
-    del fields["op"]
-    texts = tuple(fields.pop("barcodes", ()))
-    fields["barcode_digests"] = [code_digest(salt, text).hex() for text in texts]
+def issue_of(ticket: ImportedTicket, commitment: bytes, salt: bytes) -> Request:
+    """The operation that issues a ticket; raises InvalidRequest. `commitment`: b"" for none. `salt`: of the
+    event's codes."""
+    texts = steps(ticket)[0]
+    fields: dict[str, Any] = {
+        "ticket_id": ticket.ticket_id,
+        "event": ticket.event,
+        "product": ticket.product,
+        "seat": ticket.seat,
+        "not_before": ticket.not_before // MICROSECONDS,
+        "not_after": ticket.not_after // MICROSECONDS,
+        "blocked": ticket.blocked,
+        "block_reason": ticket.block_reason,
+        "commitment": commitment.hex(),
+        "barcode_digests": [code_digest(salt, text).hex() for text in texts] or None,
+    }
     request = request_of("issue", convert(fields, OPERATIONS["issue"].body))
     return msgspec.structs.replace(request, texts=texts)
 
 
-def _ask(order: Order, requests: list[Request]) -> list[dict[str, Any]]:
-    """One result per request, as a batch answers."""
-    try:
-        decisions = ask(requests, order)
-    except Unavailable as error:
-        return [{"status": error.status, "code": reasons.UNAVAILABLE}] * len(requests)
-    except TicketError as error:
-        raise Refused(str(error)) from error
-    return [
-        {
-            "status": decision.status,
-            "code": decision.code,
-            "error": decision.sentence,
-            "sequence": decision.result.sequence,
-        }
-        for decision in decisions
-    ]
+def _is_not_there(decision: Decision) -> bool:
+    """Whether a ticket that was sent for the first time is surely not in the network."""
+    if decision.status in TRY_AGAIN:
+        return decision.code in reasons.NOT_SENT
+    return decision.code not in (reasons.OK, reasons.TICKET_EXISTS)

@@ -60,6 +60,10 @@ class ImportPlan(msgspec.Struct):
     """The first codes as they will be scanned."""
     products: dict[str, bool] = {}
     """Product -> whether it is an entrance."""
+    new_event: str = ""
+    """What becomes of events that nobody created: see Answers."""
+    event_names: dict[str, str] = {}
+    """Event -> its name in the file, if that is not its slug."""
     answers: Answers = UNANSWERED
     """To store for the next file of this source, once this one is confirmed."""
     read: dict[str, list[str]] = {}
@@ -72,15 +76,6 @@ class ImportPlan(msgspec.Struct):
     """Event -> the time zone of its times without an offset."""
     rows: int = 0
     """Number of rows read, without blank ones and the header."""
-    identical: int | None = None
-    """Tickets that are stored already; None: not compared with the stored ones."""
-    differing: int = 0
-    """Wrong rows whose tickets are stored with other values."""
-
-    @property
-    def new(self) -> int:
-        """Tickets that are not stored yet, as far as is known."""
-        return len(self.tickets) - (self.identical or 0)
 
 
 def read_plan(
@@ -111,6 +106,7 @@ def make_plan(
         told=decided.told,
         said=list(source.notes),
         rows=len(source.rows),
+        new_event=given.new_event,
         read=layout.columns | {"code": [decided.code], "status": list(decided.statuses)},
         answers=msgspec.structs.replace(decided.to_store(), columns=dict(before.columns | given.columns)),
     )
@@ -121,8 +117,16 @@ def make_plan(
         _fill(plan, source, Rows(source, layout, decided, known), stewards_see_why=given.stewards_see_why)
         if source.preset.own:
             plan.events = events_of(source, by_event(plan.tickets), before.events | given.events)
-        _name(plan, source, layout, decided, known)
+        by_id = {event for event in plan.zones if known.ids_are_codes(event, given.new_event)}
+        _name(plan, source, layout, decided, known, by_id)
         _remark(plan, source, decided)
+        if column := layout.column("event"):
+            spelled = source.values(column).spelled
+            plan.event_names = {
+                slug: spelled[name]
+                for name, slug in decided.events.items()
+                if name and spelled.get(name, slug) != slug
+            }
     return plan
 
 
@@ -174,10 +178,18 @@ def _codes(tickets: Iterable[ImportedTicket]) -> list[tuple[str, str]]:
     return [(ticket.event, code) for ticket in tickets for code in (*ticket.codes, *ticket.revoked)]
 
 
-def _name(plan: ImportPlan, source: Source, layout: Layout, decided: Decided, known: Known) -> None:
-    """Give each ticket its id: a name of the source, or one made up from its code."""
+def _name(
+    plan: ImportPlan,
+    source: Source,
+    layout: Layout,
+    decided: Decided,
+    known: Known,
+    by_id: set[str],
+) -> None:
+    """Give each ticket its id: a name of the source, or one made up from its code. The id is never the code
+    where ids are no codes (`by_id`: the events in which they are)."""
     rows = {record.number: record for record in source.rows}
-    names = _names(plan, rows, source, layout, decided)
+    names = _names(plan, rows, source, layout, decided, ids_are_codes=by_id.issuperset(plan.zones))
     every = [*plan.tickets, *plan.refused]
     several = {row for row, count in Counter(ticket.row for ticket in every).items() if count > 1}
     numbers: Counter[int] = Counter()
@@ -189,17 +201,23 @@ def _name(plan: ImportPlan, source: Source, layout: Layout, decided: Decided, kn
             numbers[ticket.row] += 1
             name = f"{name}-{numbers[ticket.row]}"
         if not is_name(name) or (ticket.event, name) in taken:
-            name = made_up(ticket, known.salts.get(ticket.event, b""))
+            name = made_up(ticket, known.salt_of(ticket.event))
         taken.add((ticket.event, name))
         named.append(msgspec.structs.replace(ticket, ticket_id=name))
     plan.tickets, plan.refused = named[: len(plan.tickets)], named[len(plan.tickets) :]
 
 
 def _names(
-    plan: ImportPlan, rows: Mapping[int, Record], source: Source, layout: Layout, decided: Decided
+    plan: ImportPlan,
+    rows: Mapping[int, Record],
+    source: Source,
+    layout: Layout,
+    decided: Decided,
+    *,
+    ids_are_codes: bool,
 ) -> dict[int, str]:
     """Row -> name from order and position, or from the first column of records that names each ticket and is
-    not its code, unless the person chose it as such."""
+    not its code, unless the person chose it as such and ids are codes."""
     order, position = layout.column("order"), layout.column("position")
     if order and position and BY_POSITION in source.preset.ids:
         return {
@@ -215,7 +233,7 @@ def _names(
         of_codes = any(name in tickets[row].codes for row, name in names.items())
         different = {(tickets[row].event, name) for row, name in names.items()}
         fit = len(different) == len(names) and all(map(is_name, names.values()))
-        if fit and (column == decided.code or not of_codes):
+        if fit and ((ids_are_codes and column == decided.code) or not of_codes):
             return {row: record.fields.get(column, "") for row, record in rows.items()}
     return {}
 

@@ -20,6 +20,14 @@ PAUSE_MAX = 2.0
 RETRY_AFTER_MAX = 10.0
 
 
+UNDECIDED = "the validators to decide; the pages say whether they can"
+"""What an import or a scan waits for while nothing gets an answer; completes "waiting for "."""
+
+
+class NetworkSilent(Exception):
+    """No answer within the allowed time; the requests that were sent may or may not have been executed."""
+
+
 class PlatformUnknown(ValueError):
     """No address or no key is known; the message says how to give them."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC
 
+import msgspec
+
 from dtvn.machine.fields import DEFAULT_EVENT, is_name
 from tickets.importing import words
-from tickets.importing.answers import CELLS, QUANTITIES, Answers, Question, Told
+from tickets.importing.answers import AS_IT_IS, CELLS, NEW_EVENTS, QUANTITIES, Answers, Question, Told
 from tickets.importing.imported import EVENT_LENGTH_MAX
 from tickets.importing.layout import Layout
 from tickets.importing.lists import is_list_of_codes
@@ -36,6 +39,7 @@ def decide(source: Source, layout: Layout, given: Answers, stored: Answers, know
     asked.event()
     asked.statuses()
     asked.products()
+    asked.new_events()
     asked.entered()
     asked.quantity()
     asked.cells()
@@ -52,39 +56,41 @@ class _Asked:
 
     def sheet(self) -> None:
         if len(self.source.sheets) > 1:
-            self._ask(
-                "sheet",
-                f"Several sheets could hold the tickets: {', '.join(self.source.sheets)}. Which one does?",
-                answers=("sheet=NAME",),
-            )
+            sheets = self.source.sheets
+            asked = f"Several sheets could hold the tickets: {', '.join(sheets)}. Which one does?"
+            values = [(name, 0) for name in sheets]
+            self.found.open.append(self._question("sheet", asked, values=values, answers=("sheet=NAME",)))
 
     def code(self) -> None:
         """The one column that the scanner reads, for the whole file."""
         source = self.source
         printed = [name for name in source.columns if words.is_printed(name) and any(source.cells(name))]
         records = [name for name in self._free() if words.is_record(name) and self._distinct(name)]
+        likely = dict.fromkeys([*printed, *records]) or source.columns
+        several = len(printed) + len(records) > 1
+        why = "Several columns could be it." if several else "The file does not say."
+        asked = "Which column holds what the scanner reads?"
+        question = self._question(
+            "code",
+            asked,
+            values=[(source.spelled(name), len(set(source.cells(name)) - {""})) for name in likely],
+            examples={source.spelled(name): self._examples(name) for name in likely},
+            answers=("code=COLUMN",),
+        )
         if self.given.code:
-            self._take_code(source.column(self.given.code), GIVEN)
+            column, origin = source.column(self.given.code), GIVEN
         elif self.stored.code in source.columns:
-            self._take_code(self.stored.code, STORED)
+            column, origin = self.stored.code, STORED
         elif (name := source.first(self.preset.code)) and self._filled(name):
-            self._take_code(name, self.preset.name)
+            column, origin = name, self.preset.name
         elif len(printed) == 1 and not records and not self.preset.lacks:
-            self._take_code(printed[0], FILE)
+            column, origin = printed[0], FILE
         else:
-            likely = dict.fromkeys([*printed, *records]) or source.columns
-            why = self.preset.lacks or (
-                "Several columns could be it."
-                if len(printed) + len(records) > 1
-                else "The file does not say."
-            )
-            self._ask(
-                "code",
-                f"Which column holds what the scanner reads? {why}",
-                values=[(source.spelled(name), len(set(source.cells(name)) - {""})) for name in likely],
-                examples={source.spelled(name): self._examples(name) for name in likely},
-                answers=("code=COLUMN",),
-            )
+            asked = f"{asked} {self.preset.lacks or why}"
+            self.found.open.append(msgspec.structs.replace(question, sentence=asked))
+            return
+        self.found.code = column
+        self._tell("code", source.spelled(column), origin, question, source.spelled(column))
 
     def event(self) -> None:
         """The slug of each event that the file names."""
@@ -104,19 +110,14 @@ class _Asked:
                 if slug is not None:
                     self.found.events[value] = _checked_slug(slug)
                     if slug != name and value:
-                        self._tell("event", f"{name} is {slug or 'left out'}", origin)
+                        question = self._event_question(column, {name: count})
+                        self._tell("event", f"{name} is {slug or 'left out'}", origin, question, slug)
                     break
             else:
                 if value:
                     unknown[name] = count
         if unknown:
-            self._ask(
-                "event",
-                f"Which event is {_quoted(unknown)}? The column {self.source.spelled(column)!r} names it.",
-                column=column,
-                values=list(unknown.items()),
-                answers=tuple(f"event-name={name}=SLUG" for name in unknown)[:EXAMPLES],
-            )
+            self.found.open.append(self._event_question(column, unknown))
 
     def statuses(self) -> None:
         """The values that admit, of every column that looks as if it decided."""
@@ -130,17 +131,18 @@ class _Asked:
             ]
             settled, origin = settle(values, said)
             shown = self.source.spelled(column)
+            question = self._question(
+                f"admits:{column}",
+                f"Which values of the column {shown!r} admit?",
+                column=column,
+                values=values.listed(),
+                answers=(f"admits={shown}=VALUE,VALUE",),
+            )
             if settled is None:
-                self._ask(
-                    f"admits:{column}",
-                    f"Which values of the column {shown!r} admit?",
-                    column=column,
-                    values=values.listed(),
-                    answers=(f"admits={shown}=VALUE,VALUE",),
-                )
+                self.found.open.append(question)
             else:
                 self.found.statuses[column] = settled
-                self._tell("admits", f"{shown}: {named(settled, values)}", origin)
+                self._tell_values("admits", f"{shown}: ", settled, values, origin, question)
 
     def products(self) -> None:
         """The products that are entrances."""
@@ -163,17 +165,42 @@ class _Asked:
         ]
         given = self.given.entrances
         settled, origin = settle(values, said if given is None else [Said(given, None, GIVEN)])
+        question = self._question(
+            "entrances",
+            "Which products are entrances? The others are issued and refused at the gate.",
+            column=self.layout.column("product"),
+            values=values.listed(),
+            answers=("entrances=NAME,NAME", "no-entrance"),
+        )
         if settled is None:
-            self._ask(
-                "entrances",
-                "Which products are entrances? The others are issued and refused at the gate.",
-                column=self.layout.column("product"),
-                values=values.listed(),
-                answers=("entrances=NAME,NAME", "no-entrance"),
-            )
+            self.found.open.append(question)
         elif settled:
             self.found.products = settled
-            self._tell("entrances", named(settled, values), origin)
+            self._tell_values("entrances", "", settled, values, origin, question)
+
+    def new_events(self) -> None:
+        """What becomes of events that nobody created. Only in an event that was created does a product not
+        admit."""
+        column = self.layout.column("event")
+        rows = Counter(self._slug(row) for row in self.source.rows if not (row.problem or row.left_out))
+        new = {event: count for event, count in rows.items() if event and event not in self.known.products}
+        if not self.known.asks_events or not new or any(one.id == "event" for one in self.found.open):
+            return
+        shut = not all(self.found.products.values())
+        choice = self.given.new_event
+        why = "Not all products are entrances, and only an event that is created refuses the others. "
+        question = self._question(
+            "new-event",
+            f"Nobody created the event {_quoted(new)}. {why if shut else ''}Create it, so that only what is "
+            f"printed opens it{'' if shut else ', or use it as it is'}?",
+            column=column,
+            values=list(new.items()),
+            answers=tuple(f"new-event={one}" for one in NEW_EVENTS[: 1 if shut else None]),
+        )
+        if choice and not (shut and choice == AS_IT_IS):
+            self._tell("new-event", f"{_quoted(new)}: {choice}", GIVEN, question, choice)
+        else:
+            self.found.open.append(question)
 
     def entered(self) -> None:
         """The values of guests who have entered already."""
@@ -189,17 +216,18 @@ class _Asked:
                 Said((self.stored.entered or {}).get(column), self.stored.outside.get(column), STORED),
             ]
             settled, origin = settle(values, said if given is None else [Said(given, None, GIVEN)])
+            question = self._question(
+                f"entered:{column}",
+                f"Which values of the column {shown!r} say that the guest has entered already?",
+                column=column,
+                values=values.listed(),
+                answers=(f"entered={shown}=VALUE,VALUE", "nobody-entered"),
+            )
             if settled is None:
-                self._ask(
-                    f"entered:{column}",
-                    f"Which values of the column {shown!r} say that the guest has entered already?",
-                    column=column,
-                    values=values.listed(),
-                    answers=(f"entered={shown}=VALUE,VALUE", "nobody-entered"),
-                )
+                self.found.open.append(question)
             else:
                 self.found.entered[column] = settled
-                self._tell("entered", f"{shown}: {named(settled, values)}", origin)
+                self._tell_values("entered", f"{shown}: ", settled, values, origin, question)
 
     def quantity(self) -> None:
         column = self.layout.column("quantity")
@@ -234,23 +262,31 @@ class _Asked:
     def zone(self) -> None:
         """The zone of times without an offset in events that have none."""
         given = self.given.timezone
-        if given or (self.stored.timezone and self._needs_zone()):
-            self.found.zone = given or self.stored.timezone
-            self._tell("timezone", self.found.zone, GIVEN if given else STORED)
-        elif column := self._needs_zone():
-            self._ask(
-                "timezone",
-                f"In which time zone are the times of {self.source.spelled(column)!r}? They have no offset, "
-                "and the event has no time zone.",
-                column=column,
-                answers=("timezone=Europe/Berlin",),
-            )
+        column = self._needs_zone()
+        shown = self.source.spelled(column) if column else ""
+        question = self._question(
+            "timezone",
+            f"In which time zone are the times of {shown!r}? They have no offset, and the event has no time "
+            "zone.",
+            column=column,
+            answers=("timezone=Europe/Berlin",),
+        )
+        if given or (self.stored.timezone and column):
+            self.found.zone = zone = given or self.stored.timezone
+            self._tell("timezone", zone, GIVEN if given else STORED, question, zone)
+        elif column:
+            self.found.open.append(question)
 
     # --- helpers ---------------------------------------------------------------------------------
 
-    def _take_code(self, column: str, origin: str) -> None:
-        self.found.code = column
-        self._tell("code", self.source.spelled(column), origin)
+    def _event_question(self, column: str, names: Mapping[str, int]) -> Question:
+        return self._question(
+            "event",
+            f"Which event is {_quoted(names)}? The column {self.source.spelled(column)!r} names it.",
+            column=column,
+            values=list(names.items()),
+            answers=tuple(f"event-name={name}=SLUG" for name in names)[:EXAMPLES],
+        )
 
     def _examples(self, column: str) -> list[str]:
         return [cell for cell in dict.fromkeys(self.source.cells(column)) if cell][:EXAMPLES]
@@ -339,6 +375,12 @@ class _Asked:
                     return column
         return ""
 
+    def _slug(self, record: Record) -> str:
+        """The event that a row's tickets are issued in, "" for none."""
+        only, name = self.known.event, words.folded(self.layout.text("event", record))
+        slug = self.found.events.get(name, "") if name else only or DEFAULT_EVENT
+        return slug if not only or slug == only else ""
+
     def _event_of(self, record: Record) -> str:
         name = words.folded(self.layout.text("event", record))
         return self.found.events.get(name) or self.known.event or DEFAULT_EVENT
@@ -353,13 +395,14 @@ class _Asked:
         answers: tuple[str, ...],
     ) -> str:
         given, stored = getattr(self.given, name), getattr(self.stored, name)
+        question = self._question(name, sentence, column=column, values=values, answers=answers)
         if given or stored:
-            self._tell(name, given or stored, GIVEN if given else STORED)
+            self._tell(name, given or stored, GIVEN if given else STORED, question, given or stored)
         else:
-            self._ask(name, sentence, column=column, values=values, answers=answers)
+            self.found.open.append(question)
         return str(given or stored)
 
-    def _ask(
+    def _question(
         self,
         name: str,
         sentence: str,
@@ -368,21 +411,33 @@ class _Asked:
         values: Iterable[tuple[str, int]] = (),
         examples: dict[str, list[str]] | None = None,
         answers: tuple[str, ...],
-    ) -> None:
+    ) -> Question:
         shown = self.source.spelled(column) if column else ""
-        self.found.open.append(
-            Question(
-                id=name,
-                sentence=sentence,
-                column=shown,
-                values=list(values),
-                examples=examples or {},
-                answers=answers,
-            )
+        return Question(
+            id=name,
+            sentence=sentence,
+            column=shown,
+            values=list(values),
+            examples=examples or {},
+            answers=answers,
         )
 
-    def _tell(self, name: str, text: str, origin: str) -> None:
-        self.found.told.append(Told(name, text, origin))
+    def _tell(
+        self, name: str, text: str, origin: str, question: Question | None = None, *chosen: str
+    ) -> None:
+        self.found.told.append(Told(name, text, origin, question, list(chosen)))
+
+    def _tell_values(
+        self,
+        name: str,
+        before: str,
+        settled: Mapping[str, bool],
+        values: Values,
+        origin: str,
+        question: Question,
+    ) -> None:
+        chosen = [values.spelled[value] for value, yes in settled.items() if yes]
+        self._tell(name, f"{before}{named(settled, values)}", origin, question, *chosen)
 
 
 def _has_offset(text: str, *, unread: bool) -> bool:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from tickets.importing.answers import ANY, Answers, Question, Told
+from tickets.importing.answers import ANY, AS_IT_IS, Answers, Question, Told
 from tickets.importing.source import Values
 
 GIVEN, STORED, FILE, EVENT = "given", "stored", "the file", "the event"
+
+
+def no_salt(_event: str) -> bytes:
+    """No salt."""
+    return b""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -24,8 +29,18 @@ class Known(msgspec.Struct, frozen=True):
     """Event -> product -> whether it is an entrance, for events that were created."""
     events: Collection[str] = ()
     """All events that exist."""
-    salts: Mapping[str, bytes] = {}
-    """Event -> salt of its codes, so that ids that are made up tell nothing in another event."""
+    asks_events: bool = False
+    """Whether it is asked what becomes of an event that nobody created."""
+    by_id: Collection[str] | None = None
+    """Events whose ids are codes; None: not known, as if all were."""
+    salt_of: Callable[[str], bytes] = no_salt
+    """The salt of an event's codes, so that ids that are made up tell nothing in another event."""
+
+    def ids_are_codes(self, event: str, new_event: str) -> bool:
+        """Whether a ticket's id may be what is printed on it. `new_event`: of Answers."""
+        if self.by_id is None or event in self.by_id:
+            return True
+        return event not in self.products and new_event == AS_IT_IS
 
 
 class Decided(msgspec.Struct):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import PurePath
@@ -11,25 +11,34 @@ from typing import Any
 
 import msgspec
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from dtvn.api.errors import ServiceError, Unavailable
-from tickets.importing.arguments import answers_of_lines, check_event
+from tickets.importing.answers import Answers
+from tickets.importing.arguments import check_event, zone_of
+from tickets.importing.platform import UNDECIDED
 from tickets.importing.record import FileRefused
-from tickets.importing.sending import UNDECIDED
+from tickets.importing.stored import store_answers
 from tickets.models import ImportState, TicketImport
 from validators.services.cluster import lock_cluster
 
 WORKING = (ImportState.READING, ImportState.ISSUING)
-OPEN = (ImportState.READING, ImportState.PREVIEW, ImportState.ISSUING, ImportState.STOPPED)
+OPEN = (
+    ImportState.READING,
+    ImportState.ASKING,
+    ImportState.PREVIEW,
+    ImportState.ISSUING,
+    ImportState.STOPPED,
+)
 """States in which the file is kept."""
 LOST_AFTER = timedelta(seconds=30)
 """Time without a heartbeat after which a worker counts as ended."""
 FILE_KEPT = timedelta(hours=12)
 """Time after which the file of an import that is not confirmed, or not continued, is deleted."""
 IMPORTS_KEPT = 50
+CHANGE_SCOPE = "operate"
+"""Of entries that were made elsewhere, replaced codes, and changes of tickets in the network."""
 FILE_NAME_MAX = 200
 
 Send = Callable[[int, str], object]
@@ -46,14 +55,16 @@ class UploadOptions(msgspec.Struct, frozen=True):
     """How a file is to be read; "" is the default of the command's argument."""
 
     event: str = ""
-    answers: list[str] = []
-    """The command's options without their dashes, such as "code=Barcode"."""
+    answers: Answers = Answers()
+    changes: list[str] = []
+    """The differences from the network that are confirmed: kinds or keys (differences.Difference)."""
 
     def check(self) -> None:
         """Raise FileRefused for a wrong answer."""
         if self.event:
             check_event(self.event)
-        answers_of_lines(self.answers)
+        if self.answers.timezone:
+            zone_of(self.answers.timezone)
 
 
 def begin(file_name: str, content: bytes, options: UploadOptions, *, actor: str, send: Send) -> TicketImport:
@@ -76,26 +87,61 @@ def begin(file_name: str, content: bytes, options: UploadOptions, *, actor: str,
     return made
 
 
-def confirm(one: TicketImport, *, actor: str, send: Send) -> None:
-    """Have the tickets of a file that was read issued, or go on with it. Raises as `begin`."""
+def answer(one: TicketImport, options: UploadOptions, *, send: Send) -> None:
+    """Have a file that is not confirmed read again under these answers. Raises as `begin`."""
+    options.check()
     settle()
     with _no_other_working():
         changed = TicketImport.objects.filter(
-            Q(state=ImportState.PREVIEW) | Q(state=ImportState.STOPPED), pk=one.pk, content__gt=b""
+            pk=one.pk, state__in=(ImportState.ASKING, ImportState.PREVIEW), content__gt=b""
         ).update(
-            state=ImportState.ISSUING if one.report else ImportState.READING,
-            token=secrets.token_hex(16),
+            state=ImportState.READING,
+            options=storable(msgspec.to_builtins(options)),
+            preview={},
+            report={},
+            **_asked_now(),
+        )
+    one.refresh_from_db()
+    if not changed:
+        raise ImportRefused(f"Answers cannot be changed: the import is {one.get_state_display().lower()}.")
+    _ask(one, send)
+
+
+def confirm(
+    one: TicketImport, *, actor: str, scopes: Collection[str], send: Send, changes: Sequence[str] = ()
+) -> None:
+    """Have the tickets of a file that was read issued, or go on with it; its answers are kept for the next
+    file of its source. `changes`: see UploadOptions. Raises as `begin`, and ImportRefused without the scope
+    that entries and changes need."""
+    settle()
+    if (one.report.get("operates") or changes) and CHANGE_SCOPE not in scopes:
+        text = "Recording entries, replaced codes and changes of tickets needs the scope"
+        raise ImportRefused(f"{text} {CHANGE_SCOPE!r}.", status=403)
+    options = one.options | ({"changes": list(changes)} if one.state == ImportState.PREVIEW else {})
+    with _no_other_working():
+        changed = TicketImport.objects.filter(
+            pk=one.pk,
+            token=one.token,  # else it was read again meanwhile
+            state__in=(ImportState.PREVIEW, ImportState.STOPPED),
+            content__gt=b"",
+        ).update(
+            state=ImportState.ISSUING if one.preview.get("key") else ImportState.READING,
             actor=actor,
-            claimed=False,
-            heartbeat_at=timezone.now(),
-            error="",
-            done=0,
-            total=0,
+            options=storable(options),
+            **_asked_now(),
         )
     one.refresh_from_db()
     if not changed:
         raise ImportRefused(f"This import cannot be started: it is {one.get_state_display().lower()}.")
+    if key := one.preview.get("key"):
+        store_answers(key, one.preview["answers"], actor=actor, file_name=one.file_name)
     _ask(one, send)
+
+
+def _asked_now() -> dict[str, Any]:
+    """Columns of an import that a worker is asked for now."""
+    fresh = {"claimed": False, "error": "", "done": 0, "total": 0}
+    return {"token": secrets.token_hex(16), "heartbeat_at": timezone.now(), **fresh}
 
 
 def waits_for(one: TicketImport) -> str:
@@ -128,7 +174,7 @@ def forget_old() -> None:
     """Delete the files of abandoned imports, and the oldest imports."""
     settle()
     old = TicketImport.objects.filter(created_at__lt=timezone.now() - FILE_KEPT)
-    old.filter(state__in=(ImportState.PREVIEW, ImportState.STOPPED)).update(
+    old.filter(state__in=(ImportState.ASKING, ImportState.PREVIEW, ImportState.STOPPED)).update(
         state=ImportState.REFUSED, content=b"", preview={}, error="Its file was deleted after 12 hours."
     )
     kept = list(TicketImport.objects.values_list("pk", flat=True)[:IMPORTS_KEPT])

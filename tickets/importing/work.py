@@ -1,4 +1,4 @@
-"""What a worker does for one import of the page: read the file for a preview, or issue its tickets.
+"""What a worker does for one import: read the file, for questions or a preview, or issue its tickets.
 
 A daemon thread writes heartbeat and progress, so that a long parse does not count as silence. Every write
 requires this task's token: a task that was given up changes nothing any more.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
@@ -18,18 +19,32 @@ import msgspec
 from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
-from tickets.importing.arguments import answers_of_lines, known_of, open_questions, zone_of
-from tickets.importing.completing import complete
-from tickets.importing.delivering import Part, deliver
+from dtvn.api.errors import TicketError
+from dtvn.wording import counted
+from tickets.importing.arguments import known_of, zone_of
+from tickets.importing.comparing import compare
+from tickets.importing.declaring import carry_out, changes_of
+from tickets.importing.delivering import Delivering
+from tickets.importing.delivery import Delivery
+from tickets.importing.differences import (
+    KINDS,
+    Difference,
+    Differences,
+    chosen,
+    is_done,
+    requests_of,
+    sentence,
+)
 from tickets.importing.events import prepare_events
+from tickets.importing.holders import change_holders
 from tickets.importing.imported import ImportedTicket, LeftOut, WrongRow
 from tickets.importing.moments import shown_moment
-from tickets.importing.ordering import Order, order_tickets
+from tickets.importing.network import read_network
+from tickets.importing.ordering import Order, Ordering
 from tickets.importing.plan import ImportPlan, by_event, read_plan
-from tickets.importing.platform import Refused
+from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
 from tickets.importing.record import FileRefused
-from tickets.importing.sending import BATCH_SIZE, Delivery, NetworkSilent
-from tickets.importing.stored import set_aside_differing
+from tickets.importing.stored import stored_answers
 from tickets.importing.uploads import WORKING, UploadOptions, storable
 from tickets.models import ImportState, TicketImport
 from validators.database_failures import is_outage
@@ -38,7 +53,7 @@ from validators.processes.last_word import write_last_word
 BEAT_INTERVAL = 1.0
 PATIENCE = 120.0
 """Seconds without a final answer after which an import stops, to be continued."""
-ROWS_REPORTED = 2_000
+ROWS_REPORTED = 20_000
 """Most rows of each kind in a report."""
 SAMPLE = 5
 
@@ -56,8 +71,12 @@ def work(import_id: int, token: str, order: Order) -> str:
     with progress.shown():
         try:
             found = _read(one)
-            reading = one.state == ImportState.READING
-            written = _preview(found) if reading else _issue(found, order, one.actor, progress)
+            if found.questions:
+                written = _asking(found)
+            elif one.state == ImportState.READING:
+                written = _preview(found, compare(found, read_network(found, source=found.key)))
+            else:
+                written = _Issuing(one, found, order, progress).run()
         except FileRefused as error:
             written = {"state": ImportState.REFUSED, "error": str(error), "content": b""}
         except Exception as error:
@@ -71,75 +90,187 @@ def work(import_id: int, token: str, order: Order) -> str:
 
 def _read(one: TicketImport) -> ImportPlan:
     """The plan of the file; after a preview with the time zones of events that it was made with, since its
-    times were confirmed."""
+    times were confirmed, and with no other answers than those that were confirmed."""
     options = msgspec.convert(one.options, UploadOptions)
-    known = known_of(options.event)
-    if zones := one.preview.get("zones"):
-        known = msgspec.structs.replace(known, zones=zones)
+    known, stored = known_of(options.event, asks_events=True), stored_answers()
+    if one.preview.get("key"):
+        known = msgspec.structs.replace(known, zones=one.preview["zones"])
+        stored = {one.preview["key"]: msgspec.convert(one.preview["before"], type(options.answers))}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"file{PurePath(one.file_name).suffix[:8]}"
         path.write_bytes(bytes(one.content))
-        found = read_plan(path, answers_of_lines(options.answers), known=known)
-    if found.questions:
-        raise FileRefused(open_questions(found, page=True))
-    set_aside_differing(found)
-    return found
+        return read_plan(path, options.answers, known=known, stored=stored)
 
 
-def _preview(found: ImportPlan) -> dict[str, Any]:
-    sample = [_shown(ticket, found) for ticket in found.tickets[:SAMPLE]]
+def _asked(found: ImportPlan) -> list[dict[str, Any]]:
+    """Open questions, then the answers that hold and can be changed."""
+    asked = [msgspec.to_builtins(one) | {"open": True} for one in found.questions]
+    for told in found.told:
+        if told.question is not None:
+            answered = {"open": False, "words": told.words, "origin": told.origin, "chosen": told.chosen}
+            asked.append(msgspec.to_builtins(told.question) | answered)
+    return asked
+
+
+def _asking(found: ImportPlan) -> dict[str, Any]:
     return {
-        "state": ImportState.PREVIEW if found.tickets else ImportState.REFUSED,
-        "error": "" if found.tickets else "No row of the file is a ticket to import.",
-        "total": len(found.tickets),
-        "preview": storable({"sample": sample, "zones": found.zones, "codes": found.samples}),
-        "report": _report(found, found.wrong),
-    } | ({} if found.tickets else {"content": b""})
+        "state": ImportState.ASKING,
+        "preview": storable({"asked": _asked(found)}),
+        "report": storable(_understood(found)),
+    }
 
 
-def _issue(found: ImportPlan, order: Order, actor: str, progress: _Progress) -> dict[str, Any]:
-    delivery, why = Delivery(), ""
+def _preview(found: ImportPlan, differences: Differences) -> dict[str, Any]:
+    report = _report(found, differences, [*found.wrong, *differences.unclear])
+    if not found.tickets and not differences.found:
+        text = "No row of the file is a ticket to import."
+        return {"state": ImportState.REFUSED, "error": text, "report": report, "content": b""}
+    stored = stored_answers().get(found.key)
+    preview = {
+        "asked": _asked(found),
+        "sample": [_shown(ticket, found) for ticket in found.tickets[:SAMPLE]],
+        "codes": found.samples,
+        "zones": found.zones,
+        "new": sorted({ticket.row for ticket in differences.new}),
+        "key": found.key,
+        "answers": msgspec.to_builtins(found.answers),
+        "before": {} if stored is None else msgspec.to_builtins(stored),
+        "changes": [
+            {"key": one.key, "kind": one.kind, "words": _sentence(one, found)}
+            for one in differences.found[:ROWS_REPORTED]
+        ],
+    }
+    return {
+        "state": ImportState.PREVIEW,
+        "error": "",
+        "total": len(differences.new),
+        "preview": storable(preview),
+        "report": report,
+    }
 
-    def send(part: Part, own: Delivery) -> None:
-        order_tickets(part, own, order=order, patience=PATIENCE, told=progress.add)
-        complete(part.tickets, own, order=order, patience=PATIENCE)
 
-    try:
-        prepare_events(found.events, actor=actor)
-        progress.total = len(found.tickets)
-        deliver(
-            found.tickets,
-            send,
-            delivery,
-            size=BATCH_SIZE,
+def _sentence(one: Difference, found: ImportPlan) -> str:
+    return sentence(one, zone_of(found.zones.get(one.event, "UTC")))
+
+
+class _Issuing:
+    """Events first, so that a product that is no entrance is known before a ticket of it exists; then
+    tickets, each part with the entries of its guests; then the differences that were confirmed."""
+
+    def __init__(self, one: TicketImport, found: ImportPlan, order: Order, progress: _Progress) -> None:
+        self._one, self._found, self._progress = one, found, progress
+        self._confirmed = msgspec.convert(one.options, UploadOptions).changes
+        self._delivering = Delivering(order, source=found.key, patience=PATIENCE, told=progress.add)
+        self._ordering = Ordering(order, patience=PATIENCE, told=progress.add)
+        self._delivery = Delivery()
+        self._changed = 0
+
+    def run(self) -> dict[str, Any]:
+        """Returns what is written to the import's row."""
+        found, delivery, progress, why = self._found, self._delivery, self._progress, ""
+        differences = compare(found, read_network(found, source=found.key))
+        fresh = self._fresh(differences)
+        report = _report(found, differences, [])
+        try:
+            progress.total = len(fresh)
+            self._declare()
+            self._delivering.deliver(fresh, delivery)
+            self._change(differences)
+        except (NetworkSilent, Refused, DatabaseError) as error:
+            why = f"Stopped: {error}. Start it again to finish; tickets in the network stay as they are."
+            if missing := sum(ticket.entered for ticket in fresh) - delivery.entered:
+                why += f" Until then {counted(missing, 'guest')} who entered elsewhere can enter once more."
+        wrong = [*found.wrong, *differences.unclear, *delivery.wrong]
+        before = len(found.tickets) - len(fresh) - len(differences.unclear)
+        report |= {
+            "issued": delivery.issued,
+            "existed": delivery.existed + before,
+            "present": delivery.present + before,
+            "entered_done": delivery.entered,
+            "changed": self._changed,
+            "wrong_count": len(wrong),
+            "wrong": storable(_listed(wrong)),
+        }
+        ended = {"state": ImportState.DONE, "content": b"", "preview": {}}
+        return {"report": report, "done": progress.done, "total": progress.total, "error": why} | (
+            {"state": ImportState.STOPPED} if why else ended
         )
-    except (NetworkSilent, Refused, DatabaseError) as error:
-        why = f"Stopped: {error}. Start it again to finish; tickets in the network stay as they are."
-    report = _report(found, [*found.wrong, *delivery.wrong])
-    report |= {"issued": delivery.issued, "existed": delivery.existed, "present": delivery.present}
-    ended = {"state": ImportState.DONE, "content": b"", "preview": {}}
-    return {"report": report, "done": progress.done, "total": progress.total, "error": why} | (
-        {"state": ImportState.STOPPED} if why else ended
-    )
+
+    def _fresh(self, differences: Differences) -> list[ImportedTicket]:
+        """The tickets that were new when the file was confirmed: an import that stopped goes on with them,
+        though they are in the network by now, since their entries may not be."""
+        rows = set(self._one.preview["new"])
+        new = {(ticket.row, ticket.codes): ticket for ticket in differences.new}
+        unclear = {wrong.row for wrong in differences.unclear}
+        return [
+            new.get((ticket.row, ticket.codes), ticket)
+            for ticket in self._found.tickets
+            if (ticket.row in rows or (ticket.row, ticket.codes) in new) and ticket.row not in unclear
+        ]
+
+    def _declare(self) -> None:
+        """Raises NetworkSilent and Refused."""
+        prepare_events(self._found.events, actor=self._one.actor)
+        for change in changes_of(self._found):
+            attempt, give_up_at = 1, time.monotonic() + PATIENCE
+            while True:
+                try:
+                    carry_out(change, actor=self._one.actor).check()
+                    break
+                except TicketError as error:
+                    if error.status not in TRY_AGAIN:
+                        raise Refused(f"event {change.event}: {error}") from error
+                    if time.monotonic() >= give_up_at:
+                        raise NetworkSilent(f"no final answer for {PATIENCE:.0f} s") from error
+                attempt += 1
+                threading.Event().wait(pause_before(attempt, None))
+
+    def _change(self, differences: Differences) -> None:
+        """Order what was confirmed of the differences. Raises NetworkSilent and Refused."""
+        for decision in self._ordering.settle(requests_of(differences, self._confirmed)):
+            if is_done(decision):
+                self._changed += 1
+                continue
+            ticket = decision.request.ticket
+            row = next(one.row for one in differences.found if one.ticket_id == ticket)
+            self._delivery.wrong.append(WrongRow(row, f"{ticket} was not changed: {decision.sentence}"))
+        self._changed += change_holders(chosen(differences, self._confirmed))
 
 
-def _report(found: ImportPlan, wrong: Sequence[WrongRow]) -> dict[str, Any]:
-    report = {
+def _understood(found: ImportPlan) -> dict[str, Any]:
+    return {
         "form": f"{found.form}: {found.preset}" if found.preset else found.form,
         "told": [{"id": one.id, "words": one.words, "origin": one.origin} for one in found.told],
         "said": found.said,
         "rows": found.rows,
+        "read": [{"field": field, "columns": names} for field, names in found.read.items() if any(names)],
+        "unread": found.unread,
+    }
+
+
+def _report(found: ImportPlan, differences: Differences, wrong: Sequence[WrongRow]) -> dict[str, Any]:
+    new = differences.new
+    stays = [_sentence(one, found) for one in differences.unchanged[:ROWS_REPORTED]]
+    report = _understood(found) | {
         "tickets": len(found.tickets),
-        "new": found.new,
-        "identical": found.identical,
-        "differing": found.differing,
+        "new": len(new),
+        "identical": differences.same,
+        "differing": len({one.ticket_id for one in differences.found}),
+        "kinds": [
+            {"kind": kind, "words": KINDS[kind], "count": count}
+            for kind, count in differences.counts().items()
+            if count
+        ],
+        "stays": stays,
+        "gone": [one.ticket_id for one in differences.gone[:ROWS_REPORTED]],
+        "entered": sum(ticket.entered for ticket in new),
+        "blocked": sum(ticket.blocked for ticket in new),
+        "operates": any(ticket.needs_operate for ticket in new),
         "events": [
             {"event": event, "tickets": len(tickets), "zone": found.zones[event]}
             for event, tickets in by_event(found.tickets).items()
         ],
-        "operates": any(ticket.needs_operate for ticket in found.tickets),
-        "read": [{"field": field, "columns": names} for field, names in found.read.items()],
-        "unread": found.unread,
+        "events_said": [change.sentence for change in changes_of(found)],
         "wrong_count": len(wrong),
         "wrong": _listed(wrong),
         "left_out_count": len(found.left_out),

@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from http import HTTPStatus
 from typing import Concatenate, ParamSpec
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
 
 from validators.dashboard.views import frame
-from validators.rest.keys import Caller, caller_of_person, caller_of_user
+from validators.rest.http import for_one_event
+from validators.rest.keys import (
+    ANYBODY,
+    Caller,
+    authenticate_key,
+    caller_of_person,
+    caller_of_user,
+    key_of,
+)
 from validators.services import audit
 from validators.services.login_throttle import client_address
 from validators.services.roles import NAMES_SEEN_WITH
 
 Named = ParamSpec("Named")
+_CSRF = CsrfViewMiddleware(lambda _: HttpResponse())
 View = Callable[Concatenate[HttpRequest, Caller, Named], HttpResponseBase]
 
 
 def with_scope(
     *scopes: str,
+    keys: bool = False,
 ) -> Callable[[View[Named]], Callable[Concatenate[HttpRequest, Named], HttpResponseBase]]:
     """Decorator: the view gets the caller, who has any of the scopes (none given: may read). Others are
-    redirected to the login, or get 403. Changes and downloads are recorded. Nothing is cached."""
+    redirected to the login, or get 403. Changes and downloads are recorded. Nothing is cached. `keys`:
+    requests with an API key in their header, as of a command, are answered in JSON; pages of other sites
+    cannot set it, so they need no CSRF token."""
 
     def decorate(view: View[Named]) -> Callable[Concatenate[HttpRequest, Named], HttpResponseBase]:
         @wraps(view)
         def answer(request: HttpRequest, *args: Named.args, **named: Named.kwargs) -> HttpResponseBase:
-            caller = caller_of_person(request)
+            with_key = keys and has_key(request)
+            caller = _caller_of_key(request) if with_key else caller_of_person(request)
+            if keys and not with_key and (forged := _CSRF.process_view(request, view, (), {})) is not None:
+                return forged
+            if with_key and (refusal := _refusal_of_key(caller, scopes)) is not None:
+                return refusal
             if caller is None:
                 return redirect_to_login(request.get_full_path())
             if scopes and not caller.scopes & set(scopes):
@@ -54,9 +74,31 @@ def with_scope(
             response.headers["Cache-Control"] = "no-store"
             return response
 
-        return answer
+        return csrf_exempt(answer) if keys else answer
 
     return decorate
+
+
+def has_key(request: HttpRequest) -> bool:
+    """Whether a request is of a program: it has an API key in its header."""
+    return bool(key_of(request))
+
+
+def _caller_of_key(request: HttpRequest) -> Caller | None:
+    return ANYBODY if settings.API_IS_OPEN else authenticate_key(key_of(request) or "")
+
+
+def _refusal_of_key(caller: Caller | None, scopes: Collection[str]) -> HttpResponse | None:
+    """What a program is answered that may not come in, None if it may."""
+    if caller is None:
+        return JsonResponse({"error": "Invalid or missing API key"}, status=401)
+    refused = for_one_event(caller)
+    if refused is not None:
+        return JsonResponse({"error": str(refused)}, status=403)
+    if scopes and not caller.scopes & set(scopes):
+        wanted = " or ".join(map(repr, scopes))
+        return JsonResponse({"error": f"This needs the scope {wanted}."}, status=403)
+    return None
 
 
 def may_see_names(caller: Caller) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 from typing import Any
+from zoneinfo import available_timezones
 
+import msgspec
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -14,11 +16,13 @@ from dtvn.api.errors import ServiceError
 from dtvn.machine.fields import DEFAULT_EVENT
 from tickets.exporting import FORMS, KINDS, defused
 from tickets.importing import uploads
+from tickets.importing.answers import Answers
 from tickets.importing.record import FileRefused
 from tickets.importing.uploads import UploadOptions
 from tickets.models import ImportState, TicketImport
-from tickets.pages.access import sentence_page, with_scope
+from tickets.pages.access import has_key, sentence_page, with_scope
 from tickets.pages.exports import SCOPES
+from tickets.pages.import_form import TITLES, answers_sent, fields_of
 from tickets.tasks import send
 from validators.dashboard.views import frame
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -34,6 +38,7 @@ FILE_BYTES_MAX = 16_000_000
 """Of an upload: with the form's other fields it fits into the longest body, see body_limit."""
 TONE = {
     ImportState.READING: "accent",
+    ImportState.ASKING: "warn",
     ImportState.PREVIEW: "warn",
     ImportState.ISSUING: "accent",
     ImportState.DONE: "ok",
@@ -43,57 +48,42 @@ TONE = {
 
 
 @require_http_methods(["GET", "POST"])
-@with_scope()
+@with_scope(keys=True)
 def files(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     """The form, the newest imports and the exports; a POST takes a file."""
     if request.method == "GET":
         return _files_page(request, caller)
     if SCOPE not in caller.scopes:
-        return sentence_page(request, caller, f"This needs the scope {SCOPE!r}.", 403)
+        return _refusal(request, caller, f"This needs the scope {SCOPE!r}.", 403)
     upload = request.FILES.get("file")
-    if upload is None:
-        return _files_page(request, caller, problem="Choose a file.", status=400)
     try:
-        made = uploads.begin(
-            upload.name or "file", upload.read(), _options(request), actor=caller.actor, send=send
-        )
-    except FileRefused as error:
-        return _files_page(request, caller, problem=str(error), status=400)
-    except ServiceError as error:
-        return _files_page(request, caller, problem=str(error), status=error.status)
-    return redirect("tickets:import", import_id=made.pk)
+        if upload is None:
+            raise FileRefused("Choose a file.")
+        options = UploadOptions(event=request.POST.get("event", "").strip(), answers=_answers(request))
+        made = uploads.begin(upload.name or "file", upload.read(), options, actor=caller.actor, send=send)
+    except (FileRefused, ServiceError) as error:
+        status = error.status if isinstance(error, ServiceError) else 400
+        if has_key(request):
+            return _refusal(request, caller, str(error), status)
+        return _files_page(request, caller, problem=str(error), status=status)
+    return _went_on(request, made)
 
 
 @require_GET
-@with_scope(SCOPE)
+@with_scope(SCOPE, keys=True)
 def show(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
-    """One import: what was understood, what is wrong, and how far it is."""
+    """One import: what was understood, what is asked, what is wrong, and how far it is."""
     one = _find(import_id)
-    report = one.report
-    context = frame(caller, "Tickets") | {
-        "one": one,
-        "tone": TONE[ImportState(one.state)],
-        "working": one.state in uploads.WORKING,
-        "startable": one.state in (ImportState.PREVIEW, ImportState.STOPPED),
-        "report": report,
-        "sample": one.preview.get("sample", []),
-        "shown": SHOWN,
-        "problems": [
-            (title, report.get(f"{kind}_count", 0), report.get(kind, [])[:SHOWN])
-            for kind, title in (("wrong", "Wrong rows"), ("left_out", "Rows left out"))
-            if report.get(kind)
-        ],
-    }
-    return render(request, "files/import.html", context)
+    if has_key(request):
+        return JsonResponse(_state(one) | {"error": one.error, "preview": one.preview, "report": one.report})
+    return _import_page(request, caller, one)
 
 
 @require_GET
-@with_scope(SCOPE)
+@with_scope(SCOPE, keys=True)
 def state(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
     """State and progress of one import, and what it waits for, as JSON for its page."""
-    one = _find(import_id)
-    waits_for = uploads.waits_for(one)
-    return JsonResponse({"state": one.state, "done": one.done, "total": one.total, "waits_for": waits_for})
+    return JsonResponse(_state(_find(import_id)))
 
 
 @require_GET
@@ -111,35 +101,110 @@ def report(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse
             rows.writerow([row["row"], kind, defused(row["reason"])])
     for kind in kinds:
         if more := one.report.get(f"{kind}_count", 0) - len(one.report.get(kind, [])):
-            told = f"and {more:,} more: manage.py import_tickets --report FILE lists all"
-            rows.writerow(["", kind, told])
+            rows.writerow(["", kind, f"and {more:,} more"])
     return response
 
 
 @require_POST
-@with_scope(SCOPE)
-def confirm(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponseBase:
-    """Import what the preview shows, or go on with an import that stopped."""
+@with_scope(SCOPE, keys=True)
+def answer(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponseBase:
+    """Have the file read again under these answers."""
     one = _find(import_id)
-    if one.report.get("operates") and "operate" not in caller.scopes:
-        text = "This file has entries or replaced codes: to bring them needs the scope 'operate'."
-        return sentence_page(request, caller, text, 403)
+    options = msgspec.convert(one.options, UploadOptions)
     try:
-        uploads.confirm(one, actor=caller.actor, send=send)
+        answers = answers_sent(request.POST, options.answers, one.preview.get("asked", []))
+        uploads.answer(one, msgspec.structs.replace(options, answers=answers), send=send)
+    except FileRefused as error:
+        return _import_page(request, caller, one, problem=str(error), status=400)
     except ServiceError as error:
-        return sentence_page(request, caller, str(error), error.status)
-    return redirect("tickets:import", import_id=one.pk)
+        return _refusal(request, caller, str(error), error.status)
+    return _went_on(request, one)
 
 
 @require_POST
-@with_scope(SCOPE)
+@with_scope(SCOPE, keys=True)
+def confirm(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponseBase:
+    """Import what the preview shows, or go on with an import that stopped."""
+    one = _find(import_id)
+    try:
+        changes = request.POST.getlist("change")
+        if request.POST.get("token", one.token) != one.token:
+            raise uploads.ImportRefused("The file was read again meanwhile: look at it once more.")
+        uploads.confirm(one, actor=caller.actor, scopes=caller.scopes, send=send, changes=changes)
+    except ServiceError as error:
+        return _refusal(request, caller, str(error), error.status)
+    return _went_on(request, one)
+
+
+@require_POST
+@with_scope(SCOPE, keys=True)
 def discard(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponseBase:
     """Delete an import and its file."""
     try:
         uploads.discard(_find(import_id))
     except ServiceError as error:
-        return sentence_page(request, caller, str(error), error.status)
-    return redirect("tickets:files")
+        return _refusal(request, caller, str(error), error.status)
+    return JsonResponse({}) if has_key(request) else redirect("tickets:files")
+
+
+def _state(one: TicketImport) -> dict[str, Any]:
+    return {"state": one.state, "done": one.done, "total": one.total, "waits_for": uploads.waits_for(one)}
+
+
+def _went_on(request: HttpRequest, one: TicketImport) -> HttpResponseBase:
+    """To the import's page, or its number for the command."""
+    return JsonResponse({"id": one.pk}) if has_key(request) else redirect("tickets:import", import_id=one.pk)
+
+
+def _refusal(request: HttpRequest, caller: Caller, text: str, status: int) -> HttpResponse:
+    if has_key(request):
+        return JsonResponse({"error": text}, status=status)
+    return sentence_page(request, caller, text, status)
+
+
+def _import_page(
+    request: HttpRequest, caller: Caller, one: TicketImport, problem: str = "", status: int = 200
+) -> HttpResponse:
+    report, options = one.report, msgspec.convert(one.options, UploadOptions)
+    fields = fields_of(one.preview.get("asked", []), options.event)
+    unanswerable = {field.title for field in fields}
+    context = frame(caller, "Tickets") | {
+        "one": one,
+        "problem": problem or one.error,
+        "tone": TONE[ImportState(one.state)],
+        "working": one.state in uploads.WORKING,
+        "startable": one.state in (ImportState.PREVIEW, ImportState.STOPPED),
+        "changeable": one.state in (ImportState.ASKING, ImportState.PREVIEW),
+        "report": report,
+        "open": [field for field in fields if field.open],
+        "settled": [field for field in fields if not field.open],
+        "told": [
+            (TITLES[told["id"]], told["words"], told["origin"])
+            for told in report.get("told", [])
+            if TITLES[told["id"]] not in unanswerable
+        ],
+        "answers": options.answers,
+        "zones": sorted(available_timezones()) if fields else [],
+        "events": list_events(LEARNER_ALIAS) if fields else [],
+        "sample": one.preview.get("sample", []),
+        "changes": _changes(one) if one.state == ImportState.PREVIEW else [],
+        "shown": SHOWN,
+        "problems": [
+            (title, report.get(f"{kind}_count", 0), report.get(kind, [])[:SHOWN])
+            for kind, title in (("wrong", "Wrong rows"), ("left_out", "Rows left out"))
+            if report.get(kind)
+        ],
+    }
+    return render(request, "files/import.html", context, status=status)
+
+
+def _changes(one: TicketImport) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Each kind of difference, with the first of them."""
+    found = one.preview.get("changes", [])
+    return [
+        (kind, [change for change in found if change["kind"] == kind["kind"]][:SHOWN])
+        for kind in one.report.get("kinds", [])
+    ]
 
 
 def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status: int = 200) -> HttpResponse:
@@ -163,12 +228,12 @@ def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status:
     return render(request, "files/files.html", context, status=status)
 
 
-def _options(request: HttpRequest) -> UploadOptions:
-    given = request.POST
-    return UploadOptions(
-        event=given.get("event", "").strip(),
-        answers=[line.strip() for line in given.get("answers", "").splitlines() if line.strip()],
-    )
+def _answers(request: HttpRequest) -> Answers:
+    """The answers of the command, as JSON. Raises FileRefused."""
+    try:
+        return msgspec.json.decode(request.POST.get("answers") or "{}", type=Answers)
+    except msgspec.MsgspecError as error:
+        raise FileRefused(f"answers: {error}") from error
 
 
 def _find(import_id: int) -> TicketImport:

@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("dashboard/tickets/files/<int:import_id>", imports.show, name="import"),
     path("dashboard/tickets/files/<int:import_id>/state", imports.state, name="state"),
     path("dashboard/tickets/files/<int:import_id>/report", imports.report, name="report"),
+    path("dashboard/tickets/files/<int:import_id>/answers", imports.answer, name="answers"),
     path("dashboard/tickets/files/<int:import_id>/confirm", imports.confirm, name="confirm"),
     path("dashboard/tickets/files/<int:import_id>/discard", imports.discard, name="discard"),
     path("dashboard/tickets/export/<str:kind>.<str:form>", exports.export, name="export"),

@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, OperationalError
 from rich.progress import TimeRemainingColumn
 
 from dtvn.waiting import saying, saying_in_silence
 from dtvn.wording import counted
-from tickets.importing import FileRefused, ImportPlan, LeftOut, WrongRow, by_event
+from tickets.importing.answers import Question
 from tickets.importing.arguments import (
     add_file_arguments,
-    at_least_one,
+    answers_of,
     check_writable,
     open_questions,
-    plan_of,
     progress_bar,
     seconds,
 )
-from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
-from tickets.importing.sending import (
-    BATCH_SIZE,
-    IN_FLIGHT,
+from tickets.importing.differences import KINDS
+from tickets.importing.platform import (
     UNDECIDED,
-    Delivery,
     NetworkSilent,
-    check_may_issue,
-    send_tickets,
+    PlatformUnknown,
+    Refused,
+    platform_of,
 )
-from tickets.management.recording import recorded
+from tickets.importing.record import FileRefused
+from tickets.importing.remote import RemoteImport
 
 EXIT_SOME_WRONG = 1
 EXIT_NOTHING_DONE = 2
@@ -48,11 +43,6 @@ EVENTS_MAX = 10
 """Events that have a line each; of more, those with one time zone share one."""
 NAMED_MAX = 5
 """Events that such a line names."""
-ANSWER_PATIENCE = 60.0
-ONLY_BY_THE_PAGE = (
-    "Only the page Import and export brings the entries, replaced codes and events of a file: give it this "
-    "file."
-)
 
 
 class Command(BaseCommand):
@@ -61,8 +51,9 @@ class Command(BaseCommand):
         "Hi.Events, Tito, alf.io, Indico, our own export, or any list with a header. What decides who comes "
         "in (the column that the scanner reads, the values that admit, the products that are entrances, the "
         "time zone, who has entered already) comes from the file, or is asked for: the command then ends "
-        "with 2 and names the option that answers. --dry-run shows all answers. "
-        "Names and addresses stay in this platform's database; the log gets a salted commitment. "
+        "with 2 and names the option that answers. --dry-run shows all answers. The file is uploaded to the "
+        "platform, as on its page; the command follows the import. "
+        "Names and addresses stay in the platform's database; the log gets a salted commitment. "
         "Running it again is safe. Exit codes: 0 all imported, 1 all but some wrong rows imported, "
         "2 nothing imported, 3 it stopped half way (run it again to finish)."
     )
@@ -72,166 +63,165 @@ class Command(BaseCommand):
         add_file_arguments(parser)
         parser.add_argument("--dry-run", action="store_true", help="check the file without importing")
         parser.add_argument(
-            "--in-flight",
-            type=at_least_one,
-            default=IN_FLIGHT,
-            help="concurrent requests (default: %(default)s)",
-        )
-        parser.add_argument(
             "--patience",
             type=seconds,
             default=120.0,
-            help="seconds to wait for a network that does not answer (default: %(default)s)",
+            help="seconds to wait for a platform that does not answer (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--changes",
+            default="",
+            metavar="KIND,KIND",
+            help="what the file says otherwise of tickets in the network is ordered too, for these kinds: "
+            f"{', '.join(KINDS)}, or all (default: none)",
         )
         parser.add_argument("--report", type=Path, help="write all rows that were not imported to this file")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            found = plan_of(options)
+            answers, changes = answers_of(options), _kinds(options["changes"])
             check_writable(options["report"], "--report")
-            self._tell(found)
-            if found.questions:
-                raise FileRefused(open_questions(found))
-            self._compare(found)
-            if options["dry_run"]:
-                self._summarise(found, None, options["report"])
-                return
-            if found.events or any(ticket.needs_operate for ticket in found.tickets):
-                raise FileRefused(ONLY_BY_THE_PAGE)
+            content = _content(options["file"])
             platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
         except (FileRefused, PlatformUnknown) as error:
             raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
-        event = f" event={options['event']}" if options["event"] else ""
-        with recorded(self, "import_tickets", f"{options['file']}{event}"):
-            delivery = self._deliver(found, platform, options)
-        self._summarise(found, delivery, options["report"])
-
-    def _compare(self, found: ImportPlan) -> None:
-        from tickets.importing.stored import set_aside_differing  # imports models
-
         try:
-            set_aside_differing(found)
-        except DatabaseError as error:
-            self.stdout.write(f"Not compared with the stored tickets, which cannot be read: {error}.")
+            with RemoteImport(platform, options["patience"]) as remote:
+                with saying(f"an answer from {platform.url}"):
+                    remote.upload(options["file"], content, event=options["event"] or "", answers=answers)
+                found = self._follow(remote, "Reading the file", "a worker to read the file")
+                codes = found["preview"].get("codes", [])
+                self._tell(found["report"])
+                self._refuse(remote, found)
+                if options["dry_run"]:
+                    remote.discard()
+                else:
+                    remote.confirm(changes)
+                    found = self._follow(remote, "Issuing tickets", UNDECIDED)
+        except (Refused, NetworkSilent) as error:
+            silent = isinstance(error, NetworkSilent)
+            again = " Run the same command again to finish." if silent else ""
+            code = EXIT_UNFINISHED if silent else EXIT_NOTHING_DONE
+            where = f" from {platform.url}" if silent else ""
+            raise CommandError(f"Stopped: {error}{where}.{again}", returncode=code) from error
+        self._summarise(found, codes, options["report"], done=not options["dry_run"])
 
-    def _deliver(self, found: ImportPlan, platform: Platform, options: dict[str, Any]) -> Delivery:
-        """Nothing is stored before the platform has said that this key may issue."""
-        delivery = Delivery()
-        if not found.tickets:
-            return delivery
-        from tickets.importing.delivering import Part, deliver  # imports models
+    def _follow(self, remote: RemoteImport, what: str, waits_for: str) -> dict[str, Any]:
+        """The import once no worker has it any more."""
+        with progress_bar(TimeRemainingColumn()) as progress:
+            task = progress.add_task(what, total=None)
+            with saying_in_silence(waits_for, say=progress.console.print) as heard:
+                done = -1
 
-        in_flight, patience = options["in_flight"], options["patience"]
-        with saying(f"an answer from {platform.url}"), _explained(platform, delivery, found):
-            asyncio.run(_ask(platform, patience))
-        with (
-            progress_bar(TimeRemainingColumn()) as progress,
-            saying_in_silence(UNDECIDED, say=progress.console.print) as heard,
-            _explained(platform, delivery, found),
-        ):
-            task = progress.add_task("Issuing tickets", total=len(found.tickets))
+                def told(state: dict[str, Any]) -> None:
+                    nonlocal done
+                    if state["done"] != done:
+                        heard()
+                    done = state["done"]
+                    progress.update(task, completed=done, total=state["total"] or None)
 
-            def told(count: int) -> None:
-                progress.advance(task, count)
-                heard()
+                return remote.follow(told)
 
-            async def send(part: Part, own: Delivery) -> None:
-                async with open_client(platform, connections=in_flight, patience=ANSWER_PATIENCE) as client:
-                    await send_tickets(
-                        client,
-                        part.tickets,
-                        part.commitments,
-                        own,
-                        patience=patience,
-                        told=told,
-                        in_flight=in_flight,
-                    )
-
-            deliver(
-                found.tickets,
-                lambda part, own: asyncio.run(send(part, own)),
-                delivery,
-                size=in_flight * BATCH_SIZE,
+    def _refuse(self, remote: RemoteImport, found: dict[str, Any]) -> None:
+        """End with 2 unless the file can be imported."""
+        asked = [one for one in found["preview"].get("asked", ()) if one["open"]]
+        if found["state"] == "preview":
+            return
+        remote.discard()
+        if asked:
+            raise CommandError(
+                open_questions(msgspec.convert(asked, list[Question])), returncode=EXIT_NOTHING_DONE
             )
-        return delivery
+        self._rows("left out", found["report"].get("left_out", []))
+        self._rows("wrong", found["report"].get("wrong", []))
+        raise CommandError(found["error"] or "The file was not read.", returncode=EXIT_NOTHING_DONE)
 
-    def _summarise(self, found: ImportPlan, delivery: Delivery | None, report: Path | None) -> None:
-        wrong = sorted(found.wrong + (delivery.wrong if delivery else []), key=lambda one: one.row)
-        if delivery is None:
-            new = counted(found.new, "ticket" if found.identical is None else "new ticket")
-            self.stdout.write(f"{counted(found.rows, 'row')} read: {new} would be imported{_stored(found)}.")
+    def _summarise(self, found: dict[str, Any], codes: list[str], report: Path | None, *, done: bool) -> None:
+        known = found["report"]
+        rows = f"{counted(known['rows'], 'row')} read:"
+        if done:
+            before = f" ({known['existed']:,} had already been imported)" if known["existed"] else ""
+            self.stdout.write(f"{rows} {counted(known['present'], 'ticket')} in the network{before}.")
         else:
-            before = f" ({delivery.existed:,} had already been imported)" if delivery.existed else ""
-            present = counted(delivery.present, "ticket")
-            self.stdout.write(f"{counted(found.rows, 'row')} read: {present} in the network{before}.")
-        self._describe(found)
-        if found.left_out:
-            self.stdout.write(f"{counted(len(found.left_out), 'row')} left out:")
-            self._rows([f"row {one.row}: {one.reason}" for one in found.left_out])
-        if wrong:
-            self.stdout.write(f"{counted(len(wrong), 'row')} wrong:")
-            self._rows([f"row {one.row}: {one.reason}" for one in wrong])
+            stored = f"{known['identical']:,} as in the file, {known['differing']:,} different"
+            new = counted(known["new"], "new ticket")
+            self.stdout.write(f"{rows} {new} would be imported; in the network: {stored}.")
+        self._describe(known, codes)
+        for kind, words in (("left_out", "left out"), ("wrong", "wrong")):
+            self._rows(words, known[kind], known[f"{kind}_count"])
         if report is not None:
-            rows: list[LeftOut | WrongRow] = [*found.left_out, *wrong]
-            report.write_text("".join(f"row {one.row}: {one.reason}\n" for one in rows), encoding="utf-8")
-        if wrong:
+            listed = [f"row {one['row']}: {one['reason']}\n" for one in known["left_out"] + known["wrong"]]
+            report.write_text("".join(listed), encoding="utf-8")
+        if found["state"] == "stopped":
+            raise CommandError(
+                f"{found['error']} {known['present']:,} of {counted(known['tickets'], 'ticket')} in the "
+                "network. Run the same command again to finish.",
+                returncode=EXIT_UNFINISHED,
+            )
+        if known["wrong"]:
             sys.exit(EXIT_SOME_WRONG)
 
-    def _tell(self, found: ImportPlan) -> None:
+    def _tell(self, report: dict[str, Any]) -> None:
         """How the file was understood: its answers, where each came from, and what is worth saying."""
-        self.stdout.write(f"Read as {found.form}{f': {found.preset}' if found.preset else ''}.")
-        for told in found.told:
-            self.stdout.write(f"  {told.id}: {told.words} [{told.origin}]")
-        for sentence in found.said:
+        if not report:
+            return
+        self.stdout.write(f"Read as {report['form']}.")
+        for told in report["told"]:
+            self.stdout.write(f"  {told['id']}: {told['words']} [{told['origin']}]")
+        for sentence in report["said"]:
             self.stdout.write(sentence)
 
-    def _describe(self, found: ImportPlan) -> None:
-        """The tickets of each event, and the columns that are not read."""
-        events = by_event(found.tickets)
-        for event in events if len(events) <= EVENTS_MAX else ():
-            zone = f"times without an offset in {found.zones[event]}"
-            self.stdout.write(f"Event {event}: {counted(len(events[event]), 'ticket')}, {zone}.")
-        for zone in sorted(set(found.zones.values())) if len(events) > EVENTS_MAX else ():
-            here = [event for event in events if found.zones[event] == zone]
-            tickets = counted(sum(len(events[event]) for event in here), "ticket")
+    def _describe(self, report: dict[str, Any], codes: list[str]) -> None:
+        """Events and their tickets, what is scanned, and the columns that are not read."""
+        for kind in report["kinds"]:
+            said = f"{counted(kind['count'], 'ticket')} of the network: {kind['words']}"
+            self.stdout.write(f"{said} (--changes {kind['kind']}).")
+        if report["gone"]:
+            self.stdout.write(
+                f"{counted(len(report['gone']), 'ticket')} of an earlier file: no longer in it."
+            )
+        for sentence in [*report["stays"][:REPORTED_MAX], *report["events_said"]]:
+            self.stdout.write(sentence)
+        events = report["events"]
+        for one in events if len(events) <= EVENTS_MAX else ():
+            zone = f"times without an offset in {one['zone']}"
+            self.stdout.write(f"Event {one['event']}: {counted(one['tickets'], 'ticket')}, {zone}.")
+        for zone in sorted({one["zone"] for one in events}) if len(events) > EVENTS_MAX else ():
+            here = [one for one in events if one["zone"] == zone]
+            tickets = counted(sum(one["tickets"] for one in here), "ticket")
+            names = ", ".join(one["event"] for one in here[:NAMED_MAX])
             more = f" and {len(here) - NAMED_MAX:,} more" if len(here) > NAMED_MAX else ""
-            said = f"{', '.join(here[:NAMED_MAX])}{more}; times without an offset in {zone}"
+            said = f"{names}{more}; times without an offset in {zone}"
             self.stdout.write(f"{counted(len(here), 'event')} with {tickets}: {said}.")
-        if found.samples:
-            self.stdout.write(f"Scanned as {', '.join(found.samples)}.")
-        if found.unread:
-            self.stdout.write(f"Columns not read: {', '.join(found.unread)}.")
+        for field, words in (("entered", "guest{} entered already"), ("blocked", "ticket{} blocked")):
+            if count := report[field]:
+                self.stdout.write(f"{count:,} {words.format('' if count == 1 else 's')}.")
+        if codes:
+            self.stdout.write(f"Scanned as {', '.join(codes)}.")
+        if report["unread"]:
+            self.stdout.write(f"Columns not read: {', '.join(report['unread'])}.")
 
-    def _rows(self, lines: list[str]) -> None:
-        for line in lines[:REPORTED_MAX]:
-            self.stdout.write(f"  {line}")
-        if len(lines) > REPORTED_MAX:
-            self.stdout.write(f"  and {len(lines) - REPORTED_MAX:,} more (--report FILE writes all)")
+    def _rows(self, words: str, rows: list[dict[str, Any]], count: int = 0) -> None:
+        count = count or len(rows)
+        if not rows:
+            return
+        self.stdout.write(f"{counted(count, 'row')} {words}:")
+        for one in rows[:REPORTED_MAX]:
+            self.stdout.write(f"  row {one['row']}: {one['reason']}")
+        if count > REPORTED_MAX:
+            self.stdout.write(f"  and {count - REPORTED_MAX:,} more (--report FILE writes all)")
 
 
-async def _ask(platform: Platform, patience: float) -> None:
-    async with open_client(platform, connections=1, patience=ANSWER_PATIENCE) as client:
-        await check_may_issue(client, patience=patience)
+def _kinds(text: str) -> list[str]:
+    """The kinds of differences in --changes; raises FileRefused."""
+    kinds = list(KINDS) if text == "all" else [kind.strip() for kind in text.split(",") if kind.strip()]
+    if wrong := [kind for kind in kinds if kind not in KINDS]:
+        raise FileRefused(f"--changes {wrong[0]!r} is none of {', '.join(KINDS)}, all.")
+    return kinds
 
 
-@contextmanager
-def _explained(platform: Platform, delivery: Delivery, found: ImportPlan) -> Iterator[None]:
-    """Turns the platform's refusal into a message with its exit code, which says how far the import got."""
+def _content(file: Path) -> bytes:
     try:
-        yield
-    except (Refused, NetworkSilent, OperationalError) as error:
-        began = delivery.present or delivery.wrong
-        done = f"{delivery.present:,} of {counted(len(found.tickets), 'ticket')} in the network. "
-        silent = f" from {platform.url}" if isinstance(error, NetworkSilent) else ""
-        again = "Run the same command again to finish."
-        unsaved = "holders could not be saved: " if isinstance(error, OperationalError) else ""
-        text = f"Stopped: {unsaved}{error}{silent}. {done if began else ''}{again if began or silent else ''}"
-        unfinished = began or isinstance(error, NetworkSilent)
-        code = EXIT_UNFINISHED if unfinished else EXIT_NOTHING_DONE
-        raise CommandError(text.strip(), returncode=code) from error
-
-
-def _stored(found: ImportPlan) -> str:
-    if found.identical is None:
-        return ""
-    return f"; stored already: {found.identical:,} identical, {found.differing:,} differing"
+        return file.read_bytes()
+    except OSError as error:
+        raise FileRefused(f"{file} cannot be read: {error.strerror}.") from error

@@ -30,17 +30,18 @@ from tickets.importing.arguments import (
     progress_bar,
     seconds,
 )
-from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
-from tickets.importing.sending import (
-    IN_FLIGHT,
+from tickets.importing.platform import (
     UNDECIDED,
-    Delivery,
     NetworkSilent,
-    check_may_issue,
-    send_tickets,
+    Platform,
+    PlatformUnknown,
+    Refused,
+    open_client,
+    platform_of,
 )
 from tickets.scanning import Foretold, Outcome, Plan, foretell, make_plan, play, prove
 from tickets.scanning.foretelling import printed
+from tickets.scanning.issuing import issue_tickets
 from tickets.scanning.rehearsal import expectation, make_tickets, measured_over
 from tickets.scanning.telling import (
     foretold_lines,
@@ -120,7 +121,7 @@ class Command(BaseCommand):
             else:
                 read = plan_of(options)
                 if read.questions:
-                    raise FileRefused(open_questions(read))
+                    raise FileRefused(open_questions(read.questions))
             platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
             check_writable(options["record"], "--record")
         except (FileRefused, PlatformUnknown) as error:
@@ -196,12 +197,10 @@ class Command(BaseCommand):
 
     def _issue(self, platform: Platform, tickets: Sequence[ImportedTicket], patience: float) -> None:
         """Have the tickets of a rehearsal issued."""
-        delivery = Delivery()
 
         async def run() -> None:
-            async with open_client(platform, connections=IN_FLIGHT, patience=ANSWER_PATIENCE) as client:
-                await check_may_issue(client, patience=patience)
-                await send_tickets(client, tickets, {}, delivery, patience=patience, told=lambda _: None)
+            async with open_client(platform, connections=1, patience=ANSWER_PATIENCE) as client:
+                await issue_tickets(client, tickets, patience=patience)
 
         try:
             with saying(f"{counted(len(tickets), 'ticket')} of {tickets[0].event} to be issued"):
@@ -210,8 +209,6 @@ class Command(BaseCommand):
             raise CommandError(
                 f"The tickets to rehearse with were not issued: {error}.", returncode=EXIT_NOTHING_DONE
             ) from error
-        if delivery.wrong:
-            raise CommandError(delivery.wrong[0].reason, returncode=EXIT_NOTHING_DONE)
         self.stderr.write(f"Issued {counted(len(tickets), 'ticket')} of the event {tickets[0].event}.")
 
     def _play(self, platform: Platform, plan: Plan, options: dict[str, Any], record: list[Outcome]) -> None:

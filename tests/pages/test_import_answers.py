@@ -1,0 +1,193 @@
+"""A file that does not say who comes in: the page asks, and what is answered is what gates are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from dtvn.api.ordering import Decision, Request
+from dtvn.gateway import Result
+from dtvn.machine import Admit
+from tests.pages.learner import RealLearner
+from tests.pages.test_files import URL, asked, desk  # noqa: F401 - fixtures
+from tickets import tasks
+from tickets.importing import work
+from tickets.importing.answers import answers_from
+from tickets.models import ImportAnswers, ImportState, TicketCode, TicketImport
+from tickets.services.codes import digest_of
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import models as ledger
+from validators.ledger.read import event_row
+from validators.rest import keys
+from validators.services import decide
+from validators.services.api_keys import generate_api_key, store_api_key
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
+
+FILE = b"""Barcode,Booking,Ticket type,State of payment,Checked in,Name
+s3cret/+1=,B-1,Day,paid,,Ada
+s3cret/+2=,B-2,Day,paid,2026-06-05T18:00:00+02:00,Bob
+s3cret/+3=,B-3,Day,cancelled,,Cy
+s3cret/+4=,B-4,Mug,paid,,Dan
+"""
+
+
+def sent(client: Client, asked: list[Any], path: str, **fields: Any) -> TicketImport:  # noqa: F811
+    """Send a form; the worker does what it was asked for."""
+    assert client.post(f"{URL}{path}", fields).status_code == 302
+    import_id, token = asked[-1]
+    assert tasks.run_import(import_id, token) == "done"
+    return TicketImport.objects.get(pk=import_id)
+
+
+def scanned(text: str, event: str = "gala") -> str:
+    """What a gate is answered."""
+    request = Request(Admit(gate="north", code=digest_of(event, text)), event=event)
+    (decision,) = decide.decide([request], actor="gate")
+    return decision.code
+
+
+def answered(client: Client, asked: list[Any]) -> TicketImport:  # noqa: F811
+    one = sent(client, asked, "", file=SimpleUploadedFile("guests.csv", FILE), event="gala")
+    assert one.state == ImportState.ASKING
+    fields = {
+        "code": "Barcode",
+        "admits:state of payment": "paid",
+        "entered:checked in": "2026-06-05T18:00:00+02:00",
+        "entrances": "Day",
+        "new-event": "create",
+        "stewards_see_why": "on",
+    }
+    return sent(client, asked, f"/{one.pk}/answers", **fields)
+
+
+def test_what_is_answered_on_the_page_is_what_gates_are_told(desk: Client, asked: Any) -> None:  # noqa: F811
+    first = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", FILE), event="gala")
+    page = desk.get(f"{URL}/{first.pk}").content.decode()
+    for text in (
+        "4 questions before anything is imported",
+        "s3cret/+1=",
+        "cancelled",
+        "Nobody created the event",
+    ):
+        assert text in page
+    desk.post(f"{URL}/{first.pk}/discard")
+
+    one = answered(desk, asked)
+    page = desk.get(f"{URL}/{one.pk}").content.decode()
+    for text in ("Event gala is created", "Mug is no entrance", "1 guest, who cannot enter", "s3cret/+1="):
+        assert text in page
+    assert event_row(LEARNER_ALIAS, "gala") is None, "nothing is ordered before it is confirmed"
+    done = sent(desk, asked, f"/{one.pk}/confirm")
+    assert (done.state, done.report["issued"], done.report["entered_done"]) == (ImportState.DONE, 4, 1)
+
+    row = event_row(LEARNER_ALIAS, "gala")
+    assert row is not None
+    assert (row.declared, row.ids_are_codes, row.products) == (True, False, (("Day", True), ("Mug", False)))
+    assert [scanned(f"s3cret/+{number}=") for number in (1, 1, 2, 3, 4)] == [
+        "ok",
+        "already_consumed",
+        "already_consumed",
+        "blocked",
+        "wrong_product",
+    ]
+    tickets = {one.ticket_id: one.whole for one in ledger.Ticket.objects.using(LEARNER_ALIAS)}
+    (blocked,) = [ticket for ticket in tickets.values() if ticket.blocked]
+    assert blocked.block_reason == "State of payment: cancelled"
+    (entered,) = [ticket for ticket in tickets.values() if ticket.entered_at]
+    assert entered.entered_at == 1_780_675_200_000_000
+    assert not any("s3cret" in name for name in tickets), "an id never shows the code"
+    assert set(TicketCode.objects.values_list("code", flat=True)) == {f"s3cret/+{n}=" for n in (1, 2, 3, 4)}
+
+
+def test_the_next_file_of_the_source_is_not_asked_again(desk: Client, asked: Any) -> None:  # noqa: F811
+    one = answered(desk, asked)
+    assert not ImportAnswers.objects.exists(), "only what was confirmed is kept"
+    sent(desk, asked, f"/{one.pk}/confirm")
+    again = sent(desk, asked, "", file=SimpleUploadedFile("later.csv", FILE), event="gala")
+    assert (again.state, again.report["new"]) == (ImportState.PREVIEW, 0)
+    origins = {told["id"]: told["origin"] for told in again.report["told"]}
+    assert origins == {"code": "stored", "admits": "stored", "entrances": "stored", "entered": "stored"}
+
+
+def test_an_answer_can_be_changed_before_the_confirmation(desk: Client, asked: Any) -> None:  # noqa: F811
+    one = answered(desk, asked)
+    changed = sent(
+        desk, asked, f"/{one.pk}/answers", **{"entrances": ["Day", "Mug"], "entered:checked in": "none"}
+    )
+    assert changed.report["entered"] == 0
+    assert "Mug is an entrance" in changed.report["events_said"][0]
+    assert [ticket["reason"] for ticket in changed.report["left_out"]] == ["State of payment: cancelled"]
+
+
+def test_a_guest_inside_stays_inside_when_the_import_stops_half_way(
+    desk: Client,  # noqa: F811
+    asked: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tickets are issued, and the network falls silent before the entry."""
+    one, honest = answered(desk, asked), decide.batch
+
+    def silent(requests: list[Request], **options: Any) -> list[Decision]:
+        if type(requests[0].command).__name__ == "ImportEntry":
+            return [Decision(request, Result("unavailable")) for request in requests]
+        return honest(requests, **options)
+
+    with monkeypatch.context() as context:
+        context.setattr(decide, "batch", silent)
+        context.setattr(work, "PATIENCE", 0.2)
+        stopped = sent(desk, asked, f"/{one.pk}/confirm")
+    assert stopped.state == ImportState.STOPPED
+    assert "Until then 1 guest who entered elsewhere can enter once more." in stopped.error
+    done = sent(desk, asked, f"/{one.pk}/confirm")
+    assert (done.state, done.report["existed"], done.report["entered_done"]) == (ImportState.DONE, 4, 1)
+    assert scanned("s3cret/+2=") == "already_consumed"
+
+
+def test_a_later_file_of_another_form_finds_its_tickets_by_code(desk: Client, asked: Any) -> None:  # noqa: F811
+    """The cancelled guest of another list of the shop is blocked if ticked; no ticket is doubled."""
+    sent(desk, asked, f"/{answered(desk, asked).pk}/confirm")
+    file = b"Barcode,Ticket ID,Status\ns3cret/+1=,X-1,cancelled\ns3cret/+4=,X-4,paid\n"
+    one = sent(desk, asked, "", file=SimpleUploadedFile("other.csv", file), event="gala")
+    one = sent(desk, asked, f"/{one.pk}/answers", code="Barcode", **{"admits:status": "paid"})
+    assert [kind["kind"] for kind in one.report["kinds"]] == ["cancel"]
+    done = sent(desk, asked, f"/{one.pk}/confirm", change="cancel")
+    assert (done.state, done.report["issued"], done.report["changed"]) == (ImportState.DONE, 0, 1)
+    assert scanned("s3cret/+1=") == "blocked"
+    assert ledger.Ticket.objects.using(LEARNER_ALIAS).count() == 4
+
+
+def test_entries_need_their_scope(learner: RealLearner, client: Client, asked: Any) -> None:  # noqa: F811
+    """A program with the scope to issue only: what it may not do is refused before anything is ordered."""
+    key = generate_api_key()
+    store_api_key(key, label="shop", scopes=["issue"])
+    keys.forget()
+    with_key = {"headers": {"X-API-Key": key}}
+    answers = answers_from(
+        code="Barcode",
+        admits=["State of payment=paid"],
+        entered=["Checked in=*"],
+        entrances="Day",
+        new_event="create",
+    )
+    fields = {"event": "gala", "answers": msgspec.json.encode(answers).decode()}
+    made = client.post(URL, {"file": SimpleUploadedFile("guests.csv", FILE), **fields}, **with_key)
+    tasks.run_import(*asked[-1])
+    path = f"{URL}/{made.json()['id']}"
+    assert client.get(path, **with_key).json()["state"] == "preview"
+    refused = client.post(f"{path}/confirm", **with_key)
+    assert (refused.status_code, "needs the scope 'operate'" in refused.json()["error"]) == (403, True)
+    assert client.post(f"{path}/confirm").status_code == 302, "without the key, to the login"
+    assert event_row(LEARNER_ALIAS, "gala") is None
+
+
+def test_a_page_of_another_site_cannot_upload(learner: RealLearner, admin: Client) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = admin.cookies
+    file = SimpleUploadedFile("guests.csv", FILE)
+    assert strict.post(URL, {"file": file}).status_code == 403
+    assert not TicketImport.objects.exists()

@@ -1,0 +1,132 @@
+"""The questions about a file as a form, and its answers from what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from django.http import QueryDict
+
+from tickets.importing.answers import AS_IT_IS, CREATE, Answers
+from tickets.importing.record import FileRefused, normalised
+from tickets.importing.words import folded
+
+NONE = "none"
+"""Of a list from which several may be chosen: none of it."""
+CHOICES = {
+    "quantity": {"tickets": "so many tickets", "entries": "one ticket of so many entries"},
+    "cells": {"tickets": "several codes, each of a ticket of its own", "one": "one code"},
+    "new-event": {
+        CREATE: "create it: only what is printed opens it",
+        AS_IT_IS: "use it as it is: ids of tickets open it too",
+    },
+}
+"""Question -> answer -> its words."""
+TITLES = {
+    "code": "What the scanner reads",
+    "admits": "Who may come in",
+    "entrances": "Products that are entrances",
+    "entered": "Who has entered already",
+    "timezone": "Time zone",
+    "event": "Event",
+    "new-event": "New event",
+    "quantity": "Rows for several persons",
+    "cells": "Several codes in a cell",
+    "sheet": "Sheet",
+}
+
+
+class Field(msgspec.Struct):
+    """A question as it is drawn."""
+
+    id: str
+    title: str
+    sentence: str
+    open: bool
+    control: str
+    """ "one" of the options, "many" of them, "zone" or "events"."""
+    options: list[tuple[str, str, str, bool]]
+    """(value, label, remark, whether it is chosen)."""
+    words: str = ""
+    origin: str = ""
+
+
+def fields_of(asked: list[dict[str, Any]], event: str) -> list[Field]:
+    """The fields of TicketImport.preview["asked"]. `event`: that the person chose, which is offered."""
+    return [_field(one, event) for one in asked]
+
+
+def _field(one: Mapping[str, Any], event: str) -> Field:
+    name, kind = one["id"], one["id"].partition(":")[0]
+    chosen = one.get("chosen", [])
+    options = [
+        (value, value or "(empty)", _remark(one, value, count), value in chosen)
+        for value, count in one["values"]
+    ]
+    control = "one"
+    if kind in ("admits", "entrances", "entered"):
+        control = "many"
+        options.append((NONE, _none(kind), "", not chosen and not one["open"]))
+    elif kind in CHOICES:
+        offered = [answer.partition("=")[2] for answer in one["answers"]]
+        options = [(value, CHOICES[kind][value], "", value in chosen) for value in offered]
+    elif kind == "timezone":
+        control, options = "zone", [("", "", "", False), *((zone, zone, "", True) for zone in chosen)]
+    elif kind == "event":
+        slug = chosen[0] if chosen else event
+        control = "events"
+        options = [(value, slug, _remark(one, value, count), bool(chosen)) for value, count in one["values"]]
+    return Field(
+        name,
+        TITLES[kind],
+        one["sentence"],
+        one["open"],
+        control,
+        options,
+        one.get("words", ""),
+        one.get("origin", ""),
+    )
+
+
+def _none(kind: str) -> str:
+    return "nobody has entered yet" if kind == "entered" else "none of these"
+
+
+def _remark(one: Mapping[str, Any], value: str, count: int) -> str:
+    if one["id"] == "code":
+        return ", ".join(one["examples"].get(value, ())) or "no cell is filled"
+    return f"{count:,} row{'' if count == 1 else 's'}" if count else ""
+
+
+def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) -> Answers:
+    """The answers of a person: those given `before`, and what the form changes. What is sent as it was shown
+    stays the answer of whom it came from. Raises FileRefused."""
+    given: dict[str, Any] = {"admits": dict(before.admits), "events": dict(before.events)}
+    given["entered"] = None if before.entered is None else dict(before.entered)
+    for one in asked:
+        name, kind = one["id"], one["id"].partition(":")[0]
+        if kind == "event":
+            continue
+        values = [value for value in sent.getlist(name) if value or kind in ("admits", "entered")]
+        chosen = [] if NONE in values else values
+        if NONE in values and len(values) > 1:
+            raise FileRefused(f"{TITLES[kind]}: either some of the values, or none of these.")
+        if not values or (not one["open"] and sorted(chosen) == sorted(one["chosen"])):
+            continue
+        match kind:
+            case "admits" | "entered":
+                column = normalised(one["column"])
+                given[kind] = (given[kind] or {}) | {column: [folded(value) for value in chosen]}
+            case "entrances":
+                given[kind] = [folded(value) for value in chosen]
+            case _:
+                given[kind.replace("-", "_")] = chosen[0]
+    for event, slug, left in zip(
+        sent.getlist("event.name"), sent.getlist("event.slug"), sent.getlist("event.kept"), strict=False
+    ):
+        if slug.strip() or left == "out":
+            given["events"][folded(event)] = "" if left == "out" else slug.strip()
+    given["hidden"] = "hidden" in sent
+    given["stewards_see_why"] = "stewards_see_why" in sent
+    return msgspec.structs.replace(before, **given)
