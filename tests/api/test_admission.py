@@ -9,11 +9,13 @@ import msgspec
 import pytest
 from django.db import OperationalError, connections
 
+from dtvn.api.errors import Unavailable
 from dtvn.api.outcome import Told
 from dtvn.protocol.consensus.messages import Operation
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from tickets.models import TicketCode, TicketHolder
+from tickets.rest import asking
 from tickets.services import codes, patience, reading
 from validators.models import PlatformAction
 from validators.services import api_keys
@@ -241,6 +243,41 @@ def test_gates_admit_while_the_databases_are_away(
     monkeypatch.setattr(patience, "copy", patience.Patience())
     monkeypatch.setattr(patience, "platform", patience.Patience())
     assert admit(fest, SECOND)[1]["holder"] == "Ada"
+
+
+@pytest.mark.parametrize("wanted", [{"ticket_id": "T-1"}, {"barcode": FIRST}])
+def test_what_was_never_read_of_an_event_is_not_guessed_while_the_copy_is_away(
+    fest: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, str]
+) -> None:
+    """The salt of a continued cluster's codes, and whether a gate may admit by name, stand in the event's
+    row."""
+
+    def away(*_given: Any, **_named: Any) -> Any:
+        raise OperationalError("the server closed the connection")
+
+    gate = gate_key("gate", "gate")
+    asking._last.clear()
+    monkeypatch.setattr(patience, "copy", patience.Patience())
+    with monkeypatch.context() as outage:
+        outage.setattr(connections["learner"], "cursor", away)
+        answer = gate.post("tickets/admit", {"event": "fest"} | wanted)
+        assert (answer.status_code, *shown(read(answer), "whose", "outcome")) == (503, "network", "unknown")
+    found = fake.application.ticket("fest", "T-1")
+    assert found is not None
+    assert found.state.name == "ISSUED"
+
+
+def test_a_batch_waits_for_the_copy_once(api: Api, tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[str] = []
+
+    def behind(event: str) -> Any:
+        waits.append(event)
+        raise Unavailable("behind")
+
+    monkeypatch.setattr(asking.events, "settled_row", behind)
+    items = [{"op": "issue", "ticket_id": f"T-{n}", "event": "new", "barcodes": [f"c{n}"]} for n in range(3)]
+    answer = api.post("tickets/batch", {"operations": items})
+    assert (read(answer)["data"]["counts"], waits) == ({"503": 3}, ["new"])
 
 
 def test_a_key_for_one_event_need_not_name_it(fest: Api) -> None:

@@ -11,14 +11,14 @@ import msgspec
 
 from dtvn.api.bodies import request_of
 from dtvn.api.calls import Call
-from dtvn.api.errors import ApiError
+from dtvn.api.errors import ApiError, TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
 from dtvn.api.writes import Members, members_of
 from dtvn.machine import ANSWERED_HEAD, Admit, Consume, answered, parse_row, read_terms, reasons
 from dtvn.machine.bodies import OperationBody
 from dtvn.machine.codes import code_digest, normalised
 from dtvn.machine.commands import code_of
-from dtvn.machine.fields import DEFAULT_EVENT, is_name
+from dtvn.machine.fields import is_name
 from dtvn.machine.kinds import KIND_OF, OPERATIONS
 from dtvn.machine.rows import EventRow
 from tickets.models import TicketHolder
@@ -44,6 +44,7 @@ class PlatformAsking:
         self._call = call
         self._order = order
         self._events: dict[str, tuple[bool, EventRow | None]] = {}
+        self._unread: dict[str, TicketError] = {}
         self._zones: dict[str, tzinfo] = {}
 
     # --- requests -------------------------------------------------------------------------------
@@ -143,9 +144,19 @@ class PlatformAsking:
     # --- the event ------------------------------------------------------------------------------
 
     def _event(self, event: str) -> tuple[bool, EventRow | None]:
+        """See settled_row. Raises TicketError if the event cannot be read and was not before: a guess could
+        give a wrong digest, as the salt may be an earlier cluster's, and admit by name."""
+        if event in self._unread:
+            raise self._unread[event]
         if event not in self._events:
-            last = _last.get(event, (event == DEFAULT_EVENT, None))
-            self._events[event] = found = patience.copy.read(lambda: events.settled_row(event), last)
+            try:
+                found = patience.copy.read(lambda: events.settled_row(event), _last.get(event))
+                if found is None:
+                    raise Unavailable("The platform's copy of the log cannot be read; try again later.")
+            except TicketError as error:
+                self._unread[event] = error  # else each operation of a batch would wait for the copy anew
+                raise
+            self._events[event] = found
             if found[0]:
                 _last[event] = found
         return self._events[event]
