@@ -50,13 +50,16 @@ Check = Callable[[Asked], str | None]
 
 def find(at: Context, operation: Operation, code: bytes) -> Ticket | None:
     """The ticket of an admission that is not of the first form: the one with the code that was read; in an
-    event whose ids are codes, also the one that the operation names."""
+    event whose ids are codes, also the one that the operation names, if it has no codes: else its id would
+    still open it after its codes were replaced."""
     event = operation.event
-    if code:
-        ticket = at.registry.by_code(event, code)
-        if ticket is not None or not at.events.ids_are_codes(event):
-            return ticket
-    return at.registry.get(event, operation.ticket)
+    named = at.registry.get(event, operation.ticket)
+    if not code:
+        return named
+    ticket = at.registry.by_code(event, code)
+    if ticket is None and named is not None and at.events.ids_are_codes(event):
+        return None if read_terms(named.issued).codes else named
+    return ticket
 
 
 def decide(asked: Asked) -> str | None:

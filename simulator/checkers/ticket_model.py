@@ -179,6 +179,8 @@ def _admit(state: State, asked: Asked) -> Result:
     if not name and (not said.code or state.products is None or state.ids_are_codes):
         name = asked.ticket
     ticket = _find(state, name)
+    if ticket is not None and ticket.codes and said.code and not _holder(state, said.code):
+        ticket = None  # its codes open it, and its id no more
     if ticket is None:
         missing = "barcode_not_found" if said.code else "ticket_not_found"
         return state, missing if known else "unknown_event", ""

@@ -152,7 +152,7 @@ class Doors(RuleBasedStateMachine):
             return "unknown_event"
         found = self.owner(event, code)
         if found is None and self.ids.get(event, True):
-            found = named
+            found = named if not self.tickets.get((event, named or ""), {}).get("valid") else None
         known = self.tickets.get((event, found or ""))
         if known is None:
             return "barcode_not_found"

@@ -50,6 +50,15 @@ def test_a_ticket_has_up_to_eight_codes_and_each_opens() -> None:
         door.issues("T-2", *(f"MORE-{number}" for number in range(9)))
 
 
+def test_where_ids_are_codes_an_id_opens_nothing_after_its_ticket_got_codes() -> None:
+    """A printed id that was lost is replaced as a printed code is."""
+    door = Door(created=False)
+    door.issues("T-1")
+    assert door.does(Replace(door.digests("NEW")), "T-1").code == "ok"
+    assert door.scans("T-1", ticket="T-1") == Outcome("barcode_not_found", b"")
+    assert door.scans("NEW").code == "ok"
+
+
 def test_a_code_that_nobody_has_is_not_found_and_names_no_ticket() -> None:
     door = Door()
     door.issues("T-1", "ABC123")
