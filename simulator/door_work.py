@@ -25,6 +25,8 @@ from dtvn.machine import (
     Unblock,
     Validate,
     build,
+    code_digest,
+    default_salt,
 )
 from dtvn.protocol.consensus.messages import Operation
 from simulator.clock import SECOND
@@ -115,7 +117,8 @@ class DoorWork(Recurring):
         dice = self._dice
         ticket = f"{TICKETS[place]}{group}"
         if dice.hit(0.15):
-            return self._build(Admit("north", "scanner", _digest(ticket)), ticket, slug)
+            typed = code_digest(default_salt(self.world.cluster, slug), ticket)
+            return self._build(Admit("north", "scanner", typed), ticket, slug)
         careless = dice.hit(0.5 if event != FAIR else 0.05)
         return self._build(self._scan(group, place), ticket if careless else "", slug)
 

@@ -47,6 +47,11 @@ class Events:
         """Whether a scanned text may be the id of a ticket: in an event that nobody created, it may."""
         return event not in self._admits or self._rows[event].ids_are_codes
 
+    def salt(self, event: str) -> bytes:
+        """The salt, 32 bytes, of the codes of an event."""
+        row = self._rows.get(event)
+        return codes.default_salt(self._cluster_id, event) if row is None else row.salt
+
     def opens(self, event: str, product: str) -> bool:
         """Whether a ticket of this product may be admitted: any in an event that nobody created, else a
         listed one that admits. No product ("") always may."""

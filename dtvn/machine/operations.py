@@ -141,8 +141,10 @@ class Operations:
         """The first outcome of this operation; `nonce_reused` if the nonce belongs to another one (R13)."""
         if first.request != request:
             return reasons.NONCE_REUSED, shown
-        repeated = KINDS[operation.kind].repeated
-        return reasons.CODE_OF[first.code], shown if repeated is None else repeated
+        code, repeated = reasons.CODE_OF[first.code], KINDS[operation.kind].repeated
+        if code == reasons.BARCODE_NOT_FOUND:
+            return code, b""  # whoever got the code since is none of its matter
+        return code, shown if repeated is None else repeated
 
     def _remember(self, operation: Operation, principal: str, request: bytes, code: str, index: int) -> None:
         self._nonces.remember(

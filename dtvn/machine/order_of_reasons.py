@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dtvn.machine import reasons
+from dtvn.machine.codes import code_digest
 from dtvn.machine.context import Context, present_state
 from dtvn.machine.fields import DEFAULT_EVENT
 from dtvn.machine.terms import Terms
@@ -50,16 +51,21 @@ Check = Callable[[Asked], str | None]
 
 def find(at: Context, operation: Operation, code: bytes) -> Ticket | None:
     """The ticket of an admission that is not of the first form: the one with the code that was read; in an
-    event whose ids are codes, also the one that the operation names, if it has no codes: else its id would
-    still open it after its codes were replaced."""
-    event = operation.event
-    named = at.registry.get(event, operation.ticket)
+    event whose ids are codes, also the one that the operation names, if that id is the text of this code and
+    the ticket has no codes: else its id would still open it after its codes were replaced."""
+    event, name = operation.event, operation.ticket
+    named = at.registry.get(event, name)
     if not code:
         return named
     ticket = at.registry.by_code(event, code)
-    if ticket is None and named is not None and at.events.ids_are_codes(event):
-        return None if read_terms(named.issued).codes else named
-    return ticket
+    if ticket is not None or named is None or not at.events.ids_are_codes(event) or has_codes(named):
+        return ticket
+    return named if code == code_digest(at.events.salt(event), name) else None
+
+
+def has_codes(ticket: Ticket) -> bool:
+    """Whether a ticket has codes, so that its id is none of them. Who once had some has some for ever."""
+    return not ticket.plain and bool(read_terms(ticket.issued).codes)
 
 
 def decide(asked: Asked) -> str | None:
@@ -70,11 +76,13 @@ def decide(asked: Asked) -> str | None:
     return None
 
 
-def by_name_only(at: Context, operation: Operation) -> bool:
+def by_name_only(at: Context, operation: Operation, ticket: Ticket | None) -> bool:
     """Whether an admission by id is only for people who found the ticket by name: it needs `operate` as well,
-    which its signer lacks."""
+    which its signer lacks. A gate scans the ids of tickets without codes, where ids are codes."""
     event = operation.event
-    return not at.events.ids_are_codes(event) and not at.principals.may(at.principal, "operate", event)
+    if at.events.ids_are_codes(event) and (ticket is None or not has_codes(ticket)):
+        return False
+    return not at.principals.may(at.principal, "operate", event)
 
 
 def outside_window(at: Context, ticket: Ticket) -> str | None:
@@ -87,7 +95,7 @@ def outside_window(at: Context, ticket: Ticket) -> str | None:
 
 
 def _permission(asked: Asked) -> str | None:
-    named = not asked.code and by_name_only(asked.at, asked.operation)
+    named = not asked.code and by_name_only(asked.at, asked.operation, asked.found)
     return reasons.NOT_PERMITTED if named else None
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from dtvn.machine import CommandError, read_state
-from dtvn.machine.commands import check
+from dtvn.machine import CommandError, code_digest, default_salt, read_state
+from dtvn.machine.commands import check, code_of
 from dtvn.protocol.consensus.messages import Operation
 from simulator.checkers import ticket_model
 from simulator.checkers.ticket_model import Asked
@@ -114,7 +114,7 @@ def _calls(gateways: Sequence[Gateway]) -> Iterator[Call]:
             for place, operation in enumerate(request.operations):
                 if operation.kind not in ticket_model.KINDS:
                     continue
-                call = _call(request, place, operation)
+                call = _call(request, place, operation, gateway.world.cluster)
                 if call is None:
                     continue
                 key: object = len(merged)
@@ -128,7 +128,7 @@ def _calls(gateways: Sequence[Gateway]) -> Iterator[Call]:
     yield from merged.values()
 
 
-def _call(request: Request, place: int, operation: Operation) -> Call | None:
+def _call(request: Request, place: int, operation: Operation, cluster: bytes) -> Call | None:
     """None for an operation that no state lets happen, and that was answered so."""
     result = None if request.results is None else request.results[place]
     code = "" if result is None or result.code in UNTOLD else result.code
@@ -148,11 +148,19 @@ def _call(request: Request, place: int, operation: Operation) -> Call | None:
         request.asked_at,
         request.ended_at if code else EVER,
         code,
-        operation.ticket,
+        _named(operation, command, cluster),
         command,
         operation.event,
         named,
     )
+
+
+def _named(operation: Operation, command: Any, cluster: bytes) -> str:
+    """The ticket that an operation names; beside a code, only one that is the text of that code."""
+    code, name = code_of(command), operation.ticket
+    if code and name and code != code_digest(default_salt(cluster, operation.event), name):
+        return ""
+    return name
 
 
 def _joined(first: Call, second: Call) -> Call:

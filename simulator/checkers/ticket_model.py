@@ -108,6 +108,7 @@ class Asked(msgspec.Struct, frozen=True):
     kind: str
     """Of a resolution its verdict."""
     ticket: str = ""
+    """Beside a code: named only if it is the text of that code."""
     command: Any = None
     """The command with its fields; None: as the first form of this kind, with nothing said."""
 

@@ -48,11 +48,13 @@ class Door(Machine):
         if created:
             assert self.does(SetEvent(name="Opera", zone="Europe/Vienna")).code == "ok"
 
-    def digest(self, text: str) -> bytes:
-        return code_digest(self.salt, text)
+    def digest(self, text: str, event: str = "") -> bytes:
+        """`event`: another one than the door's."""
+        salt = default_salt(cluster_id(self.genesis), event) if event else self.salt
+        return code_digest(salt, text)
 
-    def digests(self, *texts: str) -> tuple[bytes, ...]:
-        return tuple(map(self.digest, texts))
+    def digests(self, *texts: str, event: str = "") -> tuple[bytes, ...]:
+        return tuple(self.digest(text, event) for text in texts)
 
     def does(self, command: Command, ticket: str = "", *, principal: str = "gateway", **more: Any) -> Outcome:
         """The outcome of one operation in the event."""

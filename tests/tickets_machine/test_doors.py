@@ -59,6 +59,35 @@ def test_where_ids_are_codes_an_id_opens_nothing_after_its_ticket_got_codes() ->
     assert door.scans("NEW").code == "ok"
 
 
+@pytest.mark.parametrize("command", [Admit(), Admit(code=b""), Consume()])
+def test_where_ids_are_codes_a_gate_admits_no_ticket_with_codes_by_its_id(command: Admit | Consume) -> None:
+    """Else a code that was replaced would still open as an id."""
+    door = Door(created=False)
+    door.issues("A1", "A1")
+    door.does(Replace(door.digests("NEW")), "A1")
+    door.does(Validate(), "A1")
+    assert door.scans("A1", ticket="A1").code == "revoked"
+    assert door.does(command, "A1", principal="scanner").code == "not_permitted"
+    assert door.does(command, "A1").code == "ok"
+
+
+def test_beside_a_code_an_id_counts_only_if_it_is_the_text_of_that_code() -> None:
+    """Else a repetition could name another ticket, and prove an admission that never was."""
+    door = Door(created=False)
+    for ticket in ("A1", "B1"):
+        door.does(Issue(), ticket)
+    assert door.scans("NOBODY", ticket="A1") == Outcome("barcode_not_found", b"")
+    assert answer(door.scans("A1", ticket="A1", nonce=b"n")).ticket == "A1"
+    assert door.scans("A1", ticket="B1", nonce=b"n") == Outcome("ok", b"")
+
+
+def test_a_repetition_of_a_code_that_was_not_found_names_no_ticket() -> None:
+    door = Door()
+    first = door.scans("ABC123", nonce=b"n")
+    door.issues("T-1", "ABC123")
+    assert door.scans("ABC123", nonce=b"n") == first == Outcome("barcode_not_found", b"")
+
+
 def test_a_code_that_nobody_has_is_not_found_and_names_no_ticket() -> None:
     door = Door()
     door.issues("T-1", "ABC123")

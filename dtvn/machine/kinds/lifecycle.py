@@ -15,7 +15,7 @@ from dtvn.protocol.consensus.messages import Operation
 
 def move(at: Context, operation: Operation, command: Any, ticket: Ticket | None) -> Result:
     """Move an existing ticket along the table of transitions."""
-    if operation.kind in ("admit", "consume") and by_name_only(at, operation):
+    if operation.kind in ("admit", "consume") and by_name_only(at, operation, ticket):
         return reasons.NOT_PERMITTED, b"" if ticket is None else ticket.state
     if ticket is None:
         return reasons.TICKET_NOT_FOUND, b""
