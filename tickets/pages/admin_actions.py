@@ -18,12 +18,13 @@ from dtvn.machine.kinds import ACTS, OPERATIONS, Act, Kind
 from dtvn.machine.reasons import OUTCOME_UNKNOWN
 from tickets.pages.handover import followed
 from tickets.pages.ticket_facts import BY_CODE_ONLY
-from tickets.services.codes import ids_are_codes
+from tickets.services.codes import by_name_only
 from validators.dashboard.confirming import confirmed
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed import wait_for
 from validators.ledger.models import Ticket
 from validators.ledger.read import event_row
+from validators.ledger.state_rows import unpack_ticket
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import actor_of, may
 from validators.services.decide import batch
@@ -62,17 +63,14 @@ def _decide(
     """Have one operation ordered per chosen ticket, and report the outcome of each."""
     chosen = list(queryset)
     if kind.name == "admit" and not may(request, "operate"):
-        by_name = {
-            event
-            for event in {one.event for one in chosen}
-            if not ids_are_codes(event_row(LEARNER_ALIAS, event))
-        }
+        rows = {event: event_row(LEARNER_ALIAS, event) for event in {one.event for one in chosen}}
+        by_name = [one for one in chosen if by_name_only(rows[one.event], unpack_ticket(one.row))]
         if by_name:
-            withheld = [one.ticket_id for one in chosen if one.event in by_name]
+            withheld = [one.ticket_id for one in by_name]
             model_admin.message_user(
                 request, f"Not admitted: {', '.join(withheld)}. {BY_CODE_ONLY}", messages.WARNING
             )
-            chosen = [one for one in chosen if one.event not in by_name]
+            chosen = [one for one in chosen if one not in by_name]
     body = OPERATIONS[kind.name].body
     named = [{"ticket_id": one.ticket_id, "event": one.event} | fields for one in chosen]
     try:

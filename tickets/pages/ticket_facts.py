@@ -14,7 +14,7 @@ from dtvn.machine.kinds import ACTS
 from dtvn.machine.rows import EventRow, TicketRow
 from tickets.models import TicketHolder
 from tickets.pages.access import may_see_addresses
-from tickets.services.codes import ids_are_codes
+from tickets.services.codes import by_name_only
 from tickets.services.data_text import in_words
 from tickets.services.search import Found, state_of_row
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -30,7 +30,7 @@ MEANINGS = {
     State.UPHELD: "final, never admitted",
 }
 NO_ENTRANCE = "its product does not admit"
-BY_CODE_ONLY = "In this event only codes admit: scan the ticket, or type its code into the search."
+BY_CODE_ONLY = "Only a code admits here: scan the ticket, or type its code into the search."
 """Why an admission is not offered to those who may not admit by name."""
 STOPPED_BY_BLOCK = frozenset({"validate", "admit"})
 """Acts that are refused while a ticket is blocked."""
@@ -70,7 +70,7 @@ class Facts:
             "holder": holder,
             "order": order,
             "acts": self.acts(row, by_code=by_code),
-            "by_name": not by_code and not ids_are_codes(self._event(row.event)),
+            "by_name": not by_code and by_name_only(self._event(row.event), row),
             "withheld": BY_CODE_ONLY if self._withholds(row, by_code=by_code) else "",
         }
 
@@ -85,11 +85,11 @@ class Facts:
         """Whether an admission is only not offered because it would be by name."""
         event = self._event(row.event)
         admits = "admit" in self._offered and _allows(row, "admit") and _admits(event, row)
-        return admits and not by_code and not self._may_name(row.event)
+        return admits and not by_code and not self._may_name(row)
 
-    def _may_name(self, event: str) -> bool:
-        """Whether the caller may admit the tickets of an event by their ids."""
-        return CAPABILITY["block"] in self._caller.scopes or ids_are_codes(self._event(event))
+    def _may_name(self, row: TicketRow) -> bool:
+        """Whether the caller may admit a ticket by its id."""
+        return CAPABILITY["block"] in self._caller.scopes or not by_name_only(self._event(row.event), row)
 
     def _event(self, event: str) -> EventRow | None:
         if event not in self._events:

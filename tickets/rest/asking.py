@@ -14,15 +14,17 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
 from dtvn.api.writes import Members, members_of
+from dtvn.gateway import Result
 from dtvn.machine import ANSWERED_HEAD, Admit, Consume, answered, parse_row, read_terms, reasons
 from dtvn.machine.bodies import OperationBody
 from dtvn.machine.codes import code_digest, normalised
 from dtvn.machine.commands import code_of
 from dtvn.machine.fields import is_name
 from dtvn.machine.kinds import KIND_OF, OPERATIONS
-from dtvn.machine.rows import EventRow
+from dtvn.machine.rows import EventRow, TicketRow
 from tickets.models import TicketHolder
 from tickets.services import codes, events, patience
+from tickets.services.patience import Found
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
@@ -50,12 +52,18 @@ class PlatformAsking:
     # --- requests -------------------------------------------------------------------------------
 
     def request(self, kind: str, body: OperationBody, header: str | None = None) -> Request:
-        """See Asking. Raises ApiError (403) for an admission by name without the scope for it."""
+        """See Asking. Raises ApiError (403) for an admission by name without the scope for it: the log would
+        permit it to the platform."""
         request = request_of(kind, body, header, self)
         admits = isinstance(request.command, Admit | Consume) and not code_of(request.command)
-        if admits and "operate" not in self._call.scopes and not self._ids_are_codes(request.event):
-            text = "In this event only codes admit; an admission by ticket_id needs the scope 'operate'."
-            raise ApiError(403, reasons.NOT_PERMITTED, text)
+        if admits and "operate" not in self._call.scopes:
+            _, row = self._event(request.event)
+            if not codes.ids_are_codes(row):
+                text = "In this event only codes admit; an admission by ticket_id needs the scope 'operate'."
+                raise ApiError(403, reasons.NOT_PERMITTED, text)
+            if row is not None and codes.by_name_only(row, self._row(request.event, request.ticket)):
+                text = "This ticket has codes; its admission by ticket_id needs the scope 'operate'."
+                raise ApiError(403, reasons.NOT_PERMITTED, text)
         return request
 
     def digest(self, event: str, text: str) -> bytes:
@@ -64,22 +72,34 @@ class PlatformAsking:
         return code_digest(codes.salt_of(event, row), text)
 
     def name(self, event: str, text: str, digest: bytes) -> str:
-        """See Coder. The text is named as an id only in an event that exists and whose ids are codes, if no
-        ticket is known to have the code, since a code must not stand in the log. (A nonce is bound to the
-        code, not to this name.)"""
+        """See Coder. The text is named as an id only in an event that exists and whose ids are codes, if the
+        copy has no ticket with the code, since a code must not stand in the log. (A nonce is bound to the
+        code, not to this name.) Raises Unavailable if the copy cannot be asked; an event without a row has
+        no codes."""
         name = normalised(text)
-        if not (is_name(name) and self._event(event)[0] and self._ids_are_codes(event)):
+        known, row = self._event(event)
+        if not (is_name(name) and known and codes.ids_are_codes(row)):
             return ""
-        known = patience.copy.read(lambda: read.ticket_by_code(LEARNER_ALIAS, event, digest), None)
-        return name if known is None else ""
+        if row is None or _read(lambda: read.ticket_by_code(LEARNER_ALIAS, event, digest)) is None:
+            return name
+        return ""
 
     # --- the order ------------------------------------------------------------------------------
 
     def order(self, requests: list[Request]) -> list[Decision]:
-        """See Asking."""
-        codes.remember(requests)
-        decisions = self._order(requests, actor=self._call.actor)
-        codes.forget_refused(decisions)
+        """See Asking. Nothing is sent of an operation that gives a ticket another one's id as a code."""
+        giving = {request.event for request in requests if request.texts and not code_of(request.command)}
+        rows = {event: self._event(event)[1] for event in giving}
+        taken = codes.taken_by_ids(requests, rows)
+        sent = [request for place, request in enumerate(requests) if place not in taken]
+        codes.remember(sent)
+        ordered = self._order(sent, actor=self._call.actor) if sent else []
+        codes.forget_refused(ordered)
+        told = iter(ordered)
+        decisions = [
+            Decision(request, Result(reasons.BARCODE_TAKEN)) if place in taken else next(told)
+            for place, request in enumerate(requests)
+        ]
         return [patience.copy.read(partial(self._complete, one), one) for one in decisions]
 
     # --- answers --------------------------------------------------------------------------------
@@ -150,9 +170,7 @@ class PlatformAsking:
             raise self._unread[event]
         if event not in self._events:
             try:
-                found = patience.copy.read(lambda: events.settled_row(event), _last.get(event))
-                if found is None:
-                    raise Unavailable("The platform's copy of the log cannot be read; try again later.")
+                found = _read(lambda: events.settled_row(event), _last.get(event))
             except TicketError as error:
                 self._unread[event] = error  # else each operation of a batch would wait for the copy anew
                 raise
@@ -161,8 +179,10 @@ class PlatformAsking:
                 _last[event] = found
         return self._events[event]
 
-    def _ids_are_codes(self, event: str) -> bool:
-        return codes.ids_are_codes(self._event(event)[1])
+    @staticmethod
+    def _row(event: str, ticket: str) -> TicketRow | None:
+        """A ticket as the platform's copy has it. Raises Unavailable."""
+        return _read(lambda: read.read_ticket(LEARNER_ALIAS, event, ticket))
 
     def _zone(self, event: str) -> tzinfo:
         if event not in self._zones:
@@ -178,6 +198,15 @@ class PlatformAsking:
             found = read.ticket_by_code(LEARNER_ALIAS, request.event, code)
             return found[0] if found else request.ticket
         return request.ticket
+
+
+def _read(look: Callable[[], Found], otherwise: Found | None = None) -> Found:
+    """What `look` reads from the platform's copy; while that does not answer, `otherwise`. Raises Unavailable
+    if that is None."""
+    found = patience.copy.read(lambda: (look(),), None if otherwise is None else (otherwise,))
+    if found is None:
+        raise Unavailable("The platform's copy of the log cannot be read; try again later.")
+    return found[0]
 
 
 def _told(decision: Decision) -> bool:

@@ -6,13 +6,14 @@ the platform's copy of the log confirms.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dtvn.api.ordering import Decision, Request
 from dtvn.machine import Issue, Replace, reasons
 from dtvn.machine.codes import CodeError, code_digest, default_salt, normalised
-from dtvn.machine.rows import EventRow
+from dtvn.machine.fields import is_name
+from dtvn.machine.rows import EventRow, TicketRow
 from dtvn.protocol.genesis import cluster_id
 from tickets.models import TicketCode
 from tickets.services.search import folded as without_case
@@ -66,6 +67,42 @@ def tickets_with(text: str, events: Iterable[str]) -> list[tuple[str, str, bool]
 def ids_are_codes(row: EventRow | None) -> bool:
     """Whether a scanned text may be the id of a ticket of the event with this row."""
     return row is None or not row.declared or row.ids_are_codes
+
+
+def by_name_only(row: EventRow | None, ticket: TicketRow | None) -> bool:
+    """Whether an admission of the ticket by its id is only for people who found it by name, by its event's
+    row and its own: where ids are no codes, or if it has codes, so that its id is none of them."""
+    return not ids_are_codes(row) or (ticket is not None and bool(ticket.codes))
+
+
+def taken_by_ids(requests: Sequence[Request], events: Mapping[str, EventRow | None]) -> set[int]:
+    """Places of the operations that would give a ticket a code which is the id of another one, where ids are
+    codes: the same text would open twice, and the log, which has digests only, could not tell. Earlier
+    operations of the same call count."""
+    wanted: dict[str, set[str]] = {}
+    for event, given in _giving(requests).items():
+        if ids_are_codes(events[event]):
+            wanted[event] = {normalised(text) for request in given for text in request.texts}
+    ids = {
+        (event, name)
+        for event, names in wanted.items()
+        for part in _parts(sorted(filter(is_name, names)))
+        for name in ledger.Ticket.objects.using(LEARNER_ALIAS)
+        .filter(event=event, ticket_id__in=part)
+        .values_list("ticket_id", flat=True)
+    }
+    taken = set()
+    for place, request in enumerate(requests):
+        command, event = request.command, request.event
+        if event not in wanted or not isinstance(command, Issue | Replace):
+            continue
+        named = zip(map(normalised, request.texts), command.codes, strict=False)
+        clashing = [code for name, code in named if name != request.ticket and (event, name) in ids]
+        if any(_owner(event, code) != request.ticket for code in clashing):
+            taken.add(place)
+        elif isinstance(command, Issue):
+            ids.add((event, request.ticket))
+    return taken
 
 
 def folded(text: str) -> str:
@@ -160,6 +197,11 @@ def _hint_of_ids(event: str, given: str, *, shown: bool) -> str:
     if name is None:
         return ""
     return f"It differs only in case from {f'ticket {name}' if shown else 'a ticket of this event'}."
+
+
+def _owner(event: str, digest: bytes) -> str:
+    """The ticket that has or had a code, "" if there is none: who has it may be told so again."""
+    return (read.ticket_by_code(LEARNER_ALIAS, event, digest) or ("", False))[0]
 
 
 def _owners(event: str, digests: Sequence[str]) -> dict[str, tuple[str, bool]]:
