@@ -75,7 +75,7 @@ class DoorWork(Recurring):
     def start(self) -> None:
         """Create the events that somebody creates."""
         for event in CREATED:
-            self._gateways[0].ask([self._build(self._set_event(event), "", event)])
+            self._gateways[0].ask([self._build(self._set_event(event, again=False), "", event)])
         super().start()
 
     def happen(self) -> None:
@@ -105,7 +105,7 @@ class DoorWork(Recurring):
         if event == MISSPELT:
             return self._build(self._scan(group, place), "", slug)
         if event != MARKET and dice.hit(0.02 if event in CREATED else 0.08):
-            return self._build(self._set_event(event), "", slug)
+            return self._build(self._set_event(event, again=event in CREATED), "", slug)
         kind = "issue" if begins else dice.pick(KINDS)
         if kind == "scan":
             return self._scanned(event, slug, group, place)
@@ -154,13 +154,14 @@ class DoorWork(Recurring):
                 return ImportEntry(at=dice.pick((0, LONG_AGO)))
         return SIMPLE[kind]
 
-    def _set_event(self, event: str) -> SetEvent:
+    def _set_event(self, event: str, *, again: bool) -> SetEvent:
         """Parking never admits at first; what is said again may say otherwise, and leaves out what was added
-        in the meantime."""
+        in the meantime, unless it says nothing of products."""
         dice = self._dice
         parking = dice.hit(0.3)
         ids = (event == CLUB) is not dice.hit(0.1)
-        return SetEvent(ids_are_codes=ids, products=(("Parking", parking), ("Standing", True)))
+        listed = ("Parking", parking), ("Standing", True)
+        return SetEvent(ids_are_codes=ids, products=None if again and dice.hit(0.2) else listed)
 
     def _product(self, group: str) -> str:
         return self._dice.pick(("Standing", "Standing", "", "Parking", "Parking", f"Extra {group}"))

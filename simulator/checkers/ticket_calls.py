@@ -63,7 +63,9 @@ def parts(gateways: Sequence[Gateway]) -> Iterator[Part]:
     for event in sorted(by_event):
         calls = by_event[event]
         said = [call for call in calls if call.kind == "set_event"]
-        listed = [{name for name, _admits in call.command.products} for call in said]
+        listed = [
+            {name for name, _admits in call.command.products or ()} for call in said if _lists(call, said)
+        ]
         always = set.intersection(*listed) if listed else set()
         groups = _Groups()
         about = [(call, groups.join(_things(call, always))) for call in calls if call.kind != "set_event"]
@@ -74,6 +76,13 @@ def parts(gateways: Sequence[Gateway]) -> Iterator[Part]:
         for part in found.values():
             crowded = any(other is not part for other in issuing)
             yield event, [*said, *part], crowded
+
+
+def _lists(call: Call, said: Sequence[Call]) -> bool:
+    """Whether what is said of an event decides about its products: where it leaves them out, only if nothing
+    else is sure to be said before."""
+    listing = [one for one in said if one.command.products is not None]
+    return call in listing or call.asked <= min((one.answered for one in listing), default=EVER)
 
 
 class _Groups:

@@ -130,12 +130,15 @@ Result = tuple[State, str, str]
 
 
 def _set_event(state: State, asked: Asked) -> Result:
+    """What is not said stays; of an event that nobody created, ids are codes if it holds tickets."""
     said = asked.command
-    return (
-        msgspec.structs.replace(state, ids_are_codes=said.ids_are_codes, products=frozenset(said.products)),
-        "ok",
-        "",
-    )
+    ids = bool(state.tickets) if state.products is None else state.ids_are_codes
+    products = frozenset() if state.products is None else state.products
+    if said.ids_are_codes is not None:
+        ids = said.ids_are_codes
+    if said.products is not None:
+        products = frozenset(said.products)
+    return msgspec.structs.replace(state, ids_are_codes=ids, products=products), "ok", ""
 
 
 def _issue(state: State, asked: Asked) -> Result:

@@ -203,7 +203,7 @@ def test_a_copy_that_is_behind_takes_no_code_for_an_id(
 ) -> None:
     """The event was created a moment ago: a copy that does not know it catches up, or nothing is sent."""
     tables.lagging = True
-    assert api.call("PUT", "events/fest", {}).status_code == 200
+    assert api.call("PUT", "events/fest", {"products": []}).status_code == 200
     monkeypatch.setattr(reading, "BARRIER_WAIT", 0.1)
     status, answer = admit(api, "code1")
     assert (status, answer["outcome"], answer["whose"]) == (503, "unknown", "network")

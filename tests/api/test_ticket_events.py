@@ -8,6 +8,7 @@ import pytest
 
 from dtvn.api.errors import InvalidRequest
 from tests.api.conftest import Api, read
+from tests.fake_gateway import FakeGateway
 from tickets.services import events
 from validators.services import api_keys
 
@@ -50,6 +51,18 @@ def test_an_event_is_created_shown_changed_and_listed(api: Api) -> None:
     assert [(one["slug"], one["tickets"]["ISSUED"], one["blocked"]) for one in listed] == [("fest", 2, 1)]
     cleared = put(api, "fest", zone="", doors=0, products=[])[1]["data"]
     assert (cleared["zone"], cleared["doors"], cleared["products"]) == ("", None, [])
+
+
+def test_a_change_of_the_name_drops_no_product_that_the_copy_does_not_know_yet(
+    api: Api, fake: FakeGateway, tables: Any
+) -> None:
+    assert put(api, "fest", products=[{"name": "Parking", "admits": False}])[0] == 200
+    tables.lagging = True
+    api.post("tickets", {"event": "fest", "ticket_id": "V", "product": "VIP", "barcodes": ["v"]})
+    _, named = put(api, "fest", name="Gala")
+    assert [product["name"] for product in named["data"]["products"]] == ["Parking", "VIP"]
+    tables.catch_up()
+    assert api.post("tickets/admit", {"event": "fest", "barcode": "v"}).status_code == 200
 
 
 def test_who_holds_tickets_of_an_event_that_nobody_created_is_not_shut_out(api: Api) -> None:

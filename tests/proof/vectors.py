@@ -137,7 +137,7 @@ def doors(*, gate: str, late: bool = False) -> PaperLog:
         return asked(Admit(gate=gate, device="scanner-7", code=code), nonce=nonce)
 
     a, b, c, d = CODES
-    log.order([asked(SetEvent("Opera", "Europe/Vienna", products=(("Stalls", True),)))])
+    log.order([asked(SetEvent("Opera", "Europe/Vienna", 0, False, (("Stalls", True),)))])
     log.order(
         [
             asked(Issue(product="Stalls", seat="A1", codes=(a, b)), "TICKET-1"),

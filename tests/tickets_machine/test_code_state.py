@@ -261,7 +261,7 @@ def costs(door: Door, names: list[str]) -> tuple[float, float]:
             (by_code, [scan(door, name, "", door.digest(name)) for name in some[:OPERATIONS]]),
             (by_id, [scan(door, name, name, b"") for name in some[OPERATIONS:]]),
         ):
-            bundle = door.bundle(operations, principal="scanner")
+            bundle = door.bundle(operations)
             before = time.process_time()
             door.execute([bundle])
             kept.append(time.process_time() - before)
@@ -285,7 +285,6 @@ def test_an_admission_by_code_costs_little_more_than_one_by_id() -> None:
             some = names[first : first + 500]
             issues = [(Issue(codes=door.digests(name), product="Stalls"), name) for name in some]
             door.order(*(door.operation(issue, name, event=EVENT) for issue, name in issues))
-        door.session("scanner")
         gc.collect()
         rounds = [costs(door, names[turn * size : (turn + 1) * size]) for turn in range(ROUNDS)]
         assert door.application.count_states()["CONSUMED"] == len(names)

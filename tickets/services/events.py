@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import Any
 
+import msgspec
 from django.core.exceptions import ValidationError
 
 from dtvn.api.errors import InvalidRequest
@@ -41,9 +42,9 @@ def set_event(
 ) -> Decision:
     """Create an event or change it; returns the cluster's decision. Raises InvalidRequest.
 
-    `doors`: Unix microseconds, 0: not said. None: stays as the platform's copy has it. For an event that
-    nobody created but that holds tickets, that is what it did so far: ids are codes, and the products of its
-    tickets admit. So nobody is shut out by a change of something else.
+    `doors`: Unix microseconds, 0: not said. None: stays as the log has it. For an event that nobody created
+    but that holds tickets, that is what it did so far: ids are codes, and the products of its tickets admit,
+    which a copy that has caught up tells. So nobody is shut out by a change of something else.
     """
     if slug in RESERVED:
         raise InvalidRequest(f"slug must not be one of {', '.join(sorted(RESERVED))}")
@@ -52,26 +53,37 @@ def set_event(
             check_zone(zone)
         except ValidationError as error:
             raise InvalidRequest(f"zone: {error.message}") from error
-    known = present(slug)
-    command = SetEvent(
-        known.name if name is None else name,
-        known.zone if zone is None else zone,
-        known.doors if doors is None else doors,
-        known.ids_are_codes if ids_are_codes is None else ids_are_codes,
-        known.products if products is None else products,
-    )
+    if products is None and not _declared(slug):
+        caught_up()
+        products = None if _declared(slug) else _products_of_tickets(slug) or None
+    command = SetEvent(name, zone, doors, ids_are_codes, products)
     (decision,) = decide([Request(command, event=slug, nonce=nonce)], actor=actor)
     return decision
 
 
-def present(slug: str) -> SetEvent:
-    """What a change of an event starts from: what was said of it, what it did so far if nobody created it but
-    it holds tickets, or the defaults of a new one."""
+class Said(msgspec.Struct, frozen=True):
+    """What an event is."""
+
+    name: str
+    zone: str
+    doors: int
+    ids_are_codes: bool
+    products: Products
+
+
+def present(slug: str) -> Said:
+    """What a change of an event starts from, as forms show it: what was said of it, what it did so far if
+    nobody created it but it holds tickets, or the defaults of a new one."""
     row = read.event_row(LEARNER_ALIAS, slug)
     if row is not None and row.declared:
-        return SetEvent(row.name, row.zone, row.doors, row.ids_are_codes, row.products)
+        return Said(row.name, row.zone, row.doors, row.ids_are_codes, row.products)
     tickets = any(read.count_tickets(LEARNER_ALIAS, slug).values())
-    return SetEvent(ids_are_codes=tickets, products=_products_of_tickets(slug) if tickets else ())
+    return Said("", "", 0, tickets, _products_of_tickets(slug))
+
+
+def _declared(slug: str) -> bool:
+    row = read.event_row(LEARNER_ALIAS, slug)
+    return row is not None and row.declared
 
 
 def settled_row(event: str) -> tuple[bool, EventRow | None]:

@@ -1,4 +1,4 @@
-"""set_event: an event is created, or all that is said of it is replaced (D2)."""
+"""set_event: an event is created, or what is said of it is changed (D2)."""
 
 from __future__ import annotations
 
@@ -35,22 +35,27 @@ Product = tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=LABEL_LENGT
 
 
 class SetEvent(Command, frozen=True):
-    """Create an event or replace what is said of it; its tickets and the salt of its codes stay."""
+    """Create an event or change what is said of it; its tickets and the salt of its codes stay. None: as it
+    stands in the log, so that nothing is undone that came in between."""
 
-    name: Label = ""
-    """Display name."""
-    zone: Annotated[str, msgspec.Meta(pattern=ZONE, max_length=ZONE_LENGTH_MAX)] = ""
-    doors: Moment = 0
+    name: Label | None = None
+    """Display name; of a new event ""."""
+    zone: Annotated[str, msgspec.Meta(pattern=ZONE, max_length=ZONE_LENGTH_MAX)] | None = None
+    doors: Moment | None = None
     """When the doors open, Unix microseconds; 0: not said."""
-    ids_are_codes: bool = False
-    """Whether a scanned text may be the id of a ticket."""
-    products: Annotated[tuple[Product, ...], msgspec.Meta(max_length=PRODUCTS_MAX)] = ()
-    """Ascending by name, each once. A ticket of another product does not admit."""
+    ids_are_codes: bool | None = None
+    """Whether a scanned text may be the id of a ticket; in a new event only if it holds tickets, for which
+    that was so."""
+    products: Annotated[tuple[Product, ...], msgspec.Meta(max_length=PRODUCTS_MAX)] | None = None
+    """Ascending by name, each once; of a new event none. A ticket of another product does not admit."""
+
+
+FIELDS = SetEvent.__struct_fields__
 
 
 def check(command: SetEvent) -> None:
     """The products."""
-    names = [name for name, _admits in command.products]
+    names = [name for name, _admits in command.products or ()]
     if any(left >= right for left, right in itertools.pairwise(names)):
         raise CommandError("products: names must ascend, each once")
     if not all(map(is_text, names)):
@@ -61,22 +66,23 @@ def check(command: SetEvent) -> None:
 
 def compose(command: SetEvent) -> dict[str, object]:
     """Products in normal form C, sorted."""
+    if command.products is None:
+        return {}
     products = ((unicodedata.normalize("NFC", name), admits) for name, admits in command.products)
     return {"products": tuple(sorted(products))}
 
 
 def rule(at: Context, operation: Operation, command: SetEvent, ticket: Ticket | None) -> Result:
-    """Create the event or replace what is said of it."""
-    said = msgspec.structs.replace(
-        at.events.fresh(operation.event, at.moment),
-        name=command.name,
-        zone=command.zone,
-        doors=command.doors,
-        ids_are_codes=command.ids_are_codes,
-        products=command.products,
-        declared=True,
-    )
-    row = at.events.set(operation.event, said)
+    """Create the event or change what is said of it."""
+    event = operation.event
+    present = at.events.row(event)
+    if present is None or not present.declared:
+        fresh = at.events.fresh(event, at.moment)
+        present = msgspec.structs.replace(fresh, ids_are_codes=at.registry.holds(event), declared=True)
+    sequence, index, timestamp = at.moment
+    changed = {name: said for name in FIELDS if (said := getattr(command, name)) is not None}
+    said = msgspec.structs.replace(present, sequence=sequence, index=index, timestamp=timestamp, **changed)
+    row = at.events.set(event, said)
     return (reasons.FULL, b"") if row is None else (reasons.OK, canonical.encode(row))
 
 
