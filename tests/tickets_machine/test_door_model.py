@@ -234,7 +234,7 @@ class Doors(RuleBasedStateMachine):
 
 TestDoors = Doors.TestCase
 TestDoors.settings = settings(
-    max_examples=60,
+    max_examples=150,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
