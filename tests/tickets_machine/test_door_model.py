@@ -72,13 +72,17 @@ class Doors(RuleBasedStateMachine):
         if ids is not None:
             self.ids[event] = ids
 
+    def scanned_as(self, event: str, ticket: str) -> tuple[str, ...]:
+        """The id, where ids are codes."""
+        return (ticket,) if self.created[event] is None or self.ids[event] else ()
+
     @rule(event=EVENTS, ticket=TICKETS, codes=SOME_CODES, product=PRODUCTS, blocked=st.booleans())
     def issue(self, event: str, ticket: str, codes: list[str], product: str, blocked: bool) -> None:
         digests = self.door.digests(*codes, event=event)
         command = Issue(codes=digests, product=product, blocked=blocked)
         if (event, ticket) in self.tickets:
             due = "ticket_exists"
-        elif any(self.owner(event, code) for code in codes):
+        elif any(self.owner(event, code) for code in (*codes, *self.scanned_as(event, ticket))):
             due = "barcode_taken"
         else:
             due = "ok"

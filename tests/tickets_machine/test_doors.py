@@ -107,6 +107,16 @@ def test_a_code_stands_in_one_ticket_of_its_event() -> None:
     assert door.does(elsewhere, "T-2", event="ballet").code == "ok", "each event has codes of its own"
 
 
+def test_where_ids_are_codes_no_ticket_gets_the_code_of_another_one_as_its_id() -> None:
+    door = Door(created=False)
+    door.issues("A1", "A1", "A2")
+    assert door.issues("A2") == Outcome("barcode_taken", b"")
+    assert door.issues("A3").code == "ok"
+    printed = Door()
+    printed.issues("A1", "A2")
+    assert printed.issues("A2").code == "ok", "where ids are no codes, nobody can scan an id"
+
+
 def test_a_code_given_twice_in_one_operation_is_malformed() -> None:
     door = Door()
     twice = door.digests("A", "A")

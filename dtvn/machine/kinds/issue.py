@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from dtvn.machine import bodies, reasons
+from dtvn.machine.codes import code_digest
 from dtvn.machine.context import Context, present_state
 from dtvn.machine.fields import (
     DATA_BYTES_MAX,
@@ -123,7 +124,7 @@ def rule(at: Context, operation: Operation, command: Issue, ticket: Ticket | Non
     if ticket is not None:
         code = _repeated(at, operation, ticket, command, issued)
         return code, _told(at, operation, command, ticket)
-    if any(at.registry.by_code(event, code) for code in command.codes):
+    if any(at.registry.by_code(event, code) for code in command.codes) or _opens_another(at, operation):
         return reasons.BARCODE_TAKEN, b""
     if len(at.registry) >= TICKETS_MAX or at.events.full(event, command.product, coded=coded):
         return reasons.FULL, b""
@@ -132,6 +133,14 @@ def rule(at: Context, operation: Operation, command: Issue, ticket: Ticket | Non
     made = at.registry.create(event, operation.ticket, state, issued, command)
     added = at.events.add(event, command.product, at.moment, coded=coded)
     return reasons.OK, _told(at, operation, command, made, product_added=added)
+
+
+def _opens_another(at: Context, operation: Operation) -> bool:
+    """Whether the id is a code too, and that of another ticket. An event without a row has no codes."""
+    event = operation.event
+    if not at.events.ids_are_codes(event) or at.events.row(event) is None:
+        return False
+    return at.registry.by_code(event, code_digest(at.events.salt(event), operation.ticket)) is not None
 
 
 def _told(
