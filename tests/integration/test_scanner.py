@@ -148,7 +148,7 @@ def kill_all(running: Network, scanner: Scanner) -> None:
     """The scanner and every process of the platform, with kill -9; none of them comes back by itself."""
     scanner.kill()
     running.end_whatever_is_left()
-    running.credentials_file.unlink()
+    running.credentials_file.unlink(missing_ok=True)
 
 
 def interrupt(before: Proxy, scanner: Scanner, code: str, moment: str, kill: Callable[[], None]) -> None:
