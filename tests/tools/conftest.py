@@ -12,7 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from dtvn_project.asgi import http
 from tests.importing.exports import ANSWERS
-from tests.pages.conftest import empty_ledger, learner, operate
+from tests.pages.conftest import _own_listener, empty_ledger, learner, operate
 from tests.pages.learner import RealLearner
 from tickets import tasks
 from tickets.importing import platform
@@ -20,7 +20,18 @@ from tickets.pages import imports
 from validators.rest import keys
 from validators.services.api_keys import generate_api_key, store_api_key
 
-__all__ = ["Trouble", "at", "api_key", "client", "empty_ledger", "learner", "operate", "quick", "trouble"]
+__all__ = [
+    "Trouble",
+    "_own_listener",
+    "api_key",
+    "at",
+    "client",
+    "empty_ledger",
+    "learner",
+    "operate",
+    "quick",
+    "trouble",
+]
 
 
 class Trouble(httpx.AsyncBaseTransport):
