@@ -1,6 +1,7 @@
 /*
  * A file that is too large for an upload is not sent. The progress of one import: asked for while a worker has the
- * file; the page is drawn anew when it ends. Without progress it says what the import waits for.
+ * file; the page is drawn anew when it ends. Without progress it says what the import waits for. The button that
+ * confirms says so if no change is ticked.
  */
 (function () {
   "use strict";
@@ -58,6 +59,18 @@
     }
   }
 
+  function nameConfirm(list, button, ticked) {
+    const name = () => {
+      button.textContent = list.querySelector("input:checked") ? ticked : button.dataset.unticked;
+    };
+    list.addEventListener("change", name);
+    window.addEventListener("pageshow", name); // a browser may bring ticks back
+    name();
+  }
+
+  if (at("changes")) {
+    nameConfirm(at("changes"), at("confirm"), at("confirm").textContent);
+  }
   at("import-form")?.addEventListener("submit", refuseLarge);
   dtvn.page = dtvn.ui.follow({});
   if (WORKING.includes(begun)) {

@@ -405,6 +405,11 @@ def test_what_a_later_file_says_otherwise_is_ordered_if_it_is_ticked(desk: Clien
     tasks.run_import(*asked[-1])
     done = TicketImport.objects.get(pk=second)
     assert (done.state, done.report["changed"], done.report["issued"]) == (ImportState.DONE, 1, 1)
+    assert done.report["not_ordered"] == ["1 changed ticket was not ordered: the network keeps what it had."]
+    for path in (URL, f"{URL}/{second}"):
+        page = desk.get(path).content.decode()
+        assert done.report["not_ordered"][0] in page
+        assert '<span class="pill plain warn"' in page, "it does not look as if all was done"
     seats = dict(Ticket.objects.values_list("ticket_id", "seat"))
     assert seats == {"T-1": "A12", "T-2": "B1", "T-3": "C1", "T-4": "D1"}, "what is not ticked stays"
     # A file without these columns says nothing about them.

@@ -14,6 +14,13 @@ globalThis.Date = { now: () => now };
 globalThis.setTimeout = (act, after) => due.push([now + after, act, 0]);
 globalThis.setInterval = (act, every) => due.push([now + every, act, every]);
 const bar = {};
+let tick, ticked = false;
+const confirm = { textContent: "Import, and what is ticked", dataset: { unticked: "Without" } };
+const changes = {
+  addEventListener: (name, act) => { tick = act; },
+  querySelector: () => (ticked ? {} : null),
+};
+globalThis.window = { addEventListener: () => {} };
 let submit, said = "", sent = true;
 const form = {
   elements: { file: { files: [{ name: "guests.csv", size: 0 }] } },
@@ -25,7 +32,8 @@ function give(size) {
   submit.call(form, { preventDefault: () => { sent = false; } });
 }
 const dtvn = { ui: {
-  at: (name) => ({ "import-text": { textContent: shown }, "import-form": form })[name] ?? bar,
+  at: (name) =>
+    ({ "import-text": { textContent: shown }, "import-form": form, changes, confirm })[name] ?? bar,
   fetchJson: () => (silent ? new Promise(() => {}) : Promise.resolve(answer)),
   counted: (count, noun) => `${count} ${noun}s`,
   grouped: { format: String },
@@ -82,3 +90,12 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent() -> None:
     assert engine.eval("said") == (
         "guests.csv is larger than 16 MB: divide it, and import the parts one after the other."
     )
+
+
+def test_the_button_says_that_no_change_is_ticked() -> None:
+    engine = Window().engine
+    assert engine.eval("confirm.textContent") == "Without"
+    engine.eval("ticked = true; tick()")
+    assert engine.eval("confirm.textContent") == "Import, and what is ticked"
+    engine.eval("ticked = false; tick()")
+    assert engine.eval("confirm.textContent") == "Without"

@@ -16,6 +16,7 @@ import msgspec
 from dtvn.api.ordering import Decision, Request
 from dtvn.machine import Block, ChangeTicket, Command, ImportEntry, Replace, reasons
 from dtvn.protocol import canonical
+from dtvn.wording import counted
 from tickets.importing.imported import Holder, ImportedTicket, WrongRow
 from tickets.importing.moments import shown_moment
 
@@ -28,6 +29,15 @@ KINDS = {
     "entry": "entered elsewhere since",
 }
 """Kind of difference -> its words, in the order in which the operations of one ticket are sent."""
+LEFT = {
+    "change": ("changed ticket", "the network keeps what it had"),
+    "holder": ("changed holder", "the stored holders stay"),
+    "replace": ("replaced code", "the old codes still open the door"),
+    "cancel": ("cancellation", "these guests still come in"),
+    "block": ("block", "these guests still come in"),
+    "entry": ("check-in", "these guests can enter once more"),
+}
+"""Kind of difference -> its noun, and what holds if it is not ordered."""
 TERMS = {
     "product": ("product", ("product", "variation")),
     "seat": ("seat", ("seat",)),
@@ -165,6 +175,18 @@ def requests_of(differences: Differences, confirmed: Collection[str]) -> list[Re
 def chosen(differences: Differences, confirmed: Collection[str]) -> list[Difference]:
     """The differences that can be ordered, of which the kind or the key is in `confirmed`."""
     return [one for one in differences.found if one.kind in confirmed or one.key in confirmed]
+
+
+def not_ordered(differences: Differences, confirmed: Collection[str]) -> list[str]:
+    """What could be ordered and was not confirmed, a sentence for each kind."""
+    ordered = Counter(one.kind for one in chosen(differences, confirmed))
+    sentences = []
+    for kind, count in differences.counts().items():
+        if left := count - ordered[kind]:
+            noun, so = LEFT[kind]
+            verb = "was" if left == 1 else "were"
+            sentences.append(f"{counted(left, noun)} {verb} not ordered: {so}.")
+    return sentences
 
 
 def is_done(decision: Decision) -> bool:

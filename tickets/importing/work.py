@@ -32,6 +32,7 @@ from tickets.importing.differences import (
     Differences,
     chosen,
     is_done,
+    not_ordered,
     requests_of,
     sentence,
 )
@@ -188,6 +189,7 @@ class _Issuing:
             "present": delivery.present + before,
             "entered_done": delivery.entered,
             "changed": self._changed,
+            "not_ordered": not_ordered(differences, self._confirmed),
             "wrong_count": len(wrong),
             "wrong": storable(_listed(wrong)),
         }

@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 import msgspec
+from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -171,7 +172,7 @@ def _import_page(
     context = frame(caller, "Tickets") | {
         "one": one,
         "problem": problem or one.error,
-        "tone": TONE[ImportState(one.state)],
+        "tone": _tone(one.state, report.get("not_ordered")),
         "working": one.state in uploads.WORKING,
         "startable": one.state in (ImportState.PREVIEW, ImportState.STOPPED),
         "changeable": one.state in (ImportState.ASKING, ImportState.PREVIEW),
@@ -198,6 +199,10 @@ def _import_page(
     return render(request, "files/import.html", context, status=status)
 
 
+def _tone(state: str, not_ordered: list[str] | None) -> str:
+    return "warn" if state == ImportState.DONE and not_ordered else TONE[ImportState(state)]
+
+
 def _changes(one: TicketImport) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Each kind of difference, with the first of them."""
     found = one.preview.get("changes", [])
@@ -210,13 +215,17 @@ def _changes(one: TicketImport) -> list[tuple[dict[str, Any], list[dict[str, Any
 def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status: int = 200) -> HttpResponse:
     uploads.forget_old()
     may_import = SCOPE in caller.scopes
-    newest = TicketImport.objects.defer("content", "preview", "report")[:LISTED] if may_import else []
+    newest = TicketImport.objects.defer("content", "preview", "report").annotate(
+        not_ordered=F("report__not_ordered")
+    )
     context: dict[str, Any] = frame(caller, "Tickets") | {
         "problem": problem,
         "file_max": FILE_BYTES_MAX,
         "file_mb": FILE_BYTES_MAX // 1_000_000,
         "may_import": may_import,
-        "imports": [(one, TONE[ImportState(one.state)]) for one in newest],
+        "imports": [
+            (one, _tone(one.state, one.not_ordered)) for one in newest[: LISTED if may_import else 0]
+        ],
         "given": request.POST,
         "default_event": DEFAULT_EVENT,
         "events": list_events(LEARNER_ALIAS),

@@ -173,7 +173,9 @@ class Command(BaseCommand):
 
     def _describe(self, report: dict[str, Any], codes: list[str]) -> None:
         """Events and their tickets, what is scanned, and the columns that are not read."""
-        for kind in report["kinds"]:
+        for sentence in report.get("not_ordered", ()):
+            self.stdout.write(sentence)
+        for kind in report["kinds"] if "not_ordered" not in report else ():
             said = f"{counted(kind['count'], 'ticket')} of the network: {kind['words']}"
             self.stdout.write(f"{said} (--changes {kind['kind']}).")
         if report["gone"]:
