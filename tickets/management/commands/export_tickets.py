@@ -10,13 +10,16 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from dtvn.files.whole import whole_file
-from tickets.importing.arguments import check_event
 from tickets.importing.record import FileRefused
+from tickets.importing.slugs import check_event
 from tickets.management.recording import recorded
+from validators.data_folder.routers import LEARNER_ALIAS
 
 KINDS = ("admission", "outcomes", "tickets")
 FORMS = ("csv", "xlsx", "json")
 """As in tickets.exporting, which imports models: a parser needs none."""
+EXIT_NOTHING_DONE = 2
+EVENTS_NAMED = 20
 
 
 class Command(BaseCommand):
@@ -45,14 +48,14 @@ class Command(BaseCommand):
         target = f"{path}{'' if event is None else f' event={event}'}"
         try:
             if event is not None:
-                check_event(event)
+                _check_known(event)
             with recorded(self, f"export_tickets {options['kind']}", target):
                 table = open_table(options["kind"], event, codes=True)
                 with whole_file(path, replace=True) as file:
                     for chunk in write_chunks(table, form):
                         file.write(chunk)
         except FileRefused as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
         except DatabaseError as error:
             raise CommandError(f"The platform's copy of the log cannot be read: {error}.") from error
         except OSError as error:
@@ -60,3 +63,14 @@ class Command(BaseCommand):
         self.stdout.write(f"{path}: {options['kind']} as of sequence {table.sequence:,}.")
         if set(CODES) <= set(table.columns):
             self.stdout.write("It holds the codes of the tickets, which open the door.")
+
+
+def _check_known(event: str) -> None:
+    """Raise FileRefused if the network has no such event: its list would be empty."""
+    from validators.ledger.read import list_events  # imports models
+
+    check_event(event)
+    known = list_events(LEARNER_ALIAS)
+    if event not in known:
+        named = ", ".join(known[:EVENTS_NAMED]) + (", ..." if len(known) > EVENTS_NAMED else "")
+        raise FileRefused(f"The network has no event {event!r}; it has {named or 'none'}.")
