@@ -191,3 +191,26 @@ def test_a_page_of_another_site_cannot_upload(learner: RealLearner, admin: Clien
     file = SimpleUploadedFile("guests.csv", FILE)
     assert strict.post(URL, {"file": file}).status_code == 403
     assert not TicketImport.objects.exists()
+
+
+NAMED = b"""Barcode,Event,Name
+s3cret/+1=,Demo Night,Ada
+"""
+
+
+def test_a_wrong_name_of_an_event_is_corrected_in_the_form(desk: Client, asked: Any) -> None:  # noqa: F811
+    """A person types the event's long name: the form comes back with all that was sent, and offers a slug."""
+    one = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", NAMED))
+    assert 'value="demo-night"' in desk.get(f"{URL}/{one.pk}").content.decode()
+    form = {"code": "Barcode", "event.name": "Demo Night", "event.kept": "in", "stewards_see_why": "on"}
+    answer = desk.post(f"{URL}/{one.pk}/answers", form | {"event.slug": "Démo Night"})
+    page = answer.content.decode()
+    assert (answer.status_code, "for example demo-night" in page) == (400, True)
+    for kept in (
+        'name="code" value="Barcode" checked',
+        'name="event.slug" value="Démo Night"',
+        'name="stewards_see_why" checked',
+    ):
+        assert kept in page
+    corrected = sent(desk, asked, f"/{one.pk}/answers", **form, **{"event.slug": "demo-night"})
+    assert [question["id"] for question in corrected.preview["asked"] if question["open"]] == ["new-event"]

@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import DatabaseError
 
-from dtvn.machine.fields import DEFAULT_EVENT, is_name
+from dtvn.machine.fields import DEFAULT_EVENT
 from tickets.importing.answers import CELLS, NEW_EVENTS, QUANTITIES, Answers, Question, answers_from
-from tickets.importing.imported import EVENT_LENGTH_MAX
 from tickets.importing.plan import ImportPlan, read_plan
 from tickets.importing.record import FileRefused
 from tickets.importing.settled import Known
+from tickets.importing.slugs import check_event
 from tickets.importing.words import FIELDS
 from validators.data_folder.routers import LEARNER_ALIAS
 
@@ -183,12 +183,6 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise FileRefused(f"The time zone {name!r} is unknown; use a name such as Europe/Berlin.") from error
-
-
-def check_event(event: str) -> None:
-    """Raise FileRefused if the text is not a valid event name."""
-    if not is_name(event) or len(event) > EVENT_LENGTH_MAX:
-        raise FileRefused(f"The event {event!r} is not 1 to {EVENT_LENGTH_MAX} of A-Z a-z 0-9 . _ : -")
 
 
 def check_writable(path: Path | None, option: str) -> None:

@@ -8,17 +8,17 @@ from datetime import UTC
 
 import msgspec
 
-from dtvn.machine.fields import DEFAULT_EVENT, is_name
+from dtvn.machine.fields import DEFAULT_EVENT
 from tickets.importing import words
 from tickets.importing.answers import AS_IT_IS, CELLS, NEW_EVENTS, QUANTITIES, Answers, Question, Told
-from tickets.importing.imported import EVENT_LENGTH_MAX
 from tickets.importing.layout import Layout
 from tickets.importing.lists import is_list_of_codes
 from tickets.importing.moments import NoMoment, read_moment
 from tickets.importing.own import decide_own
 from tickets.importing.presets.preset import Decider
-from tickets.importing.record import A_DATE, FileRefused, Record
+from tickets.importing.record import A_DATE, Record
 from tickets.importing.settled import EVENT, FILE, GIVEN, STORED, Decided, Known, Said, named, settle
+from tickets.importing.slugs import check_event
 from tickets.importing.source import Source, Values
 
 EXAMPLES = 3
@@ -108,7 +108,9 @@ class _Asked:
                 (slugs.get(name), FILE),
             ):
                 if slug is not None:
-                    self.found.events[value] = _checked_slug(slug)
+                    if slug:
+                        check_event(slug)
+                    self.found.events[value] = slug
                     if slug != name and value:
                         question = self._event_question(column, {name: count})
                         self._tell("event", f"{name} is {slug or 'left out'}", origin, question, slug)
@@ -446,12 +448,6 @@ def _has_offset(text: str, *, unread: bool) -> bool:
         return read_moment(text, UTC).offset
     except NoMoment:
         return unread
-
-
-def _checked_slug(slug: str) -> str:
-    if slug and (not is_name(slug) or len(slug) > EVENT_LENGTH_MAX):
-        raise FileRefused(f"The event {slug[:80]!r} is not 1 to {EVENT_LENGTH_MAX} of A-Z a-z 0-9 . _ : -")
-    return slug
 
 
 def _parted(known: Mapping[str, bool]) -> tuple[list[str], list[str]]:

@@ -16,9 +16,10 @@ from kombu.exceptions import OperationalError
 
 from dtvn.api.errors import ServiceError, Unavailable
 from tickets.importing.answers import Answers
-from tickets.importing.arguments import check_event, zone_of
+from tickets.importing.arguments import zone_of
 from tickets.importing.platform import UNDECIDED
 from tickets.importing.record import FileRefused
+from tickets.importing.slugs import check_event
 from tickets.importing.stored import store_answers
 from tickets.models import ImportState, TicketImport
 from validators.services.cluster import lock_cluster
@@ -61,8 +62,9 @@ class UploadOptions(msgspec.Struct, frozen=True):
 
     def check(self) -> None:
         """Raise FileRefused for a wrong answer."""
-        if self.event:
-            check_event(self.event)
+        for event in (self.event, *self.answers.events.values()):
+            if event:
+                check_event(event)
         if self.answers.timezone:
             zone_of(self.answers.timezone)
 

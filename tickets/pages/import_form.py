@@ -10,6 +10,7 @@ from django.http import QueryDict
 
 from tickets.importing.answers import AS_IT_IS, CREATE, Answers
 from tickets.importing.record import FileRefused, normalised
+from tickets.importing.slugs import slug_of
 from tickets.importing.words import folded
 
 NONE = "none"
@@ -47,7 +48,7 @@ class Field(msgspec.Struct):
     control: str
     """ "one" of the options, "many" of them, "zone" or "events"."""
     options: list[tuple[str, str, str, bool]]
-    """(value, label, remark, whether it is chosen)."""
+    """(value, label, remark, chosen or not); of events (name, slug, remark, left out or not)."""
     words: str = ""
     origin: str = ""
 
@@ -74,9 +75,16 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
     elif kind == "timezone":
         control, options = "zone", [("", "", "", False), *((zone, zone, "", True) for zone in chosen)]
     elif kind == "event":
-        slug = chosen[0] if chosen else event
         control = "events"
-        options = [(value, slug, _remark(one, value, count), bool(chosen)) for value, count in one["values"]]
+        options = [
+            (
+                value,
+                chosen[0] if chosen else event or slug_of(value),
+                _remark(one, value, count),
+                chosen == [""],
+            )
+            for value, count in one["values"]
+        ]
     return Field(
         name,
         TITLES[kind],
@@ -97,6 +105,25 @@ def _remark(one: Mapping[str, Any], value: str, count: int) -> str:
     if one["id"] == "code":
         return ", ".join(one["examples"].get(value, ())) or "no cell is filled"
     return f"{count:,} row{'' if count == 1 else 's'}" if count else ""
+
+
+def as_sent(fields: list[Field], sent: QueryDict) -> list[Field]:
+    """The fields with what a person sent, to be corrected."""
+    slugs, kept = sent.getlist("event.slug"), sent.getlist("event.kept")
+    of_event = dict(zip(sent.getlist("event.name"), zip(slugs, kept, strict=False), strict=False))
+    shown = []
+    for field in fields:
+        chosen = sent.getlist(field.id)
+        options = [(value, label, remark, value in chosen) for value, label, remark, _ in field.options]
+        if field.control == "events":
+            options = [
+                (value, of_event.get(value, (slug, ""))[0], remark, of_event.get(value, ("", ""))[1] == "out")
+                for value, slug, remark, _ in field.options
+            ]
+        elif field.control == "zone":
+            options = [("", "", "", False), *((zone, zone, "", True) for zone in chosen if zone)]
+        shown.append(msgspec.structs.replace(field, options=options))
+    return shown
 
 
 def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) -> Answers:
@@ -127,6 +154,11 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
     ):
         if slug.strip() or left == "out":
             given["events"][folded(event)] = "" if left == "out" else slug.strip()
-    given["hidden"] = "hidden" in sent
-    given["stewards_see_why"] = "stewards_see_why" in sent
-    return msgspec.structs.replace(before, **given)
+    return with_flags(msgspec.structs.replace(before, **given), sent)
+
+
+def with_flags(answers: Answers, sent: QueryDict) -> Answers:
+    """The answers with the boxes that stand below the questions."""
+    return msgspec.structs.replace(
+        answers, hidden="hidden" in sent, stewards_see_why="stewards_see_why" in sent
+    )

@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 import msgspec
 from django.db.models import F
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -23,7 +23,7 @@ from tickets.importing.uploads import UploadOptions
 from tickets.models import ImportState, TicketImport
 from tickets.pages.access import has_key, sentence_page, with_scope
 from tickets.pages.exports import SCOPES
-from tickets.pages.import_form import TITLES, answers_sent, fields_of
+from tickets.pages.import_form import TITLES, answers_sent, as_sent, fields_of, with_flags
 from tickets.tasks import send
 from validators.dashboard.views import frame
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -116,7 +116,7 @@ def answer(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse
         answers = answers_sent(request.POST, options.answers, one.preview.get("asked", []))
         uploads.answer(one, msgspec.structs.replace(options, answers=answers), send=send)
     except FileRefused as error:
-        return _import_page(request, caller, one, problem=str(error), status=400)
+        return _import_page(request, caller, one, problem=str(error), sent=request.POST)
     except ServiceError as error:
         return _refusal(request, caller, str(error), error.status)
     return _went_on(request, one)
@@ -164,10 +164,13 @@ def _refusal(request: HttpRequest, caller: Caller, text: str, status: int) -> Ht
 
 
 def _import_page(
-    request: HttpRequest, caller: Caller, one: TicketImport, problem: str = "", status: int = 200
+    request: HttpRequest, caller: Caller, one: TicketImport, problem: str = "", sent: QueryDict | None = None
 ) -> HttpResponse:
+    """`sent`: the form, if it has to be corrected; the status is 400 then."""
     report, options = one.report, msgspec.convert(one.options, UploadOptions)
-    fields = fields_of(one.preview.get("asked", []), options.event)
+    fields, answers = fields_of(one.preview.get("asked", []), options.event), options.answers
+    if sent is not None:
+        fields, answers = as_sent(fields, sent), with_flags(answers, sent)
     unanswerable = {field.title for field in fields}
     context = frame(caller, "Tickets") | {
         "one": one,
@@ -184,7 +187,7 @@ def _import_page(
             for told in report.get("told", [])
             if TITLES[told["id"]] not in unanswerable
         ],
-        "answers": options.answers,
+        "answers": answers,
         "zones": sorted(available_timezones()) if fields else [],
         "events": list_events(LEARNER_ALIAS) if fields else [],
         "sample": one.preview.get("sample", []),
@@ -196,7 +199,7 @@ def _import_page(
             if report.get(kind)
         ],
     }
-    return render(request, "files/import.html", context, status=status)
+    return render(request, "files/import.html", context, status=200 if sent is None else 400)
 
 
 def _tone(state: str, not_ordered: list[str] | None) -> str:
