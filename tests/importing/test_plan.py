@@ -84,6 +84,10 @@ def test_a_misspelt_answer_is_no_answer(tmp_path: Path) -> None:
     assert asked(plan(tmp_path, "barcode,status\nT-1,paid\n", admits=["status=payed"])) == ["admits:status"]
     content = "barcode,product\nT-1,Day\n"
     assert asked(plan(tmp_path, content, entrances="Dya")) == ["entrances"]
+    (question,) = plan(tmp_path, content, entrances="Dya").questions
+    assert question.sentence.startswith("The file has no product 'dya'. Which")
+    (told,) = [one for one in plan(tmp_path, content, entrances="Day,Wekend").told if one.id == "entrances"]
+    assert told.words == "The file has no product 'wekend'. Day (1)"
     assert plan(tmp_path, content, no_entrance=True).products == {"Day": False}
 
 

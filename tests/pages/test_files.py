@@ -217,7 +217,6 @@ def test_bad_input_is_a_400_that_names_the_field(
     [
         (b"PK\x03\x04rest", "cannot be read"),
         (b"\x00\x01\xff", "is no CSV, XLSX or JSON file"),
-        (b"name\nAda\n", "The file has no column 'ticket_id'. Columns found: name."),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_with_the_reason(

@@ -214,3 +214,40 @@ def test_a_wrong_name_of_an_event_is_corrected_in_the_form(desk: Client, asked: 
         assert kept in page
     corrected = sent(desk, asked, f"/{one.pk}/answers", **form, **{"event.slug": "demo-night"})
     assert [question["id"] for question in corrected.preview["asked"] if question["open"]] == ["new-event"]
+
+
+def test_a_stored_event_that_is_not_the_chosen_one_is_asked_about(desk: Client, asked: Any) -> None:  # noqa: F811
+    """The same list again, by mistake as another event: what was stored is proposed, and takes it there."""
+    form = {"event.name": "Demo Night", "event.kept": "in"}
+    one = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", NAMED))
+    fields = {"code": "Barcode", "event.slug": "demo", **form}
+    one = sent(desk, asked, f"/{one.pk}/answers", **fields)
+    one = sent(desk, asked, f"/{one.pk}/answers", **{"new-event": "create"})
+    sent(desk, asked, f"/{one.pk}/confirm")
+
+    again = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", NAMED), event="demmo")
+    assert again.state == ImportState.ASKING
+    page = desk.get(f"{URL}/{again.pk}").content.decode()
+    assert "An earlier file of this source was of &#x27;demo&#x27;; chosen is &#x27;demmo&#x27;." in page
+    assert 'name="event.slug" value="demo"' in page
+    again = sent(desk, asked, f"/{again.pk}/answers", **form, **{"event.slug": "demo"})
+    assert (again.state, again.report["identical"]) == (ImportState.PREVIEW, 1)
+
+
+def test_answers_that_left_nothing_to_import_can_be_changed(desk: Client, asked: Any) -> None:  # noqa: F811
+    one = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", NAMED))
+    left = {"event.name": "Demo Night", "event.kept": "out", "event.slug": ""}
+    one = sent(desk, asked, f"/{one.pk}/answers", code="Barcode", **left)
+    assert one.error == "No row of the file is a ticket to import."
+    kept = left | {"event.kept": "in", "event.slug": "demo"}
+    one = sent(desk, asked, f"/{one.pk}/answers", **kept)
+    one = sent(desk, asked, f"/{one.pk}/answers", **{"new-event": "create"})
+    assert (one.state, one.error, one.report["new"]) == (ImportState.PREVIEW, "", 1)
+
+
+def test_an_answer_that_names_no_column_is_asked_for_again(desk: Client, asked: Any) -> None:  # noqa: F811
+    answers = msgspec.json.encode(answers_from(code="Kod")).decode()
+    one = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", FILE), event="gala", answers=answers)
+    assert (one.state, "no column 'Kod'" in one.error) == (ImportState.REFUSED, True)
+    assert "4 questions before anything is imported" in desk.get(f"{URL}/{one.pk}").content.decode()
+    assert sent(desk, asked, f"/{one.pk}/answers", code="Barcode").state == ImportState.ASKING

@@ -70,6 +70,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """(value, number of rows); for the code (column, number of different cells)."""
     examples: dict[str, list[str]] = {}
     """Of the code: column -> its first cells."""
+    proposed: dict[str, str] = {}
+    """Of an event: value -> slug of a stored answer that does not decide."""
     answers: tuple[str, ...]
     """Lines that would answer it: the command's options without their dashes, such as "code=COLUMN"."""
 

@@ -10,7 +10,7 @@ import msgspec
 
 from dtvn.machine.fields import DEFAULT_EVENT
 from tickets.importing import words
-from tickets.importing.answers import AS_IT_IS, CELLS, NEW_EVENTS, QUANTITIES, Answers, Question, Told
+from tickets.importing.answers import ANY, AS_IT_IS, CELLS, NEW_EVENTS, QUANTITIES, Answers, Question, Told
 from tickets.importing.layout import Layout
 from tickets.importing.lists import is_list_of_codes
 from tickets.importing.moments import NoMoment, read_moment
@@ -99,12 +99,13 @@ class _Asked:
             return
         unknown: dict[str, int] = {}
         values = self.source.values(column)
+        stored = self._fitting(values)
         for value, count in values.counts.items():
             name = values.spelled[value]
             slugs = {known: known for known in (*self.known.events, self.known.event, DEFAULT_EVENT) if known}
             for slug, origin in (
                 (self.given.events.get(value), GIVEN),
-                (self.stored.events.get(value), STORED),
+                (stored.get(value), STORED),
                 (slugs.get(name), FILE),
             ):
                 if slug is not None:
@@ -167,9 +168,11 @@ class _Asked:
         ]
         given = self.given.entrances
         settled, origin = settle(values, said if given is None else [Said(given, None, GIVEN)])
+        unknown = [name for name in given or () if name not in values.counts and name != ANY]
+        lacks = f"The file has no product {_quoted(unknown)}." if unknown and values.counts else ""
         question = self._question(
             "entrances",
-            "Which products are entrances? The others are issued and refused at the gate.",
+            f"{lacks} Which products are entrances? The others are issued and refused at the gate.".lstrip(),
             column=self.layout.column("product"),
             values=values.listed(),
             answers=("entrances=NAME,NAME", "no-entrance"),
@@ -178,7 +181,7 @@ class _Asked:
             self.found.open.append(question)
         elif settled:
             self.found.products = settled
-            self._tell_values("entrances", "", settled, values, origin, question)
+            self._tell_values("entrances", f"{lacks} ".lstrip(), settled, values, origin, question)
 
     def new_events(self) -> None:
         """What becomes of events that nobody created. Only in an event that was created does a product not
@@ -281,14 +284,29 @@ class _Asked:
 
     # --- helpers ---------------------------------------------------------------------------------
 
+    def _fitting(self, values: Values) -> Mapping[str, str]:
+        """The stored answers about events, without those that would leave rows of this file out unasked: of
+        another event than the one chosen, or all if no event were left."""
+        only, stored = self.known.event, self.stored.events
+        fitting = {value: slug for value, slug in stored.items() if not (only and slug) or slug == only}
+        kept = [
+            value for value in values.counts if not value or (fitting | self.given.events).get(value, "?")
+        ]
+        return fitting if kept else {}
+
     def _event_question(self, column: str, names: Mapping[str, int]) -> Question:
-        return self._question(
+        said = {name: self.stored.events.get(words.folded(name), "") for name in names}
+        proposed, only = {name: slug for name, slug in said.items() if slug}, self.known.event
+        other = [slug for slug in proposed.values() if only and slug != only]
+        why = f" An earlier file of this source was of {_quoted(other)}; chosen is {only!r}." if other else ""
+        question = self._question(
             "event",
-            f"Which event is {_quoted(names)}? The column {self.source.spelled(column)!r} names it.",
+            f"Which event is {_quoted(names)}? The column {self.source.spelled(column)!r} names it.{why}",
             column=column,
             values=list(names.items()),
             answers=tuple(f"event-name={name}=SLUG" for name in names)[:EXAMPLES],
         )
+        return msgspec.structs.replace(question, proposed=proposed)
 
     def _examples(self, column: str) -> list[str]:
         return [cell for cell in dict.fromkeys(self.source.cells(column)) if cell][:EXAMPLES]

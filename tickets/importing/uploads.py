@@ -33,6 +33,8 @@ OPEN = (
     ImportState.STOPPED,
 )
 """States in which the file is kept."""
+ANSWERABLE = (ImportState.ASKING, ImportState.PREVIEW, ImportState.REFUSED)
+"""States in which answers can be changed, if the file is kept: it is where answers led to the refusal."""
 LOST_AFTER = timedelta(seconds=30)
 """Time without a heartbeat after which a worker counts as ended."""
 FILE_KEPT = timedelta(hours=12)
@@ -94,9 +96,7 @@ def answer(one: TicketImport, options: UploadOptions, *, send: Send) -> None:
     options.check()
     settle()
     with _no_other_working():
-        changed = TicketImport.objects.filter(
-            pk=one.pk, state__in=(ImportState.ASKING, ImportState.PREVIEW), content__gt=b""
-        ).update(
+        changed = TicketImport.objects.filter(pk=one.pk, state__in=ANSWERABLE, content__gt=b"").update(
             state=ImportState.READING,
             options=storable(msgspec.to_builtins(options)),
             preview={},
@@ -176,7 +176,7 @@ def forget_old() -> None:
     """Delete the files of abandoned imports, and the oldest imports."""
     settle()
     old = TicketImport.objects.filter(created_at__lt=timezone.now() - FILE_KEPT)
-    old.filter(state__in=(ImportState.ASKING, ImportState.PREVIEW, ImportState.STOPPED)).update(
+    old.filter(state__in=(*ANSWERABLE, ImportState.STOPPED), content__gt=b"").update(
         state=ImportState.REFUSED, content=b"", preview={}, error="Its file was deleted after 12 hours."
     )
     kept = list(TicketImport.objects.values_list("pk", flat=True)[:IMPORTS_KEPT])

@@ -10,7 +10,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from dtvn.api.errors import TicketError
 from dtvn.wording import counted
+from tickets.importing.answers import Answers
 from tickets.importing.arguments import known_of, zone_of
 from tickets.importing.comparing import compare
 from tickets.importing.declaring import carry_out, changes_of
@@ -42,9 +43,10 @@ from tickets.importing.imported import ImportedTicket, LeftOut, WrongRow
 from tickets.importing.moments import shown_moment
 from tickets.importing.network import read_network
 from tickets.importing.ordering import Order, Ordering
-from tickets.importing.plan import ImportPlan, by_event, read_plan
+from tickets.importing.plan import UNANSWERED, ImportPlan, by_event, read_plan
 from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
 from tickets.importing.record import FileRefused
+from tickets.importing.settled import Known
 from tickets.importing.stored import stored_answers
 from tickets.importing.uploads import WORKING, UploadOptions, storable
 from tickets.models import ImportState, TicketImport
@@ -79,7 +81,7 @@ def work(import_id: int, token: str, order: Order) -> str:
             else:
                 written = _Issuing(one, found, order, progress).run()
         except FileRefused as error:
-            written = {"state": ImportState.REFUSED, "error": str(error), "content": b""}
+            written = _refused(one, str(error))
         except Exception as error:
             if isinstance(error, DatabaseError | InterfaceError) and is_outage(error):
                 raise
@@ -87,6 +89,20 @@ def work(import_id: int, token: str, order: Order) -> str:
             written = {"state": ImportState.STOPPED, "error": f"{type(error).__name__}: {error}"}
         write_last_word(lambda: mine.update(heartbeat_at=timezone.now(), **written), f"import {import_id}")
     return "done"
+
+
+def _refused(one: TicketImport, why: str) -> dict[str, Any]:
+    """The file is kept if it can be read without the answers that were given and stored: then these are asked
+    for again."""
+    written: dict[str, Any] = {"state": ImportState.REFUSED, "error": why, "report": {}}
+    options = msgspec.convert(one.options, UploadOptions)
+    try:
+        found = _plan(one, UNANSWERED, known_of(options.event, asks_events=True), {})
+    except FileRefused:
+        return written | {"content": b"", "preview": {}}
+    fresh = msgspec.structs.replace(options, answers=UNANSWERED)
+    asked = {"preview": storable({"asked": _asked(found)}), "options": msgspec.to_builtins(fresh)}
+    return written | asked
 
 
 def _read(one: TicketImport) -> ImportPlan:
@@ -97,10 +113,14 @@ def _read(one: TicketImport) -> ImportPlan:
     if one.preview.get("key"):
         known = msgspec.structs.replace(known, zones=one.preview["zones"])
         stored = {one.preview["key"]: msgspec.convert(one.preview["before"], type(options.answers))}
+    return _plan(one, options.answers, known, stored)
+
+
+def _plan(one: TicketImport, given: Answers, known: Known, stored: Mapping[str, Answers]) -> ImportPlan:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"file{PurePath(one.file_name).suffix[:8]}"
         path.write_bytes(bytes(one.content))
-        return read_plan(path, options.answers, known=known, stored=stored)
+        return read_plan(path, given, known=known, stored=stored)
 
 
 def _asked(found: ImportPlan) -> list[dict[str, Any]]:
@@ -124,8 +144,12 @@ def _asking(found: ImportPlan) -> dict[str, Any]:
 def _preview(found: ImportPlan, differences: Differences) -> dict[str, Any]:
     report = _report(found, differences, [*found.wrong, *differences.unclear])
     if not found.tickets and not differences.found:
-        text = "No row of the file is a ticket to import."
-        return {"state": ImportState.REFUSED, "error": text, "report": report, "content": b""}
+        return {
+            "state": ImportState.REFUSED,
+            "error": "No row of the file is a ticket to import.",
+            "report": report,
+            "preview": storable({"asked": _asked(found)}),
+        }
     stored = stored_answers().get(found.key)
     preview = {
         "asked": _asked(found),

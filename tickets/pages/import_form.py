@@ -79,7 +79,7 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
         options = [
             (
                 value,
-                chosen[0] if chosen else event or slug_of(value),
+                chosen[0] if chosen else one["proposed"].get(value) or event or slug_of(value),
                 _remark(one, value, count),
                 chosen == [""],
             )
@@ -105,6 +105,13 @@ def _remark(one: Mapping[str, Any], value: str, count: int) -> str:
     if one["id"] == "code":
         return ", ".join(one["examples"].get(value, ())) or "no cell is filled"
     return f"{count:,} row{'' if count == 1 else 's'}" if count else ""
+
+
+def event_sent(sent: QueryDict, event: str) -> str:
+    """The event of the file: `event`, which was chosen with it, unless all names in the file were answered to
+    be another one."""
+    slugs = {slug.strip() for slug in sent.getlist("event.slug") if slug.strip()}
+    return slugs.pop() if event and len(slugs) == 1 else event
 
 
 def as_sent(fields: list[Field], sent: QueryDict) -> list[Field]:

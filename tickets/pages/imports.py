@@ -23,7 +23,7 @@ from tickets.importing.uploads import UploadOptions
 from tickets.models import ImportState, TicketImport
 from tickets.pages.access import has_key, sentence_page, with_scope
 from tickets.pages.exports import SCOPES
-from tickets.pages.import_form import TITLES, answers_sent, as_sent, fields_of, with_flags
+from tickets.pages.import_form import TITLES, answers_sent, as_sent, event_sent, fields_of, with_flags
 from tickets.tasks import send
 from validators.dashboard.views import frame
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -114,7 +114,8 @@ def answer(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse
     options = msgspec.convert(one.options, UploadOptions)
     try:
         answers = answers_sent(request.POST, options.answers, one.preview.get("asked", []))
-        uploads.answer(one, msgspec.structs.replace(options, answers=answers), send=send)
+        event = event_sent(request.POST, options.event)
+        uploads.answer(one, msgspec.structs.replace(options, event=event, answers=answers), send=send)
     except FileRefused as error:
         return _import_page(request, caller, one, problem=str(error), sent=request.POST)
     except ServiceError as error:
@@ -178,7 +179,7 @@ def _import_page(
         "tone": _tone(one.state, report.get("not_ordered")),
         "working": one.state in uploads.WORKING,
         "startable": one.state in (ImportState.PREVIEW, ImportState.STOPPED),
-        "changeable": one.state in (ImportState.ASKING, ImportState.PREVIEW),
+        "changeable": one.state in uploads.ANSWERABLE and "asked" in one.preview,
         "report": report,
         "open": [field for field in fields if field.open],
         "settled": [field for field in fields if not field.open],

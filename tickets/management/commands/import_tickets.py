@@ -128,7 +128,7 @@ class Command(BaseCommand):
         if found["state"] == "preview":
             return
         remote.discard()
-        if asked:
+        if asked and found["state"] == "asking":
             raise CommandError(
                 open_questions(msgspec.convert(asked, list[Question])), returncode=EXIT_NOTHING_DONE
             )
