@@ -416,6 +416,16 @@ def test_what_a_later_file_says_otherwise_is_ordered_if_it_is_ticked(desk: Clien
     assert (third.report["identical"], third.report["differing"]) == (1, 0)
 
 
+@pytest.mark.parametrize(("second", "over"), [("2020-08-02", True), ("2999-08-02", False), ("", False)])
+def test_a_file_whose_windows_are_all_over_says_so(desk: Client, asked: Any, second: str, over: bool) -> None:
+    content = f"ticket_id,valid until\nT-1,2020-08-01\nT-2,{second}\n".encode()
+    page = desk.get(f"{URL}/{previewed(desk, asked, content)}").content.decode()
+    said = (
+        "All windows are over, the last since 2020-08-02 23:59:59 UTC: no guest of this file would come in."
+    )
+    assert (said in page) is over
+
+
 def test_a_file_that_was_read_again_is_not_confirmed_by_an_old_page(desk: Client, asked: Any) -> None:
     import_id = previewed(desk, asked)
     shown = TicketImport.objects.get(pk=import_id).token

@@ -20,6 +20,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from dtvn.api.errors import TicketError
+from dtvn.machine.fields import MICROSECONDS
 from dtvn.wording import counted
 from tickets.importing.answers import Answers
 from tickets.importing.arguments import known_of, zone_of
@@ -302,8 +303,19 @@ def _report(found: ImportPlan, differences: Differences, wrong: Sequence[WrongRo
         "left_out_count": len(found.left_out),
         "left_out": _listed(found.left_out),
     }
+    if over := _over(found.tickets):
+        report["said"] = [*found.said, over]
     kept: dict[str, Any] = storable(report)
     return kept
+
+
+def _over(tickets: Sequence[ImportedTicket]) -> str:
+    """A sentence if no guest of the file would come in any more, else ""."""
+    ends = [ticket.not_after for ticket in tickets if not ticket.blocked]
+    if not ends or not all(0 < end < time.time() * MICROSECONDS for end in ends):
+        return ""
+    last = shown_moment(max(ends), zone_of("UTC"))
+    return f"All windows are over, the last since {last}: no guest of this file would come in."
 
 
 def _listed(rows: Sequence[WrongRow | LeftOut]) -> list[dict[str, Any]]:
