@@ -241,8 +241,13 @@ def test_answers_that_left_nothing_to_import_can_be_changed(desk: Client, asked:
     assert one.error == "No row of the file is a ticket to import."
     kept = left | {"event.kept": "in", "event.slug": "demo"}
     one = sent(desk, asked, f"/{one.pk}/answers", **kept)
-    one = sent(desk, asked, f"/{one.pk}/answers", **{"new-event": "create"})
+    assert "none: its times are shown in UTC" in desk.get(f"{URL}/{one.pk}").content.decode()
+    one = sent(desk, asked, f"/{one.pk}/answers", **{"new-event": "create", "timezone": "Europe/Berlin"})
     assert (one.state, one.error, one.report["new"]) == (ImportState.PREVIEW, "", 1)
+    sent(desk, asked, f"/{one.pk}/confirm")
+    row = event_row(LEARNER_ALIAS, "demo")
+    assert row is not None
+    assert row.zone == "Europe/Berlin", "asked for though the file has no times"
 
 
 def test_an_answer_that_names_no_column_is_asked_for_again(desk: Client, asked: Any) -> None:  # noqa: F811

@@ -151,7 +151,8 @@ def plan_of(options: Mapping[str, Any]) -> ImportPlan:
 
 def open_questions(questions: Iterable[Question]) -> str:
     """The questions that stop an import, each with its values and the options that answer it."""
-    lines = ["Nothing is imported before this is answered:"]
+    lines, questions = ["Nothing is imported before this is answered:"], list(questions)
+    asks_zone = any(one.id == "timezone" for one in questions)
     for question in questions:
         lines.append(question.sentence)
         for value, count in question.values:
@@ -160,6 +161,8 @@ def open_questions(questions: Iterable[Question]) -> str:
             lines.append(f"    {value or '(empty)'}{number}{examples}")
         shown = " or ".join(f'"--{answer}"' for answer in question.answers)
         lines.append(f"  Answer with {shown}")
+        if question.id == "new-event" and not asks_zone:
+            lines.append('  Times of a new event are shown in UTC, unless you add "--timezone=ZONE"')
     return "\n".join(lines)
 
 

@@ -269,10 +269,15 @@ class _Asked:
         given = self.given.timezone
         column = self._needs_zone()
         shown = self.source.spelled(column) if column else ""
+        sentence = "In which time zone is the event? Without one its times are shown in UTC."
+        if column:
+            sentence = (
+                f"In which time zone are the times of {shown!r}? They have no offset, and the event has "
+            )
+            sentence += "no time zone."
         question = self._question(
             "timezone",
-            f"In which time zone are the times of {shown!r}? They have no offset, and the event has no time "
-            "zone.",
+            sentence,
             column=column,
             answers=("timezone=Europe/Berlin",),
         )

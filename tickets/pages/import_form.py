@@ -51,11 +51,22 @@ class Field(msgspec.Struct):
     """(value, label, remark, chosen or not); of events (name, slug, remark, left out or not)."""
     words: str = ""
     origin: str = ""
+    with_zone: bool = False
+    """Whether the event's time zone is offered too, since no other question asks for it; and the one sent."""
+    zone: str = ""
 
 
 def fields_of(asked: list[dict[str, Any]], event: str) -> list[Field]:
     """The fields of TicketImport.preview["asked"]. `event`: that the person chose, which is offered."""
-    return [_field(one, event) for one in asked]
+    fields = [_field(one, event) for one in asked]
+    if not _asks_zone(asked):
+        for field in fields:
+            field.with_zone = field.id == "new-event"
+    return fields
+
+
+def _asks_zone(asked: list[dict[str, Any]]) -> bool:
+    return any(one["id"] == "timezone" for one in asked)
 
 
 def _field(one: Mapping[str, Any], event: str) -> Field:
@@ -129,7 +140,7 @@ def as_sent(fields: list[Field], sent: QueryDict) -> list[Field]:
             ]
         elif field.control == "zone":
             options = [("", "", "", False), *((zone, zone, "", True) for zone in chosen if zone)]
-        shown.append(msgspec.structs.replace(field, options=options))
+        shown.append(msgspec.structs.replace(field, options=options, zone=sent.get("timezone", "")))
     return shown
 
 
@@ -156,6 +167,8 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
                 given[kind] = [folded(value) for value in chosen]
             case _:
                 given[kind.replace("-", "_")] = chosen[0]
+    if (zone := sent.get("timezone")) and not _asks_zone(asked):
+        given["timezone"] = zone
     for event, slug, left in zip(
         sent.getlist("event.name"), sent.getlist("event.slug"), sent.getlist("event.kept"), strict=False
     ):
