@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -165,8 +167,10 @@ def test_an_open_question_ends_the_rehearsal_as_it_ends_the_import(
     )
     words = [str(file), "--event", "fest", *at]
     ran = Ran("scan", *words)
-    assert (ran.code, ran.error) == (2, Ran("import_tickets", *words).error)
-    assert "Which products are entrances?" in ran.error
+    asked, imported = ran.error.split("\n", 1), Ran("import_tickets", *words).error.split("\n", 1)
+    assert (ran.code, asked[1]) == (2, imported[1])
+    assert "Give the same answers as at the import" in asked[0]
+    assert "Which products are entrances?" in asked[1]
 
 
 def test_codes_stand_in_no_record_of_scans(imported: list[str], tmp_path: Path, learner: RealLearner) -> None:
@@ -175,3 +179,40 @@ def test_codes_stand_in_no_record_of_scans(imported: list[str], tmp_path: Path, 
     text = record.read_text(encoding="utf-8")
     assert "A7B3C-1" in text
     assert not any(code in text for code in ("nvrpdkx3wwbm", "emz7zb34ha8x", "4rf6u93k8nat"))
+
+
+class Terminal(io.StringIO):
+    """A terminal in which this was typed."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_asks_for_the_event_before_tickets_are_used_up(
+    imported: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An organiser forgot --check, and every guest of the night was refused."""
+    for typed in ("", "y\n"):
+        monkeypatch.setattr(sys, "stdin", Terminal(typed))
+        ran = Ran("scan", *imported)
+        assert (ran.code, "Nothing was scanned" in ran.error) == (2, True)
+        url = imported[imported.index("--url") + 1]
+        assert f"This uses up 2 tickets of the event fest on {url}: " in capsys.readouterr().err
+    assert set(Ticket.objects.values_list("state", flat=True)) == {"ISSUED"}
+    monkeypatch.setattr(sys, "stdin", Terminal("fest\n"))
+    assert Ran("scan", *imported, "--limit", "1").code == 0
+    monkeypatch.setattr(sys, "stdin", Terminal(""))
+    assert Ran("scan", *imported, "--limit", "2", "--yes").code == 1  # the first one has entered
+    assert Ticket.objects.filter(state="CONSUMED").count() == 2
+
+
+def test_a_check_fails_if_all_windows_are_over(file: Path, platform: Platform, at: list[str]) -> None:
+    """Nobody had changed the year in the shop, and the check before the doors said that all was well."""
+    over = [row + "2020-08-02 03:00" for row in ROWS[:4]]
+    file.write_text("\n".join([HEADER, *over]) + "\n", encoding="utf-8")
+    words = [str(file), *ANSWERS, *at]
+    assert Ran("import_tickets", *words).code == 0
+    code, said = checked(words)
+    assert (code, said["faults"], said["windows_over"]) == (1, 0, 3)
+    told = Ran("scan", *words, "--check").text
+    assert "NOBODY of the file would be admitted: the windows are over (3 codes)." in told

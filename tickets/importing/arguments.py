@@ -149,9 +149,11 @@ def plan_of(options: Mapping[str, Any]) -> ImportPlan:
     return read_plan(options["file"], answers_of(options), known=known_of(options["event"] or ""))
 
 
-def open_questions(questions: Iterable[Question]) -> str:
-    """The questions that stop an import, each with its values and the options that answer it."""
-    lines, questions = ["Nothing is imported before this is answered:"], list(questions)
+def open_questions(
+    questions: Iterable[Question], heading: str = "Nothing is imported before this is answered:"
+) -> str:
+    """The questions that stop a command, each with its values and the options that answer it."""
+    lines, questions = [heading], list(questions)
     asks_zone = any(one.id == "timezone" for one in questions)
     for question in questions:
         lines.append(question.sentence)

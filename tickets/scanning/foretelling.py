@@ -89,6 +89,13 @@ def reason_of(standing: Standing, now: int) -> str:
     return reasons.OK
 
 
+def windows_over(foretold: Sequence[Foretold]) -> int:
+    """Number of codes whose windows are over, if nobody is admitted now or in a window to come; else 0."""
+    told = [one.network for one in foretold]
+    opens = {reasons.OK, reasons.NOT_YET_VALID}.intersection(told)
+    return 0 if opens else told.count(reasons.NO_LONGER_VALID)
+
+
 def by_file(ticket: ImportedTicket, products: Mapping[str, bool]) -> Standing:
     """A ticket as its file has it; `products`: name -> whether it is an entrance."""
     return Standing(

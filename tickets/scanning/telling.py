@@ -11,7 +11,7 @@ import msgspec
 from dtvn.machine.reasons import OK, REASONS
 from dtvn.wording import counted
 from tickets.importing import ImportPlan
-from tickets.scanning.foretelling import Foretold
+from tickets.scanning.foretelling import Foretold, windows_over
 from tickets.scanning.plan import Scan
 from tickets.scanning.proof import Outcome, Verdict, percentile
 
@@ -39,6 +39,7 @@ def foretold_object(event: str, plan: ImportPlan, foretold: Sequence[Foretold]) 
             if one.network != one.file
         ],
         "faults": sum(one.fault for one in foretold),
+        "windows_over": windows_over(foretold),
     }
 
 
@@ -61,6 +62,8 @@ def foretold_lines(event: str, plan: ImportPlan, foretold: Sequence[Foretold]) -
         yield f"  row {one.ticket.row}, ticket {one.ticket.ticket_id}: {one.network}{more}, not {one.file}"
     if len(differing) > SHOWN_MAX:
         yield f"  and {len(differing) - SHOWN_MAX:,} more (--json shows all)"
+    if over := windows_over(foretold):
+        yield f"NOBODY of the file would be admitted: the windows are over ({counted(over, 'code')})."
 
 
 def result_object(verdict: Verdict, record: Sequence[Outcome], elapsed: float) -> dict[str, Any]:

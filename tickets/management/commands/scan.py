@@ -1,4 +1,4 @@
-"""`manage.py scan FILE`: what each code would be answered; then gates scan them, and it is proved."""
+"""`manage.py scan FILE`: what each code would be answered; then gates use tickets up, and it is proved."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tickets.importing.platform import (
     platform_of,
 )
 from tickets.scanning import Foretold, Outcome, Plan, foretell, make_plan, play, prove
-from tickets.scanning.foretelling import printed
+from tickets.scanning.foretelling import printed, windows_over
 from tickets.scanning.issuing import issue_tickets
 from tickets.scanning.rehearsal import expectation, make_tickets, measured_over
 from tickets.scanning.telling import (
@@ -53,6 +53,10 @@ from tickets.scanning.telling import (
 
 EXIT_NOT_PROVED = 1
 EXIT_NOTHING_DONE = 2
+SAME_ANSWERS = (
+    "Nothing is scanned before this is answered. Give the same answers as at the import, also those that "
+    "were given on its page:"
+)
 COUNTED = TextColumn(
     "{task.fields[admitted]} admitted, {task.fields[refused]} refused, {task.fields[undecided]} undecided"
 )
@@ -63,12 +67,13 @@ T = TypeVar("T")
 
 class Command(BaseCommand):
     help = (
-        "Rehearse the gates of an event with a file that import_tickets reads, under the same answers. First "
-        "it says what each code would be answered now, which admits nobody; --check ends there. Then the "
-        "codes are scanned over REST, concurrently, some shown twice and at two gates at once, each scan "
-        "repeated with its nonce until it is decided, and the record proves that each ticket was admitted "
-        "exactly once, or refused as foretold. Exit codes: 0 proved (--check: the network answers as the "
-        "file says), 1 not, 2 not run."
+        "Scan the codes of a file that import_tickets reads, under the same answers. THIS USES THE TICKETS "
+        "UP: their guests are refused afterwards, and nothing takes that back. --check scans nothing: it "
+        "says what each code would be answered now. --rehearse N scans tickets of its own. Codes are "
+        "scanned over REST, concurrently, some shown twice and at two gates at once, each scan repeated "
+        "with its nonce until it is decided, and the record proves that each ticket was admitted exactly "
+        "once, or refused as foretold. Exit codes: 0 proved (--check: the network answers as the file says, "
+        "and not all windows are over), 1 not, 2 not run."
     )
     requires_system_checks: list[str] = []
 
@@ -84,7 +89,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--check",
             action="store_true",
-            help="only say what each code would be answered now; nothing is scanned",
+            help="only say what each code would be answered now; nothing is scanned or used up",
+        )
+        parser.add_argument(
+            "--yes", action="store_true", help="use the file's tickets up, without a question in a terminal"
         )
         parser.add_argument("--gates", type=int, default=8, help="number of gates (default: %(default)s)")
         parser.add_argument(
@@ -121,7 +129,7 @@ class Command(BaseCommand):
             else:
                 read = plan_of(options)
                 if read.questions:
-                    raise FileRefused(open_questions(read.questions))
+                    raise FileRefused(open_questions(read.questions, SAME_ANSWERS))
             platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
             check_writable(options["record"], "--record")
         except (FileRefused, PlatformUnknown) as error:
@@ -133,6 +141,8 @@ class Command(BaseCommand):
             self._issue(platform, tickets, options["patience"])
         else:
             foretold = self._foretell(platform, read, tickets, options)
+            if not options["yes"]:
+                self._ask(platform, options["event"], foretold)
         self._scan(platform, tickets, foretold, run, options)
 
     def _foretell(
@@ -167,8 +177,25 @@ class Command(BaseCommand):
                 returncode=EXIT_NOTHING_DONE,
             )
         if checks:
-            sys.exit(EXIT_NOT_PROVED if any(one.fault for one in foretold) else 0)
+            failed = any(one.fault for one in foretold) or windows_over(foretold)
+            sys.exit(EXIT_NOT_PROVED if failed else 0)
         return foretold
+
+    def _ask(self, platform: Platform, event: str, foretold: Sequence[Foretold]) -> None:
+        """In a terminal, have the event's name typed before its tickets are used up; scripts go on. Raises
+        CommandError."""
+        used = len({one.ticket.ticket_id for one in foretold if one.network == OK})
+        if not used or sys.stdin is None or not sys.stdin.isatty():
+            return
+        self.stderr.write(
+            f"This uses up {counted(used, 'ticket')} of the event {event} on {platform.url}: their guests "
+            f"are refused afterwards, and nothing takes that back.\nType the event's name to go on: ",
+            ending="",
+        )
+        self.stderr.flush()
+        if sys.stdin.readline().strip() != event:
+            text = "Nothing was scanned. Without using tickets up: --check, or --rehearse N."
+            raise CommandError(text, returncode=EXIT_NOTHING_DONE)
 
     def _scan(
         self,
