@@ -152,7 +152,7 @@ def test_a_code_is_sent_as_it_was_read(door: Door, code: str) -> None:
 def test_a_refusal_is_shown_with_its_reason_and_an_earlier_entry(door: Door) -> None:
     door.answer((409, USED | {"code": "blocked", "error": "The ticket is blocked: stolen."}))
     assert door.scanned("T-1\n") == [
-        "...T-1 RED blocked: The ticket is blocked: stolen.; Day; entered 2026-11-27 20:14 at north"
+        "...T-1 RED blocked: The ticket is blocked: stolen; Day; entered 2026-11-27 20:14 at north"
     ]
 
 
