@@ -198,6 +198,15 @@ def test_a_scan_is_repeated_although_its_code_was_learned_in_between(
     assert (first[0], again[0], again[1]["ticket_id"], again[1]["code"]) == (200, 200, "B", "ok")
 
 
+def test_products_taken_off_the_list_are_named(fest: Api) -> None:
+    """A PUT that was copied from the documentation took the entrance off, and every guest was refused."""
+    listed = fest.call("GET", "events/fest").json()["data"]["products"]
+    added = fest.call("PUT", "events/fest", {"products": [*listed, {"name": "Extra", "admits": True}]})
+    assert added.json()["message"] == "Event saved"
+    left = fest.call("PUT", "events/fest", {"products": listed})
+    assert left.json()["message"] == "Event saved; tickets of products taken off the list do not admit: Extra"
+
+
 def test_a_copy_that_is_behind_takes_no_code_for_an_id(
     api: Api, fake: FakeGateway, tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

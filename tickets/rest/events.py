@@ -72,9 +72,10 @@ def put_event(call: Call, slug: str, body: EventBody) -> Answer:
     """Create an event or change it; what the body leaves out stays as it is."""
     _require_slug(call, slug)
     own_writes(call)
-    products = None
+    products, removed = None, []
     if body.products is not None:
         products = tuple((product.name, product.admits) for product in body.products)
+        removed = events.not_listed(slug, [name for name, _admits in products])
     decision = events.set_event(
         slug,
         actor=call.actor,
@@ -90,7 +91,8 @@ def put_event(call: Call, slug: str, body: EventBody) -> Answer:
         feed.wait_for(decision.result.sequence, OWN_WRITES_WAIT)
     found = events.summary_of(slug, row)
     data = msgspec.UNSET if found is None else events.shown(found)
-    return success("Event saved", data, sequence=decision.result.sequence)
+    said = f"Event saved; tickets of products taken off the list do not admit: {', '.join(removed)}"
+    return success(said if removed else "Event saved", data, sequence=decision.result.sequence)
 
 
 def show_event(call: Call, slug: str) -> Answer:

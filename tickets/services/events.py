@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Collection
 from datetime import tzinfo
 from typing import Any
 
@@ -123,6 +125,13 @@ def shown(found: EventSummary) -> dict[str, Any]:
         "tickets": found.tickets,
         "blocked": found.blocked,
     }
+
+
+def not_listed(slug: str, names: Collection[str]) -> list[str]:
+    """Products of a created event, as the platform's copy has it, that are not among `names`."""
+    row = read.event_row(LEARNER_ALIAS, slug)
+    listed = {unicodedata.normalize("NFC", name) for name in names}
+    return [name for name, _admits in (row.products if row else ()) if name not in listed]
 
 
 def summary_of(slug: str, row: EventRow | None = None) -> EventSummary | None:
