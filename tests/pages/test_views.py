@@ -98,7 +98,9 @@ def test_r11_the_cluster_page_shows_that_it_continues_another(person: Client) ->
 
 def test_a_wrong_password_is_reported(client: Client) -> None:
     sent = {"username": "nobody", "password": "x", "next": "/"}
-    assert "correct username and password" in client.post("/admin/login/", sent).content.decode()
+    told = client.post("/admin/login/", sent).content.decode()
+    assert "correct username and password" in told
+    assert "Every user needs <i>Staff status</i>" in told
 
 
 def test_the_page_works_before_there_is_a_cluster(person: Client) -> None:

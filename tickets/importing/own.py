@@ -26,6 +26,7 @@ from dtvn.machine.fields import (
     is_name,
     is_text,
 )
+from dtvn.wording import counted
 from tickets.exact import meant
 from tickets.importing import words
 from tickets.importing.answers import Told
@@ -103,7 +104,7 @@ def decide_own(source: Source, renamed: Mapping[str, str]) -> Decided:
         told=[
             Told("code", "all codes of each ticket, as they are printed", name),
             Told("admits", f"state: {listed}; disputed and blocked tickets are issued blocked", name),
-            Told("entrances", f"the column product_admits; {closed} products do not admit", name),
+            Told("entrances", f"the column product_admits; {counted(closed, 'product')} not admitting", name),
             Told("timezone", "each time has its offset", name),
             Told("entered", f"state CONSUMED ({states[State.CONSUMED.name]})", name),
         ],

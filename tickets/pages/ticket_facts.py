@@ -30,7 +30,9 @@ MEANINGS = {
     State.UPHELD: "final, never admitted",
 }
 NO_ENTRANCE = "its product does not admit"
-BY_CODE_ONLY = "Only a code admits here: scan the ticket, or type its code into the search."
+BY_CODE_ONLY = (
+    "Only a code admits here: scan the ticket, or type its code into the search of the tickets page."
+)
 """Why an admission is not offered to those who may not admit by name."""
 STOPPED_BY_BLOCK = frozenset({"validate", "admit"})
 """Acts that are refused while a ticket is blocked."""

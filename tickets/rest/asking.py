@@ -59,10 +59,12 @@ class PlatformAsking:
         if admits and "operate" not in self._call.scopes:
             _, row = self._event(request.event)
             if not codes.ids_are_codes(row):
-                text = "In this event only codes admit; an admission by ticket_id needs the scope 'operate'."
+                text = (
+                    "In this event only codes admit; by ticket_id it needs the scopes 'gate' and 'operate'."
+                )
                 raise ApiError(403, reasons.NOT_PERMITTED, text)
             if row is not None and codes.by_name_only(row, self._row(request.event, request.ticket)):
-                text = "This ticket has codes; its admission by ticket_id needs the scope 'operate'."
+                text = "This ticket has codes; by ticket_id it needs the scopes 'gate' and 'operate'."
                 raise ApiError(403, reasons.NOT_PERMITTED, text)
         return request
 

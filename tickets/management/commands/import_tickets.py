@@ -103,7 +103,9 @@ class Command(BaseCommand):
             again = " Run the same command again to finish." if silent else ""
             code = EXIT_UNFINISHED if silent else EXIT_NOTHING_DONE
             where = f" from {platform.url}" if silent else ""
-            raise CommandError(f"Stopped: {error}{where}.{again}", returncode=code) from error
+            raise CommandError(
+                f"Stopped: {str(error).rstrip('.')}{where}.{again}", returncode=code
+            ) from error
         self._summarise(found, codes, options["report"], done=not options["dry_run"])
 
     def _follow(self, remote: RemoteImport, what: str, waits_for: str) -> dict[str, Any]:

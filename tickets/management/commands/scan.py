@@ -312,7 +312,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except (Refused, NetworkSilent) as error:
-        raise CommandError(f"Stopped: {error}.", returncode=EXIT_NOTHING_DONE) from error
+        raise CommandError(f"Stopped: {str(error).rstrip('.')}.", returncode=EXIT_NOTHING_DONE) from error
 
 
 def _played(
