@@ -86,6 +86,9 @@ def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
             present = present | {name: unicodedata.normalize("NFC", text)}
     try:
         made = msgspec.convert(present, shape)
+        given = [name for name in getattr(shape, "event_with", ()) if name in present]
+        if given and "event" not in present:
+            raise InvalidRequest(f"event is required with {given[0]}")
         for name, text in present.items():
             if isinstance(text, str) and text.endswith("\n") and name in _patterned(shape):
                 raise msgspec.ValidationError(f"`$.{name}`")  # "$" also matches before a last line feed

@@ -135,6 +135,8 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     """Members that the handler reads besides the fields: name -> JSON Schema."""
     one_of: ClassVar[tuple[str, ...]] = ()
     """Fields of which exactly one must be given."""
+    event_with: ClassVar[tuple[str, ...]] = ()
+    """Fields that need `event` beside them: a code of another event would read as one that nobody knows."""
 
     @property
     def recorded(self) -> str:

@@ -373,6 +373,25 @@ def test_a_key_for_one_event_need_not_name_it(fest: Api) -> None:
     assert (result["status"], result["ticket_id"]) == (409, "T-1")
 
 
+def test_a_code_without_its_event_is_the_gates_mistake(fest: Api) -> None:
+    """Not "nobody knows this code" by the event that is called default; an id has that event for ever."""
+    for path, code in (
+        ("tickets/admit", {"barcode": FIRST}),
+        ("tickets/admit", {"barcode_digest": "0" * 64, "event": None}),
+        ("tickets/find", {"barcode": FIRST}),
+    ):
+        answer = fest.post(path, code)
+        told = read(answer)
+        assert (answer.status_code, told["code"]) == (400, "bad_request")
+        assert told["error"].startswith("event is required")
+        assert path != "tickets/admit" or (told["outcome"], told["whose"]) == ("error", "gate")
+    operations = [{"op": "admit", "barcode": FIRST}, {"op": "admit", "ticket_id": "T-9"}]
+    by_code, by_id = read(fest.post("tickets/batch", {"operations": operations}))["data"]["results"]
+    assert (by_code["status"], by_code["code"], by_code["whose"]) == (400, "bad_request", "gate")
+    assert by_code["error"] == "event is required with barcode"
+    assert (by_id["status"], by_id["code"]) == (404, "ticket_not_found")
+
+
 def test_names_are_for_keys_that_may_see_them(fest: Api) -> None:
     TicketHolder.objects.create(event="fest", ticket="T-1", name="Ada", salt=b"s" * 32)
     seller = gate_key("seller", "issue")

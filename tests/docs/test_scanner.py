@@ -85,7 +85,9 @@ class Door:
     def answer(self, *answers: tuple[int, Any]) -> None:
         self.answers = [(status, json.dumps(answer).encode()) for status, answer in answers]
 
-    def scanned(self, text: str | bytes, *, patience: float = 0.0, code: int = 0) -> list[str]:
+    def scanned(
+        self, text: str | bytes, *, patience: float = 0.0, code: int = 0, event: str = "fest"
+    ) -> list[str]:
         """The lines that one run of the scanner shows."""
         (program,) = blocks("use/scanner.md", "python")
         hasty = program.replace("PATIENCE = 30.0", f"PATIENCE = {patience}")
@@ -93,7 +95,7 @@ class Door:
         done = subprocess.run(
             [sys.executable, "-c", hasty],
             cwd=self.folder,
-            env=os.environ | {"DTVN_URL": self.url, "DTVN_KEY": "key", "DTVN_EVENT": "fest"},
+            env=os.environ | {"DTVN_URL": self.url, "DTVN_KEY": "key", "DTVN_EVENT": event},
             input=text if isinstance(text, bytes) else text.encode(),
             capture_output=True,
             timeout=PATIENCE,
@@ -197,6 +199,16 @@ def test_a_scan_is_repeated_with_its_nonce_until_its_outcome_is_known(door: Door
     shown = door.scanned("T-1\nT-1\n", patience=PATIENCE)
     assert [line.split()[1] for line in shown] == ["GREEN:", "RED"]
     assert door.nonces == [0, 0, 0, 1]
+
+
+def test_a_scanner_without_an_event_names_none(door: Door) -> None:
+    """Its key may be for one; else the platform says that it is required, and no guest is refused."""
+    required = {"code": "bad_request", "outcome": "error", "whose": "gate", "error": "event is required"}
+    door.answer((504, UNKNOWN), (200, ADMITTED), (400, required))
+    shown = door.scanned("T-1\nT-1\nT-2\n", event="")
+    assert shown[1:] == ["...T-1 GREEN: Day; A 12; Ada", "...T-2 CALL THE OFFICE: event is required"]
+    assert [body["event"] for body in door.asked] == [None] * 3
+    assert door.nonces == [0, 0, 1]
 
 
 def test_the_next_scan_of_a_code_continues_an_open_one(door: Door) -> None:

@@ -12,7 +12,7 @@ from dtvn.api.errors import SEQUENCE_HEADER, InvalidRequest, Refused
 from dtvn.machine import reasons
 from dtvn.machine.bodies import Barcode, Body, EventName
 from dtvn.machine.codes import CodeError, normalised
-from dtvn.machine.fields import DEFAULT_EVENT, is_name
+from dtvn.machine.fields import is_name
 from tickets.rest.objects import shown_ticket
 from tickets.services import codes
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -23,7 +23,7 @@ from validators.rest.http import own_writes
 class FindBody(Body, frozen=True, kw_only=True):
     """Body of /tickets/find."""
 
-    event: EventName = DEFAULT_EVENT
+    event: EventName
     barcode: Annotated[Barcode, msgspec.Meta(description="the text of a code")]
 
 

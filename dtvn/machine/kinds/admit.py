@@ -66,6 +66,7 @@ class AdmitBody(bodies.OperationBody, frozen=True, kw_only=True):
     """Body of /tickets/admit."""
 
     one_of: ClassVar[tuple[str, ...]] = ("barcode", "barcode_digest", "ticket_id")
+    event_with: ClassVar[tuple[str, ...]] = ("barcode", "barcode_digest")
 
     ticket_id: bodies.TicketId | None = None
     barcode: bodies.Barcode | None = None
@@ -93,7 +94,7 @@ KIND = Kind(
         AdmitBody,
         "Admitted",
         "Admit with one scan, by code or by id: ISSUED or VALIDATED becomes CONSUMED.",
-        example={"barcode": "4ab7x2k9", "gate": "north", "nonce": "scan-0001"},
+        example={"event": "fest", "barcode": "4ab7x2k9", "gate": "north", "nonce": "scan-0001"},
         full=True,
     ),
     told=True,

@@ -103,9 +103,14 @@ def _components(shape: type[Body]) -> dict[str, Any]:
 
 
 def _choice(shape: type[Body]) -> dict[str, Any]:
-    """That exactly one of some fields must be given, where null counts as absent."""
-    given = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in shape.one_of]
-    return {"oneOf": given} if given else {}
+    """That exactly one of some fields must be given, and `event` with some, where null counts as absent."""
+    without = {"properties": {name: {"type": "null"} for name in shape.event_with}}
+    choice = {"oneOf": [_given(name) for name in shape.one_of]} if shape.one_of else {}
+    return choice | ({"anyOf": [_given("event"), without]} if shape.event_with else {})
+
+
+def _given(name: str) -> dict[str, Any]:
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
 
 
 def _or_null(field: dict[str, Any]) -> dict[str, Any]:
