@@ -121,6 +121,13 @@ dtvn.ui = (function () {
     }
   });
 
+  /* A barcode reader's Enter, in no button, neither confirms nor cancels. */
+  at("confirm")?.addEventListener("keydown", function (pressed) {
+    if (pressed.key === "Enter" && !pressed.target.closest("button, textarea")) {
+      pressed.preventDefault();
+    }
+  });
+
   /* The one sentence of the cluster's state, on every page. */
   function drawState() {
     const element = at("cluster-state");

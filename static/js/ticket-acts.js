@@ -11,6 +11,7 @@ dtvn.ticketActs = (function () {
   const REASON_MAX = Number(root.dataset.reasonMax);
   const LABEL_MAX = 256;
   const MINUTES = 60000;
+  const BEFORE_MAX = 5; // answers before the one that is shown
   const TIMES = { not_before: "Valid from", not_after: "Valid until" };
   const TONES = { admitted: "ok", done: "ok", refused: "bad", error: "warn", unknown: "warn" };
   const HEADS = { admitted: "Admitted", done: "Done", refused: "Refused", error: "Not asked correctly", unknown: "Not decided" };
@@ -116,14 +117,20 @@ dtvn.ticketActs = (function () {
     return [shownTime(entry.at) ?? "at a time that is not known", ...where].filter(Boolean).join(", ");
   }
 
-  /* Show what the answer tells, until the next act. */
+  /* Show what the answer tells, above the heads of the answers before it: the next scan does not wait. */
   function tell(name, told, sentence) {
     const head = make("p", "head");
     const good = told.outcome === "done" || told.outcome === "admitted";
-    head.append(pill(TONES[told.outcome], HEADS[told.outcome]), " ", make("b", "", sentence));
+    const before = at("told-content").querySelector(".head");
+    if (before) {
+      at("told-before").prepend(make("li"));
+      at("told-before").firstChild.append(...before.childNodes);
+      at("told-before").children[BEFORE_MAX]?.remove();
+    }
+    const what = told.ticket_id ? `${told.ticket_id}: ${sentence}` : sentence;
+    head.append(pill(TONES[told.outcome], HEADS[told.outcome]), " ", make("b", "", what));
     const list = make("dl", "facts");
     const pairs = [
-      ["Ticket", told.ticket_id],
       ["Product", told.product],
       ["Seat", told.seat],
       ["Holder", told.holder],
@@ -173,7 +180,10 @@ dtvn.ticketActs = (function () {
     return yes ? read() : null;
   }
 
-  at("told-close")?.addEventListener("click", () => (at("told").hidden = true));
+  at("told-close")?.addEventListener("click", function () {
+    at("told").hidden = true;
+    at("act-form").elements.ticket_id.focus();
+  });
 
-  return { ACTS, asked, fieldsOf, labelOf, perform };
+  return { ACTS, asked, fieldsOf, labelOf, perform, tell };
 })();

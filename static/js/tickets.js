@@ -13,6 +13,7 @@
   const [BAD_REQUEST, NOT_FOUND] = [400, 404];
   const CONFLICT = 409; // the ticket is in another state
   const ASKED_OF_MANY = "This is sent for each selected ticket; those in another state stay as they are.";
+  const EVENT_KEY = "event"; // of the event last chosen in this browser
   const form = at("act-form");
   const columns = root.querySelectorAll("table.tickets thead th").length;
   const seesHolders = [...root.querySelectorAll("table.tickets thead th")].some((th) => th.textContent === "Holder");
@@ -58,6 +59,9 @@
     } catch (error) {
       if (mine === asked) {
         coded = [];
+        if (at("act-event")?.options.length === 0) {
+          drawEvents([]);
+        }
         drawTickets([]);
         put("no-tickets", error.message);
         put("total", "");
@@ -97,10 +101,27 @@
       [at("act-event"), [], events.length ? events : ["default"]],
     ]) {
       if (list && [...list.options].slice(first.length).map((one) => one.value).join() !== names.join()) {
-        const chosen = list.value;
+        const choices = list === at("event") ? [list.value] : [list.value, remembered(), "default"];
         list.replaceChildren(...first, ...names.map((name) => new Option(name, name)));
-        list.value = [...list.options].some((one) => one.value === chosen) ? chosen : list.options[0].value;
+        const values = [...list.options].map((one) => one.value);
+        list.value = choices.find((one) => values.includes(one)) ?? values[0];
       }
+    }
+  }
+
+  function remembered() {
+    try {
+      return localStorage.getItem(EVENT_KEY);
+    } catch (error) {
+      return null; // storage is switched off: the choice lasts as long as the page
+    }
+  }
+
+  function remember() {
+    try {
+      localStorage.setItem(EVENT_KEY, at("act-event").value);
+    } catch (error) {
+      return;
     }
   }
 
@@ -284,8 +305,10 @@
   at("event").addEventListener("change", function () {
     if (at("act-event") && at("event").value) {
       at("act-event").value = at("event").value;
+      remember();
     }
   });
+  at("act-event")?.addEventListener("change", remember);
   at("first").addEventListener("click", () => search(""));
   at("next").addEventListener("click", () => next !== null && search(next));
   at("select-found")?.addEventListener("click", function () {
@@ -303,6 +326,9 @@
         act(one.dataset.act, { event: form.elements.event.value, id: text, scanned: text });
       }
     });
+  }
+  if (form?.querySelector("[data-act=admit]")) {
+    dtvn.ticketScans.follow(form.elements.ticket_id, form.elements.event);
   }
   const named = new URLSearchParams(location.search).get("ticket"); // by a link to one
   if (named) {

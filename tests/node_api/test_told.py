@@ -96,7 +96,11 @@ def test_replaced_and_blocked_by_digest(node: Node) -> None:
         ("tickets/replace", {"ticket_id": "T", "barcodes": ["x"]}, "barcodes: a node takes no codes as they"),
         ("tickets/admit", {}, "barcode, barcode_digest or ticket_id is required"),
         ("tickets/admit", {"barcode_digest": "0" * 64, "ticket_id": "T"}, "only one of barcode, barcode_dig"),
-        ("tickets/admit", {"barcode_digest": "0" * 64, "event": None}, "event is required with barcode_digest"),
+        (
+            "tickets/admit",
+            {"barcode_digest": "0" * 64, "event": None},
+            "event is required with barcode_digest",
+        ),
         ("tickets/admit", {"barcode_digest": "0" * 64 + "\n"}, "barcode_digest must be 64 hex digits"),
         (
             "tickets",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,6 +213,53 @@ def look_at_the_feed(s: Supervised, page: Page, complaints: Complaints) -> None:
     expect(outcomes.locator("li", has_text="event saved")).to_contain_text("in forsommar-2026")
     expect_to_fit(page)
     complaints[:] = [text for text in complaints if "the server responded with a status of" not in text]
+
+
+def test_a_readers_codes_are_admitted_one_after_the_other(
+    s: Supervised, page: Page, api: httpx.Client, complaints: Complaints
+) -> None:
+    """A reader types a code and Enter, and waits for no answer; an open scan goes on with its nonce."""
+    for number in range(1, 4):
+        issued = {"ticket_id": f"R-{number}", "event": "readers", "barcodes": [f"wedge-{number}"]}
+        api.post("/tickets", json=issued).raise_for_status()
+    page.goto(f"{s.url}/dashboard/tickets")
+    page.set_viewport_size({"width": 390, "height": 800})
+    shown(page, "act-event").select_option("readers")
+    page.reload()
+    expect(shown(page, "act-event")).to_have_value("readers")  # this browser's last choice
+    asked: list[str] = []
+    admits = "/tickets/admit"
+    page.on("request", lambda sent: sent.url.endswith(admits) and asked.append(sent.post_data or ""))
+    field, told, before = page.get_by_label("Ticket or code"), shown(page, "told"), shown(page, "told-before")
+    field.focus()
+    page.keyboard.type("wedge-1\nwedge-2\n")
+    expect(told.locator(".head")).to_contain_text("R-2")
+    expect(before.locator("li")).to_have_count(1)
+    expect(before).to_contain_text("R-1")
+    expect(told).to_have_class("card told ok")
+    expect(field).to_have_value("")
+    expect(field).to_be_focused()
+    expect_to_fit(page)
+    page.keyboard.type("wedge-1\n")
+    expect(told).to_have_class("card told bad")
+    expect(told.locator(".head")).to_contain_text("Refused")
+    page.route("**/tickets/admit", lambda route: route.abort())
+    page.keyboard.type("wedge-3\n")
+    expect(told).to_have_class("card told warn")
+    expect(told.locator(".head")).to_contain_text("scan this code again")
+    page.unroute("**/tickets/admit")
+    page.keyboard.type("wedge-3\n")
+    expect(told.locator(".head")).to_contain_text("R-3")
+    expect(told).to_have_class("card told ok")
+    assert len(asked) == 5
+    assert json.loads(asked[3]) == json.loads(asked[4]), "an open scan goes on with its nonce"
+    page.locator("[data-act=block]").evaluate("button => button.scrollIntoView()")
+    field.fill("R-3")
+    page.locator("[data-act=block]").click()
+    page.keyboard.type("wedge-2\n")
+    expect(page.get_by_role("dialog")).to_be_visible()  # Enter neither confirms nor cancels
+    page.keyboard.press("Escape")
+    complaints[:] = [text for text in complaints if "Failed to load resource" not in text]
 
 
 def enter_the_admin(s: Supervised, page: Page) -> None:

@@ -68,6 +68,7 @@ def _page(request: HttpRequest, caller: Caller, **more: Any) -> HttpResponse:
         "acts": [(name, act.title) for name, act in acts],
         "acts_on_many": [(name, act.title) for name, act in acts if not act.inputs],
         "may_admit": "admit" in dict(acts),
+        "by_enter": "admit" if "admit" in dict(acts) else next(iter(dict(acts)), ""),
         "may_validate": "validate" in dict(acts),
         "words_of_acts": {name: _words(kind, act) for name, (kind, act) in ACTS.items()},
         "sees_holders": may_see_names(caller),
