@@ -340,6 +340,18 @@ REMEMBER_PROGRESS = """addEventListener("DOMContentLoaded", () => {
 """The page is drawn anew when the import has ended, which may be sooner than a test looks."""
 
 
+def answer_three_questions(page: Page) -> None:
+    """Code, event and zone of a file that no shop wrote."""
+    expect(shown(page, "import-state")).to_have_text("Questions to answer")
+    expect(page.get_by_role("heading", name="3 questions before anything is imported")).to_be_visible()
+    expect_to_fit(page)
+    page.get_by_label("ticket id").check()
+    page.get_by_label("Time zone").select_option("Europe/Berlin")
+    page.get_by_label("use it as it is").check()
+    page.get_by_role("button", name="Answer").press("Enter")
+    expect(shown(page, "import-state")).to_have_text("To be confirmed")
+
+
 def test_a_file_is_understood_confirmed_imported_and_harmless_again(
     s: Supervised, page: Page, tmp_path: Path
 ) -> None:
@@ -357,14 +369,7 @@ def test_a_file_is_understood_confirmed_imported_and_harmless_again(
         page.get_by_role("button", name="Read the file").click()
 
     give()
-    expect(shown(page, "import-state")).to_have_text("Questions to answer")
-    expect(page.get_by_role("heading", name="3 questions before anything is imported")).to_be_visible()
-    expect_to_fit(page)
-    page.get_by_label("ticket id").check()
-    page.get_by_label("Time zone").select_option("Europe/Berlin")
-    page.get_by_label("use it as it is").check()
-    page.get_by_role("button", name="Answer").press("Enter")
-    expect(shown(page, "import-state")).to_have_text("To be confirmed")
+    answer_three_questions(page)
     for text in ("CSV, Windows-1252, separated by semicolon", "schuhgröße", "Europe/Berlin (given)"):
         expect(page.locator("main")).to_contain_text(text)
     understood = page.locator("tr", has_text="G-0003").first
