@@ -207,12 +207,16 @@ def _import_is_finished(folder: object) -> None:
     from dtvn.api.ordering import Decision, Request
     from dtvn.gateway import Result
     from dtvn.ledger import Location
+    from tests.fake_gateway import FakeGateway
+    from tests.host.support import make_genesis
     from tickets.importing.work import work
     from tickets.models import ImportState, TicketImport
     from validators.data_folder.folder import DataFolder
     from validators.ledger import open_ledger
+    from validators.services import network
 
     assert isinstance(folder, DataFolder)
+    network.use(FakeGateway(make_genesis(4), principal="gateway"))  # whose genesis salts codes
 
     learner = Location.choose(folder.root / "learner", url=os.environ["DATABASE_URL"], schema="learner")
     open_ledger(learner, cluster_id=bytes(32), indexed=True).close()  # its tables
@@ -224,11 +228,14 @@ def _import_is_finished(folder: object) -> None:
     row = TicketImport.objects.create(
         file_name="a.csv",
         content=b"ticket_id,event\nT-1,e\n",
-        state=ImportState.ISSUING,
+        state=ImportState.READING,
+        options={"answers": {"code": "ticket id", "events": {"e": "e"}, "new_event": "as-it-is"}},
         actor="a",
         token="t",
         heartbeat_at=timezone.now(),
     )
+    assert work(row.pk, "t", order) == "done"
+    TicketImport.objects.filter(state=ImportState.PREVIEW).update(state=ImportState.ISSUING, claimed=False)
     assert work(row.pk, "t", order) == "done"
     row.refresh_from_db()
     assert (row.state, row.error, row.done) == (ImportState.DONE, "", 1)

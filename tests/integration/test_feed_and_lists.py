@@ -65,9 +65,10 @@ def run(running: Network, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_an_import_and_a_rehearsal_succeed_on_a_running_network(running: Network, tmp_path: Path) -> None:
     path = tmp_path / "tickets.csv"
     path.write_text("ticket_id,name\n" + "".join(f"FEED-{number},Ada {number}\n" for number in range(1_500)))
-    done = run(running, "import_tickets", str(path), "--code", "ticket_id")
+    answers = ("--code", "ticket_id", "--new-event", "as-it-is")
+    done = run(running, "import_tickets", str(path), *answers)
     assert done.returncode == 0, done.stderr
-    scan = run(running, "scan", str(path), "--code", "ticket_id", "--limit", "200", "--json")
+    scan = run(running, "scan", str(path), *answers, "--limit", "200", "--json")
     assert json.loads(scan.stdout)["proved"]
 
 

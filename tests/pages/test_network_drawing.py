@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, Route
 
 from dtvn.gateway import NO_CLUSTER
 from tests.pages.browsing import window
+from validators.dashboard.context import WORDS
 from validators.dashboard.formatting import node_tone
 
 pytestmark = pytest.mark.integration
@@ -29,6 +30,7 @@ PAGE = f"""<!doctype html><html data-theme="light">
 <div data-dashboard data-states="ISSUED" data-snapshot-url="/snapshot" data-links-url="/links">
 <span data-at="connection"></span><p data-at="cluster-state"></p><p data-at="stale"></p><p data-at="said"></p>
 {MAIN}</div>
+<script id="words" type="application/json">{json.dumps(WORDS)}</script>
 {"".join(f'<script src="/js/{name}.js"></script>' for name in SCRIPTS)}"""
 DOT = """(id) => {
   const dot = document.querySelector(`[data-node=${id}]`);
