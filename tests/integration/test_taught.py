@@ -75,7 +75,8 @@ def test_the_commands_of_the_first_tour_work(running: Network) -> None:
 def test_the_scanner_of_the_documentation_works(running: Network, tmp_path: Path) -> None:
     (program,) = blocks("use/scanner.md", "python")
     (file := tmp_path / "scanner.py").write_text(program, encoding="utf-8")
-    shown = run(running, sys.executable, str(file), stdin="TICKET-010\nTICKET-010\nNOPE\n").splitlines()
+    scanner = ("env", "DTVN_EVENT=default", sys.executable, str(file))
+    shown = run(running, *scanner, stdin="TICKET-010\nTICKET-010\nNOPE\n").splitlines()
     assert shown[0] == "...-010 GREEN: Floor; A10"
     assert shown[1].startswith("...-010 RED already_consumed: Floor; A10; entered ")
     assert shown[2].startswith("...NOPE RED barcode_not_found: ")
