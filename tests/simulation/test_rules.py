@@ -5,9 +5,9 @@ from __future__ import annotations
 from simulator.mutants import NOT_PLANTED
 from tests.docs.tables import DOCS, RULES_PAGE, named_tests, planted, rule_rows
 
-RULES = [f"R{number}" for number in range(1, 40)] + [f"P{number}" for number in range(1, 23)]
-WITHOUT = {"R38"}
-"""Leases stand apart."""
+RULES = [f"R{number}" for number in range(1, 43)] + [f"P{number}" for number in range(1, 23)]
+WITHOUT = {"R38", "R41"}
+"""Leases stand apart; lists and their movements are not built yet."""
 
 
 def test_each_rule_has_a_row_with_a_mutant_or_a_test() -> None:
