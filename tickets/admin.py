@@ -310,7 +310,7 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
 
 @admin.register(EventTimeZone)
 class EventTimeZoneAdmin(BulkActions, StrictAdmin):
-    """Time zones for imports into events that nobody created; a created event says its own in the log."""
+    """Time zones for imports into events that were not created; a created event says its own in the log."""
 
     list_display = ("event", "zone")
     fieldsets = (
@@ -318,7 +318,7 @@ class EventTimeZoneAdmin(BulkActions, StrictAdmin):
             None,
             {
                 "fields": ("event", "zone"),
-                "description": "Only for an event that nobody created: the zone of a created one is part of "
+                "description": "Only for an event that was not created: the zone of a created one is part of "
                 "the event, and is changed on the page of events.",
             },
         ),

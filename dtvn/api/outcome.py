@@ -1,4 +1,4 @@
-"""What a gate, or whoever operates on a ticket, is told: the fields of answers that can be acted on.
+"""What a gate, or a person who changes a ticket, is told: the fields of answers that can be acted on.
 
 Built from an outcome alone, so REST, a node's own API and the Python client tell the same:
 

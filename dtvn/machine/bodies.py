@@ -136,7 +136,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     one_of: ClassVar[tuple[str, ...]] = ()
     """Fields of which exactly one must be given."""
     event_with: ClassVar[tuple[str, ...]] = ()
-    """Fields that need `event` beside them: a code of another event would read as one that nobody knows."""
+    """Fields that need `event` beside them: a code of another event would read as an unknown code."""
 
     @property
     def recorded(self) -> str:

@@ -1,6 +1,6 @@
 """The events of tickets as the log knows them: what was said of each, products, and the salt of its codes.
 
-An event needs no row: tickets may be issued in one that nobody created. Its row is made by set_event, or,
+An event needs no row: tickets may be issued in one that was not created. Its row is made by set_event, or,
 with its defaults only (`declared` is False), by the first code, so that the salt outlives the cluster (R11).
 """
 
@@ -44,7 +44,7 @@ class Events:
         return event in self._admits
 
     def ids_are_codes(self, event: str) -> bool:
-        """Whether a scanned text may be the id of a ticket: in an event that nobody created, it may."""
+        """Whether a scanned text may be the id of a ticket: in an event that was not created, it may."""
         return event not in self._admits or self._rows[event].ids_are_codes
 
     def salt(self, event: str) -> bytes:
@@ -53,7 +53,7 @@ class Events:
         return codes.default_salt(self._cluster_id, event) if row is None else row.salt
 
     def opens(self, event: str, product: str) -> bool:
-        """Whether a ticket of this product may be admitted: any in an event that nobody created, else a
+        """Whether a ticket of this product may be admitted: any in an event that was not created, else a
         listed one that admits. No product ("") always may."""
         admits = self._admits.get(event)
         return admits is None or not product or admits.get(product, False)

@@ -143,7 +143,7 @@ class Operations:
             return reasons.NONCE_REUSED, shown
         code, repeated = reasons.CODE_OF[first.code], KINDS[operation.kind].repeated
         if code == reasons.BARCODE_NOT_FOUND:
-            return code, b""  # whoever got the code since is none of its matter
+            return code, b""  # it names no ticket, even if one has got the code since
         return code, shown if repeated is None else repeated
 
     def _remember(self, operation: Operation, principal: str, request: bytes, code: str, index: int) -> None:

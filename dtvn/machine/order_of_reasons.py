@@ -64,7 +64,7 @@ def find(at: Context, operation: Operation, code: bytes) -> Ticket | None:
 
 
 def has_codes(ticket: Ticket) -> bool:
-    """Whether a ticket has codes, so that its id is none of them. Who once had some has some for ever."""
+    """Whether a ticket has codes, so that its id is not a code. A ticket never loses all its codes."""
     return not ticket.plain and bool(read_terms(ticket.issued).codes)
 
 

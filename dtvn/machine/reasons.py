@@ -30,7 +30,7 @@ class OutcomeReason(msgspec.Struct, frozen=True):
     pretix: str
     """The nearest check-in reason of pretix, "" if it has no similar one."""
     whose: Whose = "gate"
-    """Whose matter it is: "guest", the refused guest's; "gate", that of the gate or whoever asked (a wrong
+    """Whose matter it is: "guest", the refused guest's; "gate", the gate's or the caller's (a wrong
     key, an unknown event, a malformed request), never to look like a refused guest; "network"; "" for ok."""
 
 

@@ -198,7 +198,7 @@ class EventRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     products: tuple[tuple[str, bool], ...]
     """(name, whether it admits), ascending by name."""
     declared: bool
-    """False: nobody created the event; then all but the salt has its default."""
+    """False: the event was not created; then all but the salt has its default."""
     salt: bytes
     """Salt of the event's codes, 32 bytes; never changes, not even in a cluster that continues this one."""
     version: int

@@ -95,7 +95,7 @@ class State(msgspec.Struct, frozen=True):
     event: str = DEFAULT
     ids_are_codes: bool = True
     products: frozenset[tuple[str, bool]] | None = None
-    """(product, whether it admits); None: nobody created the event."""
+    """(product, whether it admits); None: the event was not created."""
     tickets: tuple[tuple[str, Ticket], ...] = ()
     """Those that exist, in the order of their names."""
     crowded: bool = False
@@ -130,7 +130,7 @@ Result = tuple[State, str, str]
 
 
 def _set_event(state: State, asked: Asked) -> Result:
-    """What is not said stays; of an event that nobody created, ids are codes if it holds tickets."""
+    """What is not said stays; of an event that was not created, ids are codes if it holds tickets."""
     said = asked.command
     ids = bool(state.tickets) if state.products is None else state.ids_are_codes
     products = frozenset() if state.products is None else state.products

@@ -60,7 +60,7 @@ def product_not_asked(plant: Plant) -> None:
 
 @mutant("unknown-event-looks-like-a-guest", "R42", world="doors")
 def unknown_event_unsaid(plant: Plant) -> None:
-    """In a misspelt event every code is one that nobody has, as if the guest were at fault."""
+    """In a misspelt event every code is unknown, as if the guest were at fault."""
     without(plant, "_event")
 
 
@@ -129,7 +129,7 @@ def not_rebuilt(right: Any, self: TicketRegistry, *stored: Any) -> Any:
 
 @replaces(TicketRegistry, "_restore", "revoked-codes-not-indexed", "R40", world="doors-among-crashes", seed=2)
 def revoked_not_indexed(right: Any, self: TicketRegistry, head: Any, state: bytes, issued: bytes) -> Any:
-    """After a restart a replaced code is one that nobody has, which another ticket may take."""
+    """After a restart a replaced code is unknown, and another ticket may take it."""
     ticket = right(self, head, state, issued)
     for code in read_terms(issued).revoked:
         self._codes[head.event].pop(code, None)
@@ -147,7 +147,7 @@ def block_forgotten(right: Any, self: TicketRegistry, head: Any, state: bytes, i
 
 @replaces(Events, "load", "event-forgotten-at-restart", "R9 P20 R42", world="doors-among-crashes")
 def event_forgotten(right: Any, self: Events, rows: Any) -> None:
-    """A restarted node takes every event for one that nobody created."""
+    """A restarted node takes every event for one that was not created."""
     right(self, rows)
     self._admits.clear()
 

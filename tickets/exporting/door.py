@@ -31,7 +31,7 @@ class Door:
         self._rows = {slug: row for slug, row in found.items() if row.declared}
 
     def event(self, slug: str) -> EventRow | None:
-        """What was said of the event, None if nobody created it."""
+        """What was said of the event, None if it was not created."""
         return self._rows.get(slug)
 
     def opened_by(self, ticket: TicketRow) -> bool:

@@ -5,7 +5,7 @@ shapes    JSON of pretix and Eventbrite  ->  Record with the column names of a s
 presets   what the exports of ticket shops say, detected by their headers; words: of all other files
 source    a whole file: its rows, its columns, its preset
 questions what decides who comes in, and what nobody has said  ->  Decided (settled), with open questions
-rows      a Record under the answers  ->  tickets, or the reason why it is none
+rows      a Record under the answers  ->  tickets, or the reason why it is not one
 plan      the whole file  ->  ImportPlan, in which no row is missing
 comparing the plan and the network  ->  what is new, and what the file says otherwise
 declaring the plan  ->  events that are created, products that become known

@@ -34,7 +34,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     entrances: list[str] | None = None
     """Products that are entrances."""
     others: list[str] = []
-    """Products that are none, of stored answers."""
+    """Products of stored answers that are not in the file."""
     timezone: str = ""
     entered: dict[str, list[str]] | None = None
     """Column -> values of guests who have entered; {}: nobody has."""
@@ -48,7 +48,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     events: dict[str, str] = {}
     """Event as the file names it, folded -> slug, "" to leave its rows out."""
     new_event: str = ""
-    """What becomes of events that nobody created, one of NEW_EVENTS; never stored, since another file names
+    """What becomes of events that were not created, one of NEW_EVENTS; never stored, since another file names
     other events."""
     columns: dict[str, str] = {}
     """Field of words.FIELDS -> column, "" for none."""

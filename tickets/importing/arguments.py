@@ -62,7 +62,7 @@ TEXTS = {
     "sheet": ("NAME", "the sheet of a workbook"),
     "new-event": (
         "|".join(NEW_EVENTS),
-        "an event that nobody created: it is created, and only codes open it, or it is used as it is",
+        "an event that was not created: it is created, and only codes open it, or it is used as it is",
     ),
 }
 """Answers that are given once: what stands behind the option, and its help."""

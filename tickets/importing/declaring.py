@@ -20,7 +20,7 @@ class EventChange(msgspec.Struct, frozen=True):
 
     event: str
     created: bool
-    """Whether nobody created it before."""
+    """Whether it was not created before."""
     name: str | None
     zone: str | None
     products: dict[str, bool]

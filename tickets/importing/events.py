@@ -21,7 +21,7 @@ OWN_WRITES_WAIT = 5.0
 
 
 def prepare_events(events: Iterable[ImportedEvent], *, actor: str) -> None:
-    """Create those that are new and say more than an event which nobody created. One that exists stays as it
+    """Create those that are new and say more than an event which was not created. One that exists stays as it
     is, and gets the products that it lacks, entrances or not. Raises Refused, also if ids are codes on one
     side only: then other texts would open the door."""
     for event in events:

@@ -46,7 +46,7 @@ from tickets.importing.source import Source
 CODES, REVOKED = "codes", "revoked codes"
 YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 NO_CODES = (
-    "This export has no codes, since whoever made it may not see them, and in one of its events ids are "
+    "This export has no codes, since its maker may not see them, and in one of its events ids are "
     "none. Export again with the scope operate or admin, or by manage.py export_tickets."
 )
 

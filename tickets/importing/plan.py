@@ -27,7 +27,7 @@ SAMPLES = 3
 SHOWN = 5
 """Codes or rows that a remark names."""
 GUESSED_DIGITS = 6
-"""Codes of at most so many digits, and nothing else, can be guessed."""
+"""Codes with at most this many digits, and nothing else, can be guessed."""
 MADE_UP_DIGITS = 20
 """Hexadecimal digits of an id that is made up: two of a million tickets are equal once in 10^12 imports."""
 BY_POSITION = "order+position"
@@ -61,7 +61,7 @@ class ImportPlan(msgspec.Struct):
     products: dict[str, bool] = {}
     """Product -> whether it is an entrance."""
     new_event: str = ""
-    """What becomes of events that nobody created: see Answers."""
+    """What becomes of events that were not created: see Answers."""
     event_names: dict[str, str] = {}
     """Event -> its name in the file, if that is not its slug."""
     answers: Answers = UNANSWERED

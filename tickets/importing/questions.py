@@ -184,7 +184,7 @@ class _Asked:
             self._tell_values("entrances", f"{lacks} ".lstrip(), settled, values, origin, question)
 
     def new_events(self) -> None:
-        """What becomes of events that nobody created. Only in an event that was created does a product not
+        """What becomes of events that were not created. Only in an event that was created does a product not
         admit."""
         column = self.layout.column("event")
         rows = Counter(self._slug(row) for row in self.source.rows if not (row.problem or row.left_out))
@@ -243,8 +243,8 @@ class _Asked:
         if several:
             self.found.quantity = self._choice(
                 "quantity",
-                f"What is a row with more than 1 in {self.source.spelled(column)!r}: one ticket of so many "
-                "entries, or so many tickets?",
+                f"What is a row with more than 1 in {self.source.spelled(column)!r}: one ticket "
+                "with that many entries, or that many tickets?",
                 column=column,
                 values=list(several.items()),
                 answers=tuple(f"quantity={choice}" for choice in QUANTITIES),
@@ -385,7 +385,7 @@ class _Asked:
         return found
 
     def _needs_zone(self) -> str:
-        """A column with a time that has no offset, in an event without a zone; "" if there is none."""
+        """A column with a time that has no offset, in an event without a zone; "" without one."""
         for record in self.source.rows:
             if record.problem or record.left_out or self._event_of(record) in self.known.zones:
                 continue

@@ -30,7 +30,7 @@ class Known(msgspec.Struct, frozen=True):
     events: Collection[str] = ()
     """All events that exist."""
     asks_events: bool = False
-    """Whether it is asked what becomes of an event that nobody created."""
+    """Whether it is asked what becomes of an event that was not created."""
     by_id: Collection[str] | None = None
     """Events whose ids are codes; None: not known, as if all were."""
     salt_of: Callable[[str], bytes] = no_salt

@@ -52,7 +52,7 @@ class Form(msgspec.Struct, frozen=True):
     ids_are_codes: bool = False
     products: Products = ()
     as_of: str = ""
-    """Place in the log of what the form was filled from, "" for an event that nobody created yet."""
+    """Place in the log of what the form was filled from, "" for an event that was not created yet."""
 
 
 @require_http_methods(["GET", "POST"])

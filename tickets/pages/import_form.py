@@ -16,7 +16,7 @@ from tickets.importing.words import folded
 NONE = "none"
 """Of a list from which several may be chosen: none of it."""
 CHOICES = {
-    "quantity": {"tickets": "so many tickets", "entries": "one ticket of so many entries"},
+    "quantity": {"tickets": "that many tickets", "entries": "one ticket with that many entries"},
     "cells": {"tickets": "several codes, each of a ticket of its own", "one": "one code"},
     "new-event": {
         CREATE: "create it: only what is printed opens it",

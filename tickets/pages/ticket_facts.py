@@ -1,4 +1,4 @@
-"""What the tickets page tells of one ticket, and which acts it offers to whoever looks."""
+"""What the tickets page tells of one ticket, and which acts it offers to the person who looks."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def put_event(call: Call, slug: str, body: EventBody) -> Answer:
 
 
 def show_event(call: Call, slug: str) -> Answer:
-    """Show one event; 404 if nobody created it and it holds no tickets."""
+    """Show one event; 404 if it was not created and it holds no tickets."""
     _require_slug(call, slug)
     sequence = own_writes(call)
     found = events.summary_of(slug)

@@ -28,7 +28,7 @@ class FindBody(Body, frozen=True, kw_only=True):
 
 
 def find_ticket(call: Call, body: FindBody) -> Answer:
-    """Find the ticket with a code, also with a replaced one; 404 if there is none."""
+    """Find the ticket with a code, also with a replaced one; 404 without one."""
     call.require_event(body.event)
     sequence = own_writes(call)
     try:

@@ -162,7 +162,7 @@ async def foretell(
 
 
 async def _admits(client: httpx.AsyncClient, event: str, patience: float) -> dict[str, bool] | None:
-    """Product -> whether it is an entrance; None for an event that nobody created."""
+    """Product -> whether it is an entrance; None for an event that was not created."""
     status, answer = await _answer(client, "GET", EVENT_PATH.format(event), None, patience)
     if status == 404:
         raise Refused(f"the network has no event {event}: import the file first, or choose it with --event")

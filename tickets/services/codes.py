@@ -200,7 +200,7 @@ def _hint_of_ids(event: str, given: str, *, shown: bool) -> str:
 
 
 def _owner(event: str, digest: bytes) -> str:
-    """The ticket that has or had a code, "" if there is none: who has it may be told so again."""
+    """The ticket that has or had a code, "" if there is none: that ticket may be given it again."""
     return (read.ticket_by_code(LEARNER_ALIAS, event, digest) or ("", False))[0]
 
 

@@ -44,7 +44,7 @@ def set_event(
 ) -> Decision:
     """Create an event or change it; returns the cluster's decision. Raises InvalidRequest.
 
-    `doors`: Unix microseconds, 0: not said. None: stays as the log has it. For an event that nobody created
+    `doors`: Unix microseconds, 0: not said. None: stays as the log has it. For an event that was not created
     but that holds tickets, that is what it did so far: ids are codes, and the products of its tickets admit,
     which a copy that has caught up tells. So nobody is shut out by a change of something else.
     """
@@ -135,7 +135,7 @@ def not_listed(slug: str, names: Collection[str]) -> list[str]:
 
 
 def summary_of(slug: str, row: EventRow | None = None) -> EventSummary | None:
-    """One event with its counts, None if there is none. `row`: newer than the platform's copy."""
+    """One event with its counts, None without one. `row`: newer than the platform's copy."""
     row = row or read.event_row(LEARNER_ALIAS, slug)
     tickets = read.count_tickets(LEARNER_ALIAS, slug)
     if not any(tickets.values()) and (row is None or not row.declared):

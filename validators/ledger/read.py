@@ -182,7 +182,7 @@ class EventSummary(msgspec.Struct, frozen=True):
 
     event: str
     row: EventRow | None
-    """None: nobody created it, and no ticket in it has a code."""
+    """None: it was not created, and no ticket in it has a code."""
     tickets: dict[str, int]
     """Number of tickets by state, all of STATES present."""
     blocked: int

@@ -32,7 +32,7 @@ NAMES_SEEN_WITH = frozenset({"operate", "gate", "admin"})
 """Scopes any one of which shows the names of guests, on pages and in the admission list: gates check them at
 the door. Addresses and telephone numbers need the permission on holders."""
 CODES_SEEN_WITH = frozenset({"operate", "admin"})
-"""Scopes any one of which shows the codes of tickets as texts, in exports: whoever has a code comes in."""
+"""Scopes any one of which shows the codes of tickets as texts, in exports: a code opens the door."""
 
 
 class Role(msgspec.Struct, frozen=True):

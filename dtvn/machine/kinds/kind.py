@@ -45,7 +45,7 @@ class Rest(msgspec.Struct, frozen=True):
     example: dict[str, Any] | None = msgspec.field(default_factory=lambda: {"ticket_id": "T-1"})
     """A body in the API document; None: none."""
     full: bool = False
-    """Whether its answers have the fields of dtvn.api.outcome, for whoever acts on them."""
+    """Whether its answers have the fields of dtvn.api.outcome, for programs that act on them."""
     path: str = ""
     """Below /api/v1/; "": tickets/<kind>."""
 

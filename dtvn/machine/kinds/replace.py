@@ -79,7 +79,7 @@ KIND = Kind(
             past="given new codes",
             means="its old ones open nothing",
             label="Replace code",
-            consequence="Its present codes are revoked: whoever comes with one of them is refused.",
+            consequence="Its present codes are revoked: a guest who shows one of them is refused.",
             inputs=("barcodes",),
         ),
     ),

@@ -15,7 +15,7 @@ from dtvn.protocol.consensus.messages import Operation
 
 
 def told(ticket: Ticket | None, *, product_added: bool = False) -> bytes:
-    """The AnsweredState of a ticket as it stands, b"" if there is none."""
+    """The AnsweredState of a ticket as it stands, b"" without one."""
     if ticket is None:
         return b""
     return answered(ticket.state, read_terms(ticket.issued), product_added=product_added)
