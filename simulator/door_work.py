@@ -155,13 +155,15 @@ class DoorWork(Recurring):
         return SIMPLE[kind]
 
     def _set_event(self, event: str, *, again: bool) -> SetEvent:
-        """Parking never admits at first; what is said again may say otherwise, and leaves out what was added
-        in the meantime, unless it says nothing of products."""
+        """Parking never admits at first; what is said again may say otherwise, and takes what was
+        added in the meantime from the list, unless it opens parking or says nothing of products."""
         dice = self._dice
         parking = dice.hit(0.3)
         ids = (event == CLUB) is not dice.hit(0.1)
         listed = ("Parking", parking), ("Standing", True)
-        return SetEvent(ids_are_codes=ids, products=None if again and dice.hit(0.2) else listed)
+        products = None if again and dice.hit(0.2) else listed
+        others_stay = again and parking and products is not None
+        return SetEvent(ids_are_codes=ids, products=products, others_stay=others_stay)
 
     def _product(self, group: str) -> str:
         return self._dice.pick(("Standing", "Standing", "", "Parking", "Parking", f"Extra {group}"))

@@ -137,7 +137,7 @@ def _set_event(state: State, asked: Asked) -> Result:
     if said.ids_are_codes is not None:
         ids = said.ids_are_codes
     if said.products is not None:
-        products = frozenset(said.products)
+        products = frozenset((dict(products if said.others_stay else ()) | dict(said.products)).items())
     return msgspec.structs.replace(state, ids_are_codes=ids, products=products), "ok", ""
 
 

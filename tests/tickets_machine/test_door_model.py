@@ -60,15 +60,18 @@ class Doors(RuleBasedStateMachine):
         event=EVENTS,
         ids=st.none() | st.booleans(),
         products=st.none() | st.dictionaries(PRODUCTS.filter(bool), st.booleans()),
+        adds=st.booleans(),
     )
-    def set_event(self, event: str, ids: bool | None, products: dict[str, bool] | None) -> None:
+    def set_event(self, event: str, ids: bool | None, products: dict[str, bool] | None, adds: bool) -> None:
         """What is not said stays."""
-        command = SetEvent(ids_are_codes=ids, products=None if products is None else tuple(products.items()))
+        adds = adds and products is not None
+        listed = None if products is None else tuple(products.items())
+        command = SetEvent(ids_are_codes=ids, products=listed, others_stay=adds)
         assert self.does(event, command) == "ok"
         if self.created[event] is None:
             self.created[event], self.ids[event] = {}, any(where == event for where, _ in self.tickets)
         if products is not None:
-            self.created[event] = dict(products)
+            self.created[event] = (self.created[event] or {} if adds else {}) | products
         if ids is not None:
             self.ids[event] = ids
 

@@ -329,6 +329,20 @@ def test_what_is_not_said_of_an_event_stays_as_the_log_has_it() -> None:
     assert door.scans("VIP").code == "ok"
 
 
+def test_products_are_added_without_taking_others_off_the_list() -> None:
+    door = Door(created=False)
+    door.does(SetEvent(products=(("Parking", False),)))
+    door.issues("T-1", "VIP", product="VIP")
+    more = SetEvent(products=(("Mug", False), ("Parking", True)), others_stay=True)
+    assert row(door.does(more)).products == (("Mug", False), ("Parking", True), ("VIP", True))
+    assert door.scans("VIP").code == "ok"
+    many = tuple((f"P{number:03}", True) for number in range(998))
+    assert door.does(SetEvent(products=many, others_stay=True)) == Outcome("full", b"")
+    assert len(door.event_row().products) == 3
+    with pytest.raises(CommandError, match="others_stay"):
+        door.operation(SetEvent(others_stay=True), "", event=EVENT)
+
+
 def test_ids_stay_codes_in_an_event_that_is_created_when_it_holds_tickets() -> None:
     door = Door(created=False)
     door.does(Issue(), "T-1")

@@ -23,10 +23,8 @@ class EventChange(msgspec.Struct, frozen=True):
     """Whether it was not created before."""
     name: str | None
     zone: str | None
-    products: dict[str, bool]
-    """All its products afterwards: whether each is an entrance."""
     changed: dict[str, bool]
-    """Of these the new ones, and those that were the other kind."""
+    """Its new products, and those that were the other kind: whether each is an entrance."""
 
     @property
     def sentence(self) -> str:
@@ -58,7 +56,6 @@ def changes_of(plan: ImportPlan) -> Iterator[EventChange]:
                 created,
                 name=plan.event_names.get(event) if created else None,
                 zone=plan.answers.timezone or None if created else None,
-                products=known | said,
                 changed=changed,
             )
 
@@ -70,5 +67,6 @@ def carry_out(change: EventChange, *, actor: str) -> Decision:
         actor=actor,
         name=change.name,
         zone=change.zone,
-        products=tuple(sorted(change.products.items())),
+        products=tuple(change.changed.items()),
+        others_stay=True,
     )

@@ -57,8 +57,8 @@ def _prepare(event: ImportedEvent, actor: str) -> None:
         row = _set(event.slug, actor)  # what its tickets have been admitted by stays an entrance
     known = dict(row.products) if row is not None and (declared or closes) else event.products
     if lacking := event.products.keys() - known.keys():
-        products = {name: event.products[name] for name in lacking} | known
-        _set(event.slug, actor, products=tuple(products.items()))
+        products = tuple((name, event.products[name]) for name in lacking)
+        _set(event.slug, actor, products=products, others_stay=True)
 
 
 def _set(slug: str, actor: str, **said: Any) -> EventRow:

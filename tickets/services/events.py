@@ -40,11 +40,13 @@ def set_event(
     doors: int | None = None,
     ids_are_codes: bool | None = None,
     products: Products | None = None,
+    others_stay: bool = False,
     nonce: bytes = b"",
 ) -> Decision:
     """Create an event or change it; returns the cluster's decision. Raises InvalidRequest.
 
-    `doors`: Unix microseconds, 0: not said. None: stays as the log has it. For an event that was not created
+    `doors`: Unix microseconds, 0: not said. None: stays as the log has it, and so do products that are not
+    in `products` if `others_stay`; else they are taken off the list. For an event that was not created
     but that holds tickets, that is what it did so far: ids are codes, and the products of its tickets admit,
     which a copy that has caught up tells. So nobody is shut out by a change of something else.
     """
@@ -55,10 +57,12 @@ def set_event(
             check_zone(zone)
         except ValidationError as error:
             raise InvalidRequest(f"zone: {error.message}") from error
-    if products is None and not _declared(slug):
+    if (products is None or others_stay) and not _declared(slug):
         caught_up()
-        products = None if _declared(slug) else _products_of_tickets(slug) or None
-    command = SetEvent(name, zone, doors, ids_are_codes, products)
+        if not _declared(slug):
+            products = tuple((dict(_products_of_tickets(slug)) | dict(products or ())).items()) or None
+            others_stay = False
+    command = SetEvent(name, zone, doors, ids_are_codes, products, others_stay)
     (decision,) = decide([Request(command, event=slug, nonce=nonce)], actor=actor)
     return decision
 

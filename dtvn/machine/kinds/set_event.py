@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -38,6 +38,8 @@ class SetEvent(Command, frozen=True):
     """Create an event or change what is said of it; its tickets and the salt of its codes stay. None: as it
     stands in the log, so that nothing is undone that came in between."""
 
+    first_form: ClassVar[int] = 5
+
     name: Label | None = None
     """Display name; of a new event ""."""
     zone: Annotated[str, msgspec.Meta(pattern=ZONE, max_length=ZONE_LENGTH_MAX)] | None = None
@@ -48,9 +50,12 @@ class SetEvent(Command, frozen=True):
     that was so."""
     products: Annotated[tuple[Product, ...], msgspec.Meta(max_length=PRODUCTS_MAX)] | None = None
     """Ascending by name, each once; of a new event none. A ticket of another product does not admit."""
+    others_stay: bool = False
+    """Whether products that are not named stay as they stand in the log; else they are taken off the list."""
 
 
-FIELDS = SetEvent.__struct_fields__
+SAID = ("name", "zone", "doors", "ids_are_codes", "products")
+"""Fields of a SetEvent that are fields of its EventRow."""
 
 
 def check(command: SetEvent) -> None:
@@ -62,6 +67,8 @@ def check(command: SetEvent) -> None:
         raise CommandError("products: holds a control character")
     if sum(len(name.encode("utf-8")) for name in names) > NAMES_BYTES_MAX:
         raise CommandError(f"products: their names have more than {NAMES_BYTES_MAX} bytes in all")
+    if command.others_stay and command.products is None:
+        raise CommandError("others_stay: of products that are not given")
 
 
 def compose(command: SetEvent) -> dict[str, object]:
@@ -80,7 +87,11 @@ def rule(at: Context, operation: Operation, command: SetEvent, ticket: Ticket | 
         fresh = at.events.fresh(event, at.moment)
         present = msgspec.structs.replace(fresh, ids_are_codes=at.registry.holds(event), declared=True)
     sequence, index, timestamp = at.moment
-    changed = {name: said for name in FIELDS if (said := getattr(command, name)) is not None}
+    changed = {name: said for name in SAID if (said := getattr(command, name)) is not None}
+    if command.others_stay:
+        changed["products"] = tuple(sorted((dict(present.products) | dict(command.products or ())).items()))
+        if len(changed["products"]) > PRODUCTS_MAX:
+            return reasons.FULL, b""
     said = msgspec.structs.replace(present, sequence=sequence, index=index, timestamp=timestamp, **changed)
     row = at.events.set(event, said)
     return (reasons.FULL, b"") if row is None else (reasons.OK, canonical.encode(row))
