@@ -255,7 +255,7 @@ def test_gates_admit_while_the_databases_are_away(
 
 
 @pytest.mark.parametrize("wanted", [{"ticket_id": "T-1"}, {"barcode": FIRST}])
-def test_what_was_never_read_of_an_event_is_not_guessed_while_the_copy_is_away(
+def test_an_event_never_read_is_not_guessed_while_the_copy_is_away(
     fest: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, str]
 ) -> None:
     """The salt of a continued cluster's codes, and whether a gate may admit by name, stand in the event's

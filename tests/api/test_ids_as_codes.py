@@ -29,9 +29,7 @@ def test_where_ids_are_codes_a_gate_admits_no_ticket_with_codes_by_its_id(api: A
     assert shown(read(by_id[0]), "code", "whose") == ["not_permitted", "gate"]
 
 
-def test_a_code_that_is_the_id_of_another_ticket_is_taken_where_ids_are_codes(
-    api: Api, fake: FakeGateway
-) -> None:
+def test_where_ids_are_codes_the_id_of_another_ticket_is_taken(api: Api, fake: FakeGateway) -> None:
     """The same text would open twice. The log can tell it of an id, not of a code."""
     issue = {"op": "issue", "event": "old"}
     assert api.post("tickets", {"ticket_id": "A1", "event": "old"}).status_code == 200

@@ -53,7 +53,7 @@ def test_an_event_is_created_shown_changed_and_listed(api: Api) -> None:
     assert (cleared["zone"], cleared["doors"], cleared["products"]) == ("", None, [])
 
 
-def test_a_change_of_the_name_drops_no_product_that_the_copy_does_not_know_yet(
+def test_a_change_of_the_name_drops_no_product_unknown_to_the_copy(
     api: Api, fake: FakeGateway, tables: Any
 ) -> None:
     assert put(api, "fest", products=[{"name": "Parking", "admits": False}])[0] == 200

@@ -203,7 +203,7 @@ def test_an_id_of_another_source_is_no_reason_to_replace_a_code() -> None:
     assert "of another source" in found.unclear[0].reason
 
 
-def test_a_row_without_a_code_is_known_by_its_id_unless_it_would_be_blocked() -> None:
+def test_a_row_without_a_code_is_known_by_its_id() -> None:
     """What is cancelled without a code may be another source's ticket of the same name."""
     other = StoredTicket(event="fest", ticket_id="T-1", product="Day", codes=(digest("X-1"),), holder=ADA)
     known = PlainNetwork(other)

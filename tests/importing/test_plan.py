@@ -60,9 +60,7 @@ def test_a_column_named_like_a_status_is_asked_about_whatever_it_says(tmp_path: 
 
 
 @pytest.mark.parametrize("word", ["CANCELLED", "storniert", "Annulé", "pagado", "not paid", "used"])
-def test_a_column_that_says_nothing_but_a_status_is_asked_about_whatever_its_name(
-    tmp_path: Path, word: str
-) -> None:
+def test_a_column_of_status_words_is_asked_about_whatever_its_name(tmp_path: Path, word: str) -> None:
     assert asked(plan(tmp_path, f"barcode,Remarks\nT-1,{word}\nT-2,vegan\n")) == ["admits:remarks"]
     assert asked(plan(tmp_path, f"barcode,Remarks\nT-1,never {word} before\nT-2,vegan\n")) == []
 
@@ -124,7 +122,7 @@ def test_rows_left_out_are_blocked_tickets_where_stewards_see_why(tmp_path: Path
     assert found.left_out == [LeftOut(4, "status: void")]
 
 
-def test_rows_left_out_keep_their_id_and_code_for_the_comparison_also_with_a_damaged_cell(
+def test_rows_left_out_keep_their_id_and_code_for_the_comparison(
     tmp_path: Path,
 ) -> None:
     content = "order id,barcode,valid until,status\nR-1,T-1,,valid\nR-2,T-2,never,void\nR-3,T-3,,void\n"
@@ -138,7 +136,7 @@ def test_rows_left_out_keep_their_id_and_code_for_the_comparison_also_with_a_dam
     assert len({one.ticket_id for one in [*found.tickets, *found.refused]}) == 3
 
 
-def test_a_source_stays_the_same_with_a_column_more_that_says_status_or_entry() -> None:
+def test_a_further_status_column_does_not_make_another_source() -> None:
     first = source_key(["ticket id", "name"], "")
     assert source_key(["name", "ticket id", "status", "checked in"], "") == first
     assert source_key(["name", "ticket id", "barcode"], "") != first
@@ -198,7 +196,7 @@ def test_names_as_programs_write_them_are_read_and_asked_about(tmp_path: Path) -
         ({"entrances": "Day", "nobody_entered": True}, False, {"Day": True, "Night": False}),
     ],
 )
-def test_what_the_person_says_of_products_and_entries_overrides_preset_and_event(
+def test_a_person_overrides_preset_and_event(
     tmp_path: Path, answers: dict[str, Any], entered: bool, products: dict[str, bool]
 ) -> None:
     known = Known(event="fest", events=("fest",), products={"fest": {"Day": True, "Night": True}})

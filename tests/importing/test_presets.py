@@ -212,7 +212,7 @@ def test_a_position_that_cannot_name_a_ticket_gets_a_made_up_id(
     assert [one.ticket_id for one in pretix(tmp_path, *rows).tickets] == [first, second]
 
 
-def test_a_position_without_a_secret_is_wrong_and_never_named_by_another_column(tmp_path: Path) -> None:
+def test_a_position_without_a_secret_is_wrong(tmp_path: Path) -> None:
     found = pretix(tmp_path, pretix_row(Ticket_secret=""), pretix_row())
     assert found.wrong == [WrongRow(2, "column 'Ticket secret': a code is empty")]
     assert codes(found) == ["code-ABC12"]
@@ -280,7 +280,7 @@ def test_a_position_in_json_is_left_out_by_its_order_and_by_itself(
     assert [one.reason for one in found.left_out] == [why]
 
 
-def test_pretix_order_positions_of_its_rest_api_ask_for_the_status_that_they_lack(tmp_path: Path) -> None:
+def test_positions_of_the_rest_api_ask_for_the_status_that_they_lack(tmp_path: Path) -> None:
     """doc/api/resources/orders: results of /orderpositions/."""
     position = {
         "id": 23442, "order": "ABC12", "positionid": 1, "canceled": False, "item": 1345, "variation": None,
@@ -334,7 +334,7 @@ def test_eventbrite_orders_that_are_cancelled_or_unpaid_are_left_out(tmp_path: P
     ]
 
 
-def test_an_attendee_of_eventbrite_with_several_barcodes_has_a_ticket_for_each(tmp_path: Path) -> None:
+def test_an_attendee_with_several_barcodes_has_a_ticket_for_each(tmp_path: Path) -> None:
     attendee = {
         "id": "7", "status": "Attending", "cancelled": False, "refunded": False, "checked_in": False,
         "quantity": 2, "ticket_class_name": "GA", "profile": {"name": "Ada T"},

@@ -125,7 +125,7 @@ def test_blocks_replacements_changes_and_events_are_live(door: Door) -> None:
     assert (created["type"], created["event"], created["ticket_id"]) == ("event_set", "gala", "")
 
 
-def test_an_entry_made_elsewhere_keeps_its_time_and_is_no_admission_of_today(door: Door) -> None:
+def test_an_entry_made_elsewhere_is_no_admission_of_today(door: Door) -> None:
     door.order(Issue(), ticket="T-1")
     door.order(Issue(), ticket="T-2")
     [known] = door.order(kind("import_entry", at=YEAR_2030, gate="south"), ticket="T-1")

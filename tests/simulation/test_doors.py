@@ -83,7 +83,7 @@ def test_one_answer_is_right(before: list[tuple[Command, str, str]], code: bytes
         assert is_right(*before, (Admit(code=code), "", wrong)) is False, wrong
 
 
-def test_a_code_names_its_ticket_and_two_set_events_at_once_may_come_in_either_order() -> None:
+def test_two_set_events_at_once_may_come_in_either_order() -> None:
     issued = history((Issue(codes=(ONE,)), "a", "ok"))
     for named, right in (("a", True), ("b", False)):
         assert explains([*issued, Call("admit", 5, 6, "ok", "", Admit(code=ONE), "fair", named)]) is right

@@ -133,7 +133,7 @@ def test_an_event_that_a_load_forgets_changes_the_root() -> None:
     assert door.reload().root() != door.application.root()
 
 
-def test_r25_a_snapshot_holds_the_terms_of_its_time_and_its_index_is_rebuilt() -> None:
+def test_r25_a_snapshot_holds_the_terms_of_its_time() -> None:
     door = lived()
     root, manifest = frozen(door)
     then = codes_of(door.application)

@@ -50,7 +50,7 @@ def test_a_ticket_has_up_to_eight_codes_and_each_opens() -> None:
         door.issues("T-2", *(f"MORE-{number}" for number in range(9)))
 
 
-def test_where_ids_are_codes_an_id_opens_nothing_after_its_ticket_got_codes() -> None:
+def test_an_id_opens_nothing_after_its_ticket_got_codes() -> None:
     """A printed id that was lost is replaced as a printed code is."""
     door = Door(created=False)
     door.issues("T-1")
@@ -107,7 +107,7 @@ def test_a_code_stands_in_one_ticket_of_its_event() -> None:
     assert door.does(elsewhere, "T-2", event="ballet").code == "ok", "each event has codes of its own"
 
 
-def test_where_ids_are_codes_no_ticket_gets_the_code_of_another_one_as_its_id() -> None:
+def test_no_ticket_gets_the_code_of_another_one_as_its_id() -> None:
     door = Door(created=False)
     door.issues("A1", "A1", "A2")
     assert door.issues("A2") == Outcome("barcode_taken", b"")
@@ -146,7 +146,7 @@ def test_only_a_code_may_stand_for_the_name_of_a_ticket() -> None:
         assert door.order(with_payload(asked, payload))[0].code == "malformed"
 
 
-def test_later_fields_at_their_default_are_left_out_and_no_other_form_is_accepted() -> None:
+def test_later_fields_at_their_default_are_left_out() -> None:
     door = Door(created=False)
     old = door.operation(Issue(product="Stalls"), "T-1", event=EVENT)
     assert old.payload.hex() == "970000a65374616c6c73a0c400c40090"
@@ -396,7 +396,7 @@ def test_what_an_event_may_not_say(wrong: dict[str, object]) -> None:
         door.operation(SetEvent(**wrong), event=EVENT)  # type: ignore[arg-type]
 
 
-def test_an_unlisted_product_becomes_an_admission_product_and_the_answer_says_so() -> None:
+def test_an_unlisted_product_becomes_an_admission_product() -> None:
     door = Door()
     first = answer(door.issues("T-1", "A", product="Stalls"))
     assert first.product_added

@@ -66,7 +66,7 @@ def test_an_order_is_kept_outside_the_commitment_and_erased() -> None:
     assert set(TicketHolder.objects.values_list("order", flat=True)) == {""}
 
 
-def test_other_data_for_a_ticket_that_came_to_nothing_counts_under_the_same_salt() -> None:
+def test_a_ticket_that_came_to_nothing_keeps_its_salt() -> None:
     remember_holders([ticket(1)])
     salt = bytes(TicketHolder.objects.get().salt)
     again = remember_holders([ticket(1, Holder("Ada King"))])
@@ -79,7 +79,7 @@ def another(number: int, name: str) -> Difference:
     return Difference(kind="holder", row=2, event="default", ticket_id=f"T-{number}", fields=fields)
 
 
-def test_another_holder_takes_the_ticket_and_the_commitment_stays_that_of_the_first() -> None:
+def test_the_commitment_stays_that_of_the_first_holder() -> None:
     """What the log keeps can still be checked by who knows the first holder: the salt stays."""
     first = remember_holders([ticket(1)]).commitments["T-1"]
     other = Difference(kind="block", row=3, event="default", ticket_id="T-3")

@@ -293,9 +293,7 @@ def test_a_row_is_read_as_it_was_written(
     assert ticket.seat == unicodedata.normalize("NFC", seat)
 
 
-def test_an_event_that_exists_keeps_what_it_says_and_gets_the_products_it_lacks(
-    learner: RealLearner, run: Run
-) -> None:
+def test_an_existing_event_only_gets_the_products_it_lacks(learner: RealLearner, run: Run) -> None:
     run("fest", ("", SetEvent("Fest", "", 0, False, (("VIP", False),))))
     said = ImportedEvent("fest", name="Other", products={"VIP": True, "Bar": True, "Parking": False})
     prepare_events([said], actor="desk")
@@ -306,9 +304,7 @@ def test_an_event_that_exists_keeps_what_it_says_and_gets_the_products_it_lacks(
         prepare_events([ImportedEvent("fest", ids_are_codes=True)], actor="desk")
 
 
-def test_a_product_that_does_not_admit_shuts_out_no_ticket_of_an_event_that_nobody_created(
-    learner: RealLearner, run: Run
-) -> None:
+def test_a_product_that_does_not_admit_shuts_out_no_older_ticket(learner: RealLearner, run: Run) -> None:
     run("plain", ("P-1", Issue(product="Day")))
     prepare_events([ImportedEvent("plain", ids_are_codes=True, products={"Bar": False})], actor="desk")
     row = read.event_row("learner", "plain")
