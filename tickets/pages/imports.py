@@ -37,6 +37,10 @@ SHOWN = 200
 LISTED = 10
 FILE_BYTES_MAX = 16_000_000
 """Of an upload: with the form's other fields it fits into the longest body, see body_limit."""
+FIELD_WORDS = {"not_before": "valid from", "not_after": "valid until"}
+"""Field of a ticket -> its words for people, where they are not its name."""
+DECIDING = frozenset({"status", "entered"})
+"""Fields that are read from all their columns; of others the first filled column counts."""
 TONE = {
     ImportState.READING: "accent",
     ImportState.ASKING: "warn",
@@ -181,6 +185,13 @@ def _import_page(
         "startable": one.state in (ImportState.PREVIEW, ImportState.STOPPED),
         "changeable": one.state in uploads.ANSWERABLE and "asked" in one.preview,
         "report": report,
+        "read": [
+            (
+                FIELD_WORDS.get(each["field"], each["field"].replace("_", " ")),
+                (" and " if each["field"] in DECIDING else ", else ").join(each["columns"]),
+            )
+            for each in report.get("read", [])
+        ],
         "open": [field for field in fields if field.open],
         "settled": [field for field in fields if not field.open],
         "told": [
