@@ -192,7 +192,8 @@ def test_x42_names_with_html_are_shown_as_text_in_the_admin(
     file = tmp_path / "tickets.csv"
     quoted = HOSTILE.replace('"', '""')
     file.write_text(f'ticket,name,email\nH-1,"{quoted}",a@b.example\n')
-    command = [sys.executable, "manage.py", "import_tickets", str(file), "--code", "ticket"]
+    answers = ["--code", "ticket", "--new-event", "as-it-is"]
+    command = [sys.executable, "manage.py", "import_tickets", str(file), *answers]
     subprocess.run(command, cwd=REPOSITORY, env=running.environment(), check=True, capture_output=True)
     page.goto(f"{running.url}/admin/tickets/ticketholder/")
     expect(page.locator("#result_list")).to_contain_text(HOSTILE)
