@@ -20,7 +20,7 @@ class HalfClosing(StringTransport):
         self.half_closed = True
 
 
-class Unread(StringTransport):
+class Unread(HalfClosing):
     """One whose client reads only when the test says so."""
 
     def __init__(self) -> None:

@@ -1,5 +1,7 @@
-"""Refuses oversized bodies by their announced length, or once they exceed it, and bodies in very many small
-chunks: daphne would first read them whole.
+"""Refuses oversized bodies by their announced length, or once they exceed it, bodies in very many small chunks,
+and bodies of WebSocket handshakes: daphne would first read them whole, and take the last ones for frames.
+
+Drops the header by which daphne lets any client choose the path below which it serves (0188).
 
 A stream of events in chunks has a live body: the application starts when its headers are read, where daphne
 would wait for the end of its body.
@@ -34,6 +36,8 @@ CHUNKS_FREE = 256
 CHUNK_MEAN = 256
 """A body may have CHUNKS_FREE chunks in a row, and one more for each CHUNK_MEAN bytes among them: each costs
 the event loop about 10 µs, however short it is."""
+ROOT_PATH = b"Daphne-Root-Path"
+"""Header that daphne obeys: the platform has its own host, and no proxy needs it."""
 LIVE_CHUNK_MEAN = 16
 """CHUNK_MEAN of a live body, whose chunks may be an event each."""
 
@@ -72,7 +76,10 @@ class BoundedRequest(LeanRequest):
 
     def gotLength(self, length: int | None) -> None:
         """See twisted.web: the headers are read; None if chunks follow."""
-        path = self.channel._path
+        path, headers = self.channel._path, self.requestHeaders
+        headers.removeHeader(ROOT_PATH)
+        if length != 0 and any(name.lower() == b"websocket" for name in headers.getRawHeaders(b"Upgrade", ())):
+            raise Refused(ApiError(400, "bad_request", "The handshake of a WebSocket has no body."))
         if not path.startswith(API) and path.partition(b"?")[0] != UPLOAD:
             self._length_max = OPERATION_BYTES_MAX
         if length is None:

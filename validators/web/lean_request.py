@@ -19,7 +19,6 @@ from validators.web.http_channel import head_of
 
 INVALID_IN_VALUES = bytes(http_protocol.INVALID_HEADER_VALUE_BYTES)
 """Bytes that daphne refuses in values of header fields."""
-ROOT_PATH = b"Daphne-Root-Path"
 LENGTH = b"Content-Length"
 NAMES_MAX = 1_024
 """Most names of header fields that are cached."""
@@ -69,7 +68,7 @@ class LeanRequest(http_protocol.WebRequest):  # type: ignore[misc]
 
     def _is_plain(self, headers: Headers) -> bool:
         """Whether nothing in the request is for daphne's own way. (Twisted has checked fields' names.)"""
-        if headers.hasHeader(b"upgrade") or headers.hasHeader(ROOT_PATH) or not self.uri.isascii():
+        if headers.hasHeader(b"upgrade") or not self.uri.isascii():
             return False
         return not any(
             len(value.translate(None, INVALID_IN_VALUES)) != len(value)
