@@ -156,7 +156,7 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W008",  # redirect to TLS: the proxy does; programs on this machine use plain HTTP on loopback
 ]
 
-DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 """Bytes of a form without its files, which take 80 times as much while they are parsed. The API reads its
 bodies by itself."""
 

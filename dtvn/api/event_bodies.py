@@ -92,19 +92,19 @@ def read_lines(content: bytes) -> GivenEvents:
     return GivenEvents(_checked(tuple(line for line in lines if line)))
 
 
-def read_stream(content: bytes) -> GivenEvents:
-    """Events of a recorded stream: NDJSON, server-sent events or a JSON list, by the first bytes."""
-    stream = EventStream()
-    return GivenEvents((*stream.feed(content), *stream.end()))
-
-
 class EventStream:
-    """Reads a stream that arrives in pieces, in the forms and limits of `read_stream`. Both methods return
-    JSON texts of events, and raise InvalidRequest."""
+    """Reads a stream that arrives in pieces: NDJSON, server-sent events or a JSON list, by its first bytes. A
+    list is read whole, so it has at most EVENT_BYTES_MAX bytes. Both methods return JSON texts of events, and
+    raise InvalidRequest."""
 
     def __init__(self) -> None:
-        self._reader = EventReader(EVENT_BYTES_MAX)
+        self._reader = EventReader(EVENT_BYTES_MAX, list_bytes=EVENT_BYTES_MAX)
         self._count = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes of earlier pieces that are kept, since they complete no event yet."""
+        return self._reader.held
 
     def feed(self, piece: bytes) -> tuple[bytes, ...]:
         """The events that `piece` completes."""

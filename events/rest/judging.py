@@ -1,21 +1,18 @@
-"""Having events judged: whole runs in one call, and streams with verdicts flowing back."""
+"""Having events judged in one call, and the lines that flow back to a stream (live)."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 from channels.db import database_sync_to_async
-from django.http import StreamingHttpResponse
-from django.http.response import HttpResponseBase
 
 from dtvn.api.answers import Answer, success
 from dtvn.api.bodies import convert
 from dtvn.api.calls import Call
-from dtvn.api.errors import ApiError, ServiceError
-from dtvn.api.event_bodies import GivenEvents, RunBody, names_of, read_events, read_stream
+from dtvn.api.errors import ApiError
+from dtvn.api.event_bodies import GivenEvents, RunBody, names_of, read_events
 from dtvn.events.judging import CHUNK_EVENTS_MAX
 from events.rest.answers import encoded, sequence_report
 from events.services import errors
@@ -63,33 +60,6 @@ def _answer(run: OpenRun, given: GivenEvents, *, end: bool) -> Answer:
     return success(data=sequence_report(run, found, recorded))
 
 
-def judge_stream(call: Call) -> HttpResponseBase:
-    """Have a stream judged: NDJSON, server-sent events or a JSON list. Its verdicts flow back while the rest
-    is judged, one line (NDJSON) or one message (`Accept: text/event-stream`) an event, then the report. In
-    chunks (`Transfer-Encoding`) they flow back while the rest is sent: 408 after 300 s of silence, 429 for
-    too many such streams and WebSockets; once the answer has begun, an error is its last line."""
-    wanted, given = read_query(call), read_stream(call.body)
-    run = run_table.open(wanted, call.actor, given.texts[0])
-    media, form = media_of(call)
-    lines = verdict_lines(run, _each_batch(given.texts), form, total=len(given.texts))
-    return StreamingHttpResponse(_Lines(run, lines), content_type=media, headers=NO_STORE)
-
-
-class _Lines:
-    """The lines of an answer. Closing the response ends the run, even if no line was sent."""
-
-    def __init__(self, run: OpenRun, lines: AsyncGenerator[bytes]) -> None:
-        self._run, self._lines = run, lines
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._lines
-
-    def close(self) -> None:
-        """Called by Django when the response is closed."""
-        with suppress(ServiceError):
-            self._run.end()  # of a client that left, the sweep of the run table writes the row
-
-
 def media_of(call: Call) -> tuple[str, bytes]:
     """The media type of the verdicts that the caller accepts, and the format of one verdict in it."""
     return (SSE, b"data: %b\n\n") if SSE in call.headers.get("Accept", "") else (NDJSON, b"%b\n")
@@ -112,18 +82,12 @@ def batches_of(texts: tuple[bytes, ...]) -> Iterator[tuple[bytes, ...]]:
         yield texts[start : start + CHUNK_EVENTS_MAX]
 
 
-async def _each_batch(texts: tuple[bytes, ...]) -> AsyncIterator[tuple[bytes, ...]]:
-    for batch in batches_of(texts):
-        yield batch
-
-
 async def verdict_lines(
-    run: OpenRun, batches: AsyncIterator[tuple[bytes, ...]], form: bytes, total: int = 0
+    run: OpenRun, batches: AsyncIterator[tuple[bytes, ...]], form: bytes
 ) -> AsyncGenerator[bytes]:
     """Yields b"", then the lines of an answer in the format `form`: a verdict each, then the report, or the
     error that ended the run. `batches`: the events, see batches_of; none is read after the first events
-    without a certificate. `total`: number of all events for the report; 0: of those that were read. If they
-    are not read to their end, the caller ends the run."""
+    without a certificate. If they are not read to their end, the caller ends the run."""
     whole = Judgement(0, [], [], [])
     try:
         yield b""
@@ -135,7 +99,6 @@ async def verdict_lines(
             yield b"".join(form % encoded(verdict) for verdict in found.verdicts)
             if whole.local is not None:
                 break
-        whole.total = total or whole.total
         await awaited(run.ended())
         recorded = await database_sync_to_async(run_table.finish)(run)
         yield form % encoded({"report": sequence_report(run, whole, recorded)})

@@ -1,4 +1,8 @@
-"""Live streams: a request's events are judged while they arrive, and each verdict flows back at once."""
+"""Streams: a request's events are judged while its body is read, and each verdict flows back at once.
+
+The body of a live stream is read as it arrives; that of a recorded one (`Content-Length`) has arrived, and
+waits in a file. Either way a piece is taken when the client has taken the verdicts on the one before.
+"""
 
 from __future__ import annotations
 
@@ -23,29 +27,43 @@ from validators.rest.errors import describe
 from validators.rest.http import for_one_event, refusal
 from validators.rest.keys import require
 from validators.services.network import informed_gateway
-from validators.web.live_body import LIVE, LiveBody
+from validators.web.live_body import LIVE, PIECE_BYTES, LiveBody
 from validators.web.one_hop import LaterResponse
 
 Events = tuple[bytes, ...]
 """JSON texts of consecutive events."""
 
 
-def judge_live(call: Call, request: HttpRequest) -> LaterResponse:
-    """Have a stream judged whose body is live. The answer begins when the first event has come: an error
-    before has its own status, a later one is the last line of a 200."""
+class _StoredBody:
+    """The body of a recorded stream, in the manner of a LiveBody."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    async def piece(self, _kept: int = 0) -> bytes:
+        """The next bytes; b"" at the end."""
+        return await asyncio.to_thread(self._request.read, PIECE_BYTES)
+
+
+def judge_stream(call: Call, request: HttpRequest) -> LaterResponse:
+    """Have a stream judged: NDJSON, server-sent events or a JSON list of at most 1 MiB. Its verdicts flow
+    back, one line (NDJSON) or one message (`Accept: text/event-stream`) an event, then the report. In chunks
+    (`Transfer-Encoding`) they flow back while the rest is sent: 408 after 300 s of silence, and a client that
+    reads none is not read beyond 1 MiB. 429 for too many streams and WebSockets; once the answer has begun,
+    an error is its last line."""
     wanted = read_query(call)
     chosen(informed_gateway(), wanted.algorithm)
-    return _LiveAnswer(call, wanted, request)
+    return _StreamAnswer(call, wanted, request)
 
 
-class _LiveAnswer(LaterResponse):
-    """The verdicts on one live stream."""
+class _StreamAnswer(LaterResponse):
+    """The verdicts on one stream."""
 
     def __init__(self, call: Call, wanted: RunBody, request: HttpRequest) -> None:
         media, self._form = media_of(call)
         self._wanted, self._actor = wanted, call.actor
-        scope: dict[str, Any] = request.scope  # type: ignore[attr-defined]
-        self._body: LiveBody = scope[LIVE]
+        scope: dict[str, Any] = getattr(request, "scope", {"headers": ()})
+        self._body: LiveBody | _StoredBody = scope.get(LIVE) or _StoredBody(request)
         self._credentials = {
             "headers": scope["headers"],
             "session": getattr(request, "session", None),
@@ -106,7 +124,7 @@ class _LiveAnswer(LaterResponse):
         while not ended:
             try:
                 async with asyncio.timeout(IDLE):
-                    piece = await self._body.piece()
+                    piece = await self._body.piece(stream.held)
             except TimeoutError:
                 raise ApiError(408, "too_slow", f"Nothing arrived for {IDLE:.0f} s.") from None
             now = time.monotonic()

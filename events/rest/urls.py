@@ -25,7 +25,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(ROOT, route(get=runs.show_status)),
     path(f"{ROOT}/validate", _judging(judging.validate)),
     path(f"{ROOT}/validate-sequence", _judging(judging.validate_sequence)),
-    path(f"{ROOT}/stream", _judging(judging.judge_stream, live=live.judge_live)),
+    path(f"{ROOT}/stream", _judging(live.judge_stream, streamed=True)),
     path(
         f"{ROOT}/runs",
         route(get=runs.list_runs, post=runs.begin_run, scope=SCOPE, audited=False),

@@ -1,11 +1,15 @@
-"""Clients to whom verdicts flow back while they send events, over a WebSocket or as the answer to a live
-stream: bounds on their number, and how long their access holds."""
+"""Clients to whom verdicts flow back, over a WebSocket or as the answer to a stream: bounds on their number,
+and how long their access holds.
+
+A stream holds a megabyte at most (LiveBody), so these numbers bound what all of them hold: 64 MiB, and 8 MiB
+for one caller (0188).
+"""
 
 from __future__ import annotations
 
 CLIENTS_MAX = 64
 """Most of these clients in one process."""
-CLIENTS_EACH = 32
+CLIENTS_EACH = 8
 """Most of these for one caller: a user, or a key with its sessions."""
 ACCESS_INTERVAL = 5.0
 """Seconds for which an access check of the caller holds; what the client sends after that repeats it."""

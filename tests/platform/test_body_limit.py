@@ -13,6 +13,7 @@ from tickets.rest.writes import BATCH_BYTES_MAX
 from validators.rest.http import BODY_BYTES_MAX as OPERATION_BYTES_MAX
 from validators.web.body_limit import BODY_BYTES_MAX, CHUNK_MEAN, CHUNKS_FREE, BoundedRequest
 from validators.web.http_channel import TimedChannel
+from validators.web.live_body import HELD_MAX, PIECE_BYTES, LiveBody
 
 FORM = b"application/x-www-form-urlencoded"
 
@@ -36,7 +37,8 @@ class Connection:
 
     def __init__(self) -> None:
         self.channel: Any = TimedChannel()
-        self.channel.callLater = Clock().callLater
+        self.clock = Clock()
+        self.channel.callLater = self.clock.callLater
         self.channel.timeOut = None
         self.channel.requestFactory = Held
         self.channel.factory = type("Factory", (), {"server": Server()})()
@@ -141,6 +143,97 @@ def test_a_live_body_is_read_while_its_verdicts_are_not(one: Connection, path: b
     one.channel.dataReceived(b"POST %b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" % path)
     one.channel.pauseProducing()
     assert one.transport.producerState == state
+
+
+class Stream:
+    """A live stream, whose application takes pieces when the test says so."""
+
+    def __init__(self, one: Connection) -> None:
+        self.one, self.transport = one, one.transport
+        one.channel.dataReceived(STREAM)
+        self.body: LiveBody = one.channel._live
+
+    def sends(self, length: int) -> int:
+        """Send as much as is read; returns that number of bytes."""
+        sent = 0
+        while sent < length and self.transport.producerState == "producing":
+            size = min(READ, length - sent)
+            self.one.channel.dataReceived(b"%x\r\n%b\r\n" % (size, b"x" * size))
+            self.one.clock.advance(9)  # whatever the reading budget says
+            sent += size
+        return sent
+
+    def takes(self, kept: int = 0) -> bytes:
+        """The next piece, which does not wait."""
+        taking = self.body.piece(kept)
+        with pytest.raises(StopIteration) as found:
+            taking.send(None)
+        piece: bytes = found.value.value
+        return piece
+
+
+STREAM = b"POST /api/v1/events/stream HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+READ = 65_536
+"""Bytes that twisted reads at once."""
+
+
+@pytest.fixture
+def stream(one: Connection) -> Stream:
+    return Stream(one)
+
+
+def test_a_stream_of_a_client_that_is_not_admitted_yet_is_read_once(stream: Stream) -> None:
+    assert stream.sends(HELD_MAX) == READ
+    stream.takes()
+    assert stream.sends(HELD_MAX) == HELD_MAX - READ
+
+
+def test_a_live_body_is_read_up_to_its_bound_and_then_as_it_is_taken(stream: Stream) -> None:
+    stream.sends(READ)
+    stream.takes()
+    assert stream.sends(16 * HELD_MAX) == HELD_MAX - READ
+    for _ in range(3):
+        assert len(stream.takes()) == PIECE_BYTES
+        assert stream.sends(16 * HELD_MAX) == READ
+    while stream.takes() and stream.body.full:
+        """The client waits."""
+    assert stream.transport.producerState == "producing"
+
+
+def test_what_the_application_keeps_of_an_event_counts(stream: Stream) -> None:
+    stream.sends(READ)
+    kept = 0
+    while kept < HELD_MAX:
+        kept += len(stream.takes(kept))
+        assert stream.sends(READ) == READ, "the event can be completed"
+    assert stream.sends(1) == 0
+    stream.takes(0)
+    assert stream.sends(16 * HELD_MAX) > HELD_MAX - 3 * READ
+
+
+def test_a_client_that_takes_verdicts_is_not_read_beyond_the_bound(stream: Stream) -> None:
+    """Many small events have more bytes of verdicts than of their own."""
+    stream.sends(READ)
+    stream.takes()
+    stream.sends(HELD_MAX)
+    for _ in range(100):
+        stream.one.channel.pauseProducing()
+        stream.one.channel.resumeProducing()
+        assert stream.sends(READ) == 0
+
+
+def test_what_follows_a_body_is_not_read_before_its_verdicts(stream: Stream) -> None:
+    stream.one.channel.pauseProducing()
+    assert stream.transport.producerState == "producing"
+    stream.one.channel.dataReceived(b"0\r\n\r\n")
+    assert stream.transport.producerState == "paused"
+
+
+def test_a_full_body_that_is_refused_is_read_to_its_end(stream: Stream) -> None:
+    stream.sends(READ)
+    stream.takes()
+    stream.one.channel.dataReceived(b"%x\r\n%b\r\nno number\r\n" % (HELD_MAX, b"x" * HELD_MAX))
+    assert stream.transport.producerState == "producing"
 
 
 def test_a_long_chunk_buys_no_short_ones(one: Connection) -> None:

@@ -18,8 +18,10 @@ from validators.web import websocket_limit
 from validators.web.http_channel import Room, TimedChannel
 from validators.web.reading_budget import ReadingBudget
 from validators.web.websocket_limit import (
+    LONGER,
     MESSAGE_BYTES_MAX,
     STEPS,
+    WAITING_BYTES_MAX,
     WAITING_MAX,
     BoundedServer,
     BoundedSocket,
@@ -139,6 +141,20 @@ def test_messages_wait_while_the_application_is_behind(clock: Clock) -> None:
         assert queue.get_nowait()["text"] == "{}"
         clock.advance(0.1)
     assert queue.qsize() == WAITING_MAX
+
+
+def test_long_messages_wait_as_bytes_while_the_application_is_behind(clock: Clock) -> None:
+    client = Client(clock).opened()
+    client.socket.maxMessagePayloadSize = client.socket.maxFramePayloadSize = LONGER["/ws/events"]
+    queue, size = client.application.queue, WAITING_BYTES_MAX // 2
+    queue.get_nowait()
+    sent = size.to_bytes(8, "big") + bytes(4) + b"x" * size
+    assert client.says((b"\x81\xff" + sent) * 6) < 3 * len(sent) + READ
+    assert queue.qsize() == 2
+    for _ in range(2):
+        assert len(queue.get_nowait()["text"]) == size
+    clock.advance(0.1)
+    assert client.transport.producerState == "producing", "it is read on"
 
 
 def test_bytes_behind_a_handshake_are_not_taken_for_another(clock: Clock) -> None:

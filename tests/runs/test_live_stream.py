@@ -25,9 +25,12 @@ from tests.runs.test_rest import BAD, GOOD
 from tests.waiting import PATIENCE, wait_until
 from validators.services import api_keys
 from validators.web.body_limit import BODY_BYTES_MAX, CHUNKS_FREE, BoundedRequest
+from validators.web.live_body import HELD_MAX, PIECE_BYTES, LiveBody
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
 
+LONG = b'{"type":"RAW","event":"%b"}' % (b"x" * 64_000)
+LONGS = 128
 KEY = "dtvn_key_of_live_streams"
 OTHER = "dtvn_another_key"
 PATH = "/api/v1/events/stream"
@@ -128,6 +131,73 @@ def test_a_body_of_known_length_is_a_recorded_stream(opened: Callable[..., Clien
     status, headers = client.head()
     assert (status, "connection" in headers) == (200, False)
     assert len(list(iter(client.line, None))) == 6
+
+
+def test_a_recorded_stream_is_judged_as_it_is_read(opened: Callable[..., Client]) -> None:
+    """A broken event behind good ones does not keep these from their verdicts; it did when the body was read
+    whole, and held, before the first of them."""
+    body = GOOD[0] + b"\n" + b"{" + b"x" * (1024 * 1024) + b"\n"
+    client = opened(body=f"Content-Length: {len(body)}")
+    client.says(body)
+    assert client.head()[0] == 200
+    told, error = list(iter(client.line, None))
+    assert (told["index"], error["code"]) == (0, "bad_request")
+    second = opened(body="Content-Length: 9")
+    second.says(b"nonsense\n")
+    assert second.head()[0] == 400
+
+
+def test_recorded_streams_are_counted_with_live_ones(
+    opened: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "CLIENTS_EACH", 1)
+    begun(opened)
+    body = b"\n".join(GOOD)
+    second = opened(body=f"Content-Length: {len(body)}")
+    second.says(body)
+    assert second.head()[0] == 429
+
+
+@pytest.mark.parametrize("body", ["Transfer-Encoding: chunked", "Content-Length: 1048580"])
+def test_a_list_is_bounded_like_an_event(opened: Callable[..., Client], body: str) -> None:
+    client, sent = opened(body=body), b"[" + b" " * (1024 * 1024 + 3)
+    if body.startswith("Content"):
+        client.says(sent)
+    else:
+        client.sends(sent)
+    assert client.head()[0] == 400
+
+
+def test_a_stream_is_read_as_it_is_judged(
+    opened: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client sends eight megabytes before it reads a verdict; the server takes one of them."""
+    bodies: list[LiveBody] = []
+    begin, open_run, goes_on = BoundedRequest._begin_live, run_table.open, threading.Event()
+
+    def noted(request: Any) -> None:
+        begin(request)
+        bodies.append(request.live)
+
+    def slowly(*wanted: Any) -> OpenRun:
+        assert goes_on.wait(PATIENCE)
+        return open_run(*wanted)
+
+    monkeypatch.setattr(BoundedRequest, "_begin_live", noted)
+    monkeypatch.setattr(run_table, "open", slowly)
+    client, texts = opened(), [GOOD[0], *[LONG] * LONGS]
+    sending = threading.Thread(target=client.sends, args=[ndjson(each) for each in texts])
+    sending.start()
+    full = HELD_MAX - PIECE_BYTES
+    wait_until(lambda: bodies and len(bodies[0]._held) >= full and bodies[0].full, what="the body is full")
+    assert len(bodies[0]._held) <= HELD_MAX + PIECE_BYTES
+    goes_on.set()
+    assert client.head()[0] == 200
+    indexes = [client.line()["index"] for _ in texts]
+    assert indexes == [*range(len(texts))]
+    sending.join(PATIENCE)
+    client.ends()
+    assert client.rest()[-1]["report"]["events"] == len(texts)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,6 @@ from validators.rest.keys import (
 from validators.services import audit, cluster, network
 from validators.services.login_throttle import client_address
 from validators.web.lane import step_aside
-from validators.web.live_body import LIVE
 from validators.web.one_hop import READS
 from validators.web.request_lines import NONCE
 
@@ -156,17 +155,21 @@ def route(
     about: About = "",
     body_bytes: int = BODY_BYTES_MAX,
     audited: bool = True,
-    live: Callable[[Call, HttpRequest], HttpResponseBase] | None = None,
+    streamed: bool = False,
     kind: str = "",
     **handlers: Handler,
 ) -> Callable[..., HttpResponseBase]:
     """The view of one path. `handlers`: by method in lower case. `scope`: what methods other than GET need,
     besides a key. `about`: what keys for one event may use. `body_bytes`: largest body of these. `audited`:
-    whether changes are platform actions, if they are not about an event. `live`: what answers a request whose
-    body is live, in place of the handler. `kind`: of the operation that POST orders, if it is one."""
+    whether changes are platform actions, if they are not about an event. `streamed`: the
+    handler takes the request besides the call, and reads the body itself. `kind`: of the operation that POST
+    orders, if it is one."""
     methods = {
         name: _method(
-            handler, 0 if name == "get" else body_bytes, audited=audited and about != "event", live=live
+            handler,
+            0 if name == "get" else body_bytes,
+            audited=audited and about != "event",
+            streamed=streamed,
         )
         for name, handler in handlers.items()
     }
@@ -186,11 +189,7 @@ def route(
 
 
 def _method(
-    handler: Handler,
-    limit: int,
-    *,
-    audited: bool,
-    live: Callable[[Call, HttpRequest], HttpResponseBase] | None,
+    handler: Handler, limit: int, *, audited: bool, streamed: bool
 ) -> Callable[..., HttpResponseBase]:
     """The view's method. `audited`: changes and downloads are platform actions; the ordered log has its own
     records of operations on tickets."""
@@ -198,9 +197,9 @@ def _method(
 
     @wraps(handler)
     def method(view: ApiView, _request: Request, **names: Any) -> HttpResponseBase:
-        call, recorded = view.call(limit=limit), ""
-        if live is not None and LIVE in getattr(view.request._request, "scope", ()):
-            return live(call, view.request._request)
+        call, recorded = view.call(limit=0 if streamed else limit), ""
+        if streamed:
+            return _response(handler(call, view.request._request))
         if shape is not None:
             names["body"] = body = read_body(call.body, shape, call.only_event)
             recorded = body.recorded

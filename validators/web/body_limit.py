@@ -1,5 +1,5 @@
-"""Refuses oversized bodies by their announced length, or once they exceed it, bodies in very many small chunks,
-and bodies of WebSocket handshakes: daphne would first read them whole, and take the last ones for frames.
+"""Refuses oversized bodies by their announced length, or once they exceed it, bodies in very many small
+chunks, and bodies of WebSocket handshakes: daphne would first read them whole, and take the last for frames.
 
 Drops the header by which daphne lets any client choose the path below which it serves (0188).
 
@@ -78,7 +78,9 @@ class BoundedRequest(LeanRequest):
         """See twisted.web: the headers are read; None if chunks follow."""
         path, headers = self.channel._path, self.requestHeaders
         headers.removeHeader(ROOT_PATH)
-        if length != 0 and any(name.lower() == b"websocket" for name in headers.getRawHeaders(b"Upgrade", ())):
+        if length != 0 and any(
+            name.lower() == b"websocket" for name in headers.getRawHeaders(b"Upgrade", ())
+        ):
             raise Refused(ApiError(400, "bad_request", "The handshake of a WebSocket has no body."))
         if not path.startswith(API) and path.partition(b"?")[0] != UPLOAD:
             self._length_max = OPERATION_BYTES_MAX
@@ -123,7 +125,7 @@ class BoundedRequest(LeanRequest):
     def _begin_live(self) -> None:
         """Start the application. The connection ends with its answer, since the body may go on."""
         channel = self.channel
-        self.live, self.content, self._chunk_mean = LiveBody(), _NoContent(), LIVE_CHUNK_MEAN
+        self.live, self.content, self._chunk_mean = LiveBody(channel.read_on), _NoContent(), LIVE_CHUNK_MEAN
         self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
         channel.goes_live(self.live)
         super().requestReceived(channel._command, channel._path, channel._version)

@@ -99,6 +99,8 @@ class TimedChannel(http.HTTPChannel):
     """Whether bytes that arrive are discarded."""
     _live: LiveBody | None = None
     """The live body that is being read; None without one."""
+    _resting = False
+    """Whether the reading budget is used up: `read_on` is called when it is not any more."""
     _requests_read = 0
     _host: Any = None
     _reads = 0
@@ -130,8 +132,11 @@ class TimedChannel(http.HTTPChannel):
             unannounced = OTHERS if self._live is None else MESSAGES
             budget = BODIES if self.length and not self._refused else unannounced
             if self._reads > READS_FREE and (wait := budget.wait(time.monotonic() - began)):
+                self._resting = True
                 self._networkProducer.pauseProducing()
-                self.callLater(wait, self._read_on)
+                self.callLater(wait, self._rested)
+            elif self._live is not None and self._live.full:
+                self._networkProducer.pauseProducing()
 
     def setTimeout(self, period: int | None) -> int | None:
         """See twisted, which sets and cancels a timer at each request; here one timer compares times."""
@@ -166,8 +171,11 @@ class TimedChannel(http.HTTPChannel):
         self._live, self.persistent = body, 0
 
     def allContentReceived(self) -> None:
-        """See twisted.web: the request is complete."""
+        """See twisted.web: the request is complete. While an answer waits for its client, twisted expects
+        that nothing is read, and would keep all that follows."""
         self._forget()
+        if self._live is not None and self._waitingForTransport:
+            self._networkProducer.pauseProducing()
         self._live = None
         self._reads = 0
         self._requests_read += 1
@@ -204,17 +212,19 @@ class TimedChannel(http.HTTPChannel):
         super().requestDone(request)
 
     def pauseProducing(self) -> None:
-        """See twisted.web: the transport's buffer is full. A live body is read on: many clients read no
-        answer before they have sent all."""
+        """See twisted.web: the transport's buffer is full. A live body is read on until it is full: many
+        clients read no answer before they have sent all."""
         self._taken.clear()
         self.room.waits(self)
         super().pauseProducing()
-        self._read_on()
+        self.read_on()
 
     def resumeProducing(self) -> None:
         """See twisted.web: the client has read what was sent."""
         self._taken.set()
         super().resumeProducing()
+        if self._resting or (self._live is not None and self._live.full):
+            self._networkProducer.pauseProducing()
         ahead, self._ahead = self._ahead, b""
         if ahead:
             self.dataReceived(ahead)
@@ -257,9 +267,16 @@ class TimedChannel(http.HTTPChannel):
         """Returns when the client has taken what was sent, or is gone."""
         await self._taken.wait()
 
-    def _read_on(self) -> None:
-        if self._live is not None or not self._waitingForTransport:
+    def read_on(self) -> None:
+        """Read what the client sends, unless it must wait for the budget, for a full body, or until it has
+        taken an answer."""
+        waits = self._waitingForTransport if self._live is None else self._live.full
+        if not self._resting and not waits:
             self._networkProducer.resumeProducing()
+
+    def _rested(self) -> None:
+        self._resting = False
+        self.read_on()
 
     def _look_idle(self) -> None:
         self._idle = None
@@ -294,6 +311,7 @@ class TimedChannel(http.HTTPChannel):
         if self._live is not None:
             self._refused = True
             self._live.end(refused.error)
+            self.read_on()
         elif not self._refused:
             self._refuse(refused.answer)
 
@@ -303,6 +321,8 @@ class TimedChannel(http.HTTPChannel):
         self._forget()
         self._live, self._refused = None, True
         self.clearLineBuffer()
+        if not self._resting:
+            self._networkProducer.resumeProducing()
         self.transport.write(answer)
         self.transport.loseWriteConnection()
         self.callLater(LINGER, self.transport.abortConnection)

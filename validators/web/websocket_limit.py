@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from functools import partial
 from typing import Any
 
@@ -28,8 +29,9 @@ LONGER = {"/ws/events": 2 * 1024 * 1024}
 """Path -> longest message there: the longest event, escaped, and a small one besides."""
 STEPS = 64
 """Most steps of autobahn's parser in a row, one or two for each frame: each copies its buffer."""
-WAITING_MAX = 8
-"""Messages of a client that wait for the application, from which on the client is not read."""
+WAITING_MAX, WAITING_BYTES_MAX = 8, 8 * MESSAGE_BYTES_MAX
+"""Messages of a client, and bytes of them, that wait for the application, from which on the client is not
+read."""
 WHILE_BEHIND = 0.02
 """Seconds between two checks whether the application has taken the waiting messages."""
 GONE = {"disconnected"}
@@ -55,6 +57,8 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
     def connectionMade(self) -> None:
         """See twisted: from now on the transport tells this object when its buffer is full."""
         self._taken = asyncio.Event()
+        self._waiting: deque[int] = deque()
+        """Lengths of the messages that wait for the application, at most, oldest first."""
         self.transport.unregisterProducer()
         self.transport.registerProducer(self, True)
         super().connectionMade()
@@ -121,6 +125,7 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """See daphne."""
         self._messages += 1
+        self._waiting.append(len(payload))
         super().onMessage(payload, isBinary)
 
     def consumeData(self) -> None:
@@ -155,7 +160,11 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
 
     def _is_behind(self) -> bool:
         queue = getattr(self, "application_queue", None)
-        return queue is not None and queue.qsize() >= WAITING_MAX
+        if queue is None:
+            return False
+        while len(self._waiting) > queue.qsize():
+            self._waiting.popleft()
+        return queue.qsize() >= WAITING_MAX or sum(self._waiting) >= WAITING_BYTES_MAX
 
     def _rested(self) -> None:
         self._resting = False

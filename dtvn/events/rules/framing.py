@@ -1,7 +1,8 @@
 """From the bytes of a stream to the JSON texts of its events, piece by piece: server-sent events, NDJSON, a
 JSON list.
 
-What is kept between pieces is bounded by the size of one event, except for a JSON list, which is read whole.
+What is kept between pieces (`held`) is bounded by the size of one event, except for a JSON list: it is read
+whole, and has a bound of its own.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import msgspec
 
 WHITE = b" \t\r\n"
 LIST_BYTES_MAX = 256 * 1024 * 1024
-"""The largest JSON list that is read: it is held in memory. NDJSON and server-sent events have no such
-bound."""
+"""The largest JSON list that is read where no other bound is given: it is held in memory. NDJSON and
+server-sent events have no such bound."""
 
 
 class FramingError(ValueError):
@@ -28,6 +29,10 @@ class Framing(Protocol):
     def form(self) -> str | None:
         """`sse`, `ndjson` or `list`; None if it may still be none of them."""
 
+    @property
+    def held(self) -> int:
+        """Bytes that are kept for an event that is not complete."""
+
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
         """The events that `piece` completes."""
 
@@ -41,10 +46,13 @@ class _Lines:
 
     def __init__(self, line_bytes: int) -> None:
         self._limit = line_bytes
-        self._rest = b""
-        self._parts: list[bytes] = []
-        self._held = 0
+        self._line = bytearray()
+        """The line that has begun: pieces may have one byte each, and an object for each would take 60."""
         self._cut = False
+
+    @property
+    def held(self) -> int:
+        return len(self._line)
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The lines that `piece` completes, without their ends."""
@@ -59,22 +67,18 @@ class _Lines:
         lines = []
         for line in whole:
             self._hold(line)
-            lines.append(b"".join(self._parts))
-            self._parts, self._held = [], 0
+            lines.append(self.end())
         self._hold(rest)
         return lines
 
     def end(self) -> bytes:
         """The line that had no end yet."""
-        line = b"".join(self._parts)
-        self._parts, self._held = [], 0
+        line = bytes(self._line)
+        self._line.clear()
         return line
 
     def _hold(self, part: bytes) -> None:
-        kept = part[: max(self._limit + 1 - self._held, 0)]
-        if kept:
-            self._parts.append(kept)
-            self._held += len(kept)
+        self._line += part[: max(self._limit + 1 - len(self._line), 0)]
 
 
 class Ndjson:
@@ -85,6 +89,10 @@ class Ndjson:
     def __init__(self, event_bytes: int) -> None:
         self._lines = _Lines(event_bytes)
         self._number = 0
+
+    @property
+    def held(self) -> int:
+        return self._lines.held
 
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
         return [event for line in self._lines.feed(piece) for event in self._event(line)]
@@ -108,8 +116,7 @@ class ServerSentEvents:
         self._lines = _Lines(event_bytes + len(b"data: "))
         self._number = 0
         self._begun = 0
-        self._held = 0
-        self._data: list[bytes] = []
+        self._data: bytearray | None = None
         self._read = 0
         self._has_events = False
         self._has_unknown_fields = False
@@ -120,6 +127,10 @@ class ServerSentEvents:
     def form(self) -> str | None:
         """`sse`, once it is recognised."""
         return "sse" if self.recognised else None
+
+    @property
+    def held(self) -> int:
+        return self._lines.held + len(self._data or b"")
 
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
         found = [event for line in self._lines.feed(piece) for event in self._line(line)]
@@ -138,7 +149,7 @@ class ServerSentEvents:
     def _line(self, line: bytes) -> list[tuple[int, bytes]]:
         self._number += 1
         if not line:
-            text, self._data, self._held = b"\n".join(self._data), [], 0
+            text, self._data = bytes(self._data or b""), None
             self._has_events = self._has_events or bool(text)
             return [(self._begun, text)] if text else []
         name, _, value = line.partition(b":")
@@ -147,11 +158,13 @@ class ServerSentEvents:
         elif line.strip(WHITE):
             self._has_unknown_fields = True
         if name == b"data":
-            if not self._data:
-                self._begun = self._number
-            if self._held <= self._limit + 1:
-                self._data.append(value.removeprefix(b" ")[: self._limit + 1 - self._held])
-                self._held += len(self._data[-1]) + 1
+            if self._data is None:
+                self._begun, self._data = self._number, bytearray()
+            else:
+                self._data += b"\n"
+            value = value.removeprefix(b" ")
+            self._data += value
+            del self._data[self._limit + 1 :]
         return []
 
 
@@ -160,19 +173,22 @@ class JsonList:
 
     form: str | None = "list"
 
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._held = 0
+    def __init__(self, list_bytes: int) -> None:
+        self._limit = list_bytes
+        self._whole = bytearray()
+
+    @property
+    def held(self) -> int:
+        return len(self._whole)
 
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
-        self._held += len(piece)
-        if self._held > LIST_BYTES_MAX:
-            raise FramingError(f"a JSON list of more than {LIST_BYTES_MAX} bytes: give its events one a line")
-        self._parts.append(piece)
+        self._whole += piece
+        if len(self._whole) > self._limit:
+            raise FramingError(f"a JSON list of more than {self._limit} bytes: give its events one a line")
         return []
 
     def end(self) -> list[tuple[int, bytes]]:
-        whole = b"".join(self._parts)
+        whole = bytes(self._whole)
         try:
             found = msgspec.json.decode(whole, type=list[msgspec.Raw])
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -191,29 +207,35 @@ class JsonList:
 class EventReader:
     """Recognises the framing of a stream from its first bytes, then gives its events."""
 
-    def __init__(self, event_bytes: int) -> None:
+    def __init__(self, event_bytes: int, list_bytes: int | None = None) -> None:
+        """`list_bytes`: the largest JSON list; None: LIST_BYTES_MAX."""
         self._event_bytes = event_bytes
+        self._list_bytes = LIST_BYTES_MAX if list_bytes is None else list_bytes
         self._framing: Framing | None = None
-        self._head: list[bytes] = []
-        self._held = 0
+        self._head = bytearray()
 
     @property
     def form(self) -> str | None:
         """`sse`, `ndjson` or `list`; None until the framing is recognised."""
         return None if self._framing is None else self._framing.form
 
+    @property
+    def held(self) -> int:
+        """Bytes of earlier pieces that are kept, since they complete no event yet."""
+        return len(self._head) if self._framing is None else self._framing.held
+
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
         """The events that `piece` completes; raises FramingError if the stream cannot hold events."""
         if self._framing is None:
-            self._head.append(piece)
-            self._held += len(piece)
+            self._head += piece
             if not piece.strip(WHITE):
-                if self._held > HEAD_BYTES_MAX:
+                if len(self._head) > HEAD_BYTES_MAX:
                     raise FramingError(_NONE)
                 return []
-            head = b"".join(self._head)
+            head = bytes(self._head)
             self._framing = self._chosen(head)
-            self._head = [head] if self._framing is None else []
+            if self._framing is not None:
+                self._head.clear()
             piece = head.removeprefix(_BOM)
         return self._framing.feed(piece) if self._framing is not None else []
 
@@ -229,7 +251,7 @@ class EventReader:
         if not first:
             return None
         if first == b"[":
-            return JsonList()
+            return JsonList(self._list_bytes)
         return Ndjson(self._event_bytes) if first == b"{" else ServerSentEvents(self._event_bytes)
 
 
