@@ -17,6 +17,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError, connection
 from django.test import AsyncClient, Client
 from django.utils import timezone
+from openpyxl import Workbook
 
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
@@ -240,11 +241,60 @@ def test_counts_of_one_are_singular(desk: Client, asked: Any) -> None:
     assert not re.search(r"\b1 tickets", page + desk.get(f"{URL}/{previewed(desk, asked)}").content.decode())
 
 
-def test_a_second_file_waits_for_the_first(desk: Client, asked: Any) -> None:
+def test_a_second_file_of_one_person_waits_for_the_first(desk: Client, asked: Any) -> None:
     upload(desk, b"ticket_id\nT-1\n")
     answer = upload(desk, b"ticket_id\nT-2\n")
     assert (answer.status_code, "guests.csv is being imported" in answer.content.decode()) == (409, True)
     assert desk.post(f"{URL}/{asked[0][0]}/discard").status_code == 409
+
+
+def test_a_file_is_read_while_a_worker_reads_that_of_another_person(desk: Client, asked: Any) -> None:
+    """It waited until a slow workbook was read."""
+    slow, more = (
+        {"options": uploads.UploadOptions(), "actor": f"user:{name}", "send": lambda *_: None}
+        for name in ("slow", "more")
+    )
+    uploads.begin("slow.xlsx", b"x", **slow)
+    done = confirmed(desk, asked, previewed(desk, asked))
+    assert done.state == ImportState.DONE
+    uploads.begin("more.csv", b"x", **more)
+    answer = upload(desk, b"ticket_id\nT-2\n")
+    assert (answer.status_code, "2 files are being imported" in answer.content.decode()) == (409, True)
+
+
+@pytest.mark.parametrize(("theirs", "status"), [(["other"], 302), (["default", "other"], 409), (None, 409)])
+def test_tickets_of_one_event_are_issued_by_one_import_at_a_time(
+    desk: Client, asked: Any, theirs: list[str] | None, status: int
+) -> None:
+    """`theirs`: the events of the import under way; one of before the upgrade does not name them."""
+    preview = {"key": "k"} if theirs is None else {"key": "k", "events": theirs}
+    import_id = previewed(desk, asked)
+    TicketImport.objects.create(
+        file_name="a.csv",
+        actor="user:another",
+        content=b"x",
+        heartbeat_at=timezone.now(),
+        state=ImportState.ISSUING,
+        preview=preview,
+    )
+    assert desk.post(f"{URL}/{import_id}/confirm").status_code == status
+
+
+def test_a_file_that_takes_too_long_to_read_is_refused(
+    desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "READ_WITHIN", 0.05)
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet()
+    for row in [["ticket_id"], *[[f"T-{number}"] for number in range(20_000)]]:
+        sheet.append(row)
+    content = io.BytesIO()
+    book.save(content)
+    refused = TicketImport.objects.get(pk=previewed(desk, asked, content.getvalue()))
+    assert (refused.state, bytes(refused.content)) == (ImportState.REFUSED, b"")
+    assert "to read: split it, or save it as CSV." in refused.error
+    monkeypatch.setattr(work, "READ_WITHIN", 60)
+    assert previewed(desk, asked) > refused.pk
 
 
 def test_of_two_confirmations_at_once_one_starts(desk: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,8 @@ BODY = 15 * 1024 * 1024
 SETTLED = 30
 """Looks in a row, half a second apart, between which nothing was taken."""
 RISE = 200 * 1024 * 1024
-"""Bytes, with what the four members keep of each run, which judge in this process here: 142 MiB were seen, and
-400 MiB when bodies were read on while their verdicts were not."""
+"""Bytes, with what the four members keep of each run, which judge in this process here: 142 MiB were seen,
+and 400 MiB when bodies were read on while their verdicts were not."""
 HELD_BY_ALL = STREAMS * (HELD_MAX + 2 * PIECE_BYTES)
 LINE = b'{"type":"RAW","event":"%b"}\n' % (b"x" * 1_000)
 MANY = LINE * (BODY // len(LINE))

@@ -39,6 +39,9 @@ LOST_AFTER = timedelta(seconds=30)
 """Time without a heartbeat after which a worker counts as ended."""
 FILE_KEPT = timedelta(hours=12)
 """Time after which the file of an import that is not confirmed, or not continued, is deleted."""
+WORKING_MAX = 2
+"""Most imports that workers have: each holds a file's tickets in memory, and takes one of the four slots that
+the learner and simulations use too."""
 IMPORTS_KEPT = 50
 CHANGE_SCOPE = "operate"
 """Of entries that were made elsewhere, replaced codes, and changes of tickets in the network."""
@@ -72,13 +75,13 @@ class UploadOptions(msgspec.Struct, frozen=True):
 
 
 def begin(file_name: str, content: bytes, options: UploadOptions, *, actor: str, send: Send) -> TicketImport:
-    """Take a file and have it read. Raises FileRefused for a wrong option, ImportRefused while a worker has
-    another file, Unavailable if no worker can be asked."""
+    """Take a file and have it read. Raises FileRefused for a wrong option, ImportRefused while workers have
+    other files (_in_turn), Unavailable if no worker can be asked."""
     options.check()
     if not content:
         raise FileRefused("The file is empty.")
     forget_old()
-    with _no_other_working():
+    with _in_turn(actor=actor):
         made = TicketImport.objects.create(
             file_name=_plain_name(file_name),
             content=content,
@@ -95,7 +98,7 @@ def answer(one: TicketImport, options: UploadOptions, *, send: Send) -> None:
     """Have a file that is not confirmed read again under these answers. Raises as `begin`."""
     options.check()
     settle()
-    with _no_other_working():
+    with _in_turn(actor=one.actor):
         changed = TicketImport.objects.filter(pk=one.pk, state__in=ANSWERABLE, content__gt=b"").update(
             state=ImportState.READING,
             options=storable(msgspec.to_builtins(options)),
@@ -120,14 +123,15 @@ def confirm(
         text = "Recording entries, replaced codes and changes of tickets needs the scope"
         raise ImportRefused(f"{text} {CHANGE_SCOPE!r}.", status=403)
     options = one.options | ({"changes": list(changes)} if one.state == ImportState.PREVIEW else {})
-    with _no_other_working():
+    issues = bool(one.preview.get("key"))
+    with _in_turn(actor=actor, events=one.preview.get("events") if issues else ()):
         changed = TicketImport.objects.filter(
             pk=one.pk,
             token=one.token,  # else it was read again meanwhile
             state__in=(ImportState.PREVIEW, ImportState.STOPPED),
             content__gt=b"",
         ).update(
-            state=ImportState.ISSUING if one.preview.get("key") else ImportState.READING,
+            state=ImportState.ISSUING if issues else ImportState.READING,
             actor=actor,
             options=storable(options),
             **_asked_now(),
@@ -184,12 +188,23 @@ def forget_old() -> None:
 
 
 @contextmanager
-def _no_other_working() -> Iterator[None]:
-    """A block in which one import may be given to a worker; raises ImportRefused while a worker has one."""
+def _in_turn(*, actor: str, events: Collection[str] | None = ()) -> Iterator[None]:
+    """A block in which one import may be given to a worker, to be read or, if `events` are given, to issue
+    tickets of these; None: of any. Raises ImportRefused while workers have WORKING_MAX, or another one of
+    this caller to be read, or one that issues tickets of the same event (0189)."""
     with transaction.atomic():
         lock_cluster()  # imports have no row that all of them could lock
-        if busy := TicketImport.objects.filter(state__in=WORKING).first():
-            raise ImportRefused(f"{busy.file_name} is being imported: try again when it is done.")
+        working = list(TicketImport.objects.filter(state__in=WORKING).defer("content"))
+        for busy in working:
+            if busy.state == ImportState.READING:
+                clashes = events == () and busy.actor == actor
+            else:
+                theirs = busy.preview.get("events")
+                clashes = events is None or theirs is None or not set(events).isdisjoint(theirs)
+            if clashes:
+                raise ImportRefused(f"{busy.file_name} is being imported: try again when it is done.")
+        if len(working) >= WORKING_MAX:
+            raise ImportRefused(f"{WORKING_MAX} files are being imported: try again when one is done.")
         yield
 
 

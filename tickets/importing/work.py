@@ -49,12 +49,16 @@ from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_
 from tickets.importing.record import FileRefused
 from tickets.importing.settled import Known
 from tickets.importing.stored import stored_answers
+from tickets.importing.time_limit import TookTooLong, time_limit
 from tickets.importing.uploads import WORKING, UploadOptions, storable
 from tickets.models import ImportState, TicketImport
 from validators.database_failures import is_outage
 from validators.processes.last_word import write_last_word
 
 BEAT_INTERVAL = 1.0
+READ_WITHIN = 180.0
+"""Seconds of processor time in which a file is read: twice those of a workbook of 16 MB full of tickets.
+Beyond them the file is refused (0189)."""
 PATIENCE = 120.0
 """Seconds without a final answer after which an import stops, to be continued."""
 ROWS_REPORTED = 20_000
@@ -81,6 +85,8 @@ def work(import_id: int, token: str, order: Order) -> str:
                 written = _preview(found, compare(found, read_network(found, source=found.key)))
             else:
                 written = _Issuing(one, found, order, progress).run()
+        except TookTooLong as error:
+            written = _given_up(str(error))
         except FileRefused as error:
             written = _refused(one, str(error))
         except Exception as error:
@@ -95,15 +101,21 @@ def work(import_id: int, token: str, order: Order) -> str:
 def _refused(one: TicketImport, why: str) -> dict[str, Any]:
     """The file is kept if it can be read without the answers that were given and stored: then these are asked
     for again."""
-    written: dict[str, Any] = {"state": ImportState.REFUSED, "error": why, "report": {}}
+    written = _given_up(why)
     options = msgspec.convert(one.options, UploadOptions)
     try:
         found = _plan(one, UNANSWERED, known_of(options.event, asks_events=True), {})
     except FileRefused:
-        return written | {"content": b"", "preview": {}}
+        return written
+    del written["content"]
     fresh = msgspec.structs.replace(options, answers=UNANSWERED)
     asked = {"preview": storable({"asked": _asked(found)}), "options": msgspec.to_builtins(fresh)}
     return written | asked
+
+
+def _given_up(why: str) -> dict[str, Any]:
+    """The file is not kept."""
+    return {"state": ImportState.REFUSED, "error": why, "report": {}, "content": b"", "preview": {}}
 
 
 def _read(one: TicketImport) -> ImportPlan:
@@ -121,7 +133,8 @@ def _plan(one: TicketImport, given: Answers, known: Known, stored: Mapping[str, 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"file{PurePath(one.file_name).suffix[:8]}"
         path.write_bytes(bytes(one.content))
-        return read_plan(path, given, known=known, stored=stored)
+        with time_limit(READ_WITHIN):
+            return read_plan(path, given, known=known, stored=stored)
 
 
 def _asked(found: ImportPlan) -> list[dict[str, Any]]:
@@ -159,6 +172,7 @@ def _preview(found: ImportPlan, differences: Differences) -> dict[str, Any]:
         "zones": found.zones,
         "new": sorted({ticket.row for ticket in differences.new}),
         "key": found.key,
+        "events": sorted(by_event([*found.tickets, *found.refused])),
         "answers": msgspec.to_builtins(found.answers),
         "before": {} if stored is None else msgspec.to_builtins(stored),
         "changes": [

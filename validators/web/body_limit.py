@@ -1,7 +1,7 @@
 """Refuses oversized bodies by their announced length, or once they exceed it, bodies in very many small
 chunks, and bodies of WebSocket handshakes: daphne would first read them whole, and take the last for frames.
 
-Drops the header by which daphne lets any client choose the path below which it serves (0188).
+Drops the header by which daphne lets any client choose the path below which it serves.
 
 A stream of events in chunks has a live body: the application starts when its headers are read, where daphne
 would wait for the end of its body.

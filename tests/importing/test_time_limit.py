@@ -1,0 +1,49 @@
+"""The bound of the processor time in which a file is read."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tickets.importing import time_limit as limits
+from tickets.importing.record import FileRefused
+from tickets.importing.time_limit import time_limit
+
+
+def compute() -> None:
+    """Never ends by itself."""
+    while True:
+        pass
+
+
+@time_limit(0.02)
+def read() -> None:
+    compute()
+
+
+@time_limit(0.02)
+def swallow_and_read() -> None:
+    try:
+        compute()
+    except ValueError:
+        compute()
+
+
+def test_what_computes_beyond_the_limit_is_ended() -> None:
+    with pytest.raises(FileRefused, match=r"over 0 s to read"):
+        read()
+
+
+def test_a_parser_that_takes_it_for_an_error_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "AGAIN", 0.02)
+    with pytest.raises(FileRefused):
+        swallow_and_read()
+
+
+def test_afterwards_nothing_is_limited() -> None:
+    before = signal.getsignal(signal.SIGPROF)
+    with time_limit(60):
+        assert signal.getitimer(signal.ITIMER_PROF)[0] > 0
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGPROF) == before
