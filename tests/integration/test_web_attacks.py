@@ -65,39 +65,6 @@ def test_one_byte_chunks_and_oversized_headers_are_answered(web: WebProcess) -> 
         assert until_the_end(client).startswith(b"HTTP/1.1 431 ")
 
 
-def answered(web: WebProcess, target: str, *fields: str) -> tuple[int, bytes]:
-    """Status, and the whole answer."""
-    with dial(web.port) as client:
-        lines = [f"GET {target} HTTP/1.1", "Host: 127.0.0.1", "Connection: close", *fields, "", ""]
-        client.sendall("\r\n".join(lines).encode())
-        answer = until_the_end(client)
-    return int(answer.split(b" ", 2)[1]), answer
-
-
-@pytest.mark.parametrize("name", ["Daphne-Root-Path", "daphne-root-path", "Daphne_Root_Path", "Script-Name"])
-def test_a_client_chooses_no_path_below_which_pages_are(web: WebProcess, name: str) -> None:
-    """The form of the key named another host, and `/x/api/v1/...` passed a proxy's rules for `/api/`."""
-    for target in ("/admin/login/", "/dashboard/", "/admin/"):
-        _, answer = answered(web, target, f"{name}: //evil.example")
-        assert b"evil.example" not in answer
-    assert answered(web, "/live")[0] == 200
-    assert answered(web, "/x/live", f"{name}: /x")[0] == 404
-
-
-def test_a_handshake_with_a_body_is_refused(web: WebProcess) -> None:
-    fields = [
-        "Upgrade: websocket",
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-        "Sec-WebSocket-Version: 13",
-        f"X-API-Key: {KEY}",
-    ]
-    with dial(web.port) as client:
-        lines = ["GET /ws HTTP/1.1", "Host: 127.0.0.1", "Connection: Upgrade", *fields, "Content-Length: 6"]
-        client.sendall("\r\n".join([*lines, "", ""]).encode() + b"\x81\x80aaaa")
-        assert until_the_end(client).startswith(b"HTTP/1.1 400 ")
-    assert web.answers()
-
-
 @contextmanager
 def attacked(web: WebProcess, kind: str) -> Iterator[None]:
     command = [sys.executable, "-m", "tests.integration.web_attacker", kind, str(web.port), KEY, web.session]
