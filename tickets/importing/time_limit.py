@@ -7,6 +7,7 @@ no count of rows. It is processor time: a busy machine refuses no file that a qu
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -24,8 +25,11 @@ class TookTooLong(FileRefused):
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """A block that raises TookTooLong once this process has computed for `seconds`. For the main thread, as
-    of a worker's slot, and not within itself."""
+    """A block that raises TookTooLong once this process has computed for `seconds`. Only the main thread, as
+    of a worker's slot, can be interrupted: in another one nothing is bounded. Not within itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def over(_signal: int, _frame: FrameType | None) -> None:
         raise TookTooLong(f"The file takes over {seconds:.0f} s to read: split it, or save it as CSV.")
