@@ -1,7 +1,8 @@
 """Clients that wait in the queues of a few locks: they hold, renew, give back, change their minds, or vanish.
 
-A client that vanishes leaves its lease or its place in a queue to the log. Calls are rare, so that batches
-without requests (ticks) must often move the time.
+A client that vanishes leaves its lease or its place in a queue to the log; one that holds a lock again may
+still use the token of its lease before. Calls are rare, so that batches without requests (ticks) must often
+move the time.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Contender(msgspec.Struct):
     token: int = 0
     """Of the lease that it believes to hold; 0: none."""
     waits: bool = False
+    tokens: list[int] = []
+    """Of all leases that it had, in order."""
 
 
 class LockQueues(Recurring):
@@ -87,14 +90,16 @@ class LockQueues(Recurring):
             client.waits = result.code == "lock_waiting"
             if result.code == "ok" and result.state and operation.kind in ("lock", "renew"):
                 client.token = canonical.decode(LockRow, result.state).token
+                if client.token not in client.tokens:
+                    client.tokens.append(client.token)
 
     def _choose(self, client: Contender) -> Command | None:
         """What the client does now; None: nothing."""
         dice, name, holder = self._dice, client.name, client.holder
         lease = 1 + dice.below(LEASE_MAX)
         if client.token and dice.hit(0.6):
-            renews = dice.hit(0.5)
-            return Renew(name, holder, client.token, lease) if renews else Unlock(name, holder, client.token)
+            renews, token = dice.hit(0.5), dice.pick(client.tokens[-2:])
+            return Renew(name, holder, token, lease) if renews else Unlock(name, holder, token)
         if client.token:
             client.token = 0  # it vanishes
             return None

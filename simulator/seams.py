@@ -25,7 +25,7 @@ from dtvn.events.judging import (
 from dtvn.events.judging import Tally as VoteTally
 from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits
-from dtvn.gateway import Collector
+from dtvn.gateway import Collector, answers
 from dtvn.gateway.epochs import Epochs
 from dtvn.gateway.event_chunks import Chunk
 from dtvn.gateway.event_questions import OpenQuestions

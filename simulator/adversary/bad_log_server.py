@@ -1,5 +1,5 @@
-"""Answers members that fetch the log with altered pages: missing COMMITs, other bodies, gaps, stale proofs
-(P17)."""
+"""Answers members that fetch the log with altered pages: missing COMMITs, other bodies, invented entries
+under true COMMITs, gaps, stale proofs (P17)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class BadLogServer(Liar):
             return message
         place = dice.below(len(pages))
         entry, body, commits = pages[place]
-        match 2 if self.forger else dice.below(9):
+        match 2 if self.forger else dice.below(11):
             case 7 | 8:
                 return m.Entries(entries=tuple(pages[:1]), checkpoint=())
             case 0:
@@ -56,11 +56,23 @@ class BadLogServer(Liar):
                 pages[place] = (msgspec.structs.replace(entry, timestamp=entry.timestamp + 1), body, commits)
             case 4:
                 del pages[place]
+            case 9 | 10:
+                pages[place] = self._invented(entry, commits)
             case 5:
                 pages[place] = (entry, pages[dice.below(len(pages))][1], commits)
             case _:
                 return m.Entries(entries=tuple(pages), checkpoint=message.checkpoint[:-1])
         return m.Entries(entries=tuple(pages), checkpoint=message.checkpoint)
+
+    def _invented(
+        self, entry: m.Entry, commits: tuple[bytes, ...]
+    ) -> tuple[m.Entry, bytes, tuple[bytes, ...]]:
+        """Another batch, or none, with its own digest, under the COMMITs of the true one."""
+        if self.dice.hit(0.5):
+            return msgspec.structs.replace(entry, batch_digest=m.NULL_BATCH_DIGEST), b"", commits
+        batch = m.Batch(origin_view=0, proposed=entry.timestamp, requests=())
+        digest = m.batch_digest(batch.origin_view, batch.proposed, ())
+        return msgspec.structs.replace(entry, batch_digest=digest), canonical.encode(batch), commits
 
     def _batch(self, message: m.SupplyBatch) -> m.SupplyBatch:
         batch = canonical.decode(m.Batch, message.body)

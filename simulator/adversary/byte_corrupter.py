@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope, link_frame
@@ -18,7 +20,8 @@ class ByteCorrupter(Liar):
     def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""
         if kind_of_frame(frame) is m.Reply and self.dice.hit(0.5):
-            return ((receiver, self._false_reply(frame)),)
+            false = self._false_reply if self.dice.hit(0.5) else self._false_repeat
+            return ((receiver, false(canonical.decode(m.Reply, canonical.decode(Envelope, frame).body))),)
         if not self.dice.hit(SHARE):
             return ((receiver, frame),)
         broken = bytearray(frame)
@@ -34,20 +37,17 @@ class ByteCorrupter(Liar):
             words.append((receiver, frame))
         return words
 
-    def _false_reply(self, frame: bytes) -> bytes:
-        reply = canonical.decode(m.Reply, canonical.decode(Envelope, frame).body)
-        outcomes = tuple(
-            m.Outcome("ok" if o.code != "ok" else "already_consumed", o.state) for o in reply.outcomes
-        )
-        return link_frame(
-            m.Reply(
-                session=reply.session,
-                number=reply.number,
-                request=reply.request,
-                entry=reply.entry,
-                first_index=reply.first_index,
-                outcomes=outcomes,
-                path=reply.path,
-                receipt=reply.receipt,
-            )
-        )
+    def _false_reply(self, reply: m.Reply) -> bytes:
+        states = [outcome.state for outcome in reply.outcomes]
+        outcomes = tuple(map(m.Outcome, _false_codes(reply), states))
+        return link_frame(msgspec.structs.replace(reply, outcomes=outcomes))
+
+    def _false_repeat(self, reply: m.Reply) -> bytes:
+        """Signed, with the true position."""
+        epoch, place = reply.entry.epoch, (reply.entry.sequence, reply.first_index)
+        asked = (reply.session, reply.number, reply.request)
+        return self.signer.sign(m.Repeat(epoch, self.index, *asked, *place, _false_codes(reply)))
+
+
+def _false_codes(reply: m.Reply) -> tuple[str, ...]:
+    return tuple("ok" if outcome.code != "ok" else "already_consumed" for outcome in reply.outcomes)

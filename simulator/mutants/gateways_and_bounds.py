@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import replaces
-from simulator.seams import Collector, Door, Future, PeerError
+from simulator.seams import Collector, Door, Future, PeerError, answers, m
 
 
 @replaces(Collector, "__init__", "one-receipt-is-enough", "R16", world="byte-corrupter", seed=1)
@@ -13,6 +13,23 @@ def one_receipt(original: Any, self: Collector, *arguments: Any, **options: Any)
     """A client believes a single member."""
     original(self, *arguments, **options)
     self._weak = 1
+
+
+@replaces(answers.Tally, "_agree_on_codes", "repeats-agree-on-place-only", "R16", world="byte-corrupter")
+def same_place(_right: Any, self: answers.Tally, verifier: Any) -> Any:
+    """Members that name the same position agree, whichever codes they name."""
+    for first in self._repeats.values():
+        place = first.sequence, first.first_index
+        supporters = {
+            member for member, said in self._repeats.items() if (said.sequence, said.first_index) == place
+        }
+        for candidate in list(self._candidates.values()):
+            if (candidate.entry.sequence, candidate.first_index) == place:
+                supporters |= self._receipts(candidate, verifier)
+        if len(supporters) >= self._needed:
+            outcomes = tuple(m.Outcome(code=code, state=b"") for code in first.codes)
+            return answers.Verdict(*place, 0, outcomes, repeated=True)
+    return None
 
 
 @replaces(Collector, "_send_again", "asks-only-the-primary", "R34 P14", world="censor")

@@ -29,6 +29,25 @@ def keeps_token(right: Any, self: Locks, key: Any, _token: int, timestamp: int) 
     right(self, key, self._rows[key].token, timestamp)
 
 
+def present(self: Locks, key: Any, holder: Any, token: Any) -> Any:
+    """The present token if the lock is this holder's, else the one that it named."""
+    held = self.row(key)
+    return held.token if held is not None and (held.principal, held.holder) == holder else token
+
+
+@replaces(Locks, "renew", "renewed-with-any-token", "P9", world="lock-queues")
+def any_token_renews(right: Any, self: Locks, key: Any, holder: Any, *, token: int, **more: int) -> Any:
+    """The holder's earlier token extends its present lease."""
+    return right(self, key, holder, token=present(self, key, holder, token), **more)
+
+
+@replaces(Locks, "unlock", "given-back-with-any-token", "P9", world="lock-queues", seed=1)
+def any_token_unlocks(right: Any, self: Locks, key: Any, holder: Any, **more: Any) -> Any:
+    """The holder's earlier token ends its present lease."""
+    token = present(self, key, holder, more.pop("token", None))
+    return right(self, key, holder, token=token, **more)
+
+
 @replaces(Waiters, "begin", "waiter-without-deadline", "R3", world="lock-queues")
 def waits_on(*_arguments: Any) -> None:
     """A waiter keeps its place after its deadline."""

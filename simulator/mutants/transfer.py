@@ -15,6 +15,7 @@ from simulator.seams import (
     Staging,
     entries,
     entry_hash,
+    m,
     receiving,
 )
 
@@ -56,6 +57,12 @@ def any_page(plant: Plant) -> None:
 
     plant.put(entries, "read_commits", mutant)
     plant.put(entries, "_fits", lambda certificate, entry: True)
+
+
+@replaces(entries, "_fits", "commits-of-another-batch", "R23 R28 P17", world="bad-log-server", seed=1)
+def of_another_batch(_right: Any, certificate: CommitCertificate | None, entry: m.Entry) -> bool:
+    """COMMITs of a sequence prove whatever batch is shown with them."""
+    return certificate is not None and certificate.sequence == entry.sequence
 
 
 @replaces(CatchUp, "on_said", "one-claim-is-a-target", "R23 R30 P17", world="progress-inflator")

@@ -6,14 +6,9 @@ import msgspec
 import pytest
 
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.transfer.entries import read_range
-from tests.consensus.helpers import Cluster, Node, is_kind
-
-
-def busy(cluster: Cluster, count: int) -> None:
-    for number in range(count):
-        cluster.request(f"T-{cluster.executed()[0]}-{number}")
-        cluster.stabilize()
+from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
+from tests.consensus.helpers import Cluster, is_kind
+from tests.consensus.test_log_ranges import Source, busy
 
 
 @pytest.mark.parametrize("kind", [m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint])
@@ -106,93 +101,6 @@ def test_a_false_log_height_makes_no_member_wait() -> None:
     assert cluster.executed()[:3] == [3] * 3
 
 
-class Source:
-    """Answers of a member to a replica without any entry, for the tests to corrupt."""
-
-    def __init__(self, *, forgotten: bool) -> None:
-        self.cluster = Cluster(4)
-        self.cluster[3].crash()
-        busy(self.cluster, 10)
-        if forgotten:
-            self.cluster[0].journal.forget_commits()
-        self.cluster.waiting.clear()
-        self.node: Node = self.cluster[3]
-        self.node.restart()
-        entries = self.cluster[0].journal.range(1, 10)
-        assert entries is not None
-        self.entries = entries
-
-    def read(self, entries: m.Entries):  # type: ignore[no-untyped-def]
-        verified = self.cluster.verified(self.cluster[0].signer.link(entries), 0)
-        core = self.node.core
-        return read_range(verified, core.state.executor, core.config)
-
-    def spoil(self, at: int, **changes: object) -> m.Entries:
-        """The range with one entry changed."""
-        rows = list(self.entries.entries)
-        entry, body, commits = rows[at]
-        rows[at] = (msgspec.structs.replace(entry, **changes), body, commits)
-        return m.Entries(tuple(rows), self.entries.checkpoint)
-
-
-@pytest.mark.parametrize("forgotten", [False, True])
-def test_r23_a_correct_range_is_taken_whole(forgotten: bool) -> None:
-    source = Source(forgotten=forgotten)
-    found = source.read(source.entries)
-    assert found.honest
-    assert len(found.proved) == 10
-    assert (found.checkpoint is not None) is forgotten
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"results_root": b"x" * 32},
-        {"timestamp": 5},
-        {"previous": b"x" * 32},
-        {"batch_digest": b"x" * 32},
-        {"sequence": 77},
-        {"epoch": 3},
-    ],
-)
-@pytest.mark.parametrize("at", [0, 4, 9])
-def test_r23_a_certified_range_with_any_field_changed_is_refused(changes: dict[str, object], at: int) -> None:
-    """Nothing of it is executed: the log root is compared first."""
-    source = Source(forgotten=True)
-    found = source.read(source.spoil(at, **changes))
-    assert not found.proved
-
-
-def test_r23_a_range_without_proof_is_refused() -> None:
-    source = Source(forgotten=True)
-    bare = m.Entries(source.entries.entries, ())
-    assert not source.read(bare).honest
-    shorter = m.Entries(source.entries.entries[:9], source.entries.checkpoint)
-    assert not source.read(shorter).honest
-    two = m.Entries(source.entries.entries, source.entries.checkpoint[:2])
-    assert not source.read(two).honest
-
-
-def test_r23_commits_of_two_views_or_too_few_prove_nothing() -> None:
-    source = Source(forgotten=False)
-    entry, body, commits = source.entries.entries[0]
-    few = m.Entries(((entry, body, commits[:2]),), ())
-    assert not source.read(few).honest
-    digest = entry.batch_digest
-    mixed = tuple(
-        source.cluster.sign(m.Commit(0, i, view, 1, digest)) for i, view in ((0, 0), (1, 0), (2, 1))
-    )
-    assert not source.read(m.Entries(((entry, body, mixed),), ())).honest
-    twice = (commits[0], commits[0], commits[1])
-    assert not source.read(m.Entries(((entry, body, twice),), ())).honest
-
-
-def test_r23_commits_of_another_entry_prove_nothing() -> None:
-    source = Source(forgotten=False)
-    (first, body, _commits), (_entry, _body, others) = source.entries.entries[:2]
-    assert not source.read(m.Entries(((first, body, others),), ())).honest
-
-
 def test_row_17_a_lying_source_is_left_for_another() -> None:
     """Member 1 answers every fetch with rubbish."""
     source = Source(forgotten=False)
@@ -203,6 +111,27 @@ def test_row_17_a_lying_source_is_left_for_another() -> None:
     )
     cluster.advance(3_000)
     assert cluster.executed()[3] == 10
+
+
+def test_r23_a_member_takes_no_invented_batch_under_true_commits() -> None:
+    """The source says that the first entry was empty, and shows the COMMITs of the batch that it hides."""
+    source = Source(forgotten=False)
+    cluster, honest = source.cluster, source.cluster[1].journal.range
+
+    def invented(first: int, last: int) -> m.Entries | None:
+        found = honest(first, last)
+        if found is None:
+            return None
+        rows = [
+            (msgspec.structs.replace(entry, batch_digest=NULL_BATCH_DIGEST), b"", commits)
+            for entry, _body, commits in found.entries
+        ]
+        return m.Entries(tuple(rows), ())
+
+    cluster[1].journal.range = invented  # type: ignore[method-assign]
+    cluster.advance(3_000)
+    assert "bad_proof" in [told["reason"] for told in cluster[3].told("refused")]
+    assert cluster[3].log == cluster[0].log
 
 
 def test_r23_answers_slower_than_the_retry_interval_are_read() -> None:

@@ -14,7 +14,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.application import Repeated
 from dtvn.protocol.consensus.effects import Reason
 from tests.consensus.helpers import Cluster, Node, is_kind
-from tests.consensus.test_catch_up import Source, busy
+from tests.consensus.test_log_ranges import Source, busy
 
 
 def lagging(length: int, members: int = 4) -> tuple[Cluster, Node]:

@@ -208,7 +208,7 @@ def test_r28_a_contradicting_certificate_stops_a_learner_for_good() -> None:
     assert cluster.learner.core.alarm == kept.sentence
 
 
-def test_r28_f_plus_one_deviating_results_stop_a_learner() -> None:
+def test_r28_f_plus_one_deviating_results_stop_a_learner_before_a_checkpoint() -> None:
     """One may lie about what COMMITs do not cover; two of four cannot both."""
     cluster = Following()
     cluster.work(3)
@@ -218,11 +218,14 @@ def test_r28_f_plus_one_deviating_results_stop_a_learner() -> None:
         return wrong(bundles, sequence=sequence, timestamp=timestamp + 1)
 
     cluster.learner.application.execute = execute
-    for _ in range(8):
+    for _ in range(5):
         cluster.work(1)
         cluster.advance(400)
         cluster.push()
-    assert cluster.learner.told("alarm")
+    (alarm,) = cluster.learner.told("alarm")
+    assert "f + 1 members say" in alarm["reason"]
+    assert {told["source"] for told in cluster.learner.told("entry_differs")} == {0, 1}
+    assert cluster.executed()[0] < 10, "no checkpoint helped"
 
 
 def test_r28_one_lying_source_does_not_stop_a_learner() -> None:
@@ -344,6 +347,21 @@ def test_r28_results_signed_by_a_member_of_a_later_epoch_do_not_count() -> None:
     assert newcomer.log == cluster[0].log
     assert newcomer.core.alarm == ""
     assert len(newcomer.told("entry_differs")) == 3
+
+
+def test_r28_a_learner_takes_no_invented_batch_under_true_commits() -> None:
+    """COMMITs bind the batch that they name: one lying source cannot show another, or none, in its place."""
+    cluster = Following()
+    cluster.work(3)
+    newcomer = Newcomer(cluster, others=2)
+    whole = cluster[0].journal.range(1, 1)
+    assert whole is not None
+    ((entry, _body, commits),) = whole.entries
+    empty = msgspec.structs.replace(entry, batch_digest=m.NULL_BATCH_DIGEST)
+    newcomer.core.source = 1
+    newcomer.hear(cluster[1].peer, newcomer.signer.link(m.Entries(((empty, b"", commits),), ())))
+    assert newcomer.log == []
+    assert newcomer.core.source != 1, "it is left for another"
 
 
 class Newcomer(Node):

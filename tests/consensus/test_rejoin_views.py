@@ -8,7 +8,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.causes import RETURNING
 from dtvn.protocol.consensus.rejoin_views import GRANT_EVERY
 from tests.consensus.helpers import MILLISECOND, Cluster, Node
-from tests.consensus.test_catch_up import busy
+from tests.consensus.test_log_ranges import busy
 
 ENOUGH = 120
 """Requests, each a sequence: more than twice what a member may be ahead of its checkpoint."""

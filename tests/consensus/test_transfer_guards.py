@@ -18,8 +18,8 @@ from dtvn.protocol.consensus.executor import Executor
 from dtvn.protocol.consensus.verified import Inbound, Peer, Verified
 from tests.consensus.doubles import KeyValue
 from tests.consensus.helpers import MILLISECOND, Cluster, Node, config_for, is_kind, open_frame
-from tests.consensus.test_catch_up import Source, busy
 from tests.consensus.test_fetched import answer, asked, lagging
+from tests.consensus.test_log_ranges import Source, busy
 from tests.consensus.test_offers import Crossed, Offered
 from tests.consensus.test_transfer import ALL_SILENT, GROUP, LAG, SECOND, Far, alone
 

@@ -104,6 +104,49 @@ def test_one_liar_cannot_pass_off_the_outcome_of_an_identical_operation() -> Non
     assert desk.codes(first) == ("ok",)
 
 
+REPEATED: dict[str, dict[str, Any]] = {
+    "other codes": {"codes": ("not_validated", "not_validated")},
+    "one other code": {"codes": ("ok", "not_validated")},
+    "codes in another order": {"codes": ("already_validated", "ok")},
+    "another sequence": {"sequence": 77},
+    "another position": {"first_index": 5},
+}
+
+
+@pytest.mark.parametrize("lie", REPEATED)
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("kind", ["repeat", "reply"])
+def test_r16_a_repeat_that_differs_in_one_field_supports_nothing(kind: str, first: bool, lie: str) -> None:
+    """f + 1 members must name the same codes at the same place, whichever of them is heard first."""
+    desk = Desk()
+    call = desk.submit(operation("A"), operation("A"))
+    (item,) = desk.members.execute(*desk.bundles())
+    answers = [
+        (3, desk.members.repeat(3, item, **REPEATED[lie])),
+        (1, getattr(desk.members, kind)(1, item)),
+    ]
+    for member, frame in answers if first else reversed(answers):
+        desk.receive(member, frame)
+    assert desk.codes(call) is None
+    desk.receive(2, desk.members.repeat(2, item))
+    assert desk.codes(call) == ("ok", "already_validated")
+    assert desk.completed[call].results[0].sequence == item.entry.sequence
+
+
+def test_r16_a_repeat_for_another_bundle_supports_nothing() -> None:
+    desk = Desk()
+    call = desk.submit(operation("A"))
+    other = desk.submit(operation("B"))
+    one, two = desk.members.execute(*desk.bundles())
+    moved = {"request": one.request}
+    desk.receive(3, desk.members.repeat(3, two, **moved))
+    desk.receive(1, desk.members.repeat(1, one))
+    assert desk.codes(call) is None, "the position is that of the other bundle"
+    desk.receive(2, desk.members.repeat(2, one))
+    assert desk.codes(call) == ("ok",)
+    assert desk.codes(other) is None
+
+
 def test_a_liar_with_changing_claims_keeps_one_claim() -> None:
     desk = Desk()
     call = desk.submit(operation("A"))

@@ -11,12 +11,13 @@ from msgspec.structs import replace
 from dtvn.gateway import Collector
 from dtvn.gateway.calls import Queue, Result
 from dtvn.gateway.identity import GenesisKeys
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, PAGE
-from dtvn.protocol.wire import Door, FrameSigner, decode_envelope, link_frame
+from dtvn.protocol.wire import Door, Envelope, FrameSigner, decode_envelope, link_frame
 from tests.epochs.world import World
 from tests.host.support import operation
 
@@ -26,8 +27,8 @@ SECOND = 1_000_000_000
 class Town:
     """A small world that went through three epochs, and what its members keep of them."""
 
-    def __init__(self, **parameters: int) -> None:
-        self.world = World("gateway")
+    def __init__(self, members: int = 4, **parameters: int) -> None:
+        self.world = World("gateway", members=members)
         self.world.open_session()
         for name in ("n3", "n2", "n1"):
             self.world.reconfigure(leaves=name, allow_small=True)
@@ -48,7 +49,7 @@ class Town:
 class Desk:
     """A collector whose members give the answers of the test."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, town: Town, *, connected: int = 4) -> None:
         world = town.world
         self.keys = GenesisKeys(world.genesis)
         scheme = world.keyring.scheme
@@ -60,7 +61,7 @@ class Desk:
             door=Door(world.cluster, self.keys, scheme=scheme),
         )
         self.time = SECOND
-        self.collector.connected(frozenset(range(4)), self.now)
+        self.collector.connected(frozenset(range(connected)), self.now)
 
     @property
     def now(self) -> Now:
@@ -212,6 +213,39 @@ def test_pending_calls_are_sent_to_the_new_members(town: Town, desk: Desk) -> No
         member for member, frame in desk.collector.take(desk.now).send if decode_envelope(frame)[1] == bundle
     }
     assert again == {0, 1, 2}
+
+
+def test_r16_a_claim_of_the_old_epoch_does_not_count_in_the_new_one() -> None:
+    """f + 1 is a number of members of one epoch: a liar in each of two epochs are not two of one."""
+    town = Town(5)
+    desk = Desk(town, connected=5)
+    desk.collector.submit((operation(),), desk.now, wait=60 * SECOND)
+    bundles = [frame for _to, frame in desk.collector.take(desk.now).send if frame[1] == m.KIND_OF[m.Bundle]]
+    body = canonical.decode(Envelope, bundles[0]).body
+    bundle = canonical.decode(m.Bundle, body)
+
+    def says(sender: int, epoch: int, code: str) -> None:
+        """A member's signed repeat of an outcome at sequence 4."""
+        request, place = m.bundle_digest(body), (bundle.session, bundle.number)
+        said = m.Repeat(epoch, sender, *place, request, 4, 0, (code,))
+        secret = town.world.keyring.pair(f"n{sender}")[1]
+        scheme = town.world.keyring.scheme
+        frame = FrameSigner(town.world.cluster, secret, desk.keys, scheme=scheme).sign(said)
+        desk.collector.receive(sender, frame, desk.now)
+
+    says(1, 0, "lie")
+    following = desk.show(town.told[0][:1], 0)
+    assert following is not None
+    desk.keys.follow(following)
+    assert [member.id for member in following.members] == ["n0", "n1", "n2", "n4"]
+    says(2, 1, "lie")
+    assert desk.collector.acknowledged == 0
+    says(0, 0, "lie")
+    assert desk.collector.acknowledged == 0, "said in the new epoch of the old one"
+    says(0, 1, "ok")
+    says(1, 1, "ok")
+    assert desk.collector.acknowledged == 4
+    assert desk.collector.refused() == (1, 0, 0, 0)
 
 
 def test_a_question_of_the_new_epoch_has_no_number_of_the_old_one(town: Town, desk: Desk) -> None:

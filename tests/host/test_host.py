@@ -180,6 +180,34 @@ def test_r8_a_query_is_answered_only_when_its_turn_is_durable() -> None:
     assert spoken(bench) == []
 
 
+def test_r8_a_follower_gets_no_entry_of_a_turn_that_was_not_written() -> None:
+    """It would hold an entry that the member which sent it does not have."""
+    bench = Bench()
+    bench.host.start()
+    bench.core.on_receive = lambda verified: Effects(persist=[entry_record(1)])
+    bench.hear(bench.paper.signer("r2").link(m.Follow(0, 1)), index=2)
+    bench.host.turn()
+    bench.journal.failing = JournalError("io")
+    bench.tape.said.clear()
+    bench.hear(bench.vote())
+    with pytest.raises(TurnLost):
+        bench.host.turn()
+    assert spoken(bench) == []
+
+
+def test_r8_a_follower_gets_an_entry_after_it_was_written() -> None:
+    bench = Bench()
+    bench.host.start()
+    bench.core.on_receive = lambda verified: Effects(persist=[entry_record(1)])
+    bench.hear(bench.paper.signer("r2").link(m.Follow(0, 1)), index=2)
+    bench.host.turn()
+    bench.tape.said.clear()
+    bench.hear(bench.vote())
+    bench.host.turn()
+    words = bench.tape.words()
+    assert words.index("persist") < words.index("answer")
+
+
 # --- time ----------------------------------------------------------------------------------------
 
 

@@ -148,6 +148,43 @@ def test_only_the_present_token_renews_and_gives_back(machine: Queues) -> None:
     assert machine.ask(Renew("never held", b"a", 1, MINUTE)) == ("stale_lock_token", None)
 
 
+def test_an_earlier_token_of_the_same_holder_neither_renews_nor_gives_back(machine: Queues) -> None:
+    """The holder lost the lock and has it again: who still works under the old lease may not extend the new
+    one, nor end it."""
+    first = queued(machine, b"a")
+    machine.tick(first.ends + 1)
+    second = queued(machine, b"a")
+    assert second.token > first.token
+    for stale in (first.token, second.token + 1):
+        assert machine.ask(Renew("leader", b"a", stale, MINUTE)) == ("stale_lock_token", second)
+        assert machine.ask(Unlock("leader", b"a", stale)) == ("stale_lock_token", second)
+    assert machine.holder() == second
+    assert machine.code(Renew("leader", b"a", second.token, MINUTE)) == "ok"
+    assert machine.code(Unlock("leader", b"a", second.token)) == "ok"
+
+
+def test_the_token_of_another_holder_renews_nothing(machine: Queues) -> None:
+    """Tokens are shown to all: knowing one is no right to the lock."""
+    held = queued(machine, b"a")
+    for principal, word in (("gateway", b"b"), ("other", b"a")):
+        renewal = Renew("leader", word, held.token, MINUTE)
+        assert machine.ask(renewal, principal=principal) == ("stale_lock_token", held)
+        back = Unlock("leader", word, held.token)
+        assert machine.ask(back, principal=principal) == ("lock_held", held)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_queue_read_back_from_rows_keeps_its_order(machine: Queues, backwards: bool) -> None:
+    held = queued(machine, b"a", b"b", b"c", b"d")
+    machine.restart(backwards=backwards)
+    order = []
+    while held is not None:
+        order.append(held.holder)
+        machine.tick(held.ends + 1)
+        held = machine.holder()
+    assert order == [b"a", b"b", b"c", b"d"]
+
+
 def test_queues_are_bounded_each_and_in_all(machine: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiters, "QUEUE_MAX", 2)
     monkeypatch.setattr(waiters, "WAITERS_MAX", 3)

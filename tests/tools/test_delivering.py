@@ -16,7 +16,7 @@ from tickets.importing.delivering import Delivering
 from tickets.importing.delivery import Delivery
 from tickets.importing.ordering import Order
 from tickets.importing.platform import NetworkSilent, Refused
-from tickets.models import TicketHolder
+from tickets.models import TicketCode, TicketHolder
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "learner"]),
@@ -65,6 +65,59 @@ def test_the_holder_of_a_ticket_that_may_be_issued_is_kept() -> None:
     assert names() == {"a": "Ada"}
     assert imported(of_events("a", holder="Ada King"), answering(a="ticket_exists")).existed == 1
     assert names() == {"a": "Ada King"}, "the file's last word, for a ticket that was not known to exist"
+
+
+def in_turn(*answers: str) -> Order:
+    """A cluster that answers the requests of each call with the next of these codes, the last one for ever;
+    a code in capitals refuses the whole call."""
+    waiting = list(answers)
+
+    def order(requests: Sequence[Request]) -> Sequence[Decision]:
+        code = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        if code.isupper():
+            raise TicketError(code.lower())
+        return [Decision(one, Result(code, b"", 1)) for one in requests]
+
+    return order
+
+
+STOPPED = (NetworkSilent, Refused)
+
+
+@pytest.mark.parametrize(
+    ("answers", "kept"),
+    [
+        (("outcome_unknown", "NOT_PERMITTED"), True),
+        (("outcome_unknown", "unavailable"), True),
+        (("outcome_unknown", "unavailable", "NOT_PERMITTED"), True),
+        (("busy", "NOT_PERMITTED"), True),
+        (("unavailable", "NOT_PERMITTED"), False),
+        (("unavailable", "outcome_unknown", "NOT_PERMITTED"), True),
+        (("unavailable",), False),
+        (("cluster_contradiction",), False),
+    ],
+)
+def test_a_request_that_may_have_been_executed_is_never_forgotten(
+    answers: tuple[str, ...], kept: bool
+) -> None:
+    """A later refusal, or a later call that was not sent, says nothing about an earlier one."""
+    delivery = Delivery()
+    once = Delivering(in_turn(*answers), source="", patience=0.05, told=lambda _: None)
+    with pytest.raises(STOPPED):
+        once.deliver([msgspec.structs.replace(of_events("a")[0], codes=("c-1",))], delivery)
+    assert names() == ({"a": "Ada"} if kept else {})
+    assert TicketCode.objects.filter(event="a").exists() is kept
+
+
+@pytest.mark.parametrize(
+    ("answers", "kept"), [(("outcome_unknown", "unknown_event"), True), (("unknown_event",), False)]
+)
+def test_a_refused_ticket_is_forgotten_unless_an_earlier_request_may_stand(
+    answers: tuple[str, ...], kept: bool
+) -> None:
+    found = imported(of_events("a"), in_turn(*answers))
+    assert len(found.wrong) == 1
+    assert names() == ({"a": "Ada"} if kept else {})
 
 
 def test_no_holder_is_kept_when_all_requests_are_refused() -> None:

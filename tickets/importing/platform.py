@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 
-from dtvn.machine import reasons
-
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 """Statuses after which the same request is sent again with the same nonce (R13, R14)."""
 PAUSE_FIRST = 0.1
@@ -95,8 +93,6 @@ class Asked(NamedTuple):
     attempts: int
     trouble: str
     """The last problem; "" with a final answer."""
-    in_doubt: bool
-    """Whether an attempt without a final answer may have been executed all the same."""
 
 
 async def ask_until_final(
@@ -109,7 +105,7 @@ async def ask_until_final(
 ) -> Asked:
     """Send the same body until the status of the answer is not in TRY_AGAIN, for `patience` seconds."""
     loop = asyncio.get_running_loop()
-    give_up_at, attempts, in_doubt = loop.time() + patience, 0, False
+    give_up_at, attempts = loop.time() + patience, 0
     while True:
         attempts += 1
         response: httpx.Response | None = None
@@ -117,20 +113,10 @@ async def ask_until_final(
             response = await client.request(method, path, json=body)
         except httpx.TransportError as error:
             trouble = f"{type(error).__name__} {error}".strip()
-            in_doubt |= not isinstance(error, httpx.ConnectError)
         else:
             if response.status_code not in TRY_AGAIN:
-                return Asked(response, attempts, "", in_doubt)
+                return Asked(response, attempts, "")
             trouble = f"status {response.status_code}"
-            in_doubt |= _code_of(response) not in reasons.NOT_SENT
         if loop.time() >= give_up_at:
-            return Asked(None, attempts, trouble, in_doubt)
+            return Asked(None, attempts, trouble)
         await asyncio.sleep(pause_before(attempts + 1, response))
-
-
-def _code_of(response: httpx.Response) -> str:
-    """The code in the body of an error, "" if it has none."""
-    try:
-        return str(response.json()["code"])
-    except (ValueError, KeyError, TypeError):
-        return ""
