@@ -348,6 +348,10 @@ class Play:
             node.disk = self._copies[action.node]
             node.disk.older = True
             node.losses += 1
+        elif action.what == "lose":
+            node.lose_disk()
+        elif action.what == "confirm":
+            node.say_others_are_gone()
 
     def _liveness(self) -> None:
         world = self.cluster.world

@@ -34,7 +34,7 @@ from simulator.run_plan import (
     draw_run,
     smaller,
 )
-from simulator.stale_disk_worlds import OLDER_DISK, UNUSED_DISK
+from simulator.stale_disk_worlds import OLDER_AND_LOST_DISK, OLDER_DISK, UNUSED_DISK
 from simulator.workload import Traffic
 from simulator.world import Settings
 
@@ -335,6 +335,7 @@ WORLDS: dict[str, Drawing] = {
     "many-learners": of(members=1, learners=6, one_platform=True, traffic=BRISK, duration=3 * SECOND),
     "forked": of("twin/parted", "twin/parted", **FORKED),
     "older-disk": of(**OLDER_DISK, traffic=BRISK),
+    "older-and-lost-disk": of(**OLDER_AND_LOST_DISK, traffic=BRISK),
     "unused-disk": of(**UNUSED_DISK, traffic=BRISK),
     "recorded-runs": of(**TRANSFERS, event_runs=True),
     "equivocating-voter": of("equivocating-voter", at=(3,), **EVENT_RUNS),

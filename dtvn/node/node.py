@@ -237,8 +237,9 @@ class Node:
         if self.awaited:
             return (
                 f"it waits for the word of {', '.join(self.awaited)} about its own votes, since no liar is "
-                "tolerated here: start these; where they are gone for good and its disk is the newest it "
-                "ever had, start it once with -others-are-gone (runbook, DtvnNodeNotVoting)"
+                "tolerated here: start these; where they are gone for good or lost their ledgers, and its "
+                "disk is the newest it ever had, start it once with -others-are-gone (runbook, "
+                "DtvnNodeNotVoting)"
             )
         if self.core.state.voting_right.holding:
             return "it is asking the others which of its own votes they hold; too few have answered yet"

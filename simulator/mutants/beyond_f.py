@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from simulator.mutants.registry import Plant, mutant, replaces
 from simulator.seams import Contradictions, Pinging, places
 
@@ -22,6 +24,14 @@ def unused_disk_not_doubted(right: Any, self: Pinging, tail: Any) -> None:
     right(self, tail)
     if self.state.voting_right.holding and not (tail.slots or tail.entries or tail.checkpoint):
         self.state.voting_right.mode = "voting"
+
+
+@replaces(Pinging, "on_pong", "word-of-a-lost-ledger-counts", "R11", world="older-and-lost-disk")
+def lost_word_counts(right: Any, self: Pinging, verified: Any) -> None:
+    """A starting member of a cluster with f = 0 takes the answer of one that lost its ledger for that of one
+    which knows its statements."""
+    message = msgspec.structs.replace(verified.message, remembers=True)
+    right(self, msgspec.structs.replace(verified, message=message))
 
 
 @replaces(Contradictions, "compare", "goes-on-after-a-fork", "R24", world="forked")

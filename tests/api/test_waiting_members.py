@@ -29,9 +29,11 @@ def test_r11_ready_names_waiting_members_and_the_remedy(
     told(fake, monkeypatch, r0=WAITS, r1=WAITS)
     fake.quorum = False
     answer = read(Api(None).get("/ready"))
-    why = "waits for the word of r2 about its own votes: start r2; if that is gone for good, see the runbook"
+    why = "waits for the word of r2 about its own votes: start r2; if that is gone for good"
     state = "No quorum: 4 of 4 reachable, 2 voting, 3 needed; nothing can be decided."
-    assert answer["error"].startswith(f"{state} r0 {why}, DtvnNodeNotVoting (-others-")
+    assert answer["error"].startswith(
+        f"{state} r0 {why} or lost its ledger, see the runbook, DtvnNodeNotVoting (-others-"
+    )
     assert f". r1 {why}" in answer["error"]
     assert "genesis recover" not in answer["error"], "no vote is lost"
     assert answer["awaits"] == {"r0": ["r2"], "r1": ["r2"]}

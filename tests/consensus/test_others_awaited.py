@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.pinging import HEARD, OTHERS_ARE_GONE
@@ -177,6 +178,85 @@ def test_r11_a_disk_from_before_the_first_vote_waits_for_all_too() -> None:
     cluster[0].restart()
     cluster.advance(5_000)
     assert len({node.log[0] for node in cluster.nodes}) == 1
+
+
+def forgotten() -> Cluster:
+    """m0 and m2 decide a fourth batch that m1 does not hear of, and stop. m2 gets an older disk."""
+    cluster = three()
+    older = copy.deepcopy(cluster[2].journal)
+    cluster.cut(1)
+    cluster.request("T-last")
+    cluster.advance(100)
+    assert cluster.executed() == [4, 3, 4]
+    cluster[0].crash()
+    cluster[2].crash()
+    cluster.heal()
+    cluster.waiting.clear()
+    cluster[2].journal = older
+    return cluster
+
+
+def without_ledger(cluster: Cluster) -> MemoryJournal:
+    """m0, which alone knows of m2's last votes, starts on an empty ledger; returns the one that it lost."""
+    lost, cluster[0].journal = cluster[0].journal, MemoryJournal()
+    cluster[0].restart(voting=False)
+    return lost
+
+
+def test_r11_where_f_is_zero_the_word_of_a_member_without_its_ledger_is_none() -> None:
+    """An acknowledged entry would be replaced in silence: m1 and m2 are a quorum, and neither knows of it."""
+    cluster = forgotten()
+    lost = without_ledger(cluster)
+    cluster[2].restart()
+    cluster.advance(5_000)
+    assert cluster[2].core.pinging.awaited == (0,)
+    assert [told["members"] for told in cluster[2].told("awaits_all")] == [cluster[2].core.config.members[0]]
+    cluster.request("T-other", to=[0, 1, 2])
+    cluster.advance(10_000)
+    assert max(cluster.executed()) == 3, "no other batch is the fourth"
+    cluster[0].crash()
+    cluster[0].journal = lost  # it was found again
+    cluster[0].restart()
+    cluster.advance(10_000)
+    assert [node.core.voting for node in cluster.nodes] == [True, True, False]
+    assert cluster.executed()[0] > 4
+    cluster.agree()
+
+
+def test_r11_beside_a_member_without_its_ledger_the_operators_word_helps() -> None:
+    cluster = forgotten()
+    cluster[2].journal.states[OTHERS_ARE_GONE.name] = OTHERS_ARE_GONE
+    without_ledger(cluster)
+    cluster[2].restart()
+    cluster.advance(2_000)
+    assert not cluster[2].core.state.voting_right.holding
+    cluster.request("T-other", to=[1, 2])
+    cluster.advance(10_000)
+    assert min(cluster.executed()) >= 4
+    cluster.agree()
+
+
+@pytest.mark.parametrize(("members", "said"), [(3, False), (4, True)])
+def test_r11_a_member_says_that_it_forgot_only_where_that_may_matter(members: int, said: bool) -> None:
+    """Where liars are tolerated a quorum has enough that remember, and the answer keeps its first form."""
+    cluster = Cluster(members)
+    cluster[0].crash()
+    without_ledger(cluster)
+    cluster.advance(5_000)
+    assert {pong.remembers for pong in cluster.messages(m.Pong, source=0)[-2:]} == {said}
+    assert all(pong.remembers for pong in cluster.messages(m.Pong, source=1))
+
+
+def test_r11_an_answer_of_the_form_before_counts_as_one_that_remembers() -> None:
+    first = m.Pong(7, 3, (b"frame",), (), 1, 2)
+    fields = msgspec.structs.astuple(first)
+    bare = msgspec.msgpack.encode(fields[:6])
+    assert canonical.encode_trimmed(first) == bare
+    assert canonical.decode(m.Pong, bare) == first
+    told = msgspec.structs.replace(first, remembers=False)
+    assert canonical.decode(m.Pong, canonical.encode_trimmed(told)) == told
+    with pytest.raises(canonical.CanonicalError):
+        canonical.decode(m.Pong, msgspec.msgpack.encode(fields))
 
 
 def test_r11_a_member_of_a_later_epoch_gives_no_answer_for_this_one() -> None:

@@ -224,6 +224,18 @@ def test_r11_of_two_members_the_other_one_is_enough() -> None:
     assert core.rejoin.waits_for() == 10 + 2 * core.state.log.watermark_span
 
 
+@pytest.mark.parametrize("remembers", [True, False])
+def test_r11_where_f_is_zero_a_member_without_its_own_ledger_proves_nothing(remembers: bool) -> None:
+    forge = Forge(3)
+    lost(forge)
+    core = forge.cluster[0].core
+    shows(forge, 1, 10, 12, voters=2)
+    proof = forge.checkpoint(10, voters=[0, 1])
+    pong = forge.cluster[2].signer.link(m.Pong(1, 12, (), proof, 0, 0, remembers))
+    core.rejoin.on_pong(2, forge.cluster.verified(pong, 2))
+    assert (core.rejoin.waits_for() is not None) is remembers
+
+
 def test_r11_one_false_view_delays_nothing_if_q_others_answer() -> None:
     """At n = 7 five of six are enough: any q of those who answered tell how far m0 may be bound."""
     forge = Forge(7)

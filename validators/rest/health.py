@@ -101,7 +101,7 @@ def _wait(waiting: str, awaited: str) -> str:
         return f"{waiting} is asking the others which of its votes they hold; too few have answered yet."
     return (
         f"{waiting} waits for the word of {awaited} about its own votes: start {awaited}; if that is gone "
-        "for good, see the runbook, DtvnNodeNotVoting (-others-are-gone)."
+        "for good or lost its ledger, see the runbook, DtvnNodeNotVoting (-others-are-gone)."
     )
 
 

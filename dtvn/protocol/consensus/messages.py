@@ -14,7 +14,7 @@ timestamps are Unix microseconds.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -377,12 +377,17 @@ class Pong(Wire, frozen=True):
     asker that lost its vote (R11) also q CHECKPOINT frames of the sender's stable `checkpoint`, and the
     `view` that the sender is bound to."""
 
+    first_form: ClassVar[int] = 6
+
     number: Count
     executed: Count
     frames: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=256)]
     checkpoint: Votes = ()
     view: Count = 0
     epoch: Count = 0
+    remembers: bool = True
+    """False: the sender lost its ledger, and no liar is tolerated, so that it alone may have known frames of
+    the asker (R11). Later field."""
 
 
 class Reply(Wire, frozen=True):

@@ -11,10 +11,11 @@ member is down.
 Where f = 0 two quorums may have only this replica in common, and a member that does not answer may be the
 only one that knows its statements. Then the replica waits for all other members, at every process start (with
 an empty ledger too: a disk restored from before the first vote looks like an unused one) and at the start of
-every epoch, since a member still in the epoch before cannot show statements of the new one. The operator may
-declare instead that the others are gone; the declaration holds until a checkpoint is stable. Only a core
-that its own process rebuilds (`LedgerTail.continued`) does not ask again, if all members had answered the
-core before it (`HEARD`).
+every epoch, since a member still in the epoch before cannot show statements of the new one. The answer of a
+member that lost its own ledger does not count (`Pong.remembers`): then only the operator can end the wait, by
+declaring that the others are gone; the declaration holds until a checkpoint is stable. Only a core that its
+own process rebuilds (`LedgerTail.continued`) does not ask again, if all members had answered the core before
+it (`HEARD`).
 
 Later Pings only measure. The round trip used for T is the time within which a quorum answers: f liars that
 answer late cannot raise T, and early answers only lower it to its base.
@@ -196,7 +197,8 @@ class Pinging:
         frames = self._shown_to(member, message.view) if message.mine else ()
         stable = state.checkpoint.frames if message.mine else ()
         epoch = state.config.epoch
-        answer = Pong(message.number, state.executed, frames, stable, state.views.view, epoch)
+        remembers = state.voting or state.config.f > 0
+        answer = Pong(message.number, state.executed, frames, stable, state.views.view, epoch, remembers)
         state.outbox.send(member, state.signer.link(answer))
         self.rejoin_views.on_said(member, message.wished if message.epoch == epoch else 0)
 
@@ -272,7 +274,9 @@ class Pinging:
             if shown is not None and shown.sequence <= state.executed:
                 self.checkpoints.adopt(shown)  # unless it contradicts a checkpoint held here
         self.catch_up.on_said(member, message.executed)
-        if message.epoch <= state.config.epoch:  # a member in a later epoch cannot show its messages here
+        # A member in a later epoch cannot show its messages here, and one that lost its ledger has forgotten
+        # them, so its answer is no answer.
+        if message.epoch <= state.config.epoch and message.remembers:
             self._shown.add(member)
         self._look()
 

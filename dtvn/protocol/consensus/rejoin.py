@@ -115,6 +115,8 @@ class Rejoin:
         stable = state.config.base if certificate is None else certificate.sequence
         if message.epoch != state.config.epoch:
             return  # its view belongs to another epoch
+        if not message.remembers:
+            return  # it lost its own ledger
         if message.executed > stable + state.log.watermark_span:
             return  # the member itself catches up: its checkpoint does not show its progress
         self._views.setdefault(member, message.view)

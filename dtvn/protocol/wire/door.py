@@ -199,7 +199,7 @@ class Door:
         if not reasons:
             return header, reasons
         less = msgspec.structs.replace(message, frames=tuple(kept))
-        body = canonical.encode(less)
+        body = canonical.encode_trimmed(less)
         frame = encode_envelope(m.KIND_OF[kind], body, header.signature, header.attachment)
         return msgspec.structs.replace(header, message=less, frame=frame, body=body), reasons
 

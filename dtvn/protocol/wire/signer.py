@@ -51,4 +51,4 @@ def link_frame(message: Any) -> bytes:
     """Frame of an unsigned link message."""
     if type(message) not in m.LINK:
         raise TypeError(f"{type(message).__name__} must be signed")
-    return encode_envelope(kind_of(message), canonical.encode(message), b"")
+    return encode_envelope(kind_of(message), canonical.encode_trimmed(message), b"")
