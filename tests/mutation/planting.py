@@ -1,4 +1,5 @@
-"""Mutation of guards: each comparison of a module planted wrong in every way that a slip of the pen has.
+"""Mutation of guards: each comparison of a module planted wrong in every way that a slip of the pen has, and
+each key under which votes are counted without one of its fields.
 
 A mutant is one function's code, compiled from its module's source with one expression changed, in place of
 the function's own (`__code__`): modules that imported the function have the mutant too.
@@ -26,6 +27,8 @@ SLIPS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
 """What stands in place of a comparison: it is one off, or tells on one side alone."""
 ASKING = {"any", "all", "isinstance"}
 """Functions whose call is a guard wherever it stands."""
+KEYED = {"get", "setdefault", "pop", "add"}
+"""Methods whose first argument is a key: what differs in no field of it counts as one."""
 
 
 class Mutant(msgspec.Struct, frozen=True):
@@ -120,6 +123,10 @@ def _asked(node: ast.AST) -> Iterator[ast.expr]:
             yield node
         case ast.Call(func=ast.Name(id=name)) if name in ASKING:
             yield node
+        case ast.Call(func=ast.Attribute(attr=name), args=[ast.Tuple() as key, *_]) if name in KEYED:
+            yield key
+        case ast.Assign(targets=[ast.Name(id="key")], value=ast.Tuple() as key):
+            yield key
 
 
 def _parts(guard: ast.expr) -> Iterator[ast.expr]:
@@ -138,6 +145,11 @@ def _parts(guard: ast.expr) -> Iterator[ast.expr]:
 
 
 def _changes(guard: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(guard, ast.Tuple):
+        for place in range(len(guard.elts)):
+            fields = [*guard.elts[:place], ast.Constant(0), *guard.elts[place + 1 :]]
+            yield ast.Tuple(fields, ast.Load())
+        return
     yield ast.Constant(True)
     yield ast.Constant(False)
     match guard:
