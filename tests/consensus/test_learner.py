@@ -208,7 +208,7 @@ def test_r28_a_contradicting_certificate_stops_a_learner_for_good() -> None:
     assert cluster.learner.core.alarm == kept.sentence
 
 
-def test_r28_f_plus_one_deviating_results_stop_a_learner_before_a_checkpoint() -> None:
+def test_r28_f_plus_one_deviating_results_stop_a_learner_at_once() -> None:
     """One may lie about what COMMITs do not cover; two of four cannot both."""
     cluster = Following()
     cluster.work(3)

@@ -203,7 +203,7 @@ def without_ledger(cluster: Cluster) -> MemoryJournal:
     return lost
 
 
-def test_r11_where_f_is_zero_the_word_of_a_member_without_its_ledger_is_none() -> None:
+def test_r11_where_f_is_zero_the_word_of_a_lost_ledger_is_none() -> None:
     """An acknowledged entry would be replaced in silence: m1 and m2 are a quorum, and neither knows of it."""
     cluster = forgotten()
     lost = without_ledger(cluster)

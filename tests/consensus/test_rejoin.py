@@ -225,7 +225,7 @@ def test_r11_of_two_members_the_other_one_is_enough() -> None:
 
 
 @pytest.mark.parametrize("remembers", [True, False])
-def test_r11_where_f_is_zero_a_member_without_its_own_ledger_proves_nothing(remembers: bool) -> None:
+def test_r11_where_f_is_zero_a_lost_ledger_proves_nothing(remembers: bool) -> None:
     forge = Forge(3)
     lost(forge)
     core = forge.cluster[0].core

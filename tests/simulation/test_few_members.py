@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.campaign import Cut, Play
+from simulator.campaign import Cut, Play, Task, run
 from simulator.clock import MILLISECOND
 from simulator.cluster import Cluster
 from simulator.dice import Dice
@@ -28,6 +28,12 @@ def test_r37_random_worlds_have_fewer_than_four_members_that_change() -> None:
     assert {each.settings.members for each in few} >= {1, 2, 3, 4, 5}
     assert sum(each.settings.members < 4 for each in few) > 20
     assert any(each.adversaries for each in few)
+
+
+def test_r11_of_three_an_older_disk_waits_beside_a_lost_one() -> None:
+    """Else the other two replace acknowledged entries, of which both know nothing any more."""
+    assert run(Task(0, "older-and-lost-disk")).violation is None
+    assert run(Task(0, "older-and-lost-disk", "word-of-a-lost-ledger-counts")).checker == "agreement"
 
 
 def test_r36_each_follower_has_a_name_and_a_key_of_its_own() -> None:
