@@ -277,6 +277,23 @@ def test_row_4_e_one_view_change_under_two_names_is_no_quorum() -> None:
     assert [each["code"] for each in cluster[3].told("evidence")] == ["bad_new_view"]
 
 
+def test_row_4_e_a_view_change_under_another_members_name_begins_no_view() -> None:
+    """m3 asks for the one that m0 is said to have signed, and is given m2's, which it has."""
+    cluster = Cluster(4)
+    frames = {sender: cluster.sign(m.ViewChange(0, sender, 1, (), ())) for sender in (1, 2)}
+    digest = {sender: cluster.verified(frame, sender).body_digest for sender, frame in frames.items()}
+    for sender, frame in frames.items():
+        cluster[3].hear(cluster[sender], frame)
+    cluster.waiting.clear()
+    named = ((0, digest[2]), (1, digest[1]), (2, digest[2]))
+    cluster[3].hear(cluster[1], cluster.sign(m.NewView(0, 1, 1, named, ())))
+    cluster.advance(100)
+    assert [each for each in cluster.messages(m.FetchViewChange, source=3) if each.digest == digest[2]]
+    cluster[3].hear(cluster[1], frames[2])
+    snapshot = cluster[3].core.snapshot()
+    assert (snapshot.view, snapshot.changing) == (1, True), "two VIEW-CHANGEs of four members begin no view"
+
+
 def test_a_waiting_replica_suspects_at_once_after_a_wrong_new_view() -> None:
     """No need to sit out the timer when the new primary is caught lying."""
     forger = ForgedNewViewPrimary()

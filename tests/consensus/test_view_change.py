@@ -321,6 +321,30 @@ def test_f_plus_one_view_changes_are_joined(members: int) -> None:
     assert cluster.messages(m.ViewChange, source=1)
 
 
+def test_r29_one_members_later_view_is_not_followed_while_changing() -> None:
+    """f + 1 members leave for a view; then one of them names a far one, and leads nobody there."""
+    cluster = Cluster(4)
+    for sender in (2, 3):
+        cluster[0].hear(cluster[sender], cluster.sign(m.ViewChange(0, sender, 1, (), ())))
+    assert cluster[0].core.snapshot().changing
+    cluster[0].hear(cluster[3], cluster.sign(m.ViewChange(0, 3, 9, (), ())))
+    assert cluster[0].core.snapshot().view == 1
+    cluster[0].hear(cluster[2], cluster.sign(m.ViewChange(0, 2, 9, (), ())))
+    assert cluster[0].core.snapshot().view == 9, "one of two is honest"
+
+
+def test_r33_what_is_executed_but_not_stable_is_in_the_view_change() -> None:
+    """A member that has not executed it has no other proof of it."""
+    cluster = Cluster(4)
+    cluster.request("T-1")
+    cluster.stabilize()
+    core = cluster[1].core
+    assert (core.snapshot().executed, core.snapshot().stable) == (1, 0)
+    core.view_change.leave(1, "a test")
+    frame = core.state.views.view_changes[1].frame
+    assert len(core.state.signer.open(frame).message.prepared) == 1
+
+
 def test_r29_never_a_vote_below_the_own_view_change_restarts_included() -> None:
     cluster = Cluster(4)
     for sender in (2, 3):

@@ -328,6 +328,28 @@ def test_f_plus_1_members_that_say_expired_end_the_wait() -> None:
     assert desk.codes(call) == ("expired",)
 
 
+def test_f_plus_1_members_that_say_different_things_end_nothing() -> None:
+    desk = Desk()
+    call = desk.submit(operation())
+    (frame,) = desk.bundles()
+    for member, code in enumerate(("busy", "expired", "unknown_session")):
+        desk.receive(member, desk.members.busy(frame, code))
+    assert desk.codes(call) is None
+    desk.receive(0, desk.members.busy(frame, "expired"))
+    assert desk.codes(call) == ("expired",), "a member's newest reason counts"
+
+
+def test_reasons_given_for_another_bundle_end_nothing() -> None:
+    desk = Desk()
+    call, other = desk.submit(operation("A")), desk.submit(operation("B"))
+    one, two = desk.bundles()
+    desk.receive(1, desk.members.busy(one, "expired"))
+    desk.receive(2, desk.members.busy(two, "expired"))
+    assert (desk.codes(call), desk.codes(other)) == (None, None)
+    desk.receive(3, desk.members.busy(two, "expired"))
+    assert (desk.codes(call), desk.codes(other)) == (None, ("expired",))
+
+
 def test_f_plus_1_busy_members_are_given_the_time_they_ask_for() -> None:
     desk = Desk()
     call = desk.submit(operation())
