@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 
 # call -> why not; the dotted name as it is written at the call.
@@ -75,17 +74,6 @@ def calls(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Call):
             yield node.lineno, dotted(node.func)
-
-
-def test_no_file_exceeds_the_length_limit() -> None:
-    long = {
-        relative(path): count
-        for path in tracked()
-        if path.suffix in {".py", ".js", ".css", ".html"}
-        and "migrations" not in path.parts
-        and (count := path.read_text(encoding="utf-8").count("\n") + 1) > FILE_LINES_MAX
-    }
-    assert not long
 
 
 def test_no_function_exceeds_the_length_limit() -> None:

@@ -49,8 +49,10 @@ SAID = {  # kind: the body of a statement that may stand in evidence; all begin 
 }
 PAIR, CLIENT = (NUMBER, NUMBER), {bytes: range(33)}
 ENTRY = (NUMBER, NUMBER, HASH, HASH, NUMBER, HASH)
-# Kind -> form of all other messages. None is allowed in a VIEW-CHANGE, but their forms must be known: bytes
-# that do not decode convict at once, while a message with too many statements is left to a larger verifier.
+PONG = (NUMBER, NUMBER, [bytes, 256], FRAMES, NUMBER, NUMBER)
+# Kind -> form of all other messages, by the number of fields where a later release added one. None is allowed
+# in a VIEW-CHANGE, but their forms must be known: bytes that do not decode convict at once, while a message
+# with too many statements is left to a larger verifier.
 FORMS = {
     1: (NUMBER, str, CLIENT, PAIR, NUMBER, NUMBER, [LEAF[1], 5_000]),
     20: (NUMBER, NUMBER, NUMBER, WORD),
@@ -69,7 +71,7 @@ FORMS = {
     74: (NUMBER, WORD, [{str: range(1025)}, 16]),
     75: (NUMBER, WORD, str),
     76: (NUMBER, bool, NUMBER, NUMBER, NUMBER),
-    77: (NUMBER, NUMBER, [bytes, 256], FRAMES, NUMBER, NUMBER),
+    77: {6: PONG, 7: (*PONG, {bool: [False]})},
     80: (NUMBER, NUMBER),
     81: (FRAMES, ENTRY, [HASH, 62], {bytes: range((1 << 16) + 1)}),
     82: (NUMBER, [{int: range(1024)}, 1024]),

@@ -77,7 +77,7 @@ SAMPLES: dict[int, tuple[Any, ...]] = {
     74: (1, "ticket", ["T-1"]),
     75: (1, "ok", "{}"),
     76: (1, True, 0, 2, 1),
-    77: (1, 9, [b"frame"], [b"checkpoint"], 2, 1),
+    77: (1, 9, [b"frame"], [b"checkpoint"], 2, 1, False),
     80: (0, 9),
     84: (b"body",),
     85: (b"body",),
