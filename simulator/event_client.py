@@ -184,7 +184,7 @@ class EventClient:
         for number, results in outcomes:
             runs.outcomes(number, results, now.monotonic)
         runs.tick(now.monotonic)
-        actions = runs.take(now.monotonic, now.wall)
+        actions = runs.take(now.monotonic)
         for call, answer in actions.judged:
             self._answer(call, answer)
         self.records += [record for _number, record in actions.recorded]

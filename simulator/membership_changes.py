@@ -154,7 +154,8 @@ class MembershipChanger(Recurring):
 def liveness_proof(world: World, node: Node) -> LivenessProof:
     """The node's liveness proof, signed with the key that it will have in the next epoch (R36)."""
     executed = len(node.disk.log)
-    timestamp = node.clock.now().wall // MICROSECOND
+    log_time = 0 if node.look is None else node.look().timestamp
+    timestamp = max(node.clock.now().wall // MICROSECOND, log_time)
     data = liveness_bytes(world.cluster, world.present.epoch, node.member_id, executed, timestamp)
     signature = world.keyring.scheme.sign(world.keyring.pair(node.keys[-1])[1], data)
     return LivenessProof(node.member_id, executed, timestamp, signature)

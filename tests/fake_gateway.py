@@ -19,6 +19,7 @@ import msgspec
 
 from dtvn.gateway import DEFAULT_WAIT, Answered, Balance, GatewayClosed, MemberView, Overloaded, Result
 from dtvn.gateway.entries import Entries
+from dtvn.gateway.log_clock import dated
 from dtvn.machine import TicketApplication
 from dtvn.machine.reasons import OUTCOME_UNKNOWN, UNAVAILABLE
 from dtvn.net import LinkCounters
@@ -65,11 +66,14 @@ class FakeGateway:
         self._timestamp = 0
         self._number = 0
         self._session = (0, 0)
-        opening = m.Operation(
-            "open_session", "", "", principal, "", time.time_ns() // 1_000 + 60_000_000, b"fake", b""
-        )
+        opening = m.Operation("open_session", "", "", principal, "", 0, b"fake", b"")
         self._execute((opening,))
         self._session = (self._sequence, 0)
+
+    @property
+    def log_time(self) -> int:
+        """See GatewayFace."""
+        return self._timestamp
 
     def submit(
         self, operations: Sequence[m.Operation], *, wait: float = DEFAULT_WAIT
@@ -154,6 +158,8 @@ class FakeGateway:
         }
 
     def _execute(self, operations: tuple[m.Operation, ...]) -> list[Result]:
+        self._timestamp = max(time.time_ns() // 1_000, self._timestamp + 1)
+        operations = tuple(dated(operation, self._timestamp + 60_000_000) for operation in operations)
         bundle = m.Bundle(
             epoch=0,
             principal=self.principal,
@@ -167,7 +173,6 @@ class FakeGateway:
         verified = VerifiedBundle(bundle, m.bundle_digest(body), body)
         self._sequence += 1
         self._number += 1
-        self._timestamp = max(time.time_ns() // 1_000, self._timestamp + 1)
         execution = self.application.execute([verified], sequence=self._sequence, timestamp=self._timestamp)
         result = execution.results[0]
         if result is None:

@@ -26,7 +26,6 @@ from dtvn.gateway import (
     Overloaded,
     Result,
     agreement_of,
-    valid_until,
 )
 from dtvn.machine import Command, CommandError, build, reasons
 from dtvn.machine.fields import DEFAULT_EVENT
@@ -132,12 +131,11 @@ def decide(
     too many calls are in flight to send anything.
     """
     entry = entry or network.entry(_balancing_key(requests[0]) if requests else "")
-    until = valid_until(wait)
     decisions: list[Decision | None] = []
     operations: list[Operation] = []
     for request in requests:
         try:
-            operations.append(_operation(request, actor, entry, until))
+            operations.append(_operation(request, actor, entry))
             decisions.append(None)
         except CommandError as error:
             decisions.append(Decision(request, Result(reasons.BAD_REQUEST), str(error)))
@@ -183,14 +181,13 @@ def _balancing_key(request: Request) -> str:
     return request.ticket or getattr(request.command, "name", "")
 
 
-def _operation(request: Request, actor: str, entry: str, until: int) -> Operation:
+def _operation(request: Request, actor: str, entry: str) -> Operation:
     return build(
         request.command,
         ticket=request.ticket,
         event=request.event,
         actor=actor,
         entry=entry,
-        valid_until=until,
         nonce=request.nonce,
     )
 

@@ -6,7 +6,7 @@ thread and links. How to use it alone: docs/use/python-client.md.
 
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.gateway.agreement import NO_CLUSTER, Agreement, agreement_of
-from dtvn.gateway.client import Gateway, valid_until
+from dtvn.gateway.client import Gateway
 from dtvn.gateway.collector import (
     Actions,
     Answered,
@@ -113,7 +113,6 @@ __all__ = [
     "RunIsLive",
     "RunPlace",
     "STATE_DIFFERS",
-    "valid_until",
     "ValidationResult",
     "ValidatorError",
     "VERDICT_WAIT",

@@ -202,7 +202,8 @@ class Tally:
         self._candidates: dict[tuple[bytes, int], _Candidate] = {}
         self._claims: dict[int, tuple[bytes, int]] = {}
         self._repeats: dict[int, m.Repeat] = {}
-        self._hints: dict[int, str] = {}
+        self._hints: dict[int, tuple[str, int]] = {}
+        """Member -> (code, log time that it told)."""
 
     def reply(self, member: int, head: ReplyHead, verifier: Verifier) -> Verdict | None:
         """Count a member's Reply; return the verdict if it completes f + 1 equal ones, else None."""
@@ -239,12 +240,23 @@ class Tally:
         self._repeats[member] = said
         return self._agree_on_codes(verifier)
 
-    def hint(self, member: int, code: str) -> bool:
+    def hint(self, member: int, code: str, timestamp: int = 0) -> bool:
         """Note why a member did not order the bundle; True if f + 1 members report the same code."""
         if code not in HINTS:
             return False
-        self._hints[member] = code
-        return sum(said == code for said in self._hints.values()) >= self._needed
+        self._hints[member] = code, timestamp
+        return self.hinting(code) >= self._needed
+
+    def hinting(self, code: str) -> int:
+        """Number of members that report this code."""
+        return sum(said == code for said, _timestamp in self._hints.values())
+
+    def expired_at(self) -> int:
+        """The highest log time that f + 1 of the members which report `expired` have reached, in
+        microseconds; 0: not known. A time at which the bundle was still valid is a lie."""
+        end = max(operation.valid_until for operation in self.operations)
+        told = [at for code, at in self._hints.values() if code == Reason.EXPIRED and at > end]
+        return sorted(told, reverse=True)[self._needed - 1] if len(told) >= self._needed else 0
 
     # --- internals -------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from collections import deque
 
 import msgspec
 
-from dtvn.machine.reasons import BUSY, OUTCOME_UNKNOWN, TOO_FAR_AHEAD, UNAVAILABLE, UNREMEMBERED
+from dtvn.machine.reasons import BUSY, EXPIRED, OUTCOME_UNKNOWN, TOO_FAR_AHEAD, UNAVAILABLE, UNREMEMBERED
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.membership import KIND as RECONFIGURE
@@ -23,6 +23,12 @@ from dtvn.protocol.consensus.membership import KIND as RECONFIGURE
 PASSING = frozenset({BUSY, TOO_FAR_AHEAD})
 """Refusals of one bundle after which an earlier bundle with the same operation may still be executed. Not
 so `expired`, since batch time only rises."""
+
+MISDATED = frozenset({EXPIRED, TOO_FAR_AHEAD})
+"""Outcomes after which an operation that the gateway dated is dated anew and sent again, once (R14)."""
+
+DATE_BYTES = 8
+"""Bytes by which an operation grows when it is dated."""
 
 DEADLINES_SLACK = 64
 """Deadlines of ended calls kept before the heap is cleared of them."""
@@ -66,6 +72,7 @@ class Call:
         "carrier",
         "deadline",
         "done",
+        "misdated",
         "number",
         "operations",
         "over",
@@ -88,6 +95,8 @@ class Call:
         self.carrier: Part | None = None
         """The part that a bundle carries now."""
         self.over = False
+        self.misdated = False
+        """Whether its next operations were refused for their date, and are sent again."""
         self.alone = len(operations) == 1 and operations[0].kind == RECONFIGURE
         """A membership change, which has no effect in a bundle with other operations (R35)."""
         self.sizes: list[int] | None = None
@@ -101,6 +110,11 @@ class Part(msgspec.Struct, frozen=True):
     count: int
     sent: int
     """Number of operations of the call that an earlier bundle carried."""
+
+    @property
+    def operations(self) -> tuple[m.Operation, ...]:
+        """As the caller submitted them."""
+        return self.call.operations[self.start : self.start + self.count]
 
 
 class Queue:
@@ -125,18 +139,18 @@ class Queue:
         self._part_bytes_max = part_bytes_max
         for call in self.open.values():
             if call.size > part_bytes_max and call.sizes is None:
-                call.sizes = [len(canonical.encode(operation)) for operation in call.operations]
+                call.sizes = [_size(operation) for operation in call.operations]
 
     def add(self, operations: tuple[m.Operation, ...], deadline: int) -> Call:
         """Queue a call; raise Overloaded or OperationTooLarge, in which case nothing is queued."""
         if not operations:
             raise ValueError("a call needs at least one operation")
-        size = len(canonical.encode(operations))
+        size = len(canonical.encode(operations)) + DATE_BYTES * _undated(operations)
         if self._operations + len(operations) > self._operations_max or self._bytes + size > self._bytes_max:
             raise Overloaded(f"{self._operations} operations wait already")
         call = Call(self._next, operations, size, deadline)
         if size > self._part_bytes_max:
-            call.sizes = [len(canonical.encode(operation)) for operation in operations]
+            call.sizes = [_size(operation) for operation in operations]
             if max(call.sizes) > self._part_bytes_max:
                 raise OperationTooLarge(f"an operation of {max(call.sizes)} bytes")
         self._next += 1
@@ -147,19 +161,19 @@ class Queue:
         heapq.heappush(self._deadlines, (deadline, call.number, call))
         return call
 
-    def gather(self, operations_max: int) -> tuple[list[Part], tuple[m.Operation, ...]]:
-        """Take the parts and operations that fit one bundle from the front of the queue."""
+    def gather(self, operations_max: int) -> list[Part]:
+        """Take the parts whose operations fit one bundle from the front of the queue."""
         parts: list[Part] = []
-        operations: list[m.Operation] = []
+        gathered = 0
         room = self._part_bytes_max
-        while self._ready and len(operations) < operations_max:
+        while self._ready and gathered < operations_max:
             call = self._ready[0]
             if call.over:
                 self._ready.popleft()
                 continue
             if call.alone and parts:
                 break
-            count, size = _fit(call, operations_max - len(operations), room)
+            count, size = _fit(call, operations_max - gathered, room)
             if count == 0 and parts:
                 break
             if count == 0:
@@ -169,11 +183,11 @@ class Queue:
             call.carrier = part
             call.sent = max(call.sent, call.done + count)
             parts.append(part)
-            operations += call.operations[call.done : call.done + count]
+            gathered += count
             room -= size
             if call.alone:
                 break
-        return parts, tuple(operations)
+        return parts
 
     def settle(self, part: Part, results: list[Result]) -> Completed | None:
         """Record a part's results: return the call if it is completed, else queue its next part first.
@@ -186,6 +200,8 @@ class Queue:
         carried = call.carrier is part
         if carried:
             call.carrier = None
+            if self._asks_again(part, results):
+                return None
             results = [
                 Result(OUTCOME_UNKNOWN) if place < part.sent and result.code in PASSING else result
                 for place, result in enumerate(results, part.start)
@@ -199,6 +215,19 @@ class Queue:
         if carried:
             self._ready.appendleft(call)
         return None
+
+    def _asks_again(self, part: Part, results: list[Result]) -> bool:
+        """Queue a part again if it was refused for the date that the gateway gave it; once. An operation
+        without a nonce can do so as well: with the refused date it can never be executed."""
+        call = part.call
+        if call.misdated or not any(result.code in MISDATED for result in results):
+            call.misdated = False
+            return False
+        if _undated(part.operations) < part.count:
+            return False
+        call.misdated, call.sent = True, part.sent
+        self._ready.appendleft(call)
+        return True
 
     def put_back(self, part: Part) -> None:
         """Queue a part at the front again: its bundle was sent, but will probably not be executed."""
@@ -245,6 +274,14 @@ class Queue:
             self._deadlines = [entry for entry in self._deadlines if not entry[2].over]
             heapq.heapify(self._deadlines)
         return Completed(call.number, tuple(call.results))
+
+
+def _undated(operations: tuple[m.Operation, ...]) -> int:
+    return sum(not operation.valid_until for operation in operations)
+
+
+def _size(operation: m.Operation) -> int:
+    return len(canonical.encode(operation)) + DATE_BYTES * (not operation.valid_until)
 
 
 def _fit(call: Call, operations_max: int, bytes_max: int) -> tuple[int, int]:

@@ -2,8 +2,7 @@
 
     gateway = Gateway.open("cluster/genesis.bin", "keys/gateway.key", principal="gateway")
     with gateway:
-        operation = build(Validate(), ticket="TICKET-001", actor="desk-1", entry="node0",
-                          valid_until=valid_until())
+        operation = build(Validate(), ticket="TICKET-001", actor="desk-1", entry="node0")
         (result,) = gateway.submit([operation]).result()
         print(result.code, result.sequence)
 
@@ -46,15 +45,12 @@ from dtvn.protocol.genesis import Genesis, GenesisError, cluster_id
 from dtvn.protocol.quorum import quorum, weak_quorum
 from dtvn.protocol.wire import Door, FrameSigner, link_frame
 
-__all__ = ["Gateway", "GatewayClosed", "valid_until"]
+__all__ = ["Gateway", "GatewayClosed"]
 
 logger = logging.getLogger(__name__)
 
 CALLS_MAX = 1_024
 """Calls under way at once; a further one raises Overloaded."""
-
-VALID_AFTER_WAIT = 5.0
-"""Seconds for which an operation stays valid after its caller stopped waiting (R14)."""
 
 CLOSE_TIMEOUT = 5.0
 NOBODY = Answered(0, "down", "")
@@ -66,11 +62,6 @@ ENTER_WITHIN = 5_000_000_000
 SWITCH_WAIT = 2_000_000_000
 """Nanoseconds that bundles in flight have when the key changes; less than the time for which the old key
 stays valid, unless that was stolen."""
-
-
-def valid_until(wait: float = DEFAULT_WAIT) -> int:
-    """`valid_until` of an operation submitted now: Unix microseconds (R14)."""
-    return time.time_ns() // 1_000 + int((wait + VALID_AFTER_WAIT) * 1_000_000)
 
 
 class Gateway:
@@ -182,6 +173,11 @@ class Gateway:
     def acknowledged(self) -> int:
         """See GatewayFace."""
         return self._collector.acknowledged
+
+    @property
+    def log_time(self) -> int:
+        """See GatewayFace."""
+        return self._collector.log_clock.newest
 
     @property
     def alive(self) -> bool:

@@ -6,6 +6,8 @@ believed primary, after the first timeout to all members, and again until its op
 longer be valid (R14, R34). Bundles belong to a *session* (R12) that an ordered operation opens; its
 numbers make a bundle that was sent ten times execute once.
 
+Operations that their caller did not date are dated when they are sent (log_clock.py, R14).
+
 No outcome is accepted from one member alone (answers.py). A single member's view, `busy` or
 `unknown_session` affects only when and where frames are sent.
 
@@ -25,12 +27,15 @@ from collections.abc import Iterable
 import msgspec
 
 from dtvn.gateway.answers import ReplyHead, Tally, Verdict, Verifier
-from dtvn.gateway.calls import Completed, OperationTooLarge, Overloaded, Part, Queue, Result
+from dtvn.gateway.bundles import Bundles, waited_for
+from dtvn.gateway.calls import MISDATED, Completed, OperationTooLarge, Overloaded, Part, Queue, Result
 from dtvn.gateway.epochs import Epochs
 from dtvn.gateway.flights import Flight, Flights
+from dtvn.gateway.log_clock import LogClock
 from dtvn.gateway.questions import STATUS_EVERY, Answered, MemberStatus, Questions
+from dtvn.gateway.reach import Reach
 from dtvn.gateway.round_trips import RETRY_MAX, Latencies, Views
-from dtvn.gateway.sessions import Sessions
+from dtvn.gateway.sessions import OPENING_WAIT, Sessions
 from dtvn.machine.reasons import CLUSTER_CONTRADICTION, OK, UNAVAILABLE
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import BATCH_HEADER, FRAMING
@@ -71,9 +76,6 @@ BUNDLE_OPERATIONS_MAX = 1_000
 BUNDLE_FRAMING = 4_096
 """Bytes of a bundle that are not operations, generously (R20 bounds the whole)."""
 
-QUORUM_GRACE = 3 * SECOND
-"""Time that a call waits for a quorum of connections before it is refused with nothing sent."""
-
 
 class Actions(msgspec.Struct):
     """For the caller: `send` frames (member index, frame), then pass results and answers to callers."""
@@ -105,9 +107,9 @@ class Collector:
         bundle_operations_max: int = BUNDLE_OPERATIONS_MAX,
         poll_at_rest: int = STATUS_EVERY,
     ) -> None:
-        self._principal = principal
+        self.log_clock = LogClock()
         self._client = client
-        self._signer = signer
+        self._bundles = Bundles(principal, client, signer, self.log_clock)
         self._sessions = Sessions(principal, client)
         self._door = door
         self.epochs = Epochs(genesis, door.scheme, epoch_changes)
@@ -133,13 +135,12 @@ class Collector:
         self._members = tuple(member.id for member in membership.members)
         self._epoch = membership.epoch
         count = len(self._members)
-        self._quorum = quorum.quorum(count)
         self._weak = quorum.weak_quorum(count)
+        self._honest = count - quorum.faults(count)
         self._verifier = Verifier(self._door, self._members, self._epoch)
         self._views = Views(count)
         self.questions = Questions(count, first_question, poll_at_rest=self._poll_at_rest)
-        self._connected: frozenset[int] = frozenset()
-        self._quorum_lost_at: int | None = None
+        self._reach = Reach(count)
         self._bytes_max = most = membership.parameters.batch_bytes_max
         self._queue.resize(max(most - BUNDLE_FRAMING, most // 2))
         self._operations_max = min(self._bundle_operations_max, membership.parameters.batch_operations_max)
@@ -181,15 +182,16 @@ class Collector:
         """Sign under another name and key. Bundles in flight are abandoned: their key may be invalid now."""
         for flight in [flight for flight in self._flights.values() if not flight.left]:
             self._session_is_gone(flight, now)
-        self._principal, self._signer, self.held = principal, signer, False
+        self.held = False
+        self._bundles = Bundles(principal, self._client, signer, self.log_clock)
         self._sessions = Sessions(principal, self._client)
 
     # --- in --------------------------------------------------------------------------------------
 
     def submit(self, operations: tuple[m.Operation, ...], now: Now, *, wait: int) -> int:
-        """Queue operations to be ordered unchanged; return the call's number. `take` reports the call as
-        completed when all outcomes are known or `wait` nanoseconds have passed. Raises Overloaded or
-        OperationTooLarge, in which case nothing is queued."""
+        """Queue operations to be ordered (see GatewayFace.submit); return the call's number. `take` reports
+        the call as completed when all outcomes are known or `wait` nanoseconds have passed. Raises Overloaded
+        or OperationTooLarge, in which case nothing is queued."""
         self.questions.used(now.monotonic)
         return self._queue.add(operations, now.monotonic + wait).number
 
@@ -202,12 +204,7 @@ class Collector:
 
     def connected(self, members: frozenset[int], now: Now) -> None:
         """Note which members have an authenticated connection now."""
-        lost, found = self._connected - members, members - self._connected
-        self._connected = members
-        if len(members) >= self._quorum:
-            self._quorum_lost_at = None
-        elif self._quorum_lost_at is None:
-            self._quorum_lost_at = now.monotonic
+        lost, found = self._reach.change(members, now.monotonic)
         self._tell(self.questions.lost(lost))
         self.questions.found(found)
 
@@ -241,7 +238,9 @@ class Collector:
     def tick(self, now: Now) -> None:
         """Handle the passage of time: resend or give up bundles, end calls, poll the members' status."""
         for request, flight in self._flights.overdue(now.monotonic):
-            if flight.give_up_at <= now.monotonic:
+            if flight.expired:
+                self._end_expired(flight, now)
+            elif flight.give_up_at <= now.monotonic:
                 self._give_up(request, flight)
             else:
                 self._send_again(flight, now)
@@ -249,7 +248,7 @@ class Collector:
         self._actions.completed += self._queue.overdue(now.monotonic)
         self._refuse_unsent(now)
         self._tell(self.questions.overdue(now.monotonic))
-        self._actions.send += self.questions.poll(self._connected, now.monotonic)
+        self._actions.send += self.questions.poll(self._reach.connected, now.monotonic)
 
     # --- out -------------------------------------------------------------------------------------
 
@@ -264,9 +263,9 @@ class Collector:
         times = [self.questions.deadline()]
         times += [due for due in (self._flights.deadline(), self._queue.deadline()) if due is not None]
         if len(self._queue):
-            if self._quorum_lost_at is not None and self._queue.unsent():
-                times.append(self._quorum_lost_at + QUORUM_GRACE)
-            elif self._quorum_lost_at is None and (opening := self._sessions.deadline()) is not None:
+            if (due := self._reach.due()) is not None and self._queue.unsent():
+                times.append(due)
+            elif due is None and (opening := self._sessions.deadline()) is not None:
                 times.append(opening)
         return min(times)
 
@@ -306,11 +305,13 @@ class Collector:
             self._verifier.refused[member] += 1
             return
         flight = self._flights.get(busy.request)
-        if flight is None or not flight.tally.hint(member, busy.code):
+        if flight is None:
             return
+        enough = flight.tally.hint(member, busy.code, busy.timestamp)
         if busy.code == Reason.EXPIRED:
-            # Among f + 1 an honest member has executed past valid_until without it: it can only expire.
-            self._end(busy.request, [Result(Reason.EXPIRED.value)] * len(flight.tally.operations))
+            self._is_expired(member, flight, enough, now)
+        elif not enough:
+            return
         elif busy.code in (Reason.UNKNOWN_SESSION, Reason.OUTSIDE_SESSION_WINDOW):
             self._session_is_gone(flight, now)
         elif busy.code == Reason.TOO_LARGE:
@@ -319,9 +320,25 @@ class Collector:
             pause = min(max(busy.retry_after_ms, 0) * MILLISECOND, RETRY_MAX)
             flight.retry_at = max(flight.retry_at, now.monotonic + pause)
 
+    def _is_expired(self, member: int, flight: Flight, enough: bool, now: Now) -> None:
+        """Of f + 1 one is honest and executed past the bundle's end without it: it can only expire. But the
+        lowest of their times may be a lie: n - f are heard, or as many as answer until the next sending."""
+        flight.expired |= enough
+        if enough and (flight.left or flight.tally.hinting(Reason.EXPIRED) >= self._honest):
+            self._end_expired(flight, now)
+        elif member == self._views.primary() and not flight.to_all:
+            flight.retry_at = now.monotonic  # all are asked at once
+            self._flights.note(flight.tally.request)
+
+    def _end_expired(self, flight: Flight, now: Now) -> None:
+        self.log_clock.verified(flight.tally.expired_at(), now)
+        self._sessions.misdated(flight.tally.request)
+        self._end(flight.tally.request, [Result(Reason.EXPIRED.value)] * len(flight.tally.operations))
+
     def _settle(self, flight: Flight, verdict: Verdict | None, now: Now) -> None:
         if verdict is None:
             return
+        self.log_clock.verified(verdict.timestamp, now)
         request = flight.tally.request
         self._latencies.add(now.monotonic - flight.first_sent)
         self.acknowledged = max(self.acknowledged, verdict.sequence)
@@ -329,6 +346,8 @@ class Collector:
             self._sessions.executed(flight.session, now)
         elif verdict.outcomes[0].code == OK:
             self._sessions.opened(request, (verdict.sequence, verdict.first_index), now)
+        elif verdict.outcomes[0].code in MISDATED:
+            self._sessions.misdated(request)
         results = [
             Result(
                 outcome.code, outcome.state, verdict.sequence, verdict.first_index + offset, verdict.timestamp
@@ -393,7 +412,7 @@ class Collector:
         if not len(self._queue) or self.held:
             return
         self._refuse_unsent(now)
-        if len(self._connected) < self._quorum or self._contradicted():
+        if not self._reach.has_quorum or self._contradicted():
             return
         session = self._sessions.usable(now)
         if session is None:
@@ -403,64 +422,52 @@ class Collector:
             return
         young = self._flights.young(now.monotonic - YOUNG)
         while young < self._in_flight_max:
-            parts, operations = self._queue.gather(self._operations_max)
-            if not operations:
+            parts = self._queue.gather(self._operations_max)
+            if not parts:
                 return
-            number, done_below = session.take_number()
-            self._fly(session.key, number, done_below, operations, parts, now)
+            self._fly(session.key, session.take_number(), waited_for(parts, now), parts, now)
             young += 1
 
     def _open_session(self, now: Now) -> None:
         operation = self._sessions.to_open(now)
         if operation is not None:
-            self._sessions.opening(self._fly(m.UNOPENED, 0, 0, (operation,), [], now))
+            self._sessions.opening(self._fly(m.UNOPENED, (0, 0), [((operation,), OPENING_WAIT)], [], now))
 
     def _fly(
         self,
         session: tuple[int, int],
-        number: int,
-        done_below: int,
-        operations: tuple[m.Operation, ...],
+        number: tuple[int, int],
+        operations: list[tuple[tuple[m.Operation, ...], int]],
         parts: list[Part],
         now: Now,
     ) -> bytes:
-        """Sign a bundle, send it for the first time, return its digest."""
-        bundle = m.Bundle(
-            epoch=self._epoch,
-            principal=self._principal,
-            client=self._client,
-            session=session,
-            number=number,
-            done_below=done_below,
-            operations=operations,
-        )
-        frame = self._signer.sign(bundle)
-        request = m.bundle_digest(self._envelopes.decode(frame).body)
-        valid_until = max(operation.valid_until for operation in operations) * 1_000
+        """Sign a bundle, send it for the first time, return its digest. `number`: (number, done_below);
+        `operations`: see Bundles.make."""
+        made = self._bundles.make(self._epoch, session, *number, operations, now)
         pause = self._latencies.first_timeout()
         flight = Flight(
             session=session,
-            number=number,
-            frame=frame,
-            tally=Tally(request, operations, self._weak),
+            number=number[0],
+            frame=made.frame,
+            tally=Tally(made.request, made.operations, self._weak),
             parts=parts,
             first_sent=now.monotonic,
             retry_at=now.monotonic + pause,
             pause=pause,
-            give_up_at=now.monotonic + max(valid_until - now.wall, 0),
+            give_up_at=now.monotonic + made.valid_for,
         )
-        self._flights.add(request, flight)
+        self._flights.add(made.request, flight)
         primary = self._views.primary()
-        if primary in self._connected:
-            self._actions.send.append((primary, frame))
+        if primary in self._reach.connected:
+            self._actions.send.append((primary, made.frame))
         else:
             self._send_to_all(flight)
-        return request
+        return made.request
 
     def _send_again(self, flight: Flight, now: Now) -> None:
         """Send a bundle to all members: the backups must learn that the primary is silent (R34)."""
         if not flight.to_all:
-            self._actions.send += self.questions.poll(self._connected, now.monotonic, urgent=True)
+            self._actions.send += self.questions.poll(self._reach.connected, now.monotonic, urgent=True)
         self._send_to_all(flight)
         pause = self._latencies.next_timeout(flight.pause)
         flight.retry_at = now.monotonic + pause
@@ -468,11 +475,11 @@ class Collector:
 
     def _send_to_all(self, flight: Flight) -> None:
         flight.to_all = True
-        self._actions.send += [(member, flight.frame) for member in sorted(self._connected)]
+        self._actions.send += [(member, flight.frame) for member in sorted(self._reach.connected)]
 
     def _refuse_unsent(self, now: Now) -> None:
         """Refuse calls that were never sent and cannot be sent now: they did not happen (R14)."""
-        lost, contradicted = self._without_quorum(now), self._contradicted()
+        lost, contradicted = self._reach.lacks(now.monotonic), self._contradicted()
         if lost or contradicted:
             for call in self._queue.unsent():
                 code = CLUSTER_CONTRADICTION if contradicted else UNAVAILABLE
@@ -481,15 +488,8 @@ class Collector:
     def _contradicted(self) -> bool:
         """Whether f + 1 connected members report that certificates exclude each other (R24)."""
         statuses = self.questions.statuses
-        said = [member for member in self._connected if statuses[member].fields.get("contradiction")]
+        said = [member for member in self._reach.connected if statuses[member].fields.get("contradiction")]
         return len(said) >= self._weak
-
-    def _without_quorum(self, now: Now) -> bool:
-        if len(self._connected) >= self._quorum:
-            return False
-        if self._quorum_lost_at is None:
-            self._quorum_lost_at = now.monotonic  # no quorum has been connected so far
-        return now.monotonic - self._quorum_lost_at >= QUORUM_GRACE
 
 
 _REPLY = m.KIND_OF[m.Reply]

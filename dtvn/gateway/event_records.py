@@ -43,8 +43,6 @@ AT_ONCE = 64
 BACKLOG_MAX = 8_192
 BACKLOG_BYTES_MAX = 4 * 1024 * 1024
 """Events, and bytes of their texts, that may wait for the log before the run's next chunk waits too."""
-VALID = 10_000_000
-"""Microseconds for which a recording operation is valid."""
 AGAIN = frozenset(
     {reasons.BUSY, reasons.EXPIRED, reasons.TOO_FAR_AHEAD, reasons.OUTCOME_UNKNOWN, *reasons.NOT_SENT}
 )
@@ -160,10 +158,10 @@ class Recorder:
         self.chunk = None
         self._due = now if self._items else now + EVERY
 
-    def operations(self, now: int, wall: int, *, ends: bool) -> list[Operation]:
+    def operations(self, now: int, *, ends: bool) -> list[Operation]:
         """The operations that record the items; [] if none is due, or until `outcomes` was called for the
-        last ones. `now`: monotonic, `wall`: Unix nanoseconds. `ends`: the run has no further chunk, so its
-        last record ends it."""
+        last ones. `now`: monotonic nanoseconds. `ends`: the run has no further chunk, so its last
+        record ends it."""
         waits = self._due is not None and now < self._due
         if not self._items or waits or self.flying or self.chunk is not None or self.code:
             return []
@@ -180,7 +178,6 @@ class Recorder:
                 event=names.event,
                 actor=names.actor,
                 entry=names.entry,
-                valid_until=wall // 1_000 + VALID,
             )
             made.append(operation)
         return made

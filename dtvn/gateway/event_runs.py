@@ -288,8 +288,8 @@ class EventRuns:
 
     # --- out -------------------------------------------------------------------------------------
 
-    def take(self, now: int, wall: int) -> EventActions:
-        """Let runs go on, and return all pending actions. `wall`: Unix nanoseconds."""
+    def take(self, now: int) -> EventActions:
+        """Let runs go on, and return all pending actions."""
         operations: list[tuple[int, list[m.Operation]]] = []
         while self._touched:
             number = next(iter(self._touched))
@@ -297,7 +297,7 @@ class EventRuns:
             run = self._runs.get(number)
             if run is not None:
                 self._go_on(run, now)
-                if made := self._record(run, now, wall):
+                if made := self._record(run, now):
                     operations.append((number, made))
                 self._queue(run)
                 self._forget_ended(run, now)
@@ -436,7 +436,7 @@ class EventRuns:
 
     # --- records ---------------------------------------------------------------------------------
 
-    def _record(self, run: LiveRun, now: int, wall: int) -> list[m.Operation]:
+    def _record(self, run: LiveRun, now: int) -> list[m.Operation]:
         """The operations that record the run's events now; [] if none are due."""
         recorder = run.recorder
         if recorder is None:
@@ -448,7 +448,7 @@ class EventRuns:
         chunk = recorder.plan(self._electorate.epoch, now)
         if chunk is not None:
             self._begin_merging(run, recorder, chunk, now)
-        return recorder.operations(now, wall, ends=over)
+        return recorder.operations(now, ends=over)
 
     def _take_merged(self, run: LiveRun, recorder: Recorder, now: int) -> None:
         if recorder.chunk is not None:

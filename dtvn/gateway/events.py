@@ -230,7 +230,7 @@ class GatewayEvents:
             for number, future in outcomes:
                 self._runs.outcomes(number, _results(future), now.monotonic)
             self._runs.tick(now.monotonic)
-            actions = self._runs.take(now.monotonic, now.wall)
+            actions = self._runs.take(now.monotonic)
         if self.evidence() != known and self.on_evidence is not None:
             self.on_evidence()
         self._tell(actions, now.monotonic)

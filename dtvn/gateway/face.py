@@ -78,13 +78,20 @@ class GatewayFace(Protocol):
         """Highest sequence that holds an outcome which went through this gateway (R17)."""
 
     @property
+    def log_time(self) -> int:
+        """The newest effective time of the log that this gateway has verified, in Unix microseconds; 0: none
+        yet (R14). It does not run on by itself."""
+
+    @property
     def events(self) -> Events:
         """Judging of agent events by the members' votes."""
 
     def submit(
         self, operations: Sequence[Operation], *, wait: float = DEFAULT_WAIT
     ) -> Future[tuple[Result, ...]]:
-        """Have operations ordered unchanged; one result each, at the latest after `wait` seconds.
+        """Have operations ordered; one result each, at the latest after `wait` seconds. Those with
+        `valid_until` 0 are dated when they are sent, by log time: they are valid until 5 s after `wait`.
+        Refused for their date, they are dated anew and sent again, once. All others are ordered unchanged.
 
         Raises Overloaded at once, or as the future's exception, if too many calls are under way, and
         GatewayClosed. Raised at once, both mean that nothing was sent; GatewayClosed as the future's

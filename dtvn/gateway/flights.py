@@ -29,6 +29,8 @@ class Flight(msgspec.Struct):
     """Time between the last two sendings."""
     give_up_at: int
     to_all: bool = False
+    expired: bool = False
+    """f + 1 members have executed past the end of its operations without it: it can only expire."""
     moved: set[int] = set()
     """Indices of the parts that were requeued for another session, or given up."""
 

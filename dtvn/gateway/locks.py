@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import msgspec
 
 from dtvn.gateway.calls import Overloaded, Result
-from dtvn.gateway.client import GatewayClosed, valid_until
+from dtvn.gateway.client import GatewayClosed
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayFace
 from dtvn.gateway.steps import Steps, awaited, waited
 from dtvn.machine import CancelLock, Lock, Renew, Unlock, build, reasons
@@ -59,11 +59,14 @@ class Lease(msgspec.Struct, frozen=True):
     """Fencing token: every later lease has a higher one."""
     ends: int
     """Last microsecond of log time at which it is held, Unix time."""
+    over: float = 0.0
+    """Its end by this host's monotonic clock, in seconds, counted from when it was asked for."""
 
     @property
     def remaining(self) -> float:
-        """Seconds until its end by this host's clock, which may differ from the log's by the drift bound."""
-        return self.ends / SECOND - time.time()
+        """Seconds until its end, whatever this host's clock shows; it ends sooner where log time jumps ahead,
+        because the members' clocks did."""
+        return self.over - time.monotonic()
 
 
 class Fence:
@@ -115,10 +118,11 @@ class _Calls:
         pause = POLL_MIN
         try:
             while True:
-                left = max(0.0, until - time.monotonic())
+                asked = time.monotonic()
+                left = max(0.0, until - asked)
                 (result,) = yield self._submit(Lock(name, holder, _micro(lease), _micro(left)))
                 if result.code == reasons.OK and result.state:
-                    return _lease(name, result)
+                    return _lease(name, result, asked)
                 own = own or result.code == reasons.LOCK_WAITING  # it holds nothing from before
                 if result.code == reasons.LOCK_WAITING and left:
                     yield min(pause, left)
@@ -140,9 +144,10 @@ class _Calls:
 
     def _renew(self, lease: Lease, seconds: float) -> Steps[Lease]:
         renewal = Renew(lease.name, lease.holder, lease.token, _micro(seconds))
+        asked = time.monotonic()
         while not (result := (yield from self._ask(renewal))).state:
-            continue  # known by its code only (R16): a renewal may be asked again
-        return _lease(lease.name, result)
+            asked = time.monotonic()  # known by its code only (R16): a renewal may be asked again
+        return _lease(lease.name, result, asked)
 
     def _get(self, name: str) -> Steps[LockRow | None]:
         # Ordered, so the answer is true when it is given. No lease has token 0: the row is shown, and stays.
@@ -157,9 +162,7 @@ class _Calls:
 
     def _submit(self, command: Lock | Renew | Unlock | CancelLock) -> Future[tuple[Result, ...]]:
         entry = self._entry or self._gateway.entry(command.name)
-        operation = build(
-            command, event=self._event, actor=self._actor, entry=entry, valid_until=valid_until(DEFAULT_WAIT)
-        )
+        operation = build(command, event=self._event, actor=self._actor, entry=entry)
         return self._gateway.submit([operation])
 
 
@@ -239,9 +242,10 @@ class AsyncLockClient(_Calls):
             await self.release(found)
 
 
-def _lease(name: str, result: Result) -> Lease:
+def _lease(name: str, result: Result, asked: float) -> Lease:
+    """`asked`: monotonic seconds when the operation was submitted that showed it."""
     row = canonical.decode(LockRow, result.state)
-    return Lease(name, row.holder, row.token, row.ends)
+    return Lease(name, row.holder, row.token, row.ends, asked + (row.ends - result.timestamp) / SECOND)
 
 
 def _error(result: Result) -> LockError:

@@ -16,7 +16,9 @@ from dtvn.protocol.consensus.sessions import WINDOW
 SECOND = 1_000_000_000
 
 SESSION_REST = 30 * SECOND
-OPEN_SESSION_VALID = 10 * SECOND
+OPENING_WAIT = 5 * SECOND
+"""Time for which the opening of a session is waited for, which decides how long it is valid (R14)."""
+
 REOPEN_AFTER = 1 * SECOND
 """Time between two attempts to open a session."""
 
@@ -59,6 +61,7 @@ class Sessions:
         """Request digest of the bundle that opens a session."""
         self._not_before = 0
         self._attempts = 0
+        self._misdated = False
 
     def usable(self, now: Now) -> Session | None:
         """The session to use now; None while no session is usable."""
@@ -71,7 +74,8 @@ class Sessions:
         return None
 
     def to_open(self, now: Now) -> m.Operation | None:
-        """The operation that opens the next session, if due; its bundle's digest must go to `opening`."""
+        """The operation, not dated yet, that opens the next session, if due; its bundle's digest must go to
+        `opening`."""
         if self._opening is not None or now.monotonic < self._not_before:
             return None
         self._attempts += 1
@@ -83,7 +87,7 @@ class Sessions:
             ticket="",
             actor=self._principal,
             entry="",
-            valid_until=(now.wall + OPEN_SESSION_VALID) // 1_000,
+            valid_until=0,
             nonce=self._client + attempt,
         )
 
@@ -95,6 +99,13 @@ class Sessions:
         """Note that a bundle executed at `key`; if it opens a session, that becomes the current one."""
         if request == self._opening:
             self._current = Session(key, now.monotonic)
+            self._misdated = False
+
+    def misdated(self, request: bytes) -> None:
+        """Note that a bundle was refused for its date. If it opens a session, the next attempt is due at
+        once, since log time is known now; but only once."""
+        if request == self._opening and not self._misdated:
+            self._misdated, self._not_before = True, 0
 
     def executed(self, key: tuple[int, int], now: Now) -> None:
         """Note that a bundle of a session was executed."""

@@ -39,13 +39,14 @@ def build(
     event: str = DEFAULT_EVENT,
     actor: str,
     entry: str,
-    valid_until: int,
+    valid_until: int = 0,
     nonce: bytes = b"",
 ) -> Operation:
     """The operation for `command`; raises CommandError if it would be malformed.
 
     Texts are converted to Unicode normal form C, so texts that look equal have equal bytes (P8).
-    `valid_until` is Unix microseconds of batch time (R14), `nonce` at most 64 bytes (R13).
+    `valid_until` is Unix microseconds of batch time; 0: the gateway dates the operation when it sends it
+    (R14). `nonce` has at most 64 bytes (R13).
     """
     kind = KIND_OF[type(command)]
     try:

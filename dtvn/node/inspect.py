@@ -118,6 +118,7 @@ class Inspector:
             "voting_reason": node.voting_reason,
             "changing": node.core.state.views.changing,
             "contradiction": node.halted,
+            "log_time": node.core.state.executor.timestamp,
             **self._checkpoint(),
             "peers": connected,
             "endpoint": node.transport.endpoint,

@@ -50,7 +50,8 @@ class NewcomerProofs:
         known = self._proofs.get(proof.member)
         if listed is None or (known is not None and known.timestamp >= proof.timestamp):
             return "bad_arguments", None
-        if not is_fresh(proof.timestamp, time.time_ns() // 1_000, node.membership.parameters):
+        clock = max(time.time_ns() // 1_000, node.core.state.executor.timestamp)
+        if not is_fresh(proof.timestamp, clock, node.membership.parameters):
             return "bad_arguments", None
         said = liveness_bytes(
             node.cluster, node.membership.epoch, proof.member, proof.executed, proof.timestamp

@@ -37,9 +37,13 @@ PROOF_SOONER_NS = 100_000_000
 PROOFS_PER_WINDOW = 4
 
 
-def liveness_proof(cluster: bytes, epoch: int, member: str, executed: int, seed: bytes) -> LivenessProof:
-    """A node's signed statement that it is alive now, and how far it has executed (R36)."""
-    timestamp = time.time_ns() // 1_000
+def liveness_proof(
+    cluster: bytes, epoch: int, member: str, executed: int, seed: bytes, *, log_time: int = 0
+) -> LivenessProof:
+    """A node's signed statement that it is alive now, and how far it has executed (R36). `log_time`: its last
+    effective time, in microseconds: it dates the proof while it is ahead of the clock, for it is judged by
+    log time."""
+    timestamp = max(time.time_ns() // 1_000, log_time)
     secret = bindings.crypto_sign_seed_keypair(seed)[1]
     signature = ED25519.sign(secret, liveness_bytes(cluster, epoch, member, executed, timestamp))
     return LivenessProof(member, executed, timestamp, signature)
@@ -107,7 +111,14 @@ class NonMember(LearningProcess):
     def _announce_proof(self) -> None:
         self._proof_at = time.monotonic_ns()
         self._proof_executed = self.executed
-        proof = liveness_proof(self.cluster, self.membership.epoch, self.folder.id, self.executed, self._seed)
+        proof = liveness_proof(
+            self.cluster,
+            self.membership.epoch,
+            self.folder.id,
+            self.executed,
+            self._seed,
+            log_time=self.core.executor.timestamp,
+        )
         try:
             write_private(self.folder.liveness_proof, canonical.encode(proof), replace=True)
         except OSError as error:  # a full disk, for example: the ledger decides whether that is fatal (R8)

@@ -36,7 +36,7 @@ def same_place(_right: Any, self: answers.Tally, verifier: Any) -> Any:
 def only_primary(_right: Any, self: Collector, flight: Any, now: Any) -> None:
     """A gateway never sends a request to a member other than the believed primary."""
     primary = self._views.primary()
-    if primary in self._connected:
+    if primary in self._reach.connected:
         self._actions.send.append((primary, flight.frame))
     flight.retry_at = now.monotonic + flight.pause
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.gateway import Gateway, valid_until
+from dtvn.gateway import Gateway
 from dtvn.machine import Admit, Issue, build
 from dtvn.node.state_file import open_state
 from dtvn.proof.reads import NO_PROOF
@@ -87,6 +87,6 @@ def test_r11_tickets_admitted_below_the_checkpoint_are_refused(tmp_path: Path) -
 
 def code(gateway: Gateway, command: Any, ticket: str, mark: str) -> str:
     nonce = f"{mark} {ticket} {type(command).__name__}".encode()
-    asked = build(command, ticket=ticket, actor="t", entry="node0", valid_until=valid_until(), nonce=nonce)
+    asked = build(command, ticket=ticket, actor="t", entry="node0", nonce=nonce)
     [result] = gateway.submit([asked], wait=PATIENCE).result(2 * PATIENCE)
     return result.code

@@ -49,6 +49,8 @@ class Members:
         self.sequence = 0
         self.seen: set[str] = set()
         self.executed: dict[bytes, Executed] = {}
+        self.log_time = START // 1_000
+        """Microseconds; each batch is executed a microsecond later than the one before."""
 
     def read(self, frame: bytes) -> tuple[m.Bundle, bytes]:
         envelope = canonical.decode(Envelope, frame)
@@ -57,7 +59,8 @@ class Members:
     def execute(self, *frames: bytes) -> list[Executed]:
         """Order these bundles as one batch; those that were executed before keep their place."""
         self.sequence += 1
-        timestamp = START // 1_000 + self.sequence
+        self.log_time += 1
+        timestamp = self.log_time
         results = []
         first_index = 0
         for bundle, request in map(self.read, frames):
@@ -83,6 +86,10 @@ class Members:
         return [self.executed[self.read(frame)[1]] for frame in frames]
 
     def _apply(self, op: m.Operation) -> m.Outcome:
+        if op.valid_until < self.log_time:
+            return m.Outcome("expired", b"")
+        if op.valid_until > self.log_time + 600_000_000:
+            return m.Outcome("too_far_ahead", b"")
         if op.kind == "open_session":
             return m.Outcome("ok", b"")
         first = op.ticket not in self.seen
@@ -121,9 +128,9 @@ class Members:
         } | changes
         return self.paper.signer(f"r{member}").sign(m.Repeat(**fields))  # type: ignore[arg-type]
 
-    def busy(self, frame: bytes, code: str, retry_after_ms: int = 50) -> bytes:
+    def busy(self, frame: bytes, code: str, retry_after_ms: int = 50, timestamp: int = 0) -> bytes:
         bundle, request = self.read(frame)
-        return link_frame(m.Busy(bundle.session, bundle.number, request, code, retry_after_ms))
+        return link_frame(m.Busy(bundle.session, bundle.number, request, code, retry_after_ms, timestamp))
 
     def forged(self, member: int, item: Executed, code: str) -> bytes:
         """A Reply that is true in itself: another outcome, its own tree, its own entry, a real receipt."""
@@ -155,7 +162,11 @@ def path_to(trees: list[bytes], place: int) -> tuple[tuple[bool, bytes], ...]:
 class Desk:
     """A collector with its members and a clock that the test moves."""
 
-    def __init__(self, count: int = 4, *, session: bool = True, poll_at_rest: int = SECOND) -> None:
+    def __init__(
+        self, count: int = 4, *, session: bool = True, poll_at_rest: int = SECOND, ahead: int = 0
+    ) -> None:
+        """`ahead`: nanoseconds by which this host's wall clock is ahead of START."""
+        self.ahead = ahead
         self.members = Members(count)
         paper = self.members.paper
         self.collector = Collector(
@@ -176,7 +187,7 @@ class Desk:
 
     @property
     def now(self) -> Now:
-        return Now(monotonic=SECOND + self.elapsed, wall=START + self.elapsed)
+        return Now(monotonic=SECOND + self.elapsed, wall=START + self.elapsed + self.ahead)
 
     def submit(self, *operations: m.Operation, wait: int = 9 * SECOND) -> int:
         call = self.collector.submit(operations, self.now, wait=wait)

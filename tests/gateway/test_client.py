@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from dtvn.events.config import Balancing, LoadBalancerConfig
-from dtvn.gateway import Gateway, Overloaded, agreement_of, collector
+from dtvn.gateway import Gateway, Overloaded, agreement_of, reach
 from dtvn.gateway.client import GatewayClosed
 from dtvn.gateway.collector import Actions, Result
 from dtvn.protocol.consensus.effects import Now
@@ -102,7 +102,7 @@ def test_a_call_without_operations_is_refused(lonely: Gateway) -> None:
 
 def test_calls_under_way_are_bounded(lonely: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lonely, "_calls_max", 8)
-    monkeypatch.setattr(collector, "QUORUM_GRACE", round(PATIENCE * 1e9))  # a slow machine has refused none
+    monkeypatch.setattr(reach, "QUORUM_GRACE", round(PATIENCE * 1e9))  # a slow machine has refused none
     for _ in range(8):
         lonely.submit([operation()])
     with pytest.raises(Overloaded):

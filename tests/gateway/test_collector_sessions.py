@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from dtvn.gateway.collector import QUORUM_GRACE
+from dtvn.gateway.reach import QUORUM_GRACE
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.sessions import WINDOW
 from tests.gateway.support import MILLISECOND, SECOND, Desk, operation

@@ -286,8 +286,8 @@ def test_r20_bundles_are_as_large_as_the_newest_epoch_allows() -> None:
     queue = desk.collector._queue
     sizes = []
     while len(queue):
-        parts, operations = queue.gather(desk.collector._operations_max)
-        sizes.append(len(operations))
+        parts = queue.gather(desk.collector._operations_max)
+        sizes.append(sum(part.count for part in parts))
         for part in parts:
             queue.settle(part, [Result("ok")] * part.count)
     assert sizes == [1, 5, 5, 3, 1, 1], "the large one holds nobody up, the rest fits"
@@ -299,6 +299,6 @@ def test_r35_a_membership_change_shares_no_bundle_with_other_operations() -> Non
     change = operation("T-3", kind="reconfigure")
     for one in (operation("T-1"), operation("T-2"), change, operation("T-4"), operation("T-5")):
         queue.add((one,), SECOND)
-    bundles = [[each.kind for each in queue.gather(100)[1]] for _ in range(3)]
+    bundles = [[each.kind for part in queue.gather(100) for each in part.operations] for _ in range(3)]
     assert [len(kinds) for kinds in bundles] == [2, 1, 2]
     assert bundles[1] == ["reconfigure"]

@@ -47,7 +47,7 @@ class World:
 
     def take(self) -> EventActions:
         self.runs.tick(self.time)
-        actions = self.runs.take(self.time, 1_700_000_000_000_000_000)
+        actions = self.runs.take(self.time)
         self.submitted += actions.submit
         self.judged += [judged for _call, judged in actions.judged]
         return actions

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from dtvn.gateway import Gateway, valid_until
+from dtvn.gateway import Gateway
 from dtvn.machine import Issue, build
 from dtvn.net import public_key_of, read_seed
 from dtvn.protocol.genesis.ceremony import open_genesis
@@ -27,9 +27,7 @@ def ask(gateway: Gateway, names: Any, ending: threading.Event, answered: threadi
         if done is not None:
             answered.set()
         if not ending.is_set():
-            operation = build(
-                Issue(), ticket=next(names), actor="greedy", entry="node0", valid_until=valid_until(10.0)
-            )
+            operation = build(Issue(), ticket=next(names), actor="greedy", entry="node0")
             gateway.submit([operation], wait=10.0).add_done_callback(again)
 
     again()

@@ -17,7 +17,6 @@ import msgspec
 import zmq
 from nacl import bindings
 
-from dtvn.gateway import valid_until
 from dtvn.machine import Issue, OpenSession, build
 from dtvn.net import Dialler, public_key_of, read_seed
 from dtvn.protocol import canonical
@@ -69,7 +68,7 @@ class Insider:
     def bundle(self, *, session: tuple[int, int] = (0, 0), number: int = 0, signed: bool = True) -> bytes:
         """A request that opens a session, or one in this session."""
         command, ticket = (OpenSession(), "") if session == (0, 0) else (Issue(), f"T-{os.urandom(8).hex()}")
-        until = valid_until(30.0)
+        until = time.time_ns() // 1_000 + 35_000_000
         operation = build(command, ticket=ticket, actor="insider", entry="node0", valid_until=until)
         bundle = m.Bundle(0, self._principal, self._client, session, number, 0, (operation,))
         return self.seal(bundle, signed=signed)

@@ -16,7 +16,7 @@ from typing import IO, Any, Self
 import msgspec
 import psycopg
 
-from dtvn.gateway import Gateway, Result, valid_until
+from dtvn.gateway import Gateway, Result
 from dtvn.machine import Barrier, build
 from dtvn.machine.reasons import UNAVAILABLE
 from dtvn.node.layout import ClusterFolder, NodeFolder
@@ -212,8 +212,7 @@ class Cluster:
 
 def operation(command: Any, ticket: str = "", *, entry: str = "node0", nonce: bytes = b"") -> Operation:
     """One operation of this test's only actor."""
-    until = valid_until(OUTCOME_WAIT)
-    return build(command, ticket=ticket, actor="tester", entry=entry, valid_until=until, nonce=nonce)
+    return build(command, ticket=ticket, actor="tester", entry=entry, nonce=nonce)
 
 
 def submit(

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from dtvn.gateway import Gateway, gather_liveness_proofs, valid_until
+from dtvn.gateway import Gateway, gather_liveness_proofs
 from dtvn.machine import Reconfigure, build
 from dtvn.proof import read_chain, unwrap
 from dtvn.protocol.consensus.membership import Change
@@ -138,8 +138,7 @@ def test_r35_one_chain_proves_outcomes_of_two_epochs_and_reads_go_on(
         wanted = replace(gateway.present.parameters, view_timeout=gateway.present.parameters.view_timeout + 1)
         words = tuple(gather_liveness_proofs(gateway))
         change = Reconfigure(Change(epoch=0, parameters=(wanted,), alive=words))
-        until = valid_until(OUTCOME_WAIT)
-        operation = build(change, actor="operator", entry=gateway.present.members[0].id, valid_until=until)
+        operation = build(change, actor="operator", entry=gateway.present.members[0].id)
         assert [each.code for each in gateway.submit([operation], wait=OUTCOME_WAIT).result()] == ["ok"]
         wait_until(lambda: gateway.present.epoch == 1, what="the next epoch has begun")
         admit(client, "AFTER")

@@ -20,12 +20,12 @@ BROUGHT = {"dtvn", "msgspec", "PyNaCl", "pyzmq", "cffi", "pycparser", "pip", "se
 """What is in the environment afterwards; the last four come with PyNaCl and with Python."""
 ADMIT = """
 import sys
-from dtvn.gateway import Gateway, valid_until
+from dtvn.gateway import Gateway
 from dtvn.machine import Admit, Issue, build
 
 with Gateway.open(sys.argv[1], sys.argv[2], principal="gateway") as gateway:
     for command in (Issue(), Admit(gate="north")):
-        operation = build(command, ticket="T-1", actor="gate-7", entry="node0", valid_until=valid_until(60))
+        operation = build(command, ticket="T-1", actor="gate-7", entry="node0")
         (result,) = gateway.submit([operation], wait=60).result()
         print(result.code)
 """

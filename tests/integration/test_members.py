@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dtvn.gateway import Gateway, valid_until
+from dtvn.gateway import Gateway
 from dtvn.machine import Admit, Issue, build
 from dtvn.net import ensure_seed, public_key_of
 from dtvn.node.keys import peer_id
@@ -279,7 +279,5 @@ def not_let_in(gateway: Gateway) -> bool:
 
 
 def ask(gateway: Gateway, command: Any, ticket: str) -> str:
-    operation = build(
-        command, ticket=ticket, actor="somebody", entry="node1", valid_until=valid_until(3.0), nonce=b""
-    )
+    operation = build(command, ticket=ticket, actor="somebody", entry="node1", nonce=b"")
     return gateway.submit([operation], wait=3.0).result(8.0)[0].code

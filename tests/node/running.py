@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dtvn.gateway import Answered, Gateway, valid_until
+from dtvn.gateway import Answered, Gateway
 from dtvn.machine import Barrier, build, reasons
 from dtvn.net import read_seed
 from dtvn.node.build import build_node
@@ -90,7 +90,7 @@ class Running:
 
 
 def commits(gateway: Gateway, *, wait: float = 5.0) -> str:
-    operation = build(Barrier(), actor="tester", entry="node0", valid_until=valid_until())
+    operation = build(Barrier(), actor="tester", entry="node0")
     [result] = gateway.submit([operation], wait=wait).result(wait + PATIENCE)
     return result.code
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.gateway import Gateway, valid_until
+from dtvn.gateway import Gateway
 from dtvn.machine import Issue, Validate, build
 from dtvn.net import public_key_of
 from dtvn.node.keys import dev_seed
@@ -26,9 +26,7 @@ def told(gateway: Gateway, what: str, *arguments: str) -> Any:
 
 
 def do(gateway: Gateway, command: Any, ticket: str) -> str:
-    operation = build(
-        command, ticket=ticket, actor="tester", entry="node0", valid_until=valid_until(PATIENCE)
-    )
+    operation = build(command, ticket=ticket, actor="tester", entry="node0")
     return gateway.submit([operation], wait=PATIENCE).result(2 * PATIENCE)[0].code
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dtvn.gateway import Gateway, gather_liveness_proofs, valid_until
+from dtvn.gateway import Gateway, gather_liveness_proofs
 from dtvn.ledger import Location, NodeLedger
 from dtvn.machine import Barrier, Reconfigure, build
 from dtvn.net import ensure_seed, public_key_of
@@ -87,7 +87,7 @@ def lives(tmp_path: Path, built: object) -> Iterator[list[Life]]:
 
 
 def ordered(gateway: Gateway, command: Barrier | Reconfigure, *, wait: float = 5.0) -> str:
-    operation = build(command, actor="operator", entry="node1", valid_until=valid_until(wait))
+    operation = build(command, actor="operator", entry="node1")
     return gateway.submit([operation], wait=wait).result(PATIENCE)[0].code
 
 

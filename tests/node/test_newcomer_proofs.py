@@ -12,20 +12,26 @@ from dtvn.net import public_key_of
 from dtvn.node import non_member
 from dtvn.node.member import MemberProcess
 from dtvn.node.newcomer_proofs import NewcomerProofs, arguments_of
-from dtvn.protocol.consensus.membership import founding
+from dtvn.protocol.consensus.membership import founding, is_fresh
 from tests.host.support import make_genesis
 
 SEED = b"s" * 32
 HOURS = 7_200 * 1_000_000_000
 
 
-def test_a_clock_that_was_ahead_once_hides_no_later_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+def member(log_time: int = 0) -> Any:
+    """A member whose last effective time is `log_time`, in microseconds."""
     principals = {"node4": SimpleNamespace(public_key=public_key_of(SEED))}
-    node: Any = SimpleNamespace(
+    return SimpleNamespace(
         cluster=b"c" * 32,
         membership=founding(make_genesis(4)),
         application=SimpleNamespace(principals=principals),
+        core=SimpleNamespace(state=SimpleNamespace(executor=SimpleNamespace(timestamp=log_time))),
     )
+
+
+def test_a_clock_that_was_ahead_once_hides_no_later_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = member()
     kept = NewcomerProofs(cast(MemberProcess, node))
 
     def keep(executed: int) -> str:
@@ -36,3 +42,16 @@ def test_a_clock_that_was_ahead_once_hides_no_later_proof(monkeypatch: pytest.Mo
         ahead.setattr(non_member, "time", SimpleNamespace(time_ns=lambda: time.time_ns() + HOURS))
         assert keep(10) == "bad_arguments"
     assert keep(99) == ""
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_r36_while_log_time_is_ahead_of_the_clocks_it_dates_the_proof(knows: bool) -> None:
+    """The proof is judged by log time, which stands until the clocks catch up."""
+    log_time = (time.time_ns() + HOURS) // 1_000
+    node = member(log_time)
+    dated = log_time if knows else 0
+    proof = non_member.liveness_proof(node.cluster, 0, "node4", 10, SEED, log_time=dated)
+    assert is_fresh(proof.timestamp, log_time + 1, node.membership.parameters) is knows
+    assert NewcomerProofs(cast(MemberProcess, node)).keep(arguments_of(proof))[0] == (
+        "" if knows else "bad_arguments"
+    )

@@ -20,7 +20,7 @@ import msgspec
 
 from dtvn.api.errors import OutcomeUnknown, TicketError, Unavailable
 from dtvn.api.ordering import ANSWER_SLACK, Request, decided
-from dtvn.gateway import DEFAULT_WAIT, Answered, GatewayClosed, GatewayFace, Overloaded, Result, valid_until
+from dtvn.gateway import DEFAULT_WAIT, Answered, GatewayClosed, GatewayFace, Overloaded, Result
 from dtvn.machine import Barrier, build
 from dtvn.proof import Chain, ProofError, barriers, read_stable
 from dtvn.proof.barriers import SharedBarriers
@@ -191,8 +191,7 @@ class _Barriers:
         try:
             network = gateway()
             entry = network.present.members[0].id
-            until = valid_until(DEFAULT_WAIT)
-            operation = build(Barrier(), ticket="", actor=ACTOR, entry=entry, valid_until=until)
+            operation = build(Barrier(), ticket="", actor=ACTOR, entry=entry)
             outcome = network.submit([operation])
         except (TicketError, Overloaded, GatewayClosed) as error:
             self._end(mine, error)

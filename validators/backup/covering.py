@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from dtvn.files.epoch_changes import read_epoch_changes
-from dtvn.gateway import Gateway, GatewayClosed, Overloaded, valid_until
+from dtvn.gateway import Gateway, GatewayClosed, Overloaded
 from dtvn.ledger import Location
 from dtvn.machine import Barrier, build, reasons
 from dtvn.net import KeyFileError
@@ -82,12 +82,7 @@ def _epoch_changes(source: Source) -> list[bytes]:
 
 def _order(gateway: Gateway) -> int:
     """The sequence of an operation without effect; 0 if the cluster refuses it."""
-    operation = build(
-        Barrier(),
-        actor=ACTOR,
-        entry=gateway.present.members[0].id,
-        valid_until=valid_until(ANSWER_WAIT),
-    )
+    operation = build(Barrier(), actor=ACTOR, entry=gateway.present.members[0].id)
     since = time.monotonic()
     found = gateway.submit([operation]).result(ANSWER_WAIT)[0]
     while found.code != reasons.OK and time.monotonic() - since < ANSWER_WAIT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -138,20 +138,27 @@ def caught_up(asked: ChangeRequest, proof: LivenessProof, network: GatewayFace) 
     """Whether a liveness proof is fresh, of this epoch, and at most half a window behind what an honest
     member has executed."""
     now = network.present
-    told = sorted((member.sequence for member in network.members() if member.connected), reverse=True)
-    front = told[min(quorum.weak_quorum(len(now.members)), len(told)) - 1] if told else 0
+    told = [member for member in network.members() if member.connected]
+    front = _reached((member.sequence for member in told), len(now.members))
+    log_time = _reached((member.status.get("log_time") for member in told), len(now.members))
     said = liveness_bytes(
         cluster_id(network.genesis), now.epoch, proof.member, proof.executed, proof.timestamp
     )
     own = folder_of(asked.node_id)
     key = public_key_of_peer_id(asked.peer_id) if asked.peer_id else public_key_of(read_seed(own.key))
-    clock = time.time_ns() // 1_000
+    clock = max(time.time_ns() // 1_000, log_time)
     fresh = clock - proof.timestamp < FRESH and is_fresh(proof.timestamp, clock, now.parameters)
     return (
         fresh
         and ED25519.verify(key, said, proof.signature)
         and proof.executed >= front - window(now.parameters) // 2
     )
+
+
+def _reached(told: Iterable[object], members: int) -> int:
+    """The highest of the numbers told by single members that an honest one has reached; 0: unknown."""
+    numbers = sorted((number for number in told if type(number) is int), reverse=True)
+    return numbers[min(quorum.weak_quorum(members), len(numbers)) - 1] if numbers else 0
 
 
 def settle(*, joined: str, left: str) -> None:

@@ -86,7 +86,7 @@ class LivenessProof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     member: Annotated[str, msgspec.Meta(max_length=64)]
     executed: Count
     timestamp: Count
-    """Unix microseconds by the node's wall clock."""
+    """Unix microseconds: the later of the node's wall clock and its last effective time."""
     signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 
 

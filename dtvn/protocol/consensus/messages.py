@@ -236,14 +236,13 @@ class Receipt(Wire, frozen=True):
 
 class Repeat(Wire, frozen=True):
     """Answer to a retry of an executed bundle (R16): its place in the log and the outcome code of each
-    operation. f + 1 equal ones answer the client."""
+    operation. f + 1 equal ones answer the client. `request`: the bundle's digest."""
 
     epoch: Count
     sender: Count
     session: tuple[Count, Count]
     number: Count
     request: Hash
-    """Digest of the bundle."""
     sequence: Count
     first_index: Count
     codes: tuple[Word, ...]
@@ -253,11 +252,10 @@ class Repeat(Wire, frozen=True):
 
 
 class Batch(Wire, frozen=True):
-    """The requests that a sequence executes: bundle frames with their signatures (R1, R3)."""
+    """The requests that a sequence executes: signed bundle frames (R1, R3). `proposed`: Unix microseconds."""
 
     origin_view: Count
     proposed: Count
-    """Proposed timestamp, Unix microseconds."""
     requests: tuple[bytes, ...]
 
 
@@ -393,12 +391,11 @@ class Pong(Wire, frozen=True):
 class Reply(Wire, frozen=True):
     """Answer to a client: its bundle was executed in `entry`, from `first_index` on. The client recomputes
     the bundle's subtree from its operations and `outcomes`, climbs `path` to the results root, hashes
-    the entry and compares it with `receipt` (a Receipt frame)."""
+    the entry and compares it with `receipt` (a Receipt frame). `request`: the bundle's digest."""
 
     session: tuple[Count, Count]
     number: Count
     request: Hash
-    """Digest of the bundle."""
     entry: Entry
     first_index: Count
     outcomes: tuple[Outcome, ...]
@@ -408,13 +405,16 @@ class Reply(Wire, frozen=True):
 
 
 class Busy(Wire, frozen=True):
-    """Hint to a client: its bundle was not ordered, and why (`busy`, `unknown_session`)."""
+    """Hint to a client: its bundle was not ordered, and why (`busy`, `unknown_session`). With `expired`,
+    `timestamp` is the sender's last effective time, in Unix microseconds (R14)."""
 
+    first_form: ClassVar[int] = 5
     session: tuple[Count, Count]
     number: Count
     request: Hash
     code: Word
     retry_after_ms: Count
+    timestamp: Count = 0
 
 
 class Follow(Wire, frozen=True):

@@ -304,5 +304,6 @@ class Clients:
             request=bundle.digest,
             code=reason.value,
             retry_after_ms=RETRY_AFTER_MS,
+            timestamp=self.state.executor.timestamp if reason is Reason.EXPIRED else 0,
         )
         self.state.outbox.reply(message.principal, message.client, self.state.signer.link(busy))
