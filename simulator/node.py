@@ -306,6 +306,7 @@ class Node:
     def receive(self, limit: int) -> Sequence[Inbound]:
         """See ports.Transport."""
         inbox = self.inbox
+        self._empty_sockets()
         if len(inbox) <= limit:
             taken = list(inbox)
             inbox.clear()
@@ -313,6 +314,13 @@ class Node:
             taken = [inbox.popleft() for _ in range(limit)]
         self._spent += self.costs.frame * len(taken)
         return taken
+
+    def _empty_sockets(self) -> None:
+        """Its loop takes all that arrived since the last turn, although a turn handles a bounded number."""
+        inbox, wall, arrived = self.inbox, self.clock.now().wall, []
+        while inbox and not inbox[-1].taken:
+            arrived.append(inbox.pop())
+        inbox.extend(Inbound(each.peer, each.frame, wall) for each in reversed(arrived))
 
     def put_back(self, items: Sequence[Inbound]) -> None:
         """See ports.Transport."""

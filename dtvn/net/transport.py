@@ -110,7 +110,7 @@ class ZmqTransport(FromInbox):
         self._poll = LinkPoll(
             [self._gatekeeper.socket, self._acceptor.socket, self._acceptor.monitor], self._links
         )
-        self._now = time.monotonic_ns()
+        self._now, self._wall = time.monotonic_ns(), time.time_ns()
 
     @property
     def endpoint(self) -> str:
@@ -270,7 +270,7 @@ class ZmqTransport(FromInbox):
 
     def _read(self) -> None:
         ready = self._poll.take()
-        self._now = time.monotonic_ns()
+        self._now, self._wall = time.monotonic_ns(), time.time_ns()
         if self._gatekeeper.socket in ready:
             self._gatekeeper.attend()
         if self._acceptor.socket in ready:
@@ -283,7 +283,7 @@ class ZmqTransport(FromInbox):
                 self._arrived(peer, frame)
 
     def _arrived(self, peer: Peer, frame: bytes) -> None:
-        self.inbox.put(peer, frame, self._now)
+        self.inbox.put(peer, frame, self._now, self._wall)
 
     def _to_member(self, other: int, frame: bytes) -> None:
         """Send via the link that this member dialled, else via the one that the other member dialled."""

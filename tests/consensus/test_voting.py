@@ -8,7 +8,7 @@ import pytest
 
 from dtvn.protocol.consensus import InvariantBreach, Replica
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.effects import Reason, SlotRecord
+from dtvn.protocol.consensus.effects import Now, Reason, SlotRecord
 from dtvn.protocol.consensus.verified import Verified
 from tests.consensus.helpers import MILLISECOND, Cluster, is_kind, open_frame
 
@@ -174,15 +174,64 @@ def test_row_16_a_primary_whose_clock_is_wrong_gets_no_prepare(hours: int) -> No
     assert cluster[1].core.snapshot().slots[0].abstain_reason == Reason.BAD_TIMESTAMP.value
 
 
-@pytest.mark.parametrize(("seconds", "failures", "voted"), [(-3, 0, False), (-3, 3, True), (3, 3, False)])
+@pytest.mark.parametrize(
+    ("seconds", "failures", "voted"), [(-3, 0, True), (-5, 0, False), (-5, 3, True), (3, 3, False)]
+)
 def test_r3_late_turns_allow_an_older_proposal_but_no_newer_one(
     seconds: int, failures: int, *, voted: bool
 ) -> None:
-    """A proposal that all backups read late would otherwise get no PREPARE in any view (decision 0095)."""
+    """A proposal that all backups read late would otherwise get no PREPARE in any view (decision 0182)."""
     cluster = Cluster(4)
     cluster[1].core.state.timeouts.failures = failures
     cluster[1].hear(cluster[0], make_proposal(cluster, "T-1", shift=seconds * 1_000_000))
     assert bool(cluster.messages(m.Prepare, source=1)) is voted
+
+
+@pytest.mark.parametrize(
+    ("since", "voted"), [(0, True), (20, True), (-3_600, False)], ids=["soon", "late", "unstamped"]
+)
+def test_r3_a_proposal_is_judged_when_it_was_taken_from_its_socket(since: int, *, voted: bool) -> None:
+    """`since`: seconds that it waited in this node's own queues, or by which the clock was set back then."""
+    cluster = Cluster(4)
+    backup = cluster[1]
+    proposal = cluster.verified(make_proposal(cluster, "T-1"), 0)
+    taken = backup.now()
+    later = Now(taken.monotonic, taken.wall + since * 1_000 * MILLISECOND, taken.wall if since >= 0 else 0)
+    backup.take(backup.core.receive(proposal, later))
+    assert bool(cluster.messages(m.Prepare, source=1)) is voted
+
+
+def test_r3_a_proposal_that_waited_for_its_view_is_judged_by_its_arrival() -> None:
+    cluster = Cluster(4)
+    backup, now = cluster[2], cluster[2].now()
+    future = backup.core.state.future
+    verified = cluster.verified(cluster.sign(m.PrePrepare(0, 1, 1, 1, bytes(32))), 1)
+    assert future.add(verified, now.wall - 5) is None
+    assert future.take(1) == [(verified, now.wall - 5)]
+
+
+def test_r3_a_proposal_ahead_of_the_clock_is_voted_for_once_it_is_near() -> None:
+    """It is shown again, as everything that is not settled."""
+    cluster = Cluster(4)
+    frame = make_proposal(cluster, "T-1", shift=3_000_000)
+    for voted in (False, True):
+        cluster[1].hear(cluster[0], frame)
+        assert bool(cluster.messages(m.Prepare, source=1)) is voted
+        cluster.time += 1_500 * MILLISECOND
+
+
+def test_r3_what_a_quorum_withheld_ends_its_view_even_if_turns_are_long() -> None:
+    """Each turn comes so long after the one before that it looks like a pause, which moves all clocks."""
+    cluster = Cluster(4)
+    cluster[0].skew = 3_600_000 * MILLISECOND
+    cluster.request("T-1", to=[0, 1, 2, 3])
+    for _ in range(4):
+        cluster.time += 1_700 * MILLISECOND
+        for node in cluster.nodes:
+            node.tick()
+        cluster.stabilize()
+    assert all(node.told("left_view") for node in cluster.nodes[1:])
+    assert cluster[1].core.ordering.withheld_for_time.ahead > 3_590_000_000
 
 
 def test_row_16_a_backup_with_a_wrong_clock_still_commits_and_executes() -> None:

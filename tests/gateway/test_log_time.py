@@ -44,7 +44,7 @@ def test_a_fresh_caller_whose_clock_is_wrong_admits_at_once(ahead: int) -> None:
     assert desk.elapsed == 0, "nobody waited"
 
 
-def test_an_operation_is_valid_until_its_caller_has_waited_and_a_little_longer() -> None:
+def test_an_operation_is_valid_a_little_longer_than_its_caller_waits() -> None:
     desk = Desk()
     desk.members.log_time += 3_600_000_000
     desk.submit(undated("T-2"), wait=3 * SECOND)
@@ -92,7 +92,7 @@ def test_an_operation_that_was_ordered_too_late_is_sent_again() -> None:
     assert desk.codes(call) == ("ok", "ok")
 
 
-def test_log_time_that_stood_while_nothing_was_ordered_costs_a_second_bundle() -> None:
+def test_log_time_that_stood_while_all_was_quiet_costs_a_second_bundle() -> None:
     """The members' clocks ran ahead and were set right: log time stands, but here an hour passed."""
     desk = Desk()
     desk.pass_time(HOUR)
@@ -142,7 +142,7 @@ def test_one_liar_of_four_decides_no_time(lie: int) -> None:
     assert desk.codes(call) == ("ok",)
 
 
-def test_with_silent_members_the_lowest_time_of_f_plus_1_counts_after_a_while() -> None:
+def test_with_silent_members_the_lowest_of_f_plus_1_times_counts() -> None:
     desk = Desk()
     call = desk.submit(undated())
     (first,) = desk.bundles()

@@ -38,6 +38,16 @@ def test_bulk_keeps_a_share_of_every_turn() -> None:
     assert Counter(item.frame for item in taken) == {VOTE: 192, BULK: 64}
 
 
+def test_r3_a_frame_keeps_the_time_when_it_was_taken_from_its_socket() -> None:
+    """However long it waits in its queue."""
+    inbox = Inbox()
+    for wall in (7, 9):
+        inbox.put(QUIET, VOTE, 0, wall)
+    (first,) = inbox.drain(1)
+    inbox.put_back([first])
+    assert [item.taken for item in inbox.drain(8)] == [7, 9]
+
+
 def test_a_turn_without_bulk_serves_only_votes() -> None:
     inbox = Inbox()
     for _ in range(1_000):

@@ -33,6 +33,13 @@ class Now(msgspec.Struct, frozen=True, gc=False):
 
     monotonic: int
     wall: int
+    taken: int = 0
+    """The wall clock when the node's loop took the frame that is handled from its socket (R3); 0: `wall`."""
+
+    @property
+    def arrival(self) -> int:
+        """The wall clock by which the time of a proposal that is handled now is judged (R3)."""
+        return self.taken or self.wall
 
 
 class Reason(enum.StrEnum):

@@ -47,6 +47,7 @@ class Slot:
 
     __slots__ = (
         "abstain_reason",
+        "arrival",
         "commits",
         "digest",
         "durable_digest",
@@ -59,6 +60,7 @@ class Slot:
         "reproposed",
         "sequence",
         "view",
+        "withheld_at",
     )
 
     def __init__(self, *, view: int, sequence: int, opened: int) -> None:
@@ -74,6 +76,12 @@ class Slot:
         """Whether the NEW-VIEW demands it: content and timestamp are then no reason to withhold (R3, R19)."""
         self.abstain_reason: Reason | None = None
         """Why this replica withholds its PREPARE."""
+        self.arrival = 0
+        """Wall clock, in nanoseconds, by which the first proposal's time is judged (see Now); 0: the present
+        one."""
+        self.withheld_at: int | None = None
+        """Monotonic nanoseconds when this replica first withheld its PREPARE for the proposal's time. A pause
+        does not move it: what was withheld then, is withheld for the rest of the view."""
         self.prepares = Tally()
         self.commits = Tally()
         self.prepared: bytes | None = None

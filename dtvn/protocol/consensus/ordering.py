@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CommitCertificate, Prepared
 from dtvn.protocol.consensus.certificate_comparison import Contradictions
@@ -28,6 +30,15 @@ PROPOSALS_MAX = 4
 decided by COMMITs."""
 
 
+class WithheldForTime(msgspec.Struct, frozen=True):
+    """The newest PREPARE that this replica withheld for a proposal's time."""
+
+    at: int
+    """Monotonic nanoseconds."""
+    ahead: int
+    """Microseconds by which the proposal was ahead of this replica's clock; negative: behind it."""
+
+
 class Ordering:
     """Runs the three-phase protocol in the current view."""
 
@@ -44,6 +55,7 @@ class Ordering:
         self.epoch_change = epoch_change
         self.execution = execution
         self._emit = emit
+        self.withheld_for_time: WithheldForTime | None = None
         self._prepares_needed = state.q - 1
         self._commits_needed = state.q
 
@@ -97,8 +109,13 @@ class Ordering:
             if slot.digest is not None:
                 state.evidence.note_double("double_proposal", verified, slot.proposals[slot.digest])
             slot.place(message.digest, verified.frame, state.now.monotonic)
+            slot.arrival = slot.arrival or state.now.arrival
             if verified.peer.member == message.sender:
                 self._emit(PrimaryHeard())
+        elif slot.abstain_reason is Reason.BAD_TIMESTAMP:
+            slot.arrival = (
+                state.now.arrival
+            )  # it arrived again: what was ahead of the clock may be due by now
         if verified.batch is not None:
             self.keep_body(verified.batch, message.sequence)
         self.try_prepare(slot)
@@ -161,13 +178,16 @@ class Ordering:
             probe("ordering.another_proposal_is_durable")
             reason = Reason.EQUIVOCATION  # this replica's ledger holds another proposal for this slot
         if reason is None and not slot.reproposed and batch is not None:
-            reason = self.refuse_content(batch, slot.view, slot.sequence)
+            reason = self.refuse_content(batch, slot.view, slot.sequence, slot.arrival)
         if self.epoch_change.holds(slot.sequence):
             reason = Reason.EPOCH_ENDS
         if reason is not slot.abstain_reason:
             slot.abstain_reason = reason
-            if reason is not None:
+            if reason is Reason.BAD_TIMESTAMP and batch is not None:
+                self._withhold_for_time(slot, batch)
+            elif reason is not None:
                 state.outbox.note("abstained", sequence=slot.sequence, reason=reason.value)
+            if reason is not None:
                 probe(f"ordering.abstained_{reason.value}")
         if reason is not None:
             return
@@ -181,8 +201,24 @@ class Ordering:
         slot.prepares.add(state.index, digest, frame)
         state.outbox.broadcast(frame)
 
-    def refuse_content(self, batch: VerifiedBatch, view: int, sequence: int) -> Reason | None:
-        """Returns why to withhold the own PREPARE from a fresh proposal, or None (R3, R19, R20)."""
+    def _withhold_for_time(self, slot: Slot, batch: VerifiedBatch) -> None:
+        state = self.state
+        ahead = self._ahead(batch, slot.arrival)
+        if slot.withheld_at is None:
+            slot.withheld_at = state.now.monotonic
+        self.withheld_for_time = WithheldForTime(state.now.monotonic, ahead)
+        reason = Reason.BAD_TIMESTAMP.value
+        state.outbox.note("abstained", sequence=slot.sequence, reason=reason, ahead_us=ahead)
+
+    def _ahead(self, batch: VerifiedBatch, arrival: int) -> int:
+        """Microseconds by which a proposal's time is ahead of the wall clock at its `arrival` (0: now)."""
+        return batch.batch.proposed - (arrival or self.state.now.wall) // 1_000
+
+    def refuse_content(
+        self, batch: VerifiedBatch, view: int, sequence: int, arrival: int = 0
+    ) -> Reason | None:
+        """Returns why to withhold the own PREPARE from a fresh proposal, or None (R3, R19, R20). `arrival`:
+        see Slot."""
         state = self.state
         config = state.config
         if batch.batch.origin_view != view:
@@ -191,11 +227,10 @@ class Ordering:
             return reason
         if len(batch.body) > config.batch_bytes_max:
             return Reason.BAD_BATCH
-        ahead = batch.batch.proposed - state.now.wall // 1_000
-        # On an overloaded replica a proposal is old by the time it is handled. Blaming the primary for that
-        # would stop the cluster permanently: the next primary's would be as old (decision 0095).
-        late = (state.timeouts.timeout - config.timeout_base) // 1_000
-        if not -config.drift_bound - late <= ahead <= config.drift_bound:
+        # A late frame is delay, and an old time moves nothing back. To blame the primary for frames that wait
+        # in sockets would stop an overloaded cluster for ever: the next one's are as old (decision 0182).
+        late = 2 * state.timeouts.timeout // 1_000
+        if not -config.drift_bound - late <= self._ahead(batch, arrival) <= config.drift_bound:
             return Reason.BAD_TIMESTAMP
         if len(batch.bundles) > 1 and reconfigures(batch):
             return Reason.BAD_BATCH  # a reconfiguration ends the epoch, so it has a batch alone (R35)
@@ -401,7 +436,7 @@ class Ordering:
         return state.future.refuse(message, link) if views.is_ahead(message.view) else None
 
     def _keep_for_later(self, verified: Verified[Any]) -> None:
-        if (reason := self.state.future.add(verified)) is not None:
+        if (reason := self.state.future.add(verified, self.state.now.arrival)) is not None:
             self.state.outbox.refused(reason, verified)
 
     def _persist_proposal(self, slot: Slot, digest: bytes) -> None:

@@ -204,8 +204,11 @@ class Replica(Dispatcher):
             self.policy.follow()
         self.view_change.install_reproposed()
         self.policy.forward_waiting()
-        for verified in state.future.take(state.views.view):
+        now = state.now
+        for verified, arrival in state.future.take(state.views.view):
+            state.now = Now(now.monotonic, now.wall, arrival)
             self.dispatch(verified)
+        state.now = now
         self.rejoin.try_regain_vote()
 
     def _lead(self, highest: int) -> None:

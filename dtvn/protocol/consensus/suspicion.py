@@ -404,7 +404,19 @@ class Suspicion:
         if state.executed >= state.log.stable + state.log.window:
             return None  # the window is full: no primary could proceed (P6)
         since = self._waiting_since()
-        return None if since is None else max(since, self._waits_from, self._progressed) + timeout
+        due = None if since is None else max(since, self._waits_from, self._progressed) + timeout
+        withheld = self._withheld_since()
+        if withheld is None:
+            return due
+        return withheld + timeout if due is None else min(due, withheld + timeout)
+
+    def _withheld_since(self) -> int | None:
+        """Monotonic time since when this replica withholds its PREPARE from the next proposal for its time,
+        or None. What a quorum withholds is never decided in this view. On an overloaded machine each turn
+        looks like a pause, which moves all other clocks: the view would last for ever."""
+        slot = self.state.log.slots.get(self.state.executed + 1)
+        withheld = slot is not None and slot.abstain_reason is Reason.BAD_TIMESTAMP
+        return slot.withheld_at if slot is not None and withheld else None
 
     def tick(self) -> None:
         """Handles the deadlines that may have passed."""

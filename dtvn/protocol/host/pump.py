@@ -265,7 +265,7 @@ class Host:
         except PeerError as error:
             effects.notes.append(_refused(item, error.reason, str(error)))
             return
-        received = self.core.receive(verified, now)
+        received = self.core.receive(verified, Now(now.monotonic, now.wall, item.taken))
         if item.peer.member is None:
             for told in _refusals(received.notes):
                 limiter = self._repeats if told == Reason.DECIDED.value else self._refusals
