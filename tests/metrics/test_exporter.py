@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from dtvn.gateway import Gateway, valid_until
+from dtvn.gateway import Gateway
 from dtvn.machine import CancelLock, Command, Consume, Dispute, Issue, Lock, Seed, Validate, build
 from dtvn.node.metrics import ApiFigures, Exporter
 from dtvn.node.metrics.names import ALL, CONTRACT, SECONDS
@@ -53,10 +53,7 @@ def test_the_names_types_labels_and_buckets_are_those_of_the_contract() -> None:
 
 
 def submit(gateway: Gateway, ticket: str, *commands: Command) -> list[str]:
-    operations = [
-        build(command, ticket=ticket, actor="tester", entry="node0", valid_until=valid_until())
-        for command in commands
-    ]
+    operations = [build(command, ticket=ticket, actor="tester", entry="node0") for command in commands]
     return [gateway.submit([one], wait=10.0).result(20)[0].code for one in operations]
 
 
