@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from dtvn.protocol.consensus.effects import EntryRecord, Record, SlotRecord
+from dtvn.protocol.consensus.messages import Operation
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History
 from simulator.gateway import Gateway, Request
@@ -47,7 +50,7 @@ class Durability(Checker):
             known = self._history.outcomes.get(place)
             if known is None:
                 self.fail(f"{gateway.name} was told {place}, where nothing stands")
-            if known[0] != operation and not operation.nonce:
+            if not _is_it(known[0], operation) and not operation.nonce:
                 self.fail(f"{gateway.name} was told {place}, where another operation stands")
             if known[1].code != result.code:
                 self.fail(f"{gateway.name} was told {result.code} of {place}: it is {known[1].code}")
@@ -85,6 +88,13 @@ class Durability(Checker):
                 self.fail(f"{node.name} ends at {len(node.disk.log)}, {self._acknowledged} was acknowledged")
         if self._history.highest < self._acknowledged:
             self.fail("an acknowledged sequence is in nobody's log")
+
+
+def _is_it(ordered: Operation, submitted: Operation) -> bool:
+    """Whether this operation was submitted: gateways date those that their callers leave undated (R14)."""
+    if not submitted.valid_until:
+        ordered = msgspec.structs.replace(ordered, valid_until=0)
+    return ordered == submitted
 
 
 def _proves(record: SlotRecord, digest: bytes) -> bool:
