@@ -5,7 +5,7 @@ thread and links. How to use it alone: docs/use/python-client.md.
 """
 
 from dtvn.events.asking import EVENT_BYTES_MAX
-from dtvn.gateway.agreement import NO_CLUSTER, Agreement, agreement_of
+from dtvn.gateway.agreement import NO_CLUSTER, Agreement, agreement_of, seconds_told
 from dtvn.gateway.client import Gateway
 from dtvn.gateway.collector import (
     Actions,
@@ -112,6 +112,7 @@ __all__ = [
     "RunEnded",
     "RunIsLive",
     "RunPlace",
+    "seconds_told",
     "STATE_DIFFERS",
     "ValidationResult",
     "ValidatorError",

@@ -6,21 +6,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from typing import Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
 from dtvn.gateway.face import GatewayFace, MemberView
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import window
+from dtvn.protocol.log_time import ahead_sentence, log_time_ahead, withheld_sentence
 
 HEARD_WITHIN = 5.0
 """Seconds after which a member that is connected and does not answer counts as unreachable."""
 NO_LIAR = "no liar is tolerated"
+NAMED_MAX = 2
+"""Members that withhold their votes which the sentence names."""
+SECONDS_TOLD_MAX = 1e10
+"""No difference between two times is larger: 317 years."""
 
 Level = Literal["ok", "tight", "stuck", "none"]
-"""`ok`: the cluster can lose a member; `tight`: it can lose none; `stuck`: no quorum; `none`: no cluster."""
+"""`ok`: the cluster can lose a member; `tight`: it decides, but can lose none, or log time is ahead of this
+clock; `stuck`: no quorum; `none`: no cluster."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +44,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Last executed sequence."""
     stable: int = 0
     """Sequence of its newest stable checkpoint, which q members signed."""
+    log_time: int = 0
+    """Last effective time that it executed, Unix microseconds; 0: unknown."""
+    withheld_ahead: float = 0.0
+    """Seconds by which the time of a proposal from which it withholds its vote is ahead of its clock."""
     entering: int = 0
     """The epoch that the gateway has entered and in which this member has not reported a vote yet, or 0."""
 
@@ -59,39 +69,60 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     agreeing: int = 0
     """Current members in the same view of the same epoch."""
     can_lose: int = 0
-    """How many of those that agree may fail while the rest is still a quorum."""
+    """How many of those that agree may fail while the rest is still a quorum, without those that withhold
+    their votes for time."""
     liars_tolerated: int = 0
     certified: int = 0
     """The highest sequence that a stable checkpoint certifies, as f + 1 members report it."""
     view: int = 0
     """The view of those that agree."""
     agreeing_members: tuple[str, ...] = ()
+    log_time_ahead: float = 0.0
+    """Seconds by which log time, as f + 1 members report it, is ahead of the clock that it was compared with;
+    0.0 within the drift bound, or without a clock."""
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """The clock to compare log time with; both in microseconds."""
+
+    wall: int
+    drift_bound: int
 
 
 NO_CLUSTER = Agreement(sentence="No cluster yet", level="none")
 
 
-def agreement(reports: Sequence[Report], *, window: int, without: Collection[str] = ()) -> Agreement:
+def agreement(
+    reports: Sequence[Report], *, window: int, without: Collection[str] = (), clock: Clock | None = None
+) -> Agreement:
     """The state of the cluster of these members. Members in `without` count as unreachable: the state after
-    their failure. `window`: parameter L of the cluster, in sequences."""
+    their failure. `window`: parameter L of the cluster, in sequences. `clock`: None to compare log time with
+    none."""
     if not reports:
         return NO_CLUSTER
     members = len(reports)
     needed, liars = quorum.quorum(members), quorum.faults(members)
     reachable = [each for each in reports if each.reachable and each.id not in without]
     voting = [each for each in reachable if each.voting]
-    certified = _certified(reachable, liars)
+    certified = _vouched((each.stable for each in reachable), liars)
+    log_time = _vouched((each.log_time for each in reachable), liars)
+    ahead = 0.0 if clock is None else log_time_ahead(log_time, clock.wall, clock.drift_bound)
     current = [each for each in voting if each.sequence >= certified - window]
     agreeing = _in_one_view(current)
     count = len(agreeing)
-    level: Level = "stuck" if count < needed else "tight" if count == needed else "ok"
     stages = [(len(reachable), "reachable"), (len(voting), "voting"), (len(current), "up to date")]
-    text = _quorum(count, members, needed)
-    if level == "stuck":
+    withholding = [each for each in agreeing if each.withheld_ahead]
+    can_lose = max(0, count - len(withholding) - needed)
+    level: Level = "ok" if can_lose and not (ahead or withholding) else "tight"
+    text = _quorum(count, members, can_lose)
+    if count < needed:
+        level = "stuck"
         present = [each for each in reports if each.id not in without]
         text = _entering(present, liars, members, needed) or _no_quorum(stages, count, members, needed)
     return Agreement(
-        sentence=text if liars else f"{text}; {NO_LIAR}",
+        sentence="; ".join(
+            filter(None, (text, "" if liars else NO_LIAR, _withheld(withholding), ahead_sentence(ahead)))
+        ),
         level=level,
         members=members,
         needed=needed,
@@ -99,20 +130,28 @@ def agreement(reports: Sequence[Report], *, window: int, without: Collection[str
         voting=len(voting),
         current=len(current),
         agreeing=count,
-        can_lose=max(0, count - needed),
+        can_lose=can_lose,
         liars_tolerated=liars,
         certified=certified,
         view=agreeing[0].view if agreeing else 0,
         agreeing_members=tuple(each.id for each in agreeing),
+        log_time_ahead=ahead,
     )
 
 
 def agreement_of(
-    gateway: GatewayFace, *, members: Sequence[MemberView] = (), without: Collection[str] = ()
+    gateway: GatewayFace,
+    *,
+    members: Sequence[MemberView] = (),
+    without: Collection[str] = (),
+    wall: int | None = None,
 ) -> Agreement:
-    """`agreement` of these members, or of all as this gateway sees them now; no member is asked."""
+    """`agreement` of these members, or of all as this gateway sees them now; no member is asked. `wall`: the
+    clock to compare log time with, Unix microseconds."""
     reports = [report_of(view) for view in members or gateway.members()]
-    return agreement(reports, window=window(gateway.present.parameters), without=without)
+    parameters = gateway.present.parameters
+    clock = None if wall is None else Clock(wall, parameters.drift_bound)
+    return agreement(reports, window=window(parameters), without=without, clock=clock)
 
 
 def report_of(view: MemberView) -> Report:
@@ -128,14 +167,16 @@ def report_of(view: MemberView) -> Report:
         view=view.view,
         sequence=view.sequence,
         stable=_number(told.get("stable")),
+        log_time=_number(told.get("log_time")),
+        withheld_ahead=seconds_told(told, "withheld_ahead"),
         entering=view.entering,
     )
 
 
-def _certified(reachable: Sequence[Report], liars: int) -> int:
-    """Highest sequence of a stable checkpoint that at least `liars` + 1 members report, one of them honest:
-    liars cannot raise it to make the others count as lagging."""
-    told = sorted((each.stable for each in reachable), reverse=True)
+def _vouched(reported: Iterable[int], liars: int) -> int:
+    """The highest number that at least `liars` + 1 members report or exceed, one of them honest: liars cannot
+    raise it, to make others count as lagging or clocks as wrong."""
+    told = sorted(reported, reverse=True)
     return told[liars] if len(told) > liars else 0
 
 
@@ -148,9 +189,16 @@ def _in_one_view(current: Sequence[Report]) -> list[Report]:
     return max(groups.items(), key=lambda item: (len(item[1]), item[0]))[1] if groups else []
 
 
-def _quorum(agreeing: int, members: int, needed: int) -> str:
-    more = f"{agreeing - needed} more" if agreeing > needed else "none"
+def _quorum(agreeing: int, members: int, can_lose: int) -> str:
+    more = f"{can_lose} more" if can_lose else "none"
     return f"{agreeing} of {members} {'agrees' if agreeing == 1 else 'agree'}, can lose {more}"
+
+
+def _withheld(withholding: Sequence[Report]) -> str:
+    """Which members withhold their votes from proposals, and why; "" if none does."""
+    said = [f"{each.id} says: {withheld_sentence(each.withheld_ahead)}" for each in withholding[:NAMED_MAX]]
+    more = len(withholding) - len(said)
+    return "; ".join([*said, *([f"and {more} more withhold theirs"] if more > 0 else [])])
 
 
 def _entering(present: Sequence[Report], liars: int, members: int, needed: int) -> str:
@@ -178,3 +226,11 @@ def _no_quorum(stages: Sequence[tuple[int, str]], agreeing: int, members: int, n
 
 def _number(value: object) -> int:
     return value if type(value) is int and value >= 0 else 0
+
+
+def seconds_told(told: Mapping[str, Any], name: str) -> float:
+    """The seconds that a member reports under this name; 0.0 if it reports none, or no possible number."""
+    value = told.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < SECONDS_TOLD_MAX:
+        return 0.0
+    return float(value)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtvn.gateway import MemberView
-from dtvn.gateway.agreement import HEARD_WITHIN, NO_CLUSTER, Report, agreement, report_of
+from dtvn.gateway import Agreement, MemberView, seconds_told
+from dtvn.gateway.agreement import HEARD_WITHIN, NO_CLUSTER, Clock, Report, agreement, report_of
 from dtvn.protocol import quorum
 
 WINDOW = 32
@@ -176,3 +176,55 @@ def test_a_member_without_link_or_answer_is_unreachable(changed: dict[str, Any],
 def test_a_report_of_odd_types_counts_as_no_report(odd: Any) -> None:
     told = report_of(view(status={"voting": odd if odd is not True else 1, "epoch": odd, "stable": odd}))
     assert (told.voting, told.epoch, told.stable) == (False, 0, 0)
+
+
+HOUR = 3_600_000_000
+NOW = 1_800_000_000_000_000
+AHEAD = {"log_time": NOW + HOUR - 120_000_000}
+"""Log time is 58 minutes ahead."""
+SAID = "log time is 58 min ahead of this clock; windows of validity are judged by it"
+
+
+def at_noon(*reports: Report, bound: int = 2_000_000) -> Agreement:
+    return agreement(reports, window=WINDOW, clock=Clock(NOW, bound))
+
+
+def test_log_time_ahead_of_the_clock_is_amber_and_said() -> None:
+    found = at_noon(*cluster(4, *[AHEAD] * 4))
+    assert (found.level, found.log_time_ahead) == ("tight", 3_480.0)
+    assert found.sentence == f"4 of 4 agree, can lose 1 more; {SAID}"
+    assert at_noon(*cluster(4, *[DOWN | AHEAD, DOWN | AHEAD, AHEAD, AHEAD])).level == "stuck"
+
+
+def test_log_time_within_the_drift_bound_or_behind_is_not_said() -> None:
+    for ahead in (2_000_000, 0, -HOUR):
+        found = at_noon(*cluster(4, *[{"log_time": NOW + ahead}] * 4))
+        assert (found.level, found.sentence) == ("ok", "4 of 4 agree, can lose 1 more")
+    assert at_noon(*cluster(4, *[{"log_time": NOW + 2_000_001}] * 4)).log_time_ahead == 2.0
+
+
+def test_one_liar_cannot_say_that_log_time_is_ahead() -> None:
+    assert at_noon(*cluster(4, {"log_time": NOW + 9 * HOUR})).log_time_ahead == 0.0
+    assert at_noon(*cluster(4, AHEAD, {"log_time": NOW + 9 * HOUR})).log_time_ahead == 3_480.0
+
+
+def test_without_a_clock_nothing_is_said_of_log_time() -> None:
+    assert agreement(cluster(4, *[AHEAD] * 4), window=WINDOW).sentence == "4 of 4 agree, can lose 1 more"
+
+
+def test_a_member_that_withholds_for_time_says_by_how_much() -> None:
+    found = at_noon(*cluster(4, {"withheld_ahead": 3_600.0}))
+    assert (found.level, found.agreeing, found.can_lose) == ("tight", 4, 0)
+    said = "r0 says: withheld: the proposal's time is 3,600 s ahead of my clock"
+    assert found.sentence == f"4 of 4 agree, can lose none; {said}"
+
+
+def test_of_many_members_that_withhold_two_are_named() -> None:
+    found = at_noon(*cluster(7, *[{"withheld_ahead": -5.0}] * 5))
+    assert found.sentence.count("withheld: the proposal's time is 5 s behind my clock") == 2
+    assert found.sentence.endswith("; and 3 more withhold theirs")
+
+
+@pytest.mark.parametrize("told", ["1", None, True, float("nan"), float("inf"), 1e11, [1.0]])
+def test_seconds_that_are_none_count_as_zero(told: object) -> None:
+    assert seconds_told({"withheld_ahead": told}, "withheld_ahead") == 0.0

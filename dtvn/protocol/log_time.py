@@ -1,0 +1,44 @@
+"""The difference between log time and a clock, and between a proposal's time and a clock: numbers, and
+sentences for people. Pure.
+
+Windows of validity, leases and locks are judged by log time, the effective time of the newest executed batch
+(R3). Log time never goes back, so after a clock was ahead it stays ahead of the clocks until these catch up.
+"""
+
+from __future__ import annotations
+
+MINUTE, HOUR = 60.0, 3_600.0
+SECONDS_SHOWN_BELOW = 2 * MINUTE
+MINUTES_SHOWN_BELOW = 2 * HOUR
+
+
+def log_time_ahead(log_time: int, wall: int, drift_bound: int) -> float:
+    """Seconds by which log time is ahead of a clock; 0.0 while it is not by more than the drift bound. All
+    arguments in microseconds, the first two Unix time; `log_time` is 0 before the first batch."""
+    ahead = log_time - wall
+    return round(ahead / 1e6, 3) if ahead > drift_bound else 0.0
+
+
+def ahead_sentence(seconds: float, clock: str = "this clock") -> str:
+    """The state in which log time is ahead, without a full stop; "" for 0."""
+    if not seconds:
+        return ""
+    return f"log time is {span(seconds)} ahead of {clock}; windows of validity are judged by it"
+
+
+def withheld_sentence(seconds: float, clock: str = "my clock") -> str:
+    """Why a member withholds its vote from a proposal whose time is so many seconds ahead of its clock, or
+    behind it (negative), without a full stop; "" for 0."""
+    if not seconds:
+        return ""
+    way = "ahead of" if seconds > 0 else "behind"
+    return f"withheld: the proposal's time is {abs(seconds):,.0f} s {way} {clock}"
+
+
+def span(seconds: float) -> str:
+    """A time span for people: `35 s`, `58 min`, `3.5 h`."""
+    if seconds < SECONDS_SHOWN_BELOW:
+        return f"{seconds:.0f} s"
+    if seconds < MINUTES_SHOWN_BELOW:
+        return f"{seconds / MINUTE:.0f} min"
+    return f"{seconds / HOUR:.1f} h"
