@@ -184,6 +184,9 @@ class Inspector:
             "is_primary": node.voting and primary == node.id,
             "sequence": node.executed,
             "peer_count": len(node.transport.connected()),
+            "log_time": node.log_time,
+            "log_time_ahead": node.log_time_ahead,
+            "withheld_ahead": node.withheld_ahead,
             "awaits": node.awaited,
             "others_are_gone": node.core.pinging.vouched,
         }

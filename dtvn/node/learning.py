@@ -33,6 +33,7 @@ from dtvn.protocol.consensus.messages import Answer, Hello, Query
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.genesis import Genesis, Member, cluster_id
 from dtvn.protocol.host import Host
+from dtvn.protocol.log_time import log_time_ahead
 from dtvn.protocol.wire import Door, FrameSigner, one_in_64
 
 
@@ -82,6 +83,7 @@ class LearningProcess:
         self._others = len(others)
         self.disk_full = False
         self.halted = ""
+        self.clock = SystemClock()
         self._started = time.time()
         self._make_host()
 
@@ -107,7 +109,7 @@ class LearningProcess:
             ),
             journal=self.journal,
             transport=self.links,
-            clock=SystemClock(),
+            clock=self.clock,
             signer=signer,
             watcher=self.watcher,
             answer_query=_refuse,
@@ -137,6 +139,7 @@ class LearningProcess:
 
     def _brief(self, name: str, state: str) -> dict[str, Any]:
         """The heartbeat's status; `state`: the state to report unless the disk is full or it has stopped."""
+        log_time, wall = self.core.executor.timestamp, self.clock.now().wall // 1_000
         return {
             "node_id": name,
             "state": DISK_FULL if self.disk_full else CONTRADICTION if self.core.alarm else state,
@@ -144,6 +147,8 @@ class LearningProcess:
             "view": self.core.view,
             "sequence": self.executed,
             "peer_count": len(self.links.connected()),
+            "log_time": log_time,
+            "log_time_ahead": log_time_ahead(log_time, wall, self.core.config.drift_bound),
             "pid": os.getpid(),
             "started_at": int(self._started),
         }

@@ -52,6 +52,19 @@ class MemberProcess(Process, Protocol):
         """voting, following, waiting, contradiction or disk_full (process.py)."""
 
     @property
+    def log_time(self) -> int:
+        """Last effective time that it executed, Unix microseconds; 0 before the first batch."""
+
+    @property
+    def log_time_ahead(self) -> float:
+        """Seconds by which that is ahead of its clock, 0.0 within the drift bound (protocol.log_time)."""
+
+    @property
+    def withheld_ahead(self) -> float:
+        """Seconds by which the time of a proposal was ahead of its clock, negative: behind it, if it withheld
+        its vote for that within the last WITHHELD_SHOWN nanoseconds, else 0.0 (R3)."""
+
+    @property
     def awaited(self) -> list[str]:
         """Ids of the members that must report about this node's votes before it votes (R11, f = 0)."""
 

@@ -40,6 +40,7 @@ from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.host import Halted, Host, TurnLost
 from dtvn.protocol.host.ports import JournalFull
+from dtvn.protocol.log_time import log_time_ahead
 from dtvn.protocol.wire import Door, FrameSigner
 
 FIRST_MESSAGE_TIMEOUTS = 6
@@ -47,6 +48,10 @@ FIRST_MESSAGE_TIMEOUTS = 6
 ROWS_LAG = 40_000_000
 """Nanoseconds for which a node gathers state rows for one transaction (R9 allows 100 ms); the platform
 reads the learner's rows, which are written at once."""
+
+WITHHELD_SHOWN = 10_000_000_000
+"""Nanoseconds for which a node says that it withheld its vote for time: an idle cluster has no proposal that
+would end that state."""
 
 
 class Node:
@@ -221,6 +226,26 @@ class Node:
         if self.halted or self.disk_full:
             return False
         return self.core.voting and not self.core.state.voting_right.holding
+
+    @property
+    def log_time(self) -> int:
+        """Last effective time that it executed, Unix microseconds; 0 before the first batch."""
+        return self.core.state.executor.timestamp
+
+    @property
+    def log_time_ahead(self) -> float:
+        """Seconds by which log time is ahead of this node's clock (protocol.log_time)."""
+        wall = self.clock.now().wall // 1_000
+        return log_time_ahead(self.log_time, wall, self.core.config.drift_bound)
+
+    @property
+    def withheld_ahead(self) -> float:
+        """Seconds by which the time of a proposal was ahead of this node's clock, negative: behind it, if it
+        withheld its vote for that within WITHHELD_SHOWN, else 0.0 (R3)."""
+        found = self.core.ordering.withheld_for_time
+        if found is None or self.clock.now().monotonic - found.at > WITHHELD_SHOWN:
+            return 0.0
+        return round(found.ahead / 1e6, 3)
 
     @property
     def awaited(self) -> list[str]:

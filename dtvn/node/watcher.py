@@ -15,9 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from dtvn.protocol.consensus.effects import Executed, Note, Reason
+from dtvn.protocol.log_time import withheld_sentence
 
 QUIET_NS = 10_000_000_000
-"""Nanoseconds between two log lines about the same refusal of the same peer."""
+"""Nanoseconds between two log lines about the same refusal of the same peer, and about votes withheld for
+time."""
 
 FORGED = frozenset({Reason.BAD_SIGNATURE.value, Reason.MALFORMED.value, Reason.TOO_LARGE.value})
 """Refusals that no honest peer causes: they lead to a mute of the peer's link."""
@@ -67,6 +69,7 @@ class NodeWatcher:
         self._on_forged = on_forged
         self._also = also
         self._logged: dict[tuple[str, str], int] = {}
+        """Monotonic nanoseconds of the newest line about each (peer, reason) that is logged rarely."""
         self.refused: Counter[tuple[str, str]] = Counter()
         """Number of refusals by (peer, reason); bounded by the members and principals ever listed."""
         self.events: Counter[str] = Counter()
@@ -76,11 +79,29 @@ class NodeWatcher:
         """Count and log one event; executed batches are only passed on."""
         if isinstance(note, Note) and note.kind == "refused":
             self._refused(note)
+        elif isinstance(note, Note) and note.fields.get("reason") == Reason.BAD_TIMESTAMP.value:
+            self._withheld_for_time(note)
         elif isinstance(note, Note):
             self.events[note.kind] += 1
             self._logger.log(_LEVELS.get(note.kind, logging.INFO), "%s", line(note.kind, note.fields))
         if self._also is not None:
             self._also(note)
+
+    def _withheld_for_time(self, note: Note) -> None:
+        """A wrong clock has each proposal withheld: each is counted, and rarely logged."""
+        self.events[note.kind] += 1
+        if self._is_due("", note.kind):
+            said = withheld_sentence(note.fields.get("ahead_us", 0) / 1e6)
+            fields = {**note.fields, "note": said} if said else note.fields
+            self._logger.warning("%s", line(note.kind, fields))
+
+    def _is_due(self, peer: str, reason: str) -> bool:
+        """Whether to log a line about this reason: at most one in QUIET_NS for each peer."""
+        now = time.monotonic_ns()
+        due = now - self._logged.get((peer, reason), -QUIET_NS) >= QUIET_NS
+        if due:
+            self._logged[peer, reason] = now
+        return due
 
     def _refused(self, note: Note) -> None:
         peer = str(note.fields.get("peer", ""))
@@ -93,9 +114,7 @@ class NodeWatcher:
                 fields = {"peer": peer, "reason": reason, "seconds": mute // 1_000_000_000}
                 self.events["muted"] += 1
                 self._logger.warning("%s", line("muted", fields))
-        now = time.monotonic_ns()
-        if now - self._logged.get(key, -QUIET_NS) >= QUIET_NS:
-            self._logged[key] = now
+        if self._is_due(peer, reason):
             level = logging.WARNING if reason in FORGED else logging.DEBUG
             self._logger.log(level, "%s", line("refused", {**note.fields, "count": self.refused[key]}))
 

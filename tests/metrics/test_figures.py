@@ -8,8 +8,9 @@ import pytest
 
 from dtvn.machine import Validate, build
 from dtvn.node.metrics.figures import Figures
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import EntryRecord, Executed, Note, SlotRecord
-from dtvn.protocol.consensus.messages import Bundle, Entry, Operation, Outcome
+from dtvn.protocol.consensus.messages import Batch, Bundle, Entry, Operation, Outcome
 from tests.host.support import make_genesis
 
 SECOND = 1_000_000_000
@@ -20,8 +21,13 @@ def slot(sequence: int, phase: str, view: int = 0) -> SlotRecord:
     return SlotRecord(epoch=0, view=view, sequence=sequence, phase=phase, frames=())
 
 
-def entry(sequence: int, *, timestamp: int = 0, body: bytes = b"x") -> EntryRecord:
+def entry(
+    sequence: int, *, timestamp: int = 0, proposed: int | None = None, body: bytes | None = None
+) -> EntryRecord:
+    """`proposed`: by the primary's clock; None: the effective `timestamp`."""
     inner = Entry(0, sequence, b"", b"", timestamp, bytes(32))
+    if body is None:
+        body = canonical.encode(Batch(0, timestamp if proposed is None else proposed, ()))
     return EntryRecord(entry=inner, entry_hash=b"", body=body, commits=())
 
 
@@ -81,6 +87,17 @@ def test_the_clock_of_a_primary_is_judged_by_its_quickest_proposal() -> None:
         figures.recorded([slot(sequence, "prepare", view=2)], now)
         figures.recorded([entry(sequence, timestamp=int((time.time() - ahead) * 1e6))], now)
     assert figures.offsets() == {MEMBERS[2]: pytest.approx(0.1, abs=0.05)}
+
+
+def test_a_primarys_clock_is_judged_right_while_log_time_is_an_hour_ahead() -> None:
+    figures = Figures(MEMBERS, 1)
+    ahead = int((time.time() + 3_600) * 1e6)
+    for sequence in (1, 2, 3):
+        now = time.monotonic_ns()
+        figures.recorded([slot(sequence, "prepare", view=2)], now)
+        proposed = time.time_ns() // 1_000
+        figures.recorded([entry(sequence, timestamp=ahead + sequence, proposed=proposed)], now)
+    assert figures.offsets() == {MEMBERS[2]: pytest.approx(0.0, abs=0.05)}
 
 
 def test_a_node_does_not_judge_its_own_clock_nor_null_requests() -> None:

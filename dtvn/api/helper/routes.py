@@ -130,11 +130,14 @@ class Routes:
         return bare({"status": "live"})
 
     async def ready(self, http: Request) -> Answer:
-        """200 while the node's loop runs and it votes; else 503 with its state. Orders nothing."""
+        """200 while the node's loop runs and it votes; else 503 with its state. Orders nothing.
+        `log_time_ahead`: seconds by which log time is ahead of the node's clock, absent within the bound."""
         state = self._service.status["state"] if self._service.healthy else "unhealthy"
         if state != VOTING:
             return bare({"status": "not ready", "state": state}, status=503)
-        return bare({"status": "ready", "sequence": self._service.status["sequence"]})
+        told = {"status": "ready", "sequence": self._service.status["sequence"]}
+        ahead = self._service.status["log_time_ahead"]
+        return bare(told | ({"log_time_ahead": ahead} if ahead else {}))
 
     async def status(self, http: Request) -> Answer:
         """Reports that the node runs, and its number of sockets."""

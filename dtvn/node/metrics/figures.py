@@ -6,6 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 
+import msgspec
 from prometheus_client import CollectorRegistry
 
 from dtvn.machine.reasons import tally
@@ -38,6 +39,17 @@ class _Open:
         self.wall = wall
         self.view = view
         self.prepared = 0
+
+
+class _Proposal(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of messages.Batch; the requests are skipped."""
+
+    origin_view: int
+    proposed: int
+    """Unix microseconds, by the primary's clock."""
+
+
+_proposals = msgspec.msgpack.Decoder(_Proposal)
 
 
 class Figures:
@@ -117,4 +129,5 @@ class Figures:
         primary = quorum.primary(slot.view, len(self._members))
         if primary != self._index and record.body:
             found = self._offsets.setdefault(self._members[primary], deque(maxlen=OFFSETS_KEPT))
-            found.append(slot.wall * NANOSECOND - record.entry.timestamp * 1e-6)
+            # Not the entry's effective time: while log time is ahead, that is no primary's clock.
+            found.append(slot.wall * NANOSECOND - _proposals.decode(record.body).proposed * 1e-6)

@@ -123,6 +123,10 @@ OPERATORS: tuple[Metric, ...] = (
         "Own clock minus that of this primary, network delay included.",
         "peer",
     ),
+    _gauge(
+        "dtvn_log_time_ahead_seconds",
+        "How far log time is ahead of this node's clock; 0 within the drift bound.",
+    ),
     _counter("dtvn_pauses_total", "Times this process found that it had been paused."),
     _counter("dtvn_rebuilds_total", "Times the core was rebuilt from the ledger after a lost turn."),
     _counter(

@@ -85,6 +85,7 @@ def _identity(node: MeasuredMember) -> dict[str, Value]:
         "dtvn_contradiction": int(bool(node.halted)),
         "dtvn_awaited_members": len(node.awaited),
         "dtvn_others_are_gone": int(node.core.pinging.vouched),
+        "dtvn_log_time_ahead_seconds": node.log_time_ahead,
         "dtvn_rebuilds_total": node.figures.rebuilds,
     }
 
