@@ -36,6 +36,7 @@ def test_the_state_is_a_sentence_with_its_counts(api: Api, fake: FakeGateway) ->
         "liars_tolerated": 1,
         "certified": 0,
         "view": 0,
+        "log_time_ahead": 0.0,
         "agreeing_members": ["r0", "r1", "r2", "r3"],
         "stopped": [],
         "under_way": None,

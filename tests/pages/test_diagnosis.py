@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.gateway import Answered
+from dtvn.gateway import Agreement, Answered
 from tests.pages.learner import RealLearner
 from validators.dashboard.diagnosis import Node, Slot, _reading, explain, judge
 from validators.models import ManagedNode
@@ -96,6 +96,25 @@ def test_a_node_that_abstains_gives_its_reason() -> None:
     assert "r1 withholds its own vote (bad_timestamp)" in judge(four(r1=waiting))[1]
 
 
+def test_a_node_that_withholds_for_time_says_by_how_much() -> None:
+    said = "withheld: the proposal's time is 3,600 s ahead of"
+    waiting = node("r1", slot=slot(prepares=["r2"], abstain_reason="bad_timestamp"), withheld_ahead=3_600.0)
+    assert f"r1 withholds its own vote ({said} its clock)" in judge(four(r1=waiting))[1]
+    assert judge(four(r1=node("r1", withheld_ahead=3_600.0))) == (
+        "slow",
+        f"Nothing is stuck. Sequence 40 is executed; r1 says: {said} my clock.",
+    )
+
+
+def test_log_time_ahead_of_the_clock_is_said_though_nothing_is_stuck() -> None:
+    state = Agreement(sentence="4 of 4 agree", level="tight", log_time_ahead=3_480.0)
+    assert judge(four(), state=state) == (
+        "slow",
+        "Nothing is stuck. Sequence 40 is executed; log time is 58 min ahead of this clock; "
+        "windows of validity are judged by it.",
+    )
+
+
 def test_a_recent_proposal_is_not_stuck() -> None:
     assert judge(four(r1=node("r1", slot=slot(open_for=0.02))))[0] == "ok"
 
@@ -162,7 +181,14 @@ def answer(learner: RealLearner, monkeypatch: pytest.MonkeyPatch) -> Callable[..
     """Sets what the members say: in the statuses that the gateway has polled, and when they are asked."""
     ManagedNode.objects.filter(role="learner").update(status="running")
     known = {"taken_at": 0, "last_heartbeat": 0, "primary": 0, "slots": [], "changing": False, "voting": True}
-    known |= {"voting_reason": "", "pending": 0, "catching_up_to": 0, "suspicion": "", "epoch": 0}
+    known |= {
+        "voting_reason": "",
+        "pending": 0,
+        "catching_up_to": 0,
+        "suspicion": "",
+        "epoch": 0,
+        "timestamp": 0,
+    }
 
     def say(polled: Sequence[int], views: Sequence[int], sequences: Sequence[int]) -> None:
         members = [

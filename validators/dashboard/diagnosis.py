@@ -6,6 +6,7 @@ derived from all reports, the most important reason first.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC
@@ -14,8 +15,17 @@ from typing import Any
 import msgspec
 
 from dtvn.api.errors import Unavailable
-from dtvn.gateway import NO_CLUSTER, Agreement, Answered, GatewayFace, MemberView, agreement_of
+from dtvn.gateway import (
+    NO_CLUSTER,
+    Agreement,
+    Answered,
+    GatewayFace,
+    MemberView,
+    agreement_of,
+    seconds_told,
+)
 from dtvn.protocol import quorum
+from dtvn.protocol.log_time import ahead_sentence, withheld_sentence
 from dtvn.wording import counted
 from validators.feed.rows import read_applied
 from validators.membership import CONTRADICTION, DISK_FULL, WAITING, error_of
@@ -34,6 +44,8 @@ PROBLEMS = {
     CONTRADICTION: "it has stopped permanently",
 }
 """Messages for the error codes of requests that were not answered."""
+TOLD = ("voting", "changing", "epoch", "stable", "log_time")
+"""Fields of a node's report that its status answer has too."""
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +82,10 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     suspicion: str = ""
     heartbeat_age: float | None = None
     """Seconds since the last message of the primary; None: this node is the primary."""
+    log_time: int = 0
+    """Last effective time that it executed, Unix microseconds."""
+    withheld_ahead: float = 0.0
+    """Seconds by which the time of a proposal from which it withholds its vote is ahead of its clock."""
     slot: Slot | None = None
 
 
@@ -78,7 +94,7 @@ def explain() -> dict[str, Any]:
     try:
         gateway = network.informed_gateway()
     except Unavailable as error:
-        return {"level": "stuck", "verdict": str(error), "quorum": 0, "nodes": []}
+        return {"level": "stuck", "verdict": str(error), "quorum": 0, "nodes": [], "log_time_ahead": 0.0}
     members = gateway.members()
     asked: list[Future[Answered] | None] = [
         gateway.query(member.index, "consensus", wait=ANSWER_WAIT) if member.connected else None
@@ -86,12 +102,14 @@ def explain() -> dict[str, Any]:
     ]
     ids = [member.id for member in members]
     nodes = [_node(member, future, ids) for member, future in zip(members, asked, strict=True)]
-    level, verdict = judge(nodes, state=_state(gateway, members, nodes), reading=_reading())
+    state = _state(gateway, members, nodes)
+    level, verdict = judge(nodes, state=state, reading=_reading())
     return {
         "level": level,
         "verdict": verdict,
         "quorum": quorum.quorum(len(nodes)),
         "nodes": msgspec.to_builtins(nodes),
+        "log_time_ahead": state.log_time_ahead,
     }
 
 
@@ -105,12 +123,13 @@ def _state(gateway: GatewayFace, members: Sequence[MemberView], nodes: Sequence[
             heard=0.0,
             view=node.view,
             sequence=node.executed,
-            status={name: getattr(node, name) for name in ("voting", "changing", "epoch", "stable")},
+            status={name: getattr(node, name) for name in TOLD},
         )
         for member, node in zip(members, nodes, strict=True)
     ]
-    now = agreement_of(gateway, members=told)
-    return agreement_of(gateway) if now.level == "stuck" else now
+    wall = time.time_ns() // 1_000
+    now = agreement_of(gateway, members=told, wall=wall)
+    return agreement_of(gateway, wall=wall) if now.level == "stuck" else now
 
 
 def judge(nodes: Sequence[Node], *, state: Agreement = NO_CLUSTER, reading: str = "") -> tuple[str, str]:
@@ -147,6 +166,10 @@ def judge(nodes: Sequence[Node], *, state: Agreement = NO_CLUSTER, reading: str 
     lagging = [node for node in voting if node.catching_up_to]
     remarks = [f"{node.id} is catching up, at {node.executed} of {node.catching_up_to}" for node in lagging]
     remarks += [f"{name} is missing, but the others are enough" for name in silent + mute]
+    remarks += [
+        f"{node.id} says: {withheld_sentence(node.withheld_ahead)}" for node in voting if node.withheld_ahead
+    ]
+    remarks += filter(None, [ahead_sentence(state.log_time_ahead)])
     executed = max(node.executed for node in voting)
     if reading:
         text = f"The nodes agree on sequence {executed}, but pages and lists are not updated: {reading}"
@@ -183,7 +206,8 @@ def _undecided(voting: Sequence[Node], nodes: Sequence[Node]) -> tuple[str, str]
     if slot.phase == "waiting":
         cause = f"no proposal from {node.primary} has arrived"
     elif slot.abstain_reason:
-        cause = f"{node.id} withholds its own vote ({slot.abstain_reason})"
+        why = withheld_sentence(node.withheld_ahead, "its clock") or slot.abstain_reason
+        cause = f"{node.id} withholds its own vote ({why})"
     else:
         cause = f"{kind} are missing from {', '.join(missing)}"
     where = (
@@ -206,7 +230,11 @@ def _node(member: MemberView, future: Future[Answered] | None, ids: Sequence[str
     if answered.code:
         return Node(id=member.id, problem=PROBLEMS.get(answered.code, answered.code))
     told = _told(member.id, msgspec.json.decode(answered.text), ids)
-    return msgspec.structs.replace(told, waiting=member.status.get("state") == WAITING)
+    return msgspec.structs.replace(
+        told,
+        waiting=member.status.get("state") == WAITING,
+        withheld_ahead=seconds_told(member.status, "withheld_ahead"),
+    )
 
 
 def _told(node_id: str, said: dict[str, Any], ids: Sequence[str]) -> Node:
@@ -228,6 +256,7 @@ def _told(node_id: str, said: dict[str, Any], ids: Sequence[str]) -> Node:
         stable=said["stable"],
         pending=said["pending"],
         catching_up_to=said["catching_up_to"],
+        log_time=said["timestamp"],
         suspicion=said["suspicion"],
         heartbeat_age=None if primary == node_id else max(0.0, (taken_at - heard) / NANOSECONDS),
         slot=None

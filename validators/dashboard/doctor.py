@@ -14,7 +14,7 @@ import msgspec
 from dtvn.api.errors import Unavailable
 from dtvn.events.balancing import BreakerState
 from dtvn.events.config import Algorithm
-from dtvn.gateway import GatewayFace, Judged
+from dtvn.gateway import GatewayFace, Judged, seconds_told
 from dtvn.waiting import saying
 from dtvn.wording import counted
 from validators.dashboard.diagnosis import ANSWER_WAIT, PROBLEMS, explain
@@ -68,7 +68,12 @@ def examine(*, seconds: float) -> Report:
         MemberEvidence.objects.filter(name__in=[look.id for look in second]).values_list("name", flat=True)
     )
     found = find(
-        first, second, evidence=evidence, breakers=breakers(network), judged=judge_valid_run(network)
+        first,
+        second,
+        evidence=evidence,
+        breakers=breakers(network),
+        judged=judge_valid_run(network),
+        log_time_ahead=explained["log_time_ahead"],
     )
     return report_of(explained["level"], explained["verdict"], found)
 
@@ -149,4 +154,6 @@ def look_of(node_id: str, problem: str, node: dict[str, Any], status: dict[str, 
         round_trip_ms=status["quorum_round_trip_ms"],
         memory=status.get("memory", 0),
         clock_offsets=status.get("clock_offsets", {}),
+        log_time_ahead=seconds_told(status, "log_time_ahead"),
+        withheld_ahead=seconds_told(status, "withheld_ahead"),
     )

@@ -13,6 +13,7 @@ import msgspec
 from dtvn.events.judging import Abstention
 from dtvn.gateway import STATE_DIFFERS, Given, Judged, MemberAnswer
 from dtvn.protocol import quorum
+from dtvn.protocol.log_time import ahead_sentence, span, withheld_sentence
 
 CLOCK_OFF = 0.5
 """Seconds between the clocks of a node and a primary, network delay included."""
@@ -52,6 +53,10 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes; 0: unknown."""
     clock_offsets: Mapping[str, float] = {}
     """Seconds by which its clock is ahead of each primary's."""
+    log_time_ahead: float = 0.0
+    """Seconds by which log time is ahead of its clock."""
+    withheld_ahead: float = 0.0
+    """Seconds by which the time of a proposal from which it withholds its vote is ahead of its clock."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -69,10 +74,12 @@ def find(
     evidence: Mapping[str, int] | None = None,
     breakers: Mapping[str, str] | None = None,
     judged: Judged | None = None,
+    log_time_ahead: float = 0.0,
 ) -> list[Finding]:
     """All troubles, the gravest first; none: healthy. `evidence`: pieces of proved misbehaviour by member;
     `breakers`: state of each member's circuit breaker by id, "closed" where calls pass; `judged`: what all
-    members said of events that are valid by the rules here."""
+    members said of events that are valid by the rules here; `log_time_ahead`: seconds by which log time is
+    ahead of this platform's clock."""
     wrongs = {
         "split_brain": _split_brain(second),
         "checksum_mismatch": _checksums(second),
@@ -81,6 +88,8 @@ def find(
         "partition_not_healed": _partition(first, second),
         "not_registered": _not_registered(second),
         "not_converging": _not_converging(first, second),
+        "log_time_ahead": _log_time(second, log_time_ahead),
+        "vote_withheld": _withheld(second),
         "clock_off": _clocks(second),
         "breaker_open": _breakers(breakers or {}),
         "slow_or_uneven": [*_load(second), *_silent(second, judged)],
@@ -102,6 +111,10 @@ REMEDIES = {
     "partition_not_healed": "Open the members' ports between the groups in both directions.",
     "not_registered": "Start the node; check its address, its port, and that its genesis is this cluster's.",
     "not_converging": "Read the node's log and check its disk; restart it if it does not catch up.",
+    "log_time_ahead": "Nothing is lost, and tickets without a window are admitted. Synchronise the clocks "
+    "(chrony or ntpd), and see the runbook, DtvnLogTimeAhead.",
+    "vote_withheld": "Synchronise the clock of the node named, or of the primary if several are named "
+    "(chrony or ntpd).",
     "clock_off": "Synchronise the host's clock (chrony or ntpd).",
     "breaker_open": "Mend the node or its link; the breaker closes by itself once the node answers again.",
     "slow_or_uneven": "Check processor, disk and network of the node named; spread callers over all nodes.",
@@ -226,6 +239,26 @@ def _not_converging(first: Sequence[Look], second: Sequence[Look]) -> Iterator[s
     for look in _answering(second):
         if look.id in before and look.executed == before[look.id].executed < reached:
             yield f"{look.id} stays at sequence {look.executed} where others were at {reached}."
+
+
+def _log_time(looks: Sequence[Look], here: float) -> Iterator[str]:
+    """The clocks that log time is ahead of, those with the same difference together."""
+    clocks: dict[str, tuple[float, list[str]]] = {}
+    told = [(look.id, look.log_time_ahead) for look in _answering(looks)]
+    for name, seconds in [*told, ("this platform", here)]:
+        if seconds:
+            clocks.setdefault(span(seconds), (seconds, []))[1].append(name)
+    for seconds, names in clocks.values():
+        said = ahead_sentence(
+            seconds, f"the {'clock' if len(names) == 1 else 'clocks'} of {', '.join(names)}"
+        )
+        yield f"{said[0].upper()}{said[1:]}."
+
+
+def _withheld(looks: Sequence[Look]) -> Iterator[str]:
+    for look in _answering(looks):
+        if look.withheld_ahead:
+            yield f"{look.id} says: {withheld_sentence(look.withheld_ahead)}."
 
 
 def _clocks(looks: Sequence[Look]) -> Iterator[str]:

@@ -11,13 +11,14 @@ import msgspec
 from django.conf import settings
 
 from dtvn.api.errors import Unavailable
-from dtvn.gateway import MemberView
+from dtvn.gateway import MemberView, seconds_told
 from dtvn.machine.fields import is_name
 from dtvn.node.kept_ports import kept_port
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from dtvn.node.process import CONTRADICTION, DISK_FULL, WAITING
+from dtvn.protocol.log_time import withheld_sentence
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.models import ManagedNode, NodeRole, NodeStatus
@@ -82,6 +83,16 @@ class MemberNode(msgspec.Struct, frozen=True):
         """The view that it reports to be in."""
         return self._told("view", 0 if self.view is None else self.view.view)
 
+    @property
+    def log_time_ahead(self) -> float:
+        """Seconds by which it reports log time to be ahead of its own clock."""
+        return seconds_told(_newest_report(self.managed, self.view), "log_time_ahead")
+
+    @property
+    def withheld_ahead(self) -> float:
+        """Seconds by which the time of a proposal from which it withholds its vote is ahead of its clock."""
+        return seconds_told(_newest_report(self.managed, self.view), "withheld_ahead")
+
     def _told(self, name: str, over_the_link: int) -> int:
         if self.view is not None and self.view.heard is not None:
             return over_the_link
@@ -90,21 +101,30 @@ class MemberNode(msgspec.Struct, frozen=True):
 
 
 def error_of(row: ManagedNode | None, view: MemberView | None) -> str:
-    """Why a process does not run, or runs without deciding, or on whose statement its votes rest; "" if none
-    of these applies or is known.
+    """Why a process does not run, or runs without deciding, withholds its vote from proposals, or on whose
+    statement its votes rest; "" if none of these applies or is known.
 
     A full disk is reported over the link, which needs no disk, and in the row, if the platform's own database
     can still be written.
     """
     if row is not None and (row.error or row.status not in ALIVE):
         return row.error
-    linked = view is not None and view.connected and view.heard is not None
-    said = view.status if view is not None and linked else {} if row is None else row.report
+    said = _newest_report(row, view)
     state = str(said.get("state"))
     if state == WAITING and (awaited := awaited_by(said)):
         names = ", ".join(awaited)
         return f"it will vote once {names} has reported which of its votes it holds, or with -others-are-gone"
-    return ERRORS.get(state, ON_A_WORD if said.get("others_are_gone") else "")
+    if state in ERRORS:
+        return ERRORS[state]
+    withheld = withheld_sentence(seconds_told(said, "withheld_ahead"), "its clock")
+    return withheld or (ON_A_WORD if said.get("others_are_gone") else "")
+
+
+def _newest_report(row: ManagedNode | None, view: MemberView | None) -> Mapping[str, Any]:
+    """What a node says of itself: over the link, else in its process's row."""
+    if view is not None and view.connected and view.heard is not None:
+        return view.status
+    return {} if row is None else row.report
 
 
 def awaited_by(said: Mapping[str, Any]) -> list[str]:

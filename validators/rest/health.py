@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -67,9 +68,9 @@ def ready(request: HttpRequest) -> HttpResponse:
     if not executed or len(executed) < state.needed:
         body: dict[str, Any] = {"status": "not ready", "error": _not_ready(state, views)}
         headers = {SEQUENCE_HEADER: "0", "Retry-After": "1"}
-        return _answer(body | {"code": UNAVAILABLE} | _told(views), status=503, headers=headers)
+        return _answer(body | {"code": UNAVAILABLE} | _told(state, views), status=503, headers=headers)
     sequence = executed[state.needed - 1]
-    body = {"status": "ready", "sequence": sequence} | _told(views)
+    body = {"status": "ready", "sequence": sequence} | _told(state, views)
     return _answer(body, headers={SEQUENCE_HEADER: str(sequence)})
 
 
@@ -85,7 +86,7 @@ def _cluster() -> tuple[Agreement, Sequence[MemberView]]:
     queried."""
     try:
         network = informed_gateway()
-        return agreement_of(network), network.members()
+        return agreement_of(network, wall=time.time_ns() // 1_000), network.members()
     except Unavailable:
         return NO_CLUSTER, ()
 
@@ -111,13 +112,15 @@ def _lost_votes(views: Sequence[MemberView]) -> str:
     return quorum.lost_votes_sentence(len(views), lost) if views else ""
 
 
-def _told(views: Sequence[MemberView]) -> dict[str, Any]:
-    """The fields `others_are_gone`, members whose votes rest on the operator's statement, and `awaits`,
-    members that wait for others (R11, f = 0); without those that are empty."""
+def _told(state: Agreement, views: Sequence[MemberView]) -> dict[str, Any]:
+    """The fields `others_are_gone`, members whose votes rest on the operator's statement, `awaits`, members
+    that wait for others (R11, f = 0), and `log_time_ahead`, seconds by which log time is ahead of this clock;
+    without those that are empty."""
     connected = [view for view in views if view.connected]
     gone = [view.id for view in connected if view.status.get("others_are_gone")]
     awaits = {view.id: awaited for view in connected if (awaited := awaited_by(view.status))}
-    return ({"others_are_gone": gone} if gone else {}) | ({"awaits": awaits} if awaits else {})
+    told = {"others_are_gone": gone, "awaits": awaits, "log_time_ahead": state.log_time_ahead}
+    return {name: value for name, value in told.items() if value}
 
 
 def _answer(value: Any, **named: Any) -> HttpResponse:

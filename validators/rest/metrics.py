@@ -7,6 +7,7 @@ session. The nodes' own metrics are on each node's own port (docs/operate/metric
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -25,7 +26,7 @@ from prometheus_client.registry import Collector
 from dtvn.api.answers import failure
 from dtvn.api.errors import ApiError
 from dtvn.events.judging import Verdict
-from dtvn.gateway import Balance, EventFigures
+from dtvn.gateway import NO_CLUSTER, Balance, EventFigures, GatewayFace, agreement_of
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -79,9 +80,9 @@ class PlatformFigures(Collector):
         """See prometheus_client."""
         database = GaugeMetricFamily("dtvn_platform_database_up", "1 if the platform's tables can be read.")
         gateway = network.opened()
-        entries: list[Metric] = []
+        entries = [_log_time(gateway)]
         if gateway is not None:
-            entries = [*_entries(gateway.balance()), *_runs(gateway.events.figures())]
+            entries += [*_entries(gateway.balance()), *_runs(gateway.events.figures())]
         try:
             nodes = list(ManagedNode.objects.all())
         except DatabaseError:
@@ -117,6 +118,15 @@ def _entries(balance: Balance) -> Iterable[Metric]:
             time.add_metric((name,), node.response_time_ms / 1_000)
         breaker.add_metric((name,), node.circuit_state)
     return chosen, asked, missed, time, breaker
+
+
+def _log_time(gateway: GatewayFace | None) -> Metric:
+    state = NO_CLUSTER if gateway is None else agreement_of(gateway, wall=time.time_ns() // 1_000)
+    return GaugeMetricFamily(
+        "dtvn_platform_log_time_ahead_seconds",
+        "How far log time is ahead of this process's clock; 0 within the drift bound.",
+        state.log_time_ahead,
+    )
 
 
 def _runs(figures: EventFigures) -> Iterable[Metric]:

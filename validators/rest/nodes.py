@@ -59,6 +59,9 @@ def node_object(member: MemberNode) -> dict[str, Any]:
         node["peer_id"] = member.peer_id
     if member.joining:
         node["joining"] = member.joining
+    for name in ("log_time_ahead", "withheld_ahead"):
+        if seconds := getattr(member, name):
+            node[name] = seconds
     return node
 
 

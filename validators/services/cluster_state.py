@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from typing import Any
 
@@ -25,10 +26,11 @@ RESTART_USUAL = "5 to 15"
 
 
 def cluster_state(*, without: Collection[str] = ()) -> Agreement:
-    """How many members agree now, as this process sees them; with the members in `without` counted as
-    failed."""
+    """How many members agree now, as this process sees them, and whether log time is ahead of its clock; with
+    `without`, how many would agree if these members failed."""
+    wall = None if without else time.time_ns() // 1_000
     try:
-        return agreement_of(informed_gateway(), without=without)
+        return agreement_of(informed_gateway(), without=without, wall=wall)
     except Unavailable as error:
         return msgspec.structs.replace(NO_CLUSTER, sentence=str(error).removesuffix("."))
 

@@ -138,6 +138,7 @@ ANSWERS: dict[tuple[str, str], Schema] = {
     ("GET", "/ready"): shape(
         {"status": STRING},
         sequence=INTEGER,
+        log_time_ahead=NUMBER,
         others_are_gone=many(STRING),
         awaits={"type": "object", "additionalProperties": many(STRING)},
     ),

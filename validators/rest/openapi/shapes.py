@@ -149,6 +149,8 @@ SCHEMAS: dict[str, Schema] = {
         },
         peer_id=STRING,
         joining={"enum": ["waiting", "following", "ordering"]},
+        log_time_ahead=NUMBER,
+        withheld_ahead=NUMBER,
         error=STRING,
     ),
     "NodeWish": shape({"status": {"enum": ["starting", "stopping", "restarting"]}, "node_id": STRING}),
@@ -165,6 +167,7 @@ SCHEMAS: dict[str, Schema] = {
         {"sentence": STRING, "level": {"enum": ["ok", "tight", "stuck", "none"]}}
         | dict.fromkeys(COUNTS_OF_STATE, INTEGER)
         | {
+            "log_time_ahead": NUMBER,
             "agreeing_members": many(STRING),
             "stopped": many(STRING),
             "under_way": or_null(reference("Progress")),
