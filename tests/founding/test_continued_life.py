@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.proof.continuing import LOST
 from tests.waiting import PATIENCE, wait_until
 
 ADMITTED = "T-ADMITTED"
+HOUR = 3_600
 SEQUENCE = 10
 """Of the first checkpoint."""
 
@@ -83,6 +85,35 @@ def test_r11_tickets_admitted_below_the_checkpoint_are_refused(tmp_path: Path) -
             assert code(gateway, Admit(), ADMITTED, "m") == "already_consumed"
             assert code(gateway, Admit(), "T-NEW", "m") == "already_consumed"
         assert third.end() == 0
+
+
+def test_r3_a_cluster_that_continues_says_that_log_time_is_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes over the old one's time, which an hour of wrong clocks had moved ahead."""
+    first = Running(tmp_path / "old")
+    with monkeypatch.context() as all_clocks:
+        right = time.time_ns
+        all_clocks.setattr(time, "time_ns", lambda: right() + HOUR * 1_000_000_000)
+        first.start()
+        with first.gateway() as gateway:
+            wait_until(
+                lambda: commits(gateway) and first.node.core.state.log.stable >= SEQUENCE, what="a checkpoint"
+            )
+            assert first.node.log_time_ahead == 0.0
+        assert first.end() == 0
+    state = tmp_path / "cup.state"
+    saved = Said("continue", "save", "--data-dir", tmp_path / "old", "--id", "node0", "--out", state)
+    assert saved.code == 0, saved.error
+    assert Said("continue", "demo", state, "--data-dir", tmp_path / "new", "--nodes", 1).code == 0
+    for _life in range(2):
+        second = Running(tmp_path / "new", found=False)
+        second.start()
+        with second.gateway() as gateway:
+            wait_until(lambda: not answer_of(gateway, "status").code, what="an answer")
+            told = msgspec.json.decode(answer_of(gateway, "status").text)
+        assert told["log_time_ahead"] == pytest.approx(HOUR, abs=PATIENCE)
+        assert second.end() == 0
 
 
 def code(gateway: Gateway, command: Any, ticket: str, mark: str) -> str:

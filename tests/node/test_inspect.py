@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from typing import Any
 
 import msgspec
@@ -11,8 +12,12 @@ import pytest
 from dtvn.gateway import Gateway
 from dtvn.machine import Issue, Validate, build
 from dtvn.net import public_key_of
+from dtvn.node.clock import SystemClock
 from dtvn.node.keys import dev_seed
+from dtvn.node.node import WITHHELD_SHOWN
 from dtvn.protocol import quorum
+from dtvn.protocol.consensus.effects import Now
+from dtvn.protocol.consensus.ordering import WithheldForTime
 from dtvn.protocol.genesis import Principal
 from tests.node.running import Running, answer_of, until_commits
 from tests.waiting import PATIENCE
@@ -93,6 +98,31 @@ def test_status_says_who_and_where_and_what_it_tolerates(running: Running) -> No
     assert status["sequence"] == running.node.executed
     assert status["outcomes"]["ok"] >= 1
     assert status["peer_id"].startswith("12D3KooW")
+
+
+def test_r3_status_says_log_time_and_whether_it_is_ahead_of_the_clock(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = running.node
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        status = told(gateway, "status")
+        assert status["log_time"] == node.core.state.executor.timestamp
+        assert (status["log_time_ahead"], status["withheld_ahead"]) == (0.0, 0.0)
+        late = SystemClock().now().wall - 3_600_000_000_000
+        monkeypatch.setattr(node.clock, "now", lambda: Now(time.monotonic_ns(), late))
+        assert told(gateway, "status")["log_time_ahead"] == pytest.approx(3_600, abs=PATIENCE)
+
+
+def test_r3_status_says_for_a_while_that_a_vote_was_withheld_for_time(running: Running) -> None:
+    node = running.node
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        node.core.ordering.withheld_for_time = WithheldForTime(time.monotonic_ns(), 3_600_000_000)
+        assert told(gateway, "status")["withheld_ahead"] == 3_600.0
+        before = time.monotonic_ns() - WITHHELD_SHOWN
+        node.core.ordering.withheld_for_time = WithheldForTime(before, 3_600_000_000)
+        assert told(gateway, "status")["withheld_ahead"] == 0.0
 
 
 def test_peers_list_principals_with_their_counters(running: Running) -> None:

@@ -56,6 +56,23 @@ def test_repeated_refusals_of_one_peer_are_logged_once_per_interval(
     ]
 
 
+def test_r3_votes_withheld_for_time_are_all_counted_and_logged_rarely(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    watcher = NodeWatcher(logger, lambda peer: 0)
+    with caplog.at_level(logging.DEBUG):
+        for sequence in range(1_000):
+            fields = {"sequence": sequence, "reason": "bad_timestamp", "ahead_us": 3_600_000_000}
+            watcher.notice(Note("abstained", fields))
+        watcher.notice(Note("abstained", {"sequence": 7, "reason": "bad_batch"}))
+    assert watcher.events["abstained"] == 1_001
+    said = "withheld: the proposal's time is 3,600 s ahead of my clock"
+    assert [record.getMessage() for record in caplog.records] == [
+        f'abstained sequence=0 reason=bad_timestamp ahead_us=3600000000 note="{said}" formerly=withheld',
+        "abstained sequence=7 reason=bad_batch formerly=withheld",
+    ]
+
+
 def test_important_notes_are_logged_as_warnings_or_errors(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
