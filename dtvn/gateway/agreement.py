@@ -196,7 +196,7 @@ def _quorum(agreeing: int, members: int, can_lose: int) -> str:
 
 def _withheld(withholding: Sequence[Report]) -> str:
     """Which members withhold their votes from proposals, and why; "" if none does."""
-    said = [f"{each.id} says: {withheld_sentence(each.withheld_ahead)}" for each in withholding[:NAMED_MAX]]
+    said = [withheld_sentence(each.withheld_ahead, each.id) for each in withholding[:NAMED_MAX]]
     more = len(withholding) - len(said)
     return "; ".join([*said, *([f"and {more} more withhold theirs"] if more > 0 else [])])
 

@@ -26,13 +26,15 @@ def ahead_sentence(seconds: float, clock: str = "this clock") -> str:
     return f"log time is {span(seconds)} ahead of {clock}; windows of validity are judged by it"
 
 
-def withheld_sentence(seconds: float, clock: str = "my clock") -> str:
+def withheld_sentence(seconds: float, name: str = "") -> str:
     """Why a member withholds its vote from a proposal whose time is so many seconds ahead of its clock, or
-    behind it (negative), without a full stop; "" for 0."""
+    behind it (negative), without a full stop; "" for 0. `name`: who withholds; "": the member itself says so.
+    """
     if not seconds:
         return ""
+    begun, clock = (f"{name} withholds its vote", "its clock") if name else ("withheld", "my clock")
     way = "ahead of" if seconds > 0 else "behind"
-    return f"withheld: the proposal's time is {abs(seconds):,.0f} s {way} {clock}"
+    return f"{begun}: the proposal's time is {abs(seconds):,.0f} s {way} {clock}"
 
 
 def span(seconds: float) -> str:

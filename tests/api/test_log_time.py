@@ -90,7 +90,7 @@ def test_r3_a_member_that_withholds_for_time_says_so_in_the_list_of_nodes(
     told |= {"r3": {"withheld_ahead": 3_600.0}}
     *others, last = read(api.get("nodes"))
     assert last["withheld_ahead"] == 3_600.0
-    assert last["error"] == "withheld: the proposal's time is 3,600 s ahead of its clock"
+    assert last["error"] == "it withholds its vote: the proposal's time is 3,600 s ahead of its clock"
     assert not any("error" in node or "withheld_ahead" in node for node in others)
-    said = "r3 says: withheld: the proposal's time is 3,600 s ahead of my clock"
+    said = "r3 withholds its vote: the proposal's time is 3,600 s ahead of its clock"
     assert read(api.get("cluster"))["data"]["sentence"] == f"4 of 4 agree, can lose none; {said}"

@@ -215,13 +215,13 @@ def test_without_a_clock_nothing_is_said_of_log_time() -> None:
 def test_a_member_that_withholds_for_time_says_by_how_much() -> None:
     found = at_noon(*cluster(4, {"withheld_ahead": 3_600.0}))
     assert (found.level, found.agreeing, found.can_lose) == ("tight", 4, 0)
-    said = "r0 says: withheld: the proposal's time is 3,600 s ahead of my clock"
+    said = "r0 withholds its vote: the proposal's time is 3,600 s ahead of its clock"
     assert found.sentence == f"4 of 4 agree, can lose none; {said}"
 
 
 def test_of_many_members_that_withhold_two_are_named() -> None:
     found = at_noon(*cluster(7, *[{"withheld_ahead": -5.0}] * 5))
-    assert found.sentence.count("withheld: the proposal's time is 5 s behind my clock") == 2
+    assert found.sentence.count("withholds its vote: the proposal's time is 5 s behind its clock") == 2
     assert found.sentence.endswith("; and 3 more withhold theirs")
 
 

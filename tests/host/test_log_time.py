@@ -43,5 +43,6 @@ def test_the_sentences_name_amount_direction_and_clock() -> None:
     said = "log time is 58 min ahead of this clock; windows of validity are judged by it"
     assert ahead_sentence(3_480.0) == said
     assert withheld_sentence(3_600.0) == "withheld: the proposal's time is 3,600 s ahead of my clock"
-    assert withheld_sentence(-12.0, "its clock") == "withheld: the proposal's time is 12 s behind its clock"
+    other = "node3 withholds its vote: the proposal's time is 12 s behind its clock"
+    assert withheld_sentence(-12.0, "node3") == other
     assert (ahead_sentence(0.0), withheld_sentence(0.0)) == ("", "")

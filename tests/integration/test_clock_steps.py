@@ -174,10 +174,10 @@ def test_gates_admit_while_clocks_jump_an_hour_and_back(tmp_path: Path, stepped:
 
 def node3_says_why_it_withholds(started: Network, client: httpx.Client) -> None:
     """In the list of nodes, in the state sentence and in doctor."""
-    said = "withheld: the proposal's time is 3,"
+    said = "withholds its vote: the proposal's time is 3,"
     wait_until(lambda: said in str(started.nodes()["node3"]), what=lambda: str(started.nodes()))
-    assert f"node3 says: {said}" in sentence(client)
-    assert f"node3 says: {said}" in doctor(started)["vote_withheld"]
+    assert f"node3 {said}" in sentence(client)
+    assert f"node3 {said}" in doctor(started)["vote_withheld"]
 
 
 def a_fresh_caller_is_answered(started: Network) -> None:
@@ -190,7 +190,7 @@ def a_fresh_caller_is_answered(started: Network) -> None:
 
 
 def the_state_is_said(started: Network, client: httpx.Client) -> None:
-    """In /ready, in the state sentence, in doctor, and in the metrics."""
+    """In /ready of platform and node, in the state sentence, in doctor, and in the metrics."""
     found = wait_until(
         lambda: ready(client).get("log_time_ahead") and ready(client), what=lambda: str(ready(client))
     )
@@ -202,3 +202,5 @@ def the_state_is_said(started: Network, client: httpx.Client) -> None:
     assert " min ahead of this clock; windows of validity are judged by it" in said
     assert "log time is" in doctor(started)["log_time_ahead"].lower()
     assert "dtvn_platform_log_time_ahead_seconds 3" in client.get("/metrics").text
+    own = f"http://127.0.0.1:{started.nodes()['node3']['api_port']}/ready"
+    assert HOUR - 200 < httpx.get(own, trust_env=False).json()["log_time_ahead"] < HOUR

@@ -141,7 +141,7 @@ TROUBLES: list[tuple[str, list[Look], list[Look], dict[str, Any], str]] = [
         four(),
         four(r3={"withheld_ahead": 3_600.0}),
         {},
-        "r3 says: withheld: the proposal's time is 3,600 s ahead of my clock.",
+        "r3 withholds its vote: the proposal's time is 3,600 s ahead of its clock.",
     ),
 ]
 

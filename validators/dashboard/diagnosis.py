@@ -44,6 +44,8 @@ PROBLEMS = {
     CONTRADICTION: "it has stopped permanently",
 }
 """Messages for the error codes of requests that were not answered."""
+BAD_TIMESTAMP = "bad_timestamp"
+"""A node's reason to withhold its vote from a proposal whose time is too far from its clock."""
 TOLD = ("voting", "changing", "epoch", "stable", "log_time")
 """Fields of a node's report that its status answer has too."""
 
@@ -166,9 +168,7 @@ def judge(nodes: Sequence[Node], *, state: Agreement = NO_CLUSTER, reading: str 
     lagging = [node for node in voting if node.catching_up_to]
     remarks = [f"{node.id} is catching up, at {node.executed} of {node.catching_up_to}" for node in lagging]
     remarks += [f"{name} is missing, but the others are enough" for name in silent + mute]
-    remarks += [
-        f"{node.id} says: {withheld_sentence(node.withheld_ahead)}" for node in voting if node.withheld_ahead
-    ]
+    remarks += [withheld_sentence(node.withheld_ahead, node.id) for node in voting if node.withheld_ahead]
     remarks += filter(None, [ahead_sentence(state.log_time_ahead)])
     executed = max(node.executed for node in voting)
     if reading:
@@ -206,8 +206,9 @@ def _undecided(voting: Sequence[Node], nodes: Sequence[Node]) -> tuple[str, str]
     if slot.phase == "waiting":
         cause = f"no proposal from {node.primary} has arrived"
     elif slot.abstain_reason:
-        why = withheld_sentence(node.withheld_ahead, "its clock") or slot.abstain_reason
-        cause = f"{node.id} withholds its own vote ({why})"
+        ahead = node.withheld_ahead if slot.abstain_reason == BAD_TIMESTAMP else 0.0
+        said = f"{node.id} withholds its own vote ({slot.abstain_reason})"
+        cause = withheld_sentence(ahead, node.id) or said
     else:
         cause = f"{kind} are missing from {', '.join(missing)}"
     where = (

@@ -258,7 +258,7 @@ def _log_time(looks: Sequence[Look], here: float) -> Iterator[str]:
 def _withheld(looks: Sequence[Look]) -> Iterator[str]:
     for look in _answering(looks):
         if look.withheld_ahead:
-            yield f"{look.id} says: {withheld_sentence(look.withheld_ahead)}."
+            yield f"{withheld_sentence(look.withheld_ahead, look.id)}."
 
 
 def _clocks(looks: Sequence[Look]) -> Iterator[str]:

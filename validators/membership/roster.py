@@ -116,7 +116,7 @@ def error_of(row: ManagedNode | None, view: MemberView | None) -> str:
         return f"it will vote once {names} has reported which of its votes it holds, or with -others-are-gone"
     if state in ERRORS:
         return ERRORS[state]
-    withheld = withheld_sentence(seconds_told(said, "withheld_ahead"), "its clock")
+    withheld = withheld_sentence(seconds_told(said, "withheld_ahead"), "it")
     return withheld or (ON_A_WORD if said.get("others_are_gone") else "")
 
 
