@@ -25,7 +25,7 @@ from tests.integration.stepped_clocks import PLATFORM, Clocks
 from tests.integration.test_process_life import wait_until_everyone_runs
 from tests.waiting import PATIENCE, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.exhaustive, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.bench, pytest.mark.timeout(900)]
 
 HOUR = 3_600.0
 AHEAD_FOR = 35.0
