@@ -42,6 +42,8 @@ class Member:
 
     view, voting, awaited = RealNode.view, RealNode.voting, RealNode.awaited
     voting_reason, state = RealNode.voting_reason, RealNode.state
+    log_time, log_time_ahead = RealNode.log_time, RealNode.log_time_ahead
+    withheld_ahead = RealNode.withheld_ahead
     disk_full = False
     started = 0.0
 
@@ -52,6 +54,7 @@ class Member:
         self.id, self.index = node.name, node.index
         self.cluster, self.founding, self.genesis = world.cluster, world.genesis, world.genesis
         self.membership = world.present
+        self.clock = node.clock
         self.logger = logging.getLogger("simulated")
         self.watcher = NodeWatcher(self.logger, lambda _peer: 0)
         self.figures = Figures(world.member_names, node.index)
@@ -116,6 +119,10 @@ class Simulated(Observer):
             self.world.run(min(until, self.world.time + SECOND // 2))
             statuses = self.cluster.gateways[0].collector.questions.statuses
             self.entries.observe(statuses, self.world.time / SECOND)
+
+    def wall_time(self) -> int:
+        """Unix nanoseconds that the platform's clock shows."""
+        return self.cluster.gateways[0].clock.now().wall
 
     def node(self, name: str) -> Node:
         return self.world.nodes[name]

@@ -24,7 +24,7 @@ from dtvn.node.metrics import figures
 from simulator.clock import MILLISECOND, SECOND
 from simulator.network import LinkQuality
 from tests.pages.simulated import Simulated
-from validators.dashboard import doctor, findings
+from validators.dashboard import diagnosis, doctor, findings
 from validators.services import network
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -42,6 +42,7 @@ def used(made: Simulated, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
     memory is that of this process, which holds all of them and the simulator: one test looks at it."""
     monkeypatch.setattr(doctor, "time", SimpleNamespace(sleep=made.pass_seconds))
     monkeypatch.setattr(figures, "time", SimpleNamespace(time_ns=lambda: made.wall, monotonic_ns=lambda: 0))
+    monkeypatch.setattr(diagnosis, "time", SimpleNamespace(time_ns=made.wall_time))
     monkeypatch.setattr(inspect, "resident_bytes", lambda: 0)
     network.use(made)  # type: ignore[arg-type]
     yield made
@@ -154,3 +155,28 @@ def test_a_clock_that_is_ahead_is_named_with_the_primary_it_differs_from(seen: S
     seen.node("r3").clock.skew = 3 * SECOND // 2
     seen.pass_seconds(2)
     assert wrongs() == {"clock_off": "The clock of r3 is 1.5 s ahead of that of r0."}
+
+
+def test_r3_a_member_an_hour_behind_withholds_and_says_by_how_much(seen: Simulated) -> None:
+    seen.node("r3").clock.skew = -3_600 * SECOND
+    seen.pass_seconds(2)
+    found = wrongs()
+    said = "r3 withholds its vote: the proposal's time is 3,600 s ahead of its clock."
+    assert found["vote_withheld"] == said
+    judged = "windows of validity are judged by it."
+    assert found["log_time_ahead"] == f"Log time is 60 min ahead of the clock of r3; {judged}"
+    seen.node("r3").clock.skew = 0
+    seen.pass_seconds(12)
+    assert not {"vote_withheld", "log_time_ahead"} & set(wrongs())
+
+
+def test_r3_after_three_clocks_were_an_hour_ahead_log_time_is(seen: Simulated) -> None:
+    for skew in (3_600 * SECOND, 0):
+        for name in ("r0", "r1", "r2"):
+            seen.node(name).clock.skew = skew
+        seen.pass_seconds(2)
+    found = wrongs()
+    judged = "windows of validity are judged by it."
+    everybody = "the clocks of r0, r1, r2, r3, this platform"
+    assert found["log_time_ahead"] == f"Log time is 60 min ahead of {everybody}; {judged}"
+    assert "no_quorum" not in found
