@@ -49,6 +49,7 @@ SAID = {  # kind: the body of a statement that may stand in evidence; all begin 
 }
 PAIR, CLIENT = (NUMBER, NUMBER), {bytes: range(33)}
 ENTRY = (NUMBER, NUMBER, HASH, HASH, NUMBER, HASH)
+BUSY = (PAIR, NUMBER, HASH, WORD, NUMBER)
 PONG = (NUMBER, NUMBER, [bytes, 256], FRAMES, NUMBER, NUMBER)
 # Kind -> form of all other messages, by the number of fields where a later release added one. None is allowed
 # in a VIEW-CHANGE, but their forms must be known: bytes that do not decode convict at once, while a message
@@ -65,7 +66,7 @@ FORMS = {
     68: (HASH,),
     69: ([bytes, 256],),
     70: (PAIR, NUMBER, HASH, ENTRY, NUMBER, [(WORD, bytes), MANY], [(bool, HASH), MANY], bytes),
-    71: (PAIR, NUMBER, HASH, WORD, NUMBER),
+    71: {5: BUSY, 6: (*BUSY, {int: range(1, (1 << 62) + 1)})},
     72: (NUMBER, NUMBER),
     73: (CLIENT,),
     74: (NUMBER, WORD, [{str: range(1025)}, 16]),

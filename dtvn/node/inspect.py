@@ -118,8 +118,6 @@ class Inspector:
             "voting_reason": node.voting_reason,
             "changing": node.core.state.views.changing,
             "contradiction": node.halted,
-            "log_time": node.core.state.executor.timestamp,
-            **self._withheld(),
             **self._checkpoint(),
             "peers": connected,
             "endpoint": node.transport.endpoint,
@@ -158,17 +156,6 @@ class Inspector:
         if certificate is None:
             return {"stable": 0, "state_root": ""}
         return {"stable": certificate.sequence, "state_root": certificate.state_root.hex()}
-
-    def _withheld(self) -> dict[str, Any]:
-        """How long ago this node withheld its vote for a proposal's time, and by how much that was ahead of
-        its clock (negative: behind it)."""
-        withheld = self._node.core.ordering.withheld_for_time
-        if withheld is None:
-            return {"withheld_ahead_us": 0, "withheld_seconds_ago": None}
-        return {
-            "withheld_ahead_us": withheld.ahead,
-            "withheld_seconds_ago": (time.monotonic_ns() - withheld.at) / 1e9,
-        }
 
     def brief(self) -> dict[str, Any]:
         """The heartbeat's part of the status: small, cheap, flat."""

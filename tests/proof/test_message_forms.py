@@ -71,7 +71,7 @@ SAMPLES: dict[int, tuple[Any, ...]] = {
     68: (ONE,),
     69: ([b"frame"],),
     70: ((1, 0), 1, ONE, ENTRY, 0, [("ok", b"state")], [(True, ONE)], b"receipt"),
-    71: ((1, 0), 1, ONE, "busy", 500),
+    71: ((1, 0), 1, ONE, "busy", 500, 9),
     72: (0, 1),
     73: (b"12345678",),
     74: (1, "ticket", ["T-1"]),
