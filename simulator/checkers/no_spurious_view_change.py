@@ -6,7 +6,7 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.causes import AMPLIFIED, NO_NEW_VIEW, NO_PROGRESS, RETURNING, SILENT
-from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.consensus.effects import Executed, Note, Reason
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
@@ -102,9 +102,16 @@ class NoSpuriousViewChange(Checker):
             return  # a member without a vote leads no view, however long the others wait
         # Unless it had waited long enough before: what it receives on waking may shorten T (a stable
         # checkpoint ends the doubling, R31), or free a member that could not suspect yet (R11).
+        if reason == NO_PROGRESS and _withholds_for_time(node.core):
+            return  # it blames what was proposed, and no silence: sleep excuses no time (R3)
         waited = self._waited.get(node.name, {}).get(reason, 0)
         if waited < node.core.state.timeouts.timeout:
             self.fail(f"{node.name} woke up and blames the primary at once: {note.fields} (R31)")
+
+
+def _withholds_for_time(core: Replica) -> bool:
+    slot = core.state.log.slots.get(core.state.executed + 1)
+    return slot is not None and slot.abstain_reason is Reason.BAD_TIMESTAMP
 
 
 def _waits(core: Replica) -> dict[str, int]:

@@ -113,9 +113,8 @@ class Ordering:
             if verified.peer.member == message.sender:
                 self._emit(PrimaryHeard())
         elif slot.abstain_reason is Reason.BAD_TIMESTAMP:
-            slot.arrival = (
-                state.now.arrival
-            )  # it arrived again: what was ahead of the clock may be due by now
+            # It arrived again: what was ahead of the clock may be due by now.
+            slot.arrival = state.now.arrival
         if verified.batch is not None:
             self.keep_body(verified.batch, message.sequence)
         self.try_prepare(slot)
