@@ -69,6 +69,9 @@ class Acceptor:
         self.malformed = 0
         socket = context.socket(zmq.ROUTER)
         tune(socket)
+        # Diallers send the heartbeats, and say in each for how long it is good. libzmq 4.3.5 ends the process
+        # when it sends one to a peer that left while its frames filled the pipe (zeromq/libzmq#4841).
+        socket.heartbeat_ivl = 0
         socket.router_mandatory = 1
         socket.backlog = BACKLOG
         socket.curve_server = 1

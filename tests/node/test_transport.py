@@ -99,6 +99,17 @@ def test_a_client_that_connects_again_is_answered_at_its_newest_connection() -> 
         assert old.poll(50) == []
 
 
+def test_the_listening_side_sends_no_heartbeats() -> None:
+    """One that is due to a peer that left while its frames filled the pipe ends the process
+    (zeromq/libzmq#4841). The dialling side's say for how long each is good, so that both sides notice a
+    silent peer."""
+    with net(2) as two:
+        assert two.nodes[1]._acceptor.socket.heartbeat_ivl == 0
+        dialling = two.nodes[0]._links[1].socket
+        assert dialling.heartbeat_ivl > 0
+        assert dialling.heartbeat_ttl > 0
+
+
 @pytest.mark.parametrize("host", ["a b", "_x", "é", "*", "x/y", "a@b"])
 def test_an_invalid_address_does_not_stop_the_transport(host: str) -> None:
     """ZeroMQ raised EINVAL out of the node's loop."""
