@@ -50,6 +50,22 @@ def rebuilt(node: Node) -> None:
     node.restart()
 
 
+def forgotten() -> Cluster:
+    """m0 and m2 decide a fourth batch that m1 does not hear of, and stop. m2 gets an older disk."""
+    cluster = three()
+    older = copy.deepcopy(cluster[2].journal)
+    cluster.cut(1)
+    cluster.request("T-last")
+    cluster.advance(100)
+    assert cluster.executed() == [4, 3, 4]
+    cluster[0].crash()
+    cluster[2].crash()
+    cluster.heal()
+    cluster.waiting.clear()
+    cluster[2].journal = older
+    return cluster
+
+
 def test_r11_where_f_is_zero_a_quorum_of_answers_is_not_enough() -> None:
     cluster = restarted()
     pinging = cluster[2].core.pinging
@@ -94,17 +110,7 @@ def test_r11_others_are_gone_holds_until_a_checkpoint_is_stable() -> None:
 @pytest.mark.parametrize("again", [Node.restart, rebuilt], ids=["killed", "rebuilt"])
 def test_r11_a_waiting_member_killed_or_rebuilt_waits_on(again: Callable[[Node], None]) -> None:
     """Its disk is the one that it began with, but that one may have been older than its statements."""
-    cluster = three()
-    older = copy.deepcopy(cluster[2].journal)
-    cluster.cut(1)
-    cluster.request("T-last")
-    cluster.advance(100)
-    assert cluster.executed() == [4, 3, 4]
-    cluster[0].crash()
-    cluster[2].crash()
-    cluster.heal()
-    cluster.waiting.clear()
-    cluster[2].journal = older
+    cluster = forgotten()
     cluster[2].restart()
     cluster.advance(1_000)
     cluster[2].crash()
@@ -178,22 +184,6 @@ def test_r11_a_disk_from_before_the_first_vote_waits_for_all_too() -> None:
     cluster[0].restart()
     cluster.advance(5_000)
     assert len({node.log[0] for node in cluster.nodes}) == 1
-
-
-def forgotten() -> Cluster:
-    """m0 and m2 decide a fourth batch that m1 does not hear of, and stop. m2 gets an older disk."""
-    cluster = three()
-    older = copy.deepcopy(cluster[2].journal)
-    cluster.cut(1)
-    cluster.request("T-last")
-    cluster.advance(100)
-    assert cluster.executed() == [4, 3, 4]
-    cluster[0].crash()
-    cluster[2].crash()
-    cluster.heal()
-    cluster.waiting.clear()
-    cluster[2].journal = older
-    return cluster
 
 
 def without_ledger(cluster: Cluster) -> MemoryJournal:

@@ -81,6 +81,18 @@ class Network:
         kept = {name: value for name, value in os.environ.items() if name not in NOT_HANDED_ON}
         return kept | {"DTVN_DATA": str(self.data), "PORT": str(self.port)} | self._environment
 
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """A `manage.py` command beside this network, ended."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *words],
+            cwd=REPOSITORY,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=4 * PATIENCE,
+            check=False,
+        )
+
     def command(self) -> list[str]:
         """What a person would type, but for make."""
         return [sys.executable, "manage.py", "up"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,11 +17,11 @@ import pytest
 from dtvn.gateway import Gateway
 from dtvn.machine import Barrier
 from dtvn.node.layout import ClusterFolder
-from tests.integration.network import REPOSITORY, Network, network
+from tests.integration.network import Network, network
 from tests.integration.node_cluster import operation, submit
 from tests.integration.stepped_clocks import PLATFORM, Clocks
 from tests.integration.test_process_life import wait_until_everyone_runs
-from tests.waiting import PATIENCE, wait_until
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.bench, pytest.mark.timeout(900)]
 
@@ -123,15 +121,7 @@ def sentence(client: httpx.Client) -> str:
 
 def doctor(started: Network) -> dict[str, str]:
     """What `manage.py doctor` finds: trouble to words."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "doctor", "--json", "--for", "0"],
-        cwd=REPOSITORY,
-        env=started.environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = started.run("doctor", "--json", "--for", "0")
     found = json.loads(done.stdout)["findings"]
     return {each["trouble"]: each["wrong"] for each in found}
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +12,7 @@ import httpx
 import pytest
 import websockets
 
-from tests.integration.network import REPOSITORY, Network
+from tests.integration.network import Network
 from tests.waiting import PATIENCE, wait_until
 
 pytestmark = [
@@ -50,25 +48,13 @@ def person(running: Network) -> Iterator[httpx.Client]:
         yield client
 
 
-def run(running: Network, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=REPOSITORY,
-        env=running.environment(),
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-
-
 def test_an_import_and_a_rehearsal_succeed_on_a_running_network(running: Network, tmp_path: Path) -> None:
     path = tmp_path / "tickets.csv"
     path.write_text("ticket_id,name\n" + "".join(f"FEED-{number},Ada {number}\n" for number in range(1_500)))
     answers = ("--code", "ticket_id", "--new-event", "as-it-is")
-    done = run(running, "import_tickets", str(path), *answers)
+    done = running.run("import_tickets", str(path), *answers)
     assert done.returncode == 0, done.stderr
-    scan = run(running, "scan", str(path), *answers, "--limit", "200", "--json")
+    scan = running.run("scan", str(path), *answers, "--limit", "200", "--json")
     assert json.loads(scan.stdout)["proved"]
 
 
