@@ -69,7 +69,9 @@ class Insider:
         """A request that opens a session, or one in this session."""
         command, ticket = (OpenSession(), "") if session == (0, 0) else (Issue(), f"T-{os.urandom(8).hex()}")
         until = time.time_ns() // 1_000 + 35_000_000
-        operation = build(command, ticket=ticket, actor="insider", entry="node0", valid_until=until)
+        operation = build(
+            command, ticket=ticket, actor="insider", entry="node0", valid_until=until, nonce=os.urandom(8)
+        )
         bundle = m.Bundle(0, self._principal, self._client, session, number, 0, (operation,))
         return self.seal(bundle, signed=signed)
 
