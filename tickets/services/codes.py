@@ -200,7 +200,8 @@ def _hint_of_ids(event: str, given: str, *, shown: bool) -> str:
 
 
 def _owner(event: str, digest: bytes) -> str:
-    """The ticket that has or had a code, "" if there is none: that ticket may be given it again."""
+    """The ticket that holds this code now or held it before, else "". Only that ticket can get the code
+    again."""
     return (read.ticket_by_code(LEARNER_ALIAS, event, digest) or ("", False))[0]
 
 
