@@ -6,6 +6,7 @@ from __future__ import annotations
 from simulator.mutants import (
     application,
     beyond_f,
+    clocks,
     doors,
     durability,
     epochs,
