@@ -39,7 +39,6 @@ from dtvn.machine import Admit, Command, Issue, TicketApplication, build
 from dtvn.machine.keyring import KeyRing
 from dtvn.net import public_key_of, read_seed
 from dtvn.net.inbox import FromInbox
-from dtvn.net.transport import REST_S
 from dtvn.node.journal import NodeJournal
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.provision import create_demo_cluster
@@ -123,8 +122,6 @@ class Process:
 
     spent = 0
     """Nanoseconds of processor time of its turns, if they are measured."""
-    elsewhere = False
-    """Whether it runs on a machine of its own: its turns take no core of this one, and no time."""
 
     def due(self) -> int | None:
         """Time at which the host wants a turn; 0: now."""
@@ -140,19 +137,14 @@ class Member(Process):
 
     def __init__(self, host: Host, links: Links) -> None:
         self._host, self.links = host, links
-        self._rested_at = 0
-        """When it takes its next turn if only a flood's frames wait (net.transport)."""
 
     def due(self) -> int | None:
         """See Process."""
-        if self.links.inbox.empty:
-            return self._host.wake_at()
-        return self._rested_at if self.links.inbox.only_debtors else 0
+        return self._host.wake_at() if self.links.inbox.empty else 0
 
     def run(self) -> tuple[list[Delivery], int]:
         """See Process."""
         taken = self._host.turn()
-        self._rested_at = self._host.clock.now().monotonic + int(REST_S * SECOND)
         said, self.links.said = self.links.said, []
         return said, taken + len(said)
 
@@ -269,7 +261,7 @@ class World:
         """Virtual time in nanoseconds."""
         return self.clock.time
 
-    def joins(self, caller: Any) -> Any:
+    def joins(self, caller: Caller) -> Caller:
         """Add a caller."""
         self.processes.append(caller)
         return caller
@@ -316,7 +308,7 @@ class World:
                 self._ready.append(each)
         while self._ready and len(self._running) < CORES:
             process = self._ready.popleft()
-            said, took = (process.run()[0], 0) if process.elsewhere else self._price.of(process)
+            said, took = self._price.of(process)
             heapq.heappush(self._running, (self.time + took, next(self._order), process, said))
 
     def _deliver(self, to: Any, source: Any, frame: bytes) -> None:

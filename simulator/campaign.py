@@ -11,24 +11,20 @@ from collections.abc import Callable
 
 import msgspec
 
-from dtvn.gateway import Result
 from dtvn.protocol import probes, quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.adversary import corrupt
 from simulator.adversary.client import add_rogue
-from simulator.adversary.opening_flooder import OpeningFlooder, add_opening_flooder
 from simulator.checkers.decision_rules import DecisionRules
 from simulator.checkers.honest_quorum import HonestQuorum
 from simulator.checkers.lock_order import LockOrder
 from simulator.checkers.never_two_holders import NeverTwoHolders
 from simulator.checkers.one_history import OneHistory
 from simulator.checkers.one_holder import OneHolder
-from simulator.checkers.opening_flood_borne import OpeningFloodBorne
 from simulator.checkers.run_answers import RunAnswers
 from simulator.checkers.vote_evidence import VoteEvidence
 from simulator.clock import MILLISECOND, SECOND
-from simulator.clock_steps import ClockStep
 from simulator.cluster import Cluster
 from simulator.dice import Dice
 from simulator.disk import VirtualDisk
@@ -36,7 +32,6 @@ from simulator.door_probes import DoorProbes
 from simulator.door_work import DoorWork
 from simulator.event_runs import EventRuns
 from simulator.faults import FaultInjector
-from simulator.gateway import WAIT
 from simulator.lock_queues import LockQueues
 from simulator.lock_races import LockRaces
 from simulator.membership_changes import MembershipChanger
@@ -55,8 +50,6 @@ LIVENESS_BOUND = 60 * SECOND
 
 AFTERMATH = 5 * SECOND
 """Virtual time that a healed cluster runs on if it lost too much to promise more than safety."""
-MISDATED_OR_OPEN = UNDECIDED | {"expired", "too_far_ahead"}
-OPEN = Result("unavailable")
 RECONNECTED_AFTER = 100 * MILLISECOND
 """Time until gateways have their connections again; before that they answer `unavailable` at once."""
 
@@ -233,10 +226,6 @@ class Play:
             left_out=cut.faults,
         )
         self._rogue = add_rogue(cluster) if drawn.rogue else None
-        self._flooder: OpeningFlooder | None = None
-        if drawn.opening_flood:
-            self._flooder = add_opening_flooder(cluster)
-            cluster.add_checkers(OpeningFloodBorne(world))
         self.readers: Readers | None = None
         if drawn.readers:
             traffic = drawn.traffic
@@ -262,8 +251,6 @@ class Play:
         for partition in drawn.partitions:
             world.at(partition.start, self._partition, partition)
         self._copies: dict[str, VirtualDisk] = {}
-        for step in drawn.clock_steps:
-            world.at(step.at, self._set_clock, step)
         for action in drawn.operator_actions:
             world.at(action.at, self._operate, action)
         self._duration = cut.duration or drawn.duration
@@ -310,7 +297,6 @@ class Play:
                 (100 * MILLISECOND, self.workload),
                 (500 * MILLISECOND, self.fault_injector),
                 (200 * MILLISECOND, self._rogue),
-                (200 * MILLISECOND, self._flooder),
                 (300 * MILLISECOND, self.membership_changer),
                 (400 * MILLISECOND, self.readers),
                 (400 * MILLISECOND, self.event_runs),
@@ -323,7 +309,6 @@ class Play:
         for start, each in busy:
             world.after(start, each.start)
         world.run(self._duration)
-        self._gates_admitted()
         for _start, each in busy:
             each.stop()
         if self.lock_queues is not None:
@@ -347,28 +332,6 @@ class Play:
         network = self.cluster.world.network
         network.cuts.clear()
         network.part(*map(list, partition.groups))
-
-    def _set_clock(self, step: ClockStep) -> None:
-        node = self.cluster.world.nodes.get(step.name)
-        clocks = {f"client-{gateway.number}": gateway.clock for gateway in self.cluster.gateways}
-        (clocks[step.name] if node is None else node.clock).set(step.ahead, step.ppm)
-
-    def _gates_admitted(self) -> None:
-        """Raises Violation if wrong clocks kept the gates shut."""
-        before = self.cluster.world.time - WAIT
-        asked = [
-            request
-            for gateway in self.cluster.gateways
-            for request in gateway.requests
-            if request.asked_at <= before and self.drawn.decided_share
-        ]
-        decided = sum(
-            not MISDATED_OR_OPEN & {result.code for result in request.results or (OPEN,)} for request in asked
-        )
-        if decided < self.drawn.decided_share * len(asked):
-            raise Violation("gates-admit", f"{decided} of {len(asked)} calls are decided")
-        if self.cluster.history.highest < self.drawn.log_min:
-            raise Violation("gates-admit", f"the log has {self.cluster.history.highest} entries")
 
     def _operate(self, action: OperatorAction) -> None:
         world = self.cluster.world
@@ -405,11 +368,6 @@ class Play:
         if self.readers is not None:
             self.readers.last(LIVENESS_BOUND)
             settle(self.cluster)
-        if self.drawn.votes_return:
-            voteless = [node for node in world.honest_members() if not node.disk.voting]
-            if not world.run_for(LIVENESS_BOUND, done=lambda: all(node.disk.voting for node in voteless)):
-                raise Violation("liveness", f"no vote returns at rest: {[node.name for node in voteless]}")
-            settle(self.cluster)
 
 
 def settle(cluster: Cluster) -> None:
@@ -426,7 +384,7 @@ def heal(cluster: Cluster, dice: Dice | None) -> None:
     for node in world.nodes.values():
         node.disk.full = False
         node.disarm()
-        node.clock.set(0)
+        node.clock.skew = 0
         node.resume()
     dead = []
     if dice is not None:

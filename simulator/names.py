@@ -15,11 +15,9 @@ ADVERSARIES = (
 )
 WORLDS = (
     "random", "small", "twins", "calm", "lossy", "crashes", "power-cut", "all-crash", "full-disks",
-    "lost-disks", "lost-disks-at-rest", "suspended-nodes", "leaderless", "sequence-gaps", "long-run",
-    "lost-checkpoints",
+    "lost-disks", "suspended-nodes", "leaderless", "sequence-gaps", "long-run", "lost-checkpoints",
     "tiny-batches", "retries", "expiring-requests", "many-sessions", "unauthorized-client",
-    "lying-client", "opening-flood", "false-suspicions", "equivocator-of-five", "idle-primary",
-    "unheard-view-change",
+    "lying-client", "false-suspicions", "equivocator-of-five", "idle-primary", "unheard-view-change",
     "view-change-heard-by-liar", "many-learners", "forked", "older-disk", "unused-disk",
     "older-and-lost-disk", "recorded-runs",
     "equivocating-voter", "false-voter", "votes-taken-back", "any-algorithm", "late-voter", "unlike-rules",

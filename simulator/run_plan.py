@@ -13,7 +13,6 @@ from dtvn.protocol import quorum
 from dtvn.protocol.genesis import Parameters
 from simulator.adversary import LATER, SIMPLE
 from simulator.clock import MILLISECOND, SECOND
-from simulator.clock_steps import ClockStep, draw_clock_steps
 from simulator.dice import Dice
 from simulator.faults import FaultPlan, draw_fault_plan
 from simulator.membership_changes import LEAST, MembershipChanges
@@ -76,9 +75,6 @@ class RunPlan(msgspec.Struct, frozen=True):
     """Changes of the membership; None: there are none."""
     rogue: bool = False
     """True: one client lies too."""
-    opening_flood: bool = False
-    """True: a client floods all members with openings of sessions (simulator.adversary.opening_flooder); for
-    worlds without another fault."""
     event_runs: bool = False
     """True: gateways also have runs of agent events judged and recorded, and clients race for locks
     (simulator.event_runs, simulator.lock_races)."""
@@ -94,17 +90,9 @@ class RunPlan(msgspec.Struct, frozen=True):
     """Indexes of the liars; (): drawn."""
     dead: bool = True
     """True: as many members as are tolerated are dead in the liveness phase; False: all live."""
-    votes_return: bool = False
-    """True: members that lost their disks must have their votes again while nobody asks for anything."""
     message_losses: tuple[MessageLoss, ...] = ()
     partitions: tuple[Partition, ...] = ()
     operator_actions: tuple[OperatorAction, ...] = ()
-    clock_steps: tuple[ClockStep, ...] = ()
-    decided_share: float = 0.0
-    """Share of the calls made until a caller's wait before the faults end that must be decided by then, and
-    not refused for their date (R14)."""
-    log_min: int = 0
-    """Length that the log must have when the faults end."""
     forgetful: bool = False
     """True: one member more may lose its disk than the cluster tolerates beside its liars. Then safety must
     hold (R11), but liveness is not required."""
@@ -148,16 +136,9 @@ def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
     readers = Dice(seed).fork("people who read among faults").hit(0.1)
     if readers:
         settings = msgspec.structs.replace(settings, learners=1)
-    traffic, clock_steps = drawn.traffic, drawn.clock_steps
-    dice = Dice(seed).fork("clocks that step")
-    if dice.hit(0.1) and not readers and not doors:  # the work at doors is dated by its own clocks
-        traffic = msgspec.structs.replace(traffic, undated=True)
-        clock_steps = draw_clock_steps(dice, settings.members, drawn.duration)
     return msgspec.structs.replace(
         drawn,
         settings=settings,
-        traffic=traffic,
-        clock_steps=clock_steps,
         adversaries=liars,
         changes=changes,
         plan=plan,

@@ -26,12 +26,10 @@ from dtvn.events.judging import Tally as VoteTally
 from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits
 from dtvn.gateway import Collector, answers
-from dtvn.gateway.calls import Queue
 from dtvn.gateway.epochs import Epochs
 from dtvn.gateway.event_chunks import Chunk
 from dtvn.gateway.event_questions import OpenQuestions
 from dtvn.gateway.event_records import Recorder
-from dtvn.gateway.log_clock import LogClock
 from dtvn.machine import (
     TRANSITIONS,
     Principals,
@@ -93,7 +91,6 @@ from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.pinging import Pinging
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.rejoin import Rejoin
-from dtvn.protocol.consensus.rejoin_sequences import RejoinSequences
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.requests.clients import Clients
 from dtvn.protocol.consensus.requests.pool import Pool

@@ -16,7 +16,6 @@ from dtvn.events.judging import OFFERED
 from dtvn.protocol.genesis import Parameters
 from simulator import twins
 from simulator.clock import MILLISECOND, SECOND
-from simulator.clock_worlds import ALL_BACK, GATEWAYS_WRONG, LONG_TURNS, ONE_WRONG, THERE_AND_BACK
 from simulator.dice import Dice
 from simulator.directed_worlds import DIRECTED
 from simulator.door_worlds import DOORS
@@ -272,11 +271,6 @@ WORLDS: dict[str, Drawing] = {
     "small": small,
     "twins": twins.draw_run,
     "calm": of(),
-    "clocks-ahead-and-back": of(**THERE_AND_BACK),
-    "clocks-back-at-all": of(**ALL_BACK),
-    "clocks-of-gateways": of(**GATEWAYS_WRONG),
-    "clock-of-one": of(**ONE_WRONG),
-    "clock-of-one-long-turns": of(**LONG_TURNS),
     "lossy": of(quality=msgspec.structs.replace(CLEAN, loss=0.25), duration=6 * SECOND),
     "crashes": of(plan=CRASHES, duration=6 * SECOND, dead=True),
     "power-cut": of(
@@ -294,11 +288,6 @@ WORLDS: dict[str, Drawing] = {
     ),
     "lost-disks": of(
         plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, disk_lost=2, crash=1, heal=0)
-    ),
-    "lost-disks-at-rest": of(
-        plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, disk_lost=2, heal=0),
-        duration=2 * SECOND,
-        votes_return=True,
     ),
     "suspended-nodes": of(
         plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=2 * SECOND, suspend=1, heal=0),
@@ -338,10 +327,6 @@ WORLDS: dict[str, Drawing] = {
     ),
     "unauthorized-client": of(gateways=3, guests=1),
     "lying-client": of(rogue=True),
-    "opening-flood": of(
-        opening_flood=True,
-        message_losses=tuple(MessageLoss("Bundle", sender=f"r{index}", receiver="r0") for index in (1, 2, 3)),
-    ),
     "false-suspicions": of("forger", at=(3,)),
     "equivocator-of-five": of("equivocator", members=5),
     "idle-primary": of("idle-primary"),

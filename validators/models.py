@@ -200,7 +200,6 @@ class ClusterRequest(models.TextChoices):
     NONE = "", "Nothing"
     START = "start", "Start"
     STOP = "stop", "Stop"
-    ROLL = "roll", "Restart one by one"
 
 
 class ManagedCluster(models.Model):

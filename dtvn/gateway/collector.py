@@ -148,11 +148,7 @@ class Collector:
     def _follow(self, member: int, now: Now) -> None:
         """Ask a member that reports a later epoch for the epoch change proofs that prove it (R16)."""
         said = self.questions.statuses[member].fields.get("epoch")
-        if type(said) is int and said > self._epoch:
-            self._ask_for_proofs(member, now)
-
-    def _ask_for_proofs(self, member: int, now: Now) -> None:
-        if member not in self._asked.values():
+        if type(said) is int and said > self._epoch and member not in self._asked.values():
             self._asked[self.ask(member, EPOCH_CHANGES, (str(self._epoch),), now, wait=SECOND)] = member
 
     def _on_epoch_changes(self, member: int, answered: Answered, now: Now) -> None:
@@ -289,12 +285,8 @@ class Collector:
             self._verifier.refused[member] += 1
             return
         flight = self._flights.get(head.request)
-        if flight is None:
-            return
-        self._settle(flight, flight.tally.reply(member, head, self._verifier), now)
-        if self._verifier.later:
-            self._verifier.later = False
-            self._ask_for_proofs(member, now)
+        if flight is not None:
+            self._settle(flight, flight.tally.reply(member, head, self._verifier), now)
 
     def _on_repeat(self, member: int, envelope: Envelope, frame: bytes, now: Now) -> None:
         try:

@@ -30,10 +30,6 @@ ROUTES_MAX = 1_024
 READ_MAX = 512
 """Frames read at a time; ZeroMQ reads its connections in turn."""
 
-DROPPED_MAX = 16
-"""Frames dropped on reading after which a read ends: the turn that follows must not wait for more of a flood,
-whose connection ZeroMQ then stops reading."""
-
 BACKLOG = 256
 
 ROUTE = int(zmq.NOBLOCK | zmq.SNDMORE)
@@ -44,8 +40,6 @@ _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
 
 
 class _Connection(msgspec.Struct):
-    user: str
-    """User-Id of its frames."""
     peer: Peer
     descriptor: int
     outbound: Outbound
@@ -56,15 +50,14 @@ class _Connection(msgspec.Struct):
 
 
 class Acceptor:
-    """Listens, and maps connections to peers. `arrived` receives each frame except Hello, and returns whether
-    it kept the frame."""
+    """Listens, and maps connections to peers. `arrived` receives each frame except Hello."""
 
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
         keys: CurveKeys,
         users: Mapping[str, Peer],
-        arrived: Callable[[Peer, bytes], bool],
+        arrived: Callable[[Peer, bytes], None],
     ) -> None:
         self._users = users
         self._arrived = arrived
@@ -99,26 +92,6 @@ class Acceptor:
         self._users = users
         for peer in users.values():
             self.counters.setdefault(peer.name, LinkCounters())
-        for route, connection in self._routes.items():
-            peer = users.get(connection.user, connection.peer)
-            connection.peer = Peer(name=peer.name, member=peer.member, route=route)
-        self._newest.clear()
-        self._clients.clear()
-        for route, connection in self._routes.items():
-            if connection.greeted:
-                self._newest[connection.peer.name] = route
-                self._clients[connection.peer.name, connection.client] = route
-
-    def forget_former(self, members: Mapping[str, Peer]) -> None:
-        """Another epoch begins, with these users as its members: connections and counters of former ones are
-        forgotten, and their frames ignored. Call `allow` next."""
-        for route, connection in list(self._routes.items()):
-            if connection.peer.member is not None and connection.user not in members:
-                self._forget(route)
-        names = {c.peer.name for c in self._routes.values()} | {peer.name for peer in members.values()}
-        names |= {peer.name for peer in self._users.values() if peer.member is None}
-        self.counters = {name: each for name, each in self.counters.items() if name in names}
-        self.allow({user: peer for user, peer in self._users.items() if peer.member is None} | dict(members))
 
     def attend(self) -> None:
         """Mark connections that ended, and try again to send waiting frames."""
@@ -136,8 +109,8 @@ class Acceptor:
     def read(self) -> int:
         """Read a bounded number of frames; return how many."""
         socket = self.socket
-        count = dropped = 0
-        while count < READ_MAX and dropped < DROPPED_MAX and (not count or has_frame(socket)):
+        count = 0
+        while count < READ_MAX and (not count or has_frame(socket)):
             try:
                 head = socket.recv(NOBLOCK, copy=False)
             except zmq.Again:
@@ -146,7 +119,7 @@ class Acceptor:
             whole = not more_follows(socket)
             while more_follows(socket):
                 socket.recv()
-            dropped += not self._take(head, frame, whole=whole)
+            self._take(head, frame, whole=whole)
             count += 1
         return count
 
@@ -191,29 +164,27 @@ class Acceptor:
 
     # --- internals -------------------------------------------------------------------------------
 
-    def _take(self, head: zmq.Frame, frame: bytes, *, whole: bool) -> bool:
-        """Pass a frame on; False if it is dropped."""
-        user = str(head.get("User-Id"))
-        peer = self._users.get(user)
+    def _take(self, head: zmq.Frame, frame: bytes, *, whole: bool) -> None:
+        user = head.get("User-Id")
+        peer = self._users.get(user) if isinstance(user, str) else None
         if peer is None or not whole:
             self.malformed += 1
-            return False
+            return
         route = head.bytes
         connection = self._routes.get(route)
         if connection is None or connection.peer.name != peer.name:
-            connection = self._welcome(route, user, peer, int(head.get(zmq.SRCFD)))
+            connection = self._welcome(route, peer, int(head.get(zmq.SRCFD)))
         connection.alive = True
         if len(frame) > 1 and frame[1] == _HELLO_KIND:
             self._greeted(route, connection, frame)
-            return True
-        return self._arrived(connection.peer, frame)
+            return
+        self._arrived(connection.peer, frame)
 
-    def _welcome(self, route: bytes, user: str, peer: Peer, descriptor: int) -> _Connection:
+    def _welcome(self, route: bytes, peer: Peer, descriptor: int) -> _Connection:
         self._forget(route)
         if len(self._routes) >= ROUTES_MAX:
             self._forget_one()
         connection = _Connection(
-            user=user,
             peer=Peer(name=peer.name, member=peer.member, route=route),
             descriptor=descriptor,
             outbound=Outbound(),

@@ -3,15 +3,14 @@
 P15. Votes come before bulk within a turn, but bulk keeps a share of each turn, so that a
 member that floods votes cannot shut clients out. A peer that sends forged or malformed frames is
 muted for a while: refusing a bad signature costs as much as accepting a good one. Turns depend on what
-frames cost: after a frame with hundreds of signatures a peer lets others go first (decision 0156), and one
-deep in debt, by such frames or by many that were dropped, gets a few frames of each turn (decision 0186).
+frames cost: after a frame with hundreds of signatures a peer lets others go first (decision 0156).
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from dtvn.net.counters import LinkCounters
 from dtvn.net.queues import Lane, lane_of
@@ -34,13 +33,6 @@ STRIDE = 8
 
 DEBT_MAX = 4_096
 """Upper bound of a peer's debt in checks, so that a burst is not held against it for long."""
-
-DEEP_DEBT = DEBT_MAX // 2
-"""Debt in checks, twice what one turn may cost, from which on a peer gets FEW frames of each turn. A turn
-takes as long as its frames, and the votes of a turn are sent at its end."""
-
-FEW = 16
-"""Frames of one turn for a peer that sent bad frames lately or is deep in debt."""
 
 BAD_FRAMES = 16
 """Forged or malformed frames within FORGIVE after which a peer is muted."""
@@ -106,18 +98,12 @@ class Inbox:
         """True when no frame waits."""
         return not self._waiting[0] and not self._waiting[1]
 
-    @property
-    def only_debtors(self) -> bool:
-        """True when frames wait, all of them of peers deep in debt."""
-        waiting = [queue for lane in self._waiting for queue in lane.values()]
-        return bool(waiting) and all(queue.debt >= DEEP_DEBT for queue in waiting)
-
     def counters(self, name: str) -> LinkCounters:
         """Counters of the frames received from a peer."""
         return self._queue(name).counters
 
-    def put(self, peer: Peer, frame: bytes, now: int, wall: int = 0) -> bool:
-        """Queue a frame of `peer`; False if it is dropped, as its queue is full or the peer is muted. `now`:
+    def put(self, peer: Peer, frame: bytes, now: int, wall: int = 0) -> None:
+        """Queue a frame of `peer`; dropped and counted when its queue is full or it is muted. `now`:
         monotonic nanoseconds; `wall`: see Inbound.taken."""
         queue = self._queue(peer.name)
         queue.counters.frames_received += 1
@@ -126,11 +112,10 @@ class Inbox:
         waiting = queue.lanes[lane]
         if now < queue.muted_until or len(waiting) >= FRAMES_MAX or queue.bytes + len(frame) > BYTES_MAX:
             queue.counters.dropped_inbound += 1
-            return False
+            return
         waiting.append(Inbound(peer, frame, wall))
         queue.bytes += len(frame)
         self._waiting[lane][peer.name] = queue
-        return True
 
     def drain(self, limit: int) -> list[Inbound]:
         """At most `limit` frames: votes first, then a share for bulk, each peer in turn."""
@@ -144,7 +129,6 @@ class Inbox:
         self._take(taken, Lane.CONSENSUS, limit, on_probation)
         for name in on_probation:
             queue = self._queues[name]
-            queue.debt = max(0, queue.debt - STRIDE)
             for lane in Lane:
                 if queue.lanes[lane]:
                     self._waiting[lane][name] = queue
@@ -186,25 +170,10 @@ class Inbox:
         self._forget(name, queue)
         return queue.mute
 
-    def follow(self, places: Mapping[str, int]) -> None:
-        """Another epoch begins: frames that wait get the members' indices in it, by name. The queues of
-        former members are forgotten with their frames, and those of other peers without any."""
-        for name, queue in list(self._queues.items()):
-            waiting = [item.peer.member for frames in queue.lanes for item in frames]
-            if name not in places and (not waiting or waiting[0] is not None):
-                for lane in Lane:
-                    self._waiting[lane].pop(name, None)
-                del self._queues[name]
-            elif name in places:
-                for frames in queue.lanes:
-                    items = [_in_place(item, places[name]) for item in frames]
-                    frames.clear()
-                    frames.extend(items)
-
     def _take(self, taken: list[Inbound], lane: Lane, limit: int, on_probation: dict[str, int]) -> None:
         """Move frames of one lane until `taken` holds `limit`. A peer that was served, or is in debt while
-        others wait, goes to the end of the line. A peer with recent bad frames or in deep debt gets at most
-        FEW frames of one turn."""
+        others wait, goes to the end of the line. A peer with recent bad frames gets at most BAD_FRAMES
+        frames of one turn."""
         waiting = self._waiting[lane]
         while waiting and len(taken) < limit:
             name = next(iter(waiting))
@@ -215,8 +184,8 @@ class Inbox:
                 continue
             frames = queue.lanes[lane]
             count = min(STRIDE, len(frames), limit - len(taken))
-            if queue.bad or queue.mute or queue.debt >= DEEP_DEBT:
-                left = on_probation.setdefault(name, FEW)
+            if queue.bad or queue.mute:
+                left = on_probation.setdefault(name, BAD_FRAMES)
                 count = min(count, left)
                 on_probation[name] = left - count
                 if not count:
@@ -242,11 +211,3 @@ class Inbox:
                 raise ValueError(f"more than {PEERS_MAX} peers, and only listed ones are let in")
             queue = self._queues[name] = _Queue()
         return queue
-
-
-def _in_place(item: Inbound, place: int) -> Inbound:
-    """The frame of a member with its index in another epoch; a principal's frame unchanged."""
-    peer = item.peer
-    if peer.member in (None, place):
-        return item
-    return Inbound(Peer(name=peer.name, member=place, route=peer.route), item.frame)

@@ -18,7 +18,6 @@ import zmq
 from dtvn.ledger import Location, NodeLedger, OpenLedger
 from dtvn.net import ZmqTransport, read_seed
 from dtvn.node.api_helper import ApiHelper
-from dtvn.node.carried import Carried
 from dtvn.node.continuing import begin
 from dtvn.node.epochs import as_genesis, membership_of, own_place
 from dtvn.node.keys import VotedStamp
@@ -43,20 +42,16 @@ def build_node(
     open_ledger: OpenLedger,
     inherited: tuple[VerifiedBundle, ...] = (),
     api: ApiHelper | None = None,
-    carried: Carried | None = None,
 ) -> Node | NonMember:
-    """Build what runs in folder `root` in the epoch of its ledger, as a member or not. `inherited` and
-    `carried`: requests, and all else, from the epoch before. `api` receives the node's status. Raises
-    StartError, LedgerError, KeyFileError, JournalError."""
+    """Build what runs in folder `root` in the epoch of its ledger, as a member or not. `inherited`:
+    requests carried over from the epoch before. `api` receives the node's status. Raises StartError,
+    LedgerError, KeyFileError, JournalError."""
     folder = NodeFolder(root)
     genesis = load_genesis(folder.genesis)
     read_seed(folder.key)
     stamp = VotedStamp(folder.identity)
     place = options.ledger or Location(options.ledger_folder or folder.ledger)
-    if carried is None:
-        ledger = open_ledger(place, cluster_id=g.cluster_id(genesis), expect_existing=stamp.present)
-    else:
-        ledger = carried.ledger
+    ledger = open_ledger(place, cluster_id=g.cluster_id(genesis), expect_existing=stamp.present)
     try:
         membership = membership_of(ledger, genesis)
         index, seed, fresh = own_place(folder, membership, ledger.vote_again)
@@ -66,24 +61,20 @@ def build_node(
         if index is None:
             if options.others_are_gone:
                 raise StartError("-others-are-gone is only for members: this node is not a member now.")
-            return NonMember(
-                folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger, carried=carried
-            )
+            return NonMember(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
         check_promise(folder, membership)
         warn_of_neighbours(ledger, genesis, membership, folder.id, logger)
         if options.others_are_gone:
             _say_others_are_gone(ledger, membership)
-        reachable = _in_epoch(folder, options, genesis, membership)
-        context, transport = _linked(as_genesis(genesis, membership), index, seed, reachable, carried)
     except BaseException:
-        (carried or ledger).close()
+        ledger.close()
         raise
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        exporter = (carried and carried.exporter) or Exporter(
-            options.metrics, logger, None if api is None else api.figures
-        )
+        reachable = _in_epoch(folder, options, genesis, membership)
+        transport = _listen(context, as_genesis(genesis, membership), index, seed, reachable)
+        exporter = Exporter(options.metrics, logger, None if api is None else api.figures)
     except BaseException:
-        transport.close()
         context.destroy(linger=0)
         ledger.close()
         raise
@@ -102,26 +93,7 @@ def build_node(
         api=api,
         options=options,
         logger=logger,
-        carried=carried,
     )
-
-
-def _linked(
-    genesis: g.Genesis, index: int, seed: bytes, options: NodeOptions, carried: Carried | None
-) -> tuple[zmq.Context[Any], ZmqTransport]:
-    """The links of a member: those of the epoch before, if its key and address are the same."""
-    if carried is not None:
-        links = carried.links
-        if isinstance(links, ZmqTransport) and links.keeps(genesis, index, seed, options.bind):
-            links.follow(genesis, index, options.addresses)
-            return carried.context, links
-        carried.close_links()
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    try:
-        return context, _listen(context, genesis, index, seed, options)
-    except BaseException:
-        context.destroy(linger=0)
-        raise
 
 
 def _say_others_are_gone(ledger: NodeLedger, membership: Membership) -> None:

@@ -20,7 +20,6 @@ from dtvn.ledger import FindLedger, LedgerBusy, LedgerError, LedgerUnreachable, 
 from dtvn.net import KeyFileError
 from dtvn.node.api_start import start_api
 from dtvn.node.build import build_node
-from dtvn.node.carried import Carried
 from dtvn.node.heart import Beat, Heart
 from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import NodeFolder
@@ -107,10 +106,10 @@ def run_node(
     except (StartError, LedgerError) as error:
         return _cannot_start(error, logger)
 
-    def build(inherited: tuple[VerifiedBundle, ...], carried: Carried | None) -> Process:
+    def build(inherited: tuple[VerifiedBundle, ...]) -> Process:
         nonlocal chosen
         process = _once_free(
-            lambda: build_node(node_directory, logger, chosen, open_ledger, inherited, api, carried),
+            lambda: build_node(node_directory, logger, chosen, open_ledger, inherited, api),
             chosen.ledger_patience,
             should_stop,
         )
@@ -157,10 +156,7 @@ def run_learner(
     logger = node_logger(data_dir / "learner")
     url = os.environ.get("DATABASE_URL", "") if database_url is None else database_url
     return _live(
-        lambda _, carried: build_learner(data_dir, logger, watcher, url, open_ledger, carried),
-        should_stop,
-        beat,
-        logger,
+        lambda _: build_learner(data_dir, logger, watcher, url, open_ledger), should_stop, beat, logger
     )
 
 
@@ -181,51 +177,41 @@ def _once_free(build: Callable[[], Process], patience: int, should_stop: Callabl
 
 
 def _live(
-    build: Callable[[tuple[VerifiedBundle, ...], Carried | None], Process],
+    build: Callable[[tuple[VerifiedBundle, ...]], Process],
     should_stop: Callable[[], bool],
     beat: Beat | None,
     logger: logging.Logger,
 ) -> int:
-    """Run one process after the other, one for each epoch (R35), which takes over what the one before leaves;
-    return the last one's exit code."""
+    """Run one process after the other, one for each epoch (R35); return the last one's exit code."""
     inherited: tuple[VerifiedBundle, ...] = ()
-    carried: Carried | None = None
     heart = Heart(beat)
     while True:
         try:
-            process = build(inherited, carried)
+            process = build(inherited)
         except ToldToStop:
             logger.info("%s", line("stopped", {"reason": "before its ledger was free"}))
             return EXIT_STOPPED
         except (StartError, LedgerError, KeyFileError, JournalError) as error:
             return _cannot_start(error, logger)
-        loop = Loop(process, should_stop, heart, carried=carried is not None)
+        loop = Loop(process, should_stop, heart)
         try:
             code = loop.run()
         finally:
-            if loop.successor is None:
-                _close(process, logger)
+            try:
+                process.close()
+            except TurnLost as lost:
+                # Rows are rebuilt from the log at the next start (R9): a late end, not a loss.
+                logger.warning("%s", line("rows_not_written", {"reason": str(lost.__cause__ or lost)}))
         if loop.successor is None:
             return code
-        inherited, carried = loop.successor.bundles, process.hand_over()
-
-
-def _close(process: Process, logger: logging.Logger) -> None:
-    try:
-        process.close()
-    except TurnLost as lost:
-        # Rows are rebuilt from the log at the next start (R9): a late end, not a loss.
-        logger.warning("%s", line("rows_not_written", {"reason": str(lost.__cause__ or lost)}))
+        inherited = loop.successor.bundles
 
 
 class Loop:
-    """The main loop of one process. `carried`: it goes on with the state of the epoch before."""
+    """The main loop of one process."""
 
-    def __init__(
-        self, process: Process, should_stop: Callable[[], bool], heart: Heart, *, carried: bool = False
-    ) -> None:
+    def __init__(self, process: Process, should_stop: Callable[[], bool], heart: Heart) -> None:
         self._process = process
-        self._carried = carried
         self._should_stop = should_stop
         self._heart = heart
         process.journal.alive = heart.alive
@@ -243,12 +229,10 @@ class Loop:
         process = self._process
         enabled = gc.isenabled()
         try:
-            if not self._carried:
-                gc.collect()
+            gc.collect()
             gc.disable()
             self._start()
-            if not self._carried:  # else the core before is garbage, which the next whole collection frees
-                gc.freeze()
+            gc.freeze()
             if self.successor is None:
                 process.introduce()
             while self.successor is None and not self._should_stop():

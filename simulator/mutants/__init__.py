@@ -6,7 +6,6 @@ from __future__ import annotations
 from simulator.mutants import (
     application,
     beyond_f,
-    clocks,
     doors,
     durability,
     epochs,

@@ -18,7 +18,6 @@ from simulator.seams import (
     JournalFenced,
     Outbox,
     Rejoin,
-    RejoinSequences,
     Replica,
     SelfMessageGuard,
     SlotRecord,
@@ -213,12 +212,6 @@ def any_own(*_arguments: Any) -> None:
 def flag_not_kept(plant: Plant) -> None:
     """A member that may not vote does not write that down."""
     forgets(plant, lambda record: isinstance(record, StateRecord))
-
-
-@replaces(RejoinSequences, "is_wanted", "vote-back-by-traffic-alone", "R11", world="lost-disks-at-rest")
-def by_traffic_alone(*_arguments: Any) -> bool:
-    """An idle primary orders nothing for a member that waits for its vote."""
-    return False
 
 
 @replaces(Rejoin, "view_due", "vote-back-in-the-same-view", "R11", world="unheard-view-change", seed=18)

@@ -224,11 +224,6 @@ def no_forward(right: Any, self: Clients, verified: Any) -> None:
         right(self, verified)
 
 
-@replaces(Clients, "on_refused", "settled-retries-unanswered", "R5 R16", world="lossy")
-def no_answer(*_arguments: Any) -> None:
-    """A request that was executed before is dropped, and its client gets no answer."""
-
-
 @replaces(Evidence, "_note", "no-evidence", "P22", world="equivocator")
 def no_evidence(*_arguments: Any) -> None:
     """Contradictions are refused and forgotten."""

@@ -248,29 +248,6 @@ def test_r16_a_claim_of_the_old_epoch_does_not_count_in_the_new_one() -> None:
     assert desk.collector.refused() == (1, 0, 0, 0)
 
 
-def test_r16_a_reply_of_a_later_epoch_is_followed_at_once(town: Town, desk: Desk) -> None:
-    """The reply itself proves nothing: a liar that invents epochs has one open question."""
-    desk.collector.submit((operation(),), desk.now, wait=60 * SECOND)
-    first = [decode_envelope(frame) for _member, frame in desk.collector.take(desk.now).send]
-    [request] = [m.bundle_digest(head.body) for head, message in first if isinstance(message, m.Bundle)]
-
-    def reply(epoch: int) -> dict[int, m.Query]:
-        entry = m.Entry(epoch, 9, bytes(32), bytes(32), 1, bytes(32))
-        frame = link_frame(m.Reply((0, 0), 0, request, entry, 0, (), (), b""))
-        desk.collector.receive(2, frame, desk.now)
-        return desk.asked(EPOCH_CHANGES)
-
-    assert reply(0) == {}
-    asked = reply(1)
-    assert set(asked) == {2}
-    assert reply(7) == {}
-    desk.answer(2, asked[2], [])
-    assert desk.collector.epochs.present.epoch == 0
-    asked = reply(7)
-    desk.answer(2, asked[2], town.told[0])
-    assert desk.collector.take(desk.now).successor == town.world.now
-
-
 def test_a_question_of_the_new_epoch_has_no_number_of_the_old_one(town: Town, desk: Desk) -> None:
     """A caller learns only at the end of the turn that its question is lost; one asked meanwhile had the
     same number, and two answers to one caller ended the gateway's thread."""

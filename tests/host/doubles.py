@@ -134,9 +134,8 @@ class ObedientCore:
     def wants(self, header: Header) -> Reason | None:
         return self.refusing
 
-    def on_refused(self, header: Header, reason: Reason) -> Effects:
-        self.tape("refused", reason)
-        return Effects()
+    def on_refused(self, header: Header, reason: Reason) -> None:
+        """A refused frame changes nothing here."""
 
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         return self.refusing_within(header)

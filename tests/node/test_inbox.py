@@ -166,33 +166,6 @@ def test_a_peer_that_is_alone_is_served_whatever_its_debt() -> None:
     assert len(inbox.drain(64)) == 64
 
 
-def test_row_15_a_peer_deep_in_debt_gets_few_frames_a_turn() -> None:
-    """Even alone: others' votes leave at the end of a turn, which lasts as long as its frames."""
-    inbox = Inbox()
-    inbox.charge("noisy", inbox_module.DEEP_DEBT)
-    for _ in range(40):
-        inbox.put(NOISY, BULK, 0)
-    assert inbox.only_debtors
-    assert len(inbox.drain(256)) == inbox_module.FEW
-    assert not inbox.only_debtors, "a turn pays off a little"
-    assert len(inbox.drain(256)) == 40 - inbox_module.FEW
-
-
-def test_a_node_does_not_rest_while_an_honest_peer_waits() -> None:
-    inbox = Inbox()
-    assert not inbox.only_debtors
-    inbox.charge("noisy", inbox_module.DEBT_MAX)
-    inbox.put(NOISY, BULK, 0)
-    inbox.put(QUIET, VOTE, 0)
-    assert not inbox.only_debtors
-
-
-def test_the_inbox_says_which_frames_it_drops() -> None:
-    inbox = Inbox()
-    kept = [inbox.put(NOISY, BULK, 0) for _ in range(inbox_module.FRAMES_MAX + 1)]
-    assert kept == [True] * inbox_module.FRAMES_MAX + [False]
-
-
 def test_a_debt_is_bounded_and_decays_so_that_no_peer_starves() -> None:
     """While another one always has frames waiting: as many of these go first as the debt counts checks."""
     inbox = Inbox()
@@ -211,7 +184,7 @@ def test_a_debt_is_bounded_and_decays_so_that_no_peer_starves() -> None:
 
 def test_of_peers_in_debt_the_one_with_the_smallest_debt_is_served_first() -> None:
     inbox = Inbox()
-    inbox.charge("noisy", 2_000)
+    inbox.charge("noisy", 4_000)
     inbox.charge("quiet", 400)
     for _ in range(20):
         inbox.put(NOISY, VOTE, 0)
