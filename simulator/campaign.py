@@ -27,7 +27,7 @@ from simulator.checkers.vote_evidence import VoteEvidence
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.dice import Dice
-from simulator.disk import VirtualDisk
+from simulator.disk import Mirror, VirtualDisk
 from simulator.door_probes import DoorProbes
 from simulator.door_work import DoorWork
 from simulator.event_runs import EventRuns
@@ -138,14 +138,20 @@ class Report(msgspec.Struct):
     """finished, interrupted or violation."""
 
 
-def run(task: Task, *observers: Observer, drawn: RunPlan | None = None) -> Report:
-    """Play one task; a broken promise is in the report, not raised. `observers` are notified of all events.
-    An interrupted run raises an exception that carries the report of what was played."""
+def run(
+    task: Task,
+    *observers: Observer,
+    drawn: RunPlan | None = None,
+    mirror_of: Callable[[Node], Mirror] | None = None,
+) -> Report:
+    """Play one task; a broken promise is in the report, not raised. `observers` are notified of all events,
+    `mirror_of` makes the ledger beside the disk of each node. An interrupted run raises an exception that
+    carries the report of what was played."""
     drawn = drawn or world_of(task.world, task.seed)
     report = Report(task.seed, task.world, drawn.settings.members, drawn.adversaries, task.command)
     try:
         with planted(task.mutant):
-            _run(task, drawn, report, observers)
+            _run(task, drawn, report, observers, mirror_of)
     except Interrupted as interrupted:
         report.ended = "interrupted"
         interrupted.found = report
@@ -153,7 +159,13 @@ def run(task: Task, *observers: Observer, drawn: RunPlan | None = None) -> Repor
     return report
 
 
-def _run(task: Task, drawn: RunPlan, report: Report, observers: tuple[Observer, ...]) -> None:
+def _run(
+    task: Task,
+    drawn: RunPlan,
+    report: Report,
+    observers: tuple[Observer, ...],
+    mirror_of: Callable[[Node], Mirror] | None,
+) -> None:
     reached = report.probes = {}
 
     def count(name: str) -> None:
@@ -164,6 +176,9 @@ def _run(task: Task, drawn: RunPlan, report: Report, observers: tuple[Observer, 
     fingerprint = Fingerprint(cluster.world.clock)
     cluster.world.observers.add(fingerprint, _Notes(count), *observers)
     play = Play(cluster, drawn, task.cut)
+    if mirror_of is not None:
+        for node in cluster.world.nodes.values():
+            node.disk.mirror = mirror_of(node)
     try:
         play.run()
     except Violation as violation:

@@ -6,13 +6,15 @@ into the first, and a sync brings `synced` up to it. A crash takes back all writ
 only the newest of them: any prefix may survive. A torn write is lost whole, as it is in SQLite's write-ahead
 log, which ends at the first frame whose checksum is wrong. What the contract allows to forget is forgotten at
 once or kept, at random, so that no code relies on either.
+
+A test may put another ledger beside a disk (`Mirror`) to compare the two.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import (
@@ -159,6 +161,30 @@ class Image:
         self.forget(sequence, commits=False)
 
 
+class Mirror(Protocol):
+    """Another ledger beside a virtual disk. It gets each write when that is durable on the disk, so that a
+    power cut takes the same writes from both; it changes nothing in the run."""
+
+    def append(self, records: Sequence[Record], *, durable: bool) -> None:
+        """See ports.Journal, as the next two."""
+
+    def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None: ...
+
+    def install(self, install: Install) -> None: ...
+
+    def loaded(self, tail: LedgerTail, *, voting: bool) -> None:
+        """A process reads its disk back: `tail`, and whether its node may vote by it."""
+
+    def crashed(self) -> None:
+        """The process is gone, and all writes that survive it were passed on."""
+
+    def copied(self) -> Mirror:
+        """The mirror of a backup of the disk."""
+
+    def lost(self) -> Mirror:
+        """The mirror of an empty disk that replaces this one (R11)."""
+
+
 class VirtualDisk(Image):
     """The durable memory of one node, as its process reads it; it survives a crash of the node."""
 
@@ -167,8 +193,10 @@ class VirtualDisk(Image):
         self._dice = dice
         self.synced = Image(voting=voting)
         """The image that survives a power cut."""
-        self._unsynced: list[Callable[[Image], None]] = []
-        """Writes since the newest sync, in order: functions that apply each to an image."""
+        self._unsynced: list[tuple[Callable[[Image], None], Callable[[Mirror], None]]] = []
+        """Writes since the newest sync, in order: functions that apply each to an image and to a mirror."""
+        self.mirror: Mirror | None = None
+        """A test's ledger beside it; set before the first start of its node."""
         self.older = False
         """Whether it is an old copy, restored after its node had sent more with a newer disk."""
         self.full = False
@@ -183,6 +211,7 @@ class VirtualDisk(Image):
         """See ports.Journal. `member`: whether the core of a member writes."""
         self._meet_faults()
         self._check(records)
+        records = tuple(records)
         steps = [self._step(record) for record in records]
 
         def write(image: Image) -> None:
@@ -190,7 +219,7 @@ class VirtualDisk(Image):
             for step in steps:
                 step(image)
 
-        self._write(write)
+        self._write(write, lambda mirror: mirror.append(records, durable=durable))
         if durable:
             self._sync()
 
@@ -206,7 +235,10 @@ class VirtualDisk(Image):
         if sequence > len(self.log):
             raise Contradiction(f"rows of {sequence}, but the log ends at {len(self.log)}")
         kept = tuple(changes)
-        self._write(lambda image: image.change(kept, sequence))
+        self._write(
+            lambda image: image.change(kept, sequence),
+            lambda mirror: mirror.materialise(kept, sequence, timestamp),
+        )
 
     def install(self, install: Install) -> None:
         """See ports.Journal."""
@@ -215,7 +247,7 @@ class VirtualDisk(Image):
         if sequence <= len(self.log):
             raise Contradiction(f"a snapshot of {sequence}, but the log ends at {len(self.log)}")
         rows = tuple(install.rows())
-        self._write(lambda image: image.replace(install, rows))
+        self._write(lambda image: image.replace(install, rows), lambda mirror: mirror.install(install))
         self._sync()
 
     def load(self) -> LedgerTail:
@@ -235,7 +267,7 @@ class VirtualDisk(Image):
             previous = record.entry_hash
             frontier = append(frontier, record.entry_hash)
         spare = 1 + self._dice.below(SPARE_ENTRIES_MAX)
-        return LedgerTail(
+        tail = LedgerTail(
             frontier=frontier,
             applied_sequence=self.applied,
             rows=tuple(self.materialised.values()),
@@ -245,6 +277,9 @@ class VirtualDisk(Image):
             states=tuple(self.states.values()),
             base=self.base,
         )
+        if self.mirror is not None:
+            self.mirror.loaded(tail, voting=self.voting)
+        return tail
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """See ports.Journal."""
@@ -268,28 +303,43 @@ class VirtualDisk(Image):
         """Power failure: unsynced writes are lost from a random one on; all of them if `thorough`."""
         self.crash_at = None
         survive = self._dice.below(len(self._unsynced) + 1) * (not thorough)
-        if not self._unsynced:
-            return
-        del self._unsynced[survive:]
+        if self._unsynced:
+            del self._unsynced[survive:]
+            self._sync()
+            self.become(self.synced)
+        if self.mirror is not None:
+            self.mirror.crashed()
+
+    def record(self, state: StateRecord) -> None:
+        """An operator's command stores a named value, durably, while no process has the disk open."""
+        self._write(lambda image: image.take(state), lambda mirror: mirror.append([state], durable=True))
         self._sync()
-        self.become(self.synced)
 
     def clone(self) -> VirtualDisk:
         """A backup of the present state, without unsynced writes."""
         other = VirtualDisk(self._dice.fork("backup"))
         other.become(self.synced)
         other.synced.become(self.synced)
+        other.mirror = self.mirror and self.mirror.copied()
+        return other
+
+    def replacement(self, dice: Dice) -> VirtualDisk:
+        """The empty disk of a node that lost this one (R11)."""
+        other = VirtualDisk(dice, voting=False)
+        other.mirror = self.mirror and self.mirror.lost()
         return other
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def _write(self, write: Callable[[Image], None]) -> None:
+    def _write(self, write: Callable[[Image], None], again: Callable[[Mirror], None]) -> None:
         write(self)
-        self._unsynced.append(write)
+        self._unsynced.append((write, again))
 
     def _sync(self) -> None:
-        for write in self._unsynced:
+        for write, again in self._unsynced:
             write(self.synced)
+            if self.mirror is not None:
+                again(self.mirror)
         self._unsynced.clear()
 
     def _step(self, record: Record) -> Callable[[Image], None]:

@@ -166,7 +166,7 @@ class Node:
 
     def say_others_are_gone(self) -> None:
         """Record the operator's statement for its next start that the other members are gone (R11)."""
-        self.disk.states[OTHERS_ARE_GONE.name] = OTHERS_ARE_GONE
+        self.disk.record(OTHERS_ARE_GONE)
 
     def leave(self) -> None:
         """Its process no longer belongs to this node: what runs in it continues elsewhere (R10)."""
@@ -195,7 +195,7 @@ class Node:
     def lose_disk(self) -> None:
         """The data folder is lost, the key is not (R11). Only while the node is down."""
         self.losses += 1
-        self.disk = VirtualDisk(self._dice.fork(f"disk {self.losses}"), voting=False)
+        self.disk = self.disk.replacement(self._dice.fork(f"disk {self.losses}"))
 
     @property
     def armed(self) -> bool:

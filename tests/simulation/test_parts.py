@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.protocol.consensus import OTHERS_ARE_GONE
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import (
     ApplicationChange,
@@ -238,6 +239,15 @@ def test_row_11_a_crash_before_a_write_leaves_nothing_and_after_it_all() -> None
     disk.crash()
     disk.after_write()
     assert disk.load().slots == (slot(2),)
+
+
+def test_r11_the_operator_s_word_survives_every_later_crash() -> None:
+    for seed in range(10):
+        disk = VirtualDisk(Dice(seed))
+        disk.record(OTHERS_ARE_GONE)
+        disk.append([slot(1)], durable=False)
+        disk.crash()
+        assert disk.load().states == (OTHERS_ARE_GONE,)
 
 
 def test_r9_unsynced_rows_may_be_lost_but_only_as_a_whole() -> None:
