@@ -2,12 +2,18 @@
 
 Agreement alone is missing. What FakeGateway executes is appended to a ledger as the learner would
 append it, materialised, and announced; pages and feed read it as they read the learner's database.
+
+The ledger belongs to a thread of its own, like that of a learner's process: operations come in threads that
+serve requests, and such a thread may outlive its test. SQLite's connection crashes the process if one thread
+closes it while another is in the middle of a statement.
 """
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from asgiref.sync import SyncToAsync
 from django.db import connections
@@ -25,34 +31,53 @@ from validators.ledger import open_ledger
 
 ALIAS = "learner"
 
+Done = TypeVar("Done")
+
 
 class RealLearner:
     """A ledger in `folder` in place of the alias `learner`, and a gateway that fills it."""
 
     def __init__(self, folder: Path, genesis: g.Genesis, address: str) -> None:
         self._alias = _Replaced()
-        self.ledger = open_ledger(folder, cluster_id=g.cluster_id(genesis), alias=ALIAS, indexed=True)
+        self._owner = ThreadPoolExecutor(1, "learner")
+        """The one thread that uses ledger, journal and publisher."""
+        self._owned(lambda: self._open(folder, genesis, address))
         self._alias.share()
-        self.publisher = FeedPublisher(address)
-        self.journal = NodeJournal(self.ledger, None, announce=self.publisher.announce)
-        self.journal.load()
         self.lagging = False
         """True: entries are appended and no rows are written, as in the 100 ms of R9."""
-        self._lock = threading.Lock()
         self._previous = bytes(32)
         self._changes: list[ApplicationChange] = []
+        self._closed = False
         self.gateway = FakeGateway(genesis, principal="gateway", on_executed=self._on_executed)
 
     def close(self) -> None:
-        self.publisher.close()
-        self.ledger.close()
-        self._alias.restore()
+        """Ends what requests have begun, then the ledger; a later request gets an error. May be called
+        twice."""
+        self.gateway.close()
+        if not self._closed:
+            self._closed = True
+            self._owned(self._close)
+            self._owner.shutdown()
+            self._alias.restore()
 
     def catch_up(self) -> None:
         """Write and announce the rows of everything appended."""
-        with self._lock:
-            self.lagging = False
-            self._materialise()
+        self.lagging = False
+        self._owned(self._materialise)
+
+    def _owned(self, call: Callable[[], Done]) -> Done:
+        """The result of a call in the ledger's thread."""
+        return self._owner.submit(call).result()
+
+    def _open(self, folder: Path, genesis: g.Genesis, address: str) -> None:
+        self.ledger = open_ledger(folder, cluster_id=g.cluster_id(genesis), alias=ALIAS, indexed=True)
+        self.publisher = FeedPublisher(address)
+        self.journal = NodeJournal(self.ledger, None, announce=self.publisher.announce)
+        self.journal.load()
+
+    def _close(self) -> None:
+        self.publisher.close()
+        self.ledger.close()
 
     def _on_executed(
         self,
@@ -62,25 +87,34 @@ class RealLearner:
         outcomes: tuple[m.Outcome, ...],
         changes: list[ApplicationChange],
     ) -> None:
-        with self._lock:
-            frame = encode_envelope(kind_of(bundle.bundle), canonical.encode(bundle.bundle), bytes(64))
-            body = canonical.encode(m.Batch(origin_view=0, proposed=timestamp, requests=(frame,)))
-            entry = m.Entry(
-                epoch=0,
-                sequence=sequence,
-                batch_digest=m.batch_digest(0, timestamp, (bundle.digest,)),
-                results_root=canonical.EMPTY_ROOT,
-                timestamp=timestamp,
-                previous=self._previous,
-            )
-            self._previous = m.entry_hash(entry)
-            self.journal.append([EntryRecord(entry, self._previous, body, (b"commit",) * 3)])
-            note = Executed(entry, self._previous, ((bundle.bundle, 0, outcomes),), 0)
-            self.ledger.notice(note)
-            self._changes += changes
-            self._at = sequence, timestamp
-            if not self.lagging:
-                self._materialise()
+        self._owned(lambda: self._write(sequence, timestamp, bundle, outcomes, changes))
+
+    def _write(
+        self,
+        sequence: int,
+        timestamp: int,
+        bundle: VerifiedBundle,
+        outcomes: tuple[m.Outcome, ...],
+        changes: list[ApplicationChange],
+    ) -> None:
+        frame = encode_envelope(kind_of(bundle.bundle), canonical.encode(bundle.bundle), bytes(64))
+        body = canonical.encode(m.Batch(origin_view=0, proposed=timestamp, requests=(frame,)))
+        entry = m.Entry(
+            epoch=0,
+            sequence=sequence,
+            batch_digest=m.batch_digest(0, timestamp, (bundle.digest,)),
+            results_root=canonical.EMPTY_ROOT,
+            timestamp=timestamp,
+            previous=self._previous,
+        )
+        self._previous = m.entry_hash(entry)
+        self.journal.append([EntryRecord(entry, self._previous, body, (b"commit",) * 3)])
+        note = Executed(entry, self._previous, ((bundle.bundle, 0, outcomes),), 0)
+        self.ledger.notice(note)
+        self._changes += changes
+        self._at = sequence, timestamp
+        if not self.lagging:
+            self._materialise()
 
     def _materialise(self) -> None:
         changes, self._changes = self._changes, []
@@ -110,6 +144,7 @@ class _Replaced:
         self._settings.clear()
         self._settings.update(self._content)
         connections.databases[ALIAS] = self._settings
+        connections[ALIAS].close()  # with which this thread has read
         connections[ALIAS] = self._connection
         _close_elsewhere()
 
