@@ -135,6 +135,12 @@ def present_view_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statements, "DROP_VIEWS", wrong)
 
 
+def pruned_too_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Votes above the stable checkpoint go with those that it covers (R24)."""
+    wrong = statements.DROP_SLOTS.replace("sequence <= ?", "sequence <= ? + 3")
+    monkeypatch.setattr(statements, "DROP_SLOTS", wrong)
+
+
 def first_value_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A named value keeps the first thing that was written."""
     wrong = statements.UPSERT_STATE.partition(" DO UPDATE")[0] + " DO NOTHING"
@@ -154,6 +160,7 @@ DAMAGES: dict[Plant, tuple[str, int, str]] = {
     old_checkpoint_kept: ("power-cut", 0, "checkpoint"),
     row_not_deleted: ("power-cut", 0, "row"),
     present_view_forgotten: ("power-cut", 0, "slot"),
+    pruned_too_far: ("all-crash", 0, "slot"),
     first_value_kept: ("epoch-catch-up", 1, "state"),
     witness_ahead: ("power-cut", 0, "voting"),
 }
