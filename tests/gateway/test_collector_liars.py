@@ -11,13 +11,19 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import link_frame
-from tests.gateway.support import Desk, Executed, operation
+from tests.gateway.support import Desk, Executed, Members, operation
 
 BITS = 1 << 63
 
 
 def changed(item: Executed, **fields: Any) -> m.Entry:
     return msgspec.structs.replace(item.entry, **fields)
+
+
+def receipted(members: Members, liar: int, item: Executed, *, entry: bytes = b"", place: int = 0) -> bytes:
+    """The liar's receipt for this entry hash (default: the true one), this far from the true sequence."""
+    said = m.Receipt(0, liar, item.entry.sequence + place, entry or m.entry_hash(item.entry))
+    return members.paper.signer(f"r{liar}").sign(said)
 
 
 LIES: dict[str, Any] = {
@@ -45,6 +51,18 @@ LIES: dict[str, Any] = {
     "a receipt in another's name": lambda w, i, x: w.reply(
         i, x, receipt=w.receipt((i + 1) % w.count, x.entry, key_of=i)
     ),
+    "a receipt of a member before": lambda w, i, x: w.reply(
+        i, x, receipt=w.receipt((i - 1) % w.count, x.entry)
+    ),
+    "a receipt for a lower entry": lambda w, i, x: w.reply(i, x, receipt=receipted(w, i, x, entry=bytes(32))),
+    "a receipt for a higher entry": lambda w, i, x: w.reply(
+        i, x, receipt=receipted(w, i, x, entry=b"\xff" * 32)
+    ),
+    "a receipt for the sequence before": lambda w, i, x: w.reply(i, x, receipt=receipted(w, i, x, place=-1)),
+    "a receipt for the sequence after": lambda w, i, x: w.reply(i, x, receipt=receipted(w, i, x, place=1)),
+    "a repeat as receipt": lambda w, i, x: w.reply(i, x, receipt=w.repeat(i, x)),
+    "a lower results root": lambda w, i, x: w.reply(i, x, entry=changed(x, results_root=bytes(32))),
+    "a higher results root": lambda w, i, x: w.reply(i, x, entry=changed(x, results_root=b"\xff" * 32)),
     "a receipt that is no frame": lambda w, i, x: w.reply(i, x, receipt=b"receipt"),
     "a vote as receipt": lambda w, i, x: w.reply(
         i, x, receipt=w.paper.signer(f"r{i}").sign(m.Commit(0, i, 0, x.entry.sequence, bytes(32)))
@@ -80,6 +98,7 @@ def test_f_liars_are_never_believed_and_block_nothing(count: int, lie: str) -> N
         desk.receive(member, LIES[lie](desk.members, member, item))
     assert desk.codes(call) is None
     for member in range(len(liars), count):
+        assert desk.codes(call) is None or member >= 2 * len(liars) + 1, "f honest ones are not enough"
         desk.receive(member, desk.members.reply(member, item))
     assert desk.codes(call) == ("ok", "already_validated")
     assert [result.state for result in desk.completed[call].results] == [b"state of A"] * 2
@@ -107,6 +126,7 @@ REPEATED: dict[str, dict[str, Any]] = {
     "one other code": {"codes": ("ok", "not_validated")},
     "codes in another order": {"codes": ("already_validated", "ok")},
     "another sequence": {"sequence": 77},
+    "an earlier sequence": {"sequence": 1},
     "another position": {"first_index": 5},
 }
 
@@ -131,6 +151,37 @@ def test_r16_a_repeat_that_differs_in_one_field_supports_nothing(kind: str, firs
     assert desk.completed[call].results[0].sequence == item.entry.sequence
 
 
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_r16_replies_and_true_repeats_add_up_in_any_order(repeats: int) -> None:
+    desk = Desk()
+    call = desk.submit(operation("A"))
+    (item,) = desk.members.execute(*desk.bundles())
+    answers = [desk.members.repeat(1, item), desk.members.reply(2, item)]
+    for member, frame in (
+        ((1, answers[0]), (2, answers[1])) if repeats == 1 else ((2, answers[1]), (1, answers[0]))
+    ):
+        assert desk.codes(call) is None
+        desk.receive(member, frame)
+    assert desk.codes(call) == ("ok",)
+
+
+def test_r16_a_receipt_that_was_verified_for_one_member_is_none_of_another() -> None:
+    """Bundles of one batch have the same receipts, whose signatures are checked once: a liar shows that of an
+    honest member with the second bundle."""
+    desk = Desk()
+    desk.submit(operation("A"))
+    call = desk.submit(operation("B"))
+    one, two = desk.members.execute(*desk.bundles())
+    for member in (1, 2):
+        desk.receive(member, desk.members.reply(member, one))
+    for liar in (0, 3):
+        desk.receive(liar, desk.members.reply(liar, two, receipt=desk.members.receipt(2, two.entry)))
+        desk.receive(2, desk.members.reply(2, two))
+        assert desk.codes(call) is None
+    desk.receive(1, desk.members.reply(1, two))
+    assert desk.codes(call) == ("ok",)
+
+
 def test_r16_a_repeat_for_another_bundle_supports_nothing() -> None:
     desk = Desk()
     call = desk.submit(operation("A"))
@@ -151,6 +202,9 @@ def test_a_liar_with_changing_claims_keeps_one_claim() -> None:
     (item,) = desk.members.execute(*desk.bundles())
     for code in ("not_validated", "disputed", "ticket_not_found"):
         desk.receive(0, desk.members.forged(0, item, code))
+        desk.receive(0, desk.members.forged(0, item, code))
+        (flight,) = desk.collector._flights.values()
+        assert len(flight.tally._candidates) == 1
     desk.receive(0, desk.members.reply(0, item))
     assert desk.codes(call) is None
     desk.receive(1, desk.members.reply(1, item))
