@@ -6,21 +6,32 @@ import gc
 import io
 import os
 import signal
-from collections.abc import Sequence
+import subprocess
+import sys
 from contextlib import redirect_stdout
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 import pytest
+from django.db import connections
 
-from tests.mutation.planting import Mutant, mutants_of
+from tests.mutation.planting import Mutant, Place, mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = [
     *f"-q -c {os.devnull} --noconftest -p no:django -p no:xdist -p no:cacheprovider".split(),
+    "--hypothesis-seed=0",
     *("-o", "asyncio_default_fixture_loop_scope=function", "--rootdir", str(ROOT)),
 ]
 """Arguments of pytest: these tests need no Django, and are run inside a test themselves."""
+WITH_DJANGO = [
+    *("-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--hypothesis-seed=0"),
+    *("-m", "not exhaustive and not bench", "-k", "not postgresql", "--rootdir", str(ROOT)),
+]
+"""For tests that need Django: they make the test databases of a process of their own."""
+FIRST_MAX = 3
+"""Tests that run before the first mutant is planted, but for the last of them."""
 SECONDS_MAX = 20
 """Seconds of processor time: a mutant whose tests take more counts as caught, because it never ends."""
 
@@ -31,6 +42,8 @@ class Subject(msgspec.Struct, frozen=True):
     tests: tuple[str, ...]
     functions: frozenset[str] = frozenset()
     """Only these; empty: all."""
+    django: bool = False
+    """Whether the tests need Django and its databases."""
 
 
 SUBJECTS: dict[str, Subject] = {
@@ -47,6 +60,9 @@ SUBJECTS: dict[str, Subject] = {
     "dtvn.gateway.collector": Subject(
         ("tests/gateway/test_epochs.py",), frozenset({"Collector._follow", "Collector._on_epoch_changes"})
     ),
+    "dtvn.gateway.answers": Subject(
+        tuple(f"tests/gateway/test_{name}.py" for name in ("tally", "collector_liars", "answers", "log_time"))
+    ),
     "dtvn.proof.epoch_chain": Subject(("tests/proof/test_epoch_chain.py", "tests/gateway/test_epochs.py")),
     "dtvn.proof.chain": Subject(
         ("tests/proof/test_epoch_chain.py",), frozenset({"extend_chain", "_check_members"})
@@ -62,7 +78,11 @@ SUBJECTS: dict[str, Subject] = {
     ),
     "dtvn.machine.context": Subject(("tests/tickets_machine/test_nonces.py",), frozenset({"Context.stands"})),
     "dtvn.machine.kinds.lifecycle": Subject(("tests/tickets_machine/test_nonces.py",), frozenset({"_late"})),
+    "dtvn.machine.locks": Subject(("tests/tickets_machine/test_locks.py",)),
+    "dtvn.machine.waiters": Subject(("tests/tickets_machine/test_locks.py",)),
 }
+ONE_BY_ONE = "it grows by one, and is compared each time"
+COSTS_ONLY = "the same is found with more work, or less"
 
 EQUIVALENT: dict[str, str] = {
     "dtvn.protocol.consensus.certificate.ends_log: len(peaks) != (entry.sequence - 1).bit_count() -> "
@@ -132,38 +152,130 @@ EQUIVALENT: dict[str, str] = {
     ),
     "dtvn.machine.context.Context.stands: _HEADERS[len(nonce)] + nonce not in ticket.state -> "
     "False": "saves decoding the state, which is compared afterwards",
+    **dict.fromkeys(
+        (
+            "dtvn.machine.locks.Locks.lock: len(self._rows) >= LOCKS_MAX -> len(self._rows) == LOCKS_MAX",
+            "dtvn.machine.waiters.Waiters.has_room: len(self._queues.get(lock, ())) < QUEUE_MAX -> "
+            "len(self._queues.get(lock, ())) != QUEUE_MAX",
+            "dtvn.machine.waiters.Waiters.has_room: len(self._rows) < WAITERS_MAX -> "
+            "len(self._rows) != WAITERS_MAX",
+        ),
+        ONE_BY_ONE,
+    ),
+    **dict.fromkeys(
+        (
+            f"dtvn.gateway.answers.{function}: {left} >= {most} -> {left} == {most}"
+            for function, left, most in (
+                ("Verifier.receipt", "len(self._receipts)", "CACHED_RECEIPTS_MAX"),
+                ("Tally.reply", "len(candidate.receipts)", "self._needed"),
+                ("Tally.reply", "len(signers)", "self._needed"),
+                ("Tally._agree_on_codes", "len(supporters)", "self._needed"),
+            )
+        ),
+        ONE_BY_ONE,
+    ),
+    **dict.fromkeys(
+        (
+            "dtvn.gateway.answers.Tally.reply: len(candidate.receipts) >= self._needed -> True",
+            "dtvn.gateway.answers.Tally.reply: self._repeats -> True",
+            "dtvn.gateway.answers.Verifier.entry: self._last_entry is not None -> False",
+            "dtvn.gateway.answers.Verifier.entry: self._last_entry[0] == data -> False",
+        ),
+        COSTS_ONLY,
+    ),
+    **dict.fromkeys(
+        (
+            "dtvn.gateway.answers.Tally.reply: len(head.receipt) <= RECEIPT_BYTES_MAX -> "
+            "len(head.receipt) < RECEIPT_BYTES_MAX",
+            "dtvn.gateway.answers.Verifier.outcomes: len(bytes(head.outcomes)) > FRAMING + "
+            "sum([_bytes_max(op, self._epoch) for op in operations]) -> len(bytes(head.outcomes)) >= FRAMING + "
+            "sum([_bytes_max(op, self._epoch) for op in operations])",
+        ),
+        "nothing honest comes near this bound of bytes",
+    ),
+    **dict.fromkeys(
+        (
+            f"{heap} > 2 * {most} -> {wrong}"
+            for heap, most in (
+                ("dtvn.machine.locks.Locks._put: len(self._ending)", "LOCKS_MAX"),
+                ("dtvn.machine.waiters.Waiters._add: len(self._deadlines)", "WAITERS_MAX"),
+            )
+            for wrong in ("True", *(f"{heap.split(': ')[1]} {slip} 2 * {most}" for slip in (">=", "!=")))
+        ),
+        COSTS_ONLY,
+    ),
+    **dict.fromkeys(
+        (
+            "dtvn.machine.locks.Locks._is_current: row.ends == ends -> row.ends <= ends",
+            "dtvn.machine.waiters.Waiters._is_current: row.until == until -> row.until <= until",
+        ),
+        "an earlier end stands before it in the heap, and was handled",
+    ),
 }
 """Mutant.name -> why it is no mistake."""
 
 
 class Hunt:
-    """A pytest plugin that runs a subject's tests once for each of its mutants, each time in a child process
-    and until one fails."""
+    """A pytest plugin that runs a subject's tests once for each of its mutants with `part` in their names,
+    each time in a child process and until one fails."""
 
-    def __init__(self, mutants: Sequence[Mutant]) -> None:
-        self.surviving: list[Mutant] = []
-        self._mutants = mutants
+    def __init__(self, module: str, part: str) -> None:
+        self.surviving: list[Place] = []
+        self._module, self._part = module, part
+        self._databases: dict[Path, bytes] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In place of pytest's own."""
+        subject = SUBJECTS[self._module]
+        found = mutants_of(self._module, subject.functions)
+        mutants = [mutant for mutant in found if self._part in mutant.name]
+        if subject.django:  # the test databases are made once, with the first test that needs one
+            for item, following in pairwise(session.items[:FIRST_MAX]):
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            self._databases = _read_databases()
         gc.freeze()  # pages that no child's collector touches are not copied
-        if _fails(session, None):
+        if mutants and self._fails(session, None):
             raise pytest.UsageError("the tests fail without a mutant")
-        self.surviving += [mutant for mutant in self._mutants if not _fails(session, mutant)]
+        self.surviving += [mutant.place for mutant in mutants if not self._fails(session, mutant)]
         return True
 
+    def _fails(self, session: pytest.Session, mutant: Mutant | None) -> bool:
+        for file, content in self._databases.items():  # as the child before found them
+            file.write_bytes(content)
+            for kept in file.parent.glob(f"{file.name}-*"):
+                kept.unlink()
+        return _fails(session, mutant)
 
-def hunt(module: str, part: str = "") -> list[Mutant]:
+
+def hunt(module: str, part: str = "") -> list[Place]:
     """The mutants of a subject, of those whose name has `part`, that its tests do not notice."""
+    if not SUBJECTS[module].django:
+        return hunt_here(module, part)
+    command = [sys.executable, "-m", "tests.mutation.apart", module, part]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise RuntimeError(ended.stdout + ended.stderr)
+    return msgspec.json.decode(ended.stdout.splitlines()[-1], type=list[Place])
+
+
+def hunt_here(module: str, part: str) -> list[Place]:
+    """`hunt` in this process, whose test databases it uses."""
     subject = SUBJECTS[module]
-    found = Hunt([each for each in mutants_of(module, subject.functions) if part in each.name])
+    found = Hunt(module, part)
     words = io.StringIO()
     tests = [str(ROOT / path) for path in subject.tests]
     with redirect_stdout(words):
-        ended = pytest.main([*PLAIN, *tests], plugins=[found])
+        ended = pytest.main([*(WITH_DJANGO if subject.django else PLAIN), *tests], plugins=[found])
     if ended not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise RuntimeError(words.getvalue())
     return found.surviving
+
+
+def _read_databases() -> dict[Path, bytes]:
+    """The test databases, whose connections are closed: no child goes on with one of this process."""
+    connections.close_all()
+    files = {Path(connections[alias].settings_dict["NAME"]) for alias in connections}
+    return {file: file.read_bytes() for file in files if file.exists()}
 
 
 def _fails(session: pytest.Session, mutant: Mutant | None) -> bool:
@@ -175,8 +287,8 @@ def _fails(session: pytest.Session, mutant: Mutant | None) -> bool:
         signal.setitimer(signal.ITIMER_PROF, SECONDS_MAX)
         if mutant is not None:
             mutant.plant()
-        for item in session.items:
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        for item, following in pairwise([*session.items, *session.items[-1:]]):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.testsfailed:
                 break
     finally:

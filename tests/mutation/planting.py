@@ -31,8 +31,8 @@ KEYED = {"get", "setdefault", "pop", "add"}
 """Methods whose first argument is a key: what differs in no field of it counts as one."""
 
 
-class Mutant(msgspec.Struct, frozen=True):
-    """One function with one guard changed."""
+class Place(msgspec.Struct, frozen=True):
+    """Where a mutant is, and what it changes."""
 
     module: str
     function: str
@@ -40,16 +40,27 @@ class Mutant(msgspec.Struct, frozen=True):
     change: str
     """`before -> after`, as source."""
     line: int
-    code: CodeType
 
     @property
     def name(self) -> str:
         """What exceptions call it."""
         return f"{self.module}.{self.function}: {self.change}"
 
+
+class Mutant(msgspec.Struct, frozen=True):
+    """One function with one guard changed."""
+
+    place: Place
+    code: CodeType
+
+    @property
+    def name(self) -> str:
+        """That of its place."""
+        return self.place.name
+
     def plant(self) -> None:
         """The function is the mutant until this process ends."""
-        _function(import_module(self.module), self.function).__code__ = self.code
+        _function(import_module(self.place.module), self.place.function).__code__ = self.code
 
 
 def mutants_of(module: str, functions: frozenset[str] = frozenset()) -> Iterator[Mutant]:
@@ -67,7 +78,7 @@ def mutants_of(module: str, functions: frozenset[str] = frozenset()) -> Iterator
             _Swap(place, wrong).visit(tree)
             code = _code(compile(ast.fix_missing_locations(tree), module, "exec"), function)
             change = f"{ast.unparse(guard)} -> {ast.unparse(changed)}"
-            yield Mutant(module, function, change, guard.lineno, code)
+            yield Mutant(Place(module, function, change, guard.lineno), code)
 
 
 class _Swap(ast.NodeTransformer):
@@ -104,9 +115,9 @@ def _guards(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
                     yield name, guard
 
 
-def _functions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.FunctionDef]]:
+def _functions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.AST]]:
     for node in body:
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield prefix + node.name, node
         elif isinstance(node, ast.ClassDef):
             yield from _functions(node.body, f"{node.name}.")
@@ -201,5 +212,6 @@ def _function(module: Any, name: str) -> FunctionType:
     for part in name.split("."):
         found = vars(found)[part]
     found = getattr(found, "fget", None) or getattr(found, "__func__", None) or found
+    found = inspect.unwrap(found)
     assert isinstance(found, FunctionType), name
     return found

@@ -25,7 +25,7 @@ def test_a_wrong_guard_without_a_test_survives(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_guard_is_planted_with_each_of_its_mutations() -> None:
     planted = {
-        each.change
+        each.place.change
         for each in mutants_of("dtvn.protocol.consensus.new_view", frozenset({"check_view_change"}))
     }
     window = "previous < found.sequence <= low + config.watermark_span"
