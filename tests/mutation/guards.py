@@ -81,6 +81,7 @@ SUBJECTS: dict[str, Subject] = {
     "dtvn.machine.locks": Subject(("tests/tickets_machine/test_locks.py",)),
     "dtvn.machine.waiters": Subject(("tests/tickets_machine/test_locks.py",)),
 }
+_OUTCOMES_MAX = "FRAMING + sum([_bytes_max(op, self._epoch) for op in operations])"
 ONE_BY_ONE = "it grows by one, and is compared each time"
 COSTS_ONLY = "the same is found with more work, or less"
 
@@ -187,9 +188,8 @@ EQUIVALENT: dict[str, str] = {
         (
             "dtvn.gateway.answers.Tally.reply: len(head.receipt) <= RECEIPT_BYTES_MAX -> "
             "len(head.receipt) < RECEIPT_BYTES_MAX",
-            "dtvn.gateway.answers.Verifier.outcomes: len(bytes(head.outcomes)) > FRAMING + "
-            "sum([_bytes_max(op, self._epoch) for op in operations]) -> len(bytes(head.outcomes)) >= FRAMING + "
-            "sum([_bytes_max(op, self._epoch) for op in operations])",
+            f"dtvn.gateway.answers.Verifier.outcomes: len(bytes(head.outcomes)) > {_OUTCOMES_MAX} -> "
+            f"len(bytes(head.outcomes)) >= {_OUTCOMES_MAX}",
         ),
         "nothing honest comes near this bound of bytes",
     ),
