@@ -117,6 +117,7 @@ def test_r23_commits_prove_the_batch_that_they_name_and_no_other() -> None:
     assert not proves(source, empty, b"", commits), "no batch"
     assert not proves(source, moved, another, commits), "the batch of another sequence"
     assert not proves(source, entry, another, commits), "a body that is not the entry's"
+    assert not proves(source, moved, body, commits), "an entry that is not its body's"
     assert not proves(source, entry, b"", commits), "no body"
     assert not proves(source, entry, body, others), "its body under COMMITs of the next"
 
@@ -132,6 +133,7 @@ def test_r23_commits_prove_a_batch_at_their_own_sequence_only() -> None:
 
     assert proves(source, empty, b"", commits(1))
     assert not proves(source, empty, b"", commits(2))
+    assert not proves(source, empty, b"", commits(0))
 
 
 def test_r23_a_range_needs_commits_for_each_of_its_entries() -> None:
@@ -165,6 +167,22 @@ def test_r23_a_range_begins_at_the_end_of_the_log_and_has_no_gap() -> None:
     epoch = source.read(source.spoil(0, epoch=1))
     assert (epoch.honest, epoch.proved) == (True, ()), "of a later epoch: no lie, and nothing proved"
     assert not source.read(source.spoil(1, epoch=1)).honest
+    assert not source.read(m.Entries((entries[0], entries[0]), ())).honest, "the same entry twice"
+    disorder = source.read(m.Entries((entries[1], entries[0]), ()))
+    assert (disorder.honest, disorder.proved) == (True, ()), "the first one decides"
+    for checkpoint in ((), Source(forgotten=True).entries.checkpoint):
+        alone = source.read(m.Entries((), checkpoint))
+        assert (alone.honest, alone.proved, alone.checkpoint) == (True, (), None), "no entries"
     source.node.core.state.executor.executed = 3
     follows = source.read(source.entries)
     assert [one.entry.sequence for one in follows.proved] == list(range(4, 11)), "the first were executed"
+
+
+def test_r23_an_entry_of_an_earlier_epoch_is_a_lie() -> None:
+    """This replica begins its epoch at the end of its log: what follows there is of no epoch before."""
+    source = Source(forgotten=False)
+    core = source.node.core
+    verified = source.cluster.verified(source.cluster[0].signer.link(source.entries), 0)
+    later = msgspec.structs.replace(core.config, epoch=1)
+    found = read_range(verified, core.state.executor, later)
+    assert (found.honest, found.proved) == (False, ())

@@ -233,6 +233,9 @@ BAD_NEW_VIEWS: dict[str, Callable[[ForgedNewViewPrimary], bytes]] = {
     "(e) one sender twice": lambda u: u.new_view(
         named=[(1, u.digest(1)), (2, u.digest(2)), (2, u.digest(2))]
     ),
+    "(e) the first sender twice": lambda u: u.new_view(
+        named=[(1, u.digest(1)), (1, u.digest(1)), (2, u.digest(2))], reproposed=[]
+    ),
     "too few VIEW-CHANGEs": lambda u: u.new_view(named=[(1, u.digest(1)), (2, u.digest(2))]),
     "one VIEW-CHANGE too many": lambda u: u.new_view(
         named=[(0, u.digest(0)), (1, u.digest(1)), (2, u.digest(2)), (3, u.digest(3))]

@@ -51,6 +51,7 @@ def test_r5_a_member_goes_from_view_to_view_upwards() -> None:
     views = cluster[0].core.view_change
     assert wants(cluster, m.ViewChange(0, 1, 2, (), ()), 2) is Reason.OLD_VIEW
     assert wants(cluster, m.ViewChange(0, 1, 0, (), ()), 2) is Reason.OLD_VIEW
+    assert wants(cluster, m.ViewChange(0, 3, 0, (), ()), 3) is Reason.OLD_VIEW, "not ahead of this member"
     assert wants(cluster, m.ViewChange(0, 1, 4, (), ()), 2) is None
     same = cluster.verified(forge.change(1, 3, 0), 1)
     assert views.refuse_view_change(same.message, same.body_digest) is Reason.SECOND_MESSAGE
@@ -69,7 +70,10 @@ def test_r5_a_new_view_is_of_its_primary_and_of_no_view_below() -> None:
     named = tuple((sender, A) for sender in (1, 2, 3))
     cluster[0].hear(cluster[1], cluster.sign(m.NewView(0, 1, 5, named, ())))
     assert wants(cluster, m.NewView(0, 1, 1, named, ()), 1) is Reason.OLD_VIEW, "its view 5 waits"
+    assert wants(cluster, m.NewView(0, 1, 5, named, ()), 1) is None, "it may be shown again"
     assert wants(cluster, m.NewView(0, 1, 9, named, ()), 1) is None
+    lower = cluster.header(cluster.sign(m.NewView(0, 0, 1, (), ())), 0)
+    assert cluster[2].core.wants(lower) is Reason.NOT_PRIMARY
     assert wants(cluster, m.NewView(0, 2, 2, named, ()), 2) is None, "each primary has one that waits"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import link_frame
 from tests.gateway.support import SECOND, Desk, operation
@@ -27,11 +29,12 @@ def test_f_claims_of_a_contradiction_change_nothing() -> None:
     assert desk.codes(call) == ("ok",)
 
 
-def test_f_plus_1_claims_of_a_contradiction_end_unsent_calls() -> None:
+@pytest.mark.parametrize("members", [(2, 3), (1, 2, 3), (0, 1, 2, 3)])
+def test_f_plus_1_claims_of_a_contradiction_end_unsent_calls(members: tuple[int, ...]) -> None:
     desk = Desk()
     under_way = desk.submit(operation("T-sent"), wait=30 * SECOND)
     desk.bundles()
-    say(desk, WHY, 2, 3)
+    say(desk, WHY, *members)
     desk.bundles()
     call = desk.submit(operation("T-new"))
     assert desk.codes(call) == ("cluster_contradiction",)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.gateway.log_clock import LogClock
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Now
 from tests.gateway.support import MILLISECOND, SECOND, START, Desk, operation
 
 HOUR = 3_600 * SECOND
@@ -183,6 +185,18 @@ def test_a_refusal_without_a_time_has_the_form_before() -> None:
     assert canonical.decode(m.Busy, before) == m.Busy((7, 1), 5, request, "busy", 100, 0)
     told = canonical.encode_trimmed(m.Busy((7, 1), 5, request, "expired", 100, START))
     assert canonical.decode(m.Busy, told).timestamp == START
+
+
+def test_an_older_time_or_the_same_again_moves_nothing() -> None:
+    """Log time stands at the newest that was verified, and goes on from the moment when it was."""
+    clock = LogClock()
+    clock.verified(5_000_000, Now(1 * SECOND, START))
+    for late in (4_000_000, 5_000_000):
+        clock.verified(late, Now(3 * SECOND, START))
+        assert clock.newest == 5_000_000
+        assert clock.read(Now(4 * SECOND, START)) == 8_000_000
+    clock.verified(9_000_000, Now(4 * SECOND, START))
+    assert clock.read(Now(4 * SECOND, START)) == 9_000_000
 
 
 def test_the_time_that_was_verified_outlives_an_epoch() -> None:

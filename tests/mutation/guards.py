@@ -55,11 +55,46 @@ SUBJECTS: dict[str, Subject] = {
         ("tests/consensus/test_restore.py",), frozenset({"_restore_slot", "_restore_view"})
     ),
     "dtvn.protocol.consensus.epoch_change_proof": Subject(("tests/consensus/test_epoch_change_proof.py",)),
+    "dtvn.protocol.consensus.view_change": Subject(
+        tuple(
+            f"tests/consensus/test_{name}.py"
+            for name in ("view_change_counts", "new_view", "view_refusals", "new_views_kept", "view_change")
+        ),
+        frozenset(
+            f"ViewChanging.{name}"
+            for name in (
+                *("leave", "refuse_view_change", "on_view_change", "accept", "joined_view", "supporters"),
+                *("_send_new_view_if_ready", "refuse_new_view", "on_new_view", "_try", "_find"),
+            )
+        ),
+    ),
+    "dtvn.protocol.consensus.transfer.entries": Subject(("tests/consensus/test_log_ranges.py",)),
     "dtvn.protocol.epochs.catch_up": Subject(("tests/epochs/test_epoch_catch_up_steps.py",)),
     "dtvn.protocol.epochs.proofs": Subject(("tests/epochs/test_proofs.py", "tests/gateway/test_epochs.py")),
     "dtvn.gateway.collector": Subject(
-        ("tests/gateway/test_epochs.py",), frozenset({"Collector._follow", "Collector._on_epoch_changes"})
+        tuple(
+            f"tests/gateway/test_{name}.py"
+            for name in ("refusals", "collector_sessions", "epochs", "contradiction", "log_time", "collector")
+        ),
+        frozenset(
+            f"Collector.{name}"
+            for name in (
+                *(
+                    "_follow",
+                    "_on_epoch_changes",
+                    "_tell",
+                    "rekey",
+                    "receive",
+                    "flies",
+                    "_settle",
+                    "_give_up",
+                ),
+                *("_on_reply", "_on_repeat", "_on_busy", "_is_expired", "_session_is_gone", "_is_too_large"),
+                *("_refuse_unsent", "_contradicted"),
+            )
+        ),
     ),
+    "dtvn.gateway.log_clock": Subject(("tests/gateway/test_log_time.py",)),
     "dtvn.gateway.answers": Subject(
         tuple(f"tests/gateway/test_{name}.py" for name in ("tally", "collector_liars", "answers", "log_time"))
     ),
@@ -121,8 +156,73 @@ EQUIVALENT: dict[str, str] = {
     ),
     "dtvn.protocol.epochs.catch_up.EpochCatchUp.ask: executed != self._executed -> "
     "executed > self._executed": ("a core executes on, never back"),
+    **dict.fromkeys(
+        (
+            f"dtvn.protocol.consensus.view_change.ViewChanging.leave: {guard} -> {wrong}"
+            for guard, wrongs in (
+                ("message.prepared", ("True", "False")),
+                ("reason == FOLLOWED", ("True", "False", "reason <= FOLLOWED", "reason >= FOLLOWED")),
+            )
+            for wrong in wrongs
+        ),
+        "it marks a probe only",
+    ),
+    **dict.fromkeys(
+        (
+            "dtvn.protocol.consensus.view_change.ViewChanging.on_new_view: "
+            "(reason := self.refuse_new_view(message)) is not None -> False",
+            "dtvn.protocol.consensus.view_change.ViewChanging.on_view_change: "
+            "(reason := self.refuse_view_change(message, verified.body_digest)) is not None -> False",
+            "dtvn.protocol.consensus.view_change.ViewChanging.on_view_change: change.view > known.view -> "
+            "change.view >= known.view",
+        ),
+        "what it refuses was refused before its signature was checked",
+    ),
+    "dtvn.protocol.consensus.view_change.ViewChanging.on_view_change: self.views.is_ahead(change.view) -> "
+    "True": "nothing counts those of views that are over",
+    "dtvn.protocol.consensus.view_change.ViewChanging.refuse_view_change: len(fetches) > 0 -> "
+    "len(fetches) != 0": "a length is not negative",
+    "dtvn.protocol.consensus.view_change.ViewChanging.refuse_view_change: message.view < known.view -> "
+    "message.view != known.view": "a higher one was let in before",
+    "dtvn.protocol.consensus.view_change.ViewChanging.refuse_view_change: message.view > known.view -> "
+    "False": "a higher one is neither old nor known, and let in at the end",
+    "dtvn.protocol.consensus.view_change.ViewChanging._send_new_view_if_ready: self.views.changing -> "
+    "True": "whoever entered a view has dropped the VIEW-CHANGEs for it",
+    "dtvn.protocol.consensus.view_change.ViewChanging._try: source is None -> False": (
+        "members alone send a NEW-VIEW"
+    ),
+    "dtvn.protocol.consensus.transfer.entries.read_range: entry.sequence > expected -> "
+    "entry.sequence != expected": "lower ones were passed over before",
+    "dtvn.protocol.consensus.transfer.entries.read_range: entry.epoch != config.epoch -> "
+    "entry.epoch > config.epoch": "COMMITs and certificates of an earlier epoch prove nothing",
+    "dtvn.protocol.consensus.transfer.entries.read_range: commits -> True": ("no COMMITs are no certificate"),
+    **dict.fromkeys(
+        (
+            "dtvn.protocol.consensus.transfer.entries._certified: "
+            f"certificate.sequence != proved[-1].entry.sequence -> {wrong}"
+            for wrong in (
+                "False",
+                "certificate.sequence < proved[-1].entry.sequence",
+                "certificate.sequence > proved[-1].entry.sequence",
+            )
+        ),
+        "the log root, which is compared next, is that of one sequence",
+    ),
     "dtvn.gateway.collector.Collector._on_epoch_changes: following.epoch <= self._epoch -> "
     "following.epoch == self._epoch": "what is proved leads on, never back",
+    "dtvn.gateway.collector.Collector.flies: self._flights.flying > 0 -> self._flights.flying != 0": (
+        "a number of flights is not negative"
+    ),
+    "dtvn.gateway.collector.Collector.rekey: flight.left -> False": "all of its parts have moved already",
+    "dtvn.gateway.collector.Collector._is_expired: flight.tally.hinting(Reason.EXPIRED) >= self._honest -> "
+    "flight.tally.hinting(Reason.EXPIRED) == self._honest": "members say so one after another",
+    "dtvn.gateway.collector.Collector._settle: flight.session != m.UNOPENED -> flight.session > m.UNOPENED": (
+        "no key of a session is lower"
+    ),
+    "dtvn.gateway.collector.Collector._give_up: place not in flight.moved -> True": (
+        "a call has ended by then: each of its bundles is valid a little longer than it waits"
+    ),
+    "dtvn.gateway.collector.Collector._is_too_large: count > 1 -> count != 1": "a bundle has operations",
     "dtvn.proof.chain._check_members: len(keys) == len(names) == len(members) -> "
     "len(keys) >= len(names) == len(members)": "members have no more keys than they are",
     "dtvn.proof.chain._check_members: len(keys) == len(names) == len(members) -> "

@@ -19,7 +19,7 @@ from dtvn.protocol.consensus.certificate import (
 )
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.executor import Executor
-from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, Entries, Entry, entry_hash
+from dtvn.protocol.consensus.messages import Entries, Entry, entry_hash
 from dtvn.protocol.consensus.verified import Verified, VerifiedBatch
 
 
@@ -48,24 +48,20 @@ LIE = Range(proved=(), checkpoint=None, honest=False)
 def read_range(verified: Verified[Entries], executor: Executor, config: Config) -> Range:
     """Check an answer against the head of the reader's log; executes nothing."""
     message = verified.message
-    if len(message.entries) < len(verified.batches):
-        return LIE
     readable = message.entries[: len(verified.batches)]
     proved: list[ProvedEntry] = []
     expected = executor.executed + 1
-    for (entry, body, commits), found in zip(readable, verified.batches, strict=True):
+    for (entry, _body, commits), found in zip(readable, verified.batches, strict=True):
         if entry.sequence < expected and not proved:
             continue  # executed in the meantime
         if entry.sequence > expected and not proved:
             return NOTHING  # the part before it was lost in transit
         if entry.epoch > config.epoch and not proved:
             return NOTHING  # the sender is in a later epoch; the end of this one must be proved first (R35)
-        batch = NULL_BATCH if found is None and not body else found
-        if batch is None or entry.sequence != expected or entry.epoch != config.epoch:
+        if entry.sequence != expected or entry.epoch != config.epoch:
             return LIE
+        batch = NULL_BATCH if found is None else found  # no body: only of the null request (`Verified`)
         if batch.digest != entry.batch_digest:
-            return LIE
-        if (entry.batch_digest == NULL_BATCH_DIGEST) != (not body):
             return LIE
         certificate = read_commits(commits, verified.nested, config) if commits else None
         if commits and not _fits(certificate, entry):
