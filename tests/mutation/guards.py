@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import io
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from django.db import connections
+from django.test.utils import setup_databases
 
 from tests.mutation.planting import Mutant, Place, mutants_of
 
@@ -30,10 +32,12 @@ WITH_DJANGO = [
     *("-m", "not exhaustive and not bench", "-k", "not postgresql", "--rootdir", str(ROOT)),
 ]
 """For tests that need Django: they make the test databases of a process of their own."""
-FIRST_MAX = 3
-"""Tests that run before the first mutant is planted, but for the last of them."""
+IN_MEMORY = Path("/dev/shm")
+"""Where these keep their files, if this machine has it: they are quick, and nothing of them needs to last."""
 SECONDS_MAX = 20
 """Seconds of processor time: a mutant whose tests take more counts as caught, because it never ends."""
+WAIT_MAX = 100
+"""Seconds until one counts as caught that waits for ever without any work."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -324,15 +328,18 @@ class Hunt:
         self._module, self._part = module, part
         self._databases: dict[Path, bytes] = {}
 
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Children find the test databases."""
+        if SUBJECTS[self._module].django:
+            session.config.pluginmanager.register(_Databases())
+
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In place of pytest's own."""
         subject = SUBJECTS[self._module]
         found = mutants_of(self._module, subject.functions)
         mutants = [mutant for mutant in found if self._part in mutant.name]
-        if subject.django:  # the test databases are made once, with the first test that needs one
-            for item, following in pairwise(session.items[:FIRST_MAX]):
-                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            self._databases = _read_databases()
+        if subject.django:
+            self._databases = _make_databases(session)
         gc.freeze()  # pages that no child's collector touches are not copied
         if mutants and self._fails(session, None):
             raise pytest.UsageError("the tests fail without a mutant")
@@ -352,7 +359,10 @@ def hunt(module: str, part: str = "") -> list[Place]:
     if not SUBJECTS[module].django:
         return hunt_here(module, part)
     command = [sys.executable, "-m", "tests.mutation.apart", module, part]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    folder = {"TMPDIR": str(IN_MEMORY)} if IN_MEMORY.is_dir() else {}
+    ended = subprocess.run(
+        command, cwd=ROOT, env=os.environ | folder, capture_output=True, text=True, check=False
+    )
     if ended.returncode:
         raise RuntimeError(ended.stdout + ended.stderr)
     return msgspec.json.decode(ended.stdout.splitlines()[-1], type=list[Place])
@@ -371,8 +381,22 @@ def hunt_here(module: str, part: str) -> list[Place]:
     return found.surviving
 
 
-def _read_databases() -> dict[Path, bytes]:
-    """The test databases, whose connections are closed: no child goes on with one of this process."""
+class _Databases:
+    """A pytest plugin in place of pytest-django's fixture, which would make the databases in each child."""
+
+    @pytest.fixture(scope="session")
+    @classmethod
+    def django_db_setup(cls) -> None:
+        """They are there."""
+
+
+def _make_databases(session: pytest.Session) -> dict[Path, bytes]:
+    """Make the test databases of this process, and read them. Their connections are closed: no child goes on
+    with one of this process."""
+    from pytest_django.plugin import blocking_manager_key  # imported before, it would not be rewritten
+
+    with session.config.stash[blocking_manager_key].unblock():
+        setup_databases(verbosity=0, interactive=False)
     connections.close_all()
     files = {Path(connections[alias].settings_dict["NAME"]) for alias in connections}
     return {file: file.read_bytes() for file in files if file.exists()}
@@ -385,6 +409,7 @@ def _fails(session: pytest.Session, mutant: Mutant | None) -> bool:
     try:
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_PROF, SECONDS_MAX)
+        faulthandler.dump_traceback_later(WAIT_MAX, exit=True, file=2)
         if mutant is not None:
             mutant.plant()
         for item, following in pairwise([*session.items, *session.items[-1:]]):
