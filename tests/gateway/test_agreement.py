@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -10,8 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtvn.gateway import Agreement, MemberView, seconds_told
-from dtvn.gateway.agreement import HEARD_WITHIN, NO_CLUSTER, Clock, Report, agreement, report_of
+from dtvn.gateway.agreement import (
+    HEARD_WITHIN,
+    NO_CLUSTER,
+    SECONDS_TOLD_MAX,
+    Clock,
+    Report,
+    agreement,
+    agreement_of,
+    report_of,
+)
 from dtvn.protocol import quorum
+from tests.host.support import make_genesis
 
 WINDOW = 32
 DOWN: dict[str, Any] = {"reachable": False}
@@ -228,3 +239,53 @@ def test_of_many_members_that_withhold_two_are_named() -> None:
 @pytest.mark.parametrize("told", ["1", None, True, float("nan"), float("inf"), 1e11, [1.0]])
 def test_seconds_that_are_none_count_as_zero(told: object) -> None:
     assert seconds_told({"withheld_ahead": told}, "withheld_ahead") == 0.0
+
+
+def test_seconds_that_a_member_tells_are_taken_as_it_told_them() -> None:
+    for told, seconds in ((3, 3.0), (-2.5, -2.5), (SECONDS_TOLD_MAX, 0.0), (-SECONDS_TOLD_MAX, 0.0)):
+        assert report_of(view(status={"withheld_ahead": told})).withheld_ahead == seconds
+
+
+def test_a_member_is_unreachable_once_it_was_silent_for_longer_than_the_limit() -> None:
+    assert report_of(view(heard=HEARD_WITHIN)).reachable
+    assert report_of(view(status={"changing": True})).changing
+
+
+def test_a_withheld_vote_makes_a_cluster_amber_that_can_lose_more() -> None:
+    found = at_noon(*cluster(7, {"withheld_ahead": 9.0}))
+    assert (found.can_lose, found.level) == (1, "tight")
+
+
+def test_the_view_is_that_of_those_that_agree() -> None:
+    assert agreement(cluster(4, *[{"view": 3}] * 4), window=WINDOW).view == 3
+    assert agreement(cluster(4, *[DOWN] * 4), window=WINDOW).view == 0
+
+
+def test_members_left_out_count_as_unreachable_wherever_they_are_counted() -> None:
+    found = agreement(cluster(4), window=WINDOW, without={"r0", "r3"})
+    assert (found.reachable, found.agreeing_members) == (2, ("r1", "r2"))
+    entering = cluster(4, ENTERS, DOWN, {"epoch": 7}, {"epoch": 7})
+    assert agreement(entering, window=WINDOW).sentence.startswith("Members are entering")
+    assert agreement(entering, window=WINDOW, without={"r0"}).sentence.startswith("No quorum")
+
+
+def test_a_member_is_in_the_next_epoch_once_it_votes_there() -> None:
+    """One that only follows there is not in it, and one that is on its way counts once."""
+    follows = {"epoch": 7, "voting": False}
+    found = agreement(cluster(4, ENTERS, follows, {"epoch": 7}, {"epoch": 7}), window=WINDOW)
+    assert found.sentence == "Members are entering epoch 7: 2 of 4 are in it, 3 needed"
+    coming = {"epoch": 6, "entering": 7}
+    found = agreement(cluster(4, coming, DOWN, DOWN, {"epoch": 7}), window=WINDOW)
+    assert found.sentence.startswith("No quorum")
+
+
+def test_the_members_asked_about_are_those_given_or_all_of_the_gateway() -> None:
+    """With a clock, log time is compared; without one it is not."""
+    ahead = {"voting": True, "epoch": 1, "stable": 5, "log_time": NOW + HOUR}
+    all_of_it = [view(id=f"r{number}", status=ahead) for number in range(4)]
+    gateway: Any = SimpleNamespace(
+        members=lambda: all_of_it, present=SimpleNamespace(parameters=make_genesis(4).parameters)
+    )
+    assert (agreement_of(gateway).members, agreement_of(gateway).log_time_ahead) == (4, 0.0)
+    assert agreement_of(gateway, members=all_of_it[:1]).members == 1
+    assert agreement_of(gateway, wall=NOW).log_time_ahead == 3_600.0

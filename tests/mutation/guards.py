@@ -75,6 +75,7 @@ SUBJECTS: dict[str, Subject] = {
     "dtvn.protocol.consensus.transfer.entries": Subject(("tests/consensus/test_log_ranges.py",)),
     "dtvn.protocol.epochs.catch_up": Subject(("tests/epochs/test_epoch_catch_up_steps.py",)),
     "dtvn.protocol.epochs.proofs": Subject(("tests/epochs/test_proofs.py", "tests/gateway/test_epochs.py")),
+    "dtvn.gateway.agreement": Subject(("tests/gateway/test_agreement.py",)),
     "dtvn.gateway.collector": Subject(
         tuple(
             f"tests/gateway/test_{name}.py"
@@ -218,6 +219,16 @@ EQUIVALENT: dict[str, str] = {
     ),
     "dtvn.gateway.collector.Collector._on_epoch_changes: following.epoch <= self._epoch -> "
     "following.epoch == self._epoch": "what is proved leads on, never back",
+    **dict.fromkeys(
+        (
+            "dtvn.gateway.agreement._quorum: agreeing == 1 -> agreeing <= 1",
+            "dtvn.gateway.agreement._withheld: more > 0 -> more != 0",
+            "dtvn.gateway.agreement._entering: each.entering > 0 -> each.entering != 0",
+            "dtvn.gateway.agreement._no_quorum: short == stages[0] -> short >= stages[0]",
+            "dtvn.gateway.agreement._number: value >= 0 -> value > 0",
+        ),
+        "no such number comes here, or it says the same",
+    ),
     "dtvn.gateway.collector.Collector.flies: self._flights.flying > 0 -> self._flights.flying != 0": (
         "a number of flights is not negative"
     ),
