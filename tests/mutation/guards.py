@@ -23,12 +23,13 @@ from tests.mutation.planting import Mutant, Place, mutants_of
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = [
     *f"-q -c {os.devnull} --noconftest -p no:django -p no:xdist -p no:cacheprovider".split(),
+    "--tb=no",
     "--hypothesis-seed=0",
     *("-o", "asyncio_default_fixture_loop_scope=function", "--rootdir", str(ROOT)),
 ]
 """Arguments of pytest: these tests need no Django, and are run inside a test themselves."""
 WITH_DJANGO = [
-    *("-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--hypothesis-seed=0"),
+    *("-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--tb=no", "--hypothesis-seed=0"),
     *("-m", "not exhaustive and not bench", "-k", "not postgresql", "--rootdir", str(ROOT)),
 ]
 """For tests that need Django: they make the test databases of a process of their own."""
@@ -36,7 +37,7 @@ IN_MEMORY = Path("/dev/shm")
 """Where these keep their files, if this machine has it: they are quick, and nothing of them needs to last."""
 SECONDS_MAX = 20
 """Seconds of processor time: a mutant whose tests take more counts as caught, because it never ends."""
-WAIT_MAX = 100
+WAIT_MAX = 60
 """Seconds until one counts as caught that waits for ever without any work."""
 
 
@@ -117,9 +118,10 @@ SUBJECTS: dict[str, Subject] = {
         frozenset({f"Operations.{name}" for name in ("apply", "first", "_repeat")}),
     ),
     "dtvn.machine.context": Subject(("tests/tickets_machine/test_nonces.py",), frozenset({"Context.stands"})),
-    "dtvn.machine.kinds.lifecycle": Subject(("tests/tickets_machine/test_nonces.py",), frozenset({"_late"})),
+    "dtvn.machine.kinds.lifecycle": Subject(("tests/tickets_machine/test_nonces.py",), frozenset({"late"})),
     "dtvn.machine.locks": Subject(("tests/tickets_machine/test_locks.py",)),
     "dtvn.machine.waiters": Subject(("tests/tickets_machine/test_locks.py",)),
+    "validators.services.login_throttle": Subject(("tests/platform/test_login_throttle.py",), django=True),
 }
 _OUTCOMES_MAX = "FRAMING + sum([_bytes_max(op, self._epoch) for op in operations])"
 ONE_BY_ONE = "it grows by one, and is compared each time"
@@ -228,6 +230,23 @@ EQUIVALENT: dict[str, str] = {
             "dtvn.gateway.agreement._number: value >= 0 -> value > 0",
         ),
         "no such number comes here, or it says the same",
+    ),
+    **dict.fromkeys(
+        (
+            "validators.services.login_throttle.begin: known is not None -> False",
+            "validators.services.login_throttle.begin: made -> True",
+        ),
+        COSTS_ONLY,
+    ),
+    "validators.services.login_throttle.begin: row.since <= now - WINDOW -> row.since < now - WINDOW": (
+        "a microsecond of five minutes"
+    ),
+    **dict.fromkeys(
+        (f"validators.services.login_throttle.client_address: '' -> {wrong}" for wrong in (True, False)),
+        "neither is an address",
+    ),
+    "validators.services.login_throttle._require_room: row.tries >= TRIES_MAX -> row.tries == TRIES_MAX": (
+        ONE_BY_ONE
     ),
     "dtvn.gateway.collector.Collector.flies: self._flights.flying > 0 -> self._flights.flying != 0": (
         "a number of flights is not negative"

@@ -64,9 +64,12 @@ class Mutant(msgspec.Struct, frozen=True):
 
 
 def mutants_of(module: str, functions: frozenset[str] = frozenset()) -> Iterator[Mutant]:
-    """Every mutant of a module's functions, or of those named."""
+    """Every mutant of a module's functions, or of those named. Raises LookupError if one of these is gone."""
     source = inspect.getsource(import_module(module))
-    for function, guard in _guards(ast.parse(source)):
+    whole = ast.parse(source)
+    if gone := functions - {name for name, _function in _functions(whole.body, "")}:
+        raise LookupError(f"{module} has no {', '.join(sorted(gone))}")
+    for function, guard in _guards(whole):
         if functions and function not in functions:
             continue
         for number, changed in enumerate(_changes(guard)):

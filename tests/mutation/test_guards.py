@@ -23,6 +23,15 @@ def test_a_wrong_guard_without_a_test_survives(monkeypatch: pytest.MonkeyPatch) 
     assert [each.function for each in hunt(module, "epoch_change_proof.sealed")] == ["sealed"] * 2
 
 
+def test_the_functions_of_a_subject_exist() -> None:
+    """One that was renamed would have no mutants, and nobody would notice."""
+    for module, subject in SUBJECTS.items():
+        if not subject.django:
+            assert next(mutants_of(module, subject.functions))
+    with pytest.raises(LookupError, match="has no gone"):
+        next(mutants_of("dtvn.protocol.consensus.new_view", frozenset({"gone", "plan"})))
+
+
 def test_a_guard_is_planted_with_each_of_its_mutations() -> None:
     planted = {
         each.place.change

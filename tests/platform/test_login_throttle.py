@@ -174,3 +174,14 @@ def test_an_attempt_that_finds_the_pool_full_is_not_counted(
     with pytest.raises(HashingBusy):
         authenticate(rf.post("/"), username="nobody", password="x")
     assert not LoginAttempts.objects.exists()
+
+
+def test_the_refusal_says_how_long_in_whole_minutes_and_seconds() -> None:
+    for wait, said, seconds in ((0.2, "1 minute.", "1"), (60, "1 minute.", "60"), (61, "2 minutes.", "61")):
+        refused = login_throttle.LoginThrottled(timedelta(seconds=wait))
+        assert str(refused) == f"Too many attempts from here. Try again in {said}"
+        assert refused.headers == {"Retry-After": seconds}
+
+
+def test_a_request_without_an_address_has_none() -> None:
+    assert login_throttle.client_address(None) == ""
