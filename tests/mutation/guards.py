@@ -114,7 +114,7 @@ SUBJECTS: dict[str, Subject] = {
     "dtvn.proof.barriers": Subject(("tests/proof/test_barriers.py",)),
     "dtvn.machine.nonces": Subject(("tests/tickets_machine/test_nonces.py",)),
     "dtvn.machine.operations": Subject(
-        ("tests/tickets_machine/test_nonces.py", "tests/tickets_machine/test_permissions.py"),
+        tuple(f"tests/tickets_machine/test_{name}.py" for name in ("nonces", "permissions", "doors")),
         frozenset({f"Operations.{name}" for name in ("apply", "first", "_repeat")}),
     ),
     "dtvn.machine.context": Subject(("tests/tickets_machine/test_nonces.py",), frozenset({"Context.stands"})),
