@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group, User
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
+from rest_framework.exceptions import PermissionDenied
 
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.api.conftest import Api, read
@@ -317,3 +318,44 @@ def test_the_log_names_the_caller(api: Api) -> None:
     api.post("tickets/validate", {"ticket_id": "NOPE"})
     actor = OperationRecord.objects.filter(operation="validate").values_list("actor", flat=True).get()
     assert actor == f"key:{ApiKey.objects.get(label='suite').pk}"
+
+
+@pytest.mark.parametrize(
+    ("active", "group", "scopes"), [(True, "gate", {"gate"}), (True, None, None), (False, "gate", None)]
+)
+def test_a_user_calls_with_the_scopes_of_a_role_and_only_while_active(
+    person: User, active: bool, group: str | None, scopes: set[str] | None
+) -> None:
+    person.is_active = active
+    person.save()
+    if group:
+        person.groups.add(Group.objects.get(name=group))
+    caller = keys.caller_of_user(person)
+    assert (None if caller is None else set(caller.scopes)) == scopes
+    request = RequestFactory().get("/admin/")
+    request.user = person
+    assert keys.may(request, "gate") is (scopes is not None)
+    assert not keys.may(request, "admin")
+
+
+@pytest.mark.parametrize(
+    ("method", "origin", "allowed"),
+    [
+        ("POST", None, True),
+        ("POST", "http://testserver", True),
+        ("POST", "https://elsewhere.example", False),
+        ("GET", "https://elsewhere.example", True),
+    ],
+)
+def test_an_open_api_takes_changes_of_its_own_pages_only(
+    settings: Any, method: str, origin: str | None, allowed: bool
+) -> None:
+    settings.API_IS_OPEN = True
+    named = {} if origin is None else {"HTTP_ORIGIN": origin}
+    plain = RequestFactory().generic(method, "/api/v1/tickets", HTTP_HOST="testserver", **named)
+    asked: Any = SimpleNamespace(_request=plain)
+    if allowed:
+        assert keys.OpenAuthentication().authenticate(asked) == (keys.ANYBODY, "open")
+        return
+    with pytest.raises(PermissionDenied):
+        keys.OpenAuthentication().authenticate(asked)

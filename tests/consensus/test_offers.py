@@ -13,7 +13,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason, StateRecord
 from tests.consensus.grouped import Grouped
 from tests.consensus.helpers import MILLISECOND, config_for, is_kind, open_frame
-from tests.consensus.test_transfer import LAG, SECOND, Far
+from tests.consensus.test_transfer import ALL_SILENT, GROUP, LAG, SECOND, Far
 
 
 class Offered(Far):
@@ -263,3 +263,45 @@ def test_r35_an_offer_that_was_under_way_at_an_epoch_change_is_no_lie() -> None:
     for member in (0, 1, 2):
         assert cluster.late.hear(cluster[member], cluster.bare) is None
     assert cluster.late.told("transfer_began") == [{"sequence": 20, "sources": [0, 1, 2]}]
+
+
+# --- answers to other questions ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", [10, 12])
+def test_p17_the_certificate_of_a_useless_state_is_compared_with_the_own_log(
+    known: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state at or below the end of that log is of no use, but its certificate may contradict the log."""
+    cluster = Offered(known=known)
+    compared: list[int] = []
+    monkeypatch.setattr(
+        cluster.transfer.checkpoints, "adopt", lambda certificate: compared.append(certificate.sequence)
+    )
+    assert cluster.offers(0, 10) is None
+    assert compared == [10]
+    assert cluster.offers(1, 20) is None
+    assert compared == [10], "that of a useful one is compared when the state is taken"
+
+
+@pytest.mark.parametrize("sequence", [10, 30])
+def test_row_17_groups_of_another_state_are_not_read_and_ban_nobody(sequence: int) -> None:
+    """They may answer a question about a state that was given up since."""
+    cluster = Far()
+    cluster.pass_time(100, **ALL_SILENT)
+    group = cluster.asked(0)[0].groups[0]
+    answer = m.Groups(sequence, ((group, GROUP),))
+    assert cluster.late.hear(cluster[0], cluster[0].signer.link(answer)) is Reason.NOT_ASKED
+    assert not cluster.late.told("poisoned")
+
+
+def test_row_17_a_question_about_groups_has_one_answer() -> None:
+    """Reading groups costs hashes, so that none is read that was not asked for."""
+    cluster = Far()
+    cluster.pass_time(100, **ALL_SILENT)
+    transfer = cluster.transfer
+    source = transfer._sources[0]
+    assert source.owing == 1
+    assert transfer.refuse_groups(m.Groups(20, ()), 0) is None
+    source.owing = 0
+    assert transfer.refuse_groups(m.Groups(20, ()), 0) is Reason.NOT_ASKED

@@ -74,6 +74,10 @@ SUBJECTS: dict[str, Subject] = {
         ),
     ),
     "dtvn.protocol.consensus.transfer.entries": Subject(("tests/consensus/test_log_ranges.py",)),
+    "dtvn.protocol.consensus.transfer.receiving": Subject(
+        ("tests/consensus/test_offers.py", "tests/consensus/test_transfer_guards.py"),
+        frozenset({"Transfer.refuse_snapshot", "Transfer.on_snapshot", "Transfer.refuse_groups"}),
+    ),
     "dtvn.protocol.epochs.catch_up": Subject(("tests/epochs/test_epoch_catch_up_steps.py",)),
     "dtvn.protocol.epochs.proofs": Subject(("tests/epochs/test_proofs.py", "tests/gateway/test_epochs.py")),
     "dtvn.gateway.agreement": Subject(("tests/gateway/test_agreement.py",)),
@@ -248,6 +252,31 @@ EQUIVALENT: dict[str, str] = {
     "validators.services.login_throttle._require_room: row.tries >= TRIES_MAX -> row.tries == TRIES_MAX": (
         ONE_BY_ONE
     ),
+    **dict.fromkeys(
+        (
+            f"dtvn.protocol.consensus.transfer.receiving.Transfer.{change}"
+            for change in (
+                "refuse_snapshot: member is None -> False",
+                "on_snapshot: member is None -> False",
+                "on_snapshot: member is None -> True",
+                "refuse_groups: member is not None -> True",
+            )
+        ),
+        "only members' messages come this far, and None is no source",
+    ),
+    **dict.fromkeys(
+        (
+            "dtvn.protocol.consensus.transfer.receiving.Transfer.on_snapshot: reason -> False",
+            "dtvn.protocol.consensus.transfer.receiving.Transfer.on_snapshot: Reason.NOT_ASKED -> True",
+            "dtvn.protocol.consensus.transfer.receiving.Transfer.on_snapshot: Reason.NOT_ASKED -> False",
+        ),
+        "there is no other reason",
+    ),
+    "dtvn.protocol.consensus.transfer.receiving.Transfer.on_snapshot: certificate is None -> False": (
+        "without a certificate there is no place for a state"
+    ),
+    "dtvn.protocol.consensus.transfer.receiving.Transfer.on_snapshot: len(self._offers) + len(self._banned) "
+    ">= len(state.others) -> len(self._offers) + len(self._banned) == len(state.others)": ONE_BY_ONE,
     "dtvn.gateway.collector.Collector.flies: self._flights.flying > 0 -> self._flights.flying != 0": (
         "a number of flights is not negative"
     ),
