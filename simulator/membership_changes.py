@@ -11,6 +11,7 @@ import msgspec
 
 from dtvn.machine import Reconfigure, build
 from dtvn.protocol import quorum
+from dtvn.protocol.consensus import membership
 from dtvn.protocol.consensus.membership import Change, LivenessProof, liveness_bytes
 from dtvn.protocol.genesis import Member, Parameters
 from simulator.clock import MICROSECOND, SECOND
@@ -40,6 +41,8 @@ class MembershipChanges(msgspec.Struct, frozen=True):
     """Fewest members that a requested change leaves."""
     small: float = 0.0
     """Share of the changes to fewer than four members that set the flag for it (R37)."""
+    undated: bool = False
+    """Whether the gateway dates the changes (R14), or the operator does."""
 
 
 class MembershipChanger(Recurring):
@@ -70,7 +73,9 @@ class MembershipChanger(Recurring):
             Reconfigure(change),
             actor="operator",
             entry=self.world.member_names[0],
-            valid_until=(self.gateway.clock.now().wall + VALID_FOR) // MICROSECOND,
+            valid_until=(
+                0 if self._changes.undated else (self.gateway.clock.now().wall + VALID_FOR) // MICROSECOND
+            ),
         )
         return self.gateway.ask([operation], wait=4 * SECOND)
 
@@ -155,7 +160,7 @@ def liveness_proof(world: World, node: Node) -> LivenessProof:
     """The node's liveness proof, signed with the key that it will have in the next epoch (R36)."""
     executed = len(node.disk.log)
     log_time = 0 if node.look is None else node.look().timestamp
-    timestamp = max(node.clock.now().wall // MICROSECOND, log_time)
+    timestamp = membership.alive_at(node.clock.now().wall // MICROSECOND, log_time)
     data = liveness_bytes(world.cluster, world.present.epoch, node.member_id, executed, timestamp)
     signature = world.keyring.scheme.sign(world.keyring.pair(node.keys[-1])[1], data)
     return LivenessProof(node.member_id, executed, timestamp, signature)

@@ -25,7 +25,7 @@ from dtvn.node.watcher import line
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import ALL, Executed, Note, Send
-from dtvn.protocol.consensus.membership import LivenessProof, Membership, liveness_bytes, window
+from dtvn.protocol.consensus.membership import LivenessProof, Membership, alive_at, liveness_bytes, window
 from dtvn.protocol.consensus.messages import Query
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.wire import ED25519, link_frame
@@ -43,7 +43,7 @@ def liveness_proof(
     """A node's signed statement that it is alive now, and how far it has executed (R36). `log_time`: its last
     effective time, in microseconds: it dates the proof while it is ahead of the clock, for it is judged by
     log time."""
-    timestamp = max(time.time_ns() // 1_000, log_time)
+    timestamp = alive_at(time.time_ns() // 1_000, log_time)
     secret = bindings.crypto_sign_seed_keypair(seed)[1]
     signature = ED25519.sign(secret, liveness_bytes(cluster, epoch, member, executed, timestamp))
     return LivenessProof(member, executed, timestamp, signature)

@@ -34,6 +34,7 @@ __all__ = [
     "LivenessProof",
     "Change",
     "Membership",
+    "alive_at",
     "liveness_bytes",
     "founding",
     "is_fresh",
@@ -121,6 +122,12 @@ def is_reconfiguration(bundle: Bundle) -> bool:
 def liveness_bytes(cluster: bytes, epoch: int, member: str, executed: int, timestamp: int) -> bytes:
     """The bytes that the signature of a liveness proof covers."""
     return b"dtvn/v1/alive\0" + cluster + canonical.encode((epoch, member, executed, timestamp))
+
+
+def alive_at(wall: int, effective: int) -> int:
+    """The date of a liveness proof (R36): the later of a node's wall clock and its last effective time, both
+    microseconds. It is judged by batch time, which does not go back with the clocks."""
+    return max(wall, effective)
 
 
 def is_fresh(said: int, timestamp: int, parameters: Parameters) -> bool:
