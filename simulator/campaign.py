@@ -25,6 +25,7 @@ from simulator.checkers.one_holder import OneHolder
 from simulator.checkers.run_answers import RunAnswers
 from simulator.checkers.vote_evidence import VoteEvidence
 from simulator.clock import MILLISECOND, SECOND
+from simulator.clock_steps import ClockStep
 from simulator.cluster import Cluster
 from simulator.dice import Dice
 from simulator.disk import Mirror, VirtualDisk
@@ -32,6 +33,7 @@ from simulator.door_probes import DoorProbes
 from simulator.door_work import DoorWork
 from simulator.event_runs import EventRuns
 from simulator.faults import FaultInjector
+from simulator.gateway import Gateway, Request
 from simulator.lock_queues import LockQueues
 from simulator.lock_races import LockRaces
 from simulator.membership_changes import MembershipChanger
@@ -50,6 +52,8 @@ LIVENESS_BOUND = 60 * SECOND
 
 AFTERMATH = 5 * SECOND
 """Virtual time that a healed cluster runs on if it lost too much to promise more than safety."""
+MISDATED = frozenset({"expired", "too_far_ahead"})
+"""Codes of an operation that its gateway dated wrongly (R14)."""
 RECONNECTED_AFTER = 100 * MILLISECOND
 """Time until gateways have their connections again; before that they answer `unavailable` at once."""
 
@@ -265,6 +269,8 @@ class Play:
             world.at(message_loss.start, self._lose_messages, message_loss)
         for partition in drawn.partitions:
             world.at(partition.start, self._partition, partition)
+        for step in drawn.clock_steps:
+            world.at(step.at, self._set_clock, step)
         self._copies: dict[str, VirtualDisk] = {}
         for action in drawn.operator_actions:
             world.at(action.at, self._operate, action)
@@ -324,6 +330,7 @@ class Play:
         for start, each in busy:
             world.after(start, each.start)
         world.run(self._duration)
+        self._work_went_on()
         for _start, each in busy:
             each.stop()
         if self.lock_queues is not None:
@@ -347,6 +354,36 @@ class Play:
         network = self.cluster.world.network
         network.cuts.clear()
         network.part(*map(list, partition.groups))
+
+    def _set_clock(self, step: ClockStep) -> None:
+        node = self.cluster.world.nodes.get(step.name)
+        clocks = {f"client-{gateway.number}": gateway.clock for gateway in self.cluster.gateways}
+        (clocks[step.name] if node is None else node.clock).set(step.ahead, step.ppm)
+
+    def _work_went_on(self) -> None:
+        """Raises Violation if the faults of this world, which a cluster must bear, kept its gates waiting."""
+        world, drawn = self.cluster.world, self.drawn
+        for gateway in self.cluster.gateways if drawn.decided_within else ():
+            for request in gateway.requests:
+                self._decided_in_time(gateway, request)
+        highest, epochs = self.cluster.history.highest, len(world.epochs) - 1
+        if highest < drawn.log_min:
+            raise Violation("gates-admit", f"the log has {highest} entries of {drawn.log_min}")
+        if epochs < drawn.epochs_min:
+            raise Violation("gates-admit", f"the membership changed {epochs} times of {drawn.epochs_min}")
+
+    def _decided_in_time(self, gateway: Gateway, request: Request) -> None:
+        world, within = self.cluster.world, self.drawn.decided_within
+        if not request.over and gateway.open.get(request.number) is not request:
+            return  # its process ended before
+        waited = (request.ended_at if request.over else world.time) - request.asked_at
+        codes = {result.code for result in request.results or ()}
+        if waited > within or codes & (UNDECIDED | MISDATED):
+            raise Violation(
+                "gates-admit",
+                f"a call of client-{gateway.number} at {request.asked_at // MILLISECOND} ms: "
+                f"{sorted(codes) or 'open'} after {waited // MILLISECOND} ms",
+            )
 
     def _operate(self, action: OperatorAction) -> None:
         world = self.cluster.world
@@ -399,7 +436,7 @@ def heal(cluster: Cluster, dice: Dice | None) -> None:
     for node in world.nodes.values():
         node.disk.full = False
         node.disarm()
-        node.clock.skew = 0
+        node.clock.set(0)
         node.resume()
     dead = []
     if dice is not None:

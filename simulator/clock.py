@@ -35,7 +35,8 @@ class NodeClock:
     def __init__(self, true: TrueClock, *, skew: int = 0, rate_ppm: int = 0) -> None:
         self._true = true
         self.skew = skew
-        """Nanoseconds that the wall clock is ahead of the true time."""
+        """Nanoseconds that the wall clock is ahead of the true time, or was when it was set."""
+        self._wall_ppm = self._set_at = 0
         self._rate_ppm = rate_ppm
         """Millionths by which the monotonic clock runs fast."""
         self._booted = 0
@@ -46,12 +47,17 @@ class NodeClock:
         self._booted = self._true.time
         self._start = start
 
+    def set(self, skew: int, wall_ppm: int = 0) -> None:
+        """Set the wall clock, which runs fast by `wall_ppm` millionths from now on."""
+        self.skew, self._wall_ppm, self._set_at = skew, wall_ppm, self._true.time
+
     def now(self) -> Now:
         """See ports.Clock."""
         time = self._true.time
         passed = time - self._booted
         monotonic = self._start + passed + passed * self._rate_ppm // 1_000_000
-        return Now(monotonic, WALL_START + time + self.skew)
+        gained = (time - self._set_at) * self._wall_ppm // 1_000_000
+        return Now(monotonic, WALL_START + time + self.skew + gained)
 
     def true_time(self, monotonic: int) -> int:
         """The earliest world time at which the monotonic clock shows at least `monotonic`."""

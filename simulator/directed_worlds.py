@@ -61,6 +61,15 @@ DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
         0.02,
         ("doors", "doors-among-crashes", *("doors-among-transfers", "poisoned-terms") * 2),
     ),
+    (
+        "directed for clocks",
+        0.02,
+        (
+            *("clocks-ahead-and-back", "clocks-back", "clocks-of-gateways", "clock-of-one"),
+            *("clocks-among-crashes", "clocks-among-changes", "clock-and-long-turns"),
+            *("false-refuser", "late-new-view"),
+        ),
+    ),
 )
 """Worlds that may replace a random one: random stream, share, worlds (more often those of rarer moments).
 Each row is drawn apart from those before it, so that a seed that is one of these stays the same."""

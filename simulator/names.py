@@ -11,10 +11,12 @@ ADVERSARIES = (
     "view-change-forger", "byte-corrupter", "twin", "false-suspector", "future-epoch-voter",
     "duplicate-session-client", "bad-state-server", "removed-member", "vote-repeater",
     "early-equivocator", "malleable-signer", "late-committer", "tickless-primary",
-    "false-voter", "equivocating-voter", "late-voter",
+    "false-voter", "equivocating-voter", "late-voter", "false-refuser",
 )
 WORLDS = (
-    "random", "small", "twins", "calm", "lossy", "crashes", "power-cut", "all-crash", "full-disks",
+    "random", "small", "twins", "calm", "clocks-ahead-and-back", "clocks-back", "clocks-of-gateways",
+    "clock-of-one", "clocks-among-crashes", "clocks-among-changes", "false-refuser", "clock-and-long-turns",
+    "late-new-view", "lossy", "crashes", "power-cut", "all-crash", "full-disks",
     "lost-disks", "suspended-nodes", "leaderless", "sequence-gaps", "long-run", "lost-checkpoints",
     "tiny-batches", "retries", "expiring-requests", "many-sessions", "unauthorized-client",
     "lying-client", "false-suspicions", "equivocator-of-five", "idle-primary", "unheard-view-change",

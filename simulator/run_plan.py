@@ -13,6 +13,7 @@ from dtvn.protocol import quorum
 from dtvn.protocol.genesis import Parameters
 from simulator.adversary import LATER, SIMPLE
 from simulator.clock import MILLISECOND, SECOND
+from simulator.clock_steps import ClockStep, draw_clock_steps
 from simulator.dice import Dice
 from simulator.faults import FaultPlan, draw_fault_plan
 from simulator.membership_changes import LEAST, MembershipChanges
@@ -93,6 +94,14 @@ class RunPlan(msgspec.Struct, frozen=True):
     message_losses: tuple[MessageLoss, ...] = ()
     partitions: tuple[Partition, ...] = ()
     operator_actions: tuple[OperatorAction, ...] = ()
+    clock_steps: tuple[ClockStep, ...] = ()
+    decided_within: int = 0
+    """Nanoseconds within which each call of the gates must be decided, and not be refused for its date (R14);
+    0: faults may last longer than callers wait."""
+    log_min: int = 0
+    """Length that the log must have when the faults end."""
+    epochs_min: int = 0
+    """Number of membership changes by then."""
     forgetful: bool = False
     """True: one member more may lose its disk than the cluster tolerates beside its liars. Then safety must
     hold (R11), but liveness is not required."""
@@ -136,9 +145,17 @@ def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
     readers = Dice(seed).fork("people who read among faults").hit(0.1)
     if readers:
         settings = msgspec.structs.replace(settings, learners=1)
+    traffic, clock_steps = drawn.traffic, drawn.clock_steps
+    dice = Dice(seed).fork("clocks that step")
+    if dice.hit(0.1) and not readers and not doors:  # the work at doors is dated by its own clocks
+        traffic = msgspec.structs.replace(traffic, undated=True)
+        clock_steps = draw_clock_steps(dice, settings.members, drawn.duration)
+        changes = changes and msgspec.structs.replace(changes, undated=True)
     return msgspec.structs.replace(
         drawn,
         settings=settings,
+        traffic=traffic,
+        clock_steps=clock_steps,
         adversaries=liars,
         changes=changes,
         plan=plan,
@@ -239,6 +256,7 @@ def smaller(drawn: RunPlan) -> RunPlan:
             pause_max=min(drawn.plan.pause_max, SECOND),
             away_max=min(drawn.plan.away_max, SECOND),
         ),
+        clock_steps=tuple(step for step in drawn.clock_steps if int(step.name[1:]) < members),
         adversaries=drawn.adversaries[: quorum.faults(members)],
         duration=min(drawn.duration, 4 * SECOND),
     )

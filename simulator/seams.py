@@ -26,10 +26,12 @@ from dtvn.events.judging import Tally as VoteTally
 from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits
 from dtvn.gateway import Collector, answers
+from dtvn.gateway.calls import Queue
 from dtvn.gateway.epochs import Epochs
 from dtvn.gateway.event_chunks import Chunk
 from dtvn.gateway.event_questions import OpenQuestions
 from dtvn.gateway.event_records import Recorder
+from dtvn.gateway.log_clock import LogClock
 from dtvn.machine import (
     TRANSITIONS,
     Principals,

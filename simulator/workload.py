@@ -31,6 +31,8 @@ class Traffic(msgspec.Struct, frozen=True):
     without_nonce: float = 0.1
     valid_min: int = 2 * SECOND
     valid_max: int = 20 * SECOND
+    undated: bool = False
+    """Whether gateways date the operations (R14), or their callers do."""
 
 
 KINDS = ("admit",) * 6 + ("validate", "validate", "consume", "dispute", "resolve", "issue")
@@ -117,7 +119,7 @@ class Workload(Recurring):
             ticket=ticket,
             actor=f"gate-{dice.below(4)}",
             entry=dice.pick(self.world.member_names),
-            valid_until=(wall + patience) // 1_000,
+            valid_until=0 if self.traffic.undated else (wall + patience) // 1_000,
             nonce=self._nonces.to_bytes(8, "big") if nonce else b"",
         )
 
@@ -132,7 +134,7 @@ class Workload(Recurring):
                 ticket=f"T-{self._dice.below(self.traffic.tickets)}",
                 actor="probe",
                 entry=self.world.member_names[0],
-                valid_until=(wall + 300 * SECOND) // 1_000,
+                valid_until=0 if self.traffic.undated else (wall + 300 * SECOND) // 1_000,
                 nonce=self._nonces.to_bytes(8, "big"),
             )
             request = gateway.ask([operation], wait=250 * SECOND)

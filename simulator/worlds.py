@@ -14,6 +14,7 @@ import msgspec
 
 from dtvn.events.judging import OFFERED
 from dtvn.protocol.genesis import Parameters
+from simulator import clock_worlds as clocks
 from simulator import twins
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
@@ -271,6 +272,15 @@ WORLDS: dict[str, Drawing] = {
     "small": small,
     "twins": twins.draw_run,
     "calm": of(),
+    "clocks-ahead-and-back": of(**clocks.THERE_AND_BACK),
+    "clocks-back": of(**clocks.ALL_BACK),
+    "clocks-of-gateways": of(**clocks.OF_GATEWAYS),
+    "clock-of-one": of(**clocks.OF_ONE),
+    "clocks-among-crashes": of(**clocks.AMONG_CRASHES),
+    "clocks-among-changes": of(**clocks.AMONG_CHANGES),
+    "clock-and-long-turns": of(**clocks.LONG_TURNS),
+    "false-refuser": of("false-refuser", **clocks.LYING_REFUSALS),
+    "late-new-view": of(**clocks.LATE_NEW_VIEW),
     "lossy": of(quality=msgspec.structs.replace(CLEAN, loss=0.25), duration=6 * SECOND),
     "crashes": of(plan=CRASHES, duration=6 * SECOND, dead=True),
     "power-cut": of(

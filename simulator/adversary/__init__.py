@@ -14,6 +14,7 @@ from simulator.adversary.duplicate_session_client import DuplicateSessionClient
 from simulator.adversary.early_equivocator import EarlyEquivocator
 from simulator.adversary.equivocating_voter import EquivocatingVoter
 from simulator.adversary.equivocator import Equivocator
+from simulator.adversary.false_refuser import FalseRefuser
 from simulator.adversary.false_suspector import FalseSuspector
 from simulator.adversary.false_timestamper import FalseTimestamper
 from simulator.adversary.false_voter import FalseVoter
@@ -82,6 +83,7 @@ DIRECTED: dict[str, type[Liar]] = {
     "false-voter": FalseVoter,
     "equivocating-voter": EquivocatingVoter,
     "late-voter": LateVoter,
+    "false-refuser": FalseRefuser,
 }
 """Never drawn at random: these liars are harmless outside of their own worlds."""
 ADVERSARIES = (*SIMPLE, "twin", *LATER, *APART, *DIRECTED)

@@ -1,33 +1,42 @@
-"""Does an honest backup vote only for fresh proposals that its own clock can believe? (R3; P16)"""
+"""Does an honest backup vote only for fresh proposals that its own clock can believe, and withhold its vote
+only from others? (R3; P16)"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from dtvn.protocol import canonical
+from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.effects import Record, SlotRecord
+from dtvn.protocol.consensus.effects import Executed, Note, Reason, Record, SlotRecord
 from dtvn.protocol.wire import Envelope
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
 
 MICROSECOND = 1_000
+Place = tuple[str, int, int, bytes]
+"""Node, view, sequence, digest."""
 LATE_MAX = 2 * 8_000_000
 """Twice the largest view timeout T, in microseconds, that a slow cluster leads to (R31, decision 0182)."""
 
 
 class ProposalTime(Checker):
-    """Checks what a backup writes down together with its own PREPARE."""
+    """Checks what a backup writes down together with its own PREPARE, and why it withholds one."""
 
     name = "proposal-time"
     kinds = frozenset({m.PrePrepare})
+    notes = frozenset({"abstained"})
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._clocks: dict[tuple[str, int, int, bytes], int] = {}
-        """(node, view, sequence, digest) -> its wall clock when the primary's proposal arrived first: a
-        proposal is judged when its frame is taken from the socket, between then and the vote."""
+        self._clocks: dict[Place, int] = {}
+        """Its wall clock when the primary's proposal arrived first: a proposal is judged when its frame is
+        taken from the socket, between then and the vote."""
+        self._untaken: dict[str, list[Place]] = {}
+        """Proposals that wait in a node's socket."""
+        self._taken: dict[Place, set[int]] = {}
+        """Its wall clock whenever its loop took the proposal from the socket."""
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
         """See Checker."""
@@ -40,6 +49,29 @@ class ProposalTime(Checker):
             return  # a liar's
         place = (receiver, said.view, said.sequence, said.digest)
         self._clocks.setdefault(place, node.clock.now().wall)
+        self._untaken.setdefault(receiver, []).append(place)
+
+    def turning(self, node: Node) -> None:
+        """See Observer: the node's loop empties its sockets now."""
+        for place in self._untaken.pop(node.name, ()):
+            self._taken.setdefault(place, set()).add(node.clock.now().wall)
+
+    def noticed(self, node: Node, note: Executed | Note) -> None:
+        """See Checker."""
+        if not isinstance(note, Note) or not node.honest or not isinstance(node.core, Replica):
+            return
+        state = node.core.state
+        slot = state.log.slots.get(note.fields["sequence"])
+        if note.fields["reason"] != Reason.BAD_TIMESTAMP.value or slot is None or slot.digest is None:
+            return
+        batch, late = state.bodies.get(slot.digest), 2 * state.timeouts.timeout // MICROSECOND
+        taken = self._taken.get((node.name, slot.view, slot.sequence, slot.digest), set())
+        if batch is None or not taken:
+            return  # relayed by another member
+        drift = self.world.settings.parameters.drift_bound
+        ahead = [batch.batch.proposed - clock // MICROSECOND for clock in taken]
+        if all(-drift - late <= each <= drift for each in ahead):
+            self.fail(f"{node.name} withholds its vote for {slot.sequence}, whose time is off by {ahead} us")
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
@@ -65,7 +97,7 @@ class ProposalTime(Checker):
         if batch.origin_view != record.view or proposal.digest == m.NULL_BATCH_DIGEST:
             return  # carried over: its time was checked when it was first proposed
         now = node.clock.now().wall
-        place = (node.name, proposal.view, proposal.sequence, proposal.digest)
+        place: Place = (node.name, proposal.view, proposal.sequence, proposal.digest)
         ahead = [batch.proposed - clock // MICROSECOND for clock in (now, self._clocks.get(place, now))]
         drift = self.world.settings.parameters.drift_bound
         if min(ahead) > drift or max(ahead) < -drift - LATE_MAX:

@@ -17,6 +17,7 @@ from simulator.mutants import (
     statements,
     transfer,
     views,
+    wall_clocks,
 )
 from simulator.mutants.registry import MUTANTS, Mutant, planted
 from simulator.mutants.rules_without import NOT_PLANTED
