@@ -40,7 +40,9 @@ from simulator.membership_changes import MembershipChanger
 from simulator.mutants.registry import planted
 from simulator.node import Node
 from simulator.observers import Observer
+from simulator.old_speaker import make_old
 from simulator.readers import Readers
+from simulator.recovery import Recovery
 from simulator.run_plan import MessageLoss, OperatorAction, Partition, RunPlan
 from simulator.transcript import Fingerprint
 from simulator.violation import Interrupted, Violation
@@ -265,21 +267,39 @@ class Play:
         self.door_work: DoorWork | None = None
         if drawn.doors:
             self._add_doors()
-        for message_loss in drawn.message_losses:
-            world.at(message_loss.start, self._lose_messages, message_loss)
-        for partition in drawn.partitions:
-            world.at(partition.start, self._partition, partition)
-        for step in drawn.clock_steps:
-            world.at(step.at, self._set_clock, step)
         self._copies: dict[str, VirtualDisk] = {}
-        for action in drawn.operator_actions:
-            world.at(action.at, self._operate, action)
+        self._plan_moments()
         self._duration = cut.duration or drawn.duration
         self.membership_changer: MembershipChanger | None = None
         if drawn.changes is not None and cluster.operator is not None:
             self.membership_changer = MembershipChanger(
                 world, cluster.operator, dice.fork("changes"), drawn.changes
             )
+
+    def _plan_moments(self) -> None:
+        """What happens at times that the plan names."""
+        drawn, world = self.drawn, self.cluster.world
+        for message_loss in drawn.message_losses:
+            world.at(message_loss.start, self._lose_messages, message_loss)
+        for partition in drawn.partitions:
+            world.at(partition.start, self._partition, partition)
+        for step in drawn.clock_steps:
+            world.at(step.at, self._set_clock, step)
+        if drawn.recovers_at:
+            recovery = Recovery(self.cluster, self._dice.fork("recovery"))
+            world.at(drawn.recovers_at // 2, recovery.copy)
+            world.at(drawn.recovers_at, recovery.happen)
+        if drawn.old_speaker is not None:
+            self._add_old_speaker(drawn.old_speaker)
+        for action in drawn.operator_actions:
+            world.at(action.at, self._operate, action)
+
+    def _add_old_speaker(self, first: int) -> None:
+        world = self.cluster.world
+        names = [*world.member_names[first:], *world.member_names[:first]]
+        honest = [world.nodes[name] for name in names if world.nodes[name].honest]
+        if honest:
+            make_old(world, honest[0])
 
     def _add_doors(self) -> None:
         cluster = self.cluster
@@ -430,7 +450,7 @@ def settle(cluster: Cluster) -> None:
 
 def heal(cluster: Cluster, dice: Dice | None) -> None:
     """Repair everything, but keep as many members dead as the cluster must tolerate (`dice` None: none);
-    liars and members that ever lost their disks count among these."""
+    liars, and members that ever lost their disks or may yet, count among these."""
     world = cluster.world
     world.network.heal()
     for node in world.nodes.values():
@@ -441,9 +461,9 @@ def heal(cluster: Cluster, dice: Dice | None) -> None:
     dead = []
     if dice is not None:
         honest = world.honest_members()
-        voteless = world.members - sum(not node.losses for node in honest)
+        voteless = world.members - sum(not (node.losses or node.disk.doubtful) for node in honest)
         spare = quorum.crashes_tolerated(world.members) - voteless
-        voters = [node for node in honest if node.disk.voting]
+        voters = [node for node in honest if node.disk.voting and not node.disk.doubtful]
         dead = dice.sample(voters, dice.below(max(0, spare) + 1))
     for node in dead:
         if node.up:

@@ -61,6 +61,7 @@ DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
         0.02,
         ("doors", "doors-among-crashes", *("doors-among-transfers", "poisoned-terms") * 2),
     ),
+    ("directed for versions and power", 0.01, ("version-before", "power-cut-in-transfers")),
     (
         "directed for clocks",
         0.02,

@@ -13,7 +13,7 @@ A test may put another ledger beside a disk (`Mirror`) to compare the two.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from dtvn.protocol.consensus import messages as m
@@ -31,6 +31,7 @@ from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.log_tree import Frontier, append
 from dtvn.protocol.host.ports import JournalError, JournalFull, LedgerTail
 from simulator.dice import Dice
+from simulator.disk_damage import Damage
 
 SlotKey = tuple[int, int, int, str]
 
@@ -111,6 +112,17 @@ class Image:
         if newest is not None:
             return newest.entry_hash
         return bytes(32) if self.base is None else m.entry_hash(self.base.entry)
+
+    def places(self) -> Iterator[tuple[tuple[Any, ...], object]]:
+        """Everything stored: ((kind, key), record) each."""
+        for sequence, record in enumerate(self.log, 1):
+            if record is not None:
+                yield ("entry", sequence), record
+        for checkpoint in self.checkpoints:
+            yield ("checkpoint", checkpoint.sequence), checkpoint
+        for kind, table in (("slot", self.slots), ("state", self.states), ("row", self.materialised)):
+            for key, value in table.items():
+                yield (kind, key), value
 
     def rows(self, table: str) -> list[Any]:
         """The state rows of a table."""
@@ -204,12 +216,16 @@ class VirtualDisk(Image):
         self.incarnation = 0
         """Number of processes that opened it so far; a process with an older number is fenced (R10)."""
         self._forgetful = dice.hit(0.5)
+        self.damage = Damage(self.synced.places, dice.fork("damage"))
+        self._written_elsewhere: Image | None = None
+        """What the next process finds, after a write that went elsewhere; None: all that was written."""
 
     # --- ports.Journal ---------------------------------------------------------------------------
 
     def append(self, records: Sequence[Record], *, durable: bool = True, member: bool = False) -> None:
         """See ports.Journal. `member`: whether the core of a member writes."""
         self._meet_faults()
+        self.damage.write()
         self._check(records)
         records = tuple(records)
         steps = [self._step(record) for record in records]
@@ -253,6 +269,7 @@ class VirtualDisk(Image):
     def load(self) -> LedgerTail:
         """See ports.Journal."""
         self._sync()
+        self.damage.load(max(1, min(self.applied, self.stable) - SPARE_ENTRIES_MAX))
         frontier = Frontier()
         previous: bytes | None = bytes(32)
         for number, record in enumerate(self.log, 1):
@@ -284,6 +301,7 @@ class VirtualDisk(Image):
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """See ports.Journal."""
         found: list[EntryRecord] = []
+        self.damage.read("entry", first, last)
         for record in self.log[first - 1 : last]:
             if record is None:
                 break
@@ -295,13 +313,40 @@ class VirtualDisk(Image):
 
     def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
         """See ports.Journal."""
-        return next((c for c in self.checkpoints if c.sequence >= sequence), None)
+        found = next((c for c in self.checkpoints if c.sequence >= sequence), None)
+        if found is not None:
+            self.damage.read("checkpoint", found.sequence, found.sequence)
+        return found
 
     # --- the world's side ------------------------------------------------------------------------
+
+    def misdirect(self) -> None:
+        """The next write lands elsewhere: its process does not notice, but the next one finds a log that
+        ends before it, and less turns than the witness counted (R11)."""
+        if self._written_elsewhere is None:
+            self._written_elsewhere = image = Image(voting=False)
+            image.become(self.synced)
+            image.voting = image.served_member = False
+
+    @property
+    def misdirected(self) -> bool:
+        """Whether a write went elsewhere, and no process has noticed it."""
+        return self._written_elsewhere is not None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether its node may lose its vote yet, by damage that no process has noticed."""
+        return self.misdirected or self.damage.waits
 
     def crash(self, *, thorough: bool = False) -> None:
         """Power failure: unsynced writes are lost from a random one on; all of them if `thorough`."""
         self.crash_at = None
+        if self._written_elsewhere is not None:
+            self._unsynced.clear()
+            self.synced.become(self._written_elsewhere)
+            self.become(self.synced)
+            self._written_elsewhere = self.mirror = None  # a mirror has received what this disk has lost
+            return
         survive = self._dice.below(len(self._unsynced) + 1) * (not thorough)
         if self._unsynced:
             del self._unsynced[survive:]

@@ -13,6 +13,7 @@ import msgspec
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.probes import probe
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
 from simulator.disk import CrashPoint
@@ -27,6 +28,8 @@ from simulator.world import World
 PRIMARY_SHARE = 0.4
 LAST_WORDS = (m.Prepare, m.Commit, m.Commit, m.Reply, m.Reply, m.Checkpoint, m.ViewChange, m.NewView)
 """Kinds of messages after which the power is cut; those at critical moments are more frequent."""
+TRANSFER_WORDS = (m.Snapshot, m.Groups)
+"""The same in worlds in which members fetch the state."""
 CUT_AFTER = 3 * MILLISECOND
 """Longest time between that message and the cut: some members have received and written it, others not."""
 LOSABLE = (
@@ -62,6 +65,8 @@ class FaultPlan(msgspec.Struct, frozen=True):
     disk_lost: int = 0
     take_over: int = 0
     power_cut: int = 0
+    byte_flipped: int = 0
+    write_misdirected: int = 0
     away_max: int = 4 * SECOND
     """Longest time that a crashed or suspended node is away."""
 
@@ -95,7 +100,7 @@ def draw_fault_plan(dice: Dice) -> FaultPlan:
 class TripWire(Observer):
     """Waits for the next message of one kind."""
 
-    kinds = frozenset(LAST_WORDS)
+    kinds = frozenset(LAST_WORDS + TRANSFER_WORDS)
 
     def __init__(self) -> None:
         self.kind: type[Any] | None = None
@@ -156,6 +161,8 @@ class FaultInjector(Recurring):
             "disk_lost": self._disk_lost,
             "take_over": self._take_over,
             "power_cut": self._power_cut,
+            "byte_flipped": self._byte_flipped,
+            "write_misdirected": self._write_misdirected,
         }
         self._bag = [action for name, action in kinds.items() for _ in range(getattr(plan, name))]
 
@@ -212,6 +219,8 @@ class FaultInjector(Recurring):
             if not self._running:
                 return
             thorough = dice.hit(0.7)
+            if thorough:
+                self._note_power_cut()
             for node in list(self.world.nodes.values()):
                 if node.up:
                     node.crash(thorough=thorough)
@@ -220,7 +229,17 @@ class FaultInjector(Recurring):
         def heard() -> None:
             self.world.after(1 + dice.below(CUT_AFTER), cut)
 
-        wire.kind, wire.then = dice.pick(LAST_WORDS), heard
+        words = LAST_WORDS + TRANSFER_WORDS * 2 if self.world.settings.transfer_lag else LAST_WORDS
+        wire.kind, wire.then = dice.pick(words), heard
+
+    def _note_power_cut(self) -> None:
+        nodes = self.world.nodes.values()
+        if any(not node.honest for node in nodes):
+            probe("power_cut.beside_liars")
+        if len(self.world.epochs) > 1:
+            probe("power_cut.after_changes")
+        if any(node.up and node.core.receiving for node in nodes):
+            probe("power_cut.in_a_transfer")
 
     def _suspend(self) -> None:
         node = self._anyone()
@@ -276,16 +295,49 @@ class FaultInjector(Recurring):
         self._dice.pick(self._gateways).restart()
 
     def _disk_lost(self) -> None:
-        node = self._anyone()
-        if node.index is None or not node.honest or not node.disk.voting or self.lost >= self._spare:
+        node = self._loser()
+        if node is None:
             return
-        if self.world.settings.spares and not self._bears_another():
-            return
-        self.lost += 1
         if node.up:
             node.crash()
         node.lose_disk()
         self._back_later(node)
+
+    def _byte_flipped(self) -> None:
+        """A byte of one member's ledger flips while it runs. It is read sooner or later: the member starts
+        anew meanwhile, or serves what is damaged."""
+        node = self._loser()
+        if node is not None and node.disk.damage.flip():
+            probe(f"disk.byte_flipped_{self._damaged()}")
+            self.world.after(1 + self._dice.below(self.plan.away_max), self._crash_and_back, node)
+
+    def _write_misdirected(self) -> None:
+        """A write of one member's ledger lands elsewhere while it runs; its next process finds a shorter
+        log."""
+        node = self._loser()
+        if node is not None:
+            node.disk.misdirect()
+            probe(f"disk.write_misdirected_{self._damaged()}")
+            self.world.after(1 + self._dice.below(self.plan.away_max), self._crash_and_back, node)
+
+    def _damaged(self) -> str:
+        return "in_one" if self.lost == 1 else "in_two"
+
+    def _crash_and_back(self, node: Node) -> None:
+        if node.up:
+            node.crash()
+        self._back_later(node)
+
+    def _loser(self) -> Node | None:
+        """A random member whose ledger may be lost now, which is counted; None if that would be one too
+        many."""
+        node = self._anyone()
+        if node.index is None or not node.honest or not node.disk.voting or self.lost >= self._spare:
+            return None
+        if node.disk.misdirected or (self.world.settings.spares and not self._bears_another()):
+            return None
+        self.lost += 1
+        return node
 
     def _bears_another(self) -> bool:
         """Whether the members, also after one more has left, tolerate one more member without a vote."""

@@ -22,6 +22,7 @@ from dtvn.protocol.host.ports import JournalFull
 from simulator.clock import MICROSECOND, NodeClock
 from simulator.dice import Dice
 from simulator.disk import CrashPoint, PowerCut, VirtualDisk
+from simulator.disk_damage import DiskDamaged
 from simulator.node_environment import NodeEnvironment
 from simulator.violation import Violation
 
@@ -156,6 +157,7 @@ class Node:
 
     def crash(self, *, thorough: bool = False) -> None:
         """Power off: memory and inbox are lost. `thorough`: see VirtualDisk.crash."""
+        self.losses += self.disk.misdirected
         self.disk.crash(thorough=thorough)
         self.host = None
         self.paused = False
@@ -269,6 +271,8 @@ class Node:
             step()
         except PowerCut:
             self.crash()
+        except DiskDamaged:  # it was read before the turn
+            self.world.disk_damaged(self)
         except TurnLost as lost:
             cause = lost.__cause__
             if isinstance(cause, PowerCut):
@@ -277,6 +281,8 @@ class Node:
                 raise cause from None
             elif isinstance(cause, JournalFull):
                 self.world.disk_full(self)
+            elif isinstance(cause, DiskDamaged):
+                self.world.disk_damaged(self)
             elif isinstance(cause, Installed):
                 self._rebuild(continued=True)
             elif isinstance(cause, EpochOver):

@@ -60,5 +60,8 @@ class NodeEnvironment(Protocol[N]):
     def disk_full(self, node: N) -> None:
         """The host is gone; the process waits for space and rebuilds it (R8)."""
 
+    def disk_damaged(self, node: N) -> None:
+        """The process has read damaged data and ended: its operator replaces the disk (R11)."""
+
     def broken(self, node: N, lost: TurnLost) -> None:
         """A host died without an injected fault: no input of a peer may cause that."""

@@ -18,6 +18,7 @@ from simulator.dice import Dice
 from simulator.faults import FaultPlan, draw_fault_plan
 from simulator.membership_changes import LEAST, MembershipChanges
 from simulator.network import LinkQuality
+from simulator.recoverable import is_recoverable
 from simulator.workload import Traffic
 from simulator.world import Settings
 
@@ -100,6 +101,12 @@ class RunPlan(msgspec.Struct, frozen=True):
     0: faults may last longer than callers wait."""
     log_min: int = 0
     """Length that the log must have when the faults end."""
+    recovers_at: int = 0
+    """World time at which n - q + 1 members lose their votes, and `genesis recover` brings the cluster back
+    (simulator.recovery); 0: never."""
+    old_speaker: int | None = None
+    """Index of a member, or the next honest one, that speaks the messages of an earlier commit
+    (simulator.old_speaker); None: all speak those of today."""
     epochs_min: int = 0
     """Number of membership changes by then."""
     forgetful: bool = False
@@ -151,7 +158,7 @@ def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
         traffic = msgspec.structs.replace(traffic, undated=True)
         clock_steps = draw_clock_steps(dice, settings.members, drawn.duration)
         changes = changes and msgspec.structs.replace(changes, undated=True)
-    return msgspec.structs.replace(
+    drawn = msgspec.structs.replace(
         drawn,
         settings=settings,
         traffic=traffic,
@@ -162,6 +169,37 @@ def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
         forgetful=forgetful,
         doors=doors,
         readers=readers,
+    )
+    return _with_rarest(seed, drawn)
+
+
+def _with_rarest(seed: int, drawn: RunPlan) -> RunPlan:
+    """Faults that only directed worlds had: power cuts that leave nothing unsynced, beside whatever else this
+    world has; disks that lie; so many lost votes that nothing can be ordered; a member of the version
+    before."""
+    plan, settings = drawn.plan, drawn.settings
+    if Dice(seed).fork("power cuts beside all else").hit(0.1):
+        plan = msgspec.structs.replace(plan, power_cut=3)
+        settings = msgspec.structs.replace(settings, transfer_lag=settings.transfer_lag or 4)
+    dice, forgetful = Dice(seed).fork("disks that lie"), drawn.forgetful
+    if dice.hit(0.1):
+        flipped, misdirected = dice.pick(((2, 0), (0, 2), (1, 1)))
+        plan = msgspec.structs.replace(plan, byte_flipped=flipped, write_misdirected=misdirected)
+        forgetful |= settings.members >= LEAST and drawn.changes is None and dice.hit(0.5)
+    dice, recovers_at = Dice(seed).fork("votes lost until a recovery"), 0
+    quiet = drawn.changes is None and not forgetful
+    if dice.hit(0.15) and quiet and is_recoverable(settings.members, len(drawn.adversaries)):
+        plan = msgspec.structs.replace(plan, disk_lost=0, byte_flipped=0, write_misdirected=0)
+        recovers_at = drawn.duration // 4 + dice.below(drawn.duration // 2)
+    dice = Dice(seed).fork("a member of the version before")
+    old_speaker = dice.below(settings.members) if dice.hit(0.1) else None
+    return msgspec.structs.replace(
+        drawn,
+        settings=settings,
+        plan=plan,
+        forgetful=forgetful,
+        recovers_at=recovers_at,
+        old_speaker=old_speaker,
     )
 
 
@@ -247,6 +285,7 @@ def smaller(drawn: RunPlan) -> RunPlan:
     """The same kinds of faults in a world that takes less time to play; it is a different world."""
     members = min(drawn.settings.members, SMALL_MEMBERS)
     pause = max(drawn.traffic.pause_max, 150 * MILLISECOND)
+    liars = drawn.adversaries[: quorum.faults(members)]
     return msgspec.structs.replace(
         drawn,
         settings=msgspec.structs.replace(drawn.settings, members=members),
@@ -257,6 +296,7 @@ def smaller(drawn: RunPlan) -> RunPlan:
             away_max=min(drawn.plan.away_max, SECOND),
         ),
         clock_steps=tuple(step for step in drawn.clock_steps if int(step.name[1:]) < members),
-        adversaries=drawn.adversaries[: quorum.faults(members)],
+        adversaries=liars,
         duration=min(drawn.duration, 4 * SECOND),
+        recovers_at=min(drawn.recovers_at, 3 * SECOND) if is_recoverable(members, len(liars)) else 0,
     )

@@ -17,6 +17,7 @@ from dtvn.protocol.consensus.effects import Executed, Note, Record
 from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.host import TurnLost
+from dtvn.protocol.probes import probe
 from simulator.clock import MILLISECOND, SECOND, NodeClock, TrueClock
 from simulator.dice import Dice
 from simulator.frame_cache import FrameCache
@@ -114,6 +115,9 @@ class World:
         """Every epoch that an honest node ever entered."""
         self.began: dict[int, int] = {}
         """World time at which an honest node first entered each epoch."""
+        self.recoveries: dict[int, frozenset[str]] = {}
+        """Sequences at which all members ended an epoch offline (R11), with those that had lost their
+        ledgers."""
         self.members = 0
         """Number of members of the newest epoch, and their names in order of their index."""
         self.member_names: list[str] = []
@@ -311,6 +315,14 @@ class World:
             self.after(DISK_FREED_AFTER, self._look_at_disk, node)
         else:
             self.start(node)
+
+    def disk_damaged(self, node: Node) -> None:
+        """The process has read damaged data and ended: its operator moves the ledger away, and starts the
+        node with an empty one (R11)."""
+        probe("disk.damage_was_read")
+        node.crash()
+        node.lose_disk()
+        self.after(DISK_FREED_AFTER, self.start, node)
 
     def broken(self, node: Node, lost: TurnLost) -> None:
         """A host died without an injected fault: no input of a peer may cause that."""

@@ -224,6 +224,16 @@ TRANSFERS: dict[str, Any] = {
 """A member that was away fetches the state, since most pages of the log are lost."""
 
 
+POWER_CUT_IN_TRANSFERS: dict[str, Any] = {
+    **TRANSFERS,
+    "plan": FaultPlan(
+        pause_max=800 * MILLISECOND, away_max=2_500 * MILLISECOND, crash=2, power_cut=1, heal=0
+    ),
+    "quality": msgspec.structs.replace(CLEAN, latency_max=50 * MILLISECOND),
+}
+"""Power fails at all nodes, also while a member fetches the state, of which a liar serves false parts."""
+
+
 EPOCH_CATCH_UP: dict[str, Any] = {
     "changes": MembershipChanges(pause_max=300 * MILLISECOND),
     "spares": 3,
@@ -346,6 +356,7 @@ WORLDS: dict[str, Drawing] = {
     "forked": of("twin/parted", "twin/parted", **FORKED),
     "older-disk": of(**OLDER_DISK, traffic=BRISK),
     "older-and-lost-disk": of(**OLDER_AND_LOST_DISK, traffic=BRISK),
+    "version-before": of(**OLDER_AND_LOST_DISK, traffic=BRISK, old_speaker=2),
     "unused-disk": of(**UNUSED_DISK, traffic=BRISK),
     "recorded-runs": of(**TRANSFERS, event_runs=True),
     "equivocating-voter": of("equivocating-voter", at=(3,), **EVENT_RUNS),
@@ -423,6 +434,7 @@ WORLDS: dict[str, Drawing] = {
     "false-epoch-catch-up": of("future-epoch-voter", **EPOCH_CATCH_UP),
     "stranded-member": of(**STRANDED),
     "state-transfers": of(**TRANSFERS),
+    "power-cut-in-transfers": of("bad-state-server", at=(1,), **POWER_CUT_IN_TRANSFERS),
     "bad-state-server": of("bad-state-server", at=(1,), **TRANSFERS),
     "poisoned-chunks": of("bad-state-server/another ticket", at=(1,), **TRANSFERS),
     "poisoned-logs": of("bad-state-server/another entry", at=(1,), **TRANSFERS),

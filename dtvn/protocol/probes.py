@@ -76,6 +76,18 @@ PROBES: dict[str, str] = {
     "door.codes_of_a_snapshot": "a node starts with tickets of a fetched state, and indexes their codes",
     "door.revoked_code_read_at_start": "a start with a code that must stay revoked",
     "door.block_read_at_start": "a start with a ticket that must stay blocked",
+    # faults and versions, marked by the simulator
+    "power_cut.beside_liars": "power fails, nothing unsynced survives, and a member lies",
+    "power_cut.after_changes": "the same after the membership changed",
+    "power_cut.in_a_transfer": "the same while a member fetches the state",
+    "disk.byte_flipped_in_one": "a stored byte of a running member flips",
+    "disk.byte_flipped_in_two": "the same, and another member's ledger is damaged or lost already",
+    "disk.write_misdirected_in_one": "a write of a running member lands elsewhere",
+    "disk.write_misdirected_in_two": "the same, and another member's ledger is damaged or lost already",
+    "disk.damage_was_read": "a member ends because it read damaged data",
+    "recovery.continued": "n - q + 1 votes were lost, and all members continue the cluster (R11)",
+    "old_speaker.left_out_a_field": "a member of the version before sends a message without its later field",
+    "old_speaker.refused_a_field": "a member of the version before refuses a message with a later field",
     # notes, which count as probes without a call of their own
     "note.suspected.silent_primary": "no heartbeat for T",
     "note.suspected.no_progress": "waiting work did not move for T",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dtvn.protocol import quorum
+from dtvn.protocol.consensus import messages as m
 from simulator.gateway import Gateway, Request
 from simulator.observers import Observer
 from simulator.violation import Violation
@@ -25,6 +26,13 @@ class Checker(Observer):
         """q of an epoch; for an unknown epoch a number that no quorum reaches."""
         membership = self.world.epochs.get(epoch)
         return quorum.quorum(len(membership.members)) if membership else quorum.MEMBERS_MAX + 1
+
+    def enders_in(self, epoch: int, kind: type[Any]) -> int:
+        """Number of members whose statements of this kind make a checkpoint stable: all for a CONTINUATION
+        (R11), else q."""
+        if kind is m.Continuation and epoch in self.world.epochs:
+            return len(self.world.epochs[epoch].members)
+        return self.quorum_in(epoch)
 
     def fail(self, text: str) -> NoReturn:
         """Raise Violation: the promise is broken."""

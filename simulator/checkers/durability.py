@@ -65,7 +65,10 @@ class Durability(Checker):
         epoch, digest = known.entry.epoch, known.entry.batch_digest
         everybody = [self.world.nodes[member.id] for member in self.world.epochs[epoch].members]
         members = [node for node in everybody if node.honest]
-        faulty = len(everybody) - sum(node.disk.voting and not node.disk.older for node in members)
+        recovered = self._lost_before(sequence)
+        faulty = len(everybody) - sum(
+            node.disk.voting and not node.disk.older and node.name not in recovered for node in members
+        )
         holding = 0
         for node in members:
             disk = node.disk.synced
@@ -80,6 +83,11 @@ class Durability(Checker):
         needed = max(1, self.quorum_in(epoch) - faulty)
         if holding < needed:
             self.fail(f"{sequence} was acknowledged, but only {holding} of {needed} disks hold it")
+
+    def _lost_before(self, sequence: int) -> set[str]:
+        """Members that lost their ledgers with this entry, and voted again by a recovery, which the others
+        brought it through (R11): they need not have fetched it yet."""
+        return {name for at, names in self.world.recoveries.items() if sequence <= at for name in names}
 
     def finish(self) -> None:
         """See Checker."""

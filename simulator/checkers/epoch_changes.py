@@ -7,6 +7,7 @@ Reads the agreed log and genesis: the liveness proofs are counted here once more
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from dtvn.machine import Reconfigure
 from dtvn.machine.commands import read
@@ -65,15 +66,16 @@ class EpochChanges(Checker):
     def _ended(self, node: Node, frames: Sequence[bytes], epoch: int) -> bool:
         """Whether q members of an epoch signed the checkpoint that ended it."""
         sequence = self._history.epochs[epoch + 1].after
-        signers: set[int] = set()
+        signers: dict[type[Any], set[int]] = {}
         for frame in frames:
             try:
                 message = self._statements.read(frame)
             except PeerError:
                 continue
-            if isinstance(message, m.Checkpoint) and (message.epoch, message.sequence) == (epoch, sequence):
-                signers.add(message.sender)
-        return len(signers) >= self.quorum_in(epoch)
+            ends = isinstance(message, (m.Checkpoint, m.Continuation))
+            if ends and (message.epoch, message.sequence) == (epoch, sequence):
+                signers.setdefault(type(message), set()).add(message.sender)
+        return any(len(members) >= self.enders_in(epoch, kind) for kind, members in signers.items())
 
     # --- what the log says -------------------------------------------------------------------------
 

@@ -29,12 +29,13 @@ from dtvn.proof.epoch_chain import epoch_change_certificate
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.effects import EntryRecord
+from dtvn.protocol.consensus.effects import CheckpointRecord, EntryRecord
 from dtvn.protocol.consensus.log_tree import inclusion_path
 from dtvn.protocol.wire import Envelope, decode_envelope, signed_bytes
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Place
 from simulator.gateway import Gateway, Request
+from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.world import World
 
@@ -153,9 +154,8 @@ class Exports(Checker):
         """All proofs that this world can give: the path to the first stable checkpoint above the entry and to
         the newest one, if the copy holds the whole log, and receipts of an epoch that is not over (R26)."""
         sequence, disk = record.entry.sequence, copy.disk
-        shown = [found] if (found := disk.checkpoint_from(sequence)) is not None else []
-        if shown and shown[0] != disk.checkpoints[-1]:
-            shown.append(disk.checkpoints[-1])
+        above = [each for each in disk.checkpoints if each.sequence >= sequence and not _is_offline(each)]
+        shown = above[:1] + above[1:][-1:]
         for checkpoint in shown if disk.base is None else ():
             path = inclusion_path(sequence - 1, checkpoint.sequence, self._subtree(copy))
             yield assembly.log_proof(checkpoint, path)
@@ -248,6 +248,11 @@ class Exports(Checker):
             self.refused += 1
             return
         self.fail(f"a certificate of {place} with {what} is believed")
+
+
+def _is_offline(checkpoint: CheckpointRecord) -> bool:
+    """Whether all members signed it offline (R11): it proves only the end of its epoch."""
+    return any(kind_of_frame(frame) is not m.Checkpoint for frame in checkpoint.frames)
 
 
 def _entry(node: Node, sequence: int) -> EntryRecord | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import CheckpointRecord, Prune, Record
@@ -36,20 +37,22 @@ class LowWatermark(Checker):
     def _certificate(self, node: Node, record: CheckpointRecord) -> None:
         signers: set[int] = set()
         epochs: set[int] = set()
+        kinds: set[type[Any]] = set()
         claim = (record.state_root, record.log_root, record.timestamp)
         for frame in record.frames:
             try:
                 message = self._statements.read(frame)
             except PeerError as error:
                 self.fail(f"{node.name}: a certificate of {record.sequence} holds a bad frame: {error}")
-            if not isinstance(message, m.Checkpoint) or (
+            if not isinstance(message, (m.Checkpoint, m.Continuation)) or (
                 message.sequence != record.sequence
                 or (message.state_root, message.log_root, message.timestamp) != claim
             ):
                 self.fail(f"{node.name}: a certificate of {record.sequence} holds another statement")
             signers.add(message.sender)
             epochs.add(message.epoch)
-        if len(epochs) != 1 or len(signers) < self.quorum_in(min(epochs)):
+            kinds.add(type(message))
+        if len(epochs) != 1 or len(kinds) != 1 or len(signers) < self.enders_in(min(epochs), kinds.pop()):
             self.fail(f"{node.name}: the certificate of {record.sequence} has {len(signers)} signers")
         if self._roots.setdefault(record.sequence, claim) != claim:
             self.fail(f"two stable checkpoints at {record.sequence}")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Record
+from dtvn.protocol.consensus.membership import RECOVERY
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Unread
 from simulator.node import Node
@@ -42,6 +43,10 @@ class Validity(Checker):
             if key in self._nonces:
                 return  # repeats the first outcome
             self._nonces.add(key)
+        if principal == RECOVERY:
+            if sequence not in self.world.recoveries:
+                self.fail(f"the members never agreed on the end of their epoch at {sequence} (R11)")
+            return
         timestamp = self._history.timestamps[sequence]
         if operation.valid_until < timestamp:
             self.fail(

@@ -23,6 +23,8 @@ class VotingRights(Checker):
         super().__init__(world)
         self._left: set[bytes] = set()
         """VIEW-CHANGEs sent while their members had a vote."""
+        self._kept: dict[str, set[tuple[int, bytes]]] = {}
+        """Node without a vote -> (kind, body) of the statements in the ledger with which it started."""
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
@@ -41,6 +43,18 @@ class VotingRights(Checker):
             return
         if frame in self._left:
             return  # a VIEW-CHANGE of a NEW-VIEW, sent again unchanged: it binds to nothing new
-        message = self.world.frame_cache.read(frame)[1]
-        if node.said(message):
+        envelope, message = self.world.frame_cache.read(frame)
+        if node.said(message) and (envelope.kind, envelope.body) not in self._kept.get(node.name, ()):
             self.fail(f"{node.name} lost its ledger and says {type(message).__name__}")
+
+    def started(self, node: Node) -> None:
+        """See Observer: what a truncated ledger still holds was said before, and may be said again."""
+        if not node.honest or node.disk.voting:
+            return
+        kept = self._kept[node.name] = set()
+        for record in node.disk.slots.values():
+            for frame in record.frames:
+                envelope, message = self.world.frame_cache.read(frame)
+                kept.add((envelope.kind, envelope.body))
+                for proposal in message.proposals if isinstance(message, m.NewView) else ():
+                    kept.add((m.KIND_OF[m.PrePrepare], self.world.frame_cache.read(proposal)[0].body))

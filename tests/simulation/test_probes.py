@@ -20,7 +20,7 @@ MARK = re.compile(r'probe\(\s*(f?)"([^"]+)"')
 def marks() -> dict[str, bool]:
     """Name (up to its first placeholder) of each mark -> whether it has a placeholder."""
     found: dict[str, bool] = {}
-    for path in (*sorted((ROOT / "dtvn").rglob("*.py")), ROOT / "simulator/door_probes.py"):
+    for path in (*sorted((ROOT / "dtvn").rglob("*.py")), *sorted((ROOT / "simulator").glob("*.py"))):
         if path.name != "probes.py":
             for placeholder, name in MARK.findall(path.read_text(encoding="utf-8")):
                 found[name.split("{")[0]] = bool(placeholder)
@@ -73,6 +73,8 @@ def test_probes_count_only_in_a_run_and_every_hit_is_in_the_table() -> None:
         ("door.replace_in_flight_before", "doors"),
         ("door.replace_in_flight_after", "doors"),
         ("door.blocked_between_admission_and_retry", "doors"),
+        ("power_cut.in_a_transfer", "power-cut-in-transfers"),
+        ("old_speaker.refused_a_field", "version-before"),
     ],
 )
 def test_rarely_hit_probes_have_a_directed_world_that_hits_them(probe: str, world: str) -> None:

@@ -1,0 +1,144 @@
+"""n - q + 1 votes are lost at a random moment, and all members continue the cluster by the steps of `genesis
+recover` (R11): each tells its state, the plan is made, signed, sealed and installed, under new keys.
+
+It is played at one instant: all nodes are off meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from dtvn.protocol.consensus import config as configuration
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.probes import probe
+from dtvn.protocol.wire import Door, FrameSigner
+from dtvn.recovery import (
+    PLAN,
+    Ending,
+    MemberKeys,
+    Plan,
+    PlanFile,
+    RecoveryError,
+    SignedFile,
+    StateFile,
+    make_plan,
+    reach,
+    read_states,
+    sealing,
+    tell,
+    why_lost,
+)
+from simulator.cluster import Cluster, key_in
+from simulator.dice import Dice
+from simulator.disk import VirtualDisk
+from simulator.node import Node
+from simulator.recoverable import losses
+from simulator.violation import Violation
+
+ALL = 1 << 40
+"""Bytes of entries that a member reads of its own log."""
+
+
+class Recovery:
+    """Takes the disks, and brings the cluster back."""
+
+    def __init__(self, cluster: Cluster, dice: Dice) -> None:
+        self._cluster = cluster
+        self._world = cluster.world
+        self._scheme = cluster.world.keyring.scheme
+        self._dice = dice
+        self._copies: dict[str, VirtualDisk] = {}
+
+    def copy(self) -> None:
+        """Backups of all disks, of which one may be put back later."""
+        self._copies = {node.name: node.disk.clone() for node in self._members()}
+
+    def happen(self) -> None:
+        """Everything at once; raise Violation if a step is refused."""
+        members = self._members()
+        for node in self._world.nodes.values():
+            node.disk.full = False
+            if node.up:
+                node.crash(thorough=self._dice.hit(0.5))
+        sound = [node for node in members if node.honest and node.disk.voting]
+        lost = self._dice.sample(sound, losses(len(members)))
+        for node in lost:
+            self._lose(node)
+        try:
+            self._recover(members, [node for node in sound if node not in lost])
+        except RecoveryError as error:
+            raise Violation("recovery", str(error)) from error
+        probe("recovery.continued")
+        for node in self._world.nodes.values():
+            self._world.start(node)
+
+    def _members(self) -> list[Node]:
+        return [self._world.nodes[name] for name in self._world.member_names]
+
+    def _lose(self, node: Node) -> None:
+        """Its disk is empty, or an older copy, or its newest writes went elsewhere."""
+        copy = self._copies.get(node.name)
+        if copy is not None and self._dice.hit(0.5):
+            node.disk = copy
+            node.disk.older = True
+            node.losses += 1
+        else:
+            node.lose_disk()
+
+    # --- the steps -----------------------------------------------------------------------------------
+
+    def _recover(self, members: Sequence[Node], vouchers: Sequence[Node]) -> None:
+        world, scheme, genesis = self._world, self._scheme, self._world.genesis
+        now = world.present
+        states = tuple(self._tell(node, now, vouches=node in vouchers) for node in members)
+        file = PlanFile(PLAN, states)
+        plan = make_plan(read_states(file, genesis, scheme))
+        endings: dict[str, Ending | None] = {}
+        files: list[SignedFile] = []
+        for index in sorted(range(len(members)), key=lambda index: index not in plan.witnesses):
+            node = members[index]
+            ending = None
+            if plan.executes(index):
+                ending = reach(plan, node.disk.load(), genesis, scheme)
+            said = ending.continuation if ending else sealing.by_witnesses(files, plan, file, scheme)
+            mine = msgspec.structs.replace(said, sender=index)
+            files.append(sealing.signed(file, world.cluster, mine, self._signer(node, now, plan), ending))
+            endings[node.name] = ending
+        sealed_file, _wrong = sealing.seal(file, plan, files, genesis, scheme)
+        sealed = sealing.open_sealed(sealed_file, plan, genesis, scheme)
+        lost = frozenset(node.name for node in members if node not in vouchers)
+        world.recoveries[sealed.certificate.sequence] = lost
+        # The log is known to the world's checkers before a member that lacks it enters the epoch.
+        for node in sorted(members, key=lambda node: endings[node.name] is None):
+            records = sealing.records(sealed, endings[node.name])
+            node.disk.append(records)
+            node.disk.older = False
+            node.keys.append(_new_key(node, now))
+            node.losses = 0
+            world.persisted(node, records)
+
+    def _tell(self, node: Node, now: Membership, *, vouches: bool) -> StateFile:
+        world, keyring = self._world, self._world.keyring
+        tail = node.disk.load()
+        secret = keyring.pair(key_in(node, now))[1]
+        return tell(
+            tail,
+            lambda first, last: node.disk.entries(first, last, ALL),
+            configuration.build(world.genesis, world.cluster, node.member_id, now),
+            Door(world.cluster, MemberKeys(now), scheme=self._scheme),
+            lambda data: self._scheme.sign(secret, data),
+            lost=why_lost(tail, node.disk.voting, ""),
+            vouches=vouches,
+            new_key=keyring.pair(_new_key(node, now))[0],
+        )
+
+    def _signer(self, node: Node, now: Membership, plan: Plan) -> FrameSigner:
+        secret = self._world.keyring.pair(key_in(node, now))[1]
+        keys = MemberKeys(plan.reading.membership)
+        return FrameSigner(self._world.cluster, secret, keys, scheme=self._scheme)
+
+
+def _new_key(node: Node, now: Membership) -> str:
+    return f"{node.member_id} recovered {now.epoch}"
