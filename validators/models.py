@@ -200,6 +200,7 @@ class ClusterRequest(models.TextChoices):
     NONE = "", "Nothing"
     START = "start", "Start"
     STOP = "stop", "Stop"
+    ROLL = "roll", "Restart one by one"
 
 
 class ManagedCluster(models.Model):

@@ -174,6 +174,7 @@ class Inspector:
             "log_time": node.log_time,
             "log_time_ahead": node.log_time_ahead,
             "withheld_ahead": node.withheld_ahead,
+            "members": len(node.genesis.members),
             "awaits": node.awaited,
             "others_are_gone": node.core.pinging.vouched,
         }

@@ -23,7 +23,7 @@
   function drawCluster() {
     const own = ownNodes();
     const { under_way: way, stopped, error } = clusterState;
-    const verb = way?.verb === "stopping" ? "Stopping" : "Starting";
+    const verb = { stopping: "Stopping", restarting: "Restarting" }[way?.verb] ?? "Starting";
     put("cluster-text", way ? `${verb}: ${way.text}` : error);
     const bar = at("cluster-progress");
     bar.max = Math.max(1, way?.total ?? 1);
@@ -268,9 +268,9 @@
       start(asked, said);
     });
     at("cluster-restart").addEventListener("click", async function () {
-      const said = () => `All nodes of this platform stop and start again; ${clusterState.if_all_restarted}.`;
+      const said = () => `All nodes of this platform restart; ${clusterState.if_all_restarted}.`;
       if (await dtvn.ui.ask("Restart all nodes?", said, "Restart all")) {
-        start({}, () => "Restarting all nodes");
+        start({ one_by_one: true }, () => "Restarting all nodes");
       }
     });
     at("cluster-stop").addEventListener("click", async function () {

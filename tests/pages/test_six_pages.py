@@ -123,9 +123,9 @@ def test_c32_a_cluster_started_on_the_page_is_shown_until_it_runs(s: Supervised,
     page.route("**/cluster/start", take_down)
     expect(shown(page, "cluster-start")).to_be_hidden()  # nothing is stopped
     page.get_by_role("button", name="Restart all").click()
-    confirm(page, "Restart all", "nothing is decided from the first stop until a quorum runs again")
+    confirm(page, "Restart all", "one after the other, each while a quorum votes without it")
     expect(shown(page, "said")).to_contain_text("Restarting all nodes")
-    assert asked == [{}]
+    assert asked == [{"one_by_one": True}]
     expect_no_reload(page)
     s.wait_until_running(4)
 

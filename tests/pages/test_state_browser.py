@@ -169,9 +169,9 @@ def test_a_second_restart_of_all_sees_the_progress_of_the_first(s: Supervised, b
         for page in (one, other):
             page.get_by_role("button", name="Restart all").click()
         with nothing_is_healed(s):
-            confirm(one, "Restart all", "nothing is decided")
+            confirm(one, "Restart all", "so that decisions go on")
             expect(shown(one, "said")).to_have_text("Restarting all nodes")
-            confirm(other, "Restart all", "nothing is decided")
+            confirm(other, "Restart all", "so that decisions go on")
             expect(shown(other, "cluster-progress")).to_be_visible()
             said = shown(other, "said")
             expect(said).to_have_text("A start is already under way: its progress is shown with the cluster")
@@ -187,7 +187,7 @@ def test_a_restart_of_all_is_refused_by_cancel(s: Supervised, browser: Browser, 
     with at_nodes(s, browser) as page:
         page.get_by_role("button", name="Restart all").click()
         question = page.get_by_role("dialog")
-        expect(question).to_contain_text("nothing is decided from the first stop until a quorum runs again")
+        expect(question).to_contain_text("one after the other, each while a quorum votes without it")
         question.get_by_role("button", name="Cancel").click()
         expect(question).to_be_hidden()
         expect(shown(page, "said")).to_be_hidden()

@@ -31,6 +31,7 @@ from validators.models import (
     NodePart,
     NodeStatus,
 )
+from validators.processes.rolling import Rolling, step
 from validators.services.announcing import announce
 from validators.services.cluster import (
     ONE_ROW,
@@ -73,13 +74,14 @@ class ClusterController:
         self._folder = folder
         self._found = found
         self._start: Start | None = None
+        self._rolling: Rolling | None = None
         self.validators = 0
         """Number of nodes that need a slot, as of the last turn."""
 
     @property
     def starting(self) -> bool:
-        """Whether a start is in progress."""
-        return self._start is not None
+        """Whether a start, or a restart of all nodes, is in progress."""
+        return self._start is not None or self._rolling is not None
 
     def turn(self) -> None:
         """Check the desired state and the nodes once."""
@@ -91,15 +93,19 @@ class ClusterController:
         self.validators = len(validators)
         if self._start is not None:
             self._go_on(self._start, time.monotonic())
+        elif self._rolling is not None:
+            self._roll(self._rolling, row)
         else:
             self._follow(row, validators)
 
     def _take_up(self, row: ManagedCluster) -> None:
         """Starts to carry out a new desired state."""
         ManagedCluster.objects.filter(pk=ONE_ROW).update(handled=row.generation)
-        self._start = None
+        self._start = self._rolling = None
+        now = time.monotonic()
+        if row.requested == ClusterRequest.ROLL:
+            self._rolling = Rolling(told=dict(row.told), since=now)
         if row.requested == ClusterRequest.START:
-            now = time.monotonic()
             self._start = Start(
                 members=list(row.members), since=now, generation=row.generation, told=dict(row.told)
             )
@@ -133,12 +139,22 @@ class ClusterController:
             return
         self._count(start, now)
 
+    def _roll(self, rolling: Rolling, row: ManagedCluster) -> None:
+        """Restart the next node, if it is its turn."""
+        found = step(rolling, time.monotonic())
+        running = sum(node.status == NodeStatus.RUNNING for node in own_members())
+        if found.over:
+            self._over()
+        if found.error:
+            logger.warning("the restart of all nodes ends: %s", found.error)
+        tell(ClusterStatus.RUNNING, running, own_members().count(), found.error, before=row)
+
     def _over(self) -> None:
         """The start is over, successful or not: another may be requested. A newer desired state is kept."""
         ManagedCluster.objects.filter(pk=ONE_ROW, generation=F("handled")).update(
             requested=ClusterRequest.NONE
         )
-        self._start = None
+        self._start = self._rolling = None
 
     def _count(self, start: Start, now: float) -> None:
         """Count the running nodes, and decide whether the start has succeeded or failed. Nodes stopped by an

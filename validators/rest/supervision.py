@@ -39,11 +39,14 @@ class ClusterBody(Body, frozen=True, kw_only=True):
         ),
     ] = 0
     only_stopped: Flag = False
+    one_by_one: Flag = False
 
     @property
     def recorded(self) -> str:
         """Whether running nodes restart."""
-        return "stopped nodes" if self.only_stopped else "all nodes"
+        if self.only_stopped:
+            return "stopped nodes"
+        return "all nodes, one by one" if self.one_by_one else "all nodes"
 
 
 class EntryBody(ValidateBody, frozen=True, kw_only=True):
@@ -60,12 +63,15 @@ class EntryBody(ValidateBody, frozen=True, kw_only=True):
 
 def start_cluster(call: Call, body: ClusterBody) -> Answer:
     """Start the cluster; nodes that run are stopped first. `node_count`: its members; below 1 or absent: the
-    existing cluster, else 4. `only_stopped`: leave running nodes alone. Events report the progress.
+    existing cluster, else 4. `only_stopped`: leave running nodes alone. `one_by_one`: restart running nodes
+    one after the other, so that decisions go on. Events report the progress.
 
     With `only_stopped` a start that is under way is no error: its progress is answered.
     """
     if body.only_stopped and cluster.own_validators().exists():
         return _start_stopped()
+    if body.one_by_one and cluster.own_validators().exists():
+        return _restart_one_by_one()
     count = body.node_count
     started = cluster.start_cluster(count if count >= 1 else None)
     return bare({"status": "starting", "node_count": started})
@@ -79,6 +85,17 @@ def _start_stopped() -> Answer:
             "node_count": cluster.own_validators().count(),
             "started": begun.nodes,
             "progress": describe_progress(begun.progress),
+        }
+    )
+
+
+def _restart_one_by_one() -> Answer:
+    progress = cluster.restart_one_by_one()
+    return bare(
+        {
+            "status": "restarting" if progress is None else progress.verb,
+            "node_count": cluster.own_validators().count(),
+            "progress": describe_progress(progress),
         }
     )
 

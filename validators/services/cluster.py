@@ -48,14 +48,15 @@ class Progress(msgspec.Struct, frozen=True):
     """A start or stop under way: `done` of `total` nodes run, or have ended."""
 
     verb: str
-    """starting or stopping."""
+    """starting, stopping or restarting."""
     done: int
     total: int
     whole: bool
     """It is a start of the whole cluster: no other is taken until it is over."""
 
     def __str__(self) -> str:
-        return f"{self.done} of {self.total} {'running' if self.verb == 'starting' else 'stopped'}"
+        done = {"starting": "running", "stopping": "stopped", "restarting": "restarted"}[self.verb]
+        return f"{self.done} of {self.total} {done}"
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -97,6 +98,32 @@ def start_existing() -> None:
     _want_start([])
 
 
+def restart_one_by_one() -> Progress | None:
+    """Restart all nodes of this platform, each while a quorum votes without it; all at once where no quorum
+    could, or where not all of them run. Returns what is under way. Raises ClusterBusy while a start or such a
+    restart is."""
+    with transaction.atomic():
+        row = lock_cluster()
+        if _starts(row) or row.requested == ClusterRequest.ROLL:
+            raise ClusterBusy(under_way())
+        if not rolls():
+            start_existing()
+        else:
+            told = dict(everybody().values_list("node_id", "generation"))
+            _request(ClusterRequest.ROLL, told=told)
+        return under_way()
+
+
+def rolls() -> bool:
+    """Whether all members of this platform run, and a quorum can vote without one of them."""
+    members = list(own_members())
+    if not members:
+        return False
+    known = [int(node.report.get("members", 0)) for node in members]
+    spare = quorum.crashes_tolerated(max([len(members), *known]))
+    return spare > 0 and all(map(runs_as_wanted, members))
+
+
 def start_stopped() -> Started:
     """Set the stopped and failed nodes of this platform to run; leave running ones alone. While a start is
     under way nothing is changed, and its progress is returned: a second press is no second start."""
@@ -122,16 +149,20 @@ def stopped_nodes() -> list[str]:
 
 def _ended() -> QuerySet[ManagedNode]:
     stopped = Q(desired=DesiredState.STOPPED) | Q(status=NodeStatus.ERROR)
-    return _everybody().filter(stopped)
+    return everybody().filter(stopped)
 
 
 def under_way() -> Progress | None:
     """The start or stop that is under way, None if there is none; every operator sees the same."""
     row = cluster_now()
     rows = list(own_members())
-    done = sum(_runs_as_wanted(node) for node in rows)
+    done = sum(runs_as_wanted(node) for node in rows)
     if _starts(row):
         return Progress("starting", done, len(row.members) or len(rows), whole=True)
+    if row.requested == ClusterRequest.ROLL:
+        rolled = [node for node in everybody() if node.node_id in row.told]
+        again = [node for node in rolled if node.generation > row.told[node.node_id]]
+        return Progress("restarting", sum(map(runs_as_wanted, again)), len(rolled), whole=True)
     ending = [node for node in rows if node.desired == DesiredState.STOPPED]
     ended = sum(node.status in ENDED for node in ending)
     if ended < len(ending):
@@ -168,9 +199,9 @@ def begin(generation: int, told: Mapping[str, int], stopped: Collection[str]) ->
     with transaction.atomic():
         if lock_cluster().generation != generation:
             return False
-        rows = list(_everybody().select_for_update())  # locks all rows: none is stopped meanwhile
+        rows = list(everybody().select_for_update())  # locks all rows: none is stopped meanwhile
         stopped = set(stopped) | stopped_since(rows, told)
-        _want(_everybody().exclude(node_id__in=stopped), DesiredState.RUNNING)
+        _want(everybody().exclude(node_id__in=stopped), DesiredState.RUNNING)
     return True
 
 
@@ -255,7 +286,7 @@ def _want_start(names: Sequence[str]) -> None:
     with transaction.atomic():
         if _starts(lock_cluster()):
             raise ClusterBusy(under_way())
-        _want(_everybody(), DesiredState.STOPPED)
+        _want(everybody(), DesiredState.STOPPED)
         told = dict(ManagedNode.objects.values_list("node_id", "generation"))
         _request(ClusterRequest.START, members=list(names), told=told)
 
@@ -266,12 +297,13 @@ def _starts(row: ManagedCluster) -> bool:
     if row.requested != ClusterRequest.START:
         return False
     nodes = list(own_members())
-    done = [node.node_id for node in nodes if _runs_as_wanted(node)]
+    done = [node.node_id for node in nodes if runs_as_wanted(node)]
     others = bool(row.members) and sorted(done) != sorted(row.members)
     return row.handled != row.generation or len(done) < len(nodes) or others
 
 
-def _runs_as_wanted(node: ManagedNode) -> bool:
+def runs_as_wanted(node: ManagedNode) -> bool:
+    """Whether a node runs in the process that its newest desired state asks for."""
     return (
         node.desired == DesiredState.RUNNING
         and node.status == NodeStatus.RUNNING
@@ -279,7 +311,8 @@ def _runs_as_wanted(node: ManagedNode) -> bool:
     )
 
 
-def _everybody() -> QuerySet[ManagedNode]:
+def everybody() -> QuerySet[ManagedNode]:
+    """Rows of all nodes of this platform, the learner too, without those that left the cluster."""
     return ManagedNode.objects.exclude(part=NodePart.LEFT)
 
 

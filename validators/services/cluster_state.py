@@ -16,6 +16,7 @@ from validators.services.cluster import (
     Progress,
     cluster_now,
     own_members,
+    rolls,
     stopped_nodes,
     under_way,
 )
@@ -61,7 +62,9 @@ def consequences() -> dict[str, Any]:
     names = list(own_members().values_list("node_id", flat=True))
     gone = state_without(names)
     restart = f"until they run again: {gone.sentence}"
-    if gone.level == "stuck":
+    if rolls():
+        restart = "one after the other, each while a quorum votes without it, so that decisions go on"
+    elif gone.level == "stuck":
         minutes = 2 * START_PATIENCE / 60  # the stop and the start have this patience each
         restart = (
             "nothing is decided from the first stop until a quorum runs again: usually "

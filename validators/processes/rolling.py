@@ -1,0 +1,79 @@
+"""Restarts the nodes of a running cluster one after the other, each only while a quorum votes without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from django.db.models import F
+
+from dtvn.protocol import quorum
+from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
+from validators.services.announcing import desired_state_changed
+from validators.services.cluster import START_PATIENCE, everybody, runs_as_wanted
+
+
+class Rolling(msgspec.Struct):
+    """A restart of all nodes that is under way."""
+
+    told: Mapping[str, int]
+    """Generation of each node when it was requested; a higher one: it was restarted since."""
+    since: float
+    """Monotonic seconds when the newest node was restarted, or the restart was requested."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What one step found."""
+
+    done: int
+    total: int
+    over: bool
+    error: str = ""
+
+
+def step(rolling: Rolling, now: float) -> Outcome:
+    """Restart the next node if the one before is back and a quorum votes without the next. Nodes that an
+    operator stopped meanwhile are left alone. A node that does not come back ends the restart: the others run
+    on."""
+    rows = [row for row in everybody() if row.desired == DesiredState.RUNNING and row.node_id in rolling.told]
+    coming = [row for row in rows if row.generation > rolling.told[row.node_id] and not _is_back(row)]
+    left = [row for row in rows if row.generation == rolling.told[row.node_id]]
+    done, late = len(rows) - len(coming) - len(left), now - rolling.since > START_PATIENCE
+    error = ""
+    if coming:
+        error = next((f"{row.node_id}: {row.error}" for row in coming if row.status == NodeStatus.ERROR), "")
+        if late and not error:
+            error = f"{coming[0].node_id} does not vote again"
+    elif left and _spares(left[0], rows):
+        changed = ManagedNode.objects.filter(
+            node_id=left[0].node_id, generation=left[0].generation, desired=DesiredState.RUNNING
+        ).update(generation=F("generation") + 1)
+        rolling.since = now
+        if changed:
+            desired_state_changed()
+    elif left and late:
+        error = f"no quorum votes without {left[0].node_id}"
+    if error and left:
+        error += f"; not restarted: {', '.join(row.node_id for row in left)}"
+    return Outcome(done, len(rows), over=bool(error) or not (coming or left), error=error)
+
+
+def _is_back(row: ManagedNode) -> bool:
+    """Whether a node runs again, and votes if it is a member."""
+    member = row.role == NodeRole.VALIDATOR and row.part == NodePart.MEMBER
+    return runs_as_wanted(row) and (not member or row.report.get("voting") is True)
+
+
+def _spares(row: ManagedNode, rows: Sequence[ManagedNode]) -> bool:
+    """Whether a quorum votes without a node. Members that others run count as voting if each of our members
+    that vote is connected to them."""
+    if row.role != NodeRole.VALIDATOR or row.part != NodePart.MEMBER:
+        return True
+    ours = [each for each in rows if each.role == NodeRole.VALIDATOR and each.part == NodePart.MEMBER]
+    voting = [each.report for each in ours if each.node_id != row.node_id and _is_back(each)]
+    if not voting:
+        return False
+    linked = min(int(report.get("peer_count", 0)) for report in voting)
+    elsewhere = max(0, linked - (len(ours) - 1))
+    members = max(int(report.get("members", 0)) for report in voting)
+    return len(voting) + elsewhere >= quorum.quorum(max(members, len(ours)))
