@@ -440,6 +440,11 @@ class Play:
         if self.readers is not None:
             self.readers.last(LIVENESS_BOUND)
             settle(self.cluster)
+        if self.drawn.votes_return:
+            voteless = [node for node in world.honest_members() if not node.disk.voting]
+            if not world.run_for(LIVENESS_BOUND, done=lambda: all(node.disk.voting for node in voteless)):
+                raise Violation("liveness", f"no vote returns at rest: {[node.name for node in voteless]}")
+            settle(self.cluster)
 
 
 def settle(cluster: Cluster) -> None:

@@ -92,6 +92,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     """Indexes of the liars; (): drawn."""
     dead: bool = True
     """True: as many members as are tolerated are dead in the liveness phase; False: all live."""
+    votes_return: bool = False
+    """True: members that lost their disks must have their votes again while nobody asks for anything."""
     message_losses: tuple[MessageLoss, ...] = ()
     partitions: tuple[Partition, ...] = ()
     operator_actions: tuple[OperatorAction, ...] = ()

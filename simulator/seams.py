@@ -93,6 +93,7 @@ from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.pinging import Pinging
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.rejoin import Rejoin
+from dtvn.protocol.consensus.rejoin_sequences import RejoinSequences
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.requests.clients import Clients
 from dtvn.protocol.consensus.requests.pool import Pool

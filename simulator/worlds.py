@@ -309,6 +309,11 @@ WORLDS: dict[str, Drawing] = {
     "lost-disks": of(
         plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, disk_lost=2, crash=1, heal=0)
     ),
+    "lost-disks-at-rest": of(
+        plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, disk_lost=2, heal=0),
+        duration=2 * SECOND,
+        votes_return=True,
+    ),
     "suspended-nodes": of(
         plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=2 * SECOND, suspend=1, heal=0),
         duration=8 * SECOND,

@@ -18,6 +18,7 @@ from simulator.seams import (
     JournalFenced,
     Outbox,
     Rejoin,
+    RejoinSequences,
     Replica,
     SelfMessageGuard,
     SlotRecord,
@@ -212,6 +213,18 @@ def any_own(*_arguments: Any) -> None:
 def flag_not_kept(plant: Plant) -> None:
     """A member that may not vote does not write that down."""
     forgets(plant, lambda record: isinstance(record, StateRecord))
+
+
+@replaces(RejoinSequences, "is_wanted", "vote-back-by-traffic-alone", "R11", world="lost-disks-at-rest")
+def by_traffic_alone(*_arguments: Any) -> bool:
+    """An idle primary orders nothing for a member that waits for its vote."""
+    return False
+
+
+@replaces(RejoinSequences, "accept", "empty-batches-for-votes-refused", "R11", world="lost-disks-at-rest")
+def never_accepts(*_arguments: Any) -> bool:
+    """A backup gives no PREPARE for an empty batch that helps a member to its vote."""
+    return False
 
 
 @replaces(Rejoin, "view_due", "vote-back-in-the-same-view", "R11", world="unheard-view-change", seed=18)

@@ -229,7 +229,8 @@ def test_r11_a_replica_with_an_old_disk_stops_voting_when_shown_its_votes() -> N
     assert not cluster[3].core.voting
     assert "not in its ledger" in cluster[3].core.state.voting_right.reason
     cluster.advance(2_000)
-    assert cluster.executed() == [6] * 4
+    assert min(cluster.executed()) >= 6
+    cluster.agree()
 
 
 def test_a_follower_as_primary_is_replaced() -> None:
@@ -241,7 +242,8 @@ def test_a_follower_as_primary_is_replaced() -> None:
     cluster.request("T-1", to=[1, 2, 3])
     cluster.advance(500)
     assert {node.core.snapshot().view for node in cluster.nodes} == {1}
-    assert cluster.executed() == [1] * 4
+    assert len(cluster.answers(m.Reply)) == 4
+    cluster.agree()
 
 
 def test_r23_a_member_far_behind_is_dispensable_while_the_others_decide() -> None:

@@ -160,8 +160,9 @@ def test_r11_the_last_returning_member_reveals_an_older_disk() -> None:
     cluster.advance(5_000)
     assert cluster.executed()[1:] == [3, 3], "both know nothing of the fourth, and decide nothing"
     cluster[0].restart()
-    cluster.advance(5_000)
-    assert cluster.executed() == [4, 4, 4]
+    cluster.advance(1_000)
+    assert min(cluster.executed()) >= 4
+    cluster.agree()
     assert [node.core.voting for node in cluster.nodes] == [True, True, False]
 
 
@@ -207,7 +208,7 @@ def test_r11_where_f_is_zero_the_word_of_a_lost_ledger_is_none() -> None:
     cluster[0].crash()
     cluster[0].journal = lost  # it was found again
     cluster[0].restart()
-    cluster.advance(10_000)
+    cluster.advance(2_000)
     assert [node.core.voting for node in cluster.nodes] == [True, True, False]
     assert cluster.executed()[0] > 4
     cluster.agree()

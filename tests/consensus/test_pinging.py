@@ -114,7 +114,8 @@ def test_r11_an_old_copy_of_the_ledger_follows_without_a_vote(phase: str) -> Non
     assert not [message for s, _t, message in cluster.sent if s == 3 and isinstance(message, VOTES)]
     cluster.request("T-after")
     cluster.advance(500)
-    assert cluster.executed() == [5, 5, 5, 5], "it follows"
+    assert min(cluster.executed()) >= 5, "it follows"
+    cluster.agree()
 
 
 def test_r11_a_view_change_that_the_ledger_lost_is_shown_too() -> None:

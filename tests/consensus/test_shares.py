@@ -131,8 +131,10 @@ class Primary:
             ready_at=batching.ready_at,
             next_batch=batching.next_batch,
         )
-        ignored: Any = SimpleNamespace(holds=lambda sequence: False, run=lambda: None)
-        self.proposing = Proposing(self.state, policy, ignored, ignored, ignored)
+        ignored: Any = SimpleNamespace(
+            holds=lambda sequence: False, run=lambda: None, is_wanted=lambda: False
+        )
+        self.proposing = Proposing(self.state, policy, ignored, ignored, ignored, ignored)
         self.proposed: list[list[VerifiedBundle]] = []
         self.proposing._propose = self._propose  # type: ignore[method-assign]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.rejoin_sequences import TOLERATED
 from tests.consensus.helpers import MILLISECOND, WALL_START, Cluster, is_kind
 from tests.consensus.test_voting import make_proposal
 
@@ -64,9 +65,12 @@ def test_ticks_follow_each_other_at_the_tick_interval_at_most() -> None:
     assert 3 <= cluster.executed()[0] <= 5
 
 
-def test_an_empty_batch_is_refused_unless_something_is_due() -> None:
+def test_an_empty_batch_needs_a_reason_once_too_many_came_without_one() -> None:
     cluster = Cluster(4)
     due_in(cluster, 700)
+    most = TOLERATED * cluster[1].core.rejoin_sequences.grant
+    for _ in range(most):
+        cluster[1].core.rejoin_sequences.note(0)
     cluster[1].hear(cluster[0], make_proposal(cluster, "", sequence=1, requests=()))
     assert [each["reason"] for each in cluster[1].told("abstained")] == [Reason.BAD_BATCH.value]
 

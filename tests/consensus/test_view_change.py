@@ -220,7 +220,8 @@ def test_row_13_f_liars_do_not_change_the_view() -> None:
     cluster.request("T-1")
     cluster.advance(100)
     assert {cluster[i].core.snapshot().view for i in range(5)} == {0}
-    assert cluster.executed()[:5] == [1] * 5
+    assert len(cluster.answers(m.Reply)) >= 5
+    cluster.agree()
 
 
 def test_row_13_a_member_that_cannot_hear_causes_no_view_changes() -> None:

@@ -271,7 +271,6 @@ def test_row_16_a_reproposed_batch_keeps_its_time_without_a_clock_check() -> Non
     ("what", "reason"),
     [
         ("origin", Reason.BAD_BATCH),
-        ("empty", Reason.BAD_BATCH),
         ("twice", Reason.DUPLICATE_REQUEST),
         ("executed", Reason.DUPLICATE_REQUEST),
         ("beside a change of the membership", Reason.BAD_BATCH),
@@ -295,7 +294,6 @@ def test_r19_a_fresh_proposal_is_refused_for_its_content(what: str, reason: Reas
     )
     bad = {
         "origin": lambda: make_proposal(cluster, "T-3", sequence=2, origin_view=3),
-        "empty": lambda: make_proposal(cluster, "", sequence=2, requests=()),
         "twice": lambda: make_proposal(cluster, "", sequence=2, requests=(fresh, fresh)),
         "executed": lambda: make_proposal(cluster, "", sequence=2, requests=(frame,)),
         "beside a change of the membership": lambda: make_proposal(

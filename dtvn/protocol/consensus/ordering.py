@@ -20,6 +20,7 @@ from dtvn.protocol.consensus.events import Listener, PrimaryHeard
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.log import LateCommits, Slot, Vote
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, Commit, Prepare, PreparedProof, PrePrepare
+from dtvn.protocol.consensus.rejoin_sequences import RejoinSequences
 from dtvn.protocol.consensus.request_key import key_of
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified, VerifiedBatch
@@ -48,12 +49,14 @@ class Ordering:
         contradictions: Contradictions,
         epoch_change: EpochChange,
         execution: Execution,
+        rejoin_sequences: RejoinSequences,
         emit: Listener,
     ) -> None:
         self.state = state
         self.contradictions = contradictions
         self.epoch_change = epoch_change
         self.execution = execution
+        self.rejoin_sequences = rejoin_sequences
         self._emit = emit
         self.withheld_for_time: WithheldForTime | None = None
         self._prepares_needed = state.q - 1
@@ -246,14 +249,16 @@ class Ordering:
 
     def _refuse_tick(self, batch: VerifiedBatch, sequence: int) -> Reason | None:
         """Returns why to withhold the own PREPARE from an empty batch, or None: only the state before it says
-        whether something is due then."""
+        whether something is due then. Otherwise it may help a member to its vote (R11), within bounds."""
         state = self.state
         if state.executed < sequence - 1:
             return Reason.STATE_BEHIND
         if state.executed >= sequence:
             return None  # it was decided
         due = state.application.due()
-        return None if due is not None and due <= state.executor.effective(batch) else Reason.BAD_BATCH
+        if due is not None and due <= state.executor.effective(batch):
+            return None
+        return None if self.rejoin_sequences.accept(sequence) else Reason.BAD_BATCH
 
     def on_executed(self) -> None:
         """The state moved on: an empty batch that waited for it can be judged."""

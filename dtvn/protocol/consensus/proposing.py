@@ -5,7 +5,8 @@ backpressure (P6).
 
 Parts of the application's state end by batch time, and another client may wait for that. If such a moment
 passes while no request waits and no batch is open, the primary proposes an empty batch, a *tick* (R30). The
-application alone knows what is due and when; without anything due an idle cluster orders nothing.
+application alone knows what is due and when; without anything due an idle cluster orders nothing, unless a
+member waits for its vote (`rejoin_sequences`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.messages import Batch, batch_digest
 from dtvn.protocol.consensus.ordering import Ordering
+from dtvn.protocol.consensus.rejoin_sequences import RejoinSequences
 from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
@@ -30,12 +32,14 @@ class Proposing:
         policy: Policy,
         epoch_change: EpochChange,
         execution: Execution,
+        rejoin_sequences: RejoinSequences,
         ordering: Ordering,
     ) -> None:
         self.state = state
         self.policy = policy
         self.epoch_change = epoch_change
         self.execution = execution
+        self.rejoin_sequences = rejoin_sequences
         self.ordering = ordering
         self.next_sequence = 1
         self.hold_until = 0
@@ -77,9 +81,11 @@ class Proposing:
         return self.policy.ready_at(in_flight)
 
     def tick_at(self) -> int | None:
-        """Monotonic time of the next tick; None if nothing is due at any time."""
+        """Monotonic time of the next tick; None if nothing is due at any time, and no member waits."""
         state = self.state
         due = state.application.due()
+        if self.rejoin_sequences.is_wanted():
+            due = min(due or state.now.wall // 1_000, state.now.wall // 1_000)
         if due is None:
             return None
         return max(
@@ -95,8 +101,15 @@ class Proposing:
             if is_tick:
                 self._ticked = state.now.monotonic
             if bundles or is_tick:
+                if is_tick and not self._is_due():
+                    self.rejoin_sequences.note(max(self.next_sequence, state.executed + 1))
                 self._propose(bundles)
                 self.execution.run()
+
+    def _is_due(self) -> bool:
+        """Whether the application's state changes by batch time now."""
+        due = self.state.application.due()
+        return due is not None and due <= self.state.now.wall // 1_000
 
     def _propose(self, bundles: list[VerifiedBundle]) -> None:
         state = self.state

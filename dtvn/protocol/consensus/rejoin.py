@@ -126,6 +126,18 @@ class Rejoin:
             self.checkpoints.adopt(certificate)
         self.try_regain_vote()
 
+    def progress(self) -> str:
+        """What this replica still waits for before it votes again, for operators; "" while it votes."""
+        state = self.state
+        if state.voting:
+            return ""
+        due = self.waits_for()
+        if due is None:
+            return f"{len(self._proved)} of {self._enough} other members have shown it their checkpoint"
+        if state.log.stable < due:
+            return f"it votes again above checkpoint {due}, and the newest is {state.log.stable}"
+        return f"it votes again in view {self.view_due()}, and this is view {state.views.view}"
+
     def try_regain_vote(self) -> None:
         """Votes again if no new vote can contradict an earlier statement any more."""
         state = self.state

@@ -57,7 +57,7 @@ class Replica(Dispatcher):
                 self.pinging,
                 self.retransmission,
             ),
-            (self.rejoin_views, self.policy),
+            (self.rejoin_views, self.rejoin_sequences, self.policy),
         )
 
     # --- the face -----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.log import Slot
 from dtvn.protocol.consensus.messages import Status, SupplyFrames
+from dtvn.protocol.consensus.rejoin_sequences import RejoinSequences
 from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.suspicion import Suspicion
@@ -53,12 +54,14 @@ class Retransmission:
         policy: Policy,
         catch_up: CatchUp,
         checkpoints: Checkpoints,
+        rejoin_sequences: RejoinSequences,
         suspicion: Suspicion,
     ) -> None:
         self.state = state
         self.policy = policy
         self.catch_up = catch_up
         self.checkpoints = checkpoints
+        self.rejoin_sequences = rejoin_sequences
         self.suspicion = suspicion
         self.members: dict[int, MemberView] = {}
         self._last_sent = -(1 << 62)
@@ -172,6 +175,7 @@ class Retransmission:
             for sequence in range(state.executed + 1, self._highest_known() + 1):
                 self._noticed.setdefault(sequence, now)
         self.catch_up.on_said(member, message.executed)
+        self.rejoin_sequences.on_said(member, voting=message.voting)
         if state.throttle.allow(member, ROUND):
             known.rounds += 1
             if message.executed < state.executed:

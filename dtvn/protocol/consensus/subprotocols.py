@@ -11,6 +11,7 @@ from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.pinging import Pinging
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.rejoin import Rejoin
+from dtvn.protocol.consensus.rejoin_sequences import RejoinSequences
 from dtvn.protocol.consensus.rejoin_views import RejoinViews
 from dtvn.protocol.consensus.requests.fair_policy import FairPolicy
 from dtvn.protocol.consensus.requests.policy import Policy
@@ -45,8 +46,13 @@ class Subprotocols:
             self.epoch_change,
             emit,
         )
-        self.ordering = Ordering(state, self.contradictions, self.epoch_change, self.execution, emit)
-        self.proposing = Proposing(state, self.policy, self.epoch_change, self.execution, self.ordering)
+        self.rejoin_sequences = RejoinSequences(state)
+        self.ordering = Ordering(
+            state, self.contradictions, self.epoch_change, self.execution, self.rejoin_sequences, emit
+        )
+        self.proposing = Proposing(
+            state, self.policy, self.epoch_change, self.execution, self.rejoin_sequences, self.ordering
+        )
         self.view_change = ViewChanging(state, self.checkpoints, self.ordering, emit)
         self.rejoin_views = RejoinViews(state, emit)
         self.suspicion = Suspicion(state, self.policy, self.rejoin_views, self.view_change)
@@ -62,7 +68,7 @@ class Subprotocols:
         )
         self.transfer = Transfer(state, self.catch_up, self.checkpoints, self.contradictions)
         self.retransmission = Retransmission(
-            state, self.policy, self.catch_up, self.checkpoints, self.suspicion
+            state, self.policy, self.catch_up, self.checkpoints, self.rejoin_sequences, self.suspicion
         )
         self.rejoin = Rejoin(state, self.checkpoints, self.own_vote)
         self.self_messages = SelfMessageGuard(state, self.own_vote)
