@@ -184,7 +184,8 @@ class Cluster:
         """Builds everything above the ports, as in a real node; `node` is an empty machine with a disk."""
         world = self.world
         scheme = world.keyring.scheme
-        application = TicketApplication(world.genesis, world.cluster, verify=scheme.verify)
+        application = node.carried or TicketApplication(world.genesis, world.cluster, verify=scheme.verify)
+        node.carried = None
         membership = node.membership = self._lives_in(node)
         if node.honest:
             self.world.enter(membership)  # a power cut may be between the record of an epoch and its process

@@ -81,6 +81,8 @@ class Node:
         """The membership of its present epoch, read from its disk at each start."""
         self.inherited: tuple[VerifiedBundle, ...] = ()
         """Requests that were still waiting when the previous epoch ended."""
+        self.carried: Any = None
+        """The application that its next host takes over from the epoch before; None: it loads the disk."""
         self.clock = clock
         self.costs = costs
         self.disk = VirtualDisk(dice.fork("disk"))
@@ -161,7 +163,7 @@ class Node:
         self.disk.crash(thorough=thorough)
         self.host = None
         self.paused = False
-        self.inherited = ()
+        self.inherited, self.carried = (), None
         self.inbox.clear()
         self.disarm()
         self.world.stopped(self)
@@ -294,18 +296,24 @@ class Node:
                 self.world.broken(self, lost)
 
     def _succeed(self, over: EpochOver) -> None:
-        """Another process takes over in the next epoch, with connections of its own (R35)."""
+        """The same process goes on in the next epoch, with the state and the frames that it has (R35)."""
         self.inherited = over.successor.bundles
-        self.inbox.clear()
+        self.carried = None if self.host is None else self.host.application
+        following, peer = over.successor.membership, self.world.peer
+        for _ in range(len(self.inbox)):
+            item = self.inbox.popleft()
+            self.inbox.append(Inbound(peer(item.peer.route.decode(), following), item.frame, item.taken))
         self._rebuild(continued=False)
         self.world.relink()
 
     def _rebuild(self, *, continued: bool) -> None:
-        """The same process builds another host over the contents of the disk (R8)."""
+        """The same process builds another host over the contents of the disk (R8), and over the state that it
+        carries into another epoch."""
         self.continued = continued
         if self.build is not None:
+            carried = self.carried is not None
             host = self.host = self.build(self)
-            self._guard(host.start)
+            self._guard(lambda: host.start(carried=carried))
 
     # --- ports.Transport -------------------------------------------------------------------------
 

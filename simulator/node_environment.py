@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from dtvn.protocol.consensus.effects import Executed, Note, Record
 from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import TurnLost
 from simulator.clock import TrueClock
 from simulator.scheme import Keyring
@@ -39,8 +40,11 @@ class NodeEnvironment(Protocol[N]):
     def enter(self, membership: Membership) -> None:
         """Record that an honest node enters an epoch."""
 
+    def peer(self, name: str, membership: Membership) -> Peer:
+        """The identity that links of this epoch authenticate for an endpoint."""
+
     def relink(self) -> None:
-        """Connections are made anew because a node entered another epoch."""
+        """Links to newcomers are made, because a node entered another epoch."""
 
     def transmit(self, sender: str, receiver: str, frame: bytes, departs: int) -> None:
         """Give a frame to the network."""

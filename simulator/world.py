@@ -268,7 +268,7 @@ class World:
             self.endpoints[receiver].deliver(sender, frame)
 
     def relink(self) -> None:
-        """Connections are made anew because a node entered another epoch."""
+        """Links to newcomers are made, because a node entered another epoch."""
         self.after(NOTICED_AFTER, self._links_changed)
 
     # --- what nodes tell the world ---------------------------------------------------------------

@@ -112,6 +112,8 @@ class Verifier:
         self._heads = msgspec.msgpack.Decoder(ReplyHead)
         self._entries = msgspec.msgpack.Decoder(m.Entry)
         self._outcomes = msgspec.msgpack.Decoder(tuple[m.Outcome, ...])
+        self.later = False
+        """Whether the last entry was said to be of a later epoch: a hint that nothing proves."""
         self._receipts: dict[tuple[int, bytes], m.Receipt] = {}
         self._last_entry: tuple[bytes, m.Entry, bytes] | None = None
         self.refused = [0] * len(members)
@@ -127,12 +129,14 @@ class Verifier:
     def entry(self, raw: msgspec.Raw) -> tuple[m.Entry, bytes] | None:
         """The entry and its hash; None if invalid. Bundles of one batch share it, so the last is cached."""
         data = bytes(raw)
+        self.later = False
         if self._last_entry is not None and self._last_entry[0] == data:
             return self._last_entry[1], self._last_entry[2]
         try:
             entry = self._entries.decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
+        self.later = entry.epoch > self._epoch
         if entry.epoch != self._epoch:
             return None
         self._last_entry = (data, entry, m.entry_hash(entry))

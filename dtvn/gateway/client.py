@@ -380,15 +380,15 @@ class Gateway:
         return Electorate(self._cluster, self.present.epoch, self.present.members)
 
     def _follow(self, membership: Membership) -> None:
-        """Dial the members of the next epoch, and only these."""
+        """Dial the members of the next epoch, and only these; links to members that stay are kept."""
         logger.warning("epoch %s begins with %s members", membership.epoch, len(membership.members))
         self._keys.follow(membership)
         self.epoch_changes, self.present = self._collector.epochs.certificates, membership
         self._enter_until = time.monotonic_ns() + ENTER_WITHIN
         with self._lock:
             self._entries = self._new_entries()
+            self._dialler.follow(*self._places())
         self._connected = frozenset()
-        self._dial_anew()
         self.events.enter(self._electorate())
 
     def _dial_anew(self) -> None:
@@ -425,17 +425,22 @@ class Gateway:
         return FrameSigner(self._cluster, secret, self._keys)
 
     def _dial(self) -> Dialler:
+        present, places = self._places()
+        return Dialler(self._context, present, self._seed, hello=self._hello, addresses=places)
+
+    def _places(self) -> tuple[Genesis, dict[int, tuple[str, int]]]:
+        """Genesis with the present members, and the addresses of those that are elsewhere."""
         present = structs.replace(self.genesis, members=self.present.members)
         places = {
             index: self._elsewhere[member.id]
             for index, member in enumerate(present.members)
             if member.id in self._elsewhere
         }
-        return Dialler(self._context, present, self._seed, hello=self._hello, addresses=places)
+        return present, places
 
     def _carry_out(self, actions: Actions) -> None:
         if actions.successor is not None:
-            self._follow(actions.successor)  # to these members nothing is connected yet
+            self._follow(actions.successor)  # what was to be sent is for the members of the epoch before
         else:
             for member, frame in actions.send:
                 self._dialler.send(member, frame)

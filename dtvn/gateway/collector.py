@@ -148,7 +148,11 @@ class Collector:
     def _follow(self, member: int, now: Now) -> None:
         """Ask a member that reports a later epoch for the epoch change proofs that prove it (R16)."""
         said = self.questions.statuses[member].fields.get("epoch")
-        if type(said) is int and said > self._epoch and member not in self._asked.values():
+        if type(said) is int and said > self._epoch:
+            self._ask_for_proofs(member, now)
+
+    def _ask_for_proofs(self, member: int, now: Now) -> None:
+        if member not in self._asked.values():
             self._asked[self.ask(member, EPOCH_CHANGES, (str(self._epoch),), now, wait=SECOND)] = member
 
     def _on_epoch_changes(self, member: int, answered: Answered, now: Now) -> None:
@@ -163,6 +167,7 @@ class Collector:
         self._tell(self.questions.lost(frozenset(range(len(self._members)))))
         self._begin(following, first_question=self.questions.following)
         self._actions.successor = following
+        self._actions.judged.clear()  # from the links of the members before
         for request, flight in self._flights.items():
             flight.tally = Tally(request, flight.tally.operations, self._weak)
             flight.retry_at = now.monotonic
@@ -210,8 +215,8 @@ class Collector:
 
     def receive(self, member: int, frame: bytes, now: Now) -> None:
         """Handle a frame from the authenticated link of `member`; never raises, whatever it holds."""
-        if member >= len(self._members):
-            return  # a member of an epoch that is over
+        if self._actions.successor is not None:
+            return  # it was read before, so `member` is an index in the epoch that is over
         try:
             envelope = self._envelopes.decode(frame)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -285,8 +290,12 @@ class Collector:
             self._verifier.refused[member] += 1
             return
         flight = self._flights.get(head.request)
-        if flight is not None:
-            self._settle(flight, flight.tally.reply(member, head, self._verifier), now)
+        if flight is None:
+            return
+        self._settle(flight, flight.tally.reply(member, head, self._verifier), now)
+        if self._verifier.later:
+            self._verifier.later = False
+            self._ask_for_proofs(member, now)
 
     def _on_repeat(self, member: int, envelope: Envelope, frame: bytes, now: Now) -> None:
         try:

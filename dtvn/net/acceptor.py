@@ -40,6 +40,8 @@ _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
 
 
 class _Connection(msgspec.Struct):
+    user: str
+    """User-Id of its frames."""
     peer: Peer
     descriptor: int
     outbound: Outbound
@@ -92,6 +94,26 @@ class Acceptor:
         self._users = users
         for peer in users.values():
             self.counters.setdefault(peer.name, LinkCounters())
+        for route, connection in self._routes.items():
+            peer = users.get(connection.user, connection.peer)
+            connection.peer = Peer(name=peer.name, member=peer.member, route=route)
+        self._newest.clear()
+        self._clients.clear()
+        for route, connection in self._routes.items():
+            if connection.greeted:
+                self._newest[connection.peer.name] = route
+                self._clients[connection.peer.name, connection.client] = route
+
+    def forget_former(self, members: Mapping[str, Peer]) -> None:
+        """Another epoch begins, with these users as its members: connections and counters of former ones are
+        forgotten, and their frames ignored. Call `allow` next."""
+        for route, connection in list(self._routes.items()):
+            if connection.peer.member is not None and connection.user not in members:
+                self._forget(route)
+        names = {c.peer.name for c in self._routes.values()} | {peer.name for peer in members.values()}
+        names |= {peer.name for peer in self._users.values() if peer.member is None}
+        self.counters = {name: each for name, each in self.counters.items() if name in names}
+        self.allow({user: peer for user, peer in self._users.items() if peer.member is None} | dict(members))
 
     def attend(self) -> None:
         """Mark connections that ended, and try again to send waiting frames."""
@@ -165,26 +187,27 @@ class Acceptor:
     # --- internals -------------------------------------------------------------------------------
 
     def _take(self, head: zmq.Frame, frame: bytes, *, whole: bool) -> None:
-        user = head.get("User-Id")
-        peer = self._users.get(user) if isinstance(user, str) else None
+        user = str(head.get("User-Id"))
+        peer = self._users.get(user)
         if peer is None or not whole:
             self.malformed += 1
             return
         route = head.bytes
         connection = self._routes.get(route)
         if connection is None or connection.peer.name != peer.name:
-            connection = self._welcome(route, peer, int(head.get(zmq.SRCFD)))
+            connection = self._welcome(route, user, peer, int(head.get(zmq.SRCFD)))
         connection.alive = True
         if len(frame) > 1 and frame[1] == _HELLO_KIND:
             self._greeted(route, connection, frame)
             return
         self._arrived(connection.peer, frame)
 
-    def _welcome(self, route: bytes, peer: Peer, descriptor: int) -> _Connection:
+    def _welcome(self, route: bytes, user: str, peer: Peer, descriptor: int) -> _Connection:
         self._forget(route)
         if len(self._routes) >= ROUTES_MAX:
             self._forget_one()
         connection = _Connection(
+            user=user,
             peer=Peer(name=peer.name, member=peer.member, route=route),
             descriptor=descriptor,
             outbound=Outbound(),

@@ -17,7 +17,7 @@ from dtvn.net.curve import curve_keys, curve_public
 from dtvn.net.dialled import DialledLink
 from dtvn.net.polling import LinkPoll
 from dtvn.protocol.consensus.messages import Hello
-from dtvn.protocol.genesis import Genesis
+from dtvn.protocol.genesis import Genesis, Member
 from dtvn.protocol.wire import link_frame
 
 
@@ -45,23 +45,43 @@ class Dialler:
         addresses: Mapping[int, tuple[str, int]] | None = None,
         spare: bytes | None = None,
     ) -> None:
-        keys = curve_keys(seed)
-        greeting = link_frame(hello)
+        self._context = context
+        self._keys = curve_keys(seed)
+        self._spare = None if spare is None else curve_keys(spare)
+        self._greeting = link_frame(hello)
         self._links: dict[int, DialledLink] = {}
-        for index, member in enumerate(genesis.members):
-            host, port = (addresses or {}).get(index, (member.host, member.port))
-            self._links[index] = DialledLink(
-                context,
-                keys,
-                server_key=curve_public(member.public_key),
-                endpoint=endpoint_of(host, port),
-                hello=greeting,
-            )
-            self._links[index].spare = None if spare is None else curve_keys(spare)
+        self._members: tuple[Member, ...] = ()
+        self.follow(genesis, addresses)
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self._poll = LinkPoll([self._wake_read], self._links)
+
+    def follow(self, genesis: Genesis, addresses: Mapping[int, tuple[str, int]] | None = None) -> None:
+        """Link to these members from now on: links to members that keep their key stay up; those to other
+        members end."""
+        before = {self._members[index].public_key: link for index, link in self._links.items()}
+        links: dict[int, DialledLink] = {}
+        for index, member in enumerate(genesis.members):
+            endpoint = endpoint_of(*(addresses or {}).get(index, (member.host, member.port)))
+            link = before.pop(member.public_key, None)
+            if link is None:
+                link = DialledLink(
+                    self._context,
+                    self._keys,
+                    server_key=curve_public(member.public_key),
+                    endpoint=endpoint,
+                    hello=self._greeting,
+                )
+                link.spare = self._spare
+            elif link.endpoint != endpoint:
+                link.redial(endpoint)
+            links[index] = link
+        for link in before.values():
+            link.close()
+        self._links.clear()
+        self._links.update(links)
+        self._members = genesis.members
 
     def send(self, member_index: int, frame: bytes) -> bool:
         """Queue a frame for one member; False if it is not connected: nothing is sent or kept."""

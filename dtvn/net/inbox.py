@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dtvn.net.counters import LinkCounters
 from dtvn.net.queues import Lane, lane_of
@@ -170,6 +170,21 @@ class Inbox:
         self._forget(name, queue)
         return queue.mute
 
+    def follow(self, places: Mapping[str, int]) -> None:
+        """Another epoch begins: frames that wait get the members' indices in it, by name. The queues of
+        former members are forgotten with their frames, and those of other peers without any."""
+        for name, queue in list(self._queues.items()):
+            waiting = [item.peer.member for frames in queue.lanes for item in frames]
+            if name not in places and (not waiting or waiting[0] is not None):
+                for lane in Lane:
+                    self._waiting[lane].pop(name, None)
+                del self._queues[name]
+            elif name in places:
+                for frames in queue.lanes:
+                    items = [_in_place(item, places[name]) for item in frames]
+                    frames.clear()
+                    frames.extend(items)
+
     def _take(self, taken: list[Inbound], lane: Lane, limit: int, on_probation: dict[str, int]) -> None:
         """Move frames of one lane until `taken` holds `limit`. A peer that was served, or is in debt while
         others wait, goes to the end of the line. A peer with recent bad frames gets at most BAD_FRAMES
@@ -211,3 +226,11 @@ class Inbox:
                 raise ValueError(f"more than {PEERS_MAX} peers, and only listed ones are let in")
             queue = self._queues[name] = _Queue()
         return queue
+
+
+def _in_place(item: Inbound, place: int) -> Inbound:
+    """The frame of a member with its index in another epoch; a principal's frame unchanged."""
+    peer = item.peer
+    if peer.member in (None, place):
+        return item
+    return Inbound(Peer(name=peer.name, member=place, route=peer.route), item.frame, item.taken)

@@ -20,6 +20,12 @@ class LearnerTransport(FromInbox):
         self._peers = [Peer(name=member.id, member=i) for i, member in enumerate(genesis.members)]
         super().__init__()
 
+    def follow(self, genesis: Genesis) -> None:
+        """Link this process with these members from now on; links to members that keep their key stay up."""
+        self._dialler.follow(genesis)
+        self._peers = [Peer(name=member.id, member=i) for i, member in enumerate(genesis.members)]
+        self.inbox.follow({peer.name: place for place, peer in enumerate(self._peers)})
+
     def receive(self, limit: int) -> Sequence[Inbound]:
         """See ports.Transport."""
         self._read(0)

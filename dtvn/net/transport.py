@@ -25,12 +25,18 @@ from dtvn.net.zap import Gatekeeper
 from dtvn.protocol.consensus.effects import ALL, ReplyTo, Send
 from dtvn.protocol.consensus.messages import Hello
 from dtvn.protocol.consensus.verified import Inbound, Peer
-from dtvn.protocol.genesis import Genesis
+from dtvn.protocol.genesis import Genesis, Member
 from dtvn.protocol.signatures import is_public_key
 from dtvn.protocol.wire import link_frame
 
+_GREETING = link_frame(Hello(client=b""))
+
 RETRY_NS = 2_000_000
 """Time until a full accepted connection is tried again: ROUTER does not report when it has room."""
+
+
+MEMBER = "member/"
+"""Beginning of the User-Ids of members."""
 
 
 def allowed_users(genesis: Genesis, own_index: int) -> tuple[dict[bytes, str], dict[str, Peer]]:
@@ -39,8 +45,10 @@ def allowed_users(genesis: Genesis, own_index: int) -> tuple[dict[bytes, str], d
     users: dict[str, Peer] = {}
     for index, member in enumerate(genesis.members):
         if index != own_index:
-            users[f"member/{member.id}"] = Peer(name=member.id, member=index)
-            keys[curve_public(member.public_key)] = f"member/{member.id}"
+            # The key is part of it: a connection under a member's former key ends with that key (R35).
+            user = f"{MEMBER}{member.id}/{member.public_key.hex()[:16]}"
+            users[user] = Peer(name=member.id, member=index)
+            keys[curve_public(member.public_key)] = user
     names = {member.id for member in genesis.members}
     for principal in genesis.principals:
         if principal.name in names:
@@ -58,7 +66,8 @@ class Queues(msgspec.Struct, frozen=True):
 
 
 class ZmqTransport(FromInbox):
-    """Links of one member. Made after fork, used by one thread.
+    """Links of one member, over all epochs in which it keeps its key and address. Made after fork, used by
+    one thread.
 
     `bind`: (host, port) at which others reach it, port 0 for any; None: genesis' own address. `addresses`
     overrides where members are dialled, by index.
@@ -74,43 +83,68 @@ class ZmqTransport(FromInbox):
         bind: tuple[str, int] | None = None,
         addresses: Mapping[int, tuple[str, int]] | None = None,
     ) -> None:
-        own = genesis.members[index]
-        allowed, users = allowed_users(genesis, index)
-        self._users = users
-        self._members = {key: user for key, user in allowed.items() if user.startswith("member/")}
-        self._index = index
-        self._names = [member.id for member in genesis.members]
-        self._peers = [Peer(name=member.id, member=i) for i, member in enumerate(genesis.members)]
         super().__init__()
-        self._gatekeeper = Gatekeeper(context, allowed)
-        self._acceptor = Acceptor(context, curve_keys(seed), users, self._arrived)
-        host, port = bind or (own.host, own.port)
-        self._host = host
-        local = bindable(host)
+        self._context = context
+        self._seed = seed
+        self._bound = _place_of(genesis, index, bind)
+        self._gatekeeper = Gatekeeper(context, {})
+        self._acceptor = Acceptor(context, curve_keys(seed), {}, self._arrived)
+        self._host, port = self._bound
+        local = bindable(self._host)
         self._acceptor.listen(endpoint_of(local, port) if port else f"{endpoint_of(local, 0)[:-1]}*")
-        greeting = link_frame(Hello(client=b""))
+        self._members: tuple[Member, ...] = ()
         self._links: dict[int, DialledLink] = {}
-        self._addresses = {
-            other: (addresses or {}).get(other, (member.host, member.port))
-            for other, member in enumerate(genesis.members)
-        }
-
-        def dial(other: int, keys: CurveKeys) -> DialledLink:
-            return DialledLink(
-                context,
-                keys,
-                server_key=curve_public(genesis.members[other].public_key),
-                endpoint=endpoint_of(*self._addresses[other]),
-                hello=greeting,
-            )
-
-        self._dial = dial
-        for other in range(index + 1, len(genesis.members)):
-            self._links[other] = dial(other, curve_keys(seed))
         self._poll = LinkPoll(
             [self._gatekeeper.socket, self._acceptor.socket, self._acceptor.monitor], self._links
         )
         self._now, self._wall = time.monotonic_ns(), time.time_ns()
+        self.follow(genesis, index, addresses)
+        allowed, users = allowed_users(genesis, index)
+        self._gatekeeper.allow(allowed)
+        self._acceptor.allow(users)
+
+    def keeps(self, genesis: Genesis, index: int, seed: bytes, bind: tuple[str, int] | None) -> bool:
+        """Whether this node has the same key and address in another epoch, so that it can `follow`."""
+        return (self._seed, self._bound) == (seed, _place_of(genesis, index, bind))
+
+    def follow(
+        self, genesis: Genesis, index: int, addresses: Mapping[int, tuple[str, int]] | None = None
+    ) -> None:
+        """Link this node with the members of an epoch, in which it has this index. Links to members that keep
+        their key stay up, with the frames that wait; those to other members end. Call `admit` next."""
+        keys = curve_keys(self._seed)
+        before = {self._members[other].public_key: link for other, link in self._links.items()}
+        self._addresses = {
+            other: (addresses or {}).get(other, (member.host, member.port))
+            for other, member in enumerate(genesis.members)
+        }
+        self._members, self._index = genesis.members, index
+        self._names = [member.id for member in genesis.members]
+        self._peers = [Peer(name=member.id, member=i) for i, member in enumerate(genesis.members)]
+        allowed, self._users = allowed_users(genesis, index)
+        self._keys = {key: user for key, user in allowed.items() if user.startswith(MEMBER)}
+        self._links.clear()
+        for other in range(index + 1, len(genesis.members)):
+            key, endpoint = genesis.members[other].public_key, endpoint_of(*self._addresses[other])
+            if key in before and before[key].keys == keys:
+                self._links[other] = before.pop(key)
+            else:
+                self._links[other] = self._dial(other, keys)
+            if self._links[other].endpoint != endpoint:
+                self._links[other].redial(endpoint)
+        for link in before.values():
+            link.close()
+        self._acceptor.forget_former(self._users)
+        self.inbox.follow({name: place for place, name in enumerate(self._names)})
+
+    def _dial(self, other: int, keys: CurveKeys) -> DialledLink:
+        return DialledLink(
+            self._context,
+            keys,
+            server_key=curve_public(self._members[other].public_key),
+            endpoint=endpoint_of(*self._addresses[other]),
+            hello=_GREETING,
+        )
 
     @property
     def endpoint(self) -> str:
@@ -181,9 +215,8 @@ class ZmqTransport(FromInbox):
                 continue
             keys[curve_public(key)] = user
             users[user] = Peer(name=user if name in self._names else name, member=None)
-        for key, user in self._members.items():
+        for key, user in self._keys.items():
             keys[key] = user
-        for user in self._members.values():
             users[user] = self._users[user]
         self._gatekeeper.allow(keys)
         self._acceptor.allow(users)
@@ -300,6 +333,12 @@ class ZmqTransport(FromInbox):
             return False
         link = self._links.get(other)
         return (link is not None and link.ready) or self._acceptor.route_of(self._names[other]) is not None
+
+
+def _place_of(genesis: Genesis, index: int, bind: tuple[str, int] | None) -> tuple[str, int]:
+    """(host, port) on which a member listens."""
+    own = genesis.members[index]
+    return bind or (own.host, own.port)
 
 
 def _sum(first: LinkCounters, second: LinkCounters) -> LinkCounters:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import zmq
 from dtvn.ledger import Location, NodeLedger, OpenLedger
 from dtvn.net import ZmqTransport, read_seed
 from dtvn.node.api_helper import ApiHelper
+from dtvn.node.carried import Carried
 from dtvn.node.continuing import begin
 from dtvn.node.epochs import as_genesis, membership_of, own_place
 from dtvn.node.keys import VotedStamp
@@ -42,58 +44,95 @@ def build_node(
     open_ledger: OpenLedger,
     inherited: tuple[VerifiedBundle, ...] = (),
     api: ApiHelper | None = None,
+    carried: Carried | None = None,
 ) -> Node | NonMember:
-    """Build what runs in folder `root` in the epoch of its ledger, as a member or not. `inherited`:
-    requests carried over from the epoch before. `api` receives the node's status. Raises StartError,
-    LedgerError, KeyFileError, JournalError."""
+    """Build what runs in folder `root` in the epoch of its ledger, as a member or not. `inherited`: requests
+    from the epoch before; `carried`: all else from there, which the caller closes if this fails. `api`
+    receives the node's status. Raises StartError, LedgerError, KeyFileError, JournalError."""
     folder = NodeFolder(root)
     genesis = load_genesis(folder.genesis)
     read_seed(folder.key)
     stamp = VotedStamp(folder.identity)
-    place = options.ledger or Location(options.ledger_folder or folder.ledger)
-    ledger = open_ledger(place, cluster_id=g.cluster_id(genesis), expect_existing=stamp.present)
-    try:
+    with ExitStack() as opened:
+        if carried is None:
+            place = options.ledger or Location(options.ledger_folder or folder.ledger)
+            ledger = open_ledger(place, cluster_id=g.cluster_id(genesis), expect_existing=stamp.present)
+            opened.callback(ledger.close)
+        else:
+            ledger = carried.ledger
         membership = membership_of(ledger, genesis)
         index, seed, fresh = own_place(folder, membership, ledger.vote_again)
-        if fresh:
-            stamp = VotedStamp(folder.identity)
         begin(ledger, genesis, folder.continued, member=index is not None)
+        common: dict[str, Any] = {"ledger": ledger, "api": api, "logger": logger, "carried": carried}
+        process: Node | NonMember
         if index is None:
             if options.others_are_gone:
                 raise StartError("-others-are-gone is only for members: this node is not a member now.")
-            return NonMember(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
-        check_promise(folder, membership)
-        warn_of_neighbours(ledger, genesis, membership, folder.id, logger)
-        if options.others_are_gone:
-            _say_others_are_gone(ledger, membership)
-    except BaseException:
-        ledger.close()
-        raise
+            process = NonMember(folder, genesis, membership, seed=seed, **common)
+        else:
+            _check_member(folder, options, ledger, genesis, membership, logger)
+            reachable = _in_epoch(folder, options, genesis, membership)
+            context, transport = _linked(as_genesis(genesis, membership), index, seed, reachable, carried)
+            opened.callback(context.destroy, linger=0)
+            opened.callback(transport.close)
+            process = Node(
+                genesis=genesis,
+                membership=membership,
+                index=index,
+                seed=seed,
+                inherited=inherited,
+                folder=folder,
+                stamp=VotedStamp(folder.identity) if fresh else stamp,
+                context=context,
+                transport=transport,
+                exporter=_exporter(options, api, logger, carried),
+                options=options,
+                **common,
+            )
+        opened.pop_all()
+    return process
+
+
+def _check_member(
+    folder: NodeFolder,
+    options: NodeOptions,
+    ledger: NodeLedger,
+    genesis: g.Genesis,
+    membership: Membership,
+    logger: logging.Logger,
+) -> None:
+    """Refuse what a member must not run with; raise StartError."""
+    check_promise(folder, membership)
+    warn_of_neighbours(ledger, genesis, membership, folder.id, logger)
+    if options.others_are_gone:
+        _say_others_are_gone(ledger, membership)
+
+
+def _exporter(
+    options: NodeOptions, api: ApiHelper | None, logger: logging.Logger, carried: Carried | None
+) -> Exporter:
+    """The exporter of the epoch before, or another one."""
+    if carried is not None and carried.exporter is not None:
+        return carried.exporter
+    return Exporter(options.metrics, logger, None if api is None else api.figures)
+
+
+def _linked(
+    genesis: g.Genesis, index: int, seed: bytes, options: NodeOptions, carried: Carried | None
+) -> tuple[zmq.Context[Any], ZmqTransport]:
+    """The links of a member: those of the epoch before, if its key and address are the same."""
+    if carried is not None:
+        links = carried.links
+        if isinstance(links, ZmqTransport) and links.keeps(genesis, index, seed, options.bind):
+            links.follow(genesis, index, options.addresses)
+            return carried.context, links
+        carried.close_links()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        reachable = _in_epoch(folder, options, genesis, membership)
-        transport = _listen(context, as_genesis(genesis, membership), index, seed, reachable)
-        exporter = Exporter(options.metrics, logger, None if api is None else api.figures)
+        return context, _listen(context, genesis, index, seed, options)
     except BaseException:
         context.destroy(linger=0)
-        ledger.close()
         raise
-    return Node(
-        genesis=genesis,
-        membership=membership,
-        index=index,
-        seed=seed,
-        inherited=inherited,
-        folder=folder,
-        ledger=ledger,
-        stamp=stamp,
-        context=context,
-        transport=transport,
-        exporter=exporter,
-        api=api,
-        options=options,
-        logger=logger,
-    )
 
 
 def _say_others_are_gone(ledger: NodeLedger, membership: Membership) -> None:

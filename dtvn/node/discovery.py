@@ -41,7 +41,7 @@ for ever."""
 PASS_SECONDS = 1.0
 ANSWER_MS = 2_000
 SLICE_MS = 100
-"""Most milliseconds until the thread notices that it is to end: the next epoch waits for that."""
+"""Most milliseconds until the thread notices that it is to end."""
 ASKED_AT_ONCE = 5
 """Members asked in one pass besides those named at the start."""
 _ANSWER_KIND = kind_of(Answer(0, "", ""))
@@ -167,9 +167,13 @@ class Discovery:
             host = _way_to(towards)
         return signed_record(self._book.cluster, self._book.own, (host, port), self._secret)
 
-    def close(self) -> None:
-        """Stop asking."""
+    def end(self) -> None:
+        """Stop asking; the thread ends a moment later."""
         self._end.set()
+
+    def close(self) -> None:
+        """Stop asking, and wait for the end of the thread."""
+        self.end()
         if self._thread is not None:
             self._thread.join(2 * ANSWER_MS / 1_000)
 

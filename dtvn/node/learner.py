@@ -12,6 +12,7 @@ import zmq
 
 from dtvn.ledger import Location, NodeLedger, OpenLedger
 from dtvn.net import read_seed
+from dtvn.node.carried import Carried
 from dtvn.node.continuing import begin
 from dtvn.node.epochs import membership_of
 from dtvn.node.feed_address import feed_address
@@ -46,6 +47,7 @@ class LearnerProcess(LearningProcess):
         publisher: FeedPublisher,
         watcher: Watcher | None,
         logger: logging.Logger,
+        carried: Carried | None,
     ) -> None:
         super().__init__(
             genesis,
@@ -56,6 +58,7 @@ class LearnerProcess(LearningProcess):
             journal=NodeJournal(ledger, None, announce=publisher.announce),
             notice=_heard_by(ledger, watcher),
             logger=logger,
+            carried=carried,
         )
         self._publisher = publisher
 
@@ -75,6 +78,12 @@ class LearnerProcess(LearningProcess):
     def publish(self) -> None:
         """Does nothing: the platform shows the learner's metrics (validators.rest.metrics)."""
 
+    def hand_over(self) -> Carried:
+        """See Process."""
+        carried = super().hand_over()
+        carried.publisher = self._publisher
+        return carried
+
     def close(self) -> None:
         """Close everything, the feed included."""
         try:
@@ -89,21 +98,25 @@ def build_learner(
     watcher: Watcher | None,
     database_url: str,
     open_ledger: OpenLedger,
+    carried: Carried | None = None,
 ) -> LearnerProcess:
-    """Build the learner of the cluster in `data_dir`; raises as `build_node` does."""
+    """Build the learner of the cluster in `data_dir`; `carried`: see `build_node`. Raises as `build_node`
+    does."""
     folder = ClusterFolder(data_dir)
     genesis = load_genesis(folder.genesis)
     seed = read_seed(folder.learner_key)
     location = Location.choose(folder.learner, url=database_url, schema=LEARNER_SCHEMA)
     with ExitStack() as opened:
-        ledger = open_ledger(location, cluster_id=g.cluster_id(genesis), indexed=True)
-        opened.callback(ledger.close)
-        begin(ledger, genesis, folder.continued, member=False, searched=True)
-        try:
-            publisher = FeedPublisher(feed_address(data_dir))
-        except (OSError, zmq.ZMQError) as error:
-            raise StartError(f"The learner cannot open the feed's socket: {error}.") from error
-        opened.callback(publisher.close)
+        if carried is not None:
+            ledger = carried.ledger
+        else:
+            ledger = open_ledger(location, cluster_id=g.cluster_id(genesis), indexed=True)
+            opened.callback(ledger.close)
+            begin(ledger, genesis, folder.continued, member=False, searched=True)
+        publisher = carried.publisher if carried is not None else None
+        if publisher is None:
+            publisher = _publish(data_dir)
+            opened.callback(publisher.close)
         process = LearnerProcess(
             genesis,
             membership_of(ledger, genesis),
@@ -113,9 +126,18 @@ def build_learner(
             publisher=publisher,
             watcher=watcher,
             logger=logger,
+            carried=carried,
         )
         opened.pop_all()
     return process
+
+
+def _publish(data_dir: Path) -> FeedPublisher:
+    """The feed's socket; raise StartError."""
+    try:
+        return FeedPublisher(feed_address(data_dir))
+    except (OSError, zmq.ZMQError) as error:
+        raise StartError(f"The learner cannot open the feed's socket: {error}.") from error
 
 
 def _heard_by(ledger: NodeLedger, watcher: Watcher | None) -> Callable[[Executed | Note], None]:

@@ -18,6 +18,7 @@ from dtvn.ledger import NodeLedger
 from dtvn.machine import TicketApplication
 from dtvn.machine.keyring import KeyRing
 from dtvn.net import Dialler, LearnerTransport
+from dtvn.node.carried import Carried
 from dtvn.node.clock import SystemClock
 from dtvn.node.epochs import as_genesis, other_sources
 from dtvn.node.journal import NodeJournal
@@ -42,6 +43,7 @@ class LearningProcess:
 
     core: Learner
     host: Host
+    _context: zmq.Context[zmq.Socket[bytes]]
     searched = False
     """Whether its rows serve pages."""
 
@@ -57,22 +59,16 @@ class LearningProcess:
         journal: NodeJournal,
         notice: Callable[[Executed | Note], None],
         logger: logging.Logger,
+        carried: Carried | None,
     ) -> None:
         """Dial the members of `membership` and those in the file `sources`, under the key `seed` (`spare`:
-        see Dialler). `journal`: the ledger's; `notice` receives what the core executes and notes. Raises
-        StartError; the ledger stays open then."""
+        see Dialler). `journal`: the ledger's; `notice` receives what the core executes and notes. `carried`
+        comes from the epoch before. Raises StartError; the ledger stays open then."""
         others = _others_to_ask(sources, membership, logger)
         dialled = as_genesis(genesis, membership)
         dialled = msgspec.structs.replace(dialled, members=dialled.members + others)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        try:
-            dialler = Dialler(self._context, dialled, seed, hello=Hello(client=b""), spare=spare)
-        except BaseException as error:
-            self._context.destroy(linger=0)
-            if isinstance(error, OSError | ValueError | zmq.ZMQError):
-                raise StartError(f"Its links cannot be opened: {error}.") from error
-            raise
-        self.links = LearnerTransport(dialler, dialled)
+        self._seeds = seed, spare
+        self._link(dialled, carried)
         self.genesis = genesis
         self.membership = membership
         self.cluster = cluster_id(genesis)
@@ -85,19 +81,42 @@ class LearningProcess:
         self.halted = ""
         self.clock = SystemClock()
         self._started = time.time()
-        self._make_host()
+        self._is_carried = carried is not None
+        self._make_host(None if carried is None else carried.application)
+
+    def _link(self, dialled: Genesis, carried: Carried | None) -> None:
+        """Take over the links to these members, or open others."""
+        if carried is not None and isinstance(carried.links, LearnerTransport):
+            self._context, self.links = carried.context, carried.links
+            self.links.follow(dialled)
+            return
+        if carried is not None:
+            carried.close_links()
+        self._context = zmq.Context()
+        seed, spare = self._seeds
+        try:
+            dialler = Dialler(self._context, dialled, seed, hello=Hello(client=b""), spare=spare)
+        except BaseException as error:
+            self._context.destroy(linger=0)
+            if isinstance(error, OSError | ValueError | zmq.ZMQError):
+                raise StartError(f"Its links cannot be opened: {error}.") from error
+            raise
+        self.links = LearnerTransport(dialler, dialled)
 
     def _epoch_catch_up(self) -> EpochCatchUp | None:
         """The catch-up over missed epochs of a node that may be a member in a later one; else None."""
         return None
 
-    def _make_host(self) -> None:
-        """Set `core` to a new learner of this epoch and `host` to what runs it."""
-        application = TicketApplication(self.genesis, self.cluster, searched=self.searched)
+    def _make_host(self, application: TicketApplication | None = None) -> None:
+        """Set `core` to a new learner of this epoch and `host` to what runs it, over this state or a new
+        one."""
+        if application is None:
+            application = TicketApplication(self.genesis, self.cluster, searched=self.searched)
         keys = KeyRing(application, self.membership)
         signer = FrameSigner(self.cluster, b"", keys)
         config = consensus_config.build(self.genesis, self.cluster, None, self.membership)
         self.core = Learner(config, signer, application, others=self._others)
+        self.application = application
         self.host = Host(
             core=self.core,
             application=application,
@@ -118,8 +137,8 @@ class LearningProcess:
         )
 
     def start(self) -> None:
-        """Rebuild application and core from the ledger."""
-        self.host.start()
+        """Rebuild the core from the ledger, and the application unless it was carried over."""
+        self.host.start(carried=self._is_carried)
 
     def restart(self) -> None:
         """Discard the dead core and build another (R8)."""
@@ -152,6 +171,15 @@ class LearningProcess:
             "pid": os.getpid(),
             "started_at": int(self._started),
         }
+
+    def hand_over(self) -> Carried:
+        """See Process."""
+        return Carried(
+            ledger=self.ledger,
+            application=self.application,
+            context=self._context,
+            links=self.links,
+        )
 
     def close(self) -> None:
         """Write the rows, then release links, ledger and lock."""

@@ -19,6 +19,7 @@ from dtvn.machine import TicketApplication
 from dtvn.machine.keyring import KeyRing
 from dtvn.net import KeyFileError, ZmqTransport, read_seed
 from dtvn.node.api_helper import ApiHelper
+from dtvn.node.carried import Carried
 from dtvn.node.clock import SystemClock
 from dtvn.node.cpu_yield import CpuYield
 from dtvn.node.discovery import AddressBook, Discovery
@@ -55,7 +56,8 @@ would end that state."""
 
 
 class Node:
-    """All objects of one node process. `start` starts a host; `restart` another after a lost turn (R8)."""
+    """All objects of one node process in one epoch. `start` starts a host; `restart` another after a lost
+    turn (R8); `hand_over` leaves to the next epoch's Node what that can go on with."""
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class Node:
         api: ApiHelper | None,
         options: NodeOptions,
         logger: logging.Logger,
+        carried: Carried | None = None,
     ) -> None:
         self.founding = genesis
         self.membership = membership
@@ -87,7 +90,8 @@ class Node:
         self._api = api
         self._shown_role = (-1, False)
         self._options = options
-        self.figures = Figures([member.id for member in genesis.members], index)
+        self.figures = (carried and carried.figures) or Figures((), index)
+        self.figures.follow([member.id for member in membership.members], index)
         self._cpu_yield = CpuYield()
         self.journal = NodeJournal(ledger, stamp, self.figures, self._cpu_yield)
         self.transport = transport
@@ -98,6 +102,8 @@ class Node:
         """Unix seconds."""
         keys = {member.id: member.public_key for member in membership.members}
         self.book = AddressBook(self.cluster, keys, self.id)
+        for record in carried.records if carried is not None else ():
+            self.book.learn(record)
         self.discovery = Discovery(self.book, seed=seed)
         self.inspector = Inspector(self)
         self.disk_full = False
@@ -109,12 +115,16 @@ class Node:
         self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
         self._context = context
         self.judge = self._make_judge()
-        self._make_host()
+        self._is_carried = carried is not None
+        self._make_host(None if carried is None else carried.application)
 
     def start(self) -> None:
-        """Load the ledger and rebuild application and core from it; raise TurnLost or JournalError."""
+        """Load the ledger and rebuild the core from it, and the application unless it was carried over; raise
+        TurnLost or JournalError."""
+        if self._is_carried:
+            self._admit()  # principals' links stay up
         try:
-            self.host.start()
+            self.host.start(carried=self._is_carried)
         except TurnLost as lost:
             if isinstance(lost.__cause__, Halted | JournalFull):
                 self._meet()  # so that operators can ask why it takes no turn
@@ -135,8 +145,8 @@ class Node:
         self.host.start()
         self._admit()
 
-    def _make_host(self) -> None:
-        self.application = TicketApplication(self.founding, self.cluster)
+    def _make_host(self, application: TicketApplication | None = None) -> None:
+        self.application = application or TicketApplication(self.founding, self.cluster)
         keys = KeyRing(self.application, self.membership)
         signer = FrameSigner(self.cluster, self._secret, keys)
         config = consensus_config.build(self.founding, self.cluster, self.id, self.membership)
@@ -268,7 +278,10 @@ class Node:
             )
         if self.core.state.voting_right.holding:
             return "it is asking the others which of its own votes they hold; too few have answered yet"
-        return "" if self.core.voting else self.ledger.voting_reason or self.core.state.voting_right.reason
+        if self.core.voting:
+            return ""
+        reason = self.ledger.voting_reason or self.core.state.voting_right.reason
+        return f"{reason}; {self.core.rejoin.progress()}"
 
     @property
     def state(self) -> str:
@@ -345,6 +358,19 @@ class Node:
                 self._next_key_trouble = str(error)
                 self.logger.error("%s", line("next_key_not_read", {"reason": str(error)}))
             return None
+
+    def hand_over(self) -> Carried:
+        """See Process."""
+        self.discovery.end()
+        return Carried(
+            ledger=self.ledger,
+            application=self.application,
+            context=self._context,
+            links=self.transport,
+            exporter=self.exporter,
+            figures=self.figures,
+            records=self.book.records(),
+        )
 
     def close(self) -> None:
         """Write the rows that are only in memory, though safe to lose; release links, ledger and lock."""

@@ -15,6 +15,7 @@ from dtvn.files.whole import write_private
 from dtvn.ledger import NodeLedger
 from dtvn.net import public_key_of, read_seed
 from dtvn.node.api_helper import ApiHelper
+from dtvn.node.carried import Carried
 from dtvn.node.epochs import make_epoch_catch_up
 from dtvn.node.journal import NodeJournal
 from dtvn.node.keys import peer_id
@@ -63,6 +64,7 @@ class NonMember(LearningProcess):
         ledger: NodeLedger,
         api: ApiHelper | None,
         logger: logging.Logger,
+        carried: Carried | None = None,
     ) -> None:
         self._next_seed = read_seed(folder.next_key) if folder.next_key.exists() else None
         self.folder = folder
@@ -80,7 +82,10 @@ class NonMember(LearningProcess):
             journal=NodeJournal(ledger, None),
             notice=self._notice,
             logger=logger,
+            carried=carried,
         )
+        if carried is not None and carried.exporter is not None:
+            carried.exporter.close()  # it was a member
 
     def _epoch_catch_up(self) -> EpochCatchUp:
         return make_epoch_catch_up(

@@ -6,6 +6,7 @@ import logging
 from typing import Any, Protocol
 
 from dtvn.ledger import NodeLedger
+from dtvn.node.carried import Carried
 from dtvn.node.journal import NodeJournal
 from dtvn.protocol.host import Host
 
@@ -68,6 +69,9 @@ class Process(Protocol):
 
     def refresh(self) -> None:
         """Publish at once what cannot wait for `publish`; called at every turn, so it must be cheap."""
+
+    def hand_over(self) -> Carried:
+        """End with the epoch, and leave to the next epoch's process what it can go on with."""
 
     def close(self) -> None:
         """Release links, ledger and lock."""

@@ -20,6 +20,7 @@ from dtvn.ledger import FindLedger, LedgerBusy, LedgerError, LedgerUnreachable, 
 from dtvn.net import KeyFileError
 from dtvn.node.api_start import start_api
 from dtvn.node.build import build_node
+from dtvn.node.carried import Carried
 from dtvn.node.heart import Beat, Heart
 from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import NodeFolder
@@ -106,10 +107,10 @@ def run_node(
     except (StartError, LedgerError) as error:
         return _cannot_start(error, logger)
 
-    def build(inherited: tuple[VerifiedBundle, ...]) -> Process:
+    def build(inherited: tuple[VerifiedBundle, ...], carried: Carried | None) -> Process:
         nonlocal chosen
         process = _once_free(
-            lambda: build_node(node_directory, logger, chosen, open_ledger, inherited, api),
+            lambda: build_node(node_directory, logger, chosen, open_ledger, inherited, api, carried),
             chosen.ledger_patience,
             should_stop,
         )
@@ -156,7 +157,10 @@ def run_learner(
     logger = node_logger(data_dir / "learner")
     url = os.environ.get("DATABASE_URL", "") if database_url is None else database_url
     return _live(
-        lambda _: build_learner(data_dir, logger, watcher, url, open_ledger), should_stop, beat, logger
+        lambda _, carried: build_learner(data_dir, logger, watcher, url, open_ledger, carried),
+        should_stop,
+        beat,
+        logger,
     )
 
 
@@ -177,41 +181,65 @@ def _once_free(build: Callable[[], Process], patience: int, should_stop: Callabl
 
 
 def _live(
-    build: Callable[[tuple[VerifiedBundle, ...]], Process],
+    build: Callable[[tuple[VerifiedBundle, ...], Carried | None], Process],
     should_stop: Callable[[], bool],
     beat: Beat | None,
     logger: logging.Logger,
 ) -> int:
-    """Run one process after the other, one for each epoch (R35); return the last one's exit code."""
+    """Run one process after the other, one for each epoch (R35), which takes over what the one before leaves;
+    return the last one's exit code."""
     inherited: tuple[VerifiedBundle, ...] = ()
+    carried: Carried | None = None
     heart = Heart(beat)
     while True:
         try:
-            process = build(inherited)
+            process = _next(build, inherited, carried)
         except ToldToStop:
             logger.info("%s", line("stopped", {"reason": "before its ledger was free"}))
             return EXIT_STOPPED
         except (StartError, LedgerError, KeyFileError, JournalError) as error:
             return _cannot_start(error, logger)
-        loop = Loop(process, should_stop, heart)
+        loop = Loop(process, should_stop, heart, carried=carried is not None)
         try:
             code = loop.run()
         finally:
-            try:
-                process.close()
-            except TurnLost as lost:
-                # Rows are rebuilt from the log at the next start (R9): a late end, not a loss.
-                logger.warning("%s", line("rows_not_written", {"reason": str(lost.__cause__ or lost)}))
+            if loop.successor is None:
+                _close(process, logger)
         if loop.successor is None:
             return code
-        inherited = loop.successor.bundles
+        inherited, carried = loop.successor.bundles, process.hand_over()
+
+
+def _next(
+    build: Callable[[tuple[VerifiedBundle, ...], Carried | None], Process],
+    inherited: tuple[VerifiedBundle, ...],
+    carried: Carried | None,
+) -> Process:
+    """Build the next process; if that fails, close what was carried to it."""
+    try:
+        return build(inherited, carried)
+    except BaseException:
+        if carried is not None:
+            carried.close()
+        raise
+
+
+def _close(process: Process, logger: logging.Logger) -> None:
+    try:
+        process.close()
+    except TurnLost as lost:
+        # Rows are rebuilt from the log at the next start (R9): a late end, not a loss.
+        logger.warning("%s", line("rows_not_written", {"reason": str(lost.__cause__ or lost)}))
 
 
 class Loop:
-    """The main loop of one process."""
+    """The main loop of one process. `carried`: it goes on with the state of the epoch before."""
 
-    def __init__(self, process: Process, should_stop: Callable[[], bool], heart: Heart) -> None:
+    def __init__(
+        self, process: Process, should_stop: Callable[[], bool], heart: Heart, *, carried: bool = False
+    ) -> None:
         self._process = process
+        self._carried = carried
         self._should_stop = should_stop
         self._heart = heart
         process.journal.alive = heart.alive
@@ -229,10 +257,12 @@ class Loop:
         process = self._process
         enabled = gc.isenabled()
         try:
-            gc.collect()
+            if not self._carried:
+                gc.collect()
             gc.disable()
             self._start()
-            gc.freeze()
+            if not self._carried:  # else the core before is garbage, which the next whole collection frees
+                gc.freeze()
             if self.successor is None:
                 process.introduce()
             while self.successor is None and not self._should_stop():

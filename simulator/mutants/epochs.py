@@ -15,6 +15,7 @@ from simulator.seams import (
     EpochChange,
     Epochs,
     Execution,
+    Host,
     Reason,
     Replica,
     membership,
@@ -57,6 +58,14 @@ def switches_early(right: Any, self: EpochChange, step: Any) -> None:
     right(self, step)
     if self.ends_at is not None:
         self.on_stable(self.ends_at)
+
+
+@replaces(Host, "_finish", "border-without-rows", "R9 R35", world="epochs")
+def without_rows(right: Any, self: Host, effects: Any, now: Any) -> None:
+    """A process carries its state into the next epoch, and leaves the rows as they were before."""
+    if effects.successor is not None:
+        self._write_rows = lambda: None  # type: ignore[method-assign]
+    right(self, effects, now)
 
 
 @mutant("quorum-of-first-epoch", "R35 P18", world="epochs")

@@ -13,7 +13,7 @@ from dtvn.gateway.calls import Queue, Result
 from dtvn.gateway.identity import GenesisKeys
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.effects import Now
+from dtvn.protocol.consensus.effects import Now, Reason
 from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, PAGE
@@ -51,6 +51,7 @@ class Desk:
 
     def __init__(self, town: Town, *, connected: int = 4) -> None:
         world = town.world
+        self.cluster, self.keyring = world.cluster, world.keyring
         self.keys = GenesisKeys(world.genesis)
         scheme = world.keyring.scheme
         self.collector = Collector(
@@ -71,6 +72,22 @@ class Desk:
         """Questions of one kind to each member since the last call."""
         frames = [(to, decode_envelope(frame)[1]) for to, frame in self.collector.take(self.now).send]
         return {to: each for to, each in frames if isinstance(each, m.Query) and each.what == what}
+
+    def bundle(self) -> bytes:
+        """Body of the first bundle that is sent now."""
+        frames = [frame for _to, frame in self.collector.take(self.now).send]
+        return next(
+            canonical.decode(Envelope, frame).body for frame in frames if frame[1] == m.KIND_OF[m.Bundle]
+        )
+
+    def repeat(self, body: bytes, sender: int, epoch: int, code: str) -> None:
+        """A member's signed repeat of a bundle's outcome at sequence 4."""
+        bundle, keyring = canonical.decode(m.Bundle, body), self.keyring
+        place = (bundle.session, bundle.number)
+        said = m.Repeat(epoch, sender, *place, m.bundle_digest(body), 4, 0, (code,))
+        secret = keyring.pair(f"n{sender}")[1]
+        frame = FrameSigner(self.cluster, secret, self.keys, scheme=keyring.scheme).sign(said)
+        self.collector.receive(sender, frame, self.now)
 
     def answer(self, member: int, query: m.Query, told: object) -> None:
         text = msgspec.json.encode(told).decode()
@@ -220,18 +237,10 @@ def test_r16_a_claim_of_the_old_epoch_does_not_count_in_the_new_one() -> None:
     town = Town(5)
     desk = Desk(town, connected=5)
     desk.collector.submit((operation(),), desk.now, wait=60 * SECOND)
-    bundles = [frame for _to, frame in desk.collector.take(desk.now).send if frame[1] == m.KIND_OF[m.Bundle]]
-    body = canonical.decode(Envelope, bundles[0]).body
-    bundle = canonical.decode(m.Bundle, body)
+    body = desk.bundle()
 
     def says(sender: int, epoch: int, code: str) -> None:
-        """A member's signed repeat of an outcome at sequence 4."""
-        request, place = m.bundle_digest(body), (bundle.session, bundle.number)
-        said = m.Repeat(epoch, sender, *place, request, 4, 0, (code,))
-        secret = town.world.keyring.pair(f"n{sender}")[1]
-        scheme = town.world.keyring.scheme
-        frame = FrameSigner(town.world.cluster, secret, desk.keys, scheme=scheme).sign(said)
-        desk.collector.receive(sender, frame, desk.now)
+        desk.repeat(body, sender, epoch, code)
 
     says(1, 0, "lie")
     following = desk.show(town.told[0][:1], 0)
@@ -246,6 +255,64 @@ def test_r16_a_claim_of_the_old_epoch_does_not_count_in_the_new_one() -> None:
     says(1, 1, "ok")
     assert desk.collector.acknowledged == 4
     assert desk.collector.refused() == (1, 0, 0, 0)
+
+
+def test_r16_a_frame_that_was_read_before_the_proof_counts_for_nobody() -> None:
+    """It was read from the link of a former member, whose index is another one's now: with one liar of the
+    present epoch it would be two, and these end a call."""
+    town = Town(5)
+    desk = Desk(town, connected=5)
+    desk.collector.submit((operation(),), desk.now, wait=60 * SECOND)
+    opening = desk.bundle()
+    for member in (0, 1):
+        desk.repeat(opening, member, 0, "ok")
+    body = desk.bundle()
+    bundle, request = canonical.decode(m.Bundle, body), m.bundle_digest(body)
+    place, late = (bundle.session, bundle.number, request), bundle.operations[0].valid_until + 1
+    busy = link_frame(m.Busy(*place, Reason.EXPIRED.value, 0, late))
+    question = desk.claim(1, 2)[2]
+    desk.collector.receive(3, link_frame(m.Judged(b"before the proof")), desk.now)
+    desk.answer(2, question, town.told[0][:1])
+    desk.collector.receive(3, busy, desk.now)  # n3, which has left
+    desk.collector.receive(3, link_frame(m.Judged(b"after it")), desk.now)
+    actions = desk.collector.take(desk.now)
+    following = actions.successor
+    assert following is not None
+    assert actions.judged == []
+    assert [member.id for member in following.members] == ["n0", "n1", "n2", "n4"]
+    desk.collector.connected(frozenset(range(4)), desk.now)
+
+    def told_by(member: int) -> list[tuple[Result, ...]]:
+        desk.collector.receive(member, busy, desk.now)
+        desk.time += 2 * SECOND
+        desk.collector.tick(desk.now)
+        return [each.results for each in desk.collector.take(desk.now).completed]
+
+    assert told_by(2) == []
+    assert told_by(3) == [(Result(Reason.EXPIRED.value),)], "n4 is the second one"
+
+
+def test_r16_a_reply_of_a_later_epoch_is_followed_at_once(town: Town, desk: Desk) -> None:
+    """The reply itself proves nothing: a liar that invents epochs has one open question."""
+    desk.collector.submit((operation(),), desk.now, wait=60 * SECOND)
+    first = [decode_envelope(frame) for _member, frame in desk.collector.take(desk.now).send]
+    [request] = [m.bundle_digest(head.body) for head, message in first if isinstance(message, m.Bundle)]
+
+    def reply(epoch: int) -> dict[int, m.Query]:
+        entry = m.Entry(epoch, 9, bytes(32), bytes(32), 1, bytes(32))
+        frame = link_frame(m.Reply((0, 0), 0, request, entry, 0, (), (), b""))
+        desk.collector.receive(2, frame, desk.now)
+        return desk.asked(EPOCH_CHANGES)
+
+    assert reply(0) == {}
+    asked = reply(1)
+    assert set(asked) == {2}
+    assert reply(7) == {}
+    desk.answer(2, asked[2], [])
+    assert desk.collector.epochs.present.epoch == 0
+    asked = reply(7)
+    desk.answer(2, asked[2], town.told[0])
+    assert desk.collector.take(desk.now).successor == town.world.now
 
 
 def test_a_question_of_the_new_epoch_has_no_number_of_the_old_one(town: Town, desk: Desk) -> None:

@@ -128,7 +128,7 @@ class ObedientCore:
         self.due: int | None = None
 
     def restore(self, tail: LedgerTail, now: Now) -> Effects:
-        self.tape("restore")
+        self.tape("restore", tail)
         return self.on_restore()
 
     def wants(self, header: Header) -> Reason | None:
@@ -171,6 +171,9 @@ class RowsOnly:
 
     def changes(self) -> list[Any]:
         return []
+
+    def release(self) -> None:
+        self.tape("release")
 
 
 class Bench:

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from dtvn.protocol.canonical import decode
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.effects import ALL, Effects, Note, Reason, ReplyTo, Send, StateRecord
+from dtvn.protocol.consensus.effects import (
+    ALL,
+    Effects,
+    Note,
+    Reason,
+    ReplyTo,
+    Send,
+    StateRecord,
+    Successor,
+)
+from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.verified import Peer
-from dtvn.protocol.host import INBOUND_MAX, TurnLost
+from dtvn.protocol.genesis import Parameters
+from dtvn.protocol.host import INBOUND_MAX, EpochOver, TurnLost
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from dtvn.protocol.host.questions import ANSWERED_MAX, COST, WAITING_MAX
 from dtvn.protocol.host.time_share import SAVED_MAX, SHARE
@@ -317,6 +329,61 @@ def test_r9_rows_behind_the_log_at_start_are_brought_up() -> None:
     assert bench.host.executed == 5
     bench.host.turn()
     assert bench.tape.said[-1] == ("rows", (5, 1_005))
+
+
+def test_r9_entries_below_a_snapshot_do_not_take_the_rows_back() -> None:
+    """Its own log ends with entry 11, and a snapshot of 20 is above it: a ledger whose rows were called those
+    of 11 could not be opened again."""
+    tail = replace(EMPTY, applied_sequence=20, entries=(entry_record(10), entry_record(11)))
+    bench = Bench(tail)
+    bench.host.start()
+    assert bench.host.executed == 20
+    bench.host.turn()
+    bench.host.close()
+    assert "rows" not in bench.tape.words()
+
+
+# --- an epoch ends -------------------------------------------------------------------------------
+
+NEXT = Successor(Membership(1, 1, (), Parameters()), ())
+
+
+def test_r35_the_rows_are_those_of_the_epochs_end_before_its_process_ends() -> None:
+    bench = Bench()
+    bench.core.on_receive = lambda verified: Effects(
+        persist=[entry_record(1)], send=[Send(ALL, b"my checkpoint")], successor=NEXT
+    )
+    bench.hear(bench.vote())
+    with pytest.raises(TurnLost) as caught:
+        bench.host.turn()
+    assert isinstance(caught.value.__cause__, EpochOver)
+    assert bench.tape.words() == ["receive", "persist", "send", "rows"]
+    assert bench.tape.said[-1] == ("rows", (1, 1_001))
+
+
+def test_r35_a_state_is_not_carried_if_its_rows_could_not_be_written() -> None:
+    """Then the epoch ends once more, over the ledger."""
+    bench = Bench()
+    bench.core.on_receive = lambda verified: Effects(persist=[entry_record(1)])
+    bench.hear(bench.vote())
+    bench.host.turn()
+    bench.core.on_receive = lambda verified: Effects(successor=NEXT)
+    bench.journal.failing = full = JournalFull("full")
+    bench.hear(bench.vote(2))
+    with pytest.raises(TurnLost) as caught:
+        bench.host.turn()
+    assert caught.value.__cause__ is full
+
+
+def test_r35_a_carried_state_is_not_loaded_and_r11_asks_as_after_a_restart() -> None:
+    bench = Bench(replace(EMPTY, rows=("a row",), continued=True))
+    bench.host.start(carried=True)
+    assert bench.tape.words() == ["load", "release", "restore"]
+    assert bench.tape.said[-1][1].continued is False
+    bench = Bench(replace(EMPTY, rows=("a row",), continued=True))
+    bench.host.start()
+    assert bench.tape.words() == ["load", "load rows", "restore"]
+    assert bench.tape.said[-1][1].continued is True
 
 
 # --- a peer cannot end the host ------------------------------------------------------------------

@@ -53,7 +53,8 @@ _proposals = msgspec.msgpack.Decoder(_Proposal)
 
 
 class Figures:
-    """Counters of one node process; they survive a rebuild of its core. `members`: ids by index."""
+    """Counters of one node process; they survive a rebuild of its core, and new epochs. `members`: ids by
+    index."""
 
     def __init__(self, members: Sequence[str], index: int) -> None:
         self._members = members
@@ -73,6 +74,12 @@ class Figures:
         self.messages: Counter[tuple[str, int]] = Counter()
         """Number of messages by (direction, number of the kind)."""
         self.rebuilds = 0
+
+    def follow(self, members: Sequence[str], index: int) -> None:
+        """Another epoch begins, with these members by index."""
+        self._members, self._index = members, index
+        self._open.clear()
+        self._offsets = {name: kept for name, kept in self._offsets.items() if name in members}
 
     def notice(self, note: Executed | Note) -> None:
         """See ports.Watcher: counts executed operations, and ignores other notes."""

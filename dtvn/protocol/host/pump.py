@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.application import Application
@@ -147,16 +149,23 @@ class Host:
         self._materialised = 0
         self._dead = False
 
-    def start(self) -> None:
-        """Load the ledger, rebuild application and core, and send earlier messages again (R7)."""
+    def start(self, *, carried: bool = False) -> None:
+        """Load the ledger, rebuild application and core, and send earlier messages again (R7). `carried`: the
+        application comes from this process's host of the epoch before, and has the state of the ledger's rows
+        (R35); the restored core compares its root with the checkpoint that ended that epoch."""
         now = self.clock.now()
         tail = self.journal.load()
         self.epoch_changes.note(tail.states)
         try:
-            self.application.load(tail.rows)
+            if carried:
+                # For R11 a core of another epoch is that of another process.
+                tail = msgspec.structs.replace(tail, rows=(), continued=False)
+                self.application.release()
+            else:
+                self.application.load(tail.rows)
             self._materialised = self.executed = tail.applied_sequence
             effects = self.core.restore(tail, now)
-            if tail.entries:
+            if tail.entries and tail.entries[-1].entry.sequence > self.executed:  # else below a snapshot
                 self._seen(tail.entries[-1], now)
             self.log_server.begin(self.executed)
             if self.epoch_catch_up is not None:
@@ -371,6 +380,7 @@ class Host:
         if effects.install is not None:
             self._install(effects.install)
         if effects.successor is not None:
+            self._write_rows()  # the next epoch's host goes on with the application, or reads them
             self._dead = True
             raise TurnLost("the epoch is over") from EpochOver(effects.successor)
 
