@@ -74,6 +74,15 @@ class Processes:
         process.kill()
         process.join()
 
+    def join(self, name: str) -> None:
+        """Start a further node, whose folder is there."""
+        self.names.append(name)
+        self._start(name)
+
+    def leave(self, name: str) -> None:
+        """Kill a node that is no member any more."""
+        self._running.pop(name).kill()
+
     def delay(self, index: int, *, frames: float = 0.0, proposals: float = 0.0) -> None:
         """Delay every frame that a node sends by `frames` seconds, its PRE-PREPAREs by `proposals` more."""
         self._delays[self.names[index]][:] = [int(frames * 1e9), int(proposals * 1e9)]

@@ -38,6 +38,15 @@ def test_a_gate_loses_no_admission_and_admits_none_twice_in_all_troubles(tmp_pat
     assert "750 admissions" in told
 
 
+def test_r35_a_change_of_members_keeps_no_gate_waiting(tmp_path: Path) -> None:
+    """In half of the four minutes, so a p99 counts each change twice."""
+    found, told = measured("members", tmp_path / "members.json", "--scale", "0.5")
+    *waits, lost = found["lines"]
+    assert lost["value"] == 0, told
+    assert max(line["value"] for line in waits[::2]) < MARGIN * 2_000, told
+    assert max(line["value"] for line in waits[1::2]) < MARGIN * 500, told
+
+
 def test_x43_two_hundred_validates_by_ten_clients_are_measured(tmp_path: Path) -> None:
     found, told = measured("contract", tmp_path / "bench.json")
     row = found["contract"]

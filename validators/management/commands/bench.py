@@ -26,6 +26,7 @@ Networks live in temporary folders; a running one is not touched (but competes f
   growth      bytes that a ticket, an admission and an operation add to a node, over 1,000,000 operations
   rejoin      a member returns under load: --behind sequences later, and wiped with --tickets
   gate        25 admissions a second beside one trouble after the other (ten minutes)
+  members     25 admissions a second while members join, are replaced, re-keyed and leave (four minutes)
   contract    200 validates by 10 clients over the REST of four validators (X43)
   events      rules of AG-UI streams on one core
   event-runs  events judged by four validators: many runs, and one as fast as it comes
@@ -40,6 +41,7 @@ KINDS = (
     "growth",
     "rejoin",
     "gate",
+    "members",
     "contract",
     "events",
     "event-runs",
@@ -86,7 +88,7 @@ class Command(BaseCommand):
             "--scale",
             type=Between(0.01, 100.0),
             default=1.0,
-            help="table, costs, curves, gate: length of each run; 0.1 is quick, targets are for 1 (default)",
+            help="table, costs, curves, gate, members: length of each run; targets are for 1 (default)",
         )
         parser.add_argument(
             "--nodes",
@@ -136,6 +138,7 @@ class Command(BaseCommand):
             gate,
             growth,
             large,
+            members,
             network,
             rejoin,
             whole,
@@ -156,6 +159,8 @@ class Command(BaseCommand):
                 return rejoin.main(options["behind"], tickets)
             case "gate":
                 return gate.main(options["scale"])
+            case "members":
+                return members.main(options["scale"])
             case "contract":
                 return contract.main()
             case "events":
