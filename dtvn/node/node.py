@@ -121,8 +121,6 @@ class Node:
     def start(self) -> None:
         """Load the ledger and rebuild the core from it, and the application unless it was carried over; raise
         TurnLost or JournalError."""
-        if self._is_carried:
-            self._admit()  # principals' links stay up
         try:
             self.host.start(carried=self._is_carried)
         except TurnLost as lost:

@@ -39,16 +39,21 @@ def test_r35_a_member_leaves_and_the_links_of_the_others_stay() -> None:
         client = four.dial()
         four.until(lambda: len(client.connected()) == 4)
         for index in (1, 3):  # read before, taken after
-            four.nodes[2].inbox.put(Peer(f"node{index}", index, b"route"), vote(b"waits"), 0)
+            four.nodes[2].inbox.put(Peer(f"node{index}", index, b"route"), vote(b"waits"), 0, 7)
         before = {index: connects(four, index) for index in (0, 2, 3)}
         members = four.genesis.members
         enter(four, replace(four.genesis, members=(members[0], *members[2:])))
         client.follow(replace(four.genesis, members=(members[0], *members[2:])), {0: four.ports[0]})
         assert four.nodes[3].connected() == ["node0", "node2"]
+        [first] = collect(four.nodes[2], 1)
         four.nodes[1].send(Send(to=2, frame=vote(b"it left")))
         four.nodes[3].send(Send(to=ALL, frame=vote(b"it moved up")))
-        found = [(each.peer.name, each.peer.member, each.frame) for each in collect(four.nodes[2], 2)]
+        arrived = (first, *collect(four.nodes[2], 1))
+        found = [(each.peer.name, each.peer.member, each.frame) for each in arrived]
         assert found == [("node3", 2, vote(b"waits")), ("node3", 2, vote(b"it moved up"))]
+        assert first.taken == 7, "R3: it arrived before the epoch began"
+        four.nodes[2].send(Send(to=2, frame=vote(b"by a link that node3 accepted under another index")))
+        assert [each.peer.member for each in collect(four.nodes[3], 1)] == [1]
         four.until(lambda: four.nodes[2].malformed == 1)
         for index, known in before.items():
             after = connects(four, index)
