@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nacl import bindings
 
@@ -64,6 +64,7 @@ WAIT = 60 * SECOND
 MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - nothing secret, and gone at the end
 Delivery = tuple[Any, Any, bytes]
 """(receiver: a member index or a caller's connection; sender; frame)."""
+Joining = TypeVar("Joining", bound="Process")
 Call = Sequence[tuple[Command, str, bytes]]
 """Operations of one call: (command, ticket, nonce)."""
 
@@ -122,6 +123,8 @@ class Process:
 
     spent = 0
     """Nanoseconds of processor time of its turns, if they are measured."""
+    elsewhere = False
+    """Whether it runs on a machine of its own: its turns take no core of this one, and no time."""
 
     def due(self) -> int | None:
         """Time at which the host wants a turn; 0: now."""
@@ -261,7 +264,7 @@ class World:
         """Virtual time in nanoseconds."""
         return self.clock.time
 
-    def joins(self, caller: Caller) -> Caller:
+    def joins(self, caller: Joining) -> Joining:
         """Add a caller."""
         self.processes.append(caller)
         return caller
@@ -308,7 +311,7 @@ class World:
                 self._ready.append(each)
         while self._ready and len(self._running) < CORES:
             process = self._ready.popleft()
-            said, took = self._price.of(process)
+            said, took = (process.run()[0], 0) if process.elsewhere else self._price.of(process)
             heapq.heappush(self._running, (self.time + took, next(self._order), process, said))
 
     def _deliver(self, to: Any, source: Any, frame: bytes) -> None:

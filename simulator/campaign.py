@@ -16,6 +16,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.adversary import corrupt
 from simulator.adversary.client import add_rogue
+from simulator.adversary.opening_flooder import add_opening_flooder
 from simulator.checkers.decision_rules import DecisionRules
 from simulator.checkers.honest_quorum import HonestQuorum
 from simulator.checkers.lock_order import LockOrder
@@ -247,6 +248,7 @@ class Play:
             left_out=cut.faults,
         )
         self._rogue = add_rogue(cluster) if drawn.rogue else None
+        self._flooder = add_opening_flooder(cluster) if drawn.opening_flood else None
         self.readers: Readers | None = None
         if drawn.readers:
             traffic = drawn.traffic
@@ -338,6 +340,7 @@ class Play:
                 (100 * MILLISECOND, self.workload),
                 (500 * MILLISECOND, self.fault_injector),
                 (200 * MILLISECOND, self._rogue),
+                (200 * MILLISECOND, self._flooder),
                 (300 * MILLISECOND, self.membership_changer),
                 (400 * MILLISECOND, self.readers),
                 (400 * MILLISECOND, self.event_runs),

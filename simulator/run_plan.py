@@ -77,6 +77,9 @@ class RunPlan(msgspec.Struct, frozen=True):
     """Changes of the membership; None: there are none."""
     rogue: bool = False
     """True: one client lies too."""
+    opening_flood: bool = False
+    """True: a client floods all members with openings of sessions (simulator.adversary.opening_flooder); for
+    worlds without another fault."""
     event_runs: bool = False
     """True: gateways also have runs of agent events judged and recorded, and clients race for locks
     (simulator.event_runs, simulator.lock_races)."""

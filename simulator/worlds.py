@@ -352,6 +352,10 @@ WORLDS: dict[str, Drawing] = {
     ),
     "unauthorized-client": of(gateways=3, guests=1),
     "lying-client": of(rogue=True),
+    "opening-flood": of(
+        opening_flood=True,
+        message_losses=tuple(MessageLoss("Bundle", sender=f"r{index}", receiver="r0") for index in (1, 2, 3)),
+    ),
     "false-suspicions": of("forger", at=(3,)),
     "equivocator-of-five": of("equivocator", members=5),
     "idle-primary": of("idle-primary"),

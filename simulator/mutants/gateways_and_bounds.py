@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import replaces
-from simulator.seams import Collector, Door, Future, PeerError, answers, m
+from simulator.seams import Collector, Door, Future, Host, PeerError, Pool, answers, m
 
 
 @replaces(Collector, "__init__", "one-receipt-is-enough", "R16", world="byte-corrupter", seed=1)
@@ -45,6 +45,17 @@ def only_primary(_right: Any, self: Collector, flight: Any, now: Any) -> None:
 def all_the_future(*_arguments: Any) -> Any:
     """Statements of future views are kept without bound."""
     return False
+
+
+@replaces(Host, "_exceeds", "floods-examined", "P15", world="opening-flood")
+def without_limits(*_arguments: Any) -> bool:
+    """A link may bring any number of openings and of requests that are refused."""
+    return False
+
+
+@replaces(Pool, "on_opened", "waiting-openings-accuse", "R30 P15", world="opening-flood")
+def openings_accuse(*_arguments: Any) -> None:
+    """An opening waits since it came, whatever else of its principal was executed meanwhile."""
 
 
 @replaces(Door, "peek", "garbage-ends-process", "P15", world="byte-corrupter")

@@ -119,7 +119,7 @@ class Node:
             return None
         reason = self.core.wants(header)
         if reason is not None:
-            self.core.on_refused(header, reason)
+            self.take(self.core.on_refused(header, reason))
             return reason
         if isinstance(message, m.SupplyBatch) and not self.core.awaits(self.door.digest_of(message.body)):
             return Reason.NOT_ASKED

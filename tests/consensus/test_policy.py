@@ -13,7 +13,7 @@ from dtvn.protocol.consensus.messages import Bundle
 from dtvn.protocol.consensus.request_key import Key, key_of
 from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
-from dtvn.protocol.consensus.verified import Verified, VerifiedBatch, VerifiedBundle
+from dtvn.protocol.consensus.verified import Peer, Verified, VerifiedBatch, VerifiedBundle
 from simulator.scenario import play
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
@@ -31,7 +31,7 @@ class FirstComeFirstServed(Policy):
         self.proposed: set[Key] | None = None
         """Keys already proposed while this replica leads; None while it follows."""
 
-    def refuse_bundle(self, message: Bundle, member: int | None) -> Reason | None:
+    def refuse_bundle(self, message: Bundle) -> Reason | None:
         return None if message.operations else Reason.MALFORMED
 
     def on_bundle(self, verified: Verified[Bundle]) -> None:
@@ -42,12 +42,12 @@ class FirstComeFirstServed(Policy):
             if not self.state.is_primary:
                 self.state.outbox.send(self.state.views.primary, bundle.frame)
 
-    def on_forwarded_again(self, message: Bundle) -> None:
+    def on_refused(self, message: Bundle, digest: bytes, peer: Peer, reason: Reason) -> None:
         pass
 
     def requeue(self, bundles: Iterable[VerifiedBundle]) -> None:
         for bundle in bundles:
-            key = key_of(bundle.bundle, bundle.digest)
+            key = key_of(bundle.bundle)
             self.queue.setdefault(key, (bundle, self.state.now.monotonic))
 
     def waiting(self) -> Iterable[VerifiedBundle]:
@@ -92,7 +92,7 @@ class FirstComeFirstServed(Policy):
 
     def on_executed(self, sequence: int, batch: VerifiedBatch) -> None:
         for bundle in batch.bundles:
-            key = key_of(bundle.bundle, bundle.digest)
+            key = key_of(bundle.bundle)
             self.queue.pop(key, None)
             if self.proposed is not None:
                 self.proposed.discard(key)

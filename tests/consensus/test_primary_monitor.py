@@ -63,7 +63,7 @@ def fill(pool: Pool, session: int, room: int) -> int:
         asked = bundle(session, number)
         if pool.crowded(asked, room):
             return number * work_of(HUNDRED)
-        pool.add(asked, key_of(asked.bundle, asked.digest), number)
+        pool.add(asked, key_of(asked.bundle), number)
     raise AssertionError("the pool takes everything")
 
 

@@ -38,7 +38,7 @@ def ask(pool: Pool, asked: VerifiedBundle, room: int = ROOM) -> bool:
     """Admission as in a replica; True if the request is admitted."""
     if pool.crowded(asked, room) or pool.refuse(asked) is not None:
         return False
-    pool.add(asked, key_of(asked.bundle, asked.digest), 0)
+    pool.add(asked, key_of(asked.bundle), 0)
     return True
 
 
@@ -146,7 +146,7 @@ class Primary:
         self.state.now = Now(at, at)
         for number in range(first, first + count):
             asked = bundle(principal, 1, number, 1)
-            self.pool.add(asked, key_of(asked.bundle, asked.digest), at, told=False)
+            self.pool.add(asked, key_of(asked.bundle), at, told=False)
 
     def propose(self) -> list[int]:
         """Sizes of what goes out a moment later."""
@@ -159,7 +159,7 @@ class Primary:
     def execute(self) -> None:
         """The oldest proposal."""
         for done in self.proposed[self.state.executed]:
-            self.pool.remove(key_of(done.bundle, done.digest))
+            self.pool.remove(key_of(done.bundle))
         self.state.executed += 1
 
 
@@ -291,7 +291,7 @@ def test_r32_proposed_or_removed_requests_do_not_count_as_waiting() -> None:
 def test_r32_a_new_primary_keeps_what_other_members_wait_for() -> None:
     pool = pool_of()
     asked = bundle("modest", 1, 1)
-    pool.add(asked, key_of(asked.bundle, asked.digest), 5)
+    pool.add(asked, key_of(asked.bundle), 5)
     assert pool.told_since() is None
     pool.lead()
     assert pool.told_since() == 5

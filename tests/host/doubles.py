@@ -134,8 +134,9 @@ class ObedientCore:
     def wants(self, header: Header) -> Reason | None:
         return self.refusing
 
-    def on_refused(self, header: Header, reason: Reason) -> None:
-        """A refused frame changes nothing here."""
+    def on_refused(self, header: Header, reason: Reason) -> Effects:
+        self.tape("refused", reason)
+        return Effects()
 
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         return self.refusing_within(header)

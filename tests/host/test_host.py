@@ -149,8 +149,8 @@ def test_r5_what_the_core_does_not_want_costs_no_signature() -> None:
     bench.hear(bench.vote())
     bench.host.turn()
     assert bench.paper.door.verifications == 0
-    assert bench.tape.words() == ["note"]
-    note = bench.tape.said[0][1]
+    assert bench.tape.words() == ["refused", "note"]
+    note = bench.tape.said[1][1]
     assert (note.kind, note.fields["reason"], note.fields["peer"]) == ("refused", "outside_window", "r1")
 
 

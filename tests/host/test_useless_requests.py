@@ -12,6 +12,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Effects, Note, Reason
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.host.pump import (
+    FORWARDED_OPENINGS_BURST,
     OPENINGS_BURST,
     OPENINGS_PER_SECOND,
     REFUSALS_BURST,
@@ -28,11 +29,13 @@ CHUNK = 200
 
 
 class Doorway:
-    """A host whose core takes every request, or refuses it for a reason, and the clients at its door."""
+    """A host whose core takes every request, or refuses it for a reason before or after its signature is
+    checked, and the clients at its door."""
 
-    def __init__(self, refused: Reason | None) -> None:
+    def __init__(self, refused: Reason | None = None, *, late: Reason | None = None) -> None:
         self.bench = Bench()
-        notes = [Note("refused", {"peer": "", "reason": refused.value, "text": ""})] if refused else []
+        self.bench.core.refusing = refused
+        notes = [Note("refused", {"peer": "", "reason": late.value, "text": ""})] if late else []
         self.bench.core.on_receive = lambda _verified: Effects(notes=list(notes))
 
     def reached_the_core(self, frames: list[bytes], peer: Peer) -> int:
@@ -45,7 +48,8 @@ class Doorway:
         return self._received() - before
 
     def _received(self) -> int:
-        return Counter(self.bench.tape.words())["receive"]
+        words = Counter(self.bench.tape.words())
+        return words["receive"] + words["refused"]
 
     def wait(self, nanoseconds: int) -> None:
         self.bench.clock.monotonic += nanoseconds
@@ -63,6 +67,7 @@ def many(bench: Bench, count: int, **fields: Any) -> list[bytes]:
     ("refused", "burst", "per_second"),
     [
         (Reason.DECIDED, REPEATS_BURST, REPEATS_PER_SECOND),
+        (Reason.SECOND_MESSAGE, REPEATS_BURST, REPEATS_PER_SECOND),
         (Reason.UNKNOWN_SESSION, REFUSALS_BURST, REFUSALS_PER_SECOND),
     ],
 )
@@ -79,13 +84,26 @@ def test_settled_requests_are_examined_at_a_limited_rate(
 
 
 def test_requests_that_are_taken_are_not_limited() -> None:
-    doorway = Doorway(None)
+    doorway = Doorway()
     requests = many(doorway.bench, 2 * REFUSALS_BURST)
     assert doorway.reached_the_core(requests, INSIDER) == len(requests)
+    assert not doorway.bench.transport.charged
+
+
+def test_requests_refused_after_their_signature_was_checked_are_limited_too() -> None:
+    doorway = Doorway(late=Reason.BUSY)
+    assert doorway.reached_the_core(many(doorway.bench, 2 * REFUSALS_BURST), INSIDER) == REFUSALS_BURST
+
+
+def test_r5_a_settled_request_costs_no_signature_check() -> None:
+    doorway = Doorway(Reason.DECIDED)
+    before = doorway.bench.host.door.verifications
+    assert doorway.reached_the_core(many(doorway.bench, 9), INSIDER) == 9
+    assert doorway.bench.host.door.verifications == before
 
 
 def test_openings_of_sessions_are_examined_at_a_limited_rate() -> None:
-    doorway = Doorway(None)
+    doorway = Doorway()
     openings = many(doorway.bench, 2 * OPENINGS_BURST, session=(0, 0))
     assert doorway.reached_the_core(openings, INSIDER) == OPENINGS_BURST
     assert doorway.reached_the_core(openings[:50], HONEST) == 50
@@ -94,17 +112,23 @@ def test_openings_of_sessions_are_examined_at_a_limited_rate() -> None:
     assert doorway.reached_the_core(many(doorway.bench, 9), INSIDER) == 9, "open sessions go on"
 
 
+def test_openings_that_a_member_forwards_count_against_that_member() -> None:
+    """Whoever opened them, before any signature is checked."""
+    doorway = Doorway()
+    openings = many(doorway.bench, 2 * FORWARDED_OPENINGS_BURST, session=(0, 0))
+    assert doorway.reached_the_core(openings, MEMBER) == FORWARDED_OPENINGS_BURST
+    assert doorway.reached_the_core(openings[:50], HONEST) == 50
+    assert doorway.reached_the_core(many(doorway.bench, 9), MEMBER) == 9, "other requests are forwarded"
+
+
 def test_a_core_says_which_requests_of_a_client_are_settled() -> None:
     """Executed ones, and those that the state refuses; not those that it takes."""
     cluster = Cluster(4)
     executed = cluster.request("T-1")
     cluster.stabilize()
     assert cluster[0].told("refused") == []
-    cluster[0].hear(None, executed)
+    assert cluster[0].hear(None, executed) is Reason.DECIDED
     cluster[0].application.refusing.add((1, 1))
     cluster.request("T-2", session=(1, 1))
-    assert [note["reason"] for note in cluster[0].told("refused")] == [
-        Reason.DECIDED.value,
-        Reason.UNKNOWN_SESSION.value,
-    ]
+    assert [busy.code for busy in cluster.answers(m.Busy)] == [Reason.UNKNOWN_SESSION.value]
     assert len(cluster.answers(m.Reply)) == 4 + 1, "the reply again"

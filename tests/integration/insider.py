@@ -1,7 +1,8 @@
-"""An attacker with a gateway key: `python -m tests.integration.insider GENESIS KEY KIND`, until it is killed.
+"""An attacker with a gateway key, until it is killed:
+`python -m tests.integration.insider GENESIS KEY KIND [RATE [NODE]]`.
 
-It sends RATE frames a second to every node, and does not read what it is answered faster than it must.
-It says "at work" when it has begun."""
+It sends RATE frames a second (0: as many as it can) to every node, or to this one alone, and does not read
+what it is answered faster than it must. It says "at work" when it has begun."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ RATE = 2_000
 """Frames a second to each node."""
 KEPT = 200
 """Different frames of a kind that repeats them."""
+AT_ONCE = 64
+"""Frames that it sends to a node before it looks at its links, if it sends as many as it can."""
 MANY = 4 * RATE
 """Different frames of a kind that has new ones for a whole round. They are made beforehand, so that the
 attacker takes little time of the processors."""
@@ -80,20 +83,23 @@ class Insider:
         while not self.dialler.send(index, frame):
             self.dialler.poll(50)
 
-    def flood(self, frames: Iterator[bytes]) -> None:
-        """Send to every node at RATE, for ever."""
+    def flood(self, frames: Iterator[bytes], rate: int, at: Sequence[int], *, apart: bool) -> None:
+        """Send to these nodes, for ever; `apart`: to each other frames."""
         sent, began = 0, time.monotonic()
         while True:
-            due = int((time.monotonic() - began) * RATE)
-            for frame in itertools.islice(frames, min(due - sent, RATE // 10)):
-                for index in range(self.nodes):
+            due = int((time.monotonic() - began) * rate) if rate else sent + AT_ONCE
+            for _ in range(min(due - sent, RATE // 10)):
+                frame = next(frames)
+                for index in at:
                     self.dialler.send(index, frame)
+                    if apart:
+                        frame = next(frames)
             sent = due
-            self.dialler.poll(1)
+            self.dialler.poll(1 if rate else 0)
 
 
 def executed(insider: Insider) -> Iterator[bytes]:
-    """Requests that were executed, again and again."""
+    """Openings that were executed, again and again."""
     frames = [insider.bundle() for _ in range(KEPT)]
     for frame in frames:
         for index in range(insider.nodes):
@@ -112,7 +118,7 @@ def sessionless(insider: Insider) -> Iterator[bytes]:
 
 
 def openings(insider: Insider) -> Iterator[bytes]:
-    """Session after session."""
+    """Session after session, each with a nonce as an opening needs."""
     return itertools.cycle([insider.bundle() for _ in range(MANY)])
 
 
@@ -126,15 +132,17 @@ KINDS: dict[str, Callable[[Insider], Iterator[bytes]]] = {
     "forged": forged,
     "sessionless": sessionless,
     "openings": openings,
+    "openings_apart": openings,
     "questions": questions,
 }
 
 
-def main(genesis_file: str, key_file: str, kind: str) -> None:
+def main(genesis_file: str, key_file: str, kind: str, rate: str = str(RATE), node: str = "") -> None:
     insider = Insider(open_genesis(Path(genesis_file).read_bytes()), read_seed(Path(key_file)), zmq.Context())
     frames = KINDS[kind](insider)
     print("at work", flush=True)  # noqa: T201 - for whoever started it
-    insider.flood(frames)
+    at = [int(node)] if node else range(insider.nodes)
+    insider.flood(frames, int(rate), at, apart=kind == "openings_apart")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,8 +12,10 @@ from statistics import median
 
 import pytest
 
+from dtvn.gateway import Gateway
+from dtvn.machine import Issue
 from tests.integration.insider import KINDS
-from tests.integration.node_cluster import ROOT, Cluster, environment, running_cluster
+from tests.integration.node_cluster import ROOT, Cluster, environment, operation, running_cluster, submit
 from tests.integration.test_node_flood import p99
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.bench]
@@ -21,11 +24,15 @@ ROUNDS = 5
 RISE = 2.0
 
 
+AS_MANY_AS_IT_CAN = "0"
+
+
 @contextmanager
-def attacked(cluster: Cluster, kind: str) -> Iterator[None]:
-    """Under the key of node3's own API, which is a principal as a gateway is."""
-    arguments = (cluster.folder.genesis, cluster.node(3).api_key, kind)
-    command = [sys.executable, "-m", "tests.integration.insider", *map(str, arguments)]
+def attacked(cluster: Cluster, kind: str, *more: str) -> Iterator[None]:
+    """Under the key of node3's own API, which is a principal as a gateway is. The attacker would have
+    processors of its own: it gives way to the nodes."""
+    arguments = (cluster.folder.genesis, cluster.node(3).api_key, kind, *more)
+    command = ["nice", "-n", "19", sys.executable, "-m", "tests.integration.insider", *map(str, arguments)]
     with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE) as attacker:
         assert attacker.stdout is not None
         assert attacker.stdout.readline() == b"at work\n"
@@ -50,3 +57,39 @@ def test_others_hardly_notice_an_insider(tmp_path: Path, kind: str) -> None:
     print(f"{kind}: calm {seen[False]}\nattacked {seen[True]}\nview {view} {status['view']}")  # noqa: T201
     assert median(seen[True]) <= RISE * median(seen[False])
     assert status["view"] == view
+
+
+@pytest.mark.parametrize(
+    ("kind", "node"),
+    [("openings", ""), ("openings", "1"), ("openings_apart", ""), ("executed", ""), ("sessionless", "")],
+    ids=["openings", "openings_at_one_node", "openings_apart", "executed", "sessionless"],
+)
+def test_row_15_others_hardly_notice_a_flood_at_full_speed(tmp_path: Path, kind: str, node: str) -> None:
+    """A caller with one open call, under another key: p50 and p99 at most twice, and no view change."""
+    seen: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    more = (AS_MANY_AS_IT_CAN, node) if node else (AS_MANY_AS_IT_CAN,)
+    with running_cluster(tmp_path, 4) as (cluster, gateway):
+        quantiles(gateway, "warm")
+        view = cluster.status_of(gateway, 0)["view"]
+        for turn in range(ROUNDS):
+            for flooded in (False, True) if turn % 2 == 0 else (True, False):
+                with attacked(cluster, kind, *more) if flooded else ExitStack():
+                    seen[flooded].append(quantiles(gateway, f"{flooded}-{turn}"))
+        assert [process.poll() for process in cluster.processes.values()] == [None] * 4
+        status = cluster.status_of(gateway, 0)
+    print(f"{kind} {node}: calm {seen[False]}\nflooded {seen[True]}\n{view} {status['view']}")  # noqa: T201
+    for calm, flooded_ in zip(zip(*seen[False], strict=True), zip(*seen[True], strict=True), strict=True):
+        assert median(flooded_) <= RISE * median(calm)
+    assert status["view"] == view
+
+
+def quantiles(gateway: Gateway, label: str, seconds: float = 5.0) -> tuple[float, float]:
+    """p50 and p99, in seconds, of calls one after the other."""
+    times: list[float] = []
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        begun = time.monotonic()
+        [issued] = submit(gateway, [operation(Issue(), f"{label}-{len(times)}", entry="node2")])
+        times.append(time.monotonic() - begun if issued.code == "ok" else float("inf"))
+    times.sort()
+    return times[len(times) // 2], times[int(len(times) * 0.99)]

@@ -4,7 +4,7 @@
     core.wants(header) -> Reason | None        cheap refusal before any signature is checked
     core.wants_within(header, kind)            the same for a statement inside a message of that kind
     core.awaits(digest) -> bool                whether it asked for this batch
-    core.on_refused(header, reason)            what a refused message still shows
+    core.on_refused(header, reason) -> Effects use what a refused message still shows
     core.receive(verified, now) -> Effects     handle a message whose signatures the door has checked
     core.tick(now) -> Effects                  act after the deadline has passed
     core.deadline() -> int | None              time of the next tick

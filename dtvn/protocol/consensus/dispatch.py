@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.effects import Effects, Reason
 from dtvn.protocol.consensus.events import Listener
 from dtvn.protocol.consensus.messages import (
     STATEMENTS,
@@ -29,6 +29,7 @@ from dtvn.protocol.consensus.messages import (
     SupplyFrames,
     Suspect,
     ViewChange,
+    bundle_digest,
 )
 from dtvn.protocol.consensus.retransmission import SUPPLIED_MAX
 from dtvn.protocol.consensus.state import State
@@ -43,7 +44,7 @@ def tables(core: Subprotocols) -> tuple[dict[type[Any], Handler], dict[type[Any]
     """Two tables: kind of message -> its handler, and kind of message -> its cheap refusal."""
     ordering, views = core.ordering, core.view_change
     rows: list[tuple[type[Any], Any, Refusal]] = [
-        (Bundle, core.policy.on_bundle, core.policy.refuse_bundle),
+        (Bundle, core.policy.on_bundle, lambda m, _p: core.policy.refuse_bundle(m)),
         (PrePrepare, ordering.on_pre_prepare, ordering.refuse_pre_prepare),
         (Prepare, ordering.on_prepare, ordering.refuse_prepare),
         (Commit, ordering.on_commit, ordering.refuse_commit),
@@ -111,13 +112,12 @@ class Dispatcher(Subprotocols):
                 return self.self_messages.refuse(message)
         return refuse(message, header.peer.member)
 
-    def on_refused(self, header: Header, reason: Reason) -> None:
-        """Uses what a message shows that `wants` refused: a member that forwards a request which waits here
-        waits for it too. It needs no check of a signature: the request equals one that was checked, and the
-        link proves the member."""
-        message = header.message
-        if type(message) is Bundle and reason is Reason.SECOND_MESSAGE and header.peer.member is not None:
-            self.policy.on_forwarded_again(message)
+    def on_refused(self, header: Header, reason: Reason) -> Effects:
+        """Uses a request that `wants` refused. It needs no check of a signature: the link proves who asks for
+        an answer, or who waits too."""
+        if type(header.message) is Bundle:
+            self.policy.on_refused(header.message, bundle_digest(header.body), header.peer, reason)
+        return self.state.outbox.take()
 
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         """As `wants`, for a statement inside a message of `kind`. A Pong shows this replica's own statements:

@@ -149,10 +149,11 @@ class Learner:
             return Reason.NOT_ASKED
         return Reason.DECIDED if self._is_known(header.message) else None
 
-    def on_refused(self, header: Header, reason: Reason) -> None:
+    def on_refused(self, header: Header, reason: Reason) -> Effects:
         """Note that a member has answered, though with nothing new."""
         if reason is Reason.DECIDED and header.peer.member is not None:
             self._owing.discard(header.peer.member)
+        return Effects()
 
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         """Always refuses: no message that a learner accepts holds loose statements."""

@@ -240,7 +240,7 @@ class Ordering:
         keys = set()
         for bundle in batch.bundles:
             operations += len(bundle.bundle.operations)
-            keys.add(key_of(bundle.bundle, bundle.digest))
+            keys.add(key_of(bundle.bundle))
             if state.application.repeated(bundle.bundle) is not None:
                 return Reason.DUPLICATE_REQUEST
         if operations > config.batch_operations_max:

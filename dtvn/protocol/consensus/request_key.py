@@ -14,7 +14,7 @@ BATCH_HEADER = 32
 """Bytes of a batch besides its requests."""
 
 
-def key_of(bundle: Bundle, digest: bytes) -> Key:
+def key_of(bundle: Bundle) -> Key:
     """The identity under which a bundle may be executed only once: its number in a session, or the opening of
     a session (R12). It includes the signing principal, so that a principal that names another's session is
     not taken for its owner."""

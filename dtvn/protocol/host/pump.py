@@ -50,15 +50,22 @@ signatures and bytes count as well, but less."""
 STATEMENTS_PER_SECOND, STATEMENTS_BURST = 4_096, 8_192
 """Unwanted statements of a member: two full SupplyFrames in most rounds in which it may send them."""
 
-REPEATS_PER_SECOND, REPEATS_BURST = 512, 2_048
-"""Executed requests of a principal that are answered again, over all its connections. An honest gateway
-with 512 requests under way asks again for each after 300 ms, up to three times (R34)."""
+REPEATS_PER_SECOND, REPEATS_BURST = 256, 1_024
+"""Repeated requests of a principal that are examined, over all its connections: those that wait, and those
+that were executed and are answered again. After a lost connection an honest gateway with 512 requests under
+way asks again for each. Under overload it asks for each after 300 ms, up to three times (R34): what is
+dropped then still waits here, or was answered."""
 
 REFUSALS_PER_SECOND, REFUSALS_BURST = 128, 256
-"""Requests of a principal that the state refuses, over all its connections: each costs a signature check."""
+"""Requests of a principal that are refused for another reason and answered, over all its connections."""
 
-OPENINGS_PER_SECOND, OPENINGS_BURST = 32, 256
-"""Requests of a principal to open a session, over all its connections: a client process needs few."""
+OPENINGS_PER_SECOND, OPENINGS_BURST = 8, 64
+"""Requests of a principal to open a session, over all its connections, whose signature is checked: a client
+process needs few."""
+
+FORWARDED_OPENINGS_PER_SECOND, FORWARDED_OPENINGS_BURST = 64, 128
+"""The same for those of one principal that one member forwards: it repeats all that wait there every half T
+(`requests.pool.OPENINGS_MAX`)."""
 
 
 class Core(Protocol):
@@ -68,7 +75,7 @@ class Core(Protocol):
     def receiving(self) -> bool: ...
     def restore(self, tail: LedgerTail, now: Now) -> Effects: ...
     def wants(self, header: Header) -> Reason | None: ...
-    def on_refused(self, header: Header, reason: Reason) -> None: ...
+    def on_refused(self, header: Header, reason: Reason) -> Effects: ...
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None: ...
     def awaits(self, digest: bytes) -> bool: ...
     def receive(self, verified: Verified[Any], now: Now) -> Effects: ...
@@ -144,6 +151,9 @@ class Host:
         self._repeats = RateLimiter(per_second=REPEATS_PER_SECOND, burst=REPEATS_BURST)
         self._refusals = RateLimiter(per_second=REFUSALS_PER_SECOND, burst=REFUSALS_BURST)
         self._openings = RateLimiter(per_second=OPENINGS_PER_SECOND, burst=OPENINGS_BURST)
+        self._forwarded_openings = RateLimiter(
+            per_second=FORWARDED_OPENINGS_PER_SECOND, burst=FORWARDED_OPENINGS_BURST
+        )
         self._timestamp = 0
         self._dirty_since: int | None = None
         self._materialised = 0
@@ -257,8 +267,11 @@ class Host:
             if self._serve(item, header, now, effects):
                 return
             refused = self.core.wants(header)
+            if isinstance(header.message, m.Bundle) and self._exceeds(header, refused, now):
+                effects.notes.append(_refused(item, Reason.BUSY, "Bundle"))
+                return
             if refused is not None:
-                self.core.on_refused(header, refused)
+                effects.merge(self.core.on_refused(header, refused))
             reason = refused or self._spared(header, now)
             if reason is not None:
                 effects.notes.append(_refused(item, reason, type(header.message).__name__))
@@ -276,32 +289,35 @@ class Host:
             return
         received = self.core.receive(verified, Now(now.monotonic, now.wall, item.taken))
         if item.peer.member is None:
-            for told in _refusals(received.notes):
-                limiter = self._repeats if told == Reason.DECIDED.value else self._refusals
-                limiter.consume(item.peer.name, 1, now.monotonic)
+            self._refusals.consume(item.peer.name, _refusals(received.notes), now.monotonic)
         effects.merge(received)
         self.core.invariants()
 
     def _spared(self, header: Header, now: Now) -> Reason | None:
         """Why a message is dropped unread: a batch that is not wanted, judging by its digest, or statements
-        or requests via a peer that recently sent too many useless ones. Else None."""
+        via a peer that recently sent too many useless ones. Else None."""
         message = header.message
-        if isinstance(message, m.Bundle):
-            return None if header.peer.member is not None or self._heeds(header, now) else Reason.BUSY
         if isinstance(message, m.SupplyBatch):
             return None if self.core.awaits(self.door.digest_of(message.body)) else Reason.NOT_ASKED
         if isinstance(message, m.SupplyFrames):
             return None if self._statements.allows(header.peer.name, now.monotonic) else Reason.BUSY
         return None
 
-    def _heeds(self, header: Header, now: Now) -> bool:
-        """Whether a principal's request is examined; counts it if it opens a session."""
-        name = header.peer.name
-        if header.message.session == m.UNOPENED:
-            if not self._openings.allows(name, now.monotonic):
+    def _exceeds(self, header: Header, refused: Reason | None, now: Now) -> bool:
+        """Whether a request exceeds what the link that it came by may send: repeated requests, requests that
+        the core refuses, before or after their signature is checked, and openings of sessions. Members may
+        forward any number of requests, but not of one principal's openings."""
+        name, when = header.peer.name, now.monotonic
+        opens: bool = header.message.session == m.UNOPENED
+        if header.peer.member is not None:
+            if refused is not None or not opens:
                 return False
-            self._openings.consume(name, 1, now.monotonic)
-        return all(each.allows(name, now.monotonic) for each in (self._repeats, self._refusals))
+            return not self._forwarded_openings.takes(f"{name}/{header.message.principal}", when)
+        if refused is not None:
+            return not (self._repeats if refused in _REPEATS else self._refusals).takes(name, when)
+        if not self._refusals.allows(name, when):
+            return True
+        return opens and not self._openings.takes(name, when)
 
     def _serve(self, item: Inbound, header: Header, now: Now, effects: Effects) -> bool:
         """Whether the host handles the message itself, as it does requests for durable data, instead of
@@ -454,9 +470,13 @@ _SERVED = frozenset({m.FetchEntries, m.Follow, m.Query, m.Status, m.Answer, m.He
 """Messages that `_serve` may handle."""
 
 
-def _refusals(notes: Sequence[Executed | Note]) -> list[str]:
-    """The reasons of the refusals among these notes."""
-    return [str(note.fields["reason"]) for note in notes if isinstance(note, Note) and note.kind == "refused"]
+_REPEATS = (Reason.DECIDED, Reason.SECOND_MESSAGE)
+"""Refusals of requests that honest clients send again."""
+
+
+def _refusals(notes: Sequence[Executed | Note]) -> int:
+    """Number of refusals among these notes."""
+    return sum(isinstance(note, Note) and note.kind == "refused" for note in notes)
 
 
 def _refused(item: Inbound, reason: Reason, text: str, times: int = 1) -> Note:

@@ -2,7 +2,7 @@
 
 An unwanted statement costs no signature check (decision 0155), but it is decoded before that is known.
 Honest members send some too: several of them remind a peer of the same votes. A settled request (executed,
-expired, or of no session) costs a signature check and an answer. Honest clients send one after a lost answer.
+expired, or of no session) costs an answer (decision 0186). Honest clients send one after a lost answer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ SECOND = 1_000_000_000
 
 
 class RateLimiter:
-    """A leaky bucket for each peer name; only members and principals get here, so there are few.
+    """A leaky bucket for each name: of listed members and principals, so there are few.
 
     `per_second`: frames that drain in a second. `burst`: capacity of a bucket, in frames.
 
@@ -29,9 +29,17 @@ class RateLimiter:
         """Whether more frames of this peer are examined now (monotonic nanoseconds)."""
         return self._level(name, now) < self.burst
 
+    def takes(self, name: str, now: int) -> bool:
+        """As `allows`; counts the frame if so."""
+        allowed = self.allows(name, now)
+        if allowed:
+            self.consume(name, 1, now)
+        return allowed
+
     def consume(self, name: str, frames: int, now: int) -> None:
         """Count useless frames of this peer."""
-        self._levels[name] = (self._level(name, now) + frames, now)
+        if frames:
+            self._levels[name] = (self._level(name, now) + frames, now)
 
     def _level(self, name: str, now: int) -> int:
         level, since = self._levels.get(name, (0, now))

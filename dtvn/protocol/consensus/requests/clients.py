@@ -15,7 +15,7 @@ from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.requests.throughput import Throughput, work_of
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.throttle import Throttle
-from dtvn.protocol.consensus.verified import Verified, VerifiedBundle
+from dtvn.protocol.consensus.verified import Peer, Verified, VerifiedBundle
 
 RETRY_AFTER_MS = 100
 FOR_EVER = 1 << 64
@@ -51,62 +51,62 @@ class Clients:
         signed Repeat. So retries cost no signature, or one."""
         self._vain_changes = Throttle(state, VAIN_CHANGE_INTERVAL * state.n)
 
-    def refuse_bundle(self, message: Bundle, member: int | None) -> Reason | None:
-        """Cheap refusal (R5) of a request that cannot be ordered, or that waits here already. Changes no
-        state."""
+    def refuse_bundle(self, message: Bundle) -> Reason | None:
+        """Cheap refusal (R5) of a request that waits here already, that was executed, or that cannot be
+        ordered. Changes no state."""
         state = self.state
         if not message.operations:
             return Reason.MALFORMED
         if message.epoch > state.config.epoch:
             return Reason.WRONG_EPOCH
-        if message.session != (0, 0):
-            known = self.pool.get((message.principal, *message.session, message.number))
-            if known is not None and known.bundle.bundle == message:
-                return Reason.SECOND_MESSAGE
-        if member is not None and state.application.repeated(message) is not None:
-            return Reason.DECIDED  # the member that forwarded it answers its client itself
-        return None
+        known = self._waiting(message)
+        if known is not None and known.bundle.bundle == message:
+            return Reason.SECOND_MESSAGE
+        return self._settled(message)
 
-    def on_forwarded_again(self, message: Bundle) -> None:
-        """A member that forwards a waiting request waits for that request too."""
-        state = self.state
-        known = self.pool.get((message.principal, *message.session, message.number))
-        if known is not None:
-            self.pool.note_told(known, state.now.monotonic)
+    def on_refused(self, message: Bundle, digest: bytes, peer: Peer, reason: Reason) -> None:
+        """Use a request that `refuse_bundle` refused; its signature need not be checked. A member that
+        forwards a waiting request waits for it too. A settled request is answered to the client on whose link
+        it came: what the log says about it is true whoever signed it. A member answers its own clients."""
+        if reason is Reason.SECOND_MESSAGE:
+            known = self._waiting(message)
+            if known is not None and peer.member is not None:
+                self.pool.note_told(known, self.state.now.monotonic)
+        elif peer.member is None and peer.name == message.principal and reason is self._settled(message):
+            self._answer(message, digest, reason)
+
+    def _waiting(self, message: Bundle) -> Pending | None:
+        """The waiting request under the key of this one."""
+        return self.pool.get(key_of(message))
 
     def on_bundle(self, verified: Verified[Bundle]) -> None:
-        """Answer a signed request if it is settled; else put it into the pool, or refuse it."""
+        """Put a signed request into the pool, or refuse it."""
         state = self.state
         bundle = verified.bundle
         if bundle is None:
             state.outbox.refused(Reason.MALFORMED, verified)
             return
-        message = bundle.bundle
-        if (reason := self.refuse_bundle(message, verified.peer.member)) is not None:
-            if reason is Reason.SECOND_MESSAGE and verified.peer.member is not None:
-                self.on_forwarded_again(message)
+        message, member = bundle.bundle, verified.peer.member
+        if (reason := self.refuse_bundle(message)) is not None:
+            self.on_refused(message, bundle.digest, verified.peer, reason)
             state.outbox.refused(reason, verified)
             return
-        if self.answer_if_settled(bundle):
-            state.outbox.refused(self._why_settled(bundle), verified)
-            return
-        member = verified.peer.member
-        known = self.pool.get(key_of(message, bundle.digest))
+        known = self._waiting(message)
         if known is None:
             self._take_in(bundle, member)
             return
         if member is not None:
             self.pool.note_told(known, state.now.monotonic)
         if known.bundle.digest != bundle.digest and not self._stands_behind(known, bundle, member):
-            self._busy(bundle, Reason.DUPLICATE_REQUEST)
+            self._busy(message, bundle.digest, Reason.DUPLICATE_REQUEST)
 
     def _take_in(self, bundle: VerifiedBundle, member: int | None) -> None:
         """Put a request into the pool, unless there is no room."""
         state = self.state
         if (full := self._refuse_room(bundle, member)) is not None:
-            self._busy(bundle, full)
+            self._busy(bundle.bundle, bundle.digest, full)
             return
-        key = key_of(bundle.bundle, bundle.digest)
+        key = key_of(bundle.bundle)
         item = self.pool.add(bundle, key, state.now.monotonic, told=member is not None)
         if not state.is_primary:
             self._forward(item)
@@ -160,30 +160,32 @@ class Clients:
         return config.pipeline * work_of(config.batch_operations_max)
 
     def answer_if_settled(self, bundle: VerifiedBundle) -> bool:
-        """Answer a request that was executed or that the state refuses; False if it may still be ordered."""
-        state = self.state
-        message = bundle.bundle
-        repeated = state.application.repeated(message)
-        if repeated is not None:
-            if repeated.digest == bundle.digest:
-                self._repeat(bundle, repeated)
-            else:
-                self._busy(bundle, Reason.DUPLICATE_REQUEST)
-        else:
-            reason = state.application.refuse(message, state.executor.timestamp)
-            if reason is None or self._opens_soon(message, reason):
-                return False
-            self._busy(bundle, reason)
+        """Answer a waiting request that was executed or that the state refuses; False if it may still be
+        ordered."""
+        reason = self._settled(bundle.bundle)
+        if reason is None:
+            return False
+        self._answer(bundle.bundle, bundle.digest, reason)
         self._leave(bundle)
         return True
 
-    def _why_settled(self, bundle: VerifiedBundle) -> Reason:
-        """DECIDED for a request that was executed, else why it cannot be."""
-        application = self.state.application
-        repeated = application.repeated(bundle.bundle)
-        if repeated is not None:
-            return Reason.DECIDED if repeated.digest == bundle.digest else Reason.DUPLICATE_REQUEST
-        return application.refuse(bundle.bundle, self.state.executor.timestamp) or Reason.DECIDED
+    def _settled(self, message: Bundle) -> Reason | None:
+        """DECIDED for a request that was executed, else why it cannot be; None if it may still be ordered."""
+        state = self.state
+        if state.application.repeated(message) is not None:
+            return Reason.DECIDED
+        reason = state.application.refuse(message, state.executor.timestamp)
+        return None if reason is None or self._opens_soon(message, reason) else reason
+
+    def _answer(self, message: Bundle, digest: bytes, reason: Reason) -> None:
+        """Answer a request that is not ordered (again), with its first outcome if it was executed."""
+        repeated = self.state.application.repeated(message)
+        if repeated is None:
+            self._busy(message, digest, reason)
+        elif repeated.digest == digest:
+            self._repeat(message, repeated)
+        else:
+            self._busy(message, digest, Reason.DUPLICATE_REQUEST)
 
     def leave_pool(self, bundle: VerifiedBundle) -> Pending | None:
         """Remove a request that was executed or skipped. If it is the opening of a session, another body of
@@ -196,7 +198,7 @@ class Clients:
         """Remove a request, and any other body under its key that it settled or that ends by `last`. A body
         that may still be executed stays, or a censoring primary could hide it (R30)."""
         state = self.state
-        key = key_of(bundle.bundle, bundle.digest)
+        key = key_of(bundle.bundle)
         item = self.pool.get(key)
         if item is None:
             return None
@@ -244,11 +246,10 @@ class Clients:
         """Return requests of slots that a view change dropped to the pool, so that none is lost (R33)."""
         state = self.state
         for bundle in bundles:
-            key = key_of(bundle.bundle, bundle.digest)
-            settled = state.application.repeated(bundle.bundle) is not None
-            if settled or self.pool.get(key) is not None or not self._fits_a_batch(bundle):
+            key = key_of(bundle.bundle)
+            if self.pool.get(key) is not None or not self._fits_a_batch(bundle):
                 continue
-            if self.refuse_bundle(bundle.bundle, None) is None and self.pool.refuse(bundle) is None:
+            if self.refuse_bundle(bundle.bundle) is None and self.pool.refuse(bundle) is None:
                 self.pool.add(bundle, key, state.now.monotonic)
 
     def _fits_a_batch(self, bundle: VerifiedBundle) -> bool:
@@ -276,10 +277,9 @@ class Clients:
             del self._answers[next(iter(self._answers))]
         self._answers[request] = frame
 
-    def _repeat(self, bundle: VerifiedBundle, repeated: Repeated) -> None:
+    def _repeat(self, message: Bundle, repeated: Repeated) -> None:
         state = self.state
-        message = bundle.bundle
-        frame = self._answers.get(bundle.digest)
+        frame = self._answers.get(repeated.digest)
         if frame is None:
             frame = state.signer.sign(
                 Repeat(
@@ -287,21 +287,20 @@ class Clients:
                     sender=state.index,
                     session=message.session,
                     number=message.number,
-                    request=bundle.digest,
+                    request=repeated.digest,
                     sequence=repeated.sequence,
                     first_index=repeated.first_index,
                     codes=repeated.codes,
                 )
             )
-            self._keep(bundle.digest, frame)
+            self._keep(repeated.digest, frame)
         state.outbox.reply(message.principal, message.client, frame)
 
-    def _busy(self, bundle: VerifiedBundle, reason: Reason) -> None:
-        message = bundle.bundle
+    def _busy(self, message: Bundle, digest: bytes, reason: Reason) -> None:
         busy = Busy(
             session=message.session,
             number=message.number,
-            request=bundle.digest,
+            request=digest,
             code=reason.value,
             retry_after_ms=RETRY_AFTER_MS,
             timestamp=self.state.executor.timestamp if reason is Reason.EXPIRED else 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dtvn.protocol.consensus.effects import Reason
-from dtvn.protocol.consensus.messages import Bundle
+from dtvn.protocol.consensus.messages import UNOPENED, Bundle
 from dtvn.protocol.consensus.request_key import Key
 from dtvn.protocol.consensus.requests.batching import Batching
 from dtvn.protocol.consensus.requests.clients import Clients
@@ -14,7 +14,7 @@ from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.requests.primary_monitor import PrimaryMonitor
 from dtvn.protocol.consensus.requests.throughput import Throughput, work_of
 from dtvn.protocol.consensus.state import State
-from dtvn.protocol.consensus.verified import Verified, VerifiedBatch, VerifiedBundle
+from dtvn.protocol.consensus.verified import Peer, Verified, VerifiedBatch, VerifiedBundle
 
 
 class FairPolicy(Policy):
@@ -33,17 +33,17 @@ class FairPolicy(Policy):
         self.batching = Batching(state, self.pool, self.throughput, self.clients)
         self.primary_monitor = PrimaryMonitor(state, self.pool)
 
-    def refuse_bundle(self, message: Bundle, member: int | None) -> Reason | None:
+    def refuse_bundle(self, message: Bundle) -> Reason | None:
         """See Policy."""
-        return self.clients.refuse_bundle(message, member)
+        return self.clients.refuse_bundle(message)
 
     def on_bundle(self, verified: Verified[Bundle]) -> None:
         """See Policy."""
         self.clients.on_bundle(verified)
 
-    def on_forwarded_again(self, message: Bundle) -> None:
+    def on_refused(self, message: Bundle, digest: bytes, peer: Peer, reason: Reason) -> None:
         """See Policy."""
-        self.clients.on_forwarded_again(message)
+        self.clients.on_refused(message, digest, peer, reason)
 
     def requeue(self, bundles: Iterable[VerifiedBundle]) -> None:
         """See Policy."""
@@ -106,6 +106,9 @@ class FairPolicy(Policy):
         """See Policy. The waiting times of the requests count for or against the primary (R32)."""
         leave = self.clients.leave_pool
         waited = [leave(bundle) for bundle in batch.bundles]
+        opened = {each.bundle.principal for each in batch.bundles if each.bundle.session == UNOPENED}
+        if opened:
+            self.pool.on_opened(opened, self.state.now.monotonic)
         operations = sum([len(bundle.bundle.operations) for bundle in batch.bundles])
         work = work_of(operations, len(batch.bundles))
         self.throughput.on_executed(work, self.state.now.monotonic, waiting=len(self.pool) > 0)

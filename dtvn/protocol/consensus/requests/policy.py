@@ -13,7 +13,7 @@ from typing import Protocol
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import Bundle
 from dtvn.protocol.consensus.request_key import Key
-from dtvn.protocol.consensus.verified import Verified, VerifiedBatch, VerifiedBundle
+from dtvn.protocol.consensus.verified import Peer, Verified, VerifiedBatch, VerifiedBundle
 
 
 class Policy(Protocol):
@@ -22,15 +22,15 @@ class Policy(Protocol):
 
     # --- requests that arrive -----------------------------------------------------------------------
 
-    def refuse_bundle(self, message: Bundle, member: int | None) -> Reason | None:
-        """Why to refuse a request before its signature is checked, or None (R5). Changes no state. `member`:
-        the member that forwards it; None for a client."""
+    def refuse_bundle(self, message: Bundle) -> Reason | None:
+        """Why to refuse a request before its signature is checked, or None (R5). Changes no state."""
 
     def on_bundle(self, verified: Verified[Bundle]) -> None:
-        """Takes a signed request in, answers it if it is settled, or refuses it."""
+        """Takes a signed request in, or refuses it."""
 
-    def on_forwarded_again(self, message: Bundle) -> None:
-        """A member forwards a request that waits here already, so it waits there too."""
+    def on_refused(self, message: Bundle, digest: bytes, peer: Peer, reason: Reason) -> None:
+        """Uses a request that `refuse_bundle` refused: it waits where it came from too, or is settled and
+        answered."""
 
     def requeue(self, bundles: Iterable[VerifiedBundle]) -> None:
         """Takes requests back whose slots a view change or an epoch change dropped (R33, R35)."""

@@ -8,11 +8,11 @@ propose. A request leaves the pool when its session number was executed, or when
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.membership import is_reconfiguration
-from dtvn.protocol.consensus.messages import Bundle
+from dtvn.protocol.consensus.messages import UNOPENED, Bundle
 from dtvn.protocol.consensus.request_key import BATCH_HEADER, FRAMING, Key
 from dtvn.protocol.consensus.requests.active_clients import ActiveClients
 from dtvn.protocol.consensus.requests.fair_queue import FairQueue
@@ -44,6 +44,8 @@ calm."""
 PRINCIPAL_SHARE = 2
 """A principal may hold at most 1/PRINCIPAL_SHARE of the pool over all its sessions, since it can open
 hundreds of them."""
+OPENINGS_MAX = 16
+"""Openings of one principal that may wait at once: a process needs one session."""
 
 
 class Pool:
@@ -100,6 +102,9 @@ class Pool:
 
     def refuse(self, bundle: VerifiedBundle) -> Reason | None:
         """Returns BUSY if the pool, or this session's or principal's share of it, is full; else None."""
+        inner = bundle.bundle
+        if inner.session == UNOPENED and self._held.get(inner.principal, NOTHING).requests >= OPENINGS_MAX:
+            return Reason.BUSY
         return self._refuse(bundle.bundle, len(bundle.bundle.operations), len(bundle.frame) + FRAMING)
 
     def _refuse(self, inner: Bundle, operations: int, size: int) -> Reason | None:
@@ -205,6 +210,19 @@ class Pool:
             self._count(item, -1)
         item.gone = True
         return item
+
+    def on_opened(self, principals: Collection[str], now: int) -> None:
+        """Openings of these principals were executed, so their other openings wait since now. A caller that
+        opens one session after the other causes their wait itself, and the members may hold different ones. A
+        primary that executes none of them is to blame (R30)."""
+        if self.leading or not any(name in self._held for name in principals):
+            return
+        for key, item in [*self._pending.items()]:
+            if item.share in principals:
+                if item is self.oldest():
+                    self.overtakes = 0
+                item.arrived = now
+                self._pending.move_to_end(key)
 
     def lead(self) -> None:
         """Becomes the primary's pool: all requests wait to be proposed, in order of arrival."""
