@@ -67,7 +67,6 @@ def many(bench: Bench, count: int, **fields: Any) -> list[bytes]:
     ("refused", "burst", "per_second"),
     [
         (Reason.DECIDED, REPEATS_BURST, REPEATS_PER_SECOND),
-        (Reason.SECOND_MESSAGE, REPEATS_BURST, REPEATS_PER_SECOND),
         (Reason.UNKNOWN_SESSION, REFUSALS_BURST, REFUSALS_PER_SECOND),
     ],
 )

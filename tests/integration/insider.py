@@ -26,7 +26,7 @@ from dtvn.protocol.genesis import Genesis, Member, cluster_id
 from dtvn.protocol.genesis.ceremony import open_genesis
 from dtvn.protocol.scheme import ED25519
 from dtvn.protocol.wire import kind_of, link_frame, signed_bytes
-from dtvn.protocol.wire.envelope import encode_envelope
+from dtvn.protocol.wire.envelope import decode_envelope, encode_envelope
 
 RATE = 2_000
 """Frames a second to each node."""
@@ -68,15 +68,34 @@ class Insider:
         data = signed_bytes(self._cluster, kind, body)
         return encode_envelope(kind, body, ED25519.sign(self._secret, data) if signed else bytes(64))
 
-    def bundle(self, *, session: tuple[int, int] = (0, 0), number: int = 0, signed: bool = True) -> bytes:
-        """A request that opens a session, or one in this session."""
+    def bundle(
+        self,
+        *,
+        session: tuple[int, int] = (0, 0),
+        number: int = 0,
+        done_below: int = 0,
+        valid: float = 35.0,
+        signed: bool = True,
+    ) -> bytes:
+        """A request that opens a session, or one in this session; valid for so many seconds."""
         command, ticket = (OpenSession(), "") if session == (0, 0) else (Issue(), f"T-{os.urandom(8).hex()}")
-        until = time.time_ns() // 1_000 + 35_000_000
+        until = time.time_ns() // 1_000 + int(valid * 1_000_000)
         operation = build(
             command, ticket=ticket, actor="insider", entry="node0", valid_until=until, nonce=os.urandom(8)
         )
-        bundle = m.Bundle(0, self._principal, self._client, session, number, 0, (operation,))
+        bundle = m.Bundle(0, self._principal, self._client, session, number, done_below, (operation,))
         return self.seal(bundle, signed=signed)
+
+    def session(self) -> tuple[int, int]:
+        """Open a session."""
+        opening = self.bundle()
+        for index in range(self.nodes):
+            self.send(index, opening)
+        while True:
+            for _index, frame in self.dialler.poll(50):
+                message = decode_envelope(frame)[1]
+                if isinstance(message, m.Reply):
+                    return message.entry.sequence, message.first_index
 
     def send(self, index: int, frame: bytes) -> None:
         """Send a frame to a node once a link to it stands."""
@@ -122,6 +141,22 @@ def openings(insider: Insider) -> Iterator[bytes]:
     return itertools.cycle([insider.bundle() for _ in range(MANY)])
 
 
+def expired(insider: Insider) -> Iterator[bytes]:
+    return itertools.cycle([insider.bundle(valid=-60.0) for _ in range(MANY)])
+
+
+def beyond_window(insider: Insider) -> Iterator[bytes]:
+    """Requests that give up their own number (R12)."""
+    session = insider.session()
+    numbers = range(1, MANY)
+    return itertools.cycle([insider.bundle(session=session, number=n, done_below=n + 1) for n in numbers])
+
+
+def too_far_ahead(insider: Insider) -> Iterator[bytes]:
+    """Openings that want to stay valid for an hour (R14)."""
+    return itertools.cycle([insider.bundle(valid=3_600.0) for _ in range(MANY)])
+
+
 def questions(insider: Insider) -> Iterator[bytes]:
     asked = (m.Query(number=number, what="status", arguments=()) for number in range(1, MANY + 1))
     return itertools.cycle([link_frame(each) for each in asked])
@@ -133,6 +168,9 @@ KINDS: dict[str, Callable[[Insider], Iterator[bytes]]] = {
     "sessionless": sessionless,
     "openings": openings,
     "openings_apart": openings,
+    "expired": expired,
+    "too_far_ahead": too_far_ahead,
+    "beyond_window": beyond_window,
     "questions": questions,
 }
 

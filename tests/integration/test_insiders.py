@@ -61,8 +61,8 @@ def test_others_hardly_notice_an_insider(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "node"),
-    [("openings", ""), ("openings", "1"), ("openings_apart", ""), ("executed", ""), ("sessionless", "")],
-    ids=["openings", "openings_at_one_node", "openings_apart", "executed", "sessionless"],
+    [*((kind, "") for kind in KINDS), ("openings", "1")],
+    ids=[*KINDS, "openings_at_one_node"],
 )
 def test_row_15_others_hardly_notice_a_flood_at_full_speed(tmp_path: Path, kind: str, node: str) -> None:
     """A caller with one open call, under another key: p50 and p99 at most twice, and no view change."""

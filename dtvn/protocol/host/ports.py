@@ -97,8 +97,7 @@ class Transport(Protocol):
         """Return the last of the received frames unread, to be received again."""
 
     def charge(self, peer: Peer, checks: int) -> None:
-        """Charge a peer for signature checks of a frame beyond the first, or for a frame that was dropped
-        because it sends too many, so that other peers go first."""
+        """Charge a peer for signature checks of a frame beyond the first, so that other peers go first."""
 
     def send(self, send: Send) -> None:
         """Queue a frame for one member, all others, or a named peer; dropped if the bounded queue is full."""

@@ -50,11 +50,10 @@ signatures and bytes count as well, but less."""
 STATEMENTS_PER_SECOND, STATEMENTS_BURST = 4_096, 8_192
 """Unwanted statements of a member: two full SupplyFrames in most rounds in which it may send them."""
 
-REPEATS_PER_SECOND, REPEATS_BURST = 256, 1_024
-"""Repeated requests of a principal that are examined, over all its connections: those that wait, and those
-that were executed and are answered again. After a lost connection an honest gateway with 512 requests under
-way asks again for each. Under overload it asks for each after 300 ms, up to three times (R34): what is
-dropped then still waits here, or was answered."""
+REPEATS_PER_SECOND, REPEATS_BURST = 128, 512
+"""Executed requests of a principal that are answered again, over all its connections. After a lost connection
+an honest gateway with 512 requests under way asks again for each; what it asks for under overload was
+answered, or still waits here and needs no answer (R34)."""
 
 REFUSALS_PER_SECOND, REFUSALS_BURST = 128, 256
 """Requests of a principal that are refused for another reason and answered, over all its connections."""
@@ -304,17 +303,20 @@ class Host:
         return None
 
     def _exceeds(self, header: Header, refused: Reason | None, now: Now) -> bool:
-        """Whether a request exceeds what the link that it came by may send: repeated requests, requests that
-        the core refuses, before or after their signature is checked, and openings of sessions. Members may
-        forward any number of requests, but not of one principal's openings."""
+        """Whether a request exceeds what the link that it came by may send: executed requests, others that
+        the core refuses, before or after their signature is checked, and openings of sessions. One that waits
+        here already costs nothing more. Members may forward any number of requests, but not of one
+        principal's openings."""
         name, when = header.peer.name, now.monotonic
         opens: bool = header.message.session == m.UNOPENED
         if header.peer.member is not None:
             if refused is not None or not opens:
                 return False
             return not self._forwarded_openings.takes(f"{name}/{header.message.principal}", when)
+        if refused is Reason.SECOND_MESSAGE:
+            return False
         if refused is not None:
-            return not (self._repeats if refused in _REPEATS else self._refusals).takes(name, when)
+            return not (self._repeats if refused is Reason.DECIDED else self._refusals).takes(name, when)
         if not self._refusals.allows(name, when):
             return True
         return opens and not self._openings.takes(name, when)
@@ -468,10 +470,6 @@ def _must_last(effects: Effects) -> bool:
 _UNSYNCED = (EntryRecord, EvidenceRecord)
 _SERVED = frozenset({m.FetchEntries, m.Follow, m.Query, m.Status, m.Answer, m.Hello, m.Judge})
 """Messages that `_serve` may handle."""
-
-
-_REPEATS = (Reason.DECIDED, Reason.SECOND_MESSAGE)
-"""Refusals of requests that honest clients send again."""
 
 
 def _refusals(notes: Sequence[Executed | Note]) -> int:
