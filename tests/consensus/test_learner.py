@@ -11,6 +11,7 @@ import pytest
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import Learner
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.contradiction import read
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.wire import Envelope
@@ -391,3 +392,56 @@ class Newcomer(Node):
                 found = heir.journal.range(question.first, question.last)
                 if found is not None:
                     self.hear(Peer("m4", 4), self.signer.link(found))
+
+
+# --- each field of a certificate ----------------------------------------------------------------------
+
+
+def certified(cluster: Following, sequence: int, **changes: Any) -> CheckpointCertificate:
+    """What q members sign of this sequence, with changes."""
+    state_root, log_root, timestamp = cluster.learner.core._contents[sequence]
+    return msgspec.structs.replace(
+        CheckpointCertificate(sequence, state_root, log_root, timestamp, frames=()), **changes
+    )
+
+
+OTHERS: list[dict[str, Any]] = [
+    {"state_root": bytes(32)},
+    {"state_root": b"\xff" * 32},
+    {"log_root": bytes(32)},
+    {"log_root": b"\xff" * 32},
+    {"timestamp": 1},
+    {"timestamp": 1 << 62},
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_r28_a_certificate_that_differs_in_one_field_stops_a_learner(other: dict[str, Any]) -> None:
+    cluster = Following()
+    cluster.telling = False
+    cluster.work(12)
+    core = cluster.learner.core
+    assert (core.stable, list(core._contents)) == (0, [10])
+    core._check_state(certified(cluster, 10, **other))
+    assert core.alarm
+    assert core.stable == 0
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_r28_a_second_certificate_of_a_stable_sequence_must_be_the_same(other: dict[str, Any]) -> None:
+    cluster = Following()
+    cluster.telling = False
+    cluster.work(22)
+    core = cluster.learner.core
+    assert list(core._contents) == [10, 20]
+    first, second = certified(cluster, 10), certified(cluster, 20)
+    core._check_state(first)
+    assert (core.stable, list(core._contents)) == (10, [20]), "what lies above waits for its certificate"
+    core._check_state(first)
+    core._check_state(msgspec.structs.replace(second, sequence=15))
+    assert (core.stable, core.alarm) == (10, ""), "nothing is known of 15"
+    core._check_state(second)
+    core._check_state(msgspec.structs.replace(first, **other))
+    assert (core.stable, core.alarm) == (20, ""), "the newest one alone is compared"
+    core._check_state(msgspec.structs.replace(second, **other))
+    assert core.alarm

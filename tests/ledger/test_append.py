@@ -3,8 +3,10 @@
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dtvn.protocol.consensus import log_tree
 from dtvn.protocol.consensus.effects import Prune, StateRecord
@@ -68,6 +70,42 @@ def test_r7_a_second_vote_for_the_same_slot_cannot_be_made(ledger: Ledger, phase
     with pytest.raises(JournalError, match=f"A second {phase} for sequence 1"):
         ledger.append([slot("prepare", 2), slot(phase, 1, text=b"another digest")])
     assert ledger.load().slots == (slot(phase, 1),)
+
+
+def test_r7_a_slot_is_that_of_its_epoch_view_sequence_and_phase(ledger: Ledger) -> None:
+    """What is written again beside them is known by all four, and by its bytes."""
+    first = slot("prepare", 1)
+    others = [
+        slot("prepare", 1, view=1),
+        replace(slot("prepare", 1, text=b"of another epoch"), epoch=1),
+        slot("prepare", 2),
+        slot("commit", 1),
+    ]
+    ledger.append([first, *others])
+    for _ in range(2):
+        ledger.append([*others, StateRecord("view", b"\x02")])
+    again, tail = reopened(ledger)
+    again.close()
+    assert set(tail.slots) == {first, *others}
+    assert len(tail.slots) == 5
+
+
+def test_r7_a_proposal_with_another_body_is_another_proposal(ledger: Ledger) -> None:
+    ledger.append([slot("pre_prepare", 1, body=b"one")])
+    ledger.append([slot("pre_prepare", 1, body=b"one"), slot("prepare", 1)])
+    with pytest.raises(JournalError, match="A second pre_prepare"):
+        ledger.append([slot("pre_prepare", 1, body=b"two"), slot("commit", 1)])
+
+
+@pytest.mark.parametrize(
+    "other", [{"state_root": bytes(32)}, {"state_root": b"\xff" * 32}, {"timestamp": 1}, {"epoch": 1}]
+)
+def test_r24_a_sequence_has_one_checkpoint(ledger: Ledger, other: dict[str, Any]) -> None:
+    writer = LogWriter()
+    ledger.append([*writer.entries(2), writer.checkpoint()])
+    ledger.append([slot("prepare", 3), writer.checkpoint()])
+    with pytest.raises(JournalError, match="another checkpoint at sequence 2"):
+        ledger.append([replace(writer.checkpoint(), **other)])
 
 
 def test_nothing_of_a_failed_turn_stays(ledger: Ledger) -> None:

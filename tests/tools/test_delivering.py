@@ -10,11 +10,13 @@ import pytest
 from dtvn.api.errors import TicketError
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
+from dtvn.machine import Block
+from dtvn.machine.codes import code_digest
 from tests.tools.test_holders import ticket
-from tickets.importing import Holder, ImportedTicket
+from tickets.importing import Holder, ImportedTicket, ordering
 from tickets.importing.delivering import Delivering
 from tickets.importing.delivery import Delivery
-from tickets.importing.ordering import Order
+from tickets.importing.ordering import Order, Ordering, issue_of
 from tickets.importing.platform import NetworkSilent, Refused
 from tickets.models import TicketCode, TicketHolder
 
@@ -139,3 +141,48 @@ def test_holders_are_stored_with_the_part_that_is_sent_next() -> None:
 
     assert imported([ticket(number) for number in range(5)], order, size=2).issued == 5
     assert stored == [2, 4, 5]
+
+
+def settled(requests: Sequence[Request], order: Order) -> list[tuple[str, str]]:
+    """(ticket, code) of each final decision, in order."""
+    ordering = Ordering(order, patience=0.05, told=lambda _: None)
+    return [(one.request.ticket, one.code) for one in ordering.settle(requests)]
+
+
+def changes(*tickets: str) -> list[Request]:
+    return [Request(Block("a reason"), ticket, "fest") for ticket in tickets]
+
+
+def test_changes_are_asked_in_parts_until_each_has_one_final_decision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that may have happened is asked again, before those that were not asked yet."""
+    monkeypatch.setattr(ordering, "BATCH_SIZE", 2)
+    asked: list[str] = []
+
+    def order(requests: Sequence[Request]) -> Sequence[Decision]:
+        asked.append("".join(one.ticket for one in requests))
+        lost = {"AB": "B", "BC": "C"}.get(asked[-1])
+        codes = ["outcome_unknown" if one.ticket == lost else "ok" for one in requests]
+        return [Decision(one, Result(code, b"", 1)) for one, code in zip(requests, codes, strict=True)]
+
+    assert settled(changes(*"ABCDE"), order) == [(ticket, "ok") for ticket in "ABCDE"]
+    assert asked == ["AB", "BC", "CD", "E"]
+    assert settled([], order) == []
+
+
+def test_a_refused_change_is_final_and_a_silent_network_ends_the_others() -> None:
+    assert settled(changes("A"), in_turn("blocked", "busy")) == [("A", "blocked")]
+    with pytest.raises(NetworkSilent):
+        settled(changes("A"), in_turn("busy"))
+
+
+def test_a_ticket_is_issued_with_the_digests_of_its_first_codes() -> None:
+    (one,) = of_events("a")
+    assert issue_of(one, b"", b"salt").command.codes == tuple(
+        code_digest(b"salt", text) for text in one.codes
+    )
+    coded = msgspec.structs.replace(one, codes=("c-1", "c-2"))
+    found = issue_of(coded, b"", b"salt")
+    assert found.command.codes == (code_digest(b"salt", "c-1"), code_digest(b"salt", "c-2"))
+    assert found.texts == ("c-1", "c-2")
