@@ -243,3 +243,43 @@ def test_a_request_may_name_an_offered_algorithm() -> None:
 def test_a_cluster_too_small_for_its_settings_is_refused(settings: dict, members: int, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         decision_rule(ConsensusConfig(**settings), members)
+
+
+def test_a_member_that_gives_no_vote_gives_none_later_and_one_that_voted_has_voted() -> None:
+    counted = tally("pbft")
+    counted.abstain(3)
+    assert counted.add(given(3, VALID)) is Ignored.DUPLICATE
+    for member in (0, 1):
+        assert counted.add(given(member, VALID)) is None
+        counted.abstain(member)
+    assert (counted.decision, counted.waiting) == (None, {2}), "the third vote may still come"
+    assert counted.add(given(2, VALID)) is None
+    assert counted.decision is not None
+    assert (counted.decision.verdict, counted.decision.voters) == ("valid", (0, 1, 2))
+
+
+def test_what_comes_after_a_decision_changes_nothing_in_it() -> None:
+    counted = tally("pbft")
+    for member in range(3):
+        counted.add(given(member, VALID))
+    before = counted.decision
+    assert before is not None
+    assert (before.partial, before.silent) == (False, (3,)), "nobody stopped waiting"
+    counted.abstain(3)
+    assert counted.add(given(2, INVALID)) is Ignored.CONTRADICTION
+    assert counted.decision is before
+    assert counted.close() is before
+    assert sorted(counted.votes) == [0, 1, 2]
+
+
+def test_a_decision_is_partial_if_somebody_was_waited_for_in_vain() -> None:
+    assert decided("pbft", [VALID, VALID, INVALID, INVALID]).partial is False
+    assert decided("pbft", [VALID, VALID]).partial is True
+
+
+def test_warnings_belong_to_a_valid_verdict() -> None:
+    counted = tally("majority", 3)
+    for member in range(3):
+        counted.add(given(member, INVALID, electorate(3)), ["EMPTY_ID"])
+    found = counted.close()
+    assert (found.verdict, found.warnings, found.errors) == ("invalid", (), ("FIRST_EVENT",))
