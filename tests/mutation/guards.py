@@ -242,8 +242,15 @@ EQUIVALENT: dict[str, str] = {
         ),
         COSTS_ONLY,
     ),
-    "validators.services.login_throttle.begin: row.since <= now - WINDOW -> row.since < now - WINDOW": (
-        "a microsecond of five minutes"
+    **dict.fromkeys(
+        (
+            "validators.services.login_throttle.begin: row.since <= now - WINDOW -> row.since < now - WINDOW",
+            "validators.services.login_throttle._require_room: now < ends -> now <= ends",
+        ),
+        "a microsecond of five minutes",
+    ),
+    "validators.services.login_throttle.LoginThrottled.__init__: minutes > 1 -> minutes != 1": (
+        "it is one at least"
     ),
     **dict.fromkeys(
         (f"validators.services.login_throttle.client_address: '' -> {wrong}" for wrong in (True, False)),
