@@ -57,6 +57,10 @@ class Dialler:
         os.set_blocking(self._wake_write, False)
         self._poll = LinkPoll([self._wake_read], self._links)
 
+    def keeps(self, seed: bytes, spare: bytes | None) -> bool:
+        """Whether it dials under this key and spare key."""
+        return (self._keys, self._spare) == (curve_keys(seed), None if spare is None else curve_keys(spare))
+
     def follow(self, genesis: Genesis, addresses: Mapping[int, tuple[str, int]] | None = None) -> None:
         """Link to these members from now on: links to members that keep their key stay up; those to other
         members end."""

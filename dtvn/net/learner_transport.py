@@ -20,6 +20,10 @@ class LearnerTransport(FromInbox):
         self._peers = [Peer(name=member.id, member=i) for i, member in enumerate(genesis.members)]
         super().__init__()
 
+    def keeps(self, seed: bytes, spare: bytes | None) -> bool:
+        """Whether this process has the same keys in another epoch, so that it can `follow`."""
+        return self._dialler.keeps(seed, spare)
+
     def follow(self, genesis: Genesis) -> None:
         """Link this process with these members from now on; links to members that keep their key stay up."""
         self._dialler.follow(genesis)

@@ -86,14 +86,15 @@ class LearningProcess:
 
     def _link(self, dialled: Genesis, carried: Carried | None) -> None:
         """Take over the links to these members, or open others."""
-        if carried is not None and isinstance(carried.links, LearnerTransport):
-            self._context, self.links = carried.context, carried.links
-            self.links.follow(dialled)
-            return
+        seed, spare = self._seeds
         if carried is not None:
+            links = carried.links
+            if isinstance(links, LearnerTransport) and links.keeps(seed, spare):
+                self._context, self.links = carried.context, links
+                links.follow(dialled)
+                return
             carried.close_links()
         self._context = zmq.Context()
-        seed, spare = self._seeds
         try:
             dialler = Dialler(self._context, dialled, seed, hello=Hello(client=b""), spare=spare)
         except BaseException as error:

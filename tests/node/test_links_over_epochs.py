@@ -108,3 +108,17 @@ def test_r35_a_link_that_was_dialled_under_the_next_key_is_not_kept() -> None:
         first = ZmqTransport(two.context(), turned, 1, dev_seed("node0"), bind=two.ports[0])
         two.nodes[0] = first
         two.until(lambda: first.connected() == ["node1"])
+
+
+def test_r35_links_are_kept_under_the_same_keys_only() -> None:
+    with net(1) as one:
+        dialler = one.dial("gateway")
+        seed, other = dev_seed("gateway"), dev_seed("another")
+        assert dialler.keeps(seed, None)
+        assert not dialler.keeps(other, None)
+        assert not dialler.keeps(seed, other)
+        node, bind = one.nodes[0], one.ports[0]
+        bound = ("127.0.0.1", 0)  # as it was told
+        assert node.keeps(one.genesis, 0, dev_seed("node0"), bound)
+        assert not node.keeps(one.genesis, 0, other, bound)
+        assert not node.keeps(one.genesis, 0, dev_seed("node0"), bind)
