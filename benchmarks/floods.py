@@ -27,9 +27,10 @@ from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.wire import FrameSigner
 
 PRICE = Price(250_000, 70_000)
-"""Nanoseconds of a turn and of a frame, as in tests/node/test_fairness.py."""
-RATE = 4_000
-"""Frames a second to each node: more than it handles."""
+"""Nanoseconds of a turn and of a frame, as in tests/node/test_fairness.py: that of a frame whose signature is
+checked, though most of a flood's are refused unchecked at a seventh of it."""
+RATE = 2_000
+"""Frames a second to each node."""
 RATES = {"large": 40}
 """The same of kinds whose frames are many times as large."""
 TICK = 5_000_000
@@ -54,11 +55,11 @@ class Flood(Process):
         self._peer = Peer(self._name, None, self._client)
         secret = bindings.crypto_sign_seed_keypair(seed)[1]
         self._signer = FrameSigner(cluster_id(world.genesis), secret, GenesisKeys(world.genesis))
-        self._since = self._next = world.time
         self._sent = 0
         self._frames: dict[int, Iterator[bytes]] = {}
         self.open = self._session() if kind in WITH_SESSION else m.UNOPENED
         self._frames = {node: KINDS[kind](self) for node in (at if kind in APART else at[:1])}
+        self._since = self._next = world.time
 
     def due(self) -> int | None:
         """See Process."""
@@ -172,6 +173,8 @@ KINDS: dict[str, Callable[[Flood], Iterator[bytes]]] = {
 }
 WITH_SESSION = frozenset({"executed", "requests", "large"})
 """Kinds in a session of the flood's key."""
+EXECUTED = frozenset({"requests", "large"})
+"""Kinds that are really executed: those take their time."""
 APART = frozenset({"openings apart"})
 """Kinds of which each node gets frames of its own."""
 

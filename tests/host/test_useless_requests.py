@@ -82,6 +82,17 @@ def test_settled_requests_are_examined_at_a_limited_rate(
     assert doorway.reached_the_core(requests, INSIDER) == per_second
 
 
+def test_r34_repeats_of_waiting_requests_are_not_limited() -> None:
+    """Under overload a gateway with 512 requests under way asks for each up to three times more."""
+    doorway = Doorway(Reason.SECOND_MESSAGE)
+    requests = many(doorway.bench, 4 * 512)
+    assert doorway.reached_the_core(requests, INSIDER) == len(requests)
+    doorway.bench.core.refusing = Reason.DECIDED
+    assert doorway.reached_the_core(requests[:512], INSIDER) == 512, "after a lost connection"
+    doorway.bench.core.refusing = None
+    assert doorway.reached_the_core(requests[:512], INSIDER) == 512, "others are taken meanwhile"
+
+
 def test_requests_that_are_taken_are_not_limited() -> None:
     doorway = Doorway()
     requests = many(doorway.bench, 2 * REFUSALS_BURST)

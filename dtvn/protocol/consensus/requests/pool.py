@@ -44,8 +44,8 @@ calm."""
 PRINCIPAL_SHARE = 2
 """A principal may hold at most 1/PRINCIPAL_SHARE of the pool over all its sessions, since it can open
 hundreds of them."""
-OPENINGS_MAX = 16
-"""Openings of one principal that may wait at once: a process needs one session."""
+OPENINGS_MAX = 32
+"""Openings of one principal that may wait at once: a client process needs one session."""
 
 
 class Pool:
