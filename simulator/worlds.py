@@ -227,9 +227,11 @@ TRANSFERS: dict[str, Any] = {
 POWER_CUT_IN_TRANSFERS: dict[str, Any] = {
     **TRANSFERS,
     "plan": FaultPlan(
-        pause_max=800 * MILLISECOND, away_max=2_500 * MILLISECOND, crash=2, power_cut=1, heal=0
+        pause_max=800 * MILLISECOND, away_max=2_500 * MILLISECOND, crash=2, power_cut=2, heal=0
     ),
     "quality": msgspec.structs.replace(CLEAN, latency_max=50 * MILLISECOND),
+    "message_losses": (MessageLoss("Entries", start=SECOND, end=11 * SECOND, share=0.9),),
+    "duration": 12 * SECOND,
 }
 """Power fails at all nodes, also while a member fetches the state, of which a liar serves false parts."""
 

@@ -38,7 +38,7 @@ def checker(play: Play, kind: type[Kind]) -> Kind:
     "world", ["recorded-runs", "equivocating-voter", "false-voter", "late-voter", "runs-over-epochs"]
 )
 def test_members_judge_runs_and_the_log_refuses_forgeries(world: str) -> None:
-    play = played(world, 1)
+    play = played(world, 3)
     votes, history = checker(play, HonestQuorum), checker(play, OneHistory)
     assert votes.certificates >= 20
     assert 0 < votes.invalid < votes.certificates
@@ -102,7 +102,7 @@ def test_the_campaign_draws_algorithms_for_half_of_its_worlds_with_events() -> N
         ("second-vote-forgotten", 0, "equivocating-voter", "vote-evidence"),
         ("verdict-of-a-vote-taken-back", 0, "votes-taken-back", "decision-rules"),
         ("record-of-another-writer", 1, "false-voter", "one-history"),
-        ("refused-record-called-recorded", 1, "runs-over-epochs", "run-answers"),
+        ("refused-record-called-recorded", 4, "runs-over-epochs", "run-answers"),
         ("votes-awaited-for-ever", 0, "recorded-runs", "run-answers"),
     ],
 )
