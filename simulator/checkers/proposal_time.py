@@ -37,6 +37,8 @@ class ProposalTime(Checker):
         """Proposals that wait in a node's socket."""
         self._taken: dict[Place, set[int]] = {}
         """Its wall clock whenever its loop took the proposal from the socket."""
+        self._timeouts: dict[str, int] = {}
+        """T of each replica at the begin of its turn, which may change it after a vote was withheld."""
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
         """See Checker."""
@@ -53,6 +55,8 @@ class ProposalTime(Checker):
 
     def turning(self, node: Node) -> None:
         """See Observer: the node's loop empties its sockets now."""
+        if isinstance(node.core, Replica):
+            self._timeouts[node.name] = node.core.state.timeouts.timeout
         for place in self._untaken.pop(node.name, ()):
             self._taken.setdefault(place, set()).add(node.clock.now().wall)
 
@@ -64,7 +68,9 @@ class ProposalTime(Checker):
         slot = state.log.slots.get(note.fields["sequence"])
         if note.fields["reason"] != Reason.BAD_TIMESTAMP.value or slot is None or slot.digest is None:
             return
-        batch, late = state.bodies.get(slot.digest), 2 * state.timeouts.timeout // MICROSECOND
+        timeout = state.timeouts.timeout
+        late = 2 * min(timeout, self._timeouts.get(node.name, timeout)) // MICROSECOND
+        batch = state.bodies.get(slot.digest)
         taken = self._taken.get((node.name, slot.view, slot.sequence, slot.digest), set())
         if batch is None or not taken:
             return  # relayed by another member
