@@ -359,6 +359,13 @@ WORLDS: dict[str, Drawing] = {
         message_losses=tuple(MessageLoss("Bundle", sender=f"r{index}", receiver="r0") for index in (1, 2, 3)),
     ),
     "false-suspicions": of("forger", at=(3,)),
+    "votes-before-proposals": of(
+        "forger",
+        at=(1,),
+        traffic=Traffic(tickets=20, pause_max=4 * SECOND, undated=True),
+        decided_within=300 * MILLISECOND,
+        duration=20 * SECOND,
+    ),
     "equivocator-of-five": of("equivocator", members=5),
     "idle-primary": of("idle-primary"),
     "unheard-view-change": of(**FORGOTTEN),

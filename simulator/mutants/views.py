@@ -177,7 +177,7 @@ def pause_is_blamed(*_arguments: Any) -> Any:
     return False
 
 
-@replaces(Slot, "place", "early-votes-are-work", "R30 P13", world="random", seed=600839)
+@replaces(Slot, "place", "early-votes-are-work", "R30 P13", world="votes-before-proposals")
 def early_votes_are_work(_right: Any, self: Slot, digest: bytes, frame: bytes, now: int) -> None:
     """A proposal counts as waiting since the first vote for its sequence, which any liar can send arbitrarily
     early."""

@@ -40,3 +40,9 @@ def test_each_liar_leaves_its_expected_trace(kind: str, marks: set[str]) -> None
     for seed in (0, 1, 2):
         reached |= set(run(Task(seed, kind)).probes)
     assert reached & marks, sorted(reached)
+
+
+@pytest.mark.parametrize(("mutant", "checker"), [("", None), ("early-votes-are-work", "gates-admit")])
+def test_pitfall_13_votes_before_proposals_depose_nobody(mutant: str, checker: str | None) -> None:
+    """A liar votes early for sequences to come: no proposal counts as waiting since then."""
+    assert run(Task(1, "votes-before-proposals", mutant)).checker == checker
