@@ -15,6 +15,8 @@ from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
 
+KEPT_AFTER = 3_600_000_000
+"""Microseconds of batch time for which a nonce outlives its operation's `valid_until` at least (R13)."""
 ADMITTING = frozenset({"consume", "admit", "import_entry"})
 FORGOTTEN = frozenset({"malformed", "expired", "too_far_ahead", "busy"})
 """Outcomes that do not use up a nonce."""
@@ -53,6 +55,7 @@ class AtMostOnce(Checker):
         first = True
         if operation.nonce:
             key = (principal, operation.actor, operation.nonce)
+            self._forget(key, sequence, outcome)
             if outcome.code not in FORGOTTEN:
                 self._nonces.setdefault(key, (operation, outcome.code))
             known = self._nonces.get(key, (operation, outcome.code))
@@ -69,6 +72,14 @@ class AtMostOnce(Checker):
                 if ticket in self._admitted:
                     self.fail(f"{ticket[1]!r} admitted again at {sequence}")
                 self._admitted[ticket] = operation
+
+    def _forget(self, key: tuple[str, str, bytes], sequence: int, outcome: m.Outcome) -> None:
+        """A nonce may be forgotten after an hour of batch time, which clocks that step make a short one."""
+        before = self._nonces.get(key)
+        if before is None or outcome.code == before[1]:
+            return
+        if self._history.timestamps[sequence] > before[0].valid_until + KEPT_AFTER:
+            del self._nonces[key]
 
     def answered(self, gateway: Gateway, request: Request) -> None:
         """The client's own view: two different admissions of one ticket never both succeed."""

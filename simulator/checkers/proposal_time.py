@@ -68,6 +68,8 @@ class ProposalTime(Checker):
         slot = state.log.slots.get(note.fields["sequence"])
         if note.fields["reason"] != Reason.BAD_TIMESTAMP.value or slot is None or slot.digest is None:
             return
+        if slot.abstain_reason is not Reason.BAD_TIMESTAMP:
+            return  # of another view, which the replica entered later in the same turn
         timeout = state.timeouts.timeout
         late = 2 * min(timeout, self._timeouts.get(node.name, timeout)) // MICROSECOND
         batch = state.bodies.get(slot.digest)
