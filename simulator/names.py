@@ -11,7 +11,7 @@ ADVERSARIES = (
     "view-change-forger", "byte-corrupter", "twin", "false-suspector", "future-epoch-voter",
     "duplicate-session-client", "bad-state-server", "removed-member", "vote-repeater",
     "early-equivocator", "malleable-signer", "late-committer", "tickless-primary",
-    "false-voter", "equivocating-voter", "late-voter", "false-refuser",
+    "empty-batcher", "false-voter", "equivocating-voter", "late-voter", "false-refuser",
 )
 WORLDS = (
     "random", "small", "twins", "calm", "clocks-ahead-and-back", "clocks-back", "clocks-of-gateways",
@@ -25,8 +25,8 @@ WORLDS = (
     "older-and-lost-disk", "version-before", "recorded-runs",
     "equivocating-voter", "false-voter", "votes-taken-back", "any-algorithm", "late-voter", "unlike-rules",
     "runs-over-epochs",
-    "lock-queues", "early-ticks", "tickless-primary", "doors", "doors-among-crashes", "doors-among-transfers",
-    "poisoned-terms", "node-reads",
+    "lock-queues", "early-ticks", "tickless-primary", "empty-batcher", "doors", "doors-among-crashes",
+    "doors-among-transfers", "poisoned-terms", "node-reads",
     "barrier-reads", "two-processes", "malleable-signatures", "malleable-signer", "one-way-links",
     "view-change-forger", "slow-primary", "epochs", "busy-epochs", "future-epoch-voter", "removed-member",
     "unready-members", "shrinking", "few-members", "epoch-catch-up", "false-epoch-catch-up",

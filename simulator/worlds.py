@@ -386,6 +386,12 @@ WORLDS: dict[str, Drawing] = {
     "runs-over-epochs": of(**RUNS_OVER_EPOCHS),
     "lock-queues": of(plan=LOCK_FAULTS, **LOCK_QUEUES),
     "early-ticks": of(**LOCK_QUEUES, message_losses=LATE_STATES),
+    "empty-batcher": of(
+        "empty-batcher",
+        traffic=Traffic(tickets=10, pause_max=200 * MILLISECOND),
+        parameters=Parameters(checkpoint_interval=5, view_timeout=800_000),
+        duration=20 * SECOND,
+    ),
     "tickless-primary": of("tickless-primary", **LOCK_QUEUES),
     "doors": of(**DOORS),
     "doors-among-crashes": of(**DOORS, plan=CRASHES, dead=True),

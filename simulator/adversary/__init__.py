@@ -12,6 +12,7 @@ from simulator.adversary.censor import Censor
 from simulator.adversary.cross_cluster_replayer import CrossClusterReplayer
 from simulator.adversary.duplicate_session_client import DuplicateSessionClient
 from simulator.adversary.early_equivocator import EarlyEquivocator
+from simulator.adversary.empty_batcher import EmptyBatcher
 from simulator.adversary.equivocating_voter import EquivocatingVoter
 from simulator.adversary.equivocator import Equivocator
 from simulator.adversary.false_refuser import FalseRefuser
@@ -80,6 +81,7 @@ APART: dict[str, type[Liar]] = {"malleable-signer": MalleableSigner}
 DIRECTED: dict[str, type[Liar]] = {
     "late-committer": LateCommitter,
     "tickless-primary": TicklessPrimary,
+    "empty-batcher": EmptyBatcher,
     "false-voter": FalseVoter,
     "equivocating-voter": EquivocatingVoter,
     "late-voter": LateVoter,

@@ -177,6 +177,12 @@ def pause_is_blamed(*_arguments: Any) -> Any:
     return False
 
 
+@replaces(Suspicion, "on_executed", "empty-batches-are-progress", "R30", world="empty-batcher")
+def any_batch_is_progress(right: Any, self: Suspicion, **_requests: bool) -> None:
+    """A primary that orders only batches without requests is not suspected, while requests wait."""
+    right(self, requests=True)
+
+
 @replaces(Slot, "place", "early-votes-are-work", "R30 P13", world="votes-before-proposals")
 def early_votes_are_work(_right: Any, self: Slot, digest: bytes, frame: bytes, now: int) -> None:
     """A proposal counts as waiting since the first vote for its sequence, which any liar can send arbitrarily

@@ -99,3 +99,18 @@ def test_r11_a_primary_that_never_stops_is_deposed() -> None:
     assert most <= cluster.executed()[1] <= most + 2
     assert Reason.BAD_BATCH.value in [each["reason"] for each in cluster[1].told("abstained")]
     assert cluster[1].core.state.views.view >= 1
+
+
+def test_r30_a_primary_that_orders_only_empty_batches_is_deposed() -> None:
+    """They are granted for minutes, but a request that waits meanwhile sees no progress."""
+    cluster = Cluster(4)
+    core = cluster[0].core
+    core.policy.has_unproposed = lambda: False
+    core.policy.next_batch = list
+    core.proposing.tick_at = lambda: core.proposing._ticked + 700 * MILLISECOND
+    cluster.request("T-1", to=[0, 1, 2, 3])
+    for _ in range(50):
+        if not cluster.answers(m.Reply):
+            cluster.advance(100)
+    assert cluster.answers(m.Reply)
+    assert cluster[1].core.state.views.view > 0

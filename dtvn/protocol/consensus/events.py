@@ -21,6 +21,9 @@ class Event(msgspec.Struct, frozen=True):
 class Executed(Event, frozen=True):
     """A sequence was executed."""
 
+    requests: bool
+    """Whether its batch held any."""
+
 
 class StateFrozen(Event, frozen=True):
     """The application froze its state after `sequence`, for a checkpoint."""

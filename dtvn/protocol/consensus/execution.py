@@ -13,8 +13,6 @@ from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch
 
-EXECUTED = Executed()
-
 
 class Execution:
     """Owns the head of the executed log; only this class moves it."""
@@ -65,7 +63,7 @@ class Execution:
         self.policy.on_executed(sequence, batch)
         if answer:
             self._reply(step)
-        self._emit(EXECUTED)
+        self._emit(Executed(requests=bool(batch.bundles)))
         self.epoch_change.on_executed(step)
         return step
 

@@ -144,8 +144,8 @@ class Replica(Dispatcher):
     def _on_event(self, event: events.Event) -> None:
         """Handles an event at once: the subprotocol that reports it continues afterwards."""
         match event:
-            case events.Executed():
-                self.suspicion.on_executed()
+            case events.Executed(requests):
+                self.suspicion.on_executed(requests=requests)
                 self.ordering.on_executed()
             case events.PrimaryHeard():
                 self.suspicion.on_primary_heard()

@@ -118,9 +118,11 @@ class Suspicion:
         self.primary_heard = self.state.now.monotonic
         self._met = True
 
-    def on_executed(self) -> None:
-        """A sequence was executed."""
-        self._progressed = self.state.now.monotonic
+    def on_executed(self, *, requests: bool) -> None:
+        """A sequence was executed; `requests`: whether its batch held any. While a request waits, batches
+        without requests are no progress (R30): a primary could order only these."""
+        if requests or self.policy.oldest_wait() is None:
+            self._progressed = self.state.now.monotonic
 
     def on_stable(self) -> None:
         """A checkpoint is stable, so the view works: resets the failures (R31)."""
