@@ -175,19 +175,19 @@ class Inbox:
         return queue.mute
 
     def follow(self, places: Mapping[str, int]) -> None:
-        """Another epoch begins: frames that wait get the members' indices in it, by name. The queues of
-        former members are forgotten with their frames, and those of other peers without any."""
+        """Another epoch begins: members' frames that wait get the members' indices in it, by name; those of
+        former members are dropped. Other peers without frames or faults are forgotten."""
         for name, queue in list(self._queues.items()):
-            waiting = [item.peer.member for frames in queue.lanes for item in frames]
-            if name not in places and (not waiting or waiting[0] is not None):
-                for lane in Lane:
+            for lane, frames in enumerate(queue.lanes):
+                kept = [_in_place(item, places.get(name)) for item in frames]
+                queue.bytes -= sum(len(item.frame) for item in frames)
+                frames.clear()
+                frames.extend(item for item in kept if item is not None)
+                queue.bytes += sum(len(item.frame) for item in frames)
+                if not frames:
                     self._waiting[lane].pop(name, None)
+            if name not in places and not (any(queue.lanes) or queue.bad or queue.mute):
                 del self._queues[name]
-            elif name in places:
-                for frames in queue.lanes:
-                    items = [_in_place(item, places[name]) for item in frames]
-                    frames.clear()
-                    frames.extend(items)
 
     def _take(
         self,
@@ -240,9 +240,12 @@ class Inbox:
         return queue
 
 
-def _in_place(item: Inbound, place: int) -> Inbound:
-    """The frame of a member with its index in another epoch; a principal's frame unchanged."""
+def _in_place(item: Inbound, place: int | None) -> Inbound | None:
+    """The frame of a member with its index in another epoch, or None if it has none; a principal's frame
+    unchanged."""
     peer = item.peer
     if peer.member in (None, place):
         return item
+    if place is None:
+        return None
     return Inbound(Peer(name=peer.name, member=place, route=peer.route), item.frame, item.taken)

@@ -231,3 +231,28 @@ def test_frames_put_back_count_as_queued_bytes_and_are_dropped_by_a_mute() -> No
         inbox.bad_frame("noisy", 0)
     assert inbox.empty
     assert inbox.counters("noisy").dropped_inbound == 4
+
+
+def test_r35_former_members_frames_pass_for_nobody_elses() -> None:
+    """Its frames of the time when it only followed stay; those as a member go with its place."""
+    inbox = Inbox()
+    inbox.put(Peer("x", None, b"follower"), BULK, 0)
+    inbox.follow({"noisy": 0, "quiet": 1, "x": 2})
+    for _ in range(3):
+        inbox.put(Peer("x", 2, b"member"), BULK, 0)
+    inbox.put(Peer("quiet", 1, b"q"), VOTE, 0)
+    inbox.follow({"quiet": 0, "noisy": 1})
+    assert sorted((item.peer.name, item.peer.member) for item in inbox.drain(10)) == [
+        ("quiet", 0),
+        ("x", None),
+    ]
+    assert inbox.empty
+
+
+def test_a_muted_peer_stays_muted_in_the_next_epoch() -> None:
+    inbox = Inbox()
+    for _ in range(inbox_module.BAD_FRAMES):
+        inbox.bad_frame("noisy", 1)
+    inbox.follow({"quiet": 0})
+    inbox.put(NOISY, VOTE, 2)
+    assert inbox.empty
