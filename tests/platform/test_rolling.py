@@ -10,6 +10,7 @@ from django.db.models import F
 from tests.platform.desk import FOUR, Desk, started
 from validators.models import ClusterRequest, DesiredState, ManagedNode, NodeStatus
 from validators.processes import rolling
+from validators.processes.cluster_controller import ClusterController
 from validators.services import cluster, nodes
 from validators.services.errors import ClusterBusy
 
@@ -128,3 +129,26 @@ def test_all_restart_at_once_where_none_can_be_spared(running: Desk) -> None:
     ManagedNode.objects.filter(node_id="node3").update(status=NodeStatus.STARTING)
     cluster.restart_one_by_one()
     assert cluster.cluster_now().requested == ClusterRequest.START
+
+
+def test_a_node_that_is_being_stopped_is_nobody_elsewhere(running: Desk) -> None:
+    """Reports of the others, up to two seconds old, still name it among their peers."""
+    before = asked()
+    running.controller.turn()
+    back("node0")
+    nodes.stop_node("node1")
+    running.controller.turn()
+    assert "node2" not in restarted(before), "all three that are left are needed"
+
+
+def test_another_supervisor_goes_on_with_the_restart(running: Desk) -> None:
+    before = asked()
+    running.controller.turn()
+    back("node0")
+    controller = ClusterController(running.controller._folder, running.controller._found)
+    for _ in ALL:
+        controller.turn()
+        back(*restarted(before))
+    controller.turn()
+    assert restarted(before) == ALL
+    assert cluster.cluster_now().requested == ClusterRequest.NONE

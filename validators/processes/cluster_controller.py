@@ -86,7 +86,8 @@ class ClusterController:
     def turn(self) -> None:
         """Check the desired state and the nodes once."""
         row = cluster_now()
-        if row.generation != row.handled:
+        unknown = row.requested == ClusterRequest.ROLL and self._rolling is None  # to a new supervisor
+        if row.generation != row.handled or unknown:
             self._take_up(row)
             row = cluster_now()
         validators = list(own_validators())

@@ -69,8 +69,8 @@ def _spares(row: ManagedNode, rows: Sequence[ManagedNode]) -> bool:
     that vote is connected to them."""
     if row.role != NodeRole.VALIDATOR or row.part != NodePart.MEMBER:
         return True
-    ours = [each for each in rows if each.role == NodeRole.VALIDATOR and each.part == NodePart.MEMBER]
-    voting = [each.report for each in ours if each.node_id != row.node_id and _is_back(each)]
+    ours = [each for each in everybody() if each.role == NodeRole.VALIDATOR and each.part == NodePart.MEMBER]
+    voting = [each.report for each in rows if each in ours and each.node_id != row.node_id and _is_back(each)]
     if not voting:
         return False
     linked = min(int(report.get("peer_count", 0)) for report in voting)
