@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.clock import MILLISECOND
 from simulator.node import Node
@@ -29,5 +31,5 @@ def _nothing() -> bool:
     return False
 
 
-def _no_requests() -> list[bytes]:
+def _no_requests() -> list[Any]:
     return []
