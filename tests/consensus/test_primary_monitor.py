@@ -171,8 +171,22 @@ def test_r32_latency_runs_from_first_sight_to_pre_prepare(
         core.now.monotonic += (waited + quorum) * MILLISECOND
         opened = core.now.monotonic - quorum * MILLISECOND
         core.log.slots[sequence] = SimpleNamespace(proposals={b"d": b"f"}, reproposed=False, opened=opened)
-        item = SimpleNamespace(arrived=opened - waited * MILLISECOND, calm=calm)
+        item = SimpleNamespace(arrived=opened - waited * MILLISECOND, calm=calm, ahead=0)
         assert judged.primary_monitor.cause() is None, "eight of them, not fewer"
+        judged.primary_monitor.on_executed(sequence, 17, [item])
+    assert judged.primary_monitor.cause() == verdict
+
+
+@pytest.mark.parametrize(("ahead", "verdict"), [(5, SLOW), (20, None)])
+def test_r32_the_turns_of_a_principals_own_requests_are_no_slowness(ahead: int, verdict: str | None) -> None:
+    """It waited 500 ms behind that many batches, each of which took 20 ms; T / 4 is 200 (0196)."""
+    judged = Judged()
+    core = judged.state
+    for sequence in range(1, 9):
+        core.now.monotonic += 520 * MILLISECOND
+        opened = core.now.monotonic - 20 * MILLISECOND
+        core.log.slots[sequence] = SimpleNamespace(proposals={b"d": b"f"}, reproposed=False, opened=opened)
+        item = SimpleNamespace(arrived=opened - 500 * MILLISECOND, calm=True, ahead=ahead)
         judged.primary_monitor.on_executed(sequence, 17, [item])
     assert judged.primary_monitor.cause() == verdict
 
@@ -187,7 +201,7 @@ def test_r32_one_stall_of_a_healthy_primary_is_one_observation() -> None:
         waited = 500 if stalled else 5
         opened = core.now.monotonic - 20 * MILLISECOND
         core.log.slots[sequence] = SimpleNamespace(proposals={b"d": b"f"}, reproposed=False, opened=opened)
-        item = SimpleNamespace(arrived=opened - waited * MILLISECOND, calm=True)
+        item = SimpleNamespace(arrived=opened - waited * MILLISECOND, calm=True, ahead=0)
         judged.primary_monitor.on_executed(sequence, 17, [item])
         assert judged.primary_monitor.cause() is None
 

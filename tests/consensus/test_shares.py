@@ -268,8 +268,73 @@ def test_r32_requests_other_members_wait_for_go_out_soon(waited: int, expected: 
     primary.ask("greedy", 160, at=2 * MILLISECOND)
     primary.state.now = Now(at, at)
     for item in list(primary.pool)[-2:]:
-        primary.pool.note_told(item, at)
+        primary.pool.note_told(item, 1, at)
     assert waits(primary, at + waited * MILLISECOND) == expected
+
+
+def test_r32_a_flood_sent_to_all_members_is_not_proposed_at_once() -> None:
+    """All members wait for all of it, but judge the primary by a principal's turns (0196)."""
+    primary = Primary(round_trip=0)
+    primary.ask("modest", 1, at=0)
+    primary.propose()
+    primary.execute()
+    at = 2 * MILLISECOND
+    primary.ask("greedy", 160, at=at)
+    for item in list(primary.pool):
+        for member in (1, 2, 3):
+            primary.pool.note_told(item, member, at)
+    assert primary.propose() == [8]
+    primary.execute()
+    assert waits(primary, 900 * MILLISECOND) == 8
+    assert primary.pool.told_since() is None
+    while len(primary.pool):
+        primary.execute()
+        primary.propose()
+    late = SECOND * 2
+    primary.ask("greedy", 1, at=late, first=160)
+    [item] = primary.pool
+    primary.pool.note_told(item, 1, late)
+    assert primary.pool.told_since() == late, "nothing of it waits there any more"
+
+
+def test_r32_what_another_member_told_does_not_hide_what_this_one_waits_for() -> None:
+    """It may know others of the principal's requests, or none of them."""
+    primary = Primary(round_trip=0)
+    primary.ask("greedy", 9, at=0)
+    *told, last = list(primary.pool)
+    for item in told:
+        primary.pool.note_told(item, 1, 5)
+    primary.pool.take(8, 10**9)
+    primary.ask("greedy", 8, at=6, first=9)
+    for item in list(primary.pool)[9:]:
+        primary.pool.note_told(item, 1, 6)
+    for item in list(primary.pool)[9:]:
+        primary.pool.remove(item.key)
+    assert primary.pool.told_since() is None
+    primary.pool.note_told(last, 2, 7)
+    assert primary.pool.told_since() == 7
+
+
+def test_r32_a_principal_waits_for_its_own_requests_while_others_are_active() -> None:
+    """Eight of its requests are a batch, and the other one's turn doubles that; alone it waits for none."""
+    pool = pool_of()
+
+    def ahead(number: int, now: int = 0) -> int:
+        asked = bundle("greedy", 1, number, 1)
+        return pool.add(asked, key_of(asked.bundle), now).ahead
+
+    assert {ahead(number) for number in range(80)} == {0}
+    pool.active_clients.executed("modest", 5)
+    assert {ahead(number, 5) for number in range(80, 88)} == {20}
+    assert ahead(88, 5) == 22
+    assert ahead(89, 2 * SECOND) == 0, "the other has been silent for a second"
+
+
+def test_r32_a_principals_large_request_is_one_batch_beside_others() -> None:
+    pool = pool_of()
+    pool.active_clients.executed("modest", 0)
+    asked = [bundle("greedy", 1, number, 500) for number in range(3)]
+    assert [pool.add(each, key_of(each.bundle), 0).ahead for each in asked] == [0, 2, 4]
 
 
 def test_r32_proposed_or_removed_requests_do_not_count_as_waiting() -> None:
@@ -278,13 +343,13 @@ def test_r32_proposed_or_removed_requests_do_not_count_as_waiting() -> None:
     primary.ask("modest", 1, at=0)
     first, *_rest, last = list(primary.pool)
     for item in (last, first):
-        primary.pool.note_told(item, 7)
+        primary.pool.note_told(item, 1, 7)
     assert primary.pool.told_since() == 7
     primary.pool.remove(last.key)
     assert primary.pool.told_since() == 7
     primary.propose()
     assert primary.pool.told_since() is None
-    primary.pool.note_told(first, 9)
+    primary.pool.note_told(first, 1, 9)
     assert primary.pool.told_since() is None, "it is proposed"
 
 

@@ -25,9 +25,13 @@ class ActiveClients:
 
     def came(self, principal: str, key: Hashable, now: int) -> None:
         """Note that a request of this principal arrived and waits."""
+        self.executed(principal, now)
+        self._arrivals.setdefault(principal, {})[key] = now
+
+    def executed(self, principal: str, now: int) -> None:
+        """Note that a request of this principal was executed just now: it may wait at the primary alone."""
         self._asked[principal] = now
         self._asked.move_to_end(principal)
-        self._arrivals.setdefault(principal, {})[key] = now
 
     def left(self, principal: str, key: Hashable) -> None:
         """Note that a request of this principal no longer waits."""
@@ -38,8 +42,12 @@ class ActiveClients:
 
     def several(self, now: int) -> bool:
         """Whether more than one principal asked in the last second: each then waits for the others too."""
+        return self.count(now) > 1
+
+    def count(self, now: int) -> int:
+        """Number of principals that asked in the last second."""
         self._forget(now)
-        return len(self._asked) > 1
+        return len(self._asked)
 
     def all_wait_since(self, now: int) -> int | None:
         """The latest start of waiting among principals active in the last second; None if any of them has no

@@ -11,14 +11,11 @@ from __future__ import annotations
 
 from dtvn.protocol.consensus.requests.clients import Clients
 from dtvn.protocol.consensus.requests.pool import Pool
-from dtvn.protocol.consensus.requests.throughput import Throughput, work_of
+from dtvn.protocol.consensus.requests.throughput import LEAST, Throughput
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
 SECOND = 1_000_000_000
-LEAST = 8 * work_of(1)
-"""Units of work that may always be in flight while several principals are active: eight requests of one
-operation each."""
 ROUND_TRIPS = 2
 """Besides LEAST, as much may be in flight as is executed during this many round trips. A proposal takes one
 and a half round trips to its execution; more work would only wait in the members' queues, ahead of other
@@ -32,7 +29,8 @@ takes them, since small batches cost throughput. A principal with many open requ
 them, and cannot lift the limit by that alone (0168)."""
 TOLD_WAIT = 8
 """Requests also go out as fast as the pipeline takes them once a request that other members wait for has
-waited here for T / TOLD_WAIT: those members find a primary slow above a quarter of T."""
+waited here for T / TOLD_WAIT: those members find a primary slow above a quarter of T. Only as many of a
+principal's requests count as those members expect at once (`Pool.note_told`)."""
 
 
 class Batching:

@@ -71,7 +71,7 @@ class Clients:
         if reason is Reason.SECOND_MESSAGE:
             known = self._waiting(message)
             if known is not None and peer.member is not None:
-                self.pool.note_told(known, self.state.now.monotonic)
+                self.pool.note_told(known, peer.member, self.state.now.monotonic)
         elif peer.member is None and peer.name == message.principal and reason is self._settled(message):
             self._answer(message, digest, reason)
 
@@ -96,7 +96,7 @@ class Clients:
             self._take_in(bundle, member)
             return
         if member is not None:
-            self.pool.note_told(known, state.now.monotonic)
+            self.pool.note_told(known, member, state.now.monotonic)
         if known.bundle.digest != bundle.digest and not self._stands_behind(known, bundle, member):
             self._busy(message, bundle.digest, Reason.DUPLICATE_REQUEST)
 
@@ -107,7 +107,7 @@ class Clients:
             self._busy(bundle.bundle, bundle.digest, full)
             return
         key = key_of(bundle.bundle)
-        item = self.pool.add(bundle, key, state.now.monotonic, told=member is not None)
+        item = self.pool.add(bundle, key, state.now.monotonic, told=member is not None, member=member)
         if not state.is_primary:
             self._forward(item)
 

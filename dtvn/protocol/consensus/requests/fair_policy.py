@@ -109,6 +109,9 @@ class FairPolicy(Policy):
         opened = {each.bundle.principal for each in batch.bundles if each.bundle.session == UNOPENED}
         if opened:
             self.pool.on_opened(opened, self.state.now.monotonic)
+        if not self.state.is_primary:
+            for principal in {each.bundle.principal for each in batch.bundles}:
+                self.pool.active_clients.executed(principal, self.state.now.monotonic)
         operations = sum([len(bundle.bundle.operations) for bundle in batch.bundles])
         work = work_of(operations, len(batch.bundles))
         self.throughput.on_executed(work, self.state.now.monotonic, waiting=len(self.pool) > 0)

@@ -26,6 +26,7 @@ class Pending:
     """One waiting request."""
 
     __slots__ = (
+        "ahead",
         "arrived",
         "behind",
         "bundle",
@@ -39,10 +40,11 @@ class Pending:
         "proposed",
         "share",
         "size",
+        "told_by",
         "work",
     )
 
-    def __init__(self, bundle: VerifiedBundle, key: Key, arrived: int, *, calm: bool) -> None:
+    def __init__(self, bundle: VerifiedBundle, key: Key, arrived: int, *, calm: bool, ahead: int = 0) -> None:
         inner = bundle.bundle
         self.bundle = bundle
         self.behind: VerifiedBundle | None = None
@@ -61,6 +63,12 @@ class Pending:
         self.calm = calm
         """Whether less than a full batch waited when it arrived, or its turn comes soon: a primary that is
         not slow proposes it at once (R32)."""
+        self.ahead = ahead
+        """Small batches (LEAST work in `throughput`, or one request) that go before it, since its own
+        principal's earlier requests wait here and other principals have their turns too; 0 if only one
+        principal is active (R32)."""
+        self.told_by: tuple[int, ...] = ()
+        """Members known to wait for it (only while leading)."""
         self.forwarded = 0
         """Monotonic nanoseconds when it was last forwarded to a primary."""
         self.proposed = False

@@ -17,7 +17,7 @@ from dtvn.protocol.consensus.request_key import BATCH_HEADER, FRAMING, Key
 from dtvn.protocol.consensus.requests.active_clients import ActiveClients
 from dtvn.protocol.consensus.requests.fair_queue import FairQueue
 from dtvn.protocol.consensus.requests.pending import Pending, Share, principal_of, share_of
-from dtvn.protocol.consensus.requests.throughput import work_of
+from dtvn.protocol.consensus.requests.throughput import LEAST, work_of
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
 
@@ -79,8 +79,10 @@ class Pool:
         self._turns = FairQueue()
         self.active_clients = ActiveClients()
         self._told: dict[Key, int] = {}
-        """Requests that other members wait for too and this primary has not proposed -> monotonic time since
-        when it knows that, the oldest first."""
+        """Requests that other members wait for, expect soon, and this primary has not proposed -> monotonic
+        time since when it knows that, the oldest first."""
+        self._told_work: Counter[tuple[int, str]] = Counter()
+        """Work of each principal that this primary knows to wait at a member and has not proposed."""
         self.waiting_operations = 0
         """Operations not yet proposed (only while leading)."""
         self.waiting_bytes = 0
@@ -141,11 +143,15 @@ class Pool:
         part = room // 2 // max(2, principals * sessions)
         return held.work > 0 and (held.work + work > part or self.work + work > room)
 
-    def add(self, bundle: VerifiedBundle, key: Key, now: int, *, told: bool = True) -> Pending:
+    def add(
+        self, bundle: VerifiedBundle, key: Key, now: int, *, told: bool = True, member: int | None = None
+    ) -> Pending:
         """Adds a request that `refuse` accepted and whose key is not in the pool. `told`: other members wait
-        for it too."""
-        item = Pending(bundle, key, now, calm=self._is_calm(bundle.bundle.principal))
-        self.active_clients.came(bundle.bundle.principal, key, now)
+        for it too; `member`: the one that forwarded it."""
+        principal = bundle.bundle.principal
+        calm = self._is_calm(principal)
+        self.active_clients.came(principal, key, now)
+        item = Pending(bundle, key, now, calm=calm, ahead=self._ahead(principal, now))
         if not self._pending:
             self.overtakes = 0
         self._pending[key] = item
@@ -159,14 +165,23 @@ class Pool:
         self.work += item.work
         if self.leading:
             self._enqueue(item)
-            if told:
+            if member is not None:
+                self.note_told(item, member, now)
+            elif told:
                 self._told[key] = now
         return item
 
-    def note_told(self, item: Pending, now: int) -> None:
-        """Notes that another member waits for the request too and judges this primary by it (R32)."""
-        if self.leading and not item.proposed:
+    def note_told(self, item: Pending, member: int, now: int) -> None:
+        """Notes that another member waits for the request too and judges this primary by it (R32). The member
+        forwards in order, so it has what it forwarded before: a principal's requests behind LEAST of its work
+        there may take their time (`_ahead`), or a flood sent to all members would be proposed at once."""
+        if not self.leading or item.proposed or member in item.told_by:
+            return
+        of = member, principal_of(item.share)
+        if self._told_work[of] < LEAST:
             self._told.setdefault(item.key, now)
+        item.told_by += (member,)
+        self._told_work[of] += item.work
 
     def told_since(self) -> int | None:
         """Monotonic time since when a request that other members know waits to be proposed, or None."""
@@ -205,7 +220,7 @@ class Pool:
         self.bytes -= item.size
         self.work -= item.work
         self._let_go(item)
-        self._told.pop(key, None)
+        self._untold(item)
         if self.leading and not item.proposed:
             self._count(item, -1)
         item.gone = True
@@ -237,9 +252,10 @@ class Pool:
         self.leading = False
         self._turns.clear()
         self._told.clear()
+        self._told_work.clear()
         self.waiting_operations = self.waiting_bytes = self.waiting_work = 0
         for item in self._pending.values():
-            item.proposed = False
+            item.proposed, item.told_by = False, ()
 
     def take(self, operations_max: int, bytes_max: int, work_max: int | None = None) -> list[Pending]:
         """Takes the requests for one batch from the queues, in fair order. A reconfiguration is taken alone.
@@ -256,7 +272,7 @@ class Pool:
                 break
             self._turns.take()
             item.proposed = True
-            self._told.pop(item.key, None)
+            self._untold(item)
             self._count(item, -1)
             operations += item.operations
             size += item.size
@@ -279,6 +295,21 @@ class Pool:
         if self.operations < self._batch_operations_max:
             return True
         return principal not in self._held_by and len(self._held_by) <= FEW
+
+    def _ahead(self, principal: str, now: int) -> int:
+        """See Pending.ahead. While several principals are active, a primary that is not slow keeps LEAST work
+        or one request in flight and serves them in turn, so a principal waits for its own requests (R30)."""
+        active, held = self.active_clients.count(now), self._held_by.get(principal, NOTHING)
+        return active * min(held.work // LEAST, held.requests) if active > 1 else 0
+
+    def _untold(self, item: Pending) -> None:
+        self._told.pop(item.key, None)
+        for member in item.told_by:
+            of = member, principal_of(item.share)
+            self._told_work[of] -= item.work
+            if not self._told_work[of]:
+                del self._told_work[of]
+        item.told_by = ()
 
     def _enqueue(self, item: Pending) -> None:
         self._turns.add(item)

@@ -8,7 +8,7 @@
   last five views under the same condition.
 * *slow* otherwise: calm requests (less than a batch waited when they arrived, or their turn comes soon) wait
   too long from arrival to PRE-PREPARE. Requests in a long queue are not counted: no primary proposes those
-  quickly.
+  quickly. The time for a principal's own earlier requests, in its turns beside others', is not either (0196).
 
 A healthy primary under a burst has a full batch waiting; under falling load it has none and proposes at
 once. A wrong verdict costs a view change, so `slow` deposes at most one primary in 30 s.
@@ -122,7 +122,12 @@ class PrimaryMonitor:
         if slot is not None and slot.proposals and not slot.reproposed:
             self._commits.append(now - slot.opened)
             known = [item for item in waited if item is not None]
-            calm = [slot.opened - item.arrived for item in known if item.calm and item.arrived >= self._from]
+            commit = _median(self._commits)
+            calm = [
+                slot.opened - item.arrived - item.ahead * commit
+                for item in known
+                if item.calm and item.arrived >= self._from
+            ]
             if calm:
                 self._note_latency(max(0, *calm), now)
             oldest = self.pool.oldest()

@@ -21,6 +21,11 @@ def work_of(operations: int, requests: int = 1) -> int:
     return operations + REQUEST_WORK * requests
 
 
+LEAST = 8 * work_of(1)
+"""Units of work that may always be in flight while several principals are active (`batching`): eight requests
+of one operation each."""
+
+
 class Throughput:
     """The best rate of the newest busy intervals, so that one slow fsync does not make clients be refused."""
 
