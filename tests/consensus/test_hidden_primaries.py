@@ -61,3 +61,14 @@ def test_p21_r32_a_delay_above_resend_time_plus_quarter_t_is_detected(
         Callers(gateway, 1, pause=25 * MILLISECOND)
     assert cluster.world.run_for(10 * SECOND, done=lambda: views(cluster) == {1})
     assert SLOW in {fields["reason"] for _name, fields in suspected}
+
+
+@pytest.mark.parametrize("greedy", [20, 100])
+def test_p21_r32_a_slow_primary_cannot_hide_behind_its_callers_own_requests(greedy: int) -> None:
+    """Each principal has many requests under way; what that costs in turns is far below 680 ms (0196)."""
+    cluster = make(21, liars={"r0": "slow-primary"})
+    suspected = notes(cluster, "suspected")
+    for gateway in cluster.gateways:
+        Callers(gateway, greedy, pause=25 * MILLISECOND)
+    assert cluster.world.run_for(15 * SECOND, done=lambda: views(cluster) == {1})
+    assert SLOW in {fields["reason"] for _name, fields in suspected}
