@@ -38,6 +38,9 @@ MANY = 4 * RATE
 """Different frames of a kind that has new ones for a whole round. They are made beforehand, so that the
 attacker takes little time of the processors."""
 
+UNDER_WAY = 500
+"""Requests of a session not known to be done."""
+
 
 class Insider:
     """A principal's key, and a link to every node."""
@@ -152,6 +155,13 @@ def beyond_window(insider: Insider) -> Iterator[bytes]:
     return itertools.cycle([insider.bundle(session=session, number=n, done_below=n + 1) for n in numbers])
 
 
+def valid(insider: Insider) -> Iterator[bytes]:
+    """Requests that may all be executed, with as many under way as a gateway may have."""
+    session = insider.session()
+    for number in itertools.count(1):
+        yield insider.bundle(session=session, number=number, done_below=max(0, number - UNDER_WAY))
+
+
 def too_far_ahead(insider: Insider) -> Iterator[bytes]:
     """Openings that want to stay valid for an hour (R14)."""
     return itertools.cycle([insider.bundle(valid=3_600.0) for _ in range(MANY)])
@@ -173,11 +183,13 @@ KINDS: dict[str, Callable[[Insider], Iterator[bytes]]] = {
     "beyond_window": beyond_window,
     "questions": questions,
 }
+VALID = {"valid": valid}
+"""The kind whose requests are really executed: others wait longer for that."""
 
 
 def main(genesis_file: str, key_file: str, kind: str, rate: str = str(RATE), node: str = "") -> None:
     insider = Insider(open_genesis(Path(genesis_file).read_bytes()), read_seed(Path(key_file)), zmq.Context())
-    frames = KINDS[kind](insider)
+    frames = (KINDS | VALID)[kind](insider)
     print("at work", flush=True)  # noqa: T201 - for whoever started it
     at = [int(node)] if node else range(insider.nodes)
     insider.flood(frames, int(rate), at, apart=kind == "openings_apart")

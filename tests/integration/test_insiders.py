@@ -83,6 +83,19 @@ def test_row_15_others_hardly_notice_a_flood_at_full_speed(tmp_path: Path, kind:
     assert status["view"] == view
 
 
+@pytest.mark.parametrize("rate", [500, 1_000, 2_000])
+def test_row_15_a_flood_of_valid_requests_deposes_no_primary(tmp_path: Path, rate: int) -> None:
+    """It takes the time of its execution, so others wait; that is not the primary's fault (0196)."""
+    with running_cluster(tmp_path, 4) as (cluster, gateway):
+        calm = quantiles(gateway, "calm")
+        view = cluster.status_of(gateway, 0)["view"]
+        with attacked(cluster, "valid", str(rate)):
+            flooded = quantiles(gateway, "flooded")
+        status = cluster.status_of(gateway, 0)
+    print(f"{rate}: calm {calm}, flooded {flooded}, view {view} {status['view']}")  # noqa: T201
+    assert status["view"] == view
+
+
 def quantiles(gateway: Gateway, label: str, seconds: float = 5.0) -> tuple[float, float]:
     """p50 and p99, in seconds, of calls one after the other."""
     times: list[float] = []
