@@ -9,11 +9,11 @@ from __future__ import annotations
 from dtvn.machine import OpenSession
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.wire import Envelope, FrameSigner, Keys
+from dtvn.protocol.wire import Envelope, Keys
+from simulator.adversary.lying_client import LyingClient
 from simulator.clock import MILLISECOND
 from simulator.cluster import Cluster
 from simulator.network import kind_of_frame
-from simulator.recurring import Recurring
 from simulator.world import World
 
 PAUSE_MAX = 100 * MILLISECOND
@@ -29,29 +29,20 @@ def add_rogue(cluster: Cluster) -> RogueClient:
     return rogue
 
 
-class RogueClient(Recurring):
+class RogueClient(LyingClient):
     """An Endpoint that sends at random moments until it is stopped."""
 
     name = "rogue-00"
-    principal = "rogue"
 
     def __init__(self, world: World, keys: Keys) -> None:
-        self._dice = world.dice.fork("rogue")
-        super().__init__(world, self._dice, PAUSE_MAX)
-        keyring = world.keyring
-        secret = keyring.pair(self.principal)[1]
-        self._signer = FrameSigner(world.cluster, secret, keys, scheme=keyring.scheme)
+        super().__init__(world, keys, stream="rogue", pause_max=PAUSE_MAX)
         self._sessions: list[tuple[int, int]] = [(1, 0)]
-        self._sent: list[bytes] = []
         self._openings: set[bytes] = set()
 
     def start(self) -> None:
         """Send at once, then at random moments."""
         self._running = True
         self._occur()
-
-    def links(self, up: frozenset[str]) -> None:
-        """See Endpoint."""
 
     def deliver(self, sender: str, frame: bytes) -> None:
         """See Endpoint: learns the sessions that were opened."""

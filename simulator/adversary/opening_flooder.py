@@ -4,11 +4,11 @@ were executed (P15, R30). Its principal alone may suffer from that."""
 from __future__ import annotations
 
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.wire import FrameSigner, Keys
+from dtvn.protocol.wire import Keys
+from simulator.adversary.lying_client import LyingClient
 from simulator.checkers.opening_flood_borne import OpeningFloodBorne
 from simulator.clock import MILLISECOND
 from simulator.cluster import Cluster
-from simulator.recurring import Recurring
 from simulator.world import World
 
 PAUSE_MAX = 20 * MILLISECOND
@@ -28,22 +28,13 @@ def add_opening_flooder(cluster: Cluster) -> OpeningFlooder:
     return flooder
 
 
-class OpeningFlooder(Recurring):
+class OpeningFlooder(LyingClient):
     """An Endpoint that sends until it is stopped."""
 
     name = "flooder-00"
-    principal = "rogue"
 
     def __init__(self, world: World, keys: Keys) -> None:
-        self._dice = world.dice.fork("opening flooder")
-        super().__init__(world, self._dice, PAUSE_MAX)
-        keyring = world.keyring
-        secret = keyring.pair(self.principal)[1]
-        self._signer = FrameSigner(world.cluster, secret, keys, scheme=keyring.scheme)
-        self._sent: list[bytes] = []
-
-    def links(self, up: frozenset[str]) -> None:
-        """See Endpoint."""
+        super().__init__(world, keys, stream="opening flooder", pause_max=PAUSE_MAX)
 
     def deliver(self, sender: str, frame: bytes) -> None:
         """See Endpoint: it wants no answer."""
