@@ -36,7 +36,7 @@ def carry(monkeypatch: pytest.MonkeyPatch, change: Callable[[Node], None]) -> No
 
 
 def test_r35_the_state_is_carried_and_its_rows_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever loses power right after the border reads what the others carried."""
+    """A member that loses power right after the border reads from its disk what the others carried."""
     world, carried = founded("carried"), {}
 
     def note(node: Node) -> None:

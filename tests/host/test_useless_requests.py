@@ -123,7 +123,7 @@ def test_openings_of_sessions_are_examined_at_a_limited_rate() -> None:
 
 
 def test_openings_that_a_member_forwards_count_against_that_member() -> None:
-    """Whoever opened them, before any signature is checked."""
+    """They are counted by link, for each principal, before any signature is checked."""
     doorway = Doorway()
     openings = many(doorway.bench, 2 * FORWARDED_OPENINGS_BURST, session=(0, 0))
     assert doorway.reached_the_core(openings, MEMBER) == FORWARDED_OPENINGS_BURST

@@ -198,7 +198,7 @@ EQUIVALENT: dict[str, str] = {
     "dtvn.protocol.consensus.view_change.ViewChanging.refuse_view_change: message.view > known.view -> "
     "False": "a higher one is neither old nor known, and let in at the end",
     "dtvn.protocol.consensus.view_change.ViewChanging._send_new_view_if_ready: self.views.changing -> "
-    "True": "whoever entered a view has dropped the VIEW-CHANGEs for it",
+    "True": "a replica that entered a view has dropped the VIEW-CHANGEs for it",
     "dtvn.protocol.consensus.view_change.ViewChanging._send_new_view_if_ready: "
     "change.sender != state.index -> change.sender > state.index": (
         "f + 1 others at most came before the own one"

@@ -56,12 +56,12 @@ class Played(msgspec.Struct):
 
     report: Report
     counts: Counter[str]
-    """What happened to the ledgers: loads, writes, kills, installs, ..."""
+    """Events of the ledgers by name (loads, writes, kills, installs) and their numbers."""
     command: str
 
     @property
     def failure(self) -> str:
-        """The broken promise, and how to see it again; "" if there is none."""
+        """The broken promise with the command that plays it again; "" if none was broken."""
         if self.report.violation is None:
             return ""
         return f"seed {self.report.seed} of {self.report.world}: {self.report.violation}\n{self.command}"

@@ -5,8 +5,9 @@ an idle cluster none would come. While the newest Status of a member says that i
 orders empty batches, at the interval of ticks.
 
 A liar may claim to wait for ever, to some members or to all. So a primary orders at most `grant` such batches
-in `GRANT_EVERY`, whoever waits. A backup cannot know what the primary heard: it prepares them without a
-reason, up to `TOLERATED` times as many. A faulty primary that orders more is deposed, as for a bad batch.
+in `GRANT_EVERY`, for all members that wait together. A backup cannot know what the primary heard: it prepares
+them without a reason, up to `TOLERATED` times as many. A faulty primary that orders more is deposed, as for a
+bad batch.
 """
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ class Clients:
     def on_refused(self, message: Bundle, digest: bytes, peer: Peer, reason: Reason) -> None:
         """Use a request that `refuse_bundle` refused; its signature need not be checked. A member that
         forwards a waiting request waits for it too. A settled request is answered to the client on whose link
-        it came: what the log says about it is true whoever signed it. A member answers its own clients."""
+        it came: the answer repeats what the log says, which needs no signature. A member answers its own
+        clients."""
         if reason is Reason.SECOND_MESSAGE:
             known = self._waiting(message)
             if known is not None and peer.member is not None:
