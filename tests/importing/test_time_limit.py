@@ -10,6 +10,9 @@ from tickets.importing import time_limit as limits
 from tickets.importing.record import FileRefused
 from tickets.importing.time_limit import time_limit
 
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""The timer may strike in a callback of the garbage collector, which loses the error; it strikes again."""
+
 
 def compute() -> None:
     """Never ends by itself."""
