@@ -344,6 +344,9 @@ class Node:
     def charge(self, peer: Peer, checks: int) -> None:
         """See ports.Transport: nothing is charged, frames are taken in the order of arrival."""
 
+    def mute_bulk(self, peer: Peer) -> None:
+        """See ports.Transport: here a frame costs the same whoever drops it."""
+
     def send(self, send: Send) -> None:
         """See ports.Transport."""
         if self._sends_left is not None:

@@ -27,8 +27,11 @@ from dtvn.protocol.wire import Envelope, kind_of
 ROUTES_MAX = 1_024
 """Connections remembered. One more evicts a dead connection, else the oldest of the peer that has most."""
 
-READ_MAX = 512
+READ_MAX = 64
 """Frames read at a time; ZeroMQ reads its connections in turn."""
+
+MANY = 4
+"""Frames read at once after which a further one is likely to wait."""
 
 BACKLOG = 256
 
@@ -132,14 +135,17 @@ class Acceptor:
         """Read a bounded number of frames; return how many."""
         socket = self.socket
         count = 0
-        while count < READ_MAX and (not count or has_frame(socket)):
+        # The first recv skips has_frame, for the poll usually found a frame; so do those of many frames, for
+        # each call of has_frame lets the socket attend to its connections, which a flood makes dear.
+        while count < READ_MAX and (not 0 < count < MANY or has_frame(socket)):
             try:
                 head = socket.recv(NOBLOCK, copy=False)
             except zmq.Again:
-                break  # the first recv skips has_frame: the poll usually found a frame
+                break
             frame = socket.recv()
-            whole = not more_follows(socket)
+            whole = True
             while more_follows(socket):
+                whole = False
                 socket.recv()
             self._take(head, frame, whole=whole)
             count += 1

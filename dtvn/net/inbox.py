@@ -41,6 +41,10 @@ DEBT_MAX = 4_096
 BAD_FRAMES = 16
 """Forged or malformed frames within FORGIVE after which a peer is muted."""
 
+BULK_MUTE = 20_000_000
+"""Nanoseconds for which bulk of a peer that went far beyond its limits is dropped before it is decoded: long
+beside the time that a node takes for a frame, short beside a gateway's retry."""
+
 MUTE_FIRST = 1_000_000_000
 MUTE_MAX = 30_000_000_000
 FORGIVE = 60_000_000_000
@@ -50,7 +54,17 @@ FORGIVE = 60_000_000_000
 class _Queue:
     """The waiting frames, counters and debt of one peer."""
 
-    __slots__ = ("bad", "bad_since", "bytes", "counters", "debt", "lanes", "mute", "muted_until")
+    __slots__ = (
+        "bad",
+        "bad_since",
+        "bulk_muted_until",
+        "bytes",
+        "counters",
+        "debt",
+        "lanes",
+        "mute",
+        "muted_until",
+    )
 
     def __init__(self) -> None:
         self.lanes: tuple[deque[Inbound], deque[Inbound]] = (deque(), deque())
@@ -61,6 +75,7 @@ class _Queue:
         self.bad_since = 0
         self.mute = 0
         self.muted_until = 0
+        self.bulk_muted_until = 0
 
 
 class FromInbox:
@@ -80,6 +95,10 @@ class FromInbox:
     def charge(self, peer: Peer, checks: int) -> None:
         """See ports.Transport."""
         self.inbox.charge(peer.name, checks)
+
+    def mute_bulk(self, peer: Peer) -> None:
+        """See ports.Transport."""
+        self.inbox.mute_bulk(peer.name, time.monotonic_ns())
 
     def bad_frame(self, name: str) -> int:
         """Count a forged or malformed frame; return the nanoseconds of a mute that begins now, else 0."""
@@ -114,7 +133,8 @@ class Inbox:
         queue.counters.bytes_received += len(frame)
         lane = lane_of(frame)
         waiting = queue.lanes[lane]
-        if now < queue.muted_until or len(waiting) >= FRAMES_MAX or queue.bytes + len(frame) > BYTES_MAX:
+        muted = now < (max(queue.bulk_muted_until, queue.muted_until) if lane else queue.muted_until)
+        if muted or len(waiting) >= FRAMES_MAX or queue.bytes + len(frame) > BYTES_MAX:
             queue.counters.dropped_inbound += 1
             return
         waiting.append(Inbound(peer, frame, wall))
@@ -154,6 +174,16 @@ class Inbox:
         """Add to a peer's debt the signature `checks` that a frame cost beyond its first one."""
         queue = self._queue(name)
         queue.debt = min(queue.debt + checks, DEBT_MAX)
+
+    def mute_bulk(self, name: str, now: int) -> None:
+        """Drop the bulk of a peer, what waits and what comes within BULK_MUTE."""
+        queue = self._queue(name)
+        queue.bulk_muted_until = now + BULK_MUTE
+        frames = queue.lanes[Lane.BULK]
+        queue.bytes -= sum(len(item.frame) for item in frames)
+        queue.counters.dropped_inbound += len(frames)
+        frames.clear()
+        self._waiting[Lane.BULK].pop(name, None)
 
     def bad_frame(self, name: str, now: int) -> int:
         """Count a forged or malformed frame; return the nanoseconds of a mute that begins now, else 0."""

@@ -83,6 +83,7 @@ class TapeTransport:
         self.tape = tape
         self.waiting: list[Inbound] = []
         self.charged: list[tuple[str, int]] = []
+        self.muted: list[str] = []
 
     def receive(self, limit: int) -> Sequence[Inbound]:
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
@@ -93,6 +94,9 @@ class TapeTransport:
 
     def charge(self, peer: Peer, checks: int) -> None:
         self.charged.append((peer.name, checks))
+
+    def mute_bulk(self, peer: Peer) -> None:
+        self.muted.append(peer.name)
 
     def send(self, send: Send) -> None:
         self.tape("send", send)

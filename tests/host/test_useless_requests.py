@@ -12,6 +12,8 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Effects, Note, Reason
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.host.pump import (
+    EXCESS_BURST,
+    EXCESS_PER_SECOND,
     FORWARDED_OPENINGS_BURST,
     OPENINGS_BURST,
     OPENINGS_PER_SECOND,
@@ -20,6 +22,8 @@ from dtvn.protocol.host.pump import (
     REPEATS_BURST,
     REPEATS_PER_SECOND,
 )
+from dtvn.protocol.host.questions import WAITING_MAX
+from dtvn.protocol.wire import link_frame
 from tests.consensus.helpers import Cluster
 from tests.host.doubles import Bench
 from tests.host.support import bundle
@@ -120,6 +124,33 @@ def test_openings_of_sessions_are_examined_at_a_limited_rate() -> None:
     doorway.wait(SECOND)
     assert doorway.reached_the_core(openings, INSIDER) == OPENINGS_PER_SECOND
     assert doorway.reached_the_core(many(doorway.bench, 9), INSIDER) == 9, "open sessions go on"
+
+
+@pytest.mark.parametrize("opens", [False, True])
+def test_a_principal_far_beyond_its_limits_is_muted_for_a_moment(opens: bool) -> None:
+    """So that what it sends is dropped before it is decoded. Members forward what others sent them."""
+    doorway = Doorway(None if opens else Reason.DECIDED)
+    limit = OPENINGS_BURST if opens else REPEATS_BURST
+    requests = many(doorway.bench, limit + EXCESS_BURST, **({"session": (0, 0)} if opens else {}))
+    doorway.reached_the_core(requests, INSIDER)
+    assert not doorway.bench.transport.muted
+    doorway.reached_the_core(requests[:1], INSIDER)
+    doorway.reached_the_core(requests, MEMBER)
+    doorway.reached_the_core(requests[:limit], HONEST)
+    assert doorway.bench.transport.muted == ["insider"]
+    doorway.wait(SECOND)
+    allowed = EXCESS_PER_SECOND + (OPENINGS_PER_SECOND if opens else REPEATS_PER_SECOND)
+    doorway.reached_the_core(requests[:allowed], INSIDER)
+    assert doorway.bench.transport.muted == ["insider"]
+
+
+def test_questions_far_beyond_what_is_answered_mute_a_principal() -> None:
+    doorway = Doorway()
+    asked = [link_frame(m.Query(number=number, what="status", arguments=())) for number in range(WAITING_MAX)]
+    for _ in range(2 * EXCESS_BURST // WAITING_MAX):
+        doorway.bench.transport.waiting += [Inbound(INSIDER, frame) for frame in asked]
+        doorway.bench.host.turn()
+    assert set(doorway.bench.transport.muted) == {"insider"}
 
 
 def test_openings_that_a_member_forwards_count_against_that_member() -> None:

@@ -127,6 +127,23 @@ def test_a_mute_doubles_for_a_forger_and_is_forgiven_after_a_quiet_minute() -> N
     assert [inbox.bad_frame("noisy", now) for _ in range(16)][-1] == SECOND
 
 
+def test_pitfall_15_bulk_of_a_peer_that_spent_its_allowance_is_dropped_for_a_moment() -> None:
+    """What waits and what comes; its votes, and other peers' bulk, are not."""
+    inbox = Inbox()
+    for peer, frame in ((NOISY, BULK), (NOISY, VOTE), (QUIET, BULK)):
+        inbox.put(peer, frame, 0)
+    inbox.mute_bulk("noisy", 0)
+    for frame in (BULK, VOTE):
+        inbox.put(NOISY, frame, inbox_module.BULK_MUTE - 1)
+    inbox.put(QUIET, BULK, inbox_module.BULK_MUTE - 1)
+    taken = Counter((item.peer.name, item.frame) for item in inbox.drain(99))
+    assert taken == {("noisy", VOTE): 2, ("quiet", BULK): 2}
+    assert inbox.counters("noisy").dropped_inbound == 2
+    inbox.put(NOISY, BULK, inbox_module.BULK_MUTE)
+    assert [item.frame for item in inbox.drain(99)] == [BULK]
+    assert inbox.empty
+
+
 def test_the_queued_frames_of_a_forger_are_discarded() -> None:
     inbox = Inbox()
     for _ in range(5):

@@ -38,6 +38,10 @@ class MeteredTransport:
         """See ports.Transport."""
         self._transport.charge(peer, checks)
 
+    def mute_bulk(self, peer: Peer) -> None:
+        """See ports.Transport."""
+        self._transport.mute_bulk(peer)
+
     def send(self, send: Send) -> None:
         """See ports.Transport."""
         self._messages["sent", _kind(send.frame)] += 1

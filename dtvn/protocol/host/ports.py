@@ -99,6 +99,9 @@ class Transport(Protocol):
     def charge(self, peer: Peer, checks: int) -> None:
         """Charge a peer for signature checks of a frame beyond the first, so that other peers go first."""
 
+    def mute_bulk(self, peer: Peer) -> None:
+        """Drop the requests of a peer that went far beyond its limits, for a moment and undecoded."""
+
     def send(self, send: Send) -> None:
         """Queue a frame for one member, all others, or a named peer; dropped if the bounded queue is full."""
 

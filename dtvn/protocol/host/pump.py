@@ -62,6 +62,10 @@ OPENINGS_PER_SECOND, OPENINGS_BURST = 8, 64
 """Requests of a principal to open a session, over all its connections, whose signature is checked: a client
 process needs few."""
 
+EXCESS_PER_SECOND, EXCESS_BURST = 512, 1_024
+"""Requests and questions of a principal beyond its limits that are decoded before they are dropped; beyond
+that, its link is muted for a moment (decision 0195). An honest gateway exceeds no limit under overload."""
+
 FORWARDED_OPENINGS_PER_SECOND, FORWARDED_OPENINGS_BURST = 64, 128
 """The same for those of one principal that one member forwards: it repeats all that wait there every half T
 (`requests.pool.OPENINGS_MAX`)."""
@@ -150,6 +154,7 @@ class Host:
         self._repeats = RateLimiter(per_second=REPEATS_PER_SECOND, burst=REPEATS_BURST)
         self._refusals = RateLimiter(per_second=REFUSALS_PER_SECOND, burst=REFUSALS_BURST)
         self._openings = RateLimiter(per_second=OPENINGS_PER_SECOND, burst=OPENINGS_BURST)
+        self._excess = RateLimiter(per_second=EXCESS_PER_SECOND, burst=EXCESS_BURST)
         self._forwarded_openings = RateLimiter(
             per_second=FORWARDED_OPENINGS_PER_SECOND, burst=FORWARDED_OPENINGS_BURST
         )
@@ -268,6 +273,7 @@ class Host:
             refused = self.core.wants(header)
             if isinstance(header.message, m.Bundle) and self._exceeds(header, refused, now):
                 effects.notes.append(_refused(item, Reason.BUSY, "Bundle"))
+                self._exceeded(item.peer, now)
                 return
             if refused is not None:
                 effects.merge(self.core.on_refused(header, refused))
@@ -291,6 +297,12 @@ class Host:
             self._refusals.consume(item.peer.name, _refusals(received.notes), now.monotonic)
         effects.merge(received)
         self.core.invariants()
+
+    def _exceeded(self, peer: Peer, now: Now) -> None:
+        """A frame exceeded its limit. A principal of which too many do is muted for a moment; a member
+        forwards what others sent it."""
+        if peer.member is None and not self._excess.takes(peer.name, now.monotonic):
+            self.transport.mute_bulk(peer)
 
     def _spared(self, header: Header, now: Now) -> Reason | None:
         """Why a message is dropped unread: a batch that is not wanted, judging by its digest, or statements
@@ -330,7 +342,8 @@ class Host:
         if isinstance(message, (m.FetchEntries, m.Follow)):
             self.log_server.on_request(header.peer, message, now)
         elif isinstance(message, m.Query):
-            self._questions.put(header.peer, message)
+            if not self._questions.put(header.peer, message):
+                self._exceeded(header.peer, now)
         elif isinstance(message, m.Judge):
             reason = Reason.NOT_MEMBER if self.judge is None else self._ask_judge(self.judge, header, now)
             if reason is not None:

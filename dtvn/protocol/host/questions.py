@@ -32,11 +32,13 @@ class Questions:
         """Monotonic time from which on the next query is answered, or None if none waits."""
         return self._share.rested_at if self._waiting else None
 
-    def put(self, peer: Peer, query: Query) -> None:
-        """Queue a query, unless this peer has too many."""
+    def put(self, peer: Peer, query: Query) -> bool:
+        """Queue a query; False if this peer has too many."""
         queue = self._waiting.setdefault(peer.name, deque())
-        if len(queue) < WAITING_MAX:
-            queue.append((peer, query))
+        if len(queue) >= WAITING_MAX:
+            return False
+        queue.append((peer, query))
+        return True
 
     def take(self, now: int) -> list[tuple[Peer, Query]]:
         """Remove and return the queries to answer now (monotonic nanoseconds), one of each peer in turn; none
