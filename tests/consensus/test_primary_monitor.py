@@ -177,17 +177,25 @@ def test_r32_latency_runs_from_first_sight_to_pre_prepare(
     assert judged.primary_monitor.cause() == verdict
 
 
-@pytest.mark.parametrize(("ahead", "verdict"), [(5, SLOW), (20, None)])
-def test_r32_the_turns_of_a_principals_own_requests_are_no_slowness(ahead: int, verdict: str | None) -> None:
-    """It waited 500 ms behind that many batches, each of which took 20 ms; T / 4 is 200 (0196)."""
+@pytest.mark.parametrize(
+    ("ahead", "pause", "verdict"),
+    [(5, 25, SLOW), (20, 25, None), (20, 680, SLOW)],
+    ids=["few_turns", "many_turns", "many_slow_turns"],
+)
+def test_r32_the_turns_of_a_principals_own_requests_are_no_slowness(
+    ahead: int, pause: int, verdict: str | None
+) -> None:
+    """Requests wait for the turns of so many batches, or 600 ms; T / 4 is 200. Each took 20 ms after its
+    PRE-PREPARE, which came `pause` ms after the batch before: up to 20 ms of that are its turn's (0196)."""
     judged = Judged()
     core = judged.state
-    for sequence in range(1, 9):
-        core.now.monotonic += 520 * MILLISECOND
+    for sequence in range(1, 81):
+        core.now.monotonic += max(30, pause) * MILLISECOND
         opened = core.now.monotonic - 20 * MILLISECOND
         core.log.slots[sequence] = SimpleNamespace(proposals={b"d": b"f"}, reproposed=False, opened=opened)
-        item = SimpleNamespace(arrived=opened - 500 * MILLISECOND, calm=True, ahead=ahead)
-        judged.primary_monitor.on_executed(sequence, 17, [item])
+        waited = max(600, 20 * pause) * MILLISECOND
+        item = SimpleNamespace(arrived=opened - waited, calm=True, ahead=ahead)
+        judged.primary_monitor.on_executed(sequence, 17, [item if sequence > ahead else None])
     assert judged.primary_monitor.cause() == verdict
 
 

@@ -55,6 +55,11 @@ NEWEST_MAX = 256
 LATENCY_SHARE = 4
 """A primary is late if a calm request waits longer than T / LATENCY_SHARE from arrival to PRE-PREPARE, and
 longer than COMMIT_TIMES allows."""
+TURNS_KEPT = 1_024
+"""Newest batches of which is kept how long they took."""
+TURN = 2
+"""A batch may take this multiple of the time from its PRE-PREPARE to execution, counted from the execution of
+the batch before: the primary proposes it when it has executed that one itself."""
 COMMIT_TIMES = 4
 """A primary may always take this multiple of the time from PRE-PREPARE to execution, if that is longer than
 T / LATENCY_SHARE."""
@@ -75,6 +80,9 @@ class PrimaryMonitor:
         self._newest_since = 0
         self._commits: deque[int] = deque(maxlen=LATENCIES)
         """Nanoseconds from PRE-PREPARE to execution of the newest batches."""
+        self._turns: deque[int] = deque([0], maxlen=TURNS_KEPT)
+        """Nanoseconds that the batches of this view took, summed up after each."""
+        self._executed_at = 0
         self._busy_since: int | None = None
         self._work = 0
         self._poor = 0
@@ -97,6 +105,7 @@ class PrimaryMonitor:
         self._from = self.state.now.monotonic
         self._latencies.clear()
         self._newest.clear()
+        self._turns = deque([0], maxlen=TURNS_KEPT)
         self._busy_since = None
         self._poor = 0
         self._latecomers = 0
@@ -120,11 +129,9 @@ class PrimaryMonitor:
         now = state.now.monotonic
         slot = state.log.slots.get(sequence)
         if slot is not None and slot.proposals and not slot.reproposed:
-            self._commits.append(now - slot.opened)
             known = [item for item in waited if item is not None]
-            commit = _median(self._commits)
             calm = [
-                slot.opened - item.arrived - item.ahead * commit
+                slot.opened - item.arrived - self._time_of_turns(item.ahead)
                 for item in known
                 if item.calm and item.arrived >= self._from
             ]
@@ -135,7 +142,17 @@ class PrimaryMonitor:
                 self.pool.overtakes += len(waited) - len(known)
             seen = [item.arrived if item is not None else slot.opened for item in waited]
             self._note_passed(oldest, seen)
+            self._commits.append(now - slot.opened)
+            took = min(now - self._executed_at, TURN * (now - slot.opened))
+            self._turns.append(self._turns[-1] + took)
+            self._executed_at = now
         self._measure(work, now)
+
+    def _time_of_turns(self, batches: int) -> int:
+        """Nanoseconds that the newest batches, so many, took; no more of those in which this primary let work
+        wait than TURN allows."""
+        turns = self._turns
+        return turns[-1] - turns[-1 - min(batches, len(turns) - 1)]
 
     def _note_passed(self, oldest: Pending | None, seen: list[int]) -> None:
         """Counts the latecomers among executed requests, which arrived at the times `seen`."""
