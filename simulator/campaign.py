@@ -43,7 +43,7 @@ from simulator.node import Node
 from simulator.observers import Observer
 from simulator.old_speaker import make_old
 from simulator.readers import Readers
-from simulator.recovery import Recovery
+from simulator.recovery import PreparedAlone, Recovery
 from simulator.run_plan import MessageLoss, OperatorAction, Partition, RunPlan
 from simulator.transcript import Fingerprint
 from simulator.violation import Interrupted, Violation
@@ -270,6 +270,7 @@ class Play:
         if drawn.doors:
             self._add_doors()
         self._copies: dict[str, VirtualDisk] = {}
+        self.prepared_alone: PreparedAlone | None = None
         self._plan_moments()
         self._duration = cut.duration or drawn.duration
         self.membership_changer: MembershipChanger | None = None
@@ -290,7 +291,12 @@ class Play:
         if drawn.recovers_at:
             recovery = Recovery(self.cluster, self._dice.fork("recovery"))
             world.at(drawn.recovers_at // 2, recovery.copy)
-            world.at(drawn.recovers_at, recovery.happen)
+            if drawn.recovers_from_prepared:
+                self.prepared_alone = PreparedAlone(recovery, drawn.recovers_at)
+                for gateway in self.cluster.gateways:
+                    gateway.observers.append(self.prepared_alone)
+            else:
+                world.at(drawn.recovers_at, recovery.happen)
         if drawn.old_speaker is not None:
             self._add_old_speaker(drawn.old_speaker)
         for action in drawn.operator_actions:

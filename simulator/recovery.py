@@ -1,7 +1,8 @@
 """n - q + 1 votes are lost at a random moment, and all members continue the cluster by the steps of `genesis
 recover` (R11): each tells its state, the plan is made, signed, sealed and installed, under new keys.
 
-It is played at one instant: all nodes are off meanwhile.
+It is played at one instant: all nodes are off meanwhile. A directed world chooses the instant: right after an
+acknowledgement, when only prepared certificates hold the entry.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from dtvn.recovery import (
 from simulator.cluster import Cluster, key_in
 from simulator.dice import Dice
 from simulator.disk import VirtualDisk
+from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.recoverable import losses
 from simulator.violation import Violation
@@ -57,13 +59,28 @@ class Recovery:
 
     def happen(self) -> None:
         """Everything at once; raise Violation if a step is refused."""
+        self._happen(thorough=None)
+
+    def happen_without(self, sequence: int) -> bool:
+        """The same after a power cut that leaves nothing unsynced, in which all disks are lost that hold the
+        entry of `sequence`; False, and nothing happens, if more hold it."""
+        holding = [node for node in self._members() if len(node.disk.synced.log) >= sequence]
+        if len(holding) > losses(self._world.members):
+            return False
+        self._happen(thorough=True, lost=holding)
+        return True
+
+    def _happen(self, *, thorough: bool | None, lost: Sequence[Node] = ()) -> None:
+        """`thorough`: see VirtualDisk.crash; None: drawn for each node. `lost`: disks that are lost in any
+        case."""
         members = self._members()
         for node in self._world.nodes.values():
             node.disk.full = False
             if node.up:
-                node.crash(thorough=self._dice.hit(0.5))
+                node.crash(thorough=self._dice.hit(0.5) if thorough is None else thorough)
         sound = [node for node in members if node.honest and node.disk.voting]
-        lost = self._dice.sample(sound, losses(len(members)))
+        others = [node for node in sound if node not in lost]
+        lost = [*lost, *self._dice.sample(others, losses(len(members)) - len(lost))]
         for node in lost:
             self._lose(node)
         try:
@@ -138,6 +155,28 @@ class Recovery:
         secret = self._world.keyring.pair(key_in(node, now))[1]
         keys = MemberKeys(plan.reading.membership)
         return FrameSigner(self._world.cluster, secret, keys, scheme=self._scheme)
+
+
+class PreparedAlone:
+    """Waits for an acknowledgement whose entry no disk holds that the recovery will read, only prepared
+    certificates; then power fails at once everywhere, and the recovery happens. A gateway's observer."""
+
+    def __init__(self, recovery: Recovery, since: int) -> None:
+        self._recovery = recovery
+        self._since = since
+        """World time of the first acknowledgement that counts."""
+        self.sequence = 0
+        """That of the acknowledged entry; 0: there was none yet."""
+
+    def answered(self, gateway: Gateway, request: Request) -> None:
+        """See ClientObserver. What the gateway does first is done before power fails."""
+        sequence = max((result.sequence for result in request.results or ()), default=0)
+        if sequence and not self.sequence and gateway.world.time >= self._since:
+            gateway.world.at(gateway.world.time, self._cut, sequence)
+
+    def _cut(self, sequence: int) -> None:
+        if not self.sequence and self._recovery.happen_without(sequence):
+            self.sequence = sequence
 
 
 def _new_key(node: Node, now: Membership) -> str:

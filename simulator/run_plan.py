@@ -109,6 +109,9 @@ class RunPlan(msgspec.Struct, frozen=True):
     recovers_at: int = 0
     """World time at which n - q + 1 members lose their votes, and `genesis recover` brings the cluster back
     (simulator.recovery); 0: never."""
+    recovers_from_prepared: bool = False
+    """True: this happens at the first acknowledgement after that time whose entry only prepared certificates
+    hold on the disks that the recovery reads."""
     old_speaker: int | None = None
     """Index of a member, or the next honest one, that speaks the messages of an earlier commit
     (simulator.old_speaker); None: all speak those of today."""

@@ -112,6 +112,7 @@ from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.host import Host, TurnLost, places, pump
 from dtvn.protocol.host.ports import JournalError, JournalFenced
 from dtvn.protocol.wire import Door, PeerError, door, signer
+from dtvn.recovery import planning
 
 asked_member: Any = import_module("dtvn.events.asking.member")
 verifier: Any = import_module("dtvn.proof.verify")

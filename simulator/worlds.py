@@ -209,6 +209,15 @@ def lone_commit(*liars: str, at: tuple[int, ...] = (), more: tuple[MessageLoss, 
     )
 
 
+FROM_PREPARED: dict[str, Any] = {
+    "traffic": Traffic(tickets=10, pause_max=400 * MILLISECOND),
+    "recovers_at": SECOND,
+    "recovers_from_prepared": True,
+}
+"""Calls are so rare that an answered one is often the newest that any member knows: power fails before a
+later turn has synced its entry, two members lose their disks, and the others bring it back (R6, R11)."""
+
+
 WALK: dict[str, Any] = {
     "changes": MembershipChanges(pause_max=800 * MILLISECOND),
     "spares": 3,
@@ -410,6 +419,7 @@ WORLDS: dict[str, Drawing] = {
         traffic=Traffic(tickets=100, pause_max=15 * MILLISECOND),
         duration=SECOND,
     ),
+    "recovery-from-prepared": of(**FROM_PREPARED),
     "two-processes": of(
         plan=FaultPlan(pause_max=400 * MILLISECOND, away_max=400 * MILLISECOND, take_over=2, crash=1, heal=0),
         duration=4 * SECOND,

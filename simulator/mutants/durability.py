@@ -25,6 +25,7 @@ from simulator.seams import (
     StateRecord,
     TurnLost,
     Voting,
+    planning,
     pump,
     restore,
 )
@@ -232,3 +233,9 @@ def same_view(_right: Any, self: Any) -> Any:
     """A lost vote comes back in the view in which the others are, though a VIEW-CHANGE that the other members
     did not show may bind the member to the next one."""
     return self._shown_view
+
+
+@replaces(planning, "_view_changes", "recovery-ignores-prepared", "R11 R6", world="recovery-from-prepared")
+def ignores_prepared(right: Any, reading: Any) -> Any:
+    """An offline recovery takes executed entries alone, without what members hold prepared above them."""
+    return [msgspec.structs.replace(each, prepared=()) for each in right(reading)]

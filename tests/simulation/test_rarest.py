@@ -145,6 +145,26 @@ def test_r11_a_recovery_from_the_last_checkpoint_alone_is_caught(monkeypatch: py
     assert any(run(Task(seed, "small")).violation is not None for seed in first(6))
 
 
+FROM_PREPARED = "recovery-from-prepared"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_r11_an_acknowledged_entry_that_is_only_prepared_anywhere_stays(seed: int) -> None:
+    drawn = world_of(FROM_PREPARED, seed)
+    cluster = Cluster(seed, drawn.settings)
+    play = Play(cluster, drawn, Cut())
+    play.run()
+    (end,) = cluster.world.recoveries
+    assert play.prepared_alone is not None
+    assert 0 < play.prepared_alone.sequence < end
+    assert cluster.durability._acknowledged > end, "nothing was acknowledged afterwards"
+
+
+def test_r11_a_recovery_without_prepared_certificates_is_caught_in_every_seed() -> None:
+    caught = [run(Task(seed, FROM_PREPARED, "recovery-ignores-prepared")).checker for seed in range(10)]
+    assert None not in caught
+
+
 # --- a member of the version before ----------------------------------------------------------------
 
 
