@@ -18,7 +18,15 @@ from tests.importing.test_cases import CASES, SUMMER
 from tests.importing.test_cases import plan as plan_of
 from tickets.importing import Holder, ImportedTicket, ImportPlan, read_plan
 from tickets.importing.answers import answers_from
-from tickets.importing.differences import KINDS, Difference, StoredTicket, is_done, requests_of, sentence
+from tickets.importing.differences import (
+    KINDS,
+    Difference,
+    StoredTicket,
+    is_done,
+    requests_of,
+    row_of,
+    sentence,
+)
 
 ADA = Holder("Ada T", "ada@example.org")
 COLUMNS: dict[str, list[str]] = {
@@ -115,6 +123,15 @@ def test_a_key_is_the_same_whatever_a_person_is_called() -> None:
     known = network(ticket(holder=Holder("Ada")))
     keys = {the_one(known.compare(file(ticket(holder=Holder(name)))).found).key for name in ("Bo", "Cem")}
     assert len(keys) == 1
+
+
+def test_a_request_comes_from_the_row_of_its_ticket_in_its_event() -> None:
+    """Two events may have tickets of one id."""
+    rows = [ticket(1), ticket(2, event="gala", ticket_id="T-1", codes=("C-2",))]
+    known = network(*rows)
+    found = known.compare(file(*(msgspec.structs.replace(one, seat="B-2") for one in rows)))
+    requests = requests_of(found, KINDS)
+    assert [(one.event, row_of(found, one)) for one in requests] == [("fest", 2), ("gala", 3)]
 
 
 def test_another_holder_is_no_operation() -> None:

@@ -11,12 +11,13 @@ from django.test import Client
 
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
-from dtvn.machine import Admit
+from dtvn.machine import Admit, Block, Command, ImportEntry
 from tests.pages.learner import RealLearner
 from tests.pages.test_files import URL, asked, desk  # noqa: F401 - fixtures
 from tickets import tasks
 from tickets.importing import work
 from tickets.importing.answers import answers_from
+from tickets.importing.uploads import ImportRefused, confirm
 from tickets.models import ImportAnswers, ImportState, TicketCode, TicketImport
 from tickets.services.codes import digest_of
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -124,22 +125,28 @@ def test_an_answer_can_be_changed_before_the_confirmation(desk: Client, asked: A
     assert [ticket["reason"] for ticket in changed.report["left_out"]] == ["State of payment: cancelled"]
 
 
+def fall_silent(context: pytest.MonkeyPatch, kind: type[Command]) -> None:
+    """The network answers everything but operations of this kind."""
+    honest = decide.batch
+
+    def silent(requests: list[Request], **options: Any) -> list[Decision]:
+        if isinstance(requests[0].command, kind):
+            return [Decision(request, Result("unavailable")) for request in requests]
+        return honest(requests, **options)
+
+    context.setattr(decide, "batch", silent)
+    context.setattr(work, "PATIENCE", 0.2)
+
+
 def test_a_guest_inside_stays_inside_when_the_import_stops_half_way(
     desk: Client,  # noqa: F811
     asked: Any,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Tickets are issued, and the network falls silent before the entry."""
-    one, honest = answered(desk, asked), decide.batch
-
-    def silent(requests: list[Request], **options: Any) -> list[Decision]:
-        if type(requests[0].command).__name__ == "ImportEntry":
-            return [Decision(request, Result("unavailable")) for request in requests]
-        return honest(requests, **options)
-
+    one = answered(desk, asked)
     with monkeypatch.context() as context:
-        context.setattr(decide, "batch", silent)
-        context.setattr(work, "PATIENCE", 0.2)
+        fall_silent(context, ImportEntry)
         stopped = sent(desk, asked, f"/{one.pk}/confirm")
     assert stopped.state == ImportState.STOPPED
     assert "Until then 1 guest who entered elsewhere can enter once more." in stopped.error
@@ -159,6 +166,26 @@ def test_a_later_file_of_another_form_finds_its_tickets_by_code(desk: Client, as
     assert (done.state, done.report["issued"], done.report["changed"]) == (ImportState.DONE, 0, 1)
     assert scanned("s3cret/+1=") == "blocked"
     assert ledger.Ticket.objects.using(LEARNER_ALIAS).count() == 4
+
+
+def test_changes_that_were_confirmed_go_on_only_for_who_may_make_them(
+    desk: Client,  # noqa: F811
+    asked: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who goes on with an import that stopped has them ordered in the own name."""
+    sent(desk, asked, f"/{answered(desk, asked).pk}/confirm")
+    file = b"Barcode,Ticket ID,Status\ns3cret/+1=,X-1,cancelled\ns3cret/+4=,X-4,paid\n"
+    one = sent(desk, asked, "", file=SimpleUploadedFile("other.csv", file), event="gala")
+    one = sent(desk, asked, f"/{one.pk}/answers", code="Barcode", **{"admits:status": "paid"})
+    with monkeypatch.context() as context:
+        fall_silent(context, Block)
+        stopped = sent(desk, asked, f"/{one.pk}/confirm", change="cancel")
+    assert (stopped.state, stopped.report["operates"]) == (ImportState.STOPPED, False)
+    with pytest.raises(ImportRefused, match="needs the scope 'operate'"):
+        confirm(stopped, actor="key:1", scopes={"issue"}, send=lambda *_: None)
+    assert sent(desk, asked, f"/{one.pk}/confirm").report["changed"] == 1
+    assert scanned("s3cret/+1=") == "blocked"
 
 
 def test_entries_need_their_scope(learner: RealLearner, client: Client, asked: Any) -> None:  # noqa: F811

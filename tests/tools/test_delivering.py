@@ -10,13 +10,14 @@ import pytest
 from dtvn.api.errors import TicketError
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
-from dtvn.machine import Block
+from dtvn.machine import Block, Replace
 from dtvn.machine.codes import code_digest
 from tests.tools.test_holders import ticket
 from tickets.importing import Holder, ImportedTicket, ordering
+from tickets.importing.completing import Order
 from tickets.importing.delivering import Delivering
 from tickets.importing.delivery import Delivery
-from tickets.importing.ordering import Order, Ordering, issue_of
+from tickets.importing.ordering import Ordering, issue_of
 from tickets.importing.platform import NetworkSilent, Refused
 from tickets.models import TicketCode, TicketHolder
 
@@ -69,7 +70,7 @@ def test_the_holder_of_a_ticket_that_may_be_issued_is_kept() -> None:
     assert names() == {"a": "Ada King"}, "the file's last word, for a ticket that was not known to exist"
 
 
-def in_turn(*answers: str) -> Order:
+def in_turn(*answers: str, sequence: int = 1) -> Order:
     """A cluster that answers the requests of each call with the next of these codes, the last one for ever;
     a code in capitals refuses the whole call."""
     waiting = list(answers)
@@ -78,7 +79,7 @@ def in_turn(*answers: str) -> Order:
         code = waiting.pop(0) if len(waiting) > 1 else waiting[0]
         if code.isupper():
             raise TicketError(code.lower())
-        return [Decision(one, Result(code, b"", 1)) for one in requests]
+        return [Decision(one, Result(code, b"", sequence)) for one in requests]
 
     return order
 
@@ -117,9 +118,21 @@ def test_a_request_that_may_have_been_executed_is_never_forgotten(
 def test_a_refused_ticket_is_forgotten_unless_an_earlier_request_may_stand(
     answers: tuple[str, ...], kept: bool
 ) -> None:
-    found = imported(of_events("a"), in_turn(*answers))
+    found = imported([msgspec.structs.replace(of_events("a")[0], codes=("c-1",))], in_turn(*answers))
     assert len(found.wrong) == 1
     assert names() == ({"a": "Ada"} if kept else {})
+    assert TicketCode.objects.filter(event="a").exists() is kept
+
+
+@pytest.mark.parametrize(
+    ("answers", "kept"), [(("outcome_unknown", "blocked"), True), (("busy", "blocked"), False)]
+)
+def test_a_replaced_code_is_forgotten_unless_an_earlier_request_may_stand(
+    answers: tuple[str, ...], kept: bool
+) -> None:
+    given = Request(Replace((code_digest(b"", "c-9"),)), "T-1", "a", texts=("c-9",))
+    assert settled([given], in_turn(*answers, sequence=0)) == [("T-1", "blocked")]
+    assert TicketCode.objects.filter(event="a", ticket="T-1").exists() is kept
 
 
 def test_no_holder_is_kept_when_all_requests_are_refused() -> None:

@@ -42,7 +42,7 @@ from tickets.importing.holders import remember_holders
 from tickets.importing.imported import Holder, ImportedEvent, ImportedTicket
 from tickets.importing.plan import read_plan
 from tickets.importing.platform import Refused
-from tickets.importing.uploads import UploadOptions, begin, confirm
+from tickets.importing.uploads import ImportRefused, UploadOptions, begin, confirm
 from tickets.importing.work import work
 from tickets.models import ImportState, TicketCode, TicketHolder, TicketImport
 from tickets.services.codes import digest_of, remember_codes
@@ -232,8 +232,11 @@ def test_an_import_that_stopped_between_the_steps_of_a_ticket_goes_on(
 
     def breaks(requests: Any) -> Any:
         if next(left, None) is None:
-            raise TicketError("the worker is switched off")
+            raise RuntimeError("the worker is switched off")
         return batch(requests, actor="desk")
+
+    def refuses(_requests: Any) -> Any:
+        raise TicketError("not_permitted")
 
     def send(*words: Any) -> None:
         asked.append(words)
@@ -242,9 +245,12 @@ def test_an_import_that_stopped_between_the_steps_of_a_ticket_goes_on(
     work(*asked[-1], breaks)
     for order, state in (
         (breaks, ImportState.STOPPED),
+        (refuses, ImportState.STOPPED),
         (lambda requests: batch(requests, actor="desk"), ImportState.DONE),
     ):
         one.refresh_from_db()
+        with pytest.raises(ImportRefused, match="needs the scope"):  # of entries, also of those that are left
+            confirm(one, actor="desk", scopes={"issue"}, send=send)
         confirm(one, actor="desk", scopes={"operate"}, send=send)
         work(*asked[-1], order)
         one.refresh_from_db()

@@ -18,7 +18,7 @@ from dtvn.machine.codes import code_digest
 from dtvn.machine.rows import TicketRow
 from tickets.importing.delivery import BATCH_SIZE, Delivery, steps
 from tickets.importing.imported import ImportedTicket, WrongRow
-from tickets.importing.platform import NetworkSilent, Refused, pause_before
+from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
 from tickets.services import codes
 from tickets.services.search import state_of_row
 from validators import feed
@@ -30,6 +30,8 @@ ROWS_AT_ONCE = 500
 OWN_WRITES_WAIT = 1.0
 """Seconds for the platform's copy to include what was decided."""
 MAY_ENTER = frozenset({State.ISSUED, State.VALIDATED})
+
+Order = Callable[[Sequence[Request]], Sequence[Decision]]
 
 
 def next_step(ticket: ImportedTicket, stored: TicketRow, salt: bytes) -> Request | None:
@@ -53,7 +55,7 @@ def complete(
     tickets: Sequence[ImportedTicket],
     delivery: Delivery,
     *,
-    order: Callable[[Sequence[Request]], Sequence[Decision]],
+    order: Order,
     patience: float,
 ) -> None:
     """Take all steps that issued tickets of one event lack. Raises NetworkSilent after `patience` seconds
@@ -61,15 +63,15 @@ def complete(
     pending = {ticket.ticket_id: ticket for ticket in tickets if ticket.needs_operate}
     if pending and feed.wait_for(delivery.sequence, patience) < delivery.sequence:
         raise NetworkSilent("the platform's copy of the log lags behind")
-    give_up_at, attempt = time.monotonic() + patience, 1
+    give_up_at, attempt, ask = time.monotonic() + patience, 1, Asking(order)
     while requests := list(_missing(pending)):
         try:
-            decisions = ask(requests, order)
+            decisions = ask(requests)
         except Unavailable:
             decisions = []
         except TicketError as error:
             raise Refused(str(error)) from error
-        decided = [one for one in decisions if one.code not in codes.UNDECIDED]
+        decided = [one for one in decisions if one.status not in TRY_AGAIN]
         for one in decided:
             if one.code not in (reasons.OK, reasons.ALREADY_CONSUMED):
                 ticket = pending.pop(one.request.ticket)
@@ -96,14 +98,25 @@ def _count(tickets: dict[str, ImportedTicket], delivery: Delivery) -> None:
             delivery.entered += ticket.entered
 
 
-def ask(
-    requests: Sequence[Request], order: Callable[[Sequence[Request]], Sequence[Decision]]
-) -> Sequence[Decision]:
-    """Have requests ordered; the texts of their codes are stored before, unless they are refused."""
-    codes.remember(requests)
-    decisions = order(requests)
-    codes.forget_refused(decisions)
-    return decisions
+class Asking:
+    """Has requests ordered. The texts of their codes are stored before, and deleted if they are refused and
+    no earlier request for the same ticket may have been executed."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._doubted: set[tuple[str, str]] = set()
+        """(event, ticket) of requests that may have been executed, or may be yet."""
+
+    def __call__(self, requests: Sequence[Request]) -> Sequence[Decision]:
+        codes.remember(requests)
+        decisions = self._order(requests)
+        self._doubted |= {_place(one) for one in decisions if one.code == reasons.OUTCOME_UNKNOWN}
+        codes.forget_refused([one for one in decisions if _place(one) not in self._doubted])
+        return decisions
+
+
+def _place(decision: Decision) -> tuple[str, str]:
+    return decision.request.event, decision.request.ticket
 
 
 def _missing(pending: dict[str, ImportedTicket]) -> Iterator[Request]:

@@ -172,6 +172,12 @@ def requests_of(differences: Differences, confirmed: Collection[str]) -> list[Re
     return [Request(_command(one), one.ticket_id, one.event, texts=one.codes) for one in wanted]
 
 
+def row_of(differences: Differences, request: Request) -> int:
+    """The row of the file from which a request of `requests_of` comes."""
+    place = request.event, request.ticket
+    return next(one.row for one in differences.found if (one.event, one.ticket_id) == place)
+
+
 def chosen(differences: Differences, confirmed: Collection[str]) -> list[Difference]:
     """The differences that can be ordered, of which the kind or the key is in `confirmed`."""
     return [one for one in differences.found if one.kind in confirmed or one.key in confirmed]

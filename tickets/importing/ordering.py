@@ -22,12 +22,10 @@ from dtvn.machine import reasons
 from dtvn.machine.codes import code_digest
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.kinds import OPERATIONS
-from tickets.importing.completing import ask
+from tickets.importing.completing import Asking, Order
 from tickets.importing.delivery import BATCH_SIZE, Delivery, steps
 from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
-
-Order = Callable[[Sequence[Request]], Sequence[Decision]]
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -46,7 +44,7 @@ class Ordering:
     after which NetworkSilent is raised."""
 
     def __init__(self, order: Order, *, patience: float, told: Callable[[int], None]) -> None:
-        self._order, self._patience, self._told = order, patience, told
+        self._asking, self._patience, self._told = Asking(order), patience, told
 
     def send(self, part: Part, delivery: Delivery) -> None:
         """Issue the tickets of a part. Raises NetworkSilent, and Refused when nothing of this import is
@@ -124,7 +122,7 @@ class Ordering:
 
     def _ask(self, requests: list[Request]) -> list[Decision]:
         try:
-            return list(ask(requests, self._order))
+            return list(self._asking(requests))
         except Unavailable as error:
             return [Decision(request, Result(error.code)) for request in requests]
         except TicketError as error:

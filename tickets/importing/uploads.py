@@ -119,10 +119,10 @@ def confirm(
     file of its source. `changes`: see UploadOptions. Raises as `begin`, and ImportRefused without the scope
     that entries and changes need."""
     settle()
-    if (one.report.get("operates") or changes) and CHANGE_SCOPE not in scopes:
+    options = one.options | ({"changes": list(changes)} if one.state == ImportState.PREVIEW else {})
+    if (one.report.get("operates") or options.get("changes")) and CHANGE_SCOPE not in scopes:
         text = "Recording entries, replaced codes and changes of tickets needs the scope"
         raise ImportRefused(f"{text} {CHANGE_SCOPE!r}.", status=403)
-    options = one.options | ({"changes": list(changes)} if one.state == ImportState.PREVIEW else {})
     issues = bool(one.preview.get("key"))
     with _in_turn(actor=actor, events=one.preview.get("events") if issues else ()):
         changed = TicketImport.objects.filter(

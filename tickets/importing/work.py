@@ -25,6 +25,7 @@ from dtvn.wording import counted
 from tickets.importing.answers import Answers
 from tickets.importing.arguments import known_of, zone_of
 from tickets.importing.comparing import compare
+from tickets.importing.completing import Order
 from tickets.importing.declaring import carry_out, changes_of
 from tickets.importing.delivering import Delivering
 from tickets.importing.delivery import Delivery
@@ -36,6 +37,7 @@ from tickets.importing.differences import (
     is_done,
     not_ordered,
     requests_of,
+    row_of,
     sentence,
 )
 from tickets.importing.events import prepare_events
@@ -43,7 +45,7 @@ from tickets.importing.holders import change_holders
 from tickets.importing.imported import ImportedTicket, LeftOut, WrongRow
 from tickets.importing.moments import shown_moment
 from tickets.importing.network import read_network
-from tickets.importing.ordering import Order, Ordering
+from tickets.importing.ordering import Ordering
 from tickets.importing.plan import UNANSWERED, ImportPlan, by_event, read_plan
 from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
 from tickets.importing.record import FileRefused
@@ -228,6 +230,7 @@ class _Issuing:
             "present": delivery.present + before,
             "entered_done": delivery.entered,
             "changed": self._changed,
+            "operates": any(ticket.needs_operate for ticket in fresh),  # if it goes on later
             "not_ordered": not_ordered(differences, self._confirmed),
             "wrong_count": len(wrong),
             "wrong": storable(_listed(wrong)),
@@ -272,9 +275,8 @@ class _Issuing:
             if is_done(decision):
                 self._changed += 1
                 continue
-            ticket = decision.request.ticket
-            row = next(one.row for one in differences.found if one.ticket_id == ticket)
-            self._delivery.wrong.append(WrongRow(row, f"{ticket} was not changed: {decision.sentence}"))
+            said = f"{decision.request.ticket} was not changed: {decision.sentence}"
+            self._delivery.wrong.append(WrongRow(row_of(differences, decision.request), said))
         self._changed += change_holders(chosen(differences, self._confirmed))
 
 
@@ -296,7 +298,7 @@ def _report(found: ImportPlan, differences: Differences, wrong: Sequence[WrongRo
         "tickets": len(found.tickets),
         "new": len(new),
         "identical": differences.same,
-        "differing": len({one.ticket_id for one in differences.found}),
+        "differing": len({(one.event, one.ticket_id) for one in differences.found}),
         "kinds": [
             {"kind": kind, "words": KINDS[kind], "count": count}
             for kind, count in differences.counts().items()
