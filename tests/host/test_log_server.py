@@ -151,6 +151,35 @@ def test_r23_unproved_entries_are_not_sent() -> None:
     assert shop.push() == []
 
 
+def test_r23_a_range_that_a_snapshot_cut_below_its_certificate_is_not_sent() -> None:
+    shop = Shop(10, commits_from=11)
+    shop.journal.checkpoints = [checkpoint(10)]
+    del shop.journal.log[9]
+    shop.ask(m.FetchEntries(0, 5, 10))
+    assert shop.push() == []
+
+
+def test_r35_a_range_ends_with_its_epoch() -> None:
+    """The peer has no keys for the rest yet."""
+    shop = Shop(9)
+    for sequence in range(6, 10):
+        record = shop.journal.log[sequence]
+        later = msgspec.structs.replace(record.entry, epoch=1)
+        shop.journal.log[sequence] = msgspec.structs.replace(record, entry=later)
+    shop.ask(m.FetchEntries(0, 4, 9))
+    assert shop.push() == [("r1", [4, 5], 0)]
+    shop.ask(m.FetchEntries(0, 6, 9))
+    assert shop.push() == [("r1", [6, 7, 8, 9], 0)]
+
+
+def test_r28_who_asks_for_one_entry_gets_the_certificate_at_it() -> None:
+    shop = Shop(10)
+    shop.journal.checkpoints = [checkpoint(10)]
+    for first, last, certified in ((10, 10, 3), (9, 9, 0), (9, 10, 0)):
+        shop.ask(m.FetchEntries(0, first, last))
+        assert shop.push() == [("r1", list(range(first, last + 1)), certified)]
+
+
 def test_r28_a_follower_gets_what_it_lacks_and_then_each_new_entry() -> None:
     shop = Shop(2)
     shop.ask(m.Follow(0, 1))
@@ -345,6 +374,13 @@ def test_r35_a_lagging_peer_gets_one_proof_over_all_its_connections() -> None:
     assert told([*honest[:1], *insider, *honest]) == ["b"]
     shop.clock.monotonic += log_server.PROOF_EVERY
     assert told([*insider, *honest]) == ["a", "b"]
+
+
+def test_r35_a_peer_of_a_past_epoch_gets_the_end_of_that_epoch_and_no_later_one() -> None:
+    shop = Shop(12)
+    shop.journal.checkpoints = [checkpoint(12)]
+    shop.server.on_lagging(Peer("a", None), 10, shop.clock.now())
+    assert "answer" not in shop.tape.words()
 
 
 def test_connections_that_are_turned_away_are_told_so_at_a_limited_rate() -> None:

@@ -1,5 +1,5 @@
-"""What a node shows of a ticket is believed as of the checkpoint that q members signed, and of no other sequence
-(R18; P4)."""
+"""What a node shows of a ticket is believed as of the checkpoint that q members signed, and of no other
+sequence (R18; P4)."""
 
 from __future__ import annotations
 
