@@ -77,7 +77,8 @@ def test_requests_for_missing_entries_get_no_answer() -> None:
     shop = Shop(3)
     for first, last in ((4, 9), (0, 2), (3, 2), (2**63, 2**64 - 1)):
         shop.ask(m.FetchEntries(0, first, last))
-    assert shop.push() == []
+        assert shop.push() == []
+        assert "entries" not in shop.tape.words(), "nor a look into the ledger"
 
 
 def test_a_long_range_is_cut_by_number_and_by_bytes() -> None:
@@ -175,7 +176,8 @@ def test_r35_a_range_ends_with_its_epoch() -> None:
 def test_r28_who_asks_for_one_entry_gets_the_certificate_at_it() -> None:
     shop = Shop(10)
     shop.journal.checkpoints = [checkpoint(10)]
-    for first, last, certified in ((10, 10, 3), (9, 9, 0), (9, 10, 0)):
+    shop.execute(11)
+    for first, last, certified in ((10, 10, 3), (9, 9, 0), (9, 10, 0), (10, 11, 0)):
         shop.ask(m.FetchEntries(0, first, last))
         assert shop.push() == [("r1", list(range(first, last + 1)), certified)]
 
@@ -307,6 +309,18 @@ def test_row_15_one_peer_has_one_request_waiting() -> None:
     assert shop.push() == [("r1", [8, 9], 0)]
 
 
+def test_row_15_a_connection_may_change_its_request_when_the_table_is_full() -> None:
+    shop = Shop(2)
+    for index in range(log_server.CONNECTIONS_MAX):
+        shop.ask(m.FetchEntries(0, 1, 1), Peer("learner", None, bytes([index])))
+    shop.ask(m.FetchEntries(0, 1, 1), Peer("learner", None, b"one too many"))
+    shop.ask(m.FetchEntries(0, 2, 2), Peer("learner", None, bytes([0])))
+    answers: list[list[int]] = []
+    while pushed := shop.push():
+        answers += [sequences for _name, sequences, _certificate in pushed]
+    assert sorted(answers) == [[1]] * (log_server.CONNECTIONS_MAX - 1) + [[2]]
+
+
 def test_two_connections_of_one_name_are_two_followers() -> None:
     shop = Shop(1)
     shop.ask(m.Follow(0, 1), Peer("learner", None, b"a"))
@@ -330,6 +344,50 @@ def test_r28_a_follower_that_is_behind_gets_no_certificate_it_cannot_use() -> No
     shop.ask(m.Follow(0, 1), Peer("learner", None))
     shop.server.on_checkpoint(checkpoint(log_server.RANGE_ENTRIES_MAX + 10))
     assert [frames for _peer, _sequences, frames in shop.push()] == [0]
+
+
+def test_r28_a_follower_that_lacks_the_entry_of_a_checkpoint_gets_no_certificate_alone() -> None:
+    shop = Shop(9)
+    shop.ask(m.Follow(0, 10))
+    shop.server.on_checkpoint(checkpoint(10))
+    assert shop.push() == []
+    assert shop.push() == []
+    shop.ask(m.Follow(0, 11), Peer("r2", 2))
+    shop.server.on_checkpoint(checkpoint(10))
+    assert shop.push() == [("r2", [], 3)]
+
+
+def test_r23_a_fresh_entry_without_its_proof_waits_for_a_checkpoint() -> None:
+    """It was executed below a checkpoint, and its COMMITs are not here."""
+    shop = Shop(9)
+    shop.ask(m.Follow(0, 10))
+    record = entry_record(10, certified=False)
+    shop.journal.log[10] = record
+    shop.server.on_entry(record)
+    assert shop.push() == []
+    shop.journal.checkpoints = [checkpoint(10)]
+    shop.server.on_checkpoint(checkpoint(10))
+    assert shop.push()[0] == ("r1", [10], 3)
+
+
+def test_a_follower_that_is_behind_is_served_again_whoever_was_served_after_it() -> None:
+    shop = Shop(4, body=b"b" * (log_server.RANGE_BYTES_MAX // 3))
+    for index, first in enumerate((1, 4)):
+        shop.ask(m.Follow(0, first), Peer(f"r{index}", index))
+    assert shop.push() == [("r0", [1, 2, 3], 0), ("r1", [4], 0)]
+    assert shop.server.deadline() is not None
+    assert shop.push() == [("r0", [4], 0)]
+    assert shop.server.deadline() is None
+
+
+def test_a_request_that_came_too_early_is_answered_at_the_deadline() -> None:
+    shop = Shop(log_server.RANGE_ENTRIES_MAX)
+    while shop.server.deadline() is None:
+        shop.ask(m.FetchEntries(0, 1, log_server.RANGE_ENTRIES_MAX))
+        shop.push()
+    assert shop.push() == []
+    shop.wait()
+    assert len(shop.push()) == 1
 
 
 def test_row_15_serving_the_log_takes_a_small_share_of_the_time() -> None:
@@ -374,12 +432,15 @@ def test_r35_a_lagging_peer_gets_one_proof_over_all_its_connections() -> None:
     assert told([*honest[:1], *insider, *honest]) == ["b"]
     shop.clock.monotonic += log_server.PROOF_EVERY
     assert told([*insider, *honest]) == ["a", "b"]
+    shop.clock.monotonic += log_server.PROOF_EVERY + 1
+    assert told([*insider, *honest]) == ["a", "b"]
 
 
 def test_r35_a_peer_of_a_past_epoch_gets_the_end_of_that_epoch_and_no_later_one() -> None:
     shop = Shop(12)
     shop.journal.checkpoints = [checkpoint(12)]
-    shop.server.on_lagging(Peer("a", None), 10, shop.clock.now())
+    for sequence in (10, 13):  # of the latter there is no certificate at all
+        shop.server.on_lagging(Peer("a", None), sequence, shop.clock.now())
     assert "answer" not in shop.tape.words()
 
 
@@ -392,5 +453,10 @@ def test_connections_that_are_turned_away_are_told_so_at_a_limited_rate() -> Non
         for at in range(300):
             shop.ask(m.Follow(0, 1), Peer("insider", None, route=b"%d" % at))
         shop.ask(m.Follow(0, 1), Peer("late", None))
+        shop.ask(m.Follow(0, 1), Peer("early", None))
     told = [value[0].name for what, value in shop.tape.said if what == "answer"]
-    assert told == ["insider"] * (log_server.REQUESTS_MAX // 2) + ["late"]
+    assert told == ["insider"] * (log_server.REQUESTS_MAX // 2) + ["late", "early"]
+    for at in range(2 * log_server.REQUESTS_MAX):
+        shop.ask(m.Follow(0, 1), Peer(f"other-{at}", None))
+    told = [value[0].name for what, value in shop.tape.said if what == "answer"]
+    assert len(told) == log_server.REQUESTS_MAX

@@ -80,6 +80,8 @@ SUBJECTS: dict[str, Subject] = {
     ),
     "dtvn.protocol.epochs.catch_up": Subject(("tests/epochs/test_epoch_catch_up_steps.py",)),
     "dtvn.protocol.epochs.proofs": Subject(("tests/epochs/test_proofs.py", "tests/gateway/test_epochs.py")),
+    "dtvn.protocol.host.log_server": Subject(("tests/host/test_log_server.py", "tests/host/test_places.py")),
+    "dtvn.protocol.host.places": Subject(("tests/host/test_places.py",)),
     "dtvn.gateway.agreement": Subject(("tests/gateway/test_agreement.py",)),
     "dtvn.gateway.collector": Subject(
         tuple(
@@ -116,6 +118,8 @@ SUBJECTS: dict[str, Subject] = {
         ("tests/proof/test_epoch_chain.py",), frozenset({"Chain.members", "Chain.pinned"})
     ),
     "dtvn.proof.barriers": Subject(("tests/proof/test_barriers.py",)),
+    "dtvn.proof.reads": Subject(("tests/proof/test_reads.py",)),
+    "dtvn.gateway.locks": Subject(("tests/gateway/test_locks.py",)),
     "dtvn.machine.nonces": Subject(("tests/tickets_machine/test_nonces.py",)),
     "dtvn.machine.operations": Subject(
         tuple(f"tests/tickets_machine/test_{name}.py" for name in ("nonces", "permissions", "doors")),
@@ -125,11 +129,33 @@ SUBJECTS: dict[str, Subject] = {
     "dtvn.machine.kinds.lifecycle": Subject(("tests/tickets_machine/test_nonces.py",), frozenset({"late"})),
     "dtvn.machine.locks": Subject(("tests/tickets_machine/test_locks.py",)),
     "dtvn.machine.waiters": Subject(("tests/tickets_machine/test_locks.py",)),
+    "verifier.dtvn_verify": Subject(("tests/proof/test_same_verdict.py", "tests/proof/test_vectors.py")),
+    "tickets.importing.comparing": Subject(("tests/importing/test_comparing.py",), django=True),
+    "tickets.importing.differences": Subject(("tests/importing/test_comparing.py",), django=True),
+    "tickets.importing.settled": Subject(("tests/importing/test_cases.py",), django=True),
+    "tickets.importing.ordering": Subject(("tests/tools/test_delivering.py",), django=True),
+    "tickets.importing.delivering": Subject(("tests/tools/test_delivering.py",), django=True),
+    "tickets.importing.completing": Subject(("tests/tools/test_issuing.py",), django=True),
+    "tickets.importing.holders": Subject(("tests/tools/test_holders.py",), django=True),
+    "tickets.services.reading": Subject(
+        ("tests/api/test_reads.py",),
+        frozenset(
+            {
+                *(f"_Reader.{name}" for name in ("ask", "is_enough", "is_stable")),
+                *("_check", "barrier", "caught_up"),
+            }
+        ),
+        django=True,
+    ),
     "validators.services.login_throttle": Subject(("tests/platform/test_login_throttle.py",), django=True),
 }
 _OUTCOMES_MAX = "FRAMING + sum([_bytes_max(op, self._epoch) for op in operations])"
 ONE_BY_ONE = "it grows by one, and is compared each time"
 COSTS_ONLY = "the same is found with more work, or less"
+LOG_SERVER = "dtvn.protocol.host.log_server.LogServer"
+_FRESH_BYTES = "sum((len(record.body) for record in self._fresh.values()))"
+_FRESH_COMMITS = "_commits(self._fresh.values())"
+_ABOVE_RANGE = "checkpoint.sequence > records[-1].entry.sequence"
 
 EQUIVALENT: dict[str, str] = {
     "dtvn.protocol.consensus.certificate.ends_log: len(peaks) != (entry.sequence - 1).bit_count() -> "
@@ -384,6 +410,69 @@ EQUIVALENT: dict[str, str] = {
             "dtvn.machine.waiters.Waiters._is_current: row.until == until -> row.until <= until",
         ),
         "an earlier end stands before it in the heap, and was handled",
+    ),
+    "dtvn.proof.reads.show: proof is None -> False": "a proof without its certificate was refused before",
+    **dict.fromkeys(
+        (
+            f"{LOG_SERVER}.{change}"
+            for change in (
+                "on_entry: self._subscribers -> True",
+                "push: self._wanted -> True",
+                "push: self._fresh -> True",
+                "push: self._stable is None -> False",
+                "push: self._behind -> True",
+                f"push: {_FRESH_BYTES} <= RANGE_BYTES_MAX -> {_FRESH_BYTES} < RANGE_BYTES_MAX",
+                f"push: {_FRESH_COMMITS} <= COMMITS_MAX -> {_FRESH_COMMITS} < COMMITS_MAX",
+                "_send_range: first > self._last -> False",
+                *(
+                    f"_send_range: {_ABOVE_RANGE} -> {wrong}"
+                    for wrong in ("True", *(_ABOVE_RANGE.replace(">", slip) for slip in (">=", "!=")))
+                ),
+            )
+        ),
+        COSTS_ONLY,
+    ),
+    **dict.fromkeys(
+        (
+            f"{LOG_SERVER}._send_range: _commits(records) > COMMITS_MAX -> {wrong}"
+            for wrong in (
+                "True",
+                "_commits(records) >= COMMITS_MAX",
+                "_commits(records) != COMMITS_MAX",
+            )
+        ),
+        "the certificate of the range proves these entries as well",
+    ),
+    **dict.fromkeys(
+        (
+            f"{LOG_SERVER}.on_lagging: checkpoint.sequence == sequence -> checkpoint.sequence <= sequence",
+            f"{LOG_SERVER}._send_range: checkpoint.sequence == first -> checkpoint.sequence <= first",
+            f"{LOG_SERVER}._send_range: records[-1].entry.sequence < checkpoint.sequence -> "
+            "records[-1].entry.sequence != checkpoint.sequence",
+            f"{LOG_SERVER}._send_range: r.entry.epoch == records[0].entry.epoch -> "
+            "r.entry.epoch <= records[0].entry.epoch",
+            f"{LOG_SERVER}._send_range: first == last -> first >= last",
+            f"{LOG_SERVER}._advance: s in self._fresh -> True",
+        ),
+        "sequences and epochs of a log, and what is asked of it, only rise",
+    ),
+    f"{LOG_SERVER}._forget_expired: f.until < now.monotonic -> f.until <= now.monotonic": (
+        "a nanosecond of three seconds"
+    ),
+    **dict.fromkeys(
+        (
+            f"{LOG_SERVER}._may_read: self._ranges > 0 -> self._ranges != 0",
+            *(
+                f"dtvn.protocol.host.log_server.{guard} -> {wrong}"
+                for guard, wrong in (
+                    ("_has_room: share < CONNECTIONS_MAX", "share != CONNECTIONS_MAX"),
+                    ("_has_room: len(table) < size", "len(table) != size"),
+                    ("_is_due: same >= REQUESTS_MAX // 2", "same == REQUESTS_MAX // 2"),
+                    ("_is_due: len(table) >= REQUESTS_MAX", "len(table) == REQUESTS_MAX"),
+                )
+            ),
+        ),
+        ONE_BY_ONE,
     ),
 }
 """Mutant.name -> why it is no mistake."""
