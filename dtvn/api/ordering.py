@@ -172,7 +172,7 @@ def decide_batch(network: GatewayFace, requests: Sequence[Request], *, actor: st
 def decided(network: GatewayFace, request: Request, result: Result) -> Decision:
     """The decision with this result; if nothing was sent for want of a quorum, its remark says so."""
     state = agreement_of(network) if result.code == reasons.UNAVAILABLE else None
-    lacks = state is not None and state.level == "stuck"
+    lacks = state is not None and state.agreeing < state.needed
     return Decision(request, result, f"Nothing was sent. {state.sentence}." if state and lacks else "")
 
 

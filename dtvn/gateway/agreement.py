@@ -18,6 +18,10 @@ from dtvn.protocol.log_time import ahead_sentence, log_time_ahead, withheld_sent
 
 HEARD_WITHIN = 5.0
 """Seconds after which a member that is connected and does not answer counts as unreachable."""
+CHANGE_USUAL = 10.0
+"""Seconds within which a returned quorum decides again (R31): a longer change of view or members is
+trouble."""
+WAIT_A_MOMENT = "scans wait a moment"
 NO_LIAR = "no liar is tolerated"
 NAMED_MAX = 2
 """Members that withhold their votes which the sentence names."""
@@ -26,7 +30,8 @@ SECONDS_TOLD_MAX = 1e10
 
 Level = Literal["ok", "tight", "stuck", "none"]
 """`ok`: the cluster can lose a member; `tight`: it decides, but can lose none, or log time is ahead of this
-clock; `stuck`: no quorum; `none`: no cluster."""
+clock, or it is `Agreement.changing`; `stuck`: no quorum, or such a change does not end; `none`: no
+cluster."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +85,8 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     log_time_ahead: float = 0.0
     """Seconds by which log time, as f + 1 members report it, is ahead of the clock that it was compared with;
     0.0 within the drift bound, or without a clock."""
+    changing: bool = False
+    """Nothing is decided for a moment: a quorum is there, and enters another view or epoch."""
 
 
 class Clock(msgspec.Struct, frozen=True):
@@ -93,11 +100,16 @@ NO_CLUSTER = Agreement(sentence="No cluster yet", level="none")
 
 
 def agreement(
-    reports: Sequence[Report], *, window: int, without: Collection[str] = (), clock: Clock | None = None
+    reports: Sequence[Report],
+    *,
+    window: int,
+    without: Collection[str] = (),
+    clock: Clock | None = None,
+    changing_for: float = 0.0,
 ) -> Agreement:
     """The state of the cluster of these members. Members in `without` count as unreachable: the state after
     their failure. `window`: parameter L of the cluster, in sequences. `clock`: None to compare log time with
-    none."""
+    none. `changing_for`: seconds for which the state has been `changing`."""
     if not reports:
         return NO_CLUSTER
     members = len(reports)
@@ -114,11 +126,15 @@ def agreement(
     withholding = [each for each in agreeing if each.withheld_ahead]
     can_lose = max(0, count - len(withholding) - needed)
     level: Level = "ok" if can_lose and not (ahead or withholding) else "tight"
-    text = _quorum(count, members, can_lose)
+    text, changes = _quorum(count, members, can_lose), False
     if count < needed:
-        level = "stuck"
         present = [each for each in reports if each.id not in without]
-        text = _entering(present, liars, members, needed) or _no_quorum(stages, count, members, needed)
+        entering = _entering(present, liars, members, needed)
+        changes = bool(entering or len(current) >= needed) and changing_for < CHANGE_USUAL
+        level = "tight" if changes else "stuck"
+        text = entering or ("Choosing a new primary" if changes else "")
+        text = text or _no_quorum(stages, count, members, needed)
+        text = f"{text}; {WAIT_A_MOMENT}" if changes else text
     return Agreement(
         sentence="; ".join(
             filter(None, (text, "" if liars else NO_LIAR, _withheld(withholding), ahead_sentence(ahead)))
@@ -136,6 +152,7 @@ def agreement(
         view=agreeing[0].view if agreeing else 0,
         agreeing_members=tuple(each.id for each in agreeing),
         log_time_ahead=ahead,
+        changing=changes,
     )
 
 
@@ -145,13 +162,16 @@ def agreement_of(
     members: Sequence[MemberView] = (),
     without: Collection[str] = (),
     wall: int | None = None,
+    changing_for: float = 0.0,
 ) -> Agreement:
     """`agreement` of these members, or of all as this gateway sees them now; no member is asked. `wall`: the
     clock to compare log time with, Unix microseconds."""
     reports = [report_of(view) for view in members or gateway.members()]
     parameters = gateway.present.parameters
     clock = None if wall is None else Clock(wall, parameters.drift_bound)
-    return agreement(reports, window=window(parameters), without=without, clock=clock)
+    return agreement(
+        reports, window=window(parameters), without=without, clock=clock, changing_for=changing_for
+    )
 
 
 def report_of(view: MemberView) -> Report:
@@ -212,7 +232,7 @@ def _entering(present: Sequence[Report], liars: int, members: int, needed: int) 
     if not inside < needed <= inside + coming:
         return ""
     verb = "is" if inside == 1 else "are"
-    return f"Members are entering epoch {epoch}: {inside} of {members} {verb} in it, {needed} needed"
+    return f"Changing members: {inside} of {members} {verb} in epoch {epoch}, {needed} needed"
 
 
 def _no_quorum(stages: Sequence[tuple[int, str]], agreeing: int, members: int, needed: int) -> str:

@@ -75,7 +75,10 @@ def test_members_that_report_no_vote_enter_a_new_epoch_for_a_while(lonely: Gatew
     future: Future[None] = Future()
     lonely._pass_on((lambda *_: lonely._follow(lonely.present), future))
     wait_until(lambda: {member.entering for member in lonely.members()} == {3}, what="the new epoch")
-    assert agreement_of(lonely).sentence == "Members are entering epoch 3: 0 of 4 are in it, 3 needed"
+    assert (
+        agreement_of(lonely).sentence
+        == "Changing members: 0 of 4 are in epoch 3, 3 needed; scans wait a moment"
+    )
     lonely._enter_until = 0
     wait_until(lambda: {member.entering for member in lonely.members()} == {0}, what="its end")
 

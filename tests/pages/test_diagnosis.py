@@ -11,9 +11,11 @@ import msgspec
 import pytest
 
 from dtvn.gateway import Agreement, Answered
+from dtvn.gateway.agreement import CHANGE_USUAL
 from tests.pages.learner import RealLearner
 from validators.dashboard.diagnosis import Node, Slot, _reading, explain, judge
 from validators.models import ManagedNode
+from validators.services import cluster_state
 
 
 def node(name: str, **fields: Any) -> Node:
@@ -122,8 +124,13 @@ def test_a_recent_proposal_is_not_stuck() -> None:
 def test_a_view_change_is_reported() -> None:
     changing = {name: node(name, changing=True, view=3) for name in ("r1", "r2")}
     level, verdict = judge(four(**changing))
-    assert level == "stuck"
+    assert level == "slow"
     assert "view change to view 3 is in progress (r1, r2)" in verdict
+    stuck = Agreement(sentence="No quorum", level="stuck")
+    assert judge(four(**changing), state=stuck) == (
+        "stuck",
+        "The view change to view 3 does not end (r1, r2).",
+    )
 
 
 def test_a_suspicion_is_reported_with_its_cause() -> None:
@@ -213,7 +220,6 @@ def answer(learner: RealLearner, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 @pytest.mark.parametrize(
     ("views", "sequences", "verdict"),
     [
-        ((3, 3, 4, 4), (40, 40, 40, 40), NO_QUORUM.format("in one view")),
         (SAME, (1000, 1000, 10, 10), NO_QUORUM.format("up to date")),
     ],
 )
@@ -224,6 +230,35 @@ def test_where_the_sentence_of_state_is_stuck_the_verdict_is_too(
     answer(views, views, sequences)
     found = explain()
     assert (found["level"], found["verdict"]) == ("stuck", verdict)
+
+
+@pytest.mark.django_db(databases=["default", "learner"])
+def test_between_two_views_the_verdict_says_so_and_later_that_it_does_not_end(
+    answer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The band was red, "nothing can be decided", beside a diagnosis "healthy"."""
+    now = [100.0]
+    monkeypatch.setattr(cluster_state, "_changing", cluster_state.Lasting(lambda: now[0]))
+    answer((3, 3, 4, 4), (3, 3, 4, 4), (40, 40, 40, 40))
+    found = explain()
+    assert found["level"] == "slow"
+    assert found["verdict"] == "Choosing a new primary; scans wait a moment."
+    for _ in range(int(CHANGE_USUAL)):
+        now[0] += 1.0
+        found = explain()
+    assert (found["level"], found["verdict"]) == ("stuck", NO_QUORUM.format("in one view"))
+
+
+def test_how_long_something_holds_is_known_only_while_it_is_looked_at() -> None:
+    now = [0.0]
+    lasting = cluster_state.Lasting(lambda: now[0])
+
+    def look(at: float, *, holds: bool = True) -> float:
+        now[0] = at
+        return lasting.seconds(holds=holds)
+
+    assert [look(10.0), look(14.0), look(15.0, holds=False), look(16.0), look(19.0)] == [0, 4, 0, 0, 3]
+    assert look(19.0 + cluster_state.UNSEEN_MAX + 1) == 0, "nobody looked: it may have been another one"
 
 
 @pytest.mark.django_db(databases=["default", "learner"])

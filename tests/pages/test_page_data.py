@@ -21,6 +21,8 @@ from validators.dashboard import nodes, pages
 from validators.feed.rows import read_snapshot
 from validators.figures_window import Sampler
 from validators.ledger.copy_reader import CopyReader
+from validators.models import MembershipChange
+from validators.services.cluster_state import cluster_state
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -201,6 +203,7 @@ def test_a_snapshot_before_there_is_a_ledger_is_empty(
         ({}, ("n0", "n1", "n2"), "ok", ""),
         ({}, ("n1", "n2", "n3"), "warn", "does not agree"),
         ({}, ("n0", "n1"), "warn", "no quorum"),
+        ({}, (), "warn", "changing"),
         ({"error": "its disk is full"}, ("n0", "n1"), "bad", ""),
         ({"role": "learner"}, ("n0", "n1"), "ok", ""),
         *(({"status": status}, ("n1", "n2", "n3"), "accent", "") for status in ("starting", "stopping")),
@@ -212,6 +215,22 @@ def test_the_tone_of_a_node_is_never_good_news_without_a_quorum(
     monkeypatch: pytest.MonkeyPatch, node: dict[str, str], agreeing: tuple[str, ...], tone: str, lacks: str
 ) -> None:
     node = {"id": "n0", "role": "validator", "status": "running", "error": "", **node}
-    reports = [Report(id=each, reachable=each in agreeing, voting=True) for each in ("n0", "n1", "n2", "n3")]
+    changing = not agreeing
+    reports = [
+        Report(id=each, reachable=changing or each in agreeing, voting=True, changing=changing)
+        for each in ("n0", "n1", "n2", "n3")
+    ]
     monkeypatch.setattr(nodes, "cluster_state", lambda: agreement(reports, window=20))
     assert nodes.describe_state_of_page([node])["tones"] == {"n0": (tone, lacks)}
+
+
+def test_a_change_of_members_is_in_the_sentence_of_state(learner: RealLearner) -> None:
+    whole = "4 of 4 agree, can lose 1 more"
+    assert cluster_state().sentence == whole
+    row = MembershipChange.objects.create(
+        request={"change": "add", "node_id": "node4"}, actor="user:x", nonce="n", state="following"
+    )
+    assert cluster_state().sentence == f"{whole}; changing members: add node4, newcomer catches up"
+    assert "node4" not in cluster_state(without=["r3"]).sentence, "what would follow is about members alone"
+    MembershipChange.objects.filter(pk=row.pk).update(state="done")
+    assert cluster_state().sentence == whole

@@ -31,6 +31,7 @@ from validators.feed.rows import read_applied
 from validators.membership import CONTRADICTION, DISK_FULL, WAITING, error_of
 from validators.models import ManagedNode, NodeRole, NodeStatus
 from validators.services import network
+from validators.services.cluster_state import cluster_state
 
 ANSWER_WAIT = 1.0
 """Seconds that a node has to answer."""
@@ -129,9 +130,8 @@ def _state(gateway: GatewayFace, members: Sequence[MemberView], nodes: Sequence[
         )
         for member, node in zip(members, nodes, strict=True)
     ]
-    wall = time.time_ns() // 1_000
-    now = agreement_of(gateway, members=told, wall=wall)
-    return agreement_of(gateway, wall=wall) if now.level == "stuck" else now
+    now = agreement_of(gateway, members=told, wall=time.time_ns() // 1_000)
+    return cluster_state() if now.agreeing < now.needed else now
 
 
 def judge(nodes: Sequence[Node], *, state: Agreement = NO_CLUSTER, reading: str = "") -> tuple[str, str]:
@@ -154,7 +154,11 @@ def judge(nodes: Sequence[Node], *, state: Agreement = NO_CLUSTER, reading: str 
     if len(changing) > len(voting) - needed:
         ids = ", ".join(node.id for node in changing)
         view = max(node.view for node in changing)
-        return "stuck", f"A view change to view {view} is in progress ({ids}); it takes a second or two."
+        if state.level == "stuck":
+            return "stuck", f"The view change to view {view} does not end ({ids})."
+        return "slow", f"A view change to view {view} is in progress ({ids}); it takes a second or two."
+    if state.changing:
+        return "slow", f"{state.sentence}."
     if found := _undecided(voting, nodes):
         return found
     if state.level == "stuck":

@@ -45,6 +45,8 @@ def node_tone(node_id: str, status: str, error: str, state: Agreement | None) ->
     if status == NodeStatus.RUNNING and state is not None:
         if state.level == "stuck":
             return "warn", "no quorum"
+        if state.changing:
+            return "warn", "changing"
         if node_id not in state.agreeing_members:
             return "warn", "does not agree"
     return NODE_TONES.get(NodeStatus(status), ""), ""

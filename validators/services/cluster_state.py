@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
 
 from dtvn.api.errors import Unavailable
 from dtvn.gateway import NO_CLUSTER, Agreement, agreement_of
-from validators.models import DesiredState
+from validators.models import FINISHED, DesiredState, MembershipChange
 from validators.services.cluster import (
     START_PATIENCE,
     Progress,
@@ -22,18 +23,58 @@ from validators.services.cluster import (
 )
 from validators.services.network import informed_gateway
 
+UNSEEN_MAX = 5.0
+"""Seconds between two looks after which nothing is known of what was between them."""
 RESTART_USUAL = "5 to 15"
 """Seconds from the first stop to the next decision when all nodes restart: an estimate for four nodes."""
 
 
+class Lasting:
+    """For how long something has held without a break, by looks of any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._since: float | None = None
+        self._looked = 0.0
+
+    def seconds(self, *, holds: bool) -> float:
+        """Take a look at which it holds or not; returns the seconds for which it has held."""
+        with self._lock:
+            now = self._clock()
+            if not holds:
+                self._since = None
+            elif self._since is None or now - self._looked > UNSEEN_MAX:
+                self._since = now
+            self._looked = now
+            return 0.0 if self._since is None else now - self._since
+
+
+_changing = Lasting()
+"""Whether the members are between two views or epochs, as this process sees it."""
+
+
 def cluster_state(*, without: Collection[str] = ()) -> Agreement:
-    """How many members agree now, as this process sees them, and whether log time is ahead of its clock; with
-    `without`, how many would agree if these members failed."""
-    wall = None if without else time.time_ns() // 1_000
+    """How many members agree now, as this process sees them, whether log time is ahead of its clock, and
+    which change of members is under way; with `without`, how many would agree if these members failed."""
     try:
-        return agreement_of(informed_gateway(), without=without, wall=wall)
+        gateway = informed_gateway()
+        if without:
+            return agreement_of(gateway, without=without)
+        wall = time.time_ns() // 1_000
+        found = agreement_of(gateway, wall=wall)
+        lasting = _changing.seconds(holds=found.changing)
+        found = agreement_of(gateway, wall=wall, changing_for=lasting) if lasting else found
+        change = "" if found.changing else _change_of_members()
+        return msgspec.structs.replace(found, sentence=f"{found.sentence}; {change}") if change else found
     except Unavailable as error:
         return msgspec.structs.replace(NO_CLUSTER, sentence=str(error).removesuffix("."))
+
+
+def _change_of_members() -> str:
+    """The change of members or parameters that this platform carries out now; "" for none."""
+    row = MembershipChange.objects.exclude(state__in=FINISHED).order_by("pk").first()
+    return "" if row is None else f"changing members: {row}, {row.get_state_display().lower()}"
 
 
 def state_without(names: Collection[str]) -> Agreement:

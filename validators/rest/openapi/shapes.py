@@ -168,6 +168,7 @@ SCHEMAS: dict[str, Schema] = {
         | dict.fromkeys(COUNTS_OF_STATE, INTEGER)
         | {
             "log_time_ahead": NUMBER,
+            "changing": BOOLEAN,
             "agreeing_members": many(STRING),
             "stopped": many(STRING),
             "under_way": or_null(reference("Progress")),
