@@ -14,7 +14,6 @@
   const outcomes = document.querySelector("[data-outcomes]");
   let log = null;
   let looking = false;
-  let sentence = element?.textContent; // of the newest state
 
   async function fetched(url) {
     const response = await fetch(url, { credentials: "same-origin" });
@@ -22,11 +21,6 @@
       throw new Error(`${response.url} answered ${response.status}`);
     }
     return response;
-  }
-
-  function drawState(state) {
-    sentence = state.sentence;
-    say(state.level, sentence);
   }
 
   function say(level, text) {
@@ -193,13 +187,13 @@
     dtvn.feed({
       fetchSnapshot: async () => (await fetched(element.dataset.stateUrl)).json(),
       onSnapshot: function (snapshot) {
-        drawState(snapshot.state);
+        say(snapshot.state.level, snapshot.state.sentence);
         log = snapshot.log;
         drawOutcomes(null);
         lookSoon(`${TICKETS}, ${NODE}`);
       },
       onNodes: function (message) {
-        drawState(message.state);
+        say(message.state.level, message.state.sentence);
         lookSoon(NODE);
       },
       onFrame: function (frame) {
@@ -212,9 +206,9 @@
         return relation;
       },
       onMessage: () => {},
-      onState: function (name) {
+      onState: function (name, heard) {
         if (name === "lost") {
-          say("tight", `Connection lost; last known: ${sentence}`);
+          say("none", `State unknown since ${new Date(heard).toLocaleTimeString("en-GB")}`);
         }
       },
     });

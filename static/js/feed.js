@@ -3,6 +3,7 @@
  * where it was, and takes a fresh snapshot when the server says that too much was missed.
  *
  * dtvn.feed({closedNoAccess, fetchSnapshot, onSnapshot, onFrame, onNodes, onMessage, onState}) -> {position(), renew()}
+ * onState(name, heard): "connecting", "live" or "lost"; heard: when the server said something last, in milliseconds.
  */
 dtvn.feed = function (page) {
   "use strict";
@@ -15,7 +16,8 @@ dtvn.feed = function (page) {
   let socket = null;
   let position = null; // sequence up to which the page is complete
   let retry = RETRY_FIRST;
-  let heard = 0;
+  let heard = Date.now(); // the page itself came from the server
+  let begun = 0; // when this connection was begun
   let greeted = false; // the server has let us in
   let renewing = false; // a snapshot is on its way: frames meanwhile are covered by it, or asked for again
 
@@ -31,6 +33,7 @@ dtvn.feed = function (page) {
     try {
       await renew();
     } catch (error) {
+      page.onState("lost", heard);
       later();
       return;
     }
@@ -41,6 +44,7 @@ dtvn.feed = function (page) {
     renewing = true;
     try {
       const snapshot = await page.fetchSnapshot();
+      heard = Date.now();
       position = snapshot.log.sequence;
       page.onSnapshot(snapshot);
     } finally {
@@ -52,7 +56,7 @@ dtvn.feed = function (page) {
     const mine = new WebSocket(address());
     socket = mine;
     greeted = false;
-    heard = Date.now();
+    begun = Date.now();
     mine.onmessage = (message) => mine === socket && receive(JSON.parse(message.data));
     mine.onclose = (closed) => mine === socket && lost(closed.code);
   }
@@ -60,7 +64,7 @@ dtvn.feed = function (page) {
   function lost(code) {
     socket = null;
     greeted = greeted && code !== page.closedNoAccess;
-    page.onState("lost");
+    page.onState("lost", heard);
     later();
   }
 
@@ -128,7 +132,7 @@ dtvn.feed = function (page) {
     if (!socket) {
       return;
     }
-    if (Date.now() - heard > SILENCE_MAX) {
+    if (Date.now() - Math.max(heard, begun) > SILENCE_MAX) {
       const dead = socket;
       lost();
       dead.close();

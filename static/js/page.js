@@ -128,12 +128,12 @@ dtvn.ui = (function () {
     }
   });
 
-  /* The one sentence of the cluster's state, on every page. */
-  function drawState() {
-    const element = at("cluster-state");
-    element.className = `state ${clusterState.level}`;
-    put("cluster-state", clusterState.sentence);
-    if (consequence) {
+  /* The one sentence of the cluster's state, on every page; `unknownSince`: seconds, while nothing is heard of it. */
+  function drawState(unknownSince = null) {
+    const [level, sentence] = unknownSince === null ? [clusterState.level, clusterState.sentence] : ["none", `State unknown since ${clock(unknownSince)}`];
+    at("cluster-state").className = `state ${level}`;
+    put("cluster-state", sentence);
+    if (consequence && clusterState) {
       put("confirm-text", consequence());
     }
   }
@@ -312,7 +312,7 @@ dtvn.ui = (function () {
         page.onNodes?.(nodes, clusterState);
       },
       onMessage: (message) => page.onMessage?.(message),
-      onState: function (name) {
+      onState: function (name, heard) {
         connection = name;
         drawConnection(page.outdated?.());
         at("stale").hidden = name !== "lost";
@@ -329,3 +329,6 @@ dtvn.ui = (function () {
     grouped, fetchJson, look, post, call, attempt, soon, follow, drawConnection,
   };
 })();
+        if (name === "lost") {
+          drawState(heard / 1000);
+        }

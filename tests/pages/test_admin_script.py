@@ -8,7 +8,6 @@ from pathlib import Path
 from py_mini_racer import MiniRacer
 
 SCRIPT = Path(__file__).parents[2] / "static/js/admin.js"
-WHOLE = "4 of 4 agree, can lose 1 more"
 PAGE = """
 const sentence = { dataset: {}, className: "state ok", textContent: "4 of 4 agree, can lose 1 more" };
 const document = {
@@ -21,7 +20,8 @@ const shown = () => JSON.stringify([sentence.className, sentence.textContent]);
 """
 
 
-def test_without_connection_the_state_is_shown_as_the_last_known() -> None:
+def test_without_connection_the_state_is_unknown_since_it_was_lost() -> None:
+    """Amber or green told of a cluster that nobody had heard of since."""
     engine = MiniRacer()
     engine.eval(PAGE + SCRIPT.read_text(encoding="utf-8"))
 
@@ -29,7 +29,8 @@ def test_without_connection_the_state_is_shown_as_the_last_known() -> None:
         found: list[str] = json.loads(engine.eval(f"page.{call}; shown()"))
         return found
 
-    lost = ["state tight", f"Connection lost; last known: {WHOLE}"]
-    assert [after(f'onState("{name}")') for name in ("lost", "connecting", "lost")] == [lost] * 3
+    at = "new Date(2026, 6, 31, 5, 24, 10).getTime()"
+    lost = ["state none", "State unknown since 05:24:10"]
+    assert [after(f'onState("{name}", {at})') for name in ("lost", "connecting", "lost")] == [lost] * 3
     tight = {"state": {"level": "tight", "sentence": "3 of 4 agree, can lose none"}}
     assert after(f"onNodes({json.dumps(tight)})") == ["state tight", "3 of 4 agree, can lose none"]

@@ -77,7 +77,13 @@ def test_events_are_shown_at_once_and_agree_with_a_new_snapshot(
 NOTE_STALE = """() => {
   const stale = document.querySelector('[data-at="stale"]');
   window.wasStale = false;
-  new MutationObserver(() => (window.wasStale ||= !stale.hidden)).observe(stale, { attributes: true });
+  new MutationObserver(function () {
+    if (!stale.hidden && !window.wasStale) {
+      const band = document.querySelector('[data-at="cluster-state"]');
+      window.bandThen = `${band.className.replace("state ", "")}: ${band.textContent}`;
+      window.wasStale = true;
+    }
+  }).observe(stale, { attributes: true });
 }"""
 """A web process may be back before anybody looks: the page itself remembers what it showed."""
 
@@ -91,6 +97,7 @@ def test_nothing_is_missed_while_the_web_process_is_replaced(
     page.evaluate(NOTE_STALE)
     web.send_signal(signal.SIGKILL)
     wait_until(lambda: page.evaluate("window.wasStale"), what="the page says that it is cut off")
+    assert re.fullmatch(r"none: State unknown since \d\d:\d\d:\d\d", page.evaluate("window.bandThen"))
     wait_until(lambda: _posted(api, "TICKET-310"), what="the API answering again")
     expect(shown(page, "connection")).to_have_text("Live")
     expect_outcome(page, "TICKET-310", "admitted")
