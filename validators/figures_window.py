@@ -36,6 +36,8 @@ RECENT = 60.0
 """Seconds over which the latency of now is computed."""
 SAVED_EVERY = 60.0
 """Seconds between two writes of the file: what a process that is killed loses of the window."""
+BEHIND_MAX = 32.0
+"""Sequences (a window) behind which a node replays what was decided before."""
 FILE_BYTES_MAX = 1024 * 1024
 ASKED_AT_ONCE = 8
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -45,6 +47,7 @@ SAMPLES = {
     "network_bytes_transmitted_total": "traffic",
     "peer_count": "peers",
     "dtvn_sequence": "sequence",
+    "dtvn_behind": "behind",
 }
 """Sample of a node's metrics to the field of NodeFigures."""
 LATENCY = "consensus_latency_seconds_bucket"
@@ -70,6 +73,8 @@ class NodeFigures(msgspec.Struct, frozen=True):
     """Bytes sent."""
     peers: float = 0.0
     sequence: float = 0.0
+    behind: float = 0.0
+    """Sequences that others have executed and this node has not."""
     latency: Buckets = {}
     """From the first sight of a proposal to its durable execution."""
 
@@ -119,12 +124,15 @@ class FiguresWindow:
             (now, was) for now, was in common if now.decided >= was.decided and now.traffic >= was.traffic
         ]
         latency = _sum([_difference(now.latency, was.latency) for now, was in pairs])
+        current = [(now, was) for now, was in pairs if was.behind <= BEHIND_MAX]
         self._latencies.append((at, latency))
         seconds = at - then
         rates: dict[str, float | None] = dict.fromkeys(("throughput", "gossip", "traffic"))
-        if pairs and seconds > 0:
-            # every node counts the same operations; messages and bytes are its own
-            rates["throughput"] = max(now.decided - was.decided for now, was in pairs) / seconds
+        if current and seconds > 0:
+            # Every node counts the same operations; one that catches up counts those of long ago.
+            now, was = max(current, key=lambda pair: pair[1].sequence)
+            rates["throughput"] = (now.decided - was.decided) / seconds
+        if pairs and seconds > 0:  # messages and bytes are its own
             rates["gossip"] = sum(now.gossip - was.gossip for now, was in pairs) / seconds
             rates["traffic"] = sum(now.traffic - was.traffic for now, was in pairs) / seconds
         self._points.append(

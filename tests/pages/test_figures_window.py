@@ -112,6 +112,18 @@ def test_a_node_that_began_anew_adds_nothing_to_a_rate() -> None:
     assert window.points(102.0)[-1].throughput == 1.0
 
 
+def test_a_log_that_is_replayed_is_no_throughput() -> None:
+    """A newcomer that fetched 5,000 operations drew a peak of 2,500 a second."""
+    window = FiguresWindow()
+    newcomer = [NodeFigures(decided=d, sequence=s, behind=b) for d, s, b in ((9, 9, 0), (5_009, 80, 20))]
+    for at, old, new in zip((100.0, 102.0), (100, 104), newcomer, strict=True):
+        window.add(at, {"a": counted(old), "e": new})
+    assert window.points(102.0)[-1].throughput == 2.0
+    window.add(104.0, {"e": msgspec.structs.replace(newcomer[1], behind=5_000)})
+    window.add(106.0, {"e": NodeFigures(decided=9_000, sequence=1_000)})
+    assert window.points(106.0)[-1].throughput is None, "no other node is there to tell"
+
+
 def test_without_a_decision_a_point_has_no_latency() -> None:
     window = FiguresWindow()
     for at, number in ((100.0, 10), (102.0, 11), (104.0, 11)):
