@@ -290,3 +290,7 @@
     });
   }
 })();
+      const known = nodes.some((node) => node.id === id);
+      if (!known && !(await dtvn.ui.ask(`Add ${id}?`, () => clusterState.if_added, "Add node"))) {
+        return;
+      }

@@ -22,7 +22,7 @@ from validators.feed.rows import read_snapshot
 from validators.figures_window import Sampler
 from validators.ledger.copy_reader import CopyReader
 from validators.models import MembershipChange
-from validators.services.cluster_state import cluster_state
+from validators.services.cluster_state import cluster_state, gained, if_added
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -222,6 +222,25 @@ def test_the_tone_of_a_node_is_never_good_news_without_a_quorum(
     ]
     monkeypatch.setattr(nodes, "cluster_state", lambda: agreement(reports, window=20))
     assert nodes.describe_state_of_page([node])["tones"] == {"n0": (tone, lacks)}
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        (4, "Nothing is gained: it tolerates no more, and each decision needs one vote more. 6 members are"),
+        (5, "Then 6 members: 4 decide; safe with 1 Byzantine, available with 2 down. The newcomer"),
+        (6, "Now 6 members: 4 decide; safe with 1 Byzantine, available with 2 down. Then 7 members"),
+        (31, "A cluster has at most 31 members."),
+    ],
+)
+def test_one_more_member_is_asked_about_with_the_quorum_calculator(members: int, told: str) -> None:
+    assert told in if_added(members)
+    assert ("gates wait for 0.2 seconds at most" in if_added(members)) is (members < 31)
+    assert if_added(0) == "", "there is no cluster to add it to"
+
+
+def test_fewer_members_gain_nothing_and_nothing_is_said_of_it() -> None:
+    assert (gained(5, 4), gained(4, 5) != "") == ("", True)
 
 
 def test_a_change_of_members_is_in_the_sentence_of_state(learner: RealLearner) -> None:

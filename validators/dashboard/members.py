@@ -25,7 +25,7 @@ from validators.membership import FIXED_PARAMETERS, ChangeRequest, PresentEpoch,
 from validators.models import ChangeState, MembershipChange
 from validators.rest.keys import actor_of, may
 from validators.services import audit
-from validators.services.cluster_state import cluster_state
+from validators.services.cluster_state import GATES_WAIT, cluster_state, gained
 from validators.services.errors import ServiceError
 from validators.services.login_throttle import client_address
 
@@ -231,7 +231,8 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
                 requested = form.requested(now)
                 if request.POST.get("step") == "confirm":
                     return self._store(request, requested)
-                context["preview"] = changes.foresee(requested)
+                context["preview"] = found = changes.foresee(requested)
+                context["gained"] = gained(found.before.members, found.after.members)
             except ServiceError as error:
                 form.add_error(None, str(error))
         context |= {
@@ -241,6 +242,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
             "form": form,
             "now": now,
             "nonce": request.POST.get("nonce") or uuid.uuid4().hex,
+            "gates_wait": GATES_WAIT,
         }
         return TemplateResponse(request, "admin/members_ask.html", context)
 
