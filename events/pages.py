@@ -2,4 +2,4 @@
 
 from validators.dashboard.views import page_of
 
-show_page = page_of("events")
+show_page = page_of("events", title="Agent runs")

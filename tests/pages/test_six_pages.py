@@ -27,7 +27,8 @@ PAGES = {
     "/dashboard/nodes": "Nodes",
     "/dashboard/network": "Network",
     "/dashboard/tickets": "Tickets",
-    "/dashboard/events": "Events",
+    "/dashboard/tickets/events": "Events",
+    "/dashboard/events": "Agent runs",
     "/dashboard/simulator": "Simulator",
     "/dashboard/metrics": "Metrics",
 }
@@ -36,6 +37,7 @@ FILLED = {
     "/dashboard/nodes": "node0",
     "/dashboard/network": "node1, node2",
     "/dashboard/tickets": "TICKET-050",
+    "/dashboard/tickets/events": "Ticket ids are codes",
     "/dashboard/events": "Check a recording",
     "/dashboard/simulator": "Saved runs",
     "/dashboard/metrics": "Nodes that respond: 4 of 4",

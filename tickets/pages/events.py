@@ -23,7 +23,7 @@ from dtvn.machine.fields import LABEL_LENGTH_MAX, MICROSECONDS, is_name
 from tickets.models import check_zone
 from tickets.pages.access import sentence_page, with_scope
 from tickets.services import events
-from tickets.services.events import Products
+from tickets.services.events import Count, Products
 from validators import feed
 from validators.dashboard.views import frame
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -80,8 +80,13 @@ def _page(
 ) -> HttpResponse:
     known = read.summarise_events(LEARNER_ALIAS) if sequence else []
     saved = request.GET.get("saved", "")
-    context = frame(caller, "Tickets") | {
+    asked = request.GET.get("slug", "")
+    shown = next((_listed(one) for one in known if one.event == asked), None)
+    context = frame(caller, "Events") | {
         "events": [_listed(one) for one in known],
+        "shown": shown,
+        "by_product": _products(shown, events.by_product(asked)) if shown else [],
+        "by_gate": events.by_gate(asked) if shown else [],
         "form": form,
         "changes": bool(request.GET.get("slug")) and request.GET["slug"] == form.slug,
         "rows": [*form.products, *[("", True)] * ROWS_FREE][:PRODUCTS_MAX],
@@ -94,6 +99,12 @@ def _page(
         "problem": problem,
     }
     return render(request, "files/events.html", context, status=status)
+
+
+def _products(event: dict[str, Any], counts: list[Count]) -> list[tuple[Count, bool]]:
+    """Each with whether it admits."""
+    admits = {product["name"]: product["admits"] for product in event["products"]}
+    return [(count, admits.get(count.name, not event["declared"] or not count.name)) for count in counts]
 
 
 def _listed(one: EventSummary) -> dict[str, Any]:

@@ -31,7 +31,8 @@ PAGES = (
     ("dashboard:nodes", "Nodes"),
     ("dashboard:network", "Network"),
     ("tickets:page", "Tickets"),
-    ("events", "Events"),
+    ("tickets:events", "Events"),
+    ("events", "Agent runs"),
     ("simulator", "Simulator"),
     ("dashboard:metrics", "Metrics"),
 )
