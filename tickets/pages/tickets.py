@@ -19,7 +19,7 @@ from dtvn.machine.codes import CodeError
 from dtvn.machine.fields import MICROSECONDS, REASON_LENGTH_MAX, is_name
 from dtvn.machine.kinds import ACTS, Act, Kind
 from tickets.pages import ticket_facts
-from tickets.pages.access import may_see_names, with_scope
+from tickets.pages.access import may_see_addresses, may_see_names, with_scope
 from tickets.pages.ticket_facts import Facts
 from tickets.services import codes
 from tickets.services.search import Found, Key, Search, by_keys, folded, search, state_of_row
@@ -119,7 +119,15 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
         return JsonResponse({"sequence": 0, "tickets": [], "after": None, "total": 0, "events": []})
     part = Found([], {}, None)
     if words is not None:
-        part = search(LEARNER_ALIAS, wanted, limit=PAGE_SIZE, after=after, with_holders=sees)
+        addresses = sees and may_see_addresses(request, caller)
+        part = search(
+            LEARNER_ALIAS,
+            wanted,
+            limit=PAGE_SIZE,
+            after=after,
+            with_holders=sees,
+            with_addresses=addresses,
+        )
     facts = Facts(caller)
     answer = {
         "sequence": sequence,

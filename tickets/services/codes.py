@@ -16,7 +16,7 @@ from dtvn.machine.fields import is_name
 from dtvn.machine.rows import EventRow, TicketRow
 from dtvn.protocol.genesis import cluster_id
 from tickets.models import TicketCode
-from tickets.services.search import folded as without_case
+from tickets.services.search import without_case
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import models as ledger

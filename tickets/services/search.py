@@ -1,4 +1,5 @@
-"""Finds tickets by id, order and holder's name: any case, any part, from the platform's own copies.
+"""Finds tickets by id, product, seat, gate, device, order, holder's name and e-mail address: any part in any
+case, with or without accents, from the platform's own copies.
 
 No index of the two databases finds a text inside another one, so tickets are read in the order of their keys,
 at most SCANNED_MAX of them in one call: a search of a million tickets is many short answers, each of which
@@ -8,7 +9,7 @@ names the key to continue after, so it does not delay other requests.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -23,6 +24,12 @@ SCANNED_MAX = 5_000
 """Tickets that one call compares with the words."""
 SCANNED_AT_ONCE = 1_000
 """Of these in one query."""
+SEARCHED = ("ticket_id", "product", "seat", "gate", "device")
+"""Columns of a ticket in which words are found."""
+PLAIN = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+)
+"""Letters that Unicode does not decompose."""
 
 Key = tuple[str, str]
 """(event, ticket id)."""
@@ -32,7 +39,7 @@ class Search(msgspec.Struct, frozen=True):
     """What is looked for."""
 
     words: tuple[str, ...] = ()
-    """Words in folded form; each must occur in the ticket's id, its order or its holder's name."""
+    """Words in folded form; each must occur in one of SEARCHED or in what is seen of the holder."""
     event: str | None = None
     """None: all events."""
     state: State | None = None
@@ -54,9 +61,17 @@ class Found(msgspec.Struct, frozen=True):
     """Key to continue after, None at the end. There may be more behind it even if no ticket was found."""
 
 
-def folded(text: str) -> str:
-    """The text in the form that is compared: without case, in Unicode form NFKC."""
+def without_case(text: str) -> str:
+    """The text without case, in Unicode form NFKC: as codes are compared."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def folded(text: str) -> str:
+    """The text in the form that is compared: without case and accents, in Unicode form NFKD."""
+    if text.isascii():
+        return text.lower()
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(PLAIN)
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
 
 
 def state_of_row(row: TicketRow) -> State:
@@ -64,10 +79,19 @@ def state_of_row(row: TicketRow) -> State:
     return state_of(row.state, upheld=row.upheld)
 
 
-def search(using: str, wanted: Search, *, limit: int, after: Key = ("", ""), with_holders: bool) -> Found:
+def search(
+    using: str,
+    wanted: Search,
+    *,
+    limit: int,
+    after: Key = ("", ""),
+    with_holders: bool,
+    with_addresses: bool = False,
+) -> Found:
     """At most `limit` tickets after `after`, of at most SCANNED_MAX that are compared with the words.
 
-    `with_holders`: names and orders are searched and returned too; only for callers who may see them.
+    `with_holders`: names and orders are searched and returned too, `with_addresses`: and e-mail addresses are
+    searched; only for callers who may see them.
     """
     tickets: list[TicketRow] = []
     holders: dict[Key, tuple[str, str]] = {}
@@ -78,19 +102,21 @@ def search(using: str, wanted: Search, *, limit: int, after: Key = ("", ""), wit
             continue
         behind = after[1] if event == after[0] else ""
         while True:
-            ids = _ids(using, event, wanted, behind, size)
-            known = _holders(event, ids) if with_holders else {}
-            hits = [one for one in ids if _fits(" ".join((one, *known.get(one, ()))), wanted.words)]
+            texts = _texts(using, event, wanted, behind, size)
+            known = _holders(event, list(texts)) if with_holders else {}
+            if with_addresses and wanted.words:
+                texts |= _with_addresses(event, texts)
+            hits = [one for one in texts if _fits(" ".join((texts[one], *known.get(one, ()))), wanted.words)]
             for row in _rows(using, event, hits, limit + 1, wanted):
                 if len(tickets) == limit:
                     return Found(tickets, holders, (tickets[-1].event, tickets[-1].ticket))
                 tickets.append(row)
                 if row.ticket in known:
                     holders[event, row.ticket] = known[row.ticket]
-            scanned += len(ids)
-            if len(ids) < size:
+            scanned += len(texts)
+            if len(texts) < size:
                 break
-            behind = ids[-1]
+            behind = next(reversed(texts))
             if scanned >= SCANNED_MAX:
                 return Found(tickets, holders, (event, behind))
     return Found(tickets, holders, None)
@@ -107,20 +133,27 @@ def by_keys(using: str, keys: Sequence[Key], *, with_holders: bool) -> Found:
     return Found(tickets, holders, None)
 
 
-def _ids(using: str, event: str, wanted: Search, behind: str, limit: int) -> list[str]:
-    """The next ids of one event, ascending."""
+def _texts(using: str, event: str, wanted: Search, behind: str, limit: int) -> dict[str, str]:
+    """The next tickets of one event by ascending id, each with what it is found by."""
     rows = Ticket.objects.using(using).filter(event=event, ticket_id__gt=behind).order_by("ticket_id")
     if wanted.state is not None:
         rows = rows.filter(state=wanted.state.name)
     if wanted.blocked:
         rows = rows.filter(blocked=True)
-    return list(rows.values_list("ticket_id", flat=True)[:limit])
+    columns = SEARCHED if wanted.words else SEARCHED[:1]
+    return {found[0]: " ".join(filter(None, found)) for found in rows.values_list(*columns)[:limit]}
 
 
 def _holders(event: str, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Ticket id -> its holder's name and order, of those that have one."""
     found = TicketHolder.objects.filter(event=event, ticket__in=ids).exclude(name="", order="").order_by()
     return {ticket: (name, order) for ticket, name, order in found.values_list("ticket", "name", "order")}
+
+
+def _with_addresses(event: str, texts: Mapping[str, str]) -> dict[str, str]:
+    """Those of these tickets whose holder has an e-mail address, each with it."""
+    found = TicketHolder.objects.filter(event=event, ticket__in=texts).exclude(email="").order_by()
+    return {ticket: f"{texts[ticket]} {email}" for ticket, email in found.values_list("ticket", "email")}
 
 
 def _fits(text: str, words: Sequence[str]) -> bool:
