@@ -3,14 +3,18 @@
   "use strict";
 
   const SPARK_SECONDS = 60;
-  const ASK_EVERY = 3000; // milliseconds between two questions to the nodes, once they were asked
-  const LOOK_EVERY = 4000; // milliseconds between two looks at the latency
-  const { at, cell, clock: moment, drawConnection, fetchJson, grouped, make, pill, put, root, states } = dtvn.ui;
+  const ASK_EVERY = 3000; // milliseconds between two questions to the nodes while something is stuck
+  const ASK_STILL = 15000; // milliseconds between them while nothing seems to be
+  const LOOK_EVERY = 4000; // milliseconds between two looks at latency and gates
+  const REASONS_NAMED = 3; // of a gate's refusals, the most frequent
+  const { at, cell, clock: moment, drawConnection, facts, fetchJson, grouped, make, pill, put, root, states } = dtvn.ui;
+  const { link, sentenceOf, ticketsOf } = dtvn.outcomes;
   const milliseconds = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
   let state = null;
   let nodes = [];
   let clusterState = null;
-  let asking = false; // the nodes are asked again and again
+  let told = null; // the newest answer of the nodes to why it is stuck
+  let askedAt = 0; // milliseconds
   let unanswered = false;
 
   // --- the log -----------------------------------------------------------------------------------
@@ -69,22 +73,28 @@
 
   // --- the nodes ---------------------------------------------------------------------------------
 
+  /* Rows drawn anew: the keyboard stays on the link where it is. */
+  function redraw(body, rows) {
+    const held = body.contains(document.activeElement) ? document.activeElement.href : "";
+    body.replaceChildren(...rows);
+    if (held) {
+      [...body.querySelectorAll("a")].find((one) => one.href === held)?.focus({ preventScroll: true });
+    }
+  }
+
   function drawNodes() {
     const members = nodes.filter((node) => node.role === "validator");
     const newest = Math.max(0, ...members.map((node) => node.sequence || 0));
-    at("nodes").replaceChildren(...nodes.map((node) => nodeRow(node, newest)));
+    redraw(at("nodes"), nodes.map((node) => nodeRow(node, newest)));
     at("no-nodes").hidden = nodes.length > 0;
     const running = members.filter((node) => node.status === "running");
     const views = running.map((node) => node.view || 0);
     put("view", views.length ? Math.max(...views) : "–");
     const primary = members.find((node) => node.is_primary);
     put("primary", primary ? `primary ${primary.id}` : "primary unknown");
-    const agree = clusterState.agreeing_members;
-    const trouble = members.some((node) => node.desired === "running" && !agree.includes(node.id));
     drawLearner(newest);
-    if ((trouble || clusterState.level === "stuck" || outdated()) && !asking) {
-      startAsking();
-    }
+    drawWhy();
+    askInTime();
   }
 
   /* The log on this page is the learner's: while the learner does not read, the page is not updated, and a notice says so. */
@@ -109,7 +119,8 @@
   function nodeRow(node, newest) {
     const row = make("tr");
     const name = make("td", "whole");
-    name.append(make("b", "", node.id));
+    const details = `${root.dataset.nodesUrl}?${new URLSearchParams({ node: node.id })}`;
+    name.append(link(node.id, node.role === "validator" && details, "name"));
     if (node.is_primary) {
       name.append(" ", pill("plain accent", "primary"));
     }
@@ -136,11 +147,20 @@
 
   // --- why is it stuck ---------------------------------------------------------------------------
 
-  function startAsking() {
-    asking = true;
-    at("ask").hidden = true;
-    askWhy();
-    setInterval(() => document.hidden || askWhy(), ASK_EVERY);
+  /* Something is seen to be wrong: a node that should agree does not, or what is decided is late. */
+  function troubled() {
+    const { agreeing_members: agree, level, changing, members } = clusterState;
+    const apart = nodes.some((node) => node.role === "validator" && node.desired === "running" && !agree.includes(node.id));
+    const late = level === "tight" && agree.length === members && members > 2; // by the time of the log, or of a proposal
+    return apart || changing || level === "stuck" || late || Boolean(outdated());
+  }
+
+  /* What nobody sees, such as a proposal without its votes, is found by asking now and then. */
+  function askInTime() {
+    const every = at("why-card").hidden && !troubled() ? ASK_STILL : ASK_EVERY;
+    if (!document.hidden && clusterState.level !== "none" && Date.now() - askedAt >= every) {
+      askWhy();
+    }
   }
 
   async function askWhy() {
@@ -148,18 +168,25 @@
       return;
     }
     unanswered = true;
+    askedAt = Date.now();
     try {
-      drawWhy(await fetchJson(root.dataset.diagnosisUrl));
+      told = await fetchJson(root.dataset.diagnosisUrl);
+      put("asked", `as of ${new Date().toLocaleTimeString("en-GB")}`);
     } catch (error) {
-      put("verdict", "Cannot ask the nodes: the platform does not respond.");
+      told = { level: "stuck", verdict: "Cannot ask the nodes: the platform does not respond.", nodes: [], quorum: 0 };
     } finally {
       unanswered = false;
     }
+    drawWhy();
   }
 
-  function drawWhy(found) {
+  function drawWhy() {
+    at("why-card").hidden = told === null || !(troubled() || told.level === "stuck");
+    if (told === null) {
+      return;
+    }
+    const found = told;
     put("verdict", found.verdict);
-    put("asked", `as of ${new Date().toLocaleTimeString("en-GB")}`);
     const level = at("verdict-level");
     level.className = `pill ${{ ok: "ok", slow: "warn", stuck: "bad" }[found.level]}`;
     level.textContent = { ok: "healthy", slow: "degraded", stuck: "stuck" }[found.level];
@@ -211,19 +238,52 @@
     },
   });
 
+  // --- the gates ---------------------------------------------------------------------------------
+
+  function drawGates(found) {
+    const { gates, reasons, zone, until } = found;
+    put("gates-of", until === null ? `since midnight, ${zone}` : `counted up to ${moment(until)}`);
+    redraw(at("gates"), gates.map(gateRow));
+    at("gates-table").hidden = gates.length === 0;
+    at("no-gates").hidden = gates.length > 0;
+    facts(at("reasons"), Object.entries(reasons).map(([code, number]) => [sentenceOf(code).replace(/\.$/, ""), grouped.format(number)]));
+    at("refusals").hidden = Object.keys(reasons).length === 0;
+  }
+
+  function gateRow(gate) {
+    const row = make("tr");
+    const name = make("td", "whole");
+    name.append(gate.gate ? link(gate.gate, gate.event && ticketsOf(gate.event, { q: gate.gate }), "name") : make("b", "", "no gate named"));
+    if (gate.event && gate.event !== "default") {
+      name.append(" ", link(gate.event, ticketsOf(gate.event, {}), "quiet soft"));
+    }
+    const [named, rest] = [Object.entries(gate.reasons).slice(0, REASONS_NAMED), Object.entries(gate.reasons).slice(REASONS_NAMED)];
+    const why = named.map(([code, number]) => `${code.replaceAll("_", " ")} ${grouped.format(number)}`);
+    const more = rest.reduce((sum, [, number]) => sum + number, 0);
+    row.append(
+      name,
+      cell("number", grouped.format(gate.admitted), "Admitted"),
+      cell("number", gate.rate >= 10 || gate.rate === 0 ? Math.round(gate.rate) : gate.rate.toFixed(1), "Per minute"),
+      cell("number", grouped.format(gate.refused), "Refused"),
+      cell("why", [...why, ...(more ? [`other ${grouped.format(more)}`] : [])].join(", ") || "–", "Why"),
+    );
+    return row;
+  }
+
   async function look() {
     if (!document.hidden) {
       const now = Date.now() / 1000 + live.clock();
-      const told = await fetchJson(`${root.dataset.figuresUrl}?after=${now}`);
-      drawLatency(told.latency, told.elsewhere);
+      const figures = await fetchJson(`${root.dataset.figuresUrl}?after=${now}`);
+      drawLatency(figures.latency, figures.elsewhere);
       if (state && now >= state.day.end) {
         live.renew(); // a new day: what was admitted before it is known to the platform alone
       }
+      drawGates(await fetchJson(root.dataset.gatesUrl));
     }
   }
 
-  at("ask").addEventListener("click", startAsking);
   setInterval(() => state && drawRate(), 1000);
+  setInterval(() => clusterState && askInTime(), 1000);
   const lookSoon = dtvn.ui.soon(look, 0);
   lookSoon();
   setInterval(lookSoon, LOOK_EVERY);

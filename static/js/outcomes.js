@@ -3,7 +3,8 @@ dtvn.outcomes = (function () {
   "use strict";
 
   const FRESH_MAX = 3; // more at once than this are not highlighted: everything would flash
-  const { verbs, subjects, reasons } = JSON.parse(document.getElementById("words").textContent);
+  const SLOTS = 16384; // numbers of operations in one sequence
+  const { verbs, subjects, reasons, callers, places } = JSON.parse(document.getElementById("words").textContent);
 
   function make(tag, className, text) {
     const element = document.createElement(tag);
@@ -33,27 +34,62 @@ dtvn.outcomes = (function () {
     }
   }
 
+  /* A link; without an address the text alone. */
+  function link(text, address, className) {
+    const made = make(address ? "a" : "span", className, text);
+    if (address) {
+      made.href = address;
+    }
+    return made;
+  }
+
+  /* The address of the tickets of an event, of one of them, or of those that a text finds. */
+  function ticketsOf(event, { ticket = "", q = "" }) {
+    const query = new URLSearchParams(ticket ? { ticket: `${event}/${ticket}` } : { event });
+    return `${places.tickets}?${query}${q ? `#${new URLSearchParams({ q })}` : ""}`;
+  }
+
+  const logOf = (event) => places.log && `${places.log}${event.sequence * SLOTS + event.index}/change/`;
+
   function outcome(event, fresh) {
     const item = make("li", fresh ? "fresh" : "");
-    const time = make("time", "", new Date(event.timestamp * 1000).toLocaleTimeString("en-GB"));
-    time.dateTime = new Date(event.timestamp * 1000).toISOString();
+    const then = new Date(event.timestamp * 1000);
+    const time = make("time");
+    time.append(link(then.toLocaleTimeString("en-GB"), logOf(event), "quiet"));
+    time.dateTime = then.toISOString();
+    time.title = `sequence ${event.sequence}.${event.index}, via ${event.node_id}`;
+    const found = (q) => link(q, ticketsOf(event.event, { q }), "quiet");
     const what = make("span", "what");
-    what.append(make("span", "mono", event.ticket_id || subject(event.operation)));
-    const about = [event.product, event.seat].filter(Boolean).join(", ");
-    if (about) {
-      what.append(" ", make("span", "soft", about));
-    }
+    what.append(link(event.ticket_id || subject(event.operation), event.ticket_id && ticketsOf(event.event, { ticket: event.ticket_id }), "mono"));
+    [event.product, event.seat].filter(Boolean).forEach((text, place) => what.append(place ? ", " : " ", found(text)));
     const ok = event.code === "ok";
     const count = event.count === undefined ? "" : ` ${event.count}`;
-    const where = make("span", "where");
-    const asked = ok ? "" : `${event.operation.replaceAll("_", " ")} refused: ${reason(event)}, `;
-    where.textContent = `${asked}via ${event.node_id} by ${event.actor}, at ${event.sequence}.${event.index}`;
-    if (event.event && event.event !== "default") {
-      where.textContent += ` in ${event.event}`;
-    }
-    item.append(time, what, pill(`plain ${tone(event, ok)}`, word(event, ok) + count), where);
+    item.append(time, what, pill(`plain ${tone(event, ok)}`, word(event, ok) + count), whereOf(event, ok, found));
     return item;
   }
+
+  /* Why it was refused, at which gate and device, or else by whom. */
+  function whereOf(event, ok, found) {
+    const parts = ok ? [] : [[`${event.operation.replaceAll("_", " ")} refused: ${reason(event)}`]];
+    if (event.gate) {
+      parts.push(["gate ", found(event.gate)]);
+    }
+    if (event.device) {
+      parts.push(["device ", found(event.device)]);
+    }
+    if (!event.gate && !event.device && event.actor) {
+      parts.push([`by ${callerOf(event.actor)}`]);
+    }
+    if (event.event && event.event !== "default") {
+      parts.push(["in ", link(event.event, ticketsOf(event.event, {}), "quiet")]);
+    }
+    const where = make("span", "where");
+    parts.forEach((part, place) => where.append(...(place ? [", "] : []), ...part));
+    return where;
+  }
+
+  /* A person or a program as people call it. */
+  const callerOf = (actor) => callers[actor] ?? actor.replace(/^user:/, "").replace(/^key:/, "key ");
 
   /* Only what is the guest's own matter looks like a refused guest. */
   function tone(event, ok) {
@@ -80,5 +116,5 @@ dtvn.outcomes = (function () {
     return event.repeated ? `${verb} before` : verb;
   }
 
-  return { draw, make, pill, subject };
+  return { draw, make, pill, subject, link, ticketsOf, sentenceOf: (code) => reasons[code] ?? code.replaceAll("_", " ") };
 })();

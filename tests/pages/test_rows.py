@@ -172,9 +172,9 @@ def test_a_snapshot_counts_the_tickets_admitted_since_midnight(
     def today(start: int) -> dict[str, Any]:
         return {"start": start, "end": start + 86_400, "zone": "UTC"}
 
-    monkeypatch.setattr(rows, "_day", lambda: today(logged[-1]))
+    monkeypatch.setattr(rows, "day", lambda: today(logged[-1]))
     assert read_snapshot()["day"]["admitted"] == 2
-    monkeypatch.setattr(rows, "_day", lambda: today(logged[-1] + 1))
+    monkeypatch.setattr(rows, "day", lambda: today(logged[-1] + 1))
     assert read_snapshot()["day"]["admitted"] == 0
 
 
@@ -191,6 +191,6 @@ def test_a_day_is_one_in_the_time_zone_of_events(
     settings: Any, zone: str, now: str, start: str, hours: int
 ) -> None:
     settings.EVENT_TIME_ZONE = zone
-    found = rows._day(datetime.fromisoformat(now))
+    found = rows.day(datetime.fromisoformat(now))
     assert found["start"] == datetime.fromisoformat(start).timestamp()
     assert (found["end"] - found["start"], found["zone"]) == (hours * 3600, zone)

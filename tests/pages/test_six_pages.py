@@ -422,7 +422,6 @@ def test_x42_names_and_errors_of_nodes_are_shown_as_text(s: Supervised, page: Pa
     page.goto(f"{s.url}{path}")
     expect_inert(page)
     if path == "/":
-        shown(page, "ask").click()
         expect(shown(page, "verdict")).to_have_text(HOSTILE)
         expect(shown(page, "outcomes")).to_contain_text(HOSTILE)
     if path == "/dashboard/nodes":

@@ -76,6 +76,10 @@ def test_a_scan_tells_its_ticket_and_what_the_steward_needs(door: Door) -> None:
         "operation_refused", "T-1", "already_consumed", "guest",
     )  # fmt: skip
     assert second["last_entry"] == entry
+    assert (first["gate"], first["device"]) == (second["gate"], second["device"]) == ("north", "d-1")
+    [third] = door.order(Admit("south", "d-2", door.code("printed")))
+    assert (third["gate"], third["device"]) == ("south", "d-2"), "where it was refused, not where it entered"
+    assert third["last_entry"] == entry
     assert "state" not in second
 
 
@@ -164,7 +168,7 @@ def test_events_of_the_first_forms_stay_as_they_were(learner: RealLearner, opera
     }
     assert [set(event) - fields for event in read_frame(before).events] == [
         {"state"},
-        {"state"},
-        {"shown"},
-        {"shown"},
+        {"state", "gate"},
+        {"shown", "gate"},
+        {"shown", "gate"},
     ]

@@ -6,10 +6,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
 from dtvn.machine.kinds import ACTS, KINDS
 from dtvn.machine.reasons import REASONS
+from validators.models import ApiKey
 from validators.rest.keys import caller_of_person
 from validators.services.cluster_state import cluster_state
 
@@ -19,13 +21,27 @@ WORDS = {
     "subjects": {name: kind.subject for name, kind in KINDS.items() if kind.subject},
     "reasons": {code: reason.sentence for code, reason in REASONS.items()},
 }
-"""For static/js/outcomes.js: words for applied operations by kind or verdict, for what they are about, and
-sentences of reasons by code."""
+CALLERS_MAX = 500
 
 
 def words(request: HttpRequest) -> dict[str, Any]:
-    """`words`: WORDS."""
-    return {"words": WORDS}
+    """`words`, which a template calls only when it shows it: WORDS; `callers`, names of the newest API keys
+    by actor; `places`, addresses of the pages that outcomes lead to."""
+    return {"words": lambda: WORDS | {"callers": _callers(), "places": _places(request)}}
+
+
+def _callers() -> dict[str, str]:
+    newest = ApiKey.objects.order_by("-pk").values_list("pk", "label")[:CALLERS_MAX]
+    return {f"key:{number}": label for number, label in newest}
+
+
+def _places(request: HttpRequest) -> dict[str, str]:
+    """Page -> address. That of the log is "" for who may not open it, and goes on with an operation's id."""
+    log = reverse("admin:ledger_operationrecord_changelist")
+    return {
+        "tickets": reverse("tickets:page"),
+        "log": log if "ledger.operationrecord" in _openable(request) else "",
+    }
 
 
 def state_of_cluster(request: HttpRequest) -> dict[str, Any]:

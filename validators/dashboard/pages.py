@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 from dtvn.api.errors import ApiError, Unavailable
 from dtvn.machine.reasons import ABOUT_DISPUTES
 from validators.dashboard.views import for_pages
+from validators.feed.gates import count
 from validators.figures_window import INTERVAL_UNSEEN, SPAN, sampler
 from validators.ledger.models import OperationRecord
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
@@ -90,6 +91,13 @@ def figures(request: HttpRequest) -> HttpResponse:
         "latency": sampler.window.latency(now),
     }
     return JsonResponse(msgspec.to_builtins(told))
+
+
+@require_GET
+@for_pages
+def gates(request: HttpRequest) -> HttpResponse:
+    """What each gate did today; see GateCount.look."""
+    return JsonResponse(count.look())
 
 
 @require_GET

@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("dashboard/metrics", page_of("metrics", charts=pages.CHARTS, interval=INTERVAL), name="metrics"),
     path("dashboard/links", pages.links, name="links"),
     path("dashboard/figures", pages.figures, name="figures"),
+    path("dashboard/gates", pages.gates, name="gates"),
     *(
         path(f"dashboard/node/<str:node_id>/{part}", pages.node_part, {"part": part})
         for part in ("crypto", "storage", "consensus")

@@ -7,7 +7,7 @@ frames after it == a later snapshot* holds exactly.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,7 +24,7 @@ from dtvn.machine.contract import ABOUT, EVENT_TYPES, STATE_AFTER
 from dtvn.machine.fields import MICROSECONDS, REHEARSAL_EVENT, REHEARSAL_TICKET
 from dtvn.machine.reasons import OK
 from validators.feed.relay import FRAME_EVENTS, Frame
-from validators.feed.told import told
+from validators.feed.told import asked_at, told
 from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
 from validators.ledger.read import SILENT, STATES, applied_sequence, count_operations, count_tickets, verdicts
@@ -45,7 +45,7 @@ UNDEFINED_TABLE, INVALID_SCHEMA = "42P01", "3F000"
 def read_applied() -> int:
     """The sequence up to which rows can be read; 0 before there are rows, or a ledger."""
     try:
-        return applied_sequence(_alias())
+        return applied_sequence(alias())
     except DatabaseError as error:
         if _is_missing(error):
             return 0
@@ -90,28 +90,28 @@ def read_snapshot() -> dict[str, Any]:
             raise
     counts = dict.fromkeys((*STATES, "applied", "refused"), 0)
     empty = {"sequence": 0, "second": 0, "counts": counts, "rates": [], "latest": [], "limits": LIMITS}
-    return empty | {"day": _day() | {"admitted": 0}}
+    return empty | {"day": day() | {"admitted": 0}}
 
 
 def _snapshot() -> dict[str, Any]:
     with _one_state():
         applied = read_applied()
         second = _second(applied)
-        since = _first_since((second - RATE_SECONDS + 1) * MICROSECONDS, applied)
+        since = first_since((second - RATE_SECONDS + 1) * MICROSECONDS, applied)
         latest = list(_shown(0, applied).order_by("-id")[:LATEST_MAX])
-        day = _day()
+        today = day()
         return {
             "sequence": applied,
             "second": second,
             "counts": _counts(),
-            "day": day | {"admitted": _admissions_since(day["start"], applied)},
+            "day": today | {"admitted": _admissions_since(today["start"], applied)},
             "rates": _rates(since - 1, applied),
             "latest": _events(latest),
             "limits": LIMITS,
         }
 
 
-def _alias() -> str:
+def alias() -> str:
     """The database that pages read the log from."""
     return router.db_for_read(OperationRecord)
 
@@ -122,7 +122,7 @@ def _one_state() -> Iterator[None]:
 
     Not `atomic`: the platform's SQLite connections begin transactions by taking the write lock.
     """
-    connection = connections[_alias()]
+    connection = connections[alias()]
     if connection.in_atomic_block:
         yield
         return
@@ -152,12 +152,15 @@ def _whole_sequences(records: list[OperationRecord], cut: int) -> tuple[list[Ope
 
 
 def _events(records: list[OperationRecord]) -> list[dict[str, Any]]:
-    found, first = verdicts(_alias(), records), _first_admissions(records)
-    added = told(_alias(), records)
-    return [_event(record, found.get(record.pk, ""), first) | added.get(record.pk, {}) for record in records]
+    found, first = verdicts(alias(), records), first_admissions(records)
+    added, asked = told(alias(), records), asked_at(alias(), records)
+    return [
+        _event(record, found.get(record.pk, ""), first) | asked.get(record.pk, {}) | added.get(record.pk, {})
+        for record in records
+    ]
 
 
-def _first_admissions(records: list[OperationRecord]) -> set[int]:
+def first_admissions(records: Sequence[OperationRecord]) -> set[int]:
     """Numbers of those records that admitted their ticket."""
     numbers = [record.pk for record in records if record.code == OK and record.operation in ABOUT["CONSUMED"]]
     if not numbers:
@@ -200,9 +203,14 @@ def _event(record: OperationRecord, verdict: str, first: set[int]) -> dict[str, 
     if record.operation in ABOUT["CONSUMED"]:
         if record.pk not in first:
             event["repeated"] = True
-        if record.ticket_id.startswith(REHEARSAL_TICKET) and re.search(REHEARSAL_EVENT, record.event):
+        if is_rehearsal(record):
             event["rehearsal"] = True
     return event
+
+
+def is_rehearsal(record: OperationRecord) -> bool:
+    """Whether the operation belongs to a rehearsal of gates."""
+    return record.ticket_id.startswith(REHEARSAL_TICKET) and bool(re.search(REHEARSAL_EVENT, record.event))
 
 
 def _created_by_seed(record: OperationRecord) -> int:
@@ -217,13 +225,12 @@ def _created_by_seed(record: OperationRecord) -> int:
 
 def _counts() -> dict[str, int]:
     """Tickets by state, and how many operations were ever applied and refused."""
-    alias = _alias()
-    applied = count_operations(alias, all_kinds=True)
-    refused = count_operations(alias, all_kinds=True, refused=True) - applied
-    return {**count_tickets(alias), "applied": applied, "refused": refused}
+    applied = count_operations(alias(), all_kinds=True)
+    refused = count_operations(alias(), all_kinds=True, refused=True) - applied
+    return {**count_tickets(alias()), "applied": applied, "refused": refused}
 
 
-def _day(now: datetime | None = None) -> dict[str, Any]:
+def day(now: datetime | None = None) -> dict[str, Any]:
     """Today in the time zone of events: Unix seconds of its `start` and `end`, and the zone."""
     zone = ZoneInfo(settings.EVENT_TIME_ZONE)
     today = (now or datetime.now(zone)).astimezone(zone).date()
@@ -237,7 +244,7 @@ def _admissions_since(second: int, applied: int) -> int:
     entries made elsewhere."""
     if _second(applied) < second:
         return 0
-    first = _first_since(second * MICROSECONDS, applied)
+    first = first_since(second * MICROSECONDS, applied)
     # Not LIKE: SQLite's ignores case.
     found = _shown(first - 1, applied).alias(begin=Left("ticket_id", len(REHEARSAL_TICKET)))
     found = found.exclude(begin=REHEARSAL_TICKET, event__regex=REHEARSAL_EVENT)
@@ -246,7 +253,7 @@ def _admissions_since(second: int, applied: int) -> int:
 
 def _rates(after: int, to: int) -> tuple[tuple[int, int], ...]:
     """(second, operations) of the sequences after < s <= to; seconds without operations are left out."""
-    with connections[_alias()].cursor() as cursor:
+    with connections[alias()].cursor() as cursor:
         cursor.execute(
             "SELECT entry.timestamp / 1000000 AS second, SUM(outcomes.operations)"
             " FROM ledger_consensusentry AS entry"
@@ -264,7 +271,7 @@ def _second(sequence: int) -> int:
     return (found or 0) // MICROSECONDS
 
 
-def _first_since(timestamp: int, applied: int) -> int:
+def first_since(timestamp: int, applied: int) -> int:
     """The lowest sequence with an effective timestamp of at least `timestamp`.
 
     Timestamps ascend with sequences, so a binary search finds it: twenty lookups without an index. A log that

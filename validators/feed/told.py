@@ -1,6 +1,5 @@
-"""What the state of an outcome adds to its event: the fields of the forms that came with codes.
-
-An event of an earlier form has none of them.
+"""What is added to an event: from the state of an outcome, the fields of the forms that came with codes,
+which an event of an earlier form has none of; and where it was asked for.
 """
 
 from __future__ import annotations
@@ -12,13 +11,33 @@ import msgspec
 
 from dtvn.api.outcome import told_fields
 from dtvn.machine import ANSWERED_HEAD, NAMES, REASONS, AnsweredState
-from dtvn.machine.kinds import NAMING
-from dtvn.machine.reasons import OK, UNKNOWN_EVENT
+from dtvn.machine.commands import read as read_command
+from dtvn.machine.kinds import KINDS, NAMING
+from dtvn.machine.reasons import MALFORMED, OK, UNKNOWN_EVENT
 from dtvn.protocol import canonical
 from validators.ledger.event_zones import zone_of
 from validators.ledger.models import OperationRecord
 from validators.ledger.proofs import outcome_states
-from validators.ledger.read import event_row
+from validators.ledger.read import event_row, operations_at
+
+GATED = frozenset(name for name, kind in KINDS.items() if "gate" in kind.command.__struct_fields__)
+"""Kinds that say at which gate."""
+
+
+def asked_at(using: str, records: Sequence[OperationRecord]) -> dict[int, dict[str, str]]:
+    """Number of a record -> `gate` and `device` that asked for it, if set: the state of a refusal tells those
+    of the entry before."""
+    about = [record for record in records if record.operation in GATED and record.code != MALFORMED]
+    operations = operations_at(using, (record.sequence for record in about))
+    found: dict[int, dict[str, str]] = {}
+    for record in about:
+        if (operation := operations.get(record.pk)) is None:
+            continue
+        command = read_command(operation.kind, operation.payload)
+        given = {name: getattr(command, name) for name in ("gate", "device")}
+        if asked := {name: value for name, value in given.items() if value}:
+            found[record.pk] = asked
+    return found
 
 
 def told(using: str, records: Sequence[OperationRecord]) -> dict[int, dict[str, Any]]:

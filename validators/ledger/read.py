@@ -23,6 +23,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord
 from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.messages import Operation
 from validators.ledger.encoding import decode_frames
 from validators.ledger.models import (
     Checkpoint,
@@ -63,6 +64,13 @@ UNSIGNED = canonical.encode(())
 """Stored frames of a checkpoint without signatures."""
 VERDICTS_AT_ONCE = 500
 """Records in one query of `verdicts`."""
+ENTRIES_AT_ONCE = 500
+"""Entries in one query of `operations_at`."""
+SELECT_BATCHES = (
+    "SELECT o.sequence, e.timestamp, b.content, o.outcomes FROM ledger_entryoutcomes o"
+    " JOIN ledger_consensusentry e ON e.sequence = o.sequence"
+    " JOIN ledger_batchbody b ON b.id = e.body"
+)
 LAST_CHARACTER = "\U0010ffff"
 TICKET_ROW = "SELECT row FROM ledger_ticket WHERE event = %s AND ticket_id = %s"
 """As text: to build this query by the ORM costs ten times the query."""
@@ -266,6 +274,24 @@ def list_operations(
     return found
 
 
+def operations_at(using: str, sequences: Iterable[int]) -> dict[int, Operation]:
+    """OperationRecord.id -> the operation as it was signed, of all that these sequences executed; without
+    those whose batch this ledger does not hold."""
+    wanted = sorted(set(sequences))
+    found: dict[int, Operation] = {}
+    for start in range(0, len(wanted), ENTRIES_AT_ONCE):
+        some = wanted[start : start + ENTRIES_AT_ONCE]
+        with connections[using].cursor() as cursor:
+            cursor.execute(f"{SELECT_BATCHES} WHERE o.sequence IN ({','.join(['%s'] * len(some))})", some)
+            rows = cursor.fetchall()
+        for sequence, timestamp, content, outcomes in rows:
+            for listed in operations_of(
+                bytes(content), bytes(outcomes), sequence=sequence, timestamp=timestamp
+            ):
+                found[sequence * ORDERED_OPERATION_SLOTS + listed.index] = listed.operation
+    return found
+
+
 def verdicts(using: str, records: Iterable[OperationRecord]) -> dict[int, str]:
     """ "clear" or "uphold" by id of the records that resolved a dispute. An upheld dispute is final: the
     ticket's row still has that state and the place of the operation."""
@@ -312,10 +338,7 @@ def _entries_from(using: str, sequence: int, *, plain: bool) -> Iterator[tuple[i
     """(sequence, timestamp, batch, outcomes) of entries with operations, from `sequence` on."""
     chunk = 16
     sql = (
-        "SELECT o.sequence, e.timestamp, b.content, o.outcomes FROM ledger_entryoutcomes o"
-        " JOIN ledger_consensusentry e ON e.sequence = o.sequence"
-        " JOIN ledger_batchbody b ON b.id = e.body"
-        " WHERE o.sequence >= %s AND CASE WHEN %s THEN o.listed ELSE o.operations END > 0"
+        f"{SELECT_BATCHES} WHERE o.sequence >= %s AND CASE WHEN %s THEN o.listed ELSE o.operations END > 0"
         " ORDER BY o.sequence LIMIT %s"
     )
     while True:
