@@ -2,6 +2,7 @@
 (function () {
   "use strict";
 
+  const { place, placed } = dtvn.ui;
   const { at, attempt, button, cell, facts, grouped, look, make, pill, put } = dtvn.ui;
   const RUNS = 50;
   const AGAIN_AFTER = 300; // milliseconds
@@ -22,8 +23,7 @@
   };
   const form = at("request");
 
-  let shown = "";
-  let chosen = null; // id of the run in detail
+  let { show: shown = "", run: chosen = null } = placed(); // which runs are listed, and the one in detail
 
   const WORDS = { not_next: "another history is in the log" };
   const plain = (word) => WORDS[word] ?? word.replaceAll("_", " ");
@@ -48,7 +48,7 @@
 
   function row(run) {
     const made = make("tr");
-    if (run.id === chosen) {
+    if (String(run.id) === chosen) {
       made.setAttribute("aria-current", "true");
     }
     const name = cell("whole why", "");
@@ -84,7 +84,7 @@
       [...at("runs").querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === held)?.focus();
     }
     at("no-runs").hidden = runs.length > 0;
-    put("no-runs", EMPTY[wanted]);
+    put("no-runs", EMPTY[wanted] ?? EMPTY[""]);
     const total = Number(found.headers.get("X-Total-Count"));
     put("counted", total > runs.length ? `newest ${runs.length} of ${grouped.format(total)}` : "");
   }
@@ -142,7 +142,7 @@
     if (wanted === null) {
       return;
     }
-    const run = (await look(`/events/runs/${wanted}`)).content;
+    const run = (await look(`/events/runs/${encodeURIComponent(wanted)}`)).content;
     if (wanted !== chosen) {
       return;
     }
@@ -178,8 +178,18 @@
     at("no-pieces").hidden = run.pieces.length > 0;
   }
 
+  const settle = () => place({ show: shown, run: chosen ?? "" }, true);
+
+  /* What the address says: by back, or by a link. */
+  function arrive() {
+    ({ show: shown = "", run: chosen = null } = placed());
+    drawTabs();
+    attempt(draw, "");
+  }
+
   function choose(id) {
-    chosen = id;
+    chosen = String(id);
+    settle();
     attempt(draw, "");
     at("one").hidden = false;
     at("one-title").focus();
@@ -273,20 +283,28 @@
     }
   }
 
+  function drawTabs() {
+    for (const one of document.querySelectorAll("[data-show]")) {
+      one.setAttribute("aria-pressed", String(one.dataset.show === shown));
+    }
+  }
+
   dtvn.page = dtvn.ui.follow({ onMessage: take, onLive: live });
+  drawTabs();
+  addEventListener("popstate", arrive);
 
   at("close").addEventListener("click", function () {
     const left = chosen;
     chosen = null;
+    settle();
     attempt(draw, "");
     [...at("runs").querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === `Details of run ${left}`)?.focus();
   });
   for (const one of document.querySelectorAll("[data-show]")) {
     one.addEventListener("click", function () {
       shown = one.dataset.show;
-      for (const other of document.querySelectorAll("[data-show]")) {
-        other.setAttribute("aria-pressed", String(other === one));
-      }
+      settle();
+      drawTabs();
       renew();
     });
   }

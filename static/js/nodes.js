@@ -2,17 +2,19 @@
 (function () {
   "use strict";
 
+  const { place, placed } = dtvn.ui;
   const { at, button, call, cell, facts, fetchJson, grouped, look, make, nodeState, pill, put } = dtvn.ui;
   const LINES = 400;
   const RECORDS = 100;
   const LOOK_AFTER = 400; // milliseconds from a sign of something new to a look at it
   const UNDER_WAY = "A start is already under way: its progress is shown with the cluster";
+  const TABS = [...document.querySelectorAll("[data-tab]")].map((one) => one.dataset.tab);
   const mayChange = at("cluster-form") !== null;
 
   let nodes = [];
   let clusterState = null; // the state of the cluster, with what would follow if nodes stopped
-  let which = "";
-  let tab = "output";
+  let which = placed().node ?? "";
+  let tab = TABS.includes(placed().part) ? placed().part : "output";
   let seen; // the chosen node's sequence when it was looked into last
 
   // --- the cluster -------------------------------------------------------------------------------
@@ -85,7 +87,7 @@
 
   function acts(node) {
     const made = cell("whole acts", "");
-    made.append(button("Details", () => choose(node.id, true), `Details of ${node.id}`));
+    made.append(button("Details", () => lookInto(node.id, true), `Details of ${node.id}`));
     if (!mayChange || node.external) {
       return made;
     }
@@ -130,6 +132,12 @@
     list.value = which;
   }
 
+  /* Show a node; as a person's choice, which has an address of its own. */
+  function lookInto(id, scroll) {
+    place({ node: id, part: tab === "output" ? "" : tab }, true);
+    choose(id, scroll);
+  }
+
   function choose(id, scroll) {
     which = id;
     at("which").value = id;
@@ -143,10 +151,22 @@
 
   function show(name) {
     tab = name;
-    for (const one of document.querySelectorAll("[data-tab]")) {
-      one.setAttribute("aria-pressed", one.dataset.tab === name);
-    }
+    place({ node: which, part: name === "output" ? "" : name }, true);
+    drawTabs();
     renew();
+  }
+
+  function arrive() {
+    tab = TABS.includes(placed().part) ? placed().part : "output";
+    drawTabs();
+    choose(placed().node ?? nodes[0]?.id ?? "", false);
+    drawChoice();
+  }
+
+  function drawTabs() {
+    for (const one of document.querySelectorAll("[data-tab]")) {
+      one.setAttribute("aria-pressed", one.dataset.tab === tab);
+    }
   }
 
   async function draw() {
@@ -242,7 +262,9 @@
     onMessage: (message) => message.type === "node_output" && message.node_id === which && tab === "output" && renewSoon(),
   });
 
-  at("which").addEventListener("change", (event) => choose(event.target.value, false));
+  at("which").addEventListener("change", (event) => lookInto(event.target.value, false));
+  addEventListener("popstate", arrive);
+  drawTabs();
   for (const one of document.querySelectorAll("[data-tab]")) {
     one.addEventListener("click", () => show(one.dataset.tab));
   }
@@ -284,13 +306,13 @@
       event.preventDefault();
       const form = event.target;
       const id = form.elements.node_id.value;
+      const known = nodes.some((node) => node.id === id);
+      if (!known && !(await dtvn.ui.ask(`Add ${id}?`, () => clusterState.if_added, "Add node"))) {
+        return;
+      }
       if (await dtvn.ui.attempt(() => call("POST", "/nodes", { node_id: id }), `Starting ${id}`)) {
         form.reset();
       }
     });
   }
 })();
-      const known = nodes.some((node) => node.id === id);
-      if (!known && !(await dtvn.ui.ask(`Add ${id}?`, () => clusterState.if_added, "Add node"))) {
-        return;
-      }

@@ -151,10 +151,38 @@ dtvn.ui = (function () {
   }
 
   /* Sweden writes dates as ISO 8601 does, and as all else here. */
+  const dateOf = (then) => then.toLocaleDateString("sv-SE");
+
+  /* A moment for what happens now: with its date unless that is today. */
   function clock(seconds) {
     const then = new Date(seconds * 1000);
-    const today = then.toDateString() === new Date().toDateString();
-    return (today ? "" : `${then.toLocaleDateString("sv-SE")} `) + then.toLocaleTimeString("en-GB");
+    const today = dateOf(then) === dateOf(new Date());
+    return today ? then.toLocaleTimeString("en-GB") : dated(seconds);
+  }
+
+  /* A moment with its date, for what is kept or sent to others. */
+  function dated(seconds) {
+    const then = new Date(seconds * 1000);
+    return `${dateOf(then)} ${then.toLocaleTimeString("en-GB")}`;
+  }
+
+  // --- the address -------------------------------------------------------------------------------
+
+  /* The parameters of the page's address; "q", what a person typed, stands behind the #, where no server sees it. */
+  function placed() {
+    const found = Object.fromEntries(new URLSearchParams(location.search));
+    const hash = new URLSearchParams(location.hash.slice(1));
+    return hash.has("q") ? { ...found, q: hash.get("q") } : found;
+  }
+
+  /* Give the page the address of what it shows; `anew`: as a step that the browser's back takes back. */
+  function place({ q = "", ...parameters }, anew) {
+    const kept = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
+    const hash = q ? `#${new URLSearchParams({ q })}` : "";
+    const address = `${location.pathname}${kept.size ? `?${kept}` : ""}${hash}`;
+    if (address !== location.pathname + location.search + location.hash) {
+      history[anew ? "pushState" : "replaceState"](null, "", address);
+    }
   }
 
   // --- calls -------------------------------------------------------------------------------------
@@ -314,6 +342,9 @@ dtvn.ui = (function () {
       onMessage: (message) => page.onMessage?.(message),
       onState: function (name, heard) {
         connection = name;
+        if (name === "lost") {
+          drawState(heard / 1000);
+        }
         drawConnection(page.outdated?.());
         at("stale").hidden = name !== "lost";
         if (name === "live") {
@@ -325,10 +356,7 @@ dtvn.ui = (function () {
   }
 
   return {
-    at, root, states, counted, make, shape, put, pill, cell, nodeState, toneOf, button, facts, say, ask, clock,
+    at, root, states, counted, make, shape, put, pill, cell, nodeState, toneOf, button, facts, say, ask, clock, dated, placed, place,
     grouped, fetchJson, look, post, call, attempt, soon, follow, drawConnection,
   };
 })();
-        if (name === "lost") {
-          drawState(heard / 1000);
-        }

@@ -23,7 +23,7 @@
 
   let lines = [];
   let status = "idle";
-  let kept = null; // the saved run that is looked at instead of the newest one
+  let kept = runOfAddress(); // the saved run that is looked at instead of the newest one
   let clean = true; // no frame of the newest run has come since the last whole look
 
   // --- one run -----------------------------------------------------------------------------------
@@ -121,8 +121,15 @@
     return made;
   }
 
+  /* The run that the address names, or null. */
+  function runOfAddress() {
+    const { run } = dtvn.ui.placed();
+    return run ? Number(run) : null;
+  }
+
   function choose(id) {
     kept = id;
+    dtvn.ui.place({ run: id ? String(id) : "" }, true);
     renew();
     window.scrollTo({ top: 0 });
   }
@@ -140,6 +147,7 @@
       status = message.status;
       if (status === "running") {
         kept = null;
+        dtvn.ui.place({}, true);
       }
       renew();
     } else if (kept !== null) {
@@ -160,8 +168,9 @@
 
   dtvn.page = dtvn.ui.follow({ onMessage: take, onLive: renew });
 
-  at("newest").addEventListener("click", function () {
-    kept = null;
+  at("newest").addEventListener("click", () => choose(null));
+  addEventListener("popstate", function () {
+    kept = runOfAddress();
     renew();
   });
   if (form) {

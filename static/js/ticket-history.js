@@ -2,17 +2,20 @@
 dtvn.ticketHistory = (function () {
   "use strict";
 
-  const { button, cell, clock, facts, fetchJson, make, pill, root } = dtvn.ui;
+  const { button, cell, dated, facts, fetchJson, make, pill, root } = dtvn.ui;
   const ABOUT_VERIFYING =
     "Verified by this browser with the epoch chain of this platform. To check it without trusting this platform, save it and use ";
   let open = null; // {event, id, row, seen, certificate}
 
   const isOpen = (ticket) => open !== null && open.event === ticket.event && open.id === ticket.id;
 
-  /* Open the history of a ticket, or close it. */
-  function toggle(ticket, columns) {
-    if (isOpen(ticket)) {
-      open = null;
+  /* {event, id} of the ticket whose history is open, or null. */
+  const opened = () => open && { event: open.event, id: open.id };
+
+  /* Open the history of a ticket, in place of another one's; null: of none. */
+  function show(ticket, columns) {
+    if (ticket === null || isOpen(ticket)) {
+      open = ticket && open;
       return;
     }
     const row = make("tr", "history");
@@ -49,7 +52,7 @@ dtvn.ticketHistory = (function () {
   function draw(mine, found) {
     const held = mine.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
     const list = make("dl", "facts");
-    facts(list, found.facts.map(([name, value]) => [name, typeof value === "number" ? clock(value) : value]));
+    facts(list, found.facts.map(([name, value]) => [name, typeof value === "number" ? dated(value) : value]));
     const caption = found.more ? `Newest ${found.history.length} operations; the export of outcomes has all.` : "History, newest first";
     const operations = make("ol", "outcomes");
     operations.append(...found.history.map((one) => operation(mine, one)));
@@ -64,14 +67,14 @@ dtvn.ticketHistory = (function () {
     const ok = one.code === "ok";
     const what = make("span", "what");
     what.append(make("b", "", one.operation), " ", pill(ok ? "plain ok" : "plain bad", ok ? "applied" : one.code.replaceAll("_", " ")));
-    const proof = button("Certificate", () => show(mine, one.at), `Certificate of ${one.operation} at ${one.at}`);
-    item.append(make("time", "", clock(one.time)), what, proof, make("span", "where", `via ${one.entry} by ${one.actor}, at ${one.at}`));
+    const proof = button("Certificate", () => prove(mine, one.at), `Certificate of ${one.operation} at ${one.at}`);
+    item.append(make("time", "", dated(one.time)), what, proof, make("span", "where", `via ${one.entry} by ${one.actor}, at ${one.at}`));
     return item;
   }
 
   // --- certificates ------------------------------------------------------------------------------
 
-  async function show(mine, at) {
+  async function prove(mine, at) {
     const path = `/api/v1/tickets/${encodeURIComponent(mine.id)}/certificate?${new URLSearchParams({ event: mine.event, at })}`;
     const title = make("h3", "", `Certificate of the outcome at ${at}`);
     mine.certificate.replaceChildren(title, make("p", "soft", "Asking for it"));
@@ -124,5 +127,5 @@ dtvn.ticketHistory = (function () {
     }
   }
 
-  return { isOpen, toggle, rowOf };
+  return { isOpen, opened, show, rowOf };
 })();

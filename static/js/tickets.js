@@ -3,6 +3,7 @@
   "use strict";
 
   const { at, attempt, button, call, cell, counted, fetchJson, grouped, make, pill, post, put, root, say } = dtvn.ui;
+  const { place, placed } = dtvn.ui;
   const { ACTS, asked: askedBefore, fieldsOf, labelOf, perform } = dtvn.ticketActs;
   const history = dtvn.ticketHistory;
   const selection = dtvn.ticketSelection;
@@ -14,11 +15,13 @@
   const CONFLICT = 409; // the ticket is in another state
   const ASKED_OF_MANY = "This is sent for each selected ticket; those in another state stay as they are.";
   const EVENT_KEY = "event"; // of the event last chosen in this browser
+  const OPEN_KEY = "by-id"; // of whether the form that changes a ticket by its id was left open
   const form = at("act-form");
   const columns = root.querySelectorAll("table.tickets thead th").length;
   const seesHolders = [...root.querySelectorAll("table.tickets thead th")].some((th) => th.textContent === "Holder");
 
   let coded = []; // tickets of which the text searched for is a code, above the page
+  let named = []; // the ticket whose history is open, as it is now
   let shown = []; // the tickets of this page
   let from = ""; // key before this page
   let next = null; // key before the next page, null at the last
@@ -26,11 +29,14 @@
   let severalEvents = false; // whether there are tickets of more than one
   let asked = 0; // number of the newest search: an earlier one ends at its next answer
   let requests = 0; // of the last search
+  let anew = false; // whether the address of what is asked for is a new step
+  let typing = false; // whether the step of this text in the search exists
 
   // --- the list ----------------------------------------------------------------------------------
 
   const wanted = () => ({ q: at("q").value.trim(), event: at("event").value, state: at("state").value });
   const find = (query, after) => post(root.dataset.foundUrl, { ...query, after }); // no code stands in an address
+  const openKey = () => (history.opened() ? keyOf(history.opened()) : "");
 
   /* Ask until the page is full: with words, an answer covers only a part of the tickets. */
   async function draw() {
@@ -42,7 +48,7 @@
     requests = 0;
     try {
       do {
-        part = await find(query, part.after);
+        part = await find(requests ? query : { ...query, ticket: openKey() }, part.after);
         if (mine !== asked) {
           return;
         }
@@ -50,6 +56,7 @@
         if (requests === 1) {
           coded = (part.by_code ?? []).map((ticket) => ({ ...ticket, scanned: ticket.code_replaced ? "" : query.q }));
           hint = part.hint ?? "";
+          named = part.named ?? [];
         }
         found.push(...part.tickets.filter((ticket) => !coded.some((one) => keyOf(one) === keyOf(ticket))));
         if (found.length < PAGE && part.after !== null) {
@@ -58,7 +65,7 @@
       } while (found.length < PAGE && part.after !== null);
     } catch (error) {
       if (mine === asked) {
-        coded = [];
+        coded = named = [];
         if (at("act-event")?.options.length === 0) {
           drawEvents([]);
         }
@@ -76,6 +83,13 @@
     drawEvents(part.events);
     drawTickets(found.slice(0, PAGE));
     drawRest(part.total, hint);
+    settle(query, coded.length === 0 && !hint);
+  }
+
+  /* Each search, page of it and open ticket has an address; a code, or what looks like one, stands in none. */
+  function settle({ q, event, state }, mayTell) {
+    place({ event, state, after: from, ticket: openKey(), q: mayTell ? q : "" }, anew);
+    anew = false;
   }
 
   const keyOf = (ticket) => `${ticket.event}/${ticket.id}`;
@@ -101,7 +115,7 @@
       [at("act-event"), [], events.length ? events : ["default"]],
     ]) {
       if (list && [...list.options].slice(first.length).map((one) => one.value).join() !== names.join()) {
-        const choices = list === at("event") ? [list.value] : [list.value, remembered(), "default"];
+        const choices = list === at("event") ? [list.value] : [list.value, remembered(EVENT_KEY), "default"];
         list.replaceChildren(...first, ...names.map((name) => new Option(name, name)));
         const values = [...list.options].map((one) => one.value);
         list.value = choices.find((one) => values.includes(one)) ?? values[0];
@@ -109,26 +123,30 @@
     }
   }
 
-  function remembered() {
+  function remembered(key) {
     try {
-      return localStorage.getItem(EVENT_KEY);
+      return localStorage.getItem(key);
     } catch (error) {
       return null; // storage is switched off: the choice lasts as long as the page
     }
   }
 
-  function remember() {
+  function remember(key, value) {
     try {
-      localStorage.setItem(EVENT_KEY, at("act-event").value);
+      localStorage.setItem(key, value);
     } catch (error) {
       return;
     }
   }
 
+  const rememberEvent = () => remember(EVENT_KEY, at("act-event").value);
+
   function drawTickets(tickets) {
     const held = document.activeElement?.closest("[data-at=tickets]") && document.activeElement.getAttribute("aria-label");
     shown = tickets;
-    at("tickets").replaceChildren(...[...coded, ...tickets].flatMap((ticket) => [row(ticket), history.rowOf(ticket)].filter(Boolean)));
+    const listed = [...coded, ...tickets];
+    const apart = named.filter((ticket) => history.isOpen(ticket) && !listed.some((one) => keyOf(one) === keyOf(ticket)));
+    at("tickets").replaceChildren(...[...apart, ...listed].flatMap((ticket) => [row(ticket), history.rowOf(ticket)].filter(Boolean)));
     if (at("selection")) {
       selection.draw();
     }
@@ -196,8 +214,11 @@
   }
 
   function toggle(ticket) {
-    history.toggle(ticket, columns);
+    history.show(history.isOpen(ticket) ? null : ticket, columns);
+    named = history.opened() ? [ticket] : [];
+    anew = true;
     drawTickets(shown);
+    settle(wanted(), placed().q === at("q").value.trim());
   }
 
   // --- acts --------------------------------------------------------------------------------------
@@ -287,10 +308,29 @@
   const lookSoon = dtvn.ui.soon(draw, LOOK_AFTER);
   const lookAgain = dtvn.ui.soon(draw, LOOK_AGAIN_AFTER);
 
-  /* Another search, or another page of it. */
-  function search(after) {
+  /* Another search, or another page of it; `more` of the same text is the same step. */
+  function search(after, more = false) {
     asked += 1;
     from = after;
+    anew = anew || !more;
+    look();
+  }
+
+  /* Show what the address says. Events that are not known yet are chosen once they are. */
+  function arrive() {
+    const { q = "", event = "", state = "", after = "", ticket = "" } = placed();
+    const [of, id] = ticket.includes("/") ? ticket.split("/") : ["", ""];
+    at("q").value = q || (of ? "" : ticket); // an earlier form of links names a ticket alone
+    for (const [list, value] of [[at("event"), event], [at("state"), state]]) {
+      if (value && ![...list.options].some((one) => one.value === value)) {
+        list.append(new Option(value, value));
+      }
+      list.value = value;
+    }
+    history.show(of && id ? { event: of, id } : null, columns);
+    asked += 1;
+    from = after;
+    anew = typing = false;
     look();
   }
 
@@ -301,14 +341,19 @@
   });
 
   at("search").addEventListener("submit", (event) => event.preventDefault());
-  at("search").addEventListener("input", () => search(""));
+  at("search").addEventListener("input", function (event) {
+    search("", event.target === at("q") && typing);
+    typing = event.target === at("q");
+  });
+  at("q").addEventListener("blur", () => (typing = false));
+  addEventListener("popstate", arrive);
   at("event").addEventListener("change", function () {
     if (at("act-event") && at("event").value) {
       at("act-event").value = at("event").value;
-      remember();
+      rememberEvent();
     }
   });
-  at("act-event")?.addEventListener("change", remember);
+  at("act-event")?.addEventListener("change", rememberEvent);
   at("first").addEventListener("click", () => search(""));
   at("next").addEventListener("click", () => next !== null && search(next));
   at("select-found")?.addEventListener("click", function () {
@@ -327,12 +372,13 @@
       }
     });
   }
+  if (at("by-id")) {
+    // On a phone the first tickets are on the first screen, until somebody wants it otherwise.
+    at("by-id").open = remembered(OPEN_KEY) ? remembered(OPEN_KEY) === "yes" : !matchMedia("(max-width: 780px)").matches;
+    at("by-id").querySelector("summary").addEventListener("click", () => remember(OPEN_KEY, at("by-id").open ? "no" : "yes"));
+  }
   if (form?.querySelector("[data-act=admit]")) {
     dtvn.ticketScans.follow(form.elements.ticket_id, form.elements.event);
-  }
-  const named = new URLSearchParams(location.search).get("ticket"); // by a link to one
-  if (named) {
-    at("q").value = named;
   }
   const handed = document.getElementById("handed"); // by the admin, with what to do
   if (handed) {
@@ -340,6 +386,8 @@
     window.history.replaceState(null, "", page);
     selection.take(tickets);
     actOnAll(name, reason);
+  } else if (location.search || location.hash) {
+    arrive();
   }
   at("seed")?.addEventListener("click", () =>
     attempt(() => call("POST", "/tickets/seed"), (found) => `${counted(found.unique, "ticket")} imported`),

@@ -290,6 +290,18 @@ def test_a_second_operator_sees_what_the_first_one_did(
     page.unroute_all(behavior="ignoreErrors")
 
 
+def test_an_address_is_reached_through_the_login(
+    running: Network, browser: Browser, api: httpx.Client
+) -> None:
+    with opened(browser, running.url, Complaints()) as page:
+        page.goto(f"{running.url}/dashboard/tickets?ticket=default%2FTICKET-445#q=ticket-44")
+        page.get_by_label("User name").fill(running.credentials["admin_user"])
+        page.get_by_label("Password").fill(running.credentials["admin_password"])
+        page.get_by_role("button", name="Log in").click()
+        expect(shown(page, "tickets").locator("tr.history")).to_have_count(1)
+        expect(shown(page, "tickets")).to_contain_text("TICKET-445")
+
+
 def test_logging_out_elsewhere_leads_to_the_login_form(page: Page, running: Network) -> None:
     page.context.clear_cookies()
     running.wait_for_title("dtvn web").send_signal(signal.SIGKILL)

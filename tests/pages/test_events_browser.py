@@ -3,6 +3,7 @@ that is judged meanwhile, and its offending event."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -76,8 +77,16 @@ def test_a_run_appears_while_it_is_judged(shared: Network, page: Page) -> None:
         expect(row).to_contain_text("MESSAGE NOT OPEN")
         assert client.post(f"{path}/end").json()["data"]["recorded"] == "ok"
         expect(row).not_to_contain_text("open")
+    row.get_by_role("button", name="Details").click()
+    expect(page).to_have_url(re.compile(r"/dashboard/events\?run=\d+$"))
+    page.reload()  # as a colleague opens it
+    expect(shown(page, "one-title")).to_have_text(f"Run {NAME}")
     page.get_by_role("button", name="Open", exact=True).click()
     expect(row).to_be_hidden()
+    page.go_back()
+    expect(row).to_be_visible()
+    page.go_back()
+    expect(shown(page, "one")).to_be_hidden()
 
 
 def begun(client: httpx.Client) -> str:

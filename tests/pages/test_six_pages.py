@@ -184,6 +184,44 @@ def test_the_page_of_a_node_shows_its_identity_storage_and_log(
     expect_no_reload(page)
 
 
+def test_a_node_and_a_part_of_it_have_addresses(s: Supervised, page: Page, api: httpx.Client) -> None:
+    start_four(s, api)
+    go(page, s, "/")
+    page.get_by_role("link", name="node2", exact=True).click()
+    expect(page).to_have_url(f"{s.url}/dashboard/nodes?node=node2")
+    expect(shown(page, "which")).to_have_value("node2")
+    page.get_by_role("button", name="Identity").click()
+    page.get_by_role("button", name="Details of node1").click()
+    expect(page).to_have_url(f"{s.url}/dashboard/nodes?node=node1&part=crypto")
+    page.reload()
+    expect(shown(page, "which")).to_have_value("node1")
+    expect(shown(page, "facts")).to_contain_text(s.nodes()["node1"]["peer_id"])
+    page.go_back()
+    expect(shown(page, "which")).to_have_value("node2")
+    expect(shown(page, "facts")).to_contain_text(s.nodes()["node2"]["peer_id"])
+    page.go_back()
+    expect(page.get_by_role("button", name="Output")).to_have_attribute("aria-pressed", "true")
+
+
+def test_one_more_node_is_asked_about_with_what_it_gives(
+    s: Supervised, page: Page, api: httpx.Client
+) -> None:
+    start_four(s, api)
+    go(page, s, "/dashboard/nodes")
+    page.get_by_label("New node").fill("node9")
+    page.get_by_role("button", name="Add node").click()
+    question = page.get_by_role("dialog")
+    for told in (
+        "Now 4 members: 3 decide; safe with 1 Byzantine, available with 1 down.",
+        "Then 5 members: 4 decide; safe with 1 Byzantine, available with 1 down. Nothing is gained",
+        "gates wait for 0.2 seconds at most",
+    ):
+        expect(question).to_contain_text(told)
+    question.get_by_role("button", name="Cancel").click()
+    expect(question).to_be_hidden()
+    assert "node9" not in s.nodes()
+
+
 def fact(page: Page, name: str) -> Locator:
     """What the facts of a node say about this name."""
     return shown(page, "facts").locator(f"dt:text-is('{name}') + dd")

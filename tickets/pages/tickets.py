@@ -102,9 +102,10 @@ def _data(view: Callable[[HttpRequest, Caller], HttpResponse]) -> Callable[..., 
 @_data
 def found(request: HttpRequest, caller: Caller) -> HttpResponse:
     """A part of the tickets that `q`, `event` and `state` select, after `after` (event/ticket id); before the
-    first, apart, those of which `q` is a code. A POST, so that codes stand in no URL and no access log."""
+    first, apart, those of which `q` is a code, and `ticket`. A POST, so that codes stand in no URL and no
+    access log."""
     event = read_event({"event": request.POST["event"]}) if request.POST.get("event") else None
-    text, after, sees = request.POST.get("q", "").strip(), _after(request), may_see_names(caller)
+    text, after, sees = request.POST.get("q", "").strip(), _key(request, "after"), may_see_names(caller)
     sequence = feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT)
     coded = _with_code(text, event) if sequence and text and after == ("", "") else []
     try:
@@ -136,6 +137,9 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
         "total": _total(wanted),
         "events": read.list_events(LEARNER_ALIAS),
     }
+    if request.POST.get("ticket") and after == ("", ""):
+        named = by_keys(LEARNER_ALIAS, [_key(request, "ticket")], with_holders=sees)
+        answer["named"] = [facts.row(row, named) for row in named.tickets]
     if coded:
         answer["by_code"] = _shown_coded(coded, facts, sees=sees)
     elif text and not part.tickets and not after[0]:
@@ -206,13 +210,14 @@ def _state(request: HttpRequest) -> State | None:
     return known.get(name)
 
 
-def _after(request: HttpRequest) -> Key:
-    text = request.POST.get("after", "")
+def _key(request: HttpRequest, name: str) -> Key:
+    """The ticket that a parameter names, ("", "") if it is absent."""
+    text = request.POST.get(name, "")
     if not text:
         return "", ""
     event, _, ticket = text.partition("/")
     if not (is_name(event) and is_name(ticket)):
-        raise InvalidRequest("after must be EVENT/TICKET")
+        raise InvalidRequest(f"{name} must be EVENT/TICKET")
     return event, ticket
 
 
