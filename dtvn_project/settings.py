@@ -74,6 +74,7 @@ TEMPLATES = [
                 "validators.dashboard.context.state_of_cluster",
                 "validators.dashboard.context.access",
                 "validators.dashboard.context.words",
+                "validators.dashboard.context.index_of_admin",
             ],
         },
     },

@@ -109,7 +109,8 @@ class TicketActionForm(ActionForm):
 
 @admin.register(Ticket)
 class TicketAdmin(BulkActions, KeysetAdmin):
-    """Search finds ids with the given prefix."""
+    """All fields of one ticket. The list of tickets that menus and index lead to is the tickets page; the
+    search of this one finds ids with the given prefix."""
 
     keyset = ("event", "ticket_id")
     list_display = ("ticket_id", "event", "state_pill", "product", "seat", "validator", "gate", "changed")
@@ -146,6 +147,10 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         "guest",
         "history",
     )
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Indexes name no second list of tickets."""
+        return False
 
     def get_fieldsets(self, request: HttpRequest, obj: Ticket | None = None) -> Any:
         """With as much of the holder as the role may see."""

@@ -186,7 +186,7 @@ def test_the_admin_on_a_phone_has_a_low_header_and_the_same_menu(shared: Network
         expect(page.get_by_role("link", name="Change password")).to_be_visible()
         assert page.evaluate(SMALL, TARGET_MIN) == [], "the menu"
         page.get_by_role("link", name="Tickets", exact=True).click()
-        expect(page).to_have_url(f"{shared.url}/admin/ledger/ticket/")
+        expect(page).to_have_url(f"{shared.url}/dashboard/tickets")
 
 
 def test_what_a_phone_touches_before_login_is_large(shared: Network, browser: Browser) -> None:

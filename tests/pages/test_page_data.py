@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -253,3 +254,14 @@ def test_a_change_of_members_is_in_the_sentence_of_state(learner: RealLearner) -
     assert "node4" not in cluster_state(without=["r3"]).sentence, "what would follow is about members alone"
     MembershipChange.objects.filter(pk=row.pk).update(state="done")
     assert cluster_state().sentence == whole
+
+
+def test_the_index_of_the_admin_names_each_thing_once(person: Client) -> None:
+    page = person.get("/admin/").content.decode()
+    main = page.partition('id="content-main"')[2]
+    links = re.findall(r'<a href="([^"]+)"', main)
+    assert len(links) == len(set(links))
+    assert "/dashboard/tickets" in links
+    assert "/admin/ledger/ticket/" not in links
+    assert "/admin/auth/user/" in links
+    assert "manage.py" not in main

@@ -22,6 +22,20 @@ WORDS = {
     "reasons": {code: reason.sentence for code, reason in REASONS.items()},
 }
 CALLERS_MAX = 500
+NAMED = frozenset(
+    {
+        "ApiKey",
+        "ManagedNode",
+        "MemberEvidence",
+        "MembershipChange",
+        "OperationRecord",
+        "Ticket",
+        "TicketHolder",
+    }
+)
+"""Models whose lists, or whose page instead, the index of the admin names in words of its own."""
+"""For static/js/outcomes.js: words for applied operations by kind or verdict, for what they are about, and
+sentences of reasons by code."""
 
 
 def words(request: HttpRequest) -> dict[str, Any]:
@@ -56,6 +70,17 @@ def access(request: HttpRequest) -> dict[str, Any]:
         "may_read": SimpleLazyObject(lambda: caller_of_person(request) is not None),
         "may_open": SimpleLazyObject(lambda: _openable(request)),
     }
+
+
+def index_of_admin(request: HttpRequest) -> dict[str, Any]:
+    """`also`, for the index of the admin, which calls it: the lists that it does not name in its own words,
+    so that each is named once."""
+    return {"also": lambda: _also(request)}
+
+
+def _also(request: HttpRequest) -> list[dict[str, Any]]:
+    models = [model for app in admin.site.get_app_list(request) for model in app["models"]]
+    return [model for model in models if model["admin_url"] and model["object_name"] not in NAMED]
 
 
 def _openable(request: HttpRequest) -> frozenset[str]:
