@@ -253,7 +253,7 @@ def test_r32_at_most_one_deposition_for_slowness_in_half_a_minute() -> None:
 
 def test_r30_unfair_needs_a_long_wait_and_two_windows_of_later_requests() -> None:
     judged = Judged()
-    judged.pool.oldest = lambda: SimpleNamespace(arrived=0)
+    judged.pool.oldest = lambda: SimpleNamespace(arrived=0, ahead=0)
     judged.pool.overtakes = 64
     judged.state.now.monotonic = 3_199 * MILLISECOND
     assert judged.primary_monitor.cause() is None
@@ -263,9 +263,26 @@ def test_r30_unfair_needs_a_long_wait_and_two_windows_of_later_requests() -> Non
     assert judged.primary_monitor.cause() is None
 
 
+def test_r30_the_turns_of_a_principals_own_requests_are_not_unfair() -> None:
+    """It waits behind forty batches of 30 ms each (0196); 4 T are 3.2 s."""
+    judged = Judged()
+    for sequence in range(1, 41):
+        judged.state.now.monotonic += 30 * MILLISECOND
+        opened = judged.state.now.monotonic - 20 * MILLISECOND
+        slot = SimpleNamespace(proposals={b"d": b"f"}, reproposed=False, opened=opened)
+        judged.state.log.slots[sequence] = slot
+        judged.primary_monitor.on_executed(sequence, 17, [None])
+    judged.pool.oldest = lambda: SimpleNamespace(arrived=0, ahead=40)
+    judged.pool.overtakes = 64
+    judged.state.now.monotonic = (40 * 30 + 3_199) * MILLISECOND
+    assert judged.primary_monitor.cause() is None
+    judged.state.now.monotonic += 2 * MILLISECOND
+    assert judged.primary_monitor.cause() == UNFAIR
+
+
 def test_r31_a_pause_does_not_count_against_the_primary() -> None:
     judged = Judged()
-    judged.pool.oldest = lambda: SimpleNamespace(arrived=0)
+    judged.pool.oldest = lambda: SimpleNamespace(arrived=0, ahead=0)
     judged.pool.overtakes = 64
     judged.state.now.monotonic = SECOND
     judged.primary_monitor.shift(30 * SECOND)

@@ -55,7 +55,7 @@ NEWEST_MAX = 256
 LATENCY_SHARE = 4
 """A primary is late if a calm request waits longer than T / LATENCY_SHARE from arrival to PRE-PREPARE, and
 longer than COMMIT_TIMES allows."""
-TURNS_KEPT = 1_024
+TURNS_KEPT = 200
 """Newest batches of which is kept how long they took."""
 TURN = 2
 """A batch may take this multiple of the time from its PRE-PREPARE to execution, counted from the execution of
@@ -163,8 +163,8 @@ class PrimaryMonitor:
             self._latecomers += sum(at >= late for at in seen)
 
     def _since(self, oldest: Pending) -> int:
-        """Monotonic time since when this primary lets the request wait."""
-        return max(oldest.arrived, self._from)
+        """Monotonic time since when this primary lets it wait, after its principal's turns (0196)."""
+        return max(oldest.arrived, self._from) + self._time_of_turns(oldest.ahead)
 
     def _note_latency(self, latency: int, now: int) -> None:
         if self._newest and now - self._newest_since >= LATENCY_INTERVAL:
