@@ -28,10 +28,6 @@ PEERS_MAX = 1_024
 BULK_SHARE = 4
 """At least one in BULK_SHARE frames of a full turn is bulk."""
 
-BULK_QUOTA = 32
-"""Most bulk frames of one peer in one turn: a turn takes as long as its frames, and votes leave at its end
-(decision 0186). Fewer would bound an honest gateway's rate where a turn waits long for the disk."""
-
 STRIDE = 8
 """Frames taken from a peer before the next peer's turn; a peer in debt pays off STRIDE checks instead."""
 
@@ -144,14 +140,14 @@ class Inbox:
     def drain(self, limit: int) -> list[Inbound]:
         """At most `limit` frames: votes first, then a share for bulk, each peer in turn."""
         taken: list[Inbound] = []
-        left: dict[str, int] = {}
+        on_probation: dict[str, int] = {}
         if self._bulk_first:
             self._bulk_first = False
-            self._take(taken, Lane.BULK, limit // BULK_SHARE, left, quota=BULK_QUOTA)
-        self._take(taken, Lane.CONSENSUS, limit - limit // BULK_SHARE, left)
-        self._take(taken, Lane.BULK, limit, left, quota=BULK_QUOTA)
-        self._take(taken, Lane.CONSENSUS, limit, left)
-        for name in left:
+            self._take(taken, Lane.BULK, limit // BULK_SHARE, on_probation)
+        self._take(taken, Lane.CONSENSUS, limit - limit // BULK_SHARE, on_probation)
+        self._take(taken, Lane.BULK, limit, on_probation)
+        self._take(taken, Lane.CONSENSUS, limit, on_probation)
+        for name in on_probation:
             queue = self._queues[name]
             for lane in Lane:
                 if queue.lanes[lane]:
@@ -219,18 +215,10 @@ class Inbox:
             if name not in places and not (any(queue.lanes) or queue.bad or queue.mute):
                 del self._queues[name]
 
-    def _take(
-        self,
-        taken: list[Inbound],
-        lane: Lane,
-        limit: int,
-        left: dict[str, int],
-        *,
-        quota: int | None = None,
-    ) -> None:
+    def _take(self, taken: list[Inbound], lane: Lane, limit: int, on_probation: dict[str, int]) -> None:
         """Move frames of one lane until `taken` holds `limit`. A peer that was served, or is in debt while
-        others wait, goes to the end of the line. A peer gets at most `quota` frames of the lane in one turn,
-        one with recent bad frames BAD_FRAMES; `left` are what remains of that, by name."""
+        others wait, goes to the end of the line. A peer with recent bad frames gets at most BAD_FRAMES
+        frames of one turn."""
         waiting = self._waiting[lane]
         while waiting and len(taken) < limit:
             name = next(iter(waiting))
@@ -241,10 +229,10 @@ class Inbox:
                 continue
             frames = queue.lanes[lane]
             count = min(STRIDE, len(frames), limit - len(taken))
-            most = BAD_FRAMES if queue.bad or queue.mute else quota
-            if most is not None:
-                count = min(count, left.setdefault(name, most))
-                left[name] -= count
+            if queue.bad or queue.mute:
+                left = on_probation.setdefault(name, BAD_FRAMES)
+                count = min(count, left)
+                on_probation[name] = left - count
                 if not count:
                     continue
             for _ in range(count):

@@ -39,17 +39,6 @@ def test_bulk_keeps_a_share_of_every_turn() -> None:
     assert Counter(item.frame for item in taken) == {VOTE: 192, BULK: 64}
 
 
-def test_pitfall_15_a_turn_takes_few_bulk_frames_of_one_peer() -> None:
-    """Even if no other peer waits: others' votes leave at the end of a turn."""
-    inbox = Inbox()
-    for _ in range(1_000):
-        inbox.put(NOISY, BULK, 0)
-    assert len(inbox.drain(256)) == inbox_module.BULK_QUOTA
-    inbox.put(QUIET, BULK, 0)
-    taken = inbox.drain(256)
-    assert Counter(item.peer.name for item in taken) == {"noisy": inbox_module.BULK_QUOTA, "quiet": 1}
-
-
 def test_r3_a_frame_keeps_the_time_when_it_was_taken_from_its_socket() -> None:
     """However long it waits in its queue."""
     inbox = Inbox()
