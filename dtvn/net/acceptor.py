@@ -27,7 +27,7 @@ from dtvn.protocol.wire import Envelope, kind_of
 ROUTES_MAX = 1_024
 """Connections remembered. One more evicts a dead connection, else the oldest of the peer that has most."""
 
-READ_MAX = 64
+READ_MAX = 256
 """Frames read at a time; ZeroMQ reads its connections in turn."""
 
 MANY = 4
