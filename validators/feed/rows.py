@@ -153,7 +153,7 @@ def _whole_sequences(records: list[OperationRecord], cut: int) -> tuple[list[Ope
 
 def _events(records: list[OperationRecord]) -> list[dict[str, Any]]:
     found, first = verdicts(alias(), records), first_admissions(records)
-    added, asked = told(alias(), records), asked_at(alias(), records)
+    added, asked = told(alias(), records, first), asked_at(alias(), records)
     return [
         _event(record, found.get(record.pk, ""), first) | asked.get(record.pk, {}) | added.get(record.pk, {})
         for record in records
