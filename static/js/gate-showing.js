@@ -5,17 +5,19 @@
 dtvn.gateShowing = (function () {
   "use strict";
 
-  const { at, facts, make, pill } = dtvn.ui;
+  const { at, facts, make, pill, root } = dtvn.ui;
   const { reasons } = JSON.parse(document.getElementById("words").textContent);
   const LAST_MAX = 10;
   const LAST_KEY = "gate-last"; // the last scans in this browser: no names of guests, ends of codes only
   const SOUND_KEY = "gate-sound";
   const CODE_END = 4; // characters of a code that are shown: whoever reads a whole code can print it
+  const FORCEABLE = ["already_consumed", "list_closed", "list_full", "no_longer_valid", "not_yet_valid", "still_inside", "wrong_product"];
   const TWICE_WITHIN = 15000; // milliseconds between two readings of one guest's code
   const TONES = { ok: [[880, 0, 0.12]], bad: [[220, 0, 0.18], [220, 0.26, 0.3]], warn: [[520, 0, 0.1], [390, 0.14, 0.1]] }; // [hertz, start, seconds]
   const LOUDNESS = 0.25;
 
   const shortTime = (text) => text.slice(11, 16);
+  const nameOf = ({ body }) => body.ticket_id ?? endOf(body.barcode);
   const endOf = (code) => (code.length > CODE_END ? `…${code.slice(-CODE_END)}` : code);
 
   // --- an answer in words ------------------------------------------------------------------------
@@ -41,13 +43,26 @@ dtvn.gateShowing = (function () {
   }
 
   function entriesOf({ entries_used: used, entries_allowed: allowed }) {
-    return used === undefined ? "" : `${used} of ${allowed ?? "any number"}`;
+    return (used ?? null) === null ? "" : `${used} of ${allowed ?? "any number"}`;
   }
 
-  /* [tone, the one word, the sentence] of an answer. */
-  function headOf(told) {
+  const isDone = (told) => told.whose === null && (told.outcome === "admitted" || told.outcome === "done");
+
+  /* [tone, the one word, the sentence] of an answer to an undo. */
+  function undoneOf(told) {
+    if (isDone(told)) {
+      return ["idle", "Undone", "It does not count any more: the guest is where the guest was before."];
+    }
+    return told.whose === "network" ? ["warn", "Wait", "This is asked again by itself."] : ["warn", "Not undone", told.message];
+  }
+
+  /* [tone, the one word, the sentence] of an answer to a scan. */
+  function headOf(told, scan) {
+    if (scan.body.kind === "exit" && isDone(told)) {
+      return ["ok", "Goodbye", "The exit is recorded."];
+    }
     if (told.whose === null && told.outcome === "admitted") {
-      return ["ok", "Admitted", ""];
+      return ["ok", "Admitted", scan.path === root.dataset.force ? "Against the rules of the list, for the reason given." : ""];
     }
     if (told.keyboard) {
       return ["warn", "Wrong keyboard", `${told.keyboard} Nothing is said about the guest.`];
@@ -63,8 +78,8 @@ dtvn.gateShowing = (function () {
 
   /* What is shown of an answer to a scan. */
   function viewOf(told, scan, now) {
-    const [tone, word, sentence] = headOf(told);
-    const admitted = tone === "ok";
+    const [tone, word, sentence] = scan.path === root.dataset.annul ? undoneOf(told) : headOf(told, scan);
+    const admitted = tone === "ok" && scan.body.kind !== "exit";
     const pairs = [
       ["Product", told.product],
       ["Seat", told.seat],
@@ -76,7 +91,12 @@ dtvn.gateShowing = (function () {
       ["Perhaps", wasReadTwice(told, scan, now) && "read twice: this device admitted it just now"],
       ["Perhaps", !told.keyboard && told.hint],
     ];
-    return { tone, word, sentence, what: told.ticket_id ?? endOf(scan.body.barcode), pairs: pairs.filter(([, value]) => value) };
+    return {
+      tone, word, sentence,
+      what: told.ticket_id ?? nameOf(scan),
+      pairs: pairs.filter(([, value]) => value),
+      forceable: tone === "bad" && FORCEABLE.includes(told.code) && scan.body.kind !== "exit",
+    };
   }
 
   // --- the large answer --------------------------------------------------------------------------
@@ -87,9 +107,12 @@ dtvn.gateShowing = (function () {
     at("answer-what").textContent = view.what;
     at("answer-sentence").textContent = view.sentence;
     facts(at("answer-facts"), view.pairs);
+    if (at("force")) {
+      at("force").hidden = !view.forceable;
+    }
   }
 
-  const asking = (scan) => draw({ tone: "idle", word: "Asking", what: endOf(scan.body.barcode), sentence: "", pairs: [] });
+  const asking = (scan) => draw({ tone: "idle", word: "Asking", what: nameOf(scan), sentence: "", pairs: [] });
 
   function show(view) {
     draw(view);
@@ -102,6 +125,7 @@ dtvn.gateShowing = (function () {
 
   // --- the last scans ----------------------------------------------------------------------------
 
+  let offered = () => []; // further buttons of a row
   let last = stored(LAST_KEY) ?? []; // [{nonce, tone, word, what, more, at, open, buttons}], the newest first
 
   /* Put a scan into the list, or change it there. Open scans stay, whatever comes after them. */
@@ -114,9 +138,18 @@ dtvn.gateShowing = (function () {
     drawLast();
   }
 
+  function offer(buttonsOf) {
+    offered = buttonsOf;
+    drawLast();
+  }
+
   function drawLast() {
+    const held = at("last").contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
     at("last-none").hidden = last.length > 0;
     at("last").replaceChildren(...last.map(rowOf));
+    if (held) {
+      [...at("last").querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === held)?.focus();
+    }
   }
 
   function rowOf(one) {
@@ -126,7 +159,7 @@ dtvn.gateShowing = (function () {
     const what = make("span", "what");
     what.append(make("b", "mono", one.what), " ", make("span", "soft", one.more));
     row.append(time, what, pill(one.tone === "idle" ? "" : one.tone, one.word));
-    const buttons = one.buttons?.() ?? [];
+    const buttons = [...(one.buttons?.() ?? []), ...offered(one)];
     if (buttons.length) {
       const acts = make("span", "acts");
       acts.append(...buttons);
@@ -189,5 +222,5 @@ dtvn.gateShowing = (function () {
   }
 
   drawSound();
-  return { asking, drawLast, endOf, keep, list, rows: () => last, say, show, stored, viewOf };
+  return { asking, drawLast, isDone, keep, nameOf, offer, list, rows: () => last, say, show, stored, viewOf };
 })();

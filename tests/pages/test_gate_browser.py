@@ -10,16 +10,17 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.integration.network import Network, network
-from tests.pages.browsing import PATIENCE, expect_to_fit, shown
+from tests.pages.browsing import PATIENCE, confirm, expect_to_fit, shown
 from tests.pages.test_accessibility import AXE, FIND, SIZES, SMALL, TARGET_MIN
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(900)]
 
-STEWARD = """
+PEOPLE = """
 from django.contrib.auth.models import Group, User
-user = User.objects.create_user("stella", password="open sesame", is_staff=True)
-user.groups.add(Group.objects.get(name="gate"))
+for name, groups in {"stella": ["gate"], "sam": ["gate", "supervise"]}.items():
+    user = User.objects.create_user(name, password="open sesame", is_staff=True)
+    user.groups.set(Group.objects.get_or_create(name=group)[0] for group in groups)
 """
 ADMIT = "**/tickets/admit"
 TONES = """() => {
@@ -45,6 +46,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
                 "zone": "Europe/Berlin",
                 "products": [{"name": "Adult", "admits": True}],
             }
+            event["lists"] = [{"list": "vip", "name": "VIP lounge", "rule": "free", "exit_first": True}]
             client.put("/api/v1/events/fest", json=event).raise_for_status()
             for number in range(CODES):
                 ticket = {
@@ -54,7 +56,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
                     "seat": f"A-{number}",
                 }
                 client.post("/api/v1/tickets", json=ticket | {"barcodes": [code(number)]}).raise_for_status()
-        assert made.run("shell", "-c", STEWARD).returncode == 0
+        assert made.run("shell", "-c", PEOPLE).returncode == 0
         yield made
 
 
@@ -62,24 +64,36 @@ def code(number: int) -> str:
     return f"guest-{number:02}-zy"
 
 
-@pytest.fixture(scope="module")
-def phone(browser: Browser, running: Network) -> Iterator[BrowserContext]:
-    """The steward's telephone, logged in and standing at the gate north."""
+def phone_of(name: str, browser: Browser, running: Network) -> BrowserContext:
+    """A person's telephone, logged in: the page asks where it stands."""
     context = browser.new_context(viewport=SIZES["phone"], reduced_motion="reduce")
     context.set_default_timeout(PATIENCE)
     context.add_init_script(path=AXE)
     page = context.new_page()
     page.goto(f"{running.url}/")
-    page.get_by_label("User name").fill("stella")
+    page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill("open sesame")
     page.get_by_role("button", name="Log in").click()
     expect(page).to_have_url(f"{running.url}/gate/")
     expect(page.get_by_role("heading", name="Where do you scan?")).to_be_visible()
-    fits_everyone(page)
-    page.get_by_label("Event").select_option("Fest 2026")
-    page.get_by_label("Gate").fill("north")
-    page.get_by_label("Device").fill("phone-1")
+    return context
+
+
+def stand(page: Page, gate: str, device: str, event: str = "Fest 2026") -> None:
+    page.get_by_label("Event").select_option(event)
+    page.get_by_label("Gate").fill(gate)
+    page.get_by_label("Device").fill(device)
     page.get_by_role("button", name="Start scanning").click()
+    expect(shown(page, "code")).to_be_focused()
+
+
+@pytest.fixture(scope="module")
+def phone(browser: Browser, running: Network) -> Iterator[BrowserContext]:
+    """The steward's, at the gate north."""
+    context = phone_of("stella", browser, running)
+    (page,) = context.pages
+    fits_everyone(page)
+    stand(page, "north", "phone-1")
     expect(page).to_have_url(f"{running.url}/gate/?event=fest&gate=north")
     page.close()
     yield context
@@ -155,6 +169,7 @@ def test_a_reader_types_into_the_field_wherever_the_focus_is(page: Page) -> None
     expect(shown(page, "place-change")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Gate")).to_have_value("north")
+    expect(page.get_by_label("List")).to_have_value("main")
     page.get_by_label("Gate").fill("south")
     page.keyboard.press("Enter")
     expect(shown(page, "code")).to_be_focused()
@@ -165,15 +180,14 @@ def test_a_reader_types_into_the_field_wherever_the_focus_is(page: Page) -> None
     expect(shown(page, "setup-problem")).to_have_text("There is no event fast here: choose another one.")
 
 
+def lose(route: Route) -> None:
+    """The request is executed; its answer does not arrive."""
+    route.fetch()
+    route.abort()
+
+
 def test_a_lost_answer_is_amber_then_green_and_asked_under_one_nonce(page: Page, running: Network) -> None:
     asked: list[str] = []
-
-    def lose(route: Route) -> None:
-        """The request is executed; its answer does not arrive."""
-        asked.append(route.request.post_data or "")
-        route.fetch()
-        route.abort()
-
     page.evaluate(TONES)
     page.route(ADMIT, lose, times=2)
     page.on(
@@ -243,3 +257,72 @@ def test_a_primary_killed_in_mid_scan_is_amber_and_then_green_once(page: Page, r
     expect_one_admission(page, running, "T-5")
     scan(page, code(5))
     expect_answer(page, "bad", "already consumed")
+
+
+def test_an_entry_is_undone_and_the_ticket_enters_again(page: Page) -> None:
+    scan(page, code(6))
+    expect_answer(page, "ok", "T-6")
+    page.get_by_role("button", name="Undo Admitted T-6").click()
+    confirm(page, "Undo", "the ticket can enter again")
+    expect_answer(page, "idle", "Undone", "T-6")
+    expect(shown(page, "last")).to_contain_text("undone")
+    expect(page.get_by_role("button", name="Undo Admitted T-6")).to_be_hidden()
+    fits_everyone(page)
+    scan(page, code(6))
+    expect_answer(page, "ok", "T-6")
+
+
+def test_an_undo_whose_answer_is_lost_is_asked_again(page: Page) -> None:
+    scan(page, code(7))
+    expect_answer(page, "ok", "T-7")
+    page.route("**/tickets/annul", lose, times=1)
+    page.get_by_role("button", name="Undo Admitted T-7").click()
+    confirm(page, "Undo", "the ticket can enter again")
+    expect_answer(page, "idle", "Undone", "T-7")
+
+
+def test_a_list_with_exits_is_entered_left_and_entered_again(page: Page, running: Network) -> None:
+    page.goto(f"{running.url}/gate/?event=fest&list=vip&gate=lounge")
+    expect(shown(page, "place-gate")).to_have_text("VIP lounge, gate lounge")
+    scan(page, code(8))
+    expect_answer(page, "ok", "T-8", "1 of any number")
+    scan(page, code(8))
+    expect_answer(page, "bad", "has to leave first")
+    page.get_by_role("button", name="Exits").click()
+    expect(shown(page, "code-label")).to_have_text("Exit")
+    fits_everyone(page)
+    scan(page, code(8))
+    expect_answer(page, "ok", "Goodbye", "The exit is recorded", "T-8")
+    scan(page, code(8))
+    expect_answer(page, "bad", "Nobody with this ticket is inside")
+    page.get_by_role("button", name="Exits").click()
+    scan(page, code(8))
+    expect_answer(page, "ok", "Admitted", "2 of any number")
+    page.goto(f"{running.url}/gate/?event=fest&list=roof&gate=lounge")
+    expect(shown(page, "setup-problem")).to_have_text("This event has no list roof: choose another one.")
+    page.goto(f"{running.url}/gate/?event=fest&gate=north")  # where the telephone stands for other tests
+
+
+def test_a_supervisor_lets_in_against_the_rules_with_a_reason(
+    page: Page, browser: Browser, running: Network
+) -> None:
+    scan(page, code(9))
+    expect_answer(page, "ok", "T-9")
+    scan(page, code(9))
+    expect_answer(page, "bad", "already consumed")
+    expect(page.get_by_role("button", name="Let in all the same")).to_have_count(0)
+    desk = phone_of("sam", browser, running)
+    (desk_page,) = desk.pages
+    stand(desk_page, "desk", "phone-2")
+    scan(desk_page, code(9))
+    expect_answer(desk_page, "bad", "already consumed", "gate north, phone-1")
+    fits_everyone(desk_page)
+    desk_page.get_by_role("button", name="Let in all the same").click()
+    desk_page.get_by_role("dialog").get_by_label("Reason").fill("lost sight of the family")
+    confirm(desk_page, "Let in", "against the rules of the list")
+    expect_answer(desk_page, "ok", "Admitted", "Against the rules of the list", "T-9", "2 of 1")
+    fits_everyone(desk_page)
+    scan(desk_page, "no such code")
+    expect_answer(desk_page, "bad", "No ticket")
+    expect(desk_page.get_by_role("button", name="Let in all the same")).to_be_hidden()
+    desk.close()

@@ -30,10 +30,10 @@ def person(*groups: str) -> Client:
     return client
 
 
-def events(response: Any) -> list[dict[str, str]]:
+def events(response: Any) -> list[dict[str, Any]]:
     found = re.search(r'<script id="gate-events"[^>]*>(.*?)</script>', response.content.decode(), re.DOTALL)
     assert found is not None
-    told: list[dict[str, str]] = json.loads(found[1])
+    told: list[dict[str, Any]] = json.loads(found[1])
     return told
 
 
@@ -52,12 +52,23 @@ def test_only_those_who_may_scan_open_the_page_and_see_it_in_the_menu(learner: R
 def test_the_page_offers_the_events_by_name(learner: RealLearner, operate: Any, admin: Client) -> None:
     assert events(admin.get("/gate/")) == []
     operate("issue T-1", event="plain")
-    sent = admin.put("/api/v1/events/fest", {"name": "Fest 2026"}, content_type="application/json")
+    fest = {"name": "Fest 2026", "lists": [{"list": "vip", "name": "VIP"}]}
+    sent = admin.put("/api/v1/events/fest", fest, content_type="application/json")
     assert sent.status_code == 200
     assert events(admin.get("/gate/")) == [
-        {"slug": "fest", "name": "Fest 2026"},
-        {"slug": "plain", "name": "plain"},
+        {"slug": "fest", "name": "Fest 2026", "lists": [{"slug": "vip", "name": "VIP"}]},
+        {"slug": "plain", "name": "plain", "lists": []},
     ]
+
+
+def test_only_who_may_supervise_is_offered_to_let_in_against_the_rules(learner: RealLearner) -> None:
+    page = person("gate").get("/gate/").content.decode()
+    assert "Let in all the same" not in page
+    assert 'data-annul="/tickets/annul"' in page
+    User.objects.all().delete()
+    page = person("gate", "supervise").get("/gate/").content.decode()
+    assert "Let in all the same" in page
+    assert 'data-force="/tickets/force"' in page
 
 
 def test_the_page_opens_while_the_copy_of_the_log_is_away(
@@ -81,6 +92,7 @@ def test_the_page_opens_while_the_copy_of_the_log_is_away(
         (["gate"], "/admin/", "/gate/"),
         (["gate"], "/dashboard/tickets", "/dashboard/tickets"),
         (["gate", "auditor"], "/", "/gate/"),
+        (["gate", "supervise"], "/", "/gate/"),
         (["organiser"], "/", "/"),
         (["gate", "organiser"], "/", "/"),
         ([], "/", "/"),

@@ -29,8 +29,9 @@ class Storage {
 const localStorage = new Storage();
 Object.defineProperty(localStorage, "full", { value: false, writable: true, enumerable: false });
 const node = { append() {} };
-const element = { addEventListener() {}, setAttribute() {}, replaceChildren() {} };
-const root = { dataset: { actor: "user:ada", admit: "/tickets/admit" } };
+const element = { addEventListener() {}, setAttribute() {}, replaceChildren() {}, contains: () => false };
+const acts = { admit: "/tickets/admit", annul: "/tickets/annul", force: "/tickets/force" };
+const root = { dataset: { actor: "user:ada", ...acts } };
 const words = JSON.stringify({ reasons: { already_consumed: "The ticket is already consumed." } });
 globalThis.document = { getElementById: () => ({ textContent: words }) };
 async function call(method, path, body) {
@@ -43,7 +44,7 @@ async function call(method, path, body) {
 const dtvn = { ui: { call, root, at: () => element, facts() {}, make: () => node, pill: () => node } };
 let outcome, waits = [];
 function ask(scan) {
-  dtvn.gateAsking.settle(scan, (told) => waits.push(told.message)).then((told) => { outcome = told; });
+  dtvn.scanAsking.settle(scan, (told) => waits.push(told.message)).then((told) => { outcome = told; });
 }
 function pass(milliseconds) {
   now += milliseconds;
@@ -58,7 +59,7 @@ REFUSED = {
     "code": "already_consumed",
     "whose": "guest",
     "status": 409,
-    "error": "Used.",
+    "message": "Used.",
 }
 UNSENT = {"outcome": "unknown", "code": "unavailable", "whose": "network", "status": 503, "error": "Too few."}
 FORBIDDEN = {
@@ -67,6 +68,14 @@ FORBIDDEN = {
     "whose": "gate",
     "status": 403,
     "error": "No right.",
+}
+DONE = {"outcome": "done", "code": "ok", "whose": None}
+TOO_LATE = {
+    "outcome": "error",
+    "code": "too_late_to_annul",
+    "whose": "gate",
+    "status": 409,
+    "message": "Late.",
 }
 LOST = {"lost": True}
 LOGIN_PAGE: dict[str, Any] = {}
@@ -80,7 +89,7 @@ class Page:
         self.engine = MiniRacer()
         self.engine.eval(PAGE)
         self.engine.eval(f"Object.entries({stored}).forEach((one) => localStorage.setItem(...one))")
-        for name in ("gate-asking", "gate-showing"):
+        for name in ("scan-asking", "gate-showing"):
             self.engine.eval((SCRIPTS / f"{name}.js").read_text(encoding="utf-8"))
 
     def js(self, text: str) -> Any:
@@ -92,7 +101,7 @@ class Page:
 
     def scan(self, code: str = "secret") -> None:
         body = {"event": "fest", "barcode": code, "gate": "north", "device": "d1"}
-        self.engine.eval(f"scan = dtvn.gateAsking.begin('/tickets/admit', {json.dumps(body)}); ask(scan)")
+        self.engine.eval(f"scan = dtvn.scanAsking.begin('/tickets/admit', {json.dumps(body)}); ask(scan)")
 
     def passes(self, milliseconds: int) -> None:
         for _ in range(milliseconds // 100):
@@ -133,14 +142,14 @@ def test_an_open_scan_survives_a_reload_and_another_persons_does_not_ask(page: P
     page.passes(1_000)
     again = page.reload()
     again.answers(ADMITTED)
-    again.engine.eval("left = dtvn.gateAsking.left(); ask(left[0])")
+    again.engine.eval("left = dtvn.scanAsking.left(); ask(left[0])")
     assert again.js("outcome.outcome") == "admitted"
     assert again.js("sent[0]") == page.js("sent[0]")
     assert again.kept == []
     other = page.reload()
-    other.engine.eval("root.dataset.actor = 'user:bob'; left = dtvn.gateAsking.left()")
-    assert other.js("left.map(dtvn.gateAsking.isOwn)") == [False]
-    assert other.js("dtvn.gateAsking.same('/tickets/admit', left[0].body)") is None
+    other.engine.eval("root.dataset.actor = 'user:bob'; left = dtvn.scanAsking.left()")
+    assert other.js("left.map(dtvn.scanAsking.isOwn)") == [False]
+    assert other.js("dtvn.scanAsking.same('/tickets/admit', left[0].body)") is None
 
 
 def test_the_same_code_continues_its_open_scan(page: Page) -> None:
@@ -148,7 +157,7 @@ def test_the_same_code_continues_its_open_scan(page: Page) -> None:
     page.scan("one")
     page.scan("two")
     body = {"event": "fest", "barcode": "one", "gate": "south", "device": "d1"}
-    found = page.js(f"dtvn.gateAsking.same('/tickets/admit', {json.dumps(body)})")
+    found = page.js(f"dtvn.scanAsking.same('/tickets/admit', {json.dumps(body)})")
     assert found["body"]["barcode"] == "one"
 
 
@@ -171,7 +180,7 @@ def test_after_ten_minutes_a_person_decides_whether_to_ask(page: Page) -> None:
     asked = page.js("sent.length")
     page.passes(60_000)
     assert (page.js("sent.length"), len(page.kept)) == (asked, 1)
-    assert page.js("dtvn.gateAsking.isLate(scan)")
+    assert page.js("dtvn.scanAsking.isLate(scan)")
 
 
 def test_a_browser_that_stores_nothing_says_so_and_asks_all_the_same(page: Page) -> None:
@@ -188,8 +197,9 @@ def test_a_browser_that_stores_nothing_says_so_and_asks_all_the_same(page: Page)
 ENTRY = {"at": "1970-01-01T02:16:35+02:00", "gate": "north", "device": "d1"}
 
 
-def view(page: Page, **told: Any) -> dict[str, Any]:
-    scan = {"body": {"barcode": "abcdefgh", "gate": "north", "device": "d1"}}
+def view(page: Page, path: str = "admit", kind: str = "entry", **told: Any) -> dict[str, Any]:
+    body = {"barcode": "abcdefgh", "gate": "north", "device": "d1", "kind": kind}
+    scan = {"path": f"/tickets/{path}", "body": body}
     found: dict[str, Any] = page.js(
         f"dtvn.gateShowing.viewOf({json.dumps(told)}, {json.dumps(scan)}, 1_000_000)"
     )
@@ -206,6 +216,13 @@ def view(page: Page, **told: Any) -> dict[str, Any]:
         (FORBIDDEN, "warn", "Call the office"),
         (ADMITTED | {"whose": "network"}, "warn", "Wait"),
         ({"outcome": "done", "whose": None, "message": "?"}, "warn", "Call the office"),
+        (DONE | {"kind": "exit"}, "ok", "Goodbye"),
+        (REFUSED | {"kind": "exit", "code": "not_inside"}, "bad", "Refused"),
+        (DONE | {"path": "annul"}, "idle", "Undone"),
+        (TOO_LATE | {"path": "annul"}, "warn", "Not undone"),
+        (UNSENT | {"path": "annul"}, "warn", "Wait"),
+        (ADMITTED | {"path": "force"}, "ok", "Admitted"),
+        (REFUSED | {"path": "force", "code": "blocked"}, "bad", "Refused"),
     ],
 )
 def test_only_an_admission_is_green_and_only_the_guests_own_matter_red(
@@ -231,6 +248,33 @@ def test_an_answer_tells_what_the_person_needs(page: Page) -> None:
     assert dict(elsewhere["pairs"])["Last entry"] == "1969-12-31 22:00 at gate south, d1"
     assert "Perhaps" not in dict(elsewhere["pairs"])
     assert view(page, **UNSENT)["what"] == "…efgh", "a whole code is not shown"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "forceable"),
+    [
+        ("already_consumed", "entry", True),
+        ("list_full", "entry", True),
+        ("already_consumed", "exit", False),
+        ("blocked", "entry", False),
+        ("revoked", "entry", False),
+        ("disputed", "entry", False),
+        ("barcode_not_found", "entry", False),
+    ],
+)
+def test_only_what_a_supervisor_may_override_is_offered(
+    page: Page, code: str, kind: str, forceable: bool
+) -> None:
+    assert view(page, kind=kind, **REFUSED | {"code": code, "message": "?"})["forceable"] is forceable
+
+
+def test_an_undo_is_asked_again_and_remembers_what_it_undoes(page: Page) -> None:
+    page.answers(LOST)
+    page.engine.eval(
+        "scan = dtvn.scanAsking.begin('/tickets/annul', { ticket_id: 'T-1' }, 'nonce'); ask(scan)"
+    )
+    left = page.reload().js("dtvn.scanAsking.left()")
+    assert [(one["undoes"], one["body"]["ticket_id"]) for one in left] == [("nonce", "T-1")]
 
 
 def test_the_last_ten_scans_stay_and_open_ones_beside_them(page: Page) -> None:

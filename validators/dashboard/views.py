@@ -54,6 +54,7 @@ def frame(caller: Caller, title: str) -> dict[str, Any]:
         "closed_no_access": CLOSED_NO_ACCESS,
         "states": STATES,
         "known": caller.actor != ANYBODY.actor,
+        "actor": caller.actor,
     }
 
 

@@ -4,7 +4,7 @@
  * outcome is known; a reload or a closed tab lose nothing. Only the person who made a scan can ask for its outcome, since
  * a nonce belongs to its person.
  */
-dtvn.gateAsking = (function () {
+dtvn.scanAsking = (function () {
   "use strict";
 
   const { call, root } = dtvn.ui;
@@ -23,10 +23,11 @@ dtvn.gateAsking = (function () {
   const fresh = () => [...crypto.getRandomValues(new Uint8Array(NONCE_BYTES))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-  /* A scan as it is sent: `path` of the API and `body`; `at` is milliseconds. */
-  function begin(path, body) {
+  /* A scan as it is sent: `path` of the API and `body`; `at` is milliseconds. `undoes`: nonce of the scan that it takes
+     back. */
+  function begin(path, body, undoes) {
     const nonce = fresh();
-    const scan = { path, body: { ...body, nonce }, nonce, at: Date.now(), actor: root.dataset.actor, doubt: false };
+    const scan = { path, body: { ...body, nonce }, nonce, at: Date.now(), actor: root.dataset.actor, doubt: false, undoes };
     store(scan);
     return scan;
   }
@@ -34,8 +35,8 @@ dtvn.gateAsking = (function () {
   function store(scan) {
     open.set(scan.nonce, scan);
     try {
-      const { path, body, nonce, at, actor, doubt } = scan;
-      localStorage.setItem(STORED + nonce, JSON.stringify({ path, body, nonce, at, actor, doubt }));
+      const { path, body, nonce, at, actor, doubt, undoes } = scan;
+      localStorage.setItem(STORED + nonce, JSON.stringify({ path, body, nonce, at, actor, doubt, undoes }));
       scan.stored = true;
     } catch (error) {
       scan.stored = false; // the page says so: a reload would lose it
@@ -67,12 +68,10 @@ dtvn.gateAsking = (function () {
     return found.sort((one, other) => one.at - other.at);
   }
 
-  /* The open scan of the same code at the same place, if there is one: another reading of it is the same scan. */
+  /* The open scan of the same code for the same list, if there is one: another reading of it is the same scan. */
   function same(path, body) {
-    const asked = JSON.stringify([path, body.event, body.barcode, body.list, body.kind]);
-    return [...open.values()].find(
-      (scan) => isOwn(scan) && JSON.stringify([scan.path, scan.body.event, scan.body.barcode, scan.body.list, scan.body.kind]) === asked,
-    );
+    const key = ({ event, barcode, ticket_id: id, list, kind }) => JSON.stringify([event, barcode, id, list, kind]);
+    return [...open.values()].find((scan) => isOwn(scan) && scan.path === path && key(scan.body) === key(body));
   }
 
   const isOwn = (scan) => scan.actor === root.dataset.actor;
