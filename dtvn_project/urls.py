@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from validators.dashboard.accounts import change_own_password
+from validators.dashboard.login import log_in
 
 handler400 = "validators.rest.failures.bad_request"
 handler500 = "validators.rest.failures.server_error"
@@ -11,6 +12,7 @@ handler500 = "validators.rest.failures.server_error"
 admin.autodiscover()  # here and not at setup, so that nodes and commands import neither pages nor REST
 
 urlpatterns = [
+    path("admin/login/", log_in),
     path("admin/password_change/", admin.site.admin_view(change_own_password)),
     path("admin/", admin.site.urls),
     path("", include("tickets.rest.urls")),

@@ -221,11 +221,11 @@ dtvn.ui = (function () {
     return { ...found, content: plain(found.content) };
   }
 
-  /* Change something; resolves to the answer, rejects with the platform's own sentence. */
-  async function call(method, path, body) {
+  /* Change something; resolves to the answer, rejects with the platform's own sentence. `options`: of fetch. */
+  async function call(method, path, body, options = {}) {
     const headers = { "Content-Type": "application/json", "X-CSRFToken": root.dataset.csrf };
     const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-    return plain((await answered(`/api/v1${path}`, { method, headers, ...sent })).content);
+    return plain((await answered(`/api/v1${path}`, { ...options, method, headers, ...sent })).content);
   }
 
   function plain(content) {

@@ -1,43 +1,39 @@
 /*
  * Codes typed or scanned into the field of the tickets page, each ended by Enter: every one is an admission without
- * a question, one after the other. A barcode reader does not wait, so the field is free at once.
+ * a question, asked as on the gate's page. A barcode reader does not wait, so the field is free at once.
  */
 dtvn.ticketScans = (function () {
   "use strict";
 
-  const { call, say } = dtvn.ui;
+  const { say } = dtvn.ui;
   const { ACTS, tell } = dtvn.ticketActs;
-  const NONCE_BYTES = 16;
-  const NO_ANSWER = "No answer from the platform: scan this code again.";
-  const KNOWN = ["admitted", "refused"];
-  const open = new Map(); // [event, code] as JSON -> nonce of a scan whose outcome is not known: the next one continues it
-  let last = Promise.resolve(); // the scan that was taken last
+  const asking = dtvn.scanAsking;
+  const WAITS = "The guest waits: this scan is asked again by itself.";
 
-  const fresh = () => [...crypto.getRandomValues(new Uint8Array(NONCE_BYTES))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  let last = Promise.resolve(); // the scan that was taken last: answers stand in the order of the scans
 
-  /* The answer to one request; without one, nobody knows the outcome. */
-  async function asked(event, barcode, nonce) {
-    try {
-      return await call("POST", ACTS.admit.path, { event, barcode, nonce });
-    } catch (error) {
-      const message = error.status ? error.message : NO_ANSWER;
-      return error.content?.outcome ? { ...error.content, message } : { outcome: "unknown", code: "", message };
+  /* Resolves when something was told: the outcome, or that it is not known yet. */
+  function scan(event, barcode) {
+    const body = { event, barcode };
+    if (asking.same(ACTS.admit.path, body)) {
+      return null; // read again while it is asked
     }
-  }
-
-  async function scan(event, code) {
-    const key = JSON.stringify([event, code]);
-    const resumed = open.has(key);
-    open.set(key, open.get(key) ?? fresh());
-    let told = await asked(event, code, open.get(key));
-    if (resumed && told.outcome === "refused") { // a refusal of then; the guest is here now
-      open.set(key, fresh());
-      told = await asked(event, code, open.get(key));
-    }
-    if (KNOWN.includes(told.outcome)) {
-      open.delete(key);
-    }
-    tell("admit", told, told.message);
+    return new Promise(function (resolve, reject) {
+      let waits = false;
+      function wait(unknown) {
+        if (!waits) {
+          tell("admit", unknown, `${WAITS} ${unknown.message}`);
+          resolve();
+        }
+        waits = true;
+      }
+      asking.settle(asking.begin(ACTS.admit.path, body), wait).then(function (told) {
+        if (told) {
+          tell("admit", told, told.message);
+        }
+        resolve();
+      }, reject);
+    });
   }
 
   /* Take what stands in the field at each Enter, for the event that is chosen then. */

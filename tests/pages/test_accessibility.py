@@ -31,6 +31,7 @@ PAGES = (
     "/dashboard/metrics",
     "/dashboard/tickets/files",
     "/dashboard/tickets/events",
+    "/gate/",
 )
 ADMIN = (
     "/admin/",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -350,13 +349,11 @@ def test_a_readers_codes_are_admitted_one_after_the_other(
     page.route("**/tickets/admit", lambda route: route.abort())
     page.keyboard.type("wedge-3\n")
     expect(told).to_have_class("card told warn")
-    expect(told.locator(".head")).to_contain_text("scan this code again")
+    expect(told.locator(".head")).to_contain_text("asked again by itself")
     page.unroute("**/tickets/admit")
-    page.keyboard.type("wedge-3\n")
     expect(told.locator(".head")).to_contain_text("R-3")
     expect(told).to_have_class("card told ok")
-    assert len(asked) == 5
-    assert json.loads(asked[3]) == json.loads(asked[4]), "an open scan goes on with its nonce"
+    assert len(set(asked)) == 4, "an open scan goes on with its nonce"
     page.locator("[data-act=block]").evaluate("button => button.scrollIntoView()")
     field.fill("R-3")
     page.locator("[data-act=block]").click()

@@ -21,7 +21,7 @@ from dtvn.machine.kinds import ACTS, Act, Kind
 from tickets.pages import ticket_facts
 from tickets.pages.access import may_see_addresses, may_see_names, with_scope
 from tickets.pages.ticket_facts import Facts
-from tickets.services import codes
+from tickets.services import codes, hints
 from tickets.services.search import Found, Key, Search, by_keys, folded, search, state_of_row
 from validators import feed
 from validators.dashboard.views import for_pages, frame
@@ -194,7 +194,7 @@ def _hint(text: str, event: str | None, *, shown: bool) -> str:
     """What the text, which is no code, may be meant to be; "" without a likely one."""
     events = read.list_events(LEARNER_ALIAS)[:CODES_LOOK_ALIKE_IN] if event is None else [event]
     try:
-        return next(filter(None, (codes.hint_of(each, text, shown=shown) for each in events)), "")
+        return next(filter(None, (hints.about(each, text, shown=shown).get("hint") for each in events)), "")
     except CodeError:
         return ""
 

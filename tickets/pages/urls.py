@@ -1,11 +1,12 @@
-"""Addresses of the tickets page, the import page and the exports."""
+"""Addresses of the gate's page, the tickets page, the import page and the exports."""
 
 from django.urls import URLPattern, URLResolver, path
 
-from tickets.pages import events, exports, imports, tickets
+from tickets.pages import events, exports, gate, imports, tickets
 
 app_name = "tickets"
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("gate/", gate.page, name="gate"),
     path("dashboard/tickets", tickets.page, name="page"),
     path("dashboard/tickets/found", tickets.found, name="found"),
     path("dashboard/tickets/one", tickets.one, name="one"),

@@ -37,7 +37,7 @@ from dtvn.machine.lists import MAIN_SLUG, list_in
 from dtvn.machine.rows import EventRow, TicketRow
 from dtvn.machine.visits import visit_of
 from tickets.models import TicketHolder
-from tickets.services import codes, events, patience
+from tickets.services import codes, events, hints, patience
 from tickets.services.patience import Found
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -165,16 +165,16 @@ class PlatformAsking:
                 members["holder"] = None
             patience.platform.read(lambda: self._add_holders(told), None)
         for decision, members in told:
-            if decision.code == reasons.BARCODE_NOT_FOUND and (hint := self._hint(decision.request)):
-                members["hint"] = hint
+            if decision.code == reasons.BARCODE_NOT_FOUND:
+                members |= self._hint(decision.request)
         return made
 
-    def _hint(self, request: Request) -> str:
-        """See services.codes.hint_of; "" where the code's text is not known."""
+    def _hint(self, request: Request) -> Members:
+        """See services.hints; nothing where the code's text is not known."""
         if not request.texts:
-            return ""
-        look = partial(codes.hint_of, request.event, request.texts[0], shown="operate" in self._call.scopes)
-        return patience.platform.read(look, "")
+            return {}
+        look = partial(hints.about, request.event, request.texts[0], shown="operate" in self._call.scopes)
+        return patience.platform.read(look, {})
 
     def _add_holders(self, told: list[tuple[Decision, Members]]) -> None:
         asked = defaultdict(set)

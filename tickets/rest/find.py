@@ -14,7 +14,7 @@ from dtvn.machine.bodies import Barcode, Body, EventName
 from dtvn.machine.codes import CodeError, normalised
 from dtvn.machine.fields import is_name
 from tickets.rest.objects import shown_ticket
-from tickets.services import codes
+from tickets.services import codes, hints
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.rest.http import own_writes
@@ -47,6 +47,5 @@ def find_ticket(call: Call, body: FindBody) -> Answer:
 def _unfound(call: Call, body: FindBody, sequence: int) -> Refused:
     refusal = Refused(reasons.BARCODE_NOT_FOUND)
     refusal.headers[SEQUENCE_HEADER] = str(sequence)
-    if hint := codes.hint_of(body.event, body.barcode, shown="operate" in call.scopes):
-        refusal.more = {"hint": hint}
+    refusal.more = hints.about(body.event, body.barcode, shown="operate" in call.scopes)
     return refusal

@@ -7,6 +7,7 @@ the platform's copy of the log confirms.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from dtvn.api.ordering import Decision, Request
@@ -44,6 +45,22 @@ def salt_of(event: str, row: EventRow | None) -> bytes:
 def digest_of(event: str, text: str) -> bytes:
     """The digest under which the log knows a code; raises machine.codes.CodeError, which names no code."""
     return code_digest(salt_of(event, read.event_row(LEARNER_ALIAS, event)), text)
+
+
+def first_code(event: str, texts: Sequence[str]) -> str | None:
+    """The first of these texts that is a code of the event and was not replaced, or the id of a ticket where
+    ids are codes, as the platform's copy of the log has it."""
+    row = read.event_row(LEARNER_ALIAS, event)
+    salt, digests = salt_of(event, row), {}
+    for text in texts:
+        with suppress(CodeError):  # no text that could be a code
+            digests[text] = code_digest(salt, text).hex()
+    owners = _owners(event, list(digests.values()))
+    found = {text for text, digest in digests.items() if digest in owners and not owners[digest][1]}
+    if ids_are_codes(row):
+        named = ledger.Ticket.objects.using(LEARNER_ALIAS).filter(event=event)
+        found.update(named.filter(ticket_id__in=filter(is_name, texts)).values_list("ticket_id", flat=True))
+    return next((text for text in texts if text in found), None)
 
 
 def tickets_with(text: str, events: Iterable[str]) -> list[tuple[str, str, bool]]:

@@ -1,12 +1,14 @@
-"""Log in with an API key instead of a user name; log out of either kind of session. Refused logins
-show the form again with the reason."""
+"""Log in by user name, or with an API key instead; log out of either kind of session. Refused logins show the
+form again with the reason. Whoever may only scan lands on the gate's page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import cast
 
+from django.contrib import admin
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -18,7 +20,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from dtvn.api.errors import ServiceError
-from validators.rest.keys import caller_of_session, enter_key
+from validators.rest.keys import Caller, caller_of_session, caller_of_user, enter_key
 from validators.services import audit, login_throttle
 from validators.services.hashing import HashingBusy
 from validators.services.login_throttle import LoginThrottled, client_address, subject_of
@@ -50,6 +52,15 @@ class RefusedLogins:
         return None
 
 
+def log_in(request: HttpRequest) -> HttpResponse:
+    """Django's login; whoever may only scan goes to the gate's page, unless another one was asked for."""
+    response = admin.site.login(request)
+    caller = caller_of_user(request.user)
+    if response.status_code == HTTPStatus.FOUND and caller is not None and _scans_only(caller):
+        return redirect(_landing(response.headers["Location"]))
+    return response
+
+
 @never_cache
 @sensitive_post_parameters("key")
 @require_POST
@@ -61,7 +72,8 @@ def enter(request: HttpRequest) -> HttpResponse:
     address = client_address(request)
     if caller := enter_key(request, request.POST.get("key", "").strip()):
         audit.record(caller.actor, "login with key", outcome="ok", address=address)
-        return redirect(_following(request))
+        wanted = _following(request)
+        return redirect(_landing(wanted) if _scans_only(caller) else wanted)
     with suppress(LoginThrottled):
         if login_throttle.begin(subject_of("wrong key", address)) in (1, login_throttle.TRIES_MAX):
             audit.record("", "login with key", outcome="refused", address=address)
@@ -75,6 +87,17 @@ def leave(request: HttpRequest) -> HttpResponse:
         audit.record(caller.actor, "logout", outcome="ok", address=client_address(request))
     logout(request)
     return cast(HttpResponse, redirect("admin:login"))
+
+
+def _scans_only(caller: Caller) -> bool:
+    return "gate" in caller.scopes and caller.scopes <= {"gate", "supervise"}
+
+
+def _landing(wanted: str) -> str:
+    """Where a gate goes that asked for this page: the first pages of site and admin are nobody's choice."""
+    return (
+        reverse("tickets:gate") if wanted in (reverse("dashboard:page"), reverse("admin:index")) else wanted
+    )
 
 
 def _following(request: HttpRequest) -> str:

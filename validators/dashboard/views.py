@@ -37,6 +37,8 @@ PAGES = (
     ("dashboard:metrics", "Metrics"),
 )
 """URL name and page name."""
+GATE = ("tickets:gate", "Gate")
+"""The page that only those see in the menu who may scan."""
 NEEDED = {
     "nodes": frozenset({"admin"}),
     "events": frozenset({"record"}),
@@ -49,10 +51,11 @@ def frame(caller: Caller, title: str) -> dict[str, Any]:
     """What dashboard/base.html needs; `title` is that of the page, or of the page it belongs to."""
     return {
         "title": title,
-        "pages": PAGES,
+        "pages": (*PAGES, GATE) if "gate" in caller.scopes else PAGES,
         "closed_no_access": CLOSED_NO_ACCESS,
         "states": STATES,
         "known": caller.actor != ANYBODY.actor,
+        "actor": caller.actor,
     }
 
 

@@ -51,8 +51,8 @@ def _file(empty: bytes) -> Schema:
 _STRUCTS = _of_structs(Preview, ChangeRequest, Told)
 _CHANGE = {name: each for name, each in _STRUCTS["ChangeRequest"]["properties"].items() if name != "word"}
 
-_TOLD_BESIDES: dict[str, Schema] = {"holder": or_null(STRING), "hint": STRING}
-"""Where the caller may see names; where a code was not found."""
+_TOLD_BESIDES: dict[str, Schema] = {"holder": or_null(STRING), "hint": STRING, "keyboard": STRING}
+"""Where the caller may see names; where a code was not found, and if a wrong keyboard layout may be why."""
 
 SCHEMAS: dict[str, Schema] = {
     "Strength": _STRUCTS["Strength"],

@@ -1,0 +1,287 @@
+"""The scripts of the gate's page, with time and the platform's answers given by the test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from py_mini_racer import MiniRacer
+
+SCRIPTS = Path(__file__).parents[2] / "static/js"
+PAGE = """
+let now = 1_000_000, due = [], answers = [], sent = [], nonces = 0;
+class Clock extends Date { static now() { return now; } }
+globalThis.Date = Clock;
+globalThis.setTimeout = (act, after) => due.push([now + after, act]);
+globalThis.clearTimeout = (id) => { due[id - 1] = [Infinity, () => {}]; };
+globalThis.crypto = { getRandomValues: (bytes) => bytes.fill(nonces += 1) };
+globalThis.AbortController = class { abort() {} };
+class Storage {
+  setItem(name, value) {
+    if (this.full) throw Error("full");
+    Object.defineProperty(this, name, { value, enumerable: true, configurable: true });
+  }
+  getItem(name) { return this[name] ?? null; }
+  removeItem(name) { delete this[name]; }
+}
+const localStorage = new Storage();
+Object.defineProperty(localStorage, "full", { value: false, writable: true, enumerable: false });
+const node = { append() {} };
+const element = { addEventListener() {}, setAttribute() {}, replaceChildren() {}, contains: () => false };
+const acts = { admit: "/tickets/admit", annul: "/tickets/annul", force: "/tickets/force" };
+const root = { dataset: { actor: "user:ada", ...acts } };
+const words = JSON.stringify({ reasons: { already_consumed: "The ticket is already consumed." } });
+globalThis.document = { getElementById: () => ({ textContent: words }) };
+async function call(method, path, body) {
+  sent.push(body);
+  const answer = answers.length > 1 ? answers.shift() : answers[0];
+  if (answer.lost) throw new TypeError("Failed to fetch");
+  if (answer.status) throw Object.assign(new Error(answer.error), { status: answer.status, content: answer });
+  return answer;
+}
+const dtvn = { ui: { call, root, at: () => element, facts() {}, make: () => node, pill: () => node } };
+let outcome, waits = [];
+function ask(scan) {
+  dtvn.scanAsking.settle(scan, (told) => waits.push(told.message)).then((told) => { outcome = told; });
+}
+function pass(milliseconds) {
+  now += milliseconds;
+  const ready = due.filter(([at]) => at <= now);
+  due = due.map((one) => (one[0] <= now ? [Infinity, () => {}] : one));
+  ready.forEach(([, act]) => act());
+}
+"""
+ADMITTED = {"outcome": "admitted", "code": "ok", "whose": None}
+REFUSED = {
+    "outcome": "refused",
+    "code": "already_consumed",
+    "whose": "guest",
+    "status": 409,
+    "message": "Used.",
+}
+UNSENT = {"outcome": "unknown", "code": "unavailable", "whose": "network", "status": 503, "error": "Too few."}
+FORBIDDEN = {
+    "outcome": "error",
+    "code": "not_permitted",
+    "whose": "gate",
+    "status": 403,
+    "error": "No right.",
+}
+DONE = {"outcome": "done", "code": "ok", "whose": None}
+TOO_LATE = {
+    "outcome": "error",
+    "code": "too_late_to_annul",
+    "whose": "gate",
+    "status": 409,
+    "message": "Late.",
+}
+LOST = {"lost": True}
+LOGIN_PAGE: dict[str, Any] = {}
+MINUTES_10 = 600_000
+
+
+class Page:
+    """The page over a browser's storage; `reload` opens another one over the same."""
+
+    def __init__(self, stored: str = "{}") -> None:
+        self.engine = MiniRacer()
+        self.engine.eval(PAGE)
+        self.engine.eval(f"Object.entries({stored}).forEach((one) => localStorage.setItem(...one))")
+        for name in ("scan-asking", "gate-showing"):
+            self.engine.eval((SCRIPTS / f"{name}.js").read_text(encoding="utf-8"))
+
+    def js(self, text: str) -> Any:
+        return json.loads(self.engine.eval(f"JSON.stringify(({text}) ?? null)"))
+
+    def answers(self, *given: dict[str, Any]) -> None:
+        """The last one is given for ever."""
+        self.engine.eval(f"answers = {json.dumps(given)}; outcome = undefined")
+
+    def scan(self, code: str = "secret") -> None:
+        body = {"event": "fest", "barcode": code, "gate": "north", "device": "d1"}
+        self.engine.eval(f"scan = dtvn.scanAsking.begin('/tickets/admit', {json.dumps(body)}); ask(scan)")
+
+    def passes(self, milliseconds: int) -> None:
+        for _ in range(milliseconds // 100):
+            self.engine.eval("pass(100)")
+
+    @property
+    def kept(self) -> list[str]:
+        return [name for name in self.js("Object.keys(localStorage)") if name.startswith("gate-scan:")]
+
+    def reload(self) -> Page:
+        found = Page(self.engine.eval("JSON.stringify(localStorage)"))
+        found.engine.eval(f"now = {self.js('now')}; nonces = 100")
+        return found
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page()
+
+
+@pytest.mark.parametrize("lost", [LOST, UNSENT, LOGIN_PAGE])
+def test_a_scan_is_asked_again_with_its_nonce_until_its_outcome_is_known(
+    page: Page, lost: dict[str, Any]
+) -> None:
+    page.answers(lost, lost, ADMITTED)
+    page.scan()
+    page.passes(1_000)
+    assert (page.js("outcome"), len(page.kept)) == (None, 1)
+    page.passes(2_000)
+    assert page.js("outcome.outcome") == "admitted"
+    assert (page.kept, page.js("new Set(sent.map((body) => body.nonce)).size")) == ([], 1)
+    assert page.js("sent.length") == 3
+
+
+def test_an_open_scan_survives_a_reload_and_another_persons_does_not_ask(page: Page) -> None:
+    page.answers(LOST)
+    page.scan()
+    page.passes(1_000)
+    again = page.reload()
+    again.answers(ADMITTED)
+    again.engine.eval("left = dtvn.scanAsking.left(); ask(left[0])")
+    assert again.js("outcome.outcome") == "admitted"
+    assert again.js("sent[0]") == page.js("sent[0]")
+    assert again.kept == []
+    other = page.reload()
+    other.engine.eval("root.dataset.actor = 'user:bob'; left = dtvn.scanAsking.left()")
+    assert other.js("left.map(dtvn.scanAsking.isOwn)") == [False]
+    assert other.js("dtvn.scanAsking.same('/tickets/admit', left[0].body)") is None
+
+
+def test_the_same_code_continues_its_open_scan(page: Page) -> None:
+    page.answers(LOST)
+    page.scan("one")
+    page.scan("two")
+    body = {"event": "fest", "barcode": "one", "gate": "south", "device": "d1"}
+    found = page.js(f"dtvn.scanAsking.same('/tickets/admit', {json.dumps(body)})")
+    assert found["body"]["barcode"] == "one"
+
+
+def test_a_lost_right_says_nothing_about_a_request_before_it(page: Page) -> None:
+    page.answers(FORBIDDEN)
+    page.scan("new")
+    assert page.js("outcome.outcome") == "error"
+    page.answers(LOST, FORBIDDEN, FORBIDDEN, REFUSED)
+    page.scan("in doubt")
+    page.passes(2_000)
+    assert page.js("outcome") is None
+    page.passes(5_000)
+    assert page.js("outcome.outcome") == "refused"
+
+
+def test_after_ten_minutes_a_person_decides_whether_to_ask(page: Page) -> None:
+    page.answers(UNSENT)
+    page.scan()
+    page.passes(MINUTES_10 + 5_000)
+    asked = page.js("sent.length")
+    page.passes(60_000)
+    assert (page.js("sent.length"), len(page.kept)) == (asked, 1)
+    assert page.js("dtvn.scanAsking.isLate(scan)")
+
+
+def test_a_browser_that_stores_nothing_says_so_and_asks_all_the_same(page: Page) -> None:
+    page.engine.eval("localStorage.full = true")
+    page.answers(LOST, ADMITTED)
+    page.scan()
+    assert page.js("scan.stored") is False
+    page.passes(1_000)
+    assert page.js("outcome.outcome") == "admitted"
+
+
+# --- answers in words -------------------------------------------------------------------------------
+
+ENTRY = {"at": "1970-01-01T02:16:35+02:00", "gate": "north", "device": "d1"}
+
+
+def view(page: Page, path: str = "admit", kind: str = "entry", **told: Any) -> dict[str, Any]:
+    body = {"barcode": "abcdefgh", "gate": "north", "device": "d1", "kind": kind}
+    scan = {"path": f"/tickets/{path}", "body": body}
+    found: dict[str, Any] = page.js(
+        f"dtvn.gateShowing.viewOf({json.dumps(told)}, {json.dumps(scan)}, 1_000_000)"
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("told", "tone", "word"),
+    [
+        (ADMITTED, "ok", "Admitted"),
+        (REFUSED, "bad", "Refused"),
+        (REFUSED | {"keyboard": "Set both."}, "warn", "Wrong keyboard"),
+        (UNSENT, "warn", "Wait"),
+        (FORBIDDEN, "warn", "Call the office"),
+        (ADMITTED | {"whose": "network"}, "warn", "Wait"),
+        ({"outcome": "done", "whose": None, "message": "?"}, "warn", "Call the office"),
+        (DONE | {"kind": "exit"}, "ok", "Goodbye"),
+        (REFUSED | {"kind": "exit", "code": "not_inside"}, "bad", "Refused"),
+        (DONE | {"path": "annul"}, "idle", "Undone"),
+        (TOO_LATE | {"path": "annul"}, "warn", "Not undone"),
+        (UNSENT | {"path": "annul"}, "warn", "Wait"),
+        (ADMITTED | {"path": "force"}, "ok", "Admitted"),
+        (REFUSED | {"path": "force", "code": "blocked"}, "bad", "Refused"),
+    ],
+)
+def test_only_an_admission_is_green_and_only_the_guests_own_matter_red(
+    page: Page, told: dict[str, Any], tone: str, word: str
+) -> None:
+    found = view(page, **told)
+    assert (found["tone"], found["word"]) == (tone, word)
+
+
+def test_an_answer_tells_what_the_person_needs(page: Page) -> None:
+    used = REFUSED | {"ticket_id": "T-1", "product": "Adult", "seat": "A-1", "holder": "Ada", "hint": None}
+    found = view(page, **used, last_entry=ENTRY, entries_used=1, entries_allowed=1)
+    assert (found["what"], found["sentence"]) == ("T-1", "The ticket is already consumed.")
+    assert dict(found["pairs"]) == {
+        "Product": "Adult",
+        "Seat": "A-1",
+        "Name": "Ada",
+        "Entries": "1 of 1",
+        "Last entry": "02:16 at gate north, d1",
+        "Perhaps": "read twice: this device admitted it just now",
+    }
+    elsewhere = view(page, **used, last_entry=ENTRY | {"at": "1969-12-31T22:00:00Z", "gate": "south"})
+    assert dict(elsewhere["pairs"])["Last entry"] == "1969-12-31 22:00 at gate south, d1"
+    assert "Perhaps" not in dict(elsewhere["pairs"])
+    assert view(page, **UNSENT)["what"] == "…efgh", "a whole code is not shown"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "forceable"),
+    [
+        ("already_consumed", "entry", True),
+        ("list_full", "entry", True),
+        ("already_consumed", "exit", False),
+        ("blocked", "entry", False),
+        ("revoked", "entry", False),
+        ("disputed", "entry", False),
+        ("barcode_not_found", "entry", False),
+    ],
+)
+def test_only_what_a_supervisor_may_override_is_offered(
+    page: Page, code: str, kind: str, forceable: bool
+) -> None:
+    assert view(page, kind=kind, **REFUSED | {"code": code, "message": "?"})["forceable"] is forceable
+
+
+def test_an_undo_is_asked_again_and_remembers_what_it_undoes(page: Page) -> None:
+    page.answers(LOST)
+    page.engine.eval(
+        "scan = dtvn.scanAsking.begin('/tickets/annul', { ticket_id: 'T-1' }, 'nonce'); ask(scan)"
+    )
+    left = page.reload().js("dtvn.scanAsking.left()")
+    assert [(one["undoes"], one["body"]["ticket_id"]) for one in left] == [("nonce", "T-1")]
+
+
+def test_the_last_ten_scans_stay_and_open_ones_beside_them(page: Page) -> None:
+    page.engine.eval("dtvn.gateShowing.list({ nonce: 'open', open: true, at: 0 })")
+    page.engine.eval(
+        "for (let n = 0; n < 12; n += 1) dtvn.gateShowing.list({ nonce: n, open: false, at: n })"
+    )
+    page.engine.eval("dtvn.gateShowing.list({ nonce: 11, word: 'changed' })")
+    assert page.js("dtvn.gateShowing.rows().map((one) => one.nonce)") == [*range(11, 1, -1), "open"]
+    assert page.js("JSON.parse(localStorage.getItem('gate-last'))[0].word") == "changed"

@@ -1,0 +1,65 @@
+"""The page of a person at a gate: one field for codes, and the answer to the scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from dtvn.machine import CAPABILITY
+from dtvn.machine.fields import NAME_LENGTH_MAX, REASON_LENGTH_MAX
+from dtvn.machine.kinds import KINDS
+from dtvn.machine.rows import EventRow
+from tickets.pages.access import with_scope
+from tickets.services import patience
+from validators import feed
+from validators.dashboard.views import frame
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import read
+from validators.rest.http import OWN_WRITES_WAIT
+from validators.rest.keys import Caller
+from validators.services import network
+
+SCOPE = CAPABILITY["admit"]
+FORCES = {SCOPE, CAPABILITY["force"]}
+"""Scopes that letting somebody in against the rules needs."""
+
+
+@require_GET
+@with_scope(SCOPE)
+def page(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """The page; scans are asked and answered by the API."""
+    unread: list[dict[str, Any]] = []
+    context = frame(caller, "Gate") | {
+        "admit": _path("admit"),
+        "annul": _path("annul"),
+        "force": _path("force") if caller.scopes >= FORCES else "",
+        "events": patience.copy.read(_events, unread),
+        "name_max": NAME_LENGTH_MAX,
+        "reason_max": REASON_LENGTH_MAX,
+    }
+    return render(request, "dashboard/gate.html", context)
+
+
+def _path(kind: str) -> str:
+    """Of an operation in the API."""
+    return KINDS[kind].path.removeprefix("/api/v1")
+
+
+def _events() -> list[dict[str, Any]]:
+    """Slug, name and lists of the events that may be chosen; none before there is a ledger."""
+    if not feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT):
+        return []
+    rows = read.event_rows(LEARNER_ALIAS)
+    return [_event(slug, rows.get(slug)) for slug in read.list_events(LEARNER_ALIAS)]
+
+
+def _event(slug: str, row: EventRow | None) -> dict[str, Any]:
+    lists = row.lists if row is not None else ()
+    return {
+        "slug": slug,
+        "name": (row.name if row is not None else "") or slug,
+        "lists": [{"slug": each.slug, "name": each.name} for each in lists],
+    }
