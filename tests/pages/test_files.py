@@ -24,7 +24,7 @@ from dtvn.gateway import Result
 from tests.pages.learner import RealLearner
 from tests.waiting import PATIENCE
 from tickets import tasks
-from tickets.importing import uploads, work
+from tickets.importing import reporting, uploads, work
 from tickets.importing.answers import Answers, answers_from
 from tickets.importing.moments import shown_moment
 from tickets.models import EventTimeZone, ImportState, TicketHolder, TicketImport
@@ -130,7 +130,7 @@ def test_a_confirmed_import_issues_the_tickets_and_deletes_the_file(desk: Client
 def test_the_report_says_how_many_rows_it_leaves_out(
     desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "ROWS_REPORTED", 2)
+    monkeypatch.setattr(reporting, "ROWS_REPORTED", 2)
     import_id = previewed(desk, asked, b"ticket_id,a\nT-1,\n,2\n,3\n,4\n,5\n,6\n")
     report = list(csv.reader(desk.get(f"{URL}/{import_id}/report").content.decode().splitlines()))
     assert [line[:2] for line in report[1:3]] == [["3", "wrong"], ["4", "wrong"]]

@@ -10,7 +10,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
@@ -20,33 +20,30 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from dtvn.api.errors import TicketError
-from dtvn.machine.fields import MICROSECONDS
 from dtvn.wording import counted
 from tickets.importing.answers import Answers
-from tickets.importing.arguments import known_of, zone_of
+from tickets.importing.arguments import known_of
 from tickets.importing.comparing import compare
 from tickets.importing.declaring import carry_out, changes_of
 from tickets.importing.delivering import Delivering
 from tickets.importing.delivery import Delivery
-from tickets.importing.differences import (
-    KINDS,
-    Difference,
-    Differences,
-    chosen,
-    is_done,
-    not_ordered,
-    requests_of,
-    sentence,
-)
+from tickets.importing.differences import Differences, chosen, is_done, not_ordered, requests_of
 from tickets.importing.events import prepare_events
 from tickets.importing.holders import change_holders
-from tickets.importing.imported import ImportedTicket, LeftOut, WrongRow
-from tickets.importing.moments import shown_moment
+from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.network import read_network
 from tickets.importing.ordering import Order, Ordering
 from tickets.importing.plan import UNANSWERED, ImportPlan, by_event, read_plan
 from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
 from tickets.importing.record import FileRefused
+from tickets.importing.reporting import (
+    ROWS_REPORTED,
+    listed,
+    report_of,
+    sentence_of,
+    shown_ticket,
+    understood,
+)
 from tickets.importing.settled import Known
 from tickets.importing.stored import stored_answers
 from tickets.importing.time_limit import TookTooLong, time_limit
@@ -61,8 +58,6 @@ READ_WITHIN = 180.0
 Beyond them the file is refused (0189)."""
 PATIENCE = 120.0
 """Seconds without a final answer after which an import stops, to be continued."""
-ROWS_REPORTED = 20_000
-"""Most rows of each kind in a report."""
 SAMPLE = 5
 
 logger = logging.getLogger("dtvn.imports")
@@ -151,12 +146,12 @@ def _asking(found: ImportPlan) -> dict[str, Any]:
     return {
         "state": ImportState.ASKING,
         "preview": storable({"asked": _asked(found)}),
-        "report": storable(_understood(found)),
+        "report": storable(understood(found)),
     }
 
 
 def _preview(found: ImportPlan, differences: Differences) -> dict[str, Any]:
-    report = _report(found, differences, [*found.wrong, *differences.unclear])
+    report = report_of(found, differences, [*found.wrong, *differences.unclear])
     if not found.tickets and not differences.found:
         return {
             "state": ImportState.REFUSED,
@@ -167,7 +162,7 @@ def _preview(found: ImportPlan, differences: Differences) -> dict[str, Any]:
     stored = stored_answers().get(found.key)
     preview = {
         "asked": _asked(found),
-        "sample": [_shown(ticket, found) for ticket in found.tickets[:SAMPLE]],
+        "sample": [shown_ticket(ticket, found) for ticket in found.tickets[:SAMPLE]],
         "codes": found.samples,
         "zones": found.zones,
         "new": sorted({ticket.row for ticket in differences.new}),
@@ -176,7 +171,7 @@ def _preview(found: ImportPlan, differences: Differences) -> dict[str, Any]:
         "answers": msgspec.to_builtins(found.answers),
         "before": {} if stored is None else msgspec.to_builtins(stored),
         "changes": [
-            {"key": one.key, "kind": one.kind, "words": _sentence(one, found)}
+            {"key": one.key, "kind": one.kind, "words": sentence_of(one, found)}
             for one in differences.found[:ROWS_REPORTED]
         ],
     }
@@ -187,10 +182,6 @@ def _preview(found: ImportPlan, differences: Differences) -> dict[str, Any]:
         "preview": storable(preview),
         "report": report,
     }
-
-
-def _sentence(one: Difference, found: ImportPlan) -> str:
-    return sentence(one, zone_of(found.zones.get(one.event, "UTC")))
 
 
 class _Issuing:
@@ -210,7 +201,7 @@ class _Issuing:
         found, delivery, progress, why = self._found, self._delivery, self._progress, ""
         differences = compare(found, read_network(found, source=found.key))
         fresh = self._fresh(differences)
-        report = _report(found, differences, [])
+        report = report_of(found, differences, [])
         try:
             progress.total = len(fresh)
             self._declare()
@@ -230,7 +221,7 @@ class _Issuing:
             "changed": self._changed,
             "not_ordered": not_ordered(differences, self._confirmed),
             "wrong_count": len(wrong),
-            "wrong": storable(_listed(wrong)),
+            "wrong": storable(listed(wrong)),
         }
         ended = {"state": ImportState.DONE, "content": b"", "preview": {}}
         return {"report": report, "done": progress.done, "total": progress.total, "error": why} | (
@@ -276,79 +267,6 @@ class _Issuing:
             row = next(one.row for one in differences.found if one.ticket_id == ticket)
             self._delivery.wrong.append(WrongRow(row, f"{ticket} was not changed: {decision.sentence}"))
         self._changed += change_holders(chosen(differences, self._confirmed))
-
-
-def _understood(found: ImportPlan) -> dict[str, Any]:
-    return {
-        "form": f"{found.form}: {found.preset}" if found.preset else found.form,
-        "told": [{"id": one.id, "words": one.words, "origin": one.origin} for one in found.told],
-        "said": found.said,
-        "rows": found.rows,
-        "read": [{"field": field, "columns": names} for field, names in found.read.items() if any(names)],
-        "unread": found.unread,
-    }
-
-
-def _report(found: ImportPlan, differences: Differences, wrong: Sequence[WrongRow]) -> dict[str, Any]:
-    new = differences.new
-    stays = [_sentence(one, found) for one in differences.unchanged[:ROWS_REPORTED]]
-    report = _understood(found) | {
-        "tickets": len(found.tickets),
-        "new": len(new),
-        "identical": differences.same,
-        "differing": len({one.ticket_id for one in differences.found}),
-        "kinds": [
-            {"kind": kind, "words": KINDS[kind], "count": count}
-            for kind, count in differences.counts().items()
-            if count
-        ],
-        "stays": stays,
-        "gone": [one.ticket_id for one in differences.gone[:ROWS_REPORTED]],
-        "entered": sum(ticket.entered for ticket in new),
-        "blocked": sum(ticket.blocked for ticket in new),
-        "operates": any(ticket.needs_operate for ticket in new),
-        "events": [
-            {"event": event, "tickets": len(tickets), "zone": found.zones[event]}
-            for event, tickets in by_event(found.tickets).items()
-        ],
-        "events_said": [change.sentence for change in changes_of(found)],
-        "wrong_count": len(wrong),
-        "wrong": _listed(wrong),
-        "left_out_count": len(found.left_out),
-        "left_out": _listed(found.left_out),
-    }
-    if over := _over(found.tickets):
-        report["said"] = [*found.said, over]
-    kept: dict[str, Any] = storable(report)
-    return kept
-
-
-def _over(tickets: Sequence[ImportedTicket]) -> str:
-    """A sentence if no guest of the file would come in any more, else ""."""
-    ends = [ticket.not_after for ticket in tickets if not ticket.blocked]
-    if not ends or not all(0 < end < time.time() * MICROSECONDS for end in ends):
-        return ""
-    last = shown_moment(max(ends), zone_of("UTC"))
-    return f"All windows are over, the last since {last}: no guest of this file would come in."
-
-
-def _listed(rows: Sequence[WrongRow | LeftOut]) -> list[dict[str, Any]]:
-    first = sorted(rows, key=lambda one: one.row)[:ROWS_REPORTED]
-    return [{"row": one.row, "reason": one.reason} for one in first]
-
-
-def _shown(ticket: ImportedTicket, found: ImportPlan) -> dict[str, str]:
-    zone = zone_of(found.zones[ticket.event])
-    return {
-        "ticket_id": ticket.ticket_id,
-        "event": ticket.event,
-        "product": ticket.product,
-        "seat": ticket.seat,
-        "not_before": shown_moment(ticket.not_before, zone),
-        "not_after": shown_moment(ticket.not_after, zone),
-        "name": ticket.holder.name,
-        "order": ticket.order,
-    }
 
 
 class _Progress:
