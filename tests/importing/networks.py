@@ -13,7 +13,7 @@ from dtvn.machine.codes import code_digest
 from dtvn.machine.fields import MICROSECONDS
 from tickets.importing import ImportPlan
 from tickets.importing.comparing import compare
-from tickets.importing.differences import KINDS, Differences, Network, StoredTicket, chosen, requests_of
+from tickets.importing.differences import UNASKED, Differences, Network, StoredTicket, chosen, requests_of
 from tickets.importing.imported import ImportedTicket
 
 SALT = bytes(range(32))
@@ -43,12 +43,13 @@ class PlainNetwork:
         for one in chosen(found, confirmed):
             if one.kind == "holder":
                 self._hold(one.event, one.ticket_id, {change.field: change.new for change in one.fields})
-        for request in requests_of(found, confirmed):
+        for _, request in requests_of(chosen(found, confirmed)):
             self._order(request)
         return found
 
     def take_all(self, plan: ImportPlan) -> Differences:
-        return self.take(plan, KINDS)
+        """Import a file, and order all that is ordered without a person."""
+        return self.take(plan, UNASKED)
 
     def enter(self, ticket_id: str, event: str = "fest") -> None:
         self._replace((event, ticket_id), state="CONSUMED")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +19,17 @@ from tests.importing.test_cases import CASES, SUMMER
 from tests.importing.test_cases import plan as plan_of
 from tickets.importing import Holder, ImportedTicket, ImportPlan, read_plan
 from tickets.importing.answers import answers_from
-from tickets.importing.differences import KINDS, Difference, StoredTicket, is_done, requests_of, sentence
+from tickets.importing.differences import (
+    KINDS,
+    UNASKED,
+    Difference,
+    Differences,
+    StoredTicket,
+    chosen,
+    is_done,
+    requests_of,
+    sentence,
+)
 
 ADA = Holder("Ada T", "ada@example.org")
 COLUMNS: dict[str, list[str]] = {
@@ -55,6 +66,11 @@ def network(*tickets: ImportedTicket) -> PlainNetwork:
 def the_one(found: list[Difference]) -> Difference:
     (one,) = found
     return one
+
+
+def ordered(found: Differences, confirmed: Collection[str]) -> list[Request]:
+    """The operations once these kinds or keys are confirmed."""
+    return [request for _, request in requests_of(chosen(found, confirmed))]
 
 
 def said(one: Difference, **how: bool) -> str:
@@ -95,10 +111,10 @@ def test_a_difference_is_ordered_once_confirmed_and_not_before(
     found = known.compare(file(ticket(**after)))
     one = the_one(found.found)
     assert (found.new, found.same, found.unchanged) == ([], 0, [])
-    assert requests_of(found, []) == []
+    assert ordered(found, []) == []
     texts = ("C-9",) if one.kind == "replace" else ()
-    assert requests_of(found, [one.key]) == [Request(command, "T-1", "fest", texts=texts)]
-    assert requests_of(found, [one.kind]) == requests_of(found, [one.key])
+    assert ordered(found, [one.key]) == [Request(command, "T-1", "fest", texts=texts)]
+    assert ordered(found, [one.kind]) == ordered(found, [one.key])
     known.take_all(file(ticket(**after)))
     assert known.compare(file(ticket(**after))).found == []
 
@@ -108,13 +124,21 @@ def test_what_was_confirmed_is_not_what_a_changed_network_would_make_of_it() -> 
     wanted = file(ticket(product="Weekend"))
     shown = the_one(known.compare(wanted).found)
     known.take_all(file(ticket(product="VIP")))
-    assert requests_of(known.compare(wanted), [shown.key]) == []
+    assert ordered(known.compare(wanted), [shown.key]) == []
 
 
-def test_a_key_is_the_same_whatever_a_person_is_called() -> None:
+def test_what_was_confirmed_of_a_person_or_a_code_is_not_another_one() -> None:
     known = network(ticket(holder=Holder("Ada")))
-    keys = {the_one(known.compare(file(ticket(holder=Holder(name)))).found).key for name in ("Bo", "Cem")}
-    assert len(keys) == 1
+    wanted = file(ticket(holder=Holder("Bo")), ticket(2))
+    shown = the_one(known.compare(wanted).found)
+    known.take_all(file(ticket(holder=Holder("Cem"))))
+    assert chosen(known.compare(wanted), [shown.key]) == []
+
+    known = network(ticket())
+    wanted = file(ticket(codes=("C-9",)))
+    shown = the_one(known.compare(wanted).found)
+    known.take_all(file(ticket(codes=("C-7",))))
+    assert chosen(known.compare(wanted), [shown.key]) == []
 
 
 def test_another_holder_is_no_operation() -> None:
@@ -125,7 +149,7 @@ def test_another_holder_is_no_operation() -> None:
         "name": ("Ada T", "Bo T"),
         "order": ("", "R-7"),
     }
-    assert requests_of(found, KINDS) == []
+    assert ordered(found, KINDS) == []
     assert said(one) == "T-1: name Bo T, stored Ada T; order R-7, stored none"
     assert said(one, personal=False) == "T-1: another name; another order"
 
@@ -143,7 +167,7 @@ def test_a_ticket_that_has_entered_is_said_and_stays(fields: dict[str, Any]) -> 
     known = network(ticket())
     known.enter("T-1")
     found = known.compare(file(ticket(**fields)))
-    assert (found.found, requests_of(found, KINDS)) == ([], [])
+    assert (found.found, ordered(found, KINDS)) == ([], [])
     assert said(the_one(found.unchanged)).endswith("stays as it is: its guest has entered already")
 
 
@@ -164,7 +188,7 @@ def test_nobody_is_unblocked_by_a_file() -> None:
     known = network(ticket())
     known.take_all(file(cancelled()))
     found = known.compare(file(ticket()))
-    assert requests_of(found, KINDS) == []
+    assert ordered(found, KINDS) == []
     assert "blocked in the network (Status: cancelled)" in said(the_one(found.unchanged))
 
 
@@ -172,7 +196,7 @@ def test_a_code_that_was_replaced_stays_so() -> None:
     known = network(ticket())
     known.take_all(file(ticket(codes=("C-9",))))
     found = known.compare(file(ticket()))
-    assert requests_of(found, KINDS) == []
+    assert ordered(found, KINDS) == []
     one = the_one(found.unchanged)
     assert "was replaced in the network" in said(one)
     assert "C-1" not in said(one)
@@ -234,14 +258,20 @@ def test_rows_that_may_be_two_tickets_or_one_twice_are_unclear() -> None:
     assert (found.new, found.found) == ([], [])
 
 
-def test_what_is_gone_is_said_and_never_ordered() -> None:
+def test_what_is_gone_is_blocked_only_if_somebody_says_so() -> None:
     known = network(ticket(1), ticket(2), ticket(3))
     known.take_all(file(ticket(1), ticket(2), cancelled(3)))
     stranger = StoredTicket(event="fest", ticket_id="X-1", codes=(digest("X-1"),))
     known.tickets["fest", "X-1"] = stranger
     found = known.compare(file(ticket(1)))
-    assert [one.ticket_id for one in found.gone] == ["T-2"]
-    assert requests_of(found, KINDS) == []
+    one = the_one(found.gone)
+    assert said(one) == "T-2 (Ada T, Day): is in no row of the file"
+    assert said(one, personal=False) == "T-2: is in no row of the file"
+    assert ordered(found, UNASKED) == []
+    blocked = [Request(Block("no longer in the seller's file"), "T-2", "fest")]
+    assert (ordered(found, ["gone"]), ordered(found, [one.key])) == (blocked, blocked)
+    known.take(file(ticket(1)), ["gone"])
+    assert known.compare(file(ticket(1))).gone == []
 
 
 def test_a_row_that_admits_counts_before_one_that_does_not() -> None:
@@ -373,7 +403,7 @@ def test_what_is_confirmed_is_settled_and_comes_up_no_more(files: list[list[Impo
         found = known.take_all(file(*rows))
         again = known.compare(file(*rows))
         assert (again.new, again.found, again.unclear, found.unclear) == ([], [], [], [])
-        assert again.unchanged == found.unchanged
+        assert [one.key for one in again.unchanged] == [one.key for one in found.unchanged]
         for place, old in before.items():
             now = known.tickets[place]
             assert now.blocked >= old.blocked, "no file unblocks"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dtvn.machine.fields import MICROSECONDS
 from tickets.importing.arguments import zone_of
 from tickets.importing.declaring import changes_of
-from tickets.importing.differences import KINDS, Difference, Differences, sentence
+from tickets.importing.differences import KINDS, SHOWN_KINDS, Difference, Differences, sentence
 from tickets.importing.imported import ImportedTicket, LeftOut, WrongRow
 from tickets.importing.moments import shown_moment
 from tickets.importing.plan import ImportPlan, by_event
@@ -40,13 +40,8 @@ def report_of(found: ImportPlan, differences: Differences, wrong: Sequence[Wrong
         "new": len(new),
         "identical": differences.same,
         "differing": len({one.ticket_id for one in differences.found}),
-        "kinds": [
-            {"kind": kind, "words": KINDS[kind], "count": count}
-            for kind, count in differences.counts().items()
-            if count
-        ],
+        "kinds": kinds_of(differences.counts(), KINDS),
         "stays": stays,
-        "gone": [one.ticket_id for one in differences.gone[:ROWS_REPORTED]],
         "entered": sum(ticket.entered for ticket in new),
         "blocked": sum(ticket.blocked for ticket in new),
         "operates": any(ticket.needs_operate for ticket in new),
@@ -75,6 +70,15 @@ def _over(tickets: Sequence[ImportedTicket]) -> str:
     return f"All windows are over, the last since {last}: no guest of this file would come in."
 
 
+def kinds_of(counts: Mapping[str, int], kinds: Iterable[str]) -> list[dict[str, Any]]:
+    """Those of these kinds that are counted, with their words."""
+    return [
+        {"kind": kind, "words": SHOWN_KINDS[kind], "count": counts[kind]}
+        for kind in kinds
+        if counts.get(kind)
+    ]
+
+
 def listed(rows: Sequence[WrongRow | LeftOut]) -> list[dict[str, Any]]:
     """The first of these rows, with their reasons."""
     first = sorted(rows, key=lambda one: one.row)[:ROWS_REPORTED]
@@ -99,3 +103,11 @@ def shown_ticket(ticket: ImportedTicket, found: ImportPlan) -> dict[str, str]:
 def sentence_of(one: Difference, found: ImportPlan) -> str:
     """A difference in words, its times in the zone of the event."""
     return sentence(one, zone_of(found.zones.get(one.event, "UTC")))
+
+
+def sentence_of_new(ticket: ImportedTicket) -> str:
+    """A new ticket in words."""
+    entered = "its guest has entered elsewhere" if ticket.entered else ""
+    blocked = f"blocked: {ticket.block_reason}" if ticket.blocked else ""
+    about = filter(None, (ticket.holder.name, ticket.product, ticket.seat, entered, blocked))
+    return f"{ticket.ticket_id}: {', '.join(about) or 'new'}"
