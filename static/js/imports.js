@@ -86,7 +86,7 @@
   }
 
   if (at("changes")) {
-    nameConfirm(at("changes"), at("confirm"));
+    nameConfirm(at("changes"), at("confirm-import"));
   }
   at("import-form")?.addEventListener("submit", refuseLarge);
   dtvn.page = dtvn.ui.follow({});

@@ -39,7 +39,9 @@ function give(size) {
 }
 const dtvn = { ui: {
   at: (name) =>
-    ({ "import-text": { textContent: shown }, "import-form": form, changes, confirm })[name] ?? bar,
+    ({
+      "import-text": { textContent: shown }, "import-form": form, "confirm-import": confirm, changes,
+    })[name] ?? bar,
   fetchJson: () => (silent ? new Promise(() => {}) : Promise.resolve(answer)),
   counted: (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`,
   grouped: { format: String },
