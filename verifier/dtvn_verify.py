@@ -35,7 +35,8 @@ CONTINUES = (HASH, NUMBER, NUMBER, HASH, HASH, NUMBER, [(str, HASH), 31])  # the
 CHAIN, EPOCH, VOTES = (NUMBER, bytes, [bytes, MANY]), (NUMBER, [MEMBER, MANY]), [(NUMBER, SIGNATURE), 31]
 LEAF = (NUMBER, (str, str, str, str, str, NUMBER, bytes, bytes), WORD, NUMBER, bytes)
 LIFE = (str, str, {int: range(1, 6)}, str, *[NUMBER] * 3, *[str] * 3, bytes, *[str] * 3, [NUMBER, MANY])
-TICKET = {15: LIFE, 23: (*LIFE, str, str, TIME, TIME, bool, str, TIME, bool)}  # 23: it names its ticket
+ANSWER = (*LIFE, str, str, TIME, TIME, bool, str, TIME, bool)  # it names its ticket
+TICKET = {15: LIFE, 23: ANSWER, 24: (*ANSWER, (str, str, NUMBER, NUMBER, NUMBER, bool, TIME, str, str))}
 PROOF = {2: ("receipts", VOTES), 7: ("checkpoint", NUMBER, NUMBER, HASH, NUMBER, PATH, VOTES)}
 PROOF |= {4: ("continuation", HASH, PATH, VOTES)}
 CERTIFICATE = (NUMBER, TAG, bytes, NUMBER, PATH, NUMBER, NUMBER, HASH, HASH, PROOF)
@@ -182,17 +183,17 @@ class Proved:
         found = opened(data, CERTIFICATE, "the certificate")
         version, tag, leaf, sides, path, self.epoch, self.sequence, batch, previous, proof = found
         self.continued = proof[0] == "continuation"
-        known = "2" if self.continued else "1 and 3"
+        known = "2" if self.continued else "1 and 3 and 4"
         why = f"a certificate of version {version}; this verifier knows {known}"
         need(str(version) in known.split(" and "), "unknown_version", "certificate", why)
         why = "the certificate is of another cluster than this chain"
         need(tag == chain.cluster[:8], "other_cluster", "certificate", why)
         self.index, operation, self.code, self.time, self.state = opened(leaf, LEAF, "the leaf")
         self.kind, self.event, self.ticket, *_ = operation
-        answered = self.state[:3] == b"\xdc\0\x17"  # an array of 23
+        answered = {b"\xdc\0\x17": 3, b"\xdc\0\x18": 4}.get(self.state[:3], 0)  # an array of 23 or 24
         ticket = opened(self.state, TICKET, "the state") if answered or self.state[:1] == b"\x9f" else []
         why = "the certificate has not the form of one"
-        need(version == 2 or answered == (version == 3), "malformed", "certificate", why)
+        need(version == 2 or (answered or 1) == version, "malformed", "certificate", why)
         self.ticket = ticket[1] if answered else self.ticket
         self.ticket_state = ticket if ticket[:2] == [self.event, self.ticket] else None
         entry = [self.epoch, self.sequence, batch, results_root(leaf, sides, path), self.time, previous]

@@ -162,9 +162,11 @@ def contradiction(one, other):
 
 
 def changed_what_was_final(first, second):
-    """Whether a ticket's state (not its terms) changed after it was final: consumed, or a final dispute."""
+    """Whether a ticket's state (not its terms) changed after it was final: a final dispute, or consumed if
+    the second state has 23 fields, which no ticket has that was annulled, left or entered again."""
     same_ticket = (first.event, first.ticket) == (second.event, second.ticket)
     final = same_ticket and first.ticket_state and first.ticket_state[2] in (3, 5)
+    final = final and (first.ticket_state[2] == 5 or second.state[:3] == b"\xdc\0\x17")
     return final and second.state and first.ticket_state[:15] != (second.ticket_state or [])[:15]
 
 

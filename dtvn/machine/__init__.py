@@ -9,12 +9,14 @@ from dtvn.machine.kinds import CAPABILITY
 from dtvn.machine.kinds.acquire import Acquire
 from dtvn.machine.kinds.add_principal import AddPrincipal
 from dtvn.machine.kinds.admit import Admit
+from dtvn.machine.kinds.annul import Annul
 from dtvn.machine.kinds.barrier import Barrier
 from dtvn.machine.kinds.block import Block
 from dtvn.machine.kinds.cancel_lock import CancelLock
 from dtvn.machine.kinds.change import ChangeTicket
 from dtvn.machine.kinds.consume import Consume
 from dtvn.machine.kinds.dispute import Dispute
+from dtvn.machine.kinds.force import Force
 from dtvn.machine.kinds.grant import GrantPrincipal
 from dtvn.machine.kinds.import_entry import ImportEntry
 from dtvn.machine.kinds.issue import Issue
@@ -34,6 +36,7 @@ from dtvn.machine.kinds.set_event import SetEvent
 from dtvn.machine.kinds.unblock import Unblock
 from dtvn.machine.kinds.unlock import Unlock
 from dtvn.machine.kinds.validate import Validate, ValidateBody
+from dtvn.machine.lists import EventList
 from dtvn.machine.naming import ticket_of
 from dtvn.machine.principals import Principals, RetiredKey, shown_principal
 from dtvn.machine.reasons import REASONS, OutcomeReason
@@ -41,10 +44,13 @@ from dtvn.machine.recover_operation import operation_for
 from dtvn.machine.rows import EventRow
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.snapshot import Proof, prove_ticket
-from dtvn.machine.terms import Terms
+from dtvn.machine.terms import Terms, terms_bytes
 from dtvn.machine.ticket import (
     ANSWERED_HEAD,
+    ANSWERED_HEADS,
+    LISTED_HEAD,
     AnsweredState,
+    ListedState,
     TicketState,
     answered,
     is_upheld,
@@ -59,6 +65,12 @@ from dtvn.machine.transitions import NAMES, TRANSITIONS, State, kinds_to, public
 
 __all__ = [
     "ANSWERED_HEAD",
+    "ANSWERED_HEADS",
+    "Annul",
+    "EventList",
+    "Force",
+    "LISTED_HEAD",
+    "ListedState",
     "answered",
     "parse_row",
     "AnsweredState",
@@ -72,6 +84,7 @@ __all__ = [
     "Terms",
     "Unblock",
     "code_digest",
+    "terms_bytes",
     "default_salt",
     "normalised",
     "read_terms",

@@ -63,7 +63,7 @@ class BlobTable:
             elif row is None:
                 continue
             if row is not None:
-                body = canonical.encode((self._name, key, row))
+                body = canonical.encode((self._name, key, canonical.trimmed(row)))
                 leaf = sha256(b"\x00" + body).digest()
                 group = self._tree.insert(path, leaf) // GROUP_BUCKETS
                 self._leaves[key] = leaf, group

@@ -22,6 +22,7 @@ from dtvn.machine.fields import (
     REASON_LENGTH_MAX,
     TICKET_NAME,
 )
+from dtvn.machine.lists import ENTRIES_MAX, LIST_NAME
 from dtvn.protocol.genesis import EVENT_NAME
 
 SECONDS_MAX = 253_402_300_799
@@ -51,6 +52,15 @@ EventName = Annotated[
         min_length=1,
         max_length=64,
         pattern=EVENT_NAME,
+        description="a string of 1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter or digit first",
+    ),
+]
+ListName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=LIST_NAME,
         description="a string of 1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter or digit first",
     ),
 ]
@@ -89,6 +99,16 @@ Reason = Annotated[
         extra=COMPOSED,
     ),
 ]
+NeededReason = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=REASON_LENGTH_MAX,
+        pattern=PRINTABLE,
+        description=f"a string of 1 to {REASON_LENGTH_MAX} characters without control characters",
+        extra=COMPOSED,
+    ),
+]
 MetadataValue = Annotated[
     str, Meta(extra_json_schema={"maxLength": METADATA_VALUE_LENGTH_MAX, "pattern": PRINTABLE})
 ]
@@ -96,6 +116,9 @@ MetadataValue = Annotated[
 Seconds = Annotated[
     int,
     Meta(ge=0, le=SECONDS_MAX, description=f"a number of Unix seconds, at most {SECONDS_MAX} (year 9999)"),
+]
+Persons = Annotated[
+    int, Meta(ge=1, le=ENTRIES_MAX, description=f"how many persons it admits, 1 to {ENTRIES_MAX}")
 ]
 Flag = Annotated[bool, Meta(description="true or false")]
 Barcode = Annotated[

@@ -9,10 +9,12 @@ from dtvn.machine.events import Events, Moment
 from dtvn.machine.fields import NONCE_BYTES_MAX
 from dtvn.machine.locks import Locks
 from dtvn.machine.membership import Memberships
+from dtvn.machine.movements import Movement
 from dtvn.machine.nonces import NonceTable
 from dtvn.machine.principals import Principals
 from dtvn.machine.registry import TicketRegistry
 from dtvn.machine.runs import Runs
+from dtvn.machine.terms import Terms
 from dtvn.machine.ticket import Ticket, TicketState, read_state
 from dtvn.machine.transitions import State
 from dtvn.protocol import canonical
@@ -105,6 +107,17 @@ class Context:
             self.principal,
             operation.actor,
             operation.nonce,
+        )
+
+    def moved(self, operation: Operation, ticket: Ticket, terms: Terms) -> Movement | None:
+        """The ticket's kept movement that bears this principal, actor and nonce; None: there is none among
+        those that its terms hold."""
+        nonce = operation.nonce
+        if not nonce or not terms.movements or _HEADERS[len(nonce)] + nonce not in ticket.issued:
+            return None
+        signed = self.principal, operation.actor, nonce
+        return next(
+            (made for made in terms.movements if (made.principal, made.actor, made.nonce) == signed), None
         )
 
     def state(

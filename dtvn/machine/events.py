@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from dtvn.machine import codes
+from dtvn.machine.lists import MAIN, MAIN_SLUG, EventList
 from dtvn.machine.rows import EventRow
 
 EVENTS_MAX = 10_000
@@ -31,6 +32,8 @@ class Events:
         self._rows: dict[str, EventRow] = {}
         self._admits: dict[str, dict[str, bool]] = {}
         """Event that was created -> product -> whether it admits: derived from its row."""
+        self._lists: dict[str, dict[str, EventList]] = {}
+        """Event -> slug -> list that is written down: derived from its row."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -57,6 +60,20 @@ class Events:
         listed one that admits. No product ("") always may."""
         admits = self._admits.get(event)
         return admits is None or not product or admits.get(product, False)
+
+    def list_of(self, event: str, slug: str) -> EventList | None:
+        """A list of an event; None if it has none with this slug."""
+        lists = self._lists.get(event)
+        found = None if lists is None else lists.get(slug)
+        return MAIN if found is None and slug == MAIN_SLUG else found
+
+    def lists(self, event: str) -> frozenset[str]:
+        """Slugs of the lists of an event."""
+        return frozenset({MAIN_SLUG, *self._lists.get(event, ())})
+
+    def takes(self, event: str, listed: EventList, product: str) -> bool:
+        """Whether a list of an event takes tickets of this product."""
+        return self.opens(event, product) if listed.products is None else product in listed.products
 
     def lacks(self, event: str, product: str) -> bool:
         """Whether a ticket of this product adds it to those of its event."""
@@ -120,6 +137,7 @@ class Events:
         """Replace all rows by stored ones, given in any order."""
         self._rows.clear()
         self._admits.clear()
+        self._lists.clear()
         for event, row in rows:
             self._put(event, row)
 
@@ -127,3 +145,4 @@ class Events:
         self._rows[event] = row
         if row.declared:
             self._admits[event] = dict(row.products)
+        self._lists[event] = {each.slug: each for each in row.lists if each != MAIN}

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.machine.kinds import KIND_OF
-from dtvn.machine.kinds.admit import Admit
-from dtvn.machine.ticket import ANSWERED_HEAD, read_head
+from dtvn.machine.commands import code_of
+from dtvn.machine.kinds import CODED, KINDS
+from dtvn.machine.ticket import ANSWERED_HEADS, read_head
 from dtvn.protocol.consensus.messages import Operation
-
-_read_admit = msgspec.msgpack.Decoder(Admit).decode
 
 
 def ticket_of(operation: Operation, state: bytes) -> str:
@@ -18,15 +16,18 @@ def ticket_of(operation: Operation, state: bytes) -> str:
     "" for an admission by code without a state: what such an operation may name as its ticket is the text
     that was scanned.
     """
-    if state.startswith(ANSWERED_HEAD):
+    if state.startswith(ANSWERED_HEADS):
         return read_head(state).ticket
-    if operation.ticket and operation.kind == KIND_OF[Admit] and _is_by_code(operation.payload):
+    if operation.ticket and operation.kind in CODED and _is_by_code(operation):
         return ""
     return operation.ticket
 
 
-def _is_by_code(payload: bytes) -> bool:
+def _is_by_code(operation: Operation) -> bool:
     try:
-        return bool(_read_admit(payload).code)
+        return bool(code_of(_decoders[operation.kind].decode(operation.payload)))
     except msgspec.MsgspecError:  # it was refused as malformed
         return False
+
+
+_decoders = {kind: msgspec.msgpack.Decoder(KINDS[kind].command) for kind in CODED}

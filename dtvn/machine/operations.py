@@ -78,7 +78,7 @@ class Operations:
             kind.capability
             and not self._may(principal, kind.capability, operation.event)
             and not self._may(principal, kind.former, operation.event)
-        ):
+        ) or (kind.besides and not self._may(principal, kind.besides, operation.event)):
             return reasons.NOT_PERMITTED
         return None
 
@@ -102,10 +102,11 @@ class Operations:
             return None
         payload, name = operation.payload, operation.ticket
         known = self._commands.get((kind, payload))
-        coded = known is None and kind in CODED
+        place = commands.code_place(payload) if known is None and kind in CODED else -1
+        coded = place >= 0
         if coded:
             # Each code is read once, and what comes with it, gate and device, often.
-            known = self._coded.get((kind, payload[:-DIGEST_SIZE]))
+            known = self._coded.get((kind, payload[:place] + payload[place + DIGEST_SIZE :]))
         if (
             known is not None
             and operation.actor in self._actors
@@ -115,7 +116,7 @@ class Operations:
                 or (operation.event in self._events and ((coded and not name) or is_name(name)))
             )
         ):
-            return CODED[kind](known, payload[-DIGEST_SIZE:]) if coded else known
+            return CODED[kind](known, payload[place : place + DIGEST_SIZE]) if coded else known
         try:
             command = commands.check(operation)
         except CommandError:
@@ -132,7 +133,7 @@ class Operations:
             self._events.add(operation.event)
             if not getattr(command, "codes", ()):  # codes never come again
                 if commands.code_of(command):
-                    self._coded[(kind, payload[:-DIGEST_SIZE])] = command
+                    self._coded[(kind, payload[:place] + payload[place + DIGEST_SIZE :])] = command
                 else:
                     self._commands[(kind, payload)] = command
         return command

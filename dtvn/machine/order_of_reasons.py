@@ -1,41 +1,79 @@
-"""Why an admission is refused: the checks in their order, as one table (R42).
+"""Why an entry, an exit, an annulment or a forced entry is refused: the checks in their order, as one table
+(R42).
 
 Form, nonce, time, room and permission come before (operations.py), as for every kind. What follows is ORDER:
-the first check that answers decides. An admission of the first form (Admit.code is None) keeps its earlier
-order (kinds/lifecycle.py), since ledgers hold its outcomes.
+the first check that answers decides; each says of which kinds it is asked. An admission of the first form
+(Admit.code is None) keeps its earlier order (kinds/lifecycle.py), since ledgers hold its outcomes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 from dtvn.machine import reasons
 from dtvn.machine.codes import code_digest
 from dtvn.machine.context import Context, present_state
 from dtvn.machine.fields import DEFAULT_EVENT
+from dtvn.machine.lists import MAIN, MAIN_SLUG, EventList, Tally
+from dtvn.machine.movements import ANNUL, ENTRY, EXIT, FORCE, Visits
 from dtvn.machine.terms import Terms
 from dtvn.machine.ticket import Ticket, read_terms
-from dtvn.machine.transitions import TRANSITIONS, State
+from dtvn.machine.transitions import State
+from dtvn.machine.visits import plain, visits_of
 from dtvn.protocol.consensus.messages import Operation
 
-_ADMIT = TRANSITIONS["admit"]
+ANNULLED_WITHIN = 15 * 60 * 1_000_000
+"""Microseconds of log time for which whoever made a movement may annul it without further ado."""
 _IN_DISPUTE = frozenset((State.DISPUTED, State.UPHELD))
 
 
 class Asked:
-    """An admission while it is judged."""
+    """An entry, an exit, an annulment or a forced entry while it is judged."""
 
-    __slots__ = ("at", "code", "device", "found", "gate", "operation", "terms")
-
-    def __init__(self, at: Context, operation: Operation, code: bytes, gate: str, device: str) -> None:
+    def __init__(
+        self,
+        at: Context,
+        operation: Operation,
+        code: bytes,
+        gate: str,
+        device: str,
+        slug: str = "",
+        kind: str = ENTRY,
+        *,
+        supervised: bool = False,
+    ) -> None:
         self.at = at
         self.operation = operation
         self.code = code
         """Digest of the code that was read; b"": the ticket is named by its id."""
         self.gate = gate
         self.device = device
+        self.slug = slug or MAIN_SLUG
+        self.kind = kind
+        """entry, exit, annul or force."""
+        self.supervised = supervised
+        """Whether an annulment is one that needs `supervise`."""
         self.found = find(at, operation, code)
         self.terms = Terms() if self.found is None else read_terms(self.found.issued)
+        self.listed = at.events.list_of(operation.event, self.slug)
+
+    @property
+    def list(self) -> EventList:
+        """The list, for the checks behind the one that it exists."""
+        if self.listed is None:
+            raise RuntimeError("the order of the checks is broken")
+        return self.listed
+
+    @cached_property
+    def visits(self) -> Visits:
+        """What the ticket did so far."""
+        return visits_of(present_state(self.ticket), self.terms)
+
+    @cached_property
+    def tally(self) -> Tally:
+        """What R41 counts of the ticket on the list."""
+        return self.visits.tally(self.list, self.terms.entries, self.at.timestamp)
 
     @property
     def ticket(self) -> Ticket:
@@ -69,8 +107,8 @@ def has_codes(ticket: Ticket) -> bool:
 
 
 def decide(asked: Asked) -> str | None:
-    """The outcome code of an admission that changes nothing; None: the ticket is admitted."""
-    for check in _CHECKS:
+    """The outcome code of what changes nothing; None: it is done."""
+    for check in _CHECKS[asked.kind]:
         if (reason := check(asked)) is not None:
             return reason
     return None
@@ -94,15 +132,30 @@ def outside_window(at: Context, ticket: Ticket) -> str | None:
     return None
 
 
+def may_supervise(at: Context, event: str) -> bool:
+    """Whether the signer may force entries, and annul movements of others or later."""
+    may = at.principals.may
+    return may(at.principal, "supervise", event) or may(at.principal, "admin", event)
+
+
 def _permission(asked: Asked) -> str | None:
     named = not asked.code and by_name_only(asked.at, asked.operation, asked.found)
     return reasons.NOT_PERMITTED if named else None
+
+
+def _supervision(asked: Asked) -> str | None:
+    lacks = asked.supervised and not may_supervise(asked.at, asked.operation.event)
+    return reasons.NOT_PERMITTED if lacks else None
 
 
 def _event(asked: Asked) -> str | None:
     event, at = asked.operation.event, asked.at
     known = event == DEFAULT_EVENT or at.registry.holds(event) or at.events.declared(event)
     return None if known else reasons.UNKNOWN_EVENT
+
+
+def _known_list(asked: Asked) -> str | None:
+    return reasons.UNKNOWN_LIST if asked.listed is None else None
 
 
 def _found(asked: Asked) -> str | None:
@@ -112,11 +165,17 @@ def _found(asked: Asked) -> str | None:
 
 
 def _late_retry(asked: Asked) -> str | None:
-    if not asked.at.stands(asked.operation, asked.ticket):
+    at, operation = asked.at, asked.operation
+    made = at.moved(operation, asked.ticket, asked.terms)
+    if made is not None:
+        said = made.list, made.kind, made.gate, made.device
+        same = said == (asked.slug, asked.kind, asked.gate, asked.device)
+        return reasons.OK if same else reasons.NONCE_REUSED
+    if not at.stands(operation, asked.ticket):
         return None
     present = present_state(asked.ticket)
     same = (present.operation, present.gate, present.device) == ("admit", asked.gate, asked.device)
-    return reasons.OK if same else reasons.NONCE_REUSED
+    return reasons.OK if same and (asked.slug, asked.kind) == (MAIN_SLUG, ENTRY) else reasons.NONCE_REUSED
 
 
 def _revoked(asked: Asked) -> str | None:
@@ -135,27 +194,69 @@ def _window(asked: Asked) -> str | None:
     return outside_window(asked.at, asked.ticket)
 
 
+def _open(asked: Asked) -> str | None:
+    return None if asked.list.is_open(asked.at.timestamp) else reasons.LIST_CLOSED
+
+
 def _product(asked: Asked) -> str | None:
-    opens = asked.at.events.opens(asked.operation.event, asked.terms.product)
-    return None if opens else reasons.WRONG_PRODUCT
+    takes = asked.at.events.takes(asked.operation.event, asked.list, asked.terms.product)
+    return None if takes else reasons.WRONG_PRODUCT
 
 
-def _entered(asked: Asked) -> str | None:
-    target = _ADMIT[asked.ticket.status]
-    return target if isinstance(target, str) else None
+def _entries(asked: Asked) -> str | None:
+    return entries_refuse(asked.at, asked.operation.event, asked.ticket, asked.terms, asked.list)
 
 
-ORDER: tuple[tuple[tuple[str, ...], Check], ...] = (
-    ((reasons.NOT_PERMITTED,), _permission),
-    ((reasons.UNKNOWN_EVENT,), _event),
-    ((reasons.BARCODE_NOT_FOUND, reasons.TICKET_NOT_FOUND), _found),
-    ((reasons.OK, reasons.NONCE_REUSED), _late_retry),
-    ((reasons.REVOKED,), _revoked),
-    ((reasons.BLOCKED,), _blocked),
-    ((reasons.DISPUTED,), _disputed),
-    ((reasons.NOT_YET_VALID, reasons.NO_LONGER_VALID), _window),
-    ((reasons.WRONG_PRODUCT,), _product),
-    ((reasons.ALREADY_CONSUMED,), _entered),
+def _inside(asked: Asked) -> str | None:
+    return None if asked.tally.inside > 0 else reasons.NOT_INSIDE
+
+
+def _annullable(asked: Asked) -> str | None:
+    made = asked.visits.newest(asked.slug)
+    if made is None or made.device != asked.device:
+        return reasons.NOT_THE_NEWEST
+    if asked.supervised:
+        return None
+    if (made.principal, made.actor) != (asked.at.principal, asked.operation.actor):
+        return reasons.NOT_THE_NEWEST
+    return reasons.TOO_LATE_TO_ANNUL if asked.at.timestamp - made.at > ANNULLED_WITHIN else None
+
+
+def entries_refuse(at: Context, event: str, ticket: Ticket, terms: Terms, listed: EventList) -> str | None:
+    """Why the ticket has no entry left on a list, or nobody may come in now; None: it may enter (R41)."""
+    if listed is MAIN and plain(terms):
+        return reasons.ALREADY_CONSUMED if ticket.status is State.CONSUMED else None
+    tally = visits_of(present_state(ticket), terms).tally(listed, terms.entries, at.timestamp)
+    if tally.exhausted:
+        return reasons.ALREADY_CONSUMED
+    if listed.exit_first and tally.inside >= terms.entries:
+        return reasons.STILL_INSIDE
+    if listed.capacity and at.registry.inside.count(event, listed, at.timestamp) >= listed.capacity:
+        return reasons.LIST_FULL
+    return None
+
+
+_ALL = frozenset((ENTRY, EXIT, ANNUL, FORCE))
+_OPENING = frozenset((ENTRY, EXIT, FORCE))
+_ENTRY = frozenset((ENTRY,))
+
+ORDER: tuple[tuple[tuple[str, ...], Check, frozenset[str]], ...] = (
+    ((reasons.NOT_PERMITTED,), _permission, _OPENING),
+    ((reasons.NOT_PERMITTED,), _supervision, frozenset((ANNUL,))),
+    ((reasons.UNKNOWN_EVENT,), _event, _ALL),
+    ((reasons.UNKNOWN_LIST,), _known_list, _ALL),
+    ((reasons.BARCODE_NOT_FOUND, reasons.TICKET_NOT_FOUND), _found, _ALL),
+    ((reasons.OK, reasons.NONCE_REUSED), _late_retry, _ALL),
+    ((reasons.REVOKED,), _revoked, _OPENING),
+    ((reasons.BLOCKED,), _blocked, _OPENING),
+    ((reasons.DISPUTED,), _disputed, _ALL),
+    ((reasons.NOT_YET_VALID, reasons.NO_LONGER_VALID), _window, _ENTRY),
+    ((reasons.LIST_CLOSED,), _open, _ENTRY),
+    ((reasons.WRONG_PRODUCT,), _product, frozenset((ENTRY, EXIT))),
+    ((reasons.ALREADY_CONSUMED, reasons.STILL_INSIDE, reasons.LIST_FULL), _entries, _ENTRY),
+    ((reasons.NOT_INSIDE,), _inside, frozenset((EXIT,))),
+    ((reasons.NOT_THE_NEWEST, reasons.TOO_LATE_TO_ANNUL), _annullable, frozenset((ANNUL,))),
 )
-"""The checks of an admission, each with the reasons that it gives: the first that gives one decides."""
-_CHECKS = tuple(check for _given, check in ORDER)
+"""The checks, each with the reasons that it gives and the kinds of which it is asked: the first that gives a
+reason decides."""
+_CHECKS = {kind: tuple(check for _given, check, kinds in ORDER if kind in kinds) for kind in sorted(_ALL)}

@@ -81,6 +81,13 @@ TOO_MANY_CODES = "too_many_codes"
 NOT_BLOCKED = "not_blocked"
 ALREADY_BLOCKED = "already_blocked"
 EMPTY_WINDOW = "empty_window"
+UNKNOWN_LIST = "unknown_list"
+LIST_CLOSED = "list_closed"
+LIST_FULL = "list_full"
+STILL_INSIDE = "still_inside"
+NOT_INSIDE = "not_inside"
+NOT_THE_NEWEST = "not_the_newest"
+TOO_LATE_TO_ANNUL = "too_late_to_annul"
 
 UNREMEMBERED = frozenset({EXPIRED, TOO_FAR_AHEAD, BUSY, MALFORMED, NONCE_REUSED})
 """Outcomes that do not bind a nonce: the same operation may still be executed later, and a nonce bound to one
@@ -162,6 +169,23 @@ _ALL = (
     OutcomeReason(NOT_BLOCKED, 42, 409, "The ticket is not blocked.", "error"),
     OutcomeReason(ALREADY_BLOCKED, 43, 409, "The ticket is already blocked.", "error"),
     OutcomeReason(EMPTY_WINDOW, 44, 409, "The ticket's window would end before it begins.", "error"),
+    OutcomeReason(UNKNOWN_LIST, 45, 404, "The event has no such list.", "error"),
+    OutcomeReason(LIST_CLOSED, 46, 409, "The list takes no entries at this time.", "invalid_time", "guest"),
+    OutcomeReason(LIST_FULL, 47, 409, "As many are inside as may be.", "rules", "guest"),
+    OutcomeReason(
+        STILL_INSIDE, 48, 409, "The ticket is inside and has to leave first.", "already_redeemed", "guest"
+    ),
+    OutcomeReason(NOT_INSIDE, 49, 409, "Nobody with this ticket is inside.", "error", "guest"),
+    OutcomeReason(
+        NOT_THE_NEWEST, 50, 409, "The newest entry or exit was not made by this device and person.", "error"
+    ),
+    OutcomeReason(
+        TOO_LATE_TO_ANNUL,
+        51,
+        409,
+        "It is more than 15 minutes old; who may supervise can still annul it, with a reason.",
+        "error",
+    ),
     OutcomeReason(BAD_REQUEST, None, 400, "The request could not be parsed.", "error"),
     OutcomeReason(TICKET_ID_REQUIRED, None, 400, "ticket_id is required", "error"),
     OutcomeReason(TOO_LARGE, None, 413, "The request is too large.", "error"),

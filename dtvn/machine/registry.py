@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from dtvn.machine.inside import Inside
 from dtvn.machine.rows import TicketBytes, TicketHead, TicketRow
 from dtvn.machine.terms import FirstTerms, Terms
 from dtvn.machine.ticket import (
@@ -50,6 +51,7 @@ class TicketRegistry:
         self._codes: dict[str, dict[bytes, Ticket]] = {}
         """Event -> digest of a code, valid or revoked -> its ticket: derived from the tickets' terms, which
         are under the root."""
+        self.inside = Inside(lambda event: self._events.get(event, {}).values())
 
     def __len__(self) -> int:
         return self._count
@@ -79,9 +81,12 @@ class TicketRegistry:
             self._before[entry] = None
         return entry
 
-    def change(self, ticket: Ticket, state: bytes, status: State, validator: str) -> None:
-        """Set a ticket's new state; `status` and `validator` are fields of `state`."""
-        self._write(ticket, state, ticket.issued)
+    def change(
+        self, ticket: Ticket, state: bytes, status: State, validator: str, terms: Terms | None = None
+    ) -> None:
+        """Set a ticket's new state; `status` and `validator` are fields of `state`. `terms`: new ones with
+        the same codes and window."""
+        self._write(ticket, state, ticket.issued if terms is None else canonical.encode_trimmed(terms))
         self.states[ticket.status] -= 1
         self.states[status] += 1
         ticket.status = status
@@ -96,6 +101,7 @@ class TicketRegistry:
         self._index(event, ticket, terms.codes)
 
     def _write(self, ticket: Ticket, state: bytes, issued: bytes) -> None:
+        self.inside.replace(ticket, state, issued)
         leaf = ticket_leaf(state, issued)
         self._tree.replace(ticket.place, ticket.leaf, leaf)
         if self._before is not None:

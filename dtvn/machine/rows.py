@@ -24,10 +24,12 @@ hold no control characters, so none holds a NUL, which PostgreSQL refuses.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
+from dtvn.machine.lists import EventList, ListCount
+from dtvn.machine.movements import Movement
 from dtvn.machine.principals import RetiredKey
 from dtvn.machine.transitions import State
 from dtvn.protocol import canonical
@@ -78,7 +80,7 @@ class TicketRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     nonce: bytes
     """Nonce of the last change, at most 64 bytes; a late retry of that change is always recognised (R13)."""
     gate: str
-    """Gate at which the ticket was admitted; "" unless CONSUMED."""
+    """Gate of the last change, if that was an entry or an exit; this and `device` are "" else."""
     device: str
     note: str
     """Reason given with a dispute, at most 256 characters."""
@@ -106,7 +108,10 @@ class TicketRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     entered_at: int = 0
     """The source's time of an entry that was made elsewhere and imported; 0: unknown, or no such entry."""
     changed: bool = False
-    """See machine.ticket.Terms."""
+    """This and what follows: see machine.terms.Terms."""
+    entries: int = 1
+    counts: tuple[ListCount, ...] = ()
+    movements: tuple[Movement, ...] = ()
 
 
 class TicketHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -187,6 +192,8 @@ class EventRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event that somebody created (`declared`), or in which a ticket has a code; `Outcome.state` of
     set_event is its canonical bytes. The row's key in the table is the event's slug."""
 
+    first_form: ClassVar[int] = 11
+
     name: str
     """Display name, "" for none."""
     zone: str
@@ -207,6 +214,8 @@ class EventRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     index: int
     timestamp: int
     """Sequence, index and effective timestamp (Unix microseconds) of the row's last change."""
+    lists: tuple[EventList, ...] = ()
+    """Those that are written down, ascending by slug; `main` is there besides."""
 
 
 class LockRow(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -18,6 +18,11 @@ from dtvn.machine.fields import (
     Moment,
     Pair,
 )
+from dtvn.machine.lists import ENTRIES_MAX, ListCount
+from dtvn.machine.movements import Movement
+from dtvn.protocol import canonical
+
+Persons = Annotated[int, msgspec.Meta(ge=1, le=ENTRIES_MAX)]
 
 
 class FirstTerms(Command, frozen=True):
@@ -54,9 +59,21 @@ class Terms(FirstTerms, frozen=True):
     changed: bool = False
     """Whether another operation changed the terms since the issue: then a late retry of the issue is not
     compared with what may have changed (R13)."""
+    entries: Persons = 1
+    """How many persons it admits."""
+    counts: tuple[ListCount, ...] = ()
+    """Of the lists on which it moved, ascending by slug; this and `movements`: see dtvn.machine.movements."""
+    movements: tuple[Movement, ...] = ()
+    """The newest ones, the oldest first."""
 
 
 def check_codes(codes: tuple[bytes, ...]) -> None:
     """Raises CommandError if a code is given twice."""
     if len(set(codes)) != len(codes):
         raise CommandError("codes: one is given twice")
+
+
+def terms_bytes(issued: FirstTerms) -> bytes:
+    """The bytes of the Terms of a ticket that was issued so; those of the command itself if it is for one
+    person."""
+    return canonical.encode_trimmed(Terms(**msgspec.structs.asdict(issued)))

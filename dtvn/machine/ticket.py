@@ -12,6 +12,7 @@ from hashlib import sha256
 
 import msgspec
 
+from dtvn.machine.movements import Visit
 from dtvn.machine.rows import TicketBytes, TicketHead, TicketRow
 from dtvn.machine.terms import Terms
 from dtvn.machine.transitions import NAMES, State, state_of
@@ -34,7 +35,7 @@ class TicketState(TicketHead, frozen=True, array_like=True, forbid_unknown_field
     """Nonce of the last change: by (principal, actor, nonce) a late retry of it is recognised (R13)."""
     gate: str
     device: str
-    """Device that admitted the ticket at `gate`; both are "" unless CONSUMED."""
+    """Device of the last change at `gate`, if that was an entry or an exit; both are "" else."""
     note: str
     """Reason given with a dispute."""
     clock: tuple[int, ...]
@@ -57,8 +58,18 @@ class AnsweredState(TicketState, frozen=True, array_like=True, forbid_unknown_fi
     """Whether this operation added the product to those of its event."""
 
 
+class ListedState(AnsweredState, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """An AnsweredState of a ticket that did, or may do, more than to enter `main` once."""
+
+    visit: Visit
+
+
 ANSWERED_HEAD = b"\xdc\x00\x17"
 """How the bytes of an AnsweredState begin: an array of 23 fields. A TicketState, of 15, begins with 0x9f."""
+LISTED_HEAD = b"\xdc\x00\x18"
+"""How those of a ListedState begin."""
+ANSWERED_HEADS = (ANSWERED_HEAD, LISTED_HEAD)
+"""States that name their ticket, for bytes.startswith."""
 
 
 class Seeded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -98,20 +109,25 @@ FIRST_TERMS = 0x90 + Terms.first_form
 read_packed = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
 """(state, issued) in the canonical bytes of both; raises msgspec.MsgspecError if damaged."""
 read_head = msgspec.msgpack.Decoder(TicketHead).decode
+read_kept_state = msgspec.msgpack.Decoder(TicketState).decode
+"""The TicketState in its bytes as this node keeps them; raises msgspec.MsgspecError if damaged."""
 read_terms = msgspec.msgpack.Decoder(Terms).decode
 """The Terms in their bytes as this node keeps them; raises msgspec.MsgspecError if damaged."""
 
 
 def read_state(state: bytes) -> TicketState | None:
-    """The TicketState in `Outcome.state` of a ticket operation, an AnsweredState where it is one; None for
-    b"" (no such ticket). Raises CanonicalError."""
+    """The TicketState in `Outcome.state` of a ticket operation, an AnsweredState or a ListedState where it is
+    one; None for b"" (no such ticket). Raises CanonicalError."""
     if state.startswith(ANSWERED_HEAD):
         return canonical.decode(AnsweredState, state)
+    if state.startswith(LISTED_HEAD):
+        return canonical.decode(ListedState, state)
     return canonical.decode(TicketState, state) if state else None
 
 
-def answered(state: bytes, terms: Terms, *, product_added: bool = False) -> bytes:
-    """The canonical bytes of the AnsweredState of a ticket with this TicketState and these terms."""
+def answered(state: bytes, terms: Terms, visit: Visit | None = None, *, product_added: bool = False) -> bytes:
+    """The canonical bytes of the AnsweredState of a ticket with this TicketState and these terms; with a
+    visit, of the ListedState."""
     told = (
         terms.product,
         terms.seat,
@@ -122,7 +138,9 @@ def answered(state: bytes, terms: Terms, *, product_added: bool = False) -> byte
         terms.entered_at,
         product_added,
     )
-    return ANSWERED_HEAD + state[1:] + canonical.encode(told)[1:]
+    if visit is None:
+        return ANSWERED_HEAD + state[1:] + canonical.encode(told)[1:]
+    return LISTED_HEAD + state[1:] + canonical.encode((*told, visit))[1:]
 
 
 def is_upheld(state: bytes) -> bool:
@@ -149,7 +167,7 @@ def bytes_of(ticket: Ticket) -> TicketBytes:
 def row_of(ticket: Ticket, members_at: Callable[[int], Sequence[str]]) -> TicketRow:
     """The ticket as the ledger stores it. Runs for every changed ticket, so fields are passed by position.
     `members_at`: callback for the ids of all members present or former at a sequence."""
-    state = _states.decode(ticket.state)
+    state = read_kept_state(ticket.state)
     members = members_at(state.sequence)
     terms = read_terms(ticket.issued)
     counts = state.clock
@@ -187,6 +205,9 @@ def row_of(ticket: Ticket, members_at: Callable[[int], Sequence[str]]) -> Ticket
         terms.block_reason,
         terms.entered_at,
         terms.changed,
+        terms.entries,
+        terms.counts,
+        terms.movements,
     )
 
 
@@ -223,8 +244,8 @@ def parse_row(row: TicketRow, members: Sequence[str]) -> tuple[bytes, bytes]:
         block_reason=row.block_reason,
         entered_at=row.entered_at,
         changed=row.changed,
+        entries=row.entries,
+        counts=row.counts,
+        movements=row.movements,
     )
     return canonical.encode(state), canonical.encode_trimmed(terms)
-
-
-_states = msgspec.msgpack.Decoder(TicketState)

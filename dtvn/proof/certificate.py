@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from dtvn.machine import ANSWERED_HEAD
+from dtvn.machine import ANSWERED_HEADS, LISTED_HEAD
 from dtvn.machine.leaf import operation_leaf
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import subtree_paths
@@ -30,6 +30,8 @@ more (R11)."""
 ANSWERED = 3
 """Version of a certificate whose state is an AnsweredState, from which the ticket has its name: earlier
 verifiers refuse it instead of naming no ticket."""
+LISTED = 4
+"""Version of a certificate whose state is a ListedState, which tells of a list besides."""
 CLUSTER_TAG_SIZE = 8
 """Number of first bytes of the cluster id in a certificate: enough to recognise one of another cluster;
 signatures cover the whole id."""
@@ -135,16 +137,19 @@ def decode_certificate(data: bytes) -> Certificate:
     if any(len(path) % canonical.HASH_SIZE for path in paths):
         raise no_form("the certificate")
     offline = isinstance(certificate.proof, ContinuationProof)
-    if certificate.version not in ((CONTINUED,) if offline else (VERSION, ANSWERED)):
-        known = str(CONTINUED) if offline else f"{VERSION} and {ANSWERED}"
-        said = f"a certificate of version {certificate.version}; this verifier knows {known}"
+    known = (CONTINUED,) if offline else (VERSION, ANSWERED, LISTED)
+    if certificate.version not in known:
+        versions = " and ".join(map(str, known))
+        said = f"a certificate of version {certificate.version}; this verifier knows {versions}"
         raise ProofError(Code.UNKNOWN_VERSION, "certificate", said)
     return certificate
 
 
 def version_of(leaf: Leaf) -> int:
     """The version of a certificate with this leaf, whose proof is not a ContinuationProof."""
-    return ANSWERED if leaf.state.startswith(ANSWERED_HEAD) else VERSION
+    if leaf.state.startswith(LISTED_HEAD):
+        return LISTED
+    return ANSWERED if leaf.state.startswith(ANSWERED_HEADS) else VERSION
 
 
 def split_hashes(joined: bytes) -> list[bytes]:

@@ -2,14 +2,16 @@
 
 An honest replica signs one log and executes it by the rules, so it signs neither two entries at one
 sequence nor a log in which a ticket's state changes after a final one (P22). Its terms may change then: it
-can be blocked, or get another code.
+can be blocked, or get another code. An upheld dispute is final. A consumed ticket is, as long as it did
+nothing else: what takes an entry back, and every further movement, is kept in its terms, and an answer about
+such a ticket never has 23 fields again (R41).
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from dtvn.machine import State
+from dtvn.machine import ANSWERED_HEAD, State, TicketState
 from dtvn.proof.verify import Proved
 from dtvn.protocol import quorum
 from dtvn.protocol.proof_forms import shown
@@ -18,8 +20,6 @@ TWO_ENTRIES = "two_entries"
 """Code: different entries at one sequence."""
 CHANGED_FINAL = "changed_final"
 """Code: a ticket changed after a final state."""
-FINAL = frozenset({State.CONSUMED, State.UPHELD})
-"""States that no operation leaves (dtvn.machine.transitions)."""
 
 
 class Contradiction(msgspec.Struct, frozen=True):
@@ -69,9 +69,16 @@ def _why(one: Proved, other: Proved) -> str:
     if (one.event, one.ticket) != (other.event, other.ticket):
         return ""
     before = one.ticket_state()
-    if before is None or before.state not in FINAL or not other.state or one.life() == other.life():
+    if before is None or not _final(before, other) or not other.state or one.life() == other.life():
         return ""
     return (
         f"ticket {shown(one.ticket)} of event {shown(one.event)} was final at sequence {one.sequence} "
         f"and another one at sequence {other.sequence}"
     )
+
+
+def _final(before: TicketState, later: Proved) -> bool:
+    """Whether no operation can have led from a ticket's state to that of a later certificate."""
+    if before.state is State.CONSUMED:
+        return later.state.startswith(ANSWERED_HEAD)
+    return before.state is State.UPHELD

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dtvn.machine import ANSWERED_HEAD, AnsweredState, TicketState, read_state
+from dtvn.machine import (
+    ANSWERED_HEADS,
+    LISTED_HEAD,
+    AnsweredState,
+    ListedState,
+    TicketState,
+    read_state,
+)
 from dtvn.proof.certificate import (
     CLUSTER_TAG_SIZE,
     Certificate,
@@ -230,23 +237,32 @@ def continued_sentence(continued: Continued) -> str:
 def _check_state(state: bytes) -> None:
     """Raises ProofError if a state begins like a TicketState but is not a valid one, so that all verifiers
     agree on it."""
-    answered = state.startswith(ANSWERED_HEAD)
+    answered = state.startswith(ANSWERED_HEADS)
     if not answered and not state.startswith(TICKET_HEAD):
         return
-    found = opened(AnsweredState if answered else TicketState, state, "the state")
-    numbers = (found.timestamp, found.sequence, found.index, *found.clock)
+    found = opened(_form_of(state), state, "the state")
+    numbers: tuple[int, ...] = (found.timestamp, found.sequence, found.index, *found.clock)
     moments: tuple[int, ...] = ()
     if isinstance(found, AnsweredState):
         moments = found.not_before, found.not_after, found.entered_at
+    if isinstance(found, ListedState):
+        numbers += found.visit.used, found.visit.allowed, found.visit.inside
+        moments += (found.visit.at,)
     if not all(0 <= each <= COUNT_MAX for each in numbers) or not all(0 <= each < 2**63 for each in moments):
         raise no_form("the state")
 
 
 def _ticket_of(leaf: Leaf) -> str:
     """The ticket of an outcome: an AnsweredState names it, which an admission by code does not."""
-    if leaf.state.startswith(ANSWERED_HEAD):
-        return opened(AnsweredState, leaf.state, "the state").ticket
+    if leaf.state.startswith(ANSWERED_HEADS):
+        return opened(_form_of(leaf.state), leaf.state, "the state").ticket
     return leaf.operation.ticket
+
+
+def _form_of(state: bytes) -> type[TicketState]:
+    if state.startswith(LISTED_HEAD):
+        return ListedState
+    return AnsweredState if state.startswith(ANSWERED_HEADS) else TicketState
 
 
 def _terms(state: TicketState) -> str:

@@ -35,16 +35,22 @@ method: it runs several times for each operation, and a wrapper function would c
 def encode_trimmed(value: msgspec.Struct) -> bytes:
     """The canonical bytes of a Struct that may have later fields: those at its end that have their default
     value are left out, so that a value of the first form keeps its bytes."""
+    return _encoder.encode(trimmed(value))
+
+
+def trimmed(value: object) -> object:
+    """What `encode_trimmed` encodes: a tuple of the fields that are not left out, or the value itself if it
+    has no later fields. For a value inside another one."""
     first_form: int | None = getattr(value, "first_form", None)
-    if first_form is None:
-        return _encoder.encode(value)
+    if first_form is None or not isinstance(value, msgspec.Struct):
+        return value
     fields = msgspec.structs.astuple(value)
     defaults = value.__struct_defaults__
     least = len(fields) - len(defaults)  # fields below have no default
     count = len(fields)
     while count > first_form and fields[count - 1] == defaults[count - 1 - least]:
         count -= 1
-    return _encoder.encode(fields[:count])
+    return fields[:count]
 
 
 def decode(kind: type[Value], data: bytes) -> Value:

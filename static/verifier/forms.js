@@ -162,6 +162,7 @@
     Q: (value) => isList(value, (each) => isArray(each, "sh")) && value.length <= 31,
     R: (value) => isList(value, (each) => isArray(each, "PF")),
     S: (value) => isList(value, (each) => isArray(each, "sb")),
+    W: (value) => isArray(value, "ssiiifdss"),
     X: (value) => isList(value, FITS.m),
     Y: (value) => isList(value, (each) => isArray(each, "ss")),
     m: (value) => isArray(value, "shsi"),

@@ -6,11 +6,13 @@
   "use strict";
 
   const STATES = ["", "ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "UPHELD"];
-  const FINAL = [3, 5];
+  const CONSUMED = 3;
+  const UPHELD = 5;
   const CHECKPOINT = 19;
   const RECEIPT = 24;
   const CONTINUATION = 26;
   const ANSWERED = 3; // version of a certificate whose state names its ticket
+  const LISTED = 4; // and of one whose state tells of a list besides
   const LIFE = 15; // first fields of a ticket's state, which stay once they are final
   const UNSHOWN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
   const YEAR_10000 = 253402300800000000n;
@@ -169,14 +171,14 @@
       "the certificate",
     );
     const continued = proof[0] === "continuation";
-    const known = continued ? [2] : [1, ANSWERED];
+    const known = continued ? [2] : [1, ANSWERED, LISTED];
     const odd = `a certificate of version ${version}; this verifier knows ${known.join(" and ")}`;
     need(known.includes(version), "unknown_version", "certificate", odd);
     const foreign = "the certificate is of another cluster than this chain";
     need(same(cluster, chain.cluster.slice(0, 8)), "other_cluster", "certificate", foreign);
     const [index, [kind, event, asked], code, time, state] = opened(leaf, "iowib", "the leaf");
     const [ticket, held] = ticketState(state, event, asked);
-    const fits = continued || isAnswered(state) === (version === ANSWERED);
+    const fits = continued || (formOf(state) || 1) === version;
     need(fits, "malformed", "certificate", "the certificate has not the form of one");
     const siblings = hashes(path);
     const more = "its path names more sides than it has hashes";
@@ -241,14 +243,15 @@
     return signers;
   }
 
-  const isAnswered = (state) => state[0] === 0xdc && state[1] === 0 && state[2] === 23;
+  const formOf = (state) =>
+    (state[0] === 0xdc && state[1] === 0 && { 23: ANSWERED, 24: LISTED }[state[2]]) || 0;
 
   /* The ticket's name and its state: an answer of 23 fields names its ticket, which an admission by code does
-     not, and has its terms behind the 15 fields of its state. */
+     not, and has its terms behind the 15 fields of its state; one of 24 tells of a list besides. */
   function ticketState(state, event, asked) {
-    const answered = isAnswered(state);
+    const answered = formOf(state);
     if (!answered && state[0] !== 0x9f) return [asked, null];
-    const found = opened(state, answered ? "sszsiiisssbsssNssddfsdf" : "sszsiiisssbsssN", "the state");
+    const found = opened(state, "sszsiiisssbsssN" + { 0: "", 3: "ssddfsdf", 4: "ssddfsdfW" }[answered], "the state");
     const ticket = answered ? found[1] : asked;
     return [ticket, found[0] === event && found[1] === ticket ? found : null];
   }
@@ -314,7 +317,9 @@
     if (first.sequence === second.sequence) {
       if (!same(first.entry, second.entry)) why = `two entries at sequence ${first.sequence}`;
     } else if (first.event === second.event && first.ticket === second.ticket && first.ticketState) {
-      const final = FINAL.includes(first.ticketState[2]) && second.state.length;
+      // Consumed is final for a ticket that did nothing else: others have no answers of 23 fields.
+      const stays = { [CONSUMED]: formOf(second.state) === ANSWERED, [UPHELD]: true };
+      const final = stays[first.ticketState[2]] && second.state.length;
       const life = (proved) => pack((proved.ticketState ?? []).slice(0, LIFE));
       if (final && !same(life(first), life(second))) {
         code = "changed_final";

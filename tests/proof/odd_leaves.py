@@ -119,8 +119,8 @@ def answers_holding(log: PaperLog) -> Iterator[tuple[str, bytes]]:
         ("of another event", answer(0, "elsewhere")),
     ):
         yield f"answer: {name}", by_receipts(log, data, START, 3, version=3)
-    many = leaf(state=b"\xdc\x00\x18" + pack([*ANSWER, 0][:15])[1:] + bytes(9))
-    yield "answer: noise of 24 fields", by_receipts(log, many, START, 3)
+    many = leaf(state=b"\xdc\x00\x19" + pack([*ANSWER, 0][:15])[1:] + bytes(10))
+    yield "answer: noise of 25 fields", by_receipts(log, many, START, 3)
 
 
 def answers_refused(log: PaperLog) -> Iterator[tuple[str, bytes]]:
@@ -142,6 +142,55 @@ def answers_refused(log: PaperLog) -> Iterator[tuple[str, bytes]]:
         by_receipts(log, leaf(state=pack(TICKET)), START, 3, version=3),
     )
     yield "answer: no state in version 3", by_receipts(log, leaf(), START, 3, version=3)
+
+
+VISIT = ["vip", "exit", 2, 3, 1, False, START, "north", "d1"]
+"""What an answer tells of a list besides."""
+
+
+def listed(at: int, value: Any) -> bytes:
+    """A leaf of a scan with one field of what it tells of the list changed."""
+    return leaf(operation=BY_CODE, state=pack([*ANSWER, [*VISIT[:at], value, *VISIT[at + 1 :]]]))
+
+
+def lists_holding(log: PaperLog) -> Iterator[tuple[str, bytes]]:
+    """(name, certificate), in version 4."""
+    for name, data in (
+        ("as it is", listed(0, "vip")),
+        (
+            "of a ticket that never entered",
+            leaf(state=pack([*ANSWER, ["main", "", 0, 0, 0, False, 0, "", ""]])),
+        ),
+        ("of the largest numbers", listed(2, LARGEST)),
+        ("of the last moment", listed(6, 2**63 - 1)),
+        ("of a forced entry", listed(5, True)),
+    ):
+        yield f"list: {name}", by_receipts(log, data, START, 3, version=4)
+
+
+def lists_refused(log: PaperLog) -> Iterator[tuple[str, bytes]]:
+    """(name, certificate)"""
+    for name, data in (
+        ("cut after its head", leaf(state=b"\xdc\x00\x18")),
+        ("of 24 numbers", leaf(state=b"\xdc\x00\x18" + bytes(24))),
+        ("of eight fields", leaf(state=pack([*ANSWER, VISIT[:8]]))),
+        ("of ten fields", leaf(state=pack([*ANSWER, [*VISIT, 0]]))),
+        ("without what it tells", leaf(state=pack([*ANSWER, None]))),
+        *((f"whose used entries are {each}", listed(2, each)) for each in (-1, 1.0, LARGEST + 1, None)),
+        *((f"whose allowed entries are {each}", listed(3, each)) for each in (-1, LARGEST + 1)),
+        *((f"whose persons inside are {each}", listed(4, each)) for each in (-1, True, LARGEST + 1)),
+        *((f"whose force is {each}", listed(5, each)) for each in (0, "")),
+        *((f"whose moment is {each}", listed(6, each)) for each in (-1, 2**63)),
+        ("whose gate is a number", listed(7, 1)),
+        ("whose product is a number", leaf(state=pack([*ANSWER[:15], 1, *ANSWER[16:], VISIT]))),
+    ):
+        yield f"list: {name}", by_receipts(log, data, START, 3, version=4)
+    yield "list: in version 3", by_receipts(log, listed(0, "vip"), START, 3, version=3)
+    yield "list: in version 1", by_receipts(log, listed(0, "vip"), START, 3)
+    yield (
+        "list: an answer without one in version 4",
+        by_receipts(log, answer(0, "default"), START, 3, version=4),
+    )
 
 
 def by_receipts(log: PaperLog, leaf: bytes, time: int, sequence: int, version: int = 1) -> bytes:

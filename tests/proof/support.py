@@ -109,10 +109,14 @@ class PaperLog:
         self.roots.append(self.application.root())
         return step
 
-    def admit(self, ticket: str = "TICKET-1", gate: str = "north", **fields: str) -> Step:
-        """Issue a ticket, then admit it: two batches."""
+    def admit(
+        self, ticket: str = "TICKET-1", gate: str = "north", code: bytes | None = None, **fields: str
+    ) -> Step:
+        """Issue a ticket, then admit it: two batches. `code`: None for the first form."""
         self.order([self.operation(Issue(product="day", seat="A-1"), ticket, **fields)])
-        scan = self.operation(Admit(gate=gate, device="scanner-7"), ticket, nonce=b"scan-1", **fields)
+        scan = self.operation(
+            Admit(gate=gate, device="scanner-7", code=code), ticket, nonce=b"scan-1", **fields
+        )
         return self.order([scan])
 
     def fill(self, until: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dtvn.machine import Admit, Issue
+from dtvn.machine import Admit, Annul, Block, Consume, Force, Issue
 from dtvn.proof import (
     ProofError,
     Proved,
@@ -244,11 +244,43 @@ def test_r27_a_ticket_admitted_twice_convicts_the_signers_of_both() -> None:
     one, other = forked()
     other = PaperLog()
     other.fill(5)
-    other.admit(gate="south")
+    other.admit(gate="south", code=b"")
     found = compare(proved(one.receipts(3, signers=[0, 1, 3]), one), proved(other.receipts(7), one))
     assert found is not None
     assert (found.convicted, found.needed) == (("r0", "r1"), 2)
     assert "was final at sequence 3" in found.why
+
+
+def test_r41_two_admissions_of_the_first_form_convict_nobody() -> None:
+    """The first may have been annulled between them: neither state says whether it was."""
+    one, _ = forked()
+    other = PaperLog()
+    other.fill(5)
+    other.admit(gate="south")
+    assert compare(proved(one.receipts(3), one), proved(other.receipts(7), one)) is None
+
+
+@pytest.mark.parametrize("code", [None, b""])
+def test_r41_an_honest_log_of_second_thoughts_never_contradicts_itself(code: bytes | None) -> None:
+    log = PaperLog()
+    log.admit(code=code)
+    scan = Admit("north", "scanner-7", b"")
+    for command in (
+        Admit("south", "scanner-7", b"", kind="exit"),
+        Annul(device="scanner-7"),
+        Annul(device="scanner-7"),
+        scan,
+        scan,
+        Force("south", "scanner-7", reason="guest of the house"),
+        Consume(),
+        Admit(),
+        Block(),
+    ):
+        log.order([log.operation(command, "TICKET-1")])
+    log.fill(14)
+    every = [proved(make, log) for s in range(1, 15) for make in (log.receipts(s), log.checkpointed(s, 14))]
+    assert {each.code for each in every} == {"ok", "already_consumed"}
+    assert [compare(a, b) for a in every for b in every if compare(a, b)] == []
 
 
 def test_certificates_of_one_log_never_contradict_each_other() -> None:

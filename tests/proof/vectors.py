@@ -94,6 +94,10 @@ def build() -> list[dict[str, Any]]:
         holds(name, chain, data)
     for name, data in odd_leaves.answers_refused(log):
         refused(name, data)
+    for name, data in odd_leaves.lists_holding(log):
+        holds(name, chain, data)
+    for name, data in odd_leaves.lists_refused(log):
+        refused(name, data)
     return found
 
 

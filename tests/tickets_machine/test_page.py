@@ -34,25 +34,28 @@ def transitions() -> str:
 
 
 def order() -> str:
-    """The order of reasons of an admission: what all kinds share, then the table of the core."""
+    """The order of reasons of a scan: what all kinds share, then the table of the core."""
+    kinds = ("entry", "exit", "force", "annul")
     shared = [
-        (reasons.MALFORMED,),
-        (reasons.NONCE_REUSED,),
-        (reasons.EXPIRED, reasons.TOO_FAR_AHEAD),
-        (reasons.BUSY,),
-        (reasons.NOT_PERMITTED,),
+        ((reasons.MALFORMED,), kinds),
+        ((reasons.NONCE_REUSED,), kinds),
+        ((reasons.EXPIRED, reasons.TOO_FAR_AHEAD), kinds),
+        ((reasons.BUSY,), kinds),
+        ((reasons.NOT_PERMITTED,), kinds),
     ]
+    asked = [(given, [kind for kind in kinds if kind in of]) for given, _check, of in ORDER]
     return table(
-        ["place", "reason", "HTTP", "whose", "pretix"],
+        ["place", "reason", "asked of", "HTTP", "whose", "pretix"],
         [
             [
                 str(place),
                 f"`{code}`",
+                "all" if len(of) == len(kinds) else ", ".join(of),
                 str(REASONS[code].status),
                 REASONS[code].whose or "-",
                 REASONS[code].pretix or "-",
             ]
-            for place, given in enumerate([*shared, *(given for given, _check in ORDER)], 1)
+            for place, (given, of) in enumerate([*shared, *asked], 1)
             for code in given
         ],
     )

@@ -19,6 +19,8 @@ from dtvn.machine import (
     Command,
     Consume,
     Dispute,
+    EventList,
+    Force,
     GrantPrincipal,
     GrantStatement,
     ImportEntry,
@@ -52,6 +54,7 @@ from simulator.checkers.ticket_model import ANSWERS
 from tests.tickets_machine.doors import Door
 from tests.tickets_machine.recording import Recorder
 from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown
+from tests.tickets_machine.test_lists import annul, door_with, scan
 from tests.tickets_machine.test_locks import LOCKERS
 
 ROADS: dict[State, tuple[Command, ...]] = {
@@ -137,6 +140,8 @@ def test_every_action_of_the_table_needs_a_capability() -> None:
         "unblock",
         "replace",
         "change",
+        "annul",
+        "force",
         "seed",
         "reconfigure",
         "record",
@@ -324,10 +329,30 @@ def at_the_door() -> dict[str, str]:
     }
 
 
+def on_lists() -> dict[str, str]:
+    """The reasons that came with lists."""
+    door = door_with(
+        EventList("late", not_before=START + HOUR), EventList("out", rule="free", exit_first=True, capacity=1)
+    )
+    door.issues("T-2", "DEF")
+    scan(door, "out")
+    found = {
+        "unknown_list": scan(door, "bar").code,
+        "list_closed": scan(door, "late").code,
+        "still_inside": scan(door, "out").code,
+        "list_full": scan(door, "out", text="DEF").code,
+        "not_inside": scan(door, "out", "exit", text="DEF").code,
+        "not_the_newest": annul(door, "out", device="d2").code,
+    }
+    door.now += HOUR
+    return found | {"too_late_to_annul": annul(door, "out").code}
+
+
 def test_every_ordered_reason_can_occur(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine can give every reason of the vocabulary, and no other."""
     met = {
         **at_the_door(),
+        **on_lists(),
         "ok": Machine().do(Barrier()),
         "malformed": malformed(),
         "expired": ticket_in(State.ISSUED).do(Validate(), "T-1", valid_for=0),
@@ -412,6 +437,7 @@ WITH_FIELDS: dict[str, Command] = {
     "cancel_lock": CancelLock("leader", b"a"),
     "replace": Replace((bytes(32), bytes(31) + b"1")),
     "change": ChangeTicket(seat="A1"),
+    "force": Force(reason="why"),
 }
 """Commands that cannot be made of nothing."""
 
@@ -429,8 +455,8 @@ def test_every_kind_of_operation_is_encoded_and_decoded_alike() -> None:
     assert machine.do(OpenSession(), nonce=b"x") == "malformed"  # not inside a session
 
 
-OF_TERMS = {"block", "unblock", "replace", "change"}
-"""Kinds that leave a ticket's state alone."""
+OF_TERMS = {"block", "unblock", "replace", "change", "annul", "force"}
+"""Kinds that leave a ticket's state alone, or whose counts decide what it is."""
 LATER = OF_TERMS | {"import_entry"}
 """Kinds that the simulator does not know yet."""
 

@@ -82,7 +82,7 @@ def printed(ticket: ImportedTicket) -> tuple[str, ...]:
 
 def reason_of(standing: Standing, now: int) -> str:
     """ "ok", or the reason why a scan at `now` (Unix seconds) is refused. Pure."""
-    for given, _check in ORDER:
+    for given, _check, _kinds in ORDER:
         for reason in given:
             if reason in REFUSES and REFUSES[reason](standing, now):
                 return reason

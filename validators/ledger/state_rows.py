@@ -107,7 +107,7 @@ def state_key(change: ApplicationChange) -> bytes:
 
 def state_row(change: ApplicationChange) -> tuple[Any, ...]:
     """Parameters of UPSERT_STATE_ROW."""
-    return with_checksum((state_key(change), canonical.encode(change.row)))
+    return with_checksum((state_key(change), canonical.encode_trimmed(change.row)))
 
 
 def _packed(number: int, event: str, ticket: str, name: str, packed: Any, check: int) -> ApplicationChange:

@@ -1,26 +1,37 @@
-"""admit: a ticket is validated and consumed in one step."""
+"""admit: a ticket enters a list, or leaves it; on `main`, it is validated and consumed in one step."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from dtvn.machine import bodies, reasons
+from dtvn.machine import reasons
 from dtvn.machine.codes import DIGEST_SIZE
 from dtvn.machine.context import Context
 from dtvn.machine.fields import Command, CommandError, Name
 from dtvn.machine.kinds.kind import Act, Kind, Rest, Result
-from dtvn.machine.kinds.lifecycle import move, settle
-from dtvn.machine.kinds.terms_changes import told
-from dtvn.machine.order_of_reasons import Asked, decide, find
+from dtvn.machine.kinds.lifecycle import move, visit
+from dtvn.machine.kinds.scans import (
+    ListName,
+    ScanBody,
+    check_scan,
+    composed,
+    shown_scan,
+    told_scan,
+    with_code,
+)
+from dtvn.machine.lists import MAIN
+from dtvn.machine.movements import ENTRY
+from dtvn.machine.order_of_reasons import Asked, decide
 from dtvn.machine.ticket import Ticket, answered, read_head
-from dtvn.machine.transitions import State
+from dtvn.machine.visits import plain
 from dtvn.protocol.consensus.messages import Operation
 
 
 class Admit(Command, frozen=True):
-    """ISSUED or VALIDATED to CONSUMED in one step: what a gate does with one scan."""
+    """Enter a list or leave it: what a gate does with one scan. On `main`, ISSUED or VALIDATED becomes
+    CONSUMED with the last entry."""
 
     first_form: ClassVar[int] = 2
 
@@ -29,56 +40,45 @@ class Admit(Command, frozen=True):
     code: Annotated[bytes, msgspec.Meta(max_length=DIGEST_SIZE)] | None = None
     """Digest of the code that was read; the operation's ticket may then be "". b"": none, the ticket is named
     by its id. None: the first form, which names it so too and has the reasons in their earlier order."""
+    list: ListName = ""
+    """Slug of the list; "" for `main`."""
+    kind: Literal["entry", "exit"] = "entry"
 
 
 def check(command: Admit) -> None:
-    """The code."""
-    if command.code and len(command.code) != DIGEST_SIZE:
-        raise CommandError(f"code: {DIGEST_SIZE} bytes or none")
-
-
-def with_code(command: Admit, digest: bytes) -> Admit:
-    """See Kind.with_code."""
-    return Admit(command.gate, command.device, digest)
+    """Code and list."""
+    if command.code is None and (command.list or command.kind != ENTRY):
+        raise CommandError("code: none, which no list and no exit goes with")
+    check_scan(command)
 
 
 def shown(at: Context, operation: Operation, command: Admit, ticket: Ticket | None) -> bytes:
     """The ticket's state, and its terms unless this is the first form."""
     if command.code is None:
         return b"" if ticket is None else ticket.state
-    return told(find(at, operation, command.code))
+    return shown_scan(at, operation, command, command.code, command.kind)
 
 
 def rule(at: Context, operation: Operation, command: Admit, ticket: Ticket | None) -> Result:
-    """Admit the ticket, unless one of the checks in order_of_reasons.py gives a reason not to."""
+    """Make the entry or the exit, unless one of the checks in order_of_reasons.py gives a reason not to."""
     if command.code is None:
         return move(at, operation, command, ticket)
-    asked = Asked(at, operation, command.code, command.gate, command.device)
+    asked = Asked(at, operation, command.code, command.gate, command.device, command.list, command.kind)
     refusal = decide(asked)
     if refusal is not None:
-        return refusal, b"" if asked.found is None else answered(asked.found.state, asked.terms)
-    name = read_head(asked.ticket.state).ticket
-    state = settle(at, operation, asked.ticket, name, State.CONSUMED, command.gate, command.device)
-    return reasons.OK, answered(state, asked.terms)
+        return refusal, told_scan(asked)
+    found, gate, device = asked.ticket, command.gate, command.device
+    name = read_head(found.state).ticket
+    state = visit(at, operation, found, asked.terms, name, asked.list, command.kind, gate, device)
+    if command.kind == ENTRY and asked.list is MAIN and plain(asked.terms):
+        return reasons.OK, answered(state, asked.terms)
+    return reasons.OK, told_scan(asked)
 
 
-class AdmitBody(bodies.OperationBody, frozen=True, kw_only=True):
+class AdmitBody(ScanBody, frozen=True, kw_only=True):
     """Body of /tickets/admit."""
 
-    one_of: ClassVar[tuple[str, ...]] = ("barcode", "barcode_digest", "ticket_id")
-    event_with: ClassVar[tuple[str, ...]] = ("barcode", "barcode_digest")
-
-    ticket_id: bodies.TicketId | None = None
-    barcode: bodies.Barcode | None = None
-    """What was scanned; the API replaces it by its digest."""
-    barcode_digest: bodies.BarcodeDigest | None = None
-    gate: bodies.Name = ""
-    device: bodies.Name = ""
-
-    def fields(self) -> dict[str, Any]:
-        """Return the fields in the form that Admit takes."""
-        code = bytes.fromhex(self.barcode_digest or "")
-        return {"gate": self.gate, "device": self.device, "code": code}
+    kind: Annotated[Literal["entry", "exit"], msgspec.Meta(description='"entry" or "exit"')] = "entry"
 
 
 KIND = Kind(
@@ -88,12 +88,14 @@ KIND = Kind(
     capability="gate",
     subject="unknown code",
     check=check,
+    compose=composed,
     shown=shown,
     with_code=with_code,
     rest=Rest(
         AdmitBody,
         "Admitted",
-        "Admit with one scan, by code or by id: ISSUED or VALIDATED becomes CONSUMED.",
+        "Enter a list, or leave it, with one scan, by code or by id; on main, ISSUED or VALIDATED becomes "
+        "CONSUMED with the last entry.",
         example={"event": "fest", "barcode": "4ab7x2k9", "gate": "north", "nonce": "scan-0001"},
         full=True,
     ),
@@ -104,7 +106,7 @@ KIND = Kind(
             name="admit",
             past="admitted",
             consequence="The guest comes in: every gate refuses the ticket from then on, "
-            "and nothing takes that back.",
+            "and only annulling takes that back.",
         ),
     ),
     event_type="ticket_consumed",

@@ -28,7 +28,7 @@ def rule(at: Context, operation: Operation, command: Block, ticket: Ticket | Non
         return reasons.TICKET_NOT_FOUND, b""
     terms = read_terms(ticket.issued)
     if terms.blocked:
-        return reasons.ALREADY_BLOCKED, told(ticket)
+        return reasons.ALREADY_BLOCKED, told(at, operation.event, ticket)
     blocked = msgspec.structs.replace(terms, blocked=True, block_reason=command.reason)
     return amend(at, operation, ticket, terms, blocked)
 

@@ -36,12 +36,12 @@ def rule(at: Context, operation: Operation, command: ChangeTicket, ticket: Ticke
     if ticket is None:
         return reasons.TICKET_NOT_FOUND, b""
     if ticket.status is State.CONSUMED:
-        return reasons.ALREADY_CONSUMED, told(ticket)
+        return reasons.ALREADY_CONSUMED, told(at, operation.event, ticket)
     terms = read_terms(ticket.issued)
     given = {name: value for name, value in msgspec.structs.asdict(command).items() if value is not None}
     wanted = msgspec.structs.replace(terms, **given)
     if wanted.not_after and wanted.not_after < wanted.not_before:
-        return reasons.EMPTY_WINDOW, told(ticket)
+        return reasons.EMPTY_WINDOW, told(at, operation.event, ticket)
     return amend(at, operation, ticket, terms, wanted)
 
 

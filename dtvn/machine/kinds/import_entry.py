@@ -10,10 +10,12 @@ from dtvn.machine import bodies, reasons
 from dtvn.machine.context import Context
 from dtvn.machine.fields import MICROSECONDS, Command, Moment, Name
 from dtvn.machine.kinds.kind import Kind, Rest, Result
-from dtvn.machine.kinds.lifecycle import late, settle
+from dtvn.machine.kinds.lifecycle import late, visit
 from dtvn.machine.kinds.terms_changes import shown, told
+from dtvn.machine.lists import MAIN, MAIN_SLUG
+from dtvn.machine.movements import IMPORT
 from dtvn.machine.ticket import Ticket, read_terms
-from dtvn.machine.transitions import TRANSITIONS, State
+from dtvn.machine.transitions import TRANSITIONS
 from dtvn.protocol.consensus.messages import Operation
 
 
@@ -32,19 +34,24 @@ def rule(at: Context, operation: Operation, command: ImportEntry, ticket: Ticket
     if ticket is None:
         return reasons.TICKET_NOT_FOUND, b""
     terms = read_terms(ticket.issued)
+    said = MAIN_SLUG, IMPORT, command.gate, command.device
+    if (movement := at.moved(operation, ticket, terms)) is not None:
+        same = said == (movement.list, movement.kind, movement.gate, movement.device)
+        same = same and terms.entered_at == command.at
+        return reasons.OK if same else reasons.NONCE_REUSED, told(at, operation.event, ticket)
     target = TRANSITIONS[operation.kind][ticket.status]
     if isinstance(target, str):
         code = late(at, operation, command, ticket, target)
         other = code == reasons.OK and terms.entered_at != command.at
-        return reasons.NONCE_REUSED if other else code, told(ticket)
+        return reasons.NONCE_REUSED if other else code, told(at, operation.event, ticket)
     if at.stands(operation, ticket):
-        return reasons.NONCE_REUSED, told(ticket)
-    settle(at, operation, ticket, operation.ticket, State.CONSUMED, gate=command.gate, device=command.device)
+        return reasons.NONCE_REUSED, told(at, operation.event, ticket)
     if command.at:
-        at.registry.amend(
-            operation.event, ticket, msgspec.structs.replace(terms, entered_at=command.at, changed=True)
-        )
-    return reasons.OK, told(ticket)
+        terms = msgspec.structs.replace(terms, entered_at=command.at, changed=True)
+    main = at.events.list_of(operation.event, MAIN_SLUG) or MAIN
+    name, changed = operation.ticket, bool(command.at)
+    visit(at, operation, ticket, terms, name, main, IMPORT, command.gate, command.device, changed=changed)
+    return reasons.OK, told(at, operation.event, ticket)
 
 
 class ImportEntryBody(bodies.TicketBody, frozen=True, kw_only=True):

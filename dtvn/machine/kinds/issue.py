@@ -22,15 +22,17 @@ from dtvn.machine.fields import (
 from dtvn.machine.kinds.kind import Kind, Rest, Result
 from dtvn.machine.kinds.terms_changes import told
 from dtvn.machine.registry import TICKETS_MAX
-from dtvn.machine.terms import FirstTerms, check_codes
+from dtvn.machine.terms import FirstTerms, Persons, check_codes, terms_bytes
 from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.machine.transitions import State
-from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 
 
 class Issue(FirstTerms, frozen=True):
     """Create a ticket with these terms."""
+
+    entries: Persons = 1
+    """How many persons it admits."""
 
 
 class IssueBody(bodies.TicketBody, frozen=True, kw_only=True):
@@ -52,6 +54,7 @@ class IssueBody(bodies.TicketBody, frozen=True, kw_only=True):
     barcode_digests: bodies.BarcodeDigests | None = None
     blocked: bodies.Flag = False
     block_reason: bodies.Reason = ""
+    entries: bodies.Persons = 1
     commitment: bodies.Digest = ""
     data: Annotated[
         bytes,
@@ -119,7 +122,7 @@ def shown(at: Context, operation: Operation, command: Issue, ticket: Ticket | No
 
 def rule(at: Context, operation: Operation, command: Issue, ticket: Ticket | None) -> Result:
     """Create the ticket, unless one has its name or one of its codes."""
-    issued = operation.payload or canonical.encode_trimmed(command)
+    issued = terms_bytes(command) if command.entries > 1 else operation.payload or terms_bytes(command)
     event, coded = operation.event, bool(command.codes)
     if ticket is not None:
         code = _repeated(at, operation, ticket, command, issued)
@@ -146,10 +149,10 @@ def _opens_another(at: Context, operation: Operation) -> bool:
 def _told(
     at: Context, operation: Operation, command: Issue, ticket: Ticket | None, *, product_added: bool = False
 ) -> bytes:
-    first = not (command.codes or command.blocked) and not at.events.declared(operation.event)
-    if first:
+    later = command.codes or command.blocked or command.entries > 1
+    if not later and not at.events.declared(operation.event):
         return b"" if ticket is None else ticket.state
-    return told(ticket, product_added=product_added)
+    return told(at, operation.event, ticket, product_added=product_added)
 
 
 def _repeated(at: Context, operation: Operation, ticket: Ticket, command: Issue, issued: bytes) -> str:
@@ -161,8 +164,8 @@ def _repeated(at: Context, operation: Operation, ticket: Ticket, command: Issue,
     terms = read_terms(ticket.issued)
     same = ticket.issued == issued or (
         terms.changed
-        and (terms.commitment, terms.data, terms.metadata)
-        == (command.commitment, command.data, command.metadata)
+        and (terms.commitment, terms.data, terms.metadata, terms.entries)
+        == (command.commitment, command.data, command.metadata, command.entries)
         and {*command.codes} <= {*terms.codes, *terms.revoked}
     )
     return reasons.OK if same else reasons.NONCE_REUSED

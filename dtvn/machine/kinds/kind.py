@@ -91,6 +91,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     former: str = ""
     """A second capability that permits it, because ledgers hold such operations from before this kind had its
     own; "" for none."""
+    besides: str = ""
+    """A capability that its signer needs as well; "" for none."""
     names: Literal["ticket", "event", "nothing"] = "ticket"
     """Whether it names a ticket and its event, an event only, or neither."""
     subject: str = ""
@@ -104,8 +106,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     repeated: bytes | None = None
     """Outcome's state of a repetition; None: as `shown`."""
     with_code: Callable[[Any, bytes], Command] | None = None
-    """For a kind whose command may end with `code`, the digest of a code, which then finds the ticket, so
-    that the operation need not name one: the command with another digest."""
+    """For a kind whose command begins with gate, device and `code`, the digest of a code, which then finds
+    the ticket, so that the operation need not name one: the command with another digest."""
     rest: Rest | None = None
     """None: REST does not offer it as an operation."""
     event_type: str = ""

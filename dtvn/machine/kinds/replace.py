@@ -34,11 +34,11 @@ def rule(at: Context, operation: Operation, command: Replace, ticket: Ticket | N
     if ticket is None:
         return reasons.TICKET_NOT_FOUND, b""
     if any(at.registry.by_code(operation.event, code) not in (None, ticket) for code in command.codes):
-        return reasons.BARCODE_TAKEN, told(ticket)
+        return reasons.BARCODE_TAKEN, told(at, operation.event, ticket)
     terms = read_terms(ticket.issued)
     revoked = tuple(code for code in (*terms.revoked, *terms.codes) if code not in command.codes)
     if len(command.codes) + len(revoked) > CODES_MAX:
-        return reasons.TOO_MANY_CODES, told(ticket)
+        return reasons.TOO_MANY_CODES, told(at, operation.event, ticket)
     replaced = msgspec.structs.replace(terms, codes=command.codes, revoked=revoked)
     return amend(at, operation, ticket, terms, replaced)
 

@@ -21,6 +21,7 @@ from dtvn.machine.fields import (
     is_text,
 )
 from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.lists import LISTS_MAX, EventList
 from dtvn.machine.ticket import Ticket
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
@@ -52,9 +53,11 @@ class SetEvent(Command, frozen=True):
     """Ascending by name, each once; of a new event none. A ticket of another product does not admit."""
     others_stay: bool = False
     """Whether products that are not named stay as they stand in the log; else they are taken off the list."""
+    lists: Annotated[tuple[EventList, ...], msgspec.Meta(max_length=LISTS_MAX)] | None = None
+    """All that are written down, ascending by slug, each once. Entries that were made on others stay."""
 
 
-SAID = ("name", "zone", "doors", "ids_are_codes", "products")
+SAID = ("name", "zone", "doors", "ids_are_codes", "products", "lists")
 """Fields of a SetEvent that are fields of its EventRow."""
 
 
@@ -65,18 +68,52 @@ def check(command: SetEvent) -> None:
         raise CommandError("products: names must ascend, each once")
     if not all(map(is_text, names)):
         raise CommandError("products: holds a control character")
-    if sum(len(name.encode("utf-8")) for name in names) > NAMES_BYTES_MAX:
+    listed = [text for each in command.lists or () for text in (each.name, *(each.products or ()))]
+    if sum(len(name.encode("utf-8")) for name in (*names, *listed)) > NAMES_BYTES_MAX:
         raise CommandError(f"products: their names have more than {NAMES_BYTES_MAX} bytes in all")
+    slugs = [each.slug for each in command.lists or ()]
+    if any(left >= right for left, right in itertools.pairwise(slugs)):
+        raise CommandError("lists: slugs must ascend, each once")
+    for each in command.lists or ():
+        check_list(each)
     if command.others_stay and command.products is None:
         raise CommandError("others_stay: of products that are not given")
 
 
+def check_list(listed: EventList) -> None:
+    """Raises CommandError for a list that breaks a rule which the types of its fields do not state."""
+    products, where = listed.products or (), f"lists: {listed.slug}:"
+    if not all(map(is_text, (listed.name, *products))):
+        raise CommandError(f"{where} holds a control character")
+    if any(left >= right for left, right in itertools.pairwise(products)):
+        raise CommandError(f"{where} products must ascend, each once")
+    if listed.not_after and listed.not_after < listed.not_before:
+        raise CommandError(f"{where} not_after lies before not_before")
+    if (listed.rule == "times") != (listed.times > 0):
+        raise CommandError(f"{where} times is for the rule times, and needed there")
+    if listed.offsets and listed.rule != "daily":
+        raise CommandError(f"{where} offsets are for the rule daily")
+    moments = [moment for moment, _offset in listed.offsets]
+    if any(left >= right for left, right in itertools.pairwise(moments)):
+        raise CommandError(f"{where} offsets must ascend by time")
+
+
 def compose(command: SetEvent) -> dict[str, object]:
-    """Products in normal form C, sorted."""
-    if command.products is None:
-        return {}
-    products = ((unicodedata.normalize("NFC", name), admits) for name, admits in command.products)
-    return {"products": tuple(sorted(products))}
+    """Products and lists in normal form C, sorted."""
+    made: dict[str, object] = {}
+    if command.products is not None:
+        products = ((unicodedata.normalize("NFC", name), admits) for name, admits in command.products)
+        made["products"] = tuple(sorted(products))
+    if command.lists is not None:
+        made["lists"] = tuple(sorted(map(_composed, command.lists), key=lambda each: each.slug))
+    return made
+
+
+def _composed(listed: EventList) -> EventList:
+    products = listed.products
+    if products is not None:
+        products = tuple(sorted(unicodedata.normalize("NFC", name) for name in products))
+    return msgspec.structs.replace(listed, name=unicodedata.normalize("NFC", listed.name), products=products)
 
 
 def rule(at: Context, operation: Operation, command: SetEvent, ticket: Ticket | None) -> Result:
@@ -94,7 +131,7 @@ def rule(at: Context, operation: Operation, command: SetEvent, ticket: Ticket | 
             return reasons.FULL, b""
     said = msgspec.structs.replace(present, sequence=sequence, index=index, timestamp=timestamp, **changed)
     row = at.events.set(event, said)
-    return (reasons.FULL, b"") if row is None else (reasons.OK, canonical.encode(row))
+    return (reasons.FULL, b"") if row is None else (reasons.OK, canonical.encode_trimmed(row))
 
 
 KIND = Kind(

@@ -23,7 +23,7 @@ def rule(at: Context, operation: Operation, command: Unblock, ticket: Ticket | N
         return reasons.TICKET_NOT_FOUND, b""
     terms = read_terms(ticket.issued)
     if not terms.blocked:
-        return reasons.NOT_BLOCKED, told(ticket)
+        return reasons.NOT_BLOCKED, told(at, operation.event, ticket)
     free = msgspec.structs.replace(terms, blocked=False, block_reason="")
     return amend(at, operation, ticket, terms, free)
 

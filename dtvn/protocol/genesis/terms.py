@@ -16,10 +16,10 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.signatures import PUBLIC_KEY_SIZE, is_public_key
 
 ANY_EVENT = "*"
-CAPABILITIES = ("issue", "operate", "gate", "admin", "record", "lock")
+CAPABILITIES = ("issue", "operate", "gate", "admin", "record", "lock", "supervise")
 """Capabilities of a principal in an event (R15): issue tickets, operate (validate, dispute, resolve),
 gate (consume, admit), admin (seed, principals, membership), record (verdicts on runs of agent events),
-lock (locks and leadership)."""
+lock (locks and leadership), supervise (force, annul later; `admin` gives it too)."""
 
 
 PRINCIPAL_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

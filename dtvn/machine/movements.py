@@ -1,0 +1,116 @@
+"""Movements of one ticket on the lists of its event: the newest, and counts of those that stand (R41)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dtvn.machine.lists import EventList, ListCount, Tally, tally
+
+MOVEMENTS_KEPT = 16
+"""Newest movements of a ticket that are kept; annulments count."""
+COUNTS_KEPT = 64
+"""Most lists whose counts a ticket keeps; beyond it, those of lists that are no more are dropped."""
+ENTRY, EXIT, ANNUL, FORCE = "entry", "exit", "annul", "force"
+CONSUME, IMPORT = "consume", "import_entry"
+ENTRIES = frozenset({ENTRY, FORCE, CONSUME, IMPORT})
+"""Kinds of movements that are entries."""
+
+
+class Movement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """One entry, exit or annulment."""
+
+    list: str
+    kind: str
+    """entry, exit, annul or force; consume or import_entry for an entry by that kind of operation."""
+    stands: bool
+    """False once it was annulled, and for an annulment itself."""
+    at: int
+    """Log time, Unix microseconds."""
+    day: int
+    """On the list, as it was then (EventList.day)."""
+    gate: str
+    device: str
+    principal: str
+    actor: str
+    nonce: bytes
+    """By principal, actor and nonce a late retry is recognised (R13)."""
+
+
+class Visits(msgspec.Struct, frozen=True, gc=False):
+    """All that is known of a ticket's movements."""
+
+    counts: tuple[ListCount, ...]
+    movements: tuple[Movement, ...]
+    """The oldest first."""
+
+    def count(self, slug: str) -> ListCount | None:
+        """Of this list; None: no movement."""
+        return next((count for count in self.counts if count.list == slug), None)
+
+    def newest(self, slug: str, kinds: frozenset[str] | None = None) -> Movement | None:
+        """The newest movement of a list that stands and is kept; `kinds`: of these."""
+        return next(
+            (
+                made
+                for made in reversed(self.movements)
+                if made.stands and made.list == slug and (kinds is None or made.kind in kinds)
+            ),
+            None,
+        )
+
+    def tally(self, listed: EventList, persons: int, timestamp: int) -> Tally:
+        """What R41 counts on a list at this time of the log, of a ticket for so many persons."""
+        return tally(listed, self.count(listed.slug), persons, listed.day(timestamp))
+
+
+NONE = Visits((), ())
+
+
+class Visit(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """What a gate is told of a ticket on a list."""
+
+    list: str
+    kind: str
+    """What was asked: entry, exit, annul or force; "" where the operation was about no list."""
+    used: int
+    """Entries that are used, on a daily list of the day."""
+    allowed: int
+    """How many may be used; 0: no limit."""
+    inside: int
+    """Persons of this ticket who are inside, on a daily list of those who came this day."""
+    forced: bool
+    """Whether the entry below was forced."""
+    at: int
+    """Log time of the newest entry that stands; of one that was imported the source's time, 0 if that is not
+    known; 0 without an entry."""
+    gate: str
+    device: str
+
+
+def made(visits: Visits, movement: Movement, listed: frozenset[str]) -> Visits:
+    """After an entry or an exit. `listed`: slugs of the event's lists."""
+    known = visits.count(movement.list) or ListCount(movement.list, 0, 0, movement.day, 0, 0)
+    entry = movement.kind in ENTRIES
+    counts = _with(visits.counts, known.moved(movement.day, +entry, +(not entry)))
+    if len(counts) > COUNTS_KEPT:
+        counts = tuple(count for count in counts if count.list in listed or count.list == movement.list)
+    return Visits(counts, (*visits.movements, movement)[-MOVEMENTS_KEPT:])
+
+
+def annulled(visits: Visits, taken: Movement, annulment: Movement) -> Visits:
+    """After the annulment of a movement that stands."""
+    known = visits.count(taken.list)
+    if known is None:
+        raise RuntimeError("a movement that is not counted")
+    entry = taken.kind in ENTRIES
+    counts = _with(visits.counts, known.moved(taken.day, -entry, -(not entry)))
+    place = max(index for index, one in enumerate(visits.movements) if one is taken)
+    movements = list(visits.movements)
+    movements[place] = msgspec.structs.replace(taken, stands=False)
+    return Visits(counts, (*movements, annulment)[-MOVEMENTS_KEPT:])
+
+
+def _with(counts: tuple[ListCount, ...], changed: ListCount) -> tuple[ListCount, ...]:
+    """The counts with one changed or added, ascending by list."""
+    others = [count for count in counts if count.list != changed.list]
+    return tuple(sorted([*others, changed], key=lambda count: count.list))
