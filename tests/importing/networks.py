@@ -68,6 +68,8 @@ class PlainNetwork:
             seat=ticket.seat,
             not_before=ticket.not_before,
             not_after=window_end(ticket.not_after // MICROSECONDS),
+            entries=ticket.entries,
+            entries_made=ticket.entries if ticket.entered else 0,
             blocked=ticket.blocked,
             block_reason=ticket.block_reason,
             codes=codes,
@@ -100,7 +102,10 @@ class PlainNetwork:
                 self._replace(place, blocked=True, block_reason=reason)
             case ImportEntry():
                 assert one.state not in ("CONSUMED", "DISPUTED"), "already_consumed"
-                self._replace(place, state="CONSUMED")
+                made = one.entries_made + 1
+                self._replace(
+                    place, entries_made=made, state="CONSUMED" if made == one.entries else "VALIDATED"
+                )
             case other:
                 raise AssertionError(other)
 

@@ -162,6 +162,38 @@ def test_a_field_without_a_column_stays() -> None:
     assert (found.same, found.found) == (1, [])
 
 
+def test_each_guest_of_a_ticket_for_several_has_an_entry() -> None:
+    known = network(ticket(entries=3))
+    found = known.compare(file(ticket(entries=3, entered=True)))
+    assert ordered(found, ["entry"]) == [Request(ImportEntry(), "T-1", "fest")] * 3
+    known.take_all(file(ticket(entries=3, entered=True)))
+    assert known.tickets["fest", "T-1"].state == "CONSUMED"
+
+
+def test_one_guest_who_is_inside_is_no_reason_to_refuse_the_others_of_the_ticket() -> None:
+    known = PlainNetwork(
+        StoredTicket(
+            event="fest",
+            ticket_id="T-1",
+            entries=3,
+            entries_made=1,
+            codes=(digest("C-1"),),
+            state="VALIDATED",
+        )
+    )
+    assert known.compare(file(ticket(entries=3, entered=True), read={})).same == 1
+
+
+def test_for_how_many_a_ticket_is_stays_and_is_said() -> None:
+    known = network(ticket(entries=3))
+    found = known.compare(file(ticket(entries=2), read={"quantity": ["quantity"]}))
+    assert (found.found, ordered(found, KINDS)) == ([], [])
+    assert said(the_one(found.unchanged)).startswith(
+        "T-1 (Ada T, Day): persons 2, stored 3; stays as it is: "
+    )
+    assert known.compare(file(ticket())).same == 1
+
+
 @pytest.mark.parametrize("fields", [{"product": "VIP"}, {"holder": Holder("Bo T")}])
 def test_a_ticket_that_has_entered_is_said_and_stays(fields: dict[str, Any]) -> None:
     known = network(ticket())

@@ -26,6 +26,7 @@ from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.plan import ImportPlan, made_up
 
 ENTERED = "its guest has entered already"
+FOR_SO_MANY = "for how many persons a ticket is cannot be changed; cancel it, and issue another one"
 
 
 def compare(plan: ImportPlan, network: Network) -> Differences:
@@ -165,10 +166,14 @@ def _differences(
         yield difference("block", reason=ticket.block_reason)
     if stored.blocked and not ticket.blocked:
         yield difference("block", "only a person unblocks a ticket", reason=stored.block_reason)
-    if ticket.entered and not entered:
+    if ticket.entries != stored.entries and any(plan.read.get("quantity", ())):
+        other = FieldChange("entries", str(stored.entries), str(ticket.entries))
+        yield difference("change", FOR_SO_MANY, fields=(other,))
+    if ticket.entered and not (entered or stored.entries_made):
         yield difference(
             "entry",
             "it is disputed" if stored.state == "DISPUTED" else "",
+            entries=stored.entries,
             at=ticket.entered_at,
             gate=ticket.gate,
             device=ticket.device,

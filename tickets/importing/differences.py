@@ -76,6 +76,8 @@ PERSON = {
     "order": ("order", ("order",)),
 }
 """The same for what the platform keeps of a holder, outside the log."""
+ENTRIES = {"entries": ("persons", ("quantity",))}
+"""The same for how many a ticket admits, which no operation changes."""
 REPEATED = {Block: reasons.ALREADY_BLOCKED, ImportEntry: reasons.ALREADY_CONSUMED}
 
 
@@ -92,6 +94,10 @@ class StoredTicket(msgspec.Struct, frozen=True, kw_only=True):
     not_after: int = 0
     blocked: bool = False
     block_reason: str = ""
+    entries: int = 1
+    """How many persons it admits."""
+    entries_made: int = 0
+    """How many entries stand on the list `main`."""
     codes: tuple[bytes, ...] = ()
     """Digests of the valid codes, and below of those that were replaced."""
     revoked: tuple[bytes, ...] = ()
@@ -143,6 +149,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """entry: its time, Unix microseconds, 0 unknown; and where it was."""
     gate: str = ""
     device: str = ""
+    entries: int = 1
+    """entry: how many guests have entered, each of whom has an entry of the ticket."""
     why: str = ""
     """Why it cannot be ordered; "" if it can."""
     about: tuple[str, ...] = ()
@@ -163,6 +171,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
             self.at,
             self.gate,
             self.device,
+            self.entries,
         )
         return _digest(said)
 
@@ -206,12 +215,16 @@ class Differences(msgspec.Struct):
 
 
 def requests_of(chosen: Iterable[Difference]) -> list[tuple[Difference, Request]]:
-    """Each of these differences with the operation that settles it, those of one ticket in the order of
+    """Each of these differences with the operations that settle it, those of one ticket in the order of
     KINDS. Another holder needs none (holders.change_holders)."""
     order = list(KINDS)
     wanted = [one for one in chosen if one.kind != "holder"]
     wanted.sort(key=lambda one: (one.row, one.event, one.ticket_id, order.index(one.kind)))
-    return [(one, Request(_command(one), one.ticket_id, one.event, texts=one.codes)) for one in wanted]
+    return [
+        (one, Request(_command(one), one.ticket_id, one.event, texts=one.codes))
+        for one in wanted
+        for _ in range(one.entries)
+    ]
 
 
 def chosen(differences: Differences, confirmed: Collection[str]) -> list[Difference]:
@@ -254,7 +267,7 @@ def sentence(one: Difference, zone: tzinfo, *, personal: bool = True) -> str:
 
 
 def _told(change: FieldChange, zone: tzinfo, *, shown: bool) -> str:
-    name = (TERMS | PERSON)[change.field][0]
+    name = (TERMS | PERSON | ENTRIES)[change.field][0]
     if not shown:
         return f"another {name}"
     old, new = (

@@ -109,5 +109,6 @@ def sentence_of_new(ticket: ImportedTicket) -> str:
     """A new ticket in words."""
     entered = "its guest has entered elsewhere" if ticket.entered else ""
     blocked = f"blocked: {ticket.block_reason}" if ticket.blocked else ""
-    about = filter(None, (ticket.holder.name, ticket.product, ticket.seat, entered, blocked))
+    persons = f"for {ticket.entries}" if ticket.entries > 1 else ""
+    about = filter(None, (ticket.holder.name, ticket.product, ticket.seat, persons, entered, blocked))
     return f"{ticket.ticket_id}: {', '.join(about) or 'new'}"

@@ -10,6 +10,7 @@ import logging
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -322,12 +323,15 @@ class _Issuing:
         """Order what was confirmed of the differences. Raises NetworkSilent and Refused."""
         asked = requests_of(self._held.wanted)
         about = {_operation(request): one for one, request in asked}
+        lacking = Counter(one.key for one, _ in asked)
         done: dict[str, str] = {}
         try:
             for decision in self._ordering.settle([request for _, request in asked]):
                 one = about[_operation(decision.request)]
                 if is_done(decision):
-                    done[one.key] = one.kind
+                    lacking[one.key] -= 1
+                    if not lacking[one.key]:
+                        done[one.key] = one.kind
                 else:
                     why = f"{one.ticket_id} was not changed: {decision.sentence}"
                     self._delivery.wrong.append(WrongRow(one.row, why))
@@ -351,7 +355,7 @@ def _said_of(since: Sequence[WrongRow]) -> Iterator[str]:
 
 
 def _operation(request: Request) -> tuple[str, str, type[Command]]:
-    """Of the operations of an import no two are the same."""
+    """Of the operations of an import those that are the same settle one difference."""
     return request.event, request.ticket, type(request.command)
 
 
