@@ -174,3 +174,33 @@ class TicketImport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.file_name}, {self.state}"
+
+
+class ShownDifference(models.Model):
+    """A new ticket of a file, or a difference from the network, as it is shown to be confirmed. It names
+    persons, so it is deleted with the preview."""
+
+    of = models.ForeignKey(TicketImport, on_delete=models.CASCADE, related_name="shown")
+    reading = models.CharField(
+        max_length=32, help_text="Token of the worker that read the file: preview['reading'] of the import."
+    )
+    kind = models.CharField(max_length=16, help_text="tickets.importing.differences.SHOWN_KINDS")
+    key = models.CharField(max_length=32, help_text="tickets.importing.differences.Difference.key")
+    row = models.PositiveIntegerField(help_text="Of the file; 0: none.")
+    event = models.CharField(max_length=64)
+    ticket = models.CharField(max_length=128)
+    words = models.TextField()
+    chosen = models.BooleanField(default=False)
+    done = models.BooleanField(
+        default=False, help_text="The network is as it says; nothing is ordered again."
+    )
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        indexes: ClassVar = [
+            models.Index(fields=["reading", "kind", "id"], name="shown_by_kind"),
+            models.Index(fields=["reading", "key"], name="shown_by_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.ticket}"

@@ -1,7 +1,7 @@
 /*
  * A file that is too large for an upload is not sent. The progress of one import: asked for while a worker has the
  * file; the page is drawn anew when it ends. Without progress it says what the import waits for. The button that
- * confirms says so if no change is ticked.
+ * confirms says how much is ticked.
  */
 (function () {
   "use strict";
@@ -59,17 +59,34 @@
     }
   }
 
-  function nameConfirm(list, button, ticked) {
+  /* What is ticked: what the platform keeps, and what differs from it on this page. */
+  function nameConfirm(list, button) {
     const name = () => {
-      button.textContent = list.querySelector("input:checked") ? ticked : button.dataset.unticked;
+      const ticked = { new: Number(button.dataset.new), changes: Number(button.dataset.changes) };
+      for (const group of list.querySelectorAll("details")) {
+        const boxes = [...group.querySelectorAll("input[type=checkbox]")];
+        const more = boxes.reduce((sum, box) => sum + box.checked - box.defaultChecked, 0);
+        group.querySelector(".ticked").textContent = grouped.format(Number(group.dataset.chosen) + more);
+        ticked[group.dataset.new ? "new" : "changes"] += more;
+      }
+      const said = [
+        ticked.new && `Import ${counted(ticked.new, "new ticket")}`,
+        ticked.changes && `${ticked.new ? "order" : "Order"} ${counted(ticked.changes, "change")}`,
+      ];
+      button.textContent = said.filter(Boolean).join(" and ") || "Import without changes";
     };
     list.addEventListener("change", name);
+    list.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && event.target.type === "checkbox") {
+        event.preventDefault(); // it would confirm
+      }
+    });
     window.addEventListener("pageshow", name); // a browser may bring ticks back
     name();
   }
 
   if (at("changes")) {
-    nameConfirm(at("changes"), at("confirm"), at("confirm").textContent);
+    nameConfirm(at("changes"), at("confirm-import"));
   }
   at("import-form")?.addEventListener("submit", refuseLarge);
   dtvn.page = dtvn.ui.follow({});

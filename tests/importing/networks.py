@@ -13,7 +13,7 @@ from dtvn.machine.codes import code_digest
 from dtvn.machine.fields import MICROSECONDS
 from tickets.importing import ImportPlan
 from tickets.importing.comparing import compare
-from tickets.importing.differences import KINDS, Differences, Network, StoredTicket, chosen, requests_of
+from tickets.importing.differences import UNASKED, Differences, Network, StoredTicket, chosen, requests_of
 from tickets.importing.imported import ImportedTicket
 
 SALT = bytes(range(32))
@@ -43,12 +43,13 @@ class PlainNetwork:
         for one in chosen(found, confirmed):
             if one.kind == "holder":
                 self._hold(one.event, one.ticket_id, {change.field: change.new for change in one.fields})
-        for request in requests_of(found, confirmed):
+        for _, request in requests_of(chosen(found, confirmed)):
             self._order(request)
         return found
 
     def take_all(self, plan: ImportPlan) -> Differences:
-        return self.take(plan, KINDS)
+        """Import a file, and order all that is ordered without a person."""
+        return self.take(plan, UNASKED)
 
     def enter(self, ticket_id: str, event: str = "fest") -> None:
         self._replace((event, ticket_id), state="CONSUMED")
@@ -67,6 +68,8 @@ class PlainNetwork:
             seat=ticket.seat,
             not_before=ticket.not_before,
             not_after=window_end(ticket.not_after // MICROSECONDS),
+            entries=ticket.entries,
+            entries_made=ticket.entries if ticket.entered else 0,
             blocked=ticket.blocked,
             block_reason=ticket.block_reason,
             codes=codes,
@@ -99,7 +102,10 @@ class PlainNetwork:
                 self._replace(place, blocked=True, block_reason=reason)
             case ImportEntry():
                 assert one.state not in ("CONSUMED", "DISPUTED"), "already_consumed"
-                self._replace(place, state="CONSUMED")
+                made = one.entries_made + 1
+                self._replace(
+                    place, entries_made=made, state="CONSUMED" if made == one.entries else "VALIDATED"
+                )
             case other:
                 raise AssertionError(other)
 

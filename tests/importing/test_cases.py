@@ -70,6 +70,7 @@ def test_with_all_answers_each_row_is_a_ticket_left_out_or_wrong(case: Case) -> 
     assert {name: entered.get(name) for name in case.admits} == dict.fromkeys(case.admits, False)
     assert {name: entered.get(name) for name in case.used_codes} == dict.fromkeys(case.used_codes, True)
     assert sum(entered.values()) == case.used
+    assert {one.codes[0]: one.entries for one in found.tickets if one.entries > 1} == case.entries
     assert entered.keys().isdisjoint(case.unknown)
     assert found.products.items() >= case.products.items()
     for words in case.said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,11 +21,13 @@ from tickets.importing import Holder, ImportedTicket, ImportPlan, read_plan
 from tickets.importing.answers import answers_from
 from tickets.importing.differences import (
     KINDS,
+    UNASKED,
     Difference,
+    Differences,
     StoredTicket,
+    chosen,
     is_done,
     requests_of,
-    row_of,
     sentence,
 )
 
@@ -65,6 +68,11 @@ def the_one(found: list[Difference]) -> Difference:
     return one
 
 
+def ordered(found: Differences, confirmed: Collection[str]) -> list[Request]:
+    """The operations once these kinds or keys are confirmed."""
+    return [request for _, request in requests_of(chosen(found, confirmed))]
+
+
 def said(one: Difference, **how: bool) -> str:
     return sentence(one, UTC, **how)
 
@@ -103,10 +111,10 @@ def test_a_difference_is_ordered_once_confirmed_and_not_before(
     found = known.compare(file(ticket(**after)))
     one = the_one(found.found)
     assert (found.new, found.same, found.unchanged) == ([], 0, [])
-    assert requests_of(found, []) == []
+    assert ordered(found, []) == []
     texts = ("C-9",) if one.kind == "replace" else ()
-    assert requests_of(found, [one.key]) == [Request(command, "T-1", "fest", texts=texts)]
-    assert requests_of(found, [one.kind]) == requests_of(found, [one.key])
+    assert ordered(found, [one.key]) == [Request(command, "T-1", "fest", texts=texts)]
+    assert ordered(found, [one.kind]) == ordered(found, [one.key])
     known.take_all(file(ticket(**after)))
     assert known.compare(file(ticket(**after))).found == []
 
@@ -116,13 +124,21 @@ def test_what_was_confirmed_is_not_what_a_changed_network_would_make_of_it() -> 
     wanted = file(ticket(product="Weekend"))
     shown = the_one(known.compare(wanted).found)
     known.take_all(file(ticket(product="VIP")))
-    assert requests_of(known.compare(wanted), [shown.key]) == []
+    assert ordered(known.compare(wanted), [shown.key]) == []
 
 
-def test_a_key_is_the_same_whatever_a_person_is_called() -> None:
+def test_what_was_confirmed_of_a_person_or_a_code_is_not_another_one() -> None:
     known = network(ticket(holder=Holder("Ada")))
-    keys = {the_one(known.compare(file(ticket(holder=Holder(name)))).found).key for name in ("Bo", "Cem")}
-    assert len(keys) == 1
+    wanted = file(ticket(holder=Holder("Bo")), ticket(2))
+    shown = the_one(known.compare(wanted).found)
+    known.take_all(file(ticket(holder=Holder("Cem"))))
+    assert chosen(known.compare(wanted), [shown.key]) == []
+
+    known = network(ticket())
+    wanted = file(ticket(codes=("C-9",)))
+    shown = the_one(known.compare(wanted).found)
+    known.take_all(file(ticket(codes=("C-7",))))
+    assert chosen(known.compare(wanted), [shown.key]) == []
 
 
 def test_a_request_comes_from_the_row_of_its_ticket_in_its_event() -> None:
@@ -130,8 +146,8 @@ def test_a_request_comes_from_the_row_of_its_ticket_in_its_event() -> None:
     rows = [ticket(1), ticket(2, event="gala", ticket_id="T-1", codes=("C-2",))]
     known = network(*rows)
     found = known.compare(file(*(msgspec.structs.replace(one, seat="B-2") for one in rows)))
-    requests = requests_of(found, KINDS)
-    assert [(one.event, row_of(found, one)) for one in requests] == [("fest", 2), ("gala", 3)]
+    asked = requests_of(found.found)
+    assert [(request.event, one.row) for one, request in asked] == [("fest", 2), ("gala", 3)]
 
 
 def test_another_holder_is_no_operation() -> None:
@@ -142,7 +158,7 @@ def test_another_holder_is_no_operation() -> None:
         "name": ("Ada T", "Bo T"),
         "order": ("", "R-7"),
     }
-    assert requests_of(found, KINDS) == []
+    assert ordered(found, KINDS) == []
     assert said(one) == "T-1: name Bo T, stored Ada T; order R-7, stored none"
     assert said(one, personal=False) == "T-1: another name; another order"
 
@@ -155,12 +171,44 @@ def test_a_field_without_a_column_stays() -> None:
     assert (found.same, found.found) == (1, [])
 
 
+def test_each_guest_of_a_ticket_for_several_has_an_entry() -> None:
+    known = network(ticket(entries=3))
+    found = known.compare(file(ticket(entries=3, entered=True)))
+    assert ordered(found, ["entry"]) == [Request(ImportEntry(), "T-1", "fest")] * 3
+    known.take_all(file(ticket(entries=3, entered=True)))
+    assert known.tickets["fest", "T-1"].state == "CONSUMED"
+
+
+def test_one_guest_who_is_inside_is_no_reason_to_refuse_the_others_of_the_ticket() -> None:
+    known = PlainNetwork(
+        StoredTicket(
+            event="fest",
+            ticket_id="T-1",
+            entries=3,
+            entries_made=1,
+            codes=(digest("C-1"),),
+            state="VALIDATED",
+        )
+    )
+    assert known.compare(file(ticket(entries=3, entered=True), read={})).same == 1
+
+
+def test_for_how_many_a_ticket_is_stays_and_is_said() -> None:
+    known = network(ticket(entries=3))
+    found = known.compare(file(ticket(entries=2), read={"quantity": ["quantity"]}))
+    assert (found.found, ordered(found, KINDS)) == ([], [])
+    assert said(the_one(found.unchanged)).startswith(
+        "T-1 (Ada T, Day): persons 2, stored 3; stays as it is: "
+    )
+    assert known.compare(file(ticket())).same == 1
+
+
 @pytest.mark.parametrize("fields", [{"product": "VIP"}, {"holder": Holder("Bo T")}])
 def test_a_ticket_that_has_entered_is_said_and_stays(fields: dict[str, Any]) -> None:
     known = network(ticket())
     known.enter("T-1")
     found = known.compare(file(ticket(**fields)))
-    assert (found.found, requests_of(found, KINDS)) == ([], [])
+    assert (found.found, ordered(found, KINDS)) == ([], [])
     assert said(the_one(found.unchanged)).endswith("stays as it is: its guest has entered already")
 
 
@@ -181,7 +229,7 @@ def test_nobody_is_unblocked_by_a_file() -> None:
     known = network(ticket())
     known.take_all(file(cancelled()))
     found = known.compare(file(ticket()))
-    assert requests_of(found, KINDS) == []
+    assert ordered(found, KINDS) == []
     assert "blocked in the network (Status: cancelled)" in said(the_one(found.unchanged))
 
 
@@ -189,7 +237,7 @@ def test_a_code_that_was_replaced_stays_so() -> None:
     known = network(ticket())
     known.take_all(file(ticket(codes=("C-9",))))
     found = known.compare(file(ticket()))
-    assert requests_of(found, KINDS) == []
+    assert ordered(found, KINDS) == []
     one = the_one(found.unchanged)
     assert "was replaced in the network" in said(one)
     assert "C-1" not in said(one)
@@ -251,14 +299,20 @@ def test_rows_that_may_be_two_tickets_or_one_twice_are_unclear() -> None:
     assert (found.new, found.found) == ([], [])
 
 
-def test_what_is_gone_is_said_and_never_ordered() -> None:
+def test_what_is_gone_is_blocked_only_if_somebody_says_so() -> None:
     known = network(ticket(1), ticket(2), ticket(3))
     known.take_all(file(ticket(1), ticket(2), cancelled(3)))
     stranger = StoredTicket(event="fest", ticket_id="X-1", codes=(digest("X-1"),))
     known.tickets["fest", "X-1"] = stranger
     found = known.compare(file(ticket(1)))
-    assert [one.ticket_id for one in found.gone] == ["T-2"]
-    assert requests_of(found, KINDS) == []
+    one = the_one(found.gone)
+    assert said(one) == "T-2 (Ada T, Day): is in no row of the file"
+    assert said(one, personal=False) == "T-2: is in no row of the file"
+    assert ordered(found, UNASKED) == []
+    blocked = [Request(Block("no longer in the seller's file"), "T-2", "fest")]
+    assert (ordered(found, ["gone"]), ordered(found, [one.key])) == (blocked, blocked)
+    known.take(file(ticket(1)), ["gone"])
+    assert known.compare(file(ticket(1))).gone == []
 
 
 def test_a_row_that_admits_counts_before_one_that_does_not() -> None:
@@ -390,7 +444,7 @@ def test_what_is_confirmed_is_settled_and_comes_up_no_more(files: list[list[Impo
         found = known.take_all(file(*rows))
         again = known.compare(file(*rows))
         assert (again.new, again.found, again.unclear, found.unclear) == ([], [], [], [])
-        assert again.unchanged == found.unchanged
+        assert [one.key for one in again.unchanged] == [one.key for one in found.unchanged]
         for place, old in before.items():
             now = known.tickets[place]
             assert now.blocked >= old.blocked, "no file unblocks"

@@ -153,7 +153,7 @@ def test_a_code_of_a_cancelled_row_may_be_that_of_a_valid_one(tmp_path: Path) ->
     ("content", "answers", "why"),
     [
         ("barcode,quantity\nT-1,2\n", {"quantity": "tickets"}, "is for 2 tickets, but has one code"),
-        ("barcode,quantity\nT-1,2\n", {"quantity": "entries"}, "is for 2 entries with one code"),
+        ("barcode,quantity\nT-1,1001\n", {"quantity": "entries"}, "'1001' is not 1 to 1,000"),
         ("barcode,quantity\nT-1,two\n", {"quantity": "entries"}, "'two' is not 1 to 1,000"),
         ("barcode,quantity\nT-1,0\n", {}, "'0' is not 1 to 1,000"),
         ("barcode,quantity\nT-1,-4\n", {"quantity": "tickets"}, "'-4' is not 1 to 1,000"),

@@ -105,6 +105,47 @@ def test_what_is_answered_on_the_page_is_what_gates_are_told(desk: Client, asked
     assert set(TicketCode.objects.values_list("code", flat=True)) == {f"s3cret/+{n}=" for n in (1, 2, 3, 4)}
 
 
+GROUPS = b"Barcode,Admits,Checked in\nG-1,3,\nG-2,2,yes\nG-3,1,yes\n"
+
+
+def test_a_ticket_for_several_admits_so_many(desk: Client, asked: Any) -> None:  # noqa: F811
+    one = sent(desk, asked, "", file=SimpleUploadedFile("groups.csv", GROUPS), event="gala")
+    fields = {"quantity": "entries", "entered:checked in": "yes", "new-event": "create"}
+    one = sent(desk, asked, f"/{one.pk}/answers", **fields)
+    page = desk.get(f"{URL}/{one.pk}").content.decode()
+    assert "for 3" in page
+    done = sent(desk, asked, f"/{one.pk}/confirm")
+    assert (done.state, done.report["wrong"], done.report["entered_done"]) == (ImportState.DONE, [], 2)
+    assert [scanned("G-1") for _ in range(4)] == ["ok", "ok", "ok", "already_consumed"]
+    assert [scanned("G-2"), scanned("G-3")] == ["already_consumed"] * 2
+    again = sent(desk, asked, "", file=SimpleUploadedFile("groups.csv", GROUPS), event="gala")
+    assert (again.report["identical"], again.report["kinds"]) == (3, [])
+
+
+def test_an_entry_elsewhere_is_recorded_once_where_a_list_takes_several(
+    desk: Client,  # noqa: F811
+    asked: Any,  # noqa: F811
+) -> None:
+    """The ticket stays VALIDATED, and a file that says the same again adds nothing."""
+    file = GROUPS.replace(b"yes", b"")
+    one = sent(desk, asked, "", file=SimpleUploadedFile("groups.csv", file), event="gala")
+    one = sent(desk, asked, f"/{one.pk}/answers", **{"quantity": "entries", "new-event": "create"})
+    sent(desk, asked, f"/{one.pk}/confirm")
+    assert scanned("G-1") == "ok"
+    one = sent(desk, asked, "", file=SimpleUploadedFile("groups.csv", GROUPS), event="gala")
+    one = sent(desk, asked, f"/{one.pk}/answers", **{"entered:checked in": "yes"})
+    assert [(kind["kind"], kind["count"]) for kind in one.report["kinds"]] == [("entry", 2)]
+    done = sent(desk, asked, f"/{one.pk}/confirm", change="entry")
+    assert done.report["ordered"] == [{"kind": "entry", "words": "entered elsewhere since", "count": 2}]
+    assert [scanned(code) for code in ("G-1", "G-1", "G-1", "G-2", "G-3")] == [
+        "ok",
+        "ok",
+        "already_consumed",
+        "already_consumed",
+        "already_consumed",
+    ]
+
+
 def test_the_next_file_of_the_source_is_not_asked_again(desk: Client, asked: Any) -> None:  # noqa: F811
     one = answered(desk, asked)
     assert not ImportAnswers.objects.exists(), "only what was confirmed is kept"
@@ -163,7 +204,8 @@ def test_a_later_file_of_another_form_finds_its_tickets_by_code(desk: Client, as
     one = sent(desk, asked, f"/{one.pk}/answers", code="Barcode", **{"admits:status": "paid"})
     assert [kind["kind"] for kind in one.report["kinds"]] == ["cancel"]
     done = sent(desk, asked, f"/{one.pk}/confirm", change="cancel")
-    assert (done.state, done.report["issued"], done.report["changed"]) == (ImportState.DONE, 0, 1)
+    assert (done.state, done.report["issued"]) == (ImportState.DONE, 0)
+    assert done.report["ordered"] == [{"kind": "cancel", "words": "cancelled since", "count": 1}]
     assert scanned("s3cret/+1=") == "blocked"
     assert ledger.Ticket.objects.using(LEARNER_ALIAS).count() == 4
 
@@ -184,7 +226,8 @@ def test_changes_that_were_confirmed_go_on_only_for_who_may_make_them(
     assert (stopped.state, stopped.report["operates"]) == (ImportState.STOPPED, False)
     with pytest.raises(ImportRefused, match="needs the scope 'operate'"):
         confirm(stopped, actor="key:1", scopes={"issue"}, send=lambda *_: None)
-    assert sent(desk, asked, f"/{one.pk}/confirm").report["changed"] == 1
+    [ordered] = sent(desk, asked, f"/{one.pk}/confirm").report["ordered"]
+    assert (ordered["kind"], ordered["count"]) == ("cancel", 1)
     assert scanned("s3cret/+1=") == "blocked"
 
 

@@ -14,11 +14,17 @@ globalThis.Date = { now: () => now };
 globalThis.setTimeout = (act, after) => due.push([now + after, act, 0]);
 globalThis.setInterval = (act, every) => due.push([now + every, act, every]);
 const bar = {};
-let tick, ticked = false;
-const confirm = { textContent: "Import, and what is ticked", dataset: { unticked: "Without" } };
+let tick;
+const box = (checked) => ({ checked, defaultChecked: checked });
+const group = (chosen, isNew, boxes) => {
+  const said = {}, dataset = { chosen, new: isNew };
+  return { boxes, said, dataset, querySelector: () => said, querySelectorAll: () => boxes };
+};
+const groups = [group("2", "yes", [box(true), box(true)]), group("0", "", [box(false), box(false)])];
+const confirm = { textContent: "", dataset: { new: "2", changes: "0" } };
 const changes = {
-  addEventListener: (name, act) => { tick = act; },
-  querySelector: () => (ticked ? {} : null),
+  addEventListener: (name, act) => { if (name === "change") tick = act; },
+  querySelectorAll: () => groups,
 };
 globalThis.window = { addEventListener: () => {} };
 let submit, said = "", sent = true;
@@ -33,9 +39,11 @@ function give(size) {
 }
 const dtvn = { ui: {
   at: (name) =>
-    ({ "import-text": { textContent: shown }, "import-form": form, changes, confirm })[name] ?? bar,
+    ({
+      "import-text": { textContent: shown }, "import-form": form, "confirm-import": confirm, changes,
+    })[name] ?? bar,
   fetchJson: () => (silent ? new Promise(() => {}) : Promise.resolve(answer)),
-  counted: (count, noun) => `${count} ${noun}s`,
+  counted: (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`,
   grouped: { format: String },
   put: (name, text) => { shown = text; },
   say: (text) => { said = text; },
@@ -92,10 +100,13 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent() -> None:
     )
 
 
-def test_the_button_says_that_no_change_is_ticked() -> None:
+def test_the_button_says_how_much_is_ticked() -> None:
     engine = Window().engine
-    assert engine.eval("confirm.textContent") == "Without"
-    engine.eval("ticked = true; tick()")
-    assert engine.eval("confirm.textContent") == "Import, and what is ticked"
-    engine.eval("ticked = false; tick()")
-    assert engine.eval("confirm.textContent") == "Without"
+    assert engine.eval("confirm.textContent") == "Import 2 new tickets"
+    engine.eval("groups[1].boxes[0].checked = true; tick()")
+    assert engine.eval("confirm.textContent") == "Import 2 new tickets and order 1 change"
+    assert engine.eval("groups.map((one) => one.said.textContent).join()") == "2,1"
+    engine.eval("groups[0].boxes.forEach((one) => { one.checked = false; }); tick()")
+    assert engine.eval("confirm.textContent") == "Order 1 change"
+    engine.eval("groups[1].boxes[0].checked = false; tick()")
+    assert engine.eval("confirm.textContent") == "Import without changes"

@@ -489,7 +489,7 @@ def test_a_file_is_understood_confirmed_imported_and_harmless_again(
         expect(problems.locator("tr", has_text=str(row))).to_contain_text(reason)
     expect_to_fit(page)
     page.add_init_script(REMEMBER_PROGRESS)
-    page.get_by_role("button", name=f"Import {GUESTS} new tickets").click()
+    page.get_by_role("button", name=f"Import {GUESTS:,} new tickets").click()
     expect(shown(page, "import-state")).to_have_text("Imported")
     assert page.evaluate("sessionStorage.getItem('progress')")  # its words: test_import_script.py
     facts = page.locator("dl.facts").first

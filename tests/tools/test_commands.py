@@ -24,7 +24,7 @@ from tests.ports import free_ports
 from tickets.importing import work
 from tickets.importing.platform import Refused as PlatformRefused
 from tickets.management.commands import import_tickets, scan
-from tickets.models import TicketHolder
+from tickets.models import TicketHolder, TicketImport
 from tickets.rest.asking import PlatformAsking
 from tickets.scanning import gates
 from validators.ledger.models import Ticket
@@ -128,12 +128,66 @@ def test_what_a_later_file_says_otherwise_is_said_and_ordered_on_request(
     ran = Ran("import_tickets", str(path), "--dry-run", *NAMED, *at)
     told = "3 rows read: 1 new ticket would be imported; in the network: 1 as in the file, 1 different."
     assert told in ran.text
-    assert "1 ticket of the network: changed (--changes change)." in ran.text
+    changed = "1 ticket of the network: changed (--changes change).\n  row 2: T-1: seat A12, stored A11\n"
+    assert changed in ran.text
     assert (Ran("import_tickets", str(path), *NAMED, *at).code, seats()) == (0, ["A11", "B1", "C1"])
-    assert Ran("import_tickets", str(path), "--changes", "all", *NAMED, *at).code == 0
+    ran = Ran("import_tickets", str(path), "--changes", "change", *NAMED, *at)
+    assert (ran.code, "1 ticket of the network: changed, ordered." in ran.text) == (0, True)
     assert seats() == ["A12", "B1", "C1"]
     ran = Ran("import_tickets", str(path), "--changes", "everything", *NAMED, *at)
     assert (ran.code, "is none of change, holder" in ran.error) == (2, True)
+
+
+def test_apply_orders_all_but_what_is_gone_for_a_source_that_is_known(at: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "fest.csv"
+    path.write_text("ticket_id,seat,status\nT-1,A11,valid\nT-2,B1,valid\nT-3,C1,valid\n")
+    options = [*NAMED, "--admits", "status=valid", *at]
+    ran = Ran("import_tickets", str(path), "--apply", *options)
+    assert (ran.code, "No file of this source was confirmed before" in ran.error) == (2, True)
+    assert (seats(), TicketImport.objects.exists()) == ([], False)
+    assert Ran("import_tickets", str(path), *options).code == 0
+    path.write_text("ticket_id,seat,status\nT-1,A12,valid\nT-2,B1,cancelled\nT-4,D1,valid\n")
+    assert Ran("import_tickets", str(path), "--apply", *options).code == 0
+    assert (seats(), blocked()) == (["A12", "B1", "C1", "D1"], {"T-2": "status: cancelled"})
+    assert Ran("import_tickets", str(path), "--apply", "--changes", "gone", *options).code == 0
+    assert blocked() == {"T-2": "status: cancelled", "T-3": "no longer in the seller's file"}
+
+
+@pytest.mark.parametrize(
+    ("later", "says"),
+    [
+        ("T-1,A\n,x\nT-2,B\n", "1 row of the file cannot be read, and may be tickets that seem gone"),
+        ("T-1,A\n", "More tickets are gone (2) than are in the file"),
+    ],
+)
+def test_a_part_of_a_file_blocks_nobody_by_the_command(
+    at: list[str], tmp_path: Path, later: str, says: str
+) -> None:
+    path = tmp_path / "fest.csv"
+    path.write_text("ticket_id,seat\nT-1,A\nT-2,B\nT-3,C\n")
+    Ran("import_tickets", str(path), *NAMED, *at)
+    path.write_text(f"ticket_id,seat\n{later}")
+    ran = Ran("import_tickets", str(path), "--changes", "gone", *NAMED, *at)
+    assert (ran.code, says in ran.error, blocked()) == (2, True, {})
+
+
+def test_a_report_of_a_dry_run_has_all_differences(at: list[str], tmp_path: Path) -> None:
+    path, report = tmp_path / "fest.csv", tmp_path / "report.txt"
+    path.write_text("ticket_id,seat\n" + "".join(f"T-{number:03},A\n" for number in range(120)))
+    Ran("import_tickets", str(path), *NAMED, *at)
+    path.write_text("ticket_id,seat\n" + "".join(f"T-{number:03},B\n" for number in range(119)))
+    Ran("import_tickets", str(path), "--dry-run", "--report", str(report), *NAMED, *at)
+    lines = report.read_text().splitlines()
+    assert len(lines) == 120
+    assert (lines[0], lines[-1]) == (
+        "changed: row 2: T-000: seat B, stored A",
+        "gone from the file: T-119 (A): is in no row of the file",
+    )
+
+
+def blocked() -> dict[str, str]:
+    tickets = {ticket.ticket_id: ticket.whole for ticket in Ticket.objects.all()}
+    return {name: ticket.block_reason for name, ticket in tickets.items() if ticket.blocked}
 
 
 def seats() -> list[str]:

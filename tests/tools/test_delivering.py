@@ -38,7 +38,8 @@ def answering(**codes: str) -> Order:
 
 def imported(tickets: Sequence[ImportedTicket], order: Order, *, size: int = 100) -> Delivery:
     delivery = Delivery()
-    Delivering(order, source="", patience=0.01, told=lambda _: None).deliver(tickets, delivery, size=size)
+    once = Delivering(order, source="", patience=0.01, told=lambda _: None, delivered=lambda _: None)
+    once.deliver(tickets, delivery, size=size)
     return delivery
 
 
@@ -105,7 +106,9 @@ def test_a_request_that_may_have_been_executed_is_never_forgotten(
 ) -> None:
     """A later refusal, or a later call that was not sent, says nothing about an earlier one."""
     delivery = Delivery()
-    once = Delivering(in_turn(*answers), source="", patience=0.05, told=lambda _: None)
+    once = Delivering(
+        in_turn(*answers), source="", patience=0.05, told=lambda _: None, delivered=lambda _: None
+    )
     with pytest.raises(STOPPED):
         once.deliver([msgspec.structs.replace(of_events("a")[0], codes=("c-1",))], delivery)
     assert names() == ({"a": "Ada"} if kept else {})

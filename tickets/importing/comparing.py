@@ -13,6 +13,7 @@ from dtvn.machine.bodies import SECONDS_MAX, window_end
 from dtvn.machine.codes import CODES_MAX, code_digest
 from dtvn.machine.fields import MICROSECONDS
 from tickets.importing.differences import (
+    GONE_REASON,
     PERSON,
     TERMS,
     Difference,
@@ -25,6 +26,7 @@ from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.plan import ImportPlan, made_up
 
 ENTERED = "its guest has entered already"
+FOR_SO_MANY = "for how many persons a ticket is cannot be changed; cancel it, and issue another one"
 
 
 def compare(plan: ImportPlan, network: Network) -> Differences:
@@ -41,10 +43,18 @@ def compare(plan: ImportPlan, network: Network) -> Differences:
         found.same += not differences
     named = {(stored.event, stored.ticket_id) for stored in matched.values()}
     found.gone = [
-        stored
+        Difference(
+            kind="gone",
+            row=0,
+            event=stored.event,
+            ticket_id=stored.ticket_id,
+            reason=GONE_REASON,
+            about=_about(stored),
+        )
         for name, stored in sorted(network.tickets.items())
         if stored.of_source and not stored.blocked and name not in named
     ]
+    found.matched = {place: stored.ticket_id for place, stored in matched.items()}
     return found
 
 
@@ -123,10 +133,12 @@ def _differences(
     ticket: ImportedTicket, stored: StoredTicket, plan: ImportPlan, network: Network
 ) -> Iterator[Difference]:
     """All that the file says otherwise of one ticket."""
-    about = Difference(kind="", row=ticket.row, event=stored.event, ticket_id=stored.ticket_id)
+    common = Difference(
+        kind="", row=ticket.row, event=stored.event, ticket_id=stored.ticket_id, about=_about(stored)
+    )
 
     def difference(kind: str, why: str = "", **more: object) -> Difference:
-        return msgspec.structs.replace(about, kind=kind, why=why, **more)
+        return msgspec.structs.replace(common, kind=kind, why=why, **more)
 
     entered = stored.state == "CONSUMED"
     if not ticket.admits:
@@ -137,27 +149,39 @@ def _differences(
         wanted = {field: getattr(stored, field) for field in TERMS} | {one.field: one.new for one in terms}
         empty = 0 < wanted["not_after"] < wanted["not_before"]
         yield difference(
-            "change", ENTERED if entered else "its window would be empty" if empty else "", fields=terms
+            "change",
+            ENTERED if entered else "its window would be empty" if empty else "",
+            fields=terms,
+            about=(stored.holder.name,),
         )
     if person := _changes(PERSON, _person(ticket), _person(stored), plan):
         if not stored.erased:
-            yield difference("holder", ENTERED if entered else "", fields=person)
+            yield difference("holder", ENTERED if entered else "", fields=person, about=())
         elif any(one.new for one in person):
-            yield difference("holder", "its holder was erased")
+            yield difference("holder", "its holder was erased", about=())
     if codes := _new_codes(ticket, stored, network):
-        yield difference("replace", _irreplaceable(codes, stored), codes=ticket.codes, digests=codes)
+        why = _irreplaceable(codes, stored)
+        yield difference("replace", why, codes=ticket.codes, digests=codes, before=stored.codes)
     if ticket.blocked and not stored.blocked:
         yield difference("block", reason=ticket.block_reason)
     if stored.blocked and not ticket.blocked:
         yield difference("block", "only a person unblocks a ticket", reason=stored.block_reason)
-    if ticket.entered and not entered:
+    if ticket.entries != stored.entries and any(plan.read.get("quantity", ())):
+        other = FieldChange("entries", str(stored.entries), str(ticket.entries))
+        yield difference("change", FOR_SO_MANY, fields=(other,))
+    if ticket.entered and not (entered or stored.entries_made):
         yield difference(
             "entry",
             "it is disputed" if stored.state == "DISPUTED" else "",
+            entries=stored.entries,
             at=ticket.entered_at,
             gate=ticket.gate,
             device=ticket.device,
         )
+
+
+def _about(stored: StoredTicket) -> tuple[str, ...]:
+    return stored.holder.name, stored.product, stored.seat
 
 
 def _changes(

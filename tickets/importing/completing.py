@@ -15,6 +15,7 @@ from dtvn.api.errors import TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
 from dtvn.machine import ImportEntry, Replace, State, reasons
 from dtvn.machine.codes import code_digest
+from dtvn.machine.lists import MAIN_SLUG
 from dtvn.machine.rows import TicketRow
 from tickets.importing.delivery import BATCH_SIZE, Delivery, steps
 from tickets.importing.imported import ImportedTicket, WrongRow
@@ -45,10 +46,22 @@ def next_step(ticket: ImportedTicket, stored: TicketRow, salt: bytes) -> Request
         return None
     if following := digests[taken.index(True) + 1 :]:
         return Request(Replace(following[0]), ticket.ticket_id, ticket.event, texts=texts[-len(following)])
-    if ticket.entered and state_of_row(stored) in MAY_ENTER:
+    if ticket.entered and _may_enter(ticket, stored):
         entry = ImportEntry(ticket.entered_at, ticket.gate, ticket.device)
         return Request(entry, ticket.ticket_id, ticket.event)
     return None
+
+
+def entries_made(stored: TicketRow) -> int:
+    """How many entries of a ticket stand on the list `main`."""
+    if stored.counts or stored.movements or stored.state != State.CONSUMED.name:
+        return sum(count.entries for count in stored.counts if count.list == MAIN_SLUG)
+    return 1  # see dtvn.machine.visits.visits_of
+
+
+def _may_enter(ticket: ImportedTicket, stored: TicketRow) -> bool:
+    """Whether an entry of the source is not recorded: each of its guests has one."""
+    return state_of_row(stored) in MAY_ENTER and entries_made(stored) < ticket.entries
 
 
 def complete(
@@ -91,7 +104,7 @@ def _count(tickets: dict[str, ImportedTicket], delivery: Delivery) -> None:
     """Count the guests who are inside; who is not, since the ticket of this id has other codes, is said."""
     for row in _rows(sorted(tickets), tickets):
         ticket = tickets[row.ticket]
-        if ticket.entered and state_of_row(row) in MAY_ENTER:
+        if ticket.entered and _may_enter(ticket, row):
             why = "its guest entered elsewhere, but the ticket of this id has other codes here"
             delivery.wrong.append(WrongRow(ticket.row, f"{ticket.ticket_id}: {why}"))
         else:

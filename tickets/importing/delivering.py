@@ -17,10 +17,19 @@ from validators.ledger.read import event_row
 
 class Delivering:
     """Delivers the tickets of a file. `source`: ImportPlan.key, kept with the codes. `patience`: seconds
-    without any answer after which it ends. `told(n)`: whenever n more tickets are decided."""
+    without any answer after which it ends. `told(n)`: whenever n more tickets are decided. `delivered`: gets
+    those that are in the network as the file says, part by part."""
 
-    def __init__(self, order: Order, *, source: str, patience: float, told: Callable[[int], None]) -> None:
-        self._order, self._source, self._patience = order, source, patience
+    def __init__(
+        self,
+        order: Order,
+        *,
+        source: str,
+        patience: float,
+        told: Callable[[int], None],
+        delivered: Callable[[Sequence[ImportedTicket]], None],
+    ) -> None:
+        self._order, self._source, self._patience, self._delivered = order, source, patience, delivered
         self._ordering = Ordering(order, patience=patience, told=told)
 
     def deliver(
@@ -50,6 +59,8 @@ class Delivering:
             refused = {wrong.row for wrong in own.wrong}
             present = [ticket for ticket in accepted if ticket.row not in refused]
             complete(present, own, order=self._order, patience=self._patience)
+            refused = {wrong.row for wrong in own.wrong}
+            self._delivered([ticket for ticket in present if ticket.row not in refused])
         finally:
             delivery.add(own)
             forget_holders(event, kept.fresh - own.possible)

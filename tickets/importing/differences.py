@@ -1,13 +1,14 @@
 """What a file says otherwise than the network, and the operations that settle it once they are confirmed.
 
-Whatever a file says, nothing here unblocks a ticket, makes a replaced code valid again or undoes an entry.
+Whatever a file says, nothing here unblocks a ticket, makes a replaced code valid again or undoes an entry. A
+ticket that is gone from the file is blocked only if somebody says so: a part of a file looks the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import tzinfo
 from typing import Any
 
@@ -27,9 +28,30 @@ KINDS = {
     "cancel": "cancelled since",
     "block": "blocked since",
     "entry": "entered elsewhere since",
+    "gone": "gone from the file",
 }
 """Kind of difference -> its words, in the order in which the operations of one ticket are sent."""
+NEW = "new"
+SHOWN_KINDS = {NEW: "new"} | KINDS
+"""What of a file is shown and confirmed: its new tickets, which are no difference, and the kinds."""
+UNASKED = frozenset(KINDS) - {"gone"}
+"""The kinds that are ordered without a person, for a source that is trusted."""
+MEANS = {
+    NEW: "The ticket is issued, and opens the door.",
+    "change": "Product, seat and validity become those of the file.",
+    "holder": "The platform's table gets the person in the file; the log holds none.",
+    "replace": "The codes of the file open; those of before answer “revoked”.",
+    "cancel": "The ticket is blocked, with the status in the file as the reason.",
+    "block": "The ticket is blocked, with the reason in the file.",
+    "entry": "The entry is recorded; the ticket does not open once more.",
+    "gone": "The ticket is blocked with the reason “no longer in the seller's file”. A part of "
+    "a file, or a wrong row, looks the same: tick only what you know to be cancelled.",
+}
+"""SHOWN_KINDS -> what is done once it is confirmed."""
+KEY_DIGITS = 32
+GONE_REASON = "no longer in the seller's file"
 LEFT = {
+    NEW: ("new ticket", "these guests are not found at the gate"),
     "change": ("changed ticket", "the network keeps what it had"),
     "holder": ("changed holder", "the stored holders stay"),
     "replace": ("replaced code", "the old codes still open the door"),
@@ -54,6 +76,8 @@ PERSON = {
     "order": ("order", ("order",)),
 }
 """The same for what the platform keeps of a holder, outside the log."""
+ENTRIES = {"entries": ("persons", ("quantity",))}
+"""The same for how many a ticket admits, which no operation changes."""
 REPEATED = {Block: reasons.ALREADY_BLOCKED, ImportEntry: reasons.ALREADY_CONSUMED}
 
 
@@ -70,6 +94,10 @@ class StoredTicket(msgspec.Struct, frozen=True, kw_only=True):
     not_after: int = 0
     blocked: bool = False
     block_reason: str = ""
+    entries: int = 1
+    """How many persons it admits."""
+    entries_made: int = 0
+    """How many entries stand on the list `main`."""
     codes: tuple[bytes, ...] = ()
     """Digests of the valid codes, and below of those that were replaced."""
     revoked: tuple[bytes, ...] = ()
@@ -113,31 +141,48 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     codes: tuple[str, ...] = ()
     """replace: all codes that are valid afterwards; and their digests."""
     digests: tuple[bytes, ...] = ()
+    before: tuple[bytes, ...] = ()
+    """replace: the digests that are valid before."""
     reason: str = ""
-    """cancel and block: what the source says."""
+    """cancel, block and gone: why it is blocked."""
     at: int = 0
     """entry: its time, Unix microseconds, 0 unknown; and where it was."""
     gate: str = ""
     device: str = ""
+    entries: int = 1
+    """entry: how many guests have entered, each of whom has an entry of the ticket."""
     why: str = ""
     """Why it cannot be ordered; "" if it can."""
+    about: tuple[str, ...] = ()
+    """Whose ticket it is, and for what, as the network has it: for people, no part of the key."""
 
     @property
     def key(self) -> str:
-        """Names what is ordered if this is confirmed; it tells nothing of a person or a code."""
-        ordered = [f"{one.field} {one.old!r} {one.new!r}" for one in self.fields if self.kind == "change"]
+        """Names what is shown, and ordered if it is confirmed. It is kept where the words are, no longer: who
+        has it can test guesses about a person."""
         said = (
             self.kind,
             self.event,
             self.ticket_id,
-            tuple(ordered),
+            tuple(f"{one.field} {one.old!r} {one.new!r}" for one in self.fields),
             self.digests,
+            self.before,
             self.reason,
             self.at,
             self.gate,
             self.device,
+            self.entries,
         )
-        return f"{self.kind}:{hashlib.sha256(canonical.encode(said)).hexdigest()[:32]}"
+        return _digest(said)
+
+
+def key_of_new(ticket: ImportedTicket) -> str:
+    """As Difference.key, of a ticket that is new: the same also once it is in the network."""
+    return _digest((NEW, ticket.event, ticket.row, ticket.codes))
+
+
+def _digest(said: tuple[object, ...]) -> str:
+    return hashlib.sha256(canonical.encode(said)).hexdigest()[:KEY_DIGITS]
 
 
 class Differences(msgspec.Struct):
@@ -148,50 +193,53 @@ class Differences(msgspec.Struct):
     same: int = 0
     """Tickets of which nothing is said otherwise."""
     found: list[Difference] = []
-    """What can be ordered once it is confirmed."""
+    """What can be ordered once it is confirmed, without `gone`."""
     unchanged: list[Difference] = []
     """What stays as it is, with the reason; only said."""
-    gone: list[StoredTicket] = []
-    """Of an earlier file of this source and in no row of this one, unless blocked; only said. The ticket of a
-    wrong row may be among them."""
+    gone: list[Difference] = []
+    """Of an earlier file of this source and in no row of this one, unless blocked. The ticket of a wrong row
+    may be among them."""
+    matched: dict[tuple[str, str], str] = {}
+    """(event, id in the file) -> id of its ticket in the network, if it has one."""
     unclear: list[WrongRow] = []
     """Rows of which it cannot be said which ticket they are: nothing is issued or ordered for them."""
 
+    def orderable(self) -> list[Difference]:
+        """All that can be ordered once it is confirmed, in the order of the file."""
+        return self.found + self.gone
+
     def counts(self) -> dict[str, int]:
-        """Number of differences that can be ordered, of each kind."""
-        counted = Counter(one.kind for one in self.found)
-        return {kind: counted[kind] for kind in KINDS}
+        """Number of new tickets, and of differences that can be ordered, of each kind."""
+        counted = Counter(one.kind for one in self.orderable())
+        return {kind: len(self.new) if kind == NEW else counted[kind] for kind in SHOWN_KINDS}
 
 
-def requests_of(differences: Differences, confirmed: Collection[str]) -> list[Request]:
-    """The operations for the differences of which the key or the kind is in `confirmed`, those of one ticket
-    in the order of KINDS. Another holder needs none (holders.change_holders)."""
+def requests_of(chosen: Iterable[Difference]) -> list[tuple[Difference, Request]]:
+    """Each of these differences with the operations that settle it, those of one ticket in the order of
+    KINDS. Another holder needs none (holders.change_holders)."""
     order = list(KINDS)
-    wanted = [one for one in chosen(differences, confirmed) if one.kind != "holder"]
+    wanted = [one for one in chosen if one.kind != "holder"]
     wanted.sort(key=lambda one: (one.row, one.event, one.ticket_id, order.index(one.kind)))
-    return [Request(_command(one), one.ticket_id, one.event, texts=one.codes) for one in wanted]
-
-
-def row_of(differences: Differences, request: Request) -> int:
-    """The row of the file from which a request of `requests_of` comes."""
-    place = request.event, request.ticket
-    return next(one.row for one in differences.found if (one.event, one.ticket_id) == place)
+    return [
+        (one, Request(_command(one), one.ticket_id, one.event, texts=one.codes))
+        for one in wanted
+        for _ in range(one.entries)
+    ]
 
 
 def chosen(differences: Differences, confirmed: Collection[str]) -> list[Difference]:
     """The differences that can be ordered, of which the kind or the key is in `confirmed`."""
-    return [one for one in differences.found if one.kind in confirmed or one.key in confirmed]
+    return [one for one in differences.orderable() if one.kind in confirmed or one.key in confirmed]
 
 
-def not_ordered(differences: Differences, confirmed: Collection[str]) -> list[str]:
-    """What could be ordered and was not confirmed, a sentence for each kind."""
-    ordered = Counter(one.kind for one in chosen(differences, confirmed))
+def not_ordered(left: Mapping[str, int]) -> list[str]:
+    """What could be ordered and was not confirmed, a sentence for each kind with its number. That tickets are
+    gone is no order that was left out."""
     sentences = []
-    for kind, count in differences.counts().items():
-        if left := count - ordered[kind]:
-            noun, so = LEFT[kind]
-            verb = "was" if left == 1 else "were"
-            sentences.append(f"{counted(left, noun)} {verb} not ordered: {so}.")
+    for kind, (noun, so) in LEFT.items():
+        if count := left.get(kind, 0):
+            verb = "was" if count == 1 else "were"
+            sentences.append(f"{counted(count, noun)} {verb} not ordered: {so}.")
     return sentences
 
 
@@ -207,15 +255,19 @@ def sentence(one: Difference, zone: tzinfo, *, personal: bool = True) -> str:
     elif one.fields:
         shown = personal or one.kind == "change"
         said = "; ".join(_told(change, zone, shown=shown) for change in one.fields)
+    elif one.kind == "gone":
+        said = "is in no row of the file"
     elif one.at or one.reason:
         said = f"{KINDS[one.kind]}: {shown_moment(one.at, zone) or one.reason}"
     else:
         said = KINDS[one.kind]
-    return f"{one.ticket_id}: {said}{f'; stays as it is: {one.why}' if one.why else ''}"
+    about = ", ".join(filter(None, one.about)) if personal else ""
+    named = f"{one.ticket_id} ({about})" if about else one.ticket_id
+    return f"{named}: {said}{f'; stays as it is: {one.why}' if one.why else ''}"
 
 
 def _told(change: FieldChange, zone: tzinfo, *, shown: bool) -> str:
-    name = (TERMS | PERSON)[change.field][0]
+    name = (TERMS | PERSON | ENTRIES)[change.field][0]
     if not shown:
         return f"another {name}"
     old, new = (

@@ -65,8 +65,10 @@ class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
     """The seller's order number: kept with the holder, outside the log and its commitment."""
     codes: tuple[str, ...] = ()
     """What a scanner reads, normalised; () where ids are codes."""
+    entries: int = 1
+    """How many persons it admits."""
     entered: bool = False
-    """Whether the guest has entered already, elsewhere."""
+    """Whether its guests have entered already, elsewhere: all of them."""
     entered_at: int = 0
     """The source's time of that entry; 0: unknown."""
     gate: str = ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from dtvn.machine.codes import code_digest
 from dtvn.machine.fields import is_name
+from tickets.importing.completing import entries_made
 from tickets.importing.differences import Network, StoredTicket
 from tickets.importing.holders import holder_of, in_parts
 from tickets.importing.imported import Holder, ImportedTicket
@@ -70,6 +71,8 @@ def _stored(event: str, names: Sequence[str], of_source: set[str]) -> Iterator[S
                 not_after=whole.not_after,
                 blocked=whole.blocked,
                 block_reason=whole.block_reason,
+                entries=whole.entries,
+                entries_made=entries_made(whole),
                 codes=whole.codes,
                 revoked=whole.revoked,
                 holder=holder_of(holder) if holder else Holder(),

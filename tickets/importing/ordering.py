@@ -138,6 +138,7 @@ def issue_of(ticket: ImportedTicket, commitment: bytes, salt: bytes) -> Request:
         "event": ticket.event,
         "product": ticket.product,
         "seat": ticket.seat,
+        "entries": ticket.entries,
         "not_before": ticket.not_before // MICROSECONDS,
         "not_after": ticket.not_after // MICROSECONDS,
         "blocked": ticket.blocked,

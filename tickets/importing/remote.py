@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,19 @@ class RemoteImport:
         made = self._ask("POST", FILES, data=sent, files={"file": (file.name, content)})
         self._path = f"{FILES}/{made['id']}"
 
-    def confirm(self, changes: Sequence[str]) -> None:
-        """Have imported what was understood, and these kinds of differences ordered."""
-        self._ask("POST", f"{self._path}/confirm", data={"change": list(changes)})
+    def changes(self, kind: str) -> Iterator[dict[str, Any]]:
+        """The differences of one kind, as they are shown."""
+        for page in count(1):
+            found = self._ask("GET", f"{self._path}/changes", params={"kind": kind, "page": page})["changes"]
+            yield from found
+            if not found:
+                return
+
+    def confirm(self, changes: Sequence[str], *, unseen: bool = False) -> None:
+        """Have imported what was understood, and these kinds of differences ordered; `unseen`: all that need
+        no person, if the source is trusted."""
+        data = {"change": list(changes)} | ({"apply": "yes"} if unseen else {})
+        self._ask("POST", f"{self._path}/confirm", data=data)
 
     def discard(self) -> None:
         """Delete the import and its file."""

@@ -10,6 +10,7 @@ import msgspec
 from dtvn.machine.bodies import SECONDS_MAX
 from dtvn.machine.codes import CodeError, normalised
 from dtvn.machine.fields import DEFAULT_EVENT, MICROSECONDS, is_text
+from dtvn.machine.lists import ENTRIES_MAX
 from tickets.importing import words
 from tickets.importing.imported import LABEL_LENGTH_MAX, Holder, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.layout import Layout
@@ -19,8 +20,6 @@ from tickets.importing.own import OwnRows
 from tickets.importing.record import A_DATE, A_TRUTH, Record, invisible_inside
 from tickets.importing.settled import Decided, Known
 from tickets.importing.source import Source
-
-QUANTITY_MAX = 1_000
 
 
 class WrongCell(Exception):
@@ -115,7 +114,9 @@ class Rows:
             entered=self._entered(record),
             entered_at=self._entered_at(record, event),
         )
-        return [msgspec.structs.replace(ticket, codes=codes) for codes in self._codes(record)]
+        codes = self._codes(record)
+        entries = self._quantity(record) if len(codes) == 1 else 1
+        return [msgspec.structs.replace(ticket, codes=one, entries=entries) for one in codes]
 
     def _named_only(self, record: Record, event: str) -> list[ImportedTicket]:
         """The tickets of a row with a damaged cell, by which they can still be recognised."""
@@ -133,13 +134,9 @@ class Rows:
         several = is_list_of_codes(cell) and self._decided.cells == "tickets"
         codes = [self._code(text) for text in (codes_in(cell) if several else [cell])]
         persons = self._quantity(record)
-        if persons not in (1, len(codes)) and len(codes) == 1:
-            if self._decided.quantity == "tickets":
-                raise WrongCell(f"is for {persons} tickets, but has one code: each ticket needs its own")
-            raise WrongCell(
-                f"is for {persons} entries with one code, which is not possible yet: give each guest a code"
-            )
-        if self._layout.column("quantity") and persons != len(codes):
+        if len(codes) == 1 < persons and self._decided.quantity == "tickets":
+            raise WrongCell(f"is for {persons} tickets, but has one code: each ticket needs its own")
+        if self._layout.column("quantity") and len(codes) not in (1, persons):
             raise WrongCell(f"is for {persons}, but has {len(codes)} codes")
         if len(set(codes)) < len(codes):
             raise WrongCell("has the same code twice")
@@ -159,8 +156,8 @@ class Rows:
         column = self._layout.column("quantity")
         self._sound(record, column)
         text = record.fields.get(column, "") or "1"
-        if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) <= QUANTITY_MAX):
-            raise WrongCell(f"column {self._shown('quantity')!r}: {text[:40]!r} is not 1 to {QUANTITY_MAX:,}")
+        if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) <= ENTRIES_MAX):
+            raise WrongCell(f"column {self._shown('quantity')!r}: {text[:40]!r} is not 1 to {ENTRIES_MAX:,}")
         return int(text)
 
     def _entered(self, record: Record) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import PurePath
@@ -15,8 +15,11 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from dtvn.api.errors import ServiceError, Unavailable
+from dtvn.wording import counted
+from tickets.importing import shown
 from tickets.importing.answers import Answers
 from tickets.importing.arguments import zone_of
+from tickets.importing.differences import UNASKED
 from tickets.importing.platform import UNDECIDED
 from tickets.importing.record import FileRefused
 from tickets.importing.slugs import check_event
@@ -47,6 +50,13 @@ CHANGE_SCOPE = "operate"
 """Of entries that were made elsewhere, replaced codes, and changes of tickets in the network."""
 FILE_NAME_MAX = 200
 
+GONE = "mend the file, or choose them on the page."
+CHANGED_MEANWHILE = "The file was read, or chosen from, again meanwhile: look at it once more."
+UNTRUSTED = (
+    "No file of this source was confirmed before, so nothing is applied without a person: import this one "
+    "without --apply, or on the page."
+)
+
 Send = Callable[[int, str], object]
 """Asks a worker to work on (import id, token); raises kombu's OperationalError."""
 
@@ -62,8 +72,6 @@ class UploadOptions(msgspec.Struct, frozen=True):
 
     event: str = ""
     answers: Answers = Answers()
-    changes: list[str] = []
-    """The differences from the network that are confirmed: kinds or keys (differences.Difference)."""
 
     def check(self) -> None:
         """Raise FileRefused for a wrong answer."""
@@ -106,34 +114,80 @@ def answer(one: TicketImport, options: UploadOptions, *, send: Send) -> None:
             report={},
             **_asked_now(),
         )
+        if changed:
+            shown.forget(of=one)
     one.refresh_from_db()
     if not changed:
         raise ImportRefused(f"Answers cannot be changed: the import is {one.get_state_display().lower()}.")
     _ask(one, send)
 
 
-def confirm(
-    one: TicketImport, *, actor: str, scopes: Collection[str], send: Send, changes: Sequence[str] = ()
-) -> None:
-    """Have the tickets of a file that was read issued, or go on with it; its answers are kept for the next
-    file of its source. `changes`: see UploadOptions. Raises as `begin`, and ImportRefused without the scope
-    that entries and changes need."""
+class Choice(msgspec.Struct, frozen=True):
+    """What of the shown rows is confirmed, beside what was chosen before; new tickets are, from the start."""
+
+    pages: Mapping[str, int] = {}
+    """Kind -> number of the page that was shown: of its rows those in `ticked` are chosen, no others."""
+    ticked: Collection[int] = ()
+    """Ids of rows (ShownDifference)."""
+    kinds: Collection[str] = ()
+    """All rows of these are chosen, and of those below none."""
+    unticked: Collection[str] = ()
+
+
+def choose(one: TicketImport, choice: Choice) -> None:
+    """Keep what a person ticked. A page that was drawn before is refused afterwards, if anything changed.
+    Raises ImportRefused."""
     settle()
-    options = one.options | ({"changes": list(changes)} if one.state == ImportState.PREVIEW else {})
-    if (one.report.get("operates") or options.get("changes")) and CHANGE_SCOPE not in scopes:
-        text = "Recording entries, replaced codes and changes of tickets needs the scope"
-        raise ImportRefused(f"{text} {CHANGE_SCOPE!r}.", status=403)
+    with transaction.atomic():
+        lock_cluster()
+        _choose(one, choice)
+
+
+def _choose(one: TicketImport, choice: Choice) -> None:
+    """In a transaction that holds the cluster's lock."""
+    mine = TicketImport.objects.filter(pk=one.pk, token=one.token, state=ImportState.PREVIEW)
+    if not mine.exists():
+        raise ImportRefused(CHANGED_MEANWHILE)
+    changed = shown.tick(one, choice.pages, choice.ticked)
+    changed += shown.choose(one, choice.kinds) + shown.choose(one, choice.unticked, chosen=False)
+    if changed:
+        one.token = secrets.token_hex(16)
+        mine.update(token=one.token)
+
+
+def confirm(
+    one: TicketImport,
+    *,
+    actor: str,
+    scopes: Collection[str],
+    send: Send,
+    choice: Choice | None = None,
+    unseen: bool = False,
+) -> None:
+    """Have what was chosen ordered, or go on with it; its answers are kept for the next file of its source.
+    `unseen`: without a person, all but what is gone. Raises as `begin`, and ImportRefused without the scope
+    that entries and changes need, or for a source that is not trusted."""
+    settle()
+    choice = choice or Choice()
+    if unseen:
+        choice = _unseen(one, choice)
+    if "gone" in choice.kinds and (why := _maybe_not_gone(one)):
+        raise ImportRefused(why)
     issues = bool(one.preview.get("key"))
     with _in_turn(actor=actor, events=one.preview.get("events") if issues else ()):
+        if one.state == ImportState.PREVIEW:
+            _choose(one, choice)
+        if CHANGE_SCOPE not in scopes and (one.report.get("operates") or shown.has_changes(one)):
+            text = "Recording entries, replaced codes and changes of tickets needs the scope"
+            raise ImportRefused(f"{text} {CHANGE_SCOPE!r}.", status=403)
         changed = TicketImport.objects.filter(
             pk=one.pk,
-            token=one.token,  # else it was read again meanwhile
+            token=one.token,  # else it was read or chosen from meanwhile
             state__in=(ImportState.PREVIEW, ImportState.STOPPED),
             content__gt=b"",
         ).update(
             state=ImportState.ISSUING if issues else ImportState.READING,
             actor=actor,
-            options=storable(options),
             **_asked_now(),
         )
     one.refresh_from_db()
@@ -142,6 +196,25 @@ def confirm(
     if key := one.preview.get("key"):
         store_answers(key, one.preview["answers"], actor=actor, file_name=one.file_name)
     _ask(one, send)
+
+
+def _unseen(one: TicketImport, choice: Choice) -> Choice:
+    """Also all kinds that are ordered without a person, if an earlier file of this source was confirmed."""
+    if one.state == ImportState.PREVIEW and not one.preview.get("trusted"):
+        raise ImportRefused(UNTRUSTED)
+    return msgspec.structs.replace(choice, kinds={*choice.kinds, *UNASKED})
+
+
+def _maybe_not_gone(one: TicketImport) -> str:
+    """Why nobody should block all tickets that are gone without a look at them; "" for no reason."""
+    gone = sum(kind["count"] for kind in one.report.get("kinds", ()) if kind["kind"] == "gone")
+    if wrong := one.report.get("wrong_count"):
+        return (
+            f"{counted(wrong, 'row')} of the file cannot be read, and may be tickets that seem gone: {GONE}"
+        )
+    if gone > one.report.get("tickets", 0):
+        return f"More tickets are gone ({gone:,}) than are in the file, as if it were a part: {GONE}"
+    return ""
 
 
 def _asked_now() -> dict[str, Any]:
@@ -183,6 +256,7 @@ def forget_old() -> None:
     old.filter(state__in=(*ANSWERABLE, ImportState.STOPPED), content__gt=b"").update(
         state=ImportState.REFUSED, content=b"", preview={}, error="Its file was deleted after 12 hours."
     )
+    shown.forget(of__content=b"")
     kept = list(TicketImport.objects.values_list("pk", flat=True)[:IMPORTS_KEPT])
     TicketImport.objects.exclude(pk__in=kept).exclude(state__in=OPEN).delete()
 

@@ -10,20 +10,25 @@ import logging
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
 import msgspec
 from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from dtvn.api.errors import TicketError
-from dtvn.machine.fields import MICROSECONDS
+from dtvn.api.ordering import Request
+from dtvn.machine import Command
 from dtvn.wording import counted
+from tickets.importing import shown
 from tickets.importing.answers import Answers
-from tickets.importing.arguments import known_of, zone_of
+from tickets.importing.arguments import known_of
 from tickets.importing.comparing import compare
 from tickets.importing.completing import Order
 from tickets.importing.declaring import carry_out, changes_of
@@ -31,29 +36,36 @@ from tickets.importing.delivering import Delivering
 from tickets.importing.delivery import Delivery
 from tickets.importing.differences import (
     KINDS,
-    Difference,
+    NEW,
     Differences,
-    chosen,
     is_done,
+    key_of_new,
     not_ordered,
     requests_of,
-    row_of,
-    sentence,
 )
 from tickets.importing.events import prepare_events
-from tickets.importing.holders import change_holders
-from tickets.importing.imported import ImportedTicket, LeftOut, WrongRow
-from tickets.importing.moments import shown_moment
+from tickets.importing.holders import ROWS_AT_ONCE, change_holders
+from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.network import read_network
 from tickets.importing.ordering import Ordering
 from tickets.importing.plan import UNANSWERED, ImportPlan, by_event, read_plan
 from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
 from tickets.importing.record import FileRefused
+from tickets.importing.reporting import (
+    kinds_of,
+    listed,
+    report_of,
+    sentence_of,
+    sentence_of_new,
+    shown_ticket,
+    understood,
+)
 from tickets.importing.settled import Known
+from tickets.importing.standing import changed_since, standing
 from tickets.importing.stored import stored_answers
 from tickets.importing.time_limit import TookTooLong, time_limit
-from tickets.importing.uploads import WORKING, UploadOptions, storable
-from tickets.models import ImportState, TicketImport
+from tickets.importing.uploads import OPEN, WORKING, UploadOptions, storable
+from tickets.models import ImportState, ShownDifference, TicketImport
 from validators.database_failures import is_outage
 from validators.processes.last_word import write_last_word
 
@@ -63,8 +75,6 @@ READ_WITHIN = 180.0
 Beyond them the file is refused (0189)."""
 PATIENCE = 120.0
 """Seconds without a final answer after which an import stops, to be continued."""
-ROWS_REPORTED = 20_000
-"""Most rows of each kind in a report."""
 SAMPLE = 5
 
 logger = logging.getLogger("dtvn.imports")
@@ -84,7 +94,7 @@ def work(import_id: int, token: str, order: Order) -> str:
             if found.questions:
                 written = _asking(found)
             elif one.state == ImportState.READING:
-                written = _preview(found, compare(found, read_network(found, source=found.key)))
+                written = _preview(one, found, compare(found, read_network(found, source=found.key)))
             else:
                 written = _Issuing(one, found, order, progress).run()
         except TookTooLong as error:
@@ -96,8 +106,13 @@ def work(import_id: int, token: str, order: Order) -> str:
                 raise
             logger.exception("import %s failed", import_id)
             written = {"state": ImportState.STOPPED, "error": f"{type(error).__name__}: {error}"}
-        write_last_word(lambda: mine.update(heartbeat_at=timezone.now(), **written), f"import {import_id}")
+        write_last_word(lambda: _write(mine, written), f"import {import_id}")
     return "done"
+
+
+def _write(mine: QuerySet[TicketImport], written: dict[str, Any]) -> None:
+    if mine.update(heartbeat_at=timezone.now(), **written) and written["state"] not in OPEN:
+        shown.forget(of__in=mine)
 
 
 def _refused(one: TicketImport, why: str) -> dict[str, Any]:
@@ -153,12 +168,12 @@ def _asking(found: ImportPlan) -> dict[str, Any]:
     return {
         "state": ImportState.ASKING,
         "preview": storable({"asked": _asked(found)}),
-        "report": storable(_understood(found)),
+        "report": storable(understood(found)),
     }
 
 
-def _preview(found: ImportPlan, differences: Differences) -> dict[str, Any]:
-    report = _report(found, differences, [*found.wrong, *differences.unclear])
+def _preview(one: TicketImport, found: ImportPlan, differences: Differences) -> dict[str, Any]:
+    report = report_of(found, differences, [*found.wrong, *differences.unclear])
     if not found.tickets and not differences.found:
         return {
             "state": ImportState.REFUSED,
@@ -167,20 +182,18 @@ def _preview(found: ImportPlan, differences: Differences) -> dict[str, Any]:
             "preview": storable({"asked": _asked(found)}),
         }
     stored = stored_answers().get(found.key)
+    shown.store_shown(one, one.token, _rows(found, differences))
     preview = {
         "asked": _asked(found),
-        "sample": [_shown(ticket, found) for ticket in found.tickets[:SAMPLE]],
+        "sample": [shown_ticket(ticket, found) for ticket in found.tickets[:SAMPLE]],
         "codes": found.samples,
         "zones": found.zones,
-        "new": sorted({ticket.row for ticket in differences.new}),
+        "reading": one.token,
         "key": found.key,
         "events": sorted(by_event([*found.tickets, *found.refused])),
         "answers": msgspec.to_builtins(found.answers),
         "before": {} if stored is None else msgspec.to_builtins(stored),
-        "changes": [
-            {"key": one.key, "kind": one.kind, "words": _sentence(one, found)}
-            for one in differences.found[:ROWS_REPORTED]
-        ],
+        "trusted": stored is not None,
     }
     return {
         "state": ImportState.PREVIEW,
@@ -191,66 +204,105 @@ def _preview(found: ImportPlan, differences: Differences) -> dict[str, Any]:
     }
 
 
-def _sentence(one: Difference, found: ImportPlan) -> str:
-    return sentence(one, zone_of(found.zones.get(one.event, "UTC")))
+def _rows(found: ImportPlan, differences: Differences) -> Iterator[ShownDifference]:
+    """All that a person may confirm."""
+    for ticket in differences.new:
+        yield ShownDifference(
+            kind=NEW,
+            key=key_of_new(ticket),
+            row=ticket.row,
+            event=ticket.event,
+            ticket=ticket.ticket_id,
+            words=storable(sentence_of_new(ticket)),
+        )
+    for one in differences.orderable():
+        yield ShownDifference(
+            kind=one.kind,
+            key=one.key,
+            row=one.row,
+            event=one.event,
+            ticket=one.ticket_id,
+            words=storable(sentence_of(one, found)),
+        )
 
 
 class _Issuing:
     """Events first, so that a product that is no entrance is known before a ticket of it exists; then
-    tickets, each part with the entries of its guests; then the differences that were confirmed."""
+    tickets, each part with the entries of its guests; then the differences. Of all this what was confirmed
+    and still holds; what was done before it stopped is not done again."""
 
     def __init__(self, one: TicketImport, found: ImportPlan, order: Order, progress: _Progress) -> None:
         self._one, self._found, self._progress = one, found, progress
-        self._confirmed = msgspec.convert(one.options, UploadOptions).changes
-        self._delivering = Delivering(order, source=found.key, patience=PATIENCE, told=progress.add)
+        self._differences = compare(found, read_network(found, source=found.key))
+        confirmed = shown.confirmed(one)
+        self._held = standing(found, self._differences, confirmed)
+        self._done = confirmed.done
+        self._delivering = Delivering(
+            order, source=found.key, patience=PATIENCE, told=progress.add, delivered=self._delivered
+        )
         self._ordering = Ordering(order, patience=PATIENCE, told=progress.add)
         self._delivery = Delivery()
-        self._changed = 0
+        self._marks = shown.DoneMarks(one)
 
     def run(self) -> dict[str, Any]:
         """Returns what is written to the import's row."""
-        found, delivery, progress, why = self._found, self._delivery, self._progress, ""
-        differences = compare(found, read_network(found, source=found.key))
-        fresh = self._fresh(differences)
-        report = _report(found, differences, [])
+        differences, delivery, progress, why = self._differences, self._delivery, self._progress, ""
+        fresh = list(self._held.fresh.values())
+        report, since = report_of(self._found, differences, []), list[WrongRow]()
         try:
-            progress.total = len(fresh)
+            since = self._changed_since()
+            delivery.wrong += since
+            progress.total = len(fresh) + len(self._held.wanted)
             self._declare()
             self._delivering.deliver(fresh, delivery)
-            self._change(differences)
+            self._change()
         except (NetworkSilent, Refused, DatabaseError) as error:
             why = f"Stopped: {error}. Start it again to finish; tickets in the network stay as they are."
             if missing := sum(ticket.entered for ticket in fresh) - delivery.entered:
                 why += f" Until then {counted(missing, 'guest')} who entered elsewhere can enter once more."
-        wrong = [*found.wrong, *differences.unclear, *delivery.wrong]
-        before = len(found.tickets) - len(fresh) - len(differences.unclear)
+        wrong = [*self._found.wrong, *differences.unclear, *delivery.wrong]
+        before = len(self._present_before())
         report |= {
             "issued": delivery.issued,
             "existed": delivery.existed + before,
             "present": delivery.present + before,
             "entered_done": delivery.entered,
-            "changed": self._changed,
             "operates": any(ticket.needs_operate for ticket in fresh),  # if it goes on later
-            "not_ordered": not_ordered(differences, self._confirmed),
+            "ordered": kinds_of(self._done, KINDS),
+            "not_ordered": [*not_ordered(self._held.left), *_said_of(since)],
             "wrong_count": len(wrong),
-            "wrong": storable(_listed(wrong)),
+            "wrong": storable(listed(wrong)),
         }
         ended = {"state": ImportState.DONE, "content": b"", "preview": {}}
         return {"report": report, "done": progress.done, "total": progress.total, "error": why} | (
             {"state": ImportState.STOPPED} if why else ended
         )
 
-    def _fresh(self, differences: Differences) -> list[ImportedTicket]:
-        """The tickets that were new when the file was confirmed: an import that stopped goes on with them,
-        though they are in the network by now, since their entries may not be."""
-        rows = set(self._one.preview["new"])
-        new = {(ticket.row, ticket.codes): ticket for ticket in differences.new}
-        unclear = {wrong.row for wrong in differences.unclear}
-        return [
-            new.get((ticket.row, ticket.codes), ticket)
-            for ticket in self._found.tickets
-            if (ticket.row in rows or (ticket.row, ticket.codes) in new) and ticket.row not in unclear
-        ]
+    def _changed_since(self) -> list[WrongRow]:
+        """What is not ordered, since the network is not as it was shown."""
+        wrong, settled = changed_since(
+            self._held,
+            self._differences,
+            partial(shown.words_of, self._one),
+            lambda one: sentence_of(one, self._found),
+        )
+        self._mark(settled)
+        return wrong
+
+    def _present_before(self) -> set[tuple[str, str]]:
+        """The tickets of the file that were in the network when this task began, but those that it issues."""
+        issued = {(ticket.event, ticket.ticket_id) for ticket in self._held.fresh.values()}
+        places = ((ticket.event, ticket.ticket_id) for ticket in self._found.tickets)
+        known = self._differences.matched
+        return {(place[0], known[place]) for place in places if place in known} - issued
+
+    def _delivered(self, tickets: Sequence[ImportedTicket]) -> None:
+        self._marks.add(map(key_of_new, tickets))
+
+    def _mark(self, settled: Mapping[str, str]) -> None:
+        """Count what the network is as by now. `settled`: key -> kind."""
+        self._done.update(settled.values())
+        self._marks.add(settled)
 
     def _declare(self) -> None:
         """Raises NetworkSilent and Refused."""
@@ -269,88 +321,44 @@ class _Issuing:
                 attempt += 1
                 threading.Event().wait(pause_before(attempt, None))
 
-    def _change(self, differences: Differences) -> None:
+    def _change(self) -> None:
         """Order what was confirmed of the differences. Raises NetworkSilent and Refused."""
-        for decision in self._ordering.settle(requests_of(differences, self._confirmed)):
-            if is_done(decision):
-                self._changed += 1
-                continue
-            said = f"{decision.request.ticket} was not changed: {decision.sentence}"
-            self._delivery.wrong.append(WrongRow(row_of(differences, decision.request), said))
-        self._changed += change_holders(chosen(differences, self._confirmed))
+        asked = requests_of(self._held.wanted)
+        about = {_operation(request): one for one, request in asked}
+        lacking = Counter(one.key for one, _ in asked)
+        done: dict[str, str] = {}
+        try:
+            for decision in self._ordering.settle([request for _, request in asked]):
+                one = about[_operation(decision.request)]
+                if is_done(decision):
+                    lacking[one.key] -= 1
+                    if not lacking[one.key]:
+                        done[one.key] = one.kind
+                else:
+                    why = f"{one.ticket_id} was not changed: {decision.sentence}"
+                    self._delivery.wrong.append(WrongRow(one.row, why))
+                self._progress.add(1)
+                if len(done) == ROWS_AT_ONCE:
+                    self._mark(done)
+                    done.clear()
+        finally:
+            self._mark(done)
+        holders = [one for one in self._held.wanted if one.kind == "holder"]
+        change_holders(holders)
+        self._mark({one.key: one.kind for one in holders})
+        self._progress.add(len(holders))
 
 
-def _understood(found: ImportPlan) -> dict[str, Any]:
-    return {
-        "form": f"{found.form}: {found.preset}" if found.preset else found.form,
-        "told": [{"id": one.id, "words": one.words, "origin": one.origin} for one in found.told],
-        "said": found.said,
-        "rows": found.rows,
-        "read": [{"field": field, "columns": names} for field, names in found.read.items() if any(names)],
-        "unread": found.unread,
-    }
+def _said_of(since: Sequence[WrongRow]) -> Iterator[str]:
+    if since:
+        verb = "was" if len(since) == 1 else "were"
+        said = f"{counted(len(since), 'difference')} changed after the file was shown"
+        yield f"{said}, and {verb} not ordered: see the wrong rows."
 
 
-def _report(found: ImportPlan, differences: Differences, wrong: Sequence[WrongRow]) -> dict[str, Any]:
-    new = differences.new
-    stays = [_sentence(one, found) for one in differences.unchanged[:ROWS_REPORTED]]
-    report = _understood(found) | {
-        "tickets": len(found.tickets),
-        "new": len(new),
-        "identical": differences.same,
-        "differing": len({(one.event, one.ticket_id) for one in differences.found}),
-        "kinds": [
-            {"kind": kind, "words": KINDS[kind], "count": count}
-            for kind, count in differences.counts().items()
-            if count
-        ],
-        "stays": stays,
-        "gone": [one.ticket_id for one in differences.gone[:ROWS_REPORTED]],
-        "entered": sum(ticket.entered for ticket in new),
-        "blocked": sum(ticket.blocked for ticket in new),
-        "operates": any(ticket.needs_operate for ticket in new),
-        "events": [
-            {"event": event, "tickets": len(tickets), "zone": found.zones[event]}
-            for event, tickets in by_event(found.tickets).items()
-        ],
-        "events_said": [change.sentence for change in changes_of(found)],
-        "wrong_count": len(wrong),
-        "wrong": _listed(wrong),
-        "left_out_count": len(found.left_out),
-        "left_out": _listed(found.left_out),
-    }
-    if over := _over(found.tickets):
-        report["said"] = [*found.said, over]
-    kept: dict[str, Any] = storable(report)
-    return kept
-
-
-def _over(tickets: Sequence[ImportedTicket]) -> str:
-    """A sentence if no guest of the file would come in any more, else ""."""
-    ends = [ticket.not_after for ticket in tickets if not ticket.blocked]
-    if not ends or not all(0 < end < time.time() * MICROSECONDS for end in ends):
-        return ""
-    last = shown_moment(max(ends), zone_of("UTC"))
-    return f"All windows are over, the last since {last}: no guest of this file would come in."
-
-
-def _listed(rows: Sequence[WrongRow | LeftOut]) -> list[dict[str, Any]]:
-    first = sorted(rows, key=lambda one: one.row)[:ROWS_REPORTED]
-    return [{"row": one.row, "reason": one.reason} for one in first]
-
-
-def _shown(ticket: ImportedTicket, found: ImportPlan) -> dict[str, str]:
-    zone = zone_of(found.zones[ticket.event])
-    return {
-        "ticket_id": ticket.ticket_id,
-        "event": ticket.event,
-        "product": ticket.product,
-        "seat": ticket.seat,
-        "not_before": shown_moment(ticket.not_before, zone),
-        "not_after": shown_moment(ticket.not_after, zone),
-        "name": ticket.holder.name,
-        "order": ticket.order,
-    }
+def _operation(request: Request) -> tuple[str, str, type[Command]]:
+    """Of the operations of an import those that are the same settle one difference."""
+    return request.event, request.ticket, type(request.command)
 
 
 class _Progress:

@@ -11,18 +11,21 @@ from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from dtvn.api.errors import ServiceError
 from dtvn.machine.fields import DEFAULT_EVENT
 from tickets.exporting import FORMS, KINDS, defused
-from tickets.importing import uploads
+from tickets.importing import shown, uploads
 from tickets.importing.answers import Answers
+from tickets.importing.differences import NEW, SHOWN_KINDS
 from tickets.importing.record import FileRefused
 from tickets.importing.uploads import UploadOptions
 from tickets.models import ImportState, TicketImport
 from tickets.pages.access import has_key, sentence_page, with_scope
 from tickets.pages.exports import SCOPES
+from tickets.pages.import_choice import changes_as_json, choice_sent, confirm_words, groups_of, pages_after
 from tickets.pages.import_form import TITLES, answers_sent, as_sent, event_sent, fields_of, with_flags
 from tickets.tasks import send
 from validators.dashboard.views import frame
@@ -94,7 +97,8 @@ def state(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
 @require_GET
 @with_scope(SCOPE)
 def report(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
-    """The rows that were not imported, as CSV; where they are more than are stored, a line says so."""
+    """The rows that are not imported, and what a preview shows, as CSV; where the first are more than are
+    stored, a line says so."""
     one = _find(import_id)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="import-{one.pk}.csv"'
@@ -107,6 +111,9 @@ def report(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse
     for kind in kinds:
         if more := one.report.get(f"{kind}_count", 0) - len(one.report.get(kind, [])):
             rows.writerow(["", kind, f"and {more:,} more"])
+    if one.state == ImportState.PREVIEW:
+        for each in shown.every(one):
+            rows.writerow([each.row or "", SHOWN_KINDS[each.kind], defused(each.words)])
     return response
 
 
@@ -127,18 +134,52 @@ def answer(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse
     return _went_on(request, one)
 
 
+@require_GET
+@with_scope(SCOPE, keys=True)
+def changes(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
+    """What a preview shows of one kind, a page of it, as JSON; without a kind, how much there is of each."""
+    one = _find(import_id)
+    try:
+        found = changes_as_json(one, request.GET)
+    except FileRefused as error:
+        return JsonResponse({"error": str(error)}, status=400)
+    return JsonResponse(found)
+
+
+@require_POST
+@with_scope(SCOPE, keys=True)
+def choose(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
+    """Keep what is ticked, tick all of a kind or none of it, and go to a page of it; nothing is ordered."""
+    one = _find(import_id)
+    try:
+        _check_token(request, one)
+        uploads.choose(one, choice_sent(request.POST))
+        address = reverse("tickets:import", args=[one.pk]) + pages_after(request.POST)
+    except (FileRefused, ServiceError) as error:
+        status = error.status if isinstance(error, ServiceError) else 400
+        return _refusal(request, caller, str(error), status)
+    return JsonResponse({}) if has_key(request) else redirect(address)
+
+
 @require_POST
 @with_scope(SCOPE, keys=True)
 def confirm(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponseBase:
-    """Import what the preview shows, or go on with an import that stopped."""
+    """Have what is ticked ordered, or go on with an import that stopped. A program may name kinds as
+    `change`; `apply`: all kinds that need no person, if the source is trusted."""
     one = _find(import_id)
     try:
-        changes = request.POST.getlist("change")
-        if request.POST.get("token", one.token) != one.token:
-            raise uploads.ImportRefused("The file was read again meanwhile: look at it once more.")
-        uploads.confirm(one, actor=caller.actor, scopes=caller.scopes, send=send, changes=changes)
-    except ServiceError as error:
-        return _refusal(request, caller, str(error), error.status)
+        _check_token(request, one)
+        uploads.confirm(
+            one,
+            actor=caller.actor,
+            scopes=caller.scopes,
+            send=send,
+            choice=choice_sent(request.POST),
+            unseen="apply" in request.POST,
+        )
+    except (FileRefused, ServiceError) as error:
+        status = error.status if isinstance(error, ServiceError) else 400
+        return _refusal(request, caller, str(error), status)
     return _went_on(request, one)
 
 
@@ -151,6 +192,12 @@ def discard(request: HttpRequest, caller: Caller, import_id: int) -> HttpRespons
     except ServiceError as error:
         return _refusal(request, caller, str(error), error.status)
     return JsonResponse({}) if has_key(request) else redirect("tickets:files")
+
+
+def _check_token(request: HttpRequest, one: TicketImport) -> None:
+    """Raise ImportRefused if the page that was sent shows something else than what would be ordered."""
+    if request.POST.get("token", one.token) != one.token:
+        raise uploads.ImportRefused(uploads.CHANGED_MEANWHILE)
 
 
 def _state(one: TicketImport) -> dict[str, Any]:
@@ -203,7 +250,11 @@ def _import_page(
         "zones": sorted(available_timezones()) if fields else [],
         "events": list_events(LEARNER_ALIAS) if fields else [],
         "sample": one.preview.get("sample", []),
-        "changes": _changes(one) if one.state == ImportState.PREVIEW else [],
+        "groups": (groups := groups_of(one, request.GET) if one.state == ImportState.PREVIEW else []),
+        "new_ticked": (new := sum(group.chosen for group in groups if group.kind == NEW)),
+        "changes_ticked": (others := sum(group.chosen for group in groups if group.kind != NEW)),
+        "confirms": confirm_words(new, others),
+        "may_change": uploads.CHANGE_SCOPE in caller.scopes,
         "shown": SHOWN,
         "problems": [
             (title, report.get(f"{kind}_count", 0), report.get(kind, [])[:SHOWN])
@@ -216,15 +267,6 @@ def _import_page(
 
 def _tone(state: str, not_ordered: list[str] | None) -> str:
     return "warn" if state == ImportState.DONE and not_ordered else TONE[ImportState(state)]
-
-
-def _changes(one: TicketImport) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Each kind of difference, with the first of them."""
-    found = one.preview.get("changes", [])
-    return [
-        (kind, [change for change in found if change["kind"] == kind["kind"]][:SHOWN])
-        for kind in one.report.get("kinds", [])
-    ]
 
 
 def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status: int = 200) -> HttpResponse:

@@ -73,9 +73,19 @@ class Command(BaseCommand):
             default="",
             metavar="KIND,KIND",
             help="what the file says otherwise of tickets in the network is ordered too, for these kinds: "
-            f"{', '.join(KINDS)}, or all (default: none)",
+            f"{', '.join(KINDS)} (default: none)",
         )
-        parser.add_argument("--report", type=Path, help="write all rows that were not imported to this file")
+        parser.add_argument(
+            "--apply",
+            action="store_true",
+            help="order all that the file says otherwise, except that tickets are gone from it, without a "
+            "person: for a source of which a file was confirmed before",
+        )
+        parser.add_argument(
+            "--report",
+            type=Path,
+            help="write all rows that were not imported to this file; with --dry-run all differences, too",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -94,9 +104,11 @@ class Command(BaseCommand):
                 self._tell(found["report"])
                 self._refuse(remote, found)
                 if options["dry_run"]:
+                    differences = self._differences(remote, found["report"])
                     remote.discard()
                 else:
-                    remote.confirm(changes)
+                    differences = {}
+                    self._confirm(remote, changes, unseen=options["apply"])
                     found = self._follow(remote, "Issuing tickets", UNDECIDED)
         except (Refused, NetworkSilent) as error:
             silent = isinstance(error, NetworkSilent)
@@ -106,7 +118,19 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Stopped: {str(error).rstrip('.')}{where}.{again}", returncode=code
             ) from error
-        self._summarise(found, codes, options["report"], done=not options["dry_run"])
+        self._summarise(found, codes, options["report"], differences, done=not options["dry_run"])
+
+    def _confirm(self, remote: RemoteImport, changes: list[str], *, unseen: bool) -> None:
+        try:
+            remote.confirm(changes, unseen=unseen)
+        except Refused:
+            remote.discard()
+            raise
+
+    def _differences(self, remote: RemoteImport, report: dict[str, Any]) -> dict[str, list[str]]:
+        """Kind -> its differences from the network, a line each."""
+        kinds = [kind["kind"] for kind in report["kinds"]]
+        return {kind: [f"{_row(one)}{one['words']}" for one in remote.changes(kind)] for kind in kinds}
 
     def _follow(self, remote: RemoteImport, what: str, waits_for: str) -> dict[str, Any]:
         """The import once no worker has it any more."""
@@ -138,7 +162,15 @@ class Command(BaseCommand):
         self._rows("wrong", found["report"].get("wrong", []))
         raise CommandError(found["error"] or "The file was not read.", returncode=EXIT_NOTHING_DONE)
 
-    def _summarise(self, found: dict[str, Any], codes: list[str], report: Path | None, *, done: bool) -> None:
+    def _summarise(
+        self,
+        found: dict[str, Any],
+        codes: list[str],
+        report: Path | None,
+        differences: dict[str, list[str]],
+        *,
+        done: bool,
+    ) -> None:
         known = found["report"]
         rows = f"{counted(known['rows'], 'row')} read:"
         if done:
@@ -148,12 +180,15 @@ class Command(BaseCommand):
             stored = f"{known['identical']:,} as in the file, {known['differing']:,} different"
             new = counted(known["new"], "new ticket")
             self.stdout.write(f"{rows} {new} would be imported; in the network: {stored}.")
+        for kind, shown in differences.items():
+            self._kind(kind, shown)
         self._describe(known, codes)
         for kind, words in (("left_out", "left out"), ("wrong", "wrong")):
             self._rows(words, known[kind], known[f"{kind}_count"])
         if report is not None:
-            listed = [f"row {one['row']}: {one['reason']}\n" for one in known["left_out"] + known["wrong"]]
-            report.write_text("".join(listed), encoding="utf-8")
+            listed = [f"{_row(one)}{one['reason']}\n" for one in known["left_out"] + known["wrong"]]
+            lines = [f"{KINDS[kind]}: {line}\n" for kind, shown in differences.items() for line in shown]
+            report.write_text("".join([*lines, *listed]), encoding="utf-8")
         if found["state"] == "stopped":
             raise CommandError(
                 f"{found['error']} {known['present']:,} of {counted(known['tickets'], 'ticket')} in the "
@@ -177,13 +212,8 @@ class Command(BaseCommand):
         """Events and their tickets, what is scanned, and the columns that are not read."""
         for sentence in report.get("not_ordered", ()):
             self.stdout.write(sentence)
-        for kind in report["kinds"] if "not_ordered" not in report else ():
-            said = f"{counted(kind['count'], 'ticket')} of the network: {kind['words']}"
-            self.stdout.write(f"{said} (--changes {kind['kind']}).")
-        if report["gone"]:
-            self.stdout.write(
-                f"{counted(len(report['gone']), 'ticket')} of an earlier file: no longer in it."
-            )
+        for kind in report.get("ordered", ()):
+            self.stdout.write(f"{counted(kind['count'], 'ticket')} of the network: {kind['words']}, ordered.")
         for sentence in [*report["stays"][:REPORTED_MAX], *report["events_said"]]:
             self.stdout.write(sentence)
         events = report["events"]
@@ -205,23 +235,36 @@ class Command(BaseCommand):
         if report["unread"]:
             self.stdout.write(f"Columns not read: {', '.join(report['unread'])}.")
 
+    def _kind(self, kind: str, shown: list[str]) -> None:
+        said = f"{counted(len(shown), 'ticket')} of the network: {KINDS[kind]}"
+        self.stdout.write(f"{said} (--changes {kind}).")
+        for line in shown[:REPORTED_MAX]:
+            self.stdout.write(f"  {line}")
+        if len(shown) > REPORTED_MAX:
+            self.stdout.write(f"  and {len(shown) - REPORTED_MAX:,} more (--report FILE writes all)")
+
     def _rows(self, words: str, rows: list[dict[str, Any]], count: int = 0) -> None:
         count = count or len(rows)
         if not rows:
             return
         self.stdout.write(f"{counted(count, 'row')} {words}:")
         for one in rows[:REPORTED_MAX]:
-            self.stdout.write(f"  row {one['row']}: {one['reason']}")
+            self.stdout.write(f"  {_row(one)}{one['reason']}")
         if count > REPORTED_MAX:
             self.stdout.write(f"  and {count - REPORTED_MAX:,} more (--report FILE writes all)")
 
 
 def _kinds(text: str) -> list[str]:
     """The kinds of differences in --changes; raises FileRefused."""
-    kinds = list(KINDS) if text == "all" else [kind.strip() for kind in text.split(",") if kind.strip()]
+    kinds = [kind.strip() for kind in text.split(",") if kind.strip()]
     if wrong := [kind for kind in kinds if kind not in KINDS]:
-        raise FileRefused(f"--changes {wrong[0]!r} is none of {', '.join(KINDS)}, all.")
+        raise FileRefused(f"--changes {wrong[0]!r} is none of {', '.join(KINDS)}.")
     return kinds
+
+
+def _row(one: dict[str, Any]) -> str:
+    """The row of the file, as the beginning of a line; tickets that are gone from it have none."""
+    return f"row {one['row']}: " if one["row"] else ""
 
 
 def _content(file: Path) -> bytes:
