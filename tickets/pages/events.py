@@ -82,11 +82,12 @@ def _page(
     saved = request.GET.get("saved", "")
     asked = request.GET.get("slug", "")
     shown = next((_listed(one) for one in known if one.event == asked), None)
+    by_product, by_gate = events.counts_of(asked) if shown else ([], [])
     context = frame(caller, "Events") | {
         "events": [_listed(one) for one in known],
         "shown": shown,
-        "by_product": _products(shown, events.by_product(asked)) if shown else [],
-        "by_gate": events.by_gate(asked) if shown else [],
+        "by_product": _products(shown, by_product) if shown else [],
+        "by_gate": by_gate,
         "form": form,
         "changes": bool(request.GET.get("slug")) and request.GET["slug"] == form.slug,
         "rows": [*form.products, *[("", True)] * ROWS_FREE][:PRODUCTS_MAX],

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 from django.core.exceptions import ValidationError
 from django.db.models import Count as Counted
-from django.db.models import Q
 
 from dtvn.api.errors import InvalidRequest
 from dtvn.api.ordering import Decision, Request
@@ -32,9 +31,6 @@ from validators.services.decide import decide
 
 RESERVED = frozenset({"validate", "validate-sequence", "stream", "runs"})
 """No slugs: routes of agents' events stand at these names."""
-
-ENTERED = Counted("pk", filter=Q(state=State.CONSUMED.name))
-BLOCKED = Counted("pk", filter=Q(blocked=True))
 
 Products = tuple[tuple[str, bool], ...]
 """(name, whether it admits)."""
@@ -154,34 +150,37 @@ def shown(found: EventSummary) -> dict[str, Any]:
     }
 
 
-class Count(msgspec.Struct, frozen=True):
+class Count(msgspec.Struct):
     """Tickets of one event that have something in common."""
 
     name: str
     """Of the product, or of the gate at which they entered; "" for none."""
-    tickets: int
-    entered: int
-    blocked: int
+    tickets: int = 0
+    entered: int = 0
+    blocked: int = 0
 
 
-def by_product(slug: str) -> list[Count]:
-    """The tickets of an event by product, ascending; also products of the event that no ticket has."""
-    rows = Ticket.objects.using(LEARNER_ALIAS).filter(event=slug).values("product").order_by("product")
-    found = {
-        row["product"]: Count(row["product"], row["tickets"], row["entered"], row["of_blocked"])
-        for row in rows.annotate(tickets=Counted("pk"), entered=ENTERED, of_blocked=BLOCKED)
-    }
+def counts_of(slug: str) -> tuple[list[Count], list[Count]]:
+    """The tickets of an event by product, with products that none has, and those that have entered by gate;
+    ascending. Reads all of them once: two seconds for a million."""
     row = read.event_row(LEARNER_ALIAS, slug)
-    for name, _admits in row.products if row is not None and row.declared else ():
-        found.setdefault(name, Count(name, 0, 0, 0))
-    return [found[name] for name in sorted(found)]
+    declared = row.products if row is not None and row.declared else ()
+    products = {name: Count(name) for name, _admits in declared}
+    gates: dict[str, Count] = {}
+    tickets = Ticket.objects.using(LEARNER_ALIAS).filter(event=slug).order_by()
+    for part in tickets.values("product", "gate", "state", "blocked").annotate(many=Counted("pk")):
+        _count(products, part["product"], part)
+        if part["state"] == State.CONSUMED.name:
+            _count(gates, part["gate"], part)
+    return [products[name] for name in sorted(products)], [gates[name] for name in sorted(gates)]
 
 
-def by_gate(slug: str) -> list[Count]:
-    """The tickets of an event that have entered, by gate, ascending."""
-    rows = Ticket.objects.using(LEARNER_ALIAS).filter(event=slug, state=State.CONSUMED.name).values("gate")
-    counted = rows.order_by("gate").annotate(entered=Counted("pk"), of_blocked=BLOCKED)
-    return [Count(row["gate"], row["entered"], row["entered"], row["of_blocked"]) for row in counted]
+def _count(counts: dict[str, Count], name: str, part: dict[str, Any]) -> None:
+    """Add tickets that have product, gate, state and block in common."""
+    count = counts.setdefault(name, Count(name))
+    count.tickets += part["many"]
+    count.entered += part["many"] if part["state"] == State.CONSUMED.name else 0
+    count.blocked += part["many"] if part["blocked"] else 0
 
 
 def not_listed(slug: str, names: Collection[str]) -> list[str]:
