@@ -30,6 +30,7 @@ from dtvn.gateway import (
 from dtvn.machine import Command, CommandError, build, reasons
 from dtvn.machine.fields import DEFAULT_EVENT
 from dtvn.machine.kinds import KIND_OF
+from dtvn.machine.movements import EXIT
 from dtvn.machine.rows import LockRow
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
@@ -91,9 +92,10 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def told(self) -> Told:
         """The fields of an answer that can be acted on, of an operation on a ticket."""
-        return outcome.told(
-            KIND_OF[type(self.request.command)], self.result.code, self.result.state, self.zone
-        )
+        kind = KIND_OF[type(self.request.command)]
+        if getattr(self.request.command, "kind", "") == EXIT:
+            kind = EXIT
+        return outcome.told(kind, self.result.code, self.result.state, self.zone)
 
     def check(self, more: Mapping[str, Any] | None = None) -> Decision:
         """Returns this decision if the operation was executed; else raises the exception of its code.

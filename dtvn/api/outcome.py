@@ -15,7 +15,19 @@ from typing import Any, Literal
 import msgspec
 
 from dtvn.api.times import in_zone
-from dtvn.machine import AnsweredState, State, Terms, TicketState, read_state, read_terms, reasons
+from dtvn.machine import (
+    AnsweredState,
+    ListedState,
+    State,
+    Terms,
+    TicketState,
+    read_state,
+    read_terms,
+    reasons,
+)
+from dtvn.machine.lists import MAIN_SLUG
+from dtvn.machine.movements import ENTRIES, ENTRY, EXIT, FORCE, IMPORT, Movement, Visit
+from dtvn.machine.visits import visits_of
 from dtvn.protocol.canonical import CanonicalError
 
 Ending = Literal["admitted", "done", "refused", "error", "unknown"]
@@ -25,8 +37,10 @@ decided, this guest does not come in. "error": the request is wrong, and nothing
 
 ELSEWHERE = "import_entry"
 """Kind of an entry that was made elsewhere."""
-ADMISSIONS = frozenset({"admit", "consume"})
-"""Kinds that let somebody in."""
+ADMISSIONS = frozenset({"admit", "consume", "force"})
+"""Kinds that let somebody in, an exit apart."""
+_ASKED = {"admit": ENTRY, EXIT: EXIT, "annul": "annul", FORCE: FORCE}
+"""Kind of an operation on a list, "exit" for an exit -> Told.kind."""
 _REFUSED: dict[str, Ending] = {"guest": "refused", "gate": "error", "network": "unknown"}
 """Whose matter a reason is -> what became of the request."""
 
@@ -52,17 +66,29 @@ class Told(msgspec.Struct, frozen=True):
     """ "" for none, as for the seat and the reason of a block."""
     seat: str | None = None
     last_entry: Entry | None = None
-    """The ticket's entry; after an admission, that one."""
+    """The ticket's newest entry on the list that stands; after an admission, that one."""
     valid_from: str | None = None
     valid_until: str | None = None
     """Last second in which it is valid."""
     blocked: bool | None = None
     block_reason: str | None = None
+    list: str | None = None
+    """Slug of the list that the next fields are about."""
+    kind: str | None = None
+    """What was asked: entry, exit, annul or force; None: something else, about no list."""
+    entries_used: int | None = None
+    """On a daily list those of the day."""
+    entries_allowed: int | None = None
+    """None: no limit, or not known (then `entries_used` is None too)."""
+    inside: int | None = None
+    """Persons with this ticket who are inside."""
+    forced: bool | None = None
+    """Whether `last_entry` was forced."""
 
 
 def told(kind: str, code: str, state: bytes = b"", zone: tzinfo = UTC) -> Told:
-    """The fields of an answer to an operation of this kind, from its outcome's code and state. Raises
-    CanonicalError if the state is not that of a ticket."""
+    """The fields of an answer to an operation of this kind, "exit" for an exit, from its outcome's code and
+    state. Raises CanonicalError if the state is not that of a ticket."""
     ending, whose = _ending(kind, code), whose_of(code)
     found = read_state(state)
     if found is None:
@@ -70,12 +96,29 @@ def told(kind: str, code: str, state: bytes = b"", zone: tzinfo = UTC) -> Told:
     known = Told(ending, code, whose, ticket_id=found.ticket, last_entry=entry_of(found, zone))
     if not isinstance(found, AnsweredState):
         return known
-    return msgspec.structs.replace(known, **told_fields(found, zone))
+    fields = told_fields(found, zone)
+    return msgspec.structs.replace(known, **fields | {"kind": fields["kind"] or _ASKED.get(kind)})
 
 
 def told_fields(state: AnsweredState, zone: tzinfo) -> dict[str, Any]:
     """The fields of Told that tell what the ticket is, by name."""
-    return _worth(state, zone) | {"last_entry": entry_of(state, zone)}
+    return _worth(state, zone) | _visited(state) | {"last_entry": entry_of(state, zone)}
+
+
+def _visited(state: AnsweredState) -> dict[str, Any]:
+    """The fields about a list. A ticket of before lists enters `main` once."""
+    entered = int(state.state is State.CONSUMED)
+    visit = Visit(MAIN_SLUG, "", entered, 1, entered, False, 0, "", "")
+    if isinstance(state, ListedState):
+        visit = state.visit
+    return {
+        "list": visit.list,
+        "kind": visit.kind or None,
+        "entries_used": visit.used,
+        "entries_allowed": visit.allowed or None,
+        "inside": visit.inside,
+        "forced": visit.forced,
+    }
 
 
 def _worth(terms: AnsweredState | Terms, zone: tzinfo) -> dict[str, Any]:
@@ -102,22 +145,50 @@ def whose_of(code: str) -> Literal["guest", "gate", "network"] | None:
 
 def details(state: bytes, issued: bytes, zone_of: Callable[[str], tzinfo]) -> dict[str, Any]:
     """What is shown of a ticket besides the contract, from the canonical bytes of its leaf: under the names
-    of Told, and the number of its codes. `zone_of`: the time zone of an event, asked only if a time is
-    shown."""
+    of Told, the number of its codes, and what it did on lists. `zone_of`: the time zone of an event, asked
+    only if a time is shown."""
     terms, found = read_terms(issued), read_state(state)
     if found is None:
         raise ValueError("a ticket without a state")
-    timed = terms.not_before or terms.not_after or found.state is State.CONSUMED
-    zone = zone_of(found.event) if timed else UTC
-    entry = entry_of(found, zone, terms.entered_at)
+    visits = visits_of(found, terms)
+    zone = zone_of(found.event) if terms.not_before or terms.not_after or visits.movements else UTC
+    last = visits.newest(MAIN_SLUG, ENTRIES)
+    entry = None if last is None else Entry(moment(_entered_at(last, terms), zone), last.gate, last.device)
     return _worth(terms, zone) | {
         "codes": {"valid": len(terms.codes), "revoked": len(terms.revoked)},
         "last_entry": msgspec.to_builtins(entry),
+        "entries": terms.entries,
+        "lists": [
+            {"list": each.list, "entries": each.entries, "exits": each.exits} for each in visits.counts
+        ],
+        "movements": [_moved(each, terms, zone) for each in reversed(visits.movements)],
     }
+
+
+def _moved(movement: Movement, terms: Terms, zone: tzinfo) -> dict[str, Any]:
+    """A movement, as it is shown of a ticket."""
+    asked = movement.kind if movement.kind in (EXIT, "annul") else ENTRY
+    return {
+        "list": movement.list,
+        "kind": asked,
+        "at": moment(_entered_at(movement, terms), zone),
+        "gate": movement.gate,
+        "device": movement.device,
+        "forced": movement.kind == FORCE,
+        "stands": movement.stands,
+    }
+
+
+def _entered_at(movement: Movement, terms: Terms) -> int:
+    return terms.entered_at if movement.kind == IMPORT else movement.at
 
 
 def entry_of(state: TicketState, zone: tzinfo, entered_at: int = 0) -> Entry | None:
     """The entry that a ticket's state records, or None. `entered_at`: see Terms; an AnsweredState has it."""
+    if isinstance(state, ListedState):
+        visit = state.visit
+        made = visit.at or visit.used or visit.inside
+        return Entry(moment(visit.at, zone), visit.gate, visit.device) if made else None
     if state.state is not State.CONSUMED:
         return None
     at = state.timestamp
@@ -148,13 +219,13 @@ def sentence(code: str, state: bytes, zone: tzinfo = UTC) -> str:
 
 def _more(code: str, found: TicketState, zone: tzinfo) -> str:
     """What a steward needs besides the reason, "" for nothing."""
+    if isinstance(found, ListedState) and code in (reasons.ALREADY_CONSUMED, reasons.STILL_INSIDE):
+        return _more_of(found.visit, zone)
     if code == reasons.ALREADY_CONSUMED:
         at = found.timestamp
         if found.operation == ELSEWHERE:
             at = getattr(found, "entered_at", 0)
-        when = _clock(at, zone) if at else "at a time that is not known"
-        gate = f" at gate {found.gate}" if found.gate else ""
-        return when + gate + (f", device {found.device}" if found.device else "")
+        return _place(at, found.gate, found.device, zone)
     if not isinstance(found, AnsweredState):
         return ""
     match code:
@@ -167,6 +238,16 @@ def _more(code: str, found: TicketState, zone: tzinfo) -> str:
         case reasons.WRONG_PRODUCT:
             return found.product
     return ""
+
+
+def _more_of(visit: Visit, zone: tzinfo) -> str:
+    used = f"{visit.used} of {visit.allowed} entries, last " if visit.allowed > 1 else ""
+    return used + _place(visit.at, visit.gate, visit.device, zone)
+
+
+def _place(at: int, gate: str, device: str, zone: tzinfo) -> str:
+    when = _clock(at, zone) if at else "at a time that is not known"
+    return when + (f" at gate {gate}" if gate else "") + (f", device {device}" if device else "")
 
 
 def _clock(microseconds: int, zone: tzinfo) -> str:

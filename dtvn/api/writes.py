@@ -14,10 +14,10 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, ServiceError
 from dtvn.api.ordering import BATCH_OPERATIONS_MAX, Decision, Request
 from dtvn.api.outcome import untold
-from dtvn.machine import CAPABILITY, AnsweredState, Issue, read_state, reasons
+from dtvn.machine import CAPABILITY, AnsweredState, Issue, read_state, reasons, terms_bytes
 from dtvn.machine.bodies import Body, OperationBody
-from dtvn.machine.kinds import KIND_OF, OPERATIONS
-from dtvn.protocol import canonical
+from dtvn.machine.kinds import KIND_OF, KINDS, OPERATIONS
+from dtvn.machine.movements import EXIT
 
 
 class BatchBody(Body, frozen=True, kw_only=True):
@@ -87,7 +87,9 @@ def _message(kind: str, more: Members) -> str:
     message = OPERATIONS[kind].message
     if more.get("product_added"):
         return f"{message}; product added as an entrance"
-    if more.get("outcome") != "admitted" or kind != "admit":
+    if kind == "admit" and more.get("kind") == EXIT:
+        return "Exit recorded"
+    if more.get("outcome") != "admitted" or kind not in ("admit", "force"):
         return message
     seat = f"seat {more['seat']}" if more["seat"] else ""
     told = ", ".join(filter(None, (more["product"], seat)))
@@ -98,7 +100,7 @@ def issued_ticket(decision: Decision) -> tuple[bytes, bytes] | None:
     """Canonical (state, issued) of the ticket that an issue created, from its outcome without a read; None if
     only the code is known, as for repeats (R16)."""
     command, state = decision.request.command, decision.result.state
-    return (state, canonical.encode_trimmed(command)) if state and isinstance(command, Issue) else None
+    return (state, terms_bytes(command)) if state and isinstance(command, Issue) else None
 
 
 class Asking(Protocol):
@@ -144,13 +146,19 @@ def answer_batch(call: Call, body: BatchBody, asking: Asking) -> Answer:
     return success(data={"results": results, "counts": counts}, sequence=sequence or None, headers=later)
 
 
+def require_scopes(call: Call, kind: str) -> None:
+    """Raise ApiError (403) unless the caller may ask for operations of this kind."""
+    for scope in filter(None, (CAPABILITY[kind], KINDS[kind].besides)):
+        if scope not in call.scopes:
+            raise ApiError(403, reasons.NOT_PERMITTED, f"This needs the scope {scope!r}.")
+
+
 def _read_item(item: Any, call: Call, asking: Asking) -> Request:
     if not isinstance(item, dict):
         raise InvalidRequest("each operation must be an object")
     kind = convert(item, BatchItem).op
     body = convert(with_event(item, call.only_event), OPERATIONS[kind].body)
-    if CAPABILITY[kind] not in call.scopes:
-        raise ApiError(403, reasons.NOT_PERMITTED, f"This needs the scope {CAPABILITY[kind]!r}.")
+    require_scopes(call, kind)
     call.require_event(body.event)
     return asking.request(kind, body)
 

@@ -38,6 +38,8 @@ STATE_AFTER = {action: NAMES[state] for action, state in LEADS_TO.items()}
 EVENT_TYPES = {name: kind.event_type for name, kind in KINDS.items() if kind.event_type}
 """Kind -> type of the live event about an applied operation."""
 REQUEST_DIGITS = 32
+_THREE_FIELDS = b"\x93"
+"""First byte of an admission that names neither list nor exit, if it has a code."""
 
 
 def ticket_of_row(row: TicketRow) -> dict[str, Any]:
@@ -151,6 +153,12 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
         if self.code != OK or self.operation.kind != "resolve":
             return ""
         return canonical.decode(Resolve, self.operation.payload).verdict
+
+    @property
+    def on_lists(self) -> bool:
+        """Whether it is an admission to another list than `main`, or an exit: its outcome alone says what
+        state that leaves."""
+        return self.operation.kind == "admit" and self.operation.payload[:1] > _THREE_FIELDS
 
     @property
     def ticket(self) -> str:

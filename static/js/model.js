@@ -37,10 +37,10 @@ dtvn.model = (function () {
   }
 
   /* A repeated scan that was ordered again has an event of its own, and admits nobody; nor does a rehearsal, or
-   * an entry that was made elsewhere and imported. */
+   * an entry that was made elsewhere and imported. What a ticket does again does not count it again. */
   function admissions(events, day) {
     const entered = events.filter((event) => event.type === "ticket_consumed" && event.operation !== "import_entry");
-    const admitted = entered.filter((event) => !event.repeated && !event.rehearsal);
+    const admitted = entered.filter((event) => !event.repeated && !event.again && !event.rehearsal);
     return admitted.filter((event) => event.timestamp >= day.start && event.timestamp < day.end).length;
   }
 

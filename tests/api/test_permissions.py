@@ -37,6 +37,8 @@ ROUTES: list[tuple[str, str, str | None]] = [
     ("POST", "/api/v1/tickets/resolve", "operate"),
     ("POST", "/api/v1/tickets/consume", "gate"),
     ("POST", "/api/v1/tickets/admit", "gate"),
+    ("POST", "/api/v1/tickets/annul", "gate"),
+    ("POST", "/api/v1/tickets/force", "supervise"),
     *(
         ("POST", f"/api/v1/tickets/{verb}", "operate")
         for verb in ("block", "unblock", "replace", "change", "import_entry")

@@ -28,6 +28,20 @@ def put(api: Api, slug: str, **fields: Any) -> tuple[int, Any]:
     return response.status_code, read(response)
 
 
+MAIN = {
+    "list": "main",
+    "name": "",
+    "products": None,
+    "not_before": None,
+    "not_after": None,
+    "rule": "once",
+    "times": 0,
+    "returns": False,
+    "exit_first": False,
+    "capacity": 0,
+}
+
+
 def test_an_event_is_created_shown_changed_and_listed(api: Api) -> None:
     status, made = put(api, "fest", **FEST)
     expected = {
@@ -37,6 +51,7 @@ def test_an_event_is_created_shown_changed_and_listed(api: Api) -> None:
         "doors": "2026-07-31T18:00:00+02:00",
         "ids_are_codes": False,
         "products": [{"name": "Adult", "admits": True}, {"name": "Parking", "admits": False}],
+        "lists": [MAIN],
         "declared": True,
         "tickets": NONE,
         "blocked": 0,

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 TICKET_KEYS = ["ID", "State", "Data", "ValidatorID", "Timestamp", "VectorClock", "Metadata"]
 SHOWN_KEYS = [
     *("product", "seat", "valid_from", "valid_until", "blocked", "block_reason", "codes", "last_entry"),
+    *("entries", "lists", "movements"),
 ]
 """What one ticket shows besides the contract."""
 
@@ -429,10 +430,8 @@ def test_an_impossible_ticket_id_is_404(api: Api, ticket: str) -> None:
     assert (response.status_code, read(response)["success"]) == (404, False)
 
 
-def test_an_outcome_given_by_code_alone_is_looked_up(
-    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Repeats carry the code only (R16): the issued ticket and the seeded count are then read."""
+def forget_states(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, answers carry the code only."""
     submit = fake.submit
 
     def forgetful(*arguments: Any, **options: Any) -> Future[tuple[Result, ...]]:
@@ -442,6 +441,13 @@ def test_an_outcome_given_by_code_alone_is_looked_up(
         return future
 
     monkeypatch.setattr(fake, "submit", forgetful)
+
+
+def test_an_outcome_given_by_code_alone_is_looked_up(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Repeats carry the code only (R16): the issued ticket and the seeded count are then read."""
+    forget_states(fake, monkeypatch)
     assert read(api.post("tickets/seed"))["data"]["seeded"] == 500
     issued = read(api.post("tickets", {"ticket_id": "A-1", "product": "Day pass"}))["data"]
     assert (list(issued), issued["State"]) == ([*TICKET_KEYS, *SHOWN_KEYS], "ISSUED")

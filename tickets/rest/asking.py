@@ -13,15 +13,29 @@ from dtvn.api.bodies import request_of
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
-from dtvn.api.writes import Members, members_of
+from dtvn.api.writes import Members, members_of, require_scopes
 from dtvn.gateway import Result
-from dtvn.machine import ANSWERED_HEAD, Admit, Consume, answered, parse_row, read_terms, reasons
+from dtvn.machine import (
+    ANSWERED_HEADS,
+    Admit,
+    Annul,
+    Consume,
+    Force,
+    Terms,
+    answered,
+    parse_row,
+    read_state,
+    read_terms,
+    reasons,
+)
 from dtvn.machine.bodies import OperationBody
 from dtvn.machine.codes import code_digest, normalised
 from dtvn.machine.commands import code_of
 from dtvn.machine.fields import is_name
 from dtvn.machine.kinds import KIND_OF, OPERATIONS
+from dtvn.machine.lists import MAIN_SLUG, list_in
 from dtvn.machine.rows import EventRow, TicketRow
+from dtvn.machine.visits import visit_of
 from tickets.models import TicketHolder
 from tickets.services import codes, events, patience
 from tickets.services.patience import Found
@@ -52,10 +66,13 @@ class PlatformAsking:
     # --- requests -------------------------------------------------------------------------------
 
     def request(self, kind: str, body: OperationBody, header: str | None = None) -> Request:
-        """See Asking. Raises ApiError (403) for an admission by name without the scope for it: the log would
-        permit it to the platform."""
+        """See Asking. Raises ApiError (403) for an admission by name, or a supervised annulment, without the
+        scope for it: the log would permit it to the platform."""
         request = request_of(kind, body, header, self)
-        admits = isinstance(request.command, Admit | Consume) and not code_of(request.command)
+        require_scopes(self._call, kind)
+        if isinstance(request.command, Annul) and request.command.supervised:
+            require_scopes(self._call, "force")
+        admits = isinstance(request.command, Admit | Consume | Force) and not code_of(request.command)
         if admits and "operate" not in self._call.scopes:
             _, row = self._event(request.event)
             if not codes.ids_are_codes(row):
@@ -114,7 +131,7 @@ class PlatformAsking:
         decision = msgspec.structs.replace(decision, zone=self._zone(decision.request.event))
         state = decision.result.state
         whose = reasons.REASONS[decision.code].whose
-        if state.startswith(ANSWERED_HEAD) or whose not in ("", "guest") or decision.code in UNFOUND:
+        if state.startswith(ANSWERED_HEADS) or whose not in ("", "guest") or decision.code in UNFOUND:
             return decision
         if not state and decision.result.sequence:
             feed.wait_for(decision.result.sequence, OWN_WRITES_WAIT)
@@ -123,8 +140,19 @@ class PlatformAsking:
         if row is None:
             return decision
         present, issued = parse_row(row, ())
-        told = answered(state or present, read_terms(issued))
+        told = self._answered(decision, state or present, read_terms(issued))
         return msgspec.structs.replace(decision, result=msgspec.structs.replace(decision.result, state=told))
+
+    def _answered(self, decision: Decision, state: bytes, terms: Terms) -> bytes:
+        """The answered state of a decision about a ticket that stands so, from the platform's copy."""
+        request = decision.request
+        row = read.event_row(LEARNER_ALIAS, request.event)
+        listed = list_in(row.lists if row else (), getattr(request.command, "list", "") or MAIN_SLUG)
+        found = read_state(state)
+        if listed is None or found is None:
+            return answered(state, terms)
+        now = decision.result.timestamp or found.timestamp
+        return answered(state, terms, visit_of(found, terms, listed, now, decision.told.kind or ""))
 
     def members(self, decisions: Sequence[Decision]) -> list[Members]:
         """See Asking: holders for callers that may see names, and hints for codes that were not found."""

@@ -13,9 +13,19 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest
 from dtvn.api.queries import next_link, read_limit
 from dtvn.machine import reasons
-from dtvn.machine.bodies import PRINTABLE, SECONDS_MAX, Flag, Label, NonceBody, Seconds
+from dtvn.machine.bodies import (
+    PRINTABLE,
+    SECONDS_MAX,
+    Flag,
+    Label,
+    ListName,
+    NonceBody,
+    Seconds,
+    window_end,
+)
 from dtvn.machine.events import PRODUCTS_MAX
 from dtvn.machine.fields import LABEL_LENGTH_MAX, MICROSECONDS, ZONE_LENGTH_MAX, is_name
+from dtvn.machine.lists import CAPACITY_MAX, ENTRIES_MAX, LIST_PRODUCTS_MAX, LISTS_MAX, EventList, Rule
 from dtvn.machine.rows import EventRow
 from dtvn.protocol import canonical
 from tickets.services import events
@@ -27,11 +37,59 @@ from validators.rest.http import OWN_WRITES_WAIT, own_writes
 SLUG_LENGTH_MAX = 64
 
 
+Products = Annotated[
+    list[Annotated[str, msgspec.Meta(min_length=1, max_length=LABEL_LENGTH_MAX, pattern=PRINTABLE)]],
+    msgspec.Meta(max_length=LIST_PRODUCTS_MAX),
+]
+"""Names of products."""
+When = Annotated[
+    Seconds | Annotated[str, msgspec.Meta(max_length=40, extra_json_schema={"format": "date-time"})],
+    msgspec.Meta(description="Unix seconds, 0 for none, or an RFC 3339 time with its offset"),
+]
+
+
 class ProductBody(msgspec.Struct, frozen=True):
     """A product of an event."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=LABEL_LENGTH_MAX, pattern=PRINTABLE)]
     admits: bool
+
+
+class ListBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A list of an event: what is entered, and how often a ticket may."""
+
+    list: ListName
+    name: Label = ""
+    products: Products | None = None
+    """None: all that admit."""
+    not_before: When | None = None
+    not_after: When | None = None
+    """Through its whole second."""
+    rule: Rule = "once"
+    times: Annotated[int, msgspec.Meta(ge=0, le=ENTRIES_MAX)] = 0
+    """How often, for the rule `times`."""
+    returns: bool = False
+    """Whether an exit gives the entry back."""
+    exit_first: bool = False
+    """Whether nobody enters again before an exit."""
+    capacity: Annotated[int, msgspec.Meta(ge=0, le=CAPACITY_MAX)] = 0
+    """Most persons inside; 0: no limit."""
+
+    def ordered(self) -> EventList:
+        """The list as the log has it, without the days of its zone. Raises InvalidRequest."""
+        where = f"lists: {self.list}: "
+        return EventList(
+            self.list,
+            self.name,
+            None if self.products is None else tuple(self.products),
+            _microseconds(f"{where}not_before", self.not_before or 0),
+            _last_microsecond(f"{where}not_after", self.not_after or 0),
+            self.rule,
+            self.times,
+            self.returns,
+            self.exit_first,
+            self.capacity,
+        )
 
 
 class EventBody(NonceBody, frozen=True, kw_only=True):
@@ -47,13 +105,7 @@ class EventBody(NonceBody, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    doors: (
-        Annotated[
-            Seconds | Annotated[str, msgspec.Meta(max_length=40, extra_json_schema={"format": "date-time"})],
-            msgspec.Meta(description="Unix seconds, 0 for none, or an RFC 3339 time with its offset"),
-        ]
-        | None
-    ) = None
+    doors: When | None = None
     ids_are_codes: Flag | None = None
     products: (
         Annotated[
@@ -66,6 +118,18 @@ class EventBody(NonceBody, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    lists: (
+        Annotated[
+            list[ListBody],
+            msgspec.Meta(
+                max_length=LISTS_MAX,
+                description=f'a list of at most {LISTS_MAX} objects {{"list": a slug, '
+                '"rule": "once", "daily", "times" or "free", ...}',
+            ),
+        ]
+        | None
+    ) = None
+    """All that are written down; `main` is there besides."""
 
 
 def put_event(call: Call, slug: str, body: EventBody) -> Answer:
@@ -81,9 +145,10 @@ def put_event(call: Call, slug: str, body: EventBody) -> Answer:
         actor=call.actor,
         name=body.name,
         zone=body.zone,
-        doors=None if body.doors is None else _microseconds(body.doors),
+        doors=None if body.doors is None else _microseconds("doors", body.doors),
         ids_are_codes=body.ids_are_codes,
         products=products,
+        lists=None if body.lists is None else [each.ordered() for each in body.lists],
         nonce=nonce_of(body, call.idempotency_key),
     ).check()
     row = canonical.decode(EventRow, decision.result.state) if decision.result.state else None
@@ -131,8 +196,13 @@ def _require_slug(call: Call, slug: str) -> None:
     call.require_event(slug)
 
 
-def _microseconds(given: int | str) -> int:
-    """`doors` as the log has it."""
+def _last_microsecond(name: str, given: int | str) -> int:
+    """An end as the log has it: through its whole second; 0 is 0."""
+    return window_end(_microseconds(name, given) // MICROSECONDS)
+
+
+def _microseconds(name: str, given: int | str) -> int:
+    """A time as the log has it; raises InvalidRequest with the name of its field."""
     if isinstance(given, int):
         return given * MICROSECONDS
     try:
@@ -141,5 +211,5 @@ def _microseconds(given: int | str) -> int:
     except (ValueError, OverflowError):
         seconds = -1
     if not 0 < seconds <= SECONDS_MAX:
-        raise InvalidRequest("doors must be Unix seconds, or an RFC 3339 time with its offset")
+        raise InvalidRequest(f"{name} must be Unix seconds, or an RFC 3339 time with its offset")
     return seconds * MICROSECONDS

@@ -8,8 +8,19 @@ rehearsal    tickets of its own
 """
 
 from tickets.scanning.foretelling import Foretold, foretell
-from tickets.scanning.gates import play
+from tickets.scanning.gates import Asked, play
 from tickets.scanning.plan import Plan, Scan, make_plan
 from tickets.scanning.proof import Outcome, Verdict, prove
 
-__all__ = ["Foretold", "Outcome", "Plan", "Scan", "Verdict", "foretell", "make_plan", "play", "prove"]
+__all__ = [
+    "Asked",
+    "Foretold",
+    "Outcome",
+    "Plan",
+    "Scan",
+    "Verdict",
+    "foretell",
+    "make_plan",
+    "play",
+    "prove",
+]

@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import httpx
 import msgspec
 
+from dtvn.machine.lists import MAIN_SLUG
 from tickets.importing.platform import Refused, ask_until_final
 from tickets.scanning.plan import Plan, Scan
 from tickets.scanning.proof import Outcome
@@ -28,6 +30,14 @@ class Admission(msgspec.Struct):
     code: str = ""
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What the gates ask for."""
+
+    list: str = MAIN_SLUG
+    kind: Literal["entry", "exit"] = "entry"
+
+
+MAIN_ENTRY = Asked()
 RACE_PATIENCE = 0.25
 """Seconds that a gate waits for the other gate of a race, so that both scans are sent together."""
 
@@ -40,6 +50,7 @@ async def play(
     patience: float,
     told: Callable[[Outcome], None],
     pace: float = 0.0,
+    asked: Asked = MAIN_ENTRY,
 ) -> list[Outcome]:
     """Scan the whole plan, all gates at once; return the record in the order of decisions.
 
@@ -53,7 +64,7 @@ async def play(
         for scan in scans:
             if scan.races:
                 await _meet(meetings, scan.ticket_id)
-            outcome = await _decided(client, scan, event=event, patience=patience)
+            outcome = await _decided(client, scan, asked, event=event, patience=patience)
             record.append(outcome)
             told(outcome)
             if pace:
@@ -78,7 +89,9 @@ async def _meet(meetings: dict[str, asyncio.Event], ticket_id: str) -> None:
         await asyncio.wait_for(arrived.wait(), RACE_PATIENCE)
 
 
-async def _decided(client: httpx.AsyncClient, scan: Scan, *, event: str, patience: float) -> Outcome:
+async def _decided(
+    client: httpx.AsyncClient, scan: Scan, asked_for: Asked, *, event: str, patience: float
+) -> Outcome:
     """Sends one scan until it is decided, each time with the same nonce."""
     body = {
         "barcode": scan.code,
@@ -86,6 +99,8 @@ async def _decided(client: httpx.AsyncClient, scan: Scan, *, event: str, patienc
         "gate": scan.gate,
         "device": f"{scan.gate}-scanner",
         "nonce": scan.nonce,
+        "list": asked_for.list,
+        "kind": asked_for.kind,
     }
     began = time.monotonic()
     asked = await ask_until_final(client, ADMIT_PATH, body, patience=patience)
@@ -106,7 +121,7 @@ def _answer(response: httpx.Response) -> tuple[str, int]:
         answer = msgspec.json.decode(response.content, type=Admission)
     except msgspec.DecodeError:
         answer = Admission()
-    if answer.outcome not in ("admitted", "refused"):
+    if answer.outcome not in ("admitted", "done", "refused"):
         raise Refused(f"the platform answered {response.status_code}: {response.text[:200]}")
     sequence = response.headers.get("X-DTVN-Sequence", "0")
     return answer.code, int(sequence) if sequence.isdigit() else 0

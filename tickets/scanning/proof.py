@@ -54,10 +54,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prove(
-    planned: Sequence[Scan], record: Iterable[Outcome], foretold: Mapping[str, str] = NOTHING_FORETOLD
+    planned: Sequence[Scan],
+    record: Iterable[Outcome],
+    foretold: Mapping[str, str] = NOTHING_FORETOLD,
+    *,
+    again: str = ALREADY_CONSUMED,
 ) -> Verdict:
     """Compare the record of a run with its plan. `foretold`: ticket id -> the reason why its
-    scans are refused. Pure."""
+    scans are refused; `again`: why the second scan of a ticket is. Pure."""
     by_ticket: dict[str, list[Outcome]] = {scan.ticket_id: [] for scan in planned}
     due = {scan.nonce for scan in planned}
     faults: list[str] = []
@@ -70,14 +74,14 @@ def prove(
         due.discard(outcome.scan.nonce)
         by_ticket.setdefault(outcome.scan.ticket_id, []).append(outcome)
         said = foretold.get(outcome.scan.ticket_id)
-        refused += outcome.code == ALREADY_CONSUMED != said
+        refused += outcome.code == again != said
     missing = {scan.ticket_id for scan in planned if scan.nonce in due}
     admitted = shut = 0
     for ticket_id, outcomes in by_ticket.items():
         said = foretold.get(ticket_id, "")
         rest = [outcome for outcome in outcomes if not said or outcome.code != said]
         as_said = bool(outcomes) and not rest and ticket_id not in missing
-        fault = "" if as_said else _fault(rest, scan_missing=ticket_id in missing)
+        fault = "" if as_said else _fault(rest, again, scan_missing=ticket_id in missing)
         if said and not (fault or as_said or said in WINDOW):
             fault = f"{said} was foretold, but it was admitted"
         if fault:
@@ -104,7 +108,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def _fault(outcomes: Sequence[Outcome], *, scan_missing: bool) -> str:
+def _fault(outcomes: Sequence[Outcome], again: str, *, scan_missing: bool) -> str:
     """Why these outcomes do not prove one admission, "" when they do."""
     opened = [outcome for outcome in outcomes if outcome.code == OK]
     if len(opened) > 1:
@@ -115,8 +119,9 @@ def _fault(outcomes: Sequence[Outcome], *, scan_missing: bool) -> str:
         return f"a scan at {first.scan.gate} was never decided ({first.remark or 'no answer'})"
     if scan_missing:
         return "a planned scan is not in the record"
-    if strange := [outcome for outcome in outcomes if outcome.code not in (OK, ALREADY_CONSUMED)]:
+    if strange := [outcome for outcome in outcomes if outcome.code not in (OK, again)]:
         return f"refused with {strange[0].code} at {strange[0].scan.gate}"
     if not opened:
-        return "never admitted: it had been consumed before this run"
+        before = "it had been consumed" if again == ALREADY_CONSUMED else "nobody was inside"
+        return f"never admitted: {before} before this run"
     return ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from django.core.exceptions import ValidationError
@@ -15,8 +16,11 @@ from dtvn.api.ordering import Decision, Request
 from dtvn.api.outcome import moment
 from dtvn.machine import SetEvent
 from dtvn.machine.fields import DEFAULT_EVENT
+from dtvn.machine.lists import EventList
 from dtvn.machine.rows import EventRow
 from tickets.models import check_zone
+from tickets.services.lists import shown as shown_lists
+from tickets.services.lists import with_days_of
 from tickets.services.reading import caught_up
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import event_zones, read
@@ -41,6 +45,7 @@ def set_event(
     ids_are_codes: bool | None = None,
     products: Products | None = None,
     others_stay: bool = False,
+    lists: Iterable[EventList] | None = None,
     nonce: bytes = b"",
 ) -> Decision:
     """Create an event or change it; returns the cluster's decision. Raises InvalidRequest.
@@ -48,7 +53,8 @@ def set_event(
     `doors`: Unix microseconds, 0: not said. None: stays as the log has it, and so do products that are not
     in `products` if `others_stay`; else they are taken off the list. For an event that was not created
     but that holds tickets, that is what it did so far: ids are codes, and the products of its tickets admit,
-    which a copy that has caught up tells. So nobody is shut out by a change of something else.
+    which a copy that has caught up tells. So nobody is shut out by a change of something else. The days of
+    daily lists are those of the zone, whichever of the two is set.
     """
     if slug in RESERVED:
         raise InvalidRequest(f"slug must not be one of {', '.join(sorted(RESERVED))}")
@@ -62,9 +68,20 @@ def set_event(
         if not _declared(slug):
             products = tuple((dict(_products_of_tickets(slug)) | dict(products or ())).items()) or None
             others_stay = False
-    command = SetEvent(name, zone, doors, ids_are_codes, products, others_stay)
+    command = SetEvent(name, zone, doors, ids_are_codes, products, others_stay, _dated(slug, zone, lists))
     (decision,) = decide([Request(command, event=slug, nonce=nonce)], actor=actor)
     return decision
+
+
+def _dated(slug: str, zone: str | None, lists: Iterable[EventList] | None) -> tuple[EventList, ...] | None:
+    """The lists with the days of the event's zone; None: they stay, for neither they nor the zone are set."""
+    row = read.event_row(LEARNER_ALIAS, slug)
+    if lists is None and row is not None and zone is not None:
+        lists = row.lists if any(each.rule == "daily" for each in row.lists) else None
+    if lists is None:
+        return None
+    known = ZoneInfo(zone) if zone else event_zones.zone_of(None if zone == "" else row)
+    return with_days_of(known, lists)
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -125,6 +142,7 @@ def shown(found: EventSummary) -> dict[str, Any]:
         "doors": moment(row.doors, event_zones.zone_of(row)) if row else None,
         "ids_are_codes": row.ids_are_codes if row else True,
         "products": [{"name": name, "admits": admits} for name, admits in (row.products if row else ())],
+        "lists": shown_lists(row.lists if row else (), event_zones.zone_of(row)),
         "declared": row is not None,
         "tickets": found.tickets,
         "blocked": found.blocked,

@@ -153,7 +153,7 @@ def _whole_sequences(records: list[OperationRecord], cut: int) -> tuple[list[Ope
 
 def _events(records: list[OperationRecord]) -> list[dict[str, Any]]:
     found, first = verdicts(_alias(), records), _first_admissions(records)
-    added = told(_alias(), records)
+    added = told(_alias(), records, first)
     return [_event(record, found.get(record.pk, ""), first) | added.get(record.pk, {}) for record in records]
 
 

@@ -136,7 +136,7 @@ def _with_digest(digest: str) -> Caller | None:
     expires = math.inf
     if key.expires_at is not None:
         expires = now + (key.expires_at - timezone.now()).total_seconds()
-    scopes = frozenset(key.scopes) & frozenset(CAPABILITIES)
+    scopes = roles.with_implied(frozenset(key.scopes) & frozenset(CAPABILITIES))
     caller = Caller(actor=f"key:{key.pk}", scopes=scopes, only_event=key.event)
     noted = -math.inf if remembered is None else remembered.use_noted
     if now - noted >= api_keys.USE_INTERVAL.total_seconds():

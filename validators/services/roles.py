@@ -68,7 +68,12 @@ def scopes_of(groups: Iterable[str]) -> frozenset[str] | None:
     named = set(groups)
     roles = [ROLES[name].scopes for name in named & ROLES.keys()]
     plain = named & frozenset(CAPABILITIES)
-    return frozenset(plain).union(*roles) if roles or plain else None
+    return with_implied(frozenset(plain).union(*roles)) if roles or plain else None
+
+
+def with_implied(scopes: frozenset[str]) -> frozenset[str]:
+    """These scopes, and `supervise` for who has `admin`, as in the log."""
+    return scopes | {"supervise"} if "admin" in scopes else scopes
 
 
 def reset_roles(app_config: AppConfig, using: str, **_: Any) -> None:

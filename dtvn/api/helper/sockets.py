@@ -137,7 +137,8 @@ class Feed:
                     frames.append({"type": EVENT_TYPES[kind], "count": count, "timestamp": at, **origin})
             elif kind in KINDS and KINDS[kind].told:
                 frame = {"type": EVENT_TYPES[kind], "ticket_id": item.ticket, "timestamp": at}
-                state = {"state": STATE_AFTER[kind]} if kind in STATE_AFTER else {}
+                known = kind in STATE_AFTER and not item.on_lists
+                state = {"state": STATE_AFTER[kind]} if known else {}
                 frames.append({**frame, **state, **origin})
         return frames
 

@@ -17,7 +17,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import TextColumn, TimeElapsedColumn
 
-from dtvn.machine.reasons import ALREADY_CONSUMED, BARCODE_NOT_FOUND, OK
+from dtvn.machine.lists import MAIN_SLUG
+from dtvn.machine.reasons import ALREADY_CONSUMED, BARCODE_NOT_FOUND, NOT_INSIDE, OK
 from dtvn.waiting import SAID_AFTER, saying, saying_in_silence
 from dtvn.wording import counted
 from tickets.importing import FileRefused, ImportedTicket, ImportPlan, by_event
@@ -39,7 +40,7 @@ from tickets.importing.platform import (
     open_client,
     platform_of,
 )
-from tickets.scanning import Foretold, Outcome, Plan, foretell, make_plan, play, prove
+from tickets.scanning import Asked, Foretold, Outcome, Plan, foretell, make_plan, play, prove
 from tickets.scanning.foretelling import printed, windows_over
 from tickets.scanning.issuing import issue_tickets
 from tickets.scanning.rehearsal import expectation, make_tickets, measured_over
@@ -72,8 +73,9 @@ class Command(BaseCommand):
         "says what each code would be answered now. --rehearse N scans tickets of its own. Codes are "
         "scanned over REST, concurrently, some shown twice and at two gates at once, each scan repeated "
         "with its nonce until it is decided, and the record proves that each ticket was admitted exactly "
-        "once, or refused as foretold. Exit codes: 0 proved (--check: the network answers as the file says, "
-        "and not all windows are over), 1 not, 2 not run."
+        "once, or refused as foretold. With --list or --exit nothing is foretold, and each guest must enter "
+        "or leave exactly once. Exit codes: 0 proved (--check: the network answers as the file says, and not "
+        "all windows are over), 1 not, 2 not run."
     )
     requires_system_checks: list[str] = []
 
@@ -93,6 +95,15 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--yes", action="store_true", help="use the file's tickets up, without a question in a terminal"
+        )
+        parser.add_argument(
+            "--list",
+            default=MAIN_SLUG,
+            metavar="SLUG",
+            help="the list that is entered (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--exit", action="store_true", help="scan exits: the guests leave the list, each once"
         )
         parser.add_argument("--gates", type=int, default=8, help="number of gates (default: %(default)s)")
         parser.add_argument(
@@ -139,6 +150,8 @@ class Command(BaseCommand):
         foretold: list[Foretold] = []
         if rehearsed:
             self._issue(platform, tickets, options["patience"])
+        elif options["exit"] or options["list"] != MAIN_SLUG:
+            self._ask_list(platform, len(tickets), options)
         else:
             foretold = self._foretell(platform, read, tickets, options)
             if not options["yes"]:
@@ -197,6 +210,20 @@ class Command(BaseCommand):
             text = "Nothing was scanned. Without using tickets up: --check, or --rehearse N."
             raise CommandError(text, returncode=EXIT_NOTHING_DONE)
 
+    def _ask_list(self, platform: Platform, tickets: int, options: dict[str, Any]) -> None:
+        """The same for a list of which nothing is foretold, or for exits. Raises CommandError."""
+        if options["yes"] or sys.stdin is None or not sys.stdin.isatty():
+            return
+        event, what = options["event"], "exits" if options["exit"] else "entries"
+        self.stderr.write(
+            f"This scans {what} of {counted(tickets, 'ticket')} on the list {options['list']} of the event "
+            f"{event} on {platform.url}.\nType the event's name to go on: ",
+            ending="",
+        )
+        self.stderr.flush()
+        if sys.stdin.readline().strip() != event:
+            raise CommandError("Nothing was scanned.", returncode=EXIT_NOTHING_DONE)
+
     def _scan(
         self,
         platform: Platform,
@@ -216,7 +243,8 @@ class Command(BaseCommand):
         finally:
             elapsed = time.monotonic() - began
             self._write(options["record"], record)
-        verdict = prove(plan.scans, record, shut)
+        again = NOT_INSIDE if options["exit"] else ALREADY_CONSUMED
+        verdict = prove(plan.scans, record, shut, again=again)
         result = result_object(verdict, record, elapsed) | {"gates": options["gates"], "seed": seed}
         self.stdout.write(json.dumps(result) if options["json"] else "\n".join(result_lines(result)))
         if verdict.faults:
@@ -268,6 +296,7 @@ class Command(BaseCommand):
                         patience=options["patience"],
                         pace=options["pace"],
                         told=told,
+                        asked=Asked(options["list"], "exit" if options["exit"] else "entry"),
                     )
 
             _run(run())
@@ -290,6 +319,10 @@ def _check_options(options: dict[str, Any]) -> None:
         text = "Give a file of tickets or --rehearse N."
     elif options["check"] and options["file"] is None:
         text = "--check needs a file of tickets."
+    elif options["check"] and (options["exit"] or options["list"] != MAIN_SLUG):
+        text = "--check foretells entries on main only."
+    elif options["exit"] and options["rehearse"] is not None:
+        text = "--exit needs a file: nobody of a rehearsal is inside."
     if text:
         raise CommandError(text, returncode=EXIT_NOTHING_DONE)
 

@@ -66,6 +66,22 @@ SCHEMAS: dict[str, Schema] = {
             "doors": or_null(_MOMENT),
             "ids_are_codes": BOOLEAN,
             "products": many(shape({"name": STRING, "admits": BOOLEAN})),
+            "lists": many(
+                shape(
+                    {
+                        "list": STRING,
+                        "name": STRING,
+                        "products": or_null(many(STRING)),
+                        "not_before": or_null(STRING | {"format": "date-time"}),
+                        "not_after": or_null(STRING | {"format": "date-time"}),
+                        "rule": {"enum": ["once", "daily", "times", "free"]},
+                        "times": INTEGER,
+                        "returns": BOOLEAN,
+                        "exit_first": BOOLEAN,
+                        "capacity": INTEGER,
+                    }
+                )
+            ),
             "declared": BOOLEAN,
             "tickets": COUNTS,
             "blocked": INTEGER,

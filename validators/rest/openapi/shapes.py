@@ -113,6 +113,21 @@ SCHEMAS: dict[str, Schema] = {
         block_reason=STRING,
         codes=shape({"valid": INTEGER, "revoked": INTEGER}),
         last_entry=or_null(reference("Entry")),
+        entries=INTEGER,
+        lists=many(shape({"list": STRING, "entries": INTEGER, "exits": INTEGER})),
+        movements=many(
+            shape(
+                {
+                    "list": STRING,
+                    "kind": {"enum": ["entry", "exit", "annul"]},
+                    "at": or_null(STRING | {"format": "date-time"}),
+                    "gate": STRING,
+                    "device": STRING,
+                    "forced": BOOLEAN,
+                    "stands": BOOLEAN,
+                }
+            )
+        ),
     ),
     "ConsensusRecord": shape(
         dict.fromkeys(("sequence", "view", "timestamp", "index"), INTEGER)
