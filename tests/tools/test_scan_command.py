@@ -154,6 +154,19 @@ def test_a_guest_who_entered_before_the_rehearsal_is_a_fault(imported: list[str]
     )
 
 
+def test_the_gates_of_a_group_ticket_open_once_for_each_person(
+    tmp_path: Path, platform: Platform, at: list[str]
+) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text("Barcode,Admits\nG-1,3\nG-2,1\n", encoding="utf-8")
+    words = [str(path), "--event", "fest", "--quantity", "entries", *at]
+    assert Ran("import_tickets", *words).code == 0
+    ran = Ran("scan", *words, "--duplicates", "1", "--json", "--yes")
+    found = json.loads(ran.text)
+    assert (ran.code, found["proved"], found["scans"]) == (0, True, 6)
+    assert {ticket.state for ticket in Ticket.objects.all()} == {"CONSUMED"}
+
+
 def test_a_check_of_an_event_that_does_not_exist_says_so(file: Path, at: list[str]) -> None:
     ran = Ran("scan", str(file), *ANSWERS, "--check", *at)
     assert (ran.code, "the network has no event fest" in ran.error) == (2, True)

@@ -60,8 +60,8 @@ def entries_made(stored: TicketRow) -> int:
 
 
 def _may_enter(ticket: ImportedTicket, stored: TicketRow) -> bool:
-    """Whether an entry of the source is not recorded: each of its guests has one."""
-    return state_of_row(stored) in MAY_ENTER and entries_made(stored) < ticket.entries
+    """Whether an entry of the source is not recorded."""
+    return state_of_row(stored) in MAY_ENTER and entries_made(stored) < ticket.entries_made
 
 
 def complete(
