@@ -229,3 +229,26 @@ def test_a_check_fails_if_all_windows_are_over(file: Path, platform: Platform, a
     assert (code, said["faults"], said["windows_over"]) == (1, 0, 3)
     told = Ran("scan", *words, "--check").text
     assert "NOBODY of the file would be admitted: the windows are over (3 codes)." in told
+
+
+def test_entries_and_exits_on_a_list_are_played_and_proved(imported: list[str], platform: Platform) -> None:
+    """Of two tickets, each shown twice: their guests enter once and leave once."""
+    lists = [{"list": "zone", "products": ["Weekend", "T-shirt"]}]
+    platform.client.put("/api/v1/events/fest", json={"lists": lists}).raise_for_status()
+    words = [*imported, "--limit", "2", "--duplicates", "1", "--json", "--list", "zone"]
+    for more in ((), ("--exit",)):
+        ran = Ran("scan", *words, *more)
+        result = json.loads(ran.text)
+        assert (ran.code, result["admitted_once"], result["refused_again"]) == (0, 2, 2), result["faults"]
+    again = Ran("scan", *words, "--exit")
+    assert (
+        again.code,
+        json.loads(again.text)["faults"][0].endswith("nobody was inside before this run"),
+    ) == (
+        1,
+        True,
+    )
+    told = OperationRecord.objects.filter(operation="admit").values_list("code", flat=True)
+    assert sorted({*told}) == ["already_consumed", "not_inside", "ok"]
+    assert Ran("scan", *words, "--check").code == 2
+    assert "no such list" in Ran("scan", *imported, "--list", "bar").error
