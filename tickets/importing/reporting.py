@@ -31,10 +31,12 @@ def understood(found: ImportPlan) -> dict[str, Any]:
     }
 
 
-def report_of(found: ImportPlan, differences: Differences, wrong: Sequence[WrongRow]) -> dict[str, Any]:
-    """All that is said of a file beside the network."""
+def report_of(
+    found: ImportPlan, differences: Differences, wrong: Sequence[WrongRow], *, personal: bool = True
+) -> dict[str, Any]:
+    """All that is said of a file beside the network; `personal`: with persons, until it is imported."""
     new = differences.new
-    stays = [sentence_of(one, found) for one in differences.unchanged[:ROWS_REPORTED]]
+    stays = [sentence_of(one, found, personal=personal) for one in differences.unchanged[:ROWS_REPORTED]]
     report = understood(found) | {
         "tickets": len(found.tickets),
         "new": len(new),
@@ -100,9 +102,9 @@ def shown_ticket(ticket: ImportedTicket, found: ImportPlan) -> dict[str, str]:
     }
 
 
-def sentence_of(one: Difference, found: ImportPlan) -> str:
+def sentence_of(one: Difference, found: ImportPlan, *, personal: bool = True) -> str:
     """A difference in words, its times in the zone of the event."""
-    return sentence(one, zone_of(found.zones.get(one.event, "UTC")))
+    return sentence(one, zone_of(found.zones.get(one.event, "UTC")), personal=personal)
 
 
 def sentence_of_new(ticket: ImportedTicket) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
-from tickets.importing.differences import NEW, Difference, Differences, key_of_new
+from tickets.importing.differences import NEW, SHOWN_KINDS, Difference, Differences, key_of_new
 from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.plan import ImportPlan
 from tickets.importing.shown import Confirmed
@@ -73,7 +73,8 @@ def changed_since(
             settled[shown.key] = shown.kind
             continue
         told.add(place)
-        why = f"{shown.words}: not ordered, since it changed after it was shown; now: {said(one)}"
+        what = f"{shown.ticket}: {SHOWN_KINDS[shown.kind]}"
+        why = f"{what}; not ordered, since it changed after it was shown; now {said(one)}"
         wrong.append(WrongRow(shown.row, why))
     wrong += _came_up(held.unseen, told, said)
     return wrong, settled

@@ -248,7 +248,7 @@ class _Issuing:
         """Returns what is written to the import's row."""
         differences, delivery, progress, why = self._differences, self._delivery, self._progress, ""
         fresh = list(self._held.fresh.values())
-        report, since = report_of(self._found, differences, []), list[WrongRow]()
+        report, since = report_of(self._found, differences, [], personal=False), list[WrongRow]()
         try:
             since = self._changed_since()
             delivery.wrong += since
@@ -284,7 +284,7 @@ class _Issuing:
             self._held,
             self._differences,
             partial(shown.words_of, self._one),
-            lambda one: sentence_of(one, self._found),
+            lambda one: sentence_of(one, self._found, personal=False),
         )
         self._mark(settled)
         return wrong
