@@ -23,13 +23,14 @@ class Inside:
 
     def __init__(self, tickets: Callable[[str], Iterable[Ticket]]) -> None:
         self._tickets = tickets
-        self._sums: dict[str, Sums] = {}
+        self.sums: dict[str, Sums] = {}
+        """Event -> its sums, once they were asked for."""
 
     def count(self, event: str, listed: EventList, timestamp: int) -> int:
         """Persons inside a list of an event; on a daily list those who came on the day of this time."""
-        sums = self._sums.get(event)
+        sums = self.sums.get(event)
         if sums is None:
-            sums = self._sums[event] = Counter()
+            sums = self.sums[event] = Counter()
             for ticket in self._tickets(event):
                 _add(sums, _counts(ticket.state, ticket.issued), +1)
         if listed.rule != "daily":
@@ -42,10 +43,8 @@ class Inside:
         )
 
     def replace(self, ticket: Ticket, state: bytes, issued: bytes) -> None:
-        """The ticket gets this state and these terms; to be called before."""
-        if not self._sums:
-            return
-        sums = self._sums.get(read_head(ticket.state).event)
+        """The ticket gets this state and these terms; to be called before, if there are any sums."""
+        sums = self.sums.get(read_head(ticket.state).event)
         if sums is not None:
             _add(sums, _counts(ticket.state, ticket.issued), -1)
             _add(sums, _counts(state, issued), +1)

@@ -9,13 +9,12 @@ the first check that answers decides; each says of which kinds it is asked. An a
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 
 from dtvn.machine import reasons
 from dtvn.machine.codes import code_digest
 from dtvn.machine.context import Context, present_state
 from dtvn.machine.fields import DEFAULT_EVENT
-from dtvn.machine.lists import MAIN, MAIN_SLUG, EventList, Tally
+from dtvn.machine.lists import MAIN, MAIN_SLUG, EventList
 from dtvn.machine.movements import ANNUL, ENTRY, EXIT, FORCE, Visits
 from dtvn.machine.terms import Terms
 from dtvn.machine.ticket import Ticket, read_terms
@@ -30,6 +29,11 @@ _IN_DISPUTE = frozenset((State.DISPUTED, State.UPHELD))
 
 class Asked:
     """An entry, an exit, an annulment or a forced entry while it is judged."""
+
+    __slots__ = (
+        *("at", "code", "device", "first", "found", "gate", "kind", "listed", "operation", "slug"),
+        *("supervised", "terms"),
+    )
 
     def __init__(
         self,
@@ -57,6 +61,8 @@ class Asked:
         self.found = find(at, operation, code)
         self.terms = Terms() if self.found is None else read_terms(self.found.issued)
         self.listed = at.events.list_of(operation.event, self.slug)
+        self.first = self.listed is MAIN and plain(self.terms)
+        """Whether the ticket enters `main` once, and never did more: then its state says all."""
 
     @property
     def list(self) -> EventList:
@@ -65,15 +71,10 @@ class Asked:
             raise RuntimeError("the order of the checks is broken")
         return self.listed
 
-    @cached_property
+    @property
     def visits(self) -> Visits:
         """What the ticket did so far."""
         return visits_of(present_state(self.ticket), self.terms)
-
-    @cached_property
-    def tally(self) -> Tally:
-        """What R41 counts of the ticket on the list."""
-        return self.visits.tally(self.list, self.terms.entries, self.at.timestamp)
 
     @property
     def ticket(self) -> Ticket:
@@ -166,8 +167,7 @@ def _found(asked: Asked) -> str | None:
 
 def _late_retry(asked: Asked) -> str | None:
     at, operation = asked.at, asked.operation
-    made = at.moved(operation, asked.ticket, asked.terms)
-    if made is not None:
+    if asked.terms.movements and (made := at.moved(operation, asked.ticket, asked.terms)) is not None:
         said = made.list, made.kind, made.gate, made.device
         same = said == (asked.slug, asked.kind, asked.gate, asked.device)
         return reasons.OK if same else reasons.NONCE_REUSED
@@ -195,7 +195,7 @@ def _window(asked: Asked) -> str | None:
 
 
 def _open(asked: Asked) -> str | None:
-    return None if asked.list.is_open(asked.at.timestamp) else reasons.LIST_CLOSED
+    return None if asked.listed is MAIN or asked.list.is_open(asked.at.timestamp) else reasons.LIST_CLOSED
 
 
 def _product(asked: Asked) -> str | None:
@@ -204,11 +204,14 @@ def _product(asked: Asked) -> str | None:
 
 
 def _entries(asked: Asked) -> str | None:
+    if asked.first:
+        return reasons.ALREADY_CONSUMED if asked.ticket.status is State.CONSUMED else None
     return entries_refuse(asked.at, asked.operation.event, asked.ticket, asked.terms, asked.list)
 
 
 def _inside(asked: Asked) -> str | None:
-    return None if asked.tally.inside > 0 else reasons.NOT_INSIDE
+    tally = asked.visits.tally(asked.list, asked.terms.entries, asked.at.timestamp)
+    return None if tally.inside > 0 else reasons.NOT_INSIDE
 
 
 def _annullable(asked: Asked) -> str | None:

@@ -101,7 +101,8 @@ class TicketRegistry:
         self._index(event, ticket, terms.codes)
 
     def _write(self, ticket: Ticket, state: bytes, issued: bytes) -> None:
-        self.inside.replace(ticket, state, issued)
+        if self.inside.sums:
+            self.inside.replace(ticket, state, issued)
         leaf = ticket_leaf(state, issued)
         self._tree.replace(ticket.place, ticket.leaf, leaf)
         if self._before is not None:

@@ -11,7 +11,7 @@ from dtvn.machine.codes import DIGEST_SIZE
 from dtvn.machine.context import Context
 from dtvn.machine.fields import Command, CommandError, Name
 from dtvn.machine.kinds.kind import Act, Kind, Rest, Result
-from dtvn.machine.kinds.lifecycle import move, visit
+from dtvn.machine.kinds.lifecycle import move, settle, visit
 from dtvn.machine.kinds.scans import (
     ListName,
     ScanBody,
@@ -21,11 +21,10 @@ from dtvn.machine.kinds.scans import (
     told_scan,
     with_code,
 )
-from dtvn.machine.lists import MAIN
 from dtvn.machine.movements import ENTRY
 from dtvn.machine.order_of_reasons import Asked, decide
 from dtvn.machine.ticket import Ticket, answered, read_head
-from dtvn.machine.visits import plain
+from dtvn.machine.transitions import State
 from dtvn.protocol.consensus.messages import Operation
 
 
@@ -69,9 +68,10 @@ def rule(at: Context, operation: Operation, command: Admit, ticket: Ticket | Non
         return refusal, told_scan(asked)
     found, gate, device = asked.ticket, command.gate, command.device
     name = read_head(found.state).ticket
-    state = visit(at, operation, found, asked.terms, name, asked.list, command.kind, gate, device)
-    if command.kind == ENTRY and asked.list is MAIN and plain(asked.terms):
+    if asked.first and command.kind == ENTRY:
+        state = settle(at, operation, found, name, State.CONSUMED, gate, device)
         return reasons.OK, answered(state, asked.terms)
+    visit(at, operation, found, asked.terms, name, asked.list, command.kind, gate, device)
     return reasons.OK, told_scan(asked)
 
 

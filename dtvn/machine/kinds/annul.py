@@ -65,11 +65,12 @@ def rule(at: Context, operation: Operation, command: Annul, ticket: Ticket | Non
     refusal = decide(asked)
     if refusal is not None:
         return refusal, told_scan(asked)
-    found, taken = asked.ticket, asked.visits.newest(asked.slug)
+    found, before = asked.ticket, asked.visits
+    taken = before.newest(asked.slug)
     if taken is None:
         raise RuntimeError("the order of the checks is broken")
     movement = movement_of(at, operation, asked.slug, ANNUL, taken.day, gate, device)
-    visits = annulled(asked.visits, taken, movement)
+    visits = annulled(before, taken, movement)
     keep(at, operation, found, asked.terms, read_head(found.state).ticket, visits, movement)
     return reasons.OK, told_scan(asked)
 
