@@ -159,6 +159,12 @@ class Count(msgspec.Struct):
     entered: int = 0
     blocked: int = 0
 
+    def add(self, many: int, *, entered: bool, blocked: bool) -> None:
+        """Count so many more tickets."""
+        self.tickets += many
+        self.entered += many if entered else 0
+        self.blocked += many if blocked else 0
+
 
 def counts_of(slug: str) -> tuple[list[Count], list[Count]]:
     """The tickets of an event by product, with products that none has, and those that have entered by gate;
@@ -169,18 +175,13 @@ def counts_of(slug: str) -> tuple[list[Count], list[Count]]:
     gates: dict[str, Count] = {}
     tickets = Ticket.objects.using(LEARNER_ALIAS).filter(event=slug).order_by()
     for part in tickets.values("product", "gate", "state", "blocked").annotate(many=Counted("pk")):
-        _count(products, part["product"], part)
-        if part["state"] == State.CONSUMED.name:
-            _count(gates, part["gate"], part)
+        many, entered = part["many"], part["state"] == State.CONSUMED.name
+        of_product = products.setdefault(part["product"], Count(part["product"]))
+        of_product.add(many, entered=entered, blocked=part["blocked"])
+        if entered:
+            of_gate = gates.setdefault(part["gate"], Count(part["gate"]))
+            of_gate.add(many, entered=True, blocked=part["blocked"])
     return [products[name] for name in sorted(products)], [gates[name] for name in sorted(gates)]
-
-
-def _count(counts: dict[str, Count], name: str, part: dict[str, Any]) -> None:
-    """Add tickets that have product, gate, state and block in common."""
-    count = counts.setdefault(name, Count(name))
-    count.tickets += part["many"]
-    count.entered += part["many"] if part["state"] == State.CONSUMED.name else 0
-    count.blocked += part["many"] if part["blocked"] else 0
 
 
 def not_listed(slug: str, names: Collection[str]) -> list[str]:
