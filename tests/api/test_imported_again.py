@@ -86,3 +86,11 @@ def test_many_tickets_cost_few_queries(fest: Api, django_assert_max_num_queries:
     with django_assert_max_num_queries(16), django_assert_max_num_queries(16, using="learner"):
         network = read_network(many, source="shop")
     assert len(network.tickets) == 4
+
+
+def test_a_source_has_only_its_tickets_of_the_same_event(fest: Api) -> None:
+    """Ids of two events may be the same."""
+    assert fest.post("tickets", {"ticket_id": "T-4", "event": "gala", "product": "Day"}).status_code == 200
+    of_gala = file(row(9, event="gala", holder=Holder()))
+    found = compare(of_gala, read_network(of_gala, source="shop"))
+    assert (len(found.new), found.gone) == (1, [])

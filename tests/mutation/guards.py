@@ -81,7 +81,6 @@ SUBJECTS: dict[str, Subject] = {
     "dtvn.protocol.epochs.catch_up": Subject(("tests/epochs/test_epoch_catch_up_steps.py",)),
     "dtvn.protocol.epochs.proofs": Subject(("tests/epochs/test_proofs.py", "tests/gateway/test_epochs.py")),
     "dtvn.protocol.host.log_server": Subject(("tests/host/test_log_server.py", "tests/host/test_places.py")),
-    "dtvn.protocol.host.places": Subject(("tests/host/test_places.py",)),
     "dtvn.gateway.agreement": Subject(("tests/gateway/test_agreement.py",)),
     "dtvn.gateway.collector": Subject(
         tuple(
@@ -119,7 +118,6 @@ SUBJECTS: dict[str, Subject] = {
     ),
     "dtvn.proof.barriers": Subject(("tests/proof/test_barriers.py",)),
     "dtvn.proof.reads": Subject(("tests/proof/test_reads.py",)),
-    "dtvn.gateway.locks": Subject(("tests/gateway/test_locks.py",)),
     "dtvn.machine.nonces": Subject(("tests/tickets_machine/test_nonces.py",)),
     "dtvn.machine.operations": Subject(
         tuple(f"tests/tickets_machine/test_{name}.py" for name in ("nonces", "permissions", "doors")),
@@ -129,23 +127,8 @@ SUBJECTS: dict[str, Subject] = {
     "dtvn.machine.kinds.lifecycle": Subject(("tests/tickets_machine/test_nonces.py",), frozenset({"late"})),
     "dtvn.machine.locks": Subject(("tests/tickets_machine/test_locks.py",)),
     "dtvn.machine.waiters": Subject(("tests/tickets_machine/test_locks.py",)),
-    "verifier.dtvn_verify": Subject(("tests/proof/test_same_verdict.py", "tests/proof/test_vectors.py")),
-    "tickets.importing.comparing": Subject(("tests/importing/test_comparing.py",), django=True),
-    "tickets.importing.differences": Subject(("tests/importing/test_comparing.py",), django=True),
-    "tickets.importing.settled": Subject(("tests/importing/test_cases.py",), django=True),
-    "tickets.importing.ordering": Subject(("tests/tools/test_delivering.py",), django=True),
-    "tickets.importing.delivering": Subject(("tests/tools/test_delivering.py",), django=True),
-    "tickets.importing.completing": Subject(("tests/tools/test_issuing.py",), django=True),
-    "tickets.importing.holders": Subject(("tests/tools/test_holders.py",), django=True),
-    "tickets.services.reading": Subject(
-        ("tests/api/test_reads.py",),
-        frozenset(
-            {
-                *(f"_Reader.{name}" for name in ("ask", "is_enough", "is_stable")),
-                *("_check", "barrier", "caught_up"),
-            }
-        ),
-        django=True,
+    "tickets.importing.settled": Subject(
+        ("tests/importing/test_settling.py",), frozenset({"settle"}), django=True
     ),
     "validators.services.login_throttle": Subject(("tests/platform/test_login_throttle.py",), django=True),
 }
@@ -423,7 +406,6 @@ EQUIVALENT: dict[str, str] = {
                 "push: self._behind -> True",
                 f"push: {_FRESH_BYTES} <= RANGE_BYTES_MAX -> {_FRESH_BYTES} < RANGE_BYTES_MAX",
                 f"push: {_FRESH_COMMITS} <= COMMITS_MAX -> {_FRESH_COMMITS} < COMMITS_MAX",
-                "_send_range: first > self._last -> False",
                 *(
                     f"_send_range: {_ABOVE_RANGE} -> {wrong}"
                     for wrong in ("True", *(_ABOVE_RANGE.replace(">", slip) for slip in (">=", "!=")))
