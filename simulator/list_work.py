@@ -74,6 +74,7 @@ class Scanned(msgspec.Struct, frozen=True):
     slug: str
     group: str
     place: int
+    operations: tuple[Operation, ...] = ()
 
 
 class ListWork(Recurring):
@@ -85,6 +86,8 @@ class ListWork(Recurring):
         self._dice = dice
         self._asked: list[tuple[Gateway, Operation]] = []
         self._scanned: list[Scanned] = []
+        self._annulled: list[Scanned] = []
+        """Scans that somebody wants taken back, and that may be repeated all the same."""
         self._calls = 0
         self._nonces = 0
 
@@ -94,6 +97,10 @@ class ListWork(Recurring):
         if self._asked and dice.hit(REPEATS):
             gateway, operation = dice.pick(self._asked)
             gateway.ask([operation])
+            return
+        if self._annulled and dice.hit(0.3):
+            scan = self._annulled.pop(0)
+            scan.gateway.ask([each for each in scan.operations if each.nonce])
             return
         group, begins = str(self._calls // CALLS), self._calls % CALLS == 0
         self._calls += 1
@@ -145,7 +152,7 @@ class ListWork(Recurring):
             operations.append(self._build(command, ticket, group, actor))
             kind = "entry" if dice.hit(0.7) else kind
         self._ask(gateway, operations)
-        self._scanned.append(Scanned(gateway, actor, device, slug, group, place))
+        self._scanned.append(Scanned(gateway, actor, device, slug, group, place, tuple(operations)))
         del self._scanned[:-KEPT]
 
     def _scan_command(self, kind: str, group: str, place: int, slug: str, device: str) -> Admit | Force:
@@ -168,6 +175,8 @@ class ListWork(Recurring):
         gateway = dice.pick(self._gateways) if dice.hit(0.15) else scan.gateway
         supervised = dice.hit(0.25)
         code = self._code(group, scan.place)
+        if any(each.nonce for each in scan.operations):
+            self._annulled = [*self._annulled[-2:], scan]
         command = Annul("north", device, code, scan.slug, "wrong scan" if supervised else "", supervised)
         self._ask(gateway, [self._build(command, "", group, actor)])
 

@@ -15,12 +15,13 @@ LISTS: dict[str, Any] = {
     "duration": 5 * SECOND,
 }
 
-AN_HOUR_LATER: dict[str, Any] = {
+STEP = 1_000 * SECOND
+TOO_LATE: dict[str, Any] = {
     **LISTS,
     "clock_steps": tuple(
-        ClockStep(at, name, ahead)
-        for at, ahead in ((1_500 * MILLISECOND, 1_200 * SECOND), (3 * SECOND, 3_600 * SECOND))
+        ClockStep(number * 600 * MILLISECOND, name, number * STEP)
+        for number in range(1, 8)
         for name in ("r0", "r1", "r2", "r3", "client-0", "client-1", "client-2")
     ),
 }
-"""All clocks are set ahead, twice, so that it is too late to annul what was scanned before (R41)."""
+"""Again and again all clocks are set ahead, so that it is too late to annul what was scanned before (R41)."""

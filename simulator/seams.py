@@ -53,7 +53,6 @@ from dtvn.machine.inside import Inside
 from dtvn.machine.kinds import lifecycle
 from dtvn.machine.kinds.terms_changes import told
 from dtvn.machine.lists import DAY, EventList
-from dtvn.machine.lists import Tally as ListTally
 from dtvn.machine.locks import Locks
 from dtvn.machine.movements import FORCE, MOVEMENTS_KEPT, Visits
 from dtvn.machine.nonces import NonceTable
