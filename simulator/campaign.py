@@ -35,6 +35,8 @@ from simulator.door_work import DoorWork
 from simulator.event_runs import EventRuns
 from simulator.faults import FaultInjector
 from simulator.gateway import Gateway, Request
+from simulator.list_probes import ListProbes
+from simulator.list_work import ListWork
 from simulator.lock_queues import LockQueues
 from simulator.lock_races import LockRaces
 from simulator.membership_changes import MembershipChanger
@@ -269,6 +271,9 @@ class Play:
         self.door_work: DoorWork | None = None
         if drawn.doors:
             self._add_doors()
+        self.list_work: ListWork | None = None
+        if drawn.lists:
+            self._add_lists()
         self._copies: dict[str, VirtualDisk] = {}
         self.prepared_alone: PreparedAlone | None = None
         self._plan_moments()
@@ -318,6 +323,15 @@ class Play:
         for gateway in cluster.gateways:
             gateway.observers.append(probes_of_doors)
 
+    def _add_lists(self) -> None:
+        cluster = self.cluster
+        dice, pause = self._dice.fork("lists"), self.drawn.traffic.pause_max
+        self.list_work = ListWork(cluster.world, cluster.gateways, dice, pause)
+        probes_of_lists = ListProbes(cluster.world)
+        cluster.add_checkers(probes_of_lists)
+        for gateway in cluster.gateways:
+            gateway.observers.append(probes_of_lists)
+
     def _add_event_runs(self) -> None:
         cluster, dice = self.cluster, self._dice
         world = cluster.world
@@ -353,6 +367,7 @@ class Play:
                 (400 * MILLISECOND, self.lock_races),
                 (400 * MILLISECOND, self.lock_queues),
                 (100 * MILLISECOND, self.door_work),
+                (100 * MILLISECOND, self.list_work),
             )
             if each is not None
         ]

@@ -72,6 +72,11 @@ DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
         ),
     ),
     ("directed for recoveries", 0.005, ("recovery-from-prepared",)),
+    (
+        "directed for lists",
+        0.02,
+        ("lists", "lists-and-clocks", "lists-among-crashes", *("lists-among-transfers",) * 2),
+    ),
 )
 """Worlds that may replace a random one: random stream, share, worlds (more often those of rarer moments).
 Each row is drawn apart from those before it, so that a seed that is one of these stays the same."""

@@ -89,6 +89,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     """True: clients wait in the queues of locks (simulator.lock_queues)."""
     doors: bool = False
     """True: codes are issued, scanned and replaced, tickets blocked (simulator.door_work)."""
+    lists: bool = False
+    """True: guests enter lists and leave them, entries are annulled and forced (simulator.list_work)."""
     readers: bool = False
     """True: clients read behind barriers meanwhile (simulator.readers); there is a learner then."""
     liars: tuple[int, ...] = ()
@@ -157,6 +159,7 @@ def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
     if settings.members >= LEAST and changes is None and Dice(seed).fork("one disk more").hit(0.1):
         plan, forgetful = msgspec.structs.replace(plan, disk_lost=2), True
     doors = Dice(seed).fork("codes at doors").hit(0.15)
+    lists = Dice(seed).fork("lists at doors").hit(0.1)
     readers = Dice(seed).fork("people who read among faults").hit(0.1)
     if readers:
         settings = msgspec.structs.replace(settings, learners=1)
@@ -176,6 +179,7 @@ def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
         plan=plan,
         forgetful=forgetful,
         doors=doors,
+        lists=lists,
         readers=readers,
     )
     return _with_rarest(seed, drawn)

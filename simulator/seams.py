@@ -39,6 +39,7 @@ from dtvn.machine import (
     TicketApplication,
     commands,
     locks,
+    movements,
     operations,
     order_of_reasons,
     read_terms,
@@ -48,9 +49,12 @@ from dtvn.machine import (
     snapshot,
 )
 from dtvn.machine.events import Events
+from dtvn.machine.inside import Inside
 from dtvn.machine.kinds import lifecycle
 from dtvn.machine.kinds.terms_changes import told
+from dtvn.machine.lists import DAY, EventList
 from dtvn.machine.locks import Locks
+from dtvn.machine.movements import FORCE, MOVEMENTS_KEPT, Visits
 from dtvn.machine.nonces import NonceTable
 from dtvn.machine.operations import Operations
 from dtvn.machine.order_of_reasons import find

@@ -23,6 +23,7 @@ from simulator.door_worlds import DOORS
 from simulator.event_worlds import ANY_ALGORITHM, EVENT_FAULTS, EVENT_RUNS, LOST_VERDICTS, RUNS_OVER_EPOCHS
 from simulator.faults import FaultPlan
 from simulator.late_commit_worlds import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
+from simulator.list_worlds import LISTS, TOO_LATE
 from simulator.lock_queue_worlds import LATE_STATES, LOCK_FAULTS, LOCK_QUEUES
 from simulator.membership_changes import MembershipChanges
 from simulator.network import LinkQuality
@@ -406,6 +407,10 @@ WORLDS: dict[str, Drawing] = {
     "doors-among-crashes": of(**DOORS, plan=CRASHES, dead=True),
     "doors-among-transfers": of(**{**TRANSFERS, **DOORS}),
     "poisoned-terms": of("bad-state-server/other terms", at=(1,), **{**TRANSFERS, **DOORS}),
+    "lists": of(**LISTS),
+    "lists-among-crashes": of(**LISTS, plan=CRASHES, dead=True),
+    "lists-among-transfers": of(**{**TRANSFERS, **LISTS}),
+    "lists-and-clocks": of(**TOO_LATE),
     "node-reads": of(node_reads=True),
     "barrier-reads": of(
         readers=True,

@@ -1,14 +1,13 @@
-"""Is each ticket admitted at most once, and each request executed at most once? (R12, R13, R19)"""
+"""Does no ticket enter a list more often than it may (`main` at most once, unless the event says otherwise),
+and is each request executed at most once? (R12, R13, R19, R41)"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dtvn.gateway import Result
-from dtvn.machine import read_state
-from dtvn.machine.codes import DIGEST_SIZE
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Record
+from simulator.checkers.admissions import Admissions, Place, code_of
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Unread
 from simulator.gateway import Gateway, Request
@@ -17,11 +16,8 @@ from simulator.world import World
 
 KEPT_AFTER = 3_600_000_000
 """Microseconds of batch time for which a nonce outlives its operation's `valid_until` at least (R13)."""
-ADMITTING = frozenset({"consume", "admit", "import_entry"})
 FORGOTTEN = frozenset({"malformed", "expired", "too_far_ahead", "busy"})
 """Outcomes that do not use up a nonce."""
-BYTES_32 = b"\xc4\x20"
-"""What stands before a code at the end of an admission (MessagePack)."""
 
 
 class AtMostOnce(Checker):
@@ -33,10 +29,10 @@ class AtMostOnce(Checker):
         super().__init__(world)
         self._history = history
         self._unread = Unread(history)
-        self._admitted: dict[tuple[str, str | bytes], m.Operation] = {}
+        self._admissions = Admissions()
         self._executed: dict[tuple[tuple[int, int], int], int] = {}
         self._nonces: dict[tuple[str, str, bytes], tuple[m.Operation, str]] = {}
-        self._told: dict[tuple[str, str | bytes], tuple[str, bytes | tuple[int, int]]] = {}
+        self._told: dict[Place, set[tuple[str, bytes | tuple[int, int]]]] = {}
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
@@ -67,11 +63,11 @@ class AtMostOnce(Checker):
                 self.fail(f"nonce repeated at {sequence}: first {known[1]}, now {outcome.code}")
             if not first and not same and outcome.code not in ("nonce_reused", *FORGOTTEN):
                 self.fail(f"a nonce's second body at {sequence} is answered {outcome.code} (R13)")
-        if first and operation.kind in ADMITTING and outcome.code == "ok":
-            for ticket in _admitted(operation, outcome):
-                if ticket in self._admitted:
-                    self.fail(f"{ticket[1]!r} admitted again at {sequence}")
-                self._admitted[ticket] = operation
+        if first and outcome.code == "ok":
+            now = self._history.timestamps[sequence]
+            wrong = self._admissions.happened(principal, operation, outcome, now)
+            if wrong is not None:
+                self.fail(f"{wrong} at {sequence}")
 
     def _forget(self, key: tuple[str, str, bytes], sequence: int, outcome: m.Outcome) -> None:
         """A nonce may be forgotten after an hour of batch time, which clocks that step make a short one."""
@@ -82,27 +78,16 @@ class AtMostOnce(Checker):
             del self._nonces[key]
 
     def answered(self, gateway: Gateway, request: Request) -> None:
-        """The client's own view: two different admissions of one ticket never both succeed."""
+        """The client's own view: no more entries of a ticket were told than were made."""
         for operation, result in zip(request.operations, request.results or (), strict=True):
-            if operation.kind in ADMITTING and result.code == "ok":
-                word = (operation.actor, operation.nonce or (result.sequence, result.index))
-                for ticket in _admitted(operation, result):
-                    before = self._told.setdefault(ticket, word)
-                    if before != word:
-                        self.fail(f"{ticket[1]!r}: {before} and {word} were both told ok")
-
-
-def _admitted(operation: m.Operation, answer: m.Outcome | Result) -> set[tuple[str, str | bytes]]:
-    """What an admission used up: the ticket that it names, or that the answer names, and the bytes that hold
-    the code by which it was found."""
-    state = read_state(answer.state)
-    names: set[str | bytes] = {operation.ticket if state is None else state.ticket}
-    if operation.kind == "admit" and not operation.ticket:
-        names.add(operation.payload[-DIGEST_SIZE:])
-    return {(operation.event, name) for name in names if name}
+            place = self._admissions.entered(operation, result) if result.code == "ok" else None
+            if place is not None:
+                told = self._told.setdefault(place, set())
+                told.add((operation.actor, operation.nonce or (result.sequence, result.index)))
+                if len(told) > self._admissions.made[place]:
+                    self.fail(f"{place[1]!r}: {sorted(map(str, told))} were all told ok")
 
 
 def _body(operation: m.Operation) -> tuple[str, str, str, bytes]:
     """What a nonce is bound to: where a code is given, not the text beside it."""
-    coded = operation.kind == "admit" and operation.payload[-DIGEST_SIZE - 2 : -DIGEST_SIZE] == BYTES_32
-    return operation.kind, operation.event, "" if coded else operation.ticket, operation.payload
+    return operation.kind, operation.event, "" if code_of(operation) else operation.ticket, operation.payload

@@ -1,4 +1,4 @@
-"""Are the answers to clients a linearizable history of tickets? (Herlihy & Wing 1990; R13, R16, R40, R42)
+"""Are the answers to clients a linearizable history of tickets? (Herlihy & Wing 1990; R13, R16, R40 to R42)
 
 Trusts neither the log nor the ticket machine: from calls and answers alone it searches, for each part of the
 history (ticket_calls), for an order that respects real time and in which the sequential model (ticket_model)
@@ -40,15 +40,16 @@ class Linearizable(Checker):
 
     def finish(self) -> None:
         """See Checker."""
-        for event, calls, crowded in parts(self._gateways) if not self.blind else ():
-            found = explains(calls, State(event, crowded=crowded))
+        for part in parts(self._gateways) if not self.blind else ():
+            found = explains(part.calls, part.start)
             self.unsure += found is None
             if found is False:
+                calls = part.calls
                 told = ", ".join(
                     f"{c.kind} {c.ticket} [{c.asked}, {c.answered}] {c.code or '?'}" for c in calls
                 )
                 names = sorted({call.ticket for call in calls if call.ticket}) or ["a code of no ticket"]
-                self.fail(f"no order of its calls explains {', '.join(names)} of {event}: {told}")
+                self.fail(f"no order of its calls explains {', '.join(names)} of {part.event}: {told}")
 
 
 def explains(calls: Sequence[Call], start: State | None = None) -> bool | None:
@@ -67,7 +68,7 @@ class _Search:
         self._rest = rest
         self._states = [start]
         self._numbers = {start: 0}
-        self._steps: dict[tuple[int, int], tuple[int, bool]] = {}
+        self._steps: dict[tuple[int, int], dict[int, bool]] = {}
 
     def run(self) -> bool | None:
         """See explains."""
@@ -99,24 +100,28 @@ class _Search:
                 continue
             if call.answered < horizon:
                 horizon = call.answered
-            after, right = self._step(state, place)
-            if call.code not in ("", "ok") and right:
+            steps = self._step(state, place)
+            if call.code not in ("", "ok") and any(steps.values()):
                 return [(done | 1 << place, state)]
-            if right if call.code else after != state:
-                found.append((call.answered, place, after))
+            for after, right in steps.items():
+                if right if call.code else after != state:
+                    found.append((call.answered, place, after))
         # The stack gives back the last one first: the order of the answers is mostly that of the log.
         found.sort(reverse=True)
         return [(done | 1 << place, after) for _answered, place, after in found]
 
-    def _step(self, state: int, place: int) -> tuple[int, bool]:
-        """(number of the state after a call, whether its answer is right here)."""
+    def _step(self, state: int, place: int) -> dict[int, bool]:
+        """Number of the state after a call -> whether its answer is right here, for each time at which the
+        call may have happened."""
         known = self._steps.get((state, place))
         if known is None:
+            known = self._steps[state, place] = {}
             call = self._rest[place]
-            after, answers, name = ticket_model.step(self._states[state], call.operation)
-            number = self._numbers.setdefault(after, len(self._states))
-            if number == len(self._states):
-                self._states.append(after)
-            right = call.code in answers and (call.code != "ok" or call.named in ("", name))
-            known = self._steps[state, place] = number, right
+            for asked in call.operations:
+                after, answers, name = ticket_model.step(self._states[state], asked)
+                number = self._numbers.setdefault(after, len(self._states))
+                if number == len(self._states):
+                    self._states.append(after)
+                right = call.code in answers and (call.code != "ok" or call.named in ("", name))
+                known[number] = known.get(number, False) or right
         return known

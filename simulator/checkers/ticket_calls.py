@@ -1,8 +1,9 @@
 """The history of calls about tickets, in parts that have nothing to do with each other.
 
 Tickets of an event belong together if some operation names both, a code that was ever asked for with either,
-or a product that not every creation of their event lists. What is said of an event itself belongs to all its
-parts. Each part must have an order of its own (locality; Herlihy & Wing 1990).
+or a product that not every creation of their event lists; so do all tickets of an event with a list that
+takes only so many persons. What is said of an event itself belongs to all its parts. Each part must have an
+order of its own (locality; Herlihy & Wing 1990).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 from dtvn.machine import CommandError, code_digest, default_salt, read_state
 from dtvn.machine.commands import check, code_of
 from dtvn.protocol.consensus.messages import Operation
-from simulator.checkers import ticket_model
+from simulator.checkers import ticket_model, told_times
 from simulator.checkers.ticket_model import Asked
 from simulator.gateway import Gateway, Request
 
@@ -26,7 +27,7 @@ EFFECTLESS = frozenset(
 """Answers that are possible in any state."""
 UNTOLD = frozenset({"outcome_unknown", "unavailable", "unknown_session", "outside_session_window"})
 Thing = tuple[str, str, str | bytes]
-"""("ticket", "code" or "product"; event; which)."""
+"""("ticket", "code", "product" or "list"; event; which)."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -44,15 +45,35 @@ class Call(msgspec.Struct, frozen=True):
     event: str = ticket_model.DEFAULT
     named: str = ""
     """Ticket that a success names; "": none."""
+    who: tuple[str, str] = ("", "")
+    """(principal, actor)."""
+    told: int = 0
+    """Log time that came with the answer, Unix microseconds; 0: none did."""
+    repeated: bool = False
+    """Whether it was asked more than once, so that it happened at `told` or before."""
+    times: tuple[int, ...] = (ticket_model.NOW,)
+    """Log times at which it may have happened (see told_times)."""
 
     @property
-    def operation(self) -> Asked:
-        """What was asked."""
-        return Asked(self.kind, self.ticket, self.command)
+    def operations(self) -> list[Asked]:
+        """What was asked, at each of these times."""
+        return [Asked(self.kind, self.ticket, self.command, self.who, time) for time in self.times]
 
 
-Part = tuple[str, list[Call], bool]
-"""(event, calls, whether the event may have other tickets)."""
+class Part(msgspec.Struct, frozen=True):
+    """Calls that have nothing to do with other ones."""
+
+    event: str
+    calls: list[Call]
+    crowded: bool
+    """Whether the event may have other tickets."""
+    signed: bool
+    """Whether it matters who made an entry, where and when."""
+
+    @property
+    def start(self) -> ticket_model.State:
+        """The state before the first of them."""
+        return ticket_model.State(self.event, crowded=self.crowded, signed=self.signed)
 
 
 def parts(gateways: Sequence[Gateway]) -> Iterator[Part]:
@@ -60,22 +81,42 @@ def parts(gateways: Sequence[Gateway]) -> Iterator[Part]:
     by_event: dict[str, list[Call]] = {}
     for call in _calls(gateways):
         by_event.setdefault(call.event, []).append(call)
+    known = told_times.known(gateways)
     for event in sorted(by_event):
         calls = by_event[event]
+        signed = any(map(_asks_of_movements, calls))
+        if signed:
+            calls = told_times.dated(calls, known)
         said = [call for call in calls if call.kind == "set_event"]
         listed = [
             {name for name, _admits in call.command.products or ()} for call in said if _lists(call, said)
         ]
         always = set.intersection(*listed) if listed else set()
+        limited = any(each.capacity for call in said for each in call.command.lists or ())
         groups = _Groups()
-        about = [(call, groups.join(_things(call, always))) for call in calls if call.kind != "set_event"]
+        about = [
+            (call, groups.join(_things(call, always, limited=limited)))
+            for call in calls
+            if call.kind != "set_event"
+        ]
         found: dict[Thing, list[Call]] = {}
         for call, thing in about:
             found.setdefault(groups.root(thing), []).append(call)
         issuing = [part for part in found.values() if any(call.kind == "issue" for call in part)]
         for part in found.values():
             crowded = any(other is not part for other in issuing)
-            yield event, [*said, *part], crowded
+            yield Part(event, [*said, *part], crowded, signed)
+
+
+def _asks_of_movements(call: Call) -> bool:
+    """Whether a call tells one entry of a ticket from another."""
+    said = call.command
+    return (
+        call.kind in ("annul", "force")
+        or getattr(said, "kind", "entry") != "entry"
+        or bool(getattr(said, "lists", ()) or getattr(said, "list", ""))
+        or getattr(said, "entries", 1) > 1
+    )
 
 
 def _lists(call: Call, said: Sequence[Call]) -> bool:
@@ -102,8 +143,8 @@ class _Groups:
         return things[0]
 
 
-def _things(call: Call, listed: set[str]) -> list[Thing]:
-    """What a call is about; never empty."""
+def _things(call: Call, listed: set[str], *, limited: bool) -> list[Thing]:
+    """What a call is about; never empty. `limited`: a list of the event takes only so many persons."""
     command, event = call.command, call.event
     things: list[Thing] = [("ticket", event, call.ticket)] if call.ticket else []
     codes = (*getattr(command, "codes", ()), getattr(command, "code", None))
@@ -111,6 +152,8 @@ def _things(call: Call, listed: set[str]) -> list[Thing]:
     product = getattr(command, "product", None)
     if product and product not in listed:
         things.append(("product", event, product))
+    if limited:
+        things.append(("list", event, ""))
     return things or [("ticket", event, "")]
 
 
@@ -123,7 +166,7 @@ def _calls(gateways: Sequence[Gateway]) -> Iterator[Call]:
             for place, operation in enumerate(request.operations):
                 if operation.kind not in ticket_model.KINDS:
                     continue
-                call = _call(request, place, operation, gateway.world.cluster)
+                call = _call(request, place, operation, gateway)
                 if call is None:
                     continue
                 key: object = len(merged)
@@ -137,7 +180,7 @@ def _calls(gateways: Sequence[Gateway]) -> Iterator[Call]:
     yield from merged.values()
 
 
-def _call(request: Request, place: int, operation: Operation, cluster: bytes) -> Call | None:
+def _call(request: Request, place: int, operation: Operation, gateway: Gateway) -> Call | None:
     """None for an operation that no state lets happen, and that was answered so."""
     result = None if request.results is None else request.results[place]
     code = "" if result is None or result.code in UNTOLD else result.code
@@ -157,10 +200,12 @@ def _call(request: Request, place: int, operation: Operation, cluster: bytes) ->
         request.asked_at,
         request.ended_at if code else EVER,
         code,
-        _named(operation, command, cluster),
+        _named(operation, command, gateway.world.cluster),
         command,
         operation.event,
         named,
+        (gateway.principal, operation.actor),
+        0 if result is None or not code else result.timestamp,
     )
 
 
@@ -183,4 +228,13 @@ def _joined(first: Call, second: Call) -> Call:
     else:
         code, answered = "", EVER
     named = first.named or second.named
-    return msgspec.structs.replace(first, asked=asked, answered=answered, code=code, named=named)
+    times = [call.told for call in (first, second) if call.told]
+    return msgspec.structs.replace(
+        first,
+        asked=asked,
+        answered=answered,
+        code=code,
+        named=named,
+        told=min(times, default=0),
+        repeated=True,
+    )

@@ -1,4 +1,5 @@
-"""The sequential model of tickets, codes and events: what one operation after the other answers (R40, R42).
+"""The sequential model of tickets, codes, events and lists: what one operation after the other answers (R40
+to R42; the words of R41 are in list_model).
 
 Written from the rules, not from dtvn.machine, of whose code it reads nothing but the fields of commands. One
 State holds the tickets of one event that can have to do with each other (see ticket_calls).
@@ -10,6 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+
+from simulator.checkers import list_model
+from simulator.checkers.list_model import MAIN, Moved
 
 ABSENT, ISSUED, VALIDATED, CONSUMED, DISPUTED, UPHELD = range(6)
 ANSWERS: dict[str, tuple[tuple[int, str], ...]] = {
@@ -73,7 +77,8 @@ ANSWERS: dict[str, tuple[tuple[int, str], ...]] = {
 }
 """The life of a ticket, deliberately written down a second time."""
 NOW = 1_700_000_000_000_000
-"""Time of the world, microseconds; windows begin and end far from it, on either side."""
+"""Time of the world, microseconds, where nothing depends on the day or the minute: windows of tickets begin
+and end far from it, on either side."""
 CODES_MAX = 32
 DEFAULT = "default"
 
@@ -87,6 +92,8 @@ class Ticket(msgspec.Struct, frozen=True):
     blocked: bool = False
     product: str = ""
     window: tuple[int, int] = (0, 0)
+    persons: int = 1
+    moves: list_model.Moves = ()
 
 
 class State(msgspec.Struct, frozen=True):
@@ -100,6 +107,10 @@ class State(msgspec.Struct, frozen=True):
     """Those that exist, in the order of their names."""
     crowded: bool = False
     """Whether the event may have other tickets than these, so that it may be known by them."""
+    lists: tuple[Any, ...] = ()
+    """Those that are written down."""
+    signed: bool = True
+    """Whether it matters who made a movement, where and when; else all entries look alike."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -111,6 +122,10 @@ class Asked(msgspec.Struct, frozen=True):
     """Beside a code: named only if it is the text of that code."""
     command: Any = None
     """The command with its fields; None: as the first form of this kind, with nothing said."""
+    who: tuple[str, str] = ("", "")
+    """(principal, actor)."""
+    now: int = NOW
+    """Log time, Unix microseconds."""
 
 
 Step = tuple[State, tuple[str, ...], str]
@@ -122,6 +137,8 @@ def step(state: State, asked: Asked) -> Step:
     after, answer, name = _RULES.get(asked.kind, _lives)(state, asked)
     if answer == "unknown_event" and state.crowded:
         missing = "barcode_not_found" if asked.command.code else "ticket_not_found"
+        if list_model.find(state.lists, asked.command.list or MAIN) is None:
+            missing = "unknown_list"
         return after, (answer, missing), name
     return after, (answer,), name
 
@@ -138,7 +155,8 @@ def _set_event(state: State, asked: Asked) -> Result:
         ids = said.ids_are_codes
     if said.products is not None:
         products = frozenset((dict(products if said.others_stay else ()) | dict(said.products)).items())
-    return msgspec.structs.replace(state, ids_are_codes=ids, products=products), "ok", ""
+    lists = (() if state.products is None else state.lists) if said.lists is None else said.lists
+    return msgspec.structs.replace(state, ids_are_codes=ids, products=products, lists=lists), "ok", ""
 
 
 def _issue(state: State, asked: Asked) -> Result:
@@ -154,7 +172,8 @@ def _issue(state: State, asked: Asked) -> Result:
     if any(_holder(state, code) for code in said.codes):
         return state, "barcode_taken", ""
     window = said.not_before, said.not_after
-    issued = Ticket(ISSUED, frozenset(said.codes), frozenset(), said.blocked, said.product, window)
+    codes = frozenset(said.codes)
+    issued = Ticket(ISSUED, codes, frozenset(), said.blocked, said.product, window, said.entries)
     return _put(_listed(state, said.product), name, issued)
 
 
@@ -168,37 +187,126 @@ def _lives(state: State, asked: Asked) -> Result:
         if ticket.blocked:
             answer = "blocked"
         elif after == CONSUMED:
-            answer = (None if _opens(state, ticket) else "wrong_product") or _window(ticket) or "ok"
+            answer = _refuses_first_form(state, ticket, asked.now) or "ok"
     if answer != "ok":
         return state, answer, asked.ticket
+    if after == CONSUMED:
+        return _moves(state, asked.ticket, ticket, asked, MAIN, "entry", asked.now)
     return _put(state, asked.ticket, msgspec.structs.replace(ticket, state=after))
 
 
-def _admit(state: State, asked: Asked) -> Result:
+def _refuses_first_form(state: State, ticket: Ticket, now: int) -> str | None:
+    main = list_model.find(state.lists, MAIN)
+    return (
+        (None if _takes(state, main, ticket) else "wrong_product")
+        or _window(ticket, now)
+        or (None if list_model.is_open(main, now) else "list_closed")
+        or _entries(state, main, ticket, now)
+    )
+
+
+def _scan(state: State, asked: Asked) -> Result:
+    """An entry or an exit, an annulment or a forced entry: R42 says what is asked of which, and in what
+    order."""
     said = asked.command
     if said is None or said.code is None:
         return _lives(state, asked)
-    known = state.event == DEFAULT or state.products is not None or state.tickets
-    name = _holder(state, said.code) if said.code else ""
-    if not name and (not said.code or state.products is None or state.ids_are_codes):
-        name = asked.ticket
+    wanted = said.kind if asked.kind == "admit" else asked.kind
+    listed = list_model.find(state.lists, said.list or MAIN)
+    if not (state.event == DEFAULT or state.products is not None or state.tickets):
+        return state, "unknown_event", ""
+    if listed is None:
+        return state, "unknown_list", ""
+    name = _scanned(state, asked)
     ticket = _find(state, name)
-    if ticket is not None and ticket.codes and said.code and not _holder(state, said.code):
-        ticket = None  # its codes open it, and its id no more
     if ticket is None:
-        missing = "barcode_not_found" if said.code else "ticket_not_found"
-        return state, missing if known else "unknown_event", ""
-    refusal = (
-        ("revoked" if said.code in ticket.revoked else None)
-        or ("blocked" if ticket.blocked else None)
-        or ("disputed" if ticket.state in (DISPUTED, UPHELD) else None)
-        or _window(ticket)
-        or (None if _opens(state, ticket) else "wrong_product")
-        or ("already_consumed" if ticket.state == CONSUMED else None)
-    )
+        return state, "barcode_not_found" if said.code else "ticket_not_found", ""
+    refusal = _REFUSE[wanted](state, asked, listed, ticket)
     if refusal is not None:
         return state, refusal, name
-    return _put(state, name, msgspec.structs.replace(ticket, state=CONSUMED))
+    return _moves(
+        state, name, ticket, asked, listed.slug, "entry" if wanted == "force" else wanted, asked.now
+    )
+
+
+def _scanned(state: State, asked: Asked) -> str:
+    """Name of the ticket that a scan finds."""
+    code = asked.command.code
+    name = _holder(state, code) if code else ""
+    if not name and (not code or state.products is None or state.ids_are_codes):
+        name = asked.ticket
+    ticket = _find(state, name)
+    if ticket is not None and ticket.codes and code and not _holder(state, code):
+        return ""  # its codes open it, and its id no more
+    return name
+
+
+def _refuses_all(_state: State, asked: Asked, _listed: Any, ticket: Ticket) -> str | None:
+    """What nobody overrides, whoever asks to come in or to leave."""
+    return (
+        ("revoked" if asked.command.code in ticket.revoked else None)
+        or ("blocked" if ticket.blocked else None)
+        or ("disputed" if ticket.state in (DISPUTED, UPHELD) else None)
+    )
+
+
+def _refuses_entry(state: State, asked: Asked, listed: Any, ticket: Ticket) -> str | None:
+    return (
+        _refuses_all(state, asked, listed, ticket)
+        or _window(ticket, asked.now)
+        or (None if list_model.is_open(listed, asked.now) else "list_closed")
+        or (None if _takes(state, listed, ticket) else "wrong_product")
+        or _entries(state, listed, ticket, asked.now)
+    )
+
+
+def _refuses_exit(state: State, asked: Asked, listed: Any, ticket: Ticket) -> str | None:
+    return (
+        _refuses_all(state, asked, listed, ticket)
+        or (None if _takes(state, listed, ticket) else "wrong_product")
+        or (None if list_model.inside(listed, ticket.moves, asked.now) > 0 else "not_inside")
+    )
+
+
+def _refuses_annulment(_state: State, asked: Asked, listed: Any, ticket: Ticket) -> str | None:
+    said = asked.command
+    if ticket.state in (DISPUTED, UPHELD):
+        return "disputed"
+    return list_model.refuses_annulment(
+        ticket.moves, listed.slug, said.device, asked.who, asked.now, supervised=said.supervised
+    )
+
+
+_REFUSE = {
+    "entry": _refuses_entry,
+    "exit": _refuses_exit,
+    "force": _refuses_all,
+    "annul": _refuses_annulment,
+}
+
+
+def _entries(state: State, listed: Any, ticket: Ticket, now: int) -> str | None:
+    everybody = (each.moves for _name, each in state.tickets)
+    return list_model.refuses_entry(listed, ticket.moves, ticket.persons, now, everybody)
+
+
+def _moves(state: State, name: str, ticket: Ticket, asked: Asked, slug: str, kind: str, dated: int) -> Result:
+    """The movement is made. A ticket is CONSUMED when its last movement on `main` leaves it no entry there;
+    one that moved at all is no longer only issued. `dated`: time by which it belongs to a day."""
+    listed = list_model.find(state.lists, slug)
+    moves = ticket.moves
+    if kind == "annul":
+        moves = list_model.annulled(moves, slug, asked.now)
+    elif state.signed:
+        device, today = getattr(asked.command, "device", ""), list_model.day(listed, dated)
+        moves = (*moves, Moved(slug, kind, asked.now, today, device, asked.who))
+    else:
+        moves = (*moves, Moved(slug, kind))
+    consumed = ticket.state == CONSUMED
+    if slug == MAIN:
+        consumed = list_model.used_up(listed, moves, ticket.persons, asked.now)
+    after = CONSUMED if consumed else VALIDATED
+    return _put(state, name, msgspec.structs.replace(ticket, state=after, moves=moves))
 
 
 def _block(state: State, asked: Asked) -> Result:
@@ -242,16 +350,19 @@ def _change(state: State, asked: Asked) -> Result:
 def _import_entry(state: State, asked: Asked) -> Result:
     """An entry made elsewhere: nothing is asked but the ticket's life, as an admission asks it."""
     ticket = _find(state, asked.ticket)
-    after, answer = ANSWERS["admit"][ABSENT if ticket is None else ticket.state]
+    _after, answer = ANSWERS["admit"][ABSENT if ticket is None else ticket.state]
     if ticket is None or answer != "ok":
         return state, answer, "" if ticket is None else asked.ticket
-    return _put(state, asked.ticket, msgspec.structs.replace(ticket, state=after))
+    dated = getattr(asked.command, "at", 0) or asked.now
+    return _moves(state, asked.ticket, ticket, asked, MAIN, "entry", dated)
 
 
 _RULES: dict[str, Callable[[State, Asked], Result]] = {
     "set_event": _set_event,
     "issue": _issue,
-    "admit": _admit,
+    "admit": _scan,
+    "annul": _scan,
+    "force": _scan,
     "block": _block,
     "unblock": _block,
     "replace": _replace,
@@ -295,8 +406,12 @@ def _opens(state: State, ticket: Ticket) -> bool:
     return state.products is None or not ticket.product or (ticket.product, True) in state.products
 
 
-def _window(ticket: Ticket) -> str | None:
+def _takes(state: State, listed: Any, ticket: Ticket) -> bool:
+    return _opens(state, ticket) if listed.products is None else ticket.product in listed.products
+
+
+def _window(ticket: Ticket, now: int) -> str | None:
     begin, end = ticket.window
-    if begin > NOW:
+    if begin > now:
         return "not_yet_valid"
-    return "no_longer_valid" if 0 < end < NOW else None
+    return "no_longer_valid" if 0 < end < now else None

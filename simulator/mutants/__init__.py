@@ -11,6 +11,7 @@ from simulator.mutants import (
     epochs,
     event_runs,
     gateways_and_bounds,
+    lists,
     lock_queues,
     ordering,
     proofs,

@@ -101,6 +101,7 @@ def consumes_again(plant: Plant) -> None:
     row[State.CONSUMED] = State.CONSUMED
     changed = {**TRANSITIONS, "admit": row}
     plant.put(lifecycle, "TRANSITIONS", changed)
+    plant.put(lifecycle, "entries_refuse", lambda *_arguments: None)
 
 
 @mutant("root-depends-on-process", "P8 R24", seed=0)

@@ -26,12 +26,23 @@ from simulator.seams import (
 )
 
 
-def without(plant: Plant, check: str) -> None:
-    """An admission is not asked this."""
-    wrong = getattr(order_of_reasons, check)
-    plant.put(
-        order_of_reasons, "_CHECKS", tuple(each for each in order_of_reasons._CHECKS if each is not wrong)
-    )
+def instead(plant: Plant, check: str, wrong: Any, *kinds: str) -> None:
+    """A scan is asked this instead; None: nothing. `kinds`: only of these."""
+    right = getattr(order_of_reasons, check)
+    changed = {
+        kind: tuple(
+            wrong if each is right and kind in (kinds or (kind,)) else each
+            for each in checks
+            if wrong is not None or each is not right or kind not in (kinds or (kind,))
+        )
+        for kind, checks in order_of_reasons._CHECKS.items()
+    }
+    plant.put(order_of_reasons, "_CHECKS", changed)
+
+
+def without(plant: Plant, check: str, *kinds: str) -> None:
+    """A scan is not asked this. `kinds`: only of these."""
+    instead(plant, check, None, *kinds)
 
 
 def in_kind(plant: Plant, kind: str, wrong: Any) -> None:
@@ -69,9 +80,11 @@ def window_before_block(plant: Plant) -> None:
     """A blocked ticket outside its window is told of the window."""
     block, window = order_of_reasons._blocked, order_of_reasons._window
     swapped: dict[Any, Any] = {block: window, window: block}
-    plant.put(
-        order_of_reasons, "_CHECKS", tuple(swapped.get(each, each) for each in order_of_reasons._CHECKS)
-    )
+    changed = {
+        kind: tuple(swapped.get(each, each) for each in checks) if window in checks else checks
+        for kind, checks in order_of_reasons._CHECKS.items()
+    }
+    plant.put(order_of_reasons, "_CHECKS", changed)
 
 
 @replaces(Events, "ids_are_codes", "id-opens-like-a-code", "R40", world="doors")
@@ -101,7 +114,7 @@ def never_returns(plant: Plant) -> None:
 
     def wrong(right: Any, at: Any, operation: Any, command: Any, ticket: Any) -> Any:
         if ticket is not None and {*command.codes} & {*read_terms(ticket.issued).revoked}:
-            return reasons.BARCODE_TAKEN, told(ticket)
+            return reasons.BARCODE_TAKEN, told(at, operation.event, ticket)
         return right(at, operation, command, ticket)
 
     in_kind(plant, "replace", wrong)

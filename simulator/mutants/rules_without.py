@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 NOT_PLANTED: dict[str, str] = {
-    "R41": "lists and exits (they are not built)",
     "R38": "leases stand apart (they are not built)",
     "R39": "the rule about the simulator itself",
 }

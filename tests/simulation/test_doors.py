@@ -101,8 +101,8 @@ def test_the_work_gets_every_answer_and_no_search_is_given_up() -> None:
         cluster = Cluster(seed, drawn.settings)
         Play(cluster, drawn, Cut()).run()
         assert cluster.linearizable.unsure == 0
-        for event, calls, _crowded in parts(cluster.gateways):
-            told.update((call.kind, call.code) for call in calls if event != "default")
+        for part in parts(cluster.gateways):
+            told.update((call.kind, call.code) for call in part.calls if part.event != "default")
     assert {code for kind, code in told if kind == "admit"} >= ADMISSIONS
     for kind, code in (
         *(("issue", "barcode_taken"), ("replace", "barcode_taken"), ("block", "already_blocked")),

@@ -1,0 +1,145 @@
+"""Lists, exits, annulments and forced entries, written down a second time from the words of R41.
+
+All that a ticket did is kept, and counted anew for each question. Nothing is read of dtvn.machine but the
+fields of what an event says of a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+MAIN = "main"
+DAY = 86_400_000_000
+"""Microseconds."""
+ANNULLED_WITHIN = 900_000_000
+"""Microseconds: 15 minutes."""
+KEPT = 16
+"""Newest movements of a ticket among which an annulment looks for its own."""
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """What is said of a list that nobody wrote down."""
+
+    slug: str = MAIN
+    products: tuple[str, ...] | None = None
+    not_before: int = 0
+    not_after: int = 0
+    rule: str = "once"
+    times: int = 0
+    returns: bool = False
+    exit_first: bool = False
+    capacity: int = 0
+    offsets: tuple[tuple[int, int], ...] = ()
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """An entry, an exit or an annulment."""
+
+    slug: str
+    kind: str
+    """entry (forced ones too), exit or annul."""
+    at: int = 0
+    """Log time, Unix microseconds."""
+    day: int = 0
+    device: str = ""
+    who: tuple[str, str] = ("", "")
+    """(principal, actor)."""
+    stands: bool = True
+
+
+Moves = tuple[Moved, ...]
+"""Of one ticket, the oldest first."""
+
+
+def find(lists: Iterable[Any], slug: str) -> Any:
+    """A list of an event by its slug; None if it has none. `main` is always there."""
+    for each in lists:
+        if each.slug == slug:
+            return each
+    return Listed() if slug == MAIN else None
+
+
+def day(listed: Any, moment: int) -> int:
+    """The day of a moment by the offsets of a list, UTC without any."""
+    offset = listed.offsets[0][1] if listed.offsets else 0
+    for since, seconds in listed.offsets:
+        if since <= moment:
+            offset = seconds
+    return (moment + offset * 1_000_000) // DAY
+
+
+def is_open(listed: Any, moment: int) -> bool:
+    """Whether the list takes entries."""
+    return listed.not_before <= moment and (listed.not_after == 0 or moment <= listed.not_after)
+
+
+def standing(listed: Any, moves: Moves, moment: int) -> tuple[int, int]:
+    """(E, X): the entries and exits that stand, on a daily list those of the day."""
+    counted = [made for made in moves if made.slug == listed.slug and made.stands and made.kind != "annul"]
+    if listed.rule == "daily":
+        today = day(listed, moment)
+        counted = [made for made in counted if made.day == today]
+    exits = sum(made.kind == "exit" for made in counted)
+    return len(counted) - exits, exits
+
+
+def inside(listed: Any, moves: Moves, moment: int) -> int:
+    """Persons of a ticket who are inside."""
+    entries, exits = standing(listed, moves, moment)
+    return entries - exits
+
+
+def used_up(listed: Any, moves: Moves, persons: int, moment: int) -> bool:
+    """Whether the ticket has no entry left."""
+    if listed.rule == "free":
+        return False
+    entries, exits = standing(listed, moves, moment)
+    used = entries - exits if listed.returns else entries
+    once_a_person = listed.times if listed.rule == "times" else 1
+    return used >= once_a_person * persons
+
+
+def refuses_entry(
+    listed: Any, moves: Moves, persons: int, moment: int, everybody: Iterable[Moves]
+) -> str | None:
+    """Why no further person comes in with a ticket. `everybody`: the movements of all tickets."""
+    if used_up(listed, moves, persons, moment):
+        return "already_consumed"
+    if listed.exit_first and inside(listed, moves, moment) >= persons:
+        return "still_inside"
+    if listed.capacity and sum(inside(listed, each, moment) for each in everybody) >= listed.capacity:
+        return "list_full"
+    return None
+
+
+def newest(moves: Moves, slug: str) -> int:
+    """Place of the newest movement that stands on a list, among those that are kept; -1: there is none."""
+    for place in range(len(moves) - 1, max(len(moves) - KEPT, 0) - 1, -1):
+        made = moves[place]
+        if made.slug == slug and made.stands and made.kind != "annul":
+            return place
+    return -1
+
+
+def refuses_annulment(
+    moves: Moves, slug: str, device: str, who: tuple[str, str], moment: int, *, supervised: bool
+) -> str | None:
+    """Why the newest movement of a list is not taken back."""
+    place = newest(moves, slug)
+    if place < 0 or moves[place].device != device:
+        return "not_the_newest"
+    if supervised:
+        return None
+    if moves[place].who != who:
+        return "not_the_newest"
+    return "too_late_to_annul" if moment > moves[place].at + ANNULLED_WITHIN else None
+
+
+def annulled(moves: Moves, slug: str, moment: int) -> Moves:
+    """After the annulment of the newest movement."""
+    place = newest(moves, slug)
+    taken = msgspec.structs.replace(moves[place], stands=False)
+    return (*moves[:place], taken, *moves[place + 1 :], Moved(slug, "annul", moment))
