@@ -30,6 +30,7 @@ from dtvn.machine import (
     Validate,
     build,
 )
+from dtvn.machine.lists import Rule
 from dtvn.protocol.consensus.messages import Operation
 from simulator.clock import SECOND, WALL_START
 from simulator.dice import Dice
@@ -41,6 +42,7 @@ HALL, ABSENT_LIST = "hall", "roof"
 CALLS = 16
 """Calls about the tickets of one event, about."""
 TICKETS = ("a", "b")
+RULES: tuple[Rule, ...] = ("once", "times", "times", "free")
 DAILY_MAIN = 3
 """In one event of so many, `main` is a list for every day."""
 REPEATS = 0.15
@@ -211,7 +213,7 @@ class ListWork(Recurring):
 
     def _list(self, slug: str, *, daily: bool) -> EventList:
         dice = self._dice
-        rule = "daily" if daily else dice.pick(("once", "times", "times", "free"))
+        rule: Rule = "daily" if daily else dice.pick(RULES)
         begin, end = dice.pick(((0, 0),) * 8 + ((LONG_AGO, FAR), (FAR, 0), (0, LONG_AGO)))
         return EventList(
             slug,

@@ -73,7 +73,9 @@ def day(listed: Any, moment: int) -> int:
 
 def is_open(listed: Any, moment: int) -> bool:
     """Whether the list takes entries."""
-    return listed.not_before <= moment and (listed.not_after == 0 or moment <= listed.not_after)
+    begin: int = listed.not_before
+    end: int = listed.not_after
+    return begin <= moment and (end == 0 or moment <= end)
 
 
 def standing(listed: Any, moves: Moves, moment: int) -> tuple[int, int]:

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from simulator.checkers import list_model
 from simulator.gateway import Gateway
-
-if TYPE_CHECKING:
-    from simulator.checkers.ticket_calls import Call
 
 JUMP = 60_000_000
 """Microseconds of log time between two answers that a call does not last: clocks were set ahead."""
@@ -37,8 +34,9 @@ def known(gateways: Sequence[Gateway]) -> list[int]:
     )
 
 
-def dated(calls: Sequence[Call], times: Sequence[int]) -> list[Call]:
-    """The calls about an event, each with the times at which it may have happened. `times`: see known."""
+def dated(calls: Sequence[Any], times: Sequence[int]) -> list[Any]:
+    """The calls (ticket_calls.Call) about an event, each with the times at which it may have happened.
+    `times`: see known."""
     lists = [each for call in calls if call.kind == "set_event" for each in call.command.lists or ()]
     starts: list[int] = []
     before: tuple[int, Any] | None = None
@@ -50,9 +48,9 @@ def dated(calls: Sequence[Call], times: Sequence[int]) -> list[Call]:
     return [msgspec.structs.replace(call, times=_possible(call, starts)) for call in calls]
 
 
-def _possible(call: Call, starts: list[int]) -> tuple[int, ...]:
+def _possible(call: Any, starts: list[int]) -> tuple[int, ...]:
     """The first time of each span that a call may have happened in."""
     if not call.told:
-        return tuple(starts) or call.times
+        return tuple(starts) or (*call.times,)
     last = bisect.bisect_right(starts, call.told)
     return tuple(starts[:last]) if call.repeated else (starts[last - 1],)

@@ -33,7 +33,7 @@ from simulator.seams import (
 
 def counts(plant: Plant, wrong: Callable[[Any, EventList, Any], dict[str, Any]]) -> None:
     """What is counted of a ticket on a list has other values in some fields: wrong(tally, list, persons)."""
-    right = movements.tally
+    right: Callable[..., Any] = vars(movements)["tally"]
 
     def tally(listed: EventList, count: Any, persons: int, day: int) -> Any:
         found = right(listed, count, persons, day)
@@ -102,7 +102,7 @@ def exit_of_nobody(plant: Plant) -> None:
 @mutant("forced-entry-leaves-one-free", "R41", world="lists")
 def leaves_one_free(plant: Plant) -> None:
     """A forced entry uses no entry that is left."""
-    right = lifecycle.made
+    right: Callable[..., Visits] = vars(lifecycle)["made"]
 
     def wrong(visits: Visits, movement: Any, listed: Any) -> Visits:
         if movement.kind != FORCE:
@@ -121,7 +121,7 @@ def opens_a_blocked(plant: Plant) -> None:
 @mutant("daily-list-remembers-yesterday", "R41", world="lists")
 def remembers_yesterday(plant: Plant) -> None:
     """On a daily list entries of days before count."""
-    right = movements.tally
+    right: Callable[..., Any] = vars(movements)["tally"]
 
     def tally(listed: EventList, *arguments: Any) -> Any:
         if listed.rule == "daily":

@@ -143,7 +143,8 @@ def put_right(case: Any) -> None:
 
 def _put_codes_right(name: str, body: dict[str, Any]) -> None:
     """The same for what only descriptions say of codes, terms and events: texts that can be codes, each once,
-    as texts or as digests; a reason only of a block; a change of something; known zones."""
+    as texts or as digests; a reason only of a block, and of what is supervised; a change of something; known
+    zones; each list once."""
     if body.get("barcode") is not None:
         body["barcode"] = "c"
     if body.get("barcodes") is not None:
@@ -155,9 +156,12 @@ def _put_codes_right(name: str, body: dict[str, Any]) -> None:
         body.pop("block_reason", None)
     if name == "post_tickets_change":
         body["seat"] = "S"
+    if name == "post_tickets_annul" and body.get("supervised"):
+        body["reason"] = "R"
     if name == "put_events_slug":
         products = [{"name": "Adult", "admits": True}]
         body |= {"zone": "Europe/Berlin", "doors": 0, "products": products if body.get("products") else None}
+        body |= {"lists": [{"list": "main"}] if body.get("lists") else None}
 
 
 def refused_for_what_is_there(case: Any, answer: schemathesis.Response) -> bool:
