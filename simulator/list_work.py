@@ -39,10 +39,11 @@ from simulator.recurring import Recurring
 from simulator.world import World
 
 HALL, ABSENT_LIST = "hall", "roof"
+SLUGS = ("zone", "day", "zone", "")
 CALLS = 16
 """Calls about the tickets of one event, about."""
 TICKETS = ("a", "b")
-RULES: tuple[Rule, ...] = ("once", "times", "times", "free")
+RULES: tuple[Rule, ...] = ("once", "times", "times", "times", "free")
 DAILY_MAIN = 3
 """In one event of so many, `main` is a list for every day."""
 REPEATS = 0.15
@@ -110,7 +111,7 @@ class ListWork(Recurring):
         if begins:
             self._ask(gateway, self._opening(group))
             return
-        kind, place = dice.pick(KINDS), dice.below(len(TICKETS))
+        kind, place = dice.pick(KINDS), int(dice.hit(0.3))
         if kind == "annul":
             self._annul(group, place)
         elif kind in ("entry", "exit", "force"):
@@ -133,10 +134,10 @@ class ListWork(Recurring):
 
     def _issue(self, group: str, place: int) -> Issue:
         dice = self._dice
-        product = dice.pick(("Standing", "Standing", "", "Parking"))
-        persons = dice.pick((1, 1, 1, 2, 3))
+        product = dice.pick(("Standing", "Standing", "Standing", "", "Parking"))
+        persons = dice.pick((1, 1, 1, 2, 2))
         return Issue(
-            not_before=FAR if dice.hit(0.1) else 0,
+            not_before=FAR if dice.hit(0.05) else 0,
             product=product,
             codes=tuple(_digest(f"{group} {place} {number}") for number in range(2)),
             entries=persons,
@@ -198,8 +199,11 @@ class ListWork(Recurring):
     # --- lists -----------------------------------------------------------------------------------
 
     def _slug(self, group: str) -> str:
-        slugs = ("", "", "zone", "zone", "day", "day", ABSENT_LIST)
-        return self._dice.pick(slugs if self._dice.hit(0.2) else slugs[:-1])
+        """Mostly that of one list of the event, so that much happens there."""
+        dice = self._dice
+        if dice.hit(0.05):
+            return ABSENT_LIST
+        return SLUGS[int(group) % len(SLUGS)] if dice.hit(0.7) else dice.pick(SLUGS)
 
     def _lists(self, group: str) -> tuple[EventList, ...]:
         """What is said of the lists, by now. A daily list stays one, in its zone; it may be left out, and
@@ -214,7 +218,7 @@ class ListWork(Recurring):
     def _list(self, slug: str, *, daily: bool) -> EventList:
         dice = self._dice
         rule: Rule = "daily" if daily else dice.pick(RULES)
-        begin, end = dice.pick(((0, 0),) * 8 + ((LONG_AGO, FAR), (FAR, 0), (0, LONG_AGO)))
+        begin, end = dice.pick(((0, 0),) * 15 + ((LONG_AGO, FAR), (FAR, 0), (0, LONG_AGO)))
         return EventList(
             slug,
             products=("Parking", "Standing") if dice.hit(0.2) else None,
@@ -222,9 +226,9 @@ class ListWork(Recurring):
             not_after=end,
             rule=rule,
             times=dice.between(2, 3) if rule == "times" else 0,
-            returns=dice.hit(0.4),
-            exit_first=dice.hit(0.25),
-            capacity=dice.pick((0, 0, 0, 0, 1, 2)),
+            returns=dice.hit(0.5),
+            exit_first=dice.hit(0.15),
+            capacity=dice.pick((0, 0, 0, 0, 0, 2)),
             offsets=OFFSETS if daily else (),
         )
 

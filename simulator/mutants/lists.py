@@ -75,13 +75,13 @@ def older_movement(right: Any, self: Visits, slug: str, kinds: Any = None) -> An
     return next((made for made in self.movements if made.stands and made.list == slug), None)
 
 
-@mutant("annul-however-late", "R41", world="lists-and-clocks")
+@mutant("annul-however-late", "R41", world="lists-and-clocks", seed=5)
 def however_late(plant: Plant) -> None:
     """Whoever made a movement takes it back an hour later."""
     plant.put(order_of_reasons, "ANNULLED_WITHIN", 1 << 62)
 
 
-@mutant("exit-frees-two-entries", "R41", world="lists")
+@mutant("exit-frees-two-entries", "R41", world="lists", seed=2)
 def frees_two(plant: Plant) -> None:
     """An exit of one person gives two entries back."""
     counts(plant, lambda tally, listed, _persons: {"used": tally.used - tally.exits * listed.returns})
@@ -112,13 +112,13 @@ def leaves_one_free(plant: Plant) -> None:
     plant.put(lifecycle, "made", wrong)
 
 
-@mutant("force-opens-a-blocked-ticket", "R41 R42", world="lists")
+@mutant("force-opens-a-blocked-ticket", "R41 R42", world="lists", seed=2)
 def opens_a_blocked(plant: Plant) -> None:
     """Who may force entries lets in a blocked ticket."""
     without(plant, "_blocked", "force")
 
 
-@mutant("daily-list-remembers-yesterday", "R41", world="lists")
+@mutant("daily-list-remembers-yesterday", "R41", world="lists", seed=2)
 def remembers_yesterday(plant: Plant) -> None:
     """On a daily list entries of days before count."""
     right: Callable[..., Any] = vars(movements)["tally"]
@@ -131,13 +131,13 @@ def remembers_yesterday(plant: Plant) -> None:
     plant.put(movements, "tally", tally)
 
 
-@replaces(EventList, "day", "day-of-utc", "R41", world="lists")
+@replaces(EventList, "day", "day-of-utc", "R41", world="lists", seed=5)
 def day_of_utc(_right: Any, _self: EventList, timestamp: int) -> int:
     """A daily list begins its day when UTC does, not when its zone does."""
     return timestamp // DAY
 
 
-@mutant("changed-list-judges-old-entries", "R41", world="lists")
+@mutant("changed-list-judges-old-entries", "R41", world="lists", seed=2)
 def judges_old(plant: Plant) -> None:
     """Entries that a list would no longer let happen are not counted any more."""
 
@@ -161,7 +161,7 @@ def counted_once(*_arguments: Any) -> None:
     """How many are inside is counted when it is first asked for, and not again."""
 
 
-@mutant("exit-not-required", "R41", world="lists")
+@mutant("exit-not-required", "R41", world="lists", seed=3)
 def exit_not_required(plant: Plant) -> None:
     """A list that requires the exit lets in who is inside."""
     right = order_of_reasons.entries_refuse
