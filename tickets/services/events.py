@@ -10,13 +10,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from django.core.exceptions import ValidationError
-from django.db.models import Count as Counted
-from django.db.models import Q
 
 from dtvn.api.errors import InvalidRequest
 from dtvn.api.ordering import Decision, Request
 from dtvn.api.outcome import moment
-from dtvn.machine import SetEvent, State
+from dtvn.machine import SetEvent
 from dtvn.machine.fields import DEFAULT_EVENT
 from dtvn.machine.lists import EventList
 from dtvn.machine.rows import EventRow
@@ -32,9 +30,6 @@ from validators.services.decide import decide
 
 RESERVED = frozenset({"validate", "validate-sequence", "stream", "runs"})
 """No slugs: routes of agents' events stand at these names."""
-
-ENTERED = Counted("pk", filter=Q(state=State.CONSUMED.name))
-BLOCKED = Counted("pk", filter=Q(blocked=True))
 
 Products = tuple[tuple[str, bool], ...]
 """(name, whether it admits)."""
@@ -152,36 +147,6 @@ def shown(found: EventSummary) -> dict[str, Any]:
         "tickets": found.tickets,
         "blocked": found.blocked,
     }
-
-
-class Count(msgspec.Struct, frozen=True):
-    """Tickets of one event that have something in common."""
-
-    name: str
-    """Of the product, or of the gate at which they entered; "" for none."""
-    tickets: int
-    entered: int
-    blocked: int
-
-
-def by_product(slug: str) -> list[Count]:
-    """The tickets of an event by product, ascending; also products of the event that no ticket has."""
-    rows = Ticket.objects.using(LEARNER_ALIAS).filter(event=slug).values("product").order_by("product")
-    found = {
-        row["product"]: Count(row["product"], row["tickets"], row["entered"], row["of_blocked"])
-        for row in rows.annotate(tickets=Counted("pk"), entered=ENTERED, of_blocked=BLOCKED)
-    }
-    row = read.event_row(LEARNER_ALIAS, slug)
-    for name, _admits in row.products if row is not None and row.declared else ():
-        found.setdefault(name, Count(name, 0, 0, 0))
-    return [found[name] for name in sorted(found)]
-
-
-def by_gate(slug: str) -> list[Count]:
-    """The tickets of an event that have entered, by gate, ascending."""
-    rows = Ticket.objects.using(LEARNER_ALIAS).filter(event=slug, state=State.CONSUMED.name).values("gate")
-    counted = rows.order_by("gate").annotate(entered=Counted("pk"), of_blocked=BLOCKED)
-    return [Count(row["gate"], row["entered"], row["entered"], row["of_blocked"]) for row in counted]
 
 
 def not_listed(slug: str, names: Collection[str]) -> list[str]:
