@@ -22,7 +22,7 @@ WORLDS = (
     "unauthorized-client", "lying-client", "opening-flood", "false-suspicions", "votes-before-proposals",
     "equivocator-of-five", "idle-primary", "unheard-view-change",
     "view-change-heard-by-liar", "many-learners", "forked", "older-disk", "unused-disk",
-    "older-and-lost-disk", "version-before", "recorded-runs",
+    "older-and-lost-disk", "recovery-from-prepared", "version-before", "recorded-runs",
     "equivocating-voter", "false-voter", "votes-taken-back", "any-algorithm", "late-voter", "unlike-rules",
     "runs-over-epochs",
     "lock-queues", "early-ticks", "tickless-primary", "empty-batcher", "doors", "doors-among-crashes",

@@ -181,11 +181,12 @@
   }
 
   function drawWhy() {
-    at("why-card").hidden = told === null || !(troubled() || told.level === "stuck");
-    if (told === null) {
+    const found = told;
+    at("why-card").hidden = found === null || found.level === "ok" || !(troubled() || found.level === "stuck");
+    if (found === null) {
       return;
     }
-    const found = told;
+    put("why-title", found.level === "stuck" ? "Why is it stuck?" : "What is missing?");
     put("verdict", found.verdict);
     const level = at("verdict-level");
     level.className = `pill ${{ ok: "ok", slow: "warn", stuck: "bad" }[found.level]}`;

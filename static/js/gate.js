@@ -177,8 +177,15 @@
     return { event, ticket_id: told.ticket_id, gate, device, ...(list ? { list } : {}) };
   }
 
+  const movesSame = (one, other) => one.event === other.event && one.list === other.list && one.ticket_id === other.ticket_id;
+
+  /* Only a ticket's newest entry or exit on the list: that is what an undo takes back. */
   function undoButtons(row) {
     if (!row.undo || row.open || row.actor !== root.dataset.actor || Date.now() - row.at > UNDO_WITHIN) {
+      return [];
+    }
+    const newest = showing.rows().find((one) => one.undo && movesSame(one.undo, row.undo));
+    if (newest.nonce !== row.nonce) {
       return [];
     }
     return [button("Undo", () => undo(row), `Undo ${row.word} ${row.what}`)];
@@ -195,7 +202,7 @@
   function markUndone(nonce) {
     const row = showing.rows().find((one) => one.nonce === nonce);
     if (row) {
-      showing.list({ ...row, word: "undone", tone: "idle", undo: null });
+      showing.list({ ...row, word: "Undone", tone: "idle", undo: null });
     }
   }
 

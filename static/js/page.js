@@ -10,7 +10,7 @@ dtvn.ui = (function () {
   const CONNECTION = {
     connecting: ["Connecting", "accent"],
     live: ["Live", "ok"],
-    lost: ["Connection lost, reconnecting", "bad"],
+    lost: ["Connection lost", "bad"],
   };
 
   const { make, pill } = dtvn.outcomes;

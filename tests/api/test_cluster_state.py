@@ -37,6 +37,7 @@ def test_the_state_is_a_sentence_with_its_counts(api: Api, fake: FakeGateway) ->
         "certified": 0,
         "view": 0,
         "log_time_ahead": 0.0,
+        "changing": False,
         "agreeing_members": ["r0", "r1", "r2", "r3"],
         "stopped": [],
         "under_way": None,

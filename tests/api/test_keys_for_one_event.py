@@ -22,6 +22,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 FRIDAY = "dtvn_key_for_friday"
 OF_TERMS = ("block", "unblock", "replace", "change", "import_entry")
+SCANS = ("admit", "annul", "force")
 ABOUT_EVENTS = {
     ("GET", "/api/v1/tickets"),
     ("GET", "/api/v1/tickets/T"),
@@ -30,7 +31,8 @@ ABOUT_EVENTS = {
     ("GET", "/api/v1/locks"),
     *(("POST", f"/api/v1/locks/{verb}") for verb in ("acquire", "renew", "release", "cancel")),
     *(("POST", f"/api/v1/tickets{verb}") for verb in ("", "/seed", "/validate", "/dispute", "/resolve")),
-    *(("POST", f"/api/v1/tickets/{verb}") for verb in ("consume", "admit", "validate-via-node", "find")),
+    *(("POST", f"/api/v1/tickets/{verb}") for verb in SCANS),
+    *(("POST", f"/api/v1/tickets/{verb}") for verb in ("consume", "validate-via-node", "find")),
     *(("POST", f"/api/v1/tickets/{verb}") for verb in OF_TERMS),
     ("GET", "/api/v1/tickets/events"),
 }
@@ -56,6 +58,7 @@ OTHER_BODIES: dict[str, dict[str, Any]] = {
     "replace": BODY | {"barcodes": ["c"]},
     "change": BODY | {"seat": "S"},
     "find": {"barcode": "c"},
+    "force": BODY | {"reason": "known"},
 }
 LOCK = {"name": "leader", "holder": "one"}
 LOCK_BODIES: dict[str, dict[str, Any]] = {
@@ -109,10 +112,7 @@ def test_every_route_of_the_api_is_in_these_tables() -> None:
     assert events == {
         "api/v1/tickets",
         "api/v1/tickets/batch",
-        *(
-            f"api/v1/tickets/{verb}"
-            for verb in ("seed", "validate", "consume", "admit", "dispute", "resolve")
-        ),
+        *(f"api/v1/tickets/{verb}" for verb in ("seed", "validate", "consume", *SCANS, "dispute", "resolve")),
         *(f"api/v1/tickets/{verb}" for verb in (*OF_TERMS, "find", "events")),
         "api/v1/events/<str:slug>",
         "api/v1/tickets/validate-via-node",

@@ -101,6 +101,15 @@ def test_a_false_log_height_makes_no_member_wait() -> None:
     assert cluster.executed()[:3] == [3] * 3
 
 
+def test_row_17_one_of_f_plus_one_reports_is_honest_so_the_lower_one_is_the_target() -> None:
+    cluster = Cluster(4)
+    for sender, executed in ((3, 10**15), (1, 7)):
+        cluster[0].hear(
+            cluster[sender], cluster.sign(m.Status(0, sender, 0, False, executed, 0, 0, (), True))
+        )
+    assert cluster[0].core.snapshot().catching_up_to == 7
+
+
 def test_row_17_a_lying_source_is_left_for_another() -> None:
     """Member 1 answers every fetch with rubbish."""
     source = Source(forgotten=False)

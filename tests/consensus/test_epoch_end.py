@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
@@ -17,6 +19,7 @@ from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Parameters
 from tests.consensus.helpers import Cluster, Node, is_kind
 from tests.consensus.test_epoch_change_proof import Tree
+from tests.consensus.test_learner import Following
 from tests.consensus.test_new_view import Forge
 from tests.consensus.test_voting import make_proposal
 
@@ -86,6 +89,13 @@ class Ends(Cluster):
         return epoch_change_proof.read(self[index].journal.states.values(), 0)
 
 
+class Followed(Following):
+    """Such an epoch, followed by a learner."""
+
+    state = Ending
+    change = Ends.change
+
+
 def ended(*, stable: bool = False) -> Ends:
     """The change is executed at 1 by all; the CHECKPOINTs of it are lost, or not."""
     cluster = Ends()
@@ -114,6 +124,37 @@ def test_r35_until_the_end_is_stable_no_proposal_or_vote_goes_above_it() -> None
     assert cluster.withholds(1, make_proposal(cluster, "T-above", sequence=2))
     assert not cluster[1].core.epoch_change.holds(1), "others are helped to get there"
     assert [node.told("epoch_ends") for node in cluster.nodes] == [[{"sequence": 1, "epoch": 0}]] * 4
+
+
+def above(cluster: Cluster) -> bytes:
+    """An empty batch at 2 under q COMMITs: the pipeline was ahead of the change at 1."""
+    body = m.Commit(0, 0, 0, 2, m.NULL_BATCH_DIGEST)
+    commits = tuple(cluster.sign(msgspec.structs.replace(body, sender=index)) for index in (0, 2, 3))
+    entry = m.Entry(0, 2, m.NULL_BATCH_DIGEST, bytes(32), 1, cluster[0].core.state.executor.head)
+    return cluster[0].signer.link(m.Entries(((entry, b"", commits),), ()))
+
+
+def test_r35_entries_above_the_end_are_void_for_a_member() -> None:
+    cluster = ended()
+    late = cluster[1].core
+    late.catch_up.ask()
+    assert late.catch_up.source is not None
+    assert cluster[1].hear(cluster[late.catch_up.source], above(cluster)) is None
+    assert late.state.executed == 1
+
+
+def test_r35_entries_above_the_end_are_void_for_a_learner() -> None:
+    cluster = Followed()
+    cluster.telling = False
+    cluster.drop(is_kind(m.Checkpoint, m.SupplyFrames))
+    frame = cluster.change()
+    for node in cluster.nodes[:4]:
+        node.hear(None, frame)
+    cluster.stabilize()
+    cluster.push()
+    assert cluster.learner.core.ends_at == 1
+    cluster.learner.hear(cluster[cluster.learner.core.source], above(cluster))
+    assert cluster.learner.core.snapshot().executed == 1
 
 
 def test_r35_a_restart_does_not_forget_a_change_that_is_under_way() -> None:

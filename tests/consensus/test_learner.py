@@ -229,10 +229,9 @@ def test_r28_f_plus_one_deviating_results_stop_a_learner_at_once() -> None:
     assert cluster.executed()[0] < 10, "no checkpoint helped"
 
 
-def test_r28_one_lying_source_does_not_stop_a_learner() -> None:
-    """Member 0 lies about results; the learner notes it, changes the source and goes on."""
-    cluster = Following()
-    honest = cluster[0].journal.range
+def lie_about_results(node: Node) -> None:
+    """It shows other results under the true COMMITs from now on."""
+    honest = node.journal.range
 
     def lie(first: int, last: int) -> m.Entries | None:
         found = honest(first, last)
@@ -244,7 +243,32 @@ def test_r28_one_lying_source_does_not_stop_a_learner() -> None:
         )
         return m.Entries(rows, found.checkpoint)
 
-    cluster[0].journal.range = lie  # type: ignore[method-assign]
+    node.journal.range = lie  # type: ignore[method-assign]
+
+
+def test_r28_what_was_claimed_before_a_checkpoint_does_not_count_after_it() -> None:
+    """The checkpoint says that the results here are right: each of two liars was alone."""
+    cluster = Following()
+    honest = cluster[0].journal.range
+    lie_about_results(cluster[0])
+    cluster.work(3)
+    cluster[0].journal.range = honest  # type: ignore[method-assign]
+    cluster.work(8)
+    cluster.advance(1_000)
+    cluster.push()
+    assert cluster.learner.core.snapshot().stable == 10
+    source = cluster.learner.core.source
+    assert source != 0
+    lie_about_results(cluster[source])
+    cluster.work(3)
+    assert {told["source"] for told in cluster.learner.told("entry_differs")} == {0, source}
+    assert cluster.learner.core.alarm == ""
+
+
+def test_r28_one_lying_source_does_not_stop_a_learner() -> None:
+    """Member 0 lies about results; the learner notes it, changes the source and goes on."""
+    cluster = Following()
+    lie_about_results(cluster[0])
     cluster.work(5)
     cluster.advance(1_000)
     cluster.work(20)

@@ -108,6 +108,26 @@ def test_r16_receipts_for_an_abandoned_bundle_still_count() -> None:
     assert desk.codes(again) == ("ok",)
 
 
+def test_r12_an_answer_in_a_session_left_behind_ends_no_number_of_the_next_one() -> None:
+    """Members would skip a bundle below `done_below` that is still in flight."""
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    desk.submit(operation("T-1", nonce=b"n"))
+    (frame,) = desk.bundles()
+    evicted(desk, frame)
+    (opening,) = desk.bundles()
+    desk.answer(opening)
+    desk.answer(*desk.bundles())
+    desk.submit(operation("T-2"))
+    (starved,) = desk.bundles()
+    in_flight = desk.members.read(starved)[0]
+    assert in_flight.number == desk.members.read(frame)[0].number
+    desk.answer(frame, members=(0, 1))
+    desk.submit(operation("T-3"))
+    (later,) = desk.bundles()
+    assert desk.members.read(later)[0].done_below == in_flight.number
+
+
 def test_r13_a_temporary_refusal_of_one_copy_does_not_end_the_other() -> None:
     """`busy` of the bundle left behind is not the outcome; `busy` of the later one leaves it unknown."""
     desk = Desk()

@@ -146,6 +146,7 @@ def test_r16_an_epoch_is_not_skipped_nor_begun_by_another_epochs_proof(town: Tow
     half = desk.show(packed(first, third), 1)
     assert half is not None
     assert half.epoch == 1
+    assert len(desk.collector.epochs.certificates) == 1, "what leads there is kept for the next process"
 
 
 @pytest.mark.parametrize("part", ["members", "checkpoint", "peaks", "unsealed"])

@@ -8,11 +8,13 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from types import SimpleNamespace
 
 import pytest
 from msgspec import structs
 
 from dtvn.gateway import AsyncLockClient, Fence, Lease, LockClient, LockError, Result
+from dtvn.gateway import locks as gateway_locks
 from dtvn.gateway.steps import Steps, awaited
 from dtvn.machine import CommandError
 from dtvn.machine.rows import LockRow
@@ -41,6 +43,24 @@ def test_a_holder_extends_its_lease_a15(locks: LockClient) -> None:
     renewed = locks.renew(first, 90.0)
     assert (renewed.token, renewed.ends > first.ends) == (first.token, True)
     assert 80 < renewed.remaining < 100
+
+
+def test_a_lease_is_counted_from_when_it_was_asked_for(
+    gateway: FakeGateway, locks: LockClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log's answer may take long, and the lease ends by the log's time."""
+    now, submit = 100.0, gateway.submit
+
+    def slowly(operations: list[Operation]) -> Future[tuple[Result, ...]]:
+        nonlocal now
+        now += 5.0
+        return submit(operations)
+
+    monkeypatch.setattr(gateway, "submit", slowly)
+    monkeypatch.setattr(gateway_locks, "time", SimpleNamespace(monotonic=lambda: now))
+    lease = locks.acquire("leader", 30.0)
+    assert (lease.over, lease.remaining) == (130.0, 25.0)
+    assert locks.renew(lease, 60.0).over == 165.0
 
 
 def test_r16_a_renewal_of_which_only_the_code_is_known_is_asked_again(

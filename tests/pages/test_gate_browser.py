@@ -265,7 +265,9 @@ def test_an_entry_is_undone_and_the_ticket_enters_again(page: Page) -> None:
     page.get_by_role("button", name="Undo Admitted T-6").click()
     confirm(page, "Undo", "the ticket can enter again")
     expect_answer(page, "idle", "Undone", "T-6")
-    expect(shown(page, "last")).to_contain_text("undone")
+    expect(shown(page, "last").locator("li", has_text="Undone")).to_have_count(
+        2
+    )  # what was done, and the undo
     expect(page.get_by_role("button", name="Undo Admitted T-6")).to_be_hidden()
     fits_everyone(page)
     scan(page, code(6))
@@ -293,6 +295,8 @@ def test_a_list_with_exits_is_entered_left_and_entered_again(page: Page, running
     fits_everyone(page)
     scan(page, code(8))
     expect_answer(page, "ok", "Goodbye", "The exit is recorded", "T-8")
+    expect(page.get_by_role("button", name="Undo Goodbye T-8")).to_be_visible()
+    expect(page.get_by_role("button", name="Undo Admitted T-8")).to_be_hidden()
     scan(page, code(8))
     expect_answer(page, "bad", "Nobody with this ticket is inside")
     page.get_by_role("button", name="Exits").click()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +27,7 @@ DAY = 24 * HOUR
 TICKETS = ("T-1", "T-2")
 SLUGS = ("main", "vip", "bar")
 KEPT = 16
+STEPS = 60
 
 
 class Made:
@@ -122,36 +123,40 @@ class Model:
         return code
 
 
-lists = st.builds(
-    lambda slug, rule, times, returns, exit_first, capacity, shift: EventList(
+def a_list(chance: Random, slug: str) -> EventList:
+    rule = chance.choice(("once", "daily", "daily", "times", "free"))
+    return EventList(
         slug,
         rule=rule,
-        times=times if rule == "times" else 0,
-        returns=returns,
-        exit_first=exit_first,
-        capacity=capacity,
-        offsets=((0, shift),) if rule == "daily" else (),
-    ),
-    st.sampled_from(SLUGS),
-    st.sampled_from(("once", "daily", "times", "free")),
-    st.integers(1, 3),
-    st.booleans(),
-    st.booleans(),
-    st.sampled_from((0, 0, 1, 2, 3)),
-    st.sampled_from((0, 7_200, -18_000)),
-)
-programmes = st.lists(lists, max_size=3, unique_by=lambda each: each.slug).map(
-    lambda found: tuple(sorted(found, key=lambda each: each.slug))
-)
-moves = st.tuples(
-    st.sampled_from(("entry", "entry", "entry", "exit", "exit", "annul", "annul", "force", "consume")),
-    st.sampled_from(TICKETS),
-    st.sampled_from(SLUGS),
-    st.sampled_from(("d1", "d1", "d2")),
-    st.sampled_from(("anna", "anna", "otto")),
-    st.sampled_from((1, MINUTE, 10 * MINUTE, 15 * MINUTE, 5 * HOUR, 20 * HOUR)),
-)
-steps = st.lists(st.one_of(moves, moves, moves, moves, moves, programmes, st.just("restart")), max_size=40)
+        times=chance.randint(1, 3) if rule == "times" else 0,
+        returns=chance.random() < 0.5,
+        exit_first=chance.random() < 0.3,
+        capacity=chance.choice((0, 0, 1, 2, 3)),
+        offsets=((0, chance.choice((0, 7_200, -18_000))),) if rule == "daily" else (),
+    )
+
+
+def a_programme(chance: Random) -> tuple[EventList, ...]:
+    """Lists of an event; `main` is mostly left as it is, and the others mostly there."""
+    return tuple(
+        a_list(chance, slug) for slug in sorted(SLUGS) if chance.random() < (0.4 if slug == "main" else 0.9)
+    )
+
+
+KINDS = ("entry",) * 4 + ("exit",) * 3 + ("annul",) * 2 + ("force", "consume")
+LATER = (1, 1, 1, MINUTE, 10 * MINUTE, 15 * MINUTE, 5 * HOUR, 20 * HOUR)
+
+
+def a_move(chance: Random) -> tuple[str, str, str, str, str, int]:
+    """(what is asked, ticket, list, device, actor, how much later). Two devices and two people."""
+    return (
+        chance.choice(KINDS),
+        chance.choice(TICKETS),
+        chance.choice(SLUGS),
+        chance.choice(("d1", "d1", "d1", "d2")),
+        chance.choice(("anna", "anna", "anna", "otto")),
+        chance.choice(LATER),
+    )
 
 
 def command(door: Door, kind: str, ticket: str, slug: str, device: str) -> Command:
@@ -160,41 +165,48 @@ def command(door: Door, kind: str, ticket: str, slug: str, device: str) -> Comma
         return Annul("north", device, code, slug)
     if kind == "force":
         return Force("north", device, code, slug, "why")
-    return Admit("north", device, code, slug, kind)  # type: ignore[arg-type]
+    return Admit("north", device, code, slug, "exit" if kind == "exit" else "entry")
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.integers(1, 3), programmes, steps, st.booleans())
-def test_r41(persons: int, first: tuple[EventList, ...], play: list[Any], searched: bool) -> None:
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 3), st.booleans())
+def test_r41(seed: int, persons: int, searched: bool) -> None:
+    chance = Random(seed)
+    first = a_programme(chance)
     door = door_with(*first, entries=persons, searched=searched)
     door.issues("T-2", "DEF", entries=persons)
     model = Model(persons)
     model.says(first)
-    asked: Command
-    for step in play:
-        if step == "restart":
+    for _ in range(STEPS):
+        dice = chance.random()
+        if dice < 0.03:
             door.restart()
-            continue
-        if not step or isinstance(step[0], EventList):
-            model.says(step)
-            assert door.does(SetEvent(lists=step)).code == "ok"
-            continue
-        kind, ticket, slug, device, actor, later = step
-        if kind == "consume":
-            if model.states[ticket] is not State.VALIDATED:
-                continue  # the table of transitions has the answer
-            kind, slug, asked, name = "entry", "main", Consume("north", device), ticket
+        elif dice < 0.06:
+            programme = a_programme(chance)
+            model.says(programme)
+            assert door.does(SetEvent(lists=programme)).code == "ok"
         else:
-            asked, name = command(door, kind, ticket, slug, device), ""
-        door.now += later - 1
-        found = door.does(asked, name, actor=actor)
-        assert found.code == model.does(ticket, slug, kind, door.now, (device, actor)), (step, model.lists)
-        kept = door.application.ticket(EVENT, ticket)
-        assert kept is not None
-        assert kept.state is model.states[ticket]
-        told = read_state(found.state)
-        if isinstance(told, ListedState) and slug in model.lists:
-            entries, exits = model.stand(ticket, slug, door.now)
-            used = entries - exits if model.lists[slug].returns else entries
-            assert (told.visit.list, told.visit.used, told.visit.inside) == (slug, used, entries - exits)
+            follow(door, model, *a_move(chance))
     door.restart()
+
+
+def follow(
+    door: Door, model: Model, kind: str, ticket: str, slug: str, device: str, actor: str, later: int
+) -> None:
+    """Ask machine and model the same."""
+    name, asked = "", command(door, kind, ticket, slug, device)
+    if kind == "consume":
+        if model.states[ticket] is not State.VALIDATED:
+            return  # the table of transitions has the answer
+        kind, slug, name, asked = "entry", "main", ticket, Consume("north", device)
+    door.now += later - 1
+    found = door.does(asked, name, actor=actor)
+    assert found.code == model.does(ticket, slug, kind, door.now, (device, actor)), (kind, slug, model.lists)
+    kept = door.application.ticket(EVENT, ticket)
+    assert kept is not None
+    assert kept.state is model.states[ticket]
+    told = read_state(found.state)
+    if isinstance(told, ListedState) and slug in model.lists:
+        entries, exits = model.stand(ticket, slug, door.now)
+        used = entries - exits if model.lists[slug].returns else entries
+        assert (told.visit.list, told.visit.used, told.visit.inside) == (slug, used, entries - exits)

@@ -13,6 +13,7 @@ from dtvn.gateway import Result
 from dtvn.machine import Block, Replace
 from dtvn.machine.codes import code_digest
 from tests.tools.test_holders import ticket
+from tests.waiting import PATIENCE
 from tickets.importing import Holder, ImportedTicket, ordering
 from tickets.importing.completing import Order
 from tickets.importing.delivering import Delivering
@@ -36,10 +37,14 @@ def answering(**codes: str) -> Order:
     return order
 
 
-def imported(tickets: Sequence[ImportedTicket], order: Order, *, size: int = 100) -> Delivery:
+def imported(
+    tickets: Sequence[ImportedTicket], order: Order, *, size: int = 100, patience: float = 0.01
+) -> Delivery:
     delivery = Delivery()
-    once = Delivering(order, source="", patience=0.01, told=lambda _: None, delivered=lambda _: None)
-    once.deliver(tickets, delivery, size=size)
+    delivering = Delivering(
+        order, source="", patience=patience, told=lambda _: None, delivered=lambda _: None
+    )
+    delivering.deliver(tickets, delivery, size=size)
     return delivery
 
 
@@ -107,7 +112,7 @@ def test_a_request_that_may_have_been_executed_is_never_forgotten(
     """A later refusal, or a later call that was not sent, says nothing about an earlier one."""
     delivery = Delivery()
     once = Delivering(
-        in_turn(*answers), source="", patience=0.05, told=lambda _: None, delivered=lambda _: None
+        in_turn(*answers), source="", patience=0.5, told=lambda _: None, delivered=lambda _: None
     )
     with pytest.raises(STOPPED):
         once.deliver([msgspec.structs.replace(of_events("a")[0], codes=("c-1",))], delivery)
@@ -121,14 +126,20 @@ def test_a_request_that_may_have_been_executed_is_never_forgotten(
 def test_a_refused_ticket_is_forgotten_unless_an_earlier_request_may_stand(
     answers: tuple[str, ...], kept: bool
 ) -> None:
-    found = imported([msgspec.structs.replace(of_events("a")[0], codes=("c-1",))], in_turn(*answers))
+    coded = msgspec.structs.replace(of_events("a")[0], codes=("c-1",))
+    found = imported([coded], in_turn(*answers), patience=PATIENCE)
     assert len(found.wrong) == 1
     assert names() == ({"a": "Ada"} if kept else {})
     assert TicketCode.objects.filter(event="a").exists() is kept
 
 
 @pytest.mark.parametrize(
-    ("answers", "kept"), [(("outcome_unknown", "blocked"), True), (("busy", "blocked"), False)]
+    ("answers", "kept"),
+    [
+        (("outcome_unknown", "blocked"), True),
+        (("busy", "blocked"), True),
+        (("unavailable", "blocked"), False),
+    ],
 )
 def test_a_replaced_code_is_forgotten_unless_an_earlier_request_may_stand(
     answers: tuple[str, ...], kept: bool
@@ -161,7 +172,7 @@ def test_holders_are_stored_with_the_part_that_is_sent_next() -> None:
 
 def settled(requests: Sequence[Request], order: Order) -> list[tuple[str, str]]:
     """(ticket, code) of each final decision, in order."""
-    ordering = Ordering(order, patience=0.05, told=lambda _: None)
+    ordering = Ordering(order, patience=0.5, told=lambda _: None)
     return [(one.request.ticket, one.code) for one in ordering.settle(requests)]
 
 

@@ -181,6 +181,7 @@ def test_the_json_form_holds_the_events_too(door: None, tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     call_command("export_tickets", "tickets", str(path), stdout=io.StringIO())
     told = json.loads(path.read_text())
+    assert [[one["list"] for one in event.pop("lists")] for event in told["events"]] == [["main"]]
     assert told["events"] == [
         {
             "slug": "fest",

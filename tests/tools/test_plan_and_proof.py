@@ -42,6 +42,28 @@ def test_a_forged_second_admission_is_caught() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("persons", "fault"),
+    [
+        (1, "A: admitted 2 times (gate-1 at sequence 5, gate-2 at sequence 9)"),
+        (2, ""),
+        (3, "A: admitted 2 times, and is for 3 persons"),
+    ],
+)
+def test_a_ticket_admits_as_many_as_it_is_for(persons: int, fault: str) -> None:
+    second = msgspec.structs.replace(HONEST[2], code="ok", sequence=9)
+    found = prove(PLANNED, [*HONEST[:2], second], persons={"A": persons}).faults
+    assert found == ((fault,) if fault else ())
+
+
+def test_a_plan_scans_a_ticket_once_for_each_person() -> None:
+    codes = {f"T-{number}": ["a", "b"] for number in range(20)}
+    plan = make_plan(codes, gates=3, duplicates=0.5, seed=1, run="r", persons={"T-1": 4, "T-2": 9})
+    scans = [scan.ticket_id for scan in plan.scans]
+    assert len(scans) == 20 + 3 + 8 + 10
+    assert scans.count("T-2") in (9, 10)
+
+
 def test_a_ticket_that_was_never_admitted_is_a_fault() -> None:
     lost = msgspec.structs.replace(HONEST[1], code="already_consumed")
     assert faults(HONEST[0], lost, HONEST[2]) == ("B: never admitted: it had been consumed before this run",)

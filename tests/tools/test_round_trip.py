@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dtvn.api.errors import TicketError
+from dtvn.api.ordering import Request
 from dtvn.machine import (
     Admit,
     Block,
@@ -191,6 +192,30 @@ def test_an_export_brings_every_ticket_back(
         row |= {"blocked": "no" if row["state"] == "VALIDATED" else "yes", "state": "ISSUED"}
     assert after == before
     assert len(before) == 10
+
+
+def test_of_a_ticket_for_several_so_many_entries_are_left_as_before(
+    run: Run, fresh: Callable[[], None], tmp_path: Path
+) -> None:
+    codes = {name: digest_of("fest", name) for name in ("group", "whole")}
+    run("fest", ("", SetEvent("Fest", products=(("Day", True),))))
+    remember_codes("fest", ((name, [name]) for name in codes))
+    run("fest", *((name, Issue(product="Day", codes=(code,), entries=3)) for name, code in codes.items()))
+    scans = [("group", 1), ("whole", 3)]
+    for name, count in scans:
+        run("fest", *((name, Admit(gate="north", code=codes[name])) for _ in range(count)))
+    path = tmp_path / "fest.csv"
+    before = exported(path, "tickets")
+    assert [(row["entries"], row["entries_used"]) for row in before] == [("3", "1"), ("3", "3")]
+    fresh()
+    imported(path)
+    after = exported(tmp_path / "after.csv", "tickets")
+    facts = ("ticket_id", "state", "entries", "entries_used", "gate", "codes")
+    assert [[row[name] for name in facts] for row in after] == [
+        [row[name] for name in facts] for row in before
+    ]
+    scan = Request(Admit(gate="south", code=digest_of("fest", "group")), event="fest")
+    assert [batch([scan], actor="gate")[0].code for _ in range(3)] == ["ok", "ok", "already_consumed"]
 
 
 def test_the_json_form_brings_the_events_back(

@@ -154,6 +154,19 @@ def test_a_guest_who_entered_before_the_rehearsal_is_a_fault(imported: list[str]
     )
 
 
+def test_the_gates_of_a_group_ticket_open_once_for_each_person(
+    tmp_path: Path, platform: Platform, at: list[str]
+) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text("Barcode,Admits\nG-1,3\nG-2,1\n", encoding="utf-8")
+    words = [str(path), "--event", "fest", "--quantity", "entries", *at]
+    assert Ran("import_tickets", *words).code == 0
+    ran = Ran("scan", *words, "--duplicates", "1", "--json", "--yes")
+    found = json.loads(ran.text)
+    assert (ran.code, found["proved"], found["scans"]) == (0, True, 6)
+    assert {ticket.state for ticket in Ticket.objects.all()} == {"CONSUMED"}
+
+
 def test_a_check_of_an_event_that_does_not_exist_says_so(file: Path, at: list[str]) -> None:
     ran = Ran("scan", str(file), *ANSWERS, "--check", *at)
     assert (ran.code, "the network has no event fest" in ran.error) == (2, True)
@@ -216,3 +229,26 @@ def test_a_check_fails_if_all_windows_are_over(file: Path, platform: Platform, a
     assert (code, said["faults"], said["windows_over"]) == (1, 0, 3)
     told = Ran("scan", *words, "--check").text
     assert "NOBODY of the file would be admitted: the windows are over (3 codes)." in told
+
+
+def test_entries_and_exits_on_a_list_are_played_and_proved(imported: list[str], platform: Platform) -> None:
+    """Of two tickets, each shown twice: their guests enter once and leave once."""
+    lists = [{"list": "zone", "products": ["Weekend", "T-shirt"]}]
+    platform.client.put("/api/v1/events/fest", json={"lists": lists}).raise_for_status()
+    words = [*imported, "--limit", "2", "--duplicates", "1", "--json", "--list", "zone"]
+    for more in ((), ("--exit",)):
+        ran = Ran("scan", *words, *more)
+        result = json.loads(ran.text)
+        assert (ran.code, result["admitted_once"], result["refused_again"]) == (0, 2, 2), result["faults"]
+    again = Ran("scan", *words, "--exit")
+    assert (
+        again.code,
+        json.loads(again.text)["faults"][0].endswith("nobody was inside before this run"),
+    ) == (
+        1,
+        True,
+    )
+    told = OperationRecord.objects.filter(operation="admit").values_list("code", flat=True)
+    assert sorted({*told}) == ["already_consumed", "not_inside", "ok"]
+    assert Ran("scan", *words, "--check").code == 2
+    assert "no such list" in Ran("scan", *imported, "--list", "bar").error

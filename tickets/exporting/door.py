@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dtvn.api.outcome import ELSEWHERE
 from dtvn.machine import NAMES, TRANSITIONS, State
+from dtvn.machine.lists import MAIN, MAIN_SLUG, tally
 from dtvn.machine.rows import EventRow, TicketRow
 from tickets.models import TicketCode
 from tickets.services import events
@@ -47,6 +49,15 @@ class Door:
         """Whether a scanned text may be the id of the ticket."""
         event = self.event(ticket.event)
         return event is None or event.ids_are_codes
+
+    def entries_used(self, ticket: TicketRow) -> int:
+        """How many entries of `main` a ticket has used by now; of another day's on a daily list none."""
+        event = self.event(ticket.event)
+        main = next((one for one in event.lists if one.slug == MAIN_SLUG), MAIN) if event else MAIN
+        count = next((one for one in ticket.counts if one.list == MAIN_SLUG), None)
+        if not (ticket.counts or ticket.movements):  # see dtvn.machine.visits.visits_of
+            return int(ticket.state == NAMES[State.CONSUMED])
+        return tally(main, count, ticket.entries, main.day(time.time_ns() // 1_000)).used
 
     def zone(self, ticket: TicketRow) -> str:
         """Name of the time zone that its event says, "" for none."""

@@ -166,14 +166,14 @@ def _differences(
         yield difference("block", reason=ticket.block_reason)
     if stored.blocked and not ticket.blocked:
         yield difference("block", "only a person unblocks a ticket", reason=stored.block_reason)
-    if ticket.entries != stored.entries and any(plan.read.get("quantity", ())):
+    if ticket.entries != stored.entries and any(map(plan.read.get, ("quantity", "entries"))):
         other = FieldChange("entries", str(stored.entries), str(ticket.entries))
         yield difference("change", FOR_SO_MANY, fields=(other,))
     if ticket.entered and not (entered or stored.entries_made):
         yield difference(
             "entry",
             "it is disputed" if stored.state == "DISPUTED" else "",
-            entries=stored.entries,
+            entries=ticket.made or stored.entries,
             at=ticket.entered_at,
             gate=ticket.gate,
             device=ticket.device,

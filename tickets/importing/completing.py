@@ -60,8 +60,8 @@ def entries_made(stored: TicketRow) -> int:
 
 
 def _may_enter(ticket: ImportedTicket, stored: TicketRow) -> bool:
-    """Whether an entry of the source is not recorded: each of its guests has one."""
-    return state_of_row(stored) in MAY_ENTER and entries_made(stored) < ticket.entries
+    """Whether an entry of the source is not recorded."""
+    return state_of_row(stored) in MAY_ENTER and entries_made(stored) < ticket.entries_made
 
 
 def complete(
@@ -123,9 +123,14 @@ class Asking:
     def __call__(self, requests: Sequence[Request]) -> Sequence[Decision]:
         codes.remember(requests)
         decisions = self._order(requests)
-        self._doubted |= {_place(one) for one in decisions if one.code == reasons.OUTCOME_UNKNOWN}
+        self._doubted |= {_place(one) for one in decisions if may_stand(one)}
         codes.forget_refused([one for one in decisions if _place(one) not in self._doubted])
         return decisions
+
+
+def may_stand(decision: Decision) -> bool:
+    """Whether a request without a final answer may have been executed, or may be yet."""
+    return decision.status in TRY_AGAIN and decision.code not in reasons.NOT_SENT
 
 
 def _place(decision: Decision) -> tuple[str, str]:

@@ -68,7 +68,9 @@ class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
     entries: int = 1
     """How many persons it admits."""
     entered: bool = False
-    """Whether its guests have entered already, elsewhere: all of them."""
+    """Whether its guests have entered already, elsewhere."""
+    made: int = 0
+    """How many entries of theirs there were; 0: one for each person."""
     entered_at: int = 0
     """The source's time of that entry; 0: unknown."""
     gate: str = ""
@@ -80,6 +82,11 @@ class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
     block_reason: str = ""
     admits: bool = True
     """False: the status of its row does not admit; it is blocked, with that status as the reason."""
+
+    @property
+    def entries_made(self) -> int:
+        """How many entries are recorded for its guests, if they have entered."""
+        return self.made or self.entries
 
     @property
     def needs_operate(self) -> bool:

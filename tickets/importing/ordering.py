@@ -22,7 +22,7 @@ from dtvn.machine import reasons
 from dtvn.machine.codes import code_digest
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.kinds import OPERATIONS
-from tickets.importing.completing import Asking, Order
+from tickets.importing.completing import Asking, Order, may_stand
 from tickets.importing.delivery import BATCH_SIZE, Delivery, steps
 from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
@@ -152,6 +152,4 @@ def issue_of(ticket: ImportedTicket, commitment: bytes, salt: bytes) -> Request:
 
 def _is_not_there(decision: Decision) -> bool:
     """Whether a ticket that was sent for the first time is surely not in the network."""
-    if decision.status in TRY_AGAIN:
-        return decision.code in reasons.NOT_SENT
-    return decision.code not in (reasons.OK, reasons.TICKET_EXISTS)
+    return not may_stand(decision) and decision.code not in (reasons.OK, reasons.TICKET_EXISTS)

@@ -26,6 +26,7 @@ from dtvn.machine.fields import (
     is_name,
     is_text,
 )
+from dtvn.machine.lists import ENTRIES_MAX
 from dtvn.wording import counted
 from tickets.exact import meant
 from tickets.importing import words
@@ -160,7 +161,8 @@ def _ticket(record: Record, slug: str, entered_at: str) -> ImportedTicket:
     if len({*codes, *revoked}) < len(codes) + len(revoked):
         raise _Wrong("has the same code twice")
     state, reason = _state(record), _text(record, "block reason", REASON_LENGTH_MAX)
-    entered = state is State.CONSUMED
+    entries, used = _count(record, "entries", 1), _count(record, "entries used", 0)
+    entered = state is State.CONSUMED or used > 0
     disputed = state in (State.DISPUTED, State.UPHELD)
     if disputed:
         note = _text(record, "dispute reason", REASON_LENGTH_MAX)
@@ -178,7 +180,9 @@ def _ticket(record: Record, slug: str, entered_at: str) -> ImportedTicket:
         order=_cell(record, "order"),
         codes=codes,
         revoked=revoked,
+        entries=max(entries, 1),
         entered=entered,
+        made=used,
         entered_at=_time(record, entered_at) if entered else 0,
         gate=_text(record, "gate", NAME_LENGTH_MAX) if entered else "",
         device=_text(record, "device", NAME_LENGTH_MAX) if entered else "",
@@ -224,6 +228,16 @@ def _time(record: Record, column: str) -> int:
     if not moment.offset:
         raise _Wrong(f"{column} {text[:40]!r} has no offset, such as +00:00")
     return max(0, int(moment.at.timestamp())) * MICROSECONDS
+
+
+def _count(record: Record, column: str, missing: int) -> int:
+    """A number of entries; `missing`: what an empty cell means."""
+    text = _cell(record, column)
+    if not text:
+        return missing
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= ENTRIES_MAX):
+        raise _Wrong(f"{column.replace(' ', '_')} {text[:40]!r} is not at most {ENTRIES_MAX:,}")
+    return int(text)
 
 
 def _text(record: Record, column: str, length: int) -> str:

@@ -103,7 +103,7 @@ def by_file(ticket: ImportedTicket, products: Mapping[str, bool]) -> Standing:
         not_before=ticket.not_before // MICROSECONDS,
         not_after=ticket.not_after // MICROSECONDS,
         admits=products.get(ticket.product, True),
-        entered=ticket.entered,
+        entered=ticket.entered and ticket.entries_made >= ticket.entries,
     )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+ONE_EACH: Mapping[str, int] = {}
+
 
 class Scan(msgspec.Struct, frozen=True):
     """One presentation of a code at a gate. Its nonce identifies it, however often it is sent."""
@@ -34,10 +36,17 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def make_plan(
-    codes: Mapping[str, Sequence[str]], *, gates: int, duplicates: float, seed: int, run: str
+    codes: Mapping[str, Sequence[str]],
+    *,
+    gates: int,
+    duplicates: float,
+    seed: int,
+    run: str,
+    persons: Mapping[str, int] = ONE_EACH,
 ) -> Plan:
-    """A plan in which every ticket is scanned once and a share `duplicates` of them once more, by another one
-    of its codes if there are several. `codes`: ticket id -> codes, one or more.
+    """A plan in which every ticket is scanned once for each of its persons and a share `duplicates` of them
+    once more, by another one of its codes if there are several. `codes`: ticket id -> codes, one or more;
+    `persons`: ticket id -> how many it is for, if not for one.
 
     Half of the second scans race the first one at another gate, the other half follow later at a random gate.
     `run` makes the nonces of this run differ from those of any other.
@@ -53,6 +62,8 @@ def make_plan(
         queues[shortest[0]].append((ticket_id, ticket_id in racing))
         if ticket_id in racing:
             queues[shortest[1]].append((ticket_id, True))
+        for more in range(1, persons.get(ticket_id, 1)):
+            queues[shortest[more % gates]].append((ticket_id, False))
     for ticket_id in again:
         if ticket_id not in racing:
             queue = queues[chance.randrange(gates)]

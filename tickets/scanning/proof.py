@@ -1,10 +1,11 @@
-"""Proves from the gates' record alone that each ticket admitted exactly one person.
+"""Proves from the gates' record alone that each ticket admitted exactly as many persons as it is for.
 
 A gate opens when a scan is answered 200. So among all scans of a ticket (a scan is one nonce, however often
-it had to be sent) exactly one must have been answered 200, and every other one 409 "already consumed".
-Anything else fails the proof: two open gates or none, a scan that was never decided, an answer that a first
-scan cannot get. Codes that were said before to be refused must be refused for that reason, and are not
-counted; a ticket whose window begins or ends meanwhile is judged by the scans inside.
+it had to be sent) exactly one for each of its persons must have been answered 200, and every other one 409
+"already consumed". Anything else fails the proof: an open gate too many or too few, a scan that was never
+decided, an answer that a first scan cannot get. Codes that were said before to be refused must be refused
+for that reason, and are not counted; a ticket whose window begins or ends meanwhile is judged by the scans
+inside.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from dtvn.machine.reasons import ALREADY_CONSUMED, NO_LONGER_VALID, NOT_YET_VALID, OK
-from tickets.scanning.plan import Scan
+from tickets.scanning.plan import ONE_EACH, Scan
 
 NOTHING_FORETOLD: Mapping[str, str] = {}
 WINDOW = frozenset({NOT_YET_VALID, NO_LONGER_VALID})
@@ -44,7 +45,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     tickets: int
     scans: int
     admitted: int
-    """Tickets admitted exactly once."""
+    """Tickets admitted exactly once, or once for each person."""
     foretold: int
     """Tickets refused at each scan, for the reason that was said before."""
     refused: int
@@ -59,9 +60,11 @@ def prove(
     foretold: Mapping[str, str] = NOTHING_FORETOLD,
     *,
     again: str = ALREADY_CONSUMED,
+    persons: Mapping[str, int] = ONE_EACH,
 ) -> Verdict:
     """Compare the record of a run with its plan. `foretold`: ticket id -> the reason why its
-    scans are refused; `again`: why the second scan of a ticket is. Pure."""
+    scans are refused; `again`: why a further scan of a ticket is; `persons`: ticket id -> how many
+    it admits, if not one. Pure."""
     by_ticket: dict[str, list[Outcome]] = {scan.ticket_id: [] for scan in planned}
     due = {scan.nonce for scan in planned}
     faults: list[str] = []
@@ -81,7 +84,8 @@ def prove(
         said = foretold.get(ticket_id, "")
         rest = [outcome for outcome in outcomes if not said or outcome.code != said]
         as_said = bool(outcomes) and not rest and ticket_id not in missing
-        fault = "" if as_said else _fault(rest, again, scan_missing=ticket_id in missing)
+        guests = persons.get(ticket_id, 1)
+        fault = "" if as_said else _fault(rest, again, guests, scan_missing=ticket_id in missing)
         if said and not (fault or as_said or said in WINDOW):
             fault = f"{said} was foretold, but it was admitted"
         if fault:
@@ -108,10 +112,10 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def _fault(outcomes: Sequence[Outcome], again: str, *, scan_missing: bool) -> str:
-    """Why these outcomes do not prove one admission, "" when they do."""
+def _fault(outcomes: Sequence[Outcome], again: str, guests: int, *, scan_missing: bool) -> str:
+    """Why these outcomes do not prove one admission of each guest, "" when they do."""
     opened = [outcome for outcome in outcomes if outcome.code == OK]
-    if len(opened) > 1:
+    if len(opened) > guests:
         gates = ", ".join(f"{outcome.scan.gate} at sequence {outcome.sequence}" for outcome in opened)
         return f"admitted {len(opened)} times ({gates})"
     if undecided := [outcome for outcome in outcomes if not outcome.code]:
@@ -124,4 +128,6 @@ def _fault(outcomes: Sequence[Outcome], again: str, *, scan_missing: bool) -> st
     if not opened:
         before = "it had been consumed" if again == ALREADY_CONSUMED else "nobody was inside"
         return f"never admitted: {before} before this run"
+    if len(opened) < guests:
+        return f"admitted {len(opened)} times, and is for {guests} persons"
     return ""

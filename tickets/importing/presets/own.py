@@ -5,7 +5,7 @@ from tickets.importing.words import names
 
 READ = names(
     "event|ticket_id|state|name|company|order|product|seat|valid_from|valid_until|admitted_at|gate|device"
-    "|blocked|block_reason|dispute_reason|product_admits|ids_are_codes|event_zone|codes|revoked_codes"
+    "|entries|entries_used|blocked|block_reason|dispute_reason|product_admits|ids_are_codes|event_zone|codes|revoked_codes"
 )
 OWN = Preset(
     name="DTVN, tickets",

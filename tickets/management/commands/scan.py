@@ -289,7 +289,15 @@ class Command(BaseCommand):
         """Play the gates, and prove what happened."""
         codes, shut = _played(tickets, foretold)
         seed = secrets.randbelow(2**32) if options["seed"] is None else options["seed"]
-        plan = make_plan(codes, gates=options["gates"], duplicates=options["duplicates"], seed=seed, run=run)
+        persons = _persons(tickets) if options["list"] == MAIN_SLUG and not options["exit"] else {}
+        plan = make_plan(
+            codes,
+            gates=options["gates"],
+            duplicates=options["duplicates"],
+            seed=seed,
+            run=run,
+            persons=persons,
+        )
         began = time.monotonic()
         record: list[Outcome] = []
         try:
@@ -298,7 +306,7 @@ class Command(BaseCommand):
             elapsed = time.monotonic() - began
             self._write(options["record"], record)
         again = NOT_INSIDE if options["exit"] else ALREADY_CONSUMED
-        verdict = prove(plan.scans, record, shut, again=again)
+        verdict = prove(plan.scans, record, shut, again=again, persons=persons)
         result = result_object(verdict, record, elapsed) | {"gates": options["gates"], "seed": seed}
         self.stdout.write(json.dumps(result) if options["json"] else "\n".join(result_lines(result)))
         if verdict.faults:
@@ -402,6 +410,16 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except (Refused, NetworkSilent) as error:
         raise CommandError(f"Stopped: {str(error).rstrip('.')}.", returncode=EXIT_NOTHING_DONE) from error
+
+
+def _persons(tickets: Sequence[ImportedTicket]) -> dict[str, int]:
+    """Ticket id -> how many persons it still admits, of those for more than one."""
+    left = {
+        one.ticket_id: one.entries - (one.entries_made if one.entered else 0)
+        for one in tickets
+        if one.entries > 1
+    }
+    return {name: max(1, count) for name, count in left.items()}
 
 
 def _played(
