@@ -23,15 +23,8 @@ from simulator.node import Node
 
 REMEMBERED = 60
 """Scans that are compared with each new one."""
-REFUSED = {
-    "not_inside": "list.exit_of_nobody",
-    "still_inside": "list.entry_before_the_exit",
-    "list_full": "list.full",
-    "list_closed": "list.closed",
-    "unknown_list": "list.unknown",
-    "too_late_to_annul": "list.too_late_to_annul",
-}
-"""Answer -> its probe."""
+REFUSED = ("not_inside", "still_inside", "list_full", "list_closed", "unknown_list", "too_late_to_annul")
+"""Answers that have a probe."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -73,7 +66,7 @@ class ListProbes(Checker):
             if operation.kind not in ("admit", "annul", "force"):
                 continue
             if result.code in REFUSED:
-                probe(REFUSED[result.code])
+                probe(f"list.refused_{result.code}")
             state = read_state(result.state)
             if isinstance(state, ListedState):
                 self._scanned(gateway, request, operation, command, result, state)
@@ -124,7 +117,10 @@ class ListProbes(Checker):
         if seen.kind == "force" and 0 < allowed < seen.used:
             probe("list.forced_beyond_the_limit")
         if seen.kind == "annul":
-            probe("list.annulled_by_a_supervisor" if command.supervised else "list.annulled")
+            if command.supervised:
+                probe("list.annulled_by_a_supervisor")
+            else:
+                probe("list.annulled")
             if before and before[-1].kind == "exit":
                 probe("list.exit_annulled")
         if seen.kind != "entry":

@@ -272,6 +272,12 @@ class ApiKey(models.Model):
     event = models.CharField(
         max_length=64, blank=True, default="", help_text="The only event that it is for; empty for all."
     )
+    lists = models.JSONField(
+        blank=True, default=list, help_text="Short names of the only lists on which it lets in; [] for all."
+    )
+    products = models.JSONField(
+        blank=True, default=list, help_text="The only products whose tickets it lets in; [] for all."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(
         null=True, blank=True, help_text="Written at most once a minute while it is in use."

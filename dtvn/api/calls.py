@@ -30,6 +30,24 @@ class Call(msgspec.Struct, frozen=True):
     only_event: str = ""
     """The one event whose tickets the caller may read and change, which requests then need not name; "" for
     all."""
+    lists: frozenset[str] = frozenset()
+    """Slugs of the lists on which the caller may let in; none: all."""
+    products: frozenset[str] = frozenset()
+    """Products whose tickets the caller may let in; none: all."""
+
+    def require_list(self, slug: str) -> None:
+        """Raise ApiError (403) if the caller may not scan for this list."""
+        if self.lists and slug not in self.lists:
+            named = ", ".join(sorted(self.lists))
+            text = f"This login scans only for {named}, not for the list {slug!r}."
+            raise ApiError(403, reasons.NOT_PERMITTED, text)
+
+    def require_product(self, product: str) -> None:
+        """Raise ApiError (403) if the caller may not let in tickets of this product."""
+        if self.products and product not in self.products:
+            named = ", ".join(sorted(self.products))
+            text = f"This login takes only tickets of {named}, not of {product or 'no product'}."
+            raise ApiError(403, reasons.NOT_PERMITTED, text)
 
     def require_event(self, event: str) -> None:
         """Raise ApiError (403) if the caller may not read or change tickets of `event`."""

@@ -213,6 +213,12 @@ def row_of(ticket: Ticket, members_at: Callable[[int], Sequence[str]]) -> Ticket
 
 def parse_row(row: TicketRow, members: Sequence[str]) -> tuple[bytes, bytes]:
     """The (state, issued) bytes from which `row_of` made the row."""
+    state, terms = read_row(row, members)
+    return canonical.encode(state), canonical.encode_trimmed(terms)
+
+
+def read_row(row: TicketRow, members: Sequence[str] = ()) -> tuple[TicketState, Terms]:
+    """The same as values; without members, without their clock."""
     state = TicketState(
         event=row.event,
         ticket=row.ticket,
@@ -248,4 +254,4 @@ def parse_row(row: TicketRow, members: Sequence[str]) -> tuple[bytes, bytes]:
         counts=row.counts,
         movements=row.movements,
     )
-    return canonical.encode(state), canonical.encode_trimmed(terms)
+    return state, terms

@@ -42,7 +42,9 @@
 
   const isKnown = (event) => EVENTS.length === 0 || EVENTS.some((one) => one.slug === event); // none: they cannot be read now
   const listsOf = (event) => EVENTS.find((one) => one.slug === event)?.lists ?? [];
-  const hasList = ({ event, list }) => list === MAIN || EVENTS.length === 0 || listsOf(event).some((one) => one.slug === list);
+  const mayMain = (event) => EVENTS.find((one) => one.slug === event)?.main ?? true; // a login may be for other lists only
+  const hasList = ({ event, list }) =>
+    EVENTS.length === 0 || (list === MAIN && mayMain(event)) || listsOf(event).some((one) => one.slug === list);
 
   function choose(chosen) {
     place = chosen;
@@ -63,8 +65,9 @@
   function drawLists(list) {
     const { event, list: field } = setup.elements;
     const lists = listsOf(event.value).filter((one) => one.slug !== MAIN);
-    field.replaceChildren(new Option("Main entrance", MAIN), ...lists.map((one) => new Option(one.name || one.slug, one.slug)));
-    field.value = hasList({ event: event.value, list }) ? list : MAIN;
+    const main = mayMain(event.value) ? [new Option("Main entrance", MAIN)] : [];
+    field.replaceChildren(...main, ...lists.map((one) => new Option(one.name || one.slug, one.slug)));
+    field.value = hasList({ event: event.value, list }) ? list : field.options[0]?.value ?? "";
     field.closest("label").hidden = lists.length === 0;
   }
 

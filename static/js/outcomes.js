@@ -4,6 +4,9 @@ dtvn.outcomes = (function () {
 
   const FRESH_MAX = 3; // more at once than this are not highlighted: everything would flash
   const SLOTS = 16384; // numbers of operations in one sequence
+  const MAIN = "main"; // the list that goes without saying
+  const EXIT = "exit";
+  const LEFT = "left"; // the word for an exit
   const { verbs, subjects, reasons, callers, places } = JSON.parse(document.getElementById("words").textContent);
 
   function make(tag, className, text) {
@@ -49,6 +52,9 @@ dtvn.outcomes = (function () {
     return `${places.tickets}?${query}${q ? `#${new URLSearchParams({ q })}` : ""}`;
   }
 
+  /* The address of what happened on a list of an event. */
+  const listOf = (event, list) => `${places.lists}?${new URLSearchParams({ slug: event, list })}#list-title`;
+
   const logOf = (event) => places.log && `${places.log}${event.sequence * SLOTS + event.index}/change/`;
 
   function outcome(event, fresh) {
@@ -70,7 +76,11 @@ dtvn.outcomes = (function () {
 
   /* Why it was refused, at which gate and device, or else by whom. */
   function whereOf(event, ok, found) {
-    const parts = ok ? [] : [[`${event.operation.replaceAll("_", " ")} refused: ${reason(event)}`]];
+    const asked = event.kind === EXIT ? EXIT : event.operation.replaceAll("_", " ");
+    const parts = ok ? [] : [[`${asked} refused: ${reason(event)}`]];
+    if (event.list && event.list !== MAIN) {
+      parts.push(["list ", link(event.list, listOf(event.event, event.list), "quiet")]);
+    }
     if (event.gate) {
       parts.push(["gate ", found(event.gate)]);
     }
@@ -93,7 +103,10 @@ dtvn.outcomes = (function () {
 
   /* Only what is the guest's own matter looks like a refused guest. */
   function tone(event, ok) {
-    return ok ? "ok" : ["gate", "network"].includes(event.whose) ? "warn" : "bad";
+    if (ok) {
+      return event.operation === "force" ? "warn" : "ok";
+    }
+    return ["gate", "network"].includes(event.whose) ? "warn" : "bad";
   }
 
   /* The reason of a refusal as a sentence without its end. */
@@ -112,9 +125,9 @@ dtvn.outcomes = (function () {
     if (!ok) {
       return (event.shown || event.code).replaceAll("_", " ");
     }
-    const verb = verbs[event.verdict] || verbs[event.operation] || event.operation.replaceAll("_", " ");
+    const verb = (event.kind === EXIT && LEFT) || verbs[event.verdict] || verbs[event.operation] || event.operation.replaceAll("_", " ");
     return event.repeated ? `${verb} before` : verb;
   }
 
-  return { draw, make, pill, subject, link, ticketsOf, sentenceOf: (code) => reasons[code] ?? code.replaceAll("_", " ") };
+  return { draw, make, pill, subject, link, ticketsOf, listOf, sentenceOf: (code) => reasons[code] ?? code.replaceAll("_", " ") };
 })();

@@ -3,6 +3,7 @@ dtvn.ticketHistory = (function () {
   "use strict";
 
   const { button, cell, dated, facts, fetchJson, make, pill, root } = dtvn.ui;
+  const { link, listOf, ticketsOf } = dtvn.outcomes;
   const ABOUT_VERIFYING =
     "Verified by this browser with the epoch chain of this platform. To check it without trusting this platform, save it and use ";
   let open = null; // {event, id, row, seen, certificate}
@@ -66,10 +67,34 @@ dtvn.ticketHistory = (function () {
     const item = make("li");
     const ok = one.code === "ok";
     const what = make("span", "what");
-    what.append(make("b", "", one.operation), " ", pill(ok ? "plain ok" : "plain bad", ok ? "applied" : one.code.replaceAll("_", " ")));
+    what.append(make("b", "", one.word), " ", pill(ok ? "plain ok" : "plain bad", ok ? "applied" : one.code.replaceAll("_", " ")));
+    if (one.annulled) {
+      what.append(" ", pill("plain warn", "annulled since"));
+    }
     const proof = button("Certificate", () => prove(mine, one.at), `Certificate of ${one.operation} at ${one.at}`);
-    item.append(make("time", "", dated(one.time)), what, proof, make("span", "where", `via ${one.entry} by ${one.actor}, at ${one.at}`));
+    item.append(make("time", "", dated(one.time)), what, proof, whereOf(mine, one));
     return item;
+  }
+
+  /* On which list, at which gate and device, by whom, why, and where in the log; places are links. */
+  function whereOf(mine, one) {
+    const parts = [];
+    if (one.list) {
+      parts.push(["list ", link(one.list_name, listOf(mine.event, one.list), "quiet")]);
+    }
+    for (const name of ["gate", "device"]) {
+      if (one[name]) {
+        parts.push([`${name} `, link(one[name], ticketsOf(mine.event, { q: one[name] }), "quiet")]);
+      }
+    }
+    parts.push([`by ${one.actor}`]);
+    if (one.reason) {
+      parts.push([`reason: ${one.reason}`]);
+    }
+    parts.push([`via ${one.entry}, at ${one.at}`]);
+    const where = make("span", "where");
+    parts.forEach((part, place) => where.append(...(place ? [", "] : []), ...part));
+    return where;
   }
 
   // --- certificates ------------------------------------------------------------------------------

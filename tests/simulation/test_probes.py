@@ -75,7 +75,7 @@ def test_probes_count_only_in_a_run_and_every_hit_is_in_the_table() -> None:
         ("door.blocked_between_admission_and_retry", "doors"),
         ("list.changed_after_entries", "lists"),
         ("list.entered_on_two_days", "lists"),
-        ("list.too_late_to_annul", "lists-and-clocks"),
+        ("list.refused_too_late_to_annul", "lists-and-clocks"),
         ("list.movements_read_at_start", "lists-among-crashes"),
         ("list.movements_of_a_snapshot", "lists-among-transfers"),
         ("power_cut.in_a_transfer", "power-cut-in-transfers"),

@@ -301,5 +301,7 @@ def test_an_export_that_cannot_begin_says_why(learner: RealLearner, words: list[
 
 
 def test_every_kind_has_every_form() -> None:
-    assert sorted(export_tickets.KINDS) == sorted(KINDS) == ["admission", "outcomes", "tickets"]
+    assert (
+        sorted(export_tickets.KINDS) == sorted(KINDS) == ["admission", "interventions", "outcomes", "tickets"]
+    )
     assert sorted(export_tickets.FORMS) == sorted(FORMS) == ["csv", "json", "xlsx"]

@@ -12,6 +12,7 @@ from dtvn.machine.rows import TicketRow
 from tickets.exact import exact
 from tickets.exporting.door import Code, Door, codes_of, entered_at, texts_of
 from tickets.models import TicketHolder
+from tickets.services import interventions
 from tickets.services.search import state_of_row
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed.rows import read_applied
@@ -46,8 +47,9 @@ class Table(msgspec.Struct, frozen=True):
 def open_table(kind: str, event: str | None, *, codes: bool = False) -> Table:
     """The export `kind` of KINDS, of one event or of all (None). `codes`: with the tickets' codes, for those
     who may see them."""
-    if kind == "outcomes":
-        return Table(kind, event, read_applied(), OUTCOMES, _outcomes(event))
+    if kind in OF_THE_LOG:
+        columns, pages = OF_THE_LOG[kind]
+        return Table(kind, event, read_applied(), columns, pages(event))
     columns, rows = TICKETS[kind]
     slugs = read.list_events(LEARNER_ALIAS) if event is None else [event]
     sequence, door = read_applied(), Door()
@@ -162,6 +164,30 @@ def _outcome_row(one: OperationRecord, verdict: str) -> Row:
     ]
 
 
+def _interventions(event: str | None) -> Iterator[list[Row]]:
+    for page in interventions.pages(event):
+        yield [_intervention_row(one) for one in page]
+
+
+def _intervention_row(one: interventions.Intervention) -> Row:
+    record = one.record
+    return [
+        record.sequence,
+        record.batch_index,
+        moment(record.timestamp),
+        record.event,
+        record.ticket_id,
+        "forced" if record.operation == "force" else "annulled",
+        exact(one.list),
+        exact(one.gate),
+        exact(one.device),
+        exact(one.reason),
+        record.principal,
+        record.actor,
+        yes(one.supervised),
+    ]
+
+
 def yes(said: bool) -> str:
     """A cell that says yes or no."""
     return "yes" if said else "no"
@@ -219,4 +245,24 @@ TICKETS: dict[str, tuple[tuple[str, ...], Rows]] = {
     ),
 }
 """Name of an export of tickets -> its columns without CODES, and the function that makes rows of a page."""
-KINDS = (*TICKETS, "outcomes")
+INTERVENTIONS = (
+    "sequence",
+    "index",
+    "at",
+    "event",
+    "ticket_id",
+    "what",
+    "list",
+    "gate",
+    "device",
+    "reason",
+    "principal",
+    "actor",
+    "supervised",
+)
+OF_THE_LOG: dict[str, tuple[tuple[str, ...], Callable[[str | None], Iterator[list[Row]]]]] = {
+    "outcomes": (OUTCOMES, _outcomes),
+    "interventions": (INTERVENTIONS, _interventions),
+}
+"""Name of an export of operations -> its columns, and the function that makes its pages."""
+KINDS = (*TICKETS, *OF_THE_LOG)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -19,11 +19,14 @@ from dtvn.api.errors import InvalidRequest, ServiceError
 from dtvn.api.times import in_zone
 from dtvn.machine import CAPABILITY
 from dtvn.machine.events import PRODUCTS_MAX
-from dtvn.machine.fields import LABEL_LENGTH_MAX, MICROSECONDS, is_name
+from dtvn.machine.fields import LABEL_LENGTH_MAX, is_name
+from dtvn.machine.lists import LISTS_MAX, MAIN_SLUG
 from tickets.models import check_zone
+from tickets.pages import clocks
 from tickets.pages.access import sentence_page, with_scope
-from tickets.services import events
-from tickets.services.events import Count, Products
+from tickets.services import events, list_counts, lists
+from tickets.services.events import Products
+from tickets.services.list_counts import Counts, ListSums
 from validators import feed
 from validators.dashboard.views import frame
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -37,8 +40,6 @@ SCOPE = CAPABILITY["set_event"]
 SLUG_LENGTH_MAX = 64
 ROWS_FREE = 3
 """Empty rows for products below those that are known."""
-CLOCK = "%Y-%m-%dT%H:%M"
-"""Form of a time in the form, on the clocks of the event's zone."""
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -48,7 +49,7 @@ class Form(msgspec.Struct, frozen=True):
     name: str = ""
     zone: str = ""
     doors: str = ""
-    """As CLOCK, "" for none."""
+    """On the clocks of the event's zone, "" for none."""
     ids_are_codes: bool = False
     products: Products = ()
     as_of: str = ""
@@ -82,12 +83,10 @@ def _page(
     saved = request.GET.get("saved", "")
     asked = request.GET.get("slug", "")
     shown = next((_listed(one) for one in known if one.event == asked), None)
-    by_product, by_gate = events.counts_of(asked) if shown else ([], [])
     context = frame(caller, "Events") | {
         "events": [_listed(one) for one in known],
         "shown": shown,
-        "by_product": _products(shown, by_product) if shown else [],
-        "by_gate": by_gate,
+        **(_counted(shown, request.GET.get("list", MAIN_SLUG)) if shown else {}),
         "form": form,
         "changes": bool(request.GET.get("slug")) and request.GET["slug"] == form.slug,
         "rows": [*form.products, *[("", True)] * ROWS_FREE][:PRODUCTS_MAX],
@@ -97,15 +96,59 @@ def _page(
         "label_max": LABEL_LENGTH_MAX,
         "may_change": SCOPE in caller.scopes,
         "saved": saved if saved in {one.event for one in known} else "",
+        "list_saved": _named(request, "list_saved"),
+        "taken": _named(request, "taken"),
         "problem": problem,
     }
     return render(request, "files/events.html", context, status=status)
 
 
-def _products(event: dict[str, Any], counts: list[Count]) -> list[tuple[Count, bool]]:
-    """Each with whether it admits."""
+def _named(request: HttpRequest, name: str) -> str:
+    """The short name in a parameter, "" for anything else."""
+    text = request.GET.get(name, "")
+    return text if is_name(text) else ""
+
+
+def _counted(event: dict[str, Any], wanted: str) -> dict[str, Any]:
+    """What happened on the lists of the event, and on the one that is `wanted` by product and gate."""
+    slug = event["slug"]
+    row = read.event_row(LEARNER_ALIAS, slug)
+    known, zone = list_counts.lists_of(row), event_zones.zone_of(row)
+    counts = list_counts.count(slug)
+    sums = counts.lists
+    chosen = wanted if wanted in sums else MAIN_SLUG
+    return {
+        "lists": [
+            {
+                "slug": name,
+                "name": lists.name_of(known.get(name), name),
+                "words": lists.in_words(known[name], zone) if name in known else "",
+                "sums": sums[name],
+            }
+            for name in sorted(sums, key=lambda name: (name not in known, name))
+        ],
+        "chosen": chosen,
+        "chosen_name": lists.name_of(known.get(chosen), chosen),
+        "by_product": _products(event, counts, sums[chosen]),
+        "by_gate": sorted(sums[chosen].gates.items()),
+        "older": sums[chosen].older,
+        "may_add_list": len(row.lists if row else ()) < LISTS_MAX,
+    }
+
+
+def _products(event: dict[str, Any], counts: Counts, sums: ListSums) -> list[dict[str, Any]]:
+    """The tickets by product, each with whether it admits and what happened on the list."""
     admits = {product["name"]: product["admits"] for product in event["products"]}
-    return [(count, admits.get(count.name, not event["declared"] or not count.name)) for count in counts]
+    return [
+        {
+            "name": each.name,
+            "admits": admits.get(each.name, not event["declared"] or not each.name),
+            "tickets": each.tickets,
+            "blocked": each.blocked,
+            "sums": sums.products[each.name],
+        }
+        for _name, each in sorted(counts.products.items())
+    ]
 
 
 def _listed(one: EventSummary) -> dict[str, Any]:
@@ -125,14 +168,15 @@ def _form_of(slug: str) -> Form:
         slug=slug,
         name=known.name,
         zone=known.zone,
-        doors=f"{in_zone(known.doors, zone):{CLOCK}}" if known.doors else "",
+        doors=clocks.shown(known.doors, zone),
         ids_are_codes=known.ids_are_codes,
         products=known.products,
-        as_of=_place(slug),
+        as_of=place(slug),
     )
 
 
-def _place(slug: str) -> str:
+def place(slug: str) -> str:
+    """Of the newest change of an event in the log, "" if it was not created: what a form was filled from."""
     row = read.event_row(LEARNER_ALIAS, slug)
     return f"{row.sequence}.{row.index}" if row is not None and row.declared else ""
 
@@ -158,7 +202,7 @@ def _save(given: Form, actor: str, *, creates: bool) -> None:
         raise InvalidRequest(
             "The short name must be 1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter or digit first."
         )
-    if given.as_of != _place(given.slug):
+    if given.as_of != place(given.slug):
         text = (
             "There is already an event of this short name." if creates else "The event was changed meanwhile."
         )
@@ -171,28 +215,11 @@ def _save(given: Form, actor: str, *, creates: bool) -> None:
         actor=actor,
         name=given.name,
         zone=given.zone,
-        doors=_doors(given),
+        doors=clocks.microseconds(given.doors, _zone(given.zone), "The doors"),
         ids_are_codes=given.ids_are_codes,
         products=given.products,
     ).check()
     feed.wait_for(decision.result.sequence, OWN_WRITES_WAIT)
-
-
-def _doors(given: Form) -> int:
-    """Unix microseconds of `doors` on the clocks of the zone, 0 for none."""
-    if not given.doors:
-        return 0
-    zone = _zone(given.zone)
-    try:
-        at = datetime.fromisoformat(given.doors).replace(tzinfo=zone)
-        moment = at.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise InvalidRequest("The doors must be a date and a time.") from error
-    if moment.astimezone(zone).replace(tzinfo=None) != at.replace(tzinfo=None):
-        raise InvalidRequest("On that day the clocks of the zone skip the hour of the doors.")
-    if moment.timestamp() <= 0:
-        raise InvalidRequest("The doors must be after 1970.")
-    return int(moment.timestamp()) * MICROSECONDS
 
 
 def _zone(name: str) -> tzinfo:

@@ -1,4 +1,4 @@
-"""Downloads of tickets, outcomes and the admission list."""
+"""Downloads of tickets, outcomes, forced and annulled entries, and the admission list."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from validators.services.roles import CODES_SEEN_WITH, NAMES_SEEN_WITH
 SCOPES: dict[str, frozenset[str]] = {
     "tickets": frozenset(),
     "outcomes": frozenset(),
+    "interventions": frozenset(),
     "admission": NAMES_SEEN_WITH,
 }
 """Scopes any one of which allows an export; the admission list has names. Others than CODES_SEEN_WITH get it

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from dtvn.machine import CAPABILITY
 from dtvn.machine.fields import NAME_LENGTH_MAX, REASON_LENGTH_MAX
 from dtvn.machine.kinds import KINDS
+from dtvn.machine.lists import MAIN_SLUG
 from dtvn.machine.rows import EventRow
 from tickets.pages.access import with_scope
 from tickets.services import patience
@@ -36,7 +37,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         "admit": _path("admit"),
         "annul": _path("annul"),
         "force": _path("force") if caller.scopes >= FORCES else "",
-        "events": patience.copy.read(_events, unread),
+        "events": patience.copy.read(lambda: _events(caller.lists), unread),
         "name_max": NAME_LENGTH_MAX,
         "reason_max": REASON_LENGTH_MAX,
     }
@@ -48,18 +49,20 @@ def _path(kind: str) -> str:
     return KINDS[kind].path.removeprefix("/api/v1")
 
 
-def _events() -> list[dict[str, Any]]:
-    """Slug, name and lists of the events that may be chosen; none before there is a ledger."""
+def _events(only: frozenset[str]) -> list[dict[str, Any]]:
+    """Slug, name and lists of the events that may be chosen, of the lists `only` these, unless that is empty;
+    none before there is a ledger."""
     if not feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT):
         return []
     rows = read.event_rows(LEARNER_ALIAS)
-    return [_event(slug, rows.get(slug)) for slug in read.list_events(LEARNER_ALIAS)]
+    return [_event(slug, rows.get(slug), only) for slug in read.list_events(LEARNER_ALIAS)]
 
 
-def _event(slug: str, row: EventRow | None) -> dict[str, Any]:
-    lists = row.lists if row is not None else ()
+def _event(slug: str, row: EventRow | None, only: frozenset[str]) -> dict[str, Any]:
+    lists = [each for each in (row.lists if row is not None else ()) if not only or each.slug in only]
     return {
         "slug": slug,
         "name": (row.name if row is not None else "") or slug,
+        "main": not only or MAIN_SLUG in only,
         "lists": [{"slug": each.slug, "name": each.name} for each in lists],
     }

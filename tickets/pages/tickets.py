@@ -16,9 +16,9 @@ from dtvn.api.queries import read_event, read_words
 from dtvn.machine import CAPABILITY, State
 from dtvn.machine.bodies import BARCODE_LENGTH_MAX
 from dtvn.machine.codes import CodeError
-from dtvn.machine.fields import MICROSECONDS, REASON_LENGTH_MAX, is_name
+from dtvn.machine.fields import REASON_LENGTH_MAX, is_name
 from dtvn.machine.kinds import ACTS, Act, Kind
-from tickets.pages import ticket_facts
+from tickets.pages import ticket_facts, ticket_history
 from tickets.pages.access import may_see_addresses, may_see_names, with_scope
 from tickets.pages.ticket_facts import Facts
 from tickets.services import codes, hints
@@ -156,9 +156,8 @@ def one(request: HttpRequest, caller: Caller) -> HttpResponse:
     row = read.read_ticket(LEARNER_ALIAS, event, ticket_id) if sequence and is_name(ticket_id) else None
     if row is None:
         raise not_found()
-    records = OperationRecord.objects.filter(event=event, ticket_id=ticket_id).order_by("-id")
-    history = list(records[: HISTORY_MAX + 1])
-    verdicts = read.verdicts(LEARNER_ALIAS, history)
+    newest = OperationRecord.objects.filter(event=event, ticket_id=ticket_id).order_by("-id")
+    records = list(newest[: HISTORY_MAX + 1])
     facts = Facts(caller)
     holder = ticket_facts.of_holder(request, caller, row) if may_see_names(caller) else []
     return JsonResponse(
@@ -168,8 +167,8 @@ def one(request: HttpRequest, caller: Caller) -> HttpResponse:
             "terms": facts.terms(row),
             "state": state_of_row(row).name.lower(),
             "acts": facts.acts(row),
-            "history": [_operation(record, verdicts.get(record.pk, "")) for record in history[:HISTORY_MAX]],
-            "more": len(history) > HISTORY_MAX,
+            "history": ticket_history.history(row, records[:HISTORY_MAX]),
+            "more": len(records) > HISTORY_MAX,
         }
     )
 
@@ -247,14 +246,3 @@ def _total(wanted: Search) -> int | None:
         return (tickets.filter(event=wanted.event) if wanted.event else tickets).count()
     counts = read.count_tickets(LEARNER_ALIAS, wanted.event)
     return sum(counts.values()) if wanted.state is None else counts[wanted.state.name]
-
-
-def _operation(record: OperationRecord, verdict: str) -> dict[str, Any]:
-    return {
-        "at": f"{record.sequence}.{record.batch_index}",
-        "time": record.timestamp // MICROSECONDS,
-        "operation": verdict or record.operation,
-        "code": record.shown_code,
-        "entry": record.entry,
-        "actor": record.actor,
-    }

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from tickets.pages import events, exports, gate, imports, tickets
+from tickets.pages import event_lists, events, exports, gate, imports, interventions, tickets
 
 app_name = "tickets"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -11,6 +11,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("dashboard/tickets/found", tickets.found, name="found"),
     path("dashboard/tickets/one", tickets.one, name="one"),
     path("dashboard/tickets/events", events.page, name="events"),
+    path("dashboard/tickets/events/list", event_lists.page, name="list"),
+    path("dashboard/tickets/events/interventions", interventions.page, name="interventions"),
     path("dashboard/tickets/files", imports.files, name="files"),
     path("dashboard/tickets/files/<int:import_id>", imports.show, name="import"),
     path("dashboard/tickets/files/<int:import_id>/state", imports.state, name="state"),

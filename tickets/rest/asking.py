@@ -39,6 +39,7 @@ from dtvn.machine.visits import visit_of
 from tickets.models import TicketHolder
 from tickets.services import codes, events, hints, patience
 from tickets.services.patience import Found
+from tickets.services.reading import caught_up
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
@@ -67,9 +68,12 @@ class PlatformAsking:
 
     def request(self, kind: str, body: OperationBody, header: str | None = None) -> Request:
         """See Asking. Raises ApiError (403) for an admission by name, or a supervised annulment, without the
-        scope for it: the log would permit it to the platform."""
+        scope for it, and for a list or a product that the caller is not for: the log would permit it to the
+        platform."""
         request = request_of(kind, body, header, self)
         require_scopes(self._call, kind)
+        if isinstance(request.command, Admit | Consume | Force | Annul):
+            self._require_limits(request)
         if isinstance(request.command, Annul) and request.command.supervised:
             require_scopes(self._call, "force")
         admits = isinstance(request.command, Admit | Consume | Force) and not code_of(request.command)
@@ -84,6 +88,24 @@ class PlatformAsking:
                 text = "This ticket has codes; by ticket_id it needs the scopes 'gate' and 'operate'."
                 raise ApiError(403, reasons.NOT_PERMITTED, text)
         return request
+
+    def _require_limits(self, request: Request) -> None:
+        """Raise ApiError (403) unless the caller is for this list, and for the product of the ticket: that
+        of a ticket which the copy does not know yet is waited for."""
+        self._call.require_list(getattr(request.command, "list", "") or MAIN_SLUG)
+        if not self._call.products:
+            return
+        row = self._found(request)
+        if row is None:
+            caught_up()
+            row = self._found(request)
+        if row is not None:
+            self._call.require_product(row.product)
+
+    def _found(self, request: Request) -> TicketRow | None:
+        """The ticket that is asked about, None if the copy has none. Raises Unavailable."""
+        ticket = _read(lambda: self._ticket(request))
+        return self._row(request.event, ticket) if ticket else None
 
     def digest(self, event: str, text: str) -> bytes:
         """See Coder."""

@@ -5,6 +5,7 @@ plan         which gate scans which code when: each once, some again, some at tw
 gates        scan over REST with nonces, and go on asking until the network has decided
 proof        from the record of all scans alone: was every ticket admitted exactly once?
 rehearsal    tickets of its own
+steps        a day from a file: entries, exits, annulments and forced entries on lists, summed up
 """
 
 from tickets.scanning.foretelling import Foretold, foretell

@@ -10,11 +10,15 @@ from typing import Any
 import msgspec
 
 from dtvn.api.outcome import moment
+from dtvn.api.times import in_zone
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.lists import MAIN, MAIN_SLUG, EventList
+from dtvn.wording import counted
 
 YEARS = 15
 """For so long the offsets of a zone are written down; whoever sets the lists again writes newer ones."""
+MAIN_NAME = "Main entrance"
+"""What people read of `main` unless it has a name."""
 _DAY = 86_400
 _YEAR = 366 * _DAY
 
@@ -57,6 +61,36 @@ def _shown(listed: EventList, zone: tzinfo) -> dict[str, Any]:
         "exit_first": listed.exit_first,
         "capacity": listed.capacity,
     }
+
+
+def name_of(listed: EventList | None, slug: str) -> str:
+    """What people read. None: a list that was taken away."""
+    if listed is None:
+        return f"{slug} (taken away)"
+    return listed.name or (MAIN_NAME if slug == MAIN_SLUG else slug)
+
+
+def in_words(listed: EventList, zone: tzinfo) -> str:
+    """What the list lets in, as a person would say it."""
+    found = [_how_often(listed)]
+    if listed.returns:
+        found.append("an exit gives the entry back")
+    if listed.exit_first:
+        found.append("again only after an exit")
+    if listed.capacity:
+        found.append(f"at most {listed.capacity:,} inside")
+    if listed.not_before:
+        found.append(f"from {in_zone(listed.not_before, zone):%Y-%m-%d %H:%M}")
+    if listed.not_after:
+        found.append(f"until {in_zone(listed.not_after, zone):%Y-%m-%d %H:%M}")
+    taken = "all that admit" if listed.products is None else ", ".join(listed.products) or "no product"
+    return f"{', '.join(found)}; {taken}"
+
+
+def _how_often(listed: EventList) -> str:
+    if listed.rule == "times":
+        return counted(listed.times, "time")
+    return {"once": "once", "daily": "once a day", "free": "without limit"}[listed.rule]
 
 
 def _offset(zone: tzinfo, at: int) -> int:

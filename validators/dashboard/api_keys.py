@@ -17,6 +17,13 @@ from validators.models import ApiKey
 from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
 
 
+class Names(forms.CharField):
+    """Names by commas, as a list."""
+
+    def clean(self, value: Any) -> list[str]:  # type: ignore[override]
+        return sorted({name for part in super().clean(value).split(",") if (name := part.strip())})
+
+
 class ApiKeyForm(forms.ModelForm):
     """Label, scopes, event and expiry of a key."""
 
@@ -33,9 +40,17 @@ class ApiKeyForm(forms.ModelForm):
         for part, name in zip(getattr(widget, "widgets", ()), ("Expiry date", "Expiry time"), strict=False):
             part.attrs["aria-label"] = name  # the admin shows two fields, and names neither
 
+    lists = Names(
+        required=False,
+        help_text="Short names of the only lists on which it lets in, by commas; empty for all.",
+    )
+    products = Names(
+        required=False, help_text="The only products whose tickets it lets in, by commas; empty for all."
+    )
+
     class Meta:
         model = ApiKey
-        fields = ("label", "scopes", "event", "expires_at")
+        fields = ("label", "scopes", "event", "lists", "products", "expires_at")
 
     def clean_event(self) -> str:
         """An event's name, or "" for all events."""
@@ -43,6 +58,13 @@ class ApiKeyForm(forms.ModelForm):
         if event and not is_name(event):
             raise forms.ValidationError("An event is 1 to 64 characters of A-Z a-z 0-9 . _ : -")
         return event
+
+    def clean_lists(self) -> list[str]:
+        """Slugs of lists."""
+        lists: list[str] = self.cleaned_data["lists"]
+        if wrong := next((name for name in lists if not is_name(name)), None):
+            raise forms.ValidationError(f"{wrong!r} is no short name of a list.")
+        return lists
 
 
 @admin.register(ApiKey)
@@ -60,7 +82,7 @@ class ApiKeyAdmin(BulkActions):
         "expires_at",
         "revoked_at",
     )
-    readonly_fields = ("prefix", "scope_list", "created_at", "last_used_at", "revoked_at")
+    readonly_fields = ("prefix", "scope_list", "limits", "created_at", "last_used_at", "revoked_at")
     actions = ["revoke"]
     sortable_by = ()
 
@@ -68,10 +90,15 @@ class ApiKeyAdmin(BulkActions):
     def scope_list(self, key: ApiKey) -> str:
         return ", ".join(key.scopes) or "read"
 
+    @admin.display(description="lets in only")
+    def limits(self, key: ApiKey) -> str:
+        lists = [f"on the list {name}" for name in key.lists]
+        return ", ".join([*lists, *(f"tickets of {name}" for name in key.products)]) or "all"
+
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
-            return ("label", "scopes", "event", "expires_at")
-        return self.list_display
+            return ("label", "scopes", "event", "lists", "products", "expires_at")
+        return (*self.list_display, "limits")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -87,7 +114,13 @@ class ApiKeyAdmin(BulkActions):
         answer."""
         plain = generate_api_key()
         stored = store_api_key(
-            plain, label=obj.label, scopes=obj.scopes, expires_at=obj.expires_at, event=obj.event
+            plain,
+            label=obj.label,
+            scopes=obj.scopes,
+            expires_at=obj.expires_at,
+            event=obj.event,
+            lists=obj.lists,
+            products=obj.products,
         )
         obj.pk, obj.prefix = stored.pk, stored.prefix
         request.new_api_key = plain  # type: ignore[attr-defined]

@@ -41,10 +41,11 @@ sentences of reasons by code."""
 def words(request: HttpRequest) -> dict[str, Any]:
     """`words`, which a template calls only when it shows it: WORDS; `callers`, names of the newest API keys
     by actor; `places`, addresses of the pages that outcomes lead to."""
-    return {"words": lambda: WORDS | {"callers": _callers(), "places": _places(request)}}
+    return {"words": lambda: WORDS | {"callers": callers(), "places": _places(request)}}
 
 
-def _callers() -> dict[str, str]:
+def callers() -> dict[str, str]:
+    """Actor -> label, of the newest API keys."""
     newest = ApiKey.objects.order_by("-pk").values_list("pk", "label")[:CALLERS_MAX]
     return {f"key:{number}": label for number, label in newest}
 
@@ -54,6 +55,7 @@ def _places(request: HttpRequest) -> dict[str, str]:
     log = reverse("admin:ledger_operationrecord_changelist")
     return {
         "tickets": reverse("tickets:page"),
+        "lists": reverse("tickets:events"),
         "log": log if "ledger.operationrecord" in _openable(request) else "",
     }
 

@@ -13,6 +13,7 @@ from dtvn.api.outcome import told_fields
 from dtvn.machine import ANSWERED_HEADS, NAMES, REASONS, AnsweredState, ListedState, read_state
 from dtvn.machine.commands import read as read_command
 from dtvn.machine.kinds import KINDS, NAMING
+from dtvn.machine.movements import EXIT
 from dtvn.machine.reasons import MALFORMED, OK, UNKNOWN_EVENT
 from validators.ledger.event_zones import zone_of
 from validators.ledger.models import OperationRecord
@@ -24,8 +25,8 @@ GATED = frozenset(name for name, kind in KINDS.items() if "gate" in kind.command
 
 
 def asked_at(using: str, records: Sequence[OperationRecord]) -> dict[int, dict[str, str]]:
-    """Number of a record -> `gate` and `device` that asked for it, if set: the state of a refusal tells those
-    of the entry before."""
+    """Number of a record -> `gate` and `device` that asked for it, `list` and `kind` (exit), if set: the
+    state of a refusal tells those of the entry before."""
     about = [record for record in records if record.operation in GATED and record.code != MALFORMED]
     operations = operations_at(using, (record.sequence for record in about))
     found: dict[int, dict[str, str]] = {}
@@ -33,7 +34,9 @@ def asked_at(using: str, records: Sequence[OperationRecord]) -> dict[int, dict[s
         if (operation := operations.get(record.pk)) is None:
             continue
         command = read_command(operation.kind, operation.payload)
-        given = {name: getattr(command, name) for name in ("gate", "device")}
+        given = {name: getattr(command, name, "") for name in ("gate", "device", "list")}
+        if getattr(command, "kind", "") == EXIT:
+            given["kind"] = EXIT
         if asked := {name: value for name, value in given.items() if value}:
             found[record.pk] = asked
     return found

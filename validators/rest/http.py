@@ -119,7 +119,17 @@ class ApiView(APIView):
         if self.about == "event" and caller.only_event and "event" not in raw.GET:
             pairs = (*pairs, ("event", caller.only_event))
         body = _read_body(raw, limit) if limit else b""
-        call = Call(raw.path, pairs, raw.headers, body, caller.actor, caller.scopes, caller.only_event)
+        call = Call(
+            raw.path,
+            pairs,
+            raw.headers,
+            body,
+            caller.actor,
+            caller.scopes,
+            caller.only_event,
+            caller.lists,
+            caller.products,
+        )
         if self.about == "event" and not limit:
             call.require_event(read_event(call.query))
         return call

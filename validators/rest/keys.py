@@ -59,6 +59,10 @@ class Caller(msgspec.Struct, frozen=True):
     """A subset of genesis.CAPABILITIES."""
     only_event: str = ""
     """The one event whose tickets it may read and change; "" for all."""
+    lists: frozenset[str] = frozenset()
+    """Slugs of the lists on which it may let in; none: all."""
+    products: frozenset[str] = frozenset()
+    """Products whose tickets it may let in; none: all."""
 
     is_authenticated = True
     is_active = True
@@ -137,7 +141,9 @@ def _with_digest(digest: str) -> Caller | None:
     if key.expires_at is not None:
         expires = now + (key.expires_at - timezone.now()).total_seconds()
     scopes = roles.with_implied(frozenset(key.scopes) & frozenset(CAPABILITIES))
-    caller = Caller(actor=f"key:{key.pk}", scopes=scopes, only_event=key.event)
+    caller = Caller(
+        f"key:{key.pk}", scopes, key.event, lists=frozenset(key.lists), products=frozenset(key.products)
+    )
     noted = -math.inf if remembered is None else remembered.use_noted
     if now - noted >= api_keys.USE_INTERVAL.total_seconds():
         api_keys.note_use(key)
@@ -242,8 +248,12 @@ def caller_of_user(user: object) -> Caller | None:
         return None
     if user.is_superuser:
         return Caller(actor=actor_of(user), scopes=frozenset(CAPABILITIES))
-    scopes = roles.scopes_of(user.groups.values_list("name", flat=True))
-    return None if scopes is None else Caller(actor=actor_of(user), scopes=scopes)
+    groups = list(user.groups.values_list("name", flat=True))
+    scopes = roles.scopes_of(groups)
+    if scopes is None:
+        return None
+    lists, products = (roles.limits_of(groups, kind) for kind in (roles.LIST, roles.PRODUCT))
+    return Caller(actor_of(user), scopes, lists=lists, products=products)
 
 
 def require(caller: object, scope: str | None) -> Caller:

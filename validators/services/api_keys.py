@@ -38,9 +38,11 @@ def store_api_key(
     scopes: Sequence[str] = ALL_SCOPES,
     expires_at: datetime | None = None,
     event: str = "",
+    lists: Sequence[str] = (),
+    products: Sequence[str] = (),
 ) -> ApiKey:
     """Store a key by its hash; storing the same key twice gives one row. `event`: the only one that it is
-    for, "" for all."""
+    for, "" for all; `lists`, `products`: the only ones that it lets in on, and of; none: all."""
     key, _ = ApiKey.objects.get_or_create(
         digest=api_key_digest(plain),
         defaults={
@@ -49,6 +51,8 @@ def store_api_key(
             "scopes": list(scopes),
             "expires_at": expires_at,
             "event": event,
+            "lists": list(lists),
+            "products": list(products),
         },
     )
     return key

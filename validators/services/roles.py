@@ -35,6 +35,11 @@ CODES_SEEN_WITH = frozenset({"operate", "admin"})
 """Scopes any one of which shows the codes of tickets as texts, in exports: a code opens the door."""
 
 
+LIST, PRODUCT = "list:", "product:"
+"""How groups begin that limit their members at gates: `list:vip` to the list vip, `product:VIP` to tickets of
+this product. Several of a kind allow each of them."""
+
+
 class Role(msgspec.Struct, frozen=True):
     """What a group grants."""
 
@@ -69,6 +74,11 @@ def scopes_of(groups: Iterable[str]) -> frozenset[str] | None:
     roles = [ROLES[name].scopes for name in named & ROLES.keys()]
     plain = named & frozenset(CAPABILITIES)
     return with_implied(frozenset(plain).union(*roles)) if roles or plain else None
+
+
+def limits_of(groups: Iterable[str], kind: str) -> frozenset[str]:
+    """What the groups that begin with `kind` (LIST, PRODUCT) name; none: no limit."""
+    return frozenset(name.removeprefix(kind) for name in groups if name.startswith(kind))
 
 
 def with_implied(scopes: frozenset[str]) -> frozenset[str]:

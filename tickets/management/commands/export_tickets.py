@@ -15,7 +15,7 @@ from tickets.importing.slugs import check_event
 from tickets.management.recording import recorded
 from validators.data_folder.routers import LEARNER_ALIAS
 
-KINDS = ("admission", "outcomes", "tickets")
+KINDS = ("admission", "interventions", "outcomes", "tickets")
 FORMS = ("csv", "xlsx", "json")
 """As in tickets.exporting, which imports models: a parser needs none."""
 EXIT_NOTHING_DONE = 2

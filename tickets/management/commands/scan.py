@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import TextColumn, TimeElapsedColumn
 
+from dtvn.machine.fields import is_name
 from dtvn.machine.lists import MAIN_SLUG
 from dtvn.machine.reasons import ALREADY_CONSUMED, BARCODE_NOT_FOUND, NOT_INSIDE, OK
 from dtvn.waiting import SAID_AFTER, saying, saying_in_silence
@@ -44,6 +45,7 @@ from tickets.scanning import Asked, Foretold, Outcome, Plan, foretell, make_plan
 from tickets.scanning.foretelling import printed, windows_over
 from tickets.scanning.issuing import issue_tickets
 from tickets.scanning.rehearsal import expectation, make_tickets, measured_over
+from tickets.scanning.steps import Played, Step, play_steps, read_steps, steps_lines, steps_object
 from tickets.scanning.telling import (
     foretold_lines,
     foretold_object,
@@ -74,7 +76,8 @@ class Command(BaseCommand):
         "scanned over REST, concurrently, some shown twice and at two gates at once, each scan repeated "
         "with its nonce until it is decided, and the record proves that each ticket was admitted exactly "
         "once, or refused as foretold. With --list or --exit nothing is foretold, and each guest must enter "
-        "or leave exactly once. Exit codes: 0 proved (--check: the network answers as the file says, and not "
+        "or leave exactly once. --steps FILE plays a day step by step: entries, exits, annulments and forced "
+        "entries on lists. Exit codes: 0 proved (--check: the network answers as the file says, and not "
         "all windows are over), 1 not, 2 not run."
     )
     requires_system_checks: list[str] = []
@@ -87,6 +90,14 @@ class Command(BaseCommand):
             metavar="N",
             help="instead of a file: issue N tickets of the event rehearsal-DATE and scan these (needs a key "
             "that may issue); the tickets of the door stay unused",
+        )
+        parser.add_argument(
+            "--steps",
+            type=Path,
+            metavar="FILE",
+            help="instead of a file of tickets: play the steps of this CSV in the event of --event; columns "
+            "act (entry, exit, annul, annul_supervised, force), code or ticket_id, list, gate, device, "
+            "reason, expect (the code of the answer)",
         )
         parser.add_argument(
             "--check",
@@ -132,6 +143,9 @@ class Command(BaseCommand):
         rehearsed = options["rehearse"] is not None
         _check_options(options)
         run = secrets.token_hex(6)
+        if options["steps"] is not None:
+            self._play_steps(run, options)
+            return
         try:
             if rehearsed:
                 read = ImportPlan(
@@ -157,6 +171,42 @@ class Command(BaseCommand):
             if not options["yes"]:
                 self._ask(platform, options["event"], foretold)
         self._scan(platform, tickets, foretold, run, options)
+
+    def _play_steps(self, run: str, options: dict[str, Any]) -> None:
+        """Play the steps of --steps; ends with an exit code. Raises CommandError."""
+        try:
+            steps = read_steps(options["steps"])
+            platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
+        except (FileRefused, PlatformUnknown) as error:
+            raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
+        self._ask_steps(platform, steps, options)
+        played: list[Played] = []
+
+        async def play() -> None:
+            async with open_client(
+                platform, connections=options["gates"], patience=ANSWER_PATIENCE
+            ) as client:
+                await play_steps(
+                    client,
+                    steps,
+                    event=options["event"],
+                    gates=options["gates"],
+                    patience=options["patience"],
+                    run=run,
+                    told=played.append,
+                )
+
+        with saying(f"{counted(len(steps), 'step')} of {options['event']} to be played"):
+            _run(play())
+        result = steps_object(played)
+        self.stdout.write(json.dumps(result) if options["json"] else "\n".join(steps_lines(result)))
+        if not result["as_expected"]:
+            sys.exit(EXIT_NOT_PROVED)
+
+    def _ask_steps(self, platform: Platform, steps: Sequence[Step], options: dict[str, Any]) -> None:
+        """In a terminal, have the event's name typed before its tickets enter. Raises CommandError."""
+        what = f"plays {counted(len(steps), 'step')}"
+        self._ask_event(f"This {what} in the event {options['event']} on {platform.url}.", options)
 
     def _foretell(
         self, platform: Platform, read: ImportPlan, tickets: list[ImportedTicket], options: dict[str, Any]
@@ -212,16 +262,20 @@ class Command(BaseCommand):
 
     def _ask_list(self, platform: Platform, tickets: int, options: dict[str, Any]) -> None:
         """The same for a list of which nothing is foretold, or for exits. Raises CommandError."""
+        what = "exits" if options["exit"] else "entries"
+        self._ask_event(
+            f"This scans {what} of {counted(tickets, 'ticket')} on the list {options['list']} of the event "
+            f"{options['event']} on {platform.url}.",
+            options,
+        )
+
+    def _ask_event(self, sentence: str, options: dict[str, Any]) -> None:
+        """In a terminal, have the event's name typed, unless --yes was given. Raises CommandError."""
         if options["yes"] or sys.stdin is None or not sys.stdin.isatty():
             return
-        event, what = options["event"], "exits" if options["exit"] else "entries"
-        self.stderr.write(
-            f"This scans {what} of {counted(tickets, 'ticket')} on the list {options['list']} of the event "
-            f"{event} on {platform.url}.\nType the event's name to go on: ",
-            ending="",
-        )
+        self.stderr.write(f"{sentence}\nType the event's name to go on: ", ending="")
         self.stderr.flush()
-        if sys.stdin.readline().strip() != event:
+        if sys.stdin.readline().strip() != options["event"]:
             raise CommandError("Nothing was scanned.", returncode=EXIT_NOTHING_DONE)
 
     def _scan(
@@ -323,8 +377,10 @@ def _check_options(options: dict[str, Any]) -> None:
     text = ""
     if options["gates"] < 1 or not 0 <= options["duplicates"] <= 1:
         text = "--gates must be at least 1, --duplicates from 0 to 1."
-    elif (options["file"] is None) == (options["rehearse"] is None):
-        text = "Give a file of tickets or --rehearse N."
+    elif sum(options[name] is not None for name in ("file", "rehearse", "steps")) != 1:
+        text = "Give a file of tickets, --rehearse N or --steps FILE."
+    elif options["steps"] is not None and not is_name(options["event"] or ""):
+        text = "--steps needs --event."
     elif options["check"] and options["file"] is None:
         text = "--check needs a file of tickets."
     elif options["check"] and (options["exit"] or options["list"] != MAIN_SLUG):

@@ -1,0 +1,270 @@
+"""The lists of an event on the organiser's pages: added, changed, counted and taken away, over real rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from dtvn.machine.lists import EventList
+from tests.pages.learner import RealLearner
+from tests.pages.test_events_page import EVENTS, FORM, text
+from tickets.exporting import open_table, write_chunks
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.feed.rows import read_snapshot
+from validators.ledger.read import event_row
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+LIST = "/dashboard/tickets/events/list"
+SLUG = "midsummer-2026"
+VIP: dict[str, Any] = {
+    "list": "vip",
+    "name": "VIP lounge",
+    "takes": "some",
+    "product": ["VIP"],
+    "opens": "2026-06-19T18:00",
+    "closes": "2030-06-21T02:00",
+    "rule": "free",
+    "times": "",
+    "exit_first": "on",
+    "capacity": "50",
+}
+
+
+def lists() -> dict[str, EventList]:
+    row = event_row(LEARNER_ALIAS, SLUG)
+    assert row is not None
+    return {each.slug: each for each in row.lists}
+
+
+def save(admin: Client, changed: str = "", **fields: Any) -> Any:
+    """Save the form of a list as a browser has it, with these fields."""
+    address = f"{LIST}?slug={SLUG}" + (f"&list={changed}" if changed else "")
+    return admin.post(address, {"as_of": admin.get(address).context["form"].as_of} | fields)
+
+
+def ask(admin: Client, path: str, **body: Any) -> int:
+    sent = {"event": SLUG} | body
+    return admin.post(f"/api/v1/tickets{path}", sent, content_type="application/json").status_code
+
+
+@pytest.fixture
+def festival(learner: RealLearner, admin: Client) -> Client:
+    """An organiser whose event has a VIP lounge and a meal a day beside a daily main entrance."""
+    assert admin.post(EVENTS, FORM).status_code == 302
+    assert save(admin, **VIP).status_code == 302
+    meal = {"list": "meal", "name": "Meal", "takes": "all", "rule": "daily"}
+    assert save(admin, **meal).status_code == 302
+    assert save(admin, "main", rule="daily", takes="all", exit_first="on").status_code == 302
+    return admin
+
+
+def test_a_list_is_added_as_it_was_typed_and_shown_in_words(festival: Client) -> None:
+    known = lists()
+    assert sorted(known) == ["main", "meal", "vip"]
+    vip = known["vip"]
+    assert (vip.name, vip.products, vip.rule, vip.times) == ("VIP lounge", ("VIP",), "free", 0)
+    assert (vip.returns, vip.exit_first, vip.capacity) == (False, True, 50)
+    assert vip.not_before == 1_781_884_800_000_000  # 18:00 in Stockholm
+    assert vip.not_after == 1_908_230_400_999_999
+    page = text(festival.get(EVENTS, {"slug": SLUG}))
+    for words in (
+        "without limit, again only after an exit, at most 50 inside, from 2026-06-19 18:00, until",
+        "once a day; all that admit",
+        "Main entrance",
+    ):
+        assert words in page
+    form = text(festival.get(LIST, {"slug": SLUG, "list": "vip"}))
+    for shown in ('value="2026-06-19T18:00"', 'value="VIP" checked', 'value="50"', "Take this list away"):
+        assert shown in form
+    assert "Take this list away" not in text(festival.get(LIST, {"slug": SLUG, "list": "main"}))
+
+
+def test_a_daily_list_has_the_days_of_its_zone(festival: Client) -> None:
+    summer = [offset for _since, offset in lists()["meal"].offsets]
+    assert set(summer) == {3_600, 7_200}
+    form = festival.get(EVENTS, {"slug": SLUG}).context["form"]
+    moved = {"slug": SLUG, "name": form.name, "zone": "Asia/Tokyo", "doors": "", "as_of": form.as_of}
+    assert festival.post(f"{EVENTS}?slug={SLUG}", moved).status_code == 302
+    assert [offset for _since, offset in lists()["meal"].offsets] == [32_400]
+    assert lists()["vip"].offsets == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "said"),
+    [
+        ({"list": "a b"}, "list", "The short name must be"),
+        ({"list": "meal"}, "list", "a list of this short name already"),
+        ({"list": "main"}, "list", "a list of this short name already"),
+        ({"product": []}, "takes", "Tick at least one product"),
+        ({"rule": "often"}, "rule", "Choose how often"),
+        ({"rule": "times"}, "times", "at least 1"),
+        ({"rule": "times", "times": "1001"}, "times", "from 0 to 1,000"),
+        ({"opens": "soon"}, "opens", "It must be a date and a time"),
+        ({"opens": "2026-03-29T02:30"}, "opens", "the clocks of the zone skip"),
+        ({"closes": "2026-06-18T18:00"}, "closes", "The list closes before it opens"),
+        ({"capacity": "-1"}, "capacity", "a whole number"),
+    ],
+)
+def test_a_wrong_field_is_told_beside_it_and_what_was_typed_stays(
+    festival: Client, fields: dict[str, Any], field: str, said: str
+) -> None:
+    answer = save(festival, **VIP | {"list": "vip-2", "name": "Second lounge"} | fields)
+    assert answer.status_code == 400
+    assert [name for name, sentence in answer.context["problems"].items() if said in sentence] == [field]
+    assert f'id="{field}-problem"' in text(answer)
+    assert f'aria-describedby="{field}-problem"' in text(answer)
+    assert 'value="Second lounge"' in text(answer)
+    assert sorted(lists()) == ["main", "meal", "vip"]
+
+
+def test_two_organisers_do_not_overwrite_each_others_lists(festival: Client) -> None:
+    stale = festival.get(LIST, {"slug": SLUG}).context["form"].as_of
+    assert save(festival, **VIP | {"list": "backstage"}).status_code == 302
+    late = save(festival, **VIP | {"list": "terrace"}, as_of=stale)
+    assert late.status_code == 409
+    assert "The event was changed meanwhile" in text(late)
+    assert sorted(lists()) == ["backstage", "main", "meal", "vip"]
+
+
+def test_a_list_taken_away_keeps_what_was_entered(festival: Client) -> None:
+    assert ask(festival, "", ticket_id="T-1", product="VIP") == 200
+    assert ask(festival, "/admit", ticket_id="T-1", list="meal", gate="tent") == 200
+    gone = save(festival, "meal", take_away="yes")
+    assert gone.status_code == 302
+    assert sorted(lists()) == ["main", "vip"]
+    assert ask(festival, "/admit", ticket_id="T-1", list="meal", gate="tent") == 404
+    page = festival.get(gone["Location"])
+    assert "The list meal was taken away" in text(page)
+    (left,) = [one for one in page.context["lists"] if one["slug"] == "meal"]
+    assert (left["name"], left["words"], left["sums"].entries) == ("meal (taken away)", "", 1)
+    assert save(festival, "main", take_away="yes").status_code == 409
+    assert festival.get(LIST, {"slug": SLUG, "list": "meal"}).status_code == 404
+
+
+def play(admin: Client) -> None:
+    """A day: each line is what a person at a gate does, and what the answer is."""
+    for number, product in enumerate(("Adult", "Adult", "VIP", "VIP", "Parking"), start=1):
+        assert ask(admin, "", ticket_id=f"T-{number}", product=product) == 200
+    assert ask(admin, "", ticket_id="G-1", product="Adult", entries=3) == 200
+    north, south, lounge = ({"gate": name, "device": f"{name}-1"} for name in ("north", "south", "lounge"))
+    day: list[tuple[int, str, dict[str, Any]]] = [
+        (200, "/admit", {"ticket_id": "T-1"} | north),
+        (409, "/admit", {"ticket_id": "T-1"} | south),
+        (200, "/admit", {"ticket_id": "T-1", "kind": "exit"} | south),
+        (409, "/admit", {"ticket_id": "T-1"} | south),  # once a day
+        (200, "/force", {"ticket_id": "T-1", "reason": "lost a child inside"} | south),
+        (200, "/admit", {"ticket_id": "T-2"} | north),
+        (200, "/annul", {"ticket_id": "T-2"} | north),
+        (200, "/admit", {"ticket_id": "T-3"} | south),
+        (409, "/admit", {"ticket_id": "T-5"} | south),  # parking
+        (200, "/admit", {"ticket_id": "G-1"} | north),
+        (200, "/admit", {"ticket_id": "G-1"} | north),
+        (200, "/admit", {"ticket_id": "T-3", "list": "vip"} | lounge),
+        (409, "/admit", {"ticket_id": "T-3", "list": "vip"} | lounge),  # still inside
+        (200, "/admit", {"ticket_id": "T-3", "list": "vip", "kind": "exit"} | lounge),
+        (200, "/admit", {"ticket_id": "T-3", "list": "vip"} | lounge),
+        (409, "/admit", {"ticket_id": "T-1", "list": "vip"} | lounge),  # another product
+        (200, "/force", {"ticket_id": "T-1", "list": "vip", "reason": "the band's guest"} | lounge),
+        (200, "/annul", {"ticket_id": "T-1", "list": "vip", "reason": "the wrong person"} | lounge),
+    ]
+    for expected, path, body in day:
+        assert ask(admin, path, **body) == expected, (path, body)
+
+
+def test_each_number_is_the_one_counted_by_hand(festival: Client) -> None:
+    play(festival)
+    page = festival.get(EVENTS, {"slug": SLUG})
+    sums = {
+        one["slug"]: (
+            one["sums"].entries,
+            one["sums"].exits,
+            one["sums"].inside,
+            one["sums"].forced,
+            one["sums"].annulled,
+        )
+        for one in page.context["lists"]
+    }
+    # main: T-1 twice (once forced), T-3, and two of the group; T-1 left once, T-2 was taken back.
+    assert sums == {"main": (5, 1, 4, 1, 1), "vip": (2, 1, 1, 0, 1), "meal": (0, 0, 0, 0, 0)}
+    products = {
+        one["name"]: (one["tickets"], one["sums"].entries, one["sums"].exits, one["sums"].inside)
+        for one in page.context["by_product"]
+    }
+    assert products == {"Adult": (3, 4, 1, 3), "VIP": (2, 1, 0, 1), "Parking": (1, 0, 0, 0)}
+    gates = [
+        (name, one.entries, one.exits, one.forced, one.annulled) for name, one in page.context["by_gate"]
+    ]
+    assert gates == [("north", 3, 0, 0, 1), ("south", 2, 1, 1, 0)]
+    vip = festival.get(EVENTS, {"slug": SLUG, "list": "vip"})
+    assert vip.context["chosen_name"] == "VIP lounge"
+    gates = [(name, one.entries, one.exits, one.forced, one.annulled) for name, one in vip.context["by_gate"]]
+    assert gates == [("lounge", 2, 1, 0, 1)]
+
+
+def test_movements_that_no_ticket_keeps_any_more_are_told_apart(festival: Client) -> None:
+    assert ask(festival, "", ticket_id="T-1", product="VIP") == 200
+    for gate in ("old",) * 5 + ("new",) * 8:
+        lounge = {"ticket_id": "T-1", "list": "vip", "gate": gate}
+        assert ask(festival, "/admit", **lounge) == ask(festival, "/admit", **lounge, kind="exit") == 200
+    page = festival.get(EVENTS, {"slug": SLUG, "list": "vip"})
+    assert [(name, one.entries, one.exits) for name, one in page.context["by_gate"]] == [("new", 8, 8)]
+    assert (page.context["older"].entries, page.context["older"].exits) == (5, 5)
+    assert "older than the 16 newest movements" in text(page)
+
+
+def test_the_report_names_who_forced_and_annulled_when_where_and_why(festival: Client) -> None:
+    play(festival)
+    retried = {"ticket_id": "T-2", "gate": "north", "reason": "asked twice", "nonce": "forced-once-0001"}
+    assert ask(festival, "/force", **retried) == ask(festival, "/force", **retried) == 200
+    report = festival.get("/dashboard/tickets/events/interventions", {"event": SLUG})
+    rows = [
+        (one["forced"], one["ticket"], one["list"], one["gate"], one["who"], one["reason"])
+        for one in report.context["rows"]
+    ]
+    assert rows == [
+        (True, "T-2", "main", "north", "operator", "asked twice"),
+        (False, "T-1", "vip", "lounge", "operator", "the wrong person"),
+        (True, "T-1", "vip", "lounge", "operator", "the band's guest"),
+        (False, "T-2", "main", "north", "operator", ""),
+        (True, "T-1", "main", "south", "operator", "lost a child inside"),
+    ]
+    address = "/dashboard/tickets/export/interventions.csv"
+    assert festival.get(address, {"event": SLUG}).status_code == 200
+    content = b"".join(write_chunks(open_table("interventions", SLUG), "csv")).decode("utf-8-sig")
+    written = list(csv.DictReader(io.StringIO(content)))
+    assert [(row["what"], row["ticket_id"], row["gate"], row["actor"], row["reason"]) for row in written] == [
+        ("forced" if forced else "annulled", ticket, gate, f"user:{who}", reason)
+        for forced, ticket, _list, gate, who, reason in reversed(rows)
+    ]
+    assert festival.get("/dashboard/tickets/events/interventions", {"event": "none"}).status_code == 404
+
+
+def test_the_history_and_the_live_page_name_list_exit_and_what_a_person_overruled(festival: Client) -> None:
+    play(festival)
+    shown = festival.get("/dashboard/tickets/one", {"event": SLUG, "ticket": "T-1"}).json()["history"]
+    told = [
+        (one["word"], one["code"], one["list_name"], one["gate"], one["reason"], one["annulled"])
+        for one in shown
+    ]
+    lounge, main = "VIP lounge", "Main entrance"
+    assert told == [
+        ("annulled", "ok", lounge, "lounge", "the wrong person", False),
+        ("forced in", "ok", lounge, "lounge", "the band's guest", True),
+        ("admit", "wrong_product", lounge, "lounge", "", False),
+        ("forced in", "ok", main, "south", "lost a child inside", False),
+        ("admit", "already_consumed", main, "south", "", False),
+        ("left", "ok", main, "south", "", False),
+        ("admit", "already_consumed", main, "south", "", False),
+        ("admitted", "ok", main, "north", "", False),
+        ("issued", "ok", "", "", "", False),
+    ]
+    assert ask(festival, "/admit", ticket_id="T-3", list="bar", gate="north", kind="exit") == 404
+    unknown, annulled, forced = read_snapshot()["latest"][:3]
+    assert (unknown["list"], unknown["kind"], unknown["gate"]) == ("bar", "exit", "north")
+    assert (annulled["type"], annulled["list"], annulled["gate"]) == ("ticket_annulled", "vip", "lounge")
+    assert (forced["operation"], forced["list"], forced["forced"]) == ("force", "vip", True)

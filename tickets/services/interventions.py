@@ -1,0 +1,93 @@
+"""Where a person overruled a list: forced entries, and entries and exits that were taken back (D11)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from django.db.models import QuerySet
+
+from dtvn.machine import Annul, Force, ListedState, read_state
+from dtvn.machine.commands import read as read_command
+from dtvn.machine.lists import MAIN_SLUG
+from dtvn.machine.reasons import OK
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import read
+from validators.ledger.models import OperationRecord
+from validators.ledger.proofs import outcome_states
+
+KINDS = ("force", "annul")
+AT_ONCE = 500
+
+
+class Intervention(msgspec.Struct, frozen=True):
+    """One forced entry or annulment, as it was ordered."""
+
+    record: OperationRecord
+    """Ticket, event, kind, time, principal and actor."""
+    list: str
+    gate: str
+    """Where it was forced, or taken back."""
+    device: str
+    reason: str
+    """ "" for an annulment within 15 minutes by who made the movement."""
+    supervised: bool
+    """Whether it needed the scope `supervise`."""
+
+
+def newest(event: str, limit: int) -> tuple[list[Intervention], bool]:
+    """At most `limit` of an event, the newest first, and whether there are older ones."""
+    found: list[Intervention] = []
+    records = _records(event).order_by("-id")
+    last: int | None = None
+    while len(found) <= limit:
+        page = list((records if last is None else records.filter(id__lt=last))[:AT_ONCE])
+        found += _read(page)
+        if len(page) < AT_ONCE:
+            break
+        last = page[-1].pk
+    return found[:limit], len(found) > limit
+
+
+def pages(event: str | None) -> Iterator[list[Intervention]]:
+    """All of one event, or of all (None), in the order of the log."""
+    last = -1
+    while True:
+        page = list(_records(event).filter(id__gt=last).order_by("id")[:AT_ONCE])
+        if page:
+            yield _read(page)
+        if len(page) < AT_ONCE:
+            return
+        last = page[-1].pk
+
+
+def _records(event: str | None) -> QuerySet[OperationRecord]:
+    records = OperationRecord.objects.using(LEARNER_ALIAS).filter(operation__in=KINDS, code=OK)
+    return records if event is None else records.filter(event=event)
+
+
+def _read(records: Sequence[OperationRecord]) -> list[Intervention]:
+    """Those of the records that did something: a repetition under its nonce may be ordered again (R13)."""
+    sequences = [record.sequence for record in records]
+    states = outcome_states(LEARNER_ALIAS, sequences)
+    operations = read.operations_at(LEARNER_ALIAS, sequences)
+    found = []
+    for record in records:
+        state = read_state(states.get(record.pk, b""))
+        operation = operations.get(record.pk)
+        here = (record.sequence, record.batch_index)
+        if operation is None or not isinstance(state, ListedState) or (state.sequence, state.index) != here:
+            continue
+        command = read_command(operation.kind, operation.payload)
+        if isinstance(command, Force | Annul):
+            found.append(
+                Intervention(
+                    record,
+                    command.list or MAIN_SLUG,
+                    command.gate,
+                    command.device,
+                    command.reason,
+                    isinstance(command, Force) or command.supervised,
+                )
+            )
+    return found

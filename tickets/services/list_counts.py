@@ -1,0 +1,144 @@
+"""What happened on the lists of an event: entries, exits and persons inside by list, product and gate (R41).
+
+Summed from the tickets as they are now, so an annulled movement counts no more and a forced entry counts as
+one. A ticket keeps its newest 16 movements: entries and exits that are older have no gate here, and are told
+as such, so the gates' numbers and the older ones together are always the list's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+
+import msgspec
+
+from dtvn.machine import NAMES, State, read_row
+from dtvn.machine.lists import MAIN, MAIN_SLUG, EventList, ListCount
+from dtvn.machine.movements import ANNUL, ENTRIES, EXIT, FORCE, NONE, Movement, Visits
+from dtvn.machine.rows import EventRow, TicketRow
+from dtvn.machine.visits import visits_of
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import read
+from validators.ledger.models import Ticket
+from validators.ledger.state_rows import unpack_ticket
+
+ROWS_AT_ONCE = 2_000
+CONSUMED = NAMES[State.CONSUMED]
+
+
+class Sums(msgspec.Struct):
+    """Movements that have something in common."""
+
+    entries: int = 0
+    """That stand, forced ones included."""
+    exits: int = 0
+    inside: int = 0
+    """Persons inside; on a daily list of those who came today."""
+    forced: int = 0
+    """Forced entries that stand, among the newest movements of their tickets."""
+    annulled: int = 0
+    """Movements that were taken back, likewise."""
+
+    def moved(self, movement: Movement) -> None:
+        """Count a movement that its ticket keeps, forced and annulled ones apart."""
+        if not movement.stands:
+            self.annulled += movement.kind != ANNUL
+            return
+        self.forced += movement.kind == FORCE
+
+    def placed(self, movement: Movement) -> None:
+        """Count a movement where it was made."""
+        self.entries += movement.stands and movement.kind in ENTRIES
+        self.exits += movement.stands and movement.kind == EXIT
+        self.moved(movement)
+
+
+class ListSums(Sums):
+    """All that happened on one list."""
+
+    tickets: int = 0
+    """Tickets with an entry that stands."""
+    products: dict[str, Sums] = msgspec.field(default_factory=lambda: defaultdict(Sums))
+    """By the product that the ticket has now; "" for none."""
+    gates: dict[str, Sums] = msgspec.field(default_factory=lambda: defaultdict(Sums))
+    """By the gate that asked; "" for none. An annulled movement counts at the gate where it was made."""
+    older: Sums = msgspec.field(default_factory=Sums)
+    """Entries and exits whose tickets do not keep the gate any more."""
+
+
+class Product(msgspec.Struct):
+    """The tickets of one product."""
+
+    name: str
+    """ "" for none."""
+    tickets: int = 0
+    blocked: int = 0
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """All that is counted of an event."""
+
+    lists: dict[str, ListSums]
+    """By slug: the event's lists, and those that were taken away but have movements."""
+    products: dict[str, Product]
+    """By name, also those that no ticket has."""
+
+
+def lists_of(row: EventRow | None) -> dict[str, EventList]:
+    """The lists of an event by slug, ascending, `main` among them."""
+    written = {each.slug: each for each in (row.lists if row is not None else ())}
+    return dict(sorted(({MAIN_SLUG: MAIN} | written).items()))
+
+
+def count(slug: str, *, now: int | None = None) -> Counts:
+    """Count an event; reads all its tickets once: some seconds for a million. `now`: Unix microseconds, which
+    decide what today is."""
+    event = read.event_row(LEARNER_ALIAS, slug)
+    lists = lists_of(event)
+    moment = time.time_ns() // 1_000 if now is None else now
+    found = {name: ListSums() for name in lists}
+    declared = event.products if event is not None and event.declared else ()
+    products = {name: Product(name) for name, _admits in declared}
+    rows = Ticket.objects.using(LEARNER_ALIAS).filter(event=slug).values_list("row", flat=True)
+    for packed in rows.iterator(chunk_size=ROWS_AT_ONCE):
+        row = unpack_ticket(bytes(packed))
+        product = products.setdefault(row.product, Product(row.product))
+        product.tickets += 1
+        product.blocked += row.blocked
+        visits = _visits(row)
+        for each in visits.counts:
+            listed = lists.get(each.list) or EventList(each.list)
+            _add(found.setdefault(each.list, ListSums()), row.product, each, _inside(listed, each, moment))
+        for movement in visits.movements:
+            _place(found.setdefault(movement.list, ListSums()), row.product, movement)
+    for sums in found.values():
+        sums.older.entries = sums.entries - sum(each.entries for each in sums.gates.values())
+        sums.older.exits = sums.exits - sum(each.exits for each in sums.gates.values())
+    return Counts(found, products)
+
+
+def _visits(row: TicketRow) -> Visits:
+    if not row.counts and not row.movements and row.state != CONSUMED:
+        return NONE
+    return visits_of(*read_row(row))
+
+
+def _inside(listed: EventList, counted: ListCount, now: int) -> int:
+    if listed.rule != "daily":
+        return counted.entries - counted.exits
+    return counted.day_entries - counted.day_exits if listed.day(now) <= counted.day else 0
+
+
+def _add(sums: ListSums, product: str, counted: ListCount, inside: int) -> None:
+    sums.tickets += counted.entries > 0
+    for each in (sums, sums.products[product]):
+        each.entries += counted.entries
+        each.exits += counted.exits
+        each.inside += inside
+
+
+def _place(sums: ListSums, product: str, movement: Movement) -> None:
+    sums.moved(movement)
+    sums.products[product].moved(movement)
+    if movement.stands or movement.kind != ANNUL:
+        sums.gates[movement.gate].placed(movement)
