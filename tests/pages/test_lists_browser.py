@@ -52,10 +52,9 @@ def rows(page: Page, caption: str) -> list[list[str]]:
     return [[cell.inner_text() for cell in row.locator("td").all()] for row in found]
 
 
-def test_a_two_day_event_is_made_imported_scanned_and_counted(
-    s: Supervised, page: Page, tmp_path: Path
-) -> None:
-    page.goto(f"{s.url}{EVENTS}")
+def make_event(page: Page, url: str) -> None:
+    """From the form of a new event to its page."""
+    page.goto(f"{url}{EVENTS}")
     page.get_by_label("Name", exact=True).fill("Fest 2026")
     expect(page.get_by_label("Short name")).to_have_value("fest-2026")
     page.get_by_label("Time zone").select_option("Europe/Berlin")
@@ -64,6 +63,9 @@ def test_a_two_day_event_is_made_imported_scanned_and_counted(
     page.get_by_role("button", name="Create").click()
     page.get_by_role("link", name="fest-2026", exact=True).click()
 
+
+def say_lists(page: Page) -> None:
+    """The days, the VIP zone with a mistake that is told, and the meal."""
     page.get_by_role("link", name="Change the list main").click()
     page.get_by_label("A guest may enter").select_option("daily")
     page.get_by_role("button", name="Save").click()
@@ -87,8 +89,11 @@ def test_a_two_day_event_is_made_imported_scanned_and_counted(
     page.get_by_role("button", name="Add the list").click()
     expect(shown(page, "lists").locator("tbody tr")).to_have_count(3)
 
-    (shop := tmp_path / "shop.csv").write_text(SHOP)
-    page.goto(f"{s.url}/dashboard/tickets/files")
+
+def import_guests(page: Page, url: str, shop: Path) -> None:
+    """The shop's file, and the answers to its questions."""
+    shop.write_text(SHOP)
+    page.goto(f"{url}/dashboard/tickets/files")
     page.get_by_label("File", exact=True).set_input_files(shop)
     page.get_by_label("Event", exact=False).first.fill("fest-2026")
     page.get_by_role("button", name="Read the file").click()
@@ -102,6 +107,28 @@ def test_a_two_day_event_is_made_imported_scanned_and_counted(
     page.get_by_role("button", name="Import 3 new tickets").click()
     expect(shown(page, "import-state")).to_have_text("Imported")
 
+
+def see_what_was_overruled(page: Page) -> None:
+    """The report, from it the ticket's history, from there the list."""
+    page.get_by_role("link", name="Forced and annulled entries").click()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.locator("tbody tr").first).to_contain_text("lost the band")
+    look(page)
+    page.locator("tbody tr").first.get_by_role("link", name="A-2").click()
+    history = shown(page, "tickets").locator("tr.history")
+    expect(history).to_contain_text("forced in")
+    expect(history).to_contain_text("reason: lost the band")
+    look(page)
+    history.get_by_role("link", name="Main entrance").first.click()
+    expect(page.get_by_role("heading", name="Main entrance")).to_be_visible()
+
+
+def test_a_two_day_event_is_made_imported_scanned_and_counted(
+    s: Supervised, page: Page, tmp_path: Path
+) -> None:
+    make_event(page, s.url)
+    say_lists(page)
+    import_guests(page, s.url, tmp_path / "shop.csv")
     scan_a_day(s)
     page.goto(f"{s.url}{EVENTS}?slug=fest-2026")
     lists = [[cells[0].split()[-1], *cells[2:7]] for cells in rows(page, "Lists")]
@@ -115,17 +142,7 @@ def test_a_two_day_event_is_made_imported_scanned_and_counted(
     page.get_by_role("link", name="VIP lounge").click()
     expect(page.get_by_role("heading", name="VIP lounge")).to_be_visible()
     assert rows(page, "By gate") == [["south", "2", "1", "0", "0"]]
-    page.get_by_role("link", name="Forced and annulled entries").click()
-    expect(page.locator("tbody tr")).to_have_count(2)
-    expect(page.locator("tbody tr").first).to_contain_text("lost the band")
-    look(page)
-    page.locator("tbody tr").first.get_by_role("link", name="A-2").click()
-    history = shown(page, "tickets").locator("tr.history")
-    expect(history).to_contain_text("forced in")
-    expect(history).to_contain_text("reason: lost the band")
-    look(page)
-    history.get_by_role("link", name="Main entrance").first.click()
-    expect(page.get_by_role("heading", name="Main entrance")).to_be_visible()
+    see_what_was_overruled(page)
     page.goto(f"{s.url}{EVENTS}/list?slug=fest-2026&list=meal")
     page.get_by_text("Take this list away").click()
     look(page)

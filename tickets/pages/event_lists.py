@@ -32,8 +32,8 @@ from validators.services import network
 
 RULES = (
     ("once", "once"),
-    ("daily", "once a day, by the clocks of the event's zone"),
-    ("times", "as often as the number says"),
+    ("daily", "once a day"),
+    ("times", "so often"),
     ("free", "without limit"),
 )
 Problems = dict[str, str]

@@ -155,7 +155,7 @@ def _events(records: list[OperationRecord]) -> list[dict[str, Any]]:
     found, first = verdicts(alias(), records), first_admissions(records)
     added, asked = told(alias(), records, first), asked_at(alias(), records)
     return [
-        _event(record, found.get(record.pk, ""), first) | asked.get(record.pk, {}) | added.get(record.pk, {})
+        _event(record, found.get(record.pk, ""), first) | added.get(record.pk, {}) | asked.get(record.pk, {})
         for record in records
     ]
 
