@@ -14,8 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from dtvn.api.errors import InvalidRequest, ServiceError
 from dtvn.machine.bodies import window_end
-from dtvn.machine.fields import LABEL_LENGTH_MAX, MICROSECONDS, CommandError, is_name
-from dtvn.machine.kinds.set_event import check_list
+from dtvn.machine.fields import LABEL_LENGTH_MAX, MICROSECONDS, is_name, is_text
 from dtvn.machine.lists import CAPACITY_MAX, ENTRIES_MAX, LISTS_MAX, MAIN_SLUG, EventList, list_in
 from dtvn.machine.rows import EventRow
 from tickets.pages import clocks
@@ -160,8 +159,10 @@ def _read(given: Form, row: EventRow | None, problems: Problems, *, adds: bool) 
         problems["list"] = "The short name must be 1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter first."
     elif adds and list_in(row.lists if row else (), given.slug) is not None:
         problems["list"] = "The event has a list of this short name already."
-    if len(given.name) > LABEL_LENGTH_MAX:
-        problems["name"] = f"The name must have at most {LABEL_LENGTH_MAX} characters."
+    if len(given.name) > LABEL_LENGTH_MAX or not is_text(given.name):
+        problems["name"] = (
+            f"The name must have at most {LABEL_LENGTH_MAX} characters, without control characters."
+        )
     if given.some and not given.products:
         problems["takes"] = "Tick at least one product, or let the list take all that admit."
     if given.rule not in dict(RULES):
@@ -172,7 +173,7 @@ def _read(given: Form, row: EventRow | None, problems: Problems, *, adds: bool) 
     opens, closes = _time("opens", given.opens, zone, problems), _time("closes", given.closes, zone, problems)
     if closes and closes < opens:
         problems["closes"] = "The list closes before it opens."
-    listed = EventList(
+    return EventList(
         given.slug,
         given.name,
         tuple(sorted(set(given.products))) if given.some else None,
@@ -184,12 +185,6 @@ def _read(given: Form, row: EventRow | None, problems: Problems, *, adds: bool) 
         given.exit_first,
         _number("capacity", given.capacity, CAPACITY_MAX, problems),
     )
-    if not problems:
-        try:
-            check_list(listed)
-        except CommandError as error:
-            problems["name"] = f"{error}."
-    return listed
 
 
 def _number(name: str, text: str, most: int, problems: Problems) -> int:
