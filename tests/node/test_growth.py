@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from benchmarks.hosts import MEMBERS, SECOND, WAIT, Call, Caller, Price, World
 from dtvn.gateway import answers
 from dtvn.machine import Dispute, Issue, Resolve, Validate
+from dtvn.protocol.consensus.requests import primary_monitor
 
 WARM, OPERATIONS = 100, 200
 """Ten checkpoints, then twenty."""
@@ -58,6 +59,7 @@ def _after(world: World, caller: Caller, calls: Iterator[Call]) -> tuple[int, in
 
 def test_r24_a_lone_operation_adds_little_to_a_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tickets = [f"T-{number}" for number in range(50)]
+    monkeypatch.setattr(primary_monitor, "TURNS_KEPT", 16)
     with closing(World(tmp_path / "cluster", Price(turn=250_000, frame=70_000))) as world:
         first: list[Call] = [[(command, each, b"") for each in tickets] for command in (Issue(), Validate())]
         caller = world.joins(Caller(world, world.folder.gateway_key, iter(first)))
