@@ -130,7 +130,6 @@ LINKED = {
     "admin:auth_user_delete",
     "admin:ledger_operationrecord_change",
     "admin:ledger_operationrecord_locks",
-    "admin:ledger_ticket_change",
     "admin:validators_apikey_change",
     "admin:validators_managednode_change",
     "admin:validators_memberevidence_change",
