@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dtvn.machine import Admit, Command, ImportEntry, Issue, build
+from dtvn.machine import (
+    Admit,
+    Annul,
+    Command,
+    EventList,
+    Force,
+    ImportEntry,
+    Issue,
+    SetEvent,
+    build,
+)
 from tests.pages.learner import RealLearner
 from tickets.scanning.rehearsal import make_tickets
 from validators.dashboard import pages
@@ -73,6 +83,19 @@ def test_who_is_admitted_twice_under_one_nonce_came_in_once(doors: Doors) -> Non
     for _ in range(2):
         doors.scan("north", "T-0", nonce=b"n-1")
         assert told(count) == {("default", "north"): (1, 0)}
+
+
+def test_each_entry_of_a_list_is_one_and_no_exit_or_annulment_is(doors: Doors) -> None:
+    doors.order((SetEvent(lists=(EventList("vip", rule="free"),)), ""), (Issue(entries=2), "G-1"))
+    count = GateCount()
+    lounge = {"gate": "lounge", "device": "d-1", "code": b"", "list": "vip"}
+    doors.scan("north", "T-0", "G-1", "G-1", "G-1")
+    doors.order((Admit(**lounge), "T-0"), (Admit(**lounge, kind="exit"), "T-0"), (Admit(**lounge), "T-0"))
+    doors.order((Annul(**lounge), "T-0"), (Force(**lounge, reason="known"), "T-1"))
+    assert told(count) == {("default", "north"): (3, 1), ("default", "lounge"): (3, 0)}
+    doors.order((Admit(**lounge), "T-2"), nonce=b"n-1")
+    doors.order((Admit(**lounge), "T-2"), nonce=b"n-1")
+    assert told(count)["default", "lounge"] == (4, 0)
 
 
 def test_a_rehearsal_and_an_entry_made_elsewhere_are_no_gates_admissions(doors: Doors) -> None:

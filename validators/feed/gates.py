@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,9 +17,10 @@ import msgspec
 
 from dtvn.api.outcome import ELSEWHERE
 from dtvn.machine.fields import MICROSECONDS
+from dtvn.machine.movements import ANNUL, EXIT
 from dtvn.machine.reasons import OK
 from validators.feed.rows import alias, day, first_admissions, first_since, is_rehearsal, read_applied
-from validators.feed.told import GATED, asked_at
+from validators.feed.told import GATED, asked_at, told
 from validators.ledger.models import OperationRecord
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
 
@@ -42,6 +43,7 @@ class Gate(msgspec.Struct):
     """One gate's count."""
 
     admitted: int = 0
+    """Entries, each person of a group counted."""
     refused: Counter[str] = msgspec.field(default_factory=Counter)
     """By the code that people read."""
     minutes: dict[int, int] = {}
@@ -104,7 +106,8 @@ class GateCount:
     def _count(self, records: Sequence[OperationRecord]) -> None:
         if not records:
             return
-        first, asked = first_admissions(records), asked_at(alias(), records)
+        asked = asked_at(alias(), records)
+        entered = _entries(records, asked)
         for record in records:
             self._as_of = record.timestamp // MICROSECONDS
             if self._as_of < self._start or is_rehearsal(record):
@@ -112,7 +115,7 @@ class GateCount:
             gate = self._gate(record.event, asked.get(record.pk, {}).get("gate", ""))
             if record.code != OK:
                 gate.refused[record.shown_code] += 1
-            elif record.pk in first:
+            elif record.pk in entered:
                 gate.admitted += 1
                 minute = self._as_of // 60
                 gate.minutes[minute] = gate.minutes.get(minute, 0) + 1
@@ -141,6 +144,21 @@ class GateCount:
         rows.sort(key=lambda row: (-row["admitted"] - row["refused"], row["event"], row["gate"]))
         reasons = sum((gate.refused for gate in self._gates.values()), Counter[str]())
         return {"gates": rows, "reasons": dict(reasons.most_common()), "zone": zone, "until": until}
+
+
+def _entries(records: Sequence[OperationRecord], asked: Mapping[int, Mapping[str, str]]) -> set[int]:
+    """Numbers of those records that let somebody in: a ticket's first admission, and each further entry, of a
+    group, of another list or of another day. No exits, no annulments and no repetitions."""
+    first = first_admissions(records)
+    further = [
+        record
+        for record in records
+        if record.code == OK
+        and record.pk not in first
+        and record.operation != ANNUL
+        and asked.get(record.pk, {}).get("kind") != EXIT
+    ]
+    return first | {number for number, fields in told(alias(), further).items() if fields.get("again")}
 
 
 count = GateCount()
