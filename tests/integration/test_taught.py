@@ -93,11 +93,17 @@ store_api_key("{key}", label="fair", scopes=["gate"], event="fair")"""
 
 
 def test_the_organisers_story_works(running: Network) -> None:
-    """From the shop's file to the export, after which a replaced code opens and the old one is revoked. A day
-    in steps is another event's (tests/tools play one)."""
-    shop, _day = blocks("use/organiser.md", "csv")
-    story = [block for block in blocks("use/organiser.md", "sh") if "--steps" not in block]
-    (running.data.parent / "shop.csv").write_text(shop, encoding="utf-8")
+    """From the shop's file to the export, after which a replaced code opens and the old one is revoked. The
+    day in steps is played here too, before the evening, instead of on a platform for rehearsals."""
+    for name, content in zip(("shop.csv", "day.csv"), blocks("use/organiser.md", "csv"), strict=True):
+        (running.data.parent / name).write_text(content, encoding="utf-8")
+    lists = """api -X PUT $HERE/events/fest -d '{"lists": [{"list": "vip", "rule": "free"}]}'\n"""
+    assert lists.strip() in (REPOSITORY / "docs/use/organiser.md").read_text(encoding="utf-8")
+    elsewhere = "DTVN_DATA=data-rehearsal "
+    story = [
+        lists + block.replace(elsewhere, "") if "--steps" in block else block
+        for block in blocks("use/organiser.md", "sh")
+    ]
     command = f'manage.py() {{ "{sys.executable}" "{REPOSITORY}/manage.py" "$@"; }}'
     place = f'export DTVN_DATA="{running.data}" DJANGO_SETTINGS_MODULE=dtvn_project.settings'
     said = typed(running, place, command, *story)
