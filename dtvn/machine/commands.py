@@ -166,7 +166,7 @@ def _holds_code(operation: Operation) -> bool:
 
 def code_place(payload: bytes) -> int:
     """Where the digest of a code begins in the payload of a scan, whose fields are gate, device, code and
-    what came later; -1: there is none, or the payload is malformed."""
+    later fields; -1: there is none, or the payload is malformed."""
     if payload[:1] == _ENDS_WITH_CODE:
         # The digest's header is in no text, since 0xc4 begins a letter that 0x20 cannot end.
         at = len(payload) - DIGEST_SIZE

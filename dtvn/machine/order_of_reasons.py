@@ -23,7 +23,7 @@ from dtvn.machine.visits import plain, visits_of
 from dtvn.protocol.consensus.messages import Operation
 
 ANNULLED_WITHIN = 15 * 60 * 1_000_000
-"""Microseconds of log time for which whoever made a movement may annul it without further ado."""
+"""Microseconds of log time for which a movement may be annulled by the principal and actor that made it."""
 _IN_DISPUTE = frozenset((State.DISPUTED, State.UPHELD))
 
 

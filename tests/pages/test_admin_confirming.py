@@ -96,7 +96,7 @@ def test_a_restart_asks_too_and_names_what_the_learner_is_for(wide: None, admin:
 def test_an_admission_asks_and_is_done_once_confirmed(wide: None, admin: Client) -> None:
     page = ask(admin, TICKETS, "admit", key("T-1"))
     assert "Admit T-1?" in page
-    assert "every gate refuses the ticket from then on" in page
+    assert "an entry of the ticket is used" in page
     assert Ticket.objects.get(ticket_id="T-1").state == "VALIDATED"
     assert confirm(admin, TICKETS, page)[0].startswith("1 admitted:")
     assert Ticket.objects.get(ticket_id="T-1").state == "CONSUMED"

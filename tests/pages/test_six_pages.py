@@ -272,7 +272,7 @@ def test_ticket_changes_are_shown_without_a_reload(s: Supervised, page: Page, ap
     expect(shown(page, "said")).to_contain_text("TICKET-010 is validated via node2")
     expect(row(page, "tickets", "TICKET-010")).to_contain_text("node2")
     page.get_by_role("button", name="Admit TICKET-010").click()
-    confirm(page, "Admit", "every gate refuses the ticket from then on")
+    confirm(page, "Admit", "an entry of the ticket is used")
     expect(row(page, "tickets", "TICKET-010")).to_contain_text("consumed")
     page.get_by_role("button", name="Validate", exact=True).first.click()
     expect(shown(page, "said")).to_have_class("notice said bad")

@@ -25,7 +25,7 @@ from validators.rest.keys import Caller
 MEANINGS = {
     State.ISSUED: "not entered yet",
     State.VALIDATED: "may be admitted",
-    State.CONSUMED: "admitted, refused from now on",
+    State.CONSUMED: "admitted",
     State.DISPUTED: "not admitted until the dispute is resolved",
     State.UPHELD: "final, never admitted",
 }

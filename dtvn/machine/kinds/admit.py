@@ -105,8 +105,8 @@ KIND = Kind(
         Act(
             name="admit",
             past="admitted",
-            consequence="The guest comes in: every gate refuses the ticket from then on, "
-            "and only annulling takes that back.",
+            consequence="The guest comes in, and an entry of the ticket is used: "
+            "only annulling takes that back.",
         ),
     ),
     event_type="ticket_consumed",
