@@ -17,7 +17,7 @@ from dtvn.machine.rows import TicketBytes, TicketRow, change_from
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
 from tests.tickets_machine.doors import EVENT, Door
-from tests.tickets_machine.test_lists import annul, scan, visit
+from tests.tickets_machine.lists import annul, scan, visit
 
 FILE = Path(__file__).parent / "golden" / "before_lists.json"
 KEPT = json.loads(FILE.read_text())

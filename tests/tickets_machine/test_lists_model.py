@@ -20,8 +20,8 @@ from dtvn.machine import (
     read_state,
 )
 from tests.tickets_machine.doors import EVENT, Door
+from tests.tickets_machine.lists import door_with
 from tests.tickets_machine.support import HOUR, MINUTE
-from tests.tickets_machine.test_lists import door_with
 
 DAY = 24 * HOUR
 TICKETS = ("T-1", "T-2")

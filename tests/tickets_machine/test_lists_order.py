@@ -10,8 +10,8 @@ import pytest
 from dtvn.machine import Block, ChangeTicket, Dispute, EventList, Replace, SetEvent, Validate
 from dtvn.protocol.consensus.messages import Outcome
 from tests.tickets_machine.doors import Door
+from tests.tickets_machine.lists import annul, door_with, force, scan
 from tests.tickets_machine.support import HOUR, START
-from tests.tickets_machine.test_lists import annul, door_with, force, scan
 
 OF_ALL = ("unknown_event", "unknown_list", "barcode_not_found", "ok")
 ASKED: dict[str, tuple[str, ...]] = {

@@ -52,9 +52,9 @@ from dtvn.protocol.genesis import Grant, Member
 from simulator import workload
 from simulator.checkers.ticket_model import ANSWERS
 from tests.tickets_machine.doors import Door
+from tests.tickets_machine.lists import annul, door_with, scan
 from tests.tickets_machine.recording import Recorder
 from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown
-from tests.tickets_machine.test_lists import annul, door_with, scan
 from tests.tickets_machine.test_locks import LOCKERS
 
 ROADS: dict[State, tuple[Command, ...]] = {
