@@ -38,6 +38,8 @@ class Seen(msgspec.Struct, frozen=True):
     ended: int
     told: int
     """Log time, Unix microseconds."""
+    day: int
+    """By what its list said then."""
     used: int
 
 
@@ -71,6 +73,9 @@ class ListProbes(Checker):
             if isinstance(state, ListedState):
                 self._scanned(gateway, request, operation, command, result, state)
 
+    def _listed(self, event: str, slug: str) -> Any:
+        return self._lists.get(event, {}).get(slug) or list_model.Listed(slug)
+
     def _said(self, event: str, lists: Sequence[Any]) -> None:
         if any(seen.ticket[0] == event for seen in self._seen):
             probe("list.changed_after_entries")
@@ -86,12 +91,15 @@ class ListProbes(Checker):
         state: ListedState,
     ) -> None:
         visit = state.visit
+        listed = self._listed(state.event, visit.list)
         seen = Seen(
             (state.event, state.ticket),
             visit.list,
             command.kind if operation.kind == "admit" else operation.kind,
             (gateway.principal, operation.actor, operation.nonce),
-            *(request.asked_at, request.ended_at, result.timestamp, visit.used),
+            *(request.asked_at, request.ended_at, result.timestamp),
+            list_model.day(listed, result.timestamp),
+            visit.used,
         )
         before = [each for each in self._seen if (each.ticket, each.slug) == (seen.ticket, seen.slug)]
         for each in before:
@@ -101,6 +109,8 @@ class ListProbes(Checker):
             probe("list.annul_of_another_movement")
         if result.code == "already_consumed" and any(each.kind == "force" for each in before):
             probe("list.forced_entry_used_the_last")
+        if listed.rule == "daily" and any(list_model.day(listed, one.told) != one.day for one in before):
+            probe("list.entries_dated_anew")
         if result.code != "ok":
             return
         repeated = operation.nonce and any(each.nonce == seen.nonce for each in before)
@@ -113,7 +123,7 @@ class ListProbes(Checker):
 
     def _moved(self, seen: Seen, before: list[Seen], allowed: int, command: Any) -> None:
         """`before`: on the same list, with the same ticket."""
-        listed = self._lists.get(seen.ticket[0], {}).get(seen.slug)
+        listed = self._listed(seen.ticket[0], seen.slug)
         if seen.kind == "force" and 0 < allowed < seen.used:
             probe("list.forced_beyond_the_limit")
         if seen.kind == "annul":
@@ -125,13 +135,13 @@ class ListProbes(Checker):
                 probe("list.exit_annulled")
         if seen.kind != "entry":
             return
-        if listed is not None and listed.returns and any(each.kind == "exit" for each in before):
+        if listed.returns and any(each.kind == "exit" for each in before):
             probe("list.entered_again_after_an_exit")
         if before and before[-1].kind == "annul":
             probe("list.entered_after_an_annulment")
-        if listed is not None and listed.rule == "daily" and seen.told:
+        if listed.rule == "daily" and seen.told:
             days = {list_model.day(listed, each.told) for each in before if each.told}
-            if days - {list_model.day(listed, seen.told)}:
+            if days - {seen.day}:
                 probe("list.entered_on_two_days")
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:

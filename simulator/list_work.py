@@ -45,7 +45,7 @@ CALLS = 16
 TICKETS = ("a", "b")
 RULES: tuple[Rule, ...] = ("once", "times", "times", "times", "free")
 DAILY_MAIN = 3
-"""In one event of so many, `main` is a list for every day."""
+"""In one event of so many, `main` is mostly a list for every day."""
 REPEATS = 0.15
 """Share of calls that repeat an earlier operation under its nonce."""
 KEPT = 30
@@ -54,16 +54,18 @@ WITHOUT_NONCE = 0.1
 MIDNIGHT = 2
 """Second of the world at which a day of the lists' zone begins."""
 LONG_AGO, FAR = 1_000_000, 1 << 60
-OFFSETS = ((0, 0), (LONG_AGO, 86_400 - (WALL_START // SECOND + MIDNIGHT) % 86_400))
-"""So that a list's day is never before the day of UTC, by which the entries of `main` are dated before
-anybody says that it is daily."""
+SINCE_MIDNIGHT = (WALL_START // SECOND + MIDNIGHT) % 86_400
+EAST = ((0, 0), (LONG_AGO, 86_400 - SINCE_MIDNIGHT))
+WEST = ((0, 0), (LONG_AGO, -SINCE_MIDNIGHT))
+"""Of two zones with a midnight at the same moment: from then on the first is a day ahead of UTC, and the
+other was a day behind until then."""
 
 KINDS = (
     *("entry",) * 12,
     *("exit",) * 6,
     *("annul",) * 6,
     *("force",) * 3,
-    *("lists", "consume", "admit", "block", "unblock", "unblock", "dispute", "resolve", "resolve"),
+    *("lists", "lists", "consume", "admit", "block", "unblock", "unblock", "dispute", "resolve", "resolve"),
     *("import_entry", "validate", "replace"),
 )
 
@@ -189,7 +191,7 @@ class ListWork(Recurring):
             case "admit":
                 return Admit("north", "scanner-0")
             case "import_entry":
-                return ImportEntry(at=dice.pick((0, LONG_AGO)))
+                return ImportEntry(at=LONG_AGO if int(group) % 2 else 0)
             case "replace":
                 return Replace((self._code(group, place),))
             case "resolve":
@@ -206,11 +208,11 @@ class ListWork(Recurring):
         return SLUGS[int(group) % len(SLUGS)] if dice.hit(0.7) else dice.pick(SLUGS)
 
     def _lists(self, group: str) -> tuple[EventList, ...]:
-        """What is said of the lists, by now. A daily list stays one, in its zone; it may be left out, and
-        come back."""
+        """What is said of the lists, by now. A list may become a daily one and cease to be it, in this zone
+        or that; it may be left out, and come back."""
         dice = self._dice
-        main = int(group) % DAILY_MAIN == 0
-        lists = [self._list("day", daily=True)] if dice.hit(0.9) else []
+        main = int(group) % DAILY_MAIN == 0 and dice.hit(0.8)
+        lists = [self._list("day", daily=dice.hit(0.8))] if dice.hit(0.9) else []
         lists += [self._list("main", daily=main)] if main or dice.hit(0.4) else []
         lists += [self._list("zone", daily=False)] if dice.hit(0.9) else []
         return tuple(lists)
@@ -229,7 +231,7 @@ class ListWork(Recurring):
             returns=dice.hit(0.5),
             exit_first=dice.hit(0.15),
             capacity=dice.pick((0, 0, 0, 0, 0, 2)),
-            offsets=OFFSETS if daily else (),
+            offsets=dice.pick((EAST, WEST)) if daily else (),
         )
 
     # --- operations ------------------------------------------------------------------------------

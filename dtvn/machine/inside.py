@@ -1,7 +1,8 @@
 """How many persons are inside a list: summed up from the tickets of its event (R41).
 
-The sums of an event are made when they are first asked for, and kept up to date from then on. They are in no
-row: they depend on nothing but the tickets, so a state that was loaded has the same.
+The sums of a list are made when they are first asked for, and again when it tells days apart in another way;
+from then on they are kept up to date. They are in no row: they depend on nothing but the tickets and the
+list, so a state that was loaded has the same.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from dtvn.machine.lists import EventList, ListCount
+from dtvn.machine.lists import EventList
+from dtvn.machine.movements import Visits
 from dtvn.machine.ticket import Ticket, read_head, read_kept_state, read_terms
-from dtvn.machine.transitions import State
 from dtvn.machine.visits import visits_of
 
-Sums = Counter[tuple[str, int | None]]
-"""(slug, day, None: of all days) -> persons inside."""
+Sums = Counter[int]
+"""Day on a daily list, 0 on another one -> persons inside."""
 
 
 class Inside:
@@ -23,48 +24,48 @@ class Inside:
 
     def __init__(self, tickets: Callable[[str], Iterable[Ticket]]) -> None:
         self._tickets = tickets
-        self.sums: dict[str, Sums] = {}
-        """Event -> its sums, once they were asked for."""
+        self.sums: dict[str, dict[str, tuple[EventList, Sums]]] = {}
+        """Event -> slug -> the list as it was when its sums were made, and these; once they were asked
+        for."""
 
     def count(self, event: str, listed: EventList, timestamp: int) -> int:
         """Persons inside a list of an event; on a daily list those who came on the day of this time."""
-        sums = self.sums.get(event)
-        if sums is None:
-            sums = self.sums[event] = Counter()
+        lists = self.sums.setdefault(event, {})
+        known = lists.get(listed.slug)
+        if known is None or known[0].days != listed.days:
+            sums: Sums = Counter()
             for ticket in self._tickets(event):
-                _add(sums, _counts(ticket.state, ticket.issued), +1)
-        if listed.rule != "daily":
-            return sums[listed.slug, None]
+                _add(sums, listed, _visits(ticket.state, ticket.issued), +1)
+            known = lists[listed.slug] = listed, sums
+        if listed.days is None:
+            return known[1][0]
         today = listed.day(timestamp)
-        return sum(
-            found
-            for (slug, day), found in sums.items()
-            if slug == listed.slug and day is not None and day >= today
-        )
+        return sum(found for day, found in known[1].items() if day >= today)
 
     def replace(self, ticket: Ticket, state: bytes, issued: bytes) -> None:
         """The ticket gets this state and these terms; to be called before, if there are any sums."""
-        sums = self.sums.get(read_head(ticket.state).event)
-        if sums is not None:
-            _add(sums, _counts(ticket.state, ticket.issued), -1)
-            _add(sums, _counts(state, issued), +1)
+        lists = self.sums.get(read_head(ticket.state).event)
+        if not lists:
+            return
+        for visits, sign in ((_visits(ticket.state, ticket.issued), -1), (_visits(state, issued), +1)):
+            for count in visits.counts:
+                if (known := lists.get(count.list)) is not None:
+                    listed, sums = known
+                    _add(sums, listed, visits, sign)
 
 
-def _counts(state: bytes, issued: bytes) -> tuple[ListCount, ...]:
-    terms = read_terms(issued)
-    if terms.counts:
-        return terms.counts
-    found = read_kept_state(state)
-    return visits_of(found, terms).counts if found.state is State.CONSUMED else ()
+def _visits(state: bytes, issued: bytes) -> Visits:
+    return visits_of(read_kept_state(state), read_terms(issued))
 
 
-def _add(sums: Sums, counts: Iterable[ListCount], sign: int) -> None:
-    for count in counts:
-        for key, inside in (
-            ((count.list, None), count.entries - count.exits),
-            ((count.list, count.day), count.day_entries - count.day_exits),
-        ):
-            if inside:
-                sums[key] += sign * inside
-                if not sums[key]:
-                    del sums[key]
+def _add(sums: Sums, listed: EventList, visits: Visits, sign: int) -> None:
+    """What a ticket did on one list, once more or once less."""
+    if listed.days is None:
+        entries, exits = visits.standing(listed, 0)
+        found = [(0, entries, exits)]
+    else:
+        found = visits.by_day(listed)
+    for day, entries, exits in found:
+        sums[day] += sign * (entries - exits)
+        if not sums[day]:
+            del sums[day]

@@ -72,6 +72,11 @@ class EventList(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
         """How often one person may enter, on a daily list each day; None: no limit."""
         return {"once": 1, "daily": 1, "times": self.times, "free": None}[self.rule]
 
+    @property
+    def days(self) -> tuple[Offset, ...] | None:
+        """How it tells the days apart on which it counts; None: it counts all days together."""
+        return self.offsets if self.rule == "daily" else None
+
     def day(self, timestamp: int) -> int:
         """The day of a time of the log by this list's offsets, counted from 1970-01-01."""
         offset = 0
@@ -102,7 +107,8 @@ class ListCount(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     entries: int
     exits: int
     day: int
-    """The newest day with a movement, as the list had it then (EventList.day)."""
+    """The newest day with a movement, as the list had it then (EventList.day). This and what follows decide
+    only for movements that are no longer kept (movements.Visits.by_day)."""
     day_entries: int
     day_exits: int
 
@@ -141,14 +147,9 @@ class Tally(msgspec.Struct, frozen=True, gc=False):
         return self.limit is not None and self.used >= self.limit
 
 
-def tally(listed: EventList, count: ListCount | None, persons: int, day: int) -> Tally:
-    """The tally of a ticket for so many persons with this count, None: no movement yet."""
-    entries = exits = 0
-    if count is not None:
-        if listed.rule != "daily":
-            entries, exits = count.entries, count.exits
-        elif day <= count.day:  # an earlier day: the list's offsets were changed
-            entries, exits = count.day_entries, count.day_exits
+def tally(listed: EventList, entries: int, exits: int, persons: int) -> Tally:
+    """The tally of a ticket for so many persons with these entries and exits, on a daily list those of the
+    day."""
     limit = listed.limit
     return Tally(
         entries,

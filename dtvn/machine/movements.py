@@ -27,7 +27,7 @@ class Movement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     at: int
     """Log time, Unix microseconds."""
     day: int
-    """On the list, as it was then (EventList.day)."""
+    """On the list, as it was then (EventList.day): what is left to go by once the movement is dropped."""
     gate: str
     device: str
     principal: str
@@ -42,6 +42,8 @@ class Visits(msgspec.Struct, frozen=True, gc=False):
     counts: tuple[ListCount, ...]
     movements: tuple[Movement, ...]
     """The oldest first."""
+    imported_at: int = 0
+    """The source's time of its newest imported entry, Unix microseconds; 0: unknown, or no such entry."""
 
     def count(self, slug: str) -> ListCount | None:
         """Of this list; None: no movement."""
@@ -60,7 +62,72 @@ class Visits(msgspec.Struct, frozen=True, gc=False):
 
     def tally(self, listed: EventList, persons: int, timestamp: int) -> Tally:
         """What R41 counts on a list at this time of the log, of a ticket for so many persons."""
-        return tally(listed, self.count(listed.slug), persons, listed.day(timestamp))
+        return tally(listed, *self.standing(listed, timestamp), persons)
+
+    def standing(self, listed: EventList, timestamp: int) -> tuple[int, int]:
+        """E and X of a list: the entries and exits that stand, on a daily list those of the day of this time
+        of the log, and of later days, which there are once its offsets were put back."""
+        if listed.days is None:
+            count = self.count(listed.slug)
+            return (0, 0) if count is None else (count.entries, count.exits)
+        today = listed.day(timestamp)
+        counted = [made for made in self.by_day(listed) if made[0] >= today]
+        return sum(entries for _day, entries, _exits in counted), sum(exits for *_, exits in counted)
+
+    def by_day(self, listed: EventList) -> list[tuple[int, int, int]]:
+        """(day, entries, exits) of what stands on a daily list; a day may be there more than once.
+
+        A movement that is kept has the day of its time, as the list tells days now, whatever it said then.
+        Of those that are dropped the newest recorded day is left; none came after the oldest that is kept.
+        """
+        count = self.count(listed.slug)
+        if count is None:
+            return []
+        found = []
+        entries, exits = count.day_entries, count.day_exits
+        for made in self.movements:
+            if not made.stands or made.list != listed.slug:
+                continue
+            entry = made.kind in ENTRIES
+            found.append((self._day(listed, made), int(entry), int(not entry)))
+            if made.day == count.day:
+                entries, exits = entries - entry, exits - (not entry)
+        if entries or exits:
+            day = count.day
+            if self.movements:
+                day = min(day, listed.day(self.movements[0].at))
+            found.append((day, entries, exits))
+        return found
+
+    def dated(self, listed: EventList) -> Visits:
+        """The same, but what is recorded of a daily list are the days that it has now: so a movement that is
+        dropped next is counted on its right day. Without a change of the list nothing changes."""
+        count = self.count(listed.slug)
+        if listed.days is None or count is None:
+            return self
+        made = {
+            place: msgspec.structs.replace(one, day=self._day(listed, one))
+            for place, one in enumerate(self.movements)
+            if one.list == listed.slug and one.kind != ANNUL
+        }
+        found = self.by_day(listed)
+        newest = max([one.day for one in made.values()] + [day for day, *_ in found], default=count.day)
+        count = msgspec.structs.replace(
+            count,
+            day=newest,
+            day_entries=sum(entries for day, entries, _exits in found if day == newest),
+            day_exits=sum(exits for day, _entries, exits in found if day == newest),
+        )
+        movements = tuple(made.get(place, one) for place, one in enumerate(self.movements))
+        return Visits(_with(self.counts, count), movements, self.imported_at)
+
+    def _day(self, listed: EventList, made: Movement) -> int:
+        """The day of a movement that is kept. Of imported entries the newest one's time is known: one that
+        was recorded on another day stays there."""
+        if made.kind != IMPORT or not self.imported_at:
+            return listed.day(made.at)
+        newest = next(one for one in reversed(self.movements) if one.kind == IMPORT)
+        return listed.day(self.imported_at) if made.day == newest.day else made.day
 
 
 NONE = Visits((), ())
@@ -94,7 +161,7 @@ def made(visits: Visits, movement: Movement, listed: frozenset[str]) -> Visits:
     counts = _with(visits.counts, known.moved(movement.day, +entry, +(not entry)))
     if len(counts) > COUNTS_KEPT:
         counts = tuple(count for count in counts if count.list in listed or count.list == movement.list)
-    return Visits(counts, (*visits.movements, movement)[-MOVEMENTS_KEPT:])
+    return Visits(counts, (*visits.movements, movement)[-MOVEMENTS_KEPT:], visits.imported_at)
 
 
 def annulled(visits: Visits, taken: Movement, annulment: Movement) -> Visits:
@@ -107,7 +174,7 @@ def annulled(visits: Visits, taken: Movement, annulment: Movement) -> Visits:
     place = max(index for index, one in enumerate(visits.movements) if one is taken)
     movements = list(visits.movements)
     movements[place] = msgspec.structs.replace(taken, stands=False)
-    return Visits(counts, (*movements, annulment)[-MOVEMENTS_KEPT:])
+    return Visits(counts, (*movements, annulment)[-MOVEMENTS_KEPT:], visits.imported_at)
 
 
 def _with(counts: tuple[ListCount, ...], changed: ListCount) -> tuple[ListCount, ...]:

@@ -21,7 +21,7 @@ def plain(terms: Terms) -> bool:
 def visits_of(state: TicketState, terms: Terms) -> Visits:
     """The movements of a ticket; what its state describes is written out."""
     if terms.counts or terms.movements or state.state is not State.CONSUMED:
-        return Visits(terms.counts, terms.movements)
+        return Visits(terms.counts, terms.movements, terms.entered_at)
     kind = state.operation if state.operation in (CONSUME, IMPORT) else ENTRY
     at = (terms.entered_at if kind == IMPORT else 0) or state.timestamp
     day = MAIN.day(at)
@@ -38,7 +38,7 @@ def visits_of(state: TicketState, terms: Terms) -> Visits:
         state.actor,
         state.nonce,
     )
-    return Visits((count,), (movement,))
+    return Visits((count,), (movement,), terms.entered_at)
 
 
 def visit_of(

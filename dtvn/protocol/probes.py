@@ -85,6 +85,7 @@ PROBES: dict[str, str] = {
     "list.changed_after_entries": "what lists say changes after entries were made in their event",
     "list.entered_again_after_an_exit": "an entry that an exit gave back is used again",
     "list.entered_on_two_days": "a ticket enters a daily list on another day again",
+    "list.entries_dated_anew": "a scan on a list that became a daily one, or is in another zone, since",
     "list.forced_beyond_the_limit": "an entry is forced for a ticket that had none left",
     "list.forced_entry_used_the_last": "an entry is refused after another one was forced",
     "list.annulled": "an entry or an exit is taken back by who made it",

@@ -10,7 +10,7 @@ from dtvn.machine import CommandError, read_state
 from dtvn.machine.commands import check
 from dtvn.protocol.consensus import messages as m
 from simulator.checkers import list_model
-from simulator.checkers.list_model import MAIN, Moved, Moves
+from simulator.checkers.list_model import MAIN, Moves
 
 ENTERING = frozenset({"consume", "admit", "import_entry", "force"})
 ABOUT = ENTERING | {"annul"}
@@ -75,12 +75,10 @@ class Admissions:
         if wrong is not None:
             return f"{ticket[1]!r} {wrong}"
         if kind == "annul":
-            self._moves[ticket] = list_model.annulled(moves, slug, now)
+            self._moves[ticket] = list_model.annulled(listed, moves, now)
             return None
-        dated = getattr(said, "at", 0) or now
-        who = principal, operation.actor
-        made = Moved(slug, kind, now, list_model.day(listed, dated), said.device, who)
-        self._moves[ticket] = (*moves, made)
+        dated, who = getattr(said, "at", 0), (principal, operation.actor)
+        self._moves[ticket] = list_model.moved(listed, moves, kind, now, said.device, who, dated)
         self.made[(*ticket, slug)] += kind == "entry"
         return None
 

@@ -17,7 +17,8 @@ DAY = 86_400_000_000
 ANNULLED_WITHIN = 900_000_000
 """Microseconds: 15 minutes."""
 KEPT = 16
-"""Newest movements of a ticket among which an annulment looks for its own."""
+"""Newest movements of a ticket: an annulment looks among them for its own, and of older ones only the newest
+day is known, by the offsets of then."""
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -43,7 +44,11 @@ class Moved(msgspec.Struct, frozen=True):
     """entry (forced ones too), exit or annul."""
     at: int = 0
     """Log time, Unix microseconds."""
-    day: int = 0
+    dated: int = 0
+    """The time that says its day: of an entry that was imported the source's, else log time."""
+    recorded: int = 0
+    """Its day by the offsets of then, but none before those of earlier movements on the list. Each movement
+    on a daily list writes it anew for the earlier ones."""
     device: str = ""
     who: tuple[str, str] = ("", "")
     """(principal, actor)."""
@@ -78,14 +83,54 @@ def is_open(listed: Any, moment: int) -> bool:
     return begin <= moment and (end == 0 or moment <= end)
 
 
+def moved(
+    listed: Any, moves: Moves, kind: str, at: int, device: str, who: tuple[str, str], dated: int = 0
+) -> Moves:
+    """After an entry or an exit. `dated`: the source's time of an entry that was imported, 0 else."""
+    moves = _dated(listed, moves)
+    recorded = day(listed, dated or at)
+    if not dated:
+        recorded = max([recorded, *_recorded(listed, moves)])
+    return (*moves, Moved(listed.slug, kind, at, dated or at, recorded, device, who))
+
+
 def standing(listed: Any, moves: Moves, moment: int) -> tuple[int, int]:
     """(E, X): the entries and exits that stand, on a daily list those of the day."""
-    counted = [made for made in moves if made.slug == listed.slug and made.stands and made.kind != "annul"]
+    counted = [
+        place
+        for place, made in enumerate(moves)
+        if made.slug == listed.slug and made.stands and made.kind != "annul"
+    ]
     if listed.rule == "daily":
         today = day(listed, moment)
-        counted = [made for made in counted if made.day == today]
-    exits = sum(made.kind == "exit" for made in counted)
+        counted = [place for place in counted if _day_of(listed, moves, place) >= today]
+    exits = sum(moves[place].kind == "exit" for place in counted)
     return len(counted) - exits, exits
+
+
+def _day_of(listed: Any, moves: Moves, place: int) -> int:
+    """The day of a movement as a daily list has it now; -1: that of an old one which is known no more."""
+    made = moves[place]
+    if place >= len(moves) - KEPT:
+        return day(listed, made.dated)
+    newest = max(_recorded(listed, moves))
+    return min(newest, day(listed, moves[-KEPT].at)) if made.recorded == newest else -1
+
+
+def _dated(listed: Any, moves: Moves) -> Moves:
+    """With the days that a daily list has now in the place of those that were recorded on it."""
+    if listed.rule != "daily":
+        return moves
+    return tuple(
+        msgspec.structs.replace(made, recorded=_day_of(listed, moves, place))
+        if made.slug == listed.slug and made.kind != "annul"
+        else made
+        for place, made in enumerate(moves)
+    )
+
+
+def _recorded(listed: Any, moves: Moves) -> list[int]:
+    return [made.recorded for made in moves if made.slug == listed.slug and made.kind != "annul"]
 
 
 def inside(listed: Any, moves: Moves, moment: int) -> int:
@@ -140,8 +185,9 @@ def refuses_annulment(
     return "too_late_to_annul" if moment > moves[place].at + ANNULLED_WITHIN else None
 
 
-def annulled(moves: Moves, slug: str, moment: int) -> Moves:
-    """After the annulment of the newest movement."""
+def annulled(listed: Any, moves: Moves, moment: int) -> Moves:
+    """After the annulment of the newest movement on a list."""
+    moves, slug = _dated(listed, moves), listed.slug
     place = newest(moves, slug)
     taken = msgspec.structs.replace(moves[place], stands=False)
     return (*moves[:place], taken, *moves[place + 1 :], Moved(slug, "annul", moment))

@@ -191,7 +191,7 @@ def _lives(state: State, asked: Asked) -> Result:
     if answer != "ok":
         return state, answer, asked.ticket
     if after == CONSUMED:
-        return _moves(state, asked.ticket, ticket, asked, MAIN, "entry", asked.now)
+        return _moves(state, asked.ticket, ticket, asked, MAIN, "entry")
     return _put(state, asked.ticket, msgspec.structs.replace(ticket, state=after))
 
 
@@ -224,9 +224,7 @@ def _scan(state: State, asked: Asked) -> Result:
     refusal = _REFUSE[wanted](state, asked, listed, ticket)
     if refusal is not None:
         return state, refusal, name
-    return _moves(
-        state, name, ticket, asked, listed.slug, "entry" if wanted == "force" else wanted, asked.now
-    )
+    return _moves(state, name, ticket, asked, listed.slug, "entry" if wanted == "force" else wanted)
 
 
 def _scanned(state: State, asked: Asked) -> str:
@@ -290,16 +288,18 @@ def _entries(state: State, listed: Any, ticket: Ticket, now: int) -> str | None:
     return list_model.refuses_entry(listed, ticket.moves, ticket.persons, now, everybody)
 
 
-def _moves(state: State, name: str, ticket: Ticket, asked: Asked, slug: str, kind: str, dated: int) -> Result:
+def _moves(
+    state: State, name: str, ticket: Ticket, asked: Asked, slug: str, kind: str, dated: int = 0
+) -> Result:
     """The movement is made. A ticket is CONSUMED when its last movement on `main` leaves it no entry there;
-    one that moved at all is no longer only issued. `dated`: time by which it belongs to a day."""
+    one that moved at all is no longer only issued. `dated`: the source's time of an entry, 0 of others."""
     listed = list_model.find(state.lists, slug)
     moves = ticket.moves
     if kind == "annul":
-        moves = list_model.annulled(moves, slug, asked.now)
+        moves = list_model.annulled(listed, moves, asked.now)
     elif state.signed:
-        device, today = getattr(asked.command, "device", ""), list_model.day(listed, dated)
-        moves = (*moves, Moved(slug, kind, asked.now, today, device, asked.who))
+        device = getattr(asked.command, "device", "")
+        moves = list_model.moved(listed, moves, kind, asked.now, device, asked.who, dated)
     else:
         moves = (*moves, Moved(slug, kind))
     consumed = ticket.state == CONSUMED
@@ -353,7 +353,7 @@ def _import_entry(state: State, asked: Asked) -> Result:
     _after, answer = ANSWERS["admit"][ABSENT if ticket is None else ticket.state]
     if ticket is None or answer != "ok":
         return state, answer, "" if ticket is None else asked.ticket
-    dated = getattr(asked.command, "at", 0) or asked.now
+    dated = getattr(asked.command, "at", 0)
     return _moves(state, asked.ticket, ticket, asked, MAIN, "entry", dated)
 
 

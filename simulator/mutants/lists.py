@@ -35,8 +35,8 @@ def counts(plant: Plant, wrong: Callable[[Any, EventList, Any], dict[str, Any]])
     """What is counted of a ticket on a list has other values in some fields: wrong(tally, list, persons)."""
     right: Callable[..., Any] = vars(movements)["tally"]
 
-    def tally(listed: EventList, count: Any, persons: int, day: int) -> Any:
-        found = right(listed, count, persons, day)
+    def tally(listed: EventList, entries: int, exits: int, persons: int) -> Any:
+        found = right(listed, entries, exits, persons)
         return msgspec.structs.replace(found, **wrong(found, listed, persons))
 
     plant.put(movements, "tally", tally)
@@ -81,13 +81,13 @@ def however_late(plant: Plant) -> None:
     plant.put(order_of_reasons, "ANNULLED_WITHIN", 1 << 62)
 
 
-@mutant("exit-frees-two-entries", "R41", world="lists", seed=2)
+@mutant("exit-frees-two-entries", "R41", world="lists", seed=3)
 def frees_two(plant: Plant) -> None:
     """An exit of one person gives two entries back."""
     counts(plant, lambda tally, listed, _persons: {"used": tally.used - tally.exits * listed.returns})
 
 
-@mutant("every-exit-gives-the-entry-back", "R41", world="lists")
+@mutant("every-exit-gives-the-entry-back", "R41", world="lists", seed=1)
 def always_back(plant: Plant) -> None:
     """An exit gives the entry back where its list does not say so."""
     counts(plant, lambda tally, _listed, _persons: {"used": tally.entries - tally.exits})
@@ -112,32 +112,31 @@ def leaves_one_free(plant: Plant) -> None:
     plant.put(lifecycle, "made", wrong)
 
 
-@mutant("force-opens-a-blocked-ticket", "R41 R42", world="lists", seed=2)
+@mutant("force-opens-a-blocked-ticket", "R41 R42", world="lists", seed=3)
 def opens_a_blocked(plant: Plant) -> None:
     """Who may force entries lets in a blocked ticket."""
     without(plant, "_blocked", "force")
 
 
-@mutant("daily-list-remembers-yesterday", "R41", world="lists", seed=2)
-def remembers_yesterday(plant: Plant) -> None:
+@replaces(Visits, "standing", "daily-list-remembers-yesterday", "R41", world="lists", seed=7)
+def remembers_yesterday(right: Any, self: Visits, listed: EventList, timestamp: int) -> Any:
     """On a daily list entries of days before count."""
-    right: Callable[..., Any] = vars(movements)["tally"]
-
-    def tally(listed: EventList, *arguments: Any) -> Any:
-        if listed.rule == "daily":
-            listed = msgspec.structs.replace(listed, rule="once")
-        return right(listed, *arguments)
-
-    plant.put(movements, "tally", tally)
+    return right(self, msgspec.structs.replace(listed, rule="once"), timestamp)
 
 
-@replaces(EventList, "day", "day-of-utc", "R41", world="lists", seed=5)
+@replaces(Visits, "_day", "day-of-then", "R41", world="lists", seed=5)
+def day_of_then(_right: Any, _self: Visits, _listed: EventList, made: Any) -> int:
+    """A movement keeps the day that its list had when it was made: UTC's, if that was no daily one."""
+    return int(made.day)
+
+
+@replaces(EventList, "day", "day-of-utc", "R41", world="lists", seed=7)
 def day_of_utc(_right: Any, _self: EventList, timestamp: int) -> int:
     """A daily list begins its day when UTC does, not when its zone does."""
     return timestamp // DAY
 
 
-@mutant("changed-list-judges-old-entries", "R41", world="lists", seed=2)
+@mutant("changed-list-judges-old-entries", "R41", world="lists", seed=3)
 def judges_old(plant: Plant) -> None:
     """Entries that a list would no longer let happen are not counted any more."""
 
@@ -150,13 +149,13 @@ def judges_old(plant: Plant) -> None:
     counts(plant, wrong)
 
 
-@replaces(Inside, "count", "capacity-ignored", "R41", world="lists")
+@replaces(Inside, "count", "capacity-ignored", "R41", world="lists", seed=1)
 def capacity_ignored(*_arguments: Any) -> int:
     """A list with a capacity is never full."""
     return 0
 
 
-@replaces(Inside, "replace", "capacity-counted-once", "R41", world="lists")
+@replaces(Inside, "replace", "capacity-counted-once", "R41", world="lists", seed=1)
 def counted_once(*_arguments: Any) -> None:
     """How many are inside is counted when it is first asked for, and not again."""
 

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dtvn.machine.lists import EventList
+from dtvn.machine.lists import DAY, EventList
 from tests.pages.learner import RealLearner
 from tests.pages.test_events_page import EVENTS, FORM, text
 from tickets.exporting import open_table, write_chunks
+from tickets.services import list_counts
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed.rows import read_snapshot
+from validators.ledger.models import Ticket
 from validators.ledger.read import event_row
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -81,6 +83,7 @@ def test_a_list_is_added_as_it_was_typed_and_shown_in_words(festival: Client) ->
     form = text(festival.get(LIST, {"slug": SLUG, "list": "vip"}))
     for shown in ('value="2026-06-19T18:00"', 'value="VIP" checked', 'value="50"', "Take this list away"):
         assert shown in form
+    assert "counts on its day in Europe/Stockholm" in form
     assert "Take this list away" not in text(festival.get(LIST, {"slug": SLUG, "list": "main"}))
 
 
@@ -92,6 +95,22 @@ def test_a_daily_list_has_the_days_of_its_zone(festival: Client) -> None:
     assert festival.post(f"{EVENTS}?slug={SLUG}", moved).status_code == 302
     assert [offset for _since, offset in lists()["meal"].offsets] == [32_400]
     assert lists()["vip"].offsets == ()
+
+
+def test_a_list_that_becomes_daily_counts_who_came_before_on_the_day_of_its_zone(festival: Client) -> None:
+    """In one of the two zones it is another day than in UTC, at whatever hour this runs."""
+    assert save(festival, "main", rule="once", takes="all").status_code == 302
+    assert ask(festival, "", ticket_id="T-1", product="Adult") == 200
+    assert ask(festival, "/admit", ticket_id="T-1") == 200
+    now = Ticket.objects.using(LEARNER_ALIAS).get(ticket_id="T-1").timestamp
+    for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
+        form = festival.get(EVENTS, {"slug": SLUG}).context["form"]
+        moved = {"slug": SLUG, "name": form.name, "zone": zone, "doors": "", "as_of": form.as_of}
+        assert festival.post(f"{EVENTS}?slug={SLUG}", moved).status_code == 302
+        assert save(festival, "main", rule="daily", takes="all").status_code == 302
+        inside = [list_counts.count(SLUG, now=now + later).lists["main"].inside for later in (0, DAY)]
+        assert inside == [1, 0]
+        assert save(festival, "main", rule="once", takes="all").status_code == 302
 
 
 @pytest.mark.parametrize(

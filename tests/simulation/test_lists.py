@@ -77,6 +77,8 @@ MIDNIGHT = (NOW // DAY + 1) * DAY - NOW
 OFFSETS = ((0, MIDNIGHT // 1_000_000 - 3_600),)
 """An hour from now it is midnight."""
 DAILY = listed(rule="daily", offsets=OFFSETS)
+WEST = listed(rule="daily", offsets=((0, OFFSETS[0][1] - 86_400),))
+"""Of a zone with the same midnight that is a day behind."""
 TWICE = listed(rule="times", times=2)
 RETURNS = listed(returns=True)
 
@@ -117,6 +119,17 @@ RETURNS = listed(returns=True)
         ([says(DAILY), (enters("zone"), "ok")], (enters("zone"), 59), "already_consumed", 1),
         ([says(DAILY), (enters("zone"), "ok")], (enters("zone"), 60), "ok", 1),
         ([says(DAILY), (enters("zone"), "ok")], (leaves("zone"), 60), "not_inside", 1),
+        (
+            [says(listed()), (enters("zone"), "ok", 70), says(DAILY)],
+            (enters("zone"), 10),
+            "already_consumed",
+            1,
+        ),
+        ([says(listed()), (enters("zone"), "ok"), says(WEST)], (enters("zone"), 59), "already_consumed", 1),
+        ([says(listed()), (enters("zone"), "ok"), says(WEST)], (enters("zone"), 60), "ok", 1),
+        ([says(listed()), (enters("zone"), "ok"), says(WEST)], (leaves("zone"), 60), "not_inside", 1),
+        ([says(DAILY), (enters("zone"), "ok"), says(WEST)], (enters("zone"), 59), "already_consumed", 1),
+        ([says(DAILY), (enters("zone"), "ok", 70), says(WEST)], (enters("zone"), 10), "already_consumed", 1),
         ([says(listed()), (forces("zone"), "ok")], (enters("zone"),), "already_consumed", 1),
         ([says(listed()), (enters("zone"), "ok"), (forces("zone"), "ok")], (leaves("zone"),), "ok", 1),
         ([says(listed()), (enters("zone"), "ok")], (annuls("zone"), 15), "ok", 1),

@@ -9,45 +9,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from dtvn.machine import Admit, EventList, SetEvent, State, read_head
-from dtvn.machine.rows import TicketBytes, TicketRow, change_from
+from dtvn.machine import Admit, EventList, SetEvent, State
+from dtvn.machine.rows import change_from
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.effects import ApplicationChange
+from tests.tickets_machine import stored
 from tests.tickets_machine.doors import EVENT, Door
 from tests.tickets_machine.lists import annul, scan, visit
 
 FILE = Path(__file__).parent / "golden" / "before_lists.json"
-KEPT = json.loads(FILE.read_text())
-
-
-def row_of(table: str, key: str, row: list[str]) -> ApplicationChange:
-    """A row as the ledger of that release stored it."""
-    packed = [bytes.fromhex(part) for part in row]
-    if table != "ticket":
-        return change_from(table, bytes.fromhex(key), packed[0])
-    if len(packed) == 1:
-        found = msgspec.msgpack.decode(packed[0], type=TicketRow)
-        return ApplicationChange("ticket", (found.event, found.ticket), found)
-    number = msgspec.msgpack.decode(bytes.fromhex(key))[0]
-    state, issued = packed
-    return ApplicationChange("ticket", (number,), TicketBytes(number, read_head(state), state, issued))
+KEPT: dict[str, stored.KeptDoor] = json.loads(FILE.read_text())
 
 
 def door_of(name: str) -> Door:
     """The door as that release left it, loaded by this one."""
-    kept = KEPT[name]
-    door = Door(created=False, searched=name == "searched")
-    door.sequence, door.now = kept["sequence"], kept["now"]
-    door.sessions = {who: (session[0], session[1]) for who, session in kept["sessions"].items()}
-    door.numbers = dict(kept["numbers"])
-    for table, key, row in kept["rows"]:
-        change = row_of(table, key, row)
-        door.rows[table, tuple(change.key)] = change
-    door.application = door.reload()
-    return door
+    return stored.door_of(KEPT[name], searched=name == "searched")
 
 
 @pytest.mark.parametrize("name", KEPT)

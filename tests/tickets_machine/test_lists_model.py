@@ -54,14 +54,29 @@ class Model:
         shift = sum(offset for _moment, offset in self.lists[slug].offsets)
         return (now + shift * 1_000_000) // DAY
 
+    def date(self, ticket: str, slug: str) -> None:
+        """Record the days that a daily list has now, before a movement on it may push others out."""
+        if self.lists[slug].rule == "daily":
+            days = self.days(ticket, slug)
+            for made in self.history[ticket]:
+                made.day = days.get(id(made), made.day)
+
+    def days(self, ticket: str, slug: str) -> dict[int, int]:
+        """The day of each movement: of its time; of those that are not kept the newest recorded day is known,
+        and that none came after the oldest that is kept; -1 for the others."""
+        history = self.history[ticket]
+        every = [made for made in history if made.slug == slug and made.kind != "annul"]
+        kept, last = history[-KEPT:], max([made.day for made in every], default=0)
+        of_old = min([last, *(self.day(slug, made.at) for made in kept[:1])])
+        days = {id(made): of_old if made.day == last else -1 for made in every}
+        return days | {id(made): self.day(slug, made.at) for made in every if made in kept}
+
     def stand(self, ticket: str, slug: str, now: int) -> tuple[int, int]:
         """E and X."""
-        every = [made for made in self.history[ticket] if made.slug == slug and made.kind != "annul"]
-        last = max([made.day for made in every], default=0)
-        standing = [made for made in every if made.stands]
+        standing = [made for made in self.history[ticket] if made.slug == slug and made.stands]
         if self.lists[slug].rule == "daily":
-            today = self.day(slug, now)
-            standing = [made for made in standing if made.day == last] if today <= last else []
+            days = self.days(ticket, slug)
+            standing = [made for made in standing if days[id(made)] >= self.day(slug, now)]
         exits = sum(made.kind == "exit" for made in standing)
         return len(standing) - exits, exits
 
@@ -105,6 +120,7 @@ class Model:
         if code != "ok":
             return code
         history = self.history[ticket]
+        self.date(ticket, slug)
         if kind == "annul":
             taken = self.newest(ticket, slug)
             assert taken is not None

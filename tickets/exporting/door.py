@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dtvn.api.outcome import ELSEWHERE
-from dtvn.machine import NAMES, TRANSITIONS, State
-from dtvn.machine.lists import MAIN, MAIN_SLUG, tally
+from dtvn.machine import NAMES, TRANSITIONS, State, read_row
+from dtvn.machine.lists import MAIN, MAIN_SLUG
 from dtvn.machine.rows import EventRow, TicketRow
+from dtvn.machine.visits import visits_of
 from tickets.models import TicketCode
 from tickets.services import events
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -54,10 +55,9 @@ class Door:
         """How many entries of `main` a ticket has used by now; of another day's on a daily list none."""
         event = self.event(ticket.event)
         main = next((one for one in event.lists if one.slug == MAIN_SLUG), MAIN) if event else MAIN
-        count = next((one for one in ticket.counts if one.list == MAIN_SLUG), None)
-        if not (ticket.counts or ticket.movements):  # see dtvn.machine.visits.visits_of
+        if main is MAIN and not (ticket.counts or ticket.movements):  # see dtvn.machine.visits.visits_of
             return int(ticket.state == NAMES[State.CONSUMED])
-        return tally(main, count, ticket.entries, main.day(time.time_ns() // 1_000)).used
+        return visits_of(*read_row(ticket)).tally(main, ticket.entries, time.time_ns() // 1_000).used
 
     def zone(self, ticket: TicketRow) -> str:
         """Name of the time zone that its event says, "" for none."""

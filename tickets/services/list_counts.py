@@ -108,7 +108,8 @@ def count(slug: str, *, now: int | None = None) -> Counts:
         visits = _visits(row)
         for each in visits.counts:
             listed = lists.get(each.list) or EventList(each.list)
-            _add(found.setdefault(each.list, ListSums()), row.product, each, _inside(listed, each, moment))
+            entries, exits = visits.standing(listed, moment)
+            _add(found.setdefault(each.list, ListSums()), row.product, each, entries - exits)
         for movement in visits.movements:
             _place(found.setdefault(movement.list, ListSums()), row.product, movement)
     for sums in found.values():
@@ -121,12 +122,6 @@ def _visits(row: TicketRow) -> Visits:
     if not row.counts and not row.movements and row.state != CONSUMED:
         return NONE
     return visits_of(*read_row(row))
-
-
-def _inside(listed: EventList, counted: ListCount, now: int) -> int:
-    if listed.rule != "daily":
-        return counted.entries - counted.exits
-    return counted.day_entries - counted.day_exits if listed.day(now) <= counted.day else 0
 
 
 def _add(sums: ListSums, product: str, counted: ListCount, inside: int) -> None:

@@ -65,7 +65,7 @@ def rule(at: Context, operation: Operation, command: Annul, ticket: Ticket | Non
     refusal = decide(asked)
     if refusal is not None:
         return refusal, told_scan(asked)
-    found, before = asked.ticket, asked.visits
+    found, before = asked.ticket, asked.visits.dated(asked.list)
     taken = before.newest(asked.slug)
     if taken is None:
         raise RuntimeError("the order of the checks is broken")

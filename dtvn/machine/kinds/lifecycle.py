@@ -92,7 +92,8 @@ def visit(
     if listed is MAIN and kind in _PLAIN_ENTRIES and plain(terms) and ticket.status is not State.CONSUMED:
         kept = terms if changed else None
         return settle(at, operation, ticket, name, State.CONSUMED, gate, device, terms=kept)
-    visits = visits_of(present_state(ticket), terms)
+    before = visits_of(present_state(ticket), read_terms(ticket.issued) if changed else terms)
+    visits = msgspec.structs.replace(before.dated(listed), imported_at=terms.entered_at)
     known = visits.count(listed.slug)
     if kind == IMPORT and terms.entered_at:
         day = listed.day(terms.entered_at)
