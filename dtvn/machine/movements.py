@@ -9,7 +9,8 @@ from dtvn.machine.lists import EventList, ListCount, Tally, tally
 MOVEMENTS_KEPT = 16
 """Newest movements of a ticket that are kept; annulments count."""
 COUNTS_KEPT = 64
-"""Most lists whose counts a ticket keeps; beyond it, those of lists that are no more are dropped."""
+"""Most lists whose counts a ticket keeps; beyond it, those of lists that are no more and of which no movement
+is kept are dropped."""
 ENTRY, EXIT, ANNUL, FORCE = "entry", "exit", "annul", "force"
 CONSUME, IMPORT = "consume", "import_entry"
 ENTRIES = frozenset({ENTRY, FORCE, CONSUME, IMPORT})
@@ -159,9 +160,11 @@ def made(visits: Visits, movement: Movement, listed: frozenset[str]) -> Visits:
     known = visits.count(movement.list) or ListCount(movement.list, 0, 0, movement.day, 0, 0)
     entry = movement.kind in ENTRIES
     counts = _with(visits.counts, known.moved(movement.day, +entry, +(not entry)))
+    movements = (*visits.movements, movement)[-MOVEMENTS_KEPT:]
     if len(counts) > COUNTS_KEPT:
-        counts = tuple(count for count in counts if count.list in listed or count.list == movement.list)
-    return Visits(counts, (*visits.movements, movement)[-MOVEMENTS_KEPT:], visits.imported_at)
+        needed = listed.union(each.list for each in movements)
+        counts = tuple(count for count in counts if count.list in needed)
+    return Visits(counts, movements, visits.imported_at)
 
 
 def annulled(visits: Visits, taken: Movement, annulment: Movement) -> Visits:

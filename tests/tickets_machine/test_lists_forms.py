@@ -17,7 +17,7 @@ from dtvn.machine import (
     read_terms,
 )
 from tests.tickets_machine.doors import EVENT, Door, row, with_payload
-from tests.tickets_machine.lists import DAY, codes, door_with, scan, status, visit
+from tests.tickets_machine.lists import DAY, annul, codes, door_with, scan, status, visit
 from tests.tickets_machine.support import HOUR, START
 
 
@@ -31,6 +31,19 @@ def test_what_is_kept_of_a_ticket_is_bounded() -> None:
     assert row is not None
     assert (len(row.movements), len(row.counts) <= 64) == (16, True)
     assert [count.list for count in row.counts] == sorted(count.list for count in row.counts)
+
+
+def test_a_movement_that_is_kept_is_counted_however_many_lists_there_were() -> None:
+    door = door_with()
+    for number in range(64):
+        door.does(SetEvent(lists=(EventList(f"list{number}", rule="free"),)))
+        assert scan(door, f"list{number}").code == "ok"
+    door.does(SetEvent(lists=(EventList("bar"),)))
+    assert scan(door, "bar").code == "ok"
+    door.does(SetEvent(lists=(EventList("list63", returns=True),)))
+    assert visit(scan(door, "list63")).used == 1
+    assert codes(annul(door, "list63"), scan(door, "list63")) == ["ok", "ok"]
+    door.restart()
 
 
 def test_golden_payloads_of_scans() -> None:
