@@ -56,6 +56,25 @@ def test_lists_are_said_and_shown_with_main_among_them(zoned: Api) -> None:
     ]
 
 
+def test_find_says_what_is_left_on_main_now(zoned: Api) -> None:
+    """The state does not: on a daily list it is that of an entry of another day."""
+
+    def left() -> list[Any]:
+        found = read(zoned.post("tickets/find", {"event": "fest", "barcode": FIRST}))["data"]
+        return shown(found, "State", "entries_used", "entries_allowed")
+
+    assert left() == ["ISSUED", 0, 1]
+    entered = {"event": "fest", "ticket_id": "T-1", "at": 1_700_000_000}
+    assert zoned.post("tickets/import_entry", entered).status_code == 200
+    assert left() == ["CONSUMED", 1, 1]
+    assert said(zoned, [{"list": "main", "rule": "daily"}])[0] == 200
+    assert left() == ["CONSUMED", 0, 1]
+    assert ask(zoned, "admit")[0] == 200
+    assert left() == ["CONSUMED", 1, 1]
+    assert said(zoned, [{"list": "main", "rule": "free"}])[0] == 200
+    assert left()[1:] == [2, None]
+
+
 @pytest.mark.parametrize(
     ("lists", "why"),
     [

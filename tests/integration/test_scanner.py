@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 
 import psutil
 import pytest
 
-from tests.docs.taught import blocks
+from tests.integration.documented_scanner import Scanner
 from tests.integration.held_answers import AFTER, BEFORE, Proxy, proxy
 from tests.integration.network import Network, network
 from tests.waiting import PATIENCE, wait_until
@@ -28,67 +24,6 @@ from tests.waiting import PATIENCE, wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(900)]
 
 CODES = [f"SECRET-{number:04}" for number in range(12)]
-
-
-class Scanner:
-    """The program of the documentation at one gate, which is killed and started again."""
-
-    def __init__(self, folder: Path, running: Network, before: Proxy, gate: str) -> None:
-        self.folder = folder / gate
-        self.folder.mkdir()
-        (program,) = blocks("use/scanner.md", "python")
-        (self.folder / "scanner.py").write_text(program, encoding="utf-8")
-        self.more = {"DTVN_URL": before.url, "DTVN_KEY": running.credentials["api_key"]}
-        self.more |= {"DTVN_EVENT": "fest", "DTVN_GATE": gate}
-        self.shown: list[str] = []
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "scanner.py"],
-            cwd=self.folder,
-            env=os.environ | self.more,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._lines: Queue[str] = Queue()
-        self._reading = Thread(target=self._read, args=(self.process, self._lines))
-        self._reading.start()
-
-    @staticmethod
-    def _read(process: subprocess.Popen[str], lines: Queue[str]) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.put(line.rstrip("\n"))
-
-    def show(self, code: str) -> None:
-        """A guest shows a code."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{code}\n")
-        self.process.stdin.flush()
-
-    def said(self) -> str:
-        """The next line on the screen."""
-        line = self._lines.get(timeout=2 * PATIENCE)
-        self.shown.append(line)
-        return line
-
-    def outcome(self, code: str) -> str:
-        """The next line about a code that is no WAIT: then its guest shows it again."""
-        while " WAIT: " in (line := self.said()):
-            self.show(code)
-        assert line.startswith(f"...{code[-4:]} ")
-        return line.removeprefix(f"...{code[-4:]} ")
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(PATIENCE)
-        self._reading.join()
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            with suppress(BrokenPipeError):
-                stream.close()
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +56,7 @@ def gate(running: Network, before: Proxy, tmp_path: Path) -> Iterator[Callable[[
     with ExitStack() as stack:
 
         def start(name: str) -> Scanner:
-            made = Scanner(tmp_path, running, before, name)
+            made = Scanner(tmp_path, before.url, running.credentials["api_key"], name)
             stack.callback(made.kill)
             return made
 

@@ -226,6 +226,41 @@ def test_each_number_is_the_one_counted_by_hand(festival: Client) -> None:
     assert gates == [("lounge", 2, 1, 0, 1)]
 
 
+def enter_long_ago(admin: Client, *tickets: str) -> None:
+    """These entered on another day, and their state is CONSUMED."""
+    assert save(admin, "main", rule="once", takes="all").status_code == 302
+    for ticket in tickets:
+        assert ask(admin, "/import_entry", ticket_id=ticket, at=1_700_000_000) == 200
+    assert save(admin, "main", rule="daily", takes="all").status_code == 302
+
+
+def test_a_daily_entrance_is_not_used_up_by_an_entry_of_another_day(festival: Client) -> None:
+    """The state of such a ticket is still CONSUMED, which was shown as used up."""
+    assert ask(festival, "", ticket_id="T-1", product="Adult") == 200
+    assert ask(festival, "", ticket_id="T-2", product="Adult") == 200
+    enter_long_ago(festival, "T-1")
+    page = festival.get(EVENTS, {"slug": SLUG})
+    assert page.context["used_up"] == 0
+    assert "2, 0 with no entry left on main, 0 blocked" in text(page)
+    assert [one["used_up"] for one in page.context["events"]] == [None]
+    assert ask(festival, "/admit", ticket_id="T-1", gate="north") == 200
+    assert festival.get(EVENTS, {"slug": SLUG}).context["used_up"] == 1
+
+
+def test_a_guest_of_the_first_day_is_admitted_by_name_on_the_second(festival: Client) -> None:
+    for number, product in enumerate(("Adult", "Parking"), start=1):
+        assert ask(festival, "", ticket_id=f"T-{number}", product=product) == 200
+    enter_long_ago(festival, "T-1", "T-2")
+
+    def offered() -> list[tuple[str, str, bool]]:
+        found = festival.post("/dashboard/tickets/found", {"event": SLUG}).json()["tickets"]
+        return [(one["id"], one["meaning"], "admit" in one["acts"]) for one in found]
+
+    assert offered() == [("T-1", "admitted before, may enter again", True), ("T-2", "admitted", False)]
+    assert ask(festival, "/admit", ticket_id="T-1", gate="desk") == 200
+    assert offered()[0] == ("T-1", "admitted", False)
+
+
 def test_movements_that_no_ticket_keeps_any_more_are_told_apart(festival: Client) -> None:
     assert ask(festival, "", ticket_id="T-1", product="VIP") == 200
     for gate in ("old",) * 5 + ("new",) * 8:

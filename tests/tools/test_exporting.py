@@ -18,7 +18,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
-from dtvn.machine import Dispute, ImportEntry, Issue, Replace, SetEvent, Validate, build
+from dtvn.machine import (
+    Admit,
+    Command,
+    Dispute,
+    EventList,
+    ImportEntry,
+    Issue,
+    Replace,
+    SetEvent,
+    Validate,
+    build,
+)
 from tests.pages.learner import RealLearner
 from tickets.exact import exact, meant
 from tickets.exporting import CODES, FORMS, KINDS, Table, defused, open_table, write_chunks
@@ -123,6 +134,28 @@ def test_the_admission_list_says_who_may_come_in(evening: None, tmp_path: Path) 
     ]
     assert rows[1]["admitted_at"] > "2020"
     assert [row["order"] for row in rows] == ["R-T-1", "R-T-2", ""]
+
+
+def test_the_admission_list_of_a_second_day_says_who_may_come_in_again(
+    learner: RealLearner, tmp_path: Path
+) -> None:
+    """All guests of the first day were written down as used up."""
+    daily = SetEvent("Das Fest", "Europe/Berlin", 0, False, (), lists=(EventList("main", rule="daily"),))
+    until = time.time_ns() // 1_000 + 60_000_000
+    entered = ImportEntry(at=1_700_000_000_000_000, gate="north")
+    commands: list[tuple[str, Command]] = [
+        *(("T-1", Issue()), ("T-2", Issue()), ("T-3", Issue()), ("T-1", entered), ("T-2", entered)),
+        *(("", daily), ("T-2", Admit("south", "s1", b""))),
+    ]
+    for ticket, command in commands:
+        operation = build(command, ticket=ticket, event="fest", actor="desk", entry="r0", valid_until=until)
+        assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
+    rows = exported(tmp_path, "admission", "--event", "fest")
+    assert [(row["state"], row["admit"]) for row in rows] == [
+        ("CONSUMED", "yes"),
+        ("CONSUMED", "no"),
+        ("ISSUED", "yes"),
+    ]
 
 
 @pytest.fixture

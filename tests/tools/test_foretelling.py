@@ -20,6 +20,8 @@ FOUND = {
     "valid_until": None,
     "blocked": False,
     "barcode_valid": True,
+    "entries_used": 0,
+    "entries_allowed": 1,
 }
 REFUSED: dict[str, dict[str, Any]] = {
     "barcode_not_found": {"found": False},
@@ -67,7 +69,9 @@ def test_the_first_of_two_reasons_is_foretold(earlier: str, later: str) -> None:
         (FOUND | {"barcode_valid": False}, "revoked"),
         (FOUND | {"blocked": True}, "blocked"),
         (FOUND | {"State": "DISPUTED"}, "disputed"),
-        (FOUND | {"State": "CONSUMED"}, "already_consumed"),
+        (FOUND | {"State": "CONSUMED", "entries_used": 1}, "already_consumed"),
+        (FOUND | {"State": "CONSUMED"}, "ok"),  # an entry of yesterday, on a list that is entered daily
+        (FOUND | {"State": "VALIDATED", "entries_used": 4, "entries_allowed": None}, "ok"),
         (FOUND | {"product": "T-shirt"}, "wrong_product"),
         (FOUND | {"product": "taken off the list"}, "wrong_product"),
         (FOUND | {"valid_from": "2026-07-31T17:00:01+02:00"}, "not_yet_valid"),

@@ -154,6 +154,21 @@ def test_a_guest_who_entered_before_the_rehearsal_is_a_fault(imported: list[str]
     )
 
 
+def test_a_check_on_a_second_day_foretells_what_the_gates_answer(
+    imported: list[str], platform: Platform
+) -> None:
+    """A guest of the first day was foretold as entered, though the daily list lets everyone in again."""
+    daily = {"lists": [{"list": "main", "rule": "daily"}]}
+    platform.order("import_entry", "A7B3C-1", at=1_700_000_000)
+    platform.client.put("/api/v1/events/fest", json=daily).raise_for_status()
+    code, said = checked(imported)
+    assert (code, said["differing"]) == (0, [])
+    assert said["answers"] == {"ok": 2, "wrong_product": 1, "not_yet_valid": 1}
+    scan = {"event": "fest", "barcode": "nvrpdkx3wwbm", "gate": "north"}
+    platform.client.post("/api/v1/tickets/admit", json=scan).raise_for_status()
+    assert checked(imported)[1]["answers"]["already_consumed"] == 1
+
+
 def test_the_gates_of_a_group_ticket_open_once_for_each_person(
     tmp_path: Path, platform: Platform, at: list[str]
 ) -> None:

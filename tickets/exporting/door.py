@@ -12,7 +12,7 @@ from dtvn.machine.lists import MAIN, MAIN_SLUG
 from dtvn.machine.rows import EventRow, TicketRow
 from dtvn.machine.visits import visits_of
 from tickets.models import TicketCode
-from tickets.services import events
+from tickets.services import events, list_counts
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.ledger.read import EventSummary
@@ -44,7 +44,14 @@ class Door:
 
     def admits(self, ticket: TicketRow) -> bool:
         """Whether a gate would admit the guest within the ticket's window."""
-        return ticket.state in ADMITTED_FROM and not ticket.blocked and self.opened_by(ticket)
+        return self._has_entry_left(ticket) and not ticket.blocked and self.opened_by(ticket)
+
+    def _has_entry_left(self, ticket: TicketRow) -> bool:
+        """Whether the ticket's state admits, or is that of an entry of another day."""
+        if ticket.state != NAMES[State.CONSUMED]:
+            return ticket.state in ADMITTED_FROM
+        tally = list_counts.on_main(ticket, self.event(ticket.event), time.time_ns() // 1_000)
+        return not tally.exhausted
 
     def ids_are_codes(self, ticket: TicketRow) -> bool:
         """Whether a scanned text may be the id of the ticket."""

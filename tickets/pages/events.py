@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods
 
 from dtvn.api.errors import InvalidRequest, ServiceError
 from dtvn.api.times import in_zone
-from dtvn.machine import CAPABILITY
+from dtvn.machine import CAPABILITY, NAMES, State
 from dtvn.machine.events import PRODUCTS_MAX
 from dtvn.machine.fields import LABEL_LENGTH_MAX, is_name
 from dtvn.machine.lists import LISTS_MAX, MAIN_SLUG
@@ -132,6 +132,7 @@ def _counted(event: dict[str, Any], wanted: str) -> dict[str, Any]:
         "by_product": _products(event, counts, sums[chosen]),
         "by_gate": sorted(sums[chosen].gates.items()),
         "older": sums[chosen].older,
+        "used_up": counts.used_up,
         "may_add_list": len(row.lists if row else ()) < LISTS_MAX,
     }
 
@@ -154,7 +155,13 @@ def _products(event: dict[str, Any], counts: Counts, sums: ListSums) -> list[dic
 def _listed(one: EventSummary) -> dict[str, Any]:
     doors = one.row.doors if one.row is not None else 0
     opens = f"{in_zone(doors, event_zones.zone_of(one.row)):%Y-%m-%d %H:%M}" if doors else ""
-    return events.shown(one) | {"total": sum(one.tickets.values()), "opens": opens}
+    main = list_counts.lists_of(one.row)[MAIN_SLUG]
+    return events.shown(one) | {
+        "total": sum(one.tickets.values()),
+        "opens": opens,
+        # On a daily list the states of tickets tell of another day, and counting entries reads all tickets.
+        "used_up": None if main.rule == "daily" else one.tickets[NAMES[State.CONSUMED]],
+    }
 
 
 # --- the form -------------------------------------------------------------------------------------

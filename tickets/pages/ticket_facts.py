@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.http import HttpRequest
@@ -14,6 +15,7 @@ from dtvn.machine.kinds import ACTS
 from dtvn.machine.rows import EventRow, TicketRow
 from tickets.models import TicketHolder
 from tickets.pages.access import may_see_addresses
+from tickets.services import list_counts
 from tickets.services.codes import by_name_only
 from tickets.services.data_text import in_words
 from tickets.services.search import Found, state_of_row
@@ -29,6 +31,7 @@ MEANINGS = {
     State.DISPUTED: "not admitted until the dispute is resolved",
     State.UPHELD: "final, never admitted",
 }
+ENTERS_AGAIN = "admitted before, may enter again"
 NO_ENTRANCE = "its product does not admit"
 BY_CODE_ONLY = (
     "Only a code admits here: scan the ticket, or type its code into the search of the tickets page."
@@ -63,7 +66,7 @@ class Facts:
             "event": row.event,
             "id": row.ticket,
             "state": state.name.lower(),
-            "meaning": MEANINGS[state] if _admits(self._event(row.event), row) else NO_ENTRANCE,
+            "meaning": self._meaning(row),
             "blocked": row.blocked,
             "block_reason": row.block_reason,
             "changed": row.timestamp // MICROSECONDS,
@@ -81,12 +84,29 @@ class Facts:
         withheld = {"admit"} if self._withholds(row, by_code=by_code) else set()
         if not _admits(self._event(row.event), row):
             withheld.add("admit")
-        return [act for act in self._offered if act not in withheld and _allows(row, act)]
+        return [act for act in self._offered if act not in withheld and self._allows(row, act)]
+
+    def _meaning(self, row: TicketRow) -> str:
+        if not _admits(self._event(row.event), row):
+            return NO_ENTRANCE
+        return ENTERS_AGAIN if self._enters_again(row) else MEANINGS[state_of_row(row)]
+
+    def _allows(self, row: TicketRow, act: str) -> bool:
+        if act == "admit" and not row.blocked and self._enters_again(row):
+            return True
+        return _allows(row, act)
+
+    def _enters_again(self, row: TicketRow) -> bool:
+        """Whether the ticket has entered, and has an entry left on `main`: on a daily one, of another day."""
+        event = self._event(row.event)
+        if state_of_row(row) is not State.CONSUMED or not _is_entrance(event, row):
+            return False
+        return not list_counts.on_main(row, event, time.time_ns() // 1_000).exhausted
 
     def _withholds(self, row: TicketRow, *, by_code: bool) -> bool:
         """Whether an admission is only not offered because it would be by name."""
         event = self._event(row.event)
-        admits = "admit" in self._offered and _allows(row, "admit") and _admits(event, row)
+        admits = "admit" in self._offered and self._allows(row, "admit") and _admits(event, row)
         return admits and not by_code and not self._may_name(row)
 
     def _may_name(self, row: TicketRow) -> bool:
@@ -154,7 +174,11 @@ def _allows(row: TicketRow, act: str) -> bool:
 
 def _admits(event: EventRow | None, row: TicketRow) -> bool:
     """Whether the ticket is of a product that admits (D3), or has entered all the same."""
-    if not row.product or event is None or not event.declared or state_of_row(row) is State.CONSUMED:
+    return state_of_row(row) is State.CONSUMED or _is_entrance(event, row)
+
+
+def _is_entrance(event: EventRow | None, row: TicketRow) -> bool:
+    if not row.product or event is None or not event.declared:
         return True
     return dict(event.products).get(row.product, False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import msgspec
@@ -14,7 +15,7 @@ from dtvn.machine.bodies import Barcode, Body, EventName
 from dtvn.machine.codes import CodeError, normalised
 from dtvn.machine.fields import is_name
 from tickets.rest.objects import shown_ticket
-from tickets.services import codes, hints
+from tickets.services import codes, hints, list_counts
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.rest.http import own_writes
@@ -41,7 +42,9 @@ def find_ticket(call: Call, body: FindBody) -> Answer:
     row = None if found is None else read.read_ticket(LEARNER_ALIAS, body.event, found[0])
     if found is None or row is None:
         raise _unfound(call, body, sequence)
-    return success(data=shown_ticket(row) | {"barcode_valid": not found[1]}, sequence=sequence)
+    main = list_counts.on_main(row, read.event_row(LEARNER_ALIAS, body.event), time.time_ns() // 1_000)
+    used = {"entries_used": main.used, "entries_allowed": main.limit}
+    return success(data=shown_ticket(row) | used | {"barcode_valid": not found[1]}, sequence=sequence)
 
 
 def _unfound(call: Call, body: FindBody, sequence: int) -> Refused:

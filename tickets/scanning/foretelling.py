@@ -41,6 +41,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     admits: bool = True
     """Whether its product is an entrance."""
     entered: bool = False
+    """Whether it has no entry left on `main` now."""
 
 
 REFUSES: dict[str, Callable[[Standing, int], bool]] = {
@@ -120,7 +121,7 @@ def by_network(found: Mapping[str, Any] | None, admits: Mapping[str, bool] | Non
         not_before=_seconds(found["valid_from"]),
         not_after=_seconds(found["valid_until"]),
         admits=admits is None or not product or admits.get(product, False),
-        entered=found["State"] == "CONSUMED",
+        entered=found["entries_allowed"] is not None and found["entries_used"] >= found["entries_allowed"],
     )
 
 

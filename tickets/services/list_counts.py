@@ -13,7 +13,7 @@ from collections import defaultdict
 import msgspec
 
 from dtvn.machine import NAMES, State, read_row
-from dtvn.machine.lists import MAIN, MAIN_SLUG, EventList, ListCount
+from dtvn.machine.lists import MAIN, MAIN_SLUG, EventList, ListCount, Tally, list_in
 from dtvn.machine.movements import ANNUL, ENTRIES, EXIT, FORCE, NONE, Movement, Visits
 from dtvn.machine.rows import EventRow, TicketRow
 from dtvn.machine.visits import visits_of
@@ -82,6 +82,8 @@ class Counts(msgspec.Struct, frozen=True):
     """By slug: the event's lists, and those that were taken away but have movements."""
     products: dict[str, Product]
     """By name, also those that no ticket has."""
+    used_up: int
+    """Tickets with no entry left on `main` now: on a daily list those that entered today."""
 
 
 def lists_of(row: EventRow | None) -> dict[str, EventList]:
@@ -99,6 +101,7 @@ def count(slug: str, *, now: int | None = None) -> Counts:
     found = {name: ListSums() for name in lists}
     declared = event.products if event is not None and event.declared else ()
     products = {name: Product(name) for name, _admits in declared}
+    used_up = 0
     rows = Ticket.objects.using(LEARNER_ALIAS).filter(event=slug).values_list("row", flat=True)
     for packed in rows.iterator(chunk_size=ROWS_AT_ONCE):
         row = unpack_ticket(bytes(packed))
@@ -106,6 +109,7 @@ def count(slug: str, *, now: int | None = None) -> Counts:
         product.tickets += 1
         product.blocked += row.blocked
         visits = _visits(row)
+        used_up += visits.tally(lists[MAIN_SLUG], row.entries, moment).exhausted
         for each in visits.counts:
             listed = lists.get(each.list) or EventList(each.list)
             entries, exits = visits.standing(listed, moment)
@@ -115,7 +119,14 @@ def count(slug: str, *, now: int | None = None) -> Counts:
     for sums in found.values():
         sums.older.entries = sums.entries - sum(each.entries for each in sums.gates.values())
         sums.older.exits = sums.exits - sum(each.exits for each in sums.gates.values())
-    return Counts(found, products)
+    return Counts(found, products, used_up)
+
+
+def on_main(row: TicketRow, event: EventRow | None, now: int) -> Tally:
+    """What counts of a ticket on `main` of its event at `now` (Unix microseconds). Its state does not tell:
+    on a daily list CONSUMED stays until the next movement."""
+    main = list_in(event.lists if event is not None else (), MAIN_SLUG) or MAIN
+    return _visits(row).tally(main, row.entries, now)
 
 
 def _visits(row: TicketRow) -> Visits:

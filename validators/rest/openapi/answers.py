@@ -54,6 +54,9 @@ _CHANGE = {name: each for name, each in _STRUCTS["ChangeRequest"]["properties"].
 _TOLD_BESIDES: dict[str, Schema] = {"holder": or_null(STRING), "hint": STRING, "keyboard": STRING}
 """Where the caller may see names; where a code was not found, and if a wrong keyboard layout may be why."""
 
+_FOUND = shape({"barcode_valid": BOOLEAN, "entries_used": INTEGER, "entries_allowed": or_null(INTEGER)})
+"""What is said of a ticket that was found by its code."""
+
 SCHEMAS: dict[str, Schema] = {
     "Strength": _STRUCTS["Strength"],
     "Entry": _STRUCTS["Entry"],
@@ -161,9 +164,7 @@ ANSWERS: dict[tuple[str, str], Schema] = {
     ("GET", _TICKETS): success(many(reference("Ticket"))),
     ("POST", _TICKETS): success(reference("Ticket")),
     ("GET", f"{_TICKETS}/events"): success(many(reference("TicketEvent"))),
-    ("POST", f"{_TICKETS}/find"): success(
-        {"allOf": [reference("Ticket"), shape({"barcode_valid": BOOLEAN})]}
-    ),
+    ("POST", f"{_TICKETS}/find"): success({"allOf": [reference("Ticket"), _FOUND]}),
     ("GET", "/api/v1/events/{slug}"): success(reference("TicketEvent")),
     ("PUT", "/api/v1/events/{slug}"): success(reference("TicketEvent")),
     ("GET", f"{_TICKETS}/{{ticket_id}}"): success(reference("Ticket")),
