@@ -237,7 +237,7 @@ def test_the_report_names_who_forced_and_annulled_when_where_and_why(festival: C
         (False, "entry", "T-2", "main", "north", "operator", ""),
         (True, "", "T-1", "main", "south", "operator", "lost a child inside"),
     ]
-    assert "exit annulled" in text(report)
+    assert "annulled</span> exit" in text(report)
     address = "/dashboard/tickets/export/interventions.csv"
     assert festival.get(address, {"event": SLUG}).status_code == 200
     content = b"".join(write_chunks(open_table("interventions", SLUG), "csv")).decode("utf-8-sig")
