@@ -122,7 +122,7 @@ def _taken_by(annulments: Sequence[OperationRecord]) -> dict[int, str]:
             event=event, ticket_id__in=ids, operation__in=MOVING, code=OK
         )
         standing: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for record, operation in _done(moves.order_by("id")):
+        for record, operation in _done(list(moves.order_by("id"))):
             command = read_command(operation.kind, operation.payload)
             stands = standing[record.ticket_id, getattr(command, "list", "") or MAIN_SLUG]
             if not isinstance(command, Annul):
