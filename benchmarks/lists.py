@@ -213,22 +213,10 @@ def insert(alias: str, table: str, columns: str, rows: Iterable[tuple[Any, ...]]
 def pages(count: int) -> list[str]:
     """Paths of pages of every kind, for each kind the most expensive one."""
     middle, last = f"T-{count // 2:07}", f"T-{count - 1:07}"
-    tickets, operations_, entries = (
-        f"/admin/ledger/{name}/" for name in ("ticket", "operationrecord", "consensusentry")
-    )
+    operations_, entries = (f"/admin/ledger/{name}/" for name in ("operationrecord", "consensusentry"))
     holders, api, log = "/admin/tickets/ticketholder/", "/api/v1/tickets", "/api/v1/consensus/logs"
     issued = count // OPERATIONS_PER_ENTRY
     return [
-        *(
-            tickets + query
-            for query in ("", f"?after=default/{middle}", f"?after=fest/{last}", "?event=fest")
-        ),
-        *(f"{tickets}?state={state}" for state in ("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED")),
-        f"{tickets}?state=DISPUTED&event=fest",
-        f"{tickets}?state=VALIDATED&after=default/{middle}",
-        *(f"{tickets}?q={text}" for text in ("T-", "T-05", last, "nobody")),
-        f"{tickets}?q={last[:-1]}&state=DISPUTED",
-        f"{tickets}{count // 2}/change/",
         *(
             operations_ + query
             for query in ("", f"?after={issued * 16_384}", f"?q={middle}", "?q=T-", "?q=T-05")

@@ -1,7 +1,8 @@
 """All URLs of the platform; each app includes its own list."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 
 from validators.dashboard.accounts import change_own_password
 from validators.dashboard.login import log_in
@@ -14,6 +15,7 @@ admin.autodiscover()  # here and not at setup, so that nodes and commands import
 urlpatterns = [
     path("admin/login/", log_in),
     path("admin/password_change/", admin.site.admin_view(change_own_password)),
+    re_path("^admin/ledger/ticket/", RedirectView.as_view(pattern_name="tickets:page")),  # a list of before
     path("admin/", admin.site.urls),
     path("", include("tickets.rest.urls")),
     path("", include("tickets.pages.urls")),

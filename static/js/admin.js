@@ -1,13 +1,11 @@
 /*
  * Keeps pages of the admin as things are now: the sentence of the cluster's state, the states of nodes, the
- * latest outcomes, the list of tickets, whose rows are read again after news, and a page that waits for a change.
+ * latest outcomes, and a page that waits for a change.
  */
 (function () {
   "use strict";
 
-  const LOOK_AFTER = 1000; // milliseconds from news to a fresh look at the list, so that a flood is one look
-  const KEY = "input.action-select";
-  const TICKETS = ".model-ticket.change-list";
+  const LOOK_AFTER = 1000; // milliseconds from news to a fresh look at the nodes, so that a flood is one look
   const NODE = ".pill[data-node]";
   const WAITING = "[data-look-again]"; // seconds from one look to the next
   const element = document.querySelector("[data-state-url]");
@@ -37,10 +35,10 @@
     }
   }
 
-  // --- the list of tickets, and nodes on any page ------------------------------------------------
+  // --- nodes on any page -------------------------------------------------------------------------
 
-  function lookSoon(selector) {
-    if (!looking && document.querySelector(selector)) {
+  function lookSoon() {
+    if (!looking && document.querySelector(NODE)) {
       looking = true;
       setTimeout(look, LOOK_AFTER);
     }
@@ -48,13 +46,7 @@
 
   async function look() {
     looking = false;
-    await readAgain(function (fresh) {
-      followNodes(fresh);
-      if (document.querySelector(TICKETS) && fresh.querySelector(TICKETS)) {
-        followRows(fresh);
-        followPages(fresh);
-      }
-    });
+    await readAgain(followNodes);
   }
 
   async function readAgain(follow) {
@@ -75,72 +67,6 @@
       if (now && now.outerHTML !== pill.outerHTML) {
         pill.replaceWith(document.importNode(now, true));
       }
-    }
-  }
-
-  /* Rows that are still there keep their checkbox, selected rows stay even if the filter no longer shows them.
-     Django writes no table for an empty list: one that becomes empty keeps its table, and so its selection. */
-  function followRows(fresh) {
-    const body = document.querySelector("#result_list tbody");
-    const found = fresh.querySelector("#result_list tbody");
-    if (!body) {
-      if (found) {
-        location.reload(); // the list was empty: there is no table to fill
-      }
-      return;
-    }
-    const known = new Map([...body.rows].map((row) => [keyOf(row), row]));
-    const rows = [...(found?.rows ?? [])].map((row) => renewed(known, document.importNode(row, true)));
-    const kept = [...body.rows].filter((row) => !rows.includes(row) && row.querySelector(KEY)?.checked);
-    const same = rows.length === body.rows.length && rows.every((row, place) => row === body.rows[place]);
-    if (!same) {
-      replaceRows(body, [...rows, ...kept]);
-    }
-  }
-
-  const keyOf = (row) => row.querySelector(KEY)?.value ?? row.textContent;
-
-  function renewed(known, row) {
-    const old = known.get(keyOf(row));
-    if (!old) {
-      return row;
-    }
-    [...row.cells].forEach(function (cell, place) {
-      const shown = old.cells[place];
-      if (!cell.querySelector(KEY) && shown.innerHTML !== cell.innerHTML) {
-        shown.replaceChildren(...cell.childNodes);
-      }
-    });
-    return old;
-  }
-
-  /* Django's script knows the checkboxes that it was given: with other rows it starts anew. */
-  function replaceRows(body, rows) {
-    const anew = body.cloneNode(false);
-    anew.append(...rows);
-    body.replaceWith(anew);
-    const toggle = document.getElementById("action-toggle");
-    if (toggle) {
-      toggle.replaceWith(toggle.cloneNode(true));
-      window.Actions(anew.querySelectorAll(KEY));
-      count([...anew.querySelectorAll(KEY)]);
-    }
-  }
-
-  /* As Django's script counts, which waits for a click. */
-  function count(boxes) {
-    const counter = document.querySelector(".action-counter");
-    const selected = boxes.filter((box) => box.checked).length;
-    counter.dataset.actionsIcnt = boxes.length;
-    counter.textContent = `${selected} of ${boxes.length} selected`;
-    document.getElementById("action-toggle").checked = boxes.length > 0 && selected === boxes.length;
-  }
-
-  function followPages(fresh) {
-    const shown = document.querySelector(".paginator");
-    const found = fresh.querySelector(".paginator");
-    if (found.outerHTML !== shown.outerHTML) {
-      replace(shown, found);
     }
   }
 
@@ -190,18 +116,17 @@
         say(snapshot.state.level, snapshot.state.sentence);
         log = snapshot.log;
         drawOutcomes(null);
-        lookSoon(`${TICKETS}, ${NODE}`);
+        lookSoon();
       },
       onNodes: function (message) {
         say(message.state.level, message.state.sentence);
-        lookSoon(NODE);
+        lookSoon();
       },
       onFrame: function (frame) {
         const relation = dtvn.model.relation(log, frame);
         if (relation === "next") {
           log = dtvn.model.apply(log, frame);
           drawOutcomes(Math.min(frame.events.length, log.limits.latest));
-          lookSoon(TICKETS);
         }
         return relation;
       },

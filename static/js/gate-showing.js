@@ -12,6 +12,8 @@ dtvn.gateShowing = (function () {
   const SOUND_KEY = "gate-sound";
   const CODE_END = 4; // characters of a code that are shown: whoever reads a whole code can print it
   const FORCEABLE = ["already_consumed", "list_closed", "list_full", "no_longer_valid", "not_yet_valid", "still_inside", "wrong_product"];
+  const ANNULLABLE = ["already_consumed", "not_inside", "not_the_newest", "still_inside", "too_late_to_annul"]; // by a supervisor
+  const MOVED_MEANWHILE = "The ticket entered or left elsewhere meanwhile, or has nothing to annul: look it up again.";
   const TWICE_WITHIN = 15000; // milliseconds between two readings of one guest's code
   const TONES = { ok: [[880, 0, 0.12]], bad: [[220, 0, 0.18], [220, 0.26, 0.3]], warn: [[520, 0, 0.1], [390, 0.14, 0.1]] }; // [hertz, start, seconds]
   const LOUDNESS = 0.25;
@@ -48,12 +50,16 @@ dtvn.gateShowing = (function () {
 
   const isDone = (told) => told.whose === null && (told.outcome === "admitted" || told.outcome === "done");
 
-  /* [tone, the one word, the sentence] of an answer to an undo. */
-  function undoneOf(told) {
+  /* [tone, the one word, the sentence] of an answer to an undo, or to a supervisor's annulment. */
+  function undoneOf(told, { body: { supervised } }) {
     if (isDone(told)) {
-      return ["idle", "Undone", "It does not count any more: the guest is where the guest was before."];
+      return ["idle", supervised ? "Annulled" : "Undone", "It does not count any more: the guest is where the guest was before."];
     }
-    return told.whose === "network" ? ["warn", "Wait", "This is asked again by itself."] : ["warn", "Not undone", told.message];
+    if (told.whose === "network") {
+      return ["warn", "Wait", "This is asked again by itself."];
+    }
+    const moved = supervised && told.code === "not_the_newest";
+    return ["warn", supervised ? "Not annulled" : "Not undone", moved ? MOVED_MEANWHILE : told.message];
   }
 
   /* [tone, the one word, the sentence] of an answer to a scan. */
@@ -78,7 +84,7 @@ dtvn.gateShowing = (function () {
 
   /* What is shown of an answer to a scan. */
   function viewOf(told, scan, now) {
-    const [tone, word, sentence] = scan.path === root.dataset.annul ? undoneOf(told) : headOf(told, scan);
+    const [tone, word, sentence] = scan.path === root.dataset.annul ? undoneOf(told, scan) : headOf(told, scan);
     const admitted = tone === "ok" && scan.body.kind !== "exit";
     const pairs = [
       ["Product", told.product],
@@ -96,6 +102,7 @@ dtvn.gateShowing = (function () {
       what: told.ticket_id ?? nameOf(scan),
       pairs: pairs.filter(([, value]) => value),
       forceable: tone === "bad" && FORCEABLE.includes(told.code) && scan.body.kind !== "exit",
+      annuls: tone !== "ok" && ANNULLABLE.includes(told.code) ? told.ticket_id ?? "" : "",
     };
   }
 
@@ -109,6 +116,8 @@ dtvn.gateShowing = (function () {
     facts(at("answer-facts"), view.pairs);
     if (at("force")) {
       at("force").hidden = !view.forceable;
+      at("annul").hidden = !view.annuls;
+      at("annul").dataset.ticket = view.annuls ?? "";
     }
   }
 
@@ -116,7 +125,7 @@ dtvn.gateShowing = (function () {
 
   function show(view) {
     draw(view);
-    say([view.word, view.sentence, ...view.pairs.map(([name, value]) => `${name} ${value}`)].filter(Boolean).join(". "));
+    say([view.word, view.sentence.replace(/\.$/, ""), ...view.pairs.map(([name, value]) => `${name} ${value}`)].filter(Boolean).join(". "));
     play(view.tone);
   }
 
@@ -222,5 +231,5 @@ dtvn.gateShowing = (function () {
   }
 
   drawSound();
-  return { asking, drawLast, isDone, keep, nameOf, offer, list, rows: () => last, say, show, stored, viewOf };
+  return { asking, drawLast, entryOf, isDone, keep, nameOf, offer, list, rows: () => last, say, show, stored, viewOf };
 })();

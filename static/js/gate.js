@@ -2,15 +2,14 @@
 (function () {
   "use strict";
 
-  const { at, ask: question, button, counted, make, root } = dtvn.ui;
+  const { at, button, counted, root } = dtvn.ui;
   const asking = dtvn.scanAsking;
+  const corrections = dtvn.gateCorrections;
   const showing = dtvn.gateShowing;
   const EVENTS = JSON.parse(document.getElementById("gate-events").textContent);
   const PLACE_KEY = "gate-place";
   const DEVICE_KEY = "gate-device";
   const MAIN = "main";
-  const UNDO_WITHIN = 15 * 60000; // milliseconds; the log has the same rule, by its own time
-  const REASON_MAX = Number(root.dataset.reasonMax);
   const REDRAW_EVERY = 30000; // milliseconds: what can no longer be undone offers it no more
   const AMBER_AFTER = 1000; // milliseconds without an answer; most answers take a tenth of it
   const setup = at("setup");
@@ -18,7 +17,8 @@
 
   let place = null; // {event, list, gate, device}, once it is chosen
   let leaving = false; // whether scans are exits
-  let current = null; // the scan that the large answer is about
+  let looking = false; // whether the next scan only looks a ticket up
+  let current = null; // the scan, or the look-up, that the large answer is about
 
   // --- where the page stands ---------------------------------------------------------------------
 
@@ -96,13 +96,19 @@
   });
   setup.elements.event.addEventListener("change", () => drawLists(MAIN));
   at("place-change").addEventListener("click", () => ask(place));
-  at("leaving").addEventListener("click", function () {
-    leaving = !leaving;
-    this.setAttribute("aria-pressed", leaving);
-    at("code-label").textContent = leaving ? "Exit" : "Code";
-    form.classList.toggle("exit", leaving);
+  at("leaving").addEventListener("click", () => setMode(!leaving, false));
+  at("looking")?.addEventListener("click", () => setMode(leaving, !looking));
+
+  /* What the next scan is. */
+  function setMode(exits, looks) {
+    [leaving, looking] = [exits, looks];
+    at("leaving").setAttribute("aria-pressed", leaving);
+    at("looking")?.setAttribute("aria-pressed", looking);
+    at("code-label").textContent = looking ? "Look up" : leaving ? "Exit" : "Code";
+    form.classList.toggle("exit", leaving && !looking);
+    form.classList.toggle("look", looking);
     reader.focus();
-  });
+  }
 
   // --- scans -------------------------------------------------------------------------------------
 
@@ -112,6 +118,11 @@
   });
 
   function take(code) {
+    if (looking) {
+      setMode(leaving, false); // one ticket: the guest behind is scanned
+      corrections.lookUp(code);
+      return;
+    }
     const { event, list, gate, device } = place;
     const body = { event, barcode: code, gate, device, ...(list === MAIN ? {} : { list }), ...(leaving ? { kind: "exit" } : {}) };
     const open = asking.same(root.dataset.admit, body);
@@ -120,6 +131,11 @@
       return;
     }
     open.again = true; // the guest stands here, or again
+    resume(open);
+  }
+
+  /* Show an open scan again, and ask about it if nobody does. */
+  function resume(open) {
     if (open.runs) {
       current = open;
       wait(open, { outcome: "unknown", whose: "network", message: "" });
@@ -156,9 +172,9 @@
   function finish(scan, told, more) {
     const view = showing.viewOf(told, scan, Date.now());
     const row = rowOf(scan, view);
-    showing.list(more ? { ...row, more } : { ...row, undo: undoOf(scan, told) });
+    showing.list(more ? { ...row, more } : { ...row, undo: corrections.undoOf(scan, told) });
     if (scan.undoes && showing.isDone(told)) {
-      markUndone(scan.undoes);
+      corrections.markUndone(scan.undoes);
     }
     if (scan === current && !more) {
       scan.waits = false;
@@ -169,63 +185,7 @@
     drawOpen();
   }
 
-  // --- second thoughts ---------------------------------------------------------------------------
-
-  /* What takes back what this scan did, null if it did nothing or takes back itself. */
-  function undoOf(scan, told) {
-    if (scan.path === root.dataset.annul || !showing.isDone(told) || !told.ticket_id) {
-      return null;
-    }
-    const { event, list, gate, device } = scan.body;
-    return { event, ticket_id: told.ticket_id, gate, device, ...(list ? { list } : {}) };
-  }
-
-  const movesSame = (one, other) => one.event === other.event && one.list === other.list && one.ticket_id === other.ticket_id;
-
-  /* Only a ticket's newest entry or exit on the list: that is what an undo takes back. */
-  function undoButtons(row) {
-    if (!row.undo || row.open || row.actor !== root.dataset.actor || Date.now() - row.at > UNDO_WITHIN) {
-      return [];
-    }
-    const newest = showing.rows().find((one) => one.undo && movesSame(one.undo, row.undo));
-    if (newest.nonce !== row.nonce) {
-      return [];
-    }
-    return [button("Undo", () => undo(row), `Undo ${row.word} ${row.what}`)];
-  }
-
-  async function undo(row) {
-    const text = "It does not count any more, and the ticket can enter again. The log keeps both.";
-    if (await question(`Undo ${row.word.toLowerCase()} ${row.what}?`, () => text, "Undo")) {
-      run(asking.same(root.dataset.annul, row.undo) ?? asking.begin(root.dataset.annul, row.undo, row.nonce));
-    }
-    reader.focus();
-  }
-
-  function markUndone(nonce) {
-    const row = showing.rows().find((one) => one.nonce === nonce);
-    if (row) {
-      showing.list({ ...row, word: "Undone", tone: "idle", undo: null });
-    }
-  }
-
-  /* A supervisor lets the guest in of the scan that is shown as refused. */
-  async function force() {
-    const refused = current;
-    const label = make("label", "", "Reason, kept in the log for ever: no personal data");
-    const reason = make("input");
-    Object.assign(reason, { type: "text", required: true, maxLength: REASON_MAX, autocomplete: "off" });
-    label.append(reason);
-    const text = "The guest enters against the rules of the list. It is recorded with your name and the reason.";
-    if (await question("Let in all the same?", () => text, "Let in", [label])) {
-      const { event, barcode, list, gate, device } = refused.body;
-      const body = { event, barcode, gate, device, ...(list ? { list } : {}), reason: reason.value.trim() };
-      run(asking.begin(root.dataset.force, body));
-    }
-    reader.focus();
-  }
-
-  at("force")?.addEventListener("click", force);
+  // --- scans whose outcome is not known ----------------------------------------------------------
 
   function wait(scan, told) {
     const first = !scan.waits || scan.said !== told.message;
@@ -269,6 +229,7 @@
   // --- the page ----------------------------------------------------------------------------------
 
   const reader = dtvn.gateReading.follow(form, at("code"), take, (isOn) => (at("caps").hidden = !isOn));
+  corrections.follow({ run, resume, place: () => place, focus: () => reader.focus(), show: (look) => (current = look), current: () => current });
   const before = wanted();
   if (before.event && before.gate && isKnown(before.event) && hasList(before)) {
     choose(before);
@@ -285,7 +246,6 @@
       leave(scan);
     }
   }
-  showing.offer(undoButtons);
   setInterval(showing.drawLast, REDRAW_EVERY);
   dtvn.page = dtvn.ui.follow({});
 })();

@@ -157,13 +157,6 @@ dtvn.ticketSelection = (function () {
     }
     draw();
   });
-  /* Select these and no others. */
-  function take(tickets) {
-    selected.clear();
-    choose(tickets, true);
-    draw();
-    report(tickets.length > SELECTED_MAX ? LIMIT_SAID : "");
-  }
 
-  return { box, draw, take, actOnAll, selectFound };
+  return { box, draw, actOnAll, selectFound };
 })();

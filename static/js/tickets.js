@@ -282,9 +282,9 @@
     }
   }
 
-  function actOnAll(name, reason) {
+  function actOnAll(name) {
     const { kind, fields, consequence } = ACTS[name];
-    const [labels, read] = reason ? [[], () => ({ reason })] : fieldsOf(name, null);
+    const [labels, read] = fieldsOf(name, null);
     const text = `${consequence ? `${consequence} ` : ""}${ASKED_OF_MANY}`;
     selection.actOnAll(name, () => ({ op: kind, ...fields, ...read() }), text, labels);
   }
@@ -380,13 +380,7 @@
   if (form?.querySelector("[data-act=admit]")) {
     dtvn.ticketScans.follow(form.elements.ticket_id, form.elements.event);
   }
-  const handed = document.getElementById("handed"); // by the admin, with what to do
-  if (handed) {
-    const { act: name, reason, tickets, page } = JSON.parse(handed.textContent);
-    window.history.replaceState(null, "", page);
-    selection.take(tickets);
-    actOnAll(name, reason);
-  } else if (location.search || location.hash) {
+  if (location.search || location.hash) {
     arrive();
   }
   at("seed")?.addEventListener("click", () =>

@@ -35,7 +35,7 @@ PAGES = (
 )
 ADMIN = (
     "/admin/",
-    "/admin/ledger/ticket/",
+    "/admin/tickets/ticketholder/",
     "/admin/ledger/operationrecord/",
     "/admin/validators/managednode/",
     "/admin/validators/apikey/",

@@ -36,8 +36,6 @@ pytestmark = [
 
 MEMBERS = "/admin/validators/membershipchange/"
 ASKED = (
-    ("/admin/ledger/ticket/", "admit", 1),
-    ("/admin/ledger/ticket/", "uphold", 2),
     ("/admin/validators/managednode/", "stop", 1),
     ("/admin/validators/managednode/", "restart", 2),
     ("/admin/tickets/ticketholder/", "erase", 1),
@@ -139,7 +137,7 @@ LINKED = {
     ),
 }
 """Some of the views that are linked to, below the lists."""
-OTHER = ("admin:validators_memberevidence_file", "admin:ledger_ticket_certificate", "admin:logout")
+OTHER = ("admin:validators_memberevidence_file", "admin:logout")
 """Downloads, and the way out."""
 
 
@@ -247,12 +245,6 @@ UNLIKE_PAGES = """() => {
     ...(heading.fontWeight >= 600 ? [] : ["thin heading"]),
   ].map((one) => one.slice(0, 100));
 }"""
-TOUCHING = """() => {
-  const [first, second] = document.querySelectorAll("#changelist .actions label");
-  const [field, next] = [first.querySelector("select"), second].map((one) => one.getBoundingClientRect());
-  return next.left < field.right + 4 && next.top < field.bottom + 4;
-}"""
-"""Whether the second field of the actions follows the first without a gap."""
 CUT_OFF = """() => [...document.querySelectorAll("#content *")]
   .filter((one) => getComputedStyle(one).overflowX === "hidden" && one.clientWidth > 1)
   .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.className)"""
@@ -262,24 +254,21 @@ def test_the_admin_is_set_in_the_type_of_the_pages(site: str) -> None:
     with launched() as browser, visitor(browser, "desktop", "light") as page:
         walk = Walk(page, site)
         log_in(walk)
-        for path in ("/admin/ledger/ticket/", "/admin/validators/apikey/", "/admin/auth/user/add/"):
+        for path in ("/admin/tickets/ticketholder/", "/admin/validators/apikey/", "/admin/auth/user/add/"):
             walk.goes(path)
             assert page.evaluate(UNLIKE_PAGES) == [], path
-        walk.goes("/admin/ledger/ticket/")
-        assert not page.evaluate(TOUCHING)
 
 
-def test_nothing_of_a_ticket_is_cut_off_on_a_phone(site: str) -> None:
+def test_nothing_of_a_holder_is_cut_off_on_a_phone(site: str) -> None:
     with launched() as browser, visitor(browser, "phone", "light") as page:
         walk = Walk(page, site)
         log_in(walk)
-        walk.goes("/admin/ledger/ticket/")
-        assert not page.evaluate(TOUCHING)
+        walk.goes("/admin/tickets/ticketholder/")
         with page.expect_navigation():
-            page.get_by_role("link", name="T-2").click()
+            page.get_by_role("link", name="T-1").click()
         assert page.evaluate(CUT_OFF) == []
-        walk.look("ticket")
-    assert walk.found == {"ticket": []}
+        walk.look("holder")
+    assert walk.found == {"holder": []}
 
 
 def test_the_page_of_a_refused_file_can_be_read(site: str) -> None:

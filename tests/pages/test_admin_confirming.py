@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,13 +11,11 @@ from django.test import Client
 
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
-from validators.ledger.models import Ticket
 from validators.models import DesiredState, ManagedNode, NodeStatus, PlatformAction
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
-Operate = Callable[..., Any]
-TICKETS = "/admin/ledger/ticket/"
+LOG = "/admin/ledger/operationrecord/"
 HOLDERS = "/admin/tickets/ticketholder/"
 NODES = "/admin/validators/managednode/"
 LIMIT = 20
@@ -26,8 +23,7 @@ LIMIT = 20
 
 
 @pytest.fixture
-def wide(learner: RealLearner, operate: Operate) -> None:
-    operate("issue T-1", "validate T-1", "issue T-2", "validate T-2", "dispute T-2")
+def wide(learner: RealLearner) -> None:
     TicketHolder.objects.create(event="default", ticket="T-1", name="Ada")
     ManagedNode.objects.update(status=NodeStatus.RUNNING)
 
@@ -53,10 +49,6 @@ def resend(admin: Client, address: str, page: str) -> Any:
     for name, value in found:
         sent.setdefault(name, []).append(value)
     return admin.post(address, sent, follow=True)
-
-
-def key(ticket_id: str) -> str:
-    return str(Ticket.objects.get(ticket_id=ticket_id).pk)
 
 
 def test_a_stop_names_the_quorum_afterwards(wide: None, admin: Client) -> None:
@@ -93,32 +85,19 @@ def test_a_restart_asks_too_and_names_what_the_learner_is_for(wide: None, admin:
     assert ManagedNode.objects.get(pk="r0").generation == 1
 
 
-def test_an_admission_asks_and_is_done_once_confirmed(wide: None, admin: Client) -> None:
-    page = ask(admin, TICKETS, "admit", key("T-1"))
-    assert "Admit T-1?" in page
-    assert "an entry of the ticket is used" in page
-    assert Ticket.objects.get(ticket_id="T-1").state == "VALIDATED"
-    assert confirm(admin, TICKETS, page)[0].startswith("1 admitted:")
-    assert Ticket.objects.get(ticket_id="T-1").state == "CONSUMED"
-
-
-def test_to_uphold_and_to_erase_ask_and_name_what_is_final(wide: None, admin: Client) -> None:
-    assert "An upheld dispute is final" in ask(admin, TICKETS, "uphold", key("T-2"))
-    for address, action, row in (
-        (TICKETS, "erase_holder", key("T-1")),
-        (HOLDERS, "erase", TicketHolder.objects.get().pk),
-    ):
-        page = ask(admin, address, action, row)
-        assert "cannot be restored" in page
-        assert TicketHolder.objects.get().erased_at is None
+def test_to_erase_asks_and_names_what_is_final(wide: None, admin: Client) -> None:
+    page = ask(admin, HOLDERS, "erase", TicketHolder.objects.get().pk)
+    assert "cannot be restored" in page
+    assert TicketHolder.objects.get().erased_at is None
     assert confirm(admin, HOLDERS, page)[0].startswith("Holders erased: 1.")
     assert TicketHolder.objects.get().erased_at is not None
 
 
 def test_an_act_that_can_be_taken_back_does_not_ask(wide: None, admin: Client) -> None:
-    sent = {"action": "clear", "_selected_action": [key("T-2")]}
-    assert admin.post(TICKETS, sent).status_code == 302
-    assert Ticket.objects.get(ticket_id="T-2").state == "VALIDATED"
+    ManagedNode.objects.filter(pk="r3").update(status=NodeStatus.STOPPED, desired=DesiredState.STOPPED)
+    sent = {"action": "start", "_selected_action": ["r3"]}
+    assert admin.post(NODES, sent).status_code == 302
+    assert ManagedNode.objects.get(pk="r3").desired == DesiredState.RUNNING
 
 
 def test_many_rows_are_counted_and_all_of_them_confirmed(wide: None, admin: Client) -> None:
@@ -145,7 +124,7 @@ def test_the_state_stands_on_pages_of_the_admin_and_of_the_platform(
     wide: None, admin: Client, learner: RealLearner
 ) -> None:
     learner.gateway.down = frozenset({1})
-    for address in ("/admin/", TICKETS, NODES, "/admin/password_change/", "/", "/dashboard/metrics"):
+    for address in ("/admin/", LOG, NODES, "/admin/password_change/", "/", "/dashboard/metrics"):
         page = admin.get(address).content.decode()
         assert re.search(r'class="state tight"[^>]*>3 of 4 agree, can lose none<', page), address
     learner.gateway.down = frozenset({1, 2})

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import html
-import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,17 +12,13 @@ from django.test import Client
 from tests.pages.asking import confirmed
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
-from validators.ledger.models import OperationRecord, Ticket
 from validators.models import ApiKey, DesiredState, ManagedNode
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
-Operate = Callable[..., Any]
-TICKETS = "/admin/ledger/ticket/"
 HOLDERS = "/admin/tickets/ticketholder/"
 NODES = "/admin/validators/managednode/"
 KEYS = "/admin/validators/apikey/"
-PAGE = "/dashboard/tickets"
 VANISHED = "999999999"
 
 
@@ -37,112 +31,49 @@ def act(admin: Client, address: str, action: str, *keys: str, **fields: str) -> 
     return [" ".join(html.unescape(sentence).split()) for sentence in told]
 
 
-def key(ticket_id: str) -> str:
-    return str(Ticket.objects.get(ticket_id=ticket_id).pk)
+def hold(**names: str) -> dict[str, TicketHolder]:
+    """Holders of these names, by the ticket's id."""
+    return {
+        ticket: TicketHolder.objects.create(event="default", ticket=ticket, name=name, salt=b"s" * 32)
+        for ticket, name in names.items()
+    }
 
 
-def states() -> dict[str, str]:
-    return dict(Ticket.objects.values_list("ticket_id", "state"))
+def erased() -> list[str]:
+    return sorted(TicketHolder.objects.filter(erased_at__isnull=False).values_list("ticket", flat=True))
 
 
-@pytest.mark.parametrize("action", ["validate", "admit", "dispute", "clear", "uphold"])
-def test_an_action_on_a_ticket_that_left_the_filter_is_answered(
-    learner: RealLearner, operate: Operate, admin: Client, action: str
-) -> None:
-    operate("issue T-1", "validate T-1", "consume T-1", "dispute T-1", "uphold T-1", "issue T-2")
-    before = states()["T-1"]
-    told = act(admin, f"{TICKETS}?state=ISSUED", action, key("T-1"))
-    assert len(told) == 1
-    assert told[0].startswith("1 not ")
-    assert re.search(r": T-1 .+, at sequence 3$", told[0])
-    assert states() == {"T-1": before, "T-2": "ISSUED"}
-
-
-def test_every_ticked_ticket_gets_an_outcome(learner: RealLearner, operate: Operate, admin: Client) -> None:
-    operate("issue T-1", "issue T-2", "issue T-3")
-    keys = [key("T-1"), key("T-2"), key("T-3")]
-    operate("validate T-2")
-    told = act(admin, f"{TICKETS}?state=ISSUED", "validate", *keys)
-    assert told == [
-        "2 validated: T-1 validated, at sequence 4 T-3 validated, at sequence 4",
-        "1 not validated: T-2 The ticket is already validated, at sequence 4",
-    ]
-    assert OperationRecord.objects.filter(sequence=4).count() == 3
-
-
-@pytest.mark.parametrize("query", ["?q=U", "?event=other", "?state=DISPUTED"])
-def test_an_action_on_a_ticket_outside_the_lists_query_still_applies(
-    learner: RealLearner, operate: Operate, admin: Client, query: str
-) -> None:
-    operate("issue T-1")
-    assert act(admin, TICKETS + query, "validate", key("T-1")) == [
-        "1 validated: T-1 validated, at sequence 3"
-    ]
-
-
-@pytest.mark.parametrize("action", ["validate", "erase_holder"])
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ([VANISHED], "1 selected ticket no longer exists. Nothing changed."),
-        (
-            [VANISHED, "0" + VANISHED, "888888888"],
-            "2 selected tickets no longer exist. Nothing changed.",
-        ),
+        ([VANISHED], "1 selected {} no longer exists. Nothing changed."),
+        ([VANISHED, "0" + VANISHED, "888888888"], "2 selected {} no longer exist. Nothing changed."),
     ],
 )
-def test_missing_tickets_are_reported_once(
-    learner: RealLearner, operate: Operate, admin: Client, action: str, keys: list[str], said: str
-) -> None:
-    operate("issue T-1")
-    assert act(admin, TICKETS, action, *keys) == [said]
-    assert states() == {"T-1": "ISSUED"}
+def test_missing_rows_are_reported_once(admin: Client, keys: list[str], said: str) -> None:
+    hold(T1="Ada")
+    names = TicketHolder._meta.verbose_name, TicketHolder._meta.verbose_name_plural
+    assert act(admin, HOLDERS, "erase", *keys) == [said.format(names["exist." in said])]
+    assert erased() == []
 
 
-def test_an_action_applies_to_existing_tickets_beside_missing_ones(
-    learner: RealLearner, operate: Operate, admin: Client
-) -> None:
-    operate("issue T-1")
-    assert act(admin, TICKETS, "validate", VANISHED, key("T-1")) == [
-        "1 validated: T-1 validated, at sequence 3",
-        "1 selected ticket no longer exists.",
-    ]
-
-
-def test_select_all_applies_to_the_filtered_rows(
-    learner: RealLearner, operate: Operate, admin: Client
-) -> None:
-    operate("issue T-1", "issue T-2", "validate T-2", "issue T-3")
-    filtered, one = f"{TICKETS}?state=ISSUED", key("T-2")
-    told = act(admin, filtered, "dispute", one, select_across="1")
-    assert len(told) == 1
-    assert "T-1" in told[0]
-    assert "T-3" in told[0]
-    assert "T-2" not in told[0]
-    nothing = act(admin, f"{TICKETS}?state=CONSUMED", "dispute", one, select_across="1")
+def test_select_all_applies_to_the_filtered_rows(admin: Client) -> None:
+    made = hold(T1="Ada", T2="Bo", T3="Ada")
+    told = act(admin, f"{HOLDERS}?q=Ada", "erase", str(made["T2"].pk), select_across="1")
+    assert told[0].startswith("Holders erased: 2.")
+    assert erased() == ["T1", "T3"]
+    nothing = act(admin, f"{HOLDERS}?q=Grace", "erase", str(made["T2"].pk), select_across="1")
     assert nothing == ["The list is now empty. Nothing changed."]
-    assert states()["T-2"] == "VALIDATED"
-    assert act(admin, filtered, "dispute", one, select_across="0")[0].startswith("1 disputed: T-2")
+    assert erased() == ["T1", "T3"]
+    told = act(admin, f"{HOLDERS}?q=Grace", "erase", str(made["T2"].pk), select_across="0")
+    assert told[0].startswith("Holders erased: 1.")
 
 
-def test_an_act_on_many_tickets_goes_to_the_tickets_page(
-    learner: RealLearner, operate: Operate, admin: Client
-) -> None:
-    operate(*(f"issue T-{number:03}" for number in range(51)), "issue U-1")
-    sent = {"action": "dispute", "_selected_action": [key("U-1")], "select_across": "1", "reason": "stolen"}
-    page = admin.post(f"{TICKETS}?q=T-", sent).content.decode()
-    handed = json.loads(re.findall(r'<script id="handed"[^>]*>(.*?)</script>', page)[0])
-    expected = [{"event": "default", "id": f"T-{number:03}"} for number in range(51)]
-    assert handed == {"act": "dispute", "reason": "stolen", "tickets": expected, "page": PAGE}
-    assert 'data-at="bulk-progress"' in page
-    assert set(states().values()) == {"ISSUED"}
-
-
-def test_no_selection_or_no_action_is_reported(learner: RealLearner, operate: Operate, admin: Client) -> None:
-    operate("issue T-1")
-    assert act(admin, f"{TICKETS}?state=CONSUMED", "", key("T-1")) == ["No action selected."]
-    assert act(admin, TICKETS, "validate", index="0")[0].startswith("Items must be selected")
-    assert states() == {"T-1": "ISSUED"}
+def test_no_selection_or_no_action_is_reported(admin: Client) -> None:
+    made = hold(T1="Ada")
+    assert act(admin, f"{HOLDERS}?q=Grace", "", str(made["T1"].pk)) == ["No action selected."]
+    assert act(admin, HOLDERS, "erase", index="0")[0].startswith("Items must be selected")
+    assert erased() == []
 
 
 def test_an_action_on_a_holder_erased_meanwhile_still_applies(admin: Client) -> None:

@@ -274,27 +274,32 @@ def test_movements_that_no_ticket_keeps_any_more_are_told_apart(festival: Client
 
 def test_the_report_names_who_forced_and_annulled_when_where_and_why(festival: Client) -> None:
     play(festival)
+    lounge = {"ticket_id": "T-3", "list": "vip", "gate": "lounge", "device": "lounge-1"}
+    assert ask(festival, "/admit", **lounge, kind="exit") == ask(festival, "/annul", **lounge) == 200
     retried = {"ticket_id": "T-2", "gate": "north", "reason": "asked twice", "nonce": "forced-once-0001"}
     assert ask(festival, "/force", **retried) == ask(festival, "/force", **retried) == 200
     report = festival.get("/dashboard/tickets/events/interventions", {"event": SLUG})
     rows = [
-        (one["forced"], one["ticket"], one["list"], one["gate"], one["who"], one["reason"])
+        (one["forced"], one["taken"], one["ticket"], one["list"], one["gate"], one["who"], one["reason"])
         for one in report.context["rows"]
     ]
     assert rows == [
-        (True, "T-2", "main", "north", "operator", "asked twice"),
-        (False, "T-1", "vip", "lounge", "operator", "the wrong person"),
-        (True, "T-1", "vip", "lounge", "operator", "the band's guest"),
-        (False, "T-2", "main", "north", "operator", ""),
-        (True, "T-1", "main", "south", "operator", "lost a child inside"),
+        (True, "", "T-2", "main", "north", "operator", "asked twice"),
+        (False, "exit", "T-3", "vip", "lounge", "operator", ""),
+        (False, "entry", "T-1", "vip", "lounge", "operator", "the wrong person"),
+        (True, "", "T-1", "vip", "lounge", "operator", "the band's guest"),
+        (False, "entry", "T-2", "main", "north", "operator", ""),
+        (True, "", "T-1", "main", "south", "operator", "lost a child inside"),
     ]
+    assert "annulled</span> exit" in text(report)
     address = "/dashboard/tickets/export/interventions.csv"
     assert festival.get(address, {"event": SLUG}).status_code == 200
     content = b"".join(write_chunks(open_table("interventions", SLUG), "csv")).decode("utf-8-sig")
     written = list(csv.DictReader(io.StringIO(content)))
-    assert [(row["what"], row["ticket_id"], row["gate"], row["actor"], row["reason"]) for row in written] == [
-        ("forced" if forced else "annulled", ticket, gate, f"user:{who}", reason)
-        for forced, ticket, _list, gate, who, reason in reversed(rows)
+    columns = ("what", "taken_back", "ticket_id", "gate", "actor", "reason")
+    assert [tuple(row[name] for name in columns) for row in written] == [
+        ("forced" if forced else "annulled", taken, ticket, gate, f"user:{who}", reason)
+        for forced, taken, ticket, _list, gate, who, reason in reversed(rows)
     ]
     assert festival.get("/dashboard/tickets/events/interventions", {"event": "none"}).status_code == 404
 

@@ -32,7 +32,7 @@ TONES = """() => {
   };
   new MutationObserver(look).observe(answer, { attributes: true });
 }"""
-CODES = 12
+CODES = 13
 
 
 @pytest.fixture(scope="module")
@@ -290,11 +290,13 @@ def test_a_list_with_exits_is_entered_left_and_entered_again(page: Page, running
     expect_answer(page, "ok", "T-8", "1 of any number")
     scan(page, code(8))
     expect_answer(page, "bad", "has to leave first")
+    fits_everyone(page)
     page.get_by_role("button", name="Exits").click()
     expect(shown(page, "code-label")).to_have_text("Exit")
     fits_everyone(page)
     scan(page, code(8))
     expect_answer(page, "ok", "Goodbye", "The exit is recorded", "T-8")
+    fits_everyone(page)
     expect(page.get_by_role("button", name="Undo Goodbye T-8")).to_be_visible()
     expect(page.get_by_role("button", name="Undo Admitted T-8")).to_be_hidden()
     scan(page, code(8))
@@ -304,6 +306,7 @@ def test_a_list_with_exits_is_entered_left_and_entered_again(page: Page, running
     expect_answer(page, "ok", "Admitted", "2 of any number")
     page.goto(f"{running.url}/gate/?event=fest&list=roof&gate=lounge")
     expect(shown(page, "setup-problem")).to_have_text("This event has no list roof: choose another one.")
+    fits_everyone(page)
     page.goto(f"{running.url}/gate/?event=fest&gate=north")  # where the telephone stands for other tests
 
 
@@ -329,4 +332,101 @@ def test_a_supervisor_lets_in_against_the_rules_with_a_reason(
     scan(desk_page, "no such code")
     expect_answer(desk_page, "bad", "No ticket")
     expect(desk_page.get_by_role("button", name="Let in all the same")).to_be_hidden()
+    desk.close()
+
+
+def annul(page: Page, reason: str, says: str) -> None:
+    page.get_by_role("dialog").get_by_label("Reason").fill(reason)
+    confirm(page, "Annul", says)
+
+
+def test_a_supervisor_annuls_what_another_person_scanned(
+    page: Page, browser: Browser, running: Network
+) -> None:
+    """Found by looking the ticket up, by its refusal, and among the last scans."""
+    scan(page, code(10))
+    expect_answer(page, "ok", "T-10")
+    expect(page.get_by_role("button", name="Look up")).to_have_count(0)
+    desk = phone_of("sam", browser, running)
+    (desk_page,) = desk.pages
+    stand(desk_page, "desk", "phone-3")
+    by_a_look_up(desk_page)
+    scan(page, code(10))
+    expect_answer(page, "ok", "Admitted", "T-10")
+    by_its_refusal(desk_page)
+    scan(page, code(10))
+    expect_answer(page, "ok", "Admitted", "T-10")
+    desk.close()
+
+
+def by_a_look_up(desk: Page) -> None:
+    look = desk.get_by_role("button", name="Look up")
+    look.click()
+    expect(shown(desk, "code-label")).to_have_text("Look up")
+    fits_everyone(desk)
+    scan(desk, "T-10")  # by its id
+    expect_answer(
+        desk, "idle", "Looked up", "T-10", "Last entry", "gate north, phone-1", "Nothing is recorded"
+    )
+    expect(shown(desk, "aloud")).to_contain_text("Looked up. Nothing is recorded by looking. Product Adult")
+    expect(look).to_have_attribute("aria-pressed", "false")
+    fits_everyone(desk)
+    desk.get_by_role("button", name="Annul its last entry or exit").press("Enter")
+    desk.keyboard.press("Escape")  # second thoughts about second thoughts
+    expect_answer(desk, "idle", "Looked up", "gate north, phone-1")
+    desk.get_by_role("button", name="Annul its last entry or exit").press("Enter")
+    reason = desk.get_by_role("dialog").get_by_label("Reason")
+    reason.fill("   ")
+    desk.get_by_role("dialog").get_by_role("button", name="Annul").click()
+    expect(desk.get_by_role("dialog")).to_be_visible()
+    assert "Give a reason" in reason.evaluate("field => field.validationMessage")
+    fits_everyone(desk)
+    annul(desk, "a mixed-up phone", "The newest entry of T-10")
+    expect_answer(desk, "idle", "Annulled", "T-10")
+    look.click()
+    scan(desk, code(10))
+    expect_answer(desk, "idle", "Looked up", "It has no entry or exit on this list")
+    expect(desk.get_by_role("button", name="Annul its last entry or exit")).to_be_hidden()
+    look.click()
+    scan(desk, "T-nowhere")
+    expect_answer(desk, "warn", "Not found", "No ticket of this event has this code or id")
+    desk.route("**/tickets/find", lambda route: route.abort())
+    look.click()
+    scan(desk, code(10))
+    expect_answer(desk, "warn", "Not looked up", "The platform does not answer. Look it up again.")
+    desk.unroute("**/tickets/find")
+
+
+def by_its_refusal(desk: Page) -> None:
+    scan(desk, code(10))
+    expect_answer(desk, "bad", "already consumed", "phone-1")
+    fits_everyone(desk)
+    desk.get_by_role("button", name="Annul its last entry or exit").click()
+    desk.route("**/tickets/annul", lose, times=1)  # asked again under its nonce: one entry is taken back
+    annul(desk, "the twin", "gate north, phone-1")
+    expect_answer(desk, "idle", "Annulled", "T-10")
+
+
+LONG_AGO = """() => localStorage.setItem("gate-last", JSON.stringify(
+  JSON.parse(localStorage.getItem("gate-last")).map((row) => ({ ...row, at: row.at - 16 * 60000 }))))"""
+
+
+def test_a_supervisor_annuls_an_own_scan_that_is_too_old_to_undo(browser: Browser, running: Network) -> None:
+    desk = phone_of("sam", browser, running)
+    (page,) = desk.pages
+    stand(page, "desk", "phone-4")
+    scan(page, code(11))
+    expect_answer(page, "ok", "T-11")
+    expect(page.get_by_role("button", name="Undo Admitted T-11")).to_be_visible()
+    page.evaluate(LONG_AGO)
+    page.reload()
+    expect(page.get_by_role("button", name="Undo Admitted T-11")).to_be_hidden()
+    page.get_by_role("button", name="Annul Admitted T-11").click()
+    annul(page, "sold twice", "gate desk, phone-4")
+    expect_answer(page, "idle", "Annulled", "T-11")
+    expect(page.get_by_role("button", name="Annul Admitted T-11")).to_be_hidden()
+    expect(shown(page, "last").locator("li", has_text="Undone")).to_contain_text("T-11")
+    fits_everyone(page)
+    scan(page, code(11))
+    expect_answer(page, "ok", "Admitted", "T-11")
     desk.close()

@@ -197,8 +197,10 @@ def test_a_browser_that_stores_nothing_says_so_and_asks_all_the_same(page: Page)
 ENTRY = {"at": "1970-01-01T02:16:35+02:00", "gate": "north", "device": "d1"}
 
 
-def view(page: Page, path: str = "admit", kind: str = "entry", **told: Any) -> dict[str, Any]:
-    body = {"barcode": "abcdefgh", "gate": "north", "device": "d1", "kind": kind}
+def view(
+    page: Page, path: str = "admit", kind: str = "entry", *, supervised: bool = False, **told: Any
+) -> dict[str, Any]:
+    body = {"barcode": "abcdefgh", "gate": "north", "device": "d1", "kind": kind, "supervised": supervised}
     scan = {"path": f"/tickets/{path}", "body": body}
     found: dict[str, Any] = page.js(
         f"dtvn.gateShowing.viewOf({json.dumps(told)}, {json.dumps(scan)}, 1_000_000)"
@@ -221,6 +223,9 @@ def view(page: Page, path: str = "admit", kind: str = "entry", **told: Any) -> d
         (DONE | {"path": "annul"}, "idle", "Undone"),
         (TOO_LATE | {"path": "annul"}, "warn", "Not undone"),
         (UNSENT | {"path": "annul"}, "warn", "Wait"),
+        (DONE | {"path": "annul", "supervised": True}, "idle", "Annulled"),
+        (TOO_LATE | {"path": "annul", "supervised": True}, "warn", "Not annulled"),
+        (UNSENT | {"path": "annul", "supervised": True}, "warn", "Wait"),
         (ADMITTED | {"path": "force"}, "ok", "Admitted"),
         (REFUSED | {"path": "force", "code": "blocked"}, "bad", "Refused"),
     ],
@@ -266,6 +271,30 @@ def test_only_what_a_supervisor_may_override_is_offered(
     page: Page, code: str, kind: str, forceable: bool
 ) -> None:
     assert view(page, kind=kind, **REFUSED | {"code": code, "message": "?"})["forceable"] is forceable
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "annuls"),
+    [
+        ("admit", "already_consumed", "T-1"),
+        ("admit", "still_inside", "T-1"),
+        ("admit", "not_inside", "T-1"),
+        ("annul", "too_late_to_annul", "T-1"),
+        ("admit", "wrong_product", ""),
+        ("admit", "ok", ""),
+    ],
+)
+def test_a_supervisor_is_offered_to_annul_what_keeps_the_guest_out(
+    page: Page, path: str, code: str, annuls: str
+) -> None:
+    told = ADMITTED if code == "ok" else REFUSED
+    assert view(page, path, **told | {"code": code, "ticket_id": "T-1", "message": "?"})["annuls"] == annuls
+
+
+def test_an_annulment_that_came_too_late_says_to_look_again(page: Page) -> None:
+    newest = TOO_LATE | {"code": "not_the_newest"}
+    assert "look it up again" in view(page, "annul", supervised=True, **newest)["sentence"]
+    assert view(page, "annul", **newest)["sentence"] == "Late."
 
 
 def test_an_undo_is_asked_again_and_remembers_what_it_undoes(page: Page) -> None:

@@ -55,6 +55,7 @@ def rows(page: Page, caption: str) -> list[list[str]]:
 def make_event(page: Page, url: str) -> None:
     """From the form of a new event to its page."""
     page.goto(f"{url}{EVENTS}")
+    look(page)
     page.get_by_label("Name", exact=True).fill("Fest 2026")
     expect(page.get_by_label("Short name")).to_have_value("fest-2026")
     page.get_by_label("Time zone").select_option("Europe/Berlin")

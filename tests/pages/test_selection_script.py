@@ -41,7 +41,8 @@ def reported(*results: dict[str, Any]) -> list[str]:
     engine = MiniRacer()
     engine.eval(PAGE + SCRIPT.read_text(encoding="utf-8"))
     tickets = [{"event": "e", "id": f"T-{number}"} for number in range(len(results))]
-    engine.eval(f"answer = {json.dumps(results)}; dtvn.ticketSelection.take({json.dumps(tickets)})")
+    found = json.dumps({"tickets": tickets, "after": None})
+    engine.eval(f"answer = {json.dumps(results)}; dtvn.ticketSelection.selectFound(async () => ({found}))")
     engine.eval("dtvn.ticketSelection.actOnAll('validate', () => ({ op: 'validate' }), '', [])")
     said: list[str] = json.loads(engine.eval("JSON.stringify(flat(element('bulk')))"))
     return said

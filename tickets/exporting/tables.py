@@ -185,6 +185,7 @@ def _intervention_row(one: interventions.Intervention) -> Row:
         record.principal,
         record.actor,
         yes(one.supervised),
+        one.taken,
     ]
 
 
@@ -259,6 +260,7 @@ INTERVENTIONS = (
     "principal",
     "actor",
     "supervised",
+    "taken_back",
 )
 OF_THE_LOG: dict[str, tuple[tuple[str, ...], Callable[[str | None], Iterator[list[Row]]]]] = {
     "outcomes": (OUTCOMES, _outcomes),

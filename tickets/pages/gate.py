@@ -25,7 +25,7 @@ from validators.services import network
 
 SCOPE = CAPABILITY["admit"]
 FORCES = {SCOPE, CAPABILITY["force"]}
-"""Scopes that letting somebody in against the rules needs."""
+"""Scopes that letting somebody in against the rules, and annulling what others did, need."""
 
 
 @require_GET

@@ -57,6 +57,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
                 "reason": one.reason,
                 "who": _who(one.record.actor, named),
                 "supervised": one.supervised,
+                "taken": one.taken,
             }
             for one in found
         ],

@@ -127,6 +127,8 @@ class Facts:
             ("Reason of the dispute", row.note),
             ("Data", in_words(row.data)),
             ("Metadata", ", ".join(f"{name}: {value}" for name, value in row.metadata.items())),
+            ("Commitment", row.commitment.hex()),
+            ("Vector clock", ", ".join(f"{node} {count}" for node, count in sorted(row.clock.items()))),
         ]
         return [(name, value) for name, value in found if value]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from dtvn.api.errors import InvalidRequest, ServiceError, not_found
@@ -36,7 +35,7 @@ PAGE_SIZE = 50
 SELECTED_MAX = 10_000
 """Tickets that the page keeps selected; it says so if there are more."""
 PART_SIZE = 50
-"""Operations on selected tickets in one request; the admin itself acts on as many."""
+"""Operations on selected tickets in one request."""
 HISTORY_MAX = 50
 """Operations of a ticket that the page shows, the newest first."""
 BLOCKED = "blocked"
@@ -49,19 +48,6 @@ CODES_LOOK_ALIKE_IN = 20
 @with_scope()
 def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The page; its content comes from `found`, `one`, the feed and the API."""
-    return _page(request, caller)
-
-
-def page_with_selection(
-    request: HttpRequest, caller: Caller, act: str, keys: Iterable[Key], *, reason: str
-) -> HttpResponse:
-    """The page with these tickets selected, which asks whether to do `act` (of ACTS) with all."""
-    selected = [{"event": event, "id": ticket} for event, ticket in keys]
-    handed = {"act": act, "reason": reason, "tickets": selected, "page": reverse("tickets:page")}
-    return _page(request, caller, handed=handed)
-
-
-def _page(request: HttpRequest, caller: Caller, **more: Any) -> HttpResponse:
     acts = [(name, ACTS[name][1]) for name in ticket_facts.offered(caller)]
     context = frame(caller, "Tickets") | {
         "may_seed": CAPABILITY["seed"] in caller.scopes,
@@ -78,7 +64,7 @@ def _page(request: HttpRequest, caller: Caller, **more: Any) -> HttpResponse:
         "part_size": PART_SIZE,
         "selected_max": SELECTED_MAX,
     }
-    return render(request, "dashboard/tickets.html", context | more)
+    return render(request, "dashboard/tickets.html", context)
 
 
 def _data(view: Callable[[HttpRequest, Caller], HttpResponse]) -> Callable[..., HttpResponse]:

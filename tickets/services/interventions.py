@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import msgspec
 from django.db.models import QuerySet
 
-from dtvn.machine import Annul, Force, ListedState, read_state
+from dtvn.machine import Annul, Force, read_state
 from dtvn.machine.commands import read as read_command
 from dtvn.machine.lists import MAIN_SLUG
+from dtvn.machine.movements import ENTRY, EXIT
 from dtvn.machine.reasons import OK
+from dtvn.protocol.consensus.messages import Operation
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.ledger.models import OperationRecord
 from validators.ledger.proofs import outcome_states
 
 KINDS = ("force", "annul")
+MOVING = ("admit", "consume", "import_entry", *KINDS)
+"""Kinds that make an entry or an exit, or take one back."""
 AT_ONCE = 500
 
 
@@ -33,6 +38,8 @@ class Intervention(msgspec.Struct, frozen=True):
     """ "" for an annulment within 15 minutes by who made the movement."""
     supervised: bool
     """Whether it needed the scope `supervise`."""
+    taken: str
+    """What an annulment took back: entry or exit; "" for a forced entry, or if the copy does not hold it."""
 
 
 def newest(event: str, limit: int) -> tuple[list[Intervention], bool]:
@@ -68,16 +75,10 @@ def _records(event: str | None) -> QuerySet[OperationRecord]:
 
 def _read(records: Sequence[OperationRecord]) -> list[Intervention]:
     """Those of the records that did something: a repetition under its nonce may be ordered again (R13)."""
-    sequences = [record.sequence for record in records]
-    states = outcome_states(LEARNER_ALIAS, sequences)
-    operations = read.operations_at(LEARNER_ALIAS, sequences)
+    done = _done(records)
+    taken = _taken_by([record for record, _ in done if record.operation == "annul"])
     found = []
-    for record in records:
-        state = read_state(states.get(record.pk, b""))
-        operation = operations.get(record.pk)
-        here = (record.sequence, record.batch_index)
-        if operation is None or not isinstance(state, ListedState) or (state.sequence, state.index) != here:
-            continue
+    for record, operation in done:
         command = read_command(operation.kind, operation.payload)
         if isinstance(command, Force | Annul):
             found.append(
@@ -88,6 +89,44 @@ def _read(records: Sequence[OperationRecord]) -> list[Intervention]:
                     command.device,
                     command.reason,
                     isinstance(command, Force) or command.supervised,
+                    taken.get(record.pk, ""),
                 )
             )
+    return found
+
+
+def _done(records: Sequence[OperationRecord]) -> list[tuple[OperationRecord, Operation]]:
+    """The records that changed their ticket, each with what was signed."""
+    sequences = [record.sequence for record in records]
+    states = outcome_states(LEARNER_ALIAS, sequences)
+    operations = read.operations_at(LEARNER_ALIAS, sequences)
+    found = []
+    for record in records:
+        state = read_state(states.get(record.pk, b""))
+        operation = operations.get(record.pk)
+        here = (record.sequence, record.batch_index)
+        if operation is not None and state is not None and (state.sequence, state.index) == here:
+            found.append((record, operation))
+    return found
+
+
+def _taken_by(annulments: Sequence[OperationRecord]) -> dict[int, str]:
+    """Number of an annulment -> what it took back: the newest movement of the ticket on the list that stood
+    (R41), from all that the log has of these tickets."""
+    tickets = defaultdict(set)
+    for record in annulments:
+        tickets[record.event].add(record.ticket_id)
+    found: dict[int, str] = {}
+    for event, ids in tickets.items():
+        moves = OperationRecord.objects.using(LEARNER_ALIAS).filter(
+            event=event, ticket_id__in=ids, operation__in=MOVING, code=OK
+        )
+        standing: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for record, operation in _done(list(moves.order_by("id"))):
+            command = read_command(operation.kind, operation.payload)
+            stands = standing[record.ticket_id, getattr(command, "list", "") or MAIN_SLUG]
+            if not isinstance(command, Annul):
+                stands.append(EXIT if getattr(command, "kind", "") == EXIT else ENTRY)
+            elif stands:
+                found[record.pk] = stands.pop()
     return found

@@ -16,7 +16,6 @@ from django.apps import AppConfig
 from dtvn.protocol.genesis import CAPABILITIES
 from validators.data_folder.routers import PLATFORM_ALIAS
 
-SEEN_BY_ALL = frozenset({"ledger.view_ticket"})
 AUDITED = frozenset(
     {
         "ledger.view_operationrecord",
@@ -52,13 +51,12 @@ class Role(msgspec.Struct, frozen=True):
 ROLES = {
     "organiser": Role(
         frozenset({"issue", "operate", "gate"}),
-        SEEN_BY_ALL | AUDITED | {"tickets.view_ticketholder"},
+        AUDITED | {"tickets.view_ticketholder"},
     ),
-    "gate": Role(frozenset({"gate"}), SEEN_BY_ALL),
+    "gate": Role(frozenset({"gate"}), frozenset()),
     "auditor": Role(
         frozenset(),
-        SEEN_BY_ALL
-        | AUDITED
+        AUDITED
         | {
             "validators.view_membershipchange",
             "validators.view_platformaction",

@@ -51,7 +51,7 @@ class Rest(msgspec.Struct, frozen=True):
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person does with tickets on a page or in the admin: an operation of this kind."""
+    """What a person does with tickets on a page: an operation of this kind."""
 
     name: str
     """Verb on the button; if there is an action of this name in the table of transitions, it is offered for
@@ -60,9 +60,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     means: str = ""
     """What follows for the ticket, after `past`."""
     label: str = ""
-    """In the admin's menu; "": the name."""
-    question: str = ""
-    """Before the ticket's id, if it is asked about; "": the name."""
+    """On buttons; "": the name."""
     consequence: str = ""
     """Sentences of a question that is asked before; "": nothing is asked."""
     fields: dict[str, str] = {}
@@ -76,8 +74,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """On buttons: the name, or for an act that needs more than a ticket its label."""
-        return (self.inputs and self.label) or self.name.capitalize()
+        """On buttons: its label, else its name."""
+        return self.label or self.name.capitalize()
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):

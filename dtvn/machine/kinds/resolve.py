@@ -41,7 +41,6 @@ KIND = Kind(
             name="clear",
             past="cleared",
             means="it is validated again",
-            label="Resolve dispute: clear",
             fields={"verdict": "clear"},
             outcome="dispute cleared",
         ),
@@ -49,8 +48,6 @@ KIND = Kind(
             name="uphold",
             past="upheld",
             means="it is never admitted",
-            label="Resolve dispute: uphold (final)",
-            question="Uphold the dispute of",
             consequence="An upheld dispute is final: no gate ever admits the ticket, "
             "and nothing takes that back.",
             fields={"verdict": "uphold"},
