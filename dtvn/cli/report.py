@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from dtvn.events.rules import TOLD_ONCE, Severity, Verdict, Violation
+from dtvn.events.advice import Told
+from dtvn.events.rules import Severity, Verdict, Violation
 from dtvn.wording import counted
 
 SCOPE = "LOCAL_ONLY"
@@ -19,13 +20,12 @@ SHOWN = 10
 """Of these, how many are shown with their events."""
 NEIGHBOURS = 2
 TEXT_CHARACTERS = 160
-# What is true of a whole stream is not said of each of its events.
-_SHOWN_OF = {"FIRST_EVENT": 1, "RUN_ALREADY_FINISHED": 1, "RUN_ALREADY_ERRORED": 1}
 
 
 class Result(Struct, frozen=True, omit_defaults=True):
     """The verdict on a stream. `delivered` events came before the first refusal, whose rule is `code`;
-    `omitted` counts, by rule, the violations that are not listed; `marks`: the verdicts of a proxy that were
+    `omitted` counts, by rule, the violations that are not listed: those that repeat a listed one or follow
+    from it, and those beyond KEPT of a rule; `marks`: the verdicts of a proxy that were
     left out, None if none are to be."""
 
     valid: bool
@@ -63,14 +63,15 @@ class Report:
         self.violations: list[Violation] = []
         self.shown: list[Shown] = []
         self.counts: Counter[str] = Counter()
+        """All violations, by rule."""
         self.severities: Counter[Severity] = Counter()
+        """How many findings there are: each cause counts once."""
+        self._listed: Counter[str] = Counter()
         self._recent: deque[tuple[int, str]] = deque(maxlen=NEIGHBOURS)
         self._waiting: list[Shown] = []
 
-    def take(
-        self, line: int, data: bytes, verdict: Verdict, advice: tuple[Violation, ...], known: bool
-    ) -> None:
-        """Add an event: its line, its text, what the rules and the advice say; `known` if it is of a known
+    def take(self, line: int, data: bytes, verdict: Verdict, told: Told, known: bool) -> None:
+        """Add an event: its line, its text, its verdict, and what is told of it; `known` if it is of a known
         type."""
         index, self.events = self.events, self.events + 1
         if not verdict.accepted and self.code is None:
@@ -81,14 +82,12 @@ class Report:
         for shown in self._waiting:
             shown.after = (index, text)
         self._waiting = []
-        for violation in (*verdict.violations, *advice):
-            self._add(violation, line, text)
+        self._told(told, line, text)
         self._recent.append((index, text))
 
-    def end(self, advice: tuple[Violation, ...]) -> None:
+    def end(self, told: Told) -> None:
         """Add what only the end of the stream shows."""
-        for violation in advice:
-            self._add(violation, 0, "")
+        self._told(told, 0, "")
 
     def result(self) -> Result:
         """The verdict so far."""
@@ -105,13 +104,20 @@ class Report:
             None if self.marks is None else self.marks.total(),
         )
 
+    def _told(self, told: Told, line: int, text: str) -> None:
+        for violation in told.new:
+            self._add(violation, line, text)
+        for violation in told.repeated:
+            self.counts[violation.code] += 1
+
     def _add(self, violation: Violation, line: int, text: str) -> None:
         self.counts[violation.code] += 1
         self.severities[violation.severity] += 1
-        if self.counts[violation.code] > (1 if violation.code in TOLD_ONCE else KEPT):
+        self._listed[violation.code] += 1
+        if self._listed[violation.code] > KEPT:
             return
         self.violations.append(violation)
-        if self.counts[violation.code] <= _SHOWN_OF.get(violation.code, SHOWN):
+        if self._listed[violation.code] <= SHOWN:
             shown = Shown(violation, line, list(self._recent) if text else [], text)
             self.shown.append(shown)
             self._waiting += [shown] if text else []
@@ -146,7 +152,7 @@ def _lines(report: Report, source: str) -> Iterator[str]:
         yield f"{counted(report.marks.total(), 'mark')} of a proxy left out."
     signs = report.counts["PROTOCOL_0X"]
     if signs:
-        yield f"This stream is of AG-UI protocol 0.x: {counted(signs, 'sign')} of it."
+        yield f"{counted(signs, 'sign')} of AG-UI protocol 0.x."
     for shown in sorted(report.shown, key=lambda shown: shown.violation.severity):
         violation = shown.violation
         place = f" at event {violation.index} (line {shown.line})" if shown.text else " at the end"

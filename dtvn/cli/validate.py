@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from msgspec.structs import replace
 
+from dtvn.cli import advice
 from dtvn.cli.report import Report, as_json, as_text
 from dtvn.cli.sources import SourceError, pieces
 from dtvn.events.marks import mark_by
-from dtvn.events.rules import EventReader, FramingError
+from dtvn.events.rules import EventReader, FramingError, Severity
 from dtvn.events.validation_config import (
     VALIDATION_PRESETS,
     ValidationConfig,
@@ -41,7 +42,10 @@ Without --cluster this machine judges, and the verdict is LOCAL_ONLY. With it, t
 on each event, asked through the platform at URL with the key in $DTVN_API_KEY (scope `record`); the log
 records nothing, and advice is still this machine's.
 
-Exit status: 0 valid, 1 not valid, 2 not read or not judged.
+Each cause is told once. --profile chooses the advice, --off and --only switch single codes; --input gives the
+state, tools and messages that the run began with, where its RUN_STARTED does not.
+
+Exit status: 0 valid, 1 not valid or more than --max-warnings, 2 not read or not judged.
 """
 VALID, NOT_VALID, NOT_READ = range(3)
 
@@ -85,6 +89,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="leave out rules of shape, of order, all advice, that on timestamps, or on empty ids and texts",
     )
+    advice.add_options(parser)
     parser.add_argument("--cluster", metavar="URL", help="the platform whose cluster judges")
     parser.add_argument(
         "--algorithm",
@@ -110,6 +115,10 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
         except OSError as error:
             stderr.write(f"dtvn validate: cannot write {options['junit']}: {error.strerror}\n")
             return NOT_READ
+    most, warnings = options["max_warnings"], report.severities[Severity.WARNING]
+    if most is not None and warnings > most:
+        stderr.write(f"dtvn validate: more than {most} warnings: {warnings}\n")
+        return NOT_VALID
     return VALID if report.code is None else NOT_VALID
 
 
@@ -120,7 +129,7 @@ def _configuration(options: Mapping[str, Any]) -> ValidationConfig:
         changed["allow_unknown_event_types"] = True
     if "advice" in options["skip"]:
         changed |= {"level": ValidationLevel.CUSTOM, "strict": False}
-    return replace(VALIDATION_PRESETS[options["preset"]], **changed)
+    return replace(VALIDATION_PRESETS[options["preset"]], **changed, **advice.chosen_advice(options))
 
 
 _SKIPS = {
@@ -138,8 +147,9 @@ def _judge(options: Mapping[str, Any], stdin: BinaryIO, report: Report) -> None:
             raise SourceError("--algorithm needs --cluster: this machine has no votes to count")
         _read(options, config, stdin, report, None)
         return
-    if config.skip_field_validation or config.skip_sequence_validation:
-        raise SourceError("a cluster judges by all rules: no --skip shape, --skip order or --preset testing")
+    if config.skip_field_validation or config.skip_sequence_validation or config.accept_protocol_0x:
+        said = "no --skip shape, --skip order, --accept-0x or --preset testing"
+        raise SourceError(f"a cluster judges by all rules of 1.0: {said}")
     # `dtvn validate` of a small file would pay for these imports.
     from dtvn.cli.cluster import Cluster
 
@@ -171,7 +181,7 @@ def _read(
     cluster: Cluster | None,
 ) -> None:
     """Judge by the rules here, or by `cluster`; the advice is by the rules here."""
-    stream, linter = rules_of(config)
+    stream, adviser = rules_of(config, advice.given_input(options))
     reader = EventReader(stream.limits.event_bytes)
 
     def take(found: list[tuple[int, bytes]]) -> bool:
@@ -181,8 +191,8 @@ def _read(
         for place, (line, data) in enumerate(events):
             own = stream.feed(data)
             verdict = own if judged is None else judged[place]
-            advice = linter.advise(data, now) if verdict.accepted and own.accepted else ()
-            report.take(line, data, verdict, advice, stream.event is not None)
+            told = adviser.take(data, verdict, own, now)
+            report.take(line, data, verdict, told, stream.event is not None)
             if not verdict.accepted and options["first"]:
                 return False
         return True
@@ -195,4 +205,4 @@ def _read(
         # A stream that does not end is judged as far as it was read.
         pass
     if take(reader.end()):
-        report.end(linter.end())
+        report.end(adviser.end(reader.line_ends))

@@ -49,6 +49,8 @@ class _Lines:
         self._line = bytearray()
         """The line that has begun: pieces may have one byte each, and an object for each would take 60."""
         self._cut = False
+        self.ends: str | None = None
+        """CR or CRLF if a line ended so; the first that did."""
 
     @property
     def held(self) -> int:
@@ -62,6 +64,8 @@ class _Lines:
         if cut and piece[:1] == b"\n":
             piece = piece[1:]
         if b"\r" in piece:
+            if self.ends is None:
+                self.ends = "CRLF" if piece[piece.index(b"\r") + 1 :][:1] in (b"\n", b"") else "CR"
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *whole, rest = piece.split(b"\n")
         lines = []
@@ -127,6 +131,11 @@ class ServerSentEvents:
     def form(self) -> str | None:
         """`sse`, once it is recognised."""
         return "sse" if self.recognised else None
+
+    @property
+    def line_ends(self) -> str | None:
+        """CR or CRLF if a line ended so: the official client 1.0 finds events by LF alone."""
+        return self._lines.ends
 
     @property
     def held(self) -> int:
@@ -218,6 +227,11 @@ class EventReader:
     def form(self) -> str | None:
         """`sse`, `ndjson` or `list`; None until the framing is recognised."""
         return None if self._framing is None else self._framing.form
+
+    @property
+    def line_ends(self) -> str | None:
+        """CR or CRLF if lines of server-sent events ended so; else None."""
+        return self._framing.line_ends if isinstance(self._framing, ServerSentEvents) else None
 
     @property
     def held(self) -> int:
