@@ -85,6 +85,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--streams", type=count, default=1_000, metavar="N", help="requests at once (default: 1000)"
     )
     parser.add_argument("--drop-unknown", action="store_true", help="let unknown event types pass")
+    parser.add_argument(
+        "--accept-0x",
+        action="store_true",
+        help="judge events of protocol 0.x as the official client 1.0 converts them; they pass unchanged",
+    )
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="for the official client 1.0: end lines of server-sent events with LF, leave out data: [DONE]",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each stream")
 
 
@@ -107,7 +117,7 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
     try:
         import uvicorn
 
-        from dtvn.proxy import CLOSING_SECONDS, AddressError, EventsMiddleware, Forward, Mode
+        from dtvn.proxy import CLOSING_SECONDS, AddressError, EventsMiddleware, Forward, Mode, Repair
     except ImportError as error:
         stderr.write(f"dtvn events-proxy needs {error.name}: pip install 'dtvn[events]'\n")
         return NOT_STARTED
@@ -119,7 +129,7 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
         stderr.write(f"dtvn events-proxy: {error}\n")
         return NOT_STARTED
     proxy = EventsMiddleware(
-        agent,
+        Repair(agent) if options["repair"] else agent,
         judge,
         mode=Mode(options["mode"]),
         refuse_unjudged=options["on_outage"] == "refuse",
@@ -160,7 +170,9 @@ def _judge(options: Mapping[str, Any]) -> Judge:
     if options["cluster"] is None:
         if transcripts is not None:
             raise ValueError("--transcripts needs --cluster: a transcript holds the members' signatures")
-        return LocalJudge(drop_unknown=unknown)
+        return LocalJudge(drop_unknown=unknown, accept_0x=options["accept_0x"])
+    if options["accept_0x"]:
+        raise ValueError("--accept-0x is for this machine: a cluster judges by protocol 1.0")
     if transcripts is not None:
         transcripts.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ClusterJudge(

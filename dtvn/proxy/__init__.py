@@ -13,6 +13,7 @@ from dtvn.proxy.headers import AddressError
 from dtvn.proxy.judge import LOCAL_ONLY, Judge, Judgement, NoVerdict
 from dtvn.proxy.local_judge import LocalJudge
 from dtvn.proxy.middleware import CLOSING_SECONDS, VERDICT_SECONDS, EventsMiddleware, Mode, StreamBroke
+from dtvn.proxy.repair import Repair
 
 __all__ = [
     "EventsMiddleware",
@@ -21,6 +22,7 @@ __all__ = [
     "CLOSING_SECONDS",
     "StreamBroke",
     "Forward",
+    "Repair",
     "AddressError",
     "Judge",
     "Judgement",
