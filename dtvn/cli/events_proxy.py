@@ -21,8 +21,8 @@ TEACH = """\
 Passes requests on to the AG-UI agent at URL and judges the event streams that it answers, while they pass:
 
   observe  every byte passes at once; what was found is printed
-  mark     besides, a CUSTOM event `dtvn.verdict` stands before each bad event, and before the end of a run;
-           its `by` is the id in the answer's header dtvn-events, which an agent does not know
+  mark     besides, a CUSTOM event `dtvn.verdict` stands before each bad event, and before the end of a run,
+           always inside a run; its `by` is the id in the answer's header dtvn-events, which no agent knows
   refuse   RUN_ERROR stands in the place of the first bad event, and ends the stream
 
 One line is printed for each stream, and one for each rule that it breaks. Try it:
@@ -79,7 +79,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--silence-seconds",
         type=seconds,
         metavar="S",
-        help="how long the agent may send nothing (default: 300; with --mode observe no limit)",
+        help="how long the agent may send nothing (default: no limit; with --mode refuse 300)",
     )
     parser.add_argument(
         "--streams", type=count, default=1_000, metavar="N", help="requests at once (default: 1000)"
@@ -147,10 +147,10 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
 
 
 def silence(options: Mapping[str, Any]) -> float | None:
-    """Seconds that the agent may send nothing; None: no limit, for `observe` drops no stream of its own
-    accord."""
+    """Seconds that the agent may send nothing; None: no limit, for `observe` and `mark` drop no stream of
+    their own accord."""
     given: float | None = options["silence_seconds"]
-    return SILENCE_SECONDS if given is None and options["mode"] != "observe" else given
+    return SILENCE_SECONDS if given is None and options["mode"] == "refuse" else given
 
 
 def _judge(options: Mapping[str, Any]) -> Judge:
@@ -210,6 +210,8 @@ def _lines(report: Report) -> list[str]:
     line += f" {report.scope}." if report.scope else ""
     line += f" not_validated: {report.not_validated}." if report.not_validated else ""
     line += f" Ended: {report.ended}." if report.ended != "complete" else ""
+    if report.marks_unsent:
+        line += f" {counted(report.marks_unsent, 'mark')} not sent, for want of a place inside a run."
     lines = [line]
     for violation in report.violations[:SHOWN]:
         field = f", {violation.field}" if violation.field else ""
