@@ -14,7 +14,9 @@ from dtvn.cli.platform import PlatformError, api_key
 from dtvn.cli.validate import Output
 
 if TYPE_CHECKING:
-    from dtvn.proxy import Judge, Report, Reporter
+    import uvicorn
+
+    from dtvn.proxy import AllowHosts, Judge, Report, Reporter
 
 HELP = "judge AG-UI event streams between an agent and its client"
 TEACH = """\
@@ -67,6 +69,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="with --cluster: the folder that gets the transcript of each stream",
     )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a name under which clients ask this proxy, besides addresses, localhost and --host; * for any",
+    )
     parser.add_argument("--port", type=int, default=8090, help="0 chooses a free one (default: 8090)")
     parser.add_argument(
         "--verdict-seconds",
@@ -107,43 +116,57 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
     try:
         import uvicorn
 
-        from dtvn.proxy import CLOSING_SECONDS, AddressError, EventsMiddleware, Forward, Mode
+        from dtvn.proxy import AddressError
     except ImportError as error:
         stderr.write(f"dtvn events-proxy needs {error.name}: pip install 'dtvn[events]'\n")
         return NOT_STARTED
     try:
-        agent = Forward(options["upstream"], silence_seconds=silence(options), streams=options["streams"])
-        judge = _judge(options)
+        proxy = _proxy(options, _printer(stdout, as_json=options["json"]))
         listener = _listen(options["host"], options["port"])
     except (AddressError, OSError, OverflowError, ValueError, PlatformError) as error:
         stderr.write(f"dtvn events-proxy: {error}\n")
         return NOT_STARTED
-    proxy = EventsMiddleware(
-        agent,
-        judge,
-        mode=Mode(options["mode"]),
-        refuse_unjudged=options["on_outage"] == "refuse",
-        verdict_seconds=options["verdict_seconds"],
-        closing_seconds=CLOSING_SECONDS if options["transcripts"] is None else TRANSCRIPT_SECONDS,
-        report=_printer(stdout, as_json=options["json"]),
-    )
     host, port = listener.getsockname()[:2]
     where = f"[{host}]" if ":" in host else host
-    stdout.write(f"http://{where}:{port} -> {agent.url}, mode {options['mode']}. Ctrl-C stops it.\n")
-    config = uvicorn.Config(
-        proxy,
+    stdout.write(
+        f"http://{where}:{port} -> {options['upstream']}, mode {options['mode']}. Ctrl-C stops it.\n"
+    )
+    logging.getLogger("uvicorn.error").addFilter(_not_broken_off)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(serving(proxy)).run(sockets=[listener])
+    return STOPPED
+
+
+def serving(app: Any, shutdown_seconds: int = SHUTDOWN_SECONDS) -> uvicorn.Config:
+    """How the proxy is served. `shutdown_seconds`: how long streams go on after it was told to stop."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
         http="h11",
         ws="none",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # no client says where it comes from
         server_header=False,
         date_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_graceful_shutdown=shutdown_seconds,
     )
-    logging.getLogger("uvicorn.error").addFilter(_not_broken_off)
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
-    return STOPPED
+
+
+def _proxy(options: Mapping[str, Any], report: Reporter) -> AllowHosts:
+    from dtvn.proxy import CLOSING_SECONDS, AllowHosts, EventsMiddleware, Forward, Mode
+
+    proxy = EventsMiddleware(
+        Forward(options["upstream"], silence_seconds=silence(options), streams=options["streams"]),
+        _judge(options),
+        mode=Mode(options["mode"]),
+        refuse_unjudged=options["on_outage"] == "refuse",
+        verdict_seconds=options["verdict_seconds"],
+        closing_seconds=CLOSING_SECONDS if options["transcripts"] is None else TRANSCRIPT_SECONDS,
+        report=report,
+    )
+    return AllowHosts(proxy, [*options["allow_host"], *names(options["host"])])
 
 
 def silence(options: Mapping[str, Any]) -> float | None:
@@ -151,6 +174,11 @@ def silence(options: Mapping[str, Any]) -> float | None:
     their own accord."""
     given: float | None = options["silence_seconds"]
     return SILENCE_SECONDS if given is None and options["mode"] == "refuse" else given
+
+
+def names(host: str) -> list[str]:
+    """The name at which the proxy listens, if it is one; addresses are always answered."""
+    return [] if ":" in host or host.replace(".", "").isdecimal() else [host]
 
 
 def _judge(options: Mapping[str, Any]) -> Judge:
