@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from msgspec.structs import replace
 
+from dtvn.cli import agent
 from dtvn.cli.report import Report, as_json, as_text
 from dtvn.cli.sources import SourceError, pieces
 from dtvn.events.marks import mark_by
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 
 HELP = "check an AG-UI event stream"
 TEACH = """\
-Checks a stream of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file, an
-http(s) address, or - for standard input: server-sent events, JSON objects one a line, or a JSON list.
+Checks a stream of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file,
+- for standard input, or the http(s) address of an agent: server-sent events, JSON objects one a line, or a
+JSON list. An agent is asked by POST for a run, with the RunAgentInput of --input or a minimal one; an address
+that takes no POST is read by GET, as a recording.
 
 --preset chooses what is checked, and --skip leaves out more:
 
@@ -56,8 +59,9 @@ class Output(Protocol):
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what `run` reads."""
     parser.add_argument(
-        "source", metavar="SOURCE", help="a file, an http(s) address, or - for standard input"
+        "source", metavar="SOURCE", help="a file, an agent's http(s) address, or - for standard input"
     )
+    agent.add_options(parser)
     parser.add_argument(
         "--json",
         action="store_true",
@@ -148,6 +152,15 @@ def _judge(options: Mapping[str, Any], stdin: BinaryIO, report: Report) -> None:
         report.scope = cluster.scope or report.scope
 
 
+def _pieces(options: Mapping[str, Any], stdin: BinaryIO) -> Iterator[bytes]:
+    source = options["source"]
+    if source.startswith(("http://", "https://")):
+        return agent.pieces(source, agent.request(options))
+    if options["header"]:
+        raise SourceError("--header needs the address of an agent")
+    return pieces(source, stdin)
+
+
 def _unmarked(found: list[tuple[int, bytes]], marks: Counter[str]) -> Iterator[tuple[int, bytes]]:
     """Yields the agent's events; counts the marks by their `by`. Raises SourceError at the second one."""
     for line, text in found:
@@ -188,7 +201,7 @@ def _read(
         return True
 
     try:
-        for piece in pieces(options["source"], stdin):
+        for piece in _pieces(options, stdin):
             if not take(reader.feed(piece)):
                 return
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
@@ -41,8 +42,9 @@ def written(folder: Path, events: list[bytes], form: str = "ndjson") -> Path:
 
 def run(source: object, *, stdin: bytes = b"", **options: Any) -> tuple[int, str, str]:
     """Exit code, output, errors."""
-    given = {"json": False, "junit": None, "first": False, "drop_unknown": False, "marked": False, "skip": []}
-    given |= {"cluster": None, "algorithm": None, "preset": "default"} | options
+    parser = argparse.ArgumentParser()
+    validate.add_options(parser)
+    given = vars(parser.parse_args(["-"])) | options
     out, err = io.StringIO(), io.StringIO()
     code = validate.run(given | {"source": str(source)}, io.BytesIO(stdin), out, err)
     return code, out.getvalue(), err.getvalue()
