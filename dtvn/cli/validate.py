@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from msgspec.structs import replace
 
 from dtvn.cli import agent
+from dtvn.cli.repeats import Repeats
 from dtvn.cli.report import Report, as_json, as_text
 from dtvn.cli.sources import SourceError, pieces
 from dtvn.events.marks import mark_by
@@ -185,19 +186,33 @@ def _read(
 ) -> None:
     """Judge by the rules here, or by `cluster`; the advice is by the rules here."""
     stream, linter = rules_of(config)
-    reader = EventReader(stream.limits.event_bytes)
+    reader, repeats = EventReader(stream.limits.event_bytes), Repeats()
 
     def take(found: list[tuple[int, bytes]]) -> bool:
         events = found if report.marks is None else list(_unmarked(found, report.marks))
         now = int(time.time() * 1000)
         judged = cluster.judge([data for _, data in events]) if cluster is not None and events else None
-        for place, (line, data) in enumerate(events):
+        place = plain = 0
+        while place < len(events):
+            # Of those that repeat the one before, the last is judged for all.
+            last = repeats.last(events, place, now) if judged is None else place
+            stream.index += last - place
+            place = last
+            line, data = events[place]
             own = stream.feed(data)
             verdict = own if judged is None else judged[place]
             advice = linter.advise(data, now) if verdict.accepted and own.accepted else ()
+            place += 1
+            if not (verdict.violations or advice or stream.event is None):
+                repeats.learn(data, stream.event)
+                continue
+            repeats.forget()
+            report.pass_over(events[plain : place - 1])
+            plain = place
             report.take(line, data, verdict, advice, stream.event is not None)
             if not verdict.accepted and options["first"]:
                 return False
+        report.pass_over(events[plain:])
         return True
 
     try:

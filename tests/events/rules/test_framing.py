@@ -49,6 +49,20 @@ def test_byte_by_byte(form: str) -> None:
     assert read(WHOLE[form], list(range(400))) == read(WHOLE[form], [])
 
 
+FIELDS = [b"data: {}", b"data:1", b"data: ", b"data:", b"data", b"id: 1", b": c", b"x", b" "]
+ENDS = [b"\n", b"\n\n", b"\r"]
+
+
+@given(
+    parts=st.lists(st.sampled_from(FIELDS + ENDS * 3), max_size=30),
+    cuts=st.lists(st.integers(0, 200), max_size=4),
+)
+def test_whole_events_at_once_are_those_byte_by_byte(parts: list[bytes], cuts: list[int]) -> None:
+    """Events of one line are cut out many at once, and all others line by line."""
+    data = b": begun\n\ndata: {}\n\n" + b"".join(parts)
+    assert read(data, cuts, 20) == read(data, list(range(len(data))), 20)
+
+
 @pytest.mark.parametrize("prefix", [b"", b"data: "])
 def test_of_an_event_that_is_too_large_one_byte_more_is_kept(prefix: bytes) -> None:
     ((_, text), *_) = read(prefix + b'{"a":"' + b"x" * 5000 + b'"}\n\n', list(range(0, 5000, 7)), 100)

@@ -40,13 +40,17 @@ def written(folder: Path, events: list[bytes], form: str = "ndjson") -> Path:
     return path
 
 
-def run(source: object, *, stdin: bytes = b"", **options: Any) -> tuple[int, str, str]:
-    """Exit code, output, errors."""
+def defaults(**options: Any) -> dict[str, Any]:
+    """Options as they are parsed, but for those given."""
     parser = argparse.ArgumentParser()
     validate.add_options(parser)
-    given = vars(parser.parse_args(["-"])) | options
+    return vars(parser.parse_args(["-"])) | options
+
+
+def run(source: object, *, stdin: bytes = b"", **options: Any) -> tuple[int, str, str]:
+    """Exit code, output, errors."""
     out, err = io.StringIO(), io.StringIO()
-    code = validate.run(given | {"source": str(source)}, io.BytesIO(stdin), out, err)
+    code = validate.run(defaults(**options) | {"source": str(source)}, io.BytesIO(stdin), out, err)
     return code, out.getvalue(), err.getvalue()
 
 
