@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,7 +14,7 @@ from dtvn.events.rules import RunInput
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `chosen_advice`, `given_input` and `too_many` read."""
+    """Add what `chosen_advice` and `validate` read."""
     parser.add_argument(
         "--profile",
         choices=[*Profile],
@@ -36,12 +35,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--accept-0x",
         action="store_true",
         help="judge events of protocol 0.x as what the official client 1.0 converts them to",
-    )
-    parser.add_argument(
-        "--input",
-        metavar="FILE",
-        type=Path,
-        help="the RunAgentInput, as JSON, that the first run was asked with: its state, tools and messages",
     )
 
 

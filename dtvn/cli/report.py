@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,7 @@ SHOWN = 10
 """Of these, how many are shown with their events."""
 NEIGHBOURS = 2
 TEXT_CHARACTERS = 160
+TEXT_BYTES = TEXT_CHARACTERS * 4
 
 
 class Result(Struct, frozen=True, omit_defaults=True):
@@ -67,23 +68,40 @@ class Report:
         self.severities: Counter[Severity] = Counter()
         """How many findings there are: each cause counts once."""
         self._listed: Counter[str] = Counter()
-        self._recent: deque[tuple[int, str]] = deque(maxlen=NEIGHBOURS)
+        self._recent: deque[tuple[int, bytes]] = deque(maxlen=NEIGHBOURS)
+        """The beginnings of the last events: only next to a violation they become lines."""
         self._waiting: list[Shown] = []
 
     def take(self, line: int, data: bytes, verdict: Verdict, told: Told, known: bool) -> None:
         """Add an event: its line, its text, its verdict, and what is told of it; `known` if it is of a known
         type."""
+        self._show_after(data)
         index, self.events = self.events, self.events + 1
         if not verdict.accepted and self.code is None:
             self.code = verdict.code
         if self.code is None and known:
             self.delivered += 1
-        text = _one_line(data)
+        begun = data[:TEXT_BYTES]
+        if told.new or told.repeated:
+            self._told(told, line, _one_line(begun))
+        self._recent.append((index, begun))
+
+    def pass_over(self, events: Sequence[tuple[int, bytes]]) -> None:
+        """Add events, each its line and its text, of known types and of which there is nothing to say."""
+        if not events:
+            return
+        self._show_after(events[0][1])
+        first, self.events = self.events, self.events + len(events)
+        if self.code is None:
+            self.delivered += len(events)
+        for place in range(max(len(events) - NEIGHBOURS, 0), len(events)):
+            self._recent.append((first + place, events[place][1][:TEXT_BYTES]))
+
+    def _show_after(self, data: bytes) -> None:
+        """The next event is `data`: show it behind the violations before."""
         for shown in self._waiting:
-            shown.after = (index, text)
+            shown.after = (self.events, _one_line(data[:TEXT_BYTES]))
         self._waiting = []
-        self._told(told, line, text)
-        self._recent.append((index, text))
 
     def end(self, told: Told) -> None:
         """Add what only the end of the stream shows."""
@@ -118,14 +136,15 @@ class Report:
             return
         self.violations.append(violation)
         if self._listed[violation.code] <= SHOWN:
-            shown = Shown(violation, line, list(self._recent) if text else [], text)
+            before = [(index, _one_line(begun)) for index, begun in self._recent] if text else []
+            shown = Shown(violation, line, before, text)
             self.shown.append(shown)
             self._waiting += [shown] if text else []
 
 
-def _one_line(data: bytes) -> str:
+def _one_line(begun: bytes) -> str:
     """The start of an event's text, without characters that a terminal would interpret."""
-    text = data[: TEXT_CHARACTERS * 4].decode(errors="replace")
+    text = begun.decode(errors="replace")
     text = "".join(sign if sign.isprintable() else " " for sign in text)
     return text if len(text) <= TEXT_CHARACTERS else text[: TEXT_CHARACTERS - 3] + "..."
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from msgspec.structs import replace
 
-from dtvn.cli import advice
+from dtvn.cli import advice, agent
+from dtvn.cli.repeats import Repeats
 from dtvn.cli.report import Report, as_json, as_text
 from dtvn.cli.sources import SourceError, pieces
+from dtvn.events.advice import NOTHING
 from dtvn.events.marks import mark_by
 from dtvn.events.rules import EventReader, FramingError, Severity
 from dtvn.events.validation_config import (
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 
 HELP = "check an AG-UI event stream"
 TEACH = """\
-Checks a stream of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file, an
-http(s) address, or - for standard input: server-sent events, JSON objects one a line, or a JSON list.
+Checks a stream of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file,
+- for standard input, or the http(s) address of an agent: server-sent events, JSON objects one a line, or a
+JSON list. An agent is asked by POST for a run, with the RunAgentInput of --input or a minimal one; an address
+that takes no POST is read by GET, as a recording.
 
 --preset chooses what is checked, and --skip leaves out more:
 
@@ -60,8 +64,9 @@ class Output(Protocol):
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what `run` reads."""
     parser.add_argument(
-        "source", metavar="SOURCE", help="a file, an http(s) address, or - for standard input"
+        "source", metavar="SOURCE", help="a file, an agent's http(s) address, or - for standard input"
     )
+    agent.add_options(parser)
     parser.add_argument(
         "--json",
         action="store_true",
@@ -158,6 +163,15 @@ def _judge(options: Mapping[str, Any], stdin: BinaryIO, report: Report) -> None:
         report.scope = cluster.scope or report.scope
 
 
+def _pieces(options: Mapping[str, Any], stdin: BinaryIO) -> Iterator[bytes]:
+    source = options["source"]
+    if source.startswith(("http://", "https://")):
+        return agent.pieces(source, agent.request(options))
+    if options["header"]:
+        raise SourceError("--header needs the address of an agent")
+    return pieces(source, stdin)
+
+
 def _unmarked(found: list[tuple[int, bytes]], marks: Counter[str]) -> Iterator[tuple[int, bytes]]:
     """Yields the agent's events; counts the marks by their `by`. Raises SourceError at the second one."""
     for line, text in found:
@@ -182,23 +196,37 @@ def _read(
 ) -> None:
     """Judge by the rules here, or by `cluster`; the advice is by the rules here."""
     stream, adviser = rules_of(config, advice.given_input(options))
-    reader = EventReader(stream.limits.event_bytes)
+    reader, repeats = EventReader(stream.limits.event_bytes), Repeats()
 
     def take(found: list[tuple[int, bytes]]) -> bool:
         events = found if report.marks is None else list(_unmarked(found, report.marks))
         now = int(time.time() * 1000)
         judged = cluster.judge([data for _, data in events]) if cluster is not None and events else None
-        for place, (line, data) in enumerate(events):
+        place = plain = 0
+        while place < len(events):
+            # Of those that repeat the one before, the last is judged for all.
+            last = repeats.last(events, place, now) if judged is None else place
+            stream.index += last - place
+            place = last
+            line, data = events[place]
             own = stream.feed(data)
             verdict = own if judged is None else judged[place]
             told = adviser.take(data, verdict, own, now)
+            place += 1
+            if told is NOTHING and stream.event is not None:
+                repeats.learn(data, stream.event)
+                continue
+            repeats.forget()
+            report.pass_over(events[plain : place - 1])
+            plain = place
             report.take(line, data, verdict, told, stream.event is not None)
             if not verdict.accepted and options["first"]:
                 return False
+        report.pass_over(events[plain:])
         return True
 
     try:
-        for piece in pieces(options["source"], stdin):
+        for piece in _pieces(options, stdin):
             if not take(reader.feed(piece)):
                 return
     except KeyboardInterrupt:

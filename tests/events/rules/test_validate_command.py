@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
@@ -39,21 +40,17 @@ def written(folder: Path, events: list[bytes], form: str = "ndjson") -> Path:
     return path
 
 
+def defaults(**options: Any) -> dict[str, Any]:
+    """Options as they are parsed, but for those given."""
+    parser = argparse.ArgumentParser()
+    validate.add_options(parser)
+    return vars(parser.parse_args(["-"])) | options
+
+
 def run(source: object, *, stdin: bytes = b"", **options: Any) -> tuple[int, str, str]:
     """Exit code, output, errors."""
-    given = {"json": False, "junit": None, "first": False, "drop_unknown": False, "marked": False, "skip": []}
-    given |= {"cluster": None, "algorithm": None, "preset": "default"}
-    given |= {
-        "profile": "default",
-        "off": [],
-        "only": [],
-        "max_warnings": None,
-        "accept_0x": False,
-        "input": None,
-    }
-    given |= options
     out, err = io.StringIO(), io.StringIO()
-    code = validate.run(given | {"source": str(source)}, io.BytesIO(stdin), out, err)
+    code = validate.run(defaults(**options) | {"source": str(source)}, io.BytesIO(stdin), out, err)
     return code, out.getvalue(), err.getvalue()
 
 
