@@ -48,6 +48,7 @@ def conversation() -> list[bytes]:
         {"type": "TEXT_MESSAGE_START", "messageId": message, "role": "assistant"},
         *(texts | {"delta": word} for word in words),
         {"type": "TEXT_MESSAGE_END", "messageId": message},
+        {"type": "STATE_SNAPSHOT", "snapshot": {"weather": {"city": ""}}},
         {"type": "STATE_DELTA", "delta": [{"op": "replace", "path": "/weather/city", "value": "Lisbon"}]},
         {"type": "STEP_FINISHED", "stepName": "plan"},
         {"type": "RUN_FINISHED", "threadId": "thread-1", "runId": "run-1"},

@@ -61,11 +61,14 @@ class _Lines:
         if not piece:
             return []
         cut, self._cut = self._cut, piece.endswith(b"\r")
+        if cut and self.ends is None:
+            self.ends = "CRLF" if piece[:1] == b"\n" else "CR"
         if cut and piece[:1] == b"\n":
             piece = piece[1:]
         if b"\r" in piece:
-            if self.ends is None:
-                self.ends = "CRLF" if piece[piece.index(b"\r") + 1 :][:1] in (b"\n", b"") else "CR"
+            behind = piece.index(b"\r") + 1
+            if self.ends is None and behind < len(piece):
+                self.ends = "CRLF" if piece[behind : behind + 1] == b"\n" else "CR"
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *whole, rest = piece.split(b"\n")
         lines = []

@@ -117,3 +117,13 @@ def test_clients_pass_over_unknown_fields_and_empty_events(head: bytes) -> None:
 
 def test_an_empty_line_of_an_event_is_part_of_its_text() -> None:
     assert read(b"data: {\ndata:\ndata: }\n\n", []) == [(1, b"{\n\n}")]
+
+
+@pytest.mark.parametrize(("end", "told"), [(b"\r\n", "CRLF"), (b"\r", "CR"), (b"\n", None)])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_line_ends_are_told_however_a_stream_is_cut(end: bytes, told: str | None, size: int) -> None:
+    reader = EventReader(1024)
+    data = end.join([b"data: {}", b"", b"data: {}", b"", b""])
+    for at in range(0, len(data), size):
+        reader.feed(data[at : at + size])
+    assert reader.line_ends == told
