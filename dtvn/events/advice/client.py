@@ -72,15 +72,15 @@ class ClientAdvice:
         return self._identities.reasoning(event)
 
     def call(self, event: s.ToolCallStart) -> Said:
-        said = [*self._identities.call(event)]
-        self._arguments.begin(event)
+        is_known = self._identities.knows_call(event.tool_call_id)
+        yield from self._identities.call(event)
         self._unanswered.begin(event)
-        if any(code == "TOOL_CALL_ID_REUSED" for code, _, _ in said):
-            self._arguments.forget(event.tool_call_id)
-        yield from said
+        if not is_known:
+            self._arguments.begin(event)
 
     def call_arguments(self, event: s.ToolCallArgs) -> Said:
-        return self._arguments.add(event)
+        yield from self._identities.call_arguments(event)
+        yield from self._arguments.add(event)
 
     def call_end(self, event: s.ToolCallEnd) -> Said:
         return self._arguments.end(event)

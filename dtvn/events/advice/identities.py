@@ -34,6 +34,8 @@ class Identities:
         self._most = most
         self._roles: dict[str, str] = {}
         self._calls: dict[str, None] = {}
+        self._again: set[str] = set()
+        """Those that started again, and got no arguments since."""
 
     def take_over(self, history: Iterable[m.Message], *, replaces: bool) -> None:
         """Messages of an input, which add to those that are there, or of a snapshot, which replace them: only
@@ -44,6 +46,7 @@ class Identities:
             kept = {"reasoning", "activity"} - {*roles.values()}
             self._roles = {name: role for name, role in self._roles.items() if role in kept}
             self._calls.clear()
+            self._again.clear()
         for name, role in roles.items():
             if replaces or name not in self._roles:
                 self._set(name, role)
@@ -86,12 +89,11 @@ class Identities:
             yield _reused(event.message_id, role, "then have two messages of this id")
 
     def call(self, event: s.ToolCallStart) -> Said:
-        """A call starts. Nothing is said of its parent if the call is not new: then clients do not look for
-        it."""
+        """A call starts. A start that is sent again changes nothing, as when a run goes on after an
+        interrupt; clients do not look for its parent then."""
         identifier, parent = event.tool_call_id, event.parent_message_id
         if identifier in self._calls:
-            said = f"Call {quoted(identifier)} was there before: clients append these arguments to its own."
-            yield "TOOL_CALL_ID_REUSED", "toolCallId", said
+            self._again.add(identifier)
             return
         self._call(identifier)
         role = self._roles.get(parent) if parent else None
@@ -101,6 +103,17 @@ class Identities:
             self._roles.setdefault(identifier, _CALLER)
         elif role is None:
             self._set(parent or identifier, _CALLER)
+
+    def call_arguments(self, event: s.ToolCallArgs) -> Said:
+        if event.delta and event.tool_call_id in self._again:
+            self._again.discard(event.tool_call_id)
+            name = quoted(event.tool_call_id)
+            said = f"Call {name} was there before: clients append these arguments to its own."
+            yield "TOOL_CALL_ID_REUSED", "toolCallId", said
+
+    def knows_call(self, name: str) -> bool:
+        """Whether a call of this id has started."""
+        return name in self._calls
 
     def is_activity(self, name: str) -> bool:
         return self._roles.get(name) == "activity"
@@ -113,7 +126,9 @@ class Identities:
     def _call(self, name: str) -> None:
         self._calls[name] = None
         if len(self._calls) > self._most:
-            del self._calls[next(iter(self._calls))]
+            oldest = next(iter(self._calls))
+            del self._calls[oldest]
+            self._again.discard(oldest)
 
 
 def _reused(name: str, role: str, effect: str) -> tuple[str, str | None, str]:

@@ -153,7 +153,11 @@ CASES: dict[str, tuple[list[Any], list[tuple[str, int]]]] = {
     ),
     "call again": (
         [*call("c", "{}"), *call("c", "{}")[:-1]],
-        [("TOOL_CALL_ID_REUSED", 5), ("CALL_NOT_ANSWERED", 8)],
+        [("TOOL_CALL_ID_REUSED", 6), ("CALL_NOT_ANSWERED", 8)],
+    ),
+    "start again, as after an interrupt": (
+        [*call("c", "{}"), event("KS:c"), event("KE:c"), result("c", "again")],
+        [],
     ),
     "parent is a result": (
         [*call("c", "{}"), event("KS:d", parentMessageId="result-c"), event("KE:d"), result("d")],
