@@ -31,6 +31,7 @@ ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENT := tests/proxy/client
 # Compiled at installation: otherwise each process of the first `make up` compiles them for itself.
 COMPILED := dtvn dtvn_project validators tickets events simulator
 
@@ -50,7 +51,12 @@ $(VENV)/.installed: requirements.txt constraints.txt | $(BIN)/python
 	@$(BIN)/python -m compileall -q $(COMPILED)
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+# The official AG-UI client, for tests; without npm these are skipped.
+$(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json
+	@if command -v npm >/dev/null; then echo "Installing the official AG-UI client for tests ..."; \
+		npm ci --prefix $(CLIENT) --ignore-scripts --no-audit --no-fund --silent; fi
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed | $(CLIENT)/node_modules/.package-lock.json
 	@echo "Installing the test and check tools into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from benchmarks.cost import check_seconds
-from dtvn.events.rules import Linter, Stream
+from dtvn.events.rules import Stream
+from dtvn.events.validation_config import ValidationConfig, rules_of
 
 ROUNDS = 15
 REPEATS = 10
@@ -47,6 +48,7 @@ def conversation() -> list[bytes]:
         {"type": "TEXT_MESSAGE_START", "messageId": message, "role": "assistant"},
         *(texts | {"delta": word} for word in words),
         {"type": "TEXT_MESSAGE_END", "messageId": message},
+        {"type": "STATE_SNAPSHOT", "snapshot": {"weather": {"city": ""}}},
         {"type": "STATE_DELTA", "delta": [{"op": "replace", "path": "/weather/city", "value": "Lisbon"}]},
         {"type": "STEP_FINISHED", "stepName": "plan"},
         {"type": "RUN_FINISHED", "threadId": "thread-1", "runId": "run-1"},
@@ -61,13 +63,14 @@ def measure() -> dict[str, float]:
     """events_per_second of decoding alone, of the rules, and of rules and advice; the ratios of these to
     decoding alone; check_us, the time of one Ed25519 check."""
     events = conversation()
-    stream, advised = Stream(), Stream()
-    linter = Linter(advised)
+    stream = Stream()
+    advised, adviser = rules_of(ValidationConfig())
 
     def with_advice(data: bytes) -> None:
-        if not advised.feed(data).accepted:
+        verdict = advised.feed(data)
+        if not verdict.accepted:
             raise AssertionError("the conversation is valid")
-        linter.advise(data, MILLISECONDS)
+        adviser.take(data, verdict, verdict, MILLISECONDS)
 
     kinds: dict[str, Callable[[bytes], object]] = {
         "decode": msgspec.json.decode,

@@ -1,11 +1,12 @@
-"""`make bench`: the whole table of what people feel: costs, many tickets, growth, a gate beside troubles."""
+"""`make bench`: the whole table of what people feel: costs, many tickets, growth, recorded agents, a gate
+beside troubles."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from benchmarks import gate, growth, large, network
+from benchmarks import event_command, gate, growth, large, network
 
 OPERATIONS = 1_000_000
 """Operations over which growth is measured."""
@@ -21,6 +22,7 @@ def main(scale: float, tickets: int) -> dict[str, Any]:
     for what, measure in (
         (f"import, restart and a wiped node with {tickets:,} tickets", lambda: large.run(tickets)),
         ("growth", lambda: growth.run(tickets, int(OPERATIONS * least))),
+        ("`dtvn validate`", event_command.lines),
         ("a gate beside troubles", lambda: gate.run(scale)),
     ):
         print(f"measuring {what} ...", file=sys.stderr)

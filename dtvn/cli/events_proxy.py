@@ -14,15 +14,17 @@ from dtvn.cli.platform import PlatformError, api_key
 from dtvn.cli.validate import Output
 
 if TYPE_CHECKING:
-    from dtvn.proxy import Judge, Report, Reporter
+    import uvicorn
+
+    from dtvn.proxy import AllowHosts, Judge, Report, Reporter
 
 HELP = "judge AG-UI event streams between an agent and its client"
 TEACH = """\
 Passes requests on to the AG-UI agent at URL and judges the event streams that it answers, while they pass:
 
   observe  every byte passes at once; what was found is printed
-  mark     besides, a CUSTOM event `dtvn.verdict` stands before each bad event, and before the end of a run;
-           its `by` is the id in the answer's header dtvn-events, which an agent does not know
+  mark     besides, a CUSTOM event `dtvn.verdict` stands before each bad event, and before the end of a run,
+           always inside a run; its `by` is the id in the answer's header dtvn-events, which no agent knows
   refuse   RUN_ERROR stands in the place of the first bad event, and ends the stream
 
 One line is printed for each stream, and one for each rule that it breaks. Try it:
@@ -67,6 +69,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="with --cluster: the folder that gets the transcript of each stream",
     )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a name under which clients ask this proxy, besides addresses, localhost and --host; * for any",
+    )
     parser.add_argument("--port", type=int, default=8090, help="0 chooses a free one (default: 8090)")
     parser.add_argument(
         "--verdict-seconds",
@@ -79,12 +88,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--silence-seconds",
         type=seconds,
         metavar="S",
-        help="how long the agent may send nothing (default: 300; with --mode observe no limit)",
+        help="how long the agent may send nothing (default: no limit; with --mode refuse 300)",
     )
     parser.add_argument(
         "--streams", type=count, default=1_000, metavar="N", help="requests at once (default: 1000)"
     )
     parser.add_argument("--drop-unknown", action="store_true", help="let unknown event types pass")
+    parser.add_argument(
+        "--accept-0x",
+        action="store_true",
+        help="judge events of protocol 0.x as the official client 1.0 converts them; they pass unchanged",
+    )
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="for the official client 1.0: end lines of server-sent events with LF, leave out data: [DONE]",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each stream")
 
 
@@ -107,50 +126,70 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
     try:
         import uvicorn
 
-        from dtvn.proxy import CLOSING_SECONDS, AddressError, EventsMiddleware, Forward, Mode
+        from dtvn.proxy import AddressError
     except ImportError as error:
         stderr.write(f"dtvn events-proxy needs {error.name}: pip install 'dtvn[events]'\n")
         return NOT_STARTED
     try:
-        agent = Forward(options["upstream"], silence_seconds=silence(options), streams=options["streams"])
-        judge = _judge(options)
+        proxy = _proxy(options, _printer(stdout, as_json=options["json"]))
         listener = _listen(options["host"], options["port"])
     except (AddressError, OSError, OverflowError, ValueError, PlatformError) as error:
         stderr.write(f"dtvn events-proxy: {error}\n")
         return NOT_STARTED
-    proxy = EventsMiddleware(
-        agent,
-        judge,
-        mode=Mode(options["mode"]),
-        refuse_unjudged=options["on_outage"] == "refuse",
-        verdict_seconds=options["verdict_seconds"],
-        closing_seconds=CLOSING_SECONDS if options["transcripts"] is None else TRANSCRIPT_SECONDS,
-        report=_printer(stdout, as_json=options["json"]),
-    )
     host, port = listener.getsockname()[:2]
     where = f"[{host}]" if ":" in host else host
-    stdout.write(f"http://{where}:{port} -> {agent.url}, mode {options['mode']}. Ctrl-C stops it.\n")
-    config = uvicorn.Config(
-        proxy,
+    stdout.write(
+        f"http://{where}:{port} -> {options['upstream']}, mode {options['mode']}. Ctrl-C stops it.\n"
+    )
+    logging.getLogger("uvicorn.error").addFilter(_not_broken_off)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(serving(proxy)).run(sockets=[listener])
+    return STOPPED
+
+
+def serving(app: Any, shutdown_seconds: int = SHUTDOWN_SECONDS) -> uvicorn.Config:
+    """How the proxy is served. `shutdown_seconds`: how long streams go on after it was told to stop."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
         http="h11",
         ws="none",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # no client says where it comes from
         server_header=False,
         date_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_graceful_shutdown=shutdown_seconds,
     )
-    logging.getLogger("uvicorn.error").addFilter(_not_broken_off)
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
-    return STOPPED
+
+
+def _proxy(options: Mapping[str, Any], report: Reporter) -> AllowHosts:
+    from dtvn.proxy import CLOSING_SECONDS, AllowHosts, EventsMiddleware, Forward, Mode, Repair
+
+    asked = Forward(options["upstream"], silence_seconds=silence(options), streams=options["streams"])
+    proxy = EventsMiddleware(
+        Repair(asked) if options["repair"] else asked,
+        _judge(options),
+        mode=Mode(options["mode"]),
+        refuse_unjudged=options["on_outage"] == "refuse",
+        verdict_seconds=options["verdict_seconds"],
+        closing_seconds=CLOSING_SECONDS if options["transcripts"] is None else TRANSCRIPT_SECONDS,
+        report=report,
+    )
+    return AllowHosts(proxy, [*options["allow_host"], *names(options["host"])])
 
 
 def silence(options: Mapping[str, Any]) -> float | None:
-    """Seconds that the agent may send nothing; None: no limit, for `observe` drops no stream of its own
-    accord."""
+    """Seconds that the agent may send nothing; None: no limit, for `observe` and `mark` drop no stream of
+    their own accord."""
     given: float | None = options["silence_seconds"]
-    return SILENCE_SECONDS if given is None and options["mode"] != "observe" else given
+    return SILENCE_SECONDS if given is None and options["mode"] == "refuse" else given
+
+
+def names(host: str) -> list[str]:
+    """The name at which the proxy listens, if it is one; addresses are always answered."""
+    return [] if ":" in host or host.replace(".", "").isdecimal() else [host]
 
 
 def _judge(options: Mapping[str, Any]) -> Judge:
@@ -160,7 +199,9 @@ def _judge(options: Mapping[str, Any]) -> Judge:
     if options["cluster"] is None:
         if transcripts is not None:
             raise ValueError("--transcripts needs --cluster: a transcript holds the members' signatures")
-        return LocalJudge(drop_unknown=unknown)
+        return LocalJudge(drop_unknown=unknown, accept_0x=options["accept_0x"])
+    if options["accept_0x"]:
+        raise ValueError("--accept-0x is for this machine: a cluster judges by protocol 1.0")
     if transcripts is not None:
         transcripts.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ClusterJudge(
@@ -210,6 +251,8 @@ def _lines(report: Report) -> list[str]:
     line += f" {report.scope}." if report.scope else ""
     line += f" not_validated: {report.not_validated}." if report.not_validated else ""
     line += f" Ended: {report.ended}." if report.ended != "complete" else ""
+    if report.marks_unsent:
+        line += f" {counted(report.marks_unsent, 'mark')} not sent, for want of a place inside a run."
     lines = [line]
     for violation in report.violations[:SHOWN]:
         field = f", {violation.field}" if violation.field else ""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
 
-from dtvn.events.rules import TOLD_ONCE, Severity, Verdict, Violation
+from dtvn.events.advice import Told
+from dtvn.events.rules import Severity, Verdict, Violation
 from dtvn.wording import counted
 
 SCOPE = "LOCAL_ONLY"
@@ -19,13 +20,13 @@ SHOWN = 10
 """Of these, how many are shown with their events."""
 NEIGHBOURS = 2
 TEXT_CHARACTERS = 160
-# What is true of a whole stream is not said of each of its events.
-_SHOWN_OF = {"FIRST_EVENT": 1, "RUN_ALREADY_FINISHED": 1, "RUN_ALREADY_ERRORED": 1}
+TEXT_BYTES = TEXT_CHARACTERS * 4
 
 
 class Result(Struct, frozen=True, omit_defaults=True):
     """The verdict on a stream. `delivered` events came before the first refusal, whose rule is `code`;
-    `omitted` counts, by rule, the violations that are not listed; `marks`: the verdicts of a proxy that were
+    `omitted` counts, by rule, the violations that are not listed: those that repeat a listed one or follow
+    from it, and those beyond KEPT of a rule; `marks`: the verdicts of a proxy that were
     left out, None if none are to be."""
 
     valid: bool
@@ -63,32 +64,48 @@ class Report:
         self.violations: list[Violation] = []
         self.shown: list[Shown] = []
         self.counts: Counter[str] = Counter()
+        """All violations, by rule."""
         self.severities: Counter[Severity] = Counter()
-        self._recent: deque[tuple[int, str]] = deque(maxlen=NEIGHBOURS)
+        """How many findings there are: each cause counts once."""
+        self._listed: Counter[str] = Counter()
+        self._recent: deque[tuple[int, bytes]] = deque(maxlen=NEIGHBOURS)
+        """The beginnings of the last events: only next to a violation they become lines."""
         self._waiting: list[Shown] = []
 
-    def take(
-        self, line: int, data: bytes, verdict: Verdict, advice: tuple[Violation, ...], known: bool
-    ) -> None:
-        """Add an event: its line, its text, what the rules and the advice say; `known` if it is of a known
+    def take(self, line: int, data: bytes, verdict: Verdict, told: Told, known: bool) -> None:
+        """Add an event: its line, its text, its verdict, and what is told of it; `known` if it is of a known
         type."""
+        self._show_after(data)
         index, self.events = self.events, self.events + 1
         if not verdict.accepted and self.code is None:
             self.code = verdict.code
         if self.code is None and known:
             self.delivered += 1
-        text = _one_line(data)
-        for shown in self._waiting:
-            shown.after = (index, text)
-        self._waiting = []
-        for violation in (*verdict.violations, *advice):
-            self._add(violation, line, text)
-        self._recent.append((index, text))
+        begun = data[:TEXT_BYTES]
+        if told.new or told.repeated:
+            self._told(told, line, _one_line(begun))
+        self._recent.append((index, begun))
 
-    def end(self, advice: tuple[Violation, ...]) -> None:
+    def pass_over(self, events: Sequence[tuple[int, bytes]]) -> None:
+        """Add events, each its line and its text, of known types and of which there is nothing to say."""
+        if not events:
+            return
+        self._show_after(events[0][1])
+        first, self.events = self.events, self.events + len(events)
+        if self.code is None:
+            self.delivered += len(events)
+        for place in range(max(len(events) - NEIGHBOURS, 0), len(events)):
+            self._recent.append((first + place, events[place][1][:TEXT_BYTES]))
+
+    def _show_after(self, data: bytes) -> None:
+        """The next event is `data`: show it behind the violations before."""
+        for shown in self._waiting:
+            shown.after = (self.events, _one_line(data[:TEXT_BYTES]))
+        self._waiting = []
+
+    def end(self, told: Told) -> None:
         """Add what only the end of the stream shows."""
-        for violation in advice:
-            self._add(violation, 0, "")
+        self._told(told, 0, "")
 
     def result(self) -> Result:
         """The verdict so far."""
@@ -105,21 +122,29 @@ class Report:
             None if self.marks is None else self.marks.total(),
         )
 
+    def _told(self, told: Told, line: int, text: str) -> None:
+        for violation in told.new:
+            self._add(violation, line, text)
+        for violation in told.repeated:
+            self.counts[violation.code] += 1
+
     def _add(self, violation: Violation, line: int, text: str) -> None:
         self.counts[violation.code] += 1
         self.severities[violation.severity] += 1
-        if self.counts[violation.code] > (1 if violation.code in TOLD_ONCE else KEPT):
+        self._listed[violation.code] += 1
+        if self._listed[violation.code] > KEPT:
             return
         self.violations.append(violation)
-        if self.counts[violation.code] <= _SHOWN_OF.get(violation.code, SHOWN):
-            shown = Shown(violation, line, list(self._recent) if text else [], text)
+        if self._listed[violation.code] <= SHOWN:
+            before = [(index, _one_line(begun)) for index, begun in self._recent] if text else []
+            shown = Shown(violation, line, before, text)
             self.shown.append(shown)
             self._waiting += [shown] if text else []
 
 
-def _one_line(data: bytes) -> str:
+def _one_line(begun: bytes) -> str:
     """The start of an event's text, without characters that a terminal would interpret."""
-    text = data[: TEXT_CHARACTERS * 4].decode(errors="replace")
+    text = begun.decode(errors="replace")
     text = "".join(sign if sign.isprintable() else " " for sign in text)
     return text if len(text) <= TEXT_CHARACTERS else text[: TEXT_CHARACTERS - 3] + "..."
 
@@ -146,7 +171,7 @@ def _lines(report: Report, source: str) -> Iterator[str]:
         yield f"{counted(report.marks.total(), 'mark')} of a proxy left out."
     signs = report.counts["PROTOCOL_0X"]
     if signs:
-        yield f"This stream is of AG-UI protocol 0.x: {counted(signs, 'sign')} of it."
+        yield f"{counted(signs, 'sign')} of AG-UI protocol 0.x."
     for shown in sorted(report.shown, key=lambda shown: shown.violation.severity):
         violation = shown.violation
         place = f" at event {violation.index} (line {shown.line})" if shown.text else " at the end"

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from msgspec.structs import replace
 
+from dtvn.cli import advice, agent
+from dtvn.cli.repeats import Repeats
 from dtvn.cli.report import Report, as_json, as_text
 from dtvn.cli.sources import SourceError, pieces
+from dtvn.events.advice import NOTHING
 from dtvn.events.marks import mark_by
-from dtvn.events.rules import EventReader, FramingError
+from dtvn.events.rules import EventReader, FramingError, Severity
 from dtvn.events.validation_config import (
     VALIDATION_PRESETS,
     ValidationConfig,
@@ -27,8 +30,10 @@ if TYPE_CHECKING:
 
 HELP = "check an AG-UI event stream"
 TEACH = """\
-Checks a stream of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file, an
-http(s) address, or - for standard input: server-sent events, JSON objects one a line, or a JSON list.
+Checks a stream of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file,
+- for standard input, or the http(s) address of an agent: server-sent events, JSON objects one a line, or a
+JSON list. An agent is asked by POST for a run, with the RunAgentInput of --input or a minimal one; an address
+that takes no POST is read by GET, as a recording.
 
 --preset chooses what is checked, and --skip leaves out more:
 
@@ -41,7 +46,10 @@ Without --cluster this machine judges, and the verdict is LOCAL_ONLY. With it, t
 on each event, asked through the platform at URL with the key in $DTVN_API_KEY (scope `record`); the log
 records nothing, and advice is still this machine's.
 
-Exit status: 0 valid, 1 not valid, 2 not read or not judged.
+Each cause is told once. --profile chooses the advice, --off and --only switch single codes; --input gives the
+state, tools and messages that the run began with, where its RUN_STARTED does not.
+
+Exit status: 0 valid, 1 not valid or more than --max-warnings, 2 not read or not judged.
 """
 VALID, NOT_VALID, NOT_READ = range(3)
 
@@ -56,8 +64,9 @@ class Output(Protocol):
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what `run` reads."""
     parser.add_argument(
-        "source", metavar="SOURCE", help="a file, an http(s) address, or - for standard input"
+        "source", metavar="SOURCE", help="a file, an agent's http(s) address, or - for standard input"
     )
+    agent.add_options(parser)
     parser.add_argument(
         "--json",
         action="store_true",
@@ -85,6 +94,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="leave out rules of shape, of order, all advice, that on timestamps, or on empty ids and texts",
     )
+    advice.add_options(parser)
     parser.add_argument("--cluster", metavar="URL", help="the platform whose cluster judges")
     parser.add_argument(
         "--algorithm",
@@ -110,6 +120,10 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
         except OSError as error:
             stderr.write(f"dtvn validate: cannot write {options['junit']}: {error.strerror}\n")
             return NOT_READ
+    most, warnings = options["max_warnings"], report.severities[Severity.WARNING]
+    if most is not None and warnings > most:
+        stderr.write(f"dtvn validate: more than {most} warnings: {warnings}\n")
+        return NOT_VALID
     return VALID if report.code is None else NOT_VALID
 
 
@@ -120,7 +134,7 @@ def _configuration(options: Mapping[str, Any]) -> ValidationConfig:
         changed["allow_unknown_event_types"] = True
     if "advice" in options["skip"]:
         changed |= {"level": ValidationLevel.CUSTOM, "strict": False}
-    return replace(VALIDATION_PRESETS[options["preset"]], **changed)
+    return replace(VALIDATION_PRESETS[options["preset"]], **changed, **advice.chosen_advice(options))
 
 
 _SKIPS = {
@@ -138,14 +152,24 @@ def _judge(options: Mapping[str, Any], stdin: BinaryIO, report: Report) -> None:
             raise SourceError("--algorithm needs --cluster: this machine has no votes to count")
         _read(options, config, stdin, report, None)
         return
-    if config.skip_field_validation or config.skip_sequence_validation:
-        raise SourceError("a cluster judges by all rules: no --skip shape, --skip order or --preset testing")
+    if config.skip_field_validation or config.skip_sequence_validation or config.accept_protocol_0x:
+        said = "no --skip shape, --skip order, --accept-0x or --preset testing"
+        raise SourceError(f"a cluster judges by all rules of 1.0: {said}")
     # `dtvn validate` of a small file would pay for these imports.
     from dtvn.cli.cluster import Cluster
 
     with Cluster(options) as cluster:
         _read(options, config, stdin, report, cluster)
         report.scope = cluster.scope or report.scope
+
+
+def _pieces(options: Mapping[str, Any], stdin: BinaryIO) -> Iterator[bytes]:
+    source = options["source"]
+    if source.startswith(("http://", "https://")):
+        return agent.pieces(source, agent.request(options))
+    if options["header"]:
+        raise SourceError("--header needs the address of an agent")
+    return pieces(source, stdin)
 
 
 def _unmarked(found: list[tuple[int, bytes]], marks: Counter[str]) -> Iterator[tuple[int, bytes]]:
@@ -171,28 +195,42 @@ def _read(
     cluster: Cluster | None,
 ) -> None:
     """Judge by the rules here, or by `cluster`; the advice is by the rules here."""
-    stream, linter = rules_of(config)
-    reader = EventReader(stream.limits.event_bytes)
+    stream, adviser = rules_of(config, advice.given_input(options))
+    reader, repeats = EventReader(stream.limits.event_bytes), Repeats()
 
     def take(found: list[tuple[int, bytes]]) -> bool:
         events = found if report.marks is None else list(_unmarked(found, report.marks))
         now = int(time.time() * 1000)
         judged = cluster.judge([data for _, data in events]) if cluster is not None and events else None
-        for place, (line, data) in enumerate(events):
+        place = plain = 0
+        while place < len(events):
+            # Of those that repeat the one before, the last is judged for all.
+            last = repeats.last(events, place, now) if judged is None else place
+            stream.index += last - place
+            place = last
+            line, data = events[place]
             own = stream.feed(data)
             verdict = own if judged is None else judged[place]
-            advice = linter.advise(data, now) if verdict.accepted and own.accepted else ()
-            report.take(line, data, verdict, advice, stream.event is not None)
+            told = adviser.take(data, verdict, own, now)
+            place += 1
+            if told is NOTHING and stream.event is not None:
+                repeats.learn(data, stream.event)
+                continue
+            repeats.forget()
+            report.pass_over(events[plain : place - 1])
+            plain = place
+            report.take(line, data, verdict, told, stream.event is not None)
             if not verdict.accepted and options["first"]:
                 return False
+        report.pass_over(events[plain:])
         return True
 
     try:
-        for piece in pieces(options["source"], stdin):
+        for piece in _pieces(options, stdin):
             if not take(reader.feed(piece)):
                 return
     except KeyboardInterrupt:
         # A stream that does not end is judged as far as it was read.
         pass
     if take(reader.end()):
-        report.end(linter.end())
+        report.end(adviser.end(reader.line_ends))

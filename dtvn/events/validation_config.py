@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from dtvn.events.advice import CODES, Adviser, Profile, chosen
 from dtvn.events.checked import Checked, ConfigError
-from dtvn.events.rules import Linter, Stream
+from dtvn.events.rules import Linter, RunInput, Stream
 
 
 class ValidationLevel(StrEnum):
@@ -41,11 +42,23 @@ class ValidationConfig(Checked, frozen=True, kw_only=True):
     custom_validators: tuple[Callable[..., Any], ...] = ()
     """Each is called with every accepted event (a struct of its type) and returns further warnings: (rule
     id, field or None, sentence) each, or None."""
+    profile: Profile = Profile.DEFAULT
+    """Which advice is given."""
+    advice_off: tuple[str, ...] = ()
+    """Codes of advice that is not given."""
+    advice_only: tuple[str, ...] = ()
+    """Codes of the only advice that is given, of whatever profile; empty: all of the profile."""
+    accept_protocol_0x: bool = False
+    """Events of AG-UI 0.x are judged as what the official client 1.0 converts them to."""
 
     def _check(self) -> None:
         for check in self.custom_validators:
             if not callable(check):
                 raise ConfigError(f"custom_validators: {check!r} is not callable")
+        for field in ("advice_off", "advice_only"):
+            for code in getattr(self, field):
+                if code not in CODES:
+                    raise ConfigError(f"{field}: {code!r} is no code of advice")
         fitting = None, self.level is ValidationLevel.STRICT
         if self.level is not ValidationLevel.CUSTOM and self.strict not in fitting:
             raise ConfigError(f"strict: {self.strict} is not that of level {self.level}")
@@ -69,18 +82,22 @@ VALIDATION_PRESETS = {
 """Name -> what it checks."""
 
 
-def rules_of(config: ValidationConfig) -> tuple[Stream, Linter]:
-    """The rules over one stream, and its advice."""
+def rules_of(config: ValidationConfig, given: RunInput | None = None) -> tuple[Stream, Adviser]:
+    """The rules over one stream, and what is told about it. `given`: the input that it was asked with, None
+    if only its RUN_STARTED may tell it."""
     stream = Stream(
         drop_unknown=config.allow_unknown_event_types,
         shape=not config.skip_field_validation,
         order=not config.skip_sequence_validation,
+        accept_0x=config.accept_protocol_0x,
     )
     linter = Linter(
         stream,
         advice=config.advises,
         timestamps=not config.skip_timestamp_validation,
         empty_ids=not config.allow_empty_ids,
+        quiet=config.profile is not Profile.SEED,
         checks=config.custom_validators,
     )
-    return stream, linter
+    codes = chosen(config.profile, config.advice_off, config.advice_only)
+    return stream, Adviser(stream, linter, codes, advises=config.advises, given=given)

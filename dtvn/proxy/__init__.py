@@ -1,7 +1,8 @@
 """Between an AG-UI agent and its client: judges event streams while they pass, unbuffered.
 
 `EventsMiddleware` does it for any ASGI application; `Forward` is the application that asks an agent
-elsewhere: `EventsMiddleware(Forward(url), LocalJudge())` is the proxy.
+elsewhere: `EventsMiddleware(Forward(url), LocalJudge())` is the proxy, and `AllowHosts` before it keeps
+strangers' pages in a browser away.
 """
 
 from dtvn.events.marks import NAME
@@ -10,9 +11,11 @@ from dtvn.proxy.cluster_judge import ClusterJudge
 from dtvn.proxy.findings import Report, Reporter
 from dtvn.proxy.forward import Forward
 from dtvn.proxy.headers import AddressError
+from dtvn.proxy.hosts import AllowHosts
 from dtvn.proxy.judge import LOCAL_ONLY, Judge, Judgement, NoVerdict
 from dtvn.proxy.local_judge import LocalJudge
 from dtvn.proxy.middleware import CLOSING_SECONDS, VERDICT_SECONDS, EventsMiddleware, Mode, StreamBroke
+from dtvn.proxy.repair import Repair
 
 __all__ = [
     "EventsMiddleware",
@@ -21,7 +24,9 @@ __all__ = [
     "CLOSING_SECONDS",
     "StreamBroke",
     "Forward",
+    "Repair",
     "AddressError",
+    "AllowHosts",
     "Judge",
     "Judgement",
     "NoVerdict",

@@ -18,7 +18,8 @@ class Report(Struct, frozen=True):
 
     `valid` is None if not all of it was judged: `not_validated` says why. `run` is the first that began.
     `code` is the rule of the first refusal, else the code by which the log refused the run. `omitted` counts
-    violations that are not listed. `ended` says how it ended: `complete`, or why not.
+    violations that are not listed. `ended` says how it ended: `complete`, or why not. `marks_unsent` counts
+    CUSTOM events with verdicts that were not sent, since there was no place inside a run.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Report(Struct, frozen=True):
     scope: str
     not_validated: str | None
     ended: str
+    marks_unsent: int = 0
 
 
 Reporter = Callable[[Report], None]
@@ -50,6 +52,7 @@ class Findings:
         self.scope = ""
         self.not_validated: str | None = None
         self.ended = "complete"
+        self.marks_unsent = 0
         self._violations: list[Violation] = []
         self._count = 0
 
@@ -90,4 +93,5 @@ class Findings:
             scope=self.scope,
             not_validated=self.not_validated,
             ended=self.ended,
+            marks_unsent=self.marks_unsent,
         )

@@ -7,13 +7,15 @@ slows the writer. A client that goes away ends the request to the agent.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
+from urllib.parse import unquote_to_bytes
 
 import httpx
 import msgspec
 
-from dtvn.proxy.headers import address, end_to_end, forwarded
+from dtvn.proxy.headers import address, answered, forwarded
 from dtvn.proxy.middleware import Scope, StreamBroke
 from dtvn.proxy.passages import Receive, Send
 
@@ -56,9 +58,12 @@ class Forward:
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008, "reason": "only HTTP is passed on"})
         elif scope["method"] == "CONNECT" or not _path(scope).startswith(b"/"):
-            await _refuse(send, 400, "NO_PATH", "The request target must be a path, which begins with /.")
+            await refuse(send, 400, "NO_PATH", "The request target must be a path, which begins with /.")
+        elif self.url.raw_path != b"/" and _climbs(_path(scope)):
+            said = f"A path with dot segments may lead out of {self.url}."
+            await refuse(send, 400, "DOT_SEGMENTS", said)
         elif self._open >= self._streams:
-            await _refuse(send, 503, "TOO_MANY_STREAMS", f"{self._streams} requests are being passed on.")
+            await refuse(send, 503, "TOO_MANY_STREAMS", f"{self._streams} requests are being passed on.")
         else:
             self._open += 1
             try:
@@ -89,14 +94,19 @@ class Forward:
             status, code = next((status, code) for kind, status, code in _FAILURES if isinstance(error, kind))
             said = f"The agent at {self.url} gives no answer: {self._reason(error)}."
             upload.drain()
-            await _refuse(send, status, code, said)
+            await refuse(send, status, code, said)
             return
         upload.drain()
         if not isinstance(answer.stream, httpx.AsyncByteStream):
             raise TypeError(f"an answer whose body is a {type(answer.stream).__name__}")
+        status = answer.status_code
         try:
-            headers = end_to_end(answer.headers.raw)
-            await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+            if not 200 <= status < 600:
+                said = f"The agent at {self.url} answers with status {status}, which no answer has."
+                await refuse(send, 502, "UPSTREAM_BAD_STATUS", said)
+                return
+            headers = answered(status, answer.headers.raw, self.url)
+            await send({"type": "http.response.start", "status": status, "headers": headers})
             async for piece in answer.stream:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         except httpx.HTTPError as error:
@@ -123,7 +133,7 @@ class Forward:
             self.url,
             headers=headers,
             stream=upload if has_body else _NO_BODY,
-            # Not as a URL: httpx would resolve `..`, even above the agent's path, and percent-encode.
+            # Not as a URL: httpx would resolve `..`, and percent-encode.
             extensions={"timeout": self._timeouts, "target": target},
         )
 
@@ -196,7 +206,15 @@ def _path(scope: Scope) -> bytes:
     return path
 
 
-async def _refuse(send: Send, status: int, code: str, message: str) -> None:
+def _climbs(path: bytes) -> bool:
+    """Whether a server may read dot segments in a path: some take a backslash for a slash, or leave out what
+    follows a semicolon."""
+    segments = re.split(rb"[/\\\\]", unquote_to_bytes(path))
+    return any(segment.partition(b";")[0] in (b".", b"..") for segment in segments)
+
+
+async def refuse(send: Send, status: int, code: str, message: str) -> None:
+    """Answer with an error, as JSON."""
     body = msgspec.json.encode({"code": code, "message": message})
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -18,6 +18,8 @@ _HOP_BY_HOP = {
     b"transfer-encoding",
     b"upgrade",
 }
+_REPLACED = {b"host", b"expect", b"forwarded", b"x-real-ip"}
+_WITHOUT_BODY = {204, 205}
 
 
 class AddressError(ValueError):
@@ -50,16 +52,35 @@ def end_to_end(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
 
 def forwarded(scope_headers: Sequence[tuple[bytes, bytes]], client: str, scheme: str, host: bytes) -> Headers:
     """A client's headers for the agent at `host`, with the client's address, scheme and Host as
-    X-Forwarded-*."""
-    replaced = {b"host", b"expect", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
-    earlier = [value for name, value in scope_headers if name == b"x-forwarded-for"]
+    X-Forwarded-*: its own words on these are left out, and names with an underscore, which many servers take
+    for the name with a hyphen."""
     asked = [value for name, value in scope_headers if name == b"host"]
-    kept = [pair for pair in end_to_end(scope_headers) if pair[0] not in replaced]
-    via = b", ".join([*earlier, client.encode("latin-1")])
     return [
         (b"host", host),
-        *kept,
-        (b"x-forwarded-for", via),
+        *(pair for pair in end_to_end(scope_headers) if not _of_this_hop(pair[0])),
+        (b"x-forwarded-for", client.encode("latin-1")),
         (b"x-forwarded-proto", scheme.encode()),
         *((b"x-forwarded-host", value) for value in asked[:1]),
     ]
+
+
+def _of_this_hop(name: bytes) -> bool:
+    return name in _REPLACED or name.startswith(b"x-forwarded-") or b"_" in name
+
+
+def answered(status: int, headers: Sequence[tuple[bytes, bytes]], agent: httpx.URL) -> Headers:
+    """An agent's headers for its client. A length is passed on only where it is that of the body, and a
+    redirect to the agent itself becomes one to this proxy."""
+    names = {name.lower() for name, _ in headers}
+    unsure = b"transfer-encoding" in names or status in _WITHOUT_BODY
+    kept = [pair for pair in end_to_end(headers) if not (unsure and pair[0].lower() == b"content-length")]
+    return [(name, _location(value, agent) if name.lower() == b"location" else value) for name, value in kept]
+
+
+def _location(value: bytes, agent: httpx.URL) -> bytes:
+    """Where a redirect leads, told from this proxy: paths of clients are added to the agent's."""
+    path = value.removeprefix(b"%b://%b" % (agent.scheme.encode(), agent.netloc))
+    below = agent.raw_path.rstrip(b"/")
+    if not path.startswith(below + b"/") or path.startswith((below + b"//", b"//")):
+        return value
+    return path.removeprefix(below)

@@ -2,8 +2,8 @@
 
 An event is held until it is judged. `mark` then puts a CUSTOM event before a bad one, and one with the
 verdict on the run before its last event. `refuse` puts RUN_ERROR in the place of a bad event and ends the
-stream. A CUSTOM event may only stand inside a run, and would close a message that is built of chunks: it
-waits until it may stand before the next event.
+stream. A CUSTOM event stands inside a run, and not within a message that is built of chunks: it waits until
+there is such a place, and is not sent if none comes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from dtvn.events.rules import TOLD_ONCE, FramingError, Limits, Phase, Stream, Verdict, Violation, refused
+from dtvn.events.rules import TOLD_ONCE, FramingError, Limits, Verdict, Violation, refused
 from dtvn.proxy.blocks import Block, Blocks
 from dtvn.proxy.judging import Judging
 from dtvn.proxy.media import Identity, Inflated, UnreadableEncoding
 from dtvn.proxy.own_events import error_event, framed, verdict_event
 from dtvn.proxy.passages import NO_EVENTS, Send
+from dtvn.proxy.places import Place
 
 UNDECODED_BYTES_MAX = 64 * 1024
 """Most bytes of a compressed body before the first that is decoded."""
@@ -50,8 +51,7 @@ class Holding:
         self._terms = terms
         self._decoder = decoder
         self._blocks = Blocks(terms.limits.event_bytes)
-        # The events that the client has got: they decide where the proxy may put its own.
-        self._seen = Stream(terms.limits, drop_unknown=True)
+        self._place = Place()
         self._notes: list[dict[str, Any]] = []
         self._marks = 0
         self._told: set[str] = set()
@@ -105,9 +105,9 @@ class Holding:
             await self._no_events(error)
         if not self.done:
             out: list[bytes] = []
-            if not self._terms.refuse and self._run_events and self._seen.state.phase is Phase.ACTIVE:
+            if not self._terms.refuse and self._run_events and self._place.in_run:
                 self._note_run()
-            if self._notes and self._seen.state.phase is Phase.ACTIVE:
+            if self._notes and self._place.free:
                 # The last line may lack its end, and would swallow an event behind it.
                 out.append(b"\n" if self._blocks.form == "ndjson" else b"\n\n")
                 self._say_notes(out)
@@ -120,6 +120,7 @@ class Holding:
         self.done = True
 
     async def close(self) -> None:
+        self._forget_notes()
         await self._judging.close()
 
     async def _pass(self, blocks: list[Block]) -> None:
@@ -154,18 +155,19 @@ class Holding:
     def _show(self, out: list[bytes], block: Block, text: bytes, verdict: Verdict | None) -> None:
         """Note the verdict on an event, and put the notes that wait before it, if CUSTOM events may stand
         there."""
-        before, lanes = self._seen.state.phase, self._seen.state.lanes
-        free = before is Phase.ACTIVE and None not in lanes
-        self._seen.feed(text)
-        ends = before is Phase.ACTIVE and self._seen.state.phase is not Phase.ACTIVE
-        bad = verdict is not None and not verdict.accepted
+        place = self._place
+        free, whole = place.free, not place.torn
+        accepted = verdict is not None and verdict.accepted
+        ends = place.take(block.raw, text, accepted=accepted, longest=self._terms.limits.event_bytes)
+        may_say = not block.begun and (free or (ends and whole))
         if verdict is not None and not self._terms.refuse:
             self._mark(verdict)
             if ends:
                 self._note_run()
-        # Outside a run a bad event has broken the stream already.
-        if not block.begun and (free or ends or (bad and before is not Phase.ACTIVE)):
+        if may_say:
             self._say_notes(out)
+        elif ends:  # in another run it would say something else
+            self._forget_notes()
 
     def _mark(self, verdict: Verdict) -> None:
         self._run_events += 1
@@ -191,6 +193,11 @@ class Holding:
         out += [framed(event, self._blocks.form) for event in self._notes]
         self._notes = []
 
+    def _forget_notes(self) -> None:
+        """Count the notes that wait as not sent."""
+        self._judging.findings.marks_unsent += len(self._notes)
+        self._notes = []
+
     async def _bound(self) -> None:
         """If the incomplete event is too large to be held, refuse it, or send its bytes on."""
         if self.done or self._blocks.held <= self._terms.limits.event_bytes:
@@ -213,7 +220,7 @@ class Holding:
 
     async def _refuse(self, out: list[bytes], code: str, said: str) -> None:
         """Send `out` and a RUN_ERROR, unless the client has got one already, and end the stream."""
-        if self._seen.state.phase is not Phase.ERRORED:
+        if not self._place.errored:
             out.append(framed(error_event(code, said), self._blocks.form))
         if self._judging.findings.ended == "complete":
             self._judging.findings.ended = "refused"

@@ -13,10 +13,14 @@ class LocalJudge:
     """The rules of AG-UI 1.0 over each stream. A run that another open stream writes is refused at its
     RUN_STARTED."""
 
-    def __init__(self, limits: Limits | None = None, *, drop_unknown: bool = False) -> None:
-        """`drop_unknown`: events of unknown type pass with a warning."""
+    def __init__(
+        self, limits: Limits | None = None, *, drop_unknown: bool = False, accept_0x: bool = False
+    ) -> None:
+        """`drop_unknown`: events of unknown type pass with a warning; `accept_0x`: events of protocol 0.x
+        that the official client 1.0 converts are judged as what it makes of them."""
         self.limits = limits or Limits()
         self.drop_unknown = drop_unknown
+        self.accept_0x = accept_0x
         self.writers: dict[Run, _LocalJudgement] = {}
         """Which stream writes a run that has begun and not ended."""
 
@@ -30,7 +34,7 @@ class _LocalJudgement:
 
     def __init__(self, judge: LocalJudge) -> None:
         self._judge = judge
-        self._stream = Stream(judge.limits, drop_unknown=judge.drop_unknown)
+        self._stream = Stream(judge.limits, drop_unknown=judge.drop_unknown, accept_0x=judge.accept_0x)
         self._run: Run | None = None
 
     async def judge(self, events: Sequence[bytes]) -> list[Verdict]:

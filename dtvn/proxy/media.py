@@ -13,6 +13,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 PROTOBUF = b"application/vnd.ag-ui.event+proto"
 SNIFFED_BYTES = 256
 """Bytes within which a body of unclear media type must begin an event; otherwise it holds none."""
+TYPED_BYTES = 4096
+"""Bytes at the beginning of a long event in which its type is looked for."""
 STEP_BYTES = 64 * 1024
 """Bytes decompressed at a time: a few compressed bytes may stand for gigabytes."""
 _EVENTS = {b"text/event-stream", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"}
@@ -64,6 +66,12 @@ def holds_events(head: bytes) -> bool | None:
         return False
     begun = any(field.startswith(text) for field in _FIELDS) or _BEGUN.fullmatch(text) is not None
     return None if begun else False
+
+
+def begun_type(text: bytes) -> str | None:
+    """The type of an event whose JSON text begins so; None if it stands behind anything but scalars."""
+    known = _OBJECT.match(text[:TYPED_BYTES])
+    return known[1].decode() if known is not None else None
 
 
 class UnreadableEncoding(Exception):

@@ -31,9 +31,10 @@ from dtvn.proxy.passages import Beside, Message, Observing, Passage, Receive, Se
 Scope = dict[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 HEADER = b"dtvn-events"
-"""The header that says what was done with an answer: the mode, and `; id=` with the `by` of the proxy's own
-verdict events if there may be any; or why it is not judged. `observe` sends it before the body, and so says
-`not_validated: media type` also of an answer that turns out to hold events."""
+"""The header that says what was done with an answer: the mode, and, if there may be verdict events of the
+proxy, `; id=` with their `by` and `; place=run`, as they stand inside runs only; or why it is not judged.
+`observe` sends it before the body, and so says `not_validated: media type` also of an answer that turns out
+to hold events."""
 VERDICT_SECONDS = 2.0
 CLOSING_SECONDS = 2.0
 HEAD_BYTES_MAX = 4096
@@ -217,7 +218,7 @@ class _Exchange:
             token = secrets.token_hex(8)
             self._passage = Holding(self._send, judging, middleware.terms, decoding, token)
             if not middleware.terms.refuse_unjudged:
-                said += f"; id={token}"
+                said += f"; id={token}; place=run"
             start = {**start, "headers": _without(headers, b"content-length", b"content-encoding")}
         if not sent:
             await self._send(_said(start, said))

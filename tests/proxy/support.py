@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from dtvn.cli import events_proxy
 from dtvn.proxy import NAME, EventsMiddleware, Forward, Judge, LocalJudge, Mode, Report
 from tests.events.rules.samples import event
 from tests.waiting import PATIENCE
@@ -113,19 +114,9 @@ async def listening(agent: Agent) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def served(app: Any) -> AsyncIterator[str]:
-    """The address at which uvicorn serves an application."""
+    """The address at which an application is served as `dtvn events-proxy` is."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app,
-        http="h11",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(events_proxy.serving(app, shutdown_seconds=1))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

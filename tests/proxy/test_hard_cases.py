@@ -104,8 +104,8 @@ async def test_a_run_whose_agent_stalls_ends_with_the_reason() -> None:
     assert parsed(answer.content)[-1]["message"] == "The agent's stream broke off: silent for 0.3 s."
 
 
-async def test_observe_waits_for_an_agent_that_thinks_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Longer than the other modes wait, unless `--silence-seconds` says how long."""
+async def test_observe_and_mark_wait_for_an_agent_that_thinks_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than `refuse` waits, unless `--silence-seconds` says how long."""
     monkeypatch.setattr(events_proxy, "SILENCE_SECONDS", 0.2)
 
     async def thinks(request: Request) -> None:
@@ -119,13 +119,13 @@ async def test_observe_waits_for_an_agent_that_thinks_long(monkeypatch: pytest.M
     for mode in MODES:
         silence = events_proxy.silence({"mode": mode, "silence_seconds": None})
         async with proxied(thinks, mode, silence=silence) as proxy:
-            if mode == "mark":
-                with pytest.raises(httpx.RemoteProtocolError):
-                    await proxy.post()
-            else:
-                assert (await proxy.post()).content.startswith(sse(GOOD[:1]))
+            answer = await proxy.post()
             report = await proxy.report()
-        assert report.ended == ("complete" if mode == "observe" else "silent for 0.2 s")
+        assert answer.content.startswith(sse(GOOD[:1]))
+        if mode == "refuse":
+            assert (types(answer.content)[-1], report.ended) == ("RUN_ERROR", "silent for 0.2 s")
+        else:
+            assert (types(answer.content)[-1], report.ended) == ("RUN_FINISHED", "complete")
     assert events_proxy.silence({"mode": "observe", "silence_seconds": 0.1}) == 0.1
 
 

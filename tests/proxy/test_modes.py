@@ -10,6 +10,7 @@ from tests.events.rules.samples import event
 from tests.proxy.support import BAD, GOOD, answering, parsed, proxied, sse, types
 
 pytestmark = pytest.mark.asyncio
+PING = b'{"type":"PING"}'
 TYPES = ["RUN_STARTED", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END", "RUN_FINISHED"]
 
 
@@ -91,6 +92,27 @@ async def test_a_mark_breaks_no_message_that_is_built_of_chunks() -> None:
     assert types(answer.content) == [
         "RUN_STARTED", chunk, "TEXT_MESSAGE_END", chunk, "!bad", "!bad", "RUN_FINISHED",
     ]  # fmt: skip
+
+
+async def test_a_mark_outside_a_run_waits_for_the_next_one() -> None:
+    events = [PING, *GOOD, PING, event("RS:r2"), event("RF:r2")]
+    async with proxied(answering(sse(events)), "mark") as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    marks = [each["value"] for each in parsed(answer.content) if each["type"] == "CUSTOM"]
+    assert [mark.get("index") for mark in marks] == [0, None, 6, None]
+    assert types(answer.content)[:3] == ["PING", "RUN_STARTED", "!bad"]
+    assert types(answer.content)[-5:] == ["PING", "RUN_STARTED", "!bad", "!bad", "RUN_FINISHED"]
+    assert (report.valid, report.marks_unsent) == (False, 0)
+
+
+async def test_a_mark_that_finds_no_run_is_not_sent_but_counted() -> None:
+    async with proxied(answering(sse([*GOOD, PING, PING])), "mark") as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert types(answer.content)[-3:] == ["RUN_FINISHED", "PING", "PING"]
+    assert (report.code, report.marks_unsent) == ("UNKNOWN_EVENT_TYPE", 2)
+    assert answer.headers["dtvn-events"].endswith("; place=run")
 
 
 async def test_each_run_of_a_stream_is_marked() -> None:

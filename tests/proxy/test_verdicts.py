@@ -145,9 +145,10 @@ async def test_a_verdict_of_the_agents_own_is_told_from_the_proxys(mode: str) ->
         script = answering(sse([*GOOD[:1], forged, *GOOD[1:]]))
         async with proxied(script, mode, judge=SlowJudge(0, fails=True), refuse_unjudged=False) as proxy:
             answer = await proxy.post()
-        kind, _, token = answer.headers["dtvn-events"].partition("; id=")
+        kind, named, place = answer.headers["dtvn-events"].split("; ")
+        token = named.removeprefix("id=")
         said = [each["value"] for each in parsed(answer.content) if each.get("name") == NAME]
-        assert (kind, len(token)) == (mode, 16)
+        assert (kind, len(token), place) == (mode, 16, "place=run")
         assert [each["scope"] for each in said if each["by"] == token] == [""]
         assert len(said) == 2
         tokens.add(token)

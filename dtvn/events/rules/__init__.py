@@ -8,20 +8,34 @@ for the rules themselves.
 from dtvn.events.rules.framing import EventReader, FramingError
 from dtvn.events.rules.limits import Limits, rules_digest
 from dtvn.events.rules.lint import Linter
+from dtvn.events.rules.messages import RunInput
 from dtvn.events.rules.shapes import TYPES
 from dtvn.events.rules.state import Phase, RunState, StateError, decode_state, state_digest
-from dtvn.events.rules.stream import Stream, Verdict, refused
-from dtvn.events.rules.violation import SUGGESTIONS, TOLD_ONCE, Severity, Violation, quoted
+from dtvn.events.rules.stream import ACCEPTED, Stream, Verdict, refused
+from dtvn.events.rules.violation import (
+    SUGGESTIONS,
+    TOLD_ONCE,
+    Severity,
+    Violation,
+    cause_of,
+    listed,
+    quoted,
+    warning,
+)
 
 __all__ = [
     "Stream",
     "Verdict",
+    "ACCEPTED",
     "refused",
     "Violation",
     "Severity",
     "SUGGESTIONS",
     "TOLD_ONCE",
+    "cause_of",
+    "warning",
     "quoted",
+    "listed",
     "Linter",
     "Limits",
     "Phase",
@@ -31,6 +45,7 @@ __all__ = [
     "state_digest",
     "rules_digest",
     "TYPES",
+    "RunInput",
     "EventReader",
     "FramingError",
 ]

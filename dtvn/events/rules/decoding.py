@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from dtvn.events.rules import shapes as s
 from dtvn.events.rules.limits import SCAN_FROM, Limits, nesting
-from dtvn.events.rules.violation import Refusal, quoted
+from dtvn.events.rules.violation import SNAKE_CASE, THINKING, Refusal, quoted
 
 NOT_DECODED = (msgspec.MsgspecError, ValueError, RecursionError)
 """What `decode_event` raises."""
@@ -29,6 +30,7 @@ _LONE_SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*(?:%b(?!%b)|(?<!%b)%b)" % (_HIGH
 """An escaped surrogate without the other half: agents that cut text by UTF-16 units emit it."""
 _SEARCHED_BYTES_MAX = 16 * 1024
 """Longest event in which a lone surrogate is searched for, which takes a few milliseconds."""
+_DONE = b"[DONE]"
 _as_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -56,6 +58,9 @@ def over_bounds(data: bytes, limits: Limits) -> Refusal | None:
 
 def bad_shape(data: bytes, error: Exception) -> BadShape:
     """Name what is wrong with bytes that `decode_event` refused with `error`."""
+    if data == _DONE:
+        said = "[DONE] ends a stream of OpenAI's interface; the official client 1.0 fails on it."
+        return BadShape(Refusal("NOT_AN_OBJECT", said), None, "Leave it out: RUN_FINISHED ends a run.")
     try:
         given = _as_object.decode(data)
     except msgspec.ValidationError:
@@ -92,11 +97,7 @@ def _unknown(name: str) -> tuple[Refusal, None, str | None]:
             None,
         )
     said = f"{name} is of AG-UI protocol 0.x; 1.0 has {successor} in its place."
-    return (
-        Refusal("PROTOCOL_0X", said, "type"),
-        None,
-        f"Upgrade the agent's AG-UI library to 1.0; send {successor}.",
-    )
+    return Refusal("PROTOCOL_0X", said, "type"), None, THINKING
 
 
 def _bad_field(kind: type[s.Event], given: dict[str, msgspec.Raw], error: str) -> BadShape:
@@ -108,10 +109,10 @@ def _bad_field(kind: type[s.Event], given: dict[str, msgspec.Raw], error: str) -
         return BadShape(_invalid(kind, name, place, said), kind)
     field = f"{place}.{missing[1]}" if place else missing[1]
     code = "SUBAGENT_MISSING_FIELD" if issubclass(kind, s.Subagent) and not place else "FIELD_MISSING"
-    refusal = Refusal(code, f"{name} has no {field}.", field)
     snake = re.sub(r"(?<!^)([A-Z])", r"_\1", missing[1]).lower()
-    hint = f"The event has {snake}: the wire name is {missing[1]}." if not place and snake in given else None
-    return BadShape(refusal, kind, hint)
+    if not place and snake != missing[1] and snake in given:
+        return BadShape(Refusal(code, f"{name} has no {field}, but {snake}.", field), kind, SNAKE_CASE)
+    return BadShape(Refusal(code, f"{name} has no {field}.", field), kind)
 
 
 def _invalid(kind: type[s.Event], name: str, place: str, said: str) -> Refusal:
@@ -174,4 +175,19 @@ def known_fields(kind: type[s.Event]) -> frozenset[str]:
 
 def unknown_fields(data: bytes, kind: type[s.Event]) -> list[str]:
     """Top-level names in the JSON text of a well-formed event that the protocol does not define."""
-    return [name for name in _as_object.decode(data) if name not in known_fields(kind)]
+    try:
+        _fields_alone(kind).decode(data)
+    except msgspec.ValidationError:
+        return [name for name in _as_object.decode(data) if name not in known_fields(kind)]
+    return []
+
+
+@cache
+def _fields_alone(kind: type[s.Event]) -> msgspec.json.Decoder[Any]:
+    """Raises ValidationError for any other field, and reads no values: nearly all events have none."""
+    absent = msgspec.UNSET
+    members = [
+        (f"field_{number}", msgspec.Raw | msgspec.UnsetType, msgspec.field(name=name, default=absent))
+        for number, name in enumerate(known_fields(kind))
+    ]
+    return msgspec.json.Decoder(msgspec.defstruct("Fields", members, forbid_unknown_fields=True, gc=False))

@@ -7,6 +7,7 @@ whole, and has a bound of its own.
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 import msgspec
@@ -49,27 +50,40 @@ class _Lines:
         self._line = bytearray()
         """The line that has begun: pieces may have one byte each, and an object for each would take 60."""
         self._cut = False
+        self.ends: str | None = None
+        """CR or CRLF if a line ended so; the first that did."""
 
     @property
     def held(self) -> int:
         return len(self._line)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a line, or the end of one, has begun."""
+        return bool(self._line) or self._cut
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The lines that `piece` completes, without their ends."""
         if not piece:
             return []
         cut, self._cut = self._cut, piece.endswith(b"\r")
+        if cut and self.ends is None:
+            self.ends = "CRLF" if piece[:1] == b"\n" else "CR"
         if cut and piece[:1] == b"\n":
             piece = piece[1:]
         if b"\r" in piece:
+            behind = piece.index(b"\r") + 1
+            if self.ends is None and behind < len(piece):
+                self.ends = "CRLF" if piece[behind : behind + 1] == b"\n" else "CR"
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *whole, rest = piece.split(b"\n")
-        lines = []
-        for line in whole:
-            self._hold(line)
-            lines.append(self.end())
+        if whole and self._line:
+            self._hold(whole[0])
+            whole[0] = self.end()
+        if len(piece) > self._limit:
+            whole = [line[: self._limit + 1] for line in whole]
         self._hold(rest)
-        return lines
+        return whole
 
     def end(self) -> bytes:
         """The line that had no end yet."""
@@ -95,15 +109,14 @@ class Ndjson:
         return self._lines.held
 
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
-        return [event for line in self._lines.feed(piece) for event in self._event(line)]
+        return self._events(self._lines.feed(piece))
 
     def end(self) -> list[tuple[int, bytes]]:
-        return self._event(self._lines.end())
+        return self._events([self._lines.end()])
 
-    def _event(self, line: bytes) -> list[tuple[int, bytes]]:
-        self._number += 1
-        text = line.strip(WHITE)
-        return [(self._number, text)] if text else []
+    def _events(self, lines: list[bytes]) -> list[tuple[int, bytes]]:
+        first, self._number = self._number + 1, self._number + len(lines)
+        return [(number, text) for number, line in enumerate(lines, first) if (text := line.strip(WHITE))]
 
 
 class ServerSentEvents:
@@ -129,15 +142,50 @@ class ServerSentEvents:
         return "sse" if self.recognised else None
 
     @property
+    def line_ends(self) -> str | None:
+        """CR or CRLF if a line ended so: the official client 1.0 finds events by LF alone."""
+        return self._lines.ends
+
+    @property
     def held(self) -> int:
         return self._lines.held + len(self._data or b"")
 
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
-        found = [event for line in self._lines.feed(piece) for event in self._line(line)]
+        # What ends an event that has begun; whole events; what begins the next one.
+        first = 0 if self._data is None and not self._lines.begun else piece.find(b"\n\n") + 2
+        last = piece.rfind(b"\n\n") + 2
+        if first == 1 or last - first < 2 or b"\r" in piece:
+            found = self._lined(piece)
+        else:
+            found = self._lined(piece[:first])
+            found += self._whole(piece[first:last])
+            found += self._lined(piece[last:])
         if not self.recognised:
             self._read += len(piece)
             if self._read > HEAD_BYTES_MAX:
                 raise FramingError(_NONE)
+        return found
+
+    def _lined(self, piece: bytes) -> list[tuple[int, bytes]]:
+        return [event for line in self._lines.feed(piece) for event in self._line(line)]
+
+    def _whole(self, piece: bytes) -> list[tuple[int, bytes]]:
+        """The events of whole ones without CR. Nearly all are one line of data: they need no machine for
+        lines."""
+        texts = _PLAIN(piece)
+        lengths = [*map(len, texts)]
+        if sum(lengths) + len(b"data: \n\n") * len(texts) == len(piece) and max(lengths) <= self._limit:
+            first, self._number = self._number + 1, self._number + 2 * len(texts)
+            self.recognised = self._has_events = True
+            return list(zip(range(first, self._number, 2), texts, strict=False))
+        found: list[tuple[int, bytes]] = []
+        for block in piece.removesuffix(b"\n\n").split(b"\n\n"):
+            if block[:5] == b"data:" and b"\n" not in block and 6 < len(block) <= self._limit:
+                found.append((self._number + 1, block[6:] if block[5] == _SPACE else block[5:]))
+                self._number += 2
+                self.recognised = self._has_events = True
+            else:
+                found += [event for line in (*block.split(b"\n"), b"") for event in self._line(line)]
         return found
 
     def end(self) -> list[tuple[int, bytes]]:
@@ -220,6 +268,11 @@ class EventReader:
         return None if self._framing is None else self._framing.form
 
     @property
+    def line_ends(self) -> str | None:
+        """CR or CRLF if lines of server-sent events ended so; else None."""
+        return self._framing.line_ends if isinstance(self._framing, ServerSentEvents) else None
+
+    @property
     def held(self) -> int:
         """Bytes of earlier pieces that are kept, since they complete no event yet."""
         return len(self._head) if self._framing is None else self._framing.held
@@ -255,6 +308,8 @@ class EventReader:
         return Ndjson(self._event_bytes) if first == b"{" else ServerSentEvents(self._event_bytes)
 
 
+_SPACE = ord(" ")
+_PLAIN = re.compile(rb"data: ([^\n]+)\n\n").findall
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = (b"", b"data", b"event", b"id", b"retry")
 """What stands before the colon of a line; nothing in a comment."""

@@ -1,4 +1,5 @@
-"""Advice about accepted events: the profile `seed`. It never refuses an event, and no vote covers it."""
+"""Advice about accepted events alone: the profile `seed`. It never refuses an event, and no vote covers
+it."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from dtvn.events.rules.items import owner_of
 from dtvn.events.rules.state import Phase
 from dtvn.events.rules.stream import Stream
 from dtvn.events.rules.unfinished import Unfinished
-from dtvn.events.rules.violation import Violation, quoted, warning
+from dtvn.events.rules.violation import Violation, listed, quoted, warning
 
 MESSAGE_CHARACTERS = 10_000
 ARGUMENT_CHARACTERS = 50_000
@@ -37,6 +38,11 @@ _NAMES = (
     ("step_name", "stepName"),
     ("entity_id", "entityId"),
 )
+_PIECES = {s.TextMessageContent, s.ReasoningMessageContent, s.ToolCallArgs}
+_QUOTES = 12
+"""Of a piece's three names and three values."""
+_OLDER = {(s.RunFinished, "interrupt")}
+"""Fields of protocol 0.x, of which the profile `client` says what takes their place."""
 _FORMATTED = {"threadId", "runId", "messageId", "toolCallId"}
 Said = Iterator[tuple[str, str | None, str]]
 """Rule id, field, sentence."""
@@ -45,14 +51,20 @@ Check = Callable[[Any], Iterable[tuple[str, str | None, str]] | None]
 
 
 @cache
-def _names_of(kind: type[s.Event]) -> tuple[tuple[str, str], ...]:
-    return tuple(name for name in _NAMES if name[0] in kind.__struct_fields__)
+def _names_of(kind: type[s.Event]) -> tuple[tuple[str, str, bool], ...]:
+    """(attribute, field, whether its form is looked at) of each id or name."""
+    return tuple(
+        (attribute, field, kind in _STARTS and field in _FORMATTED)
+        for attribute, field in _NAMES
+        if attribute in kind.__struct_fields__
+    )
 
 
 class Linter:
     """Advice about one stream, event by event, after `Stream.feed` accepted each. `timestamps` false leaves
     out advice about times, `empty_ids` false advice about empty ids and texts, `advice` false all but that of
-    `checks`."""
+    `checks`. `quiet` leaves out what few would act on: missing timestamps, which the protocol makes optional,
+    and empty messages that calls name as their parent."""
 
     def __init__(
         self,
@@ -61,6 +73,7 @@ class Linter:
         advice: bool = True,
         timestamps: bool = True,
         empty_ids: bool = True,
+        quiet: bool = False,
         checks: Sequence[Check] = (),
     ) -> None:
         self.stream = stream
@@ -68,11 +81,21 @@ class Linter:
         self.checks = checks
         self.timestamps = timestamps
         self.empty_ids = empty_ids
+        self.quiet = quiet
         self._run_id: str | None = None
         self._earlier: dict[str, None] = {}
         self._latest: int | None = None
         self._once: set[tuple[str, str]] = set()
         self.unfinished = Unfinished(stream.limits.open_items)
+        self._empty: dict[str, None] = {}
+        """Messages that ended without content, if this is `quiet`."""
+        self._filled: set[str] = set()
+        """Messages of which a piece was looked at."""
+        self._begun: set[str] = set()
+        """Calls of which arguments were looked at."""
+        self._bare: dict[str, None] = {}
+        """Calls that ended without arguments, if this is `quiet`."""
+        self._parents: dict[str, None] = {}
 
     def advise(self, data: bytes, now_ms: int) -> tuple[Violation, ...]:
         """Warnings about the event that the stream accepted last; `now_ms` is milliseconds since 1970."""
@@ -82,7 +105,36 @@ class Linter:
         said = [*self._seed(data, event, now_ms)] if self.advice else []
         for check in self.checks:
             said += check(event) or ()
-        return tuple(warning(self.stream.index - 1, *each) for each in said)
+        return tuple([warning(self.stream.index - 1, *each) for each in said]) if said else ()
+
+    def is_plain(self, data: bytes, now_ms: int) -> bool:
+        """Whether there is surely nothing to say about the event that the stream accepted last, at a tenth of
+        the cost: most are pieces of text and arguments. Its quotes are counted: a field that is unknown, null
+        or rare would add some."""
+        event: Any = self.stream.event
+        kind = type(event)
+        if kind not in _PIECES or self.checks:
+            return False
+        quotes = _QUOTES
+        at = event.timestamp
+        if at is not None:
+            latest = self._latest
+            if type(at) is not int or latest is None or not latest <= at <= now_ms + AHEAD_MS:
+                return False
+            self._latest = at
+            quotes += 2
+        if data.count(b'"') - data.count(b'\\"') != quotes:
+            return False
+        known = (
+            event.tool_call_id in self._begun if kind is s.ToolCallArgs else event.message_id in self._filled
+        )
+        delta = event.delta
+        return (
+            known
+            and 0 < len(delta) <= LINE_CHARACTERS
+            and delta.isprintable()
+            and (":" not in delta or _SCRIPT.search(delta) is None)
+        )
 
     def end(self) -> tuple[Violation, ...]:
         """Warnings at the end of the stream."""
@@ -99,7 +151,10 @@ class Linter:
 
     def _seed(self, data: bytes, event: s.Event, now_ms: int) -> Said:
         kind = type(event)
-        yield from self._ids(event)
+        for attribute, field, formatted in _names_of(kind):
+            value = getattr(event, attribute)
+            if not value or (formatted and not _PLAIN_ID.fullmatch(value)):
+                yield from self._id(field, value)
         yield from self._unknown(data, kind)
         if kind in _ADVICE and (self.stream.order or kind not in _OF_ORDER):
             yield from _ADVICE[kind](self, event)
@@ -119,25 +174,20 @@ class Linter:
 
     def _unknown(self, data: bytes, kind: type[s.Event]) -> Said:
         for name in unknown_fields(data, kind):
+            if self.quiet and (kind, name) in _OLDER:
+                continue
             if self._first(s.NAMES[kind], name):
                 yield "UNKNOWN_FIELD", name, f"{s.NAMES[kind]} has no field {quoted(name)}; clients drop it."
 
-    def _ids(self, event: s.Event) -> Said:
-        starts = isinstance(event, _STARTS)
-        for attribute, field in _names_of(type(event)):
-            value = getattr(event, attribute)
-            if value == "" and self.empty_ids:
-                yield "EMPTY_ID", field, f"{field} is empty."
-            elif value and starts and field in _FORMATTED and not _PLAIN_ID.fullmatch(value):
-                yield (
-                    "ID_FORMAT",
-                    field,
-                    f"{field} {quoted(value)} has signs beside letters, digits, _ and -.",
-                )
+    def _id(self, field: str, value: str | None) -> Said:
+        if value == "" and self.empty_ids:
+            yield "EMPTY_ID", field, f"{field} is empty."
+        elif value:
+            yield "ID_FORMAT", field, f"{field} {quoted(value)} has signs beside letters, digits, _ and -."
 
     def _times(self, event: s.Event, now_ms: int) -> Said:
         if event.timestamp is None:
-            if self._first("timestamp", "missing"):
+            if not self.quiet and self._first("timestamp", "missing"):
                 yield (
                     "TIMESTAMP_VALIDATION",
                     "timestamp",
@@ -145,7 +195,7 @@ class Linter:
                 )
             return
         at = int(event.timestamp)
-        if at > now_ms + AHEAD_MS:
+        if at > now_ms + AHEAD_MS and self._each("ahead"):
             yield "TIMESTAMP_VALIDATION", "timestamp", f"The timestamp is {(at - now_ms) / 1000:.1f} s ahead."
         elif at < now_ms - OLD_MS and self._first("timestamp", "old"):
             yield (
@@ -153,10 +203,15 @@ class Linter:
                 "timestamp",
                 "Timestamps are older than a day (said once a run).",
             )
-        if self._latest is not None and at < self._latest:
+        if self._latest is not None and at < self._latest and self._each("back"):
             said = f"The timestamp is {self._latest - at} ms before the one of an event before it."
             yield "TIMESTAMP_VALIDATION", "timestamp", said
         self._latest = at
+
+    def _each(self, detail: str) -> bool:
+        """Whether to say this of a timestamp: each time, or once a run if this is `quiet`: it is one
+        clock."""
+        return not self.quiet or self._first("timestamp", detail)
 
     def _short(self, run_id: str) -> str:
         return run_id[: self.stream.limits.id_characters]
@@ -164,6 +219,11 @@ class Linter:
     def run_started(self, event: s.RunStarted) -> Said:
         self._once.clear()
         self.unfinished.clear()
+        self._empty.clear()
+        self._filled.clear()
+        self._begun.clear()
+        self._bare.clear()
+        self._parents.clear()
         self._latest = None
         self._run_id = run_id = self._short(event.run_id)
         if run_id in self._earlier and self.stream.order:
@@ -181,6 +241,7 @@ class Linter:
 
     def run_finished(self, event: s.RunFinished) -> Said:
         self.unfinished.clear()
+        yield from self._without_content()
         if self._run_id is not None and self._short(event.run_id) != self._run_id:
             said = f"RUN_FINISHED names run {quoted(event.run_id)}; {quoted(self._run_id)} was started."
             yield "RUN_ID_MISMATCH", "runId", said
@@ -193,14 +254,32 @@ class Linter:
 
     def message(self, event: s.TextMessageStart) -> Said:
         self.unfinished.begin("MESSAGE_INCOMPLETE", event.message_id)
+        self._filled.discard(event.message_id)
         return iter(())
 
     def message_end(self, event: s.TextMessageEnd) -> Said:
-        if self.unfinished.end("MESSAGE_INCOMPLETE", event.message_id):
-            yield "MESSAGE_NO_CONTENT", "messageId", f"Message {quoted(event.message_id)} has no content."
+        name = event.message_id
+        if not self.unfinished.end("MESSAGE_INCOMPLETE", name):
+            return
+        if not self.quiet:
+            yield "MESSAGE_NO_CONTENT", "messageId", f"Message {quoted(name)} has no content."
+        elif name not in self._parents and len(self._empty) < REMEMBERED:
+            self._empty[name] = None
+
+    def _without_content(self) -> Said:
+        """Of a run, at its end: then it is known which messages have calls."""
+        if self._empty:
+            yield "MESSAGE_NO_CONTENT", None, f"Messages without content: {listed([*self._empty])}."
+        if self._bare:
+            yield "TOOL_NO_ARGS", None, f"Calls without arguments: {listed([*self._bare])}."
 
     def content(self, event: s.TextMessageContent) -> Said:
         self.unfinished.fill("MESSAGE_INCOMPLETE", event.message_id)
+        return self.piece(event)
+
+    def piece(self, event: s.TextMessageContent | s.ReasoningMessageContent) -> Said:
+        if event.message_id and len(self._filled) < self.stream.limits.owners:
+            self._filled.add(event.message_id)
         return self.text(event)
 
     def text(self, event: s.TextMessageContent | s.TextMessageChunk | s.ReasoningMessageContent) -> Said:
@@ -218,6 +297,8 @@ class Linter:
     def arguments(self, event: s.ToolCallArgs | s.ToolCallChunk) -> Said:
         if isinstance(event, s.ToolCallArgs):
             self.unfinished.fill("TOOL_INCOMPLETE", event.tool_call_id)
+            if event.tool_call_id and len(self._begun) < self.stream.limits.owners:
+                self._begun.add(event.tool_call_id)
         delta = event.delta
         if delta and len(delta) > ARGUMENT_CHARACTERS:
             yield (
@@ -252,13 +333,23 @@ class Linter:
         return iter(())
 
     def tool_call_end(self, event: s.ToolCallEnd) -> Said:
-        if self.unfinished.end("TOOL_INCOMPLETE", event.tool_call_id):
-            yield "TOOL_NO_ARGS", "toolCallId", f"Tool call {quoted(event.tool_call_id)} has no arguments."
+        name = event.tool_call_id
+        if not self.unfinished.end("TOOL_INCOMPLETE", name):
+            return
+        if not self.quiet:
+            yield "TOOL_NO_ARGS", "toolCallId", f"Tool call {quoted(name)} has no arguments."
+        elif len(self._bare) < REMEMBERED:
+            self._bare[name] = None
 
     def tool_call(self, event: s.ToolCallStart) -> Said:
         self.unfinished.begin("TOOL_INCOMPLETE", event.tool_call_id)
+        self._begun.discard(event.tool_call_id)
         state = self.stream.state
         parent = event.parent_message_id
+        if parent is not None and self.quiet:
+            self._empty.pop(parent, None)
+            if len(self._parents) < REMEMBERED:
+                self._parents[parent] = None
         if parent is not None and not state.expired and parent not in state.owners_message:
             said = f"No message {quoted(parent)} is known in this run."
             yield "PARENT_MESSAGE_UNKNOWN", "parentMessageId", said
@@ -320,7 +411,7 @@ _ADVICE: dict[type[s.Event], Callable[[Linter, Any], Said]] = {
     s.TextMessageContent: Linter.content,
     s.TextMessageEnd: Linter.message_end,
     s.TextMessageChunk: Linter.text,
-    s.ReasoningMessageContent: Linter.text,
+    s.ReasoningMessageContent: Linter.piece,
     s.ReasoningMessageChunk: Linter.text,
     s.ToolCallArgs: Linter.arguments,
     s.ToolCallChunk: Linter.arguments,

@@ -234,6 +234,7 @@ class Tool(Shape, frozen=True):
     name: str
     description: str
     metadata: Open | None = None
+    parameters: Raw | UnsetType = UNSET
 
 
 class Context(Shape, frozen=True):
@@ -258,3 +259,4 @@ class RunInput(Shape, frozen=True):
     tools: list[Tool] | None = None
     context: list[Context] | None = None
     resume: list[Resume] | None = None
+    state: Raw | UnsetType = UNSET

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dtvn.events.rules import shapes as s
 from dtvn.events.rules.chunks import CHUNKS, Expansion, ending, expand
-from dtvn.events.rules.decoding import NOT_DECODED, bad_shape, over_bounds, without_shape
+from dtvn.events.rules.decoding import NOT_DECODED, BadShape, bad_shape, over_bounds, without_shape
 from dtvn.events.rules.limits import SCAN_FROM, Limits
+from dtvn.events.rules.older import Older
 from dtvn.events.rules.ordering import RULES, guard, still_open
 from dtvn.events.rules.shapes import decode_event
 from dtvn.events.rules.state import Phase, RunState
@@ -67,10 +69,22 @@ class Stream:
 
     `drop_unknown` skips events of unknown type with a warning, as clients do. `shape` false judges order
     alone: missing and invalid fields are filled with empty values. `order` false judges the shape of each
-    event alone, and keeps no state. After each event `event` is its value, None if its shape was wrong.
+    event alone, and keeps no state. `accept_0x` judges events of 0.x as what the official client 1.0 converts
+    them to, with a warning. After each event `event` is its value, None if its shape was wrong.
     """
 
-    __slots__ = ("_at_once", "drop_unknown", "event", "index", "limits", "order", "shape", "state")
+    __slots__ = (
+        "_at_once",
+        "_expansion",
+        "_older",
+        "drop_unknown",
+        "event",
+        "index",
+        "limits",
+        "order",
+        "shape",
+        "state",
+    )
 
     def __init__(
         self,
@@ -80,6 +94,7 @@ class Stream:
         drop_unknown: bool = False,
         shape: bool = True,
         order: bool = True,
+        accept_0x: bool = False,
     ) -> None:
         self.limits = limits or Limits()
         self.state = state or RunState(self.limits)
@@ -88,6 +103,9 @@ class Stream:
         self.order = order
         self.index = 0
         self.event: s.Event | None = None
+        self._older = Older() if accept_0x else None
+        self._expansion: tuple[int, tuple[s.Event, ...]] = (-1, ())
+        """The last event that stood for others: its index, and what it stood for."""
         self._look()
 
     def feed(self, data: bytes) -> Verdict:
@@ -110,6 +128,15 @@ class Stream:
         if refusal is _LATER:
             return self._judged(index, event)
         return Verdict(False, (error(index, refusal),))
+
+    @property
+    def parts(self) -> tuple[s.Event, ...]:
+        """What the last event, which was accepted, stands for: itself, unless it is a chunk or ends
+        chunks."""
+        index, parts = self._expansion
+        if index == self.index - 1:
+            return parts
+        return () if self.event is None else (self.event,)
 
     def end(self) -> tuple[Violation, ...]:
         """At the end of the stream: a warning if a run has not ended."""
@@ -161,6 +188,7 @@ class Stream:
             self._reopen(done)
             return refusal
         self._follow(expansion)
+        self._expansion = self.index - 1, tuple(done)
         return None
 
     def _reopen(self, done: list[s.Event]) -> None:
@@ -186,6 +214,12 @@ class Stream:
     def _malformed(self, index: int, data: bytes, broken: Exception) -> Verdict:
         self.event = None
         bad = bad_shape(data, broken)
+        converted = None if self._older is None else self._older.converted(data, bad, self.state)
+        if converted is not None:
+            try:
+                return self._judged_older(index, decode_event(converted), bad)
+            except NOT_DECODED as wrong:
+                data, bad = converted, bad_shape(converted, wrong)
         if not self.shape and bad.kind is not None and bad.refusal.code in ("FIELD_MISSING", "FIELD_INVALID"):
             filled = without_shape(data, bad.kind)
             if filled is not None:
@@ -204,3 +238,12 @@ class Stream:
         named = bad.refusal.code not in ("NOT_JSON", "NOT_AN_OBJECT") and bad.refusal.field != "type"
         late = guard(self.state.phase, bad.kind) if bad.kind is not None and named else None
         return Verdict(False, (shaped,) if late is None else (error(index, late), shaped))
+
+    def _judged_older(self, index: int, event: s.Event, bad: BadShape) -> Verdict:
+        """Judge what an event of 0.x was converted to; a warning says that it was."""
+        self.event = event
+        verdict = self._judged(index, event) if self.order else ACCEPTED
+        said = warning(index, bad.refusal.code, bad.refusal.field, bad.refusal.message)
+        if bad.suggestion is not None:
+            said = replace(said, suggestion=bad.suggestion)
+        return Verdict(verdict.accepted, (*verdict.violations, said))

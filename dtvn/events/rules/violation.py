@@ -36,7 +36,14 @@ class Refusal(Struct, frozen=True):
 
 
 TOLD_ONCE = frozenset({"PROTOCOL_0X"})
-"""Codes that say something about a whole stream: listed for its first event, counted for the others."""
+"""Codes that say something about a whole stream: marked at its first event."""
+_OF_A_STREAM = {"PROTOCOL_0X", "CLIENT_REFUSES"}
+SNAKE_CASE = "Write names in camelCase on the wire: model_dump(by_alias=True) of the Python models does."
+THINKING = (
+    "Upgrade the agent's AG-UI library to 1.0: REASONING_START, REASONING_MESSAGE_START, _CONTENT and _END, "
+    "and REASONING_END take the place of THINKING_*, with a messageId. The official client 1.0 converts "
+    "them, and --accept-0x judges so."
+)
 
 SUGGESTIONS: dict[str, str] = {
     # shape
@@ -113,6 +120,22 @@ SUGGESTIONS: dict[str, str] = {
     "TIMESTAMP_VALIDATION": "Send milliseconds since 1970, from a right clock, never going back.",
     "CUSTOM_EVENT": "Use a name of your own for a CUSTOM event.",
     "UNKNOWN_FIELD": "Remove the field: clients drop it.",
+    # advice: the profile `client`
+    "CLIENT_REFUSES": 'Send "role": "reasoning".',
+    "STATE_DELTA_NOT_APPLIED": "Patch the state that clients have; send STATE_SNAPSHOT if it is another.",
+    "STATE_DELTA_BEFORE_SNAPSHOT": "Send STATE_SNAPSHOT first; to check a run that goes on, give --input.",
+    "STATE_NOT_FOLLOWED": "Nothing to do: deltas of so large a state are not checked.",
+    "ACTIVITY_DELTA_NOT_APPLIED": "Patch the content that clients have; send ACTIVITY_SNAPSHOT if not.",
+    "ACTIVITY_DELTA_UNKNOWN": "Send ACTIVITY_SNAPSHOT with this messageId first.",
+    "ARGUMENTS_NOT_JSON": "Send one JSON value for each call, in pieces or whole; clients read {} else.",
+    "ARGUMENTS_DO_NOT_FIT": "Have the model called again, or mend the tool's parameters in the input.",
+    "ARGUMENTS_NOT_CHECKED": "Nothing to do: these arguments are only passed on.",
+    "CALL_NOT_ANSWERED": "Send TOOL_CALL_RESULT, or name it in pendingToolCallIds for the client to answer.",
+    "MESSAGE_ID_REUSED": "Use an id for one message of a conversation, of whatever sort.",
+    "TOOL_CALL_ID_REUSED": "Use another toolCallId for each call of a conversation.",
+    "PARENT_NOT_ASSISTANT": "Name a message of the assistant, or leave parentMessageId out.",
+    "SNAPSHOT_DROPS_OPEN": "Put open messages and calls into the snapshot, or send it when they have ended.",
+    "LINE_ENDS": "End lines with LF; dtvn events-proxy --repair does it on the way.",
 }
 """Rule id -> what to do. Every rule id that exists is a key."""
 
@@ -126,6 +149,14 @@ def error(index: int, refusal: Refusal, suggestion: str | None = None) -> Violat
 def warning(index: int, code: str, field: str | None, message: str) -> Violation:
     """A violation that lets the event at `index` pass; a rule that is not one of these suggests nothing."""
     return Violation(index, code, Severity.WARNING, field, message, SUGGESTIONS.get(code, ""))
+
+
+def cause_of(violation: Violation) -> tuple[str, str, str | None, str]:
+    """What a violation has in common with those of the same cause: severity, rule, field and words; of what
+    is true of a whole stream, severity, rule and what to do about it."""
+    if violation.code in _OF_A_STREAM or violation.suggestion == SNAKE_CASE:
+        return violation.severity, violation.code, None, violation.suggestion
+    return violation.severity, violation.code, violation.field, violation.message
 
 
 def quoted(text: str) -> str:

@@ -49,6 +49,20 @@ def test_byte_by_byte(form: str) -> None:
     assert read(WHOLE[form], list(range(400))) == read(WHOLE[form], [])
 
 
+FIELDS = [b"data: {}", b"data:1", b"data: ", b"data:", b"data", b"id: 1", b": c", b"x", b" "]
+ENDS = [b"\n", b"\n\n", b"\r"]
+
+
+@given(
+    parts=st.lists(st.sampled_from(FIELDS + ENDS * 3), max_size=30),
+    cuts=st.lists(st.integers(0, 200), max_size=4),
+)
+def test_whole_events_at_once_are_those_byte_by_byte(parts: list[bytes], cuts: list[int]) -> None:
+    """Events of one line are cut out many at once, and all others line by line."""
+    data = b": begun\n\ndata: {}\n\n" + b"".join(parts)
+    assert read(data, cuts, 20) == read(data, list(range(len(data))), 20)
+
+
 @pytest.mark.parametrize("prefix", [b"", b"data: "])
 def test_of_an_event_that_is_too_large_one_byte_more_is_kept(prefix: bytes) -> None:
     ((_, text), *_) = read(prefix + b'{"a":"' + b"x" * 5000 + b'"}\n\n', list(range(0, 5000, 7)), 100)
@@ -117,3 +131,13 @@ def test_clients_pass_over_unknown_fields_and_empty_events(head: bytes) -> None:
 
 def test_an_empty_line_of_an_event_is_part_of_its_text() -> None:
     assert read(b"data: {\ndata:\ndata: }\n\n", []) == [(1, b"{\n\n}")]
+
+
+@pytest.mark.parametrize(("end", "told"), [(b"\r\n", "CRLF"), (b"\r", "CR"), (b"\n", None)])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_line_ends_are_told_however_a_stream_is_cut(end: bytes, told: str | None, size: int) -> None:
+    reader = EventReader(1024)
+    data = end.join([b"data: {}", b"", b"data: {}", b"", b""])
+    for at in range(0, len(data), size):
+        reader.feed(data[at : at + size])
+    assert reader.line_ends == told

@@ -194,3 +194,45 @@ def test_a_stream_that_ends_outside_a_run_is_whole(events: list[bytes]) -> None:
     for data in events:
         stream.feed(data)
     assert stream.end() == ()
+
+
+PLAIN = [text(" and on"), text('a "quoted" word, at 12:30'), stamped("KA:c", delta='{"city": "Ro')]
+NOT_PLAIN: dict[str, dict[str, Any]] = {
+    "empty": {"delta": ""},
+    "control character": {"delta": "a\x0bb"},
+    "long line": {"delta": "x" * 1001},
+    "script": {"delta": "JavaScript:x"},
+    "unknown field": {"colour": 1},
+    "null": {"metadata": None},
+    "subagent": {"subagentRunId": "s"},
+    "time ahead": {"timestamp": NOW + 6_000},
+    "time back": {"timestamp": NOW - 1},
+    "time as text": {"timestamp": str(NOW)},
+    "another message": {"messageId": "n"},
+}
+
+
+@pytest.mark.parametrize("given", PLAIN, ids=["text", "quotes", "arguments"])
+def test_pieces_of_which_nothing_is_to_be_said_are_known_at_once(given: dict[str, Any] | bytes) -> None:
+    stream = Stream()
+    linter = Linter(stream)
+    data = given if isinstance(given, bytes) else json.dumps(given).encode()
+    for each in (stamped("RS"), stamped("TS:m"), stamped("KS:c"), data):
+        stream.feed(each)
+        assert not linter.is_plain(each, NOW)
+        linter.advise(each, NOW)
+    stream.feed(data)
+    assert linter.is_plain(data, NOW)
+    assert linter.advise(data, NOW) == ()
+
+
+@pytest.mark.parametrize("fields", NOT_PLAIN.values(), ids=NOT_PLAIN)
+def test_pieces_of_which_something_may_be_said_are_looked_at(fields: dict[str, Any]) -> None:
+    stream = Stream()
+    linter = Linter(stream)
+    for each in (stamped("RS"), stamped("TS:n"), stamped("TS:m"), json.dumps(text("a")).encode()):
+        stream.feed(each)
+        linter.advise(each, NOW)
+    data = json.dumps(text("b") | fields).encode()
+    stream.feed(data)
+    assert not linter.is_plain(data, NOW)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from dtvn.cli import main
+from dtvn.events.advice import CLIENT
+from dtvn.events.rules import SUGGESTIONS, TYPES
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "use" / "events.md"
 
@@ -45,3 +47,15 @@ def test_the_limits_that_the_page_names_are_the_defaults() -> None:
         f"{limits.owners:,} remembered ids",
     ):
         assert words in said
+
+
+def test_the_page_of_findings_names_all_that_clients_lose() -> None:
+    page = (PAGE.parent / "event-findings.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([A-Z0-9]+(?:_[A-Z0-9]+)+)`", page))
+    events = {*TYPES} | {
+        name for name in named if name.startswith("THINKING_") or name in ("_CONTENT", "_END")
+    }
+    known = {*SUGGESTIONS}
+    assert named - events <= known
+    assert known >= CLIENT
+    assert named >= CLIENT - {"STREAM_NOT_TERMINATED"}

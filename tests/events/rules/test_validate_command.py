@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
@@ -39,12 +40,17 @@ def written(folder: Path, events: list[bytes], form: str = "ndjson") -> Path:
     return path
 
 
+def defaults(**options: Any) -> dict[str, Any]:
+    """Options as they are parsed, but for those given."""
+    parser = argparse.ArgumentParser()
+    validate.add_options(parser)
+    return vars(parser.parse_args(["-"])) | options
+
+
 def run(source: object, *, stdin: bytes = b"", **options: Any) -> tuple[int, str, str]:
     """Exit code, output, errors."""
-    given = {"json": False, "junit": None, "first": False, "drop_unknown": False, "marked": False, "skip": []}
-    given |= {"cluster": None, "algorithm": None, "preset": "default"} | options
     out, err = io.StringIO(), io.StringIO()
-    code = validate.run(given | {"source": str(source)}, io.BytesIO(stdin), out, err)
+    code = validate.run(defaults(**options) | {"source": str(source)}, io.BytesIO(stdin), out, err)
     return code, out.getvalue(), err.getvalue()
 
 
@@ -85,8 +91,8 @@ def test_an_invalid_stream_goes_on_after_its_error(tmp_path: Path, form: str) ->
         "code": "MESSAGE_NOT_OPEN",
         "severity": "error",
         "field": "messageId",
-        "message": 'Message "z" is not open.',
-        "suggestion": "Send TEXT_MESSAGE_START with this messageId first.",
+        "message": 'Message "z" is not open. Open: "m".',
+        "suggestion": 'Give the messageId of the message that is open: "m"; or start this one first.',
     }
 
 
@@ -114,9 +120,9 @@ def test_the_text_shows_the_event_and_its_neighbours(tmp_path: Path) -> None:
     assert head.endswith("run.ndjson: NOT VALID. 6 events, 1 error, 0 warnings. AG-UI 1.0, LOCAL_ONLY.")
     assert (blank, error) == (
         "",
-        'error MESSAGE_NOT_OPEN at event 3 (line 4), messageId: Message "z" is not open.',
+        'error MESSAGE_NOT_OPEN at event 3 (line 4), messageId: Message "z" is not open. Open: "m".',
     )
-    assert advice == "  Send TEXT_MESSAGE_START with this messageId first."
+    assert advice == '  Give the messageId of the message that is open: "m"; or start this one first.'
     assert lines == [
         f"  {'>' if number == 3 else ' '}     {number}  {BAD[number].decode()}" for number in (1, 2, 3, 4)
     ]
@@ -126,7 +132,7 @@ def test_warnings_let_a_stream_be_valid(tmp_path: Path) -> None:
     events = [event("RS"), event("TS:m"), event("TC:m", delta="x\n" * 5001)]
     code, out, _ = run(written(tmp_path, events))
     assert code == 0
-    for rule in ("TIMESTAMP_VALIDATION", "MESSAGE_CONTENT", "STREAM_NOT_TERMINATED"):
+    for rule in ("MESSAGE_CONTENT", "STREAM_NOT_TERMINATED"):
         assert f"warning {rule}" in out
 
 
@@ -141,8 +147,8 @@ def test_order_can_be_left_out(tmp_path: Path, given: dict[str, Any]) -> None:
 def test_a_preset_leaves_out_its_advice(tmp_path: Path) -> None:
     source = written(tmp_path, [event("RS:r"), *(event(each, messageId="") for each in ("TS", "TC", "TE"))])
     codes = {name: {each["code"] for each in result(source, preset=name)["violations"]} for name in PRESETS}
-    end = {"STREAM_NOT_TERMINATED", "RUN_INCOMPLETE"}
-    assert {"TIMESTAMP_VALIDATION", "EMPTY_ID", *end} == codes["default"] == codes["production"]
+    end = {"STREAM_NOT_TERMINATED"}
+    assert {"EMPTY_ID", *end} == codes["default"] == codes["production"]
     assert (codes["development"], codes["permissive"], codes["testing"]) == (end, set(), set())
     assert result(source, preset="default", skip=["advice"])["violations"] == []
 
@@ -153,16 +159,25 @@ def test_protocol_0x_is_named_once(tmp_path: Path) -> None:
     found = result(source, skip=["advice"])
     assert [each["code"] for each in found["violations"]] == ["PROTOCOL_0X"]
     assert (found["code"], found["omitted"]) == ("PROTOCOL_0X", {"PROTOCOL_0X": 39})
-    assert "This stream is of AG-UI protocol 0.x: 40 signs of it." in run(source)[1]
+    assert "40 signs of AG-UI protocol 0.x." in run(source)[1]
     dropped = result(source, skip=["advice"], drop_unknown=True)
     assert (dropped["valid"], dropped["events"], dropped["delivered"]) == (True, 42, 2)
 
 
 def test_of_many_violations_a_bounded_number_is_kept(tmp_path: Path) -> None:
-    source = written(tmp_path, [event("RS"), *[event("TC:z")] * (KEPT + 7), event("RF")])
+    source = written(tmp_path, [event("RS"), *(event(f"TC:{n}") for n in range(KEPT + 7)), event("RF")])
     found = result(source, skip=["advice"])
     assert (len(found["violations"]), found["omitted"]) == (KEPT, {"MESSAGE_NOT_OPEN": 7})
     assert f"... and {KEPT - 3} more MESSAGE_NOT_OPEN" in run(source)[1]
+
+
+def test_one_cause_is_listed_once(tmp_path: Path) -> None:
+    source = written(tmp_path, [event("RS"), *[event("TC:z")] * 8, event("RF")])
+    found = result(source, skip=["advice"])
+    assert (len(found["violations"]), found["omitted"]) == (1, {"MESSAGE_NOT_OPEN": 7})
+    head, *lines = run(source, skip=["advice"])[1].splitlines()
+    assert head.endswith("NOT VALID. 10 events, 1 error, 0 warnings. AG-UI 1.0, LOCAL_ONLY.")
+    assert lines[-1] == "... and 7 more MESSAGE_NOT_OPEN"
 
 
 def test_the_first_refusal_can_end_the_check(tmp_path: Path) -> None:
@@ -288,3 +303,61 @@ def test_a_small_file_takes_under_400_ms_of_processor(tmp_path: Path) -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent < 0.4
+
+
+def test_advice_is_chosen_by_its_code(tmp_path: Path) -> None:
+    source = written(
+        tmp_path, [event("RS"), event("TS:m"), event("TC:m", delta=""), event("KS:c"), event("RE")]
+    )
+    both = {"EMPTY_DELTA"}
+    assert {each["code"] for each in result(source)["violations"]} == both
+    assert result(source, off=[["EMPTY_DELTA"]])["violations"] == []
+    seed = {each["code"] for each in result(source, profile="seed")["violations"]}
+    assert seed == {"EMPTY_DELTA", "TIMESTAMP_VALIDATION", "MESSAGE_INCOMPLETE", "TOOL_INCOMPLETE"}
+    only = result(source, profile="client", only=[["TOOL_INCOMPLETE", "MESSAGE_INCOMPLETE"]])["violations"]
+    assert [each["code"] for each in only] == ["MESSAGE_INCOMPLETE", "TOOL_INCOMPLETE"]
+
+
+@pytest.mark.parametrize(
+    "given", [["--off", "EMPTY"], ["--only", "MESSAGE_NOT_OPEN"], ["--max-warnings", "-1"]]
+)
+def test_what_is_no_code_of_advice_is_refused(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.run(["validate", "-", *given])
+    assert given[1] in capsys.readouterr().err or given[1] == "-1"
+
+
+def test_more_warnings_than_allowed_fail(tmp_path: Path) -> None:
+    source = written(tmp_path, [event("RS"), event("CU", name=""), event("CU", name="ag-ui"), event("RF")])
+    assert run(source, max_warnings=2)[0] == 0
+    code, out, err = run(source, max_warnings=1)
+    assert (code, err) == (1, "dtvn validate: more than 1 warnings: 2\n")
+    assert "valid. 4 events, 0 errors, 2 warnings." in out
+
+
+def test_the_input_that_a_run_was_asked_with_is_read(tmp_path: Path) -> None:
+    delta = b'{"type":"STATE_DELTA","delta":[{"op":"replace","path":"/a","value":1}]}'
+    source = written(tmp_path, [event("RS"), delta, event("RF")])
+    assert [each["code"] for each in result(source)["violations"]] == ["STATE_DELTA_BEFORE_SNAPSHOT"]
+    given = tmp_path / "input.json"
+    given.write_text('{"threadId":"t","runId":"r","messages":[],"state":{"a":0}}')
+    assert result(source, input=given)["violations"] == []
+    given.write_text('{"threadId":"t"}')
+    code, out, err = run(source, input=given)
+    assert (code, out) == (2, "")
+    assert "input.json is no RunAgentInput: " in err
+    assert run(source, input=tmp_path / "none.json")[0] == 2
+
+
+def test_events_of_0x_are_judged_as_clients_convert_them(tmp_path: Path) -> None:
+    thinking = [json.dumps({"type": f"THINKING_{what}"}).encode() for what in ("START", "END") * 20]
+    source = written(tmp_path, [event("RS"), *thinking, event("RF")])
+    found = result(source, accept_0x=True)
+    assert (found["valid"], found["delivered"], found["omitted"]) == (True, 42, {"PROTOCOL_0X": 39})
+    assert run(source, accept_0x=True, cluster="http://127.0.0.1:1")[0] == 2
+
+
+def test_lines_that_the_official_client_cannot_split_are_told(tmp_path: Path) -> None:
+    source = tmp_path / "run.sse"
+    source.write_bytes(b"".join(b"data: " + each + b"\r\n\r\n" for each in GOOD))
+    assert [each["code"] for each in result(source)["violations"]] == ["LINE_ENDS"]

@@ -29,6 +29,8 @@ Networks live in temporary folders; a running one is not touched (but competes f
   members     25 admissions a second while members join, are replaced, re-keyed and leave (four minutes)
   contract    200 validates by 10 clients over the REST of four validators (X43)
   events      rules of AG-UI streams on one core
+  event-command
+              `dtvn validate` beside the rules alone, and beside the official client in JavaScript
   event-runs  events judged by four validators: many runs, and one as fast as it comes
   event-proxy a proxy in observe beside a bare one
   event-memory
@@ -44,6 +46,7 @@ KINDS = (
     "members",
     "contract",
     "events",
+    "event-command",
     "event-runs",
     "event-proxy",
     "event-memory",
@@ -131,6 +134,7 @@ class Command(BaseCommand):
         from benchmarks import (
             contract,
             curves,
+            event_command,
             event_memory,
             event_proxy,
             event_runs,
@@ -165,6 +169,8 @@ class Command(BaseCommand):
                 return contract.main()
             case "events":
                 return events.main()
+            case "event-command":
+                return event_command.main()
             case "event-runs":
                 return event_runs.main()
             case "event-proxy":

@@ -1,0 +1,78 @@
+"""The options that choose advice, and the input that a run was asked with."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from dtvn.cli.sources import SourceError
+from dtvn.events.advice import CODES, Profile
+from dtvn.events.rules import RunInput
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `chosen_advice` and `validate` read."""
+    parser.add_argument(
+        "--profile",
+        choices=[*Profile],
+        default=Profile.DEFAULT,
+        help="the advice: the seed's, what the official client loses of a stream, or both with less noise",
+    )
+    for name, what in (("--off", "do not advise on CODE"), ("--only", "advise on CODE alone")):
+        parser.add_argument(
+            name,
+            metavar="CODE",
+            type=code,
+            action="append",
+            default=[],
+            help=f"{what}; may be given several times, or with commas",
+        )
+    parser.add_argument("--max-warnings", metavar="N", type=number, help="fail if there are more warnings")
+    parser.add_argument(
+        "--accept-0x",
+        action="store_true",
+        help="judge events of protocol 0.x as what the official client 1.0 converts them to",
+    )
+
+
+def code(text: str) -> list[str]:
+    given = [each.strip() for each in text.split(",")]
+    for each in given:
+        if each not in CODES:
+            raise argparse.ArgumentTypeError(
+                f"{each!r} is no code of advice; these are: {', '.join(sorted(CODES))}"
+            )
+    return given
+
+
+def number(text: str) -> int:
+    found = int(text)
+    if found < 0:
+        raise argparse.ArgumentTypeError("a number from 0")
+    return found
+
+
+def chosen_advice(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of ValidationConfig."""
+    return {
+        "profile": options["profile"],
+        "advice_off": tuple(each for given in options["off"] for each in given),
+        "advice_only": tuple(each for given in options["only"] for each in given),
+        "accept_protocol_0x": options["accept_0x"],
+    }
+
+
+def given_input(options: Mapping[str, Any]) -> RunInput | None:
+    """The input of `--input`. Raises SourceError."""
+    path = options["input"]
+    if path is None:
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunInput)
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from None
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise SourceError(f"{path} is no RunAgentInput: {error}") from None

@@ -1,0 +1,161 @@
+"""The stream of an agent at an http(s) address, which is asked for a run; or a recording at that address."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from dtvn.cli.sources import SourceError
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 60.0
+SAID_CHARACTERS = 200
+"""Of an agent's error, how much is shown."""
+_SAID = ("application/json", "application/problem+json", "text/plain")
+"""Media types of errors that are shown."""
+_NO_POST = (405, 501)
+_VALUE = re.compile(r"[\t -~\x80-\xff]*")
+_REQUIRED = ("threadId", "runId", "messages")
+
+
+class Request(Struct, frozen=True):
+    """What an agent is asked. `body`: its RunAgentInput as JSON; `given`: whether that is somebody's own, or
+    else a minimal one; `headers`: besides those of the protocol; `seconds`: how long it may send nothing."""
+
+    body: bytes
+    given: bool
+    headers: tuple[tuple[str, str], ...]
+    seconds: float
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `request` reads."""
+    parser.add_argument(
+        "--input",
+        metavar="FILE",
+        type=Path,
+        help="the RunAgentInput, as JSON, that the first run was asked with: its state, tools and messages; "
+        "an agent at an address is asked with it (default: says Hello)",
+    )
+    parser.add_argument(
+        "--header",
+        metavar="NAME:VALUE",
+        type=_header,
+        action="append",
+        default=[],
+        help="a header for that agent, such as 'Authorization: Bearer ...'; may be given several times",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_seconds,
+        default=SILENCE_SECONDS,
+        help="how many seconds that agent may send nothing (default: 60)",
+    )
+
+
+def request(options: Mapping[str, Any]) -> Request:
+    """The request that `options` describe. Raises SourceError."""
+    given = options["input"] is not None
+    body = _own_input(options["input"]) if given else _minimal_input()
+    return Request(body, given, tuple(options["header"]), options["timeout"])
+
+
+def pieces(address: str, asked: Request) -> Iterator[bytes]:
+    """The body that `address` answers to POST, or to GET if it takes no POST, as a recording does. Raises
+    SourceError."""
+    try:
+        import httpx
+    except ImportError:
+        raise SourceError("an address needs httpx: pip install 'dtvn[events]'") from None
+    timeout = httpx.Timeout(asked.seconds, connect=min(asked.seconds, CONNECT_SECONDS))
+    origin = httpx.URL(address) if asked.headers else None
+
+    def keep(sent: httpx.Request) -> None:
+        if origin is not None and (sent.url.scheme, sent.url.netloc) != (origin.scheme, origin.netloc):
+            raise SourceError(f"{address} leads to {sent.url}, which is not given the headers for it")
+
+    try:
+        with (
+            httpx.Client(timeout=timeout, follow_redirects=True, event_hooks={"request": [keep]}) as client,
+            _answer(client, address, asked) as answer,
+        ):
+            yield from answer.iter_bytes()
+    # The last three: certificates or proxies that environment variables name cannot be used.
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:
+        raise SourceError(f"cannot read {address}: {error or type(error).__name__}") from None
+
+
+@contextmanager
+def _answer(client: httpx.Client, address: str, asked: Request) -> Iterator[httpx.Response]:
+    accept = {"Accept": "text/event-stream, application/x-ndjson, application/json"}
+    headers = accept | {"Content-Type": "application/json"} | dict(asked.headers)
+    with client.stream("POST", address, content=asked.body, headers=headers) as answer:
+        if asked.given or answer.status_code not in _NO_POST:
+            _check(address, answer)
+            yield answer
+            return
+    with client.stream("GET", address, headers=accept | dict(asked.headers)) as answer:
+        _check(address, answer)
+        yield answer
+
+
+def _check(address: str, answer: httpx.Response) -> None:
+    kind = answer.headers.get("content-type", "")
+    if answer.status_code != 200:
+        said = next(answer.iter_bytes(), b"") if kind.startswith(_SAID) else b""
+        shown = "".join(each if each.isprintable() else " " for each in said.decode(errors="replace"))
+        more = f": {shown.strip()[:SAID_CHARACTERS]}" if said.strip() else ""
+        raise SourceError(f"cannot read {address}: it answers {answer.status_code}{more}")
+    if "proto" in kind:
+        raise SourceError(f"not validated: {address} sends {kind}, not text")
+
+
+def _minimal_input() -> bytes:
+    """A new thread in which a user says Hello."""
+    import uuid
+
+    thread, run, message = (str(uuid.uuid4()) for _ in range(3))
+    said = {"id": message, "role": "user", "content": "Hello"}
+    # The last four are required by agents of protocol 0.x.
+    rest = {"state": {}, "tools": [], "context": [], "forwardedProps": {}}
+    return json.dumps({"threadId": thread, "runId": run, "messages": [said]} | rest).encode()
+
+
+def _own_input(path: Path) -> bytes:
+    try:
+        body = path.read_bytes()
+        given = json.loads(body)
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path} is no JSON: {error}") from None
+    lacking = [name for name in _REQUIRED if not isinstance(given, dict) or name not in given]
+    if lacking:
+        raise SourceError(f"{path} is no RunAgentInput: it has no {', '.join(lacking)}")
+    return body
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    value = value.strip()
+    if not colon or not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not _VALUE.fullmatch(value):
+        raise argparse.ArgumentTypeError("a header has the form 'Name: value'")
+    return name, value
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 86_400:
+        raise argparse.ArgumentTypeError("a number of seconds, above 0 and under a day")
+    return number

@@ -1,0 +1,7 @@
+"""Advice about streams of AG-UI events: what the rules accept and a client or a maintainer would not like,
+and what to do about what they refuse. Pure; no vote covers it."""
+
+from dtvn.events.advice.adviser import NOTHING, Adviser, Told
+from dtvn.events.advice.profiles import CLIENT, CODES, SEED, Profile, chosen
+
+__all__ = ["Adviser", "Told", "NOTHING", "Profile", "chosen", "CODES", "SEED", "CLIENT"]

@@ -1,0 +1,118 @@
+"""All that is told about a stream: refusals with their cures, advice, each cause once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from dtvn.events.advice.causes import Causes, follows
+from dtvn.events.advice.client import ClientAdvice
+from dtvn.events.advice.cures import cured
+from dtvn.events.advice.history import SORTS, History, Named, named, stage_of
+from dtvn.events.advice.older_forms import older_interrupt, older_nulls
+from dtvn.events.advice.profiles import CODES
+from dtvn.events.advice.refused_values import refused_form, refused_nulls
+from dtvn.events.rules import ACCEPTED, Linter, Stream, Verdict, Violation, warning
+from dtvn.events.rules import messages as m
+from dtvn.events.rules import shapes as s
+
+
+class Told(Struct, frozen=True):
+    """`new`: what is told; `repeated`: what follows from earlier findings, and is counted only."""
+
+    new: tuple[Violation, ...]
+    repeated: tuple[Violation, ...] = ()
+
+
+NOTHING = Told(())
+_RULES = {"TEXT_MESSAGE": "MESSAGE_INCOMPLETE", "TOOL_CALL": "TOOL_INCOMPLETE"}
+
+
+class Adviser:
+    """Follows one stream beside its rules."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        linter: Linter,
+        codes: frozenset[str],
+        *,
+        advises: bool = True,
+        given: m.RunInput | None = None,
+    ) -> None:
+        """`codes`: the advice that is given; `advises` false: none but of the linter's own checks. `given`:
+        the input that the stream was asked with."""
+        self.stream = stream
+        self._linter = linter
+        self._left_out = CODES - codes
+        follows_client = advises and stream.order
+        self._client = ClientAdvice(stream.state, given) if follows_client else None
+        self._advises = advises
+        self._history = History()
+        self._causes = Causes()
+
+    def take(self, data: bytes, verdict: Verdict, own: Verdict, now_ms: int) -> Told:
+        """What is told of the event that the stream judged last. `verdict`: the one that counts, of a cluster
+        perhaps; `own`: the stream's; `now_ms`: milliseconds since 1970."""
+        plain = own is ACCEPTED is verdict and self._linter.is_plain(data, now_ms)
+        if plain and (self._client is None or self._client.has_held(self.stream.event)):
+            return NOTHING
+        if verdict.accepted:
+            advice = self.advise(data, now_ms) if own.accepted else ()
+            return self._told([*verdict.violations, *advice]) if verdict.violations or advice else NOTHING
+        given = named(data)
+        found = [cured(each, given, self.stream.state, self._history) for each in verdict.violations]
+        following = self.stream.order and follows(found[0], given, self._history)
+        self._history.refuse(given, found[0].code)
+        self._forget(given)
+        return Told((), tuple(found)) if following else self._told(found)
+
+    def _forget(self, given: Named) -> None:
+        """Say nothing of what an item lacks whose event was refused: that is why it lacks it."""
+        sort, _ = stage_of(given.type)
+        identifier = given.identifier(SORTS[sort][1]) if sort else None
+        if identifier is not None:
+            self._linter.unfinished.fill(_RULES.get(sort, ""), identifier)
+            if self._client is not None and sort == "TOOL_CALL":
+                self._client.forget_arguments(identifier)
+
+    def advise(self, data: bytes, now_ms: int) -> tuple[Violation, ...]:
+        """The advice about the event that the stream accepted last."""
+        stream = self.stream
+        event = stream.event
+        if event is None:
+            return ()
+        index = stream.index - 1
+        parts = stream.parts
+        self._history.accept(parts, index)
+        said = self._linter.advise(data, now_ms)
+        if self._advises:
+            if self._client is not None:
+                said += tuple(warning(index, *each) for part in parts for each in self._client.say(part))
+            if b"null" in data:
+                said += (*refused_nulls(data, event, index), *older_nulls(data, event, index))
+            said += tuple(refused_form(data, event, index))
+            if isinstance(event, s.RunFinished) and (older := older_interrupt(data, index)) is not None:
+                # Its calls wait for what clients dropped.
+                said = (*(each for each in said if each.code != "CALL_NOT_ANSWERED"), older)
+        return tuple(each for each in said if each.code not in self._left_out) if said else said
+
+    def end(self, line_ends: str | None = None) -> Told:
+        """What the end of the stream shows. `line_ends`: CR or CRLF if lines of server-sent events end so."""
+        return self._told([each for each in self._at_the_end(line_ends) if each.code not in self._left_out])
+
+    def _at_the_end(self, line_ends: str | None) -> Iterator[Violation]:
+        # That the run did not end was told where its end was refused.
+        if not self._history.finish_refused:
+            yield from self._linter.end()
+        if line_ends is not None and self._advises:
+            said = f"Lines end with {line_ends}: the official client 1.0 knows only LF, and finds no event."
+            yield warning(max(self.stream.index - 1, 0), "LINE_ENDS", None, said)
+
+    def _told(self, found: list[Violation]) -> Told:
+        new = [self._causes.is_new(each) for each in found]
+        return Told(
+            tuple(each for each, first in zip(found, new, strict=True) if first),
+            tuple(each for each, first in zip(found, new, strict=True) if not first),
+        )

@@ -1,0 +1,145 @@
+"""Advice of the profile `client`: what the official client 1.0 makes of accepted events, read in its source
+and tried with it. It takes them, and loses state, text or a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from dtvn.events.advice.arguments import Arguments
+from dtvn.events.advice.followed_state import Activities, FollowedState
+from dtvn.events.advice.identities import Identities
+from dtvn.events.advice.parameters import Parameters
+from dtvn.events.advice.said import Said
+from dtvn.events.advice.unanswered import Unanswered
+from dtvn.events.rules import RunState, listed
+from dtvn.events.rules import messages as m
+from dtvn.events.rules import shapes as s
+
+
+class ClientAdvice:
+    """Follows one stream as a client does; each event after the rules accepted it."""
+
+    def __init__(self, state: RunState, given: m.RunInput | None = None) -> None:
+        """`given`: the input that the stream's first run was asked with; None if only RUN_STARTED may tell
+        it."""
+        self._state = state
+        self._given = given
+        self._followed = FollowedState()
+        self._activities = Activities()
+        self._identities = Identities(state.limits.owners)
+        self._parameters = Parameters()
+        self._arguments = Arguments(self._parameters)
+        self._unanswered = Unanswered(self._parameters, state.limits.owners)
+
+    def say(self, part: s.Event) -> Iterable[tuple[str, str | None, str]]:
+        """About an accepted event, or a part of what it stands for: (rule id, field, sentence) each."""
+        method = _METHODS.get(type(part))
+        return () if method is None else method(self, part)
+
+    def has_held(self, event: s.Event | None) -> bool:
+        """Whether there is nothing to say about a piece of a text or of arguments, which are then held."""
+        return type(event) is not s.ToolCallArgs or self._arguments.has_held(event)
+
+    def forget_arguments(self, call: str) -> None:
+        """Check no arguments of this call, of which an event was refused."""
+        self._arguments.forget(call)
+
+    def run_started(self, event: s.RunStarted) -> Said:
+        self._arguments.start()
+        self._unanswered.start()
+        own, self._given = self._given, None
+        given = own or event.input
+        state = given.state if given is not None else UNSET
+        yield from self._followed.start(None if isinstance(state, UnsetType) else bytes(state))
+        if given is None:
+            return
+        if given.tools is not None:
+            self._parameters.offer(given.tools, trusted=given is own)
+        self._identities.take_over(given.messages, replaces=False)
+        self._hold_activities(given.messages)
+
+    def run_finished(self, event: s.RunFinished) -> Said:
+        yield from self._arguments.finish()
+        yield from self._unanswered.finish(event)
+
+    def text(self, event: s.TextMessageStart) -> Said:
+        return self._identities.text(event)
+
+    def reasoning(self, event: s.ReasoningMessageStart) -> Said:
+        return self._identities.reasoning(event)
+
+    def call(self, event: s.ToolCallStart) -> Said:
+        is_known = self._identities.knows_call(event.tool_call_id)
+        yield from self._identities.call(event)
+        self._unanswered.begin(event)
+        if not is_known:
+            self._arguments.begin(event)
+
+    def call_arguments(self, event: s.ToolCallArgs) -> Said:
+        yield from self._identities.call_arguments(event)
+        yield from self._arguments.add(event)
+
+    def call_end(self, event: s.ToolCallEnd) -> Said:
+        return self._arguments.end(event)
+
+    def result(self, event: s.ToolCallResult) -> Said:
+        self._unanswered.answer(event.tool_call_id)
+        return self._identities.result(event)
+
+    def state_snapshot(self, event: s.StateSnapshot) -> Said:
+        return self._followed.snapshot(event)
+
+    def state_delta(self, event: s.StateDelta) -> Said:
+        return self._followed.delta(event)
+
+    def activity_snapshot(self, event: s.ActivitySnapshot) -> Said:
+        yield from self._identities.activity(event)
+        if self._identities.is_activity(event.message_id):
+            self._activities.snapshot(event)
+
+    def activity_delta(self, event: s.ActivityDelta) -> Said:
+        return self._activities.delta(event)
+
+    def messages_snapshot(self, event: s.MessagesSnapshot) -> Said:
+        calls = {
+            call.id
+            for message in event.messages
+            for call in ((message.tool_calls or []) if isinstance(message, m.AssistantMessage) else [])
+        }
+        open_now = self._state.messages - {message.id for message in event.messages}
+        dropped = sorted(open_now | (self._state.calls - calls))
+        if dropped:
+            said = f"It lacks what is open, and clients lose the rest of it: {listed(dropped)}."
+            yield "SNAPSHOT_DROPS_OPEN", "messages", said
+        for message in event.messages:
+            if isinstance(message, m.ToolMessage):
+                self._unanswered.answer(message.tool_call_id)
+        self._identities.take_over(event.messages, replaces=True)
+        if any(isinstance(message, m.ActivityMessage) for message in event.messages):
+            self._activities.clear()
+        self._hold_activities(event.messages)
+
+    def _hold_activities(self, messages: Sequence[m.Message]) -> None:
+        for message in messages:
+            if isinstance(message, m.ActivityMessage):
+                self._activities.hold(message.id, message.content)
+
+
+_METHODS: dict[type[s.Event], Callable[[ClientAdvice, Any], Said]] = {
+    s.RunStarted: ClientAdvice.run_started,
+    s.RunFinished: ClientAdvice.run_finished,
+    s.TextMessageStart: ClientAdvice.text,
+    s.ReasoningMessageStart: ClientAdvice.reasoning,
+    s.ToolCallStart: ClientAdvice.call,
+    s.ToolCallArgs: ClientAdvice.call_arguments,
+    s.ToolCallEnd: ClientAdvice.call_end,
+    s.ToolCallResult: ClientAdvice.result,
+    s.StateSnapshot: ClientAdvice.state_snapshot,
+    s.StateDelta: ClientAdvice.state_delta,
+    s.ActivitySnapshot: ClientAdvice.activity_snapshot,
+    s.ActivityDelta: ClientAdvice.activity_delta,
+    s.MessagesSnapshot: ClientAdvice.messages_snapshot,
+}

@@ -1,0 +1,136 @@
+"""Ids that name two things at once. Clients keep text, reasoning, activities and results in one list of
+messages and find them by id alone, over all runs of a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dtvn.events.advice.said import Said
+from dtvn.events.rules import messages as m
+from dtvn.events.rules import quoted
+from dtvn.events.rules import shapes as s
+
+_ROLES: dict[type[m.Message], str] = {
+    m.AssistantMessage: "assistant",
+    m.ReasoningMessage: "reasoning",
+    m.ActivityMessage: "activity",
+    m.ToolMessage: "result",
+}
+_CALLER = "caller"
+"""The role of a message that a tool call made, or names as its parent, before any text of it came."""
+_WHAT = {
+    "assistant": "a message",
+    "reasoning": "a reasoning message",
+    "activity": "an activity",
+    "result": "the result of a tool call",
+    _CALLER: "the message of a tool call",
+}
+
+
+class Identities:
+    """What each id of a message or call names, of the newest `most` of each."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._roles: dict[str, str] = {}
+        self._calls: dict[str, None] = {}
+        self._again: set[str] = set()
+        """Those that started again, and got no arguments since."""
+
+    def take_over(self, history: Iterable[m.Message], *, replaces: bool) -> None:
+        """Messages of an input, which add to those that are there, or of a snapshot, which replace them: only
+        the reasoning and the activities that a snapshot has none of stay."""
+        given = [*history]
+        roles = {message.id: _ROLES.get(type(message), "assistant") for message in given}
+        if replaces:
+            kept = {"reasoning", "activity"} - {*roles.values()}
+            self._roles = {name: role for name, role in self._roles.items() if role in kept}
+            self._calls.clear()
+            self._again.clear()
+        for name, role in roles.items():
+            if replaces or name not in self._roles:
+                self._set(name, role)
+        for message in given:
+            for call in (message.tool_calls or []) if isinstance(message, m.AssistantMessage) else []:
+                self._call(call.id)
+
+    def text(self, event: s.TextMessageStart) -> Said:
+        role = self._roles.get(event.message_id)
+        if role is not None and role != _CALLER:
+            effect = "drop this text" if role == "activity" else "append this text to it"
+            yield _reused(event.message_id, role, effect)
+        elif role is None or event.role in (None, "assistant"):
+            self._set(event.message_id, "assistant")
+
+    def reasoning(self, event: s.ReasoningMessageStart) -> Said:
+        role = self._roles.get(event.message_id)
+        if role is None:
+            self._set(event.message_id, "reasoning")
+            return
+        effect = "drop this reasoning" if role == "activity" else "append this reasoning to it"
+        yield _reused(event.message_id, role, effect)
+
+    def activity(self, event: s.ActivitySnapshot) -> Said:
+        role = self._roles.get(event.message_id)
+        if role is None:
+            self._set(event.message_id, "activity")
+        elif role != "activity":
+            replaced = event.replace is not False
+            effect = "put the activity in its place" if replaced else "drop the activity"
+            yield _reused(event.message_id, role, effect)
+            if replaced:
+                self._set(event.message_id, "activity")
+
+    def result(self, event: s.ToolCallResult) -> Said:
+        role = self._roles.get(event.message_id)
+        if role is None:
+            self._set(event.message_id, "result")
+        else:
+            yield _reused(event.message_id, role, "then have two messages of this id")
+
+    def call(self, event: s.ToolCallStart) -> Said:
+        """A call starts. A start that is sent again changes nothing, as when a run goes on after an
+        interrupt; clients do not look for its parent then."""
+        identifier, parent = event.tool_call_id, event.parent_message_id
+        if identifier in self._calls:
+            self._again.add(identifier)
+            return
+        self._call(identifier)
+        role = self._roles.get(parent) if parent else None
+        if parent and role is not None and role not in ("assistant", _CALLER):
+            said = f"{quoted(parent)} is {_WHAT[role]}: clients make a message of its own for the call."
+            yield "PARENT_NOT_ASSISTANT", "parentMessageId", said
+            self._roles.setdefault(identifier, _CALLER)
+        elif role is None:
+            self._set(parent or identifier, _CALLER)
+
+    def call_arguments(self, event: s.ToolCallArgs) -> Said:
+        if event.delta and event.tool_call_id in self._again:
+            self._again.discard(event.tool_call_id)
+            name = quoted(event.tool_call_id)
+            said = f"Call {name} was there before: clients append these arguments to its own."
+            yield "TOOL_CALL_ID_REUSED", "toolCallId", said
+
+    def knows_call(self, name: str) -> bool:
+        """Whether a call of this id has started."""
+        return name in self._calls
+
+    def is_activity(self, name: str) -> bool:
+        return self._roles.get(name) == "activity"
+
+    def _set(self, name: str, role: str) -> None:
+        self._roles[name] = role
+        if len(self._roles) > self._most:
+            del self._roles[next(iter(self._roles))]
+
+    def _call(self, name: str) -> None:
+        self._calls[name] = None
+        if len(self._calls) > self._most:
+            oldest = next(iter(self._calls))
+            del self._calls[oldest]
+            self._again.discard(oldest)
+
+
+def _reused(name: str, role: str, effect: str) -> tuple[str, str | None, str]:
+    said = f"{quoted(name)} is the id of {_WHAT[role]} already: clients {effect}."
+    return "MESSAGE_ID_REUSED", "messageId", said

@@ -1,0 +1,8 @@
+"""What advice says of an event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+Said = Iterator[tuple[str, str | None, str]]
+"""Rule id, field, sentence."""
