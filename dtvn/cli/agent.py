@@ -128,7 +128,7 @@ def _minimal_input() -> bytes:
     thread, run, message = (str(uuid.uuid4()) for _ in range(3))
     said = {"id": message, "role": "user", "content": "Hello"}
     # The last four are required by agents of protocol 0.x.
-    rest = {"state": {}, "tools": [], "context": [], "forwardedProps": {}}
+    rest: dict[str, object] = {"state": {}, "tools": [], "context": [], "forwardedProps": {}}
     return json.dumps({"threadId": thread, "runId": run, "messages": [said]} | rest).encode()
 
 

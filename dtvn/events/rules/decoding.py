@@ -186,7 +186,7 @@ def unknown_fields(data: bytes, kind: type[s.Event]) -> list[str]:
 def _fields_alone(kind: type[s.Event]) -> msgspec.json.Decoder[Any]:
     """Raises ValidationError for any other field, and reads no values: nearly all events have none."""
     absent = msgspec.UNSET
-    members = [
+    members: list[tuple[str, Any, Any]] = [
         (f"field_{number}", msgspec.Raw | msgspec.UnsetType, msgspec.field(name=name, default=absent))
         for number, name in enumerate(known_fields(kind))
     ]
