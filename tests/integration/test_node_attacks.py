@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from dtvn.net import Dialler, curve_keys, curve_public, read_seed
 from dtvn.node.keys import dev_seed
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.host import INBOUND_MAX
 from dtvn.protocol.scheme import ED25519
 from dtvn.protocol.wire import decode_envelope, kind_of, link_frame, signed_bytes
 from dtvn.protocol.wire.envelope import encode_envelope
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -234,6 +236,12 @@ def test_a_flipped_byte_in_any_signed_field_is_refused_and_counted(
             assert cluster.stop(0) == [0]
 
 
+def dated(opening: Operation) -> Operation:
+    """Valid for as long as the test may take, as a gateway dates what it sends."""
+    until = time.time_ns() // 1_000 + int(PATIENCE * 1_000_000)
+    return msgspec.structs.replace(opening, valid_until=until)
+
+
 @pytest.mark.exhaustive
 def test_a_flipped_byte_in_any_field_of_a_request_is_refused_and_counted(
     tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
@@ -247,7 +255,7 @@ def test_a_flipped_byte_in_any_field_of_a_request_is_refused_and_counted(
             session=(0, 0),
             number=0,
             done_below=0,
-            operations=(operation(OpenSession(), nonce=b"forger"),),
+            operations=(dated(operation(OpenSession(), nonce=b"forger")),),
         )
         sealed = actor.seal(bundle)
         cluster.settled()
