@@ -294,12 +294,12 @@ SATURDAY_COUNTED = Counted(
 )
 """Entries and exits of both days; inside the house are those of Saturday."""
 OVERRULED = {
-    ("forced", "P-1", "Main entrance", "east", "e1", "carries the cake"),
-    ("forced", "V-2", "VIP lounge", "lounge", "phone-2", "moves chairs for the band"),
-    ("annulled", "A-2", "Main entrance", "east", "e1", "–"),
-    ("annulled by a supervisor", "A-3", "Main entrance", "east", "e1", "turned back at the bag check"),
-    ("annulled", "A-5", "Main entrance", "north", "phone-1", "–"),
-    ("annulled", "F-1", "Dinner", "kitchen", "k1", "–"),
+    ("forced entry", "P-1", "Main entrance", "east", "e1", "carries the cake"),
+    ("forced entry", "V-2", "VIP lounge", "lounge", "phone-2", "moves chairs for the band"),
+    ("annulled entry", "A-2", "Main entrance", "east", "e1", "–"),
+    ("annulled entry by a supervisor", "A-3", "Main entrance", "east", "e1", "turned back at the bag check"),
+    ("annulled entry", "A-5", "Main entrance", "north", "phone-1", "–"),
+    ("annulled entry", "F-1", "Dinner", "kitchen", "k1", "–"),
 }
 """What, ticket, list, gate, device, reason: all of it on Friday."""
 
