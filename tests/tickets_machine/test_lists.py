@@ -398,6 +398,22 @@ def test_offsets_that_are_changed_backwards_give_no_second_entry() -> None:
     assert codes(scan(door, "day"), scan(door, "day")) == ["ok", "already_consumed"]
 
 
+def test_offsets_that_are_changed_backwards_keep_the_later_day_of_a_group() -> None:
+    """An entry after the change counts beside the one before it, and who came is still inside."""
+
+    def days(offset: int) -> EventList:
+        return EventList("day", rule="daily", capacity=2, offsets=((0, offset),))
+
+    door = door_with(days(86_400), entries=2)
+    door.issues("T-2", "DEF", product="Stalls")
+    assert scan(door, "day").code == "ok"
+    door.does(SetEvent(lists=(days(-86_400),)))
+    assert codes(scan(door, "day"), scan(door, "day")) == ["ok", "already_consumed"]
+    assert scan(door, "day", text="DEF").code == "list_full"
+    door.restart()
+    assert scan(door, "day", text="DEF").code == "list_full"
+
+
 def test_a_ticket_that_entered_another_list_is_changed_blocked_and_replaced_as_before() -> None:
     door = door_with(EventList("vip", rule="free"))
     scan(door, "vip")
@@ -470,6 +486,7 @@ def test_an_annulled_entry_is_free_again_and_the_ticket_validated() -> None:
     found = door.application.ticket(EVENT, "T-1")
     assert found is not None
     assert (found.state, found.validator) == (State.VALIDATED, "node2")
+    assert (found.gate, found.device) == ("", ""), "nobody has entered anywhere"
     door.restart()
     assert codes(annul(door), scan(door), scan(door)) == ["not_the_newest", "ok", "already_consumed"]
 
@@ -624,6 +641,21 @@ def test_a_late_retry_of_an_older_form_is_known_too(command: Command) -> None:
     row = door.application.row(EVENT, "T-1")
     assert row is not None
     assert row.counts[0].entries == 2
+
+
+def test_a_late_retry_of_an_imported_entry_names_the_same_time() -> None:
+    """The first of a group: its ticket keeps the movement, and is not consumed by it."""
+    door = door_with(entries=2)
+    command = ImportEntry(at=START - HOUR, gate="west")
+    assert door.does(command, "T-1", nonce=b"n").code == "ok"
+    door.now += 3 * HOUR
+    other = msgspec.structs.replace(command, at=START)
+    assert door.does(other, "T-1", nonce=b"n").code == "nonce_reused"
+    door.now += 3 * HOUR
+    assert door.does(command, "T-1", nonce=b"n").code == "ok"
+    row = door.application.row(EVENT, "T-1")
+    assert row is not None
+    assert [count.entries for count in row.counts] == [1]
 
 
 def test_a_repetition_within_the_hour_has_its_first_outcome() -> None:
