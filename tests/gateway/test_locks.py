@@ -206,6 +206,18 @@ def test_a_write_with_an_older_token_is_refused_a20(locks: LockClient) -> None:
         written.append("after a restart")
 
 
+def test_a_write_that_failed_bars_earlier_holders_and_not_its_own_a20() -> None:
+    """Half of it may have been written; the holder tries again, in the same thread."""
+    fence = Fence()
+    with pytest.raises(OSError, match="disk"), fence.admitted(7):
+        raise OSError("the disk is full")
+    with pytest.raises(LockError) as caught, fence.admitted(6):
+        pass
+    assert caught.value.code == "stale_lock_token"
+    with fence.admitted(7):
+        assert fence.highest == 7
+
+
 def running(thread: threading.Thread) -> str:
     """The function in which a thread is, or waits; "" before its first and after its last."""
     frame = sys._current_frames().get(thread.ident or 0)
@@ -288,6 +300,19 @@ async def test_a_cancelled_extension_leaves_the_lease_held(
         with pytest.raises(asyncio.CancelledError):
             await extending
     assert (await locks.renew(first, 60.0)).token == first.token
+
+
+@pytest.mark.asyncio
+async def test_a_block_that_raises_gives_its_lock_back(gateway: FakeGateway) -> None:
+    locks = AsyncLockClient(gateway, actor="program")
+    with pytest.raises(OSError, match="in the block"):
+        async with locks.held("leader", 60.0):
+            raise OSError("in the block")
+    assert await locks.get("leader") is None
+    blocking = LockClient(gateway, actor="program")
+    with pytest.raises(OSError, match="in the block"), blocking.held("leader", 60.0):
+        raise OSError("in the block")
+    assert await locks.get("leader") is None
 
 
 @pytest.mark.asyncio

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from dtvn.gateway.calls import Queue, Result
 from dtvn.gateway.log_clock import LogClock
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
@@ -115,6 +116,19 @@ def test_an_operation_is_sent_again_only_once() -> None:
         desk.answer(*desk.bundles())
     assert desk.codes(call) == ("expired",)
     assert desk.bundles() == []
+
+
+@pytest.mark.parametrize("code", ["expired", "too_far_ahead"])
+def test_r14_what_was_refused_for_its_date_did_not_happen(code: str) -> None:
+    """It waits to be sent anew, when its caller gives up: it is sure that nothing was executed."""
+    queue = Queue(operations_max=9, bytes_max=9_000)
+    call = queue.add((undated(), undated("T-2")), 0)
+    (part,) = queue.gather(9)
+    assert queue.settle(part, [Result(code), Result(code)]) is None
+    assert queue.unsent() == [call]
+    completed = queue.give_up(call)
+    assert completed is not None
+    assert [result.code for result in completed.results] == ["unavailable"] * 2
 
 
 def test_an_operation_that_its_caller_dated_is_sent_as_it_is() -> None:

@@ -57,6 +57,25 @@ def test_a_member_without_an_answer_holds_the_others_back_for_one_poll() -> None
     assert sequences(questions) == [100, 0]
 
 
+def test_no_member_answers_for_another() -> None:
+    """Numbers of questions follow each other, so that a liar knows those to the others."""
+    questions = Questions(2)
+    poll = Poll(questions, 0)
+    poll.numbers[1], told = poll.numbers[0], poll.numbers[1]
+    poll.answer(1, sequence=7, view=9)
+    assert [status.sequence for status in questions.statuses] == [0, 0]
+    poll.numbers[1] = told
+    poll.answer(0, sequence=100)
+    poll.answer(1, sequence=100)
+    assert sequences(questions) == [100, 100]
+    number, _frame = questions.ask(0, "proof", (), 0, STATUS_EVERY)
+    lie = canonical.encode(m.Answer(number=number, code="", text="{}"))
+    assert questions.on_answer(1, lie, 0) is None
+    answered = questions.on_answer(0, lie, 0)
+    assert answered is not None
+    assert answered.question == number
+
+
 def test_a_lost_member_holds_nobody_back() -> None:
     questions = Questions(2)
     Poll(questions, 0).answer(0, sequence=100)

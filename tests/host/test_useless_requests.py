@@ -26,7 +26,7 @@ from dtvn.protocol.host.questions import WAITING_MAX
 from dtvn.protocol.wire import link_frame
 from tests.consensus.helpers import Cluster
 from tests.host.doubles import Bench
-from tests.host.support import bundle
+from tests.host.support import bundle, key_pair
 
 SECOND = 1_000_000_000
 CHUNK = 200
@@ -160,6 +160,11 @@ def test_openings_that_a_member_forwards_count_against_that_member() -> None:
     assert doorway.reached_the_core(openings, MEMBER) == FORWARDED_OPENINGS_BURST
     assert doorway.reached_the_core(openings[:50], HONEST) == 50
     assert doorway.reached_the_core(many(doorway.bench, 9), MEMBER) == 9, "other requests are forwarded"
+    paper = doorway.bench.paper
+    paper.keys.principal_key = lambda name: key_pair(name)[0]  # type: ignore[method-assign]
+    other = msgspec.structs.replace(bundle(), session=(0, 0), principal="other")
+    others = [paper.signer("other").sign(other)] * 50
+    assert doorway.reached_the_core(others, MEMBER) == 50, "one principal's flood leaves room for another's"
 
 
 def test_a_core_says_which_requests_of_a_client_are_settled() -> None:

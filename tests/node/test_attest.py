@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,10 +13,10 @@ from dtvn.gateway import Gateway
 from dtvn.node import attest
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.effects import EvidenceRecord
+from dtvn.protocol.consensus.effects import EntryRecord, EvidenceRecord
 from dtvn.protocol.wire import ED25519
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
-from tests.host.support import key_pair
+from tests.host.support import Paper, key_pair
 from tests.node.running import Running, answer_of, until_commits
 from tests.waiting import wait_until
 from validators.ledger.archive import open_archives
@@ -42,6 +43,28 @@ def test_r26_receipts_are_signed_for_executed_entries_only(running: Running) -> 
         assert ask(gateway, "receipt", "0") == "not_executed"
         for arguments in ((), ("x",), ("-1",), ("1", "2"), ("9" * 40,)):
             assert ask(gateway, "receipt", *arguments) == "bad_arguments"
+
+
+def test_r35_an_entry_of_an_ended_epoch_gets_no_receipt_of_this_one() -> None:
+    """Members of this epoch may never have executed it: its own members signed for it."""
+    paper = Paper()
+    log = {
+        sequence: EntryRecord(
+            m.Entry(epoch, sequence, bytes(32), bytes(32), 1, bytes(32)), bytes(32), b"", ()
+        )
+        for sequence, epoch in ((7, 0), (8, 1))
+    }
+    signer = SimpleNamespace(sign=paper.sign)
+    state = SimpleNamespace(index=0, signer=signer)
+    node: Any = SimpleNamespace(
+        id="node0",
+        executed=8,
+        journal=SimpleNamespace(entries=lambda first, _last, _bytes: [log[first]]),
+        core=SimpleNamespace(config=SimpleNamespace(epoch=1), state=state),
+    )
+    assert attest.receipt(node, ("7",)) == ("not_executed", None)
+    code, told = attest.receipt(node, ("8",))
+    assert (code, told["sequence"]) == ("", 8)
 
 
 def test_p22_stored_evidence_is_answered_page_by_page(

@@ -133,6 +133,20 @@ def test_pitfall_15_bulk_of_a_peer_that_spent_its_allowance_is_dropped_for_a_mom
     assert inbox.empty
 
 
+def test_bulk_that_was_dropped_takes_no_room_of_its_peers_queue() -> None:
+    """However often it is muted, it may send as much as before afterwards."""
+    inbox = Inbox()
+    big = b"\x94\x01" + bytes(10 * 1024 * 1024)
+    for turn in range(3):
+        now = turn * inbox_module.BULK_MUTE
+        for _ in range(3):
+            inbox.put(NOISY, big, now)
+        assert len(inbox) == 3, turn
+        inbox.mute_bulk("noisy", now)
+        assert inbox.empty
+    assert inbox.counters("noisy").dropped_inbound == 9
+
+
 def test_the_queued_frames_of_a_forger_are_discarded() -> None:
     inbox = Inbox()
     for _ in range(5):

@@ -12,6 +12,7 @@ from dtvn.net import public_key_of
 from dtvn.node import non_member
 from dtvn.node.member import MemberProcess
 from dtvn.node.newcomer_proofs import NewcomerProofs, arguments_of
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import founding, is_fresh
 from tests.host.support import make_genesis
 
@@ -42,6 +43,23 @@ def test_a_clock_that_was_ahead_once_hides_no_later_proof(monkeypatch: pytest.Mo
         ahead.setattr(non_member, "time", SimpleNamespace(time_ns=lambda: time.time_ns() + HOURS))
         assert keep(10) == "bad_arguments"
     assert keep(99) == ""
+
+
+def test_r36_an_older_proof_takes_no_newer_ones_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever saw it may send it again: it would show a newcomer that lags, and be too old soon."""
+    node = member()
+    kept = NewcomerProofs(cast(MemberProcess, node))
+    times = iter([time.time_ns() - 2_000_000_000, time.time_ns() - 1_000_000_000])
+    monkeypatch.setattr(non_member, "time", SimpleNamespace(time_ns=lambda: next(times)))
+    older, newer = (
+        non_member.liveness_proof(node.cluster, 0, "node4", executed, SEED) for executed in (10, 20)
+    )
+    assert [kept.keep(arguments_of(proof))[0] for proof in (newer, older, newer)] == [
+        "",
+        "bad_arguments",
+        "bad_arguments",
+    ]
+    assert kept.tell(("node4",))[1]["word"] == canonical.encode(newer).hex()
 
 
 @pytest.mark.parametrize("knows", [True, False])

@@ -11,7 +11,7 @@ import pytest
 import zmq
 from msgspec.structs import replace
 
-from dtvn.net import curve_keys, curve_public, dialled, inbox, public_key_of, transport
+from dtvn.net import acceptor, curve_keys, curve_public, dialled, inbox, public_key_of, transport
 from dtvn.net.transport import allowed_users
 from dtvn.node.keys import dev_seed
 from dtvn.node.provision import dev_genesis
@@ -309,6 +309,20 @@ def test_a_routing_id_reused_by_another_owner_gets_no_foreign_answer() -> None:
         assert (claimed.peer.name, claimed.peer.route) == ("learner", asked.peer.route)
         one.nodes[0].answer(asked.peer, bulk(b"for the gateway"))
         assert not second.poll(50)
+
+
+def test_pitfall_15_a_peer_with_many_connections_loses_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest connection of all is another peer's, and stays."""
+    monkeypatch.setattr(acceptor, "ROUTES_MAX", 3)
+    with net(1) as one:
+        dealers, routes = [], []
+        for name, route in (("learner", b"l"), ("gateway", b"1"), ("gateway", b"2"), ("gateway", b"3")):
+            dealers.append(raw_dealer(one, name, route))
+            dealers[-1].send(bulk(b"here"))
+            [item] = collect(one.nodes[0], 1)
+            routes.append(item.peer.route)
+        owners = [one.nodes[0]._acceptor.owner(route) for route in routes]
+        assert owners == ["learner", None, "gateway", "gateway"]
 
 
 def test_a_message_of_several_frames_is_dropped_and_counted() -> None:

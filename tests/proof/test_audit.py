@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from dtvn.proof import Chain, Epoch, read_chain
-from dtvn.proof.audit import Audit, find_forks
+from dtvn.proof.audit import Audit, Fork, find_forks
 from dtvn.proof.evidence import convict
 from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
@@ -22,7 +22,7 @@ from simulator.run_plan import Partition, RunPlan
 from simulator.violation import Violation
 from simulator.workload import Traffic
 from simulator.world import Settings, World
-from tests.host.support import Paper
+from tests.host.support import Paper, make_genesis
 
 
 class Ledgers:
@@ -135,6 +135,14 @@ def test_p22_with_f_liars_no_log_forks_and_no_honest_member_is_named() -> None:
         assert set(audit.culprits()) <= {f"r{drawn.liars[0]}"}
         assert find_forks(ledgers.logs) == []
         assert audit.statements > 50
+
+
+def test_p22_of_several_forks_the_one_with_the_most_liars_says_how_many() -> None:
+    """A fork before the cluster grew takes two of four, one after it three of seven."""
+    small, large = (tuple(make_genesis(count).members) for count in (4, 7))
+    audit = Audit(Chain(bytes(32), "c", (Epoch(small, 0, bytes(32)), Epoch(large, 10, bytes(32)))))
+    early, late = Fork(10, "a", "b"), Fork(11, "a", "c")
+    assert [audit.needed(forks) for forks in ([early], [late], [early, late], [])] == [2, 3, 3, 3]
 
 
 def test_find_forks_names_the_sequence_at_which_two_ledgers_differ() -> None:

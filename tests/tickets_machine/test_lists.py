@@ -196,6 +196,7 @@ def test_a_returning_exit_from_main_validates_the_ticket_again() -> None:
     found = door.application.ticket(EVENT, "T-1")
     assert found is not None
     assert (found.state, found.validator) == (State.VALIDATED, "node2")
+    assert (found.gate, found.device) == ("", ""), "nobody has entered anywhere"
     assert scan(door).code == "ok"
 
 
@@ -317,6 +318,22 @@ def test_offsets_that_are_changed_backwards_give_no_second_entry() -> None:
     assert scan(door, "day").code == "already_consumed"
     door.now += 3 * DAY
     assert codes(scan(door, "day"), scan(door, "day")) == ["ok", "already_consumed"]
+
+
+def test_offsets_that_are_changed_backwards_keep_the_later_day_of_a_group() -> None:
+    """An entry after the change counts beside the one before it, and who came is still inside."""
+
+    def days(offset: int) -> EventList:
+        return EventList("day", rule="daily", capacity=2, offsets=((0, offset),))
+
+    door = door_with(days(86_400), entries=2)
+    door.issues("T-2", "DEF", product="Stalls")
+    assert scan(door, "day").code == "ok"
+    door.does(SetEvent(lists=(days(-86_400),)))
+    assert codes(scan(door, "day"), scan(door, "day")) == ["ok", "already_consumed"]
+    assert scan(door, "day", text="DEF").code == "list_full"
+    door.restart()
+    assert scan(door, "day", text="DEF").code == "list_full"
 
 
 def test_a_ticket_that_entered_another_list_is_changed_blocked_and_replaced_as_before() -> None:

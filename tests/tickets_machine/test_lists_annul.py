@@ -85,6 +85,7 @@ def test_an_annulled_entry_is_free_again_and_the_ticket_validated() -> None:
     found = door.application.ticket(EVENT, "T-1")
     assert found is not None
     assert (found.state, found.validator) == (State.VALIDATED, "node2")
+    assert (found.gate, found.device) == ("", ""), "nobody has entered anywhere"
     door.restart()
     assert codes(annul(door), scan(door), scan(door)) == ["not_the_newest", "ok", "already_consumed"]
 
@@ -239,6 +240,21 @@ def test_a_late_retry_of_an_older_form_is_known_too(command: Command) -> None:
     row = door.application.row(EVENT, "T-1")
     assert row is not None
     assert row.counts[0].entries == 2
+
+
+def test_a_late_retry_of_an_imported_entry_names_the_same_time() -> None:
+    """The first of a group: its ticket keeps the movement, and is not consumed by it."""
+    door = door_with(entries=2)
+    command = ImportEntry(at=START - HOUR, gate="west")
+    assert door.does(command, "T-1", nonce=b"n").code == "ok"
+    door.now += 3 * HOUR
+    other = msgspec.structs.replace(command, at=START)
+    assert door.does(other, "T-1", nonce=b"n").code == "nonce_reused"
+    door.now += 3 * HOUR
+    assert door.does(command, "T-1", nonce=b"n").code == "ok"
+    row = door.application.row(EVENT, "T-1")
+    assert row is not None
+    assert [count.entries for count in row.counts] == [1]
 
 
 def test_a_repetition_within_the_hour_has_its_first_outcome() -> None:

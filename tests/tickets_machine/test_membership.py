@@ -171,5 +171,7 @@ def test_a_key_that_another_member_used_is_refused() -> None:
     reconfigured(machine, 0, leaves="node1", joins=(newcomer(5),))
     again = Member("node9", key(1), "127.0.0.1", 1)
     assert machine.do(Reconfigure(Change(epoch=1, joins=(again,)))) == "key_in_use"
+    returned = Member("node1", key(1), "127.0.0.1", 1)
+    assert machine.do(Reconfigure(Change(epoch=1, joins=(returned,)))) == "key_in_use", "its own of then"
     assert machine.do(AddPrincipal("node9", key(5))) == "key_in_use"
     assert machine.do(RotatePrincipal("scanner", key(1))) == "key_in_use"

@@ -77,6 +77,19 @@ class JudgedRun:
         return compose(self.events, self.certificates)
 
 
+def joined() -> Transcript:
+    """The first chunk of one history of a run, and the second one of another; all is really signed."""
+
+    def judged(first: bytes) -> JudgedRun:
+        run = JudgedRun()
+        run.judge((first,), voters_of(cluster()))
+        run.judge((event("CU"),), voters_of(cluster()))
+        return run
+
+    started, never = judged(CHUNKS[0][0]), judged(event("CU"))
+    return compose([started.events[0], never.events[1]], [started.certificates[0], never.certificates[1]])
+
+
 def voters_of(log: PaperLog, epoch: int = 0) -> Electorate:
     found = log.application.epoch(epoch)
     assert found is not None

@@ -29,8 +29,7 @@ from dtvn.events.transcript.checking import START
 from dtvn.protocol import canonical
 from dtvn.protocol.proof_errors import Code, ProofError
 from tests.events.judging.support import changed
-from tests.events.rules.samples import event
-from tests.events.transcript.support import CHUNKS, GOLDEN, JudgedRun, cluster, story, voters_of
+from tests.events.transcript.support import CHUNKS, GOLDEN, JudgedRun, cluster, joined, story, voters_of
 from tests.proof.support import PaperLog
 
 STORY = bytes.fromhex(GOLDEN.read_text(encoding="ascii"))
@@ -193,17 +192,7 @@ def test_a_run_that_begins_within_another_is_refused() -> None:
 
 
 def test_chunks_of_two_certified_histories_do_not_join() -> None:
-    def judged(first: bytes) -> JudgedRun:
-        run = JudgedRun()
-        run.judge((first,), voters_of(cluster()))
-        run.judge((event("CU"),), voters_of(cluster()))
-        return run
-
-    started, never = judged(CHUNKS[0][0]), judged(event("CU"))
-    joined = JudgedRun()
-    joined.events = [started.events[0], never.events[1]]
-    joined.certificates = [started.certificates[0], never.certificates[1]]
-    assert refused(joined.transcript()) == (Code.WRONG_CHUNK, "chunk 1, from event 1")
+    assert refused(joined()) == (Code.WRONG_CHUNK, "chunk 1, from event 1")
 
 
 def test_another_cluster_and_an_unknown_epoch_are_refused() -> None:

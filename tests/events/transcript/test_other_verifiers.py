@@ -19,7 +19,7 @@ from dtvn.proof import read_chain, transcript_json
 from dtvn.proof.transcripts import verify_transcript
 from dtvn.protocol import canonical
 from tests.events.judging.support import changed
-from tests.events.transcript.support import CHUNKS, GOLDEN, JudgedRun, cluster, story, voters_of
+from tests.events.transcript.support import CHUNKS, GOLDEN, JudgedRun, cluster, joined, story, voters_of
 from tests.proof.support import PaperLog
 from tests.proof.verdicts import by_browser
 from verifier import dtvn_verify, dtvn_verify_transcript
@@ -90,6 +90,23 @@ def test_all_prove_the_same() -> None:
     assert all(len(found) == 3 for found in alike([encode_transcript(each) for each in made]))
 
 
+def test_all_count_the_least_signatures_of_any_chunk() -> None:
+    """One chunk has those of all four members, the other of three."""
+    run = JudgedRun()
+    run.judge(CHUNKS[0], voters_of(cluster()))
+    run.judge(CHUNKS[1], voters_of(cluster()), range(4))
+    data = encode_transcript(run.transcript())
+    vector = {"chain": base64.b64encode(CHAIN).decode(), "transcript": base64.b64encode(data).decode()}
+    for said in (
+        verify_transcript(data, OURS).sentences(),
+        dtvn_verify_transcript.sentences(data, THEIRS),
+        by_browser([vector])[0]["sentences"],
+    ):
+        assert re.findall(r"signed by (.*): each by at least (\d) of (\d)", "\n".join(said)) == [
+            ("r0, r1, r2, r3", "3", "4")
+        ]
+
+
 def flipped(places: range) -> list[bytes]:
     """The story with one other bit at each of these places."""
     return [STORY[:at] + bytes([STORY[at] ^ 1 << at % 8]) + STORY[at + 1 :] for at in places]
@@ -135,11 +152,13 @@ def forgeries() -> list[Transcript]:
     found += [REPLACE(whole, events=events) for events in ((second, first, *rest), (first, *rest), ())]
     found += [REPLACE(whole, **{name: "other"}) for name in ("thread", "run")]
     found += [REPLACE(whole, **{name: bytes(32)}) for name in ("cluster", "rules")]
-    return [*found, REPLACE(whole, version=2), REPLACE(whole, run="r" * 1025)]
+    return [*found, REPLACE(whole, version=2), REPLACE(whole, run="r" * 1025), joined()]
 
 
 def test_all_refuse_forgeries_with_one_code_and_place() -> None:
     codes = {code for code, _place in alike([encode_transcript(each) for each in forgeries()])}
+    joins = verdicts(encode_transcript(joined()))
+    assert joins == (("wrong_chunk", "chunk 1, from event 1"),) * 2
     assert codes == {
         "bad_path",
         "bad_signature",
