@@ -26,7 +26,7 @@ from dtvn.machine import (
     reasons,
 )
 from dtvn.machine.lists import MAIN_SLUG
-from dtvn.machine.movements import ENTRIES, ENTRY, EXIT, FORCE, IMPORT, Movement, Visit
+from dtvn.machine.movements import ENTRIES, ENTRY, EXIT, FORCE, Movement, Visit
 from dtvn.machine.visits import visits_of
 from dtvn.protocol.canonical import CanonicalError
 
@@ -153,7 +153,7 @@ def details(state: bytes, issued: bytes, zone_of: Callable[[str], tzinfo]) -> di
     visits = visits_of(found, terms)
     zone = zone_of(found.event) if terms.not_before or terms.not_after or visits.movements else UTC
     last = visits.newest(MAIN_SLUG, ENTRIES)
-    entry = None if last is None else Entry(moment(_entered_at(last, terms), zone), last.gate, last.device)
+    entry = None if last is None else Entry(moment(visits.time_of(last), zone), last.gate, last.device)
     return _worth(terms, zone) | {
         "codes": {"valid": len(terms.codes), "revoked": len(terms.revoked)},
         "last_entry": msgspec.to_builtins(entry),
@@ -161,26 +161,22 @@ def details(state: bytes, issued: bytes, zone_of: Callable[[str], tzinfo]) -> di
         "lists": [
             {"list": each.list, "entries": each.entries, "exits": each.exits} for each in visits.counts
         ],
-        "movements": [_moved(each, terms, zone) for each in reversed(visits.movements)],
+        "movements": [_moved(each, visits.time_of(each), zone) for each in reversed(visits.movements)],
     }
 
 
-def _moved(movement: Movement, terms: Terms, zone: tzinfo) -> dict[str, Any]:
-    """A movement, as it is shown of a ticket."""
+def _moved(movement: Movement, at: int, zone: tzinfo) -> dict[str, Any]:
+    """A movement, as it is shown of a ticket. `at`: Visits.time_of it."""
     asked = movement.kind if movement.kind in (EXIT, "annul") else ENTRY
     return {
         "list": movement.list,
         "kind": asked,
-        "at": moment(_entered_at(movement, terms), zone),
+        "at": moment(at, zone),
         "gate": movement.gate,
         "device": movement.device,
         "forced": movement.kind == FORCE,
         "stands": movement.stands,
     }
-
-
-def _entered_at(movement: Movement, terms: Terms) -> int:
-    return terms.entered_at if movement.kind == IMPORT else movement.at
 
 
 def entry_of(state: TicketState, zone: tzinfo, entered_at: int = 0) -> Entry | None:

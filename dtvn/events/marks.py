@@ -13,7 +13,7 @@ NAME = "dtvn.verdict"
 class _Value(msgspec.Struct):
     valid: bool | None
     scope: str
-    by: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+    by: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 
 
 class _Mark(msgspec.Struct, tag_field="type", tag="CUSTOM", forbid_unknown_fields=True):

@@ -38,6 +38,13 @@ TICKET_NAME = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 OVERLAP_MAX = 600_000_000
 """Longest time in microseconds for which a rotated key may remain valid."""
 
+
+def whole(pattern: str) -> str:
+    r"""A pattern of a whole text, as msgspec asks it: there `$` also matches before a last line feed,
+    `\Z` does not. Schemas keep `$`, which in JavaScript matches at the end only."""
+    return pattern.removesuffix("$") + r"\Z"
+
+
 LEASE_MAX = 600_000_000
 """Longest lease of a lock in microseconds."""
 WAIT_MAX = 600_000_000
@@ -52,7 +59,7 @@ Token = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, msgspec.Meta(max_length=NAME_LENGTH_MAX)]
 Digest = Annotated[bytes, msgspec.Meta(min_length=DIGEST_SIZE, max_length=DIGEST_SIZE)]
 """Of a code (dtvn.machine.codes)."""
-PrincipalName = Annotated[str, msgspec.Meta(pattern=PRINCIPAL_NAME)]
+PrincipalName = Annotated[str, msgspec.Meta(pattern=whole(PRINCIPAL_NAME))]
 PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 Label = Annotated[str, msgspec.Meta(max_length=LABEL_LENGTH_MAX)]

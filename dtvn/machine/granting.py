@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 
 from dtvn.machine import reasons
+from dtvn.machine.fields import whole
 from dtvn.machine.nonces import NonceTable, Remembered
 from dtvn.machine.principals import Principals
 from dtvn.protocol import canonical
@@ -36,7 +37,7 @@ class GrantStatement(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
 
     epoch: Count
     """The epoch whose members sign it."""
-    name: Annotated[str, msgspec.Meta(pattern=PRINCIPAL_NAME)]
+    name: Annotated[str, msgspec.Meta(pattern=whole(PRINCIPAL_NAME))]
     public_key: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
     """The principal's present key: a rotated or revoked key gets no grants."""
     grants: Annotated[tuple[Grant, ...], msgspec.Meta(min_length=1, max_length=STATEMENT_GRANTS_MAX)]

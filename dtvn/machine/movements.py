@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from dtvn.machine.lists import EventList, ListCount, Tally, tally
@@ -15,6 +17,8 @@ ENTRY, EXIT, ANNUL, FORCE = "entry", "exit", "annul", "force"
 CONSUME, IMPORT = "consume", "import_entry"
 ENTRIES = frozenset({ENTRY, FORCE, CONSUME, IMPORT})
 """Kinds of movements that are entries."""
+NO_DAY = 0
+"""Recorded as the day of an exit that ends no entry which is known on a daily list."""
 
 
 class Movement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -28,7 +32,7 @@ class Movement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     at: int
     """Log time, Unix microseconds."""
     day: int
-    """On the list, as it was then (EventList.day): what is left to go by once the movement is dropped."""
+    """On the list, as it was then (Visits.days): what is left to go by once the movement is dropped."""
     gate: str
     device: str
     principal: str
@@ -76,29 +80,52 @@ class Visits(msgspec.Struct, frozen=True, gc=False):
         return sum(entries for _day, entries, _exits in counted), sum(exits for *_, exits in counted)
 
     def by_day(self, listed: EventList) -> list[tuple[int, int, int]]:
-        """(day, entries, exits) of what stands on a daily list; a day may be there more than once.
+        """(day, entries, exits) of what stands on a daily list; a day may be there more than once. No day has
+        more exits than entries (`days`)."""
+        day, entries, exits = self._dropped(listed)
+        found = [(day, entries, exits)] if entries else []
+        for place, on in self.days(listed).items():
+            made = self.movements[place]
+            if made.stands and on != NO_DAY:
+                entry = made.kind in ENTRIES
+                found.append((on, int(entry), int(not entry)))
+        return found
 
-        A movement that is kept has the day of its time, as the list tells days now, whatever it said then.
-        Of those that are dropped the newest recorded day is left; none came after the oldest that is kept.
+    def days(self, listed: EventList) -> dict[int, int]:
+        """Place of each entry and exit of a daily list that is kept -> its day.
+
+        An entry has the day of its time, as the list tells days now, whatever it said then. An exit has that
+        of the entry that it ends: the newest day with one before it that no exit ended, else NO_DAY. So who
+        came before midnight and left after it takes nothing off the second day.
         """
+        day, entries, exits = self._dropped(listed)
+        inside = Counter({day: entries - exits})
+        found = {}
+        for place, made in enumerate(self.movements):
+            if made.list != listed.slug or made.kind == ANNUL:
+                continue
+            found[place] = self._day(listed, made)
+            if made.stands and made.kind in ENTRIES:
+                inside[found[place]] += 1
+            elif made.stands:
+                found[place] = max((on for on, persons in inside.items() if persons), default=NO_DAY)
+                inside[found[place]] -= found[place] != NO_DAY
+        return found
+
+    def _dropped(self, listed: EventList) -> tuple[int, int, int]:
+        """(day, entries, exits) of the movements on a daily list that are dropped, as far as they count:
+        those of the newest recorded day. None of them came after the oldest that is kept."""
         count = self.count(listed.slug)
         if count is None:
-            return []
-        found = []
-        entries, exits = count.day_entries, count.day_exits
+            return NO_DAY, 0, 0
+        entries, exits, day = count.day_entries, count.day_exits, count.day
         for made in self.movements:
-            if not made.stands or made.list != listed.slug:
-                continue
-            entry = made.kind in ENTRIES
-            found.append((self._day(listed, made), int(entry), int(not entry)))
-            if made.day == count.day:
+            if made.stands and made.list == listed.slug and made.day == day:
+                entry = made.kind in ENTRIES
                 entries, exits = entries - entry, exits - (not entry)
-        if entries or exits:
-            day = count.day
-            if self.movements:
-                day = min(day, listed.day(self.movements[0].at))
-            found.append((day, entries, exits))
-        return found
+        if self.movements:
+            day = min(day, listed.day(self.movements[0].at))
+        return day, entries, min(exits, entries)
 
     def dated(self, listed: EventList) -> Visits:
         """The same, but what is recorded of a daily list are the days that it has now: so a movement that is
@@ -107,9 +134,8 @@ class Visits(msgspec.Struct, frozen=True, gc=False):
         if listed.days is None or count is None:
             return self
         made = {
-            place: msgspec.structs.replace(one, day=self._day(listed, one))
-            for place, one in enumerate(self.movements)
-            if one.list == listed.slug and one.kind != ANNUL
+            place: msgspec.structs.replace(self.movements[place], day=day)
+            for place, day in self.days(listed).items()
         }
         found = self.by_day(listed)
         newest = max([one.day for one in made.values()] + [day for day, *_ in found], default=count.day)
@@ -123,12 +149,22 @@ class Visits(msgspec.Struct, frozen=True, gc=False):
         return Visits(_with(self.counts, count), movements, self.imported_at)
 
     def _day(self, listed: EventList, made: Movement) -> int:
-        """The day of a movement that is kept. Of imported entries the newest one's time is known: one that
-        was recorded on another day stays there."""
-        if made.kind != IMPORT or not self.imported_at:
+        """The day of the time of a movement that is kept. Of imported entries the newest one's time is known:
+        one that was recorded on another day stays there."""
+        newest = self.newest_import()
+        if made.kind != IMPORT or newest is None:
             return listed.day(made.at)
-        newest = next(one for one in reversed(self.movements) if one.kind == IMPORT)
-        return listed.day(self.imported_at) if made.day == newest.day else made.day
+        return listed.day(self.imported_at or newest.at) if made.day == newest.day else made.day
+
+    def newest_import(self) -> Movement | None:
+        """The newest imported entry that is kept, whether it stands or not; `imported_at` is its time."""
+        return next((made for made in reversed(self.movements) if made.kind == IMPORT), None)
+
+    def time_of(self, made: Movement) -> int:
+        """Log time of a movement that is kept; of an imported entry the source's, 0 if that is not known."""
+        if made.kind != IMPORT:
+            return made.at
+        return self.imported_at if made is self.newest_import() else 0
 
 
 NONE = Visits((), ())

@@ -51,7 +51,6 @@ def visit_of(
     visits = visits_of(state, terms)
     found = visits.tally(listed, terms.entries, timestamp)
     last = visits.newest(listed.slug, ENTRIES)
-    at = 0 if last is None else terms.entered_at if last.kind == IMPORT else last.at
     return Visit(
         listed.slug,
         kind,
@@ -59,7 +58,7 @@ def visit_of(
         found.limit or 0,
         found.inside,
         last is not None and last.kind == FORCE,
-        at,
+        0 if last is None else visits.time_of(last),
         "" if last is None else last.gate,
         "" if last is None else last.device,
     )

@@ -102,14 +102,36 @@ def standing(listed: Any, moves: Moves, moment: int) -> tuple[int, int]:
         if made.slug == listed.slug and made.stands and made.kind != "annul"
     ]
     if listed.rule == "daily":
-        today = day(listed, moment)
-        counted = [place for place in counted if _day_of(listed, moves, place) >= today]
+        today, days = day(listed, moment), _days(listed, moves)
+        counted = [place for place in counted if days[place] >= today]
     exits = sum(moves[place].kind == "exit" for place in counted)
     return len(counted) - exits, exits
 
 
+def _days(listed: Any, moves: Moves) -> dict[int, int]:
+    """Place of each movement on a daily list -> its day as the list has it now.
+
+    An exit beyond the entries of its day does not count: each ends an entry that was made before it, of the
+    newest day of which one is left, and has that day; -1: there is none. The order of old ones is not known.
+    """
+    mine = [place for place, made in enumerate(moves) if made.slug == listed.slug and made.kind != "annul"]
+    days = {place: _day_of(listed, moves, place) for place in mine}
+    standing = [place for place in mine if moves[place].stands and days[place] >= 0]
+    old = len(moves) - KEPT
+    left: list[int] = []
+    for place in sorted(standing, key=lambda at: (at >= old, at < old and moves[at].kind == "exit", at)):
+        if moves[place].kind != "exit":
+            left.append(days[place])
+            continue
+        days[place] = max(left, default=-1)
+        if left:
+            left.remove(days[place])
+    return days
+
+
 def _day_of(listed: Any, moves: Moves, place: int) -> int:
-    """The day of a movement as a daily list has it now; -1: that of an old one which is known no more."""
+    """The day of a movement's time as a daily list has it now; -1: that of an old one which is known no
+    more."""
     made = moves[place]
     if place >= len(moves) - KEPT:
         return day(listed, made.dated)
@@ -121,10 +143,9 @@ def _dated(listed: Any, moves: Moves) -> Moves:
     """With the days that a daily list has now in the place of those that were recorded on it."""
     if listed.rule != "daily":
         return moves
+    days = _days(listed, moves)
     return tuple(
-        msgspec.structs.replace(made, recorded=_day_of(listed, moves, place))
-        if made.slug == listed.slug and made.kind != "annul"
-        else made
+        msgspec.structs.replace(made, recorded=days[place]) if place in days else made
         for place, made in enumerate(moves)
     )
 

@@ -225,3 +225,104 @@ def test_rows_of_before_have_the_same_root_and_their_entries_the_right_day(name:
     assert codes(*(scan(door, "vip") for _ in range(4))) == ["ok"] * 3 + ["already_consumed"]
     assert codes(scan(door, text="DEF"), scan(door, text="DEF")) == ["ok", "already_consumed"]
     door.restart()
+
+
+def left_after_midnight(before: EventList, after: EventList, *texts: str) -> Door:
+    """Guests come an hour before midnight of UTC and leave an hour after it; then the list says something
+    else, and it is ten in the morning."""
+    door = door_with(before)
+    for place, text in enumerate(texts[1:], 2):
+        door.issues(f"T-{place}", text, product="Stalls")
+    door.now = MIDNIGHT - HOUR
+    assert codes(*(scan(door, "vip", text=text) for text in texts)) == ["ok"] * len(texts)
+    door.now = MIDNIGHT + HOUR
+    assert codes(*(scan(door, "vip", "exit", text=text) for text in texts)) == ["ok"] * len(texts)
+    says(door, after)
+    door.restart()
+    door.now = MIDNIGHT + 10 * HOUR
+    return door
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (EventList("vip", returns=True), daily("vip", (), returns=True)),
+        (EventList("vip", rule="free", exit_first=True), daily("vip", (), returns=True, exit_first=True)),
+        (daily("vip", NEW_YORK, returns=True), daily("vip", (), returns=True)),
+    ],
+    ids=["once", "free", "another zone"],
+)
+def test_an_exit_of_an_entry_of_the_day_before_takes_nothing_off_this_day(
+    before: EventList, after: EventList
+) -> None:
+    door = left_after_midnight(before, after, "ABC")
+    assert scan(door, "vip", "exit").code == "not_inside"
+    first, second = scan(door, "vip"), scan(door, "vip")
+    assert codes(first, second) == ["ok", "already_consumed"]
+    assert (visit(first).used, visit(first).inside) == (1, 1)
+    assert codes(scan(door, "vip", "exit"), scan(door, "vip", "exit")) == ["ok", "not_inside"]
+    assert codes(scan(door, "vip"), scan(door, "vip")) == ["ok", "already_consumed"], (
+        "that exit gives it back"
+    )
+
+
+def test_who_left_after_midnight_makes_no_room_on_the_second_day() -> None:
+    texts = ("ABC", "B", "C", "D", "E")
+    capacity = {"returns": True, "capacity": 5}
+    door = left_after_midnight(EventList("vip", **capacity), daily("vip", (), **capacity), *texts)
+    fresh = tuple(f"F-{number}" for number in range(6))
+    for text in fresh:
+        door.issues(f"T-{text}", text, product="Stalls")
+    assert codes(*(scan(door, "vip", text=text) for text in texts[:2])) == ["ok"] * 2
+    assert codes(*(scan(door, "vip", text=text) for text in fresh)) == ["ok"] * 3 + ["list_full"] * 3
+    door.restart()
+    assert scan(door, "vip", text="C").code == "list_full"
+
+
+def test_exits_that_are_dropped_take_nothing_off_the_second_day_either() -> None:
+    """Twenty persons of one ticket leave after midnight: more than the sixteen movements that are kept."""
+    door = door_with(EventList("vip", returns=True), entries=20)
+    door.now = MIDNIGHT - HOUR
+    assert codes(*(scan(door, "vip") for _ in range(20))) == ["ok"] * 20
+    door.now = MIDNIGHT + HOUR
+    assert codes(*(scan(door, "vip", "exit") for _ in range(20))) == ["ok"] * 20
+    says(door, daily("vip", (), returns=True))
+    door.now = MIDNIGHT + 10 * HOUR
+    assert codes(*(scan(door, "vip") for _ in range(21))) == ["ok"] * 20 + ["already_consumed"]
+
+
+def test_an_import_without_a_time_has_the_day_of_its_record_not_of_an_earlier_import() -> None:
+    door = door_with(daily("main", ()), entries=2)
+    long_ago = door.now - 3 * DAY
+    for at, nonce in ((long_ago, b"one"), (0, b"two")):
+        assert door.does(ImportEntry(at=at), "T-1", nonce=nonce).code == "ok"
+    door.restart()
+    made = scan(door)
+    assert (visit(made).used, answer(made).entered_at) == (2, 0), "today's imported entry and this one"
+    assert scan(door).code == "already_consumed"
+
+
+def test_an_import_after_an_annulled_one_does_not_take_its_time() -> None:
+    door = door_with(daily("main", ()))
+    assert door.does(ImportEntry(at=door.now - 3 * DAY, device="d1"), "T-1").code == "ok"
+    taken = annul(door, principal="steward", supervised=True, reason="wrong ticket")
+    assert codes(taken, door.does(ImportEntry(), "T-1"), scan(door)) == ["ok", "ok", "already_consumed"]
+
+
+def test_a_late_retry_of_an_older_import_is_recognised() -> None:
+    """R13: only the newest import's time is kept, so only that one's is compared."""
+    door = door_with(entries=3)
+    first, second = ImportEntry(at=door.now - 5 * HOUR), ImportEntry(at=door.now - 4 * HOUR)
+    for command, nonce in ((first, b"one"), (second, b"two")):
+        assert door.does(command, "T-1", nonce=nonce).code == "ok"
+    door.now += 3 * HOUR
+    assert codes(door.does(first, "T-1", nonce=b"one"), door.does(second, "T-1", nonce=b"two")) == [
+        "ok",
+        "ok",
+    ]
+    door.now += 3 * HOUR
+    assert door.does(first, "T-1", nonce=b"two").code == "nonce_reused"
+    door.now += 3 * HOUR
+    other_gate = ImportEntry(at=first.at, gate="west")
+    assert door.does(other_gate, "T-1", nonce=b"one").code == "nonce_reused"
+    assert visit(scan(door)).used == 3

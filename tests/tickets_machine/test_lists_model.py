@@ -63,13 +63,24 @@ class Model:
 
     def days(self, ticket: str, slug: str) -> dict[int, int]:
         """The day of each movement: of its time; of those that are not kept the newest recorded day is known,
-        and that none came after the oldest that is kept; -1 for the others."""
+        and that none came after the oldest that is kept; -1 for the others. An exit beyond the entries of its
+        day does not count: it is on the newest day of which somebody is inside, or, without one, on -1."""
         history = self.history[ticket]
         every = [made for made in history if made.slug == slug and made.kind != "annul"]
         kept, last = history[-KEPT:], max([made.day for made in every], default=0)
         of_old = min([last, *(self.day(slug, made.at) for made in kept[:1])])
         days = {id(made): of_old if made.day == last else -1 for made in every}
-        return days | {id(made): self.day(slug, made.at) for made in every if made in kept}
+        days |= {id(made): self.day(slug, made.at) for made in every if made in kept}
+        old = [made for made in every if made not in kept and made.stands and days[id(made)] == of_old]
+        came = [of_old for made in old if made.kind != "exit"]
+        for made in [made for made in old if made.kind == "exit"] + [made for made in every if made in kept]:
+            if not made.stands:
+                continue
+            if made.kind != "exit":
+                came = sorted([*came, days[id(made)]])
+            else:
+                days[id(made)] = came.pop() if came else -1
+        return days
 
     def stand(self, ticket: str, slug: str, now: int) -> tuple[int, int]:
         """E and X."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from dtvn.machine import bodies, reasons
-from dtvn.machine.context import Context
+from dtvn.machine.context import Context, present_state
 from dtvn.machine.fields import MICROSECONDS, Command, Moment, Name
 from dtvn.machine.kinds.kind import Kind, Rest, Result
 from dtvn.machine.kinds.lifecycle import late, visit
@@ -16,6 +16,7 @@ from dtvn.machine.lists import MAIN, MAIN_SLUG
 from dtvn.machine.movements import IMPORT
 from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.machine.transitions import TRANSITIONS
+from dtvn.machine.visits import visits_of
 from dtvn.protocol.consensus.messages import Operation
 
 
@@ -37,7 +38,8 @@ def rule(at: Context, operation: Operation, command: ImportEntry, ticket: Ticket
     said = MAIN_SLUG, IMPORT, command.gate, command.device
     if (movement := at.moved(operation, ticket, terms)) is not None:
         same = said == (movement.list, movement.kind, movement.gate, movement.device)
-        same = same and terms.entered_at == command.at
+        if movement is visits_of(present_state(ticket), terms).newest_import():
+            same = same and terms.entered_at == command.at  # no other one's time is known
         return reasons.OK if same else reasons.NONCE_REUSED, told(at, operation.event, ticket)
     target = TRANSITIONS[operation.kind][ticket.status]
     if isinstance(target, str):
@@ -46,11 +48,12 @@ def rule(at: Context, operation: Operation, command: ImportEntry, ticket: Ticket
         return reasons.NONCE_REUSED if other else code, told(at, operation.event, ticket)
     if at.stands(operation, ticket):
         return reasons.NONCE_REUSED, told(at, operation.event, ticket)
-    if command.at:
+    changed = terms.entered_at != command.at
+    if changed:
         terms = msgspec.structs.replace(terms, entered_at=command.at, changed=True)
     main = at.events.list_of(operation.event, MAIN_SLUG) or MAIN
-    name, changed = operation.ticket, bool(command.at)
-    visit(at, operation, ticket, terms, name, main, IMPORT, command.gate, command.device, changed=changed)
+    name, gate, device = operation.ticket, command.gate, command.device
+    visit(at, operation, ticket, terms, name, main, IMPORT, gate, device, changed=changed)
     return reasons.OK, told(at, operation.event, ticket)
 
 

@@ -15,7 +15,7 @@ from dtvn.machine.kinds.lifecycle import move
 class Resolve(Command, frozen=True):
     """End a dispute: `clear` it (back to VALIDATED) or `uphold` it (DISPUTED finally)."""
 
-    verdict: Annotated[str, msgspec.Meta(pattern="^(clear|uphold)$")]
+    verdict: Annotated[str, msgspec.Meta(pattern=r"^(clear|uphold)\Z")]
 
 
 class ResolveBody(bodies.TicketBody, frozen=True, kw_only=True):

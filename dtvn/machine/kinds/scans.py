@@ -9,13 +9,13 @@ import msgspec
 from dtvn.machine import bodies
 from dtvn.machine.codes import DIGEST_SIZE
 from dtvn.machine.context import Context
-from dtvn.machine.fields import REASON_LENGTH_MAX, CommandError, Name
+from dtvn.machine.fields import REASON_LENGTH_MAX, CommandError, Name, whole
 from dtvn.machine.kinds.terms_changes import told
 from dtvn.machine.lists import LIST_NAME, MAIN_SLUG
 from dtvn.machine.order_of_reasons import Asked, find
 from dtvn.protocol.consensus.messages import Operation
 
-ListName = Annotated[str, msgspec.Meta(pattern=f"^({LIST_NAME[1:-1]})?$", max_length=64)]
+ListName = Annotated[str, msgspec.Meta(pattern=whole(f"^({LIST_NAME[1:-1]})?$"), max_length=64)]
 Code = Annotated[bytes, msgspec.Meta(max_length=DIGEST_SIZE)]
 Reason = Annotated[str, msgspec.Meta(max_length=REASON_LENGTH_MAX)]
 

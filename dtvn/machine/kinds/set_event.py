@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
 from typing import Annotated, ClassVar
 
@@ -19,9 +20,10 @@ from dtvn.machine.fields import (
     Label,
     Moment,
     is_text,
+    whole,
 )
 from dtvn.machine.kinds.kind import Kind, Result
-from dtvn.machine.lists import LISTS_MAX, EventList
+from dtvn.machine.lists import LIST_NAME, LISTS_MAX, EventList
 from dtvn.machine.ticket import Ticket
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
@@ -43,7 +45,7 @@ class SetEvent(Command, frozen=True):
 
     name: Label | None = None
     """Display name; of a new event ""."""
-    zone: Annotated[str, msgspec.Meta(pattern=ZONE, max_length=ZONE_LENGTH_MAX)] | None = None
+    zone: Annotated[str, msgspec.Meta(pattern=whole(ZONE), max_length=ZONE_LENGTH_MAX)] | None = None
     doors: Moment | None = None
     """When the doors open, Unix microseconds; 0: not said."""
     ids_are_codes: bool | None = None
@@ -82,6 +84,10 @@ def check(command: SetEvent) -> None:
 
 def check_list(listed: EventList) -> None:
     """Raises CommandError for a list that breaks a rule which the types of its fields do not state."""
+    if re.fullmatch(LIST_NAME, listed.slug) is None:  # the type of a slug lets a last line feed through
+        raise CommandError(
+            "lists: a slug is 1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter or digit first"
+        )
     products, where = listed.products or (), f"lists: {listed.slug}:"
     if not all(map(is_text, (listed.name, *products))):
         raise CommandError(f"{where} holds a control character")
