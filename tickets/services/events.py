@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -109,13 +109,14 @@ def _declared(slug: str) -> bool:
     return row is not None and row.declared
 
 
-def settled_row(event: str) -> tuple[bool, EventRow | None]:
-    """Whether there is such an event, and its row. A copy that knows none catches up first, so it is never
-    taken for unknown because the platform is behind. Raises TicketError when that is not possible."""
+def settled_row(event: str, catch_up: Callable[[], object] = caught_up) -> tuple[bool, EventRow | None]:
+    """Whether there is such an event, and its row. A copy that knows none catches up first (`catch_up`), so
+    it is never taken for unknown because the platform is behind. Raises TicketError when that is not
+    possible."""
     known, row = _known_row(event)
     if known:
         return known, row
-    caught_up()
+    catch_up()
     return _known_row(event)
 
 
