@@ -234,7 +234,7 @@ class PlatformAsking:
         return self._events[event]
 
     def _catch_up(self) -> None:
-        """See caught_up, at most once a call: a batch may name 10,000 events and codes that the copy lacks."""
+        """See caught_up, at most once a call: a batch may name 10,000 unknown events and codes."""
         if self._caught_up is False:
             try:
                 caught_up()
