@@ -11,6 +11,7 @@ dtvn.feed = function (page) {
   const RETRY_FIRST = 400;
   const RETRY_MAX = 8000;
   const SILENCE_MAX = 15000; // milliseconds without any word: the connection is dead, whatever TCP says
+  const GREETED_WITHIN = 8000; // milliseconds for the first "connected": until then the band of the served page stands
   const PING_EVERY = 5000;
 
   let socket = null;
@@ -26,10 +27,9 @@ dtvn.feed = function (page) {
     return scheme + "//" + location.host + "/ws";
   }
 
+  setTimeout(() => greeted || page.onState("lost", heard), GREETED_WITHIN);
+
   async function start() {
-    if (position === null) {
-      page.onState("connecting"); // later on it is lost until it is live again
-    }
     try {
       await renew();
     } catch (error) {
@@ -141,6 +141,7 @@ dtvn.feed = function (page) {
     }
   }, PING_EVERY);
 
+  page.onState("connecting"); // later on it is lost until it is live again
   start();
   return { position: () => position, renew: () => renewing || reload() };
 };

@@ -312,7 +312,9 @@ dtvn.ui = (function () {
         nodes = found;
         clusterState = foundState;
         nodesAsOf = asOf;
-        drawState();
+        if (connection !== "lost") {
+          drawState();
+        }
       }
     }
 
@@ -344,6 +346,8 @@ dtvn.ui = (function () {
         connection = name;
         if (name === "lost") {
           drawState(heard / 1000);
+        } else if (name === "live" && clusterState) {
+          drawState();
         }
         drawConnection(page.outdated?.());
         at("stale").hidden = name !== "lost";

@@ -277,16 +277,31 @@ def test_an_event_never_read_is_not_guessed_while_the_copy_is_away(
 
 
 def test_a_batch_waits_for_the_copy_once(api: Api, tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that names a hundred events which the copy lacks; a wait costs an ordered barrier."""
     waits: list[str] = []
 
-    def behind(event: str) -> Any:
-        waits.append(event)
+    def behind() -> int:
+        waits.append("for the cluster")
         raise Unavailable("behind")
 
-    monkeypatch.setattr(asking.events, "settled_row", behind)
-    items = [{"op": "issue", "ticket_id": f"T-{n}", "event": "new", "barcodes": [f"c{n}"]} for n in range(3)]
+    monkeypatch.setattr(asking, "caught_up", behind)
+    items = [{"op": "admit", "event": f"e{n}", "barcode": "x"} for n in range(100)]
     answer = api.post("tickets/batch", {"operations": items})
-    assert (read(answer)["data"]["counts"], waits) == ({"503": 3}, ["new"])
+    assert (read(answer)["data"]["counts"], len(waits)) == ({"503": 100}, 1)
+    monkeypatch.setattr(asking, "caught_up", lambda: waits.append("in vain"))
+    answer = api.post("tickets/batch", {"operations": items})
+    assert (read(answer)["data"]["counts"], len(waits)) == ({"404": 100}, 2)
+
+
+def test_codes_unknown_to_a_key_for_a_product_are_waited_for_once(
+    fest: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api_keys.store_api_key("adults", label="adults", scopes=("gate",), products=("Adult",))
+    waits: list[str] = []
+    monkeypatch.setattr(asking, "caught_up", lambda: waits.append("for the cluster"))
+    items = [{"op": "admit", "event": "fest", "barcode": f"x{n}"} for n in range(100)]
+    answer = Api("adults").post("tickets/batch", {"operations": [*items, items[0] | {"barcode": FIRST}]})
+    assert (read(answer)["data"]["counts"], len(waits)) == ({"404": 100, "200": 1}, 1)
 
 
 def test_a_key_for_one_event_need_not_name_it(fest: Api) -> None:

@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.api.conftest import Api, read
+from tests.api.learner import TableWriter
 from tests.api.test_admission import FIRST, SECOND, fest, gate_key, shown
 from tests.api.test_ticket_events import MAIN
 from tests.api.test_tickets import forget_states
 from tests.fake_gateway import FakeGateway
+from tickets.services import events
 from tickets.services.lists import offsets, with_days_of
 
 __all__ = ["fest"]
@@ -219,6 +221,24 @@ def test_the_days_of_a_daily_list_are_those_of_the_zone(zoned: Api, fake: FakeGa
     assert written()["vip"] == ()
     assert said(zoned, None, zone="Asia/Tokyo")[0] == 200  # type: ignore[arg-type]
     assert written()["meal"] == ((0, 9 * 3_600),), "a change of the zone changes the days"
+
+
+def test_a_change_of_zone_or_lists_undoes_none_that_the_copy_lacks(
+    zoned: Api, fake: FakeGateway, tables: TableWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Daily lists are written with the zone's days, so what is not given is read from the copy."""
+    monkeypatch.setattr(events, "caught_up", tables.catch_up)
+    tables.lagging = True
+    meal, night = {"list": "meal", "rule": "daily"}, {"list": "night", "rule": "daily"}
+    assert said(zoned, [VIP | {"capacity": 5}, meal, night], zone="Europe/Berlin")[0] == 200
+    assert zoned.call("PUT", "events/fest", {"zone": "Asia/Tokyo"}).status_code == 200
+    row = fake.application._state.events.row("fest")
+    assert row is not None
+    assert [(each.slug, each.capacity) for each in row.lists] == [("meal", 0), ("night", 0), ("vip", 5)]
+    assert said(zoned, [meal])[0] == 200
+    row = fake.application._state.events.row("fest")
+    assert row is not None
+    assert row.lists[-1].offsets == ((0, 9 * 3_600),), "the zone is the newest too"
 
 
 def test_each_change_of_an_offset_is_written_down_to_the_second() -> None:

@@ -20,6 +20,7 @@ from openpyxl import load_workbook
 
 from dtvn.machine import (
     Admit,
+    Annul,
     Command,
     Dispute,
     EventList,
@@ -38,8 +39,11 @@ from tickets.importing.moments import shown_moment
 from tickets.importing.reading import records_of_csv
 from tickets.management.commands import export_tickets
 from tickets.models import TicketHolder
+from tickets.pages import ticket_facts
+from tickets.services import list_counts
 from tickets.services.codes import digest_of, remember_codes
 from validators.dashboard.formatting import moment as in_the_admin
+from validators.ledger import read
 from validators.models import PlatformAction
 
 RUN = frozenset("=+-@\t\r")
@@ -156,6 +160,42 @@ def test_the_admission_list_of_a_second_day_says_who_may_come_in_again(
         ("CONSUMED", "no"),
         ("ISSUED", "yes"),
     ]
+
+
+def test_the_entry_that_is_exported_is_the_newest_of_the_main_entrance(
+    learner: RealLearner, tmp_path: Path
+) -> None:
+    """A zone, an exit and an annulled entry are none; each of two persons may have entered."""
+    lists = (EventList("main", returns=True), EventList("vip"))
+    until = time.time_ns() // 1_000 + 60_000_000
+    commands: list[tuple[str, Command]] = [
+        ("", SetEvent("Das Fest", "Europe/Berlin", 0, False, (), lists=lists)),
+        *(
+            ("T-1", Issue()),
+            ("T-1", Admit("north", "n1", b"")),
+            ("T-1", Admit("lounge", "l1", b"", list="vip")),
+        ),
+        ("T-1", Admit("south", "s1", b"", kind="exit")),
+        *(("T-2", Issue(entries=2)), ("T-2", Admit("east", "e1", b"")), ("T-2", Admit("west", "w1", b""))),
+        ("T-2", Annul("west", "w1", b"")),
+        *(("T-3", Issue()), ("T-3", Admit("lounge", "l1", b"", list="vip"))),
+    ]
+    for ticket, command in commands:
+        operation = build(command, ticket=ticket, event="fest", actor="desk", entry="r0", valid_until=until)
+        assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
+    rows = exported(tmp_path, "tickets", "--event", "fest")
+    assert [(row["gate"], row["device"]) for row in rows] == [("north", "n1"), ("east", "e1"), ("", "")]
+    assert [row["admitted_at"] != "" for row in rows] == [True, True, False]
+    one, two, three = (read.read_ticket("learner", "fest", f"T-{number}") for number in (1, 2, 3))
+    assert one is not None
+    assert two is not None
+    assert three is not None
+    entered = list_counts.entry_on_main(one)
+    assert entered is not None
+    assert entered.at < one.timestamp
+    assert ticket_facts.entry(None, one).endswith(", gate north, device n1")
+    assert ticket_facts.entry(None, two).endswith(", gate east, device e1")
+    assert ticket_facts.entry(None, three) == ""
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dtvn.api.outcome import ELSEWHERE
 from dtvn.machine import NAMES, TRANSITIONS, State, read_row
 from dtvn.machine.lists import MAIN, MAIN_SLUG
 from dtvn.machine.rows import EventRow, TicketRow
@@ -78,13 +77,6 @@ class Door:
             {name: value for name, value in events.shown(one).items() if name not in COUNTS}
             for one in summaries
         ]
-
-
-def entered_at(ticket: TicketRow) -> int:
-    """When the guest entered, here or elsewhere, Unix microseconds; 0: not, or at an unknown time."""
-    if ticket.state != NAMES[State.CONSUMED]:
-        return 0
-    return ticket.entered_at if ticket.operation == ELSEWHERE else ticket.timestamp
 
 
 def texts_of(page: Sequence[TicketRow]) -> Texts:

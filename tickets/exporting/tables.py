@@ -10,9 +10,9 @@ import msgspec
 from dtvn.api.times import calendar_time
 from dtvn.machine.rows import TicketRow
 from tickets.exact import exact
-from tickets.exporting.door import Code, Door, codes_of, entered_at, texts_of
+from tickets.exporting.door import Code, Door, codes_of, texts_of
 from tickets.models import TicketHolder
-from tickets.services import interventions
+from tickets.services import interventions, list_counts
 from tickets.services.search import state_of_row
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed.rows import read_applied
@@ -118,10 +118,10 @@ def _worth(row: TicketRow) -> Row:
 
 
 def _at_the_door(row: TicketRow, door: Door) -> Row:
+    entry = list_counts.entry_on_main(row)
+    entered = [moment(entry.at), exact(entry.gate), exact(entry.device)] if entry else [""] * 3
     return [
-        moment(entered_at(row)),
-        exact(row.gate),
-        exact(row.device),
+        *entered,
         row.entries,
         door.entries_used(row),
         yes(row.blocked),

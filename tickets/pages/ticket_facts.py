@@ -7,11 +7,11 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from dtvn.api.outcome import ELSEWHERE
 from dtvn.api.times import in_zone
 from dtvn.machine import CAPABILITY, TRANSITIONS, State
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.kinds import ACTS
+from dtvn.machine.movements import IMPORT
 from dtvn.machine.rows import EventRow, TicketRow
 from tickets.models import TicketHolder
 from tickets.pages.access import may_see_addresses
@@ -32,6 +32,7 @@ MEANINGS = {
     State.UPHELD: "final, never admitted",
 }
 ENTERS_AGAIN = "admitted before, may enter again"
+UNKNOWN_TIME = "at a time that is not known"
 NO_ENTRANCE = "its product does not admit"
 BY_CODE_ONLY = (
     "Only a code admits here: scan the ticket, or type its code into the search of the tickets page."
@@ -159,7 +160,7 @@ def told_terms(event: EventRow | None, row: TicketRow) -> list[Fact]:
         ("Valid until", _moment(event, row.not_after)),
         ("Blocked", (row.block_reason or "yes") if row.blocked else ""),
         ("Codes", _codes(row)),
-        ("Entered", _entry(event, row)),
+        ("Entered", entry(event, row)),
     ]
     return [(name, value) for name, value in found if value]
 
@@ -200,15 +201,15 @@ def _codes(row: TicketRow) -> str:
     return f"{len(row.codes)} valid" + (f", {len(row.revoked)} revoked" if row.revoked else "")
 
 
-def _entry(event: EventRow | None, row: TicketRow) -> str:
-    """The entry that the ticket records: when, at which gate and device."""
-    if state_of_row(row) is not State.CONSUMED:
-        return ""
-    elsewhere = row.operation == ELSEWHERE
-    at = _moment(event, row.entered_at if elsewhere else row.timestamp) or "at a time that is not known"
-    gate = f"gate {row.gate}" if row.gate else ""
-    device = f"device {row.device}" if row.device else ""
-    return ", ".join(filter(None, (at, gate, device, "elsewhere" if elsewhere else "")))
+def entry(event: EventRow | None, row: TicketRow) -> str:
+    """The newest entry on `main`: when, at which gate and device."""
+    made = list_counts.entry_on_main(row)
+    if made is None:
+        return UNKNOWN_TIME if state_of_row(row) is State.CONSUMED else ""
+    gate = f"gate {made.gate}" if made.gate else ""
+    device = f"device {made.device}" if made.device else ""
+    elsewhere = "elsewhere" if made.kind == IMPORT else ""
+    return ", ".join(filter(None, (_moment(event, made.at) or UNKNOWN_TIME, gate, device, elsewhere)))
 
 
 def of_holder(request: HttpRequest, caller: Caller, row: TicketRow) -> list[Fact]:

@@ -62,6 +62,8 @@ class PlatformAsking:
         self._order = order
         self._events: dict[str, tuple[bool, EventRow | None]] = {}
         self._unread: dict[str, TicketError] = {}
+        self._caught_up: TicketError | bool = False
+        """Whether the copy has caught up for this call, or why it could not."""
         self._zones: dict[str, tzinfo] = {}
 
     # --- requests -------------------------------------------------------------------------------
@@ -97,7 +99,7 @@ class PlatformAsking:
             return
         row = self._found(request)
         if row is None:
-            caught_up()
+            self._catch_up()
             row = self._found(request)
         if row is not None:
             self._call.require_product(row.product)
@@ -222,7 +224,7 @@ class PlatformAsking:
             raise self._unread[event]
         if event not in self._events:
             try:
-                found = _read(lambda: events.settled_row(event), _last.get(event))
+                found = _read(lambda: events.settled_row(event, self._catch_up), _last.get(event))
             except TicketError as error:
                 self._unread[event] = error  # else each operation of a batch would wait for the copy anew
                 raise
@@ -230,6 +232,17 @@ class PlatformAsking:
             if found[0]:
                 _last[event] = found
         return self._events[event]
+
+    def _catch_up(self) -> None:
+        """See caught_up, at most once a call: a batch may name 10,000 unknown events and codes."""
+        if self._caught_up is False:
+            try:
+                caught_up()
+                self._caught_up = True
+            except TicketError as error:
+                self._caught_up = error
+        if isinstance(self._caught_up, TicketError):
+            raise self._caught_up
 
     @staticmethod
     def _row(event: str, ticket: str) -> TicketRow | None:

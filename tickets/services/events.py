@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -63,14 +63,23 @@ def set_event(
             check_zone(zone)
         except ValidationError as error:
             raise InvalidRequest(f"zone: {error.message}") from error
-    if (products is None or others_stay) and not _declared(slug):
+    lists = None if lists is None else tuple(lists)
+    undeclared = (products is None or others_stay) and not _declared(slug)
+    if undeclared or _needs_row(zone, lists):
         caught_up()
-        if not _declared(slug):
-            products = tuple((dict(_products_of_tickets(slug)) | dict(products or ())).items()) or None
-            others_stay = False
+    if undeclared and not _declared(slug):
+        products = tuple((dict(_products_of_tickets(slug)) | dict(products or ())).items()) or None
+        others_stay = False
     command = SetEvent(name, zone, doors, ids_are_codes, products, others_stay, _dated(slug, zone, lists))
     (decision,) = decide([Request(command, event=slug, nonce=nonce)], actor=actor)
     return decision
+
+
+def _needs_row(zone: str | None, lists: tuple[EventList, ...] | None) -> bool:
+    """Whether only one of zone and daily lists is given: an older row would undo a change of the other."""
+    if lists is None:
+        return zone is not None
+    return zone is None and any(each.rule == "daily" for each in lists)
 
 
 def _dated(slug: str, zone: str | None, lists: Iterable[EventList] | None) -> tuple[EventList, ...] | None:
@@ -109,13 +118,14 @@ def _declared(slug: str) -> bool:
     return row is not None and row.declared
 
 
-def settled_row(event: str) -> tuple[bool, EventRow | None]:
-    """Whether there is such an event, and its row. A copy that knows none catches up first, so it is never
-    taken for unknown because the platform is behind. Raises TicketError when that is not possible."""
+def settled_row(event: str, catch_up: Callable[[], object] = caught_up) -> tuple[bool, EventRow | None]:
+    """Whether there is such an event, and its row. A copy that knows none catches up first (`catch_up`), so
+    it is never taken for unknown because the platform is behind. Raises TicketError when that is not
+    possible."""
     known, row = _known_row(event)
     if known:
         return known, row
-    caught_up()
+    catch_up()
     return _known_row(event)
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from dtvn.machine import NAMES, State, read_row
 from dtvn.machine.lists import MAIN, MAIN_SLUG, EventList, ListCount, Tally, list_in
-from dtvn.machine.movements import ANNUL, ENTRIES, EXIT, FORCE, NONE, Movement, Visits
+from dtvn.machine.movements import ANNUL, ENTRIES, EXIT, FORCE, IMPORT, NONE, Movement, Visits
 from dtvn.machine.rows import EventRow, TicketRow
 from dtvn.machine.visits import visits_of
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -120,6 +120,15 @@ def count(slug: str, *, now: int | None = None) -> Counts:
         sums.older.entries = sums.entries - sum(each.entries for each in sums.gates.values())
         sums.older.exits = sums.exits - sum(each.exits for each in sums.gates.values())
     return Counts(found, products, used_up)
+
+
+def entry_on_main(ticket: TicketRow) -> Movement | None:
+    """The newest entry of `main` that stands and is kept; its `at` is when the guest entered, here or
+    elsewhere, 0 if that is not known. Movements on other lists are not it, nor are exits."""
+    last = _visits(ticket).newest(MAIN_SLUG, ENTRIES)
+    if last is None or last.kind != IMPORT:
+        return last
+    return msgspec.structs.replace(last, at=ticket.entered_at)
 
 
 def on_main(row: TicketRow, event: EventRow | None, now: int) -> Tally:
