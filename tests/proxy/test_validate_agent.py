@@ -129,9 +129,9 @@ def test_headers_go_to_no_other_host() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "is no JSON"),
-        ("[]", "is no RunAgentInput: it has no threadId, runId, messages"),
-        ('{"threadId":"t","runId":"r"}', "is no RunAgentInput: it has no messages"),
+        ("{", "is no RunAgentInput: Input data was truncated"),
+        ("[]", "is no RunAgentInput: Expected `object`, got `array`"),
+        ('{"threadId":"t","runId":"r"}', "is no RunAgentInput: Object missing required field `messages`"),
     ],
 )
 def test_an_input_that_is_none_is_refused_before_anything_is_asked(
