@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.api.errors import TicketError
 from dtvn.gateway import Answered, Result
 from dtvn.gateway.identity import GenesisKeys
 from dtvn.node.inspect import StateProof
@@ -144,6 +145,50 @@ def test_p19_a_stale_replica_never_wins(api: Api, members: Members) -> None:
         answer = api.get("tickets/T-1?read=quorum")
         assert read(answer)["data"]["State"] == "VALIDATED", behind
         assert answer.headers["X-DTVN-Sequence"] == str(at)
+
+
+def test_p19_the_first_member_that_answers_does_not_decide_alone(
+    api: Api, members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lags, and is the quickest; the others answer once it has."""
+    issue(api)
+    stale = members.proof("T-1")
+    assert api.post("tickets/validate", {"ticket_id": "T-1"}).status_code == 200
+    newest = Answered(0, "", members.proof("T-1"))
+    slower: list[Future[Answered]] = []
+    real = reading.wait
+
+    def query(member: int, _what: str, _arguments: Any = (), *, wait: float = 2.0) -> Future[Answered]:
+        future: Future[Answered] = Future()
+        if member == 2:
+            future.set_result(Answered(0, "", stale))
+        else:
+            slower.append(future)
+        return future
+
+    def waited(asked: Any, **how: Any) -> Any:
+        found = real(asked, **how)
+        for future in slower:
+            future.set_result(newest)
+        slower.clear()
+        return found
+
+    monkeypatch.setattr(members.fake, "query", query)
+    monkeypatch.setattr(reading, "wait", waited)
+    answer = api.get("tickets/T-1?read=quorum")
+    assert read(answer)["data"]["State"] == "VALIDATED"
+    assert answer.headers["X-DTVN-Sequence"] == str(members.fake._sequence)
+
+
+def test_p19_a_read_that_asks_again_never_goes_back(members: Members) -> None:
+    """The member that showed the newest state is silent by then; the others lag."""
+    members.answers = dict.fromkeys(range(4), members.proof("T-1", sequence=20))
+    reader = reading._Reader(reading.gateway(), "default", "T-1", 30)
+    assert [reader.ask()[0].sequence for _ in range(2)] == [20, 20]  # type: ignore[union-attr]
+    members.answers = dict.fromkeys(range(3), members.proof("T-1", sequence=10))
+    newest = reader.ask()[0]
+    assert newest is not None
+    assert newest.sequence == 20
 
 
 def test_p19_lies_of_f_members_are_refused_and_the_read_ends(
@@ -306,6 +351,19 @@ def test_p19_a_read_after_a_restart_ends_within_one_interval_of_barriers(
 
 
 @pytest.mark.usefixtures("own_time")
+def test_p19_a_barrier_has_what_is_left_of_its_readers_time(
+    members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+    monkeypatch.setattr(reading, "barrier", lambda patience: given.append(patience) or 7)
+    reader = reading._Reader(reading.gateway(), "default", "T-1", 0)
+    for _ in range(3):
+        assert reader.order() == 7
+        reading.time.sleep(1.0)
+    assert given == [reading.WAIT, reading.WAIT - 1, reading.WAIT - 2]
+
+
+@pytest.mark.usefixtures("own_time")
 def test_r17_a_quorum_read_waits_briefly_for_the_named_sequence(api: Api, members: Members) -> None:
     issue(api)
     members.answers = dict.fromkeys(range(4), members.proof("T-1"))
@@ -364,6 +422,30 @@ def test_r18_waiting_readers_share_a_new_barrier_and_join_no_sent_one(
         assert first.result(PATIENCE) == 7
         assert {other.result(PATIENCE) for other in others} == {9}
     assert len(sent) == 2
+
+
+@pytest.mark.parametrize("how", ["closed", "full", "no quorum"])
+def test_a_barrier_that_could_not_be_sent_holds_up_no_later_one(
+    fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A gateway is closed for a moment where its key changes."""
+    monkeypatch.setattr(reading, "_barriers", reading._Barriers())
+    fake._closed, fake.full, fake.quorum = how == "closed", how == "full", how != "no quorum"
+    with pytest.raises(TicketError):
+        reading.barrier(PATIENCE)
+    fake._closed, fake.full, fake.quorum = False, False, True
+    assert reading.barrier(PATIENCE) == fake._sequence
+
+
+def test_r17_a_copy_that_has_caught_up_includes_what_the_caller_named(
+    fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for as the barrier is; where the copy does not reach it in time, it says how far it is."""
+    waited: list[int] = []
+    monkeypatch.setattr(feed, "wait_for", lambda sequence, _: waited.append(sequence) or fake._sequence)
+    assert reading.caught_up() == fake._sequence
+    assert reading.caught_up(fake._sequence + 9) == fake._sequence
+    assert waited == [fake._sequence - 1, fake._sequence - 1 + 9]
 
 
 @pytest.mark.parametrize(("how", "status"), [("quorum", 503), ("mute", 504), ("full", 503)])
