@@ -83,6 +83,7 @@ def test_find_says_what_is_left_on_main_now(zoned: Api) -> None:
         ("vip", "lists must be a list of at most 32"),
         ([{"name": "no slug"}], "lists must be"),
         ([{"list": "a b"}], "lists must be"),
+        ([{"list": "vip\n"}], "lists: list must be 1 to 64 characters"),
         ([{"list": "vip", "rule": "often"}], "lists must be"),
         ([{"list": "vip", "rule": "times"}], "times is for the rule times"),
         ([{"list": "vip"}, {"list": "vip"}], "slugs must ascend"),

@@ -35,6 +35,7 @@ from validators.ledger import read
 from validators.rest.http import OWN_WRITES_WAIT, own_writes
 
 SLUG_LENGTH_MAX = 64
+SLUG_FORM = "1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter or digit first"
 
 
 Products = Annotated[
@@ -77,6 +78,8 @@ class ListBody(msgspec.Struct, frozen=True, kw_only=True):
 
     def ordered(self) -> EventList:
         """The list as the log has it, without the days of its zone. Raises InvalidRequest."""
+        if not is_name(self.list):  # a pattern lets a line feed at the end pass, and no scan could name it
+            raise InvalidRequest(f"lists: list must be {SLUG_FORM}")
         where = f"lists: {self.list}: "
         return EventList(
             self.list,
@@ -190,9 +193,7 @@ def list_events(call: Call) -> Answer:
 
 def _require_slug(call: Call, slug: str) -> None:
     if not is_name(slug) or len(slug) > SLUG_LENGTH_MAX:
-        raise InvalidRequest(
-            "slug must be 1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter or digit first"
-        )
+        raise InvalidRequest(f"slug must be {SLUG_FORM}")
     call.require_event(slug)
 
 
