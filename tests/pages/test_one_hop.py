@@ -183,16 +183,6 @@ def handler() -> Iterator[OneHopHandler]:
 def test_a_caller_whose_writes_wait_leaves_threads_to_others(
     handler: OneHopHandler, named: tuple[bytes, bytes]
 ) -> None:
-    _leaves_threads(handler, named, (b"x-api-key", b"two"))
-
-
-def test_a_person_whose_writes_wait_leaves_threads_to_others(handler: OneHopHandler, settings: Any) -> None:
-    settings.MIDDLEWARE = []  # it would look the sessions up
-    handler.load_middleware(is_async=False)
-    _leaves_threads(handler, (b"cookie", b"other=%d; sessionid=one"), (b"cookie", b"sessionid=two"))
-
-
-def _leaves_threads(handler: OneHopHandler, named: tuple[bytes, bytes], another: tuple[bytes, bytes]) -> None:
     async def play() -> list[bytes]:
         writes = [Request("POST", "api/admit", b"%d" % number) for number in range(WRITES + 1)]
         for number, write in enumerate(writes):
@@ -200,9 +190,7 @@ def _leaves_threads(handler: OneHopHandler, named: tuple[bytes, bytes], another:
         waiting = [asyncio.ensure_future(write.answered(handler)) for write in writes]
         for _ in range(WRITES_EACH):
             assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
-        others = Request("POST", "api/thread"), Request("POST", "thread")
-        others[0].scope["headers"].append(another)
-        for other in others:
+        for other in (Request("POST", "api/thread", key=b"two"), Request("POST", "thread")):
             assert (await other.answered(handler)).status == 200
         assert not any(write.done() for write in waiting)
         quorum.set()

@@ -23,7 +23,7 @@ SALT_SIZE = 16
 VOTE_BYTES_MAX = 32 * 1024
 """A vote with the longest names and as many errors as events takes less."""
 
-ErrorCode = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]{0,63}\Z")]
+ErrorCode = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 """Rule id of a violation of severity error."""
 EventCount = Annotated[int, msgspec.Meta(ge=1, le=CHUNK_EVENTS_MAX)]
 Place = Annotated[int, msgspec.Meta(ge=0, lt=CHUNK_EVENTS_MAX)]
