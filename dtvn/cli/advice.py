@@ -1,4 +1,4 @@
-"""The options that choose advice, and the input that a run was asked with."""
+"""The options that choose advice."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from dtvn.cli.sources import SourceError
 from dtvn.events.advice import CODES, Profile
-from dtvn.events.rules import RunInput
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -63,16 +59,3 @@ def chosen_advice(options: Mapping[str, Any]) -> dict[str, Any]:
         "advice_only": tuple(each for given in options["only"] for each in given),
         "accept_protocol_0x": options["accept_0x"],
     }
-
-
-def given_input(options: Mapping[str, Any]) -> RunInput | None:
-    """The input of `--input`. Raises SourceError."""
-    path = options["input"]
-    if path is None:
-        return None
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=RunInput)
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}") from None
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise SourceError(f"{path} is no RunAgentInput: {error}") from None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from dtvn.cli import run_input
 from dtvn.cli.sources import SourceError
 
 if TYPE_CHECKING:
@@ -25,28 +24,19 @@ _SAID = ("application/json", "application/problem+json", "text/plain")
 """Media types of errors that are shown."""
 _NO_POST = (405, 501)
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")
-_REQUIRED = ("threadId", "runId", "messages")
 
 
 class Request(Struct, frozen=True):
-    """What an agent is asked. `body`: its RunAgentInput as JSON; `given`: whether that is somebody's own, or
-    else a minimal one; `headers`: besides those of the protocol; `seconds`: how long it may send nothing."""
+    """What an agent is asked. `body`: its RunAgentInput as JSON, None: a minimal one; `headers`: besides
+    those of the protocol; `seconds`: how long it may send nothing."""
 
-    body: bytes
-    given: bool
+    body: bytes | None
     headers: tuple[tuple[str, str], ...]
     seconds: float
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `request` reads."""
-    parser.add_argument(
-        "--input",
-        metavar="FILE",
-        type=Path,
-        help="the RunAgentInput, as JSON, that the first run was asked with: its state, tools and messages; "
-        "an agent at an address is asked with it (default: says Hello)",
-    )
+    """Add `--header` and `--timeout`."""
     parser.add_argument(
         "--header",
         metavar="NAME:VALUE",
@@ -62,13 +52,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=SILENCE_SECONDS,
         help="how many seconds that agent may send nothing (default: 60)",
     )
-
-
-def request(options: Mapping[str, Any]) -> Request:
-    """The request that `options` describe. Raises SourceError."""
-    given = options["input"] is not None
-    body = _own_input(options["input"]) if given else _minimal_input()
-    return Request(body, given, tuple(options["header"]), options["timeout"])
 
 
 def pieces(address: str, asked: Request) -> Iterator[bytes]:
@@ -100,8 +83,8 @@ def pieces(address: str, asked: Request) -> Iterator[bytes]:
 def _answer(client: httpx.Client, address: str, asked: Request) -> Iterator[httpx.Response]:
     accept = {"Accept": "text/event-stream, application/x-ndjson, application/json"}
     headers = accept | {"Content-Type": "application/json"} | dict(asked.headers)
-    with client.stream("POST", address, content=asked.body, headers=headers) as answer:
-        if asked.given or answer.status_code not in _NO_POST:
+    with client.stream("POST", address, content=asked.body or run_input.minimal(), headers=headers) as answer:
+        if asked.body is not None or answer.status_code not in _NO_POST:
             _check(address, answer)
             yield answer
             return
@@ -119,31 +102,6 @@ def _check(address: str, answer: httpx.Response) -> None:
         raise SourceError(f"cannot read {address}: it answers {answer.status_code}{more}")
     if "proto" in kind:
         raise SourceError(f"not validated: {address} sends {kind}, not text")
-
-
-def _minimal_input() -> bytes:
-    """A new thread in which a user says Hello."""
-    import uuid
-
-    thread, run, message = (str(uuid.uuid4()) for _ in range(3))
-    said = {"id": message, "role": "user", "content": "Hello"}
-    # The last four are required by agents of protocol 0.x.
-    rest: dict[str, object] = {"state": {}, "tools": [], "context": [], "forwardedProps": {}}
-    return json.dumps({"threadId": thread, "runId": run, "messages": [said]} | rest).encode()
-
-
-def _own_input(path: Path) -> bytes:
-    try:
-        body = path.read_bytes()
-        given = json.loads(body)
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{path} is no JSON: {error}") from None
-    lacking = [name for name in _REQUIRED if not isinstance(given, dict) or name not in given]
-    if lacking:
-        raise SourceError(f"{path} is no RunAgentInput: it has no {', '.join(lacking)}")
-    return body
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from msgspec.structs import replace
 
-from dtvn.cli import advice, agent
-from dtvn.cli.repeats import Repeats
+from dtvn.cli import advice, agent, run_input
 from dtvn.cli.report import Report, as_json, as_text
 from dtvn.cli.sources import SourceError, pieces
 from dtvn.events.advice import NOTHING
@@ -66,6 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", metavar="SOURCE", help="a file, an agent's http(s) address, or - for standard input"
     )
+    run_input.add_option(parser)
     agent.add_options(parser)
     parser.add_argument(
         "--json",
@@ -163,10 +163,13 @@ def _judge(options: Mapping[str, Any], stdin: BinaryIO, report: Report) -> None:
         report.scope = cluster.scope or report.scope
 
 
-def _pieces(options: Mapping[str, Any], stdin: BinaryIO) -> Iterator[bytes]:
+def _pieces(options: Mapping[str, Any], stdin: BinaryIO, given: run_input.Given | None) -> Iterator[bytes]:
     source = options["source"]
     if source.startswith(("http://", "https://")):
-        return agent.pieces(source, agent.request(options))
+        asked = agent.Request(
+            None if given is None else given.body, tuple(options["header"]), options["timeout"]
+        )
+        return agent.pieces(source, asked)
     if options["header"]:
         raise SourceError("--header needs the address of an agent")
     return pieces(source, stdin)
@@ -195,30 +198,23 @@ def _read(
     cluster: Cluster | None,
 ) -> None:
     """Judge by the rules here, or by `cluster`; the advice is by the rules here."""
-    stream, adviser = rules_of(config, advice.given_input(options))
-    reader, repeats = EventReader(stream.limits.event_bytes), Repeats()
+    given = run_input.given(options["input"])
+    stream, adviser = rules_of(config, None if given is None else given.read)
+    reader = EventReader(stream.limits.event_bytes)
 
     def take(found: list[tuple[int, bytes]]) -> bool:
         events = found if report.marks is None else list(_unmarked(found, report.marks))
         now = int(time.time() * 1000)
         judged = cluster.judge([data for _, data in events]) if cluster is not None and events else None
-        place = plain = 0
-        while place < len(events):
-            # Of those that repeat the one before, the last is judged for all.
-            last = repeats.last(events, place, now) if judged is None else place
-            stream.index += last - place
-            place = last
-            line, data = events[place]
+        plain = 0
+        for place, (line, data) in enumerate(events):
             own = stream.feed(data)
             verdict = own if judged is None else judged[place]
             told = adviser.take(data, verdict, own, now)
-            place += 1
             if told is NOTHING and stream.event is not None:
-                repeats.learn(data, stream.event)
                 continue
-            repeats.forget()
-            report.pass_over(events[plain : place - 1])
-            plain = place
+            report.pass_over(events[plain:place])
+            plain = place + 1
             report.take(line, data, verdict, told, stream.event is not None)
             if not verdict.accepted and options["first"]:
                 return False
@@ -226,7 +222,7 @@ def _read(
         return True
 
     try:
-        for piece in _pieces(options, stdin):
+        for piece in _pieces(options, stdin, given):
             if not take(reader.feed(piece)):
                 return
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,21 @@ def test_an_agent_gets_the_input_and_the_headers(tmp_path: Path) -> None:
     assert headers["content-type"] == "application/json"
     assert "text/event-stream" in headers["accept"]
     assert RunAgentInput.model_validate_json(minimal).messages[0].content == "Hello"
+
+
+def test_an_input_may_be_a_pipe() -> None:
+    """As of `--input <(jq ...)`: it can be read once, and the agent and the advice both need it."""
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as pipe:
+        json.dump(INPUT, pipe)
+    recorder = Recorder()
+    try:
+        with serving(recorder.application) as url:
+            assert result(f"{url}/agent", input=Path(f"/dev/fd/{read}"))["events"] == 5
+    finally:
+        os.close(read)
+    [(_, _, body)] = recorder.asked
+    assert json.loads(body) == INPUT
 
 
 @pytest.mark.parametrize("status", [405, 501])

@@ -123,7 +123,8 @@ class Linter:
                 return False
             self._latest = at
             quotes += 2
-        if data.count(b'"') - data.count(b'\\"') != quotes:
+        found = data.count(b'"')
+        if found != quotes and found - data.count(b'\\"') != quotes:
             return False
         known = (
             event.tool_call_id in self._begun if kind is s.ToolCallArgs else event.message_id in self._filled
