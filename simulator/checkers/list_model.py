@@ -111,8 +111,9 @@ def standing(listed: Any, moves: Moves, moment: int) -> tuple[int, int]:
 def _days(listed: Any, moves: Moves) -> dict[int, int]:
     """Place of each movement on a daily list -> its day as the list has it now.
 
-    An exit beyond the entries of its day does not count: each ends an entry that was made before it, of the
-    newest day of which one is left, and has that day; -1: there is none. The order of old ones is not known.
+    An exit ends an entry that was made before it: one of the newest day on which somebody is still inside.
+    It has the day of that entry. If nobody is inside, its day is -1 and it does not count. The order of
+    movements that are no longer kept is not known.
     """
     mine = [place for place, made in enumerate(moves) if made.slug == listed.slug and made.kind != "annul"]
     days = {place: _day_of(listed, moves, place) for place in mine}

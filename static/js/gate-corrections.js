@@ -1,6 +1,6 @@
 /*
- * Second thoughts at a gate: who made a scan takes it back, and a supervisor lets somebody in against the rules of a list, or
- * annuls the newest entry or exit of a ticket, whoever made it and whenever. What needs a supervisor needs a reason.
+ * Corrections at a gate. The person who made a scan can undo it. A supervisor can let somebody in against the rules of a list, and
+ * can annul the newest entry or exit of a ticket, no matter who made it or when; both need a reason.
  */
 dtvn.gateCorrections = (function () {
   "use strict";

@@ -46,7 +46,8 @@ def test_a_clock_that_was_ahead_once_hides_no_later_proof(monkeypatch: pytest.Mo
 
 
 def test_r36_an_older_proof_takes_no_newer_ones_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever saw it may send it again: it would show a newcomer that lags, and be too old soon."""
+    """Anybody who saw a proof can send it again. It would show the newcomer further behind than it is, and
+    soon be too old."""
     node = member()
     kept = NewcomerProofs(cast(MemberProcess, node))
     times = iter([time.time_ns() - 2_000_000_000, time.time_ns() - 1_000_000_000])

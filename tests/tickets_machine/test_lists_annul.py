@@ -153,7 +153,7 @@ def test_later_or_of_another_person_only_who_may_supervise_with_a_reason() -> No
         annul(door, principal="steward", supervised=True)
     assert annul(door, principal="steward", reason="wrong guest").code == "not_the_newest"
     other = annul(door, principal="steward", supervised=True, reason="wrong guest", device="d2")
-    assert other.code == "not_the_newest", "whoever asks names the device that made it"
+    assert other.code == "not_the_newest", "the device must be the one that made the entry"
     assert annul(door, principal="steward", supervised=True, reason="wrong guest", actor="eve").code == "ok"
     assert status(door) is State.VALIDATED
 

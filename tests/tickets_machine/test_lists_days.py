@@ -62,7 +62,7 @@ def test_who_came_after_midnight_in_berlin_comes_once_on_that_day(slug: str, per
         persons,
         persons,
     )
-    assert scan(door, slug, "exit").code == "ok", "whoever came this night leaves in the morning"
+    assert scan(door, slug, "exit").code == "ok", "a guest who came last night can leave in the morning"
     door.now += DAY
     assert codes(*(scan(door, slug) for _ in range(persons + 1))) == ["ok"] * persons + ["already_consumed"]
 

@@ -165,7 +165,8 @@ def test_the_admission_list_of_a_second_day_says_who_may_come_in_again(
 def test_the_entry_that_is_exported_is_the_newest_of_the_main_entrance(
     learner: RealLearner, tmp_path: Path
 ) -> None:
-    """A zone, an exit and an annulled entry are none; each of two persons may have entered."""
+    """An entry to a zone, an exit and an annulled entry are no entry to the house. A ticket
+    for two persons counts each of them."""
     lists = (EventList("main", returns=True), EventList("vip"))
     until = time.time_ns() // 1_000 + 60_000_000
     commands: list[tuple[str, Command]] = [
