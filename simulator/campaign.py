@@ -40,6 +40,7 @@ from simulator.list_work import ListWork
 from simulator.lock_queues import LockQueues
 from simulator.lock_races import LockRaces
 from simulator.membership_changes import MembershipChanger
+from simulator.midnight_work import MidnightWork
 from simulator.mutants.registry import planted
 from simulator.node import Node
 from simulator.observers import Observer
@@ -272,6 +273,7 @@ class Play:
         if drawn.doors:
             self._add_doors()
         self.list_work: ListWork | None = None
+        self.midnight_work: MidnightWork | None = None
         if drawn.lists:
             self._add_lists()
         self._copies: dict[str, VirtualDisk] = {}
@@ -327,6 +329,9 @@ class Play:
         cluster = self.cluster
         dice, pause = self._dice.fork("lists"), self.drawn.traffic.pause_max
         self.list_work = ListWork(cluster.world, cluster.gateways, dice, pause)
+        if self.drawn.midnight:
+            dice = self._dice.fork("midnight")
+            self.midnight_work = MidnightWork(cluster.world, cluster.gateways, dice, pause)
         probes_of_lists = ListProbes(cluster.world)
         cluster.add_checkers(probes_of_lists)
         for gateway in cluster.gateways:
@@ -368,6 +373,7 @@ class Play:
                 (400 * MILLISECOND, self.lock_queues),
                 (100 * MILLISECOND, self.door_work),
                 (100 * MILLISECOND, self.list_work),
+                (100 * MILLISECOND, self.midnight_work),
             )
             if each is not None
         ]

@@ -75,7 +75,10 @@ DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
     (
         "directed for lists",
         0.02,
-        ("lists", "lists-and-clocks", "lists-among-crashes", *("lists-among-transfers",) * 2),
+        (
+            *("lists", "lists-and-clocks", "lists-over-midnight", "lists-among-crashes"),
+            *("lists-among-transfers",) * 2,
+        ),
     ),
 )
 """Worlds that may replace a random one: random stream, share, worlds (more often those of rarer moments).

@@ -15,6 +15,9 @@ LISTS: dict[str, Any] = {
     "duration": 5 * SECOND,
 }
 
+OVER_MIDNIGHT: dict[str, Any] = {**LISTS, "midnight": True, "duration": 4 * SECOND}
+"""A midnight falls between the scans of many guests, and their lists become daily ones."""
+
 STEP = 1_000 * SECOND
 TOO_LATE: dict[str, Any] = {
     **LISTS,

@@ -27,7 +27,7 @@ WORLDS = (
     "runs-over-epochs",
     "lock-queues", "early-ticks", "tickless-primary", "empty-batcher", "doors", "doors-among-crashes",
     "doors-among-transfers", "poisoned-terms", "lists", "lists-among-crashes", "lists-among-transfers",
-    "lists-and-clocks", "node-reads",
+    "lists-and-clocks", "lists-over-midnight", "node-reads",
     "barrier-reads", "two-processes", "malleable-signatures", "malleable-signer", "one-way-links",
     "view-change-forger", "slow-primary", "epochs", "busy-epochs", "future-epoch-voter", "removed-member",
     "unready-members", "shrinking", "few-members", "epoch-catch-up", "false-epoch-catch-up",

@@ -91,6 +91,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     """True: codes are issued, scanned and replaced, tickets blocked (simulator.door_work)."""
     lists: bool = False
     """True: guests enter lists and leave them, entries are annulled and forced (simulator.list_work)."""
+    midnight: bool = False
+    """True: beside these, guests come and go around a midnight (simulator.midnight_work)."""
     readers: bool = False
     """True: clients read behind barriers meanwhile (simulator.readers); there is a learner then."""
     liars: tuple[int, ...] = ()

@@ -23,7 +23,7 @@ from simulator.door_worlds import DOORS
 from simulator.event_worlds import ANY_ALGORITHM, EVENT_FAULTS, EVENT_RUNS, LOST_VERDICTS, RUNS_OVER_EPOCHS
 from simulator.faults import FaultPlan
 from simulator.late_commit_worlds import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
-from simulator.list_worlds import LISTS, TOO_LATE
+from simulator.list_worlds import LISTS, OVER_MIDNIGHT, TOO_LATE
 from simulator.lock_queue_worlds import LATE_STATES, LOCK_FAULTS, LOCK_QUEUES
 from simulator.membership_changes import MembershipChanges
 from simulator.network import LinkQuality
@@ -411,6 +411,7 @@ WORLDS: dict[str, Drawing] = {
     "lists-among-crashes": of(**LISTS, plan=CRASHES, dead=True),
     "lists-among-transfers": of(**{**TRANSFERS, **LISTS}),
     "lists-and-clocks": of(**TOO_LATE),
+    "lists-over-midnight": of(**OVER_MIDNIGHT),
     "node-reads": of(node_reads=True),
     "barrier-reads": of(
         readers=True,

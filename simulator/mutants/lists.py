@@ -130,6 +130,13 @@ def day_of_then(_right: Any, _self: Visits, _listed: EventList, made: Any) -> in
     return int(made.day)
 
 
+@replaces(Visits, "days", "exit-of-its-own-day", "R41", world="lists-over-midnight")
+def exit_of_its_own_day(right: Any, self: Visits, listed: EventList) -> Any:
+    """On a list that becomes daily an exit after midnight counts on its own day, not on that of the
+    entry that it ends."""
+    return {place: self._day(listed, self.movements[place]) for place in right(self, listed)}
+
+
 @replaces(EventList, "day", "day-of-utc", "R41", world="lists", seed=7)
 def day_of_utc(_right: Any, _self: EventList, timestamp: int) -> int:
     """A daily list begins its day when UTC does, not when its zone does."""
