@@ -38,7 +38,6 @@ LISTS: dict[str, dict[str, set[str]]] = {
         "tickets.ticketholder": {"view", "erase"},
         "validators.managednode": {"view"},
         "validators.memberevidence": {"view"},
-        "events.judgedrun": {"view"},
     },
     "gate": {},
     "auditor": {
@@ -46,7 +45,6 @@ LISTS: dict[str, dict[str, set[str]]] = {
         "ledger.consensusentry": {"view"},
         "validators.managednode": {"view"},
         "validators.memberevidence": {"view"},
-        "events.judgedrun": {"view"},
         "validators.membershipchange": {"view"},
         "validators.platformaction": {"view"},
         "simulator.simulatorrun": {"view"},
@@ -62,7 +60,6 @@ WORDS = {
     "tickets.ticketholder": "(?<!without )(?<!of )holders",
     "validators.managednode": "nodes",
     "validators.memberevidence": "evidence",
-    "events.judgedrun": "runs",
     "validators.membershipchange": "members",
     "validators.platformaction": "platform actions",
     "simulator.simulatorrun": "simulations",

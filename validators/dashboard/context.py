@@ -25,6 +25,8 @@ CALLERS_MAX = 500
 NAMED = frozenset(
     {
         "ApiKey",
+        "ConsensusEntry",
+        "EventTimeZone",
         "ManagedNode",
         "MemberEvidence",
         "MembershipChange",

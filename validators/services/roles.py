@@ -22,7 +22,6 @@ AUDITED = frozenset(
         "ledger.view_consensusentry",
         "validators.view_managednode",
         "validators.view_memberevidence",
-        "events.view_judgedrun",
     }
 )
 
