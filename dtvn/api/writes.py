@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
@@ -125,6 +126,7 @@ def answer_batch(call: Call, body: BatchBody, asking: Asking) -> Answer:
         raise InvalidRequest("Idempotency-Key: give each operation of a batch its own nonce")
     results: list[dict[str, Any]] = []
     requests: list[Request] = []
+    unread: ServiceError | None = None
     for item in body.operations:
         ticket = item.get("ticket_id") if isinstance(item, dict) else None
         results.append({"ticket_id": ticket if isinstance(ticket, str) else ""})
@@ -133,6 +135,9 @@ def answer_batch(call: Call, body: BatchBody, asking: Asking) -> Answer:
         except ServiceError as error:
             results[-1] |= {"status": error.status, "code": error.code, "error": str(error)}
             results[-1] |= _named(members_untold(item.get("op") if isinstance(item, dict) else None, error))
+            unread = unread or (error if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None)
+    if unread is not None and not requests:
+        raise unread
     decisions = asking.order(requests) if requests else []
     if decisions and all(decision.code in reasons.NOT_SENT for decision in decisions):
         decisions[0].check()

@@ -287,10 +287,13 @@ def test_a_batch_waits_for_the_copy_once(api: Api, tables: Any, monkeypatch: pyt
     monkeypatch.setattr(asking, "caught_up", behind)
     items = [{"op": "admit", "event": f"e{n}", "barcode": "x"} for n in range(100)]
     answer = api.post("tickets/batch", {"operations": items})
-    assert (read(answer)["data"]["counts"], len(waits)) == ({"503": 100}, 1)
+    assert (answer.status_code, read(answer)["code"], len(waits)) == (503, "unavailable", 1)
+    issue = {"op": "issue", "ticket_id": "A-1"}
+    answer = api.post("tickets/batch", {"operations": [*items, issue]})
+    assert (read(answer)["data"]["counts"], len(waits)) == ({"503": 100, "200": 1}, 2)
     monkeypatch.setattr(asking, "caught_up", lambda: waits.append("in vain"))
     answer = api.post("tickets/batch", {"operations": items})
-    assert (read(answer)["data"]["counts"], len(waits)) == ({"404": 100}, 2)
+    assert (read(answer)["data"]["counts"], len(waits)) == ({"404": 100}, 3)
 
 
 def test_codes_unknown_to_a_key_for_a_product_are_waited_for_once(
