@@ -21,8 +21,6 @@
 
   function drawLog(fresh) {
     put("sequence", grouped.format(state.sequence));
-    put("admitted", grouped.format(state.day.admitted));
-    put("today", `since midnight, ${state.day.zone}`);
     const total = states.reduce((sum, name) => sum + state.counts[name], 0);
     put("tickets", grouped.format(total));
     for (const name of states) {
@@ -243,7 +241,10 @@
 
   function drawGates(found) {
     const { gates, reasons, zone, until } = found;
-    put("gates-of", until === null ? `since midnight, ${zone}` : `counted up to ${moment(until)}`);
+    const counted = until === null ? `since midnight, ${zone}` : `counted up to ${moment(until)}`;
+    put("gates-of", counted);
+    put("admitted", grouped.format(gates.reduce((sum, gate) => sum + gate.admitted, 0)));
+    put("today", counted);
     redraw(at("gates"), gates.map(gateRow));
     at("gates-table").hidden = gates.length === 0;
     at("no-gates").hidden = gates.length > 0;
@@ -276,9 +277,6 @@
       const now = Date.now() / 1000 + live.clock();
       const figures = await fetchJson(`${root.dataset.figuresUrl}?after=${now}`);
       drawLatency(figures.latency, figures.elsewhere);
-      if (state && now >= state.day.end) {
-        live.renew(); // a new day: what was admitted before it is known to the platform alone
-      }
       drawGates(await fetchJson(root.dataset.gatesUrl));
     }
   }

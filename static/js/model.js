@@ -2,9 +2,8 @@
  * What the page knows of the log, and how a frame of the feed changes it. No DOM, no network, no clock:
  * the tests run this very file, and hold it to "old snapshot + frames == fresh snapshot".
  *
- * A state is what /dashboard/snapshot calls "log": {sequence, second, counts, rates, latest, day, limits}; its
- * limits, {latest, rate_seconds}, say how much of rates and latest it keeps; its day, {start, end, zone,
- * admitted}, counts the tickets admitted between two midnights.
+ * A state is what /dashboard/snapshot calls "log": {sequence, second, counts, rates, latest, limits}; its
+ * limits, {latest, rate_seconds}, say how much of rates and latest it keeps.
  */
 var dtvn = globalThis.dtvn || {};
 globalThis.dtvn = dtvn;
@@ -27,21 +26,12 @@ dtvn.model = (function () {
     const { latest, rate_seconds } = state.limits;
     return {
       limits: state.limits,
-      day: { ...state.day, admitted: state.day.admitted + admissions(frame.events, state.day) },
       sequence: frame.to,
       second: frame.second,
       counts: frame.counts,
       rates: joined(state.rates, frame.rates, frame.second - rate_seconds),
       latest: frame.events.slice(-latest).reverse().concat(state.latest).slice(0, latest),
     };
-  }
-
-  /* A repeated scan that was ordered again has an event of its own, and admits nobody; nor does a rehearsal, or
-   * an entry that was made elsewhere and imported. What a ticket does again does not count it again. */
-  function admissions(events, day) {
-    const entered = events.filter((event) => event.type === "ticket_consumed" && event.operation !== "import_entry");
-    const admitted = entered.filter((event) => !event.repeated && !event.again && !event.rehearsal);
-    return admitted.filter((event) => event.timestamp >= day.start && event.timestamp < day.end).length;
   }
 
   /* Both lists ascend by second; the second at the seam is in both when its operations were split. */

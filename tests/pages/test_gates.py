@@ -38,8 +38,11 @@ class Doors:
     def __init__(self, learner: RealLearner) -> None:
         self._gateway = learner.gateway
 
-    def order(self, *given: tuple[Command, str], nonce: bytes = b"", event: str = "default") -> None:
-        until = time.time_ns() // 1_000 + 60_000_000
+    def order(
+        self, *given: tuple[Command, str], nonce: bytes = b"", event: str = "default", seconds: int = 60
+    ) -> None:
+        """`seconds`: how long from now the operations are valid."""
+        until = time.time_ns() // 1_000 + seconds * 1_000_000
         operations = [
             build(one, ticket=ticket, event=event, actor="desk", entry="r0", valid_until=until, nonce=nonce)
             for one, ticket in given
@@ -104,6 +107,14 @@ def test_a_rehearsal_and_an_entry_made_elsewhere_are_no_gates_admissions(doors: 
     doors.scan("north", rehearsed.ticket_id, event=rehearsed.event)
     doors.order((ImportEntry(gate="north"), "T-0"))
     assert told(GateCount()) == {}
+
+
+def test_a_scan_that_was_ordered_too_late_refuses_nobody(doors: Doors) -> None:
+    """The gate waits, and asks again."""
+    doors.scan("north", "T-0", seconds=-60)
+    assert told(GateCount()) == {("default", "north"): (0, 0)}
+    doors.scan("north", "T-0")
+    assert told(GateCount()) == {("default", "north"): (1, 0)}
 
 
 def test_the_rate_is_of_the_minutes_before(doors: Doors) -> None:

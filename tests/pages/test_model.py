@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from py_mini_racer import MiniRacer, mini_racer
 
 from dtvn.machine.kinds import TICKETLESS, about
 from tests.pages.learner import RealLearner
-from tickets.scanning.rehearsal import make_tickets
 from validators.dashboard.context import WORDS
 from validators.feed import rows
 from validators.feed.rows import read_frame, read_snapshot
@@ -115,21 +113,6 @@ def test_old_snapshot_and_frames_make_the_fresh_snapshot(
         operate(*(line(verb, ticket) for verb, ticket in batch))
     follow(page, position, events_max)
     assert page.state == as_sent(read_snapshot())
-
-
-def test_only_admissions_of_a_rehearsal_are_not_counted_today(
-    learner: RealLearner, operate: Callable[..., object], page: Page
-) -> None:
-    page.load(read_snapshot())
-    (ticket,) = make_tickets(1, run="suite", today=datetime.now(UTC).date())
-    name = ticket.ticket_id
-    operate(f"issue {name}", f"admit {name}", event=ticket.event)
-    counted = [(ticket.event, "T-1"), (ticket.event, name.lower()), ("fest", name)]
-    counted += [(event, name) for event in ("rehearsal-don-giovanni", ticket.event.upper())]
-    for event, each in counted:
-        operate(f"issue {each}", f"admit {each}", event=event)
-    follow(page, page.state["sequence"], 500)
-    assert page.state["day"]["admitted"] == read_snapshot()["day"]["admitted"] == len(counted)
 
 
 def test_the_rate_drops_seconds_that_a_snapshot_no_longer_holds(

@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 from tests.pages.learner import RealLearner
 from validators.feed import rows
 from validators.feed.rows import read_applied, read_frame, read_snapshot
-from validators.ledger.models import OperationRecord
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -124,7 +123,6 @@ def test_a_log_that_continues_another_cluster_begins_late(learner: RealLearner, 
     with connections["learner"].cursor() as cursor:
         cursor.execute("DELETE FROM ledger_consensusentry WHERE sequence < 6")
     snapshot = read_snapshot()
-    assert snapshot["day"]["admitted"] == 8
     assert sum(operations for _, operations in snapshot["rates"]) > 0
 
 
@@ -155,27 +153,6 @@ def test_a_scan_that_was_ordered_twice_admits_once(learner: RealLearner, operate
     operate("admit T-1 n")
     told = [(event["code"], event.get("repeated", False)) for event in read_frame(0).events]
     assert told == [("ok", False), ("ok", False), ("ok", True)]
-    assert read_snapshot()["day"]["admitted"] == 1
-
-
-def test_a_snapshot_counts_the_tickets_admitted_since_midnight(
-    learner: RealLearner, operate: Operate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Midnight in the zone of events: consumed and admitted tickets count, refusals do not."""
-    operate("issue T-1", "validate T-1", "issue T-2", "validate T-2", "issue T-3", "validate T-3")
-    operate("consume T-1")
-    learner.gateway._timestamp += 5_000_000  # five seconds later
-    operate("consume T-2", "admit T-3", "admit T-3")
-    logged = [record.timestamp // 1_000_000 for record in OperationRecord.objects.order_by("id")]
-    assert read_snapshot()["day"]["admitted"] == 3
-
-    def today(start: int) -> dict[str, Any]:
-        return {"start": start, "end": start + 86_400, "zone": "UTC"}
-
-    monkeypatch.setattr(rows, "day", lambda: today(logged[-1]))
-    assert read_snapshot()["day"]["admitted"] == 2
-    monkeypatch.setattr(rows, "day", lambda: today(logged[-1] + 1))
-    assert read_snapshot()["day"]["admitted"] == 0
 
 
 @pytest.mark.parametrize(

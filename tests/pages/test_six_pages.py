@@ -426,7 +426,6 @@ HOSTILE_LOG = {
     "sequence": 9,
     "second": 1,
     "rates": [],
-    "day": {"start": 0, "end": 1 << 40, "zone": HOSTILE, "admitted": 0},
 }
 
 

@@ -18,7 +18,7 @@ import msgspec
 from dtvn.api.outcome import ELSEWHERE
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.movements import ANNUL, EXIT
-from dtvn.machine.reasons import OK
+from dtvn.machine.reasons import OK, REASONS
 from validators.feed.rows import alias, day, first_admissions, first_since, is_rehearsal, read_applied
 from validators.feed.told import GATED, asked_at, told
 from validators.ledger.models import OperationRecord
@@ -114,6 +114,8 @@ class GateCount:
                 continue
             gate = self._gate(record.event, asked.get(record.pk, {}).get("gate", ""))
             if record.code != OK:
+                if REASONS[record.code].whose == "network":
+                    continue  # the network was late or busy: the gate asks again, and nobody is refused
                 gate.refused[record.shown_code] += 1
             elif record.pk in entered:
                 gate.admitted += 1

@@ -16,9 +16,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import DatabaseError, connections, router
 from django.db.models import Exists, OuterRef, QuerySet
-from django.db.models.functions import Left
 
-from dtvn.api.outcome import ELSEWHERE
 from dtvn.machine import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.contract import ABOUT, EVENT_TYPES, STATE_AFTER
 from dtvn.machine.fields import MICROSECONDS, REHEARSAL_EVENT, REHEARSAL_TICKET
@@ -89,8 +87,7 @@ def read_snapshot() -> dict[str, Any]:
         if not _is_missing(error):
             raise
     counts = dict.fromkeys((*STATES, "applied", "refused"), 0)
-    empty = {"sequence": 0, "second": 0, "counts": counts, "rates": [], "latest": [], "limits": LIMITS}
-    return empty | {"day": day() | {"admitted": 0}}
+    return {"sequence": 0, "second": 0, "counts": counts, "rates": [], "latest": [], "limits": LIMITS}
 
 
 def _snapshot() -> dict[str, Any]:
@@ -99,12 +96,10 @@ def _snapshot() -> dict[str, Any]:
         second = _second(applied)
         since = first_since((second - RATE_SECONDS + 1) * MICROSECONDS, applied)
         latest = list(_shown(0, applied).order_by("-id")[:LATEST_MAX])
-        today = day()
         return {
             "sequence": applied,
             "second": second,
             "counts": _counts(),
-            "day": today | {"admitted": _admissions_since(today["start"], applied)},
             "rates": _rates(since - 1, applied),
             "latest": _events(latest),
             "limits": LIMITS,
@@ -237,18 +232,6 @@ def day(now: datetime | None = None) -> dict[str, Any]:
     start = datetime.combine(today, datetime.min.time(), zone)
     end = datetime.combine(start.date() + timedelta(days=1), datetime.min.time(), zone)
     return {"start": int(start.timestamp()), "end": int(end.timestamp()), "zone": settings.EVENT_TIME_ZONE}
-
-
-def _admissions_since(second: int, applied: int) -> int:
-    """Tickets admitted at `second` of log time or later, up to sequence `applied`, without rehearsals and
-    entries made elsewhere."""
-    if _second(applied) < second:
-        return 0
-    first = first_since(second * MICROSECONDS, applied)
-    # Not LIKE: SQLite's ignores case.
-    found = _shown(first - 1, applied).alias(begin=Left("ticket_id", len(REHEARSAL_TICKET)))
-    found = found.exclude(begin=REHEARSAL_TICKET, event__regex=REHEARSAL_EVENT)
-    return _admissions(found.exclude(operation=ELSEWHERE)).count()
 
 
 def _rates(after: int, to: int) -> tuple[tuple[int, int], ...]:
