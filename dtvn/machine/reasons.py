@@ -162,7 +162,7 @@ _ALL = (
     OutcomeReason(BARCODE_NOT_FOUND, 35, 404, "No ticket of this event has this code.", "invalid", "guest"),
     OutcomeReason(REVOKED, 36, 409, "This code was replaced by another one.", "revoked", "guest"),
     OutcomeReason(BLOCKED, 37, 409, "The ticket is blocked.", "blocked", "guest"),
-    OutcomeReason(WRONG_PRODUCT, 38, 409, "This product does not admit.", "product", "guest"),
+    OutcomeReason(WRONG_PRODUCT, 38, 409, "This product does not admit here.", "product", "guest"),
     OutcomeReason(UNKNOWN_EVENT, 39, 404, "There is no such event.", "error"),
     OutcomeReason(BARCODE_TAKEN, 40, 409, "Another ticket of this event has or had this code.", "error"),
     OutcomeReason(TOO_MANY_CODES, 41, 409, "The ticket would have more than 32 codes in all.", "error"),

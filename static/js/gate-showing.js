@@ -135,6 +135,7 @@ dtvn.gateShowing = (function () {
   // --- the last scans ----------------------------------------------------------------------------
 
   let offered = () => []; // further buttons of a row
+  let zone; // of the event: as in the answers; undefined: the browser's
   let last = stored(LAST_KEY) ?? []; // [{nonce, tone, word, what, more, at, open, buttons}], the newest first
 
   /* Put a scan into the list, or change it there. Open scans stay, whatever comes after them. */
@@ -152,6 +153,17 @@ dtvn.gateShowing = (function () {
     drawLast();
   }
 
+  /* Times are on the clocks of this zone from now on, if the browser knows it. */
+  function setZone(name) {
+    try {
+      new Intl.DateTimeFormat("en-GB", { timeZone: name });
+      zone = name;
+    } catch (error) {
+      zone = undefined;
+    }
+    drawLast();
+  }
+
   function drawLast() {
     const held = at("last").contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
     at("last-none").hidden = last.length > 0;
@@ -163,7 +175,7 @@ dtvn.gateShowing = (function () {
 
   function rowOf(one) {
     const row = make("li", "");
-    const time = make("time", "", new Date(one.at).toLocaleTimeString("en-GB"));
+    const time = make("time", "", new Date(one.at).toLocaleTimeString("en-GB", { timeZone: zone }));
     time.dateTime = new Date(one.at).toISOString();
     const what = make("span", "what");
     what.append(make("b", "mono", one.what), " ", make("span", "soft", one.more));
@@ -231,5 +243,5 @@ dtvn.gateShowing = (function () {
   }
 
   drawSound();
-  return { asking, drawLast, entryOf, isDone, keep, nameOf, offer, list, rows: () => last, say, show, stored, viewOf };
+  return { asking, drawLast, entryOf, isDone, keep, nameOf, offer, list, rows: () => last, say, setZone, show, stored, viewOf };
 })();

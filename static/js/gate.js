@@ -52,6 +52,7 @@
     showing.keep(PLACE_KEY, { event, list, gate });
     showing.keep(DEVICE_KEY, place.device);
     history.replaceState(null, "", `?${new URLSearchParams({ event, ...(list === MAIN ? {} : { list }), gate })}`);
+    showing.setZone(EVENTS.find((one) => one.slug === event)?.zone);
     at("place-event").textContent = EVENTS.find((one) => one.slug === event)?.name ?? event;
     at("place-gate").textContent = [list === MAIN ? "" : nameOfList(place), `gate ${gate}`].filter(Boolean).join(", ");
     setup.hidden = true;

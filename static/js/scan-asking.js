@@ -16,11 +16,13 @@ dtvn.scanAsking = (function () {
   const KNOWN = ["admitted", "done", "refused", "error"];
   const FORBIDDEN = 403;
   const NO_ANSWER = "The platform does not answer.";
+  const OF_ONE_REQUEST = /^Nothing was sent[.:] */; // an earlier request of the same scan may have been
   const LOGGED_OUT = "The login has changed: reload this page.";
 
   const open = new Map(); // nonce -> scan whose outcome is not known
 
   const fresh = () => [...crypto.getRandomValues(new Uint8Array(NONCE_BYTES))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const sentence = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
   /* A scan as it is sent: `path` of the API and `body`; `at` is milliseconds. `undoes`: nonce of the scan that it takes
@@ -93,7 +95,7 @@ dtvn.scanAsking = (function () {
       return answer;
     }
     const known = answer?.status === FORBIDDEN ? LOGGED_OUT : answer?.message;
-    const message = known ?? NO_ANSWER; // a login page of the venue's network is no answer
+    const message = sentence((known ?? NO_ANSWER).replace(OF_ONE_REQUEST, "")); // a login page of the venue's network is no answer
     return { outcome: "unknown", code: answer?.code ?? "", whose: "network", message, status: answer?.status };
   }
 

@@ -83,7 +83,7 @@ def test_a_repeated_scan_gets_the_first_answer_with_all_its_fields(fest: Api) ->
     ("make_ready", "code", "said"),
     [
         ([("block", {"reason": "stolen"})], "blocked", "The ticket is blocked: stolen."),
-        ([("change", {"product": "Parking"})], "wrong_product", "This product does not admit: Parking."),
+        ([("change", {"product": "Parking"})], "wrong_product", "This product does not admit here: Parking."),
         ([("change", {"not_before": 4_000_000_000})], "not_yet_valid", "from 2096-10-02 09:06:40 Europe"),
         ([("change", {"not_after": 1_000_000_000})], "no_longer_valid", "until 2001-09-09 03:46:40 Europe"),
         ([("replace", {"barcodes": ["new"]})], "revoked", "This code was replaced by another one."),

@@ -57,8 +57,14 @@ def test_the_page_offers_the_events_by_name(learner: RealLearner, operate: Any, 
     sent = admin.put("/api/v1/events/fest", fest, content_type="application/json")
     assert sent.status_code == 200
     assert events(admin.get("/gate/")) == [
-        {"slug": "fest", "name": "Fest 2026", "main": True, "lists": [{"slug": "vip", "name": "VIP"}]},
-        {"slug": "plain", "name": "plain", "main": True, "lists": []},
+        {
+            "slug": "fest",
+            "name": "Fest 2026",
+            "zone": "UTC",
+            "main": True,
+            "lists": [{"slug": "vip", "name": "VIP"}],
+        },
+        {"slug": "plain", "name": "plain", "zone": "UTC", "main": True, "lists": []},
     ]
 
 

@@ -92,7 +92,7 @@ def test_a_check_in_sentences_names_windows_products_and_rows_left_out(imported:
     assert lines[0] == "Event fest: 4 codes, if they were scanned now:"
     assert sorted(lines[1:4]) == [
         "  1 refused, not_yet_valid: The ticket is not valid yet. from 2100-08-01T12:00:00+02:00 on",
-        "  1 refused, wrong_product: This product does not admit. T-shirt",
+        "  1 refused, wrong_product: This product does not admit here. T-shirt",
         "  2 admitted",
     ]
     assert lines[4:] == ["1 row of the file left out: without a ticket, the code is not found."]

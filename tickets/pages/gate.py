@@ -19,6 +19,7 @@ from validators import feed
 from validators.dashboard.views import frame
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
+from validators.ledger.event_zones import zone_of
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import Caller
 from validators.services import network
@@ -50,8 +51,8 @@ def _path(kind: str) -> str:
 
 
 def _events(only: frozenset[str]) -> list[dict[str, Any]]:
-    """Slug, name and lists of the events that may be chosen, of the lists `only` these, unless that is empty;
-    none before there is a ledger."""
+    """Slug, name, zone and lists of the events that may be chosen, of the lists `only` these, unless that is
+    empty; none before there is a ledger."""
     if not feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT):
         return []
     rows = read.event_rows(LEARNER_ALIAS)
@@ -63,6 +64,7 @@ def _event(slug: str, row: EventRow | None, only: frozenset[str]) -> dict[str, A
     return {
         "slug": slug,
         "name": (row.name if row is not None else "") or slug,
+        "zone": str(zone_of(row)),
         "main": not only or MAIN_SLUG in only,
         "lists": [{"slug": each.slug, "name": each.name} for each in lists],
     }
