@@ -83,7 +83,7 @@
     elements.device.value = device;
     at("setup-problem").hidden = !event || (isKnown(event) && hasList({ event, list }));
     at("setup-problem").textContent = isKnown(event)
-      ? `This event has no list ${list}: choose another one.`
+      ? `This event has no list ${list} for this login: choose another one.`
       : `There is no event ${event} here: choose another one.`;
     setup.hidden = false;
     form.hidden = at("place").hidden = at("answer").hidden = true;

@@ -188,7 +188,9 @@ dtvn.ui = (function () {
   // --- calls -------------------------------------------------------------------------------------
 
   async function answered(url, options) {
-    const response = await fetch(url, { credentials: "same-origin", ...options });
+    const response = await fetch(url, { credentials: "same-origin", ...options }).catch(function (error) {
+      throw error instanceof TypeError ? new Error("The platform does not answer.") : error; // the browser's own words say less
+    });
     if (response.status === 401) {
       location.reload(); // logged out elsewhere: the page itself leads to the login form
     }
