@@ -13,6 +13,7 @@ dtvn.gateShowing = (function () {
   const CODE_END = 4; // characters of a code that are shown: whoever reads a whole code can print it
   const FORCEABLE = ["already_consumed", "list_closed", "list_full", "no_longer_valid", "not_yet_valid", "still_inside", "wrong_product"];
   const ANNULLABLE = ["already_consumed", "not_inside", "not_the_newest", "still_inside", "too_late_to_annul"]; // by a supervisor
+  const ANNULLABLE_ONCE_ENTERED = ["blocked", "revoked", "wrong_product"]; // the guest may be inside since before
   const MOVED_MEANWHILE = "The ticket entered or left elsewhere meanwhile, or has nothing to annul: look it up again.";
   const TWICE_WITHIN = 15000; // milliseconds between two readings of one guest's code
   const TONES = { ok: [[880, 0, 0.12]], bad: [[220, 0, 0.18], [220, 0.26, 0.3]], warn: [[520, 0, 0.1], [390, 0.14, 0.1]] }; // [hertz, start, seconds]
@@ -82,6 +83,8 @@ dtvn.gateShowing = (function () {
       : ["warn", "Call the office", `${told.message} This says nothing about the guest.`];
   }
 
+  const isAnnullable = (told) => ANNULLABLE.includes(told.code) || (told.last_entry && ANNULLABLE_ONCE_ENTERED.includes(told.code));
+
   /* What is shown of an answer to a scan. */
   function viewOf(told, scan, now) {
     const [tone, word, sentence] = scan.path === root.dataset.annul ? undoneOf(told, scan) : headOf(told, scan);
@@ -102,7 +105,7 @@ dtvn.gateShowing = (function () {
       what: told.ticket_id ?? nameOf(scan),
       pairs: pairs.filter(([, value]) => value),
       forceable: tone === "bad" && FORCEABLE.includes(told.code) && scan.body.kind !== "exit",
-      annuls: tone !== "ok" && ANNULLABLE.includes(told.code) ? told.ticket_id ?? "" : "",
+      annuls: tone !== "ok" && isAnnullable(told) ? told.ticket_id ?? "" : "",
     };
   }
 

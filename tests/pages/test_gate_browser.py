@@ -305,7 +305,9 @@ def test_a_list_with_exits_is_entered_left_and_entered_again(page: Page, running
     scan(page, code(8))
     expect_answer(page, "ok", "Admitted", "2 of any number")
     page.goto(f"{running.url}/gate/?event=fest&list=roof&gate=lounge")
-    expect(shown(page, "setup-problem")).to_have_text("This event has no list roof for this login: choose another one.")
+    expect(shown(page, "setup-problem")).to_have_text(
+        "This event has no list roof for this login: choose another one."
+    )
     fits_everyone(page)
     page.goto(f"{running.url}/gate/?event=fest&gate=north")  # where the telephone stands for other tests
 

@@ -291,6 +291,16 @@ def test_a_supervisor_is_offered_to_annul_what_keeps_the_guest_out(
     assert view(page, path, **told | {"code": code, "ticket_id": "T-1", "message": "?"})["annuls"] == annuls
 
 
+@pytest.mark.parametrize("code", ["blocked", "revoked", "wrong_product"])
+def test_a_guest_inside_whose_ticket_was_blocked_since_is_annulled_by_a_supervisor(
+    page: Page, code: str
+) -> None:
+    """The exit is refused, and the guest would count as inside for ever."""
+    told = REFUSED | {"code": code, "ticket_id": "T-1"}
+    assert view(page, kind="exit", **told | {"last_entry": ENTRY})["annuls"] == "T-1"
+    assert view(page, kind="exit", **told | {"last_entry": None})["annuls"] == ""
+
+
 def test_an_annulment_that_came_too_late_says_to_look_again(page: Page) -> None:
     newest = TOO_LATE | {"code": "not_the_newest"}
     assert "look it up again" in view(page, "annul", supervised=True, **newest)["sentence"]
