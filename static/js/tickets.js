@@ -115,7 +115,7 @@
       [at("act-event"), [], events.length ? events : ["default"]],
     ]) {
       if (list && [...list.options].slice(first.length).map((one) => one.value).join() !== names.join()) {
-        const choices = list === at("event") ? [list.value] : [list.value, remembered(EVENT_KEY), "default"];
+        const choices = list === at("event") ? [list.value] : [list.value, at("event").value, remembered(EVENT_KEY), "default"];
         list.replaceChildren(...first, ...names.map((name) => new Option(name, name)));
         const values = [...list.options].map((one) => one.value);
         list.value = choices.find((one) => values.includes(one)) ?? values[0];
@@ -326,6 +326,9 @@
         list.append(new Option(value, value));
       }
       list.value = value;
+    }
+    if ([...(at("act-event")?.options ?? [])].some((one) => one.value === event)) {
+      at("act-event").value = event; // codes are scanned for the event that is shown
     }
     history.show(of && id ? { event: of, id } : null, columns);
     asked += 1;

@@ -344,6 +344,10 @@ def test_a_readers_codes_are_admitted_one_after_the_other(
     shown(page, "act-event").select_option("readers")
     page.reload()
     expect(shown(page, "act-event")).to_have_value("readers")  # this browser's last choice
+    page.goto(f"{s.url}/dashboard/tickets?event=default")
+    expect(shown(page, "act-event")).to_have_value("default")  # a colleague's link names the event
+    page.goto(f"{s.url}/dashboard/tickets")
+    expect(shown(page, "act-event")).to_have_value("readers")
     asked: list[str] = []
     admits = "/tickets/admit"
     page.on("request", lambda sent: sent.url.endswith(admits) and asked.append(sent.post_data or ""))
