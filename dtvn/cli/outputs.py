@@ -40,11 +40,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{form}", metavar="FILE", type=Path, help=help_text)
 
 
-def printed(options: Mapping[str, Any], source: str, report: Report) -> str:
-    """The result of one source."""
+def printed(options: Mapping[str, Any], source: str, report: Report, before: Results) -> str:
+    """The result of one source; `before`: what was printed."""
     if options["output_format"] == "json":
         return as_json(report, source)
     text = as_text(report, source)
+    if before.read and before.read[-1][1].findings:
+        text = "\n" + text
     return text + as_annotations(report, source) if options["output_format"] == "github" else text
 
 

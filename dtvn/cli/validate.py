@@ -120,7 +120,7 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
             stderr.write(f"dtvn validate: {said}\n")
             results.unread.append((source, said))
         else:
-            stdout.write(outputs.printed(options, source, report))
+            stdout.write(outputs.printed(options, source, report, results))
             results.read.append((source, report))
     try:
         outputs.write_files(options, results)

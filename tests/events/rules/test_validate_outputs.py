@@ -150,6 +150,7 @@ def test_each_source_is_judged_and_the_worst_decides(tmp_path: Path) -> None:
     assert run(good, good)[0] == 0
     code, out, _ = run(bad, good)
     assert code == 1
+    assert out == run(bad)[1] + "\n" + run(good)[1]
     assert [line.split(". ")[0] for line in out.splitlines() if " LOCAL_ONLY" in line] == [
         f"{bad}: NOT VALID",
         f"{good}: valid",
