@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.taught import blocks
 from tests.events.advice.support import RECORDED, REPORTED
 
 pytest_plugins = ["pytester"]
@@ -53,6 +54,11 @@ def test_a_recording_passes_or_fails_with_what_the_command_prints(project: pytes
         ]
     )
     assert "pytest_plugin.py" not in found.stdout.str(), "the failure is shown where the user wrote it"
+
+
+def test_the_tests_of_the_page_pass(project: pytest.Pytester) -> None:
+    (source,) = (block for block in blocks("use/events.md", "python") if "assert_valid_run" in block)
+    run(project, source).assert_outcomes(passed=2)
 
 
 def test_an_agent_that_stops_or_sends_nothing_fails(project: pytest.Pytester) -> None:
