@@ -40,20 +40,26 @@ def texts_of(item: object, place: int) -> list[bytes]:
     without data. Raises TypeError for what is no event; `place` counts the items from 0."""
     if isinstance(item, str | bytes | bytearray | memoryview):
         text = (_encoded(item) if isinstance(item, str) else bytes(item)).strip()
-        return _unframed(text) if _FRAMED.match(text) else [text] if text else []
-    return [_json(f"events[{place}]", item)]
+        if _FRAMED.match(text):
+            return _unframed(text)
+        return [text] if text else []
+    return [_json(f"events[{place}]", item, f"which is no event. Give {TAKEN}.")]
 
 
 def input_of(given: object) -> RunInput:
     """The RunAgentInput in a dict, a JSON text or a model. Raises TypeError or ValueError."""
-    text = given if isinstance(given, str | bytes) else _json("run_input", given)
+    if isinstance(given, str | bytes):
+        text = given
+    else:
+        text = _json("run_input", given, "which is no RunAgentInput. Give a dict, JSON text or a model.")
     try:
         return msgspec.json.decode(text, type=RunInput)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ValueError(f"run_input is no RunAgentInput: {error}") from None
 
 
-def _json(name: str, item: object) -> bytes:
+def _json(name: str, item: object, otherwise: str) -> bytes:
+    """The JSON text of a dict or a model. Raises TypeError; `otherwise` says why no other value will do."""
     value: Any = item
     if _is_model(value):
         try:
@@ -61,7 +67,7 @@ def _json(name: str, item: object) -> bytes:
         except (TypeError, ValueError) as error:
             raise TypeError(f"{name} is {_named(item)} whose model_dump fails: {error}") from error
     if not isinstance(value, Mapping):
-        raise TypeError(f"{name} is {_named(item)}, which is no event. Give {TAKEN}.")
+        raise TypeError(f"{name} is {_named(item)}, {otherwise}")
     try:
         return json.dumps(dict(value), separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:

@@ -247,6 +247,13 @@ def test_options_that_do_not_exist_are_named(options: dict[str, Any], words: str
     assert words in str(raised.value)
 
 
+def test_an_input_of_the_wrong_type_is_named() -> None:
+    with pytest.raises(
+        TypeError, match=r"^run_input is a value of type int, which is no RunAgentInput\. Give"
+    ):
+        validate([], run_input=7)
+
+
 def test_advice_is_chosen_as_by_the_command() -> None:
     empty = {"type": "CUSTOM", "name": "", "value": 1}
     events = [STARTED, empty, content("m", "x"), FINISHED]
