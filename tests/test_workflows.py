@@ -98,6 +98,19 @@ def test_ci_run_calls_only_make_targets_that_exist() -> None:
     assert set(called) <= targets()
 
 
+def test_the_action_is_one_script_and_hands_it_all_inputs() -> None:
+    action = read(ROOT / "action.yml")
+    assert action["runs"]["using"] == "composite"
+    (step,) = action["runs"]["steps"]
+    found = re.fullmatch(r'"\$DTVN_PYTHON" "\$GITHUB_ACTION_PATH/([\w/.]+)"', step["run"])
+    assert found is not None, "values of the host come through env, never into a script"
+    script = (ROOT / found[1]).read_text(encoding="utf-8")
+    given = {re.findall(r"inputs\.(\w+)", value)[0]: name for name, value in step["env"].items()}
+    assert set(given) == set(action["inputs"])
+    assert all(name in script for name in given.values() if name != "DTVN_PYTHON")
+    assert action["outputs"]["sarif"]["value"] == f"${{{{ steps.{step['id']}.outputs.sarif }}}}"
+
+
 def test_dependabot_looks_at_packages_and_actions() -> None:
     config = read(ROOT / ".github" / "dependabot.yml")
     assert config["version"] == 2

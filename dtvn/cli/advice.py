@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from dtvn.events.advice import CODES, Profile
+from dtvn.events.advice import Profile, codes_of
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -34,14 +34,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def code(text: str) -> list[str]:
-    given = [each.strip() for each in text.split(",")]
-    for each in given:
-        if each not in CODES:
-            raise argparse.ArgumentTypeError(
-                f"{each!r} is no code of advice; these are: {', '.join(sorted(CODES))}"
-            )
-    return given
+def code(text: str) -> tuple[str, ...]:
+    try:
+        return codes_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def number(text: str) -> int:

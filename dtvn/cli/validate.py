@@ -6,30 +6,24 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from msgspec.structs import replace
 
-from dtvn.cli import advice, agent, run_input
-from dtvn.cli.report import Report, as_json, as_text
+from dtvn.cli import advice, agent, outputs, run_input
 from dtvn.cli.sources import SourceError, pieces
-from dtvn.events.advice import NOTHING
 from dtvn.events.marks import mark_by
+from dtvn.events.report import Report
 from dtvn.events.rules import EventReader, FramingError, Severity
-from dtvn.events.validation_config import (
-    VALIDATION_PRESETS,
-    ValidationConfig,
-    ValidationLevel,
-    rules_of,
-)
+from dtvn.events.validation import Checker
+from dtvn.events.validation_config import VALIDATION_PRESETS, ValidationConfig, ValidationLevel
 
 if TYPE_CHECKING:
     from dtvn.cli.cluster import Cluster
 
-HELP = "check an AG-UI event stream"
+HELP = "check AG-UI event streams"
 TEACH = """\
-Checks a stream of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file,
+Checks streams of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file,
 - for standard input, or the http(s) address of an agent: server-sent events, JSON objects one a line, or a
 JSON list. An agent is asked by POST for a run, with the RunAgentInput of --input or a minimal one; an address
 that takes no POST is read by GET, as a recording.
@@ -48,7 +42,11 @@ records nothing, and advice is still this machine's.
 Each cause is told once. --profile chooses the advice, --off and --only switch single codes; --input gives the
 state, tools and messages that the run began with, where its RUN_STARTED does not.
 
-Exit status: 0 valid, 1 not valid or more than --max-warnings, 2 not read or not judged.
+A stream that holds no run, or whose run has not ended, breaks no rule: the verdict says so. With --complete
+it is not valid; use it in CI, where an agent that sends nothing must not pass.
+
+Exit status: 0 all valid, 1 one is not valid or there are more than --max-warnings, 2 one was not read or not
+judged, or the options contradict each other.
 """
 VALID, NOT_VALID, NOT_READ = range(3)
 
@@ -63,16 +61,17 @@ class Output(Protocol):
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what `run` reads."""
     parser.add_argument(
-        "source", metavar="SOURCE", help="a file, an agent's http(s) address, or - for standard input"
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="a file, an agent's http(s) address, or - for standard input",
     )
     run_input.add_option(parser)
     agent.add_options(parser)
+    outputs.add_options(parser)
     parser.add_argument(
-        "--json",
-        action="store_true",
-        help="print one JSON object: `delivered` events came before the first refusal, `code` is its rule",
+        "--complete", action="store_true", help="fail if a stream holds no run, or its run has not ended"
     )
-    parser.add_argument("--junit", metavar="FILE", type=Path, help="write the result as JUnit XML besides")
     parser.add_argument("--first", action="store_true", help="stop at the first event that is refused")
     parser.add_argument("--drop-unknown", action="store_true", help="only warn of unknown event types")
     parser.add_argument(
@@ -104,37 +103,61 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Output) -> int:
-    """Judge `options["source"]` and print the result; return the exit code."""
-    report = Report(marked=options["marked"])
+    """Judge each of `options["sources"]` and print the results; return the exit code."""
+    results = outputs.Results()
     try:
-        _judge(options, stdin, report)
-    except (SourceError, FramingError) as error:
+        config = _configuration(options)
+        given = run_input.given(options["input"])
+    except SourceError as error:
         stderr.write(f"dtvn validate: {error}\n")
         return NOT_READ
-    stdout.write(as_json(report) if options["json"] else as_text(report, options["source"]))
-    if options["junit"] is not None:
-        from dtvn.cli.junit import as_junit
-
+    for source in options["sources"]:
+        report = Report(marked=options["marked"])
         try:
-            options["junit"].write_text(as_junit(report, options["source"]), encoding="utf-8")
-        except OSError as error:
-            stderr.write(f"dtvn validate: cannot write {options['junit']}: {error.strerror}\n")
-            return NOT_READ
-    most, warnings = options["max_warnings"], report.severities[Severity.WARNING]
+            _judge(options, source, config, given, stdin, report)
+        except (SourceError, FramingError) as error:
+            said = f"{source}: {error}" if isinstance(error, FramingError) else str(error)
+            stderr.write(f"dtvn validate: {said}\n")
+            results.unread.append((source, said))
+        else:
+            stdout.write(outputs.printed(options, source, report, results))
+            results.read.append((source, report))
+    try:
+        outputs.write_files(options, results)
+    except SourceError as error:
+        stderr.write(f"dtvn validate: {error}\n")
+        return NOT_READ
+    return _exit_code(options, results, stderr)
+
+
+def _exit_code(options: Mapping[str, Any], results: outputs.Results, stderr: Output) -> int:
+    if results.unread:
+        return NOT_READ
+    most = options["max_warnings"]
+    warnings = sum(report.severities[Severity.WARNING] for _, report in results.read)
     if most is not None and warnings > most:
         stderr.write(f"dtvn validate: more than {most} warnings: {warnings}\n")
         return NOT_VALID
-    return VALID if report.code is None else NOT_VALID
+    return VALID if all(report.code is None for _, report in results.read) else NOT_VALID
 
 
 def _configuration(options: Mapping[str, Any]) -> ValidationConfig:
-    """The preset, without what is skipped."""
+    """The preset, without what is skipped. Raises SourceError if the options contradict each other."""
     changed: dict[str, Any] = {field: True for name, field in _SKIPS.items() if name in options["skip"]}
     if options["drop_unknown"]:
         changed["allow_unknown_event_types"] = True
     if "advice" in options["skip"]:
         changed |= {"level": ValidationLevel.CUSTOM, "strict": False}
-    return replace(VALIDATION_PRESETS[options["preset"]], **changed, **advice.chosen_advice(options))
+    config = replace(VALIDATION_PRESETS[options["preset"]], **changed, **advice.chosen_advice(options))
+    if config.skip_sequence_validation and options["complete"]:
+        raise SourceError("--complete needs the rules of order: no --skip order and no --preset testing")
+    if options["cluster"] is None:
+        if options["algorithm"] is not None:
+            raise SourceError("--algorithm needs --cluster: this machine has no votes to count")
+    elif config.skip_field_validation or config.skip_sequence_validation or config.accept_protocol_0x:
+        said = "no --skip shape, --skip order, --accept-0x or --preset testing"
+        raise SourceError(f"a cluster judges by all rules of 1.0: {said}")
+    return config
 
 
 _SKIPS = {
@@ -145,26 +168,31 @@ _SKIPS = {
 }
 
 
-def _judge(options: Mapping[str, Any], stdin: BinaryIO, report: Report) -> None:
-    config = _configuration(options)
+def _judge(
+    options: Mapping[str, Any],
+    source: str,
+    config: ValidationConfig,
+    given: run_input.Given | None,
+    stdin: BinaryIO,
+    report: Report,
+) -> None:
+    """Judge one source, on this machine or by a cluster. Raises SourceError and FramingError."""
+    checker = Checker(config, None if given is None else given.read, report)
+    found = _pieces(options, source, stdin, given)
     if options["cluster"] is None:
-        if options["algorithm"] is not None:
-            raise SourceError("--algorithm needs --cluster: this machine has no votes to count")
-        _read(options, config, stdin, report, None)
+        _read(options, found, checker, None)
         return
-    if config.skip_field_validation or config.skip_sequence_validation or config.accept_protocol_0x:
-        said = "no --skip shape, --skip order, --accept-0x or --preset testing"
-        raise SourceError(f"a cluster judges by all rules of 1.0: {said}")
     # `dtvn validate` of a small file would pay for these imports.
     from dtvn.cli.cluster import Cluster
 
     with Cluster(options) as cluster:
-        _read(options, config, stdin, report, cluster)
+        _read(options, found, checker, cluster)
         report.scope = cluster.scope or report.scope
 
 
-def _pieces(options: Mapping[str, Any], stdin: BinaryIO, given: run_input.Given | None) -> Iterator[bytes]:
-    source = options["source"]
+def _pieces(
+    options: Mapping[str, Any], source: str, stdin: BinaryIO, given: run_input.Given | None
+) -> Iterator[bytes]:
     if source.startswith(("http://", "https://")):
         asked = agent.Request(
             None if given is None else given.body, tuple(options["header"]), options["timeout"]
@@ -191,42 +219,24 @@ def _unmarked(found: list[tuple[int, bytes]], marks: Counter[str]) -> Iterator[t
 
 
 def _read(
-    options: Mapping[str, Any],
-    config: ValidationConfig,
-    stdin: BinaryIO,
-    report: Report,
-    cluster: Cluster | None,
+    options: Mapping[str, Any], found: Iterator[bytes], checker: Checker, cluster: Cluster | None
 ) -> None:
     """Judge by the rules here, or by `cluster`; the advice is by the rules here."""
-    given = run_input.given(options["input"])
-    stream, adviser = rules_of(config, None if given is None else given.read)
-    reader = EventReader(stream.limits.event_bytes)
+    reader = EventReader(checker.stream.limits.event_bytes)
+    marks, first = checker.report.marks, options["first"]
 
-    def take(found: list[tuple[int, bytes]]) -> bool:
-        events = found if report.marks is None else list(_unmarked(found, report.marks))
-        now = int(time.time() * 1000)
+    def take(events: list[tuple[int, bytes]]) -> bool:
+        if marks is not None:
+            events = list(_unmarked(events, marks))
         judged = cluster.judge([data for _, data in events]) if cluster is not None and events else None
-        plain = 0
-        for place, (line, data) in enumerate(events):
-            own = stream.feed(data)
-            verdict = own if judged is None else judged[place]
-            told = adviser.take(data, verdict, own, now)
-            if told is NOTHING and stream.event is not None:
-                continue
-            report.pass_over(events[plain:place])
-            plain = place + 1
-            report.take(line, data, verdict, told, stream.event is not None)
-            if not verdict.accepted and options["first"]:
-                return False
-        report.pass_over(events[plain:])
-        return True
+        return checker.take(events, int(time.time() * 1000), judged, first=first)
 
     try:
-        for piece in _pieces(options, stdin, given):
+        for piece in found:
             if not take(reader.feed(piece)):
                 return
     except KeyboardInterrupt:
         # A stream that does not end is judged as far as it was read.
         pass
     if take(reader.end()):
-        report.end(adviser.end(reader.line_ends))
+        checker.end(reader.line_ends, complete=options["complete"])

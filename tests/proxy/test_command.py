@@ -57,9 +57,10 @@ def port_in(line: str) -> int:
 
 def test_the_pages_lines_work_word_for_word(tmp_path: Path) -> None:
     """But for the ports, which may be taken here."""
-    first, _, typed, shown = re.findall(r"```\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[:4]
-    name, text = re.search(r"cat > (\S+) <<END\n(.*?)END\n", first, re.DOTALL).groups()  # type: ignore[union-attr]
-    (tmp_path / name).write_text(text)
+    before, proxy_section = PAGE.read_text(encoding="utf-8").split("\n## Proxy\n")
+    typed, shown = re.findall(r"```\n(.*?)```", proxy_section, re.DOTALL)[:2]
+    for name, text in re.findall(r"cat > (\S+) <<END\n(.*?)END\n", before, re.DOTALL):
+        (tmp_path / name).write_text(text)
     served, proxied, asked = (shlex.split(line.removesuffix(" &")) for line in typed.splitlines())
     assert served == ["python3", "-m", "http.server", "8000", "--bind", "127.0.0.1"]
     assert asked[0] == "curl"

@@ -65,10 +65,14 @@ def judged(platform: Platform, source: object, **options: Any) -> tuple[int, dic
 
 def test_the_scope_is_the_certificates_name(tmp_path: Path) -> None:
     platform = Platform()
-    code, found = judged(platform, written(tmp_path, GOOD), skip=["advice"])
+    source = written(tmp_path, GOOD)
+    code, found = judged(platform, source, skip=["advice"])
     assert code == 0
     assert found == {
+        "source": str(source),
         "valid": True,
+        "complete": True,
+        "runs": 1,
         "events": 5,
         "delivered": 5,
         "code": None,

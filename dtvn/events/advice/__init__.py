@@ -2,6 +2,6 @@
 and what to do about what they refuse. Pure; no vote covers it."""
 
 from dtvn.events.advice.adviser import NOTHING, Adviser, Told
-from dtvn.events.advice.profiles import CLIENT, CODES, SEED, Profile, chosen
+from dtvn.events.advice.profiles import CLIENT, CODES, SEED, Profile, chosen, codes_of
 
-__all__ = ["Adviser", "Told", "NOTHING", "Profile", "chosen", "CODES", "SEED", "CLIENT"]
+__all__ = ["Adviser", "Told", "NOTHING", "Profile", "chosen", "codes_of", "CODES", "SEED", "CLIENT"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dtvn.events.advice.causes import Causes, follows
 from dtvn.events.advice.client import ClientAdvice
@@ -13,7 +14,7 @@ from dtvn.events.advice.history import SORTS, History, Named, named, stage_of
 from dtvn.events.advice.older_forms import older_interrupt, older_nulls
 from dtvn.events.advice.profiles import CODES
 from dtvn.events.advice.refused_values import refused_form, refused_nulls
-from dtvn.events.rules import ACCEPTED, Linter, Stream, Verdict, Violation, warning
+from dtvn.events.rules import ACCEPTED, Linter, Phase, Severity, Stream, Verdict, Violation, warning
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
 
@@ -52,9 +53,10 @@ class Adviser:
         self._history = History()
         self._causes = Causes()
 
-    def take(self, data: bytes, verdict: Verdict, own: Verdict, now_ms: int) -> Told:
+    def take(self, data: bytes, verdict: Verdict, own: Verdict, now_ms: int | None) -> Told:
         """What is told of the event that the stream judged last. `verdict`: the one that counts, of a cluster
-        perhaps; `own`: the stream's; `now_ms`: milliseconds since 1970."""
+        perhaps; `own`: the stream's; `now_ms`: milliseconds since 1970, None if times are not compared with
+        now."""
         plain = own is ACCEPTED is verdict and self._linter.is_plain(data, now_ms)
         if plain and (self._client is None or self._client.has_held(self.stream.event)):
             return NOTHING
@@ -77,7 +79,7 @@ class Adviser:
             if self._client is not None and sort == "TOOL_CALL":
                 self._client.forget_arguments(identifier)
 
-    def advise(self, data: bytes, now_ms: int) -> tuple[Violation, ...]:
+    def advise(self, data: bytes, now_ms: int | None) -> tuple[Violation, ...]:
         """The advice about the event that the stream accepted last."""
         stream = self.stream
         event = stream.event
@@ -98,14 +100,48 @@ class Adviser:
                 said = (*(each for each in said if each.code != "CALL_NOT_ANSWERED"), older)
         return tuple(each for each in said if each.code not in self._left_out) if said else said
 
-    def end(self, line_ends: str | None = None) -> Told:
-        """What the end of the stream shows. `line_ends`: CR or CRLF if lines of server-sent events end so."""
-        return self._told([each for each in self._at_the_end(line_ends) if each.code not in self._left_out])
+    @property
+    def runs(self) -> int:
+        """How many runs the stream holds."""
+        return self._history.runs
+
+    @property
+    def complete(self) -> bool | None:
+        """Whether the stream holds a run and its last one has ended, if nothing follows; None without the
+        rules of order."""
+        if not self.stream.order:
+            return None
+        return self.stream.state.phase in (Phase.FINISHED, Phase.ERRORED)
+
+    def missing(self) -> Violation | None:
+        """Why the stream is not complete, if it is not and no refusal told it."""
+        if self.complete is not False:
+            return None
+        if self.stream.state.phase is Phase.NEW:
+            if self._history.has_refusal:
+                return None
+            lacks = "RUN_STARTED" if self.stream.index else "events"
+            last = max(self.stream.index - 1, 0)
+            return warning(last, "NO_RUN", None, f"The stream holds no run: it has no {lacks}.")
+        return None if self._history.finish_refused else self.stream.end()[0]
+
+    def end(self, line_ends: str | None = None, *, complete: bool = False) -> Told:
+        """What the end of the stream shows. `line_ends`: CR or CRLF if lines of server-sent events end so;
+        `complete`: that it is not complete is an error, which no choice of advice leaves out."""
+        found = [each for each in self._at_the_end(line_ends) if each.code not in self._left_out]
+        missing = self.missing() if complete else None
+        if missing is not None:
+            others = [each for each in found if each.code != missing.code]
+            found = [replace(missing, severity=Severity.ERROR), *others]
+        return self._told(found)
 
     def _at_the_end(self, line_ends: str | None) -> Iterator[Violation]:
         # That the run did not end was told where its end was refused.
         if not self._history.finish_refused:
             yield from self._linter.end()
+        missing = self.missing()
+        if missing is not None and missing.code == "NO_RUN" and self._advises:
+            yield missing
         if line_ends is not None and self._advises:
             said = f"Lines end with {line_ends}: the official client 1.0 knows only LF, and finds no event."
             yield warning(max(self.stream.index - 1, 0), "LINE_ENDS", None, said)

@@ -72,10 +72,15 @@ class History:
     """One run, as far as refusals are explained by it."""
 
     def __init__(self) -> None:
+        self.runs = 0
+        """How many runs began; a RUN_ERROR outside a run is a run that failed at once."""
+        self._in_run = False
         self.clear()
 
     def clear(self) -> None:
         """Forget the run."""
+        self.has_refusal = False
+        """Whether an event was refused."""
         self.ended: dict[tuple[str, str], int] = {}
         """(sort, id) -> index of the event that ended it."""
         self.refused: dict[tuple[str, str], None] = {}
@@ -96,9 +101,13 @@ class History:
                 self._remember(self.ended, (end[0], getattr(part, end[1])), index)
             elif kind is s.RunStarted or kind is s.RunFinished or kind is s.RunError:
                 self.clear()
+                if kind is s.RunStarted or (kind is s.RunError and not self._in_run):
+                    self.runs += 1
+                self._in_run = kind is s.RunStarted
 
     def refuse(self, given: Named, code: str) -> None:
         """Note a refused event."""
+        self.has_refusal = True
         if given.type == "RUN_STARTED":
             self.start_refused = self.start_refused or code != "RUN_ALREADY_ACTIVE"
         elif given.type == "RUN_FINISHED":

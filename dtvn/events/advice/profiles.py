@@ -11,6 +11,7 @@ SEED = frozenset(
         "RUN_ID_MISMATCH",
         "TOOL_RESULT_UNKNOWN_CALL",
         "PARENT_MESSAGE_UNKNOWN",
+        "NO_RUN",
         "STREAM_NOT_TERMINATED",
         "RUN_INCOMPLETE",
         "MESSAGE_INCOMPLETE",
@@ -52,6 +53,7 @@ CLIENT = frozenset(
         "SNAPSHOT_DROPS_OPEN",
         "LINE_ENDS",
         "TOOL_RESULT_UNKNOWN_CALL",
+        "NO_RUN",
         "STREAM_NOT_TERMINATED",
         "UNKNOWN_FIELD",
         "PROTOCOL_0X",
@@ -88,3 +90,13 @@ _OF = {Profile.DEFAULT: CODES - _NOT_BY_DEFAULT, Profile.SEED: SEED, Profile.CLI
 def chosen(profile: Profile, off: Iterable[str] = (), only: Iterable[str] = ()) -> frozenset[str]:
     """The codes of a profile without `off`; of any profile those of `only`, if there are any."""
     return (frozenset(only) or _OF[profile]) - frozenset(off)
+
+
+def codes_of(given: str | Iterable[str]) -> tuple[str, ...]:
+    """The codes in a text with commas, or in texts of one code each. Raises ValueError for others."""
+    codes = tuple(each.strip() for each in (given.split(",") if isinstance(given, str) else given))
+    for each in codes:
+        if each not in CODES:
+            known = ", ".join(sorted(CODES))
+            raise ValueError(f"{each!r} is no code of advice; these are: {known}")
+    return codes

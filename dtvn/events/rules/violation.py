@@ -102,6 +102,7 @@ SUGGESTIONS: dict[str, str] = {
     "RUN_ID_MISMATCH": "Finish the run with the runId that started it.",
     "TOOL_RESULT_UNKNOWN_CALL": "Refer to a toolCallId of this run.",
     "PARENT_MESSAGE_UNKNOWN": "Refer to a messageId of this run, or leave parentMessageId out.",
+    "NO_RUN": "Send RUN_STARTED first, and RUN_FINISHED or RUN_ERROR at the end.",
     "STREAM_NOT_TERMINATED": "End all that is open, then send RUN_FINISHED or RUN_ERROR.",
     "RUN_INCOMPLETE": "Send RUN_FINISHED or RUN_ERROR.",
     "MESSAGE_INCOMPLETE": "Send TEXT_MESSAGE_END for each.",

@@ -20,7 +20,7 @@ from defusedxml.ElementTree import fromstring
 from django.core.management import call_command
 
 from dtvn.cli import main, validate
-from dtvn.cli.report import KEPT
+from dtvn.events.report import KEPT
 from dtvn.events.validation_config import VALIDATION_PRESETS as PRESETS
 from tests.events.rules.samples import event
 from tests.events.rules.test_golden import CASES, OF_BAD_SHAPE
@@ -42,21 +42,25 @@ def written(folder: Path, events: list[bytes], form: str = "ndjson") -> Path:
 
 def defaults(**options: Any) -> dict[str, Any]:
     """Options as they are parsed, but for those given."""
+    if options.pop("json", False):
+        options["output_format"] = "json"
     parser = argparse.ArgumentParser()
     validate.add_options(parser)
     return vars(parser.parse_args(["-"])) | options
 
 
-def run(source: object, *, stdin: bytes = b"", **options: Any) -> tuple[int, str, str]:
+def run(*sources: object, stdin: bytes = b"", **options: Any) -> tuple[int, str, str]:
     """Exit code, output, errors."""
     out, err = io.StringIO(), io.StringIO()
-    code = validate.run(defaults(**options) | {"source": str(source)}, io.BytesIO(stdin), out, err)
+    given = defaults(**options) | {"sources": [str(each) for each in sources]}
+    code = validate.run(given, io.BytesIO(stdin), out, err)
     return code, out.getvalue(), err.getvalue()
 
 
 def result(source: object, **options: Any) -> dict[str, Any]:
     code, out, err = run(source, json=True, **options)
     found: dict[str, Any] = json.loads(out)
+    assert found.pop("source") == str(source)
     assert (code == 0) == found["valid"]
     assert err == ""
     return found
@@ -67,6 +71,8 @@ def test_a_valid_stream_in_each_form(tmp_path: Path, form: str) -> None:
     found = result(written(tmp_path, GOOD, form), skip=["timestamps"])
     assert found == {
         "valid": True,
+        "complete": True,
+        "runs": 1,
         "events": 5,
         "delivered": 5,
         "code": None,
@@ -81,6 +87,8 @@ def test_an_invalid_stream_goes_on_after_its_error(tmp_path: Path, form: str) ->
     (violation,) = found.pop("violations")
     assert found == {
         "valid": False,
+        "complete": True,
+        "runs": 1,
         "events": 6,
         "delivered": 3,
         "code": "MESSAGE_NOT_OPEN",
@@ -207,12 +215,12 @@ def test_junit_names_each_error(tmp_path: Path) -> None:
     target = tmp_path / "result.xml"
     bad = b'{"type":"\\u0001<&\\""}'
     assert run(written(tmp_path, [*BAD[:4], bad]), junit=target, skip=["advice"])[0] == 1
-    suite = fromstring(target.read_text("utf-8"))
+    (suite,) = fromstring(target.read_text("utf-8"))
     assert (suite.get("tests"), suite.get("failures")) == ("3", "3")
     names = [case.get("name") for case in suite]
     assert names == ["5 events", "event 3: MESSAGE_NOT_OPEN", "event 4: UNKNOWN_EVENT_TYPE"]
     assert run(written(tmp_path, GOOD), junit=target)[0] == 0
-    assert fromstring(target.read_text("utf-8")).get("failures") == "0"
+    assert [suite.get("failures") for suite in fromstring(target.read_text("utf-8"))] == ["0"]
     assert run(written(tmp_path, GOOD), junit=tmp_path / "no" / "x.xml")[0] == 2
 
 

@@ -19,24 +19,47 @@ KEPT = 1_000
 SHOWN = 10
 """Of these, how many are shown with their events."""
 NEIGHBOURS = 2
+_MISSING = {"NO_RUN": "no run", "STREAM_NOT_TERMINATED": "unfinished run"}
+"""What a stream lacks to be complete -> how the verdict says it."""
 TEXT_CHARACTERS = 160
 TEXT_BYTES = TEXT_CHARACTERS * 4
 
 
 class Result(Struct, frozen=True, omit_defaults=True):
-    """The verdict on a stream. `delivered` events came before the first refusal, whose rule is `code`;
-    `omitted` counts, by rule, the violations that are not listed: those that repeat a listed one or follow
-    from it, and those beyond KEPT of a rule; `marks`: the verdicts of a proxy that were
-    left out, None if none are to be."""
+    """The verdict on a stream, and all that was found."""
 
     valid: bool
-    events: int
-    delivered: int
+    """Whether no event was refused and, if that was asked for, the stream is complete."""
+    complete: bool | None = msgspec.field()
+    """Whether the stream holds a run and its last run has ended; None if that is not known: the rules of
+    order were left out, or the stream was not read to its end."""
+    runs: int = msgspec.field()
+    """How many runs began."""
+    events: int = msgspec.field()
+    delivered: int = msgspec.field()
+    """Events before the first refusal."""
     code: str | None = msgspec.field()
-    violations: list[Violation] = msgspec.field()
+    """The rule because of which the stream is not valid."""
+    findings: tuple[Violation, ...] = msgspec.field(name="violations")
+    """Errors and warnings, in the order in which they were found. `index` counts the events from 0;
+    `suggestion` says what to do."""
     scope: str = msgspec.field()
+    """LOCAL_ONLY, or the name of the certificate that the verdict rests on."""
     omitted: dict[str, int] = {}
+    """By rule, how many findings are not listed: those that repeat a listed one or follow from it, and those
+    beyond KEPT of a rule."""
     marks: int | None = None
+    """The verdicts of a proxy that were left out, None if none are to be."""
+
+    @property
+    def errors(self) -> tuple[Violation, ...]:
+        """The findings because of which the stream is not valid."""
+        return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Violation, ...]:
+        """Advice."""
+        return tuple(each for each in self.findings if each.severity is Severity.WARNING)
 
 
 class Shown(Struct):
@@ -61,7 +84,14 @@ class Report:
         self.code: str | None = None
         self.scope = SCOPE
         """LOCAL_ONLY, or the name of the certificate that the verdict rests on."""
-        self.violations: list[Violation] = []
+        self.runs = 0
+        self.complete: bool | None = None
+        """See Result; None until the end."""
+        self.missing: str | None = None
+        """Code of what the stream lacks to be complete, if no refusal told it."""
+        self.findings: list[Violation] = []
+        self.lines: list[int] = []
+        """The line of each finding; that of the last event if only the end showed it, 0 if there is none."""
         self.shown: list[Shown] = []
         self.counts: Counter[str] = Counter()
         """All violations, by rule."""
@@ -71,11 +101,13 @@ class Report:
         self._recent: deque[tuple[int, bytes]] = deque(maxlen=NEIGHBOURS)
         """The beginnings of the last events: only next to a violation they become lines."""
         self._waiting: list[Shown] = []
+        self._last_line = 0
 
     def take(self, line: int, data: bytes, verdict: Verdict, told: Told, known: bool) -> None:
-        """Add an event: its line, its text, its verdict, and what is told of it; `known` if it is of a known
-        type."""
+        """Add an event: its line (0 if it has none), its text, its verdict, and what is told of it; `known`
+        if it is of a known type."""
         self._show_after(data)
+        self._last_line = line
         index, self.events = self.events, self.events + 1
         if not verdict.accepted and self.code is None:
             self.code = verdict.code
@@ -91,6 +123,7 @@ class Report:
         if not events:
             return
         self._show_after(events[0][1])
+        self._last_line = events[-1][0]
         first, self.events = self.events, self.events + len(events)
         if self.code is None:
             self.delivered += len(events)
@@ -103,20 +136,25 @@ class Report:
             shown.after = (self.events, _one_line(data[:TEXT_BYTES]))
         self._waiting = []
 
-    def end(self, told: Told) -> None:
-        """Add what only the end of the stream shows."""
-        self._told(told, 0, "")
+    def end(self, told: Told, complete: bool | None, missing: str | None) -> None:
+        """Add what only the end of the stream shows. `missing`: the code of what it lacks to be complete."""
+        self._told(told, self._last_line, "")
+        self.complete, self.missing = complete, missing
+        if self.code is None:
+            self.code = next((each.code for each in told.new if each.severity is Severity.ERROR), None)
 
     def result(self) -> Result:
         """The verdict so far."""
-        listed = Counter(violation.code for violation in self.violations)
+        listed = Counter(each.code for each in self.findings)
         omitted = dict(self.counts - listed)
         return Result(
             self.code is None,
+            self.complete,
+            self.runs,
             self.events,
             self.delivered,
             self.code,
-            self.violations,
+            tuple(self.findings),
             self.scope,
             omitted,
             None if self.marks is None else self.marks.total(),
@@ -134,7 +172,8 @@ class Report:
         self._listed[violation.code] += 1
         if self._listed[violation.code] > KEPT:
             return
-        self.violations.append(violation)
+        self.findings.append(violation)
+        self.lines.append(line)
         if self._listed[violation.code] <= SHOWN:
             before = [(index, _one_line(begun)) for index, begun in self._recent] if text else []
             shown = Shown(violation, line, before, text)
@@ -149,9 +188,10 @@ def _one_line(begun: bytes) -> str:
     return text if len(text) <= TEXT_CHARACTERS else text[: TEXT_CHARACTERS - 3] + "..."
 
 
-def as_json(report: Report) -> str:
+def as_json(report: Report, source: str) -> str:
     """One JSON object on one line, in ASCII, which any encoding of the output holds."""
-    return json.dumps(msgspec.to_builtins(report.result()), separators=(",", ":")) + "\n"
+    found = {"source": source} | msgspec.to_builtins(report.result())
+    return json.dumps(found, separators=(",", ":")) + "\n"
 
 
 def as_text(report: Report, source: str) -> str:
@@ -162,6 +202,8 @@ def as_text(report: Report, source: str) -> str:
 def _lines(report: Report, source: str) -> Iterator[str]:
     errors, warnings = (report.severities[severity] for severity in (Severity.ERROR, Severity.WARNING))
     verdict = "valid" if report.code is None else "NOT VALID"
+    if report.missing is not None:
+        verdict += f", {_MISSING[report.missing]}"
     counts = ", ".join(
         counted(count, noun)
         for count, noun in ((report.events, "event"), (errors, "error"), (warnings, "warning"))
@@ -174,7 +216,8 @@ def _lines(report: Report, source: str) -> Iterator[str]:
         yield f"{counted(signs, 'sign')} of AG-UI protocol 0.x."
     for shown in sorted(report.shown, key=lambda shown: shown.violation.severity):
         violation = shown.violation
-        place = f" at event {violation.index} (line {shown.line})" if shown.text else " at the end"
+        place = f" at event {violation.index}" if shown.text else " at the end"
+        place += f" (line {shown.line})" if shown.text and shown.line else ""
         field = f", {violation.field}" if violation.field else ""
         yield ""
         yield f"{violation.severity} {violation.code}{place}{field}: {violation.message}"
