@@ -182,8 +182,14 @@ class ListWork(Recurring):
         code = self._code(group, scan.place)
         if any(each.nonce for each in scan.operations):
             self._annulled = [*self._annulled[-2:], scan]
-        command = Annul("north", device, code, scan.slug, "wrong scan" if supervised else "", supervised)
+        reason, movement = "wrong scan" if supervised else "", self._made(scan)
+        command = Annul("north", device, code, scan.slug, reason, supervised, movement)
         self._ask(gateway, [self._build(command, "", group, actor)])
+
+    def _made(self, scan: Scanned) -> bytes:
+        """Nonce of the operation whose movement alone is taken back; b"": the newest one, whichever it is."""
+        made = [each.nonce for each in scan.operations if each.nonce]
+        return self._dice.pick(made) if made and self._dice.hit(0.3) else b""
 
     def _command(self, kind: str, group: str, place: int) -> Command:
         dice = self._dice

@@ -176,6 +176,7 @@ def _moved(movement: Movement, at: int, zone: tzinfo) -> dict[str, Any]:
         "device": movement.device,
         "forced": movement.kind == FORCE,
         "stands": movement.stands,
+        "nonce": movement.nonce.decode(errors="replace"),
     }
 
 

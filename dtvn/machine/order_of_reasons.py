@@ -31,8 +31,8 @@ class Asked:
     """An entry, an exit, an annulment or a forced entry while it is judged."""
 
     __slots__ = (
-        *("at", "code", "device", "first", "found", "gate", "kind", "listed", "operation", "slug"),
-        *("supervised", "terms"),
+        *("at", "code", "device", "first", "found", "gate", "kind", "listed", "movement", "operation"),
+        *("slug", "supervised", "terms"),
     )
 
     def __init__(
@@ -58,6 +58,8 @@ class Asked:
         """entry, exit, annul or force."""
         self.supervised = supervised
         """Whether an annulment is one that needs `supervise`."""
+        self.movement = b""
+        """Nonce of the operation whose movement alone may be annulled; b"": any."""
         self.found = find(at, operation, code)
         self.terms = Terms() if self.found is None else read_terms(self.found.issued)
         self.listed = at.events.list_of(operation.event, self.slug)
@@ -216,7 +218,7 @@ def _inside(asked: Asked) -> str | None:
 
 def _annullable(asked: Asked) -> str | None:
     made = asked.visits.newest(asked.slug)
-    if made is None or made.device != asked.device:
+    if made is None or made.device != asked.device or asked.movement not in (b"", made.nonce):
         return reasons.NOT_THE_NEWEST
     if asked.supervised:
         return None

@@ -78,7 +78,9 @@ class Admissions:
             self._moves[ticket] = list_model.annulled(listed, moves, now)
             return None
         dated, who = getattr(said, "at", 0), (principal, operation.actor)
-        self._moves[ticket] = list_model.moved(listed, moves, kind, now, said.device, who, dated)
+        self._moves[ticket] = list_model.moved(
+            listed, moves, kind, now, said.device, who, dated, operation.nonce
+        )
         self.made[(*ticket, slug)] += kind == "entry"
         return None
 
@@ -98,9 +100,7 @@ class Admissions:
             return None if list_model.inside(listed, moves, now) > 0 else "left without being inside"
         if kind == "annul":
             who = principal, operation.actor
-            refusal = list_model.refuses_annulment(
-                moves, slug, said.device, who, now, supervised=said.supervised
-            )
+            refusal = list_model.refuses_annulment(moves, slug, said, who, now)
             return refusal and f"had a movement annulled: {refusal}"
         # Nothing is asked of who is forced in, or is inside already elsewhere.
         asked = operation.kind != "force" and not (

@@ -53,6 +53,8 @@ class Moved(msgspec.Struct, frozen=True):
     who: tuple[str, str] = ("", "")
     """(principal, actor)."""
     stands: bool = True
+    nonce: bytes = b""
+    """Of the operation that made it."""
 
 
 Moves = tuple[Moved, ...]
@@ -84,14 +86,21 @@ def is_open(listed: Any, moment: int) -> bool:
 
 
 def moved(
-    listed: Any, moves: Moves, kind: str, at: int, device: str, who: tuple[str, str], dated: int = 0
+    listed: Any,
+    moves: Moves,
+    kind: str,
+    at: int,
+    device: str,
+    who: tuple[str, str],
+    dated: int = 0,
+    nonce: bytes = b"",
 ) -> Moves:
     """After an entry or an exit. `dated`: the source's time of an entry that was imported, 0 else."""
     moves = _dated(listed, moves)
     recorded = day(listed, dated or at)
     if not dated:
         recorded = max([recorded, *_recorded(listed, moves)])
-    return (*moves, Moved(listed.slug, kind, at, dated or at, recorded, device, who))
+    return (*moves, Moved(listed.slug, kind, at, dated or at, recorded, device, who, nonce=nonce))
 
 
 def standing(listed: Any, moves: Moves, moment: int) -> tuple[int, int]:
@@ -193,14 +202,14 @@ def newest(moves: Moves, slug: str) -> int:
     return -1
 
 
-def refuses_annulment(
-    moves: Moves, slug: str, device: str, who: tuple[str, str], moment: int, *, supervised: bool
-) -> str | None:
-    """Why the newest movement of a list is not taken back."""
+def refuses_annulment(moves: Moves, slug: str, said: Any, who: tuple[str, str], moment: int) -> str | None:
+    """Why the newest movement of a list is not taken back. `said`: the command."""
     place = newest(moves, slug)
-    if place < 0 or moves[place].device != device:
+    if place < 0 or moves[place].device != said.device:
         return "not_the_newest"
-    if supervised:
+    if said.movement and moves[place].nonce != said.movement:
+        return "not_the_newest"
+    if said.supervised:
         return None
     if moves[place].who != who:
         return "not_the_newest"

@@ -53,11 +53,13 @@ class Call(msgspec.Struct, frozen=True):
     """Whether it was asked more than once, so that it happened at `told` or before."""
     times: tuple[int, ...] = (ticket_model.NOW,)
     """Log times at which it may have happened (see told_times)."""
+    nonce: bytes = b""
 
     @property
     def operations(self) -> list[Asked]:
         """What was asked, at each of these times."""
-        return [Asked(self.kind, self.ticket, self.command, self.who, time) for time in self.times]
+        said = self.kind, self.ticket, self.command, self.who
+        return [Asked(*said, time, self.nonce) for time in self.times]
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -206,6 +208,7 @@ def _call(request: Request, place: int, operation: Operation, gateway: Gateway) 
         named,
         (gateway.principal, operation.actor),
         0 if result is None or not code else result.timestamp,
+        nonce=operation.nonce,
     )
 
 

@@ -126,6 +126,7 @@ class Asked(msgspec.Struct, frozen=True):
     """(principal, actor)."""
     now: int = NOW
     """Log time, Unix microseconds."""
+    nonce: bytes = b""
 
 
 Step = tuple[State, tuple[str, ...], str]
@@ -270,9 +271,7 @@ def _refuses_annulment(_state: State, asked: Asked, listed: Any, ticket: Ticket)
     said = asked.command
     if ticket.state in (DISPUTED, UPHELD):
         return "disputed"
-    return list_model.refuses_annulment(
-        ticket.moves, listed.slug, said.device, asked.who, asked.now, supervised=said.supervised
-    )
+    return list_model.refuses_annulment(ticket.moves, listed.slug, said, asked.who, asked.now)
 
 
 _REFUSE = {
@@ -299,7 +298,7 @@ def _moves(
         moves = list_model.annulled(listed, moves, asked.now)
     elif state.signed:
         device = getattr(asked.command, "device", "")
-        moves = list_model.moved(listed, moves, kind, asked.now, device, asked.who, dated)
+        moves = list_model.moved(listed, moves, kind, asked.now, device, asked.who, dated, asked.nonce)
     else:
         moves = (*moves, Moved(slug, kind))
     consumed = ticket.state == CONSUMED

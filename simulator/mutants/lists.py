@@ -75,6 +75,18 @@ def older_movement(right: Any, self: Visits, slug: str, kinds: Any = None) -> An
     return next((made for made in self.movements if made.stands and made.list == slug), None)
 
 
+@mutant("annul-of-another-scan", "R41", world="lists")
+def another_scan(plant: Plant) -> None:
+    """Whoever names the scan to be taken back takes back the newest movement, of whichever scan."""
+    right = order_of_reasons._annullable
+
+    def wrong(asked: Any) -> str | None:
+        asked.movement = b""
+        return right(asked)
+
+    instead(plant, "_annullable", wrong)
+
+
 @mutant("annul-however-late", "R41", world="lists-and-clocks", seed=5)
 def however_late(plant: Plant) -> None:
     """Whoever made a movement takes it back an hour later."""

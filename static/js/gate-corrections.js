@@ -26,7 +26,7 @@ dtvn.gateCorrections = (function () {
       return null;
     }
     const { event, list, gate: name, device } = scan.body;
-    return { event, ticket_id: told.ticket_id, gate: name, device, ...(list ? { list } : {}) };
+    return { event, ticket_id: told.ticket_id, gate: name, device, ...(list ? { list } : {}), movement: scan.nonce };
   }
 
   const movesSame = (one, other) => one.event === other.event && one.list === other.list && one.ticket_id === other.ticket_id;
@@ -53,7 +53,8 @@ dtvn.gateCorrections = (function () {
   }
 
   async function undo(row) {
-    const text = "It does not count any more, and the ticket can enter again. The log keeps both.";
+    const then = row.word === "Goodbye" ? "the guest is inside again" : "the ticket can enter again";
+    const text = `It does not count any more, and ${then}. The log keeps both.`;
     if (await question(`Undo ${row.word.toLowerCase()} ${row.what}?`, () => text, "Undo")) {
       gate.run(asking.same(root.dataset.annul, row.undo) ?? asking.begin(root.dataset.annul, row.undo, row.nonce));
     }
@@ -111,8 +112,9 @@ dtvn.gateCorrections = (function () {
     const text = `${was} It will not count any more. The log keeps both, your name and the reason.`;
     if (await question(`Annul this ${made.kind}?`, () => text, "Annul", [label])) {
       const row = newestOf(moved);
-      const body = { ...moved, gate: name, device: made.device, supervised: true, reason: reason.value.trim() };
-      gate.run(asking.begin(root.dataset.annul, body, row?.undo.device === made.device ? row.nonce : undefined));
+      const named = made.nonce ? { movement: made.nonce } : {}; // what was shown; a movement of old clients has none
+      const body = { ...moved, gate: name, device: made.device, ...named, supervised: true, reason: reason.value.trim() };
+      gate.run(asking.begin(root.dataset.annul, body, row?.nonce === made.nonce ? row.nonce : undefined));
     }
   }
 

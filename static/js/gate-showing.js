@@ -15,6 +15,7 @@ dtvn.gateShowing = (function () {
   const ANNULLABLE = ["already_consumed", "not_inside", "not_the_newest", "still_inside", "too_late_to_annul"]; // by a supervisor
   const ANNULLABLE_ONCE_ENTERED = ["blocked", "revoked", "wrong_product"]; // the guest may be inside since before
   const MOVED_MEANWHILE = "The ticket entered or left elsewhere meanwhile, or has nothing to annul: look it up again.";
+  const MOVED_SINCE = "The ticket entered or left since, or this was taken back already: nothing is changed.";
   const TWICE_WITHIN = 15000; // milliseconds between two readings of one guest's code
   const TONES = { ok: [[880, 0, 0.12]], bad: [[220, 0, 0.18], [220, 0.26, 0.3]], warn: [[520, 0, 0.1], [390, 0.14, 0.1]] }; // [hertz, start, seconds]
   const LOUDNESS = 0.25;
@@ -59,8 +60,9 @@ dtvn.gateShowing = (function () {
     if (told.whose === "network") {
       return ["warn", "Wait", "This is asked again by itself."];
     }
-    const moved = supervised && told.code === "not_the_newest";
-    return ["warn", supervised ? "Not annulled" : "Not undone", moved ? MOVED_MEANWHILE : told.message];
+    const moved = told.code === "not_the_newest";
+    const sentence = supervised ? MOVED_MEANWHILE : MOVED_SINCE;
+    return ["warn", supervised ? "Not annulled" : "Not undone", moved ? sentence : told.message];
   }
 
   /* [tone, the one word, the sentence] of an answer to a scan. */

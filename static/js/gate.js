@@ -207,6 +207,10 @@
       button("Forget", () => drop(scan), `Forget ${showing.nameOf(scan)}`),
     ];
     list(scan, "warn", "not decided", own ? "Is the guest still here?" : `only ${scan.actor} can ask`, acts);
+    if (scan === current) {
+      const sentence = "This scan is no longer asked again by itself: ask again, or forget it, among the last scans.";
+      showing.show({ tone: "warn", word: "Not decided", what: showing.nameOf(scan), sentence, pairs: [] });
+    }
     drawOpen();
   }
 

@@ -57,6 +57,7 @@ def annul(door: Door, slug: str = "main", **more: Any) -> Outcome:
         list=slug,
         reason=more.pop("reason", ""),
         supervised=more.pop("supervised", False),
+        movement=more.pop("movement", b""),
     )
     return door.does(command, **{"principal": "scanner"} | more)
 

@@ -143,6 +143,20 @@ def test_within_fifteen_minutes_of_log_time() -> None:
         assert annul(door).code == code
 
 
+def test_an_undo_that_names_its_scan_takes_nothing_else_back() -> None:
+    """A supervisor annulled the exit meanwhile: its undo must not take back the entry before it."""
+    door = door_with(EventList("main", returns=True))
+    assert scan(door, nonce=b"came").code == "ok"
+    assert scan(door, kind="exit", nonce=b"left").code == "ok"
+    annulled = {"principal": "steward", "supervised": True, "reason": "still here"}
+    assert annul(door, movement=b"came", **annulled).code == "not_the_newest"
+    assert annul(door, movement=b"left", **annulled).code == "ok"
+    assert annul(door, movement=b"left").code == "not_the_newest"
+    assert status(door) is State.CONSUMED, "the guest is inside"
+    assert annul(door, movement=b"came").code == "ok"
+    assert annul(door).code == "not_the_newest"
+
+
 def test_later_or_of_another_person_only_who_may_supervise_with_a_reason() -> None:
     door = door_with()
     scan(door)

@@ -54,6 +54,7 @@ def test_golden_payloads_of_scans() -> None:
         "95a16ea164c420{}a0a465786974": Admit("n", "d", code, kind="exit"),
         "93a16ea164c420{}": Annul("n", "d", code),
         "96a16ea164c420{}a3766970a3776879c3": Annul("n", "d", code, "vip", "why", True),
+        "97a16ea164c420{}a3766970a3776879c3c4026e31": Annul("n", "d", code, "vip", "why", True, b"n1"),
         "95a16ea164c420{}a0a3776879": Force("n", "d", code, reason="why"),
     }
     for payload, command in built.items():

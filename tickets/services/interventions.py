@@ -32,8 +32,10 @@ class Intervention(msgspec.Struct, frozen=True):
     """Ticket, event, kind, time, principal and actor."""
     list: str
     gate: str
-    """Where it was forced, or taken back."""
+    """Where it was forced; of an annulment where the movement was made, or, if the copy does not hold it,
+    where it was taken back."""
     device: str
+    """That of the movement."""
     reason: str
     """ "" for an annulment within 15 minutes by who made the movement."""
     supervised: bool
@@ -81,15 +83,16 @@ def _read(records: Sequence[OperationRecord]) -> list[Intervention]:
     for record, operation in done:
         command = read_command(operation.kind, operation.payload)
         if isinstance(command, Force | Annul):
+            what, gate = taken.get(record.pk, ("", command.gate))
             found.append(
                 Intervention(
                     record,
                     command.list or MAIN_SLUG,
-                    command.gate,
+                    gate,
                     command.device,
                     command.reason,
                     isinstance(command, Force) or command.supervised,
-                    taken.get(record.pk, ""),
+                    what,
                 )
             )
     return found
@@ -110,23 +113,24 @@ def _done(records: Sequence[OperationRecord]) -> list[tuple[OperationRecord, Ope
     return found
 
 
-def _taken_by(annulments: Sequence[OperationRecord]) -> dict[int, str]:
-    """Number of an annulment -> what it took back: the newest movement of the ticket on the list that stood
-    (R41), from all that the log has of these tickets."""
+def _taken_by(annulments: Sequence[OperationRecord]) -> dict[int, tuple[str, str]]:
+    """Number of an annulment -> what it took back, and the gate where that was made: the newest movement of
+    the ticket on the list that stood (R41), from all that the log has of these tickets."""
     tickets = defaultdict(set)
     for record in annulments:
         tickets[record.event].add(record.ticket_id)
-    found: dict[int, str] = {}
+    found: dict[int, tuple[str, str]] = {}
     for event, ids in tickets.items():
         moves = OperationRecord.objects.using(LEARNER_ALIAS).filter(
             event=event, ticket_id__in=ids, operation__in=MOVING, code=OK
         )
-        standing: dict[tuple[str, str], list[str]] = defaultdict(list)
+        standing: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
         for record, operation in _done(list(moves.order_by("id"))):
             command = read_command(operation.kind, operation.payload)
             stands = standing[record.ticket_id, getattr(command, "list", "") or MAIN_SLUG]
             if not isinstance(command, Annul):
-                stands.append(EXIT if getattr(command, "kind", "") == EXIT else ENTRY)
+                kind = EXIT if getattr(command, "kind", "") == EXIT else ENTRY
+                stands.append((kind, getattr(command, "gate", "")))
             elif stands:
                 found[record.pk] = stands.pop()
     return found

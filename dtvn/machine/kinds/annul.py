@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
+
+import msgspec
 
 from dtvn.machine import bodies, reasons
 from dtvn.machine.context import Context
-from dtvn.machine.fields import Command, CommandError, Name
+from dtvn.machine.fields import NONCE_BYTES_MAX, Command, CommandError, Name
 from dtvn.machine.kinds.kind import Kind, Rest, Result
 from dtvn.machine.kinds.lifecycle import keep, movement_of
 from dtvn.machine.kinds.scans import (
@@ -24,6 +26,8 @@ from dtvn.machine.movements import ANNUL, annulled
 from dtvn.machine.order_of_reasons import Asked, decide
 from dtvn.machine.ticket import Ticket, read_head
 from dtvn.protocol.consensus.messages import Operation
+
+NonceOrNone = Annotated[bytes, msgspec.Meta(max_length=NONCE_BYTES_MAX)]
 
 
 class Annul(Command, frozen=True):
@@ -44,10 +48,13 @@ class Annul(Command, frozen=True):
     supervised: bool = False
     """Whether to take it back though another person made it, or more than 15 minutes ago: that needs
     `supervise` and a reason."""
+    movement: NonceOrNone = b""
+    """Nonce of the operation that made it: if the newest one is another, nothing is taken back. b"": the
+    newest one, whichever it is."""
 
 
 def check(command: Annul) -> None:
-    """Code, list and reason."""
+    """Code, list and reason; the length of the nonce is the field's."""
     check_scan(command)
     if command.supervised and not command.reason:
         raise CommandError("reason: needed for what is supervised")
@@ -62,6 +69,7 @@ def rule(at: Context, operation: Operation, command: Annul, ticket: Ticket | Non
     """Take it back, unless one of the checks in order_of_reasons.py gives a reason not to."""
     slug, gate, device = command.list, command.gate, command.device
     asked = Asked(at, operation, command.code, gate, device, slug, ANNUL, supervised=command.supervised)
+    asked.movement = command.movement
     refusal = decide(asked)
     if refusal is not None:
         return refusal, told_scan(asked)
@@ -80,6 +88,12 @@ class AnnulBody(ScanBody, frozen=True, kw_only=True):
 
     reason: bodies.Reason = ""
     supervised: bodies.Flag = False
+    movement: bodies.Nonce | None = None
+    """Nonce of the scan that is to be taken back."""
+
+    def fields(self) -> dict[str, Any]:
+        """See ScanBody."""
+        return super().fields() | {"movement": (self.movement or "").encode()}
 
 
 KIND = Kind(
@@ -96,8 +110,15 @@ KIND = Kind(
         AnnulBody,
         "Annulled",
         "Take back the newest entry or exit on a list, which the same device and person made within 15 "
-        "minutes; `supervised`, with a reason, later or of another person.",
-        example={"event": "fest", "barcode": "4ab7x2k9", "device": "d1", "nonce": "undo-0001"},
+        "minutes; `supervised`, with a reason, later or of another person. `movement`, the nonce of a scan: "
+        "only if that scan made the newest one.",
+        example={
+            "event": "fest",
+            "barcode": "4ab7x2k9",
+            "device": "d1",
+            "movement": "scan-0001",
+            "nonce": "undo-0001",
+        },
         full=True,
     ),
     told=True,
