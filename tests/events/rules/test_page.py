@@ -70,11 +70,10 @@ def test_the_limits_that_the_page_names_are_the_defaults() -> None:
     said = " ".join(PAGE.read_text(encoding="utf-8").split())
     limits = Limits()
     for words in (
-        f"events of {limits.event_bytes >> 20} MiB (for a cluster: {EVENT_BYTES_MAX >> 20} MiB)",
-        f"and {limits.depth} levels",
-        f"ids of {limits.id_characters} characters",
-        f"{limits.open_items} open items",
-        f"{limits.owners:,} remembered ids",
+        f"An event may have {limits.event_bytes >> 20} MiB ({EVENT_BYTES_MAX >> 20} MiB if a cluster judges)",
+        f"and {limits.depth} levels, and an id {limits.id_characters} characters",
+        f"most {limits.open_items} messages, calls and steps",
+        f"{limits.owners:,} ids are remembered",
     ):
         assert words in said
 
