@@ -17,6 +17,8 @@ AROUND = 40
 """Characters of what is alike that are shown on either side of a difference within a text."""
 VALUE_CHARACTERS = 300
 """Most characters of a value that are shown; --json has all."""
+SHOWN = 100
+"""Most differences of one message, one call or the state that are shown."""
 WORDS_MAX = 4_000
 """Longest texts, in words, that are compared word by word: the time grows with the square."""
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
@@ -60,8 +62,11 @@ def _lines(names: tuple[str, str], found: Sequence[Difference]) -> Iterator[str]
     for (where, number, name), group in groupby(found, _place):
         yield ""
         yield _heading(where, number, name)
-        for each in group:
+        listed = [*group]
+        for each in listed[:SHOWN]:
             yield from _difference(each)
+        if len(listed) > SHOWN:
+            yield f"  ... and {len(listed) - SHOWN:,} more, which --json lists"
 
 
 def _place(each: Difference) -> tuple[str, int, str]:

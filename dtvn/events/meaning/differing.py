@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any
 
 from msgspec import Struct
 
 from dtvn.events.advice import pointer, same
+from dtvn.events.meaning.aligning import blocks, gaps
 from dtvn.events.meaning.items import Item, Meaning
 
 
@@ -85,31 +85,19 @@ def _aligned(
     one: Sequence[_Numbered], other: Sequence[_Numbered]
 ) -> Iterator[tuple[_Numbered | None, _Numbered | None]]:
     """Pairs of what differs. Between items that are alike, those of the same sort and name are paired."""
-    for start, end, first, last in _gaps(
-        [_key(each.item) for each in one], [_key(each.item) for each in other]
-    ):
+    keys = (
+        [_canonical([each.item.sort, each.item.name, each.item.value]) for each in side]
+        for side in (one, other)
+    )
+    for start, end, first, last in gaps(*keys):
         left, right = one[start:end], other[first:last]
+        kinds = ([(each.item.sort, each.item.name) for each in side] for side in (left, right))
         a = b = 0
-        kinds = [(each.item.sort, each.item.name) for each in left]
-        for block in SequenceMatcher(
-            None, kinds, [(each.item.sort, each.item.name) for each in right], autojunk=False
-        ).get_matching_blocks():
-            yield from ((each, None) for each in left[a : block.a])
-            yield from ((None, each) for each in right[b : block.b])
-            a, b = block.a + block.size, block.b + block.size
-            yield from zip(left[block.a : a], right[block.b : b], strict=True)
-
-
-def _gaps(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
-    """What differs between two lists of keys: from, to in the first, from, to in the second."""
-    start = 0
-    while start < min(len(one), len(other)) and one[start] == other[start]:
-        start += 1
-    # What both begin with is not compared again: two long conversations are mostly alike.
-    matcher = SequenceMatcher(None, one[start:], other[start:], autojunk=False)
-    for tag, a1, a2, b1, b2 in matcher.get_opcodes():
-        if tag != "equal":
-            yield start + a1, start + a2, start + b1, start + b2
+        for place, behind, size in blocks(*kinds):
+            yield from ((each, None) for each in left[a:place])
+            yield from ((None, each) for each in right[b:behind])
+            a, b = place + size, behind + size
+            yield from zip(left[place:a], right[behind:b], strict=True)
 
 
 def _changes(one: Any, other: Any, path: list[str]) -> Iterator[Change]:
@@ -118,7 +106,7 @@ def _changes(one: Any, other: Any, path: list[str]) -> Iterator[Change]:
         for name in [*one, *(name for name in other if name not in one)]:
             yield from _changes(one.get(name, ABSENT), other.get(name, ABSENT), [*path, name])
     elif isinstance(one, list) and isinstance(other, list):
-        for a1, a2, b1, b2 in _gaps([_canonical(each) for each in one], [_canonical(each) for each in other]):
+        for a1, a2, b1, b2 in gaps([_canonical(each) for each in one], [_canonical(each) for each in other]):
             for place in range(max(a2 - a1, b2 - b1)):
                 left = one[a1 + place] if a1 + place < a2 else ABSENT
                 right = other[b1 + place] if b1 + place < b2 else ABSENT
@@ -126,10 +114,6 @@ def _changes(one: Any, other: Any, path: list[str]) -> Iterator[Change]:
                 yield from _changes(left, right, [*path, str(index)])
     elif one is ABSENT or other is ABSENT or not same(one, other):
         yield path, one, other
-
-
-def _key(item: Item) -> str:
-    return _canonical([item.sort, item.name, item.value])
 
 
 def _canonical(value: Any) -> str:

@@ -120,6 +120,13 @@ def test_no_sign_of_a_stream_reaches_the_terminal_as_a_command(tmp_path: Path) -
     assert out.splitlines()[-1].endswith("[-2Jb-]{+2Jc\\nd+}")
 
 
+def test_of_many_differences_the_first_are_shown(tmp_path: Path) -> None:
+    states = ({"l": [value] * 150} for value in (1, 2))
+    _, out, _ = compared(tmp_path, *(sse(stream(Told([], each), PLAIN)) for each in states))
+    assert out.splitlines()[-1] == "  ... and 50 more, which --json lists"
+    assert out.count("/l/") == 100
+
+
 @pytest.mark.parametrize(
     ("one", "said"),
     [

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtvn.events.meaning import ABSENT, Difference, differences
+from dtvn.events.meaning import ABSENT, Difference, aligning, differences
+from dtvn.events.meaning.aligning import blocks, gaps
 from tests.events.meaning.support import Manner, Told, folded, meaning, stream
 from tests.events.rules.samples import event
 
@@ -154,3 +155,22 @@ def test_a_text_that_is_nested_too_deep_stays_a_text() -> None:
     plain = Manner(lambda text: [text], lambda sort, number: f"{sort}{number}")
     (item,) = meaning(stream(Told([("tool", deep, deep)]), plain)).items
     assert item.value == {"arguments": deep, "result": deep}
+
+
+@given(st.lists(st.integers(0, 3), max_size=12), st.lists(st.integers(0, 3), max_size=12))
+def test_gaps_and_what_is_alike_make_up_both_lists(one: list[int], other: list[int]) -> None:
+    for found in (blocks(one, other), [*blocks(one, [*other, 9])]):
+        assert all(one[a : a + size] == other[b : b + size] for a, b, size in found)
+    rebuilt, kept = [], 0
+    for a1, a2, b1, b2 in gaps(one, other):
+        rebuilt += one[kept:a1] + other[b1:b2]
+        kept = a2
+    assert rebuilt + one[kept:] == other
+
+
+def test_lists_that_are_too_long_to_align_are_compared_place_by_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aligning, "PAIRS_MAX", 3)
+    found = differences(meaning(state_of([7, 1, 2, 3, 9])), meaning(state_of([7, 2, 2, 4, 9])))
+    assert [(each.at, each.one, each.other) for each in found] == [("/1", 1, 2), ("/3", 3, 4)]
