@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -19,8 +20,8 @@ class Recorded(Struct, frozen=True):
 
 
 class _Head(Struct):
-    type: object = None
-    timestamp: object = None
+    type: Any = None
+    timestamp: Any = None
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -48,9 +49,9 @@ def _recorded(text: bytes) -> Recorded:
         head = _head.decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return Recorded(line, "", None)
-    kind = head.type if isinstance(head.type, str) else ""
-    given = isinstance(head.timestamp, int | float) and not isinstance(head.timestamp, bool)
-    return Recorded(line, kind, float(head.timestamp) if given else None)  # type: ignore[arg-type]
+    kind, time = head.type, head.timestamp
+    is_time = isinstance(time, int | float) and not isinstance(time, bool)
+    return Recorded(line, kind if isinstance(kind, str) else "", time if is_time else None)
 
 
 def has_times(runs: Sequence[Sequence[Recorded]]) -> bool:

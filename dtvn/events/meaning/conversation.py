@@ -10,60 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from msgspec import Struct, UnsetType
+from msgspec import UnsetType
 
 from dtvn.events.advice import NOT_JSON, Document, TooLarge
+from dtvn.events.meaning.entries import STATE_BYTES, Call, Entry, entry_of
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
 
-STATE_BYTES = 256 * 1024 * 1024
-"""The largest state or activity that is followed, as JSON."""
 _HISTORY = "@ag-ui/client"
 """Key of a snapshot's metadata in which `authoritativeActivityTypes` may stand."""
 
 
 class NotFollowed(ValueError):
     """A state or an activity above STATE_BYTES, or a value that cannot be read."""
-
-
-class Call(Struct):
-    """A tool call within a message; `arguments` are the pieces of its text."""
-
-    id: str
-    name: str
-    arguments: list[str]
-
-
-class Entry(Struct):
-    """A message. `texts`: the pieces of a text; `parts`: content that is no text, as its JSON value;
-    `activity`: the content of an activity."""
-
-    id: str
-    role: str
-    texts: list[str] | None = None
-    parts: Any = None
-    calls: list[Call] | None = None
-    name: str | None = None
-    call_id: str | None = None
-    error: str | None = None
-    kind: str | None = None
-    """Type of the activity."""
-    activity: Document | None = None
-    owner: str | None = None
-    """The subagent's run that it belongs to."""
-
-    @property
-    def content(self) -> Any:
-        """The content as a JSON value, None without any."""
-        if self.activity is not None:
-            return self.activity.value
-        return "".join(self.texts) if self.texts is not None else self.parts
-
-    def append(self, delta: str) -> None:
-        """Add a piece of text. Content that is no text is replaced by it."""
-        if self.texts is None:
-            self.texts, self.parts = [], None
-        self.texts.append(delta)
 
 
 class Conversation:
@@ -133,7 +92,7 @@ class Conversation:
     def messages_snapshot(self, event: s.MessagesSnapshot) -> None:
         """Replace what the snapshot names, add what is new, and keep of the rest only what a server may not
         know: activities and reasoning."""
-        given = {message.id: _entry(message) for message in event.messages}
+        given = {message.id: entry_of(message) for message in event.messages}
         activities, reasoning = _owned(event)
 
         def stays(entry: Entry) -> bool:
@@ -153,7 +112,7 @@ class Conversation:
             self.state = Document(bytes(event.input.state), STATE_BYTES)
         for message in event.input.messages:
             if message.id not in self._named:
-                self._add(_entry(message))
+                self._add(entry_of(message))
 
     # --- calls -----------------------------------------------------------------------------------
 
@@ -168,7 +127,9 @@ class Conversation:
             identifier = event.tool_call_id if taken else event.parent_message_id or ""
             parent = self._add(Entry(identifier, "assistant", owner=_owner(event)))
         call = Call(event.tool_call_id, event.tool_call_name, [])
-        parent.calls = [*(parent.calls or ()), call]
+        if parent.calls is None:
+            parent.calls = []
+        parent.calls.append(call)
         self._calls[event.tool_call_id] = parent, call
 
     def call_arguments(self, event: s.ToolCallArgs) -> None:
@@ -178,7 +139,7 @@ class Conversation:
     def result(self, event: s.ToolCallResult) -> None:
         """A result stands behind those of the message that called."""
         made = Entry(event.message_id, "tool", call_id=event.tool_call_id, owner=_owner(event))
-        _fill(made, event.content)
+        made.fill(event.content)
         found = self._calls.get(event.tool_call_id)
         if found is None:
             self._add(made)
@@ -201,15 +162,11 @@ class Conversation:
         known = self._named.get(event.message_id)
         if known is not None and event.replace is False:
             return
-        content = Document(msgspec.json.encode(event.content), STATE_BYTES)
-        made = Entry(
-            event.message_id, "activity", kind=event.activity_type, activity=content, owner=_owner(event)
-        )
-        if known is None:
-            self._add(made)
-            return
-        self.entries[self.entries.index(known)] = made
-        self._look()
+        made = known or self._add(Entry(event.message_id, "activity"))
+        made.become_activity(event.activity_type, msgspec.json.encode(event.content), _owner(event))
+        if made.calls:
+            made.calls = None
+            self._look()
 
     def activity_delta(self, event: s.ActivityDelta) -> None:
         entry = self._named.get(event.message_id)
@@ -240,30 +197,6 @@ def _owner(event: s.Attributed) -> str | None:
     return event.subagent_run_id or None
 
 
-def _fill(entry: Entry, content: m.Body | None) -> None:
-    if isinstance(content, str):
-        entry.texts = [content]
-    elif content is not None:
-        entry.parts = _plain(content)
-
-
-def _entry(message: m.Message) -> Entry:
-    made = Entry(message.id, str(message.__struct_config__.tag), owner=message.subagent_run_id or None)
-    made.name = getattr(message, "name", None)
-    match message:
-        case m.ActivityMessage():
-            made.kind = message.activity_type
-            made.activity = Document(msgspec.json.encode(message.content), STATE_BYTES)
-            return made
-        case m.AssistantMessage():
-            given = message.tool_calls or ()
-            made.calls = [Call(each.id, each.function.name, [each.function.arguments]) for each in given]
-        case m.ToolMessage():
-            made.call_id, made.error = message.tool_call_id, message.error
-    _fill(made, message.content)
-    return made
-
-
 def _owned(event: s.MessagesSnapshot) -> tuple[frozenset[str] | None, bool]:
     """(types of activities that the snapshot has all of, whether it has all reasoning); None: all types."""
     reasoning = any(isinstance(message, m.ReasoningMessage) for message in event.messages)
@@ -281,16 +214,3 @@ def _owned(event: s.MessagesSnapshot) -> tuple[frozenset[str] | None, bool]:
         return None, reasoning
     listed = isinstance(types, list) and all(isinstance(each, str) for each in types)
     return frozenset(types if listed else ()), reasoning
-
-
-def _plain(value: Any) -> Any:
-    """A value of the rules as a JSON value, without members that are absent."""
-    return _without_nulls(msgspec.json.decode(msgspec.json.encode(value)))
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_without_nulls(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
-    return value

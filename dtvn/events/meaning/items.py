@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from dtvn.events.meaning.conversation import Call, Conversation, Entry
+from dtvn.events.meaning.conversation import Conversation
+from dtvn.events.meaning.entries import Call, Entry
 
 DEPTH = 128
 """Levels of a JSON value within a text that is read; deeper ones are compared as texts."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dtvn.events.meaning import Folding
-from dtvn.events.meaning.conversation import Entry
+from dtvn.events.meaning.entries import Entry
 from dtvn.events.rules import EventReader, Limits
 from tests.proxy.client import outcomes
 from tests.proxy.support import served, sse
