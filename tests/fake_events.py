@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Any, Protocol
 
 from dtvn.events.asking import Member, MemberJudge
 from dtvn.events.config import ConsensusConfig
 from dtvn.events.judging import Electorate
-from dtvn.gateway import Result
-from dtvn.gateway.events import GatewayEvents
+from dtvn.gateway import EventRun, Result, RunEnd, RunIsLive
+from dtvn.gateway.events import GatewayEvents, OpenRun
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.membership import Membership
@@ -53,6 +53,8 @@ class FakeEvents(GatewayEvents):
         """(member, body of its answer) -> the bodies that arrive."""
         self.time = 0
         """Monotonic nanoseconds."""
+        self.rests = False
+        """Whether the gateway's thread takes no turns."""
         self._submit_operations = submit
         self._turns = threading.RLock()
         self.judges = [
@@ -72,6 +74,8 @@ class FakeEvents(GatewayEvents):
     def attend(self) -> None:
         """See events.Owner: takes turns until every call is answered."""
         with self._turns:
+            if self.rests:
+                return
             said: list[tuple[int, bytes]] = []
             while True:
                 up = frozenset(range(len(self.judges))) - self.down
@@ -84,6 +88,22 @@ class FakeEvents(GatewayEvents):
                     return
                 if not said and due is not None:
                     self.time = due
+
+    def ending(self, run: EventRun) -> Future[RunEnd]:
+        """The end of a run that has been asked for, and comes once somebody wants to begin the same run."""
+        self.rests = True
+        ending = run.end()
+
+        def begin(*names: str, **more: Any) -> OpenRun:
+            try:
+                return super(FakeEvents, self).begin(*names, **more)
+            except RunIsLive:
+                self.rests = False
+                threading.Thread(target=self.attend).start()
+                raise
+
+        self.begin = begin  # type: ignore[method-assign]
+        return ending
 
     def _awaited(self) -> bool:
         return bool(self._calls) or any(run.ended is not None for run in self._open.values())

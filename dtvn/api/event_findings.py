@@ -76,12 +76,12 @@ class Findings:
         self.first_code: str | None = None
         """Rule id of that refusal."""
         self.failure = ("", "")
-        """Rule id and sentence of the newest piece without a certificate, "" once its events have one; or the
-        log's refusal of the run."""
+        """Rule id and sentence of the newest piece without a certificate, "" once its events have one."""
         self.denied: Denied | None = None
         """The members' decision against that piece."""
-        self.refusal = ""
-        """Outcome code by which the log refused the run: no run has two histories."""
+        self.refusal = ("", "")
+        """Outcome code and sentence of why the log did not record the run, as a run is recorded once. The
+        verdicts stand."""
         self.agreed = False
         """Whether the members found valid all events of the newest call, with certificates or without."""
         self.votes: dict[str, Counter[str]] = {}
@@ -103,14 +103,13 @@ class Findings:
 
     @property
     def code(self) -> str | None:
-        """Rule id of the first refusal, else of the members' decision against the newest events, else the
-        log's refusal of the run."""
-        return self.first_code or (self.denied.code if self.denied else None) or self.refusal or None
+        """Rule id of the first refusal, else of the members' decision against the newest events."""
+        return self.first_code or (self.denied.code if self.denied else None) or None
 
     @property
     def verdict(self) -> Verdict:
-        """INVALID once an event or the run is refused, NONE where the newest events have no verdict."""
-        if self.first_refused is not None or self.refusal:
+        """INVALID once an event is refused, NONE where the newest events have no verdict."""
+        if self.first_refused is not None:
             return Verdict.INVALID
         if self.denied is not None:
             return self.denied.verdict
@@ -131,10 +130,9 @@ class Findings:
         return pieces, verdicts
 
     def end(self, ended: RunEnd) -> None:
-        """Take the end of the run: its head in the log, or why the log refused it."""
-        if ended.refusal[0]:
-            self.failure, self.refusal = ended.refusal, ended.code
-        elif ended.code == reasons.OK:
+        """Take the end of the run: its head in the log, or why the log did not record it."""
+        self.refusal = ended.refusal
+        if ended.code == reasons.OK:
             self._head = ended.place.head
 
     def _take(self, piece: JudgedPiece) -> dict[int, str]:
@@ -206,7 +204,7 @@ def local_finding(judged: Judged, after: int) -> LocalFinding:
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why events have no verdict, or the log refused the run: code and sentence."""
+    """Why events have no verdict, or else why the log did not record the run: code and sentence."""
 
     code: str
     text: str
@@ -220,8 +218,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     delivered: int
     """Events accepted before the first refusal."""
     code: str | None
-    """Rule id of the first refusal, or of the members' decision against events without a certificate; else
-    the outcome code by which the log refused the run."""
+    """Rule id of the first refusal, or of the members' decision against events without a certificate."""
     violations: list[Violation]
     omitted: dict[str, int]
     """Violations that are not listed, by rule."""
@@ -256,10 +253,11 @@ def report_fields(findings: Findings, local: LocalFinding | None, given: int) ->
         if first is None and not findings.agreed:
             denied = findings.denied
             first, code = (denied.index, denied.code) if denied else (local.first_refused, local.code)
-            code = code or findings.refusal or None
         delivered = (given if first is None else first) - findings.ignored
+    unjudged = findings.failure[0]
+    failure = findings.failure if unjudged else findings.refusal
     return {
-        "valid": is_valid(code, findings.failure[0] if local is None else findings.refusal),
+        "valid": is_valid(code, unjudged if local is None else ""),
         "events": events,
         "delivered": delivered,
         "code": code,
@@ -267,13 +265,13 @@ def report_fields(findings: Findings, local: LocalFinding | None, given: int) ->
         "omitted": dict(findings.omitted),
         "scope": findings.scope if local is None else LOCAL_ONLY,
         "verdict": findings.verdict,
-        "failure": Failure(*findings.failure) if findings.failure[0] else None,
+        "failure": Failure(*failure) if failure[0] else None,
     }
 
 
 def is_valid(code: str | None, failure: str | None) -> bool:
-    """Whether a run is valid: neither an event nor the run is refused (`code`), and no event lacks its
-    verdict (`failure`)."""
+    """Whether a run is valid: no event is refused (`code`), and none lacks its verdict (`failure`). That the
+    log did not record the run is no fault of its events."""
     return not code and not failure
 
 

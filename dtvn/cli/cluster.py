@@ -49,15 +49,11 @@ class Cluster:
         from dtvn.proxy import NoVerdict
 
         try:
-            verdicts = self._loop.run(self._judged(texts))
+            return self._loop.run(self._judged(texts))
         except NoVerdict as error:
             raise SourceError(str(error)) from None
         except KeyboardInterrupt:
             raise SourceError("stopped before the cluster had judged") from None
-        for verdict in verdicts:
-            if verdict.code == "RUN_HAS_TWO_WRITERS":
-                raise SourceError(f"not judged: {verdict.violations[0].message}")
-        return verdicts
 
     async def _judged(self, texts: Sequence[bytes]) -> Sequence[Verdict]:
         if self._judgement is None:

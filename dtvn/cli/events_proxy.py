@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dtvn.cli.platform import PlatformError, api_key
+from dtvn.cli.serving import address_of, listen, names, require, serve
 from dtvn.cli.validate import Output
 
 if TYPE_CHECKING:
-    import uvicorn
-
     from dtvn.proxy import AllowHosts, Judge, Report, Reporter
 
 HELP = "judge AG-UI event streams between an agent and its client"
@@ -39,7 +35,6 @@ they do, passes with the header `dtvn-events: not_validated: media type`. Serve 
 Exit status: 0 stopped by Ctrl-C, 2 not started.
 """
 STOPPED, NOT_STARTED = 0, 2
-SHUTDOWN_SECONDS = 3
 SILENCE_SECONDS = 300.0
 TRANSCRIPT_SECONDS = 60.0
 """How long the platform is given to make a transcript, after the client has all."""
@@ -124,7 +119,7 @@ def seconds(text: str) -> float:
 def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
     """Serve until stopped; return the exit code."""
     try:
-        import uvicorn
+        require()
 
         from dtvn.proxy import AddressError
     except ImportError as error:
@@ -132,36 +127,15 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
         return NOT_STARTED
     try:
         proxy = _proxy(options, _printer(stdout, as_json=options["json"]))
-        listener = _listen(options["host"], options["port"])
+        listener = listen(options["host"], options["port"])
     except (AddressError, OSError, OverflowError, ValueError, PlatformError) as error:
         stderr.write(f"dtvn events-proxy: {error}\n")
         return NOT_STARTED
-    host, port = listener.getsockname()[:2]
-    where = f"[{host}]" if ":" in host else host
     stdout.write(
-        f"http://{where}:{port} -> {options['upstream']}, mode {options['mode']}. Ctrl-C stops it.\n"
+        f"{address_of(listener)} -> {options['upstream']}, mode {options['mode']}. Ctrl-C stops it.\n"
     )
-    logging.getLogger("uvicorn.error").addFilter(_not_broken_off)
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(serving(proxy)).run(sockets=[listener])
+    serve(proxy, listener)
     return STOPPED
-
-
-def serving(app: Any, shutdown_seconds: int = SHUTDOWN_SECONDS) -> uvicorn.Config:
-    """How the proxy is served. `shutdown_seconds`: how long streams go on after it was told to stop."""
-    import uvicorn
-
-    return uvicorn.Config(
-        app,
-        http="h11",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # no client says where it comes from
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=shutdown_seconds,
-    )
 
 
 def _proxy(options: Mapping[str, Any], report: Reporter) -> AllowHosts:
@@ -187,11 +161,6 @@ def silence(options: Mapping[str, Any]) -> float | None:
     return SILENCE_SECONDS if given is None and options["mode"] == "refuse" else given
 
 
-def names(host: str) -> list[str]:
-    """The name at which the proxy listens, if it is one; addresses are always answered."""
-    return [] if ":" in host or host.replace(".", "").isdecimal() else [host]
-
-
 def _judge(options: Mapping[str, Any]) -> Judge:
     from dtvn.proxy import ClusterJudge, LocalJudge
 
@@ -211,21 +180,6 @@ def _judge(options: Mapping[str, Any]) -> Judge:
         drop_unknown=unknown,
         transcripts=transcripts,
     )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port < 65_536:
-        raise OverflowError(f"port {port} is not from 0 to 65535")
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        raise OSError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
-
-
-def _not_broken_off(record: logging.LogRecord) -> bool:
-    """False for a truncated answer of the agent: it is passed on truncated, and the printed line says so."""
-    return "without completing response" not in record.getMessage()
 
 
 def _printer(stdout: Output, *, as_json: bool) -> Reporter:

@@ -12,7 +12,9 @@ from dtvn.cli import (
     circuit_breaker_status,
     cluster_status,
     consensus_metrics,
+    diff,
     events_proxy,
+    replay,
     validate,
     verify_transcript,
     withhold,
@@ -20,7 +22,8 @@ from dtvn.cli import (
 
 FAILED = 2
 """Exit status after an unexpected exception."""
-# Of these, only `validate` reads standard input.
+READING = {"validate": validate, "diff": diff, "replay": replay}
+"""Those that read standard input."""
 PRINTING = {
     "events-proxy": events_proxy,
     "verify-transcript": verify_transcript,
@@ -35,7 +38,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     parser = argparse.ArgumentParser(prog="dtvn", description="Tools for AG-UI event streams.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for name, module in {"validate": validate, **PRINTING}.items():
+    for name, module in {**READING, **PRINTING}.items():
         one = commands.add_parser(
             name,
             help=module.HELP,
@@ -46,7 +49,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser.parse_args(arguments))
     if options["command"] in PRINTING:
         return PRINTING[options["command"]].run(options, sys.stdout, sys.stderr)
-    return validate.run(options, sys.stdin.buffer, sys.stdout, sys.stderr)
+    return READING[options["command"]].run(options, sys.stdin.buffer, sys.stdout, sys.stderr)
 
 
 def command() -> None:

@@ -35,6 +35,7 @@ from dtvn.gateway.events_face import (
     RunIsLive,
     RunPlace,
     VoteEvidenceFile,
+    refusal_of,
 )
 from dtvn.gateway.face import DEFAULT_WAIT, Balance, GatewayClosed, GatewayFace, MemberView
 from dtvn.gateway.identity import Identity, file_mark, next_path, read_identity
@@ -107,6 +108,7 @@ __all__ = [
     "PartitionInfo",
     "read_identity",
     "Recorded",
+    "refusal_of",
     "Result",
     "RunEnd",
     "RunEnded",

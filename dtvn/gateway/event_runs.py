@@ -34,7 +34,7 @@ from dtvn.events.judging import (
     offered,
 )
 from dtvn.events.ruled_run import RuledRun
-from dtvn.events.rules import Limits, StateError, Violation
+from dtvn.events.rules import Limits, StateError, Violation, quoted
 from dtvn.gateway.calls import Overloaded, Result
 from dtvn.gateway.event_chunks import Chunk, Panel, Track
 from dtvn.gateway.event_questions import OpenQuestions
@@ -214,7 +214,8 @@ class EventRuns:
             if not 0 < len(name) <= NAME_MAX:
                 raise ValueError(f"{field}: {len(name)} characters, not 1 to {NAME_MAX}")
         if (thread, run) in self._names:
-            raise RunIsLive(f"run {run!r} of thread {thread!r} is being written here")
+            said = f"run {quoted(run)} of thread {quoted(thread)} is still being written by an earlier stream"
+            raise RunIsLive(said)
         rule = self.rule(algorithm)
         try:
             rules = RuledRun(self._limits, place.state if place else b"", drop_unknown=drop_unknown)
@@ -486,7 +487,7 @@ class EventRuns:
         self._fail(run)
         point = run.track.point
         code = "" if recorder is None else recorder.outcome
-        self._actions.ended.append((run.number, RunEnd(run.place, code)))
+        self._actions.ended.append((run.number, RunEnd(point.run, run.place, code)))
         self.questions.forget(run.number)
         del self._runs[run.number], self._names[point.thread, point.run]
         self._threads[point.thread] -= 1

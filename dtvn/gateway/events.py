@@ -28,6 +28,7 @@ from dtvn.gateway.events_face import (
     Recorded,
     RunEnd,
     RunEnded,
+    RunIsLive,
     RunPlace,
     VoteEvidenceFile,
 )
@@ -143,16 +144,23 @@ class GatewayEvents:
         """See events_face.Events."""
         with self._lock:
             self._check_open()
-            live = self._runs.begin(
-                thread,
-                run,
-                algorithm=algorithm,
-                drop_unknown=drop_unknown,
-                recorded=recorded,
-                event=event,
-                actor=actor,
-                place=place,
-            )
+            try:
+                live = self._runs.begin(
+                    thread,
+                    run,
+                    algorithm=algorithm,
+                    drop_unknown=drop_unknown,
+                    recorded=recorded,
+                    event=event,
+                    actor=actor,
+                    place=place,
+                )
+            except RunIsLive as error:
+                names = thread, run
+                error.ended = next(
+                    each.ended for each in self._open.values() if (each.thread, each.run) == names
+                )
+                raise
             opened = self._open[live.number] = OpenRun(self, live)
             opened.on_recorded = on_recorded
         return opened

@@ -19,9 +19,9 @@ import msgspec
 
 from dtvn.events.config import Algorithm
 from dtvn.events.judging import NO_DECISIONS, DecisionRule, Verdict
-from dtvn.events.rules import Violation
+from dtvn.events.rules import Violation, quoted
 from dtvn.gateway.thread_queues import ThreadQueues
-from dtvn.machine.reasons import REASONS, RUN_REFUSED
+from dtvn.machine.reasons import NOT_NEXT, NOT_PERMITTED, RUN_REFUSED
 
 CALL_EVENTS_MAX = 4_096
 """Most events of one call of `judge`."""
@@ -102,10 +102,9 @@ class Judged(msgspec.Struct, frozen=True):
 
     @property
     def verdict(self) -> Verdict:
-        """INVALID if a piece is, or the log refused the run; else NONE if an event has no verdict; else
-        VALID."""
+        """INVALID if a piece is; else NONE if an event has no verdict; else VALID."""
         verdicts = {piece.verdict for piece in self.pieces}
-        if Verdict.INVALID in verdicts or self.refusal[0]:
+        if Verdict.INVALID in verdicts:
             return Verdict.INVALID
         judged = sum(piece.count for piece in self.pieces)
         return Verdict.NONE if Verdict.NONE in verdicts or judged < len(self.salts) else Verdict.VALID
@@ -122,9 +121,9 @@ class Judged(msgspec.Struct, frozen=True):
 
     @property
     def failure(self) -> tuple[str, str]:
-        """Code and sentence of why the log refused the run, or events have no certificate; ("", "") if
-        neither."""
-        if self.certified or self.refusal[0]:
+        """Code and sentence of why events have no certificate, or else of why the log did not record the run;
+        ("", "") if neither."""
+        if self.certified:
             return self.refusal
         last = self.pieces[-1] if self.pieces else None
         if last is not None and not last.certificate:
@@ -172,6 +171,7 @@ class Recorded(msgspec.Struct, frozen=True):
 class RunEnd(msgspec.Struct, frozen=True):
     """The answer to `EventRun.end`."""
 
+    run: str
     place: RunPlace
     code: str
     """"ok" if all events with a verdict are recorded; else the code that stopped it: `outcome_unknown`
@@ -180,9 +180,23 @@ class RunEnd(msgspec.Struct, frozen=True):
 
     @property
     def refusal(self) -> tuple[str, str]:
-        """Outcome code and sentence by which the log refused the run, which then is not valid; ("", "") if it
-        did not."""
-        return (self.code, REASONS[self.code].sentence) if self.code in RUN_REFUSED else ("", "")
+        """Outcome code and sentence by which the log did not take the run; ("", "") if it did, or its outcome
+        is not known. The verdicts on its events stand."""
+        return refusal_of(self.code, self.run)
+
+
+def refusal_of(code: str, run: str) -> tuple[str, str]:
+    """See RunEnd.refusal."""
+    return (code, _NOT_TAKEN[code].format(quoted(run))) if code in RUN_REFUSED else ("", "")
+
+
+_NOT_TAKEN = {
+    NOT_NEXT: "Run {} was recorded before; a run is recorded once. Its events were judged and are not "
+    "recorded again: give each attempt a runId of its own, or have it judged with recorded false.",
+    NOT_PERMITTED: "The log does not record run {} from this writer: another one has recorded a run of this "
+    "name, or this one lacks the capability `record`. Its events were judged: use another runId or thread, "
+    "or have it judged with recorded false.",
+}
 
 
 class VoteEvidenceFile(msgspec.Struct, frozen=True):
@@ -270,7 +284,10 @@ class RunEnded(ValueError):
 
 
 class RunIsLive(ValueError):
-    """This gateway is writing a run of this thread and name already."""
+    """This gateway is writing a run of this thread and name already. `ended`: the future of that run's end,
+    after which it may begin again; None while nobody has asked it to end."""
+
+    ended: Future[RunEnd] | None = None
 
 
 class Events(Protocol):

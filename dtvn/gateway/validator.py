@@ -195,7 +195,7 @@ class _Operations(Reading):
         yield from self._first_links()
         try:
             if self.is_partitioned():
-                return self._judge_here(events, wanted, whole=whole)
+                return (yield from self._judge_here(events, wanted, whole=whole))
             judge = self._judge_sequence if whole else self._judge_event
             judged = yield from judge(events, wanted)
             result = result_of(judged, len(events), time.monotonic() - begun)
@@ -249,7 +249,7 @@ class _Operations(Reading):
             return (yield from self._guarded(self._judge_run(events, wanted)))
 
     def _judge_run(self, events: Sequence[bytes], wanted: Wanted) -> Steps[Judged]:
-        live = self._begin(wanted)
+        live = yield from self._begin(wanted)
         try:
             judged: Judged = yield live.judge(events[:CALL_EVENTS_MAX], wait=self._wait)
             for start in range(CALL_EVENTS_MAX, len(events), CALL_EVENTS_MAX):
@@ -269,7 +269,7 @@ class _Operations(Reading):
     def _judge_next(self, events: Sequence[bytes], wanted: Wanted) -> Steps[Judged]:
         """Have the members judge the events in `_owed`, then `events`, which get no verdict before the former
         have one."""
-        live = self._live(wanted)
+        live = yield from self._live(wanted)
         while self._owed:
             earlier = self._asked is not None
             # Kept until its verdict is taken: a cancelled call must not have these events judged twice.
@@ -285,7 +285,7 @@ class _Operations(Reading):
                 self._stream.feed(text)
         return judged
 
-    def _judge_here(self, events: Sequence[bytes], wanted: Wanted, *, whole: bool) -> ValidationResult:
+    def _judge_here(self, events: Sequence[bytes], wanted: Wanted, *, whole: bool) -> Steps[ValidationResult]:
         """Judge by the rules in this process, because no quorum is reached; `whole`: the events are a whole
         run. Raises Overloaded if too many events wait for a quorum."""
         if not self._allow_local:
@@ -293,7 +293,7 @@ class _Operations(Reading):
         begun = time.monotonic()
         stream = Stream() if whole else self._stream
         if not whole:
-            self._live(wanted)
+            yield from self._live(wanted)
             if len(self._owed) + len(events) > CALL_EVENTS_MAX or self._owed_bytes > OWED_BYTES_MAX:
                 raise Overloaded(f"{len(self._owed)} events already wait for a quorum")
             self._owed += events
@@ -305,9 +305,9 @@ class _Operations(Reading):
     def _owed_bytes(self) -> int:
         return sum(map(len, self._owed))
 
-    def _live(self, wanted: Wanted) -> EventRun:
+    def _live(self, wanted: Wanted) -> Steps[EventRun]:
         if self._run is None:
-            self._run = self._begin(wanted)
+            self._run = yield from self._begin(wanted)
             self._run_asked = self._chosen(wanted)
         elif wanted.algorithm and self._chosen(wanted) not in (self._run_asked, self._run.algorithm):
             raise RunIsLive(f"the run is judged by {self._run.algorithm}; `stop` ends it")
@@ -323,14 +323,22 @@ class _Operations(Reading):
         consensus, members = config.consensus_config, self.get_total_nodes()
         return agreed_algorithm(self._gateway.events, consensus, members, wanted)
 
-    def _begin(self, wanted: Wanted) -> EventRun:
-        return self._gateway.events.begin(
-            wanted.thread or f"anonymous-{secrets.token_hex(8)}",
-            wanted.run or f"run-{secrets.token_hex(8)}",
-            algorithm=self._chosen(wanted),
-            recorded=self._recorded,
-            actor=self._actor,
-        )
+    def _begin(self, wanted: Wanted) -> Steps[EventRun]:
+        """Begin a run, once an earlier one of its names that ends now has ended."""
+        while True:
+            try:
+                return self._gateway.events.begin(
+                    wanted.thread or f"anonymous-{secrets.token_hex(8)}",
+                    wanted.run or f"run-{secrets.token_hex(8)}",
+                    algorithm=self._chosen(wanted),
+                    recorded=self._recorded,
+                    actor=self._actor,
+                )
+            except RunIsLive as error:
+                if error.ended is None:
+                    raise
+                ended = error.ended
+            yield ended
 
 
 class DistributedValidator(_Operations):

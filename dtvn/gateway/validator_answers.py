@@ -327,7 +327,7 @@ def result_of(judged: Judged, events: int, duration: float) -> ValidationResult:
 
 
 def _reason(judged: Judged) -> Iterator[Violation]:
-    """Why events have no certificate, at the first of them, or why the log refused the run; nothing if
+    """Why events have no certificate, at the first of them, or why the log did not record the run; nothing if
     neither."""
     code, text = judged.failure
     if code:

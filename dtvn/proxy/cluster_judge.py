@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,10 +15,10 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from dtvn.events.rules import Severity, Verdict, Violation, refused
+from dtvn.events.rules import Verdict, Violation, warning
 from dtvn.log_limit import limit
 from dtvn.proxy.headers import address
-from dtvn.proxy.judge import LOCAL_ONLY, Judgement, NoVerdict
+from dtvn.proxy.judge import Judgement, NoVerdict
 from dtvn.proxy.transcripts import SaltedEvents, TranscriptFile
 
 RUNS = "/api/v1/events/runs"
@@ -30,6 +31,9 @@ PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.2, 10.0
 for more. A repeated call gets the same answer."""
 BUSY = "run_busy"
 """Code of a call whose earlier attempt, of which the answer was lost, is not answered yet."""
+EARLIER = "run_is_live"
+"""Code of a call about a run that an earlier stream still writes: it waits for that one's end."""
+EARLIER_PAUSE_MAX = 1.0
 _AGAIN = (429, 502, 503, 504)
 _WHITE = b" \t\r\n"
 Form = TypeVar("Form", bound=Struct)
@@ -59,11 +63,11 @@ class _Ended(Struct):
     """Outcome code of the run's last record."""
 
     @property
-    def refusal(self) -> Violation | None:
-        """Why the log refused the run, as a violation of the whole; None if it did not."""
+    def not_recorded(self) -> Violation | None:
+        """Why the log did not record the run, as a warning about the whole; None if it did."""
         if self.failure is None or self.failure.code != self.recorded:
             return None
-        return Violation(0, self.failure.code, Severity.ERROR, None, self.failure.text, "")
+        return warning(0, self.failure.code, None, self.failure.text)
 
 
 class _Ending(Struct):
@@ -174,19 +178,19 @@ class _Refused(NoVerdict):
         except msgspec.MsgspecError:
             failure = _Failure()
         self.code = failure.code
-        said = (failure.error or f"{answer.url.path} is not there").rstrip(".")
-        super().__init__(f"the cluster's platform answers {answer.status_code}: {said}")
+        self.said = (failure.error or f"{answer.url.path} is not there").rstrip(".")
+        super().__init__(f"the cluster's platform answers {answer.status_code}: {self.said}")
 
 
 class _ClusterJudgement:
     def __init__(self, judge: ClusterJudge) -> None:
         self.scope = ""
+        self.waits_for = ""
         self._judge = judge
         # It goes on when who asks for verdicts gives up: a run that the platform begins is to be ended.
         self._beginning = asyncio.ensure_future(judge.begin())
         self._path = ""
         self._position = 0
-        self._second_writer = False
         self._transcript: TranscriptFile | None = None
 
     async def judge(self, events: Sequence[bytes]) -> list[Verdict]:
@@ -214,7 +218,7 @@ class _ClusterJudgement:
         self.scope = ended.scope
         if self._transcript is not None:
             await self._transcript.make(ended.events, self._make_transcript)
-        return ended.refusal
+        return ended.not_recorded
 
     async def _make_transcript(self, body: bytes) -> bytes:
         return await self._judge.call(f"{self._path}/transcript", body, "application/json")
@@ -222,18 +226,9 @@ class _ClusterJudgement:
     async def _judged(self, chunk: list[bytes]) -> list[Verdict]:
         if len(chunk[0]) > CHUNK_BYTES:
             raise NoVerdict("event over 1 MiB")
-        if self._second_writer:
-            return self._none_of(len(chunk))
         salted = None if self._transcript is None else self._transcript.add(chunk)
         body, media = _written(chunk, salted)
-        path = f"{self._path}/events?from={self._position}"
-        try:
-            content = await self._judge.call(path, body, media)
-        except _Refused as refusal:
-            if refusal.code != "run_is_live":
-                raise
-            self._second_writer = True
-            return self._none_of(len(chunk))
+        content = await self._answer(body, media)
         lines = [_decoded(line, _Line) for line in content.splitlines() if line]
         if [line.index for line in lines] != [*range(self._position, self._position + len(chunk))]:
             raise NoVerdict("the cluster's platform answers other events than it was asked about")
@@ -241,12 +236,23 @@ class _ClusterJudgement:
         self.scope = lines[-1].scope
         return [Verdict(line.accepted, line.violations) for line in lines]
 
-    def _none_of(self, count: int) -> list[Verdict]:
-        """Refuses the next `count` events, because another stream writes their run."""
-        self.scope = LOCAL_ONLY  # without votes of members
-        first, self._position = self._position, self._position + count
-        said = "Another stream writes this run now."
-        return [refused(index, "RUN_HAS_TWO_WRITERS", said) for index in range(first, self._position)]
+    async def _answer(self, body: bytes, media: str) -> bytes:
+        """What the platform answers about the next events, once no earlier stream writes their run: the
+        client of that one may have gone and asked again."""
+        until = None if self._judge.patience is None else time.monotonic() + self._judge.patience
+        pause = PAUSE_SECONDS
+        while True:
+            try:
+                content = await self._judge.call(f"{self._path}/events?from={self._position}", body, media)
+            except _Refused as refusal:
+                if refusal.code != EARLIER or (until is not None and time.monotonic() > until):
+                    raise
+                self.waits_for = refusal.said
+            else:
+                self.waits_for = ""
+                return content
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, EARLIER_PAUSE_MAX)
 
 
 def _chunks(events: Sequence[bytes]) -> Iterator[list[bytes]]:

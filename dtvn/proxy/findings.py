@@ -17,9 +17,9 @@ class Report(Struct, frozen=True):
     """A stream that has ended.
 
     `valid` is None if not all of it was judged: `not_validated` says why. `run` is the first that began.
-    `code` is the rule of the first refusal, else the code by which the log refused the run. `omitted` counts
-    violations that are not listed. `ended` says how it ended: `complete`, or why not. `marks_unsent` counts
-    CUSTOM events with verdicts that were not sent, since there was no place inside a run.
+    `code` is the rule of the first refusal. `omitted` counts violations that are not listed. `ended` says how
+    it ended: `complete`, or why not. `marks_unsent` counts CUSTOM events with verdicts that were not sent,
+    since there was no place inside a run.
     """
 
     method: str
@@ -69,6 +69,10 @@ class Findings:
     def refuse(self, violation: Violation) -> None:
         """Find the stream not valid as a whole."""
         self.code = self.code or violation.code
+        self._keep((violation,))
+
+    def warn(self, violation: Violation) -> None:
+        """Add a warning about the stream as a whole."""
         self._keep((violation,))
 
     def _keep(self, violations: Sequence[Violation]) -> None:

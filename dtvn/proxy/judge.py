@@ -23,14 +23,17 @@ class Judgement(Protocol):
 
     scope: str
     """What the verdicts so far rest on: `LOCAL_ONLY`, or the name of a certificate."""
+    waits_for: str
+    """Why the verdicts that are asked for now are late, as a sentence without its end; "" if that is not
+    known."""
 
     async def judge(self, events: Sequence[bytes]) -> Sequence[Verdict]:
         """The verdict on each event, given as its JSON text. Raises NoVerdict, after which nothing may be
         asked."""
 
     async def close(self) -> Violation | None:
-        """End the judging of the stream, which may change `scope`. Returns why the stream is not valid as a
-        whole, None for no such reason. Raises NoVerdict if the judge does not confirm it."""
+        """End the judging of the stream, which may change `scope`. Returns a warning about the whole stream,
+        None without one. Raises NoVerdict if the judge does not confirm it."""
 
 
 class Judge(Protocol):

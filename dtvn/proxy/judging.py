@@ -58,7 +58,8 @@ class Judging:
             verdicts = given
         except TimeoutError:
             limit = "" if self._seconds is None else f" within {self._seconds:g} s"
-            self.give_up(f"no verdict{limit}")
+            awaited = "" if self._judgement is None else self._judgement.waits_for
+            self.give_up(f"no verdict{limit}" + (f": {awaited}" if awaited else ""))
         except NoVerdict as error:
             verdicts = error.verdicts
             self.give_up(str(error))
@@ -86,11 +87,11 @@ class Judging:
             return
         try:
             async with asyncio.timeout(self._closing_seconds):
-                refusal = await judgement.close()
+                warning = await judgement.close()
         except (NoVerdict, TimeoutError):
             self.give_up("the judge did not confirm the end of the stream")
             return
         if self.findings.events:
             self.findings.scope = judgement.scope
-        if refusal is not None:
-            self.findings.refuse(refusal)
+        if warning is not None:
+            self.findings.warn(warning)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dtvn.events.rules import Limits, Phase, Stream, Verdict, refused
+from dtvn.events.rules import Limits, Phase, Stream, Verdict, quoted, warning
 from dtvn.events.runs import Run, started_run
 from dtvn.proxy.judge import LOCAL_ONLY, Judgement
 
 
 class LocalJudge:
-    """The rules of AG-UI 1.0 over each stream. A run that another open stream writes is refused at its
-    RUN_STARTED."""
+    """The rules of AG-UI 1.0 over each stream. If another open stream writes the same run, RUN_STARTED gets a
+    warning."""
 
     def __init__(
         self, limits: Limits | None = None, *, drop_unknown: bool = False, accept_0x: bool = False
@@ -21,8 +21,8 @@ class LocalJudge:
         self.limits = limits or Limits()
         self.drop_unknown = drop_unknown
         self.accept_0x = accept_0x
-        self.writers: dict[Run, _LocalJudgement] = {}
-        """Which stream writes a run that has begun and not ended."""
+        self.writers: set[Run] = set()
+        """Runs that an open stream has begun and not ended."""
 
     async def open(self) -> Judgement:
         """See Judge."""
@@ -31,6 +31,7 @@ class LocalJudge:
 
 class _LocalJudgement:
     scope = LOCAL_ONLY
+    waits_for = ""
 
     def __init__(self, judge: LocalJudge) -> None:
         self._judge = judge
@@ -51,17 +52,18 @@ class _LocalJudgement:
                 self._release()
             return verdict
         run = started_run(text)
-        if run is not None and self._judge.writers.get(run, self) is not self:
-            index, stream.index = stream.index, stream.index + 1
-            said = f"Another stream writes run {run.run_id!r} of thread {run.thread_id!r} now."
-            return refused(index, "RUN_HAS_TWO_WRITERS", said)
         verdict = stream.feed(text)
-        if run is not None and verdict.accepted:
-            self._run = run
-            self._judge.writers[run] = self
+        if run is None or not verdict.accepted:
+            return verdict
+        if run in self._judge.writers:
+            said = f"Another stream writes run {quoted(run.run_id)} of thread {quoted(run.thread_id)} now."
+            told = warning(stream.index - 1, "RUN_HAS_TWO_WRITERS", "runId", said)
+            return Verdict(True, (*verdict.violations, told))
+        self._run = run
+        self._judge.writers.add(run)
         return verdict
 
     def _release(self) -> None:
         if self._run is not None:
-            self._judge.writers.pop(self._run, None)
+            self._judge.writers.discard(self._run)
             self._run = None

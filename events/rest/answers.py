@@ -13,7 +13,8 @@ from dtvn.api.event_answers import KeptPiece, KeptRecord, KeptRun, KeptViolation
 from dtvn.api.event_findings import LOCAL_ONLY, Report, SequenceReport, is_valid, report_fields
 from dtvn.events.judging import Verdict
 from dtvn.events.rules import SUGGESTIONS, Severity
-from dtvn.machine.reasons import REASONS
+from dtvn.gateway import refusal_of
+from dtvn.machine.reasons import RUN_REFUSED
 from events.models import JudgedRun, RunPiece, RunRecord, RunStatus
 from events.services import excerpts
 from events.services.open_runs import Judgement, OpenRun
@@ -49,8 +50,9 @@ def kept_report(row: JudgedRun) -> dict[str, Any]:
     violations = [
         {**each, "message": "", "suggestion": SUGGESTIONS.get(each["code"], "")} for each in row.violations
     ]
+    unjudged = "" if row.failure in RUN_REFUSED else row.failure
     return {
-        "valid": row.status == RunStatus.ENDED and is_valid(row.code, row.failure),
+        "valid": row.status == RunStatus.ENDED and is_valid(row.code, unjudged),
         "events": row.events,
         "delivered": row.delivered,
         "code": row.code or None,
@@ -62,7 +64,9 @@ def kept_report(row: JudgedRun) -> dict[str, Any]:
         "run": row.run,
         "algorithm": row.algorithm,
         "verdict": row.verdict,
-        "failure": {"code": row.failure, "text": _sentence(row.failure)} if row.failure else None,
+        "failure": {"code": row.failure, "text": refusal_of(row.failure, row.run)[1]}
+        if row.failure
+        else None,
         "recorded": row.record_code,
     }
 
@@ -125,11 +129,6 @@ def _kept(row: JudgedRun) -> dict[str, Any]:
             for each in row.violations
         ],
     }
-
-
-def _sentence(code: str) -> str:
-    """That of an outcome code; those of rules are not kept."""
-    return REASONS[code].sentence if code in REASONS else ""
 
 
 def _moment(value: datetime) -> str:

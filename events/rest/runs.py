@@ -19,8 +19,7 @@ from dtvn.api.event_bodies import (
 from dtvn.api.queries import read_limit, read_number
 from dtvn.events.judging import Event
 from dtvn.events.transcript import compose, encode_transcript
-from dtvn.gateway import CALL_EVENTS_MAX, EVENT_BYTES_MAX
-from dtvn.machine.reasons import REASONS, RUN_REFUSED
+from dtvn.gateway import CALL_EVENTS_MAX, EVENT_BYTES_MAX, refusal_of
 from dtvn.proof import ProofError, transcript_json
 from dtvn.proof.transcripts import verify_transcript
 from events.models import JudgedRun, RunStatus, RunVerdict
@@ -137,9 +136,9 @@ def make_transcript(call: Call, run_id: int) -> Answer:
     """The transcript of a run as a file, from its events and salts, which the platform does not keep, and
     its certificates."""
     row = _find(run_id)
-    if row.record_code in RUN_REFUSED:
-        reason = REASONS[row.record_code]
-        raise ApiError(409, reason.code, f"The log refused this run: {reason.sentence}")
+    code, text = refusal_of(row.record_code, row.run)
+    if code:
+        raise ApiError(409, code, text)
     given = read_events(call.body)[1]
     if not given.salts:
         raise InvalidRequest("salts is required")

@@ -60,7 +60,9 @@ def judging() -> Iterator[None]:
     except AlgorithmNotOffered as error:
         raise ApiError(422, error.code, str(error)) from error
     except RunIsLive as error:
-        raise ApiError(409, RUN_IS_LIVE, "A run of this thread and name is being written.") from error
+        said = str(error)
+        text = f"{said[:1].upper()}{said[1:]}: end that one first, or give this one a runId of its own."
+        raise ApiError(409, RUN_IS_LIVE, text) from error
     except RunEnded as error:
         raise ApiError(409, RUN_ENDED, "The run has ended.") from error
     except TooManyStreams as error:

@@ -25,7 +25,16 @@ from dtvn.api.event_bodies import GivenEvents, RunBody, names_of
 from dtvn.api.event_findings import EventVerdict, Findings, LocalFinding, Piece, local_finding
 from dtvn.events.config import Algorithm
 from dtvn.events.judging import CHUNK_EVENTS_MAX, AlgorithmNotOffered, decision_rule
-from dtvn.gateway import CALL_EVENTS_MAX, VERDICT_WAIT, EventRun, GatewayFace, Judged, Recorded, RunEnd
+from dtvn.gateway import (
+    CALL_EVENTS_MAX,
+    VERDICT_WAIT,
+    EventRun,
+    GatewayFace,
+    Judged,
+    Recorded,
+    RunEnd,
+    RunIsLive,
+)
 from events.services import errors, excerpts
 from events.services.errors import judging
 from validators.services.network import gateway
@@ -86,24 +95,38 @@ class OpenRun:
         self._last: _LastCall | None = None
         self._busy = threading.Lock()
 
-    def begin(self, first: bytes = b"") -> EventRun:
+    def begin(self, first: bytes = b"") -> Generator[Future[Any], Any, EventRun]:
         """Begin the run in the gateway, under the wanted names, else those of the RUN_STARTED in `first`,
-        else random ones. Raises as `judging` does."""
+        else random ones; once an earlier run of these names that ends now has ended. Raises as `judging`
+        does."""
         thread, name = names_of(first)
-        self.thread = self.wanted.thread or thread or f"anonymous-{secrets.token_hex(8)}"
-        self.run = self.wanted.run or name or f"run-{secrets.token_hex(8)}"
-        with judging():
-            run = self._run = self._events.begin(
-                self.thread,
-                self.run,
-                algorithm=self.algorithm,
-                drop_unknown=self.wanted.drop_unknown,
-                recorded=self.recorded,
-                on_recorded=self._on_recorded,
-                actor=self.actor,
-            )
-        self.findings = Findings(self.thread, self.run)
+        names = (
+            self.wanted.thread or thread or f"anonymous-{secrets.token_hex(8)}",
+            self.wanted.run or name or f"run-{secrets.token_hex(8)}",
+        )
+        while isinstance(run := self._begun_or_awaited(*names), Future):
+            yield run
+        self._run, (self.thread, self.run) = run, names
+        self.findings = Findings(*names)
         return run
+
+    def _begun_or_awaited(self, thread: str, name: str) -> EventRun | Future[RunEnd]:
+        """The run, or the end of an earlier one of its names, after which it may begin."""
+        with judging():
+            try:
+                return self._events.begin(
+                    thread,
+                    name,
+                    algorithm=self.algorithm,
+                    drop_unknown=self.wanted.drop_unknown,
+                    recorded=self.recorded,
+                    on_recorded=self._on_recorded,
+                    actor=self.actor,
+                )
+            except RunIsLive as error:
+                if error.ended is None:
+                    raise
+                return error.ended
 
     def judge(self, given: GivenEvents, start: int | None = None) -> Steps:
         """Have the run's next events judged. `start`: index of the first one as the caller counts; the newest
@@ -122,7 +145,7 @@ class OpenRun:
         total = last.start + len(given.texts)
         found, salts = Judgement(total, [], last.verdicts, []), given.salts
         while (done := len(last.verdicts)) < len(given.texts):
-            run = self._run or self.begin(given.texts[0])
+            run = self._run or (yield from self.begin(given.texts[0]))
             texts = given.texts[done : done + CALL_EVENTS_MAX]
             with judging():
                 future = run.judge(texts, salts=salts[done : done + CALL_EVENTS_MAX], wait=decision_timeout())

@@ -66,7 +66,7 @@ def write(
         "delivered": findings.delivered,
         "refused": findings.refused,
         "code": findings.code or "",
-        "failure": findings.failure[0],
+        "failure": findings.failure[0] or findings.refusal[0],
         "scope": "" if findings.scope == LOCAL_ONLY else findings.scope,
         "epoch": findings.epoch,
         "votes": {member: dict(given) for member, given in findings.votes.items()},

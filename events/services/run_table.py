@@ -64,7 +64,7 @@ class RunTable:
         run = OpenRun(network, wanted, actor)
         self._require_room(actor)
         if first or (wanted.thread and wanted.run):
-            run.begin(first)
+            waited(run.begin(first))
         try:
             if run.thread and run_rows.written(run.thread, run.run) - self._runs.keys():
                 raise errors.live_elsewhere()
@@ -100,11 +100,11 @@ class RunTable:
         return run_id in self._runs
 
     def named(self, actor: str, thread: str, run: str) -> OpenRun | None:
-        """This caller's open run of these names, or None."""
+        """This caller's open run of these names that does not end yet, or None."""
         wanted = actor, thread, run
         with self._lock:
-            found = (each for each in self._runs.values() if (each.actor, each.thread, each.run) == wanted)
-            return next(found, None)
+            live = (each for each in self._runs.values() if each.ending is None)
+            return next((each for each in live if (each.actor, each.thread, each.run) == wanted), None)
 
     def end(self, run: OpenRun) -> str:
         """End a run and write its row. Waits for its last record; returns that record's outcome code, as

@@ -25,7 +25,7 @@
 
   let { show: shown = "", run: chosen = null } = placed(); // which runs are listed, and the one in detail
 
-  const WORDS = { not_next: "another history is in the log" };
+  const WORDS = { not_next: "recorded before" };
   const plain = (word) => WORDS[word] ?? word.replaceAll("_", " ");
   const verdict = (word) => pill(`${(VERDICT[word] ?? VERDICT.none)[0]} firm`, (VERDICT[word] ?? VERDICT.none)[1]);
 
@@ -158,7 +158,7 @@
       ["State", run.status],
       ["Events", `${grouped.format(run.events)} judged, ${grouped.format(run.refused)} refused`],
       ["Certificate", run.scope === "LOCAL_ONLY" ? "none" : run.scope],
-      ["In the log", refused ? `refused: ${plain(run.failure)}` : log ? `at ${log.sequence}.${log.index}` : run.recorded ? plain(run.record_code || "not yet") : "not recorded"],
+      ["In the log", refused ? `not recorded: ${plain(run.failure)}` : log ? `at ${log.sequence}.${log.index}` : run.recorded ? plain(run.record_code || "not yet") : "not recorded"],
       ["Asked by", run.actor],
     ].concat(run.failure && !refused ? [[run.verdict === "none" ? "No verdict" : "Newest events", plain(run.failure)]] : []));
     const votes = Object.entries(run.votes).sort();

@@ -82,20 +82,39 @@ def test_events_behind_what_is_not_certified_are_not_found_valid(gateway: FakeGa
     assert (found.is_valid, found.certified, codes(found)) == (False, False, ["NO_CERTIFICATE"])
 
 
-def test_a_run_with_another_history_in_the_log_is_not_valid(gateway: FakeGateway) -> None:
+@pytest.mark.parametrize("again", [GOOD, [GOOD[0], CUSTOM, *GOOD[1:]]], ids=["the same", "another"])
+def test_a_run_that_was_recorded_before_is_said_and_good_events_stay_valid(
+    gateway: FakeGateway, again: list[bytes]
+) -> None:
     with DistributedValidator(gateway) as validator:
         assert validator.validate_sequence(GOOD, thread="t", run="r").is_valid
-        found = validator.validate_sequence([GOOD[0], CUSTOM, *GOOD[1:]], thread="t", run="r")
+        found = validator.validate_sequence(again, thread="t", run="r")
+        bad = validator.validate_sequence([*GOOD, CUSTOM], thread="t", run="r")
         assert validator.get_metrics().error_count == 1
-    assert (found.is_valid, found.certified, codes(found)) == (False, True, ["not_next"])
-    assert found.errors[0].message == "The record does not continue its run."
+    assert (found.is_valid, found.certified, codes(found)) == (True, True, [])
+    (told,) = found.warnings
+    assert (told.code, told.message.partition(";")[0]) == ("not_next", 'Run "r" was recorded before')
+    assert "give each attempt a runId of its own" in told.message
+    assert (bad.is_valid, codes(bad)) == (False, ["not_next", "RUN_ALREADY_FINISHED"])
 
 
-def test_a_run_that_the_log_does_not_take_from_its_signer_is_not_valid() -> None:
+def test_a_run_waits_for_the_end_of_an_earlier_one_of_its_names(gateway: FakeGateway) -> None:
+    earlier = gateway.events.begin("t", "r")
+    earlier.judge(GOOD[:1]).result(0)
+    ending = gateway.events.ending(earlier)
+    assert not ending.done()
+    with DistributedValidator(gateway) as validator:
+        found = validator.validate_sequence(GOOD, thread="t", run="r")
+    assert ending.done()
+    assert (found.is_valid, [each.code for each in found.warnings]) == (True, ["not_next"])
+
+
+def test_a_run_that_the_log_does_not_take_from_its_signer_says_so() -> None:
     genesis = make_genesis(4, capabilities=["gate"])
     with DistributedValidator(FakeGateway(genesis, principal="gateway")) as validator:
         found = validator.validate_sequence(GOOD)
-    assert (found.is_valid, found.certified, codes(found)) == (False, True, ["not_permitted"])
+    assert (found.is_valid, found.certified, codes(found)) == (True, True, [])
+    assert [each.code for each in found.warnings] == ["not_permitted"]
 
 
 def test_what_members_find_valid_has_warnings_at_most(gateway: FakeGateway) -> None:

@@ -97,6 +97,23 @@ def test_a_bad_key_is_said_in_the_stream(running: Network, folder: Path) -> None
             assert [(each["valid"], each["not_validated"]) for each in notes] == [(None, reason)]
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_that_is_recorded_already_is_said_and_its_good_events_stay_valid(
+    running: Network, folder: Path, mode: str
+) -> None:
+    """A retry, whose agent names the run as before."""
+    sent = conversation()
+    with proxied(running, mode, folder) as made:
+        first, again = made.pass_on(sent), made.pass_on(sent)
+    assert (first.report["valid"], first.report["violations"]) == (True, [])
+    assert (again.report["valid"], again.report["code"], again.report["not_validated"]) == (True, None, None)
+    (told,) = again.report["violations"]
+    assert (told["severity"], told["code"]) == ("warning", "not_next")
+    assert told["message"].startswith('Run "r1" was recorded before; a run is recorded once.')
+    assert [each for each in sent if each not in again.body] == []
+    assert (bool(first.transcript), again.transcript) == (True, b"")
+
+
 def test_a_platform_that_goes_away_is_said_and_comes_back(running: Network, folder: Path) -> None:
     """Its web process is killed within a stream: it began the run, so the rest of it is not judged."""
     wait_until_everyone_runs(running)
@@ -113,6 +130,10 @@ def test_a_platform_that_goes_away_is_said_and_comes_back(running: Network, fold
         assert answer.body.startswith(b"".join(sent[:HALF]))
         assert [answer.events[-1][name] for name in ("type", "code")] == ["RUN_ERROR", "NO_VERDICT"]
         assert "Another web process began run" in answer.events[-1]["message"]
+        with running.client() as client:
+            texts = [text.removeprefix(b"data: ").decode().strip() for text in sent]
+            told = client.post("/api/v1/events/validate-sequence", json={"texts": texts}).json()
+        assert told["code"] == "run_is_live", "its stream was cut off by the end of its web process"
         later = faulty()
         answer = made.pass_on(later)
         is_right(answer, "refuse", later, refused=WRONG_AT)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from dtvn.cli import events_proxy
+from dtvn.cli.serving import serving
 from dtvn.proxy import NAME, EventsMiddleware, Forward, Judge, LocalJudge, Mode, Report
 from tests.events.rules.samples import event
 from tests.waiting import PATIENCE
@@ -116,7 +116,7 @@ async def listening(agent: Agent) -> AsyncIterator[str]:
 async def served(app: Any) -> AsyncIterator[str]:
     """The address at which an application is served as `dtvn events-proxy` is."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(events_proxy.serving(app, shutdown_seconds=1))
+    server = uvicorn.Server(serving(app, shutdown_seconds=1))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

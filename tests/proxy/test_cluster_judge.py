@@ -17,7 +17,7 @@ from starlette.responses import Response
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.rules import Stream, Verdict
 from dtvn.log_limit import limit
-from dtvn.proxy import LOCAL_ONLY, ClusterJudge, EventsMiddleware, Mode, NoVerdict, Report, cluster_judge
+from dtvn.proxy import ClusterJudge, EventsMiddleware, Mode, NoVerdict, Report, cluster_judge
 from tests.events.rules.samples import event
 from tests.proxy.support import BAD, GOOD, Request, answering, parsed, proxied, served, sse, types
 from tests.waiting import PATIENCE
@@ -39,6 +39,8 @@ class Platform:
         """What the run was to be."""
         self.later: tuple[int, str] | None = None
         """A failure of every call about events."""
+        self.busy: list[tuple[int, str]] = []
+        """Failures of the first calls about events, one each."""
         self.retry_after: list[bytes] = []
         """Retry-After of the first failures, one each."""
         self.stream = Stream()
@@ -61,6 +63,8 @@ class Platform:
             self.asked_to_begin.set()
             await self.begins.wait()
         later = self.later if scope["path"].endswith("/events") else None
+        if self.busy and scope["path"].endswith("/events"):
+            later = self.busy.pop(0)
         if self.failures or later:
             status, code = later or self.failures.pop(0)
             said = {"success": False, "error": "it is so.", "code": code}
@@ -123,15 +127,16 @@ async def test_a_clusters_verdicts_refuse_and_mark() -> None:
 
 
 @pytest.mark.parametrize("mode", ["observe", "mark", "refuse"])
-async def test_a_stream_that_the_log_refused_is_not_reported_valid(mode: str) -> None:
+async def test_a_run_that_was_recorded_before_is_valid_and_said(mode: str) -> None:
     platform = Platform()
-    failure = {"code": "not_next", "text": "The record does not continue its run."}
+    failure = {"code": "not_next", "text": 'Run "r1" was recorded before; a run is recorded once.'}
     platform.end |= {"scope": "pbft 8", "failure": failure, "recorded": "not_next"}
     async with judged_by(platform) as judge, proxied(answering(sse(GOOD)), mode, judge=judge) as proxy:
         await proxy.post()
         report = await proxy.report()
-    assert (report.valid, report.code, report.scope) == (False, "not_next", "pbft 8")
-    assert [(each.code, each.message) for each in report.violations] == [("not_next", failure["text"])]
+    assert (report.valid, report.code, report.scope) == (True, None, "pbft 8")
+    told = [(each.severity, each.code, each.message) for each in report.violations]
+    assert told == [("warning", "not_next", failure["text"])]
     assert report.not_validated is None
 
 
@@ -297,16 +302,33 @@ async def test_events_before_one_that_no_member_judges_get_their_verdicts(
     assert (report.code, report.events, report.not_validated) == ("MESSAGE_NOT_OPEN", 2, "event over 1 MiB")
 
 
-async def test_another_writer_of_a_run_is_refused() -> None:
+@pytest.mark.parametrize("mode", ["observe", "mark", "refuse"])
+async def test_a_stream_waits_for_an_earlier_one_of_its_run(mode: str) -> None:
+    """The client of that one may have gone and asked again."""
     platform = Platform()
-    async with judged_by(platform) as judge:
-        judgement = await judge.open()
-        platform.later = (409, "run_is_live")
-        verdicts = [*await judgement.judge(GOOD[:2]), *await judgement.judge(GOOD[2:])]
-    assert [(each.code, each.violations[0].index) for each in verdicts] == [
-        ("RUN_HAS_TWO_WRITERS", index) for index in range(5)
-    ]
-    assert judgement.scope == LOCAL_ONLY
+    platform.busy = [(409, "run_is_live")] * 2
+    async with (
+        judged_by(platform) as judge,
+        proxied(answering(sse(GOOD)), mode, judge=judge, verdict_seconds=PATIENCE) as proxy,
+    ):
+        await proxy.post()
+        report = await proxy.report()
+    assert (report.valid, report.violations, report.not_validated) == (True, (), None)
+    assert platform.busy == []
+
+
+async def test_a_stream_beside_an_earlier_one_of_its_run_is_not_validated_and_says_so() -> None:
+    platform = Platform()
+    platform.later = (409, "run_is_live")
+    async with (
+        judged_by(platform) as judge,
+        proxied(answering(sse(GOOD)), "mark", judge=judge, verdict_seconds=0.5) as proxy,
+    ):
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert (report.valid, report.not_validated) == (None, "no verdict within 0.5 s: it is so")
+    note = parsed(answer.content)[1]["value"]
+    assert (note["valid"], note["not_validated"]) == (None, report.not_validated)
 
 
 async def test_answers_about_other_events_are_no_verdicts() -> None:

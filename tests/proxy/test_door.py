@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from dtvn.cli import events_proxy
+from dtvn.cli.serving import names
 from dtvn.proxy import AllowHosts, EventsMiddleware, Forward, LocalJudge
 from tests.proxy.support import GOOD, Agent, Request, Script, answering, listening, proxied, served, sse
 from tests.waiting import PATIENCE
@@ -78,7 +78,7 @@ async def test_only_names_of_hosts_can_be_allowed(name: str) -> None:
     ("host", "own"), [("127.0.0.1", []), ("::", []), ("10.0.0.1", []), ("agents.example", ["agents.example"])]
 )
 async def test_the_name_at_which_it_listens_is_its_own(host: str, own: list[str]) -> None:
-    assert events_proxy.names(host) == own
+    assert names(host) == own
 
 
 @pytest.mark.parametrize(

@@ -162,13 +162,16 @@ def test_a_cluster_without_a_quorum_is_asked_for_a_limited_time(
     assert found == (2, "", "dtvn validate: the cluster's platform answers 503: it is so\n")
 
 
-def test_a_run_that_another_writes_is_not_called_invalid(tmp_path: Path) -> None:
+def test_a_run_that_another_writes_is_not_called_invalid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE_SECONDS", 0.1)
     platform = Platform()
     platform.later = (409, "run_is_live")
     with serving(platform) as url:
         code, out, err = run(written(tmp_path, GOOD), cluster=url)
     assert (code, out) == (2, "")
-    assert err == "dtvn validate: not judged: Another stream writes this run now.\n"
+    assert err == "dtvn validate: the cluster's platform answers 409: it is so\n"
 
 
 @pytest.mark.parametrize(

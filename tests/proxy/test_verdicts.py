@@ -28,7 +28,7 @@ pytestmark = pytest.mark.asyncio
 MODES = ("observe", "mark", "refuse")
 
 
-async def test_two_writers_of_one_run_are_told_apart() -> None:
+async def test_a_second_writer_of_a_run_is_told_and_its_good_events_pass() -> None:
     first_began, second_done = asyncio.Event(), asyncio.Event()
 
     async def script(request: Request) -> None:
@@ -42,18 +42,22 @@ async def test_two_writers_of_one_run_are_told_apart() -> None:
             await request.piece(sse(GOOD))
         await request.finish()
 
+    reports = []
     async with proxied(script, "refuse") as proxy, proxy.stream() as first:
         pieces = first.aiter_raw()
         body = await anext(pieces)
         first_began.set()
         second = await proxy.post()
+        reports.append(await proxy.report())
         second_done.set()
         async for piece in pieces:
             body += piece
         again = await proxy.post()
-    assert body == sse(GOOD)
-    assert [each["code"] for each in parsed(second.content)] == ["RUN_HAS_TWO_WRITERS"]
-    assert again.content == sse(GOOD)
+        reports += [await proxy.report(), await proxy.report()]
+    assert body == second.content == again.content == sse(GOOD)
+    assert [report.valid for report in reports] == [True] * 3
+    told = [[(each.severity, each.code, each.index) for each in report.violations] for report in reports]
+    assert told == [[("warning", "RUN_HAS_TWO_WRITERS", 0)], [], []]
 
 
 class SlowJudge:
@@ -84,6 +88,7 @@ class LateJudge(SlowJudge):
 
 class SlowJudgement:
     scope = "LOCAL_ONLY"
+    waits_for = ""
 
     def __init__(self, judgement: Judgement, after: int, fails: bool) -> None:
         self._judgement = judgement

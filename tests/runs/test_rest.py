@@ -162,6 +162,7 @@ def test_a_run_has_one_writer(api: Api) -> None:
     assert (answer.status_code, read(answer)["code"]) == (409, "run_is_live")
     answer = api.post("events/validate-sequence", texts(GOOD))
     assert (answer.status_code, read(answer)["code"]) == (409, "run_is_live")
+    assert read(answer)["error"].startswith('Run "r" of thread "t" is still being written')
 
 
 def test_a_second_history_of_a_run_is_not_recorded(api: Api) -> None:
@@ -169,20 +170,44 @@ def test_a_second_history_of_a_run_is_not_recorded(api: Api) -> None:
     assert sequence(api, BAD)["recorded"] == "not_next"
 
 
-def test_a_second_history_of_a_run_is_not_valid_anywhere(api: Api) -> None:
+@pytest.mark.parametrize("other", [GOOD, [*GOOD[:2], *GOOD[3:]]], ids=["the same", "another"])
+def test_a_run_that_was_recorded_before_is_said_and_stays_valid(api: Api, other: list[bytes]) -> None:
     assert sequence(api, GOOD)["recorded"] == "ok"
-    other = [*GOOD[:2], *GOOD[3:]]
     told = sequence(api, other)
-    assert (told["valid"], told["code"], told["verdict"]) == (False, "not_next", "invalid")
-    assert told["failure"] == {"code": "not_next", "text": "The record does not continue its run."}
+    assert (told["valid"], told["code"], told["verdict"]) == (True, None, "valid")
+    assert (told["recorded"], told["failure"]["code"]) == ("not_next", "not_next")
+    assert told["failure"]["text"].startswith('Run "r" was recorded before; a run is recorded once.')
     path = f"events/runs/{told['id']}"
     again = read(api.post(f"{path}/end"))["data"]
     assert again == {name: told[name] for name in again}
-    assert [each["id"] for each in read(api.get("events/runs?verdict=invalid"))["data"]] == [told["id"]]
+    assert read(api.get("events/runs?verdict=invalid"))["data"] == []
     shown = read(api.get(path))["data"]
-    assert (shown["verdict"], shown["code"], shown["failure"]) == ("invalid", "not_next", "not_next")
+    assert (shown["verdict"], shown["code"], shown["failure"]) == ("valid", None, "not_next")
     answer = api.post(f"{path}/transcript", texts(other, salts=told["salts"]))
     assert (answer.status_code, read(answer)["code"]) == (409, "not_next")
+    assert read(answer)["error"] == told["failure"]["text"]
+
+
+def test_bad_events_of_a_run_that_was_recorded_before_are_not_valid(api: Api) -> None:
+    assert sequence(api, GOOD)["recorded"] == "ok"
+    told = sequence(api, BAD)
+    assert (told["valid"], told["code"], told["failure"]["code"]) == (False, "MESSAGE_NOT_OPEN", "not_next")
+    again = read(api.post(f"events/runs/{told['id']}/end"))["data"]
+    assert (again["valid"], again["code"]) == (False, "MESSAGE_NOT_OPEN")
+
+
+@pytest.mark.parametrize("path", ["validate", "validate-sequence"])
+def test_a_run_waits_while_an_earlier_one_of_its_names_ends(api: Api, fake: FakeGateway, path: str) -> None:
+    first = read(api.post("events/validate", texts(GOOD[:2], recorded=False)))["data"]
+    earlier = run_table.find(first["id"], "key:1")
+    assert earlier._run is not None
+    earlier.ending = fake.events.ending(earlier._run)
+    assert not earlier.ending.done()
+    answer = api.post(f"events/{path}", texts(GOOD))
+    assert answer.status_code == 200, answer.content
+    assert earlier.ending.done()
+    told = read(answer)["data"]
+    assert (told["valid"], told["events"], told["id"]) == (True, 5, first["id"] + 1)
 
 
 def test_a_run_whose_record_has_an_unknown_outcome_stays_valid(api: Api, fake: FakeGateway) -> None:

@@ -2,6 +2,23 @@
 and what to do about what they refuse. Pure; no vote covers it."""
 
 from dtvn.events.advice.adviser import NOTHING, Adviser, Told
+from dtvn.events.advice.json_patch import NOT_JSON, Document, TooLarge, pointer, same
 from dtvn.events.advice.profiles import CLIENT, CODES, SEED, Profile, chosen, codes_of
 
-__all__ = ["Adviser", "Told", "NOTHING", "Profile", "chosen", "codes_of", "CODES", "SEED", "CLIENT"]
+__all__ = [
+    "Adviser",
+    "Told",
+    "NOTHING",
+    "Profile",
+    "chosen",
+    "codes_of",
+    "CODES",
+    "SEED",
+    "CLIENT",
+    # A document that patches change, for those who follow a stream too.
+    "Document",
+    "TooLarge",
+    "NOT_JSON",
+    "pointer",
+    "same",
+]

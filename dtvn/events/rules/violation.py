@@ -95,7 +95,7 @@ SUGGESTIONS: dict[str, str] = {
     "ID_TOO_LONG": "Use a shorter id or name.",
     "TOO_MANY_OPEN": "End messages, calls, steps or subagents before opening more.",
     "TOO_MANY_RUNS": "Try again when other runs have ended.",
-    "RUN_HAS_TWO_WRITERS": "Let one agent write a run, or give each its own runId.",
+    "RUN_HAS_TWO_WRITERS": "Give each run, and each attempt at one, a runId of its own.",
     "OWNER_EXPIRED": "Nothing to do: in very long runs the oldest ids are no longer compared.",
     # advice: the profile `seed`
     "RUN_LIFECYCLE": "Use a new runId for each run.",
