@@ -16,7 +16,8 @@ from msgspec import structs
 from dtvn.gateway import AsyncLockClient, Fence, Lease, LockClient, LockError, Result
 from dtvn.gateway import locks as gateway_locks
 from dtvn.gateway.steps import Steps, awaited
-from dtvn.machine import CommandError
+from dtvn.machine import CommandError, Lock
+from dtvn.machine.commands import read
 from dtvn.machine.rows import LockRow
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import CAPABILITIES
@@ -114,6 +115,26 @@ def test_a_contended_acquire_waits_no_longer_than_told_a19(locks: LockClient) ->
     assert 0.3 <= time.monotonic() - begun < 5.0
     locks.release(held)
     assert locks.acquire("leader", 1.0, holder=b"c").holder == b"c", "who gave up waiting is not handed it"
+
+
+def test_each_look_asks_only_for_what_is_left_of_the_wait_a19(
+    gateway: FakeGateway, locks: LockClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the caller dies meanwhile, its place ends with its own wait."""
+    locks.acquire("leader", 60.0)
+    submit, waits = gateway.submit, []
+
+    def noted(operations: list[Operation]) -> Future[tuple[Result, ...]]:
+        commands = (read(each.kind, each.payload) for each in operations)
+        waits.extend(command.wait for command in commands if isinstance(command, Lock))
+        return submit(operations)
+
+    monkeypatch.setattr(gateway, "submit", noted)
+    with pytest.raises(LockError) as caught:
+        locks.acquire("leader", 1.0, wait=0.3, holder=b"b")
+    assert caught.value.code == "lock_held", "the last look waits no more"
+    assert waits == sorted(set(waits), reverse=True)
+    assert (300_000 >= waits[0] > waits[1], waits[-1]) == (True, 0)
 
 
 def test_a_refused_caller_is_told_who_holds_the_lock(gateway: FakeGateway, locks: LockClient) -> None:
