@@ -171,6 +171,7 @@ def test_r24_principals_are_in_the_root_and_survive_a_restart(machine: Machine) 
         (RotatePrincipal("scanner", public("2")), "gateway"),
         (LimitPrincipal("scanner", (Grant("other", "gate"),)), "gateway"),
         (LimitPrincipal("scanner"), "gateway"),
+        (RotatePrincipal("reader", public("5"), overlap=MINUTE), "gateway"),
         (RevokePrincipal("reader"), "gateway"),
         (RevokePrincipal("door"), "gateway"),
         (AddPrincipal("door", public("3")), "gateway"),
