@@ -130,6 +130,17 @@ def test_only_who_has_not_entered_enters(
     assert (step("T-1", guest(1)) is not None) == enters
 
 
+@pytest.mark.parametrize("made", [1, 2, 3])
+def test_of_a_group_as_many_enter_as_the_source_has_let_in(learner: RealLearner, made: int) -> None:
+    run(learner, "T-1", Issue(entries=3))
+    wanted = ticket(codes=(), revoked=(), entries=3, made=made)
+    for _ in range(made):
+        entry = step("T-1", wanted)
+        assert entry == ImportEntry(7, "north", "")
+        run(learner, "T-1", entry)
+    assert step("T-1", wanted) is None
+
+
 @pytest.mark.parametrize("texts", [("other",), ("new", "other"), OLD[8:], ()])
 def test_a_ticket_with_other_codes_stays_as_it_is(learner: RealLearner, texts: tuple[str, ...]) -> None:
     issued(learner, 1, *texts)
