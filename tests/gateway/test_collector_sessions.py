@@ -161,6 +161,45 @@ def test_r13_a_temporary_refusal_of_one_copy_does_not_end_the_other() -> None:
         assert desk.codes(call) == codes
 
 
+def test_r13_a_copy_of_which_one_operation_was_refused_for_now_leaves_all_to_the_other() -> None:
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    call = desk.submit(operation("T-1", nonce=b"n"), operation("T-2", nonce=b"o"))
+    (frame,) = desk.bundles()
+    evicted(desk, frame)
+    (opening,) = desk.bundles()
+    desk.answer(opening)
+    (moved,) = desk.bundles()
+    for answered, told, codes in (
+        (frame, ("ok", "busy"), None),
+        (moved, ("ok", "already_validated"), ("ok", "already_validated")),
+    ):
+        (done,) = desk.members.execute(answered)
+        for member in (0, 1):
+            desk.receive(member, desk.members.repeat(member, done, codes=told))
+        assert desk.codes(call) == codes
+
+
+def test_r14_the_end_of_a_bundle_ends_no_call_that_has_left_it() -> None:
+    """The call moved into a bundle that stays valid for longer, and can still be answered there."""
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    call = desk.submit(operation("T-1", nonce=b"n", valid=6), wait=20 * SECOND)
+    (frame,) = desk.bundles()
+    evicted(desk, frame)
+    (opening,) = desk.bundles()
+    desk.submit(operation("T-2", valid=20), wait=20 * SECOND)
+    desk.answer(opening)
+    (moved,) = desk.bundles()
+    assert [op.ticket for op in desk.members.read(moved)[0].operations] == ["T-1", "T-2"]
+    (done,) = desk.members.execute(moved)
+    desk.pass_time(5 * SECOND)
+    assert desk.codes(call) is None
+    for member in (0, 1):
+        desk.receive(member, desk.members.reply(member, done))
+    assert desk.codes(call) == ("ok",)
+
+
 def test_r20_a_long_call_changing_sessions_gets_each_outcome_once_in_order() -> None:
     desk = Desk()
     desk.pass_time(2 * SECOND)
