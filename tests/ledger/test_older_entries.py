@@ -299,6 +299,28 @@ def test_a_log_with_a_snapshot_is_checked_on_both_sides(place: Location, damaged
         ledger.close()
 
 
+@pytest.mark.parametrize("missing", [23, 55])
+def test_an_entry_that_is_missing_above_a_snapshot_is_noticed(place: Location, missing: int) -> None:
+    """Only below its snapshot a log may have gaps: up to the mark, and above the newest stable checkpoint."""
+    ledger = opened(place)
+    try:
+        ledger.load()
+        writer = LogWriter()
+        writer.entries(20)
+        ledger.install(snapshot_of(writer))
+        ledger.load()
+        write(ledger, writer, 60, 50)
+        for table in ("consensusentry", "commitcertificate"):
+            ledger._store.define(f"DELETE FROM ledger_{table} WHERE sequence = {missing}")  # noqa: S608
+        sentence = f"Entry {missing + 1} is damaged: it follows entry {missing - 1}"
+        ledger.close()
+        ledger = opened(place)
+        with pytest.raises(LedgerDamaged, match=sentence):
+            _ = ledger.load(), check_all(ledger)
+    finally:
+        ledger.close()
+
+
 def test_the_structure_of_the_file_is_checked_beside_the_work(sqlite_place: Location) -> None:
     """A page that a start does not read."""
     ledger = opened(sqlite_place)
