@@ -83,7 +83,7 @@ def test_a_list_is_added_as_it_was_typed_and_shown_in_words(festival: Client) ->
     form = text(festival.get(LIST, {"slug": SLUG, "list": "vip"}))
     for shown in ('value="2026-06-19T18:00"', 'value="VIP" checked', 'value="50"', "Take this list away"):
         assert shown in form
-    assert "counts on its day in Europe/Stockholm" in form
+    assert "counts on its own day in Europe/Stockholm" in form
     assert "Take this list away" not in text(festival.get(LIST, {"slug": SLUG, "list": "main"}))
 
 
