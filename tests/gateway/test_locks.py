@@ -72,6 +72,23 @@ def test_r16_a_renewal_of_which_only_the_code_is_known_is_asked_again(
     assert locks.renew(first, 90.0).ends > first.ends
 
 
+def test_a_renewal_that_is_asked_again_counts_from_the_last_question(
+    gateway: FakeGateway, locks: LockClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = locks.acquire("leader", 30.0)
+    know_only_the_first_code(gateway, monkeypatch)
+    now, submit = 100.0, gateway.submit
+
+    def slowly(operations: list[Operation]) -> Future[tuple[Result, ...]]:
+        nonlocal now
+        now += 5.0
+        return submit(operations)
+
+    monkeypatch.setattr(gateway, "submit", slowly)
+    monkeypatch.setattr(gateway_locks, "time", SimpleNamespace(monotonic=lambda: now))
+    assert locks.renew(first, 60.0).over == 165.0
+
+
 def know_only_the_first_code(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next answer tells its code, but not the row."""
     submit, codes_only = gateway.submit, itertools.chain([True], itertools.repeat(False))
