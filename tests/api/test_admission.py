@@ -389,6 +389,19 @@ def test_a_code_of_another_ticket_is_taken_and_not_remembered(fest: Api) -> None
 
 
 @pytest.mark.parametrize(
+    ("code", "kept"), [*((code, True) for code in sorted(codes.UNDECIDED)), ("full", False)]
+)
+def test_a_code_is_forgotten_only_if_what_gives_it_was_refused(
+    fest: Api, fake: FakeGateway, code: str, *, kept: bool
+) -> None:
+    """What may be executed yet gives its ticket a code that only this table knows as a text."""
+    fake.quorum, fake.unsent = False, code
+    told = fest.post("tickets", {"ticket_id": "T-2", "event": "fest", "barcodes": ["late"]})
+    assert read(told)["code"] == code
+    assert TicketCode.objects.filter(ticket="T-2").exists() is kept
+
+
+@pytest.mark.parametrize(
     ("path", "fields", "said"),
     [
         ("tickets", {"barcodes": ["c"] * 9}, "barcodes must be a list of at most 8 texts of codes"),

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from dtvn.api.lock_lists import holder_of, lock_object
+from dtvn.api.lock_lists import holder_of, lock_object, shown_holder
 from dtvn.api.locks import AcquireBody, answer_lock
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
@@ -188,6 +188,16 @@ def test_a_holder_is_the_same_in_the_log_and_in_lists() -> None:
     assert lock_object("e", "n", row)["holder"] == "key:7/worker-1"
     long = holder_of("a-user-with-a-rather-long-name", "worker-1")
     assert (len(long), lock_object("e", "n", LockRow("p", long, 1, 2))["holder"]) == (32, long.hex())
+
+
+@pytest.mark.parametrize(("length", "clear"), [(31, True), (32, False), (33, False)])
+def test_a_holder_as_long_as_a_hash_is_one(length: int, *, clear: bool) -> None:
+    """Else a name could be chosen that is the hash of another caller's."""
+    actor = "key:1"
+    word = "w" * (length - len(f"{actor}/"))
+    found = holder_of(actor, word)
+    assert (found == f"{actor}/{word}".encode(), len(found)) == (clear, 31 if clear else 32)
+    assert shown_holder(found) == (f"{actor}/{word}" if clear else found.hex())
 
 
 def test_the_admin_lists_locks_with_their_queues(api: Api, other: Api) -> None:

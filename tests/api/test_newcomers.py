@@ -16,6 +16,7 @@ from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.non_member import liveness_proof
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus.membership import window
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.host.support import make_genesis
@@ -78,6 +79,21 @@ def test_a_newcomer_gets_key_and_ports_and_follows_before_it_votes(
     assert read(town.get("members"))["data"]["joining"] == []
     assert [member.id for member in living.present.members] == ["r0", "r1", "r2", "r3", "r4"]
     assert living.present.members[4].public_key == public_key_of(read_seed(node.key))
+
+
+@pytest.mark.parametrize(("beyond", "enough"), [(-1, True), (0, True), (1, False)])
+def test_a_newcomer_has_caught_up_within_half_a_window(
+    living: LivingGateway, folder: ClusterFolder, beyond: int, *, enough: bool
+) -> None:
+    node = folder.node("r4")
+    node.create()
+    ensure_seed(node.key)
+    living._sequence = living.acknowledged = 1_000
+    follows(node, living, behind=window(living.present.parameters) // 2 + beyond)
+    asked = ChangeRequest(change="add", node_id="r4")
+    proof = newcomers.proof_of(asked, living)
+    assert proof is not None
+    assert newcomers.caught_up(asked, proof, living) is enough
 
 
 def test_a_member_of_another_party_joins_without_a_pasted_word(town: Api, living: LivingGateway) -> None:
@@ -146,6 +162,10 @@ def test_an_epoch_ordered_by_another_platform_is_noticed(living: LivingGateway) 
     assert [row.node_id for row in newcomers.suspects()] == ["r1"]
     assert newcomers.note_leavers(now) == [], "it is a member as far as we know"
     later = type(now)(epoch=3, after=9, members=now.members[2:], parameters=now.parameters)
+    for other in (2, 4):
+        ManagedNode.objects.filter(pk="r1").update(report={"state": "learning", "epoch": other})
+        assert newcomers.note_leavers(later) == [], "it may be a member in the epoch that it follows"
+    ManagedNode.objects.filter(pk="r1").update(report={"state": "learning", "epoch": 3})
     assert newcomers.note_leavers(later) == ["r1"]
     assert row_of("r1") == (NodePart.LEFT, DesiredState.STOPPED)
 

@@ -231,6 +231,24 @@ def test_a_revoked_key_ends_at_once(api: Api, django_capture_on_commit_callbacks
     assert api.get("status").status_code == 401
 
 
+@pytest.mark.usefixtures("long_remembered")
+def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_remembered(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = api_keys.find_digest
+
+    def look_before(digest: str) -> ApiKey | None:
+        found = look(digest)
+        if found is not None:
+            ApiKey.objects.filter(pk=found.pk).update(revoked_at=timezone.now())
+            api_keys.tell_of_change()
+        return found
+
+    monkeypatch.setattr(api_keys, "find_digest", look_before)
+    assert api.get("status").status_code == 200, "it was valid when it was read"
+    assert api.get("status").status_code == 401
+
+
 TELL = """
 import django
 django.setup()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus import InvariantBreach
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.contradiction import read
@@ -125,6 +126,20 @@ def test_r9_a_ledger_that_differs_from_its_checkpoint_is_refused(what: str) -> N
     else:
         node.journal.log[4] = replace(node.journal.log[4], entry_hash=b"r" * 32)
     with pytest.raises(InvariantBreach, match="the state is not that of checkpoint 10"):
+        node.restart()
+
+
+def test_r9_an_entry_beside_another_batch_is_not_replayed() -> None:
+    """Its outcomes are the same: only the digest tells that it was proposed at another time."""
+    cluster = Cluster(4)
+    busy(cluster, 3)
+    node = cluster[3]
+    node.crash()
+    record = node.journal.log[2]
+    batch = canonical.decode(m.Batch, record.body)
+    other = canonical.encode(replace(batch, proposed=batch.proposed + 1))
+    node.journal.log[2] = replace(record, body=other)
+    with pytest.raises(InvariantBreach, match="replay of 3 gives other results"):
         node.restart()
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import Learner
+from dtvn.protocol.consensus import InvariantBreach, Learner
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.contradiction import read
@@ -85,6 +85,24 @@ def test_a_learner_restarts_where_it_stopped() -> None:
     cluster.learner.restart()
     cluster.work(3)
     assert cluster.learner.log == cluster[0].log
+
+
+@pytest.mark.parametrize("what", ["a row", "an entry"])
+def test_r9_a_learner_whose_ledger_differs_from_its_checkpoint_does_not_start(what: str) -> None:
+    cluster = Following()
+    cluster.work(10)
+    cluster.advance(2_000)
+    node = cluster.learner
+    assert (node.core.executor.executed, node.core.stable) == (10, 10)
+    node.journal.materialise(node.application.changes())
+    node.crash()
+    if what == "a row":
+        key = next(key for key in node.journal.rows if key[0] == "value")
+        node.journal.rows[key] = msgspec.structs.replace(node.journal.rows[key], row=b"rot")
+    else:
+        node.journal.log[4] = msgspec.structs.replace(node.journal.log[4], entry_hash=b"r" * 32)
+    with pytest.raises(InvariantBreach, match="not the state of checkpoint 10"):
+        node.restart()
 
 
 def test_a_learner_leaves_a_silent_source() -> None:

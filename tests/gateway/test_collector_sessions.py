@@ -1,5 +1,6 @@
 """An idle or evicted session: what moves to another one, and which answers still count (R12-R14)."""
 
+import pytest
 from msgspec.structs import replace
 
 from dtvn.gateway.reach import QUORUM_GRACE
@@ -62,6 +63,21 @@ def test_an_evicted_session_moves_calls_with_nonces_out_of_a_shared_bundle() -> 
     assert desk.codes(bare) is None
     desk.pass_time(9 * SECOND)
     assert desk.codes(bare) == ("outcome_unknown",)
+
+
+@pytest.mark.parametrize("nonces", [(b"n", b""), (b"", b"n")])
+def test_r13_a_call_with_one_bare_operation_stays_in_its_session(nonces: tuple[bytes, ...]) -> None:
+    """Its bundle may have been executed before the session was evicted: the bare one would be once more."""
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    call = [operation(f"T-{number}", nonce=nonce) for number, nonce in enumerate(nonces)]
+    mixed = desk.submit(*call, wait=9 * SECOND)
+    (frame,) = desk.bundles()
+    for member in (1, 2):
+        desk.receive(member, desk.members.busy(frame, "unknown_session"))
+    assert desk.bundles() == [], "nothing waits for another session"
+    desk.pass_time(9 * SECOND)
+    assert desk.codes(mixed) == ("outcome_unknown", "outcome_unknown")
 
 
 def evicted(desk: Desk, frame: bytes) -> None:
@@ -145,6 +161,45 @@ def test_r13_a_temporary_refusal_of_one_copy_does_not_end_the_other() -> None:
         assert desk.codes(call) == codes
 
 
+def test_r13_a_copy_of_which_one_operation_was_refused_for_now_leaves_all_to_the_other() -> None:
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    call = desk.submit(operation("T-1", nonce=b"n"), operation("T-2", nonce=b"o"))
+    (frame,) = desk.bundles()
+    evicted(desk, frame)
+    (opening,) = desk.bundles()
+    desk.answer(opening)
+    (moved,) = desk.bundles()
+    for answered, told, codes in (
+        (frame, ("ok", "busy"), None),
+        (moved, ("ok", "already_validated"), ("ok", "already_validated")),
+    ):
+        (done,) = desk.members.execute(answered)
+        for member in (0, 1):
+            desk.receive(member, desk.members.repeat(member, done, codes=told))
+        assert desk.codes(call) == codes
+
+
+def test_r14_the_end_of_a_bundle_ends_no_call_that_has_left_it() -> None:
+    """The call moved into a bundle that stays valid for longer, and can still be answered there."""
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    call = desk.submit(operation("T-1", nonce=b"n", valid=6), wait=20 * SECOND)
+    (frame,) = desk.bundles()
+    evicted(desk, frame)
+    (opening,) = desk.bundles()
+    desk.submit(operation("T-2", valid=20), wait=20 * SECOND)
+    desk.answer(opening)
+    (moved,) = desk.bundles()
+    assert [op.ticket for op in desk.members.read(moved)[0].operations] == ["T-1", "T-2"]
+    (done,) = desk.members.execute(moved)
+    desk.pass_time(5 * SECOND)
+    assert desk.codes(call) is None
+    for member in (0, 1):
+        desk.receive(member, desk.members.reply(member, done))
+    assert desk.codes(call) == ("ok",)
+
+
 def test_r20_a_long_call_changing_sessions_gets_each_outcome_once_in_order() -> None:
     desk = Desk()
     desk.pass_time(2 * SECOND)
@@ -164,6 +219,18 @@ def test_r20_a_long_call_changing_sessions_gets_each_outcome_once_in_order() -> 
     assert [result.code for result in results] == ["ok"] * 1_500
     assert {result.sequence for result in results[:1_000]} == {done.entry.sequence}
     assert len(desk.members.read(rest)[0].operations) == 500
+
+
+def test_r14_a_refusal_of_a_part_that_was_sent_once_is_its_outcome() -> None:
+    """What was sent before are the operations of the part in front of it."""
+    desk = Desk()
+    call = desk.submit(*(operation(f"T-{i}", nonce=b"%d" % i) for i in range(1_500)))
+    desk.answer(*desk.bundles())
+    (rest,) = desk.bundles()
+    (done,) = desk.members.execute(rest)
+    for member in (0, 1):
+        desk.receive(member, desk.members.repeat(member, done, codes=("busy",) * 500))
+    assert desk.codes(call) == ("ok",) * 1_000 + ("busy",) * 500
 
 
 def test_abandoned_bundles_are_heard_until_expiry_and_sent_no_more() -> None:

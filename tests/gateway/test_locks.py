@@ -16,7 +16,8 @@ from msgspec import structs
 from dtvn.gateway import AsyncLockClient, Fence, Lease, LockClient, LockError, Result
 from dtvn.gateway import locks as gateway_locks
 from dtvn.gateway.steps import Steps, awaited
-from dtvn.machine import CommandError
+from dtvn.machine import CommandError, Lock
+from dtvn.machine.commands import read
 from dtvn.machine.rows import LockRow
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import CAPABILITIES
@@ -71,6 +72,23 @@ def test_r16_a_renewal_of_which_only_the_code_is_known_is_asked_again(
     assert locks.renew(first, 90.0).ends > first.ends
 
 
+def test_a_renewal_that_is_asked_again_counts_from_the_last_question(
+    gateway: FakeGateway, locks: LockClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = locks.acquire("leader", 30.0)
+    know_only_the_first_code(gateway, monkeypatch)
+    now, submit = 100.0, gateway.submit
+
+    def slowly(operations: list[Operation]) -> Future[tuple[Result, ...]]:
+        nonlocal now
+        now += 5.0
+        return submit(operations)
+
+    monkeypatch.setattr(gateway, "submit", slowly)
+    monkeypatch.setattr(gateway_locks, "time", SimpleNamespace(monotonic=lambda: now))
+    assert locks.renew(first, 60.0).over == 165.0
+
+
 def know_only_the_first_code(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next answer tells its code, but not the row."""
     submit, codes_only = gateway.submit, itertools.chain([True], itertools.repeat(False))
@@ -114,6 +132,26 @@ def test_a_contended_acquire_waits_no_longer_than_told_a19(locks: LockClient) ->
     assert 0.3 <= time.monotonic() - begun < 5.0
     locks.release(held)
     assert locks.acquire("leader", 1.0, holder=b"c").holder == b"c", "who gave up waiting is not handed it"
+
+
+def test_each_look_asks_only_for_what_is_left_of_the_wait_a19(
+    gateway: FakeGateway, locks: LockClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the caller dies meanwhile, its place ends with its own wait."""
+    locks.acquire("leader", 60.0)
+    submit, waits = gateway.submit, []
+
+    def noted(operations: list[Operation]) -> Future[tuple[Result, ...]]:
+        commands = (read(each.kind, each.payload) for each in operations)
+        waits.extend(command.wait for command in commands if isinstance(command, Lock))
+        return submit(operations)
+
+    monkeypatch.setattr(gateway, "submit", noted)
+    with pytest.raises(LockError) as caught:
+        locks.acquire("leader", 1.0, wait=0.3, holder=b"b")
+    assert caught.value.code == "lock_held", "the last look waits no more"
+    assert waits == sorted(set(waits), reverse=True)
+    assert (300_000 >= waits[0] > waits[1], waits[-1]) == (True, 0)
 
 
 def test_a_refused_caller_is_told_who_holds_the_lock(gateway: FakeGateway, locks: LockClient) -> None:

@@ -129,6 +129,19 @@ def test_a_session_in_use_is_kept_and_its_rest_counts_from_the_newest_outcome() 
         assert desk.codes(call) == ("ok",), "no session had to be opened first"
 
 
+def test_a_session_with_a_bundle_in_flight_does_not_rest() -> None:
+    """A slow cluster is no reason to open another session every half minute."""
+    desk = Desk()
+    desk.submit(operation("T-1", valid=100), wait=60 * SECOND)
+    (starved,) = desk.bundles()
+    desk.pass_time(31 * SECOND)
+    desk.bundles()
+    desk.submit(operation("T-2", valid=100))
+    (frame,) = desk.bundles()
+    first, second = (desk.members.read(each)[0] for each in (starved, frame))
+    assert (second.session, second.number) == (first.session, first.number + 1)
+
+
 @pytest.mark.parametrize(
     ("code", "at_once"), [("full", False), ("busy", False), ("expired", True), ("zzz", False)]
 )

@@ -285,6 +285,8 @@ def test_a_ticket_of_before_codes_gets_its_code() -> None:
 def test_an_id_that_opens_its_ticket_is_a_code() -> None:
     one = StoredTicket(event="fest", ticket_id="C-1", product="Day", holder=ADA)
     assert PlainNetwork(one, ids_are_codes=True).compare(file(ticket())).same == 1
+    found = PlainNetwork(one).compare(file(ticket()))
+    assert (found.same, found.found, [new.ticket_id for new in found.new]) == (0, [], ["T-1"])
 
 
 def test_rows_that_may_be_two_tickets_or_one_twice_are_unclear() -> None:

@@ -416,6 +416,27 @@ def test_our_own_export_brings_each_ticket_into_its_state(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("new", "old"), ("old", "")),
+        (("new", "old"), ("other", "old")),
+        (("old", ""), ("new", "old")),
+    ],
+    ids=["valid after replaced", "replaced twice", "replaced after valid"],
+)
+def test_a_replaced_code_stays_that_of_its_ticket(
+    tmp_path: Path, first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    rows = ""
+    for number, texts in enumerate((first, second), start=1):
+        valid, replaced = (f'"[""{text}""]"' if text else "" for text in texts)
+        rows += f"fest,T-{number},{valid},ISSUED,,,no,,,,4,n1,{replaced}\n"
+    found = plan(tmp_path, OWN + rows, known=Known())
+    assert [one.ticket_id for one in found.tickets] == ["T-1"]
+    assert [(one.row, one.reason) for one in found.wrong] == [(3, "has a code of row 2 (barcode_taken)")]
+
+
+@pytest.mark.parametrize(
     ("row", "why"),
     [
         (

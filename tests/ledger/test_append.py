@@ -98,7 +98,15 @@ def test_r7_a_proposal_with_another_body_is_another_proposal(ledger: Ledger) -> 
 
 
 @pytest.mark.parametrize(
-    "other", [{"state_root": bytes(32)}, {"state_root": b"\xff" * 32}, {"timestamp": 1}, {"epoch": 1}]
+    "other",
+    [
+        {"state_root": bytes(32)},
+        {"state_root": b"\xff" * 32},
+        {"log_root": bytes(32)},
+        {"log_root": b"\xff" * 32},
+        {"timestamp": 1},
+        {"epoch": 1},
+    ],
 )
 def test_r24_a_sequence_has_one_checkpoint(ledger: Ledger, other: dict[str, Any]) -> None:
     writer = LogWriter()
@@ -132,6 +140,15 @@ def test_an_entry_of_another_history_is_refused(ledger: Ledger) -> None:
     ledger.load()
     with pytest.raises(JournalError, match="another entry for sequence 2"):
         ledger.append([other.records[1]])
+
+
+def test_an_entry_again_with_other_bytes_of_its_batch_is_refused(ledger: Ledger) -> None:
+    """A batch's digest, and so the entry's hash, leaves the clients' signatures out."""
+    record = LogWriter().entry()
+    ledger.append([record])
+    ledger.append([record])
+    with pytest.raises(JournalError, match="another entry for sequence 1"):
+        ledger.append([replace(record, body=record.body + b"\0")])
 
 
 def test_a_batch_is_written_once(ledger: Ledger) -> None:

@@ -203,6 +203,44 @@ def test_rows_behind_the_checkpoint_are_replayed_from_read_entries(place: Locati
         ledger.close()
 
 
+def test_entries_to_replay_are_read_although_a_mark_lies_above_the_rows(place: Location) -> None:
+    """The rows were not written for long, and two checkpoints became stable meanwhile."""
+    ledger = opened(place)
+    try:
+        ledger.load()
+        writer = LogWriter()
+        write(ledger, writer, 20, 10)
+        ledger.append([*writer.entries(10), writer.checkpoint()])
+        mark = log_mark.LogMark.of(writer.frontier, writer.previous)
+        ledger.append([*writer.entries(10), writer.checkpoint()])
+        assert (mark.sequence, ledger.state_value(log_mark.NAME)) == (30, mark.record.value)
+        tail = ledger.load()
+        replayed = [record.entry.sequence for record in tail.entries if record.entry.sequence > 20]
+        assert (tail.applied_sequence, replayed) == (20, list(range(21, 41)))
+    finally:
+        ledger.close()
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_older_entries_lead_to_the_hash_of_the_mark(again: Ledger, *, wrong: bool) -> None:
+    """Entries that fit each other, and are not those that the newest stable checkpoint signs."""
+    again.load()
+    writer = LogWriter()
+    writer.entries(MARK)
+    mark = log_mark.LogMark.of(writer.frontier, writer.records[-1].entry_hash)
+    older = older_entries.OlderEntries(replace(mark, entry_hash=bytes(32)) if wrong else mark, None)
+
+    def check() -> None:
+        while not older.done:
+            older.check_some(again._store)
+
+    if wrong:
+        with pytest.raises(LedgerDamaged, match=f"it is not the entry before {MARK + 1}"):
+            check()
+    else:
+        check()
+
+
 def test_damage_found_beside_the_work_ends_the_ledger(filled: Location) -> None:
     """And its next start, before it votes: it is not started again and again to vote for some seconds."""
     ledger = opened(filled)
@@ -257,6 +295,28 @@ def test_a_log_with_a_snapshot_is_checked_on_both_sides(place: Location, damaged
         else:
             check_all(ledger)
             assert read == [1, 2, 3, *range(21, 26)]
+    finally:
+        ledger.close()
+
+
+@pytest.mark.parametrize("missing", [23, 55])
+def test_an_entry_that_is_missing_above_a_snapshot_is_noticed(place: Location, missing: int) -> None:
+    """Only below its snapshot a log may have gaps: up to the mark, and above the newest stable checkpoint."""
+    ledger = opened(place)
+    try:
+        ledger.load()
+        writer = LogWriter()
+        writer.entries(20)
+        ledger.install(snapshot_of(writer))
+        ledger.load()
+        write(ledger, writer, 60, 50)
+        for table in ("consensusentry", "commitcertificate"):
+            ledger._store.define(f"DELETE FROM ledger_{table} WHERE sequence = {missing}")  # noqa: S608
+        sentence = f"Entry {missing + 1} is damaged: it follows entry {missing - 1}"
+        ledger.close()
+        ledger = opened(place)
+        with pytest.raises(LedgerDamaged, match=sentence):
+            _ = ledger.load(), check_all(ledger)
     finally:
         ledger.close()
 

@@ -141,6 +141,32 @@ def test_a_zone_that_is_corrected_dates_all_entries_anew() -> None:
     assert [count.entries for count in row.counts] == [2], "and no entry that was made is judged again"
 
 
+@pytest.mark.parametrize("searched", [True, False])
+def test_who_came_after_midnight_comes_no_second_time_when_clocks_go_back_to_the_day_before(
+    searched: bool,
+) -> None:
+    back = MIDNIGHT + 30 * MINUTE
+    door = door_with(daily("vip", ((0, 0), (back, -3_600)), capacity=1), searched=searched)
+    door.issues("T-2", "DEF", product="Stalls")
+    door.now = MIDNIGHT + 10 * MINUTE
+    assert scan(door, "vip").code == "ok"
+    door.now = back + MINUTE
+    for _ in range(2):
+        refused = scan(door, "vip")
+        assert (refused.code, visit(refused).used, visit(refused).inside) == ("already_consumed", 1, 1)
+        assert scan(door, "vip", text="DEF").code == "list_full"
+        door.restart()
+    door.now = back + DAY + HOUR
+    assert scan(door, "vip").code == "ok", "the next day"
+
+
+def test_an_imported_entry_that_the_source_dates_tomorrow_counts_today() -> None:
+    """The source's clock is wrong: whoever is inside comes in no second time."""
+    door = door_with(daily("main", BERLIN))
+    assert door.does(ImportEntry(at=door.now + DAY), "T-1").code == "ok"
+    assert scan(door).code == "already_consumed"
+
+
 def test_what_is_taken_back_counts_on_no_day() -> None:
     door = door_with(EventList("vip", returns=True))
     door.now = NIGHT_IN_BERLIN

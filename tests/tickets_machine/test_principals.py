@@ -110,6 +110,18 @@ def test_r15_an_overlap_lets_the_old_key_finish_and_then_ends(machine: Machine) 
     assert late.results == (None,)
 
 
+@pytest.mark.parametrize("late", [0, 1])
+def test_r15_an_overlap_is_over_at_its_end_and_not_before(machine: Machine, late: int) -> None:
+    machine.do(Barrier(), principal="scanner")
+    machine.do(RotatePrincipal("scanner", NEW, overlap=MINUTE))
+    retired = machine.application.principals.retired("scanner")
+    assert retired is not None
+    bundle = machine.bundle([machine.operation(Barrier())], principal="scanner")
+    machine.now = retired.until - 2 + late  # it is executed a microsecond later
+    executed = machine.execute([bundle])
+    assert executed.results.count(None) == late
+
+
 def test_r15_revoking_ends_keys_in_overlap_too(machine: Machine) -> None:
     machine.do(RotatePrincipal("scanner", NEW, overlap=MINUTE))
     assert machine.do(RevokePrincipal("scanner")) == "ok"
@@ -171,6 +183,7 @@ def test_r24_principals_are_in_the_root_and_survive_a_restart(machine: Machine) 
         (RotatePrincipal("scanner", public("2")), "gateway"),
         (LimitPrincipal("scanner", (Grant("other", "gate"),)), "gateway"),
         (LimitPrincipal("scanner"), "gateway"),
+        (RotatePrincipal("reader", public("5"), overlap=MINUTE), "gateway"),
         (RevokePrincipal("reader"), "gateway"),
         (RevokePrincipal("door"), "gateway"),
         (AddPrincipal("door", public("3")), "gateway"),

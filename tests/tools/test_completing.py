@@ -13,7 +13,19 @@ import pytest
 from dtvn.api.errors import TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
-from dtvn.machine import Admit, Command, Dispute, ImportEntry, Issue, Replace, Resolve, Validate, build
+from dtvn.machine import (
+    Admit,
+    Command,
+    Dispute,
+    EventList,
+    ImportEntry,
+    Issue,
+    Replace,
+    Resolve,
+    SetEvent,
+    Validate,
+    build,
+)
 from dtvn.machine.codes import code_digest
 from tests.pages.learner import RealLearner
 from tickets.importing import ImportedTicket
@@ -128,6 +140,24 @@ def test_only_who_has_not_entered_enters(
     issued(learner, 1)
     run(learner, "T-1", *commands)
     assert (step("T-1", guest(1)) is not None) == enters
+
+
+@pytest.mark.parametrize("made", [1, 2, 3])
+def test_of_a_group_as_many_enter_as_the_source_has_let_in(learner: RealLearner, made: int) -> None:
+    run(learner, "T-1", Issue(entries=3))
+    wanted = ticket(codes=(), revoked=(), entries=3, made=made)
+    for _ in range(made):
+        entry = step("T-1", wanted)
+        assert entry == ImportEntry(7, "north", "")
+        run(learner, "T-1", entry)
+    assert step("T-1", wanted) is None
+
+
+def test_who_was_on_another_list_has_not_entered_yet(learner: RealLearner) -> None:
+    issued(learner, 1)
+    run(learner, "", SetEvent(lists=(EventList("vip"),), ids_are_codes=True))
+    run(learner, "T-1", Admit(gate="south", code=b"", list="vip"))
+    assert step("T-1", guest(1)) == ImportEntry(7, "north", "")
 
 
 @pytest.mark.parametrize("texts", [("other",), ("new", "other"), OLD[8:], ()])
