@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from dtvn.cli import advice, agent, outputs, run_input
 from dtvn.cli.sources import SourceError, pieces
+from dtvn.events.advice import Profile
 from dtvn.events.marks import mark_by
 from dtvn.events.report import Report
 from dtvn.events.rules import EventReader, FramingError, Severity
@@ -179,21 +180,23 @@ def _judge(
     """Judge one source, on this machine or by a cluster. Raises SourceError and FramingError."""
     checker = Checker(config, None if given is None else given.read, report)
     found = _pieces(options, source, stdin, given)
+    # A recording gets older, and is right all the same; the profile of the Go package asks for its age too.
+    timed = is_address(source) or options["profile"] == Profile.SEED
     if options["cluster"] is None:
-        _read(options, found, checker, None)
+        _read(options, found, checker, None, timed=timed)
         return
     # `dtvn validate` of a small file would pay for these imports.
     from dtvn.cli.cluster import Cluster
 
     with Cluster(options) as cluster:
-        _read(options, found, checker, cluster)
+        _read(options, found, checker, cluster, timed=timed)
         report.scope = cluster.scope or report.scope
 
 
 def _pieces(
     options: Mapping[str, Any], source: str, stdin: BinaryIO, given: run_input.Given | None
 ) -> Iterator[bytes]:
-    if source.startswith(("http://", "https://")):
+    if is_address(source):
         asked = agent.Request(
             None if given is None else given.body, tuple(options["header"]), options["timeout"]
         )
@@ -201,6 +204,11 @@ def _pieces(
     if options["header"]:
         raise SourceError("--header needs the address of an agent")
     return pieces(source, stdin)
+
+
+def is_address(source: str) -> bool:
+    """Whether a source is a running agent."""
+    return source.startswith(("http://", "https://"))
 
 
 def _unmarked(found: list[tuple[int, bytes]], marks: Counter[str]) -> Iterator[tuple[int, bytes]]:
@@ -219,9 +227,15 @@ def _unmarked(found: list[tuple[int, bytes]], marks: Counter[str]) -> Iterator[t
 
 
 def _read(
-    options: Mapping[str, Any], found: Iterator[bytes], checker: Checker, cluster: Cluster | None
+    options: Mapping[str, Any],
+    found: Iterator[bytes],
+    checker: Checker,
+    cluster: Cluster | None,
+    *,
+    timed: bool,
 ) -> None:
-    """Judge by the rules here, or by `cluster`; the advice is by the rules here."""
+    """Judge by the rules here, or by `cluster`; the advice is by the rules here. `timed`: timestamps are
+    compared with this machine's clock too."""
     reader = EventReader(checker.stream.limits.event_bytes)
     marks, first = checker.report.marks, options["first"]
 
@@ -229,7 +243,7 @@ def _read(
         if marks is not None:
             events = list(_unmarked(events, marks))
         judged = cluster.judge([data for _, data in events]) if cluster is not None and events else None
-        return checker.take(events, int(time.time() * 1000), judged, first=first)
+        return checker.take(events, int(time.time() * 1000) if timed else None, judged, first=first)
 
     try:
         for piece in found:

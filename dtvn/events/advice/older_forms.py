@@ -20,7 +20,8 @@ INTERRUPT = (
 def older_nulls(data: bytes, event: s.Event, index: int) -> Iterator[Violation]:
     """A warning for each null of the accepted event at `index` that clients convert."""
     for name in converted_nulls(data, event):
-        said = f"{s.NAMES[type(event)]}.{name} is null: clients convert it."
+        where = f"{s.NAMES[type(event)]}.{name}"
+        said = f"{where} is null: the official client 1.0 converts it, some older ones end the run."
         cure = f"Leave {name} out: a null in its place is of AG-UI protocol 0.x."
         yield replace(warning(index, "PROTOCOL_0X", name, said), suggestion=cure)
 

@@ -64,7 +64,8 @@ class Linter:
     """Advice about one stream, event by event, after `Stream.feed` accepted each. `timestamps` false leaves
     out advice about times, `empty_ids` false advice about empty ids and texts, `advice` false all but that of
     `checks`. `quiet` leaves out what few would act on: missing timestamps, which the protocol makes optional,
-    and empty messages that calls name as their parent."""
+    empty messages that calls name as their parent, ids with other signs than letters, digits, _ and -, long
+    lines, and patches of the whole state."""
 
     def __init__(
         self,
@@ -89,10 +90,10 @@ class Linter:
         self.unfinished = Unfinished(stream.limits.open_items)
         self._empty: dict[str, None] = {}
         """Messages that ended without content, if this is `quiet`."""
-        self._filled: set[str] = set()
-        """Messages of which a piece was looked at."""
-        self._begun: set[str] = set()
-        """Calls of which arguments were looked at."""
+        self._filled: dict[str, None] = {}
+        """Messages of which a piece was looked at, the newest ones."""
+        self._begun: dict[str, None] = {}
+        """Calls of which arguments were looked at, the newest ones."""
         self._bare: dict[str, None] = {}
         """Calls that ended without arguments, if this is `quiet`."""
         self._parents: dict[str, None] = {}
@@ -186,7 +187,7 @@ class Linter:
     def _id(self, field: str, value: str | None) -> Said:
         if value == "" and self.empty_ids:
             yield "EMPTY_ID", field, f"{field} is empty."
-        elif value:
+        elif value and not self.quiet:
             yield "ID_FORMAT", field, f"{field} {quoted(value)} has signs beside letters, digits, _ and -."
 
     def _times(self, event: s.Event, now_ms: int | None) -> Said:
@@ -260,7 +261,7 @@ class Linter:
 
     def message(self, event: s.TextMessageStart) -> Said:
         self.unfinished.begin("MESSAGE_INCOMPLETE", event.message_id)
-        self._filled.discard(event.message_id)
+        self._filled.pop(event.message_id, None)
         return iter(())
 
     def message_end(self, event: s.TextMessageEnd) -> Said:
@@ -284,9 +285,14 @@ class Linter:
         return self.piece(event)
 
     def piece(self, event: s.TextMessageContent | s.ReasoningMessageContent) -> Said:
-        if event.message_id and len(self._filled) < self.stream.limits.owners:
-            self._filled.add(event.message_id)
+        if event.message_id:
+            self._remember(self._filled, event.message_id)
         return self.text(event)
+
+    def _remember(self, looked_at: dict[str, None], name: str) -> None:
+        looked_at[name] = None
+        if len(looked_at) > self.stream.limits.owners:
+            del looked_at[next(iter(looked_at))]
 
     def text(self, event: s.TextMessageContent | s.TextMessageChunk | s.ReasoningMessageContent) -> Said:
         delta = event.delta
@@ -303,8 +309,8 @@ class Linter:
     def arguments(self, event: s.ToolCallArgs | s.ToolCallChunk) -> Said:
         if isinstance(event, s.ToolCallArgs):
             self.unfinished.fill("TOOL_INCOMPLETE", event.tool_call_id)
-            if event.tool_call_id and len(self._begun) < self.stream.limits.owners:
-                self._begun.add(event.tool_call_id)
+            if event.tool_call_id:
+                self._remember(self._begun, event.tool_call_id)
         delta = event.delta
         if delta and len(delta) > ARGUMENT_CHARACTERS:
             yield (
@@ -321,7 +327,8 @@ class Linter:
             yield "EMPTY_DELTA", "delta", "delta is empty."
         if "\x00" in delta:
             yield "CONTENT_VALIDATION", "delta", "delta has null characters."
-        if len(delta) > LINE_CHARACTERS and max(map(len, delta.split("\n"))) > LINE_CHARACTERS:
+        long = len(delta) > LINE_CHARACTERS and not self.quiet
+        if long and max(map(len, delta.split("\n"))) > LINE_CHARACTERS:
             yield (
                 "CONTENT_VALIDATION",
                 "delta",
@@ -349,7 +356,7 @@ class Linter:
 
     def tool_call(self, event: s.ToolCallStart) -> Said:
         self.unfinished.begin("TOOL_INCOMPLETE", event.tool_call_id)
-        self._begun.discard(event.tool_call_id)
+        self._begun.pop(event.tool_call_id, None)
         state = self.stream.state
         parent = event.parent_message_id
         if parent is not None and self.quiet:
@@ -376,7 +383,7 @@ class Linter:
         if not operations:
             yield "EMPTY_PATCH", field, "The patch has no operation."
         for number, operation in enumerate(operations):
-            if not operation.path:
+            if not operation.path and not self.quiet:
                 yield (
                     "EMPTY_PATCH",
                     f"{field}[{number}].path",
