@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from dtvn.cli import run_input
 from dtvn.cli.sources import SourceError
+from dtvn.wording import one_line
 
 if TYPE_CHECKING:
     import httpx
@@ -97,8 +98,8 @@ def _check(address: str, answer: httpx.Response) -> None:
     kind = answer.headers.get("content-type", "")
     if answer.status_code != 200:
         said = next(answer.iter_bytes(), b"") if kind.startswith(_SAID) else b""
-        shown = "".join(each if each.isprintable() else " " for each in said.decode(errors="replace"))
-        more = f": {shown.strip()[:SAID_CHARACTERS]}" if said.strip() else ""
+        shown = one_line(" ".join(said.decode(errors="replace").split()), SAID_CHARACTERS)
+        more = f": {shown}" if shown else ""
         raise SourceError(f"cannot read {address}: it answers {answer.status_code}{more}")
     if "proto" in kind:
         raise SourceError(f"not validated: {address} sends {kind}, not text")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from dtvn.events.report import Report
+from dtvn.wording import one_line
+
+_AT_THE_BEGINNING = re.compile("^( *)::", re.MULTILINE)
 
 
 def as_annotations(report: Report, source: str) -> str:
@@ -14,8 +19,13 @@ def as_annotations(report: Report, source: str) -> str:
     )
 
 
+def without_commands(text: str) -> str:
+    """Lines in which a space parts what the runner takes for commands: `##[` anywhere, `::` at the start."""
+    return _AT_THE_BEGINNING.sub(r"\1: :", text.replace("##[", "# #["))
+
+
 def _text(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return one_line(text).replace("%", "%25")
 
 
 def _property(text: str) -> str:

@@ -7,7 +7,7 @@ from xml.sax.saxutils import quoteattr
 
 from dtvn.events.report import Report
 from dtvn.events.rules import Severity
-from dtvn.wording import counted
+from dtvn.wording import counted, one_line
 
 
 def as_junit(read: Sequence[tuple[str, Report]], unread: Sequence[tuple[str, str]]) -> str:
@@ -40,4 +40,4 @@ def _suite(source: str, report: Report) -> Iterator[str]:
 
 def _attribute(text: str) -> str:
     # XML has no form at all for most control characters.
-    return quoteattr("".join(sign if sign.isprintable() else "?" for sign in text))
+    return quoteattr(one_line(text))

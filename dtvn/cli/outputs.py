@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from dtvn.cli.annotations import as_annotations
+from dtvn.cli.annotations import as_annotations, without_commands
 from dtvn.cli.sources import SourceError
 from dtvn.events.report import Report, as_json, as_text
+from dtvn.wording import one_line
 
 
 class Results(Struct):
@@ -47,7 +48,15 @@ def printed(options: Mapping[str, Any], source: str, report: Report, before: Res
     text = as_text(report, source)
     if before.read and before.read[-1][1].findings:
         text = "\n" + text
-    return text + as_annotations(report, source) if options["output_format"] == "github" else text
+    if options["output_format"] == "github":
+        return without_commands(text) + as_annotations(report, source)
+    return text
+
+
+def told(options: Mapping[str, Any], said: str) -> str:
+    """The line for standard error that says why a source was not judged."""
+    line = one_line(f"dtvn validate: {said}") + "\n"
+    return without_commands(line) if options["output_format"] == "github" else line
 
 
 def write_files(options: Mapping[str, Any], results: Results) -> None:

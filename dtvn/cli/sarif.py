@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 from dtvn.events.report import Report
 from dtvn.events.rules import SUGGESTIONS, Violation
+from dtvn.wording import one_line
 
 _OF_ADDRESSES = ":/?#[]@!$&'()*+,;=%"
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -22,7 +24,11 @@ def as_sarif(read: Sequence[tuple[str, Report]], unread: Sequence[tuple[str, str
     codes = sorted({each.code for _, report in read for each in report.findings})
     results = [found for source, report in read for found in _results(source, report, codes)]
     told = [
-        {"level": "error", "message": {"text": reason}, "locations": [{"physicalLocation": _file(source)}]}
+        {
+            "level": "error",
+            "message": {"text": one_line(reason)},
+            "locations": [{"physicalLocation": _file(source)}],
+        }
         for source, reason in unread
     ]
     run = {
@@ -70,7 +76,7 @@ def _results(source: str, report: Report, codes: Sequence[str]) -> Iterator[dict
 
 def _member(violation: Violation) -> dict[str, str]:
     """The event, or the field of it, as a path from the list of events."""
-    name = f"events[{violation.index}]" + (f".{violation.field}" if violation.field else "")
+    name = f"events[{violation.index}]" + (f".{one_line(violation.field)}" if violation.field else "")
     return {"fullyQualifiedName": name, "kind": "member" if violation.field else "object"}
 
 
@@ -78,10 +84,10 @@ def _file(source: str) -> dict[str, Any]:
     if source == "-":
         return {"artifactLocation": {"uri": "stdin"}}
     if source.startswith(("http://", "https://")):
-        return {"artifactLocation": {"uri": quote(source, safe=_OF_ADDRESSES)}}
+        return {"artifactLocation": {"uri": quote(os.fsencode(source), safe=_OF_ADDRESSES)}}
     path, here = Path(source), Path.cwd()
     if path.is_absolute() and not path.is_relative_to(here):
         return {"artifactLocation": {"uri": path.as_uri()}}
     # From the folder of the repository, as code scanning wants it.
     below = path.relative_to(here) if path.is_absolute() else path
-    return {"artifactLocation": {"uri": quote(below.as_posix())}}
+    return {"artifactLocation": {"uri": quote(os.fsencode(below.as_posix()))}}

@@ -110,7 +110,7 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
         config = _configuration(options)
         given = run_input.given(options["input"])
     except SourceError as error:
-        stderr.write(f"dtvn validate: {error}\n")
+        stderr.write(outputs.told(options, str(error)))
         return NOT_READ
     for source in options["sources"]:
         report = Report(marked=options["marked"])
@@ -118,7 +118,7 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
             _judge(options, source, config, given, stdin, report)
         except (SourceError, FramingError) as error:
             said = f"{source}: {error}" if isinstance(error, FramingError) else str(error)
-            stderr.write(f"dtvn validate: {said}\n")
+            stderr.write(outputs.told(options, said))
             results.unread.append((source, said))
         else:
             stdout.write(outputs.printed(options, source, report, results))
@@ -126,7 +126,7 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
     try:
         outputs.write_files(options, results)
     except SourceError as error:
-        stderr.write(f"dtvn validate: {error}\n")
+        stderr.write(outputs.told(options, str(error)))
         return NOT_READ
     return _exit_code(options, results, stderr)
 
@@ -137,7 +137,7 @@ def _exit_code(options: Mapping[str, Any], results: outputs.Results, stderr: Out
     most = options["max_warnings"]
     warnings = sum(report.severities[Severity.WARNING] for _, report in results.read)
     if most is not None and warnings > most:
-        stderr.write(f"dtvn validate: more than {most} warnings: {warnings}\n")
+        stderr.write(outputs.told(options, f"more than {most} warnings: {warnings}"))
         return NOT_VALID
     return VALID if all(report.code is None for _, report in results.read) else NOT_VALID
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from dtvn.events.advice import Told
 from dtvn.events.rules import Severity, Verdict, Violation
-from dtvn.wording import counted
+from dtvn.wording import counted, one_line
 
 SCOPE = "LOCAL_ONLY"
 KEPT = 1_000
@@ -23,6 +23,8 @@ _MISSING = {"NO_RUN": "no run", "STREAM_NOT_TERMINATED": "unfinished run"}
 """What a stream lacks to be complete -> how the verdict says it."""
 TEXT_CHARACTERS = 160
 TEXT_BYTES = TEXT_CHARACTERS * 4
+_SPACE = str.maketrans("\t\n\r", "   ")
+"""White space between the parts of a JSON text, which has no other line ends."""
 
 
 class Result(Struct, frozen=True, omit_defaults=True):
@@ -115,7 +117,7 @@ class Report:
             self.delivered += 1
         begun = data[:TEXT_BYTES]
         if told.new or told.repeated:
-            self._told(told, line, _one_line(begun))
+            self._told(told, line, _beginning(begun))
         self._recent.append((index, begun))
 
     def pass_over(self, events: Sequence[tuple[int, bytes]]) -> None:
@@ -133,7 +135,7 @@ class Report:
     def _show_after(self, data: bytes) -> None:
         """The next event is `data`: show it behind the violations before."""
         for shown in self._waiting:
-            shown.after = (self.events, _one_line(data[:TEXT_BYTES]))
+            shown.after = (self.events, _beginning(data[:TEXT_BYTES]))
         self._waiting = []
 
     def end(self, told: Told, complete: bool | None, missing: str | None) -> None:
@@ -175,17 +177,14 @@ class Report:
         self.findings.append(violation)
         self.lines.append(line)
         if self._listed[violation.code] <= SHOWN:
-            before = [(index, _one_line(begun)) for index, begun in self._recent] if text else []
+            before = [(index, _beginning(begun)) for index, begun in self._recent] if text else []
             shown = Shown(violation, line, before, text)
             self.shown.append(shown)
             self._waiting += [shown] if text else []
 
 
-def _one_line(begun: bytes) -> str:
-    """The start of an event's text, without characters that a terminal would interpret."""
-    text = begun.decode(errors="replace")
-    text = "".join(sign if sign.isprintable() else " " for sign in text)
-    return text if len(text) <= TEXT_CHARACTERS else text[: TEXT_CHARACTERS - 3] + "..."
+def _beginning(begun: bytes) -> str:
+    return one_line(begun.decode(errors="replace").translate(_SPACE), TEXT_CHARACTERS)
 
 
 def as_json(report: Report, source: str) -> str:
@@ -196,7 +195,7 @@ def as_json(report: Report, source: str) -> str:
 
 def as_text(report: Report, source: str) -> str:
     """For people: the verdict, then each violation with its event and the neighbours."""
-    return "\n".join(_lines(report, source)) + "\n"
+    return "".join(f"{one_line(line)}\n" for line in _lines(report, source))
 
 
 def _lines(report: Report, source: str) -> Iterator[str]:
@@ -218,7 +217,8 @@ def _lines(report: Report, source: str) -> Iterator[str]:
         violation = shown.violation
         place = f" at event {violation.index}" if shown.text else " at the end"
         place += f" (line {shown.line})" if shown.text and shown.line else ""
-        field = f", {violation.field}" if violation.field else ""
+        # A field that the protocol does not know is named by the stream.
+        field = f", {one_line(violation.field, TEXT_CHARACTERS)}" if violation.field else ""
         yield ""
         yield f"{violation.severity} {violation.code}{place}{field}: {violation.message}"
         yield f"  {violation.suggestion}"

@@ -228,10 +228,13 @@ class Agent(BaseHTTPRequestHandler):
     """Serves a run as server-sent events, the protobuf transport, and an error."""
 
     def do_GET(self) -> None:
-        self.send_response(500 if self.path == "/broken" else 200)
-        kind = "application/vnd.ag-ui.event+proto" if self.path == "/proto" else "text/event-stream"
-        self.send_header("Content-Type", kind)
+        self.send_response(500 if self.path in ("/broken", "/hostile") else 200)
+        kinds = {"/proto": "application/vnd.ag-ui.event+proto", "/hostile": "text/plain"}
+        self.send_header("Content-Type", kinds.get(self.path, "text/event-stream"))
         self.end_headers()
+        if self.path == "/hostile":
+            self.wfile.write(b"Oh\n::stop-commands::x ##[error]\x1b[31m" + b"!" * 999)
+            return
         self.wfile.write(b"".join(b"data: " + each + b"\n\n" for each in GOOD))
 
     def log_message(self, *_: object) -> None:
@@ -252,6 +255,19 @@ def test_an_address_is_read(agent: str) -> None:
     assert result(agent + "/run")["delivered"] == 5
     assert run(agent + "/broken")[2].endswith("it answers 500\n")
     assert "not validated" in run(agent + "/proto")[2]
+
+
+def test_what_an_agent_answers_is_no_command_of_a_workflow(agent: str) -> None:
+    code, out, err = run(agent + "/hostile", output_format="github")
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith(
+        f"dtvn validate: cannot read {agent}/hostile: it answers 500: Oh ::stop-commands::x # #["
+    )
+    assert "\\u001b[31m" in line
+    assert line.isprintable()
+    assert line.endswith("!...")
+    assert len(line) < 300
 
 
 def test_manage_py_does_the_same(tmp_path: Path) -> None:

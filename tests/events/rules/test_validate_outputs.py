@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,51 @@ def test_annotations_follow_the_text(tmp_path: Path) -> None:
     assert line.startswith(
         f'::error file={place},line=4,title=MESSAGE_NOT_OPEN::Message "50%25" is not open.'
     )
+
+
+HOSTILE = "::stop-commands::t\n::add-mask::a\x1b[31m\u202e\u2028##[error]"
+"""A name that would stop the commands of a workflow, colour a terminal, and turn the text behind it."""
+
+
+def test_names_from_streams_and_folders_are_printed_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    events = [event("RS", **{HOSTILE: 1, "n" * 900_000: 1}), event("RF")]
+    written(tmp_path, events).rename(tmp_path / HOSTILE)
+    code, out, _ = run(HOSTILE, HOSTILE + "gone")
+    shown = r"::stop-commands::t\u000a::add-mask::a\u001b[31m\u202e\u2028##[error]"
+    head, _, hostile, _, _, _, _, long, *_ = out.splitlines()
+    assert code == 2
+    assert head.startswith(f"{shown}: valid. 2 events, 0 errors, 2 warnings.")
+    assert hostile.startswith(f"warning UNKNOWN_FIELD at event 0 (line 1), {shown}: RUN_STARTED has no field")
+    assert len(long) < 400
+    code, out, err = run(HOSTILE, HOSTILE + "gone", output_format="github")
+    lines = [*out.split("\n"), *err.split("\n")]
+    assert all(line.isprintable() for line in lines)
+    assert [line.split()[0] for line in lines if line.startswith("::")] == ["::warning", "::warning"]
+    commands = [
+        line for line in lines if not line.startswith("::") and ("##[" in line or line.lstrip()[:2] == "::")
+    ]
+    assert commands == []
+    assert shown.replace("::stop", ": :stop").replace("##[", "# #[") in out
+
+
+def test_names_that_are_no_text_are_in_each_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, gone = (os.fsdecode(each) for each in (b"b\xff.ndjson", b"gone\xff.ndjson"))
+    written(tmp_path, UNFINISHED).rename(name)
+    target = tmp_path / "found.xml"
+    code, found = sarif(name, gone, "http://127.0.0.1:1/\udcff", folder=tmp_path, junit=target)
+    assert code == 2
+    (result,) = found["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"] == {"uri": "b%FF.ndjson"}
+    told, _ = found["invocations"][0]["toolExecutionNotifications"]
+    assert told["message"]["text"] == r"cannot read gone\udcff.ndjson: No such file or directory"
+    assert [each.get("name") for each in fromstring(target.read_text("utf-8"))][:2] == [
+        r"b\udcff.ndjson",
+        r"gone\udcff.ndjson",
+    ]
 
 
 def test_files_that_cannot_be_written_are_named(tmp_path: Path) -> None:
