@@ -76,8 +76,9 @@ class Project:
             shutil.copytree(ROOT / name, self.source / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", self.source)
 
-    def step(self, **inputs: str) -> subprocess.CompletedProcess[str]:
-        """Run the command of action.yml with these inputs, as GitHub's runner does."""
+    def step(self, *, more: dict[str, str] | None = None, **inputs: str) -> subprocess.CompletedProcess[str]:
+        """Run the command of action.yml with these inputs, as GitHub's runner does. `more`: variables that
+        the workflow sets."""
         action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
         (step,) = action["runs"]["steps"]
         values = {name: str(given.get("default", "")) for name, given in action["inputs"].items()}
@@ -89,7 +90,7 @@ class Project:
             "GITHUB_ACTION_PATH": str(self.source),
             "GITHUB_OUTPUT": str(self.output),
             "RUNNER_TEMP": str(self.programs.parents[1]),
-        }
+        } | (more or {})
         command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
         return subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
@@ -146,6 +147,21 @@ def test_the_step_does_not_pass_without_files(project: Project, files: str, said
     assert done.stdout.startswith(f"::error title=dtvn::{said}")
 
 
+def test_the_step_runs_no_module_of_the_checkout(project: Project) -> None:
+    """Of a pull request, anybody may write the files; only their streams are read."""
+    planted = [
+        project.folder / f"{name}.py" for name in ("venv", "pip", "ensurepip", "tempfile", "dtvn", "httpx")
+    ]
+    for each in planted:
+        each.write_text(f"open({str(project.folder / 'executed')!r}, 'a').write(__name__)\n")
+    done = project.step(files="good.sse", more={"PYTHONPATH": str(project.folder)})
+    for each in planted:
+        each.unlink()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "good.sse: valid. 10 events, 0 errors, 0 warnings." in done.stdout
+    assert not (project.folder / "executed").exists()
+
+
 def test_an_agent_that_is_away_fails_the_step(project: Project) -> None:
     done = project.step(files="http://127.0.0.1:1/agent")
     assert (done.returncode, "cannot read http://127.0.0.1:1/agent" in done.stderr) == (2, True)
@@ -177,11 +193,14 @@ def test_the_hook_runs_an_installed_command_on_recordings_only(project: Project)
     assert f'"{needed}"' in (ROOT / "pyproject.toml").read_text("utf-8"), "as the extra `events` has it"
     names = ["good.sse", "deep/bad.ndjson", "cut.sse", "test_agent.py", "x.sse.txt"]
     assert [name for name in names if re.search(hook["files"], name)] == names[:3]
-    program, *arguments = shlex.split(hook["entry"])
+    program, *arguments = shlex.split(hook["entry"] + " " + shlex.join(hook["args"]))
+    shutil.copy(BAD, project.folder / "--junit=bad.sse")
 
     def checked(*files: str) -> int:
-        return run(project.programs / program, *arguments, *(project.folder / name for name in files))[0]
+        command = [str(project.programs / program), *arguments, *files]
+        return subprocess.run(command, cwd=project.folder, check=False, capture_output=True).returncode
 
     assert checked("good.sse") == 0
     assert checked("good.sse", "cut.sse") == 1
     assert checked("good.sse", "deep/bad.ndjson") == 1
+    assert checked("good.sse", "--junit=bad.sse") == 1
