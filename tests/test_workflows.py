@@ -102,7 +102,7 @@ def test_the_action_is_one_script_and_hands_it_all_inputs() -> None:
     action = read(ROOT / "action.yml")
     assert action["runs"]["using"] == "composite"
     (step,) = action["runs"]["steps"]
-    found = re.fullmatch(r'"\$DTVN_PYTHON" "\$GITHUB_ACTION_PATH/([\w/.]+)"', step["run"])
+    found = re.fullmatch(r'"\$DTVN_PYTHON" -I "\$GITHUB_ACTION_PATH/([\w/.]+)"', step["run"])
     assert found is not None, "values of the host come through env, never into a script"
     script = (ROOT / found[1]).read_text(encoding="utf-8")
     given = {re.findall(r"inputs\.(\w+)", value)[0]: name for name, value in step["env"].items()}
