@@ -2,7 +2,8 @@
 and what to do about what they refuse. Pure; no vote covers it."""
 
 from dtvn.events.advice.adviser import NOTHING, Adviser, Told
-from dtvn.events.advice.json_patch import NOT_JSON, Document, TooLarge, pointer, same
+from dtvn.events.advice.followed_state import STATE_BYTES
+from dtvn.events.advice.json_patch import NOT_JSON, Document, TooLarge, pointer
 from dtvn.events.advice.profiles import CLIENT, CODES, SEED, Profile, chosen, codes_of
 
 __all__ = [
@@ -19,6 +20,6 @@ __all__ = [
     "Document",
     "TooLarge",
     "NOT_JSON",
+    "STATE_BYTES",
     "pointer",
-    "same",
 ]

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import UnsetType
 
-from dtvn.events.advice import NOT_JSON, Document, TooLarge
-from dtvn.events.meaning.entries import STATE_BYTES, Call, Entry, entry_of
+from dtvn.events.meaning.entries import Call, Entry, entry_of
+from dtvn.events.meaning.followed import ACTIVITY_BYTES, Followed, Room
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
 
@@ -21,31 +21,30 @@ _HISTORY = "@ag-ui/client"
 """Key of a snapshot's metadata in which `authoritativeActivityTypes` may stand."""
 
 
-class NotFollowed(ValueError):
-    """A state or an activity above STATE_BYTES, or a value that cannot be read."""
-
-
 class Conversation:
     """What a new client has: first nothing, and the state {}."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.state = Document(b"{}", STATE_BYTES)
+        self.state = Followed(b"{}")
+        self._room = Room(ACTIVITY_BYTES)
+        self._groups: list[list[Entry]] = []
+        """All messages in their order: each with the tool messages that follow it. A result is added to the
+        group of the message that called, so that its place needs no search."""
         self._named: dict[str, Entry] = {}
         """Id -> the first message that has it."""
         self._calls: dict[str, tuple[Entry, Call]] = {}
+        """Id -> the first call that has it, and its message."""
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All messages in their order."""
+        return [entry for group in self._groups for entry in group]
 
     def take(self, event: s.Event) -> None:
-        """Apply an event that is no chunk. Raises NotFollowed."""
+        """Apply an event that is no chunk. Raises an error of NOT_JSON for a value that cannot be read."""
         method = _METHODS.get(type(event))
-        if method is None:
-            return
-        try:
+        if method is not None:
             method(self, event)
-        except TooLarge:
-            raise NotFollowed(f"a state or an activity above {STATE_BYTES} bytes") from None
-        except NOT_JSON as error:
-            raise NotFollowed(f"a value that cannot be read: {error}") from None
 
     def call(self, identifier: str) -> Call | None:
         """The first call of this id."""
@@ -54,26 +53,26 @@ class Conversation:
 
     # --- messages --------------------------------------------------------------------------------
 
-    def _add(self, entry: Entry, place: int | None = None) -> Entry:
-        self.entries.insert(len(self.entries) if place is None else place, entry)
-        if entry.id in self._named:
-            self._look()  # the new one may stand before the other
-        else:
+    def _add(self, entry: Entry, group: int | None = None) -> Entry:
+        """Add a message at the end, or at the end of this group."""
+        if group is None:
+            if entry.role != "tool" or not self._groups:
+                self._groups.append([])
+            group = len(self._groups) - 1
+        entry.place = group, len(self._groups[group])
+        self._groups[group].append(entry)
+        first = self._named.get(entry.id)
+        if first is None or entry.place < first.place:
             self._named[entry.id] = entry
-            self._note_calls(entry)
-        return entry
-
-    def _look(self) -> None:
-        """Find all messages and calls by their ids anew."""
-        self._named.clear()
-        self._calls.clear()
-        for entry in self.entries:
-            self._named.setdefault(entry.id, entry)
-            self._note_calls(entry)
-
-    def _note_calls(self, entry: Entry) -> None:
         for call in entry.calls or ():
             self._calls.setdefault(call.id, (entry, call))
+        return entry
+
+    def _replace(self, entries: list[Entry]) -> None:
+        """Have these messages instead."""
+        self._groups, self._named, self._calls = [], {}, {}
+        for entry in entries:
+            self._add(entry)
 
     def text_start(self, event: s.TextMessageStart) -> None:
         if event.message_id not in self._named:
@@ -92,7 +91,7 @@ class Conversation:
     def messages_snapshot(self, event: s.MessagesSnapshot) -> None:
         """Replace what the snapshot names, add what is new, and keep of the rest only what a server may not
         know: activities and reasoning."""
-        given = {message.id: entry_of(message) for message in event.messages}
+        given = {message.id: entry_of(message, self._room) for message in event.messages}
         activities, reasoning = _owned(event)
 
         def stays(entry: Entry) -> bool:
@@ -100,19 +99,22 @@ class Conversation:
                 return activities is not None and entry.kind not in activities
             return entry.role == "reasoning" and not reasoning
 
-        kept = [given.get(entry.id, entry) for entry in self.entries if entry.id in given or stays(entry)]
+        before = self.entries
+        kept = [given.get(entry.id, entry) for entry in before if entry.id in given or stays(entry)]
         known = {entry.id for entry in kept}
-        self.entries = kept + [given[message.id] for message in event.messages if message.id not in known]
-        self._look()
+        self._replace(kept + [given[message.id] for message in event.messages if message.id not in known])
+        for entry in before:
+            if entry.activity is not None and (entry.id in given or not stays(entry)):
+                entry.activity.leave()
 
     def run_started(self, event: s.RunStarted) -> None:
         if event.input is None:
             return
         if not isinstance(event.input.state, UnsetType):
-            self.state = Document(bytes(event.input.state), STATE_BYTES)
+            self.state = Followed(bytes(event.input.state))
         for message in event.input.messages:
             if message.id not in self._named:
-                self._add(entry_of(message))
+                self._add(entry_of(message, self._room))
 
     # --- calls -----------------------------------------------------------------------------------
 
@@ -144,35 +146,33 @@ class Conversation:
         if found is None:
             self._add(made)
             return
-        # From the end: it is one of the newest.
-        place = next(at for at in reversed(range(len(self.entries))) if self.entries[at] is found[0]) + 1
-        while place < len(self.entries) and self.entries[place].role == "tool":
-            place += 1
-        self._add(made, place)
+        self._add(made, found[0].place[0])
 
     # --- state and activities --------------------------------------------------------------------
 
     def state_snapshot(self, event: s.StateSnapshot) -> None:
-        self.state = Document(bytes(event.snapshot), STATE_BYTES)
+        self.state = Followed(bytes(event.snapshot))
 
     def state_delta(self, event: s.StateDelta) -> None:
-        self.state.apply(event.delta)  # one that fails is dropped whole
+        self.state.apply(event.delta)
 
     def activity_snapshot(self, event: s.ActivitySnapshot) -> None:
         known = self._named.get(event.message_id)
         if known is not None and event.replace is False:
             return
         made = known or self._add(Entry(event.message_id, "activity"))
-        made.become_activity(event.activity_type, msgspec.json.encode(event.content), _owner(event))
-        if made.calls:
+        regroup = made.role == "tool" or bool(made.calls)
+        content = msgspec.json.encode(event.content)
+        made.become_activity(event.activity_type, content, _owner(event), self._room)
+        if regroup:
             made.calls = None
-            self._look()
+            self._replace(self.entries)
 
     def activity_delta(self, event: s.ActivityDelta) -> None:
         entry = self._named.get(event.message_id)
         if entry is None or entry.activity is None:
             return
-        if entry.activity.apply(event.patch) is None:
+        if entry.activity.apply(event.patch):
             entry.kind = event.activity_type
 
 

@@ -7,11 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from dtvn.events.advice import Document
+from dtvn.events.meaning.followed import Followed, Room
 from dtvn.events.rules import messages as m
-
-STATE_BYTES = 256 * 1024 * 1024
-"""The largest state or activity that is followed, as JSON."""
 
 
 class Call(Struct):
@@ -36,9 +33,11 @@ class Entry(Struct):
     error: str | None = None
     kind: str | None = None
     """Type of the activity."""
-    activity: Document | None = None
+    activity: Followed | None = None
     owner: str | None = None
     """The subagent's run that it belongs to."""
+    place: tuple[int, int] = (0, 0)
+    """Its group in the conversation, and its place there."""
 
     @property
     def content(self) -> Any:
@@ -54,10 +53,12 @@ class Entry(Struct):
         elif content is not None:
             self.parts = _plain(content)
 
-    def become_activity(self, kind: str, content: bytes, owner: str | None) -> None:
+    def become_activity(self, kind: str, content: bytes, owner: str | None, room: Room) -> None:
         """Be an activity with this content, given as JSON text, whatever it was."""
         self.role, self.kind, self.owner = "activity", kind, owner
-        self.activity = Document(content, STATE_BYTES)
+        if self.activity is not None:
+            self.activity.leave()
+        self.activity = Followed(content, room)
         self.texts = self.parts = self.name = self.call_id = self.error = None
 
     def append(self, delta: str) -> None:
@@ -67,13 +68,15 @@ class Entry(Struct):
         self.texts.append(delta)
 
 
-def entry_of(message: m.Message) -> Entry:
+def entry_of(message: m.Message, room: Room) -> Entry:
     """The entry of a message that a snapshot or an input holds whole."""
     made = Entry(message.id, str(message.__struct_config__.tag), owner=message.subagent_run_id or None)
     made.name = getattr(message, "name", None)
     match message:
         case m.ActivityMessage():
-            made.become_activity(message.activity_type, msgspec.json.encode(message.content), made.owner)
+            made.become_activity(
+                message.activity_type, msgspec.json.encode(message.content), made.owner, room
+            )
             return made
         case m.AssistantMessage():
             given = message.tool_calls or ()

@@ -7,11 +7,17 @@ from typing import Any
 import msgspec
 from msgspec import UnsetType
 
+from dtvn.events.advice import NOT_JSON
 from dtvn.events.meaning.conversation import Conversation
-from dtvn.events.meaning.items import Meaning, items_of, labelled, labels_of
+from dtvn.events.meaning.items import Meaning, items_of
+from dtvn.events.meaning.references import references_of, referring
 from dtvn.events.rules import Phase, Stream, Violation
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
+
+
+class NotRead(ValueError):
+    """A value that cannot be read, as a number beyond those of JSON's readers."""
 
 
 class Folding:
@@ -22,46 +28,53 @@ class Folding:
         self.conversation = Conversation()
         self.refusal: Violation | None = None
         """Why an event was refused, which ended the reading."""
+        self._refused = b""
         self.events = 0
         self._stream = Stream(drop_unknown=True, accept_0x=True)
         self._outcomes: list[dict[str, Any]] = []
         self._started: list[str] = []
         """Ids of the calls of the present run."""
         self._answered: set[str] = set()
+        self._run = 0
         self._runs: dict[str, str] = {}
         """Id of a thread or a run -> what it names."""
 
     def feed(self, data: bytes) -> None:
-        """Take the JSON text of the next event. Raises NotFollowed."""
+        """Take the JSON text of the next event. Raises NotRead."""
         if self.refusal is not None:
             return
         self.events += 1
         verdict = self._stream.feed(data)
         if not verdict.accepted:
-            self.refusal = verdict.violations[0]
+            self.refusal, self._refused = verdict.violations[0], data
             return
-        for part in self._stream.parts:
-            self._follow(part)
-            self.conversation.take(part)
+        try:
+            for part in self._stream.parts:
+                self._follow(part)
+                self.conversation.take(part)
+        except NOT_JSON as error:
+            raise NotRead(f"a value that cannot be read: {error}") from None
 
     def meaning(self) -> Meaning:
         """What the events so far mean."""
         outcomes = [*self._outcomes]
         if self.refusal is not None:
-            # Its message names ids.
-            outcomes.append({"type": "refused", "code": self.refusal.code})
+            event = self._refused.decode(errors="backslashreplace")
+            outcomes.append({"type": "refused", "code": self.refusal.code, "event": event})
         elif self._stream.state.phase is Phase.ACTIVE:
             outcomes.append({"type": "unfinished"})
-        labels = self._runs | labels_of(self.conversation)
-        state = labelled(self.conversation.state.value, labels)
-        return Meaning(items_of(self.conversation, labels), state, tuple(labelled(outcomes, labels)))
+        references = references_of(self.conversation, self._runs)
+        state = referring(self.conversation.state.value, references)
+        return Meaning(items_of(self.conversation, references), state, tuple(outcomes))
 
     def _follow(self, event: s.Event) -> None:
         """Note calls, answers and the end of a run."""
         match event:
             case s.RunStarted():
                 self._started, self._answered = [], set()
-                self._runs |= {event.thread_id: "(threadId)", event.run_id: "(runId)"}
+                self._runs.setdefault(event.thread_id, "the thread")
+                self._run += 1
+                self._runs.setdefault(event.run_id, f"run {self._run}")
             case s.ToolCallStart():
                 self._started.append(event.tool_call_id)
             case s.ToolCallResult():
@@ -90,8 +103,11 @@ class Folding:
             given["message"] = interrupt.message
         if interrupt.tool_call_id is not None:
             given["call"] = self._tool(interrupt.tool_call_id)
-        if interrupt.response_schema is not None:
-            given["responseSchema"] = msgspec.json.decode(msgspec.json.encode(interrupt.response_schema))
+        for name, value in (("responseSchema", interrupt.response_schema), ("metadata", interrupt.metadata)):
+            if value is not None:
+                given[name] = msgspec.json.decode(msgspec.json.encode(value))
+        if interrupt.expires_at is not None:
+            given["expires"] = True  # times mean nothing, but a client shows that there is one
         return given
 
     def _tool(self, identifier: str) -> str:

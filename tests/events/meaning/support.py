@@ -94,3 +94,23 @@ def folded(texts: Iterable[bytes]) -> Folding:
 
 def meaning(texts: Iterable[bytes]) -> Meaning:
     return folded(texts).meaning()
+
+
+def run(*events: bytes) -> Meaning:
+    """What a run of these events means."""
+    named = {"threadId": "t", "runId": "r"}
+    ends = [json.dumps({"type": f"RUN_{end}"} | named).encode() for end in ("STARTED", "FINISHED")]
+    return meaning([ends[0], *events, ends[1]])
+
+
+def snapshot(value: Any) -> bytes:
+    return json.dumps({"type": "STATE_SNAPSHOT", "snapshot": value}).encode()
+
+
+def called(identifier: str, arguments: str, result: Any = None) -> list[bytes]:
+    """The events of a call of `weather`."""
+    told = Told([("weather", arguments, result)])
+    manner = Manner(
+        lambda text: [text], lambda sort, _: identifier if sort == "call" else f"{sort}-{identifier}"
+    )
+    return stream(told, manner)[1:-1]

@@ -42,7 +42,7 @@ message 1, assistant
 tool call 1, weather
   /arguments/city: [-Rome-]{+Milan+}
 
-tool call 2, book
+tool call 2 of B, book
   only in B: book({})
 
 final state
@@ -98,6 +98,41 @@ def test_json_has_all_and_leaves_out_what_a_side_lacks(tmp_path: Path) -> None:
     ]
     same = compared(tmp_path, sse(stream(TOLD, PLAIN)), sse(stream(TOLD, PLAIN)), json=True)
     assert (same[0], json.loads(same[1])["same"], json.loads(same[1])["differences"]) == (0, True, [])
+
+
+def test_a_refused_stream_is_never_the_same_without_a_word(tmp_path: Path) -> None:
+    one, other = ([event("RS"), event("TC:z"), event(last)] for last in ("RF", "RE"))
+    code, out, err = compared(tmp_path, sse(one), sse(other))
+    said = (
+        "one and other mean the same up to events 1 and 1, which are refused: nothing behind them counts.\n"
+    )
+    assert (code, out, err.count("event 1 is refused")) == (0, said, 2)
+    _, out, _ = compared(tmp_path, sse(one), sse(other), json=True)
+    assert json.loads(out)["refused_events"] == {"a": 1, "b": 1}
+    code, out, _ = compared(tmp_path, sse(one), sse([event("RS"), event("TC:y")]))
+    assert (code, "outcome" in out) == (1, True)
+
+
+def test_what_is_not_followed_is_said(tmp_path: Path) -> None:
+    one, other = (sse(stream(Told([], {"a": text}), PLAIN)) for text in ("x" * 2**20, "x"))
+    code, out, _ = compared(tmp_path, one, other)
+    assert (code, out) == (
+        1,
+        "A one and B other do not differ in what is followed.\nNot compared: the state.\n\nfinal state\n"
+        "  not followed in A: above 1,048,576 bytes or 128 levels, or unreadable\n",
+    )
+    _, out, _ = compared(tmp_path, one, one, json=True)
+    assert json.loads(out)["differences"] == [{"where": "state", "at": "", "not_followed": ["a", "b"]}]
+
+
+def test_two_calls_never_stand_under_one_heading(tmp_path: Path) -> None:
+    rome, paris = ("weather", '{"city": "Rome"}', "clear"), ("weather", '{"city": "Paris"}', "rain")
+    told = [rome], [paris, ("weather", '{"city": "Rome"}', "storm")]
+    _, out, _ = compared(tmp_path, *(sse(stream(Told([*each]), PLAIN)) for each in told))
+    assert [line for line in out.splitlines() if line.startswith("tool call")] == [
+        "tool call 1 of B, weather",
+        "tool call 1 of A and 2 of B, weather",
+    ]
 
 
 def test_long_texts_are_shown_near_their_differences(tmp_path: Path) -> None:
@@ -157,7 +192,7 @@ def test_a_refused_event_is_said_and_is_an_outcome(tmp_path: Path) -> None:
     bad = [event("RS"), event("TC:z"), event("RF")]
     code, out, err = compared(tmp_path, sse(bad), sse([event("RS"), event("RF")]))
     assert code == 1
-    assert 'A {"type": "refused", "code": "MESSAGE_NOT_OPEN"}' in out
+    assert 'A {"type": "refused", "code": "MESSAGE_NOT_OPEN", "event": ' in out
     assert err == (
         "dtvn diff: one: event 1 is refused, and nothing behind it counts: MESSAGE_NOT_OPEN: "
         'Message "z" is not open.\n'

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtvn.events.meaning import ABSENT, Difference, aligning, differences
-from dtvn.events.meaning.aligning import blocks, gaps
-from tests.events.meaning.support import Manner, Told, folded, meaning, stream
+from dtvn.events.meaning import ABSENT, Difference, Meaning, aligning, differences
+from tests.events.meaning.support import Manner, Told, called, folded, meaning, run, snapshot, stream
 from tests.events.rules.samples import event
 
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=12)
@@ -93,10 +92,6 @@ def state_of(value: Any) -> list[bytes]:
     return [event("RS"), snapshot(value), event("RF")]
 
 
-def snapshot(value: Any) -> bytes:
-    return json.dumps({"type": "STATE_SNAPSHOT", "snapshot": value}).encode()
-
-
 def test_the_state_is_compared_by_its_parts() -> None:
     one, other = {"a/b": 1, "l": [1, 2, 3], "x": {"y": None}}, {"a/b": 2, "l": [0, 1, 2, 3], "x": {}}
     found = differences(meaning(state_of(one)), meaning(state_of(other)))
@@ -121,15 +116,47 @@ def test_what_is_inserted_does_not_make_the_rest_differ() -> None:
     assert found == [Difference("message", 11, "assistant", "", ABSENT, {"text": "New"})]
 
 
-def test_ids_in_the_state_are_known_and_short_words_are_not_taken_for_ids() -> None:
-    def run(message: str, word: str) -> list[bytes]:
-        kept = {"messages": [{"id": message, "content": word}], "thread": "t"}
-        said = [event(f"{kind}:{message}") for kind in ("TS", "TC", "TE")]
-        return [event("RS"), *said, snapshot(kept), event("RF")]
+@pytest.mark.parametrize(("text", "value"), [("hello", '"hello"'), ("NaN", '"NaN"'), ("[1", '"[1"')])
+def test_arguments_that_are_no_json_are_not_the_text_of_the_same_letters(text: str, value: str) -> None:
+    found = differences(run(*called("c", text)), run(*called("c", value)))
+    assert [(each.at, each.one, each.other) for each in found] == [
+        ("/arguments_text", text, ABSENT),
+        ("/arguments", ABSENT, text),
+    ]
 
-    assert differences(meaning(run("message-1234", "x")), meaning(run("message-9876", "x"))) == []
-    assert len(differences(meaning(run("message-1234", "x")), meaning(run("message-1234", "y")))) == 1
-    assert len(differences(meaning(run("m1", "x")), meaning(run("m2", "x")))) == 1
+
+def test_a_result_in_parts_is_not_their_text() -> None:
+    parts = [{"type": "text", "text": "a"}]
+    found = differences(run(*called("c", "{}", parts)), run(*called("c", "{}", json.dumps(parts))))
+    assert [each.at for each in found] == ["/parts", "/result"]
+
+
+def test_interrupts_differ_in_what_they_tell_a_client() -> None:
+    def interrupted(**more: Any) -> Meaning:
+        outcome = {"type": "interrupt", "interrupts": [{"id": "i", "reason": "approval"} | more]}
+        return meaning([event("RS"), json.dumps(json.loads(event("RF")) | {"outcome": outcome}).encode()])
+
+    dated = [interrupted(expiresAt=f"202{year}-01-01T00:00:00Z") for year in (0, 6)]
+    assert differences(*dated) == []
+    assert len(differences(dated[0], interrupted())) == 1
+    assert len(differences(interrupted(metadata={"sum": 1}), interrupted(metadata={"sum": 2}))) == 1
+
+
+def test_calls_are_paired_by_content_then_by_arguments_then_by_tool() -> None:
+    rome, paris = '{"city": "Rome"}', '{"city": "Paris"}'
+    one = run(*called("c", rome, "clear"))
+    for order in ((rome, paris), (paris, rome)):
+        other = run(*(part for city in order for part in called(city, city, "clear")))
+        (found,) = differences(one, other)
+        assert (found.one, found.other) == (ABSENT, {"arguments": {"city": "Paris"}, "result": "clear"})
+    changed = run(*called("p", paris, "clear"), *called("r", rome, "storm"))
+    found_all = differences(one, changed)
+    assert [(each.number, each.other_number, each.at) for each in found_all] == [
+        (1, None, ""),
+        (1, 2, "/result"),
+    ]
+    renamed = differences(one, run(*called("m", '{"city": "Milan"}', "clear")))
+    assert [each.at for each in renamed] == ["/arguments/city"]
 
 
 def test_outcomes_are_compared_run_by_run() -> None:
@@ -141,36 +168,25 @@ def test_outcomes_are_compared_run_by_run() -> None:
     assert unfinished.outcomes == ({"type": "unfinished"},)
 
 
-def test_behind_a_refused_event_nothing_counts() -> None:
+def test_behind_a_refused_event_nothing_counts_and_that_event_does() -> None:
     found = folded([event("RS"), event("TC:z"), event("TS:m"), event("TC:m"), event("TE:m"), event("RF")])
     assert found.refusal is not None
-    assert (found.meaning().items, found.meaning().outcomes) == (
-        (),
-        ({"type": "refused", "code": "MESSAGE_NOT_OPEN"},),
-    )
+    refused = {"type": "refused", "code": "MESSAGE_NOT_OPEN", "event": event("TC:z").decode()}
+    assert (found.meaning().items, found.meaning().outcomes) == ((), (refused,))
+    other = folded([event("RS"), event("TC:y")])
+    assert [each.where for each in differences(found.meaning(), other.meaning())] == ["outcome"]
 
 
 def test_a_text_that_is_nested_too_deep_stays_a_text() -> None:
     deep = "[" * 500 + "]" * 500
     plain = Manner(lambda text: [text], lambda sort, number: f"{sort}{number}")
     (item,) = meaning(stream(Told([("tool", deep, deep)]), plain)).items
-    assert item.value == {"arguments": deep, "result": deep}
-
-
-@given(st.lists(st.integers(0, 3), max_size=12), st.lists(st.integers(0, 3), max_size=12))
-def test_gaps_and_what_is_alike_make_up_both_lists(one: list[int], other: list[int]) -> None:
-    for found in (blocks(one, other), [*blocks(one, [*other, 9])]):
-        assert all(one[a : a + size] == other[b : b + size] for a, b, size in found)
-    rebuilt, kept = [], 0
-    for a1, a2, b1, b2 in gaps(one, other):
-        rebuilt += one[kept:a1] + other[b1:b2]
-        kept = a2
-    assert rebuilt + one[kept:] == other
+    assert item.value == {"arguments_text": deep, "result": deep}
 
 
 def test_lists_that_are_too_long_to_align_are_compared_place_by_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(aligning, "PAIRS_MAX", 3)
+    monkeypatch.setattr(aligning, "EDITS_MAX", 1)
     found = differences(meaning(state_of([7, 1, 2, 3, 9])), meaning(state_of([7, 2, 2, 4, 9])))
     assert [(each.at, each.one, each.other) for each in found] == [("/1", 1, 2), ("/3", 3, 4)]
