@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dtvn.cli.platform import PlatformError, api_key
-from dtvn.cli.serving import address_of, listen, names, require, serve
+from dtvn.cli.serving import address_of, count, listen, names, require, serve
 from dtvn.cli.validate import Output
 
 if TYPE_CHECKING:
@@ -100,13 +100,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="for the official client 1.0: end lines of server-sent events with LF, leave out data: [DONE]",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each stream")
-
-
-def count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("a number from 1")
-    return number
 
 
 def seconds(text: str) -> float:

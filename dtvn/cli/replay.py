@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from dtvn.cli.serving import address_of, listen, names, require, serve
+from dtvn.cli.serving import address_of, count, listen, names, require, serve
 from dtvn.cli.sources import SourceError, pieces
 from dtvn.cli.validate import Output
 from dtvn.events.rules import EventReader, FramingError, Limits, Stream, quoted
@@ -35,8 +35,8 @@ messages and calls, since clients append to a message that they have. --as-recor
 that have a timestamp come as far apart as they were recorded, at most 60 s: --speed 10 makes them ten times
 faster, --no-delay sends them at once.
 
-A browser lets pages of other origins ask only if they are named with --allow-origin. The server listens on
-this machine only, unless --host says otherwise, and answers to addresses, localhost and --allow-host.
+Pages in a browser get 403 unless --allow-origin names their origin. The server listens on this machine only,
+unless --host says otherwise, and answers to addresses, localhost and --allow-host.
 
 Exit status: 0 stopped by Ctrl-C, 2 not started.
 """
@@ -62,7 +62,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=origin,
         action="append",
         default=[],
-        help="an origin whose pages may ask, such as http://localhost:3000; may be repeated; * for any",
+        help="an origin whose pages may ask, such as http://localhost:3000; may be repeated; * for any; "
+        "pages of others get 403",
+    )
+    parser.add_argument(
+        "--streams", type=count, default=100, metavar="N", help="requests answered at once (default: 100)"
     )
     parser.add_argument("--as-recorded", action="store_true", help="leave all ids as they were recorded")
     pace = parser.add_mutually_exclusive_group()
@@ -113,6 +117,7 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
             as_recorded=options["as_recorded"],
             speed=None if options["no_delay"] else options["speed"],
             origins=options["allow_origin"],
+            streams=options["streams"],
             report=_printer(stdout, len(runs), as_json=options["json"]),
         )
         app = AllowHosts(replay, [*options["allow_host"], *names(options["host"])])
@@ -122,8 +127,8 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
         return NOT_STARTED
     for said in _doubts(options, texts, timed=has_times(runs)):
         stderr.write(f"dtvn replay: {said}\n")
-    count = f"{counted(len(runs), 'run')}, {counted(len(texts), 'event')}"
-    stdout.write(f"{address_of(listener)} answers POST with {options['file']}: {count}. Ctrl-C stops it.\n")
+    held = f"{counted(len(runs), 'run')}, {counted(len(texts), 'event')}"
+    stdout.write(f"{address_of(listener)} answers POST with {options['file']}: {held}. Ctrl-C stops it.\n")
     _flush(stdout)
     serve(app, listener)
     return STOPPED

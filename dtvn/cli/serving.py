@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import socket
 from contextlib import suppress
@@ -39,6 +40,14 @@ def address_of(listener: socket.socket) -> str:
 def names(host: str) -> list[str]:
     """The name at which a server listens, if it is one; addresses are always answered."""
     return [] if ":" in host or host.replace(".", "").isdecimal() else [host]
+
+
+def count(text: str) -> int:
+    """The value of an option that says how many requests are answered at once."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("a number from 1")
+    return number
 
 
 def serving(app: Any, shutdown_seconds: int = SHUTDOWN_SECONDS) -> uvicorn.Config:

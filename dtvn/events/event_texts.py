@@ -64,7 +64,7 @@ def _json(name: str, item: object, otherwise: str) -> bytes:
     if _is_model(value):
         try:
             value = value.model_dump(by_alias=True, exclude_none=True, mode="json")
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # whatever the caller's class raises
             raise TypeError(f"{name} is {_named(item)} whose model_dump fails: {error}") from error
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} is {_named(item)}, {otherwise}")

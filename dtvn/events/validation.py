@@ -76,7 +76,8 @@ def validate(
     """Validate AG-UI events as `dtvn validate` does, in one pass and bounded memory.
 
     `events`: dicts, JSON texts, server-sent events as an encoder writes them, and objects of `ag_ui.core`,
-    one for each event; or a whole stream as text or bytes. `complete`: no run, or a run that has not ended,
+    one for each event; or a whole stream as text or bytes, which alone shows how its lines end (LINE_ENDS).
+    `complete`: no run, or a run that has not ended,
     makes it not valid. `profile`, `off`, `only` and `accept_0x` are those of the command. `run_input`: the
     RunAgentInput that the agent was asked with, for its state and tools. `now_ms`: milliseconds since 1970
     that timestamps are compared with; None compares them with one another alone.

@@ -32,7 +32,7 @@ class AllowHosts:
         if scope["type"] != "http" or ANY in self._names or (len(given) == 1 and self._own(given[0])):
             await self._app(scope, receive, send)
             return
-        said = "This proxy answers to addresses, localhost and the names of --allow-host, not to {}."
+        said = "This server answers to addresses, localhost and the names of --allow-host, not to {}."
         named = given[0].decode("latin-1") if given else "a request without Host"
         await refuse(send, 421, "HOST_NOT_ALLOWED", said.format(named))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from dtvn.events.rules import Limits, Phase, Stream, Verdict, quoted, warning
@@ -21,8 +22,8 @@ class LocalJudge:
         self.limits = limits or Limits()
         self.drop_unknown = drop_unknown
         self.accept_0x = accept_0x
-        self.writers: set[Run] = set()
-        """Runs that an open stream has begun and not ended."""
+        self.writers: Counter[Run] = Counter()
+        """How many open streams have begun a run and not ended it; runs without one are left out."""
 
     async def open(self) -> Judgement:
         """See Judge."""
@@ -55,15 +56,17 @@ class _LocalJudgement:
         verdict = stream.feed(text)
         if run is None or not verdict.accepted:
             return verdict
-        if run in self._judge.writers:
+        self._run = run
+        self._judge.writers[run] += 1
+        if self._judge.writers[run] > 1:
             said = f"Another stream writes run {quoted(run.run_id)} of thread {quoted(run.thread_id)} now."
             told = warning(stream.index - 1, "RUN_HAS_TWO_WRITERS", "runId", said)
             return Verdict(True, (*verdict.violations, told))
-        self._run = run
-        self._judge.writers.add(run)
         return verdict
 
     def _release(self) -> None:
         if self._run is not None:
-            self._judge.writers.discard(self._run)
+            self._judge.writers[self._run] -= 1
+            if not self._judge.writers[self._run]:
+                del self._judge.writers[self._run]
             self._run = None

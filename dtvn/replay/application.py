@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 BODY_BYTES_MAX = 32 * 1024 * 1024
 THREADS = 1_024
 """Threads of which it is known how many runs they were given; who asked longest ago is forgotten first."""
+STREAMS = 100
 PAUSE_MAX = 60.0
 """Most seconds of one wait between two events."""
 ANY = "*"
@@ -58,21 +60,43 @@ class Replay:
         as_recorded: bool = False,
         speed: float | None = 1.0,
         origins: Sequence[str] = (),
+        streams: int = STREAMS,
         report: Callable[[Answered], None] | None = None,
     ) -> None:
         """`speed`: how much faster than their timestamps say the events come, None: at once. `origins`: those
-        whose pages may ask, `*` for any."""
+        whose pages may ask besides the server's own, `*` for any. `streams`: how many requests are answered
+        at once."""
         self._runs = runs
         self._as_recorded = as_recorded
         self._speed = speed
         self._origins = {origin.encode("latin-1", "replace") for origin in origins}
+        self._streams = streams
+        self._open = 0
         self._report = report
-        self._given: OrderedDict[str, int] = OrderedDict()
-        """Thread -> how many runs it was given."""
+        self._given: OrderedDict[bytes, int] = OrderedDict()
+        """Digest of a thread's name -> how many runs it was given: names may be as long as a body."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        if (origin := self._refused_origin(scope)) is not None:
+            # A browser sends some POSTs of any page without asking first: they would take a thread's turn.
+            wanted = "'*'" if origin == "null" else origin
+            said = f"Pages of origin {origin} may not ask: start it with --allow-origin {wanted}"
+            await self._refuse(send, 403, said, [])
+        elif self._open >= self._streams:
+            said = (
+                f"At most {self._streams} are answered at once: try again later, or give a larger --streams"
+            )
+            await self._refuse(send, 503, said, self._allowed(scope))
+        else:
+            self._open += 1
+            try:
+                await self._dispatch(scope, receive, send)
+            finally:
+                self._open -= 1
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         allowed = self._allowed(scope)
         if scope["method"] == "OPTIONS":
             await self._preflight(scope, allowed, send)
@@ -122,8 +146,9 @@ class Replay:
 
     def _turn(self, thread: str) -> tuple[int, int]:
         """(which run is next in this thread, how often it has been then)."""
-        count = self._given.pop(thread, 0)
-        self._given[thread] = count + 1
+        name = hashlib.blake2b(thread.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        count = self._given.pop(name, 0)
+        self._given[name] = count + 1
         if len(self._given) > THREADS:
             self._given.popitem(last=False)
         return count % len(self._runs), count // len(self._runs) + 1
@@ -137,20 +162,23 @@ class Replay:
 
     # --- other answers ---------------------------------------------------------------------------
 
+    def _refused_origin(self, scope: Scope) -> str | None:
+        """The origin of the page that asks, if it may not; None for programs, which name none, and for the
+        server's own pages."""
+        origin, host = _header(scope, b"origin"), _header(scope, b"host") or b""
+        own = (b"http://" + host, b"https://" + host)
+        if origin is None or origin in own or self._allowed(scope):
+            return None
+        return origin.decode("latin-1")
+
     def _allowed(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """The headers with which a browser lets a page of the request's origin read the answer."""
-        origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
+        origin = _header(scope, b"origin")
         if origin is None or not (origin in self._origins or ANY.encode() in self._origins):
             return []
         return [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
 
     async def _preflight(self, scope: Scope, allowed: list[tuple[bytes, bytes]], send: Send) -> None:
-        if not allowed:
-            origin = next((value for name, value in scope["headers"] if name == b"origin"), b"none")
-            named = origin.decode("latin-1")
-            said = f"Pages of origin {named} may not ask: start it with --allow-origin {named}"
-            await self._refuse(send, 403, said, [])
-            return
         asked = [
             (b"access-control-allow-headers", value)
             for name, value in scope["headers"]
@@ -170,6 +198,10 @@ class Replay:
     def _told(self, answered: Answered) -> None:
         if self._report is not None:
             self._report(answered)
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes | None:
+    return next((value for name, value in scope["headers"] if name == wanted), None)
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -91,6 +91,8 @@ class OpenRun:
         self.excerpts = excerpts.Excerpts()
         self.findings = Findings("", "")
         self.ending: Future[RunEnd] | None = None
+        self.finishing = threading.Lock()
+        """Held while the run's row is written for the last time."""
         self._run: EventRun | None = None
         self._last: _LastCall | None = None
         self._busy = threading.Lock()

@@ -66,7 +66,8 @@ class RunTable:
         if first or (wanted.thread and wanted.run):
             waited(run.begin(first))
         try:
-            if run.thread and run_rows.written(run.thread, run.run) - self._runs.keys():
+            own = set(self._runs)  # before the rows are read: a run is here until its row says that it ended
+            if run.thread and run_rows.written(run.thread, run.run) - own:
                 raise errors.live_elsewhere()
             row = run_rows.begin(
                 thread=run.thread,
@@ -114,17 +115,13 @@ class RunTable:
 
     def finish(self, run: OpenRun) -> str:
         """Write the row of a run whose end is known, once; returns the outcome code of its last record, ""
-        if it is not recorded."""
+        if it is not recorded. Raises DatabaseError, after which the sweep tries again."""
         code = _outcome(run)
-        with self._lock:
-            if self._runs.pop(run.id, None) is None:
-                return code
-        try:
-            _write(run, ended=True, record_code=code)
-        except DatabaseError:
-            with self._lock:
-                self._runs[run.id] = run  # the sweep tries again
-            raise
+        with run.finishing:
+            if run.id in self._runs:
+                _write(run, ended=True, record_code=code)
+                with self._lock:
+                    self._runs.pop(run.id, None)
         return code
 
     def sweep(self) -> None:

@@ -189,9 +189,17 @@ class NoJson:
         return ["no", "event"]
 
 
+class Failing:
+    """A model whose code fails."""
+
+    def model_dump(self, **_options: object) -> object:
+        raise KeyError("role")
+
+
 @pytest.mark.parametrize(
     ("item", "words"),
     [
+        (Failing(), "events[1] is a value of type Failing whose model_dump fails: 'role'"),
         (None, "events[1] is None, which is no event. Give a dict, JSON text"),
         (7, "events[1] is a value of type int, which is no event"),
         ([STARTED], "events[1] is a value of type list, which is no event"),

@@ -60,6 +60,25 @@ async def test_a_second_writer_of_a_run_is_told_and_its_good_events_pass() -> No
     assert told == [[("warning", "RUN_HAS_TWO_WRITERS", 0)], [], []]
 
 
+async def test_each_writer_of_a_run_counts_until_it_ends() -> None:
+    judge = LocalJudge()
+    writers = [await judge.open() for _ in range(4)]
+
+    async def codes(number: int, text: bytes) -> list[str]:
+        (verdict,) = await writers[number].judge([text])
+        return [each.code for each in verdict.violations]
+
+    twice = ["RUN_HAS_TWO_WRITERS"]
+    assert [await codes(0, GOOD[0]), await codes(1, GOOD[0])] == [[], twice]
+    assert await codes(0, event("RF")) == []
+    assert await codes(2, GOOD[0]) == twice
+    for each in writers[:3]:
+        await each.close()
+    assert await codes(3, GOOD[0]) == []
+    await writers[3].close()
+    assert not judge.writers
+
+
 class SlowJudge:
     """Judges by the rules; from its `after`-th chunk on it does not answer, or says that it cannot."""
 

@@ -166,11 +166,52 @@ async def test_only_pages_of_named_origins_may_ask() -> None:
     )
     assert (refused.status_code, "access-control-allow-origin" in refused.headers) == (403, False)
     assert told[0].said.endswith(f"--allow-origin {other}")
+    assert [each.status_code for each in answers] == [200, 403]
     origins = [each.headers.get("access-control-allow-origin") for each in (*answers, wrong)]
     assert origins == [front, None, front]
     async with replayed(RUN, origins=["*"]) as (client, _):
         answer = await client.options("/", headers=asked | {"Origin": other})
     assert answer.headers["access-control-allow-origin"] == other
+
+
+@pytest.mark.asyncio
+async def test_a_page_that_asks_without_permission_takes_no_turn() -> None:
+    """Browsers send a POST of plain text for any page, and only then look for its permission."""
+    async with replayed([*RUN, event("RS:r2"), event("RE")]) as (client, told):
+        own = str(client.base_url).removesuffix("/")
+        for page in ("http://evil.example", "null", own + "0"):
+            headers = {"Origin": page, "Content-Type": "text/plain"}
+            answer = await client.post("/", content=json.dumps(ASKED), headers=headers)
+            assert answer.status_code == 403
+            wanted = "'*'" if page == "null" else page
+            said = f"Pages of origin {page} may not ask: start it with --allow-origin {wanted}"
+            assert answer.json()["error"] == said
+        assert (await client.post("/", json=ASKED, headers={"Origin": own})).status_code == 200
+    assert [each.number for each in told] == [0, 0, 0, 1]
+
+
+def test_of_long_names_a_digest_is_kept() -> None:
+    app = Replay(runs_of([*RUN, event("RS:r2"), event("RE")]))
+    long = "x" * 1_000_000
+    turns = [app._turn(name) for name in (long, long + "y", long, "\ud800")]
+    assert turns == [(0, 1), (0, 1), (1, 1), (0, 1)]
+    assert {len(name) for name in app._given} == {16}
+
+
+@pytest.mark.asyncio
+async def test_so_many_requests_are_answered_at_once() -> None:
+    told: asyncio.Queue[Answered] = asyncio.Queue()
+    app = Replay(runs_of(timed(0, 30_000)), streams=1, report=told.put_nowait)
+    async with served(app) as url, httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+        async with client.stream("POST", url, json=ASKED) as answer:
+            await anext(answer.aiter_bytes())
+            busy = await client.post(url, json=ASKED)
+            assert busy.status_code == 503
+            assert busy.json()["error"].startswith("At most 1 are answered at once: try again later")
+            assert (await told.get()).number == 0
+        assert (await asyncio.wait_for(told.get(), PATIENCE)).whole is False
+        async with client.stream("POST", url, json=ASKED) as answer:
+            assert answer.status_code == 200
 
 
 def timed(*times: Any) -> list[bytes]:
@@ -300,7 +341,7 @@ def test_what_cannot_be_served_ends_it_with_2_and_a_sentence(
     for name, content in {"empty": b"", "text": b"x" * 70_000, "run": b"\n".join(RUN)}.items():
         (tmp_path / name).write_bytes(content)
     options = {"file": file, "port": 0, "host": "127.0.0.1", "allow_host": [], "allow_origin": []}
-    options |= {"as_recorded": False, "speed": 1.0, "no_delay": False, "json": False} | more
+    options |= {"as_recorded": False, "speed": 1.0, "no_delay": False, "json": False, "streams": 1} | more
     out, err = io.StringIO(), io.StringIO()
     assert replay.run(options, io.BytesIO(), out, err) == replay.NOT_STARTED
     assert (out.getvalue(), err.getvalue().count("\n")) == ("", 1)
@@ -312,6 +353,7 @@ def test_what_cannot_be_served_ends_it_with_2_and_a_sentence(
     [
         (["--allow-origin", "localhost:3000"], "is no origin, such as http://localhost:3000"),
         (["--speed", "0"], "a number above 0"),
+        (["--streams", "0"], "a number from 1"),
         (["--speed", "fast"], "a number above 0"),
         (["--speed", "2", "--no-delay"], "not allowed with"),
     ],

@@ -210,6 +210,45 @@ def test_a_run_waits_while_an_earlier_one_of_its_names_ends(api: Api, fake: Fake
     assert (told["valid"], told["events"], told["id"]) == (True, 5, first["id"] + 1)
 
 
+def test_a_run_begins_while_the_end_of_an_earlier_one_is_written(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for the earlier run's end may ask before its row says that it ended."""
+    names = {"thread": "t", "run": "r", "recorded": False}
+    path = api.post("events/runs", names).headers["Location"]
+    write, later = run_table_module._write, []
+
+    def asked_before(run: open_runs.OpenRun, **ended: Any) -> None:
+        monkeypatch.setattr(run_table_module, "_write", write)
+        later.append(api.post("events/runs", names))
+        write(run, **ended)
+
+    monkeypatch.setattr(run_table_module, "_write", asked_before)
+    assert api.post(f"{path}/end").status_code == 200
+    assert [each.status_code for each in later] == [201], later[0].content
+    assert list(JudgedRun.objects.order_by("id").values_list("status", flat=True)) == ["ended", "open"]
+    assert len(run_table) == 1
+
+
+def test_a_run_begins_though_the_end_of_an_earlier_one_is_written_meanwhile(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"thread": "t", "run": "r", "recorded": False}
+    first = read(api.post("events/runs", names))["data"]
+    run_table.find(first["id"], "key:1").end()
+    written = run_rows.written
+
+    def read_before(thread: str, run: str) -> set[int]:
+        found = written(thread, run)
+        run_table.sweep()
+        return found
+
+    monkeypatch.setattr(run_rows, "written", read_before)
+    answer = api.post("events/runs", names)
+    assert answer.status_code == 201, answer.content
+    assert JudgedRun.objects.get(pk=first["id"]).status == "ended"
+
+
 def test_a_run_whose_record_has_an_unknown_outcome_stays_valid(api: Api, fake: FakeGateway) -> None:
     fake.mute = True
     told = sequence(api, GOOD)

@@ -19,6 +19,8 @@ NOT_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
 OPERATIONS_MAX = 10_000
 """Longest patch that is followed: each operation can be undone until the last has applied."""
 _BANNED = "__proto__"
+_HINT_MAX = 1_024
+"""Longest name that is looked for in a path where its slashes were not escaped."""
 _ABSENT: Any = object()
 Patched = m.Add | m.Replace | m.Test | m.Remove | m.Move | m.Copy
 
@@ -171,25 +173,35 @@ def _restored(owner: dict[str, Any], name: str, before: Any) -> None:
 def _key(owner: Any, path: list[str], depth: int, *, adds: bool = False) -> Any:
     """The key or index that `path[depth]` names in `owner`, which exists, or with `adds` is one after the
     last."""
-    name, above = path[depth], pointer(path[:depth])
-    here = pointer(path[: depth + 1])
-    if isinstance(owner, dict):
-        if name in owner and name != _BANNED:
-            return name
-        if name == _BANNED:
-            raise _Unfit(here, f"clients refuse the name {_BANNED}")
-        raise _Unfit(here, f"{shown(here)} does not exist{_unescaped(owner, path, depth)}")
-    if not isinstance(owner, list):
-        raise _Unfit(here, f"{shown(above)} is {_kind(owner)}: nothing is below it")
-    if name == "-":
-        if adds:
+    name = path[depth]
+    if isinstance(owner, dict) and name in owner and name != _BANNED:
+        return name
+    if isinstance(owner, list):
+        if name == "-" and adds:
             return len(owner)
-        raise _Unfit(here, f"{shown(here)} does not exist: - is the place after the last item")
-    if not (name.isascii() and name.isdigit()) or (name[0] == "0" and name != "0"):
-        raise _Unfit(here, f"{shown(above)} is a list, and {shown(name)} is no index")
-    if len(name) > 15 or int(name) >= len(owner) + adds:
-        raise _Unfit(here, f"index {shown(name)} is out of range: {shown(above)} has length {len(owner)}")
-    return int(name)
+        if _is_index(name) and len(name) <= 15 and int(name) < len(owner) + adds:
+            return int(name)
+    raise _unfit(owner, path, depth)
+
+
+def _is_index(name: str) -> bool:
+    return name.isascii() and name.isdigit() and (name[0] != "0" or name == "0")
+
+
+def _unfit(owner: Any, path: list[str], depth: int) -> _Unfit:
+    """Why `_key` finds nothing. Pointers are built here only: a patch passes each step of deep paths."""
+    name, above, here = path[depth], shown(pointer(path[:depth])), pointer(path[: depth + 1])
+    if isinstance(owner, dict):
+        if name == _BANNED:
+            return _Unfit(here, f"clients refuse the name {_BANNED}")
+        return _Unfit(here, f"{shown(here)} does not exist{_unescaped(owner, path, depth)}")
+    if not isinstance(owner, list):
+        return _Unfit(here, f"{above} is {_kind(owner)}: nothing is below it")
+    if name == "-":
+        return _Unfit(here, f"{shown(here)} does not exist: - is the place after the last item")
+    if not _is_index(name):
+        return _Unfit(here, f"{above} is a list, and {shown(name)} is no index")
+    return _Unfit(here, f"index {shown(name)} is out of range: {above} has length {len(owner)}")
 
 
 def _unescaped(owner: dict[str, Any], path: list[str], depth: int) -> str:
@@ -197,6 +209,8 @@ def _unescaped(owner: dict[str, Any], path: list[str], depth: int) -> str:
     name = path[depth]
     for more in path[depth + 1 :]:
         name += "/" + more
+        if len(name) > _HINT_MAX:
+            break
         if name in owner:
             escaped = pointer([*path[:depth], name])
             return f"; the name {shown(name)} is written {shown(escaped)}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
+from dtvn.events.advice import json_patch
 from dtvn.events.advice.json_patch import OPERATIONS_MAX, Document, Failure, TooLarge
 from dtvn.events.rules.messages import Patch
 
@@ -183,3 +185,28 @@ def test_a_document_nested_too_deep_is_given_up() -> None:
     deeper: Any = msgspec.json.decode(json.dumps([op("copy", "/a", **{"from": ""})] * 5_000), type=Patch)
     with pytest.raises((TooLarge, RecursionError, ValueError, msgspec.MsgspecError)):
         made.apply(deeper)
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_deep_path_costs_what_its_length_does(fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    depth = 4_000
+    made = Document(b"{}", 1024 * 1024)
+    deepest = made.value
+    for _ in range(depth):
+        deepest["a"] = deepest = {}
+    built: list[int] = []
+    pointer = json_patch.pointer
+
+    def counted(path: Sequence[str]) -> str:
+        built.append(len(path))
+        return pointer(path)
+
+    monkeypatch.setattr(json_patch, "pointer", counted)
+    path = "/a" * depth + ("/b" if fits else "/b" * depth)
+    failure = made.apply(msgspec.json.decode(json.dumps([op("add", path, value=1)]), type=Patch))
+    if fits:
+        assert (failure, deepest, built) == (None, {"b": 1}, [])
+    else:
+        assert failure is not None
+        assert failure.at == "/a" * depth + "/b"
+        assert built == [depth, depth + 1]
