@@ -128,6 +128,7 @@ def test_r16_a_statement_counts_in_its_own_epoch_only(epoch: int, counts: bool) 
     verifier = Verifier(Door(paper.cluster, LaterKeys(paper)), NAMES, 5)
     entry = m.Entry(epoch, 9, bytes(32), bytes(32), 1, bytes(32))
     assert (verifier.entry(msgspec.Raw(canonical.encode(entry))) is not None) is counts
+    assert verifier.later is (epoch == 6), "the gateway asks for the epoch that it has not heard of"
     receipt = paper.sign(m.Receipt(epoch, 1, 9, m.entry_hash(entry)))
     assert (verifier.receipt(1, receipt) is not None) is counts
     repeat = paper.sign(m.Repeat(epoch, 1, (1, 0), 0, bytes(32), 9, 0, ("ok",)))

@@ -302,9 +302,6 @@ EQUIVALENT: dict[str, str] = {
     "dtvn.gateway.collector.Collector._settle: flight.session != m.UNOPENED -> flight.session > m.UNOPENED": (
         "no key of a session is lower"
     ),
-    "dtvn.gateway.collector.Collector._give_up: place not in flight.moved -> True": (
-        "a call has ended by then: each of its bundles is valid a little longer than it waits"
-    ),
     "dtvn.gateway.collector.Collector._is_too_large: count > 1 -> count != 1": "a bundle has operations",
     "dtvn.proof.chain._check_members: len(keys) == len(names) == len(members) -> "
     "len(keys) >= len(names) == len(members)": "members have no more keys than they are",
