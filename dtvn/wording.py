@@ -11,13 +11,16 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def one_line(text: str, most: int = LINE_CHARACTERS) -> str:
-    """A text from elsewhere (a stream, a file name, an answer) as one line that may be printed anywhere.
+def printable(text: str) -> str:
+    """A text from elsewhere (a stream, a file name, an answer) that may be printed anywhere.
+    Control characters, line ends, marks that turn the direction of the text, and bytes that are no text
+    become escapes such as `\\u001b`."""
+    return "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
 
-    Control characters, other line ends, marks that turn the direction of the text, and bytes that are no
-    text become escapes such as `\\u001b`. What is beyond `most` characters is left out.
-    """
-    shown = "".join(sign if sign.isprintable() else _escaped(sign) for sign in text[: most + 1])
+
+def one_line(text: str, most: int = LINE_CHARACTERS) -> str:
+    """The same, with what is beyond `most` characters left out."""
+    shown = printable(text[: most + 1])
     return shown if len(shown) <= most else shown[: most - 3] + "..."
 
 

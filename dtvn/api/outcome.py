@@ -176,8 +176,16 @@ def _moved(movement: Movement, at: int, zone: tzinfo) -> dict[str, Any]:
         "device": movement.device,
         "forced": movement.kind == FORCE,
         "stands": movement.stands,
-        "nonce": movement.nonce.decode(errors="replace"),
+        "nonce": _text(movement.nonce),
     }
+
+
+def _text(nonce: bytes) -> str:
+    """A nonce as the API takes it; "" for one that is no text, which the API cannot name."""
+    try:
+        return nonce.decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 def entry_of(state: TicketState, zone: tzinfo, entered_at: int = 0) -> Entry | None:

@@ -11,6 +11,7 @@ from dtvn.cli.sources import SourceError, pieces
 from dtvn.cli.validate import Output
 from dtvn.events.meaning import Folding, NotRead, differences
 from dtvn.events.rules import EventReader, FramingError, Limits
+from dtvn.wording import one_line
 
 HELP = "compare two AG-UI event streams by what they mean"
 TEACH = """\
@@ -63,9 +64,9 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
         for name, folding in zip(names, (one, other), strict=True):
             if (refusal := folding.refusal) is not None:
                 said = f"{name}: event {refusal.index} is refused, and nothing behind it counts"
-                stderr.write(f"dtvn diff: {said}: {refusal.code}: {refusal.message}\n")
+                stderr.write(one_line(f"dtvn diff: {said}: {refusal.code}: {refusal.message}") + "\n")
     except (SourceError, FramingError) as error:
-        stderr.write(f"dtvn diff: {error}\n")
+        stderr.write(one_line(f"dtvn diff: {error}") + "\n")
         return NOT_READ
     report = diff_report.as_json if options["json"] else diff_report.as_text
     both = None if one.refusal is None or other.refusal is None else (one.refusal.index, other.refusal.index)

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from dtvn.events.meaning import ABSENT, DEPTH, NOT_FOLLOWED, STATE_BYTES, Aligner, Difference
-from dtvn.wording import counted
+from dtvn.wording import counted, one_line, printable
 
 AROUND = 40
 """Characters of what is alike that are shown on either side of a difference within a text."""
@@ -53,7 +53,7 @@ def as_text(names: tuple[str, str], found: Sequence[Difference], refused: Refuse
 
 
 def _lines(names: tuple[str, str], found: Sequence[Difference], refused: Refused) -> Iterator[str]:
-    one, other = names
+    one, other = map(one_line, names)
     if not found:
         yield f"{one} and {other} mean the same{_up_to(refused)}."
         return
@@ -175,5 +175,4 @@ def _cut(text: str) -> str:
 
 def _printable(text: str) -> str:
     """Line ends as \\n; no characters that a terminal would interpret."""
-    text = text.replace("\n", "\\n")
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
+    return printable(text.replace("\n", "\\n"))

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dtvn.cli import serving
 from dtvn.cli.platform import PlatformError, api_key
-from dtvn.cli.serving import address_of, count, listen, names, require, serve
+from dtvn.cli.serving import address_of, listen, names, require, serve
 from dtvn.cli.validate import Output
 
 if TYPE_CHECKING:
@@ -63,15 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="with --cluster: the folder that gets the transcript of each stream",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
-    parser.add_argument(
-        "--allow-host",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="a name under which clients ask this proxy, besides addresses, localhost and --host; * for any",
-    )
-    parser.add_argument("--port", type=int, default=8090, help="0 chooses a free one (default: 8090)")
+    serving.add_options(parser, port=8090, streams=1_000)
     parser.add_argument(
         "--verdict-seconds",
         type=seconds,
@@ -84,9 +77,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         metavar="S",
         help="how long the agent may send nothing (default: no limit; with --mode refuse 300)",
-    )
-    parser.add_argument(
-        "--streams", type=count, default=1_000, metavar="N", help="requests at once (default: 1000)"
     )
     parser.add_argument("--drop-unknown", action="store_true", help="let unknown event types pass")
     parser.add_argument(

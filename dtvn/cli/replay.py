@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from dtvn.cli.serving import address_of, count, listen, names, require, serve
+from dtvn.cli import serving
+from dtvn.cli.serving import address_of, listen, names, require, serve
 from dtvn.cli.sources import SourceError, pieces
 from dtvn.cli.validate import Output
 from dtvn.events.rules import EventReader, FramingError, Limits, Stream, quoted
-from dtvn.wording import counted
+from dtvn.wording import counted, one_line
 
 if TYPE_CHECKING:
     from dtvn.replay import Answered
@@ -47,15 +48,7 @@ _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#@,]+")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what `run` reads."""
     parser.add_argument("file", metavar="FILE", help="the recorded stream, or - for standard input")
-    parser.add_argument("--port", type=int, default=8000, help="0 chooses a free one (default: 8000)")
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
-    parser.add_argument(
-        "--allow-host",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="a name under which clients ask, besides addresses, localhost and --host; * for any",
-    )
+    serving.add_options(parser, port=8000, streams=100)
     parser.add_argument(
         "--allow-origin",
         metavar="ORIGIN",
@@ -64,9 +57,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="an origin whose pages may ask, such as http://localhost:3000; may be repeated; * for any; "
         "pages of others get 403",
-    )
-    parser.add_argument(
-        "--streams", type=count, default=100, metavar="N", help="requests answered at once (default: 100)"
     )
     parser.add_argument("--as-recorded", action="store_true", help="leave all ids as they were recorded")
     pace = parser.add_mutually_exclusive_group()
@@ -123,12 +113,13 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
         app = AllowHosts(replay, [*options["allow_host"], *names(options["host"])])
         listener = listen(options["host"], options["port"])
     except (SourceError, OSError, OverflowError, ValueError) as error:
-        stderr.write(f"dtvn replay: {error}\n")
+        stderr.write(one_line(f"dtvn replay: {error}") + "\n")
         return NOT_STARTED
     for said in _doubts(options, texts, timed=has_times(runs)):
         stderr.write(f"dtvn replay: {said}\n")
     held = f"{counted(len(runs), 'run')}, {counted(len(texts), 'event')}"
-    stdout.write(f"{address_of(listener)} answers POST with {options['file']}: {held}. Ctrl-C stops it.\n")
+    file = one_line(options["file"])
+    stdout.write(f"{address_of(listener)} answers POST with {file}: {held}. Ctrl-C stops it.\n")
     _flush(stdout)
     serve(app, listener)
     return STOPPED
@@ -165,7 +156,7 @@ def _printer(stdout: Output, runs: int, *, as_json: bool) -> Callable[[Answered]
         if as_json:
             stdout.write(json.dumps(msgspec.to_builtins(answered)) + "\n")
         elif answered.said:
-            stdout.write(f"refused: {_printable(answered.said)}\n")
+            stdout.write(f"refused: {one_line(answered.said)}\n")
         else:
             which = f"run {answered.number} of {runs}" if runs > 1 else "the run"
             left = "" if answered.whole else ", then the client left"
@@ -174,11 +165,6 @@ def _printer(stdout: Output, runs: int, *, as_json: bool) -> Callable[[Answered]
         _flush(stdout)
 
     return show
-
-
-def _printable(text: str) -> str:
-    """A sentence without characters that a terminal would interpret."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def _flush(stdout: Output) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from dtvn.cli.sources import is_address
 from dtvn.events.report import Report
 from dtvn.events.rules import SUGGESTIONS, Violation
 from dtvn.wording import one_line
@@ -83,7 +84,7 @@ def _member(violation: Violation) -> dict[str, str]:
 def _file(source: str) -> dict[str, Any]:
     if source == "-":
         return {"artifactLocation": {"uri": "stdin"}}
-    if source.startswith(("http://", "https://")):
+    if is_address(source):
         return {"artifactLocation": {"uri": quote(os.fsencode(source), safe=_OF_ADDRESSES)}}
     path, here = Path(source), Path.cwd()
     if path.is_absolute() and not path.is_relative_to(here):

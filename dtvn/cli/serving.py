@@ -14,6 +14,26 @@ if TYPE_CHECKING:
 SHUTDOWN_SECONDS = 3
 
 
+def add_options(parser: argparse.ArgumentParser, *, port: int, streams: int) -> None:
+    """Add where and to whom a server answers; `port` and `streams` are the defaults."""
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=port, help=f"0 chooses a free one (default: {port})")
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a name under which clients ask, besides addresses, localhost and --host; * for any",
+    )
+    parser.add_argument(
+        "--streams",
+        type=count,
+        default=streams,
+        metavar="N",
+        help=f"requests that are answered at once (default: {streams})",
+    )
+
+
 def require() -> None:
     """Raise ImportError if what serves is not installed: it comes with the extra `events`."""
     import uvicorn  # noqa: F401

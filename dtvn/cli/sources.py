@@ -12,6 +12,11 @@ class SourceError(Exception):
     """A stream that cannot be read, or not be judged; the sentence says why."""
 
 
+def is_address(source: str) -> bool:
+    """Whether a source is a running agent."""
+    return source.startswith(("http://", "https://"))
+
+
 def pieces(source: str, stdin: BinaryIO) -> Iterator[bytes]:
     """Read `source`: a path, or `-` for standard input. Raise SourceError."""
     if source == "-":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from msgspec.structs import replace
 
 from dtvn.cli import advice, agent, outputs, run_input
-from dtvn.cli.sources import SourceError, pieces
+from dtvn.cli.sources import SourceError, is_address, pieces
 from dtvn.events.advice import Profile
 from dtvn.events.marks import mark_by
 from dtvn.events.report import Report
@@ -204,11 +204,6 @@ def _pieces(
     if options["header"]:
         raise SourceError("--header needs the address of an agent")
     return pieces(source, stdin)
-
-
-def is_address(source: str) -> bool:
-    """Whether a source is a running agent."""
-    return source.startswith(("http://", "https://"))
 
 
 def _unmarked(found: list[tuple[int, bytes]], marks: Counter[str]) -> Iterator[tuple[int, bytes]]:

@@ -36,8 +36,9 @@ def stream_text(events: Iterable[object] | str | bytes) -> bytes | None:
 
 
 def texts_of(item: object, place: int) -> list[bytes]:
-    """The JSON texts of the events in one item: one, but for a text that is blank or a server-sent event
-    without data. Raises TypeError for what is no event; `place` counts the items from 0."""
+    """The JSON texts of the events in one item: one event, or none if the item is a blank text or a
+    server-sent event without data. `place` is the item's index. Raises TypeError for an item that is no
+    event."""
     if isinstance(item, str | bytes | bytearray | memoryview):
         text = (_encoded(item) if isinstance(item, str) else bytes(item)).strip()
         if _FRAMED.match(text):

@@ -93,7 +93,7 @@ class Report:
         """Code of what the stream lacks to be complete, if no refusal told it."""
         self.findings: list[Violation] = []
         self.lines: list[int] = []
-        """The line of each finding; that of the last event if only the end showed it, 0 if there is none."""
+        """The line of each finding; for a finding at the end, the line of the last event. 0: no line."""
         self.shown: list[Shown] = []
         self.counts: Counter[str] = Counter()
         """All violations, by rule."""

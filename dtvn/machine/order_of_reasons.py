@@ -46,6 +46,7 @@ class Asked:
         kind: str = ENTRY,
         *,
         supervised: bool = False,
+        movement: bytes = b"",
     ) -> None:
         self.at = at
         self.operation = operation
@@ -58,7 +59,7 @@ class Asked:
         """entry, exit, annul or force."""
         self.supervised = supervised
         """Whether an annulment is one that needs `supervise`."""
-        self.movement = b""
+        self.movement = movement
         """Nonce of the operation whose movement alone may be annulled; b"": any."""
         self.found = find(at, operation, code)
         self.terms = Terms() if self.found is None else read_terms(self.found.issued)

@@ -77,7 +77,7 @@ def older_movement(right: Any, self: Visits, slug: str, kinds: Any = None) -> An
 
 @mutant("annul-of-another-scan", "R41", world="lists")
 def another_scan(plant: Plant) -> None:
-    """Whoever names the scan to be taken back takes back the newest movement, of whichever scan."""
+    """An annulment that names a scan takes back the newest movement, even if another scan made it."""
     right = order_of_reasons._annullable
 
     def wrong(asked: Any) -> str | None:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from dtvn.events.rules import messages as m
+from dtvn.wording import printable
 
 NOT_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
 """What decoding and encoding a JSON value raises."""
@@ -240,7 +241,7 @@ def shown(text: str) -> str:
     if not text:
         return "the whole document"
     cut = text if len(text) <= 80 else text[:77] + "..."
-    return "".join(sign if sign.isprintable() else "?" for sign in cut)
+    return printable(cut)
 
 
 def same(one: Any, other: Any) -> bool:

@@ -12,6 +12,7 @@ from msgspec import UnsetType
 from dtvn.events.advice.said import Said
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import quoted
+from dtvn.wording import one_line
 
 TOOLS = 256
 """How many tools of one input are looked at."""
@@ -101,8 +102,7 @@ def _check(schema: Any, *, trusted: bool) -> Check:
         followed[0] = 0
         try:
             for error in bounded.iter_errors(value):
-                said = "".join(sign if sign.isprintable() else "?" for sign in error.message)
-                yield error.json_path, said[:MESSAGE_CHARACTERS]
+                yield error.json_path, one_line(error.message, MESSAGE_CHARACTERS)
         except Unresolvable:
             raise Unusable("a reference leads nowhere") from None
 

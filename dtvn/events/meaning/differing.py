@@ -96,7 +96,7 @@ class _Comparison:
         """What pairs items: the same content, then the same call, then the same sort and name."""
 
     def _call(self, each: _Numbered) -> Hashable:
-        """The tool and its arguments; of what is no call something that equals nothing."""
+        """The tool and its arguments; for an item that is no call, a value that equals no other."""
         if each.item.sort != "call":
             return object()
         value = each.item.value

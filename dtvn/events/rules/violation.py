@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from dtvn.wording import printable
+
 
 class Severity(StrEnum):
     """An error refuses its event; a warning never does."""
@@ -108,7 +110,7 @@ SUGGESTIONS: dict[str, str] = {
     "MESSAGE_INCOMPLETE": "Send TEXT_MESSAGE_END for each.",
     "MESSAGE_NO_CONTENT": "Leave out messages without text.",
     "TOOL_INCOMPLETE": "Send TOOL_CALL_END for each.",
-    "TOOL_NO_ARGS": "Send the arguments as TOOL_CALL_ARGS, {} if there are none.",
+    "TOOL_NO_ARGS": "Send the arguments as TOOL_CALL_ARGS; send {} if there are none.",
     "STEP_INCOMPLETE": "Send STEP_FINISHED for each.",
     "EMPTY_ID": "Use an id or name that is not empty.",
     "EMPTY_DELTA": "Leave out events without text.",
@@ -163,7 +165,7 @@ def cause_of(violation: Violation) -> tuple[str, str, str | None, str]:
 def quoted(text: str) -> str:
     """An id for a message: in quotes, shortened, and without characters that a terminal would interpret."""
     shown = text if len(text) <= 60 else text[:57] + "..."
-    return '"' + "".join(sign if sign.isprintable() else "?" for sign in shown) + '"'
+    return f'"{printable(shown)}"'
 
 
 _LISTED = 5

@@ -67,9 +67,18 @@ def shown(at: Context, operation: Operation, command: Annul, ticket: Ticket | No
 
 def rule(at: Context, operation: Operation, command: Annul, ticket: Ticket | None) -> Result:
     """Take it back, unless one of the checks in order_of_reasons.py gives a reason not to."""
-    slug, gate, device = command.list, command.gate, command.device
-    asked = Asked(at, operation, command.code, gate, device, slug, ANNUL, supervised=command.supervised)
-    asked.movement = command.movement
+    gate, device = command.gate, command.device
+    asked = Asked(
+        at,
+        operation,
+        command.code,
+        gate,
+        device,
+        command.list,
+        ANNUL,
+        supervised=command.supervised,
+        movement=command.movement,
+    )
     refusal = decide(asked)
     if refusal is not None:
         return refusal, told_scan(asked)
