@@ -86,6 +86,16 @@ def evicted(desk: Desk, frame: bytes) -> None:
         desk.receive(member, desk.members.busy(frame, "unknown_session"))
 
 
+def sent_in_two_sessions(desk: Desk) -> tuple[bytes, bytes]:
+    """The bundle of what was submitted, whose session is unknown by then, and that of the next session."""
+    (frame,) = desk.bundles()
+    evicted(desk, frame)
+    (opening,) = desk.bundles()
+    desk.answer(opening)
+    (moved,) = desk.bundles()
+    return frame, moved
+
+
 def test_r14_a_sent_call_that_loses_its_session_is_never_unavailable() -> None:
     desk = Desk()
     call = desk.submit(operation("T-1", nonce=b"n"), wait=5 * SECOND)
@@ -108,11 +118,7 @@ def test_r16_receipts_for_an_abandoned_bundle_still_count() -> None:
     desk = Desk()
     desk.pass_time(2 * SECOND)
     call = desk.submit(operation("T-1", nonce=b"n"), operation("T-2", nonce=b"o"))
-    (frame,) = desk.bundles()
-    evicted(desk, frame)
-    (opening,) = desk.bundles()
-    desk.answer(opening)
-    (moved,) = desk.bundles()
+    frame, moved = sent_in_two_sessions(desk)
     (done,) = desk.answer(frame, members=(0, 1))
     (first, second) = desk.completed[call].results
     assert (first.code, first.sequence, second.code) == ("ok", done.entry.sequence, "ok")
@@ -129,11 +135,8 @@ def test_r12_an_answer_in_a_session_left_behind_ends_no_number_of_the_next_one()
     desk = Desk()
     desk.pass_time(2 * SECOND)
     desk.submit(operation("T-1", nonce=b"n"))
-    (frame,) = desk.bundles()
-    evicted(desk, frame)
-    (opening,) = desk.bundles()
-    desk.answer(opening)
-    desk.answer(*desk.bundles())
+    frame, moved = sent_in_two_sessions(desk)
+    desk.answer(moved)
     desk.submit(operation("T-2"))
     (starved,) = desk.bundles()
     in_flight = desk.members.read(starved)[0]
@@ -149,11 +152,7 @@ def test_r13_a_temporary_refusal_of_one_copy_does_not_end_the_other() -> None:
     desk = Desk()
     desk.pass_time(2 * SECOND)
     call = desk.submit(operation("T-1", nonce=b"n"))
-    (frame,) = desk.bundles()
-    evicted(desk, frame)
-    (opening,) = desk.bundles()
-    desk.answer(opening)
-    (moved,) = desk.bundles()
+    frame, moved = sent_in_two_sessions(desk)
     for answered, codes in ((frame, None), (moved, ("outcome_unknown",))):
         (done,) = desk.members.execute(answered)
         for member in (0, 1):
@@ -165,11 +164,7 @@ def test_r13_a_copy_of_which_one_operation_was_refused_for_now_leaves_all_to_the
     desk = Desk()
     desk.pass_time(2 * SECOND)
     call = desk.submit(operation("T-1", nonce=b"n"), operation("T-2", nonce=b"o"))
-    (frame,) = desk.bundles()
-    evicted(desk, frame)
-    (opening,) = desk.bundles()
-    desk.answer(opening)
-    (moved,) = desk.bundles()
+    frame, moved = sent_in_two_sessions(desk)
     for answered, told, codes in (
         (frame, ("ok", "busy"), None),
         (moved, ("ok", "already_validated"), ("ok", "already_validated")),
@@ -204,11 +199,7 @@ def test_r20_a_long_call_changing_sessions_gets_each_outcome_once_in_order() -> 
     desk = Desk()
     desk.pass_time(2 * SECOND)
     call = desk.submit(*(operation(f"T-{i}", nonce=b"%d" % i) for i in range(1_500)))
-    (frame,) = desk.bundles()
-    evicted(desk, frame)
-    (opening,) = desk.bundles()
-    desk.answer(opening)
-    (moved,) = desk.bundles()
+    frame, moved = sent_in_two_sessions(desk)
     (done,) = desk.answer(frame)
     assert desk.codes(call) is None
     assert desk.bundles() == [], "one bundle at a time"

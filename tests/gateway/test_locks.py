@@ -50,15 +50,7 @@ def test_a_lease_is_counted_from_when_it_was_asked_for(
     gateway: FakeGateway, locks: LockClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log's answer may take long, and the lease ends by the log's time."""
-    now, submit = 100.0, gateway.submit
-
-    def slowly(operations: list[Operation]) -> Future[tuple[Result, ...]]:
-        nonlocal now
-        now += 5.0
-        return submit(operations)
-
-    monkeypatch.setattr(gateway, "submit", slowly)
-    monkeypatch.setattr(gateway_locks, "time", SimpleNamespace(monotonic=lambda: now))
+    answer_in_five_seconds(gateway, monkeypatch)
     lease = locks.acquire("leader", 30.0)
     assert (lease.over, lease.remaining) == (130.0, 25.0)
     assert locks.renew(lease, 60.0).over == 165.0
@@ -77,6 +69,12 @@ def test_a_renewal_that_is_asked_again_counts_from_the_last_question(
 ) -> None:
     first = locks.acquire("leader", 30.0)
     know_only_the_first_code(gateway, monkeypatch)
+    answer_in_five_seconds(gateway, monkeypatch)
+    assert locks.renew(first, 60.0).over == 165.0
+
+
+def answer_in_five_seconds(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock of the locks, at which it is the second 100 now."""
     now, submit = 100.0, gateway.submit
 
     def slowly(operations: list[Operation]) -> Future[tuple[Result, ...]]:
@@ -86,7 +84,6 @@ def test_a_renewal_that_is_asked_again_counts_from_the_last_question(
 
     monkeypatch.setattr(gateway, "submit", slowly)
     monkeypatch.setattr(gateway_locks, "time", SimpleNamespace(monotonic=lambda: now))
-    assert locks.renew(first, 60.0).over == 165.0
 
 
 def know_only_the_first_code(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
