@@ -20,6 +20,7 @@ from dtvn.protocol.genesis import cluster_id
 from tests.host.support import key_pair, make_genesis
 from tests.pages.browsing import browser, complaints  # noqa: F401 - fixtures of all browser tests
 from tests.pages.learner import RealLearner
+from tickets.pages import imports
 from validators.feed import progress
 from validators.ledger import open_ledger
 from validators.services import cluster, network, nodes
@@ -99,3 +100,16 @@ def operate(learner: RealLearner) -> Callable[..., tuple[Result, ...]]:
         return learner.gateway.submit(operations).result()
 
     return run
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """What workers were asked to do."""
+    found: list[tuple[int, str]] = []
+    monkeypatch.setattr(imports, "send", lambda *words: found.append(words))
+    return found
+
+
+@pytest.fixture
+def desk(learner: RealLearner, admin: Client) -> Client:
+    return admin

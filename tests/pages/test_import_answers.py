@@ -12,8 +12,8 @@ from django.test import Client
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
 from dtvn.machine import Admit, Block, Command, ImportEntry
+from tests.pages.file_imports import URL
 from tests.pages.learner import RealLearner
-from tests.pages.test_files import URL, asked, desk  # noqa: F401 - fixtures
 from tickets import tasks
 from tickets.importing import work
 from tickets.importing.answers import answers_from
@@ -37,7 +37,7 @@ s3cret/+4=,B-4,Mug,paid,,Dan
 """
 
 
-def sent(client: Client, asked: list[Any], path: str, **fields: Any) -> TicketImport:  # noqa: F811
+def sent(client: Client, asked: list[Any], path: str, **fields: Any) -> TicketImport:
     """Send a form; the worker does what it was asked for."""
     assert client.post(f"{URL}{path}", fields).status_code == 302
     import_id, token = asked[-1]
@@ -52,7 +52,7 @@ def scanned(text: str, event: str = "gala") -> str:
     return decision.code
 
 
-def answered(client: Client, asked: list[Any]) -> TicketImport:  # noqa: F811
+def answered(client: Client, asked: list[Any]) -> TicketImport:
     one = sent(client, asked, "", file=SimpleUploadedFile("guests.csv", FILE), event="gala")
     assert one.state == ImportState.ASKING
     fields = {
@@ -66,7 +66,7 @@ def answered(client: Client, asked: list[Any]) -> TicketImport:  # noqa: F811
     return sent(client, asked, f"/{one.pk}/answers", **fields)
 
 
-def test_what_is_answered_on_the_page_is_what_gates_are_told(desk: Client, asked: Any) -> None:  # noqa: F811
+def test_what_is_answered_on_the_page_is_what_gates_are_told(desk: Client, asked: Any) -> None:
     first = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", FILE), event="gala")
     page = desk.get(f"{URL}/{first.pk}").content.decode()
     for text in (
@@ -108,7 +108,7 @@ def test_what_is_answered_on_the_page_is_what_gates_are_told(desk: Client, asked
 GROUPS = b"Barcode,Admits,Checked in\nG-1,3,\nG-2,2,yes\nG-3,1,yes\n"
 
 
-def test_a_ticket_for_several_admits_so_many(desk: Client, asked: Any) -> None:  # noqa: F811
+def test_a_ticket_for_several_admits_so_many(desk: Client, asked: Any) -> None:
     one = sent(desk, asked, "", file=SimpleUploadedFile("groups.csv", GROUPS), event="gala")
     fields = {"quantity": "entries", "entered:checked in": "yes", "new-event": "create"}
     one = sent(desk, asked, f"/{one.pk}/answers", **fields)
@@ -123,8 +123,8 @@ def test_a_ticket_for_several_admits_so_many(desk: Client, asked: Any) -> None: 
 
 
 def test_an_entry_elsewhere_is_recorded_once_where_a_list_takes_several(
-    desk: Client,  # noqa: F811
-    asked: Any,  # noqa: F811
+    desk: Client,
+    asked: Any,
 ) -> None:
     """The ticket stays VALIDATED, and a file that says the same again adds nothing."""
     file = GROUPS.replace(b"yes", b"")
@@ -146,7 +146,7 @@ def test_an_entry_elsewhere_is_recorded_once_where_a_list_takes_several(
     ]
 
 
-def test_the_next_file_of_the_source_is_not_asked_again(desk: Client, asked: Any) -> None:  # noqa: F811
+def test_the_next_file_of_the_source_is_not_asked_again(desk: Client, asked: Any) -> None:
     one = answered(desk, asked)
     assert not ImportAnswers.objects.exists(), "only what was confirmed is kept"
     sent(desk, asked, f"/{one.pk}/confirm")
@@ -156,7 +156,7 @@ def test_the_next_file_of_the_source_is_not_asked_again(desk: Client, asked: Any
     assert origins == {"code": "stored", "admits": "stored", "entrances": "stored", "entered": "stored"}
 
 
-def test_an_answer_can_be_changed_before_the_confirmation(desk: Client, asked: Any) -> None:  # noqa: F811
+def test_an_answer_can_be_changed_before_the_confirmation(desk: Client, asked: Any) -> None:
     one = answered(desk, asked)
     changed = sent(
         desk, asked, f"/{one.pk}/answers", **{"entrances": ["Day", "Mug"], "entered:checked in": "none"}
@@ -180,8 +180,8 @@ def fall_silent(context: pytest.MonkeyPatch, kind: type[Command]) -> None:
 
 
 def test_a_guest_inside_stays_inside_when_the_import_stops_half_way(
-    desk: Client,  # noqa: F811
-    asked: Any,  # noqa: F811
+    desk: Client,
+    asked: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Tickets are issued, and the network falls silent before the entry."""
@@ -196,7 +196,7 @@ def test_a_guest_inside_stays_inside_when_the_import_stops_half_way(
     assert scanned("s3cret/+2=") == "already_consumed"
 
 
-def test_a_later_file_of_another_form_finds_its_tickets_by_code(desk: Client, asked: Any) -> None:  # noqa: F811
+def test_a_later_file_of_another_form_finds_its_tickets_by_code(desk: Client, asked: Any) -> None:
     """The cancelled guest of another list of the shop is blocked if ticked; no ticket is doubled."""
     sent(desk, asked, f"/{answered(desk, asked).pk}/confirm")
     file = b"Barcode,Ticket ID,Status\ns3cret/+1=,X-1,cancelled\ns3cret/+4=,X-4,paid\n"
@@ -211,8 +211,8 @@ def test_a_later_file_of_another_form_finds_its_tickets_by_code(desk: Client, as
 
 
 def test_changes_that_were_confirmed_go_on_only_for_who_may_make_them(
-    desk: Client,  # noqa: F811
-    asked: Any,  # noqa: F811
+    desk: Client,
+    asked: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Who goes on with an import that stopped has them ordered in the own name."""
@@ -231,7 +231,7 @@ def test_changes_that_were_confirmed_go_on_only_for_who_may_make_them(
     assert scanned("s3cret/+1=") == "blocked"
 
 
-def test_entries_need_their_scope(learner: RealLearner, client: Client, asked: Any) -> None:  # noqa: F811
+def test_entries_need_their_scope(learner: RealLearner, client: Client, asked: Any) -> None:
     """A program with the scope to issue only: what it may not do is refused before anything is ordered."""
     key = generate_api_key()
     store_api_key(key, label="shop", scopes=["issue"])
@@ -268,7 +268,7 @@ s3cret/+1=,Demo Night,Ada
 """
 
 
-def test_a_wrong_name_of_an_event_is_corrected_in_the_form(desk: Client, asked: Any) -> None:  # noqa: F811
+def test_a_wrong_name_of_an_event_is_corrected_in_the_form(desk: Client, asked: Any) -> None:
     """A person types the event's long name: the form comes back with all that was sent, and offers a slug."""
     one = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", NAMED))
     assert 'value="demo-night"' in desk.get(f"{URL}/{one.pk}").content.decode()
@@ -286,7 +286,7 @@ def test_a_wrong_name_of_an_event_is_corrected_in_the_form(desk: Client, asked: 
     assert [question["id"] for question in corrected.preview["asked"] if question["open"]] == ["new-event"]
 
 
-def test_a_stored_event_that_is_not_the_chosen_one_is_asked_about(desk: Client, asked: Any) -> None:  # noqa: F811
+def test_a_stored_event_that_is_not_the_chosen_one_is_asked_about(desk: Client, asked: Any) -> None:
     """The same list again, by mistake as another event: what was stored is proposed, and takes it there."""
     form = {"event.name": "Demo Night", "event.kept": "in"}
     one = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", NAMED))
@@ -304,7 +304,7 @@ def test_a_stored_event_that_is_not_the_chosen_one_is_asked_about(desk: Client, 
     assert (again.state, again.report["identical"]) == (ImportState.PREVIEW, 1)
 
 
-def test_answers_that_left_nothing_to_import_can_be_changed(desk: Client, asked: Any) -> None:  # noqa: F811
+def test_answers_that_left_nothing_to_import_can_be_changed(desk: Client, asked: Any) -> None:
     one = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", NAMED))
     left = {"event.name": "Demo Night", "event.kept": "out", "event.slug": ""}
     one = sent(desk, asked, f"/{one.pk}/answers", code="Barcode", **left)
@@ -320,7 +320,7 @@ def test_answers_that_left_nothing_to_import_can_be_changed(desk: Client, asked:
     assert row.zone == "Europe/Berlin", "asked for though the file has no times"
 
 
-def test_an_answer_that_names_no_column_is_asked_for_again(desk: Client, asked: Any) -> None:  # noqa: F811
+def test_an_answer_that_names_no_column_is_asked_for_again(desk: Client, asked: Any) -> None:
     answers = msgspec.json.encode(answers_from(code="Kod")).decode()
     one = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", FILE), event="gala", answers=answers)
     assert (one.state, "no column 'Kod'" in one.error) == (ImportState.REFUSED, True)

@@ -1,0 +1,291 @@
+"""A later file: what it says otherwise is shown, ticked and ordered."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from dtvn.api.ordering import Decision, Request
+from dtvn.gateway import Result
+from dtvn.machine import Admit, ChangeTicket, Unblock
+from tests.pages.file_imports import URL, confirmed, previewed
+from tests.pages.learner import RealLearner
+from tickets import tasks
+from tickets.importing import shown, work
+from tickets.models import ImportState, ShownDifference, TicketImport
+from validators.ledger.models import Ticket
+from validators.services import decide
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
+
+FIRST = b"ticket_id,seat,valid until\nT-1,A11,2099-08-01\nT-2,B1,\nT-3,C1,\n"
+LATER = b"ticket_id,seat,valid until\nT-1,A12,\nT-2,B2,\nT-4,D1,\n"
+
+
+def ticked(import_id: int, *tickets: str) -> list[int]:
+    """The ids of the rows of these tickets."""
+    rows = ShownDifference.objects.filter(of=import_id, ticket__in=tickets)
+    return list(rows.values_list("pk", flat=True))
+
+
+def reconciled(client: Client, asked: list[tuple[int, str]], import_id: int, **fields: Any) -> TicketImport:
+    assert client.post(f"{URL}/{import_id}/confirm", fields).status_code == 302
+    tasks.run_import(*asked[-1])
+    return TicketImport.objects.get(pk=import_id)
+
+
+def seats() -> dict[str, str]:
+    return dict(Ticket.objects.values_list("ticket_id", "seat"))
+
+
+@pytest.fixture
+def second(desk: Client, asked: Any) -> int:
+    """The preview of LATER, after FIRST was imported."""
+    confirmed(desk, asked, previewed(desk, asked, FIRST))
+    return previewed(desk, asked, LATER)
+
+
+def test_what_a_later_file_says_otherwise_is_ordered_if_it_is_ticked(
+    desk: Client, asked: Any, second: int
+) -> None:
+    page = desk.get(f"{URL}/{second}").content.decode()
+    for text in (
+        "T-1: seat A12, stored A11; valid until none, stored 2099-08-01 23:59:59 UTC",
+        "1 new, 0 as they are there, 2 changed, 1 gone from the file",
+        '<b>1 gone from the file</b>, <span class="ticked">0</span> ticked',
+        "T-3 (C1): is in no row of the file",
+        "no longer in the seller&#x27;s file",
+        "Import 1 new ticket<",
+    ):
+        assert text in page
+    # The page shows new tickets, too, and what is shown without a tick is not issued.
+    pages, wanted = ["new:1", "change:1", "gone:1"], ticked(second, "T-1", "T-4")
+    done = reconciled(desk, asked, second, page=pages, change=wanted)
+    ordered = [(one["kind"], one["count"]) for one in done.report["ordered"]]
+    assert (done.state, ordered, done.report["issued"]) == (ImportState.DONE, [("change", 1)], 1)
+    assert done.report["not_ordered"] == ["1 changed ticket was not ordered: the network keeps what it had."]
+    for path in (URL, f"{URL}/{second}"):
+        page = desk.get(path).content.decode()
+        assert done.report["not_ordered"][0] in page
+        assert '<span class="pill plain warn"' in page, "it does not look as if all was done"
+    assert seats() == {"T-1": "A12", "T-2": "B1", "T-3": "C1", "T-4": "D1"}, "what is not ticked stays"
+    assert not ShownDifference.objects.exists(), "it may name persons"
+    # A file without these columns says nothing about them.
+    third = TicketImport.objects.get(pk=previewed(desk, asked, b"ticket_id\nT-1\n"))
+    assert (third.report["identical"], third.report["differing"]) == (1, 0)
+
+
+def test_a_new_ticket_that_is_unticked_is_not_issued(desk: Client, asked: Any, second: int) -> None:
+    done = reconciled(desk, asked, second, page=["new:1", "change:1"], change=ticked(second, "T-2"))
+    assert seats() == {"T-1": "A11", "T-2": "B2", "T-3": "C1"}
+    assert (
+        "1 new ticket was not ordered: these guests are not found at the gate." in done.report["not_ordered"]
+    )
+    assert (done.report["present"], done.report["issued"]) == (2, 0)
+
+
+def test_what_is_gone_is_blocked_if_it_is_ticked(desk: Client, asked: Any, second: int) -> None:
+    reconciled(desk, asked, second, page=["new:1", "change:1", "gone:1"], change=ticked(second, "T-3"))
+    blocked = Ticket.objects.get(ticket_id="T-3").whole
+    assert (blocked.blocked, blocked.block_reason) == (True, "no longer in the seller's file")
+    assert TicketImport.objects.get(pk=previewed(desk, asked, LATER)).report["kinds"] == [
+        {"kind": "change", "words": "changed", "count": 2}
+    ]
+
+
+def test_ticks_are_kept_from_page_to_page(desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shown, "PAGE", 2)
+    rows = "".join(f"T-{number},A\n" for number in range(5))
+    confirmed(desk, asked, previewed(desk, asked, f"ticket_id,seat\n{rows}".encode()))
+    import_id = previewed(desk, asked, f"ticket_id,seat\n{rows}".replace("A", "B").encode())
+    address = f"{URL}/{import_id}"
+
+    def chosen() -> list[str]:
+        rows = ShownDifference.objects.filter(of=import_id, chosen=True)
+        return list(rows.values_list("ticket", flat=True))
+
+    def send(**fields: Any) -> str:
+        token = TicketImport.objects.get(pk=import_id).token
+        answer = desk.post(f"{address}/choose", {"token": token, **fields})
+        assert answer.status_code == 302, answer.content
+        return str(answer.headers["Location"])
+
+    here = send(page="change:1", change=ticked(import_id, "T-1"), go="change:2")
+    assert (here, chosen()) == (f"{address}?change=2#change", ["T-1"])
+    page = desk.get(here).content.decode()
+    assert ("3 to 4 of 5" in page, "T-2: seat B" in page, "T-1: seat B" in page) == (True, True, False)
+    assert '<span class="ticked">1</span> ticked' in page
+    assert send(page="change:2", all="change") == f"{address}?change=2#change"
+    assert chosen() == [f"T-{number}" for number in range(5)]
+    send(page="change:2", change=ticked(import_id, "T-3"))
+    assert chosen() == ["T-0", "T-1", "T-3", "T-4"]
+    assert send(page="change:1", none="change", go="change:3") == f"{address}?change=3#change"
+    assert chosen() == []
+    send(page="change:3", change=ticked(import_id, "T-0", "T-4"))
+    assert chosen() == ["T-4"], "T-0 was not shown there"
+    reconciled(desk, asked, import_id, page="change:1", change=ticked(import_id, "T-0"))
+    assert seats() == {"T-0": "B", "T-1": "A", "T-2": "A", "T-3": "A", "T-4": "B"}
+
+
+def test_a_page_that_shows_other_ticks_orders_nothing(desk: Client, asked: Any, second: int) -> None:
+    """Two persons look at one file."""
+    token = TicketImport.objects.get(pk=second).token
+    mine = {"token": token, "page": ["change:1"], "change": ticked(second, "T-1")}
+    assert desk.post(f"{URL}/{second}/choose", mine).status_code == 302
+    for path in ("choose", "confirm"):
+        answer = desk.post(f"{URL}/{second}/{path}", {"token": token, "page": "change:1"})
+        assert (answer.status_code, "look at it once more" in answer.content.decode()) == (409, True)
+    assert len(asked) == 3
+
+
+def test_what_changed_after_it_was_shown_is_said_and_not_ordered(
+    desk: Client, asked: Any, second: int
+) -> None:
+    moved = Request(ChangeTicket(seat="Z9"), "T-2")
+    entered = Request(Admit(gate="north"), "T-1")
+    assert [one.code for one in decide.decide([moved, entered], actor="desk")] == ["ok", "ok"]
+    done = reconciled(desk, asked, second, change=["change", "gone"])
+    assert seats() == {"T-1": "A11", "T-2": "Z9", "T-3": "C1", "T-4": "D1"}
+    said = [row["reason"] for row in done.report["wrong"]]
+    before = "not ordered, since it changed after it was shown; now"
+    assert said == [
+        f"T-1: changed; {before} T-1: seat A12, stored A11; valid until none, "
+        "stored 2099-08-01 23:59:59 UTC; stays as it is: its guest has entered already",
+        f"T-2: changed; {before} T-2: seat B2, stored Z9",
+    ]
+    assert done.report["not_ordered"] == [
+        "2 differences changed after the file was shown, and were not ordered: see the wrong rows."
+    ]
+    assert Ticket.objects.get(ticket_id="T-3").whole.blocked
+
+
+def test_no_name_stays_in_the_report_of_an_import_that_is_done(desk: Client, asked: Any) -> None:
+    def file(seat: str) -> bytes:
+        return f"ticket_id,seat,name\nT-1,{seat},Zoë\nT-2,{seat},Eve\n".encode()
+
+    confirmed(desk, asked, previewed(desk, asked, file("A")))
+    second = previewed(desk, asked, file("B"))
+    assert "T-1 (Zoë): seat B" in desk.get(f"{URL}/{second}").content.decode()
+    moved, entered = Request(ChangeTicket(seat="C"), "T-1"), Request(Admit(gate="north"), "T-2")
+    assert [one.code for one in decide.decide([moved, entered], actor="desk")] == ["ok", "ok"]
+    done = reconciled(desk, asked, second, change="change")
+    assert (len(done.report["wrong"]), len(done.report["stays"])) == (2, 1)
+    assert not re.search("Zoë|Eve", str(done.report))
+
+
+def test_what_came_up_after_the_file_was_shown_is_said_and_not_ordered(desk: Client, asked: Any) -> None:
+    confirmed(desk, asked, previewed(desk, asked, FIRST))
+    import_id = previewed(desk, asked, FIRST + b"T-4,D1,\n")
+    (moved,) = decide.decide([Request(ChangeTicket(seat="Z9"), "T-2")], actor="desk")
+    assert moved.code == "ok"
+    done = reconciled(desk, asked, import_id, change=["change", "gone"])
+    assert [row["reason"] for row in done.report["wrong"]] == [
+        "T-2: seat B1, stored Z9: not ordered, since it came up after the file was shown"
+    ]
+    assert seats()["T-2"] == "Z9"
+
+
+def test_what_is_so_already_is_not_ordered_again(desk: Client, asked: Any, second: int) -> None:
+    (moved,) = decide.decide([Request(ChangeTicket(seat="B2"), "T-2")], actor="desk")
+    assert moved.code == "ok"
+    done = reconciled(desk, asked, second, change="change")
+    assert (done.report["wrong"], done.report["not_ordered"]) == ([], [])
+    assert done.report["ordered"] == [{"kind": "change", "words": "changed", "count": 2}]
+
+
+def test_changes_that_stop_half_way_go_on_without_ordering_twice(
+    desk: Client, asked: Any, second: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, ordered = decide.batch, list[Request]()
+
+    def silent(requests: list[Request], **options: Any) -> list[Decision]:
+        told = [one for one in requests if one.ticket != "T-2"]
+        ordered.extend(told)
+        decided = {one.request.ticket: one for one in honest(told, **options)} if told else {}
+        return [decided.get(one.ticket) or Decision(one, Result("unavailable")) for one in requests]
+
+    with monkeypatch.context() as context:
+        context.setattr(decide, "batch", silent)
+        context.setattr(work, "PATIENCE", 0.2)
+        stopped = reconciled(desk, asked, second, change=["change", "gone"])
+    assert stopped.state == ImportState.STOPPED
+    assert {one.ticket for one in ordered} == {"T-1", "T-3", "T-4"}
+    # A person takes back what was ordered: going on does not block T-3 once more.
+    (freed,) = decide.decide([Request(Unblock(), "T-3")], actor="desk")
+    assert freed.code == "ok"
+    before = Ticket.objects.get(ticket_id="T-1").whole
+    done = confirmed(desk, asked, second)
+    assert (done.state, seats()["T-2"]) == (ImportState.DONE, "B2")
+    assert Ticket.objects.get(ticket_id="T-1").whole == before
+    assert not Ticket.objects.get(ticket_id="T-3").whole.blocked
+    assert [(one["kind"], one["count"]) for one in done.report["ordered"]] == [("change", 2), ("gone", 1)]
+    assert [row["reason"].partition(":")[0] for row in done.report["wrong"]] == ["T-3"]
+    assert (done.report["issued"], done.report["present"]) == (0, 3)
+
+
+def test_changes_are_offered_only_to_those_who_may_operate(
+    learner: RealLearner, admin: Client, client: Client, asked: Any
+) -> None:
+    confirmed(admin, asked, previewed(admin, asked, FIRST))
+    user = User.objects.create_user("shop")
+    user.groups.add(Group.objects.get_or_create(name="issue")[0])
+    client.force_login(user)
+    import_id = previewed(client, asked, LATER)
+    page = client.get(f"{URL}/{import_id}").content.decode()
+    assert "Only who has the scope" in page
+    assert page.count(" disabled>") == 3
+    refused = client.post(f"{URL}/{import_id}/confirm", {"change": "change"})
+    assert (refused.status_code, "operate" in refused.content.decode()) == (403, True)
+    assert not ShownDifference.objects.filter(chosen=True).exclude(kind="new").exists()
+    assert confirmed(client, asked, import_id).report["issued"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "says"),
+    [
+        ("confirm", {"change": "everything"}, "change: &#x27;everything&#x27; is none of new, change"),
+        ("confirm", {"page": "change"}, "page: &#x27;change&#x27; is not a kind and a page"),
+        ("confirm", {"page": "change:0"}, "page: &#x27;change:0&#x27; is not a kind and a page"),
+        ("choose", {"go": "x:1"}, "go: &#x27;x&#x27; is none of"),
+        ("choose", {"none": "x"}, "none: &#x27;x&#x27; is none of"),
+    ],
+)
+def test_a_wrong_choice_is_a_400_that_names_the_field(
+    desk: Client, asked: Any, second: int, path: str, fields: dict[str, str], says: str
+) -> None:
+    answer = desk.post(f"{URL}/{second}/{path}", fields)
+    assert (answer.status_code, says in answer.content.decode()) == (400, True)
+    assert TicketImport.objects.get(pk=second).state == ImportState.PREVIEW
+
+
+def test_the_differences_are_read_by_programs(desk: Client, asked: Any, second: int) -> None:
+    found = desk.get(f"{URL}/{second}/changes", {"kind": "change"}).json()
+    assert found["kinds"][1] == {"kind": "change", "words": "changed", "count": 2, "chosen": 0, "pages": 1}
+    assert [(one["ticket"], one["row"], one["chosen"]) for one in found["changes"]] == [
+        ("T-1", 2, False),
+        ("T-2", 3, False),
+    ]
+    assert desk.get(f"{URL}/{second}/changes", {"kind": "change", "page": "2"}).json()["changes"] == []
+    for wrong in ({"kind": "x"}, {"kind": "change", "page": "0"}):
+        assert desk.get(f"{URL}/{second}/changes", wrong).status_code == 400
+    lines = desk.get(f"{URL}/{second}/report").content.decode().splitlines()
+    assert lines[1:] == [
+        "4,new,T-4: D1",
+        '2,changed,"T-1: seat A12, stored A11; valid until none, stored 2099-08-01 23:59:59 UTC"',
+        '3,changed,"T-2: seat B2, stored B1"',
+        ",gone from the file,T-3 (C1): is in no row of the file",
+    ]
+
+
+def test_what_a_lost_worker_found_is_not_shown(desk: Client, asked: Any, second: int) -> None:
+    """It wrote its rows, and another one has the file by then."""
+    lost = TicketImport.objects.get(pk=second)
+    rows = [ShownDifference(kind="change", key="k", row=1, words="of a lost worker")]
+    shown.store_shown(lost, "lost", rows)
+    assert "of a lost worker" not in desk.get(f"{URL}/{second}").content.decode()
+    reconciled(desk, asked, second)
+    assert not ShownDifference.objects.exists()
