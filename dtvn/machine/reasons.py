@@ -177,7 +177,11 @@ _ALL = (
     ),
     OutcomeReason(NOT_INSIDE, 49, 409, "Nobody with this ticket is inside.", "error", "guest"),
     OutcomeReason(
-        NOT_THE_NEWEST, 50, 409, "The newest entry or exit was not made by this device and person.", "error"
+        NOT_THE_NEWEST,
+        50,
+        409,
+        "The newest entry or exit is another one, or of another device or person.",
+        "error",
     ),
     OutcomeReason(
         TOO_LATE_TO_ANNUL,

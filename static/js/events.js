@@ -25,7 +25,7 @@
 
   let { show: shown = "", run: chosen = null } = placed(); // which runs are listed, and the one in detail
 
-  const WORDS = { not_next: "recorded before" };
+  const WORDS = { not_next: "this run was recorded before" };
   const plain = (word) => WORDS[word] ?? word.replaceAll("_", " ");
   const verdict = (word) => pill(`${(VERDICT[word] ?? VERDICT.none)[0]} firm`, (VERDICT[word] ?? VERDICT.none)[1]);
 

@@ -96,6 +96,8 @@ def test_each_entry_of_a_list_is_one_and_no_exit_or_annulment_is(doors: Doors) -
     doors.order((Admit(**lounge), "T-0"), (Admit(**lounge, kind="exit"), "T-0"), (Admit(**lounge), "T-0"))
     doors.order((Annul(**lounge), "T-0"), (Force(**lounge, reason="known"), "T-1"))
     assert told(count) == {("default", "north"): (3, 1), ("default", "lounge"): (3, 0)}
+    doors.order((Annul(**lounge | {"device": "d-9"}), "T-0"))
+    assert told(count)["default", "lounge"] == (3, 0), "an undo that is refused refuses no guest"
     doors.order((Admit(**lounge), "T-2"), nonce=b"n-1")
     doors.order((Admit(**lounge), "T-2"), nonce=b"n-1")
     assert told(count)["default", "lounge"] == (4, 0)

@@ -114,8 +114,9 @@ class GateCount:
                 continue
             gate = self._gate(record.event, asked.get(record.pk, {}).get("gate", ""))
             if record.code != OK:
-                if REASONS[record.code].whose == "network":
-                    continue  # the network was late or busy: the gate asks again, and nobody is refused
+                # An undo refuses no guest; nor does a network that was late or busy, for the gate asks again.
+                if record.operation == ANNUL or REASONS[record.code].whose == "network":
+                    continue
                 gate.refused[record.shown_code] += 1
             elif record.pk in entered:
                 gate.admitted += 1
