@@ -13,6 +13,7 @@ from dtvn.node.keys import dev_seed
 from dtvn.node.provision import dev_genesis
 from dtvn.protocol.consensus.messages import Hello
 from dtvn.protocol.consensus.verified import Inbound
+from tests.ports import LOOPBACK, free_ports
 from tests.waiting import PATIENCE
 
 MILLISECOND = 1_000_000
@@ -22,7 +23,7 @@ class Net:
     """n transports that know each other's real ports, and principals that dial them."""
 
     def __init__(self, n: int) -> None:
-        self.genesis = dev_genesis(n, "127.0.0.1", lambda index: 1 + index)
+        self.genesis = dev_genesis(n, LOOPBACK, lambda index: 1 + index)
         self.ports: dict[int, tuple[str, int]] = {}
         self.nodes: dict[int, ZmqTransport] = {}
         self.contexts: list[zmq.Context[zmq.Socket[bytes]]] = []
@@ -36,16 +37,16 @@ class Net:
         return context
 
     def start(self, index: int) -> ZmqTransport:
-        """Start (again) at the port it had, or at a free one."""
+        """Start (again) at the same port, one that the kernel gives to nobody in between."""
+        bind = self.ports.setdefault(index, (LOOPBACK, free_ports(1)[0]))
         node = ZmqTransport(
             self.context(),
             self.genesis,
             index,
             dev_seed(f"node{index}"),
-            bind=self.ports.get(index, ("127.0.0.1", 0)),
+            bind=bind,
             addresses=self.ports,
         )
-        self.ports[index] = ("127.0.0.1", int(node.endpoint.rpartition(":")[2]))
         self.nodes[index] = node
         return node
 

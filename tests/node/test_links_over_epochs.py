@@ -118,7 +118,6 @@ def test_r35_links_are_kept_under_the_same_keys_only() -> None:
         assert not dialler.keeps(other, None)
         assert not dialler.keeps(seed, other)
         node, bind = one.nodes[0], one.ports[0]
-        bound = ("127.0.0.1", 0)  # as it was told
-        assert node.keeps(one.genesis, 0, dev_seed("node0"), bound)
-        assert not node.keeps(one.genesis, 0, other, bound)
-        assert not node.keeps(one.genesis, 0, dev_seed("node0"), bind)
+        assert node.keeps(one.genesis, 0, dev_seed("node0"), bind)
+        assert not node.keeps(one.genesis, 0, other, bind)
+        assert not node.keeps(one.genesis, 0, dev_seed("node0"), ("127.0.0.1", 0))
