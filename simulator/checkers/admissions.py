@@ -52,17 +52,19 @@ class Admissions:
         return (operation.event, name, slug) if name else None
 
     def _name(self, operation: m.Operation, answer: m.Outcome | Result) -> str:
-        """The ticket that an answer names, or the operation, or that its code opened before."""
+        """The ticket that an answer names; in one without a state (an outcome of before that was asked again)
+        the one that the operation's code opened, where it has none its own."""
         state = read_state(answer.state)
         if state is not None:
             return state.ticket
-        return operation.ticket or self._holders.get((operation.event, code_of(operation)), "")
+        code = code_of(operation)
+        return self._holders.get((operation.event, code), "") if code else operation.ticket
 
     def _moved(self, principal: str, operation: m.Operation, outcome: m.Outcome, now: int) -> str | None:
         said: Any = check(operation)
         event, code = operation.event, code_of(operation)
         ticket = event, self._name(operation, outcome)
-        if code and not operation.ticket:
+        if code:
             first = self._holders.setdefault((event, code), ticket[1])
             if first != ticket[1]:
                 return f"a code opened {first} and {ticket[1]}"
