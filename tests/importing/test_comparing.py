@@ -289,6 +289,16 @@ def test_an_id_that_opens_its_ticket_is_a_code() -> None:
     assert (found.same, found.found, [new.ticket_id for new in found.new]) == (0, [], ["T-1"])
 
 
+def test_an_id_does_not_open_a_ticket_that_has_codes() -> None:
+    """So a file whose code is that id is about another ticket, unless the code was this one's before."""
+    other = StoredTicket(event="fest", ticket_id="C-1", product="Day", holder=ADA, codes=(digest("X-1"),))
+    found = PlainNetwork(other, ids_are_codes=True).compare(file(ticket()))
+    assert (found.same, [new.ticket_id for new in found.new]) == (0, ["T-1"])
+    replaced = msgspec.structs.replace(other, revoked=(digest("C-1"),))
+    found = PlainNetwork(replaced, ids_are_codes=True).compare(file(ticket()))
+    assert [one.why for one in found.unchanged] == ["the code in the file was replaced in the network"]
+
+
 def test_rows_that_may_be_two_tickets_or_one_twice_are_unclear() -> None:
     known = network(ticket(1), ticket(2), ticket(3, codes=("C-3", "C-4")))
     found = known.compare(
