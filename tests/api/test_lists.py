@@ -222,6 +222,8 @@ def test_the_days_of_a_daily_list_are_those_of_the_zone(zoned: Api, fake: FakeGa
     assert written()["vip"] == ()
     assert said(zoned, None, zone="Asia/Tokyo")[0] == 200  # type: ignore[arg-type]
     assert written()["meal"] == ((0, 9 * 3_600),), "a change of the zone changes the days"
+    assert said(zoned, None, zone="")[0] == 200  # type: ignore[arg-type]
+    assert written()["meal"] == ((0, 0),), "without a zone they are those of the platform's"
 
 
 def test_a_change_of_zone_or_lists_undoes_none_that_the_copy_lacks(

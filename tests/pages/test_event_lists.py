@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from dtvn.machine.lists import DAY, EventList
 from tests.pages.learner import RealLearner
 from tests.pages.test_events_page import EVENTS, FORM, text
 from tickets.exporting import open_table, write_chunks
-from tickets.services import list_counts
+from tickets.services import interventions, list_counts
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed.rows import read_snapshot
 from validators.ledger.models import Ticket
@@ -302,6 +303,22 @@ def test_the_report_names_who_forced_and_annulled_when_where_and_why(festival: C
         for forced, taken, ticket, _list, gate, who, reason in reversed(rows)
     ]
     assert festival.get("/dashboard/tickets/events/interventions", {"event": "none"}).status_code == 404
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_the_report_names_each_once_however_few_are_read_at_once(
+    festival: Client, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    play(festival)
+    whole, more = interventions.newest(SLUG, 99)
+    assert (len(whole), more) == (4, False)
+    monkeypatch.setattr(interventions, "AT_ONCE", at_once)
+    assert [interventions.newest(SLUG, limit) for limit in (1, 3, 4)] == [
+        (whole[:1], True),
+        (whole[:3], True),
+        (whole, False),
+    ]
+    assert list(chain.from_iterable(interventions.pages(SLUG))) == whole[::-1]
 
 
 def test_the_history_and_the_live_page_name_list_exit_and_what_a_person_overruled(festival: Client) -> None:
