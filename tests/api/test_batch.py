@@ -117,6 +117,7 @@ def test_r14_unknown_outcomes_are_reported_per_operation(api: Api, fake: FakeGat
         (504, "outcome_unknown"),
         (400, "bad_request"),
     ]
+    assert response.headers["Retry-After"] == "1", "the first may be sent again, under its nonce"
 
 
 def test_an_idempotency_key_for_a_whole_batch_is_refused(api: Api) -> None:
