@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
@@ -17,7 +19,7 @@ from tickets.exporting import open_table, write_chunks
 from tickets.services import interventions, list_counts
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed.rows import read_snapshot
-from validators.ledger.models import Ticket
+from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.read import event_row
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -293,6 +295,11 @@ def test_the_report_names_who_forced_and_annulled_when_where_and_why(festival: C
         (True, "", "T-1", "main", "south", "operator", "lost a child inside"),
     ]
     assert "annulled</span> exit" in text(report)
+    newest = report.context["rows"][0]
+    at = OperationRecord.objects.get(sequence=int(newest["place"].split(".")[0]), operation="force").timestamp
+    zone = ZoneInfo(report.context["zone"])
+    assert zone.utcoffset(datetime.now(UTC)), "not UTC, which the log is in"
+    assert newest["at"] == f"{datetime.fromtimestamp(at // 1_000_000, zone):%Y-%m-%d %H:%M:%S}"
     address = "/dashboard/tickets/export/interventions.csv"
     assert festival.get(address, {"event": SLUG}).status_code == 200
     content = b"".join(write_chunks(open_table("interventions", SLUG), "csv")).decode("utf-8-sig")
