@@ -216,6 +216,14 @@ def test_a_file_is_read_while_a_worker_reads_that_of_another_person(desk: Client
     assert (answer.status_code, "2 files are being imported" in answer.content.decode()) == (409, True)
 
 
+def test_a_confirmed_file_is_issued_while_another_one_of_the_person_is_read(desk: Client, asked: Any) -> None:
+    import_id = previewed(desk, asked)
+    assert upload(desk, b"ticket_id\nT-2\n").status_code == 302
+    assert desk.post(f"{URL}/{import_id}/confirm").status_code == 302
+    states = TicketImport.objects.order_by("pk").values_list("state", flat=True)
+    assert list(states) == [ImportState.ISSUING, ImportState.READING]
+
+
 @pytest.mark.parametrize(("theirs", "status"), [(["other"], 302), (["default", "other"], 409), (None, 409)])
 def test_tickets_of_one_event_are_issued_by_one_import_at_a_time(
     desk: Client, asked: Any, theirs: list[str] | None, status: int
