@@ -308,12 +308,17 @@ def test_a_file_that_is_read_too_late_is_not_issued(desk: Client, asked: Any) ->
     assert not Ticket.objects.exists()
 
 
-def test_the_file_of_an_abandoned_preview_is_deleted(desk: Client, asked: Any) -> None:
+@pytest.mark.parametrize("state", [*uploads.ANSWERABLE, ImportState.STOPPED, ImportState.ISSUING])
+def test_a_file_that_was_abandoned_is_deleted_in_each_state(desk: Client, asked: Any, state: str) -> None:
+    """But not one that a worker has."""
     import_id = previewed(desk, asked)
-    TicketImport.objects.update(created_at=timezone.now() - uploads.FILE_KEPT - timedelta(minutes=1))
+    long_ago = timezone.now() - uploads.FILE_KEPT - timedelta(minutes=1)
+    TicketImport.objects.update(created_at=long_ago, state=state)
     desk.get(URL)
     left = TicketImport.objects.get(pk=import_id)
-    assert (bytes(left.content), left.preview, left.state) == (b"", {}, ImportState.REFUSED)
+    kept = state == ImportState.ISSUING
+    assert (bool(left.content), bool(left.preview)) == (kept, kept)
+    assert left.state == (state if kept else ImportState.REFUSED)
 
 
 def test_without_the_scope_nothing_is_imported_or_listed_with_names(
