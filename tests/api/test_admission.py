@@ -175,6 +175,13 @@ def test_a_code_that_is_not_found_helps_without_betraying_another(fest: Api) -> 
     )
 
 
+def test_no_hint_names_a_code_that_was_replaced(fest: Api) -> None:
+    """Who types it right is refused, too."""
+    fest.post("tickets/replace", {"ticket_id": "T-1", "event": "fest", "barcodes": ["new"]})
+    assert "hint" not in admit(fest, "SECRET/+1=")[1]
+    assert admit(fest, "NEW")[1]["hint"] == "It differs only in case from 'new', a code of ticket T-1."
+
+
 def test_ids_are_codes_only_where_the_event_says_so(fest: Api) -> None:
     assert admit(fest, "T-1")[1]["code"] == "barcode_not_found"
     assert fest.post("tickets", {"ticket_id": "OLD-1", "event": "old"}).status_code == 200

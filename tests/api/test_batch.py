@@ -12,6 +12,9 @@ from dtvn.api import ordering
 from dtvn.gateway import GatewayClosed
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
+from tickets.models import TicketCode, TicketHolder
+from tickets.rest import asking
+from tickets.services import codes
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -117,6 +120,29 @@ def test_r14_unknown_outcomes_are_reported_per_operation(api: Api, fake: FakeGat
         (504, "outcome_unknown"),
         (400, "bad_request"),
     ]
+    assert response.headers["Retry-After"] == "1", "the first may be sent again, under its nonce"
+
+
+def test_codes_and_names_are_known_however_few_are_looked_up_at_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codes, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(asking, "HOLDERS_AT_ONCE", 2)
+    ids = [f"A-{number}" for number in range(5)]
+    TicketHolder.objects.bulk_create(
+        TicketHolder(event="default", ticket=name, name=f"of {name}") for name in ids
+    )
+    assert statuses(api, *(op("issue", name) for name in ids)) == [200] * 5
+    taken = [op("issue", f"B-{name}", barcodes=[name]) for name in ids]
+    assert statuses(api, *taken) == [409] * 5, "each code is the id of another ticket"
+    admitted = api.post("tickets/batch", {"operations": [op("admit", name) for name in ids]})
+    assert [each["holder"] for each in read(admitted)["data"]["results"]] == [f"of {name}" for name in ids]
+    assert statuses(api, *(op("replace", name, barcodes=[f"c-{name}"]) for name in ids)) == [200] * 5
+    again = [op("issue", f"C-{name}", barcodes=[f"c-{name}"]) for name in ids]
+    assert statuses(api, *again) == [409] * 5
+    assert set(TicketCode.objects.values_list("ticket", flat=True)) == set(ids), (
+        "what was refused is forgotten"
+    )
 
 
 def test_an_idempotency_key_for_a_whole_batch_is_refused(api: Api) -> None:

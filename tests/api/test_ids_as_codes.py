@@ -29,6 +29,23 @@ def test_where_ids_are_codes_a_gate_admits_no_ticket_with_codes_by_its_id(api: A
     assert shown(read(by_id[0]), "code", "whose") == ["not_permitted", "gate"]
 
 
+def test_a_ticket_with_codes_is_neither_found_nor_hinted_at_by_its_id(api: Api) -> None:
+    """No gate admits it so: a rehearsal that asks `find` would foretell an entry that is refused."""
+    api.post("tickets", {"ticket_id": "ZY-1", "event": "old"})
+    api.post("tickets", {"ticket_id": "ZY-2", "event": "old", "barcodes": ["C9"]})
+    asked = [{"event": "old", "barcode": text} for text in ("ZY-1", "ZY-2", "C9")]
+    found = [api.post("tickets/find", each) for each in asked]
+    assert [answer.status_code for answer in found] == [200, 404, 200]
+    assert [admit(api, each["barcode"], event="old")[0] for each in asked] == [200, 404, 200]
+    hints = [admit(api, text, event="old")[1] for text in ("zy-1", "zy-2", "YZ-1", "YZ-2")]
+    assert [sorted(each.keys() & {"hint", "keyboard"}) for each in hints] == [
+        ["hint"],
+        [],
+        ["hint", "keyboard"],
+        [],
+    ]
+
+
 def test_where_ids_are_codes_the_id_of_another_ticket_is_taken(api: Api, fake: FakeGateway) -> None:
     """The same text would open twice. The log can tell it of an id, not of a code."""
     issue = {"op": "issue", "event": "old"}

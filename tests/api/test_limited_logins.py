@@ -41,6 +41,12 @@ def test_a_key_for_a_list_scans_for_that_list_alone(fest: Api) -> None:
     named = {"ticket_id": "T-1", "event": "fest"}
     assert read(lounge.post("tickets/consume", named))["error"] == refused.format("main")
     assert ask(fest)[:2] == (200, "ok"), "the ticket has entered nowhere but in the lounge"
+    assert ask(lounge, "annul", supervised=True, reason="lost") == (
+        403,
+        "not_permitted",
+        refused.format("main"),
+    )
+    assert ask(fest, "annul")[:2] == (200, "ok"), "the entry stood"
 
 
 def test_a_key_for_a_product_takes_tickets_of_that_product_alone(fest: Api) -> None:
@@ -50,6 +56,7 @@ def test_a_key_for_a_product_takes_tickets_of_that_product_alone(fest: Api) -> N
     sentence = "This login takes only tickets of Parking, not of Adult."
     assert ask(key) == (403, "not_permitted", sentence)
     assert ask(key, "force", reason="lost") == (403, "not_permitted", sentence)
+    assert ask(key, "annul") == (403, "not_permitted", sentence)
     assert ask(key, barcode="a child's code")[1] == "wrong_product"
     assert ask(key, barcode="nobody's")[1] == "barcode_not_found"
 

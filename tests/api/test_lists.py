@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from dtvn.machine.lists import EventList
 from tests.api.conftest import Api, read
 from tests.api.learner import TableWriter
 from tests.api.test_admission import FIRST, SECOND, fest, gate_key, shown
 from tests.api.test_ticket_events import MAIN
 from tests.api.test_tickets import forget_states
 from tests.fake_gateway import FakeGateway
-from tickets.services import events
+from tickets.services import events, lists
 from tickets.services.lists import offsets, with_days_of
 
 __all__ = ["fest"]
@@ -222,6 +224,8 @@ def test_the_days_of_a_daily_list_are_those_of_the_zone(zoned: Api, fake: FakeGa
     assert written()["vip"] == ()
     assert said(zoned, None, zone="Asia/Tokyo")[0] == 200  # type: ignore[arg-type]
     assert written()["meal"] == ((0, 9 * 3_600),), "a change of the zone changes the days"
+    assert said(zoned, None, zone="")[0] == 200  # type: ignore[arg-type]
+    assert written()["meal"] == ((0, 0),), "without a zone they are those of the platform's"
 
 
 def test_a_change_of_zone_or_lists_undoes_none_that_the_copy_lacks(
@@ -248,3 +252,12 @@ def test_each_change_of_an_offset_is_written_down_to_the_second() -> None:
     assert len(found) == 31
     assert offsets(ZoneInfo("UTC"), 0) == ((0, 0),)
     assert len(with_days_of(ZoneInfo("Europe/Berlin"), ())) == 0
+
+
+def test_past_days_are_those_of_the_offset_that_held_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that was made in winter is dated when the list is written in summer."""
+    monkeypatch.setattr(lists, "time", SimpleNamespace(time=lambda: 1_785_510_000.0))
+    (meal,) = with_days_of(ZoneInfo("Europe/Berlin"), [EventList("meal", rule="daily")])
+    january = 1_767_225_600_000_000
+    assert meal.day(january - 1_800_000_000) == meal.day(january)
+    assert meal.day(january - 5_400_000_000) == meal.day(january) - 1

@@ -115,6 +115,7 @@ def test_locks_are_listed_by_event_in_pages(api: Api) -> None:
     found = [each["name"] for each in read(page)["data"]]
     while (link := page.headers.get("Link")) is not None:
         page = api.get(link[1 : link.index(">")])
+        assert page.headers["X-Total-Count"] == "5", "of all pages"
         found += [each["name"] for each in read(page)["data"]]
     assert found == names
     (only,) = read(api.get("locks?name=lock-3"))["data"]

@@ -155,6 +155,7 @@ def test_events_are_listed_in_pages(api: Api) -> None:
     link = first.headers["Link"].partition(">")[0].removeprefix("<")
     rest = api.get(link)
     assert ([one["slug"] for one in read(rest)["data"]], "Link" in rest.headers) == (["c"], False)
+    assert rest.headers["X-Total-Count"] == "3"
     assert api.get("tickets/events?after=%20").status_code == 400
 
 

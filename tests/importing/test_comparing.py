@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
@@ -27,9 +28,12 @@ from tickets.importing.differences import (
     StoredTicket,
     chosen,
     is_done,
+    key_of_new,
     requests_of,
     sentence,
 )
+from tickets.importing.shown import Confirmed
+from tickets.importing.standing import standing
 
 ADA = Holder("Ada T", "ada@example.org")
 COLUMNS: dict[str, list[str]] = {
@@ -287,6 +291,46 @@ def test_an_id_that_opens_its_ticket_is_a_code() -> None:
     assert PlainNetwork(one, ids_are_codes=True).compare(file(ticket())).same == 1
     found = PlainNetwork(one).compare(file(ticket()))
     assert (found.same, found.found, [new.ticket_id for new in found.new]) == (0, [], ["T-1"])
+
+
+def test_an_id_does_not_open_a_ticket_that_has_codes() -> None:
+    """So a file whose code is that id is about another ticket, unless the code was this one's before."""
+    other = StoredTicket(event="fest", ticket_id="C-1", product="Day", holder=ADA, codes=(digest("X-1"),))
+    found = PlainNetwork(other, ids_are_codes=True).compare(file(ticket()))
+    assert (found.same, [new.ticket_id for new in found.new]) == (0, ["T-1"])
+    replaced = msgspec.structs.replace(other, revoked=(digest("C-1"),))
+    found = PlainNetwork(replaced, ids_are_codes=True).compare(file(ticket()))
+    assert [one.why for one in found.unchanged] == ["the code in the file was replaced in the network"]
+
+
+def test_only_what_is_as_it_was_shown_is_ordered_of_a_confirmation() -> None:
+    known = network(*(ticket(number, seat="A") for number in (1, 2, 3)))
+    plan = file(*(ticket(number, seat="B") for number in (1, 2, 3)))
+    first, second, third = known.compare(plan).found
+    known.tickets["fest", "T-2"] = msgspec.structs.replace(known.tickets["fest", "T-2"], seat="C")
+    confirmed = Confirmed({first.key, second.key}, {third.key}, Counter())
+    held = standing(plan, known.compare(plan), confirmed)
+    assert (held.wanted, held.missing, +held.left) == ([first], {second.key}, Counter(change=1))
+    assert [one.ticket_id for one in held.unseen] == ["T-2"]
+
+
+def test_a_confirmed_row_that_became_unclear_is_not_issued() -> None:
+    """Another source made a ticket of its id meanwhile."""
+    plan = file(ticket(1), ticket(2))
+    confirmed = Confirmed({key_of_new(one) for one in plan.tickets}, set(), Counter())
+    assert len(standing(plan, PlainNetwork().compare(plan), confirmed).fresh) == 2
+    other = StoredTicket(event="fest", ticket_id="T-1", product="Day", codes=(digest("X-1"),))
+    held = standing(plan, PlainNetwork(other).compare(plan), confirmed)
+    assert [one.ticket_id for one in held.fresh.values()] == ["T-2"]
+
+
+def test_the_entry_of_a_ticket_that_was_issued_meanwhile_goes_on_with_it() -> None:
+    plan = file(ticket(1, entered=True))
+    confirmed = Confirmed({key_of_new(plan.tickets[0])}, set(), Counter())
+    found = network(ticket(1)).compare(plan)
+    assert the_one(found.found).kind == "entry"
+    held = standing(plan, found, confirmed)
+    assert ([*held.fresh.values()], held.wanted, held.unseen) == (plan.tickets, [], [])
 
 
 def test_rows_that_may_be_two_tickets_or_one_twice_are_unclear() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.importing.exports import pretix_row
+from tests.importing.files import saved
 from tests.importing.planning import asked, codes, moment, plan, pretix, reason
 from tickets.importing import (
     Answers,
@@ -134,6 +135,28 @@ def test_rows_left_out_keep_their_id_and_code_for_the_comparison(
     assert {one.block_reason for one in found.refused} == {"status: void"}
     assert [one.row for one in found.left_out] == [3, 4]
     assert len({one.ticket_id for one in [*found.tickets, *found.refused]}) == 3
+
+
+READ = ("Barcode", "Quantity", "Status", "Valid until", "Ticket type", "Seat", "Checked in")
+
+
+@pytest.mark.parametrize("lost", READ)
+def test_a_formula_without_a_value_makes_its_row_wrong_in_each_column_that_is_read(
+    tmp_path: Path, lost: str
+) -> None:
+    """An empty cell would be one person, no end, or a guest who is not inside."""
+    whole = dict.fromkeys(READ, "") | {"Barcode": "T-1", "Status": "paid", "Checked in": "yes"}
+    second = whole | {"Barcode": "T-2", lost: "=Z9"}
+    rows = [list(whole), list(whole.values()), list(second.values())]
+    answers = {
+        "admits": ["status=paid,"],
+        "entered": ["checked in=yes"],
+        "quantity": "entries",
+        "code": "barcode",
+    }
+    found = plan(tmp_path, saved({"Tickets": rows}), **answers, timezone="UTC")
+    assert codes(found) == ["T-1"]
+    assert found.wrong == [WrongRow(3, f"column {lost!r} is a formula without a value")]
 
 
 def test_a_further_status_column_does_not_make_another_source() -> None:

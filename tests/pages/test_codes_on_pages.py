@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from tests.pages.learner import RealLearner
+from tickets.models import TicketHolder
 from tickets.pages.ticket_facts import BY_CODE_ONLY
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -84,6 +86,23 @@ def test_a_replaced_code_still_finds_its_ticket_and_says_so(admin: Client) -> No
     (new,) = found(admin, q=long)["by_code"]
     assert new["code_replaced"] is False
     assert facts(admin, "T-1")["Codes"] == "1 valid, 1 revoked"
+
+
+@pytest.mark.usefixtures("fest")
+def test_who_may_not_see_names_sees_none_however_the_ticket_is_found(admin: Client) -> None:
+    TicketHolder.objects.create(
+        event=EVENT, ticket="T-1", name="Ada Byron", order="O-7", email="ada@x.example"
+    )
+    ways = [{"q": PRINTED}, {"q": "T-1"}, {"event": EVENT}, {"ticket": f"{EVENT}/T-1", "q": "none"}]
+    auditor = person("auditor")
+    for sees, client in ((True, admin), (True, person("gate")), (False, auditor)):
+        told = [json.dumps(found(client, **way)) for way in ways]
+        told.append(client.get(ONE, {"event": EVENT, "ticket": "T-1"}).content.decode())
+        assert ["A-1" in each for each in told] == [True] * 5
+        assert [("Ada Byron" in each, "O-7" in each) for each in told] == [(sees, sees)] * 5
+    for word in ("byron", "O-7", "a@x.org"):
+        assert found(auditor, q=word)["tickets"] == []
+    assert found(person("organiser"), q="byron")["tickets"]
 
 
 @pytest.mark.usefixtures("fest")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
@@ -13,10 +16,10 @@ from dtvn.machine.lists import DAY, EventList
 from tests.pages.learner import RealLearner
 from tests.pages.test_events_page import EVENTS, FORM, text
 from tickets.exporting import open_table, write_chunks
-from tickets.services import list_counts
+from tickets.services import interventions, list_counts
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed.rows import read_snapshot
-from validators.ledger.models import Ticket
+from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.read import event_row
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -292,6 +295,11 @@ def test_the_report_names_who_forced_and_annulled_when_where_and_why(festival: C
         (True, "", "T-1", "main", "south", "operator", "lost a child inside"),
     ]
     assert "annulled</span> exit" in text(report)
+    newest = report.context["rows"][0]
+    at = OperationRecord.objects.get(sequence=int(newest["place"].split(".")[0]), operation="force").timestamp
+    zone = ZoneInfo(report.context["zone"])
+    assert zone.utcoffset(datetime.now(UTC)), "not UTC, which the log is in"
+    assert newest["at"] == f"{datetime.fromtimestamp(at // 1_000_000, zone):%Y-%m-%d %H:%M:%S}"
     address = "/dashboard/tickets/export/interventions.csv"
     assert festival.get(address, {"event": SLUG}).status_code == 200
     content = b"".join(write_chunks(open_table("interventions", SLUG), "csv")).decode("utf-8-sig")
@@ -302,6 +310,22 @@ def test_the_report_names_who_forced_and_annulled_when_where_and_why(festival: C
         for forced, taken, ticket, _list, gate, who, reason in reversed(rows)
     ]
     assert festival.get("/dashboard/tickets/events/interventions", {"event": "none"}).status_code == 404
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_the_report_names_each_once_however_few_are_read_at_once(
+    festival: Client, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    play(festival)
+    whole, more = interventions.newest(SLUG, 99)
+    assert (len(whole), more) == (4, False)
+    monkeypatch.setattr(interventions, "AT_ONCE", at_once)
+    assert [interventions.newest(SLUG, limit) for limit in (1, 3, 4)] == [
+        (whole[:1], True),
+        (whole[:3], True),
+        (whole, False),
+    ]
+    assert list(chain.from_iterable(interventions.pages(SLUG))) == whole[::-1]
 
 
 def test_the_history_and_the_live_page_name_list_exit_and_what_a_person_overruled(festival: Client) -> None:

@@ -216,6 +216,14 @@ def test_a_file_is_read_while_a_worker_reads_that_of_another_person(desk: Client
     assert (answer.status_code, "2 files are being imported" in answer.content.decode()) == (409, True)
 
 
+def test_a_confirmed_file_is_issued_while_another_one_of_the_person_is_read(desk: Client, asked: Any) -> None:
+    import_id = previewed(desk, asked)
+    assert upload(desk, b"ticket_id\nT-2\n").status_code == 302
+    assert desk.post(f"{URL}/{import_id}/confirm").status_code == 302
+    states = TicketImport.objects.order_by("pk").values_list("state", flat=True)
+    assert list(states) == [ImportState.ISSUING, ImportState.READING]
+
+
 @pytest.mark.parametrize(("theirs", "status"), [(["other"], 302), (["default", "other"], 409), (None, 409)])
 def test_tickets_of_one_event_are_issued_by_one_import_at_a_time(
     desk: Client, asked: Any, theirs: list[str] | None, status: int
@@ -300,12 +308,17 @@ def test_a_file_that_is_read_too_late_is_not_issued(desk: Client, asked: Any) ->
     assert not Ticket.objects.exists()
 
 
-def test_the_file_of_an_abandoned_preview_is_deleted(desk: Client, asked: Any) -> None:
+@pytest.mark.parametrize("state", [*uploads.ANSWERABLE, ImportState.STOPPED, ImportState.ISSUING])
+def test_a_file_that_was_abandoned_is_deleted_in_each_state(desk: Client, asked: Any, state: str) -> None:
+    """But not one that a worker has."""
     import_id = previewed(desk, asked)
-    TicketImport.objects.update(created_at=timezone.now() - uploads.FILE_KEPT - timedelta(minutes=1))
+    long_ago = timezone.now() - uploads.FILE_KEPT - timedelta(minutes=1)
+    TicketImport.objects.update(created_at=long_ago, state=state)
     desk.get(URL)
     left = TicketImport.objects.get(pk=import_id)
-    assert (bytes(left.content), left.preview, left.state) == (b"", {}, ImportState.REFUSED)
+    kept = state == ImportState.ISSUING
+    assert (bool(left.content), bool(left.preview)) == (kept, kept)
+    assert left.state == (state if kept else ImportState.REFUSED)
 
 
 def test_without_the_scope_nothing_is_imported_or_listed_with_names(

@@ -68,6 +68,20 @@ def test_the_page_offers_the_events_by_name(learner: RealLearner, operate: Any, 
     ]
 
 
+def test_a_gate_for_some_lists_is_offered_no_others(learner: RealLearner, admin: Client) -> None:
+    fest = {"lists": [{"list": "vip"}, {"list": "meal"}]}
+    assert admin.put("/api/v1/events/fest", fest, content_type="application/json").status_code == 200
+
+    def offered(*groups: str) -> tuple[bool, list[str]]:
+        User.objects.filter(username="person").delete()
+        (event,) = events(person("gate", *groups).get("/gate/"))
+        return event["main"], [each["slug"] for each in event["lists"]]
+
+    assert offered() == (True, ["meal", "vip"])
+    assert offered("list:vip") == (False, ["vip"])
+    assert offered("list:main") == (True, [])
+
+
 def test_only_who_may_supervise_is_offered_to_overrule_a_list(learner: RealLearner) -> None:
     page = person("gate").get("/gate/").content.decode()
     for offered in OVERRULING:

@@ -16,6 +16,7 @@ from validators.dashboard.accounts import change_own_password
 from validators.models import ApiKey, ManagedNode, PlatformAction
 from validators.rest import keys
 from validators.services import api_keys, audit
+from validators.services.errors import NodeRunning
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -69,6 +70,32 @@ def test_a_control_character_in_a_principal_name_is_refused(api: Api) -> None:
 def test_no_text_makes_the_record_of_an_action_fail(api: Api) -> None:
     audit.record("user:a\x00", "b\x00", "c\x00" * 200, "d\x00", "e\ud800")
     assert recorded() == [("user:a?", "b?", "c?" * 128, "d?")]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(NodeRunning("r0"), "node_running"), (RuntimeError("a bug"), "failed")]
+)
+def test_an_action_that_broke_off_has_its_outcome(error: Exception, outcome: str) -> None:
+    """One without any is taken for one whose process ended."""
+    with pytest.raises(type(error)), audit.recorded("user:a", "start node", "r0"):
+        raise error
+    assert recorded() == [("user:a", "start node", "r0", outcome)]
+
+
+def test_an_outcome_that_cannot_be_written_hinders_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The action is done, and the log has its outcome."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise DatabaseError("disk full")
+
+    row = audit.record("user:a", "start node", "r0")
+    with monkeypatch.context() as full:
+        full.setattr(PlatformAction.objects, "filter", broken)
+        audit.finish(row, "ok")
+    assert "ok; not written: disk full" in caplog.text
+    assert recorded() == [("user:a", "start node", "r0", "")]
 
 
 def test_nothing_is_done_that_cannot_be_recorded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

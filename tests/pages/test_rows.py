@@ -10,9 +10,14 @@ import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
+from dtvn.api.queries import RecordsQuery
 from tests.pages.learner import RealLearner
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed import rows
 from validators.feed.rows import read_applied, read_frame, read_snapshot
+from validators.ledger import copy_reader, read
+from validators.ledger.copy_reader import CopyReader
+from validators.ledger.models import OperationRecord
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -69,6 +74,28 @@ def test_a_dispute_that_was_upheld_leaves_the_ticket_disputed(learner: RealLearn
         ("VALIDATED", "clear"),
         ("DISPUTED", "uphold"),
     ]
+
+
+def test_the_log_reads_the_same_however_few_rows_at_once(
+    learner: RealLearner, operate: Operate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        verdict = "uphold" if number % 2 else "clear"
+        operate(f"issue T-{number}", f"validate T-{number}", f"dispute T-{number}", f"{verdict} T-{number}")
+    records = list(OperationRecord.objects.order_by("id"))
+    sequences = [record.sequence for record in records]
+    query = RecordsQuery(limit=20, after=None, refused=False, all_kinds=False, state=None)
+
+    def told() -> Any:
+        page = CopyReader(LEARNER_ALIAS).list_records(query)
+        return read.verdicts(LEARNER_ALIAS, records), read.operations_at(LEARNER_ALIAS, sequences), page
+
+    whole = told()
+    assert [len(part) for part in (*whole[:2], whole[2].items)] == [5, len(records), 15]
+    monkeypatch.setattr(read, "VERDICTS_AT_ONCE", 2)
+    monkeypatch.setattr(read, "ENTRIES_AT_ONCE", 2)
+    monkeypatch.setattr(copy_reader, "ROWS_AT_ONCE", 2)
+    assert told() == whole
 
 
 def test_what_an_upheld_dispute_refuses_is_shown_as_upheld(learner: RealLearner, operate: Operate) -> None:

@@ -25,6 +25,7 @@ from dtvn.machine import Admit, Issue, Seed
 from dtvn.machine.codes import code_digest, default_salt
 from dtvn.proof import read_chain, unwrap
 from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import CheckpointRecord, StateRecord
@@ -234,6 +235,23 @@ def test_an_outcome_that_cannot_be_proved_gets_the_reason(platform: Platform) ->
     assert {path: code_of(platform.get(path)) for path in expected} == expected
     assert platform.client.get("/api/v1/tickets/TICKET-1/certificate").status_code == 401
     assert platform.client.get("/api/v1/epochs").status_code == 401
+
+
+def test_an_outcome_whose_entry_the_copy_lacks_is_told_from_one_that_is_to_come(platform: Platform) -> None:
+    """As the newest entries after a snapshot, and all of a cluster that this one continues."""
+    platform.log.admit()
+    platform.learn()
+    assert len(platform.log.steps) == 3
+    with connections[ALIAS].cursor() as cursor:
+        cursor.execute("DELETE FROM ledger_entrystates WHERE sequence >= 2")
+    lacks, unknown = (409, "not_provable"), (404, "outcome_not_found")
+    places = [f"tickets/TICKET-1/certificate?at={sequence}" for sequence in (2, 3, 4)]
+    assert [code_of(platform.get(place)) for place in places] == [lacks, lacks, unknown]
+    assert code_of(platform.get("tickets/TICKET-1/certificate")) == lacks
+    continued = g.Continued(bytes(32), 0, 2, bytes(32), bytes(32), bytes(32), 0)
+    platform.members.genesis = g.continuing(platform.members.genesis, continued)
+    said = [json.loads(platform.get(place).content)["error"] for place in places[:2]]
+    assert ["cluster that this one continues" in each for each in said] == [True, False]
 
 
 def test_the_command_reports_the_error_and_exits_with_1(platform: Platform, tmp_path: Path) -> None:

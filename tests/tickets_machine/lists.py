@@ -83,6 +83,13 @@ def visit(outcome: Outcome) -> Visit:
     return state.visit
 
 
+def counted(door: Door) -> list[str]:
+    """The lists of which the ticket keeps counts."""
+    found = door.application.row(EVENT, "T-1")
+    assert found is not None
+    return [count.list for count in found.counts]
+
+
 def status(door: Door) -> State:
     found = door.application.ticket(EVENT, "T-1")
     assert found is not None

@@ -20,9 +20,10 @@ from dtvn.machine import (
     State,
     Validate,
 )
-from dtvn.machine.movements import Visit
+from dtvn.machine.lists import LISTS_MAX
+from dtvn.machine.movements import COUNTS_KEPT, MOVEMENTS_KEPT, Visit
 from tests.tickets_machine.doors import EVENT, Door, answer, row
-from tests.tickets_machine.lists import DAY, annul, codes, door_with, force, scan, status, visit
+from tests.tickets_machine.lists import DAY, annul, codes, counted, door_with, force, scan, status, visit
 from tests.tickets_machine.support import HOUR, START
 
 # --- what stays as it was ----------------------------------------------------------------------------
@@ -333,6 +334,24 @@ def test_offsets_that_are_changed_backwards_keep_the_later_day_of_a_group() -> N
     assert scan(door, "day", text="DEF").code == "list_full"
     door.restart()
     assert scan(door, "day", text="DEF").code == "list_full"
+
+
+def test_counts_of_lists_that_are_no_more_are_dropped_behind_the_kept_movements() -> None:
+    """So a ticket of a long season stays small, and a list that is put back has what was entered last."""
+    seasons = [[f"{season}{number:02}" for number in range(LISTS_MAX)] for season in "abc"]
+    door = door_with()
+    for season in seasons[:2]:
+        lists = tuple(map(EventList, season))
+        assert door.does(SetEvent(lists=lists)).code == "ok"
+        assert codes(*(scan(door, slug) for slug in season)) == ["ok"] * LISTS_MAX
+    assert len(counted(door)) == COUNTS_KEPT
+    assert door.does(SetEvent(lists=tuple(map(EventList, seasons[2])))).code == "ok"
+    assert scan(door, "c00").code == "ok"
+    kept = [*seasons[1][1 - MOVEMENTS_KEPT :], "c00"]
+    assert counted(door) == kept
+    assert door.does(SetEvent(lists=(EventList("b00"), EventList("b31")))).code == "ok"
+    assert annul(door, "b31").code == "ok"
+    assert codes(scan(door, "b31"), scan(door, "b31")) == ["ok", "already_consumed"]
 
 
 def test_a_ticket_that_entered_another_list_is_changed_blocked_and_replaced_as_before() -> None:

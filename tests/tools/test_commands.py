@@ -108,6 +108,7 @@ def test_a_dry_run_changes_nothing(at: list[str], export: Path) -> None:
     told = "28 new tickets would be imported; in the network: 0 as in the file, 0 different."
     assert f"\n30 rows read: {told}" in ran.text
     assert ran.code == 1
+    assert not TicketImport.objects.exists(), "its file, which names the guests, is not kept"
     assert not Ticket.objects.exists()
     assert not TicketHolder.objects.exists()
 

@@ -28,7 +28,7 @@ from dtvn.machine import (
 )
 from dtvn.machine.codes import code_digest
 from tests.pages.learner import RealLearner
-from tickets.importing import ImportedTicket
+from tickets.importing import ImportedTicket, completing
 from tickets.importing.completing import complete, next_step
 from tickets.importing.delivery import Delivery
 from tickets.importing.platform import NetworkSilent, Refused
@@ -178,6 +178,18 @@ def test_all_steps_are_taken_and_the_guests_inside_are_counted(learner: RealLear
     assert row is not None
     assert (row.state, row.codes, row.revoked) == ("CONSUMED", digests("new"), digests(*OLD))
     assert set(TicketCode.objects.values_list("code", flat=True)) == {*OLD[8:], "new"}
+
+
+def test_all_guests_enter_however_few_are_read_and_asked_at_once(
+    learner: RealLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completing, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(completing, "BATCH_SIZE", 3)
+    for number in range(1, 6):
+        issued(learner, number)
+    found = completed(*map(guest, range(1, 6)))
+    assert (found.entered, found.wrong) == (5, [])
+    assert read.count_tickets("learner", EVENT)["CONSUMED"] == 5
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -202,6 +203,28 @@ def test_a_refused_change_is_final_and_a_silent_network_ends_the_others() -> Non
     assert settled(changes("A"), in_turn("blocked", "busy")) == [("A", "blocked")]
     with pytest.raises(NetworkSilent):
         settled(changes("A"), in_turn("busy"))
+
+
+def one_at_a_time(clock: SimpleNamespace) -> Order:
+    """A cluster that decides one request of each call, in three seconds."""
+
+    def order(requests: Sequence[Request]) -> Sequence[Decision]:
+        clock.now += 3.0
+        codes = ["ok", *["outcome_unknown"] * (len(requests) - 1)]
+        return [Decision(one, Result(code, b"", 1)) for one, code in zip(requests, codes, strict=True)]
+
+    return order
+
+
+def test_an_import_goes_on_as_long_as_answers_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its patience is for a network that decides nothing, not for all of its tickets."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(ordering, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    tickets = [ticket(number) for number in range(5)]
+    assert imported(tickets, one_at_a_time(clock), patience=5.0).issued == 5
+    asking = Ordering(one_at_a_time(clock), patience=5.0, told=lambda _: None)
+    assert [one.request.ticket for one in asking.settle(changes(*"ABCDE"))] == [*"ABCDE"]
+    assert clock.now == 30.0
 
 
 def test_a_ticket_is_issued_with_the_digests_of_its_first_codes() -> None:

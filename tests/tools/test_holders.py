@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tickets.importing import Holder, ImportedTicket
+from tickets.importing import Holder, ImportedTicket, holders
 from tickets.importing.differences import Difference, FieldChange
 from tickets.importing.holders import (
     change_holders,
@@ -95,6 +95,16 @@ def test_another_holder_is_not_written_where_the_first_was_erased() -> None:
     erase_holders("default", ["T-1"])
     assert change_holders([another(1, "Bo")]) == 0
     assert TicketHolder.objects.get().name == ""
+
+
+def test_holders_are_kept_changed_and_forgotten_however_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holders, "ROWS_AT_ONCE", 2)
+    names = [f"T-{number}" for number in range(5)]
+    assert list(remember_holders([ticket(number) for number in range(5)]).commitments) == names
+    assert change_holders([another(number, "Bo") for number in range(5)]) == 5
+    assert list(TicketHolder.objects.values_list("ticket", "name")) == [(name, "Bo") for name in names]
+    forget_holders("default", names[:4])
+    assert TicketHolder.objects.get().ticket == "T-4"
 
 
 def test_erasing_forgets_the_person_and_the_salt() -> None:

@@ -67,6 +67,7 @@ def test_an_open_question_ends_with_2_and_the_options_that_answer(
         ],
     )
     assert not Ticket.objects.exists()
+    assert not TicketImport.objects.exists(), "the file is not kept"
 
 
 def test_the_zone_of_an_event_is_used_and_shown(at: list[str], tmp_path: Path) -> None:

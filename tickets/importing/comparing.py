@@ -90,8 +90,9 @@ class _Matching:
 
     def _owner(self, event: str, code: str) -> StoredTicket | None:
         stored = self._owners.get((event, code_digest(self._network.salts[event], code)))
-        if stored is None and event in self._network.ids_are_codes:
-            return self._network.tickets.get((event, code))
+        named = self._network.tickets.get((event, code))
+        if stored is None and named is not None and _opens_by_id(named, self._network):
+            return named
         return stored
 
     def _match_id(self, ticket: ImportedTicket) -> None:
@@ -222,13 +223,18 @@ def _person(ticket: ImportedTicket | StoredTicket) -> _Person:
 
 def _new_codes(ticket: ImportedTicket, stored: StoredTicket, network: Network) -> tuple[bytes, ...]:
     """The digests of all codes in the file, if one of them does not open the ticket; else none."""
-    by_id = ticket.event in network.ids_are_codes
+    by_id = _opens_by_id(stored, network)
     missing = False
     digests = []
     for code in ticket.codes:
         digests.append(code_digest(network.salts[ticket.event], code))
         missing |= digests[-1] not in stored.codes and not (by_id and code == stored.ticket_id)
     return tuple(digests) if missing else ()
+
+
+def _opens_by_id(stored: StoredTicket, network: Network) -> bool:
+    """Whether the id of a ticket is its code: it has no other, and ids of its event are codes."""
+    return stored.event in network.ids_are_codes and not stored.codes
 
 
 def _irreplaceable(codes: Sequence[bytes], stored: StoredTicket) -> str:

@@ -97,6 +97,9 @@ class Rows:
         return Excluded(LeftOut(record.number, told), blocked)
 
     def _tickets(self, record: Record, event: str) -> list[ImportedTicket]:
+        for column in self._decided.entered:
+            if not record.fields.get(column):  # as of a formula without a value: it may be of a guest inside
+                self._sound(record, column)
         not_before, not_after = (self._bound(field, record, event) for field in ("not_before", "not_after"))
         if not_after and not_after < not_before:
             ends, begins = (self._shown(field) for field in ("not_after", "not_before"))

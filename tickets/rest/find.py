@@ -36,15 +36,15 @@ def find_ticket(call: Call, body: FindBody) -> Answer:
         name, digest = normalised(body.barcode), codes.digest_of(body.event, body.barcode)
     except CodeError as error:
         raise InvalidRequest(f"barcode: {error}") from error
+    event = read.event_row(LEARNER_ALIAS, body.event)
     found = read.ticket_by_code(LEARNER_ALIAS, body.event, digest)
-    if found is None and is_name(name) and codes.ids_are_codes(read.event_row(LEARNER_ALIAS, body.event)):
-        found = (name, False)
-    row = None if found is None else read.read_ticket(LEARNER_ALIAS, body.event, found[0])
-    if found is None or row is None:
+    known, revoked = found or (name if is_name(name) else "", False)
+    row = read.read_ticket(LEARNER_ALIAS, body.event, known)
+    if row is None or (found is None and codes.by_name_only(event, row)):
         raise _unfound(call, body, sequence)
-    main = list_counts.on_main(row, read.event_row(LEARNER_ALIAS, body.event), time.time_ns() // 1_000)
+    main = list_counts.on_main(row, event, time.time_ns() // 1_000)
     used = {"entries_used": main.used, "entries_allowed": main.limit}
-    return success(data=shown_ticket(row) | used | {"barcode_valid": not found[1]}, sequence=sequence)
+    return success(data=shown_ticket(row) | used | {"barcode_valid": not revoked}, sequence=sequence)
 
 
 def _unfound(call: Call, body: FindBody, sequence: int) -> Refused:

@@ -58,8 +58,7 @@ def first_code(event: str, texts: Sequence[str]) -> str | None:
     owners = _owners(event, list(digests.values()))
     found = {text for text, digest in digests.items() if digest in owners and not owners[digest][1]}
     if ids_are_codes(row):
-        named = ledger.Ticket.objects.using(LEARNER_ALIAS).filter(event=event)
-        found.update(named.filter(ticket_id__in=filter(is_name, texts)).values_list("ticket_id", flat=True))
+        found.update(_opening_ids(event, texts))
     return next((text for text in texts if text in found), None)
 
 
@@ -209,11 +208,18 @@ def _hint_of_ids(event: str, given: str, *, shown: bool) -> str:
     if not ids_are_codes(read.event_row(LEARNER_ALIAS, event)):
         return ""
     others = {given.upper(), given.lower()} - {given}
-    known = ledger.Ticket.objects.using(LEARNER_ALIAS).filter(event=event, ticket_id__in=others)
-    name = known.values_list("ticket_id", flat=True).first()
+    name = next(_opening_ids(event, others), None)
     if name is None:
         return ""
     return f"It differs only in case from {f'ticket {name}' if shown else 'a ticket of this event'}."
+
+
+def _opening_ids(event: str, texts: Iterable[str]) -> Iterator[str]:
+    """Those of a few texts that are ids of tickets without codes: of an event whose ids are codes."""
+    tickets = ledger.Ticket.objects.using(LEARNER_ALIAS).filter(
+        event=event, ticket_id__in=filter(is_name, texts)
+    )
+    return (one.ticket_id for one in tickets.order_by("id") if not one.whole.codes)
 
 
 def _owner(event: str, digest: bytes) -> str:
