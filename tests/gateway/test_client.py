@@ -164,6 +164,23 @@ def test_a_dying_thread_ends_its_calls_with_the_reason(
         lonely.submit([operation()])
 
 
+def test_what_waits_for_a_thread_that_dies_is_answered(lonely: Gateway) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def broken(*_arguments: object) -> None:
+        reached.set()
+        go_on.wait(PATIENCE)
+        raise RuntimeError("a fault in the program")
+
+    lonely._pass_on((broken, Future()))
+    assert reached.wait(PATIENCE)
+    call, question = lonely.submit([operation()]), lonely.query(0, "status")
+    go_on.set()
+    with pytest.raises(GatewayClosed):
+        call.result(PATIENCE)
+    assert question.result(PATIENCE).code == "down"
+
+
 def test_a_key_that_is_not_the_principals_is_refused() -> None:
     with pytest.raises(ValueError, match="principal 'gateway'"):
         Gateway(make_genesis(4), bytes(32), principal="gateway")
