@@ -80,6 +80,20 @@ def test_r35_a_connection_ends_with_the_key_that_opened_it() -> None:
         assert three.nodes[1].inbox.empty
 
 
+def test_r35_a_member_that_moved_meanwhile_is_dialled_at_its_new_address() -> None:
+    with net(2) as two:
+        client = two.dial()
+        two.until(lambda: len(client.connected()) == 2)
+        two.nodes.pop(1).close()
+        two.until(lambda: not two.nodes[0].connected() and client.connected() == {0})
+        del two.ports[1]
+        two.start(1)
+        two.nodes[0].follow(two.genesis, 0, two.ports)
+        two.nodes[0].admit({each.name: each.public_key for each in two.genesis.principals})
+        client.follow(two.genesis, two.ports)
+        two.until(lambda: two.meshed() and client.connected() == {0, 1})
+
+
 def test_r36_a_newcomer_is_dialled_by_the_members_and_they_keep_their_links() -> None:
     with net(2) as two:
         newcomer = Member("node2", public_key_of(dev_seed("node2")), "127.0.0.1", 1)
