@@ -39,6 +39,17 @@ def test_the_longest_waiting_peer_that_still_asks_is_next() -> None:
     assert places.take("p/4", PLACE_TIME + 3 * SECOND) == (True, "p/1"), "it asks no more"
 
 
+def test_a_peer_that_stopped_asking_goes_to_the_end_of_the_queue() -> None:
+    """It had a place at another node meanwhile."""
+    places = full("p/1", "p/2")
+    assert places.take("p/3", SECOND) == (False, "")
+    for second in range(2, 10):
+        assert places.take("p/4", second * SECOND) == (False, "")
+    assert places.take("p/3", 9 * SECOND) == (False, "")
+    assert places.take("p/3", PLACE_TIME + SECOND) == (False, ""), "p/4 has asked all the time"
+    assert places.take("p/4", PLACE_TIME + SECOND) == (True, "p/1")
+
+
 def test_each_of_many_gets_a_place_in_bounded_time() -> None:
     """Eight want two places and ask once a second."""
     names = [f"p/{number}" for number in range(8)]
