@@ -17,6 +17,7 @@ from dtvn.gateway.questions import MemberStatus
 from tests.api.conftest import KEY, Api
 from tests.fake_gateway import FakeGateway
 from tests.runs.test_rest import BAD, GOOD, sequence
+from validators.models import ManagedCluster
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -82,6 +83,16 @@ def test_a87_cluster_status_of_a_lost_quorum_is_1(api: Api, fake: FakeGateway) -
     found = json.loads(out)
     assert (code, found["healthy"], found["consensus_healthy"], found["active_nodes"]) == (1, False, False, 2)
     assert found["issues"][0].startswith("No quorum")
+
+
+def test_a87_what_went_wrong_with_a_cluster_that_agrees_is_an_issue(api: Api, fake: FakeGateway) -> None:
+    """As when a restart of all nodes stopped at one that did not come back."""
+    ManagedCluster.objects.update_or_create(pk=1, defaults={"error": "r2 did not come back."})
+    with platform(api) as url:
+        code, out, _ = told(cluster_status, url)
+    found = json.loads(out)
+    assert (code, found["healthy"], found["network_healthy"]) == (1, False, True)
+    assert found["issues"] == ["r2 did not come back."]
 
 
 def test_a87_consensus_metrics_count_verdicts(api: Api, fake: FakeGateway) -> None:
