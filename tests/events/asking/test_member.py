@@ -178,6 +178,9 @@ def test_what_waits_of_one_principal_is_bounded() -> None:
     assert put.count(None) == module.WAITING_BYTES_MAX // len(one)
     assert put[-1] is Reason.BUSY
     assert said.put(Peer("other", None), one, 0) is None
+    said.turn(lambda: 0)
+    said.turn(lambda: 0)
+    assert said.put(GATEWAY, one, 0) is None, "what was answered makes room, though others wait"
     small = judge()
     put = [small.put(GATEWAY, body(asked()), 0) for _ in range(module.WAITING_FRAMES_MAX + 1)]
     assert put[-2:] == [None, Reason.BUSY]
