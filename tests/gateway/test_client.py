@@ -83,6 +83,21 @@ def test_members_that_report_no_vote_enter_a_new_epoch_for_a_while(lonely: Gatew
     wait_until(lambda: {member.entering for member in lonely.members()} == {0}, what="its end")
 
 
+def test_no_member_of_a_new_epoch_counts_as_connected_before_the_collector_hears_it(
+    lonely: Gateway,
+) -> None:
+    """Else a member that stays connected would never be told to the collector of the new epoch."""
+    seen: Future[frozenset[int]] = Future()
+
+    def follow(*_: object) -> None:
+        lonely._connected = frozenset({0, 1})
+        lonely._follow(lonely.present)
+        seen.set_result(lonely._connected)
+
+    lonely._pass_on((follow, Future()))
+    assert seen.result(PATIENCE) == frozenset()
+
+
 def test_a_smaller_epoch_in_the_turn_of_a_question_to_all_members(lonely: Gateway) -> None:
     fewer = structs.replace(lonely.present, epoch=1, members=lonely.present.members[:3])
     last = len(lonely.present.members) - 1

@@ -104,6 +104,18 @@ def test_the_fifth_connection_gets_busy_and_other_addresses() -> None:
     assert served(shop) == ["learner"] * log_server.CONNECTIONS_MAX
 
 
+def test_a_follower_that_asks_no_more_frees_its_place() -> None:
+    shop = Shop(1)
+    *left, newcomer = [Peer("learner", None, bytes([at])) for at in range(log_server.CONNECTIONS_MAX + 1)]
+    for peer in left:
+        shop.ask(m.Follow(0, 1), peer)
+    shop.clock.monotonic += log_server.FOLLOW_TIME + 1
+    assert log_server.FOLLOW_TIME < PLACE_TIME, "nobody could take a place that is held"
+    shop.ask(m.Follow(0, 1), newcomer)
+    assert told(shop) == []
+    assert served(shop) == ["learner"]
+
+
 def test_a_follower_that_loses_its_place_is_notified() -> None:
     shop = Shop(1)
     peers = [Peer("learner", None, bytes([number])) for number in range(log_server.CONNECTIONS_MAX + 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from dtvn.net import ZmqTransport, public_key_of
+from dtvn.net import LearnerTransport, ZmqTransport, public_key_of
 from dtvn.node.keys import dev_seed
 from dtvn.protocol.consensus.effects import ALL, Send
 from dtvn.protocol.consensus.verified import Peer
@@ -61,6 +61,15 @@ def test_r35_a_member_leaves_and_the_links_of_the_others_stay() -> None:
             assert {name: after[name] for name in known if name != "node1"} == {
                 name: count for name, count in known.items() if name != "node1"
             }
+
+
+def test_r35_what_waits_for_a_learner_is_of_the_members_of_the_next_epoch() -> None:
+    with net(2) as two:
+        learner = LearnerTransport(two.dial("learner"), two.genesis)
+        for index in (0, 1):
+            learner.inbox.put(Peer(f"node{index}", index), vote(b"waits"), 0)
+        learner.follow(replace(two.genesis, members=two.genesis.members[1:]))
+        assert [(each.peer.name, each.peer.member) for each in learner.receive(8)] == [("node1", 0)]
 
 
 def test_r35_a_connection_ends_with_the_key_that_opened_it() -> None:

@@ -89,15 +89,28 @@ def test_a_principal_is_heard_by_name_and_answered_at_its_own_connection() -> No
 
 def test_a_client_that_connects_again_is_answered_at_its_newest_connection() -> None:
     with net(1) as one:
+        node, reply = one.nodes[0], ReplyTo("gateway", b"client-1", bulk(b"reply"))
         old = one.dial(client=b"client-1")
         one.until(old.connected)
+        old.send(0, bulk(b"heard"))
+        [before] = collect(node, 1)
         new = one.dial(client=b"client-1")
         one.until(new.connected)
         new.send(0, bulk(b"heard"))
-        collect(one.nodes[0], 1)
-        one.nodes[0].reply(ReplyTo(principal="gateway", client=b"client-1", frame=bulk(b"reply")))
+        collect(node, 1)
+        node.reply(reply)
         assert arrivals(new, 1) == [(0, bulk(b"reply"))]
         assert old.poll(50) == []
+        one.diallers.remove(old)
+        old.close()
+
+        def is_forgotten() -> bool:
+            node.answer(before.peer, bulk(b"too late"))
+            return node._acceptor.owner(before.peer.route) is None
+
+        one.until(is_forgotten)
+        node.reply(reply)
+        assert arrivals(new, 1) == [(0, bulk(b"reply"))], "the end of the old one takes nothing from it"
 
 
 def test_the_listening_side_sends_no_heartbeats() -> None:
