@@ -41,9 +41,11 @@ def platform(api: Api) -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), Server) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def told(command: Any, url: str, **options: Any) -> tuple[int, str, str]:
@@ -125,6 +127,17 @@ def test_a87_circuit_breaker_status_tells_each_member(api: Api, fake: FakeGatewa
         code, out, _ = told(circuit_breaker_status, url, json=False)
     assert code == 1
     assert out.endswith("r3                     open\n")
+
+
+def test_the_key_goes_to_the_platform_and_through_no_proxy(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with platform(api) as url:
+        assert told(cluster_status, url)[0] == 0
 
 
 def test_a_platform_that_is_away_or_refuses_is_said_in_one_line(
