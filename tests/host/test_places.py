@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from dtvn.protocol.canonical import decode
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import log_server
+from dtvn.protocol.host import places as module
 from dtvn.protocol.host.places import PLACE_TIME, Places
 from dtvn.protocol.wire import Envelope
 from tests.host.test_log_server import Shop, served
@@ -48,6 +50,14 @@ def test_a_peer_that_stopped_asking_goes_to_the_end_of_the_queue() -> None:
     assert places.take("p/3", 9 * SECOND) == (False, "")
     assert places.take("p/3", PLACE_TIME + SECOND) == (False, ""), "p/4 has asked all the time"
     assert places.take("p/4", PLACE_TIME + SECOND) == (True, "p/1")
+
+
+def test_p15_one_principal_takes_a_quarter_of_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAITING_MAX", 8)
+    places = full("p/1", "p/2", "q/1", "q/2")
+    for number in range(3, 20):
+        assert places.take(f"p/{number}", SECOND + number) == (False, "")
+    assert list(places._waiting) == ["p/3", "p/4"]
 
 
 def test_each_of_many_gets_a_place_in_bounded_time() -> None:
