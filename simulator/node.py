@@ -353,9 +353,7 @@ class Node:
             if self._sends_left == 0:
                 raise PowerCut("while sending")
             self._sends_left -= 1
-        if send.peer:
-            self._say(send.peer, send.frame)
-        elif send.to == ALL:
+        if send.to == ALL:
             for index, member in enumerate(self.membership.members):
                 if index != self.index:
                     self._say(member.id, send.frame)

@@ -69,7 +69,8 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
 
 def _health(cluster: _Cluster) -> Health:
     decides = not cluster.error and cluster.reachable >= cluster.needed
-    issues = [] if cluster.level == "ok" else [cluster.error or cluster.sentence]
+    said = cluster.error or ("" if cluster.level == "ok" else cluster.sentence)
+    issues = [said] if said else []
     issues += [f"{node_id} is stopped" for node_id in cluster.stopped]
     whole = cluster.reachable == cluster.members
     return Health(decides, cluster.reachable, cluster.members, decides, whole, issues)

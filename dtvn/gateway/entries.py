@@ -65,7 +65,6 @@ class Entries:
                 # What a member left unanswered before it started says nothing about it.
                 self._balancer.remove_node(member)
                 self._balancer.register_node(member, now)
-                missed = status.missed
             for _ in range(status.missed - missed):
                 self._record(member, False, status.round_trip, now)
             for _ in range(status.answered - answered):

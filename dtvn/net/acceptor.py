@@ -270,9 +270,6 @@ class Acceptor:
             del self._clients[name, connection.client]
         if self._newest.get(name) == route:
             del self._newest[name]
-            others = [r for r, c in self._routes.items() if c.peer.name == name and c.greeted]
-            if others:
-                self._newest[name] = others[-1]
 
     def _forget_one(self) -> None:
         for route, connection in self._routes.items():

@@ -230,12 +230,8 @@ class ZmqTransport(FromInbox):
         return super().receive(limit)
 
     def send(self, send: Send) -> None:
-        """Queue a frame for one member, all others, or the newest connection of a named principal."""
-        if send.peer:
-            route = self._acceptor.route_of(send.peer)
-            if route is not None:
-                self._acceptor.send(route, send.frame)
-        elif send.to == ALL:
+        """Queue a frame for one member, or for all others."""
+        if send.to == ALL:
             for other in range(len(self._names)):
                 if other != self._index:
                     self._to_member(other, send.frame)

@@ -7,6 +7,7 @@ import pytest
 from dtvn.machine.tree import GROUPS
 from dtvn.protocol.canonical import CanonicalError, decode, encode
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.transfer import serving
 from tests.consensus.doubles import KeyValue
 from tests.consensus.helpers import Cluster
 
@@ -115,6 +116,17 @@ def test_row_17_an_old_state_is_served_for_a_bounded_time(monkeypatch: pytest.Mo
     cluster.wish(3, 10)
     assert cluster.offered() == [10, 20]
     assert cluster.gets(3, 20)
+
+
+def test_r31_a_pause_ages_neither_a_state_nor_who_fetches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Serving(monkeypatch)
+    cluster.wish(3, 0)
+    cluster.checkpoint()
+    cluster.time += 2 * serving.AGE_MAX
+    cluster[0].tick()
+    assert cluster[0].told("paused")
+    cluster.wish(1, 10)
+    assert cluster.gets(3, 10)
 
 
 def test_row_17_a_group_that_no_state_has_is_refused_unread() -> None:

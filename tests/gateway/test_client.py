@@ -83,6 +83,21 @@ def test_members_that_report_no_vote_enter_a_new_epoch_for_a_while(lonely: Gatew
     wait_until(lambda: {member.entering for member in lonely.members()} == {0}, what="its end")
 
 
+def test_no_member_of_a_new_epoch_counts_as_connected_before_the_collector_hears_it(
+    lonely: Gateway,
+) -> None:
+    """Else a member that stays connected would never be told to the collector of the new epoch."""
+    seen: Future[frozenset[int]] = Future()
+
+    def follow(*_: object) -> None:
+        lonely._connected = frozenset({0, 1})
+        lonely._follow(lonely.present)
+        seen.set_result(lonely._connected)
+
+    lonely._pass_on((follow, Future()))
+    assert seen.result(PATIENCE) == frozenset()
+
+
 def test_a_smaller_epoch_in_the_turn_of_a_question_to_all_members(lonely: Gateway) -> None:
     fewer = structs.replace(lonely.present, epoch=1, members=lonely.present.members[:3])
     last = len(lonely.present.members) - 1
@@ -162,6 +177,23 @@ def test_a_dying_thread_ends_its_calls_with_the_reason(
     assert "a fault in the program" in caplog.text
     with pytest.raises(GatewayClosed):
         lonely.submit([operation()])
+
+
+def test_what_waits_for_a_thread_that_dies_is_answered(lonely: Gateway) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def broken(*_arguments: object) -> None:
+        reached.set()
+        go_on.wait(PATIENCE)
+        raise RuntimeError("a fault in the program")
+
+    lonely._pass_on((broken, Future()))
+    assert reached.wait(PATIENCE)
+    call, question = lonely.submit([operation()]), lonely.query(0, "status")
+    go_on.set()
+    with pytest.raises(GatewayClosed):
+        call.result(PATIENCE)
+    assert question.result(PATIENCE).code == "down"
 
 
 def test_a_key_that_is_not_the_principals_is_refused() -> None:

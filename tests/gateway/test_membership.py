@@ -109,6 +109,7 @@ LIES = {
     "a later epoch beside a word of this one": lambda: told(word("node3"), FAR),
     "a forged word of another": lambda: told(LivenessProof("node0", 100, time.time_ns() // 1_000, bytes(64))),
     "another's name under its own key": lambda: told(word("node0", key="node3")),
+    "its own word under another's name": lambda: told(replace(word("node3"), member="node0")),
     "a stranger's": lambda: told(word("node9")),
     "junk": lambda: "[" * 5_000,
     "a number": lambda: '{"word": 7}',
@@ -120,6 +121,7 @@ def test_r36_one_liar_among_the_members_prevents_no_change(lie: str) -> None:
     town = Town(LIES[lie])
     words = gather_liveness_proofs(town, wait=3.0)  # type: ignore[arg-type]
     assert {"node0", "node1", "node2"} <= {each.member for each in words}
+    assert len({each.member for each in words}) == len(words)
     assert all(each.signature != bytes(64) for each in words)
     following = begins(town.present, words)
     assert isinstance(following, Membership), following

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from dtvn.protocol.canonical import decode
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import log_server
+from dtvn.protocol.host import places as module
 from dtvn.protocol.host.places import PLACE_TIME, Places
 from dtvn.protocol.wire import Envelope
 from tests.host.test_log_server import Shop, served
@@ -37,6 +39,25 @@ def test_the_longest_waiting_peer_that_still_asks_is_next() -> None:
     assert places.take("p/3", 9 * SECOND) == (False, "")
     assert places.take("p/4", PLACE_TIME + SECOND) == (False, ""), "p/3 asked just now"
     assert places.take("p/4", PLACE_TIME + 3 * SECOND) == (True, "p/1"), "it asks no more"
+
+
+def test_a_peer_that_stopped_asking_goes_to_the_end_of_the_queue() -> None:
+    """It had a place at another node meanwhile."""
+    places = full("p/1", "p/2")
+    assert places.take("p/3", SECOND) == (False, "")
+    for second in range(2, 10):
+        assert places.take("p/4", second * SECOND) == (False, "")
+    assert places.take("p/3", 9 * SECOND) == (False, "")
+    assert places.take("p/3", PLACE_TIME + SECOND) == (False, ""), "p/4 has asked all the time"
+    assert places.take("p/4", PLACE_TIME + SECOND) == (True, "p/1")
+
+
+def test_p15_one_principal_takes_a_quarter_of_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAITING_MAX", 8)
+    places = full("p/1", "p/2", "q/1", "q/2")
+    for number in range(3, 20):
+        assert places.take(f"p/{number}", SECOND + number) == (False, "")
+    assert list(places._waiting) == ["p/3", "p/4"]
 
 
 def test_each_of_many_gets_a_place_in_bounded_time() -> None:
@@ -91,6 +112,18 @@ def test_the_fifth_connection_gets_busy_and_other_addresses() -> None:
     assert (route, answer.number, answer.code) == (follower[-1].route, 0, "busy")
     assert msgspec.json.decode(answer.text) == {"members": {"r1": "10.0.0.1:4001"}}
     assert served(shop) == ["learner"] * log_server.CONNECTIONS_MAX
+
+
+def test_a_follower_that_asks_no_more_frees_its_place() -> None:
+    shop = Shop(1)
+    *left, newcomer = [Peer("learner", None, bytes([at])) for at in range(log_server.CONNECTIONS_MAX + 1)]
+    for peer in left:
+        shop.ask(m.Follow(0, 1), peer)
+    shop.clock.monotonic += log_server.FOLLOW_TIME + 1
+    assert log_server.FOLLOW_TIME < PLACE_TIME, "nobody could take a place that is held"
+    shop.ask(m.Follow(0, 1), newcomer)
+    assert told(shop) == []
+    assert served(shop) == ["learner"]
 
 
 def test_a_follower_that_loses_its_place_is_notified() -> None:

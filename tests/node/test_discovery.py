@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from dtvn.node.discovery import AddressBook, AddressRecord, Discovery, encoded, 
 from dtvn.node.keys import dev_seed
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Answer, Query
-from dtvn.protocol.wire import link_frame
+from dtvn.protocol.wire import ED25519, link_frame
 from dtvn.protocol.wire.envelope import Envelope
 from tests.founding.parties import NOWHERE
 from tests.waiting import PATIENCE, wait_until
@@ -32,6 +33,14 @@ def record(
     name: str = "node1", port: int = 5001, *, signer: str = "", cluster: bytes = CLUSTER
 ) -> AddressRecord:
     return signed_record(cluster, name, ("127.0.0.1", port), secret(signer or name))
+
+
+def said(**changes: Any) -> AddressRecord:
+    """What node1 itself signs with these changes, so that only its content is wrong."""
+    changed = msgspec.structs.replace(record(), **changes)
+    content = canonical.encode((changed.member, changed.host, changed.port, changed.timestamp))
+    digest = canonical.tagged_digest("dtvn/v1/address", CLUSTER, content)
+    return msgspec.structs.replace(changed, signature=ED25519.sign(secret("node1"), digest))
 
 
 @pytest.fixture
@@ -59,10 +68,12 @@ def test_a_member_announces_its_address_and_the_newest_record_counts(book: Addre
         record("node0"),
         record("stranger"),
         msgspec.structs.replace(record(), port=6000),
-        msgspec.structs.replace(record(), port=0),
-        msgspec.structs.replace(record(), host="evil.example"),
-        msgspec.structs.replace(record(), host="h" * 300),
-        msgspec.structs.replace(record(), timestamp=time.time_ns() // 1_000 + 3_600_000_000),
+        said(port=0),
+        said(port=65_536),
+        said(host="evil.example"),
+        said(host="h" * 300),
+        said(timestamp=time.time_ns() // 1_000 + 3_600_000_000),
+        said(timestamp=-1),
         msgspec.structs.replace(record(), signature=b""),
     ],
     ids=[
@@ -72,9 +83,11 @@ def test_a_member_announces_its_address_and_the_newest_record_counts(book: Addre
         "stranger",
         "port",
         "no port",
+        "port too high",
         "host",
         "long",
         "future",
+        "before 1970",
         "none",
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -24,7 +25,7 @@ from dtvn.protocol.consensus.verified import VerifiedBundle
 from tests.node.running import Running, until_commits
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
-from validators.ledger import open_ledger
+from validators.ledger import find_ledger, open_ledger
 
 
 class Living(Running):
@@ -64,6 +65,36 @@ class Living(Running):
         wait_until(lambda: len(self.lives) == 2 and self.node.state == "voting", what="the next epoch")
 
 
+class Told(Living):
+    """Started by the command, with the operator's word that the missing members are gone."""
+
+    def __init__(self, data: Path) -> None:
+        super().__init__(data)
+        self.words: list[bool] = []
+        """Whether each epoch's Node was built with that word."""
+
+    def _live(self) -> None:
+        def make(root: Path, logger: Any, options: NodeOptions, *others: Any) -> Process:
+            made = build_node(root, logger, options, *others)
+            assert isinstance(made, Node)
+            self.words.append(options.others_are_gone)
+            self.lives.append(made)
+            self.node = made
+            self._ready.set()
+            return made
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run, "build_node", make)
+            self.code = run.run_node(
+                self.root,
+                self.asked.is_set,
+                self.beats.append,
+                open_ledger=open_ledger,
+                find_ledger=find_ledger,
+                options=replace(self.options, others_are_gone=True),
+            )
+
+
 @pytest.fixture
 def living(tmp_path: Path) -> Iterator[Living]:
     made = Living(tmp_path / "data")
@@ -101,6 +132,17 @@ def test_r35_a_node_with_another_key_opens_other_links_over_the_same_state(livin
         assert after.application is before.application
         assert after.transport is not before.transport
         assert after.transport.address == address
+
+
+def test_r11_that_others_are_gone_holds_for_one_start_and_no_later_epoch(tmp_path: Path) -> None:
+    told = Told(tmp_path / "data")
+    told.start()
+    with told.gateway() as gateway:
+        until_commits(gateway)
+        terms = replace(gateway.present.parameters, view_timeout=900_000)
+        told.change(gateway, Change(epoch=0, parameters=(terms,)))
+    assert told.end() == run.EXIT_STOPPED
+    assert told.words == [True, False]
 
 
 def test_r9_a_process_killed_at_the_border_goes_on_in_the_next_epoch(living: Living) -> None:

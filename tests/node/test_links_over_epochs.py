@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from dtvn.net import ZmqTransport, public_key_of
+from dtvn.net import LearnerTransport, ZmqTransport, public_key_of
 from dtvn.node.keys import dev_seed
 from dtvn.protocol.consensus.effects import ALL, Send
 from dtvn.protocol.consensus.verified import Peer
@@ -63,6 +63,15 @@ def test_r35_a_member_leaves_and_the_links_of_the_others_stay() -> None:
             }
 
 
+def test_r35_what_waits_for_a_learner_is_of_the_members_of_the_next_epoch() -> None:
+    with net(2) as two:
+        learner = LearnerTransport(two.dial("learner"), two.genesis)
+        for index in (0, 1):
+            learner.inbox.put(Peer(f"node{index}", index), vote(b"waits"), 0)
+        learner.follow(replace(two.genesis, members=two.genesis.members[1:]))
+        assert [(each.peer.name, each.peer.member) for each in learner.receive(8)] == [("node1", 0)]
+
+
 def test_r35_a_connection_ends_with_the_key_that_opened_it() -> None:
     """A rotated key is invalid from the next epoch on, though its connection is still open."""
     with net(3) as three:
@@ -78,6 +87,20 @@ def test_r35_a_connection_ends_with_the_key_that_opened_it() -> None:
         old.send(Send(to=1, frame=vote(b"under the old key")))
         three.until(lambda: three.nodes[1].malformed > malformed)
         assert three.nodes[1].inbox.empty
+
+
+def test_r35_a_member_that_moved_meanwhile_is_dialled_at_its_new_address() -> None:
+    with net(2) as two:
+        client = two.dial()
+        two.until(lambda: len(client.connected()) == 2)
+        two.nodes.pop(1).close()
+        two.until(lambda: not two.nodes[0].connected() and client.connected() == {0})
+        del two.ports[1]
+        two.start(1)
+        two.nodes[0].follow(two.genesis, 0, two.ports)
+        two.nodes[0].admit({each.name: each.public_key for each in two.genesis.principals})
+        client.follow(two.genesis, two.ports)
+        two.until(lambda: two.meshed() and client.connected() == {0, 1})
 
 
 def test_r36_a_newcomer_is_dialled_by_the_members_and_they_keep_their_links() -> None:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from dtvn.ledger import LedgerDamaged
-from dtvn.node import non_member
+from dtvn.node import non_member, run
 from dtvn.node.build import build_node
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.logs import node_logger
@@ -189,6 +189,18 @@ def test_r8_a_step_that_raises_again_and_again_ends_the_process(running: Running
         raise_in_steps(running.node, RuntimeError("a bug"), times=1_000)
         wait_until(lambda: (commits(gateway, wait=0.2), running.code)[1] is not None, what="the process ends")
     assert running.code == EXIT_FAILED
+
+
+def test_r8_rebuilds_long_ago_do_not_end_the_process(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "REBUILDS_WINDOW_NS", 0)
+    with running.gateway() as gateway:
+        until_commits(gateway)
+        raised = raise_in_steps(running.node, RuntimeError("a bug"), times=2 * run.REBUILDS_MAX)
+        wait_until(lambda: (commits(gateway, wait=0.2), raised())[1] == 2 * run.REBUILDS_MAX, what="all")
+        until_commits(gateway)
+    assert running.end() == EXIT_STOPPED
 
 
 def test_an_invariant_breach_ends_the_process_at_once(running: Running) -> None:

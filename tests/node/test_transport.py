@@ -12,6 +12,7 @@ import zmq
 from msgspec.structs import replace
 
 from dtvn.net import acceptor, curve_keys, curve_public, dialled, inbox, public_key_of, transport
+from dtvn.net.queues import lane_of
 from dtvn.net.transport import allowed_users
 from dtvn.node.keys import dev_seed
 from dtvn.node.provision import dev_genesis
@@ -88,15 +89,28 @@ def test_a_principal_is_heard_by_name_and_answered_at_its_own_connection() -> No
 
 def test_a_client_that_connects_again_is_answered_at_its_newest_connection() -> None:
     with net(1) as one:
+        node, reply = one.nodes[0], ReplyTo("gateway", b"client-1", bulk(b"reply"))
         old = one.dial(client=b"client-1")
         one.until(old.connected)
+        old.send(0, bulk(b"heard"))
+        [before] = collect(node, 1)
         new = one.dial(client=b"client-1")
         one.until(new.connected)
         new.send(0, bulk(b"heard"))
-        collect(one.nodes[0], 1)
-        one.nodes[0].reply(ReplyTo(principal="gateway", client=b"client-1", frame=bulk(b"reply")))
+        collect(node, 1)
+        node.reply(reply)
         assert arrivals(new, 1) == [(0, bulk(b"reply"))]
         assert old.poll(50) == []
+        one.diallers.remove(old)
+        old.close()
+
+        def is_forgotten() -> bool:
+            node.answer(before.peer, bulk(b"too late"))
+            return node._acceptor.owner(before.peer.route) is None
+
+        one.until(is_forgotten)
+        node.reply(reply)
+        assert arrivals(new, 1) == [(0, bulk(b"reply"))], "the end of the old one takes nothing from it"
 
 
 def test_the_listening_side_sends_no_heartbeats() -> None:
@@ -225,6 +239,21 @@ def test_nothing_is_queued_for_a_member_that_is_away() -> None:
         two.nodes[0].send(Send(to=1, frame=vote(b"fresh")))
         assert [item.frame for item in collect(two.nodes[1], 1)] == [vote(b"fresh")]
         assert two.nodes[0].counters()["node1"].dropped_outbound == 10
+
+
+def test_what_waits_for_a_member_is_dropped_with_its_connection() -> None:
+    with net(2) as two:
+        link = two.nodes[0]._links[1]
+        two.nodes.pop(1).close()
+        assert link.monitor.poll(PATIENCE * 1_000), "the connection ended, and this side has not noticed"
+        link.outbound.put(lane_of(vote(b"stale")), vote(b"stale"))
+        two.until(lambda: not two.nodes[0].connected())
+        assert two.nodes[0].queues().outbound == 0
+        assert two.nodes[0].counters()["node1"].dropped_outbound == 1
+        two.start(1)
+        two.until(two.meshed)
+        two.nodes[0].send(Send(to=1, frame=vote(b"fresh")))
+        assert [item.frame for item in collect(two.nodes[1], 1)] == [vote(b"fresh")]
 
 
 # --- who is not heard ----------------------------------------------------------------------------
@@ -447,4 +476,3 @@ def arrivals(dialler: object, count: int) -> list[tuple[int, bytes]]:
 def test_an_answer_to_an_unknown_route_is_dropped() -> None:
     with net(1) as one:
         one.nodes[0].answer(Peer(name="gateway", member=None, route=b"nowhere"), bulk(b"x"))
-        one.nodes[0].send(Send(to=0, frame=bulk(b"x"), peer="gateway"))

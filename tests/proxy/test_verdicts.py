@@ -227,11 +227,15 @@ async def test_short_pieces_that_wait_count_with_what_holds_them(monkeypatch: py
     async def send(message: passages.Message) -> None:
         """The client takes all."""
 
-    passage = passages.Observing(send, judging, Limits(), Identity(), passages.Beside())
-    for _ in range(16):
+    beside = passages.Beside()
+    passage = passages.Observing(send, judging, Limits(), Identity(), beside)
+    for _ in range(15):
         passage.copy(b"\n")
+    assert beside.size == 975
+    passage.copy(b"\n")
     await passage.close()
     assert findings.not_validated == "judging fell 1040 bytes behind"
+    assert beside.size == 0, "no longer held against other streams"
 
 
 @pytest.mark.parametrize("mode", MODES)

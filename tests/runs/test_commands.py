@@ -17,6 +17,7 @@ from dtvn.gateway.questions import MemberStatus
 from tests.api.conftest import KEY, Api
 from tests.fake_gateway import FakeGateway
 from tests.runs.test_rest import BAD, GOOD, sequence
+from validators.models import ManagedCluster
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -40,9 +41,11 @@ def platform(api: Api) -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), Server) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def told(command: Any, url: str, **options: Any) -> tuple[int, str, str]:
@@ -84,6 +87,16 @@ def test_a87_cluster_status_of_a_lost_quorum_is_1(api: Api, fake: FakeGateway) -
     assert found["issues"][0].startswith("No quorum")
 
 
+def test_a87_what_went_wrong_with_a_cluster_that_agrees_is_an_issue(api: Api, fake: FakeGateway) -> None:
+    """As when a restart of all nodes stopped at one that did not come back."""
+    ManagedCluster.objects.update_or_create(pk=1, defaults={"error": "r2 did not come back."})
+    with platform(api) as url:
+        code, out, _ = told(cluster_status, url)
+    found = json.loads(out)
+    assert (code, found["healthy"], found["network_healthy"]) == (1, False, True)
+    assert found["issues"] == ["r2 did not come back."]
+
+
 def test_a87_consensus_metrics_count_verdicts(api: Api, fake: FakeGateway) -> None:
     for events in (GOOD, GOOD, BAD):
         sequence(api, events, algorithm="majority")
@@ -114,6 +127,17 @@ def test_a87_circuit_breaker_status_tells_each_member(api: Api, fake: FakeGatewa
         code, out, _ = told(circuit_breaker_status, url, json=False)
     assert code == 1
     assert out.endswith("r3                     open\n")
+
+
+def test_the_key_goes_to_the_platform_and_through_no_proxy(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with platform(api) as url:
+        assert told(cluster_status, url)[0] == 0
 
 
 def test_a_platform_that_is_away_or_refuses_is_said_in_one_line(

@@ -181,11 +181,10 @@ class Successor(msgspec.Struct, frozen=True, gc=False):
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
-    """An encoded frame for a member index or ALL (other members); `peer` names a non-member instead."""
+    """An encoded frame for a member index or ALL (other members)."""
 
     to: int
     frame: bytes
-    peer: str = ""
 
 
 class ReplyTo(msgspec.Struct, frozen=True, gc=False):

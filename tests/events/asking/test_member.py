@@ -7,6 +7,7 @@ from itertools import count
 import msgspec
 import pytest
 
+from dtvn.events.asking import known_states
 from dtvn.events.asking import member as module
 from dtvn.events.asking.forms import Asked
 from dtvn.events.judging import Abstention
@@ -54,6 +55,24 @@ def test_a_run_goes_on_from_the_state_that_the_member_kept() -> None:
     said.put(GATEWAY, body(asked(OPENED, run=after(STARTED))), 0)
     (answer,) = answers(said)
     assert votes(answer)[0].vote.after == after(STARTED, OPENED).state_digest()
+
+
+def test_a_state_that_is_reached_again_takes_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gateway that asks about a run makes the member keep the same state."""
+    monkeypatch.setattr(known_states, "STATE_BYTES_KEPT", 3 * len(after(STARTED, OPENED).state))
+    said = judge()
+    said.put(GATEWAY, body(asked()), 0)
+    for _ in range(8):
+        said.put(GATEWAY, body(asked(OPENED, run=after(STARTED))), 0)
+    assert [len(votes(answer)) for answer in answers(said)] == [9]
+
+
+def test_states_are_kept_up_to_their_bytes_the_newest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_states, "STATE_BYTES_KEPT", len(after(STARTED, OPENED).state))
+    said = judge()
+    said.put(GATEWAY, body(asked(), asked(OPENED, number=2, run=after(STARTED))), 0)
+    answers(said)
+    assert abstained(asked(OPENED, run=after(STARTED)), said=said) == [Abstention.STATE_UNKNOWN]
 
 
 def test_a_state_is_believed_by_its_digest_alone() -> None:
@@ -159,6 +178,9 @@ def test_what_waits_of_one_principal_is_bounded() -> None:
     assert put.count(None) == module.WAITING_BYTES_MAX // len(one)
     assert put[-1] is Reason.BUSY
     assert said.put(Peer("other", None), one, 0) is None
+    said.turn(lambda: 0)
+    said.turn(lambda: 0)
+    assert said.put(GATEWAY, one, 0) is None, "what was answered makes room, though others wait"
     small = judge()
     put = [small.put(GATEWAY, body(asked()), 0) for _ in range(module.WAITING_FRAMES_MAX + 1)]
     assert put[-2:] == [None, Reason.BUSY]

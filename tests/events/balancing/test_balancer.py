@@ -219,6 +219,15 @@ def test_a_node_breaker_opens_trials_and_closes_a71() -> None:
         assert state(found) is (BreakerState.CLOSED if number else BreakerState.HALF_OPEN)
 
 
+def test_a_trial_that_was_given_up_makes_room_for_another() -> None:
+    found = opened()
+    found.select_nodes(ABC, 3, 31.0)
+    found.begin_request("a")
+    assert sorted(found.select_nodes(ABC, 3, 31.1)) == ["b", "c"]
+    found.end_request("a")
+    assert sorted(found.select_nodes(ABC, 3, 31.2)) == ABC
+
+
 def test_a_failed_trial_opens_the_node_breaker_again_a71() -> None:
     found = opened()
     found.select_nodes(ABC, 3, 31.0)

@@ -220,6 +220,22 @@ def test_an_inquiry_ends_once_every_candidate_abstained() -> None:
     assert asked.inquiry.pieces[0].decision.code == "NO_DECISIONS"
 
 
+def test_a_late_abstention_from_an_earlier_question_is_none_from_the_next() -> None:
+    """As from a member that restarted, and was asked again for a chunk that is disputed by now."""
+    asked = Asked("a", "b", "c", "d")
+    asked.liars = dict.fromkeys((1, 2), says_event_is_bad(2))
+    whole = asked.inquiry.outbox()
+    for ask in whole:
+        asked.inquiry.receive(asked.vote(ask))
+    asks = asked.inquiry.outbox()
+    assert {ask.question.count for ask in asks} == {2}
+    for ask in whole:
+        asked.inquiry.abstained(ask.member, ask.question)
+    for ask in asks:
+        asked.inquiry.receive(asked.vote(ask))
+    assert asked.found()[0] == (0, 2, "valid", True)
+
+
 @pytest.mark.parametrize("count", [0, 257])
 def test_a_chunk_has_a_bounded_number_of_events(count: int) -> None:
     with pytest.raises(ValueError, match=f"events: {count}, not 1 to 256"):
