@@ -22,10 +22,13 @@ class Voting:
     def lose(self, reason: str) -> None:
         """Makes this replica a follower, across restarts too, and notes the reason."""
         state = self.state
+        held = state.voting_right.holding
         state.voting_right.become_follower(reason)
         state.outbox.persist(StateRecord("voting", b"0"))
         state.outbox.note("follower", reason=reason)
         self._emit(VoteLost())
+        if held:
+            self._emit(VotesReleased())
 
     def regain(self) -> None:
         """Makes this replica vote again, across restarts too: no vote can contradict an earlier statement
