@@ -32,7 +32,7 @@ class ProposalTime(Checker):
         super().__init__(world)
         self._clocks: dict[Place, int] = {}
         """Its wall clock when the primary's proposal arrived first: a proposal is judged when its frame is
-        taken from the socket, between then and the vote."""
+        taken from the socket, between then and the vote, and anew each time that it comes again."""
         self._untaken: dict[str, list[Place]] = {}
         """Proposals that wait in a node's socket."""
         self._taken: dict[Place, set[int]] = {}
@@ -106,7 +106,8 @@ class ProposalTime(Checker):
             return  # carried over: its time was checked when it was first proposed
         now = node.clock.now().wall
         place: Place = (node.name, proposal.view, proposal.sequence, proposal.digest)
-        ahead = [batch.proposed - clock // MICROSECOND for clock in (now, self._clocks.get(place, now))]
+        clocks = (now, self._clocks.get(place, now), *self._taken.get(place, ()))
+        ahead = [batch.proposed - clock // MICROSECOND for clock in clocks]
         drift = self.world.settings.parameters.drift_bound
         if min(ahead) > drift or max(ahead) < -drift - LATE_MAX:
             self.fail(f"{node.name} votes for {record.sequence}, whose time is off by {ahead[0]} us")
