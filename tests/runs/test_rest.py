@@ -12,7 +12,7 @@ from django.utils import timezone
 from dtvn.proof import TRANSCRIPT, unwrap
 from dtvn.proof.transcripts import verify_transcript
 from events.models import JudgedRun, RunPiece, RunRecord
-from events.services import open_runs, run_rows
+from events.services import excerpts, open_runs, run_rows
 from events.services import run_table as run_table_module
 from events.services.run_table import run_table
 from tests.api.conftest import Api, read
@@ -321,7 +321,9 @@ def test_pieces_of_a_run_are_paged(api: Api) -> None:
 
 def test_an_erased_run_leaves_nothing(api: Api) -> None:
     told = sequence(api, BAD)
+    assert excerpts.read(told["id"])
     assert api.call("DELETE", f"events/runs/{told['id']}").status_code == 200
+    assert not excerpts.read(told["id"]), "the texts of its events"
     assert not JudgedRun.objects.exists()
     assert not RunPiece.objects.exists()
     assert not RunRecord.objects.exists()
@@ -331,6 +333,8 @@ def test_an_erased_run_leaves_nothing(api: Api) -> None:
 def test_an_open_run_cannot_be_erased(api: Api) -> None:
     path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
     assert read(api.call("DELETE", path))["code"] == "run_is_live"
+    run_table._runs.pop(int(path.rpartition("/")[2])).end()
+    assert read(api.call("DELETE", path))["code"] == "run_is_live", "another web process writes it"
 
 
 def test_an_idle_run_ends_by_itself(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
