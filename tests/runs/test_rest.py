@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from dtvn.proof import TRANSCRIPT, unwrap
 from dtvn.proof.transcripts import verify_transcript
+from events.feed import newest_event, read_frames
 from events.models import JudgedRun, RunPiece, RunRecord
 from events.services import excerpts, open_runs, run_rows
 from events.services import run_table as run_table_module
@@ -301,11 +302,23 @@ def test_runs_are_listed_filtered_and_paged(api: Api) -> None:
     assert [each["id"] for each in read(page)["data"]] == [bad, ids[2]]
     assert page.headers["X-Total-Count"] == "4"
     following = api.get(page.headers["Link"].partition(">")[0][1:])
+    assert following.headers["X-Total-Count"] == "4"
     assert [each["id"] for each in read(following)["data"]] == [ids[1], ids[0]]
     found = read(api.get("events/runs?verdict=invalid"))["data"]
     assert [each["id"] for each in found] == [bad]
     assert read(api.get("events/runs?run=r1"))["data"][0]["id"] == ids[1]
     assert api.get("events/runs?verdict=maybe").status_code == 400
+
+
+def test_pages_are_told_once_of_the_runs_that_changed(api: Api) -> None:
+    assert read_frames(newest_event()) == (0, [])
+    first, second = (sequence(api, GOOD, run=name)["id"] for name in ("r1", "r2"))
+    newest, frames = read_frames(0)
+    assert frames == [{"type": "event_runs", "runs": [second, first]}]
+    assert newest == newest_event()
+    assert read_frames(newest) == (newest, [])
+    third = sequence(api, BAD, run="r3")["id"]
+    assert read_frames(newest)[1] == [{"type": "event_runs", "runs": [third]}]
 
 
 def test_pieces_of_a_run_are_paged(api: Api) -> None:
