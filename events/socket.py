@@ -63,7 +63,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
             await self.close()
             return
         await self.accept()
-        if SCOPE not in caller.scopes or caller.only_event:
+        if not _judges(caller):
             await self.close(code=CLOSED_NO_SCOPE)
         elif not clients.enter(self, caller.actor):
             await self.close(code=TRY_AGAIN_LATER)
@@ -137,7 +137,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
             return True
         self._admitted = now
         caller = await caller_of_socket(self.scope, again=True)
-        return caller is not None and SCOPE in caller.scopes
+        return caller is not None and _judges(caller)
 
     def _wait(self) -> None:
         """Set the timer that closes the socket in IDLE seconds, in place of the one before."""
@@ -148,6 +148,11 @@ class EventsConsumer(AsyncWebsocketConsumer):
 
     async def _send(self, content: dict[str, Any]) -> None:
         await self.send(text_data=encoded(content).decode())
+
+
+def _judges(caller: Caller) -> bool:
+    """Whether a caller may have events judged: runs belong to no event of the tickets."""
+    return SCOPE in caller.scopes and not caller.only_event
 
 
 class _Message(msgspec.Struct):

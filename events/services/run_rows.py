@@ -102,8 +102,9 @@ def mark_lost() -> None:
 
 def erase(row: JudgedRun) -> None:
     """Delete all that the platform keeps of a run."""
+    run_id = row.pk  # a deleted row has none
     row.delete()
-    excerpts.erase(row.pk)
+    excerpts.erase(run_id)
 
 
 def certificates_of(row: JudgedRun, count: int) -> tuple[int, list[bytes]]:

@@ -261,6 +261,26 @@ def test_only_administrators_see_the_forms(client: Client, living: LivingGateway
     assert MembershipChange.objects.count() == 0
 
 
+def test_a_change_is_cancelled_by_an_administrators_form_alone(admin: Client, living: LivingGateway) -> None:
+    wanted = {"change": "remove", "node_id": "r3"}
+    row = MembershipChange.objects.create(request=wanted, actor="a", nonce="n")
+    address = f"{MEMBERS}{row.pk}/cancel/"
+
+    def cancelled() -> bool:
+        row.refresh_from_db()
+        return row.cancelled
+
+    reader = Client()
+    person = User.objects.create_user("reader", password="x", is_staff=True)
+    person.user_permissions.add(Permission.objects.get(codename="view_membershipchange"))
+    reader.force_login(person)
+    assert reader.post(address).status_code == 403
+    assert admin.get(address).headers["Location"] == f"{MEMBERS}{row.pk}/change/"
+    assert not cancelled(), "a link or a browser that looks ahead changes nothing"
+    admin.post(address)
+    assert cancelled()
+
+
 def test_a_form_without_its_token_is_refused(living: LivingGateway) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(User.objects.create_superuser("operator", password="x"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -277,6 +278,17 @@ def test_a_new_key_is_shown_once_and_kept_as_a_hash(admin: Client) -> None:
     assert (key.label, key.scopes) == ("north gate", ["gate"])
     assert shown.group() not in text(admin.get("/admin/validators/apikey/"))
     assert ApiKey.objects.count() == 1
+
+
+def test_a_new_key_is_limited_as_its_form_says(admin: Client) -> None:
+    limits = {"event": "fest", "lists": "vip, lunch", "products": "Day pass"}
+    sent = {"label": "lounge", "scopes": ["gate"], "expires_at_0": "2099-12-31", "expires_at_1": "12:00:00"}
+    shown = re.search(r"dtvn_[\w-]{43}", text(admin.post("/admin/validators/apikey/add/", sent | limits)))
+    assert shown is not None
+    key = find_api_key(shown.group())
+    assert key is not None
+    assert (key.event, key.lists, key.products) == ("fest", ["lunch", "vip"], ["Day pass"])
+    assert key.expires_at == datetime(2099, 12, 31, 12, tzinfo=UTC)
 
 
 def test_a_revoked_key_stays_listed(admin: Client) -> None:

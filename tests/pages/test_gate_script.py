@@ -161,6 +161,28 @@ def test_the_same_code_continues_its_open_scan(page: Page) -> None:
     assert found["body"]["barcode"] == "one"
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"event": "fair"}, {"barcode": "two"}, {"list": "lunch"}, {"kind": "exit"}, {"ticket_id": "T-1"}],
+)
+def test_what_asks_for_something_else_is_another_scan(page: Page, other: dict[str, str]) -> None:
+    page.answers(LOST)
+    page.scan("one")
+    body = {"event": "fest", "barcode": "one", "gate": "north", "device": "d1"}
+    assert page.js(f"dtvn.scanAsking.same('/tickets/admit', {json.dumps(body)})") is not None
+    assert page.js(f"dtvn.scanAsking.same('/tickets/annul', {json.dumps(body)})") is None
+    assert page.js(f"dtvn.scanAsking.same('/tickets/admit', {json.dumps(body | other)})") is None
+
+
+def test_a_lost_right_says_nothing_about_a_request_of_an_earlier_page(page: Page) -> None:
+    page.engine.eval("dtvn.scanAsking.begin('/tickets/admit', { barcode: 'on its way' })")
+    again = page.reload()
+    again.answers(FORBIDDEN)
+    again.engine.eval("ask(dtvn.scanAsking.left()[0])")
+    again.passes(1_000)
+    assert (again.js("outcome"), len(again.kept)) == (None, 1)
+
+
 def test_a_lost_right_says_nothing_about_a_request_before_it(page: Page) -> None:
     page.answers(FORBIDDEN)
     page.scan("new")
@@ -325,3 +347,116 @@ def test_the_last_ten_scans_stay_and_open_ones_beside_them(page: Page) -> None:
     page.engine.eval("dtvn.gateShowing.list({ nonce: 11, word: 'changed' })")
     assert page.js("dtvn.gateShowing.rows().map((one) => one.nonce)") == [*range(11, 1, -1), "open"]
     assert page.js("JSON.parse(localStorage.getItem('gate-last'))[0].word") == "changed"
+
+
+# --- what is taken back -----------------------------------------------------------------------------
+
+GATE = """
+const field = { value: "", options: [], addEventListener() {}, replaceChildren() {}, add() {}, focus() {} };
+field.closest = () => ({});
+Object.assign(element, { elements: { event: field, list: field, gate: field, device: field }, dataset: {} });
+element.classList = { toggle() {} };
+globalThis.document = { getElementById: (id) => ({ textContent: id === "gate-events" ? "[]" : words }) };
+globalThis.location = { search: "" };
+globalThis.history = { replaceState() {} };
+globalThis.URLSearchParams = class { *[Symbol.iterator]() {} };
+globalThis.setInterval = () => {};
+let offers = [], scan;
+dtvn.ui.button = (name, act, label) => { offers.push([label, act]); return node; };
+dtvn.ui.ask = async () => true;
+dtvn.ui.counted = (number) => number;
+dtvn.ui.follow = () => {};
+dtvn.gateReading = { follow(form, code, take) { scan = take; return { focus() {} }; } };
+localStorage.setItem("gate-place", JSON.stringify({ event: "fest", gate: "north" }));
+"""
+
+
+class GatePage(Page):
+    """The whole page at gate north, on the main list; each question of a dialog is agreed to."""
+
+    def __init__(self, *, supervises: bool = False) -> None:
+        super().__init__()
+        self.engine.eval(GATE)
+        self.engine.eval(f"root.dataset.force = {json.dumps('/tickets/force' if supervises else '')}")
+        for name in ("gate-corrections", "gate"):
+            self.engine.eval((SCRIPTS / f"{name}.js").read_text(encoding="utf-8"))
+
+    def scans(self, code: str, answer: dict[str, Any]) -> None:
+        self.answers(answer)
+        self.engine.eval(f"scan({json.dumps(code)})")
+
+    @property
+    def offers(self) -> list[str]:
+        """The buttons beside the last scans."""
+        return list(self.js("(offers = [], dtvn.gateShowing.drawLast(), offers.map(([label]) => label))"))
+
+    def press(self, label: str) -> None:
+        assert label in self.offers
+        self.engine.eval(f"offers.find(([label]) => label === {json.dumps(label)})[1]()")
+
+    @property
+    def words(self) -> list[str]:
+        return list(self.js("dtvn.gateShowing.rows().map((one) => one.word)"))
+
+
+UNDO = "Undo Admitted T-1"
+
+
+def test_only_an_undo_that_is_done_marks_its_scan_undone() -> None:
+    page = GatePage()
+    page.scans("one", ADMITTED | {"ticket_id": "T-1"})
+    page.answers(TOO_LATE | {"ticket_id": "T-1"})
+    page.press(UNDO)
+    assert page.words == ["Not undone", "Admitted"]
+    page.answers(DONE | {"ticket_id": "T-1"})
+    page.press(UNDO)
+    assert page.words == ["Undone", "Not undone", "Undone"]
+    assert page.offers == []
+
+
+@pytest.mark.parametrize(
+    ("later", "offers"),
+    [
+        ({}, ["Undo Admitted T-1 again"]),
+        ({"list": "lunch"}, ["Undo Admitted T-1 again", UNDO]),
+        ({"event": "fair"}, ["Undo Admitted T-1 again", UNDO]),
+        ({"ticket_id": "T-2"}, ["Undo Admitted T-1 again", UNDO]),
+    ],
+)
+def test_only_the_newest_movement_of_a_ticket_on_a_list_is_undone(
+    later: dict[str, str], offers: list[str]
+) -> None:
+    page = GatePage()
+    page.scans("one", ADMITTED | {"ticket_id": "T-1"})
+    undo = {"event": "fest", "ticket_id": "T-1", "gate": "north", "device": "d1"} | later
+    row = {"nonce": "n", "actor": "user:ada", "word": "Admitted", "what": "T-1 again", "open": False}
+    page.engine.eval(f"dtvn.gateShowing.list({json.dumps(row | {'at': 1_000_000, 'undo': undo})})")
+    assert page.offers == offers
+
+
+def test_an_own_scan_is_undone_for_a_quarter_of_an_hour_and_then_by_a_supervisor() -> None:
+    for supervises, after in ((False, []), (True, ["Annul Admitted T-1"])):
+        page = GatePage(supervises=supervises)
+        page.scans("one", ADMITTED | {"ticket_id": "T-1"})
+        page.engine.eval("now += 15 * 60000")
+        assert page.offers == [UNDO]
+        page.engine.eval("now += 1")
+        assert page.offers == after
+
+
+def test_the_scan_of_another_person_is_only_a_supervisors_to_take_back() -> None:
+    for supervises, offers in ((False, []), (True, ["Annul Admitted T-1"])):
+        page = GatePage(supervises=supervises)
+        page.scans("one", ADMITTED | {"ticket_id": "T-1"})
+        page.engine.eval("root.dataset.actor = 'user:bob'")
+        assert page.offers == offers
+
+
+def test_a_guest_who_is_scanned_again_is_not_refused_by_an_answer_of_before() -> None:
+    page = GatePage()
+    page.scans("one", LOST)
+    page.answers(REFUSED, ADMITTED | {"ticket_id": "T-1"})
+    page.engine.eval("scan('one')")  # asked about already: the same scan, and the guest is here again
+    page.passes(1_000)
+    assert page.words == ["Admitted", "Refused"]
+    assert page.js("new Set(sent.map((body) => body.nonce)).size") == 2

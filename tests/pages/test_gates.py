@@ -140,6 +140,18 @@ def test_a_new_day_begins_at_nothing(doors: Doors) -> None:
     assert told(count) == {}
 
 
+def test_the_log_of_a_new_cluster_is_counted_from_its_beginning(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = GateCount()
+    doors.scan("north", "T-0")
+    assert told(count) == {("default", "north"): (1, 0)}
+    with monkeypatch.context() as founded:
+        founded.setattr(gates, "read_applied", lambda: 1)  # another log, before its first scan
+        assert told(count) == {}
+    assert told(count) == {("default", "north"): (1, 0)}
+
+
 def test_a_long_day_is_counted_in_several_looks_and_says_how_far_it_is(
     doors: Doors, monkeypatch: pytest.MonkeyPatch
 ) -> None:

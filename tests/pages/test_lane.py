@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import pytest
 
@@ -73,6 +74,29 @@ def test_another_thread_takes_over_from_one_that(
 
     first, other = asyncio.run(play())
     assert first == "read_0" != other
+
+
+def test_each_call_sees_its_callers_context_and_leaves_nothing_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lane, "STALLED", PATIENCE)
+    who: ContextVar[str] = ContextVar("who", default="nobody")
+
+    def answer(becomes: str) -> str:
+        found = who.get()
+        who.set(becomes)
+        return found
+
+    async def request(calls: Lane, caller: str) -> str:
+        who.set(caller)
+        return str(await calls.run(answer, "somebody else"))
+
+    async def play() -> list[str]:
+        calls = Lane(1, "read")
+        first = await calls.run(answer, "ada")
+        return [first, *await asyncio.gather(request(calls, "bob"), request(calls, "cyd"))]
+
+    assert asyncio.run(play()) == ["nobody", "bob", "cyd"]
 
 
 def test_the_loop_is_woken_once_for_calls_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,3 +166,37 @@ def test_an_operation_without_a_ticket_says_what_it_is_about() -> None:
     assert {kind for kind, shown in subjects.items() if shown == kind.replace("_", " ")} == {"lock"}
     assert {subjects[kind] for kind in about("lock")} == {"lock"}
     assert subjects["record"] == "agent events"
+
+
+DOM = """
+const make = (tag) => ({ tag, parts: [], className: "",
+  append(...parts) { this.parts.push(...parts); }, replaceChildren(...parts) { this.parts = parts; } });
+const document = {
+  getElementById: (id) => id === 'words' && { textContent: words }, createElement: make };
+globalThis.URLSearchParams = class {};
+const pillOf = (one) => [one.parts[2].className, one.parts[2].textContent];
+"""
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"),
+    [
+        ({"code": "ok"}, ["pill plain ok", "admitted"]),
+        ({"code": "ok", "operation": "force"}, ["pill plain warn", "forced in"]),
+        ({"code": "ok", "kind": "exit"}, ["pill plain ok", "left"]),
+        ({"code": "ok", "repeated": True}, ["pill plain ok", "admitted before"]),
+        ({"code": "already_consumed", "whose": "guest"}, ["pill plain bad", "already consumed"]),
+        ({"code": "list_unknown", "whose": "gate"}, ["pill plain warn", "list unknown"]),
+        ({"code": "expired", "whose": "network"}, ["pill plain warn", "expired"]),
+    ],
+)
+def test_only_what_is_the_guests_own_matter_looks_like_a_refused_guest(
+    event: dict[str, Any], shown: list[str]
+) -> None:
+    engine = MiniRacer()
+    words = json.dumps(WORDS | {"places": {"tickets": "/tickets"}, "callers": {}})
+    engine.eval(f"const dtvn = {{}}, words = {json.dumps(words)};{DOM}")
+    engine.eval(OUTCOMES.read_text())
+    one = {"operation": "admit", "event": "fest", "ticket_id": "T-1", "timestamp": 0} | event
+    engine.eval(f"const list = make('ol'); dtvn.outcomes.draw(list, [{encoded(one)}], null)")
+    assert json.loads(engine.eval("JSON.stringify(pillOf(list.parts[0]))")) == shown

@@ -140,6 +140,15 @@ async def test_a_run_that_was_recorded_before_is_valid_and_said(mode: str) -> No
     assert report.not_validated is None
 
 
+async def test_a_failure_of_the_verdict_is_not_said_to_be_one_of_the_record() -> None:
+    platform = Platform()
+    failure = {"code": "NO_CERTIFICATE", "text": "Too few equal votes."}
+    platform.end |= {"failure": failure, "recorded": "ok"}
+    async with judged_by(platform) as judge, proxied(answering(sse(GOOD)), "observe", judge=judge) as proxy:
+        await proxy.post()
+        assert (await proxy.report()).violations == ()
+
+
 async def test_a_record_without_a_known_outcome_leaves_a_stream_valid() -> None:
     platform = Platform()
     platform.end["recorded"] = "outcome_unknown"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -58,6 +59,27 @@ async def test_a_strangers_page_does_not_reach_the_agent(host: bytes) -> None:
     assert answer.startswith(b"HTTP/1.1 421 ")
     assert b"HOST_NOT_ALLOWED" in answer
     assert agent.requests == []
+
+
+async def test_of_two_hosts_none_counts_whichever_server_passes_them_on() -> None:
+    """Most servers refuse such a request by themselves."""
+    passed, said = [], []
+
+    async def agent(scope: Any, _receive: Any, _send: Any) -> None:
+        passed.append(scope["headers"])
+
+    async def send(message: Any) -> None:
+        said.append(message.get("status"))
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    app, own, other = AllowHosts(agent, ["own"]), (b"host", b"own"), (b"host", b"evil.example")
+    for headers in ([own, other], [other, own], [own, own]):
+        await app({"type": "http", "headers": headers}, receive, send)
+    assert (passed, said[::2]) == ([], [421, 421, 421])
+    await app({"type": "http", "headers": [own]}, receive, send)
+    assert passed == [[own]]
 
 
 async def test_without_host_nothing_is_answered_unless_all_is() -> None:

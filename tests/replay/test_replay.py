@@ -121,6 +121,18 @@ async def test_runs_come_in_turn_within_each_thread(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.asyncio
+async def test_the_thread_that_asked_longest_ago_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "THREADS", 2)
+    async with replayed([*RUN, event("RS:r2"), event("RE")]) as (client, told):
+        for thread in ("a", "b", "a", "c", "b", "c"):
+            await events_of(client, threadId=thread)
+    assert [(each.thread, each.number) for each in told] == [
+        *(("a", 1), ("b", 1), ("a", 2)),
+        *(("c", 1), ("b", 1), ("c", 2)),
+    ]
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -23,10 +23,13 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 
 @contextmanager
-def platform(api: Api) -> Iterator[str]:
-    """An address that answers as the API does now: its database is of the test's own thread."""
+def platform(api: Api, **cluster: Any) -> Iterator[str]:
+    """An address that answers as the API does now: its database is of the test's own thread. `cluster`:
+    fields of the cluster's state in place of the API's."""
     paths = ("/api/v1/cluster", "/api/v1/nodes", "/api/v1/events/runs?limit=1000", "/metrics")
     answers = {path: api.get(path).content for path in paths}
+    state = json.loads(answers["/api/v1/cluster"])
+    answers["/api/v1/cluster"] = json.dumps(state | {"data": state["data"] | cluster}).encode()
 
     class Server(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -76,6 +79,15 @@ def test_a87_cluster_status_tells_health_and_nodes(api: Api, fake: FakeGateway) 
         assert json.loads(told(cluster_status, url, node_id="r1")[1])["id"] == "r1"
         missing = told(cluster_status, url, node_id="r9")
     assert missing == (2, "", "dtvn cluster-status: no node r9; there are r0, r1, r2, r3\n")
+
+
+def test_a87_each_stopped_node_is_an_issue_beside_others(api: Api) -> None:
+    state = {"level": "amber", "sentence": "3 of 4 agree", "reachable": 3, "stopped": ["r1", "r2"]}
+    with platform(api, **state) as url:
+        code, out, _ = told(cluster_status, url)
+    found = json.loads(out)
+    assert (code, found["healthy"], found["network_healthy"]) == (0, True, False)
+    assert found["issues"] == ["3 of 4 agree", "r1 is stopped", "r2 is stopped"]
 
 
 def test_a87_cluster_status_of_a_lost_quorum_is_1(api: Api, fake: FakeGateway) -> None:

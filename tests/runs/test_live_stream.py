@@ -23,6 +23,8 @@ from tests.fake_gateway import FakeGateway
 from tests.runs.served import Client, serving
 from tests.runs.test_rest import BAD, GOOD
 from tests.waiting import PATIENCE, wait_until
+from validators.models import ApiKey
+from validators.rest import keys
 from validators.services import api_keys
 from validators.web.body_limit import BODY_BYTES_MAX, CHUNKS_FREE, BoundedRequest
 from validators.web.live_body import HELD_MAX, PIECE_BYTES, LiveBody
@@ -332,6 +334,18 @@ def test_a_revoked_key_ends_the_stream(
     api_keys.revoke_api_key(key)
     client.sends(ndjson(GOOD[2]))
     assert [each["code"] for each in client.rest()] == ["unauthorized"]
+
+
+@pytest.mark.parametrize("changed", [{"scopes": ["operate"]}, {"event": "fest"}])
+def test_a_key_that_may_no_longer_judge_ends_the_stream(
+    opened: Callable[..., Client], monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    client = begun(opened)
+    monkeypatch.setattr(clients, "ACCESS_INTERVAL", 0.0)
+    ApiKey.objects.update(**changed)
+    keys.forget()  # a process learns of a change by itself within seconds
+    client.sends(ndjson(GOOD[1]))
+    assert [each["code"] for each in client.rest()] == ["not_permitted"]
 
 
 def test_a_user_who_loses_the_role_ends_the_stream(

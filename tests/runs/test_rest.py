@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from dtvn.proof import TRANSCRIPT, unwrap
 from dtvn.proof.transcripts import verify_transcript
+from events.feed import newest_event, read_frames
 from events.models import JudgedRun, RunPiece, RunRecord
-from events.services import open_runs, run_rows
+from events.services import excerpts, open_runs, run_rows
 from events.services import run_table as run_table_module
 from events.services.run_table import run_table
 from tests.api.conftest import Api, read
@@ -301,11 +302,23 @@ def test_runs_are_listed_filtered_and_paged(api: Api) -> None:
     assert [each["id"] for each in read(page)["data"]] == [bad, ids[2]]
     assert page.headers["X-Total-Count"] == "4"
     following = api.get(page.headers["Link"].partition(">")[0][1:])
+    assert following.headers["X-Total-Count"] == "4"
     assert [each["id"] for each in read(following)["data"]] == [ids[1], ids[0]]
     found = read(api.get("events/runs?verdict=invalid"))["data"]
     assert [each["id"] for each in found] == [bad]
     assert read(api.get("events/runs?run=r1"))["data"][0]["id"] == ids[1]
     assert api.get("events/runs?verdict=maybe").status_code == 400
+
+
+def test_pages_are_told_once_of_the_runs_that_changed(api: Api) -> None:
+    assert read_frames(newest_event()) == (0, [])
+    first, second = (sequence(api, GOOD, run=name)["id"] for name in ("r1", "r2"))
+    newest, frames = read_frames(0)
+    assert frames == [{"type": "event_runs", "runs": [second, first]}]
+    assert newest == newest_event()
+    assert read_frames(newest) == (newest, [])
+    third = sequence(api, BAD, run="r3")["id"]
+    assert read_frames(newest)[1] == [{"type": "event_runs", "runs": [third]}]
 
 
 def test_pieces_of_a_run_are_paged(api: Api) -> None:
@@ -321,7 +334,9 @@ def test_pieces_of_a_run_are_paged(api: Api) -> None:
 
 def test_an_erased_run_leaves_nothing(api: Api) -> None:
     told = sequence(api, BAD)
+    assert excerpts.read(told["id"])
     assert api.call("DELETE", f"events/runs/{told['id']}").status_code == 200
+    assert not excerpts.read(told["id"]), "the texts of its events"
     assert not JudgedRun.objects.exists()
     assert not RunPiece.objects.exists()
     assert not RunRecord.objects.exists()
@@ -331,6 +346,8 @@ def test_an_erased_run_leaves_nothing(api: Api) -> None:
 def test_an_open_run_cannot_be_erased(api: Api) -> None:
     path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
     assert read(api.call("DELETE", path))["code"] == "run_is_live"
+    run_table._runs.pop(int(path.rpartition("/")[2])).end()
+    assert read(api.call("DELETE", path))["code"] == "run_is_live", "another web process writes it"
 
 
 def test_an_idle_run_ends_by_itself(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest_asyncio
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.db import OperationalError
+from django.utils import timezone
 
 from dtvn_project.asgi import application
 from events import socket
@@ -21,6 +22,9 @@ from events.services.run_table import run_table
 from tests.fake_gateway import FakeGateway
 from tests.runs.test_rest import BAD, GOOD, texts
 from tests.waiting import PATIENCE
+from validators.dashboard.consumers import CLOSED_NO_ACCESS
+from validators.models import ApiKey
+from validators.rest import keys
 from validators.services.api_keys import generate_api_key, store_api_key
 from validators.web.sockets import TRY_AGAIN_LATER
 
@@ -99,6 +103,34 @@ async def test_no_key_and_no_scope_open_nothing(opened: Callable[..., Any]) -> N
     assert not await Socket("wrong").connect()
     reader = await opened("operate")
     assert await reader.closed() == socket.CLOSED_NO_SCOPE
+
+
+@pytest.mark.parametrize(
+    "changed", [{"scopes": ["operate"]}, {"event": "fest"}, {"revoked_at": timezone.now()}]
+)
+async def test_who_may_no_longer_have_events_judged_is_closed(
+    opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    client = await opened()
+    monkeypatch.setattr(clients, "ACCESS_INTERVAL", 0.0)
+    await client.ask(BEGIN)
+    assert "events" in await client.ask({"type": "events", **texts(GOOD[:1])}), "nothing has changed yet"
+    await ApiKey.objects.aupdate(**changed)
+    keys.forget()  # a process learns of a change by itself within seconds
+    message = {"type": "events", **texts(GOOD[1:2])}
+    await client.channel.send_to(text_data=msgspec.json.encode(message).decode())
+    assert await client.closed() == CLOSED_NO_ACCESS
+
+
+async def test_a_socket_is_closed_for_silence_counted_from_its_last_message(
+    opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await opened()
+    monkeypatch.setattr(socket, "IDLE", 3_600.0)
+    await client.ask(BEGIN)
+    monkeypatch.setattr(socket, "IDLE", 0.0)
+    await client.ask({"type": "events", **texts(GOOD[:1])})
+    assert await client.closed() == socket.CLOSED_IDLE
 
 
 @pytest.mark.parametrize(
