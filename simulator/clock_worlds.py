@@ -96,8 +96,8 @@ LONG_TURNS: dict[str, Any] = {
     "log_min": 10,
 }
 """The first primary's clock is an hour off, and each turn of a node takes so long that it looks like a pause;
-all backups read all proposals late (decision 0182). Of 60 seeds the log had 19 to 31 entries; it has none where
-the first view lasts."""
+all backups read all proposals late (decision 0182). Of 60 seeds the log had 19 to 31 entries; it has none
+where the first view lasts."""
 
 LATE_NEW_VIEW: dict[str, Any] = {
     "traffic": Traffic(tickets=20, pause_max=50 * MILLISECOND, undated=True),
