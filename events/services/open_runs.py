@@ -206,8 +206,9 @@ class OpenRun:
         return pieces, [self.records.popleft() for _ in range(len(self.records))]
 
     def put_back(self, pieces: list[Piece], records: list[Recorded]) -> None:
-        """Take back pieces and records that could not be written."""
-        self.pieces.extendleft(reversed(pieces[len(self.pieces) - PIECES_WAITING_MAX :]))
+        """Take back pieces and records that could not be written; of too many pieces the oldest are lost."""
+        too_many = len(pieces) + len(self.pieces) - PIECES_WAITING_MAX
+        self.pieces.extendleft(reversed(pieces[max(too_many, 0) :]))
         self.records.extendleft(reversed(records))
         self.changed = True
 
