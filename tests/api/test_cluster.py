@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from django.db.models import F
 
+from dtvn.api.errors import SEQUENCE_HEADER
 from dtvn.gateway import Answered
 from dtvn.node.keys import peer_id
 from tests.api.conftest import Api, read
@@ -125,6 +126,24 @@ def test_ready_needs_a_quorum_that_answered_lately_and_votes(
     response = Api(None).get("/ready")
     assert response.status_code == status
     assert read(response).get("error", "").startswith(said)
+
+
+def test_ready_shows_the_sequence_that_a_quorum_has_executed(
+    fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what one member alone claims, nor what one without a vote has."""
+    shown = [
+        msgspec.structs.replace(
+            member, sequence=sequence, status={"state": state, "voting": state == "voting"}
+        )
+        for member, sequence, state in zip(
+            fake.members(), (99, 7, 90, 8), ("following", "voting", "voting", "voting"), strict=True
+        )
+    ]
+    monkeypatch.setattr(fake, "members", lambda: tuple(shown))
+    response = Api(None).get("/ready")
+    assert (response.status_code, read(response)["sequence"]) == (200, 7)
+    assert response.headers[SEQUENCE_HEADER] == "7"
 
 
 def test_ready_needs_one_view_shared_by_a_quorum(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,13 +28,14 @@ from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import EPOCH
-from dtvn.protocol.consensus.effects import StateRecord
+from dtvn.protocol.consensus.effects import CheckpointRecord, StateRecord
 from dtvn.protocol.consensus.membership import Membership
 from tests.disks import read_only
 from tests.ports import free_ports
 from tests.proof.continuing import keep, old_log
 from validators.backup.archive import Writer, extract
 from validators.backup.copying import back_up, copy_sqlite
+from validators.backup.covering import _certified
 from validators.backup.forms import BackupError
 from validators.backup.restoring import RestoreRequest, check, restore
 from validators.backup.sources import Source
@@ -382,6 +383,22 @@ def test_a_backup_covers_nothing_above_the_states_of_its_ledgers(old: Source, tm
     """The one that had certified it may be away when it is to be copied."""
     assert back_up(old, tmp_path / "a.tar.gz", keys=False, ledgers=True, covered=10).covered == 10
     assert back_up(old, tmp_path / "b.tar.gz", keys=False, ledgers=True, covered=11).covered == 0
+
+
+def test_only_a_stable_checkpoint_certifies_what_a_backup_promises(old: Source) -> None:
+    """A member stores its own checkpoint too, before others have signed it."""
+    (place,) = [each.location for each in old.ledgers(old.genesis()).values() if each is not None]
+    log = old_log(12)
+    ledger = open_ledger(place, cluster_id=log.cluster, alias="old", expect_existing=True)
+    try:
+        ledger.load()
+        entry = log.steps[11].entry
+        ledger.append(
+            [CheckpointRecord(entry.epoch, 12, log.roots[11], log.log_root(12), entry.timestamp, ())]
+        )
+    finally:
+        ledger.close()
+    assert _certified(place) == 10
 
 
 def test_a_platforms_database_that_was_not_found_is_named(old: Source, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from dtvn.node.learner import build_learner
 from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions, StartError
 from dtvn.node.provision import make_newcomer
-from dtvn.node.state_file import open_state
+from dtvn.node.state_file import PIECE_BYTES_MAX, open_state
 from dtvn.proof import chain_json
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import CheckpointRecord, Install
@@ -160,6 +160,16 @@ def test_other_files_than_state_files_are_refused_with_a_message(
     path = tmp_path / "no.state"
     path.write_bytes(content)
     assert why in refused("continue", "show", path)
+
+
+def test_a_state_file_whose_head_is_above_the_limit_is_not_read(tmp_path: Path) -> None:
+    """Its first four bytes would have any number of others read into memory."""
+    path = tmp_path / "large.state"
+    size = PIECE_BYTES_MAX + 1
+    with path.open("wb") as file:
+        file.write(b"dtvn-state-1\n" + size.to_bytes(4, "big"))
+        file.truncate(file.tell() + size)
+    assert "cut off, or no state file" in refused("continue", "show", path)
 
 
 def test_a_state_file_that_was_cut_is_refused(state: Path, tmp_path: Path) -> None:

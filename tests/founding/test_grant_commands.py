@@ -13,7 +13,7 @@ import pytest
 from django.core.management import call_command
 from msgspec.structs import replace
 
-from dtvn.ceremony.granting import read_grant
+from dtvn.ceremony.granting import GrantError, merged, read_grant
 from dtvn.node.keys import peer_id
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import Grant
@@ -200,3 +200,11 @@ def test_files_of_another_statement_cluster_or_epoch_are_refused(town: Town, tmp
     said = town.types("venue", "order", *copies)
     assert said.error == f"{copies[0]} is of another cluster than {town.parties['venue'].data}."
     assert town.held() == ()
+
+
+def test_a_copy_of_another_cluster_is_not_merged(town: Town) -> None:
+    """Its signatures cover the other cluster's id; merged, they would make the file unreadable."""
+    town.proposes()
+    file = read_grant(town.file("venue"))
+    with pytest.raises(GrantError, match="different statements"):
+        merged(file, [replace(file, cluster=bytes(32))])

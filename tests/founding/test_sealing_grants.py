@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.taught import commands
-from tests.founding.parties import Party, Said
+from tests.founding.parties import Party, Said, found
 from validators.management.commands.genesis import TEACH
 
 PORTS = {"promoter": 41002, "venue": 41001}
@@ -101,3 +101,19 @@ def test_install_refuses_a_folder_without_a_key_of_this_cluster(tmp_path: Path) 
     said = Said("install", venue.file, "--data-dir", tmp_path / "other")
     assert (said.code, "holds no key of a member" in said.error) == (1, True)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("whose", ["platform", "node"])
+def test_install_leaves_the_genesis_of_another_cluster_alone(tmp_path: Path, whose: str) -> None:
+    promoter, venue = joined(tmp_path, WHOLE)
+    seals(promoter)
+    seals(venue, promoter.file)
+    other = found(tmp_path / "other", {"venue": 41001})[0].folder.genesis.read_bytes()
+    folder = promoter.folder
+    served = folder.genesis if whose == "platform" else folder.node("promoter").genesis
+    served.write_bytes(other)
+    said = Said("install", venue.file, "--data-dir", promoter.data)
+    assert (said.code, f"{served} belongs to another cluster" in said.error) == (1, True)
+    assert served.read_bytes() == other
+    (rest,) = {folder.genesis, folder.node("promoter").genesis} - {served}
+    assert not rest.exists(), "nothing was written"

@@ -3,7 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
+from dtvn.gateway.collector import FLIGHTS_MAX
 from dtvn.gateway.reach import QUORUM_GRACE
+from dtvn.gateway.sessions import REOPEN_AFTER
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.sessions import WINDOW
 from tests.gateway.support import MILLISECOND, SECOND, Desk, operation
@@ -235,6 +237,25 @@ def test_abandoned_bundles_are_heard_until_expiry_and_sent_no_more() -> None:
     assert len(desk.collector._flights) == 2, "the bundle, and one that opens a session"
     desk.pass_time(20 * SECOND)
     assert len(desk.collector._flights) == 0
+
+
+def test_a_bounded_number_of_abandoned_bundles_is_heard() -> None:
+    """A cluster that forgets each session at once would fill the memory of the gateway; the newest ones are
+    the likeliest to be answered."""
+    desk = Desk()
+    desk.pass_time(2 * SECOND)
+    call = desk.submit(operation("T-1", nonce=b"n", valid=600), wait=600 * SECOND)
+    (frame,) = desk.bundles()
+    for _ in range(FLIGHTS_MAX + 10):
+        desk.pass_time(REOPEN_AFTER)
+        desk.sent.clear()
+        evicted(desk, frame)
+        (opening,) = desk.bundles()
+        desk.answer(opening)
+        abandoned, (frame,) = frame, desk.bundles()
+    assert len(desk.collector._flights.left()) == FLIGHTS_MAX
+    desk.answer(abandoned)
+    assert desk.codes(call) == ("ok",)
 
 
 def test_r12_a_starved_bundle_pushes_no_later_one_out_of_the_window() -> None:

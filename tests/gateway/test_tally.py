@@ -13,7 +13,7 @@ from dtvn.machine.leaf import subtree
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
-from dtvn.protocol.wire import Door
+from dtvn.protocol.wire import Door, Envelope
 from tests.gateway.support import START, Executed, Members, operation
 from tests.host.support import Paper, bundle
 
@@ -133,6 +133,27 @@ def test_r16_a_statement_counts_in_its_own_epoch_only(epoch: int, counts: bool) 
     assert (verifier.receipt(1, receipt) is not None) is counts
     repeat = paper.sign(m.Repeat(epoch, 1, (1, 0), 0, bytes(32), 9, 0, ("ok",)))
     assert (verifier.repeat(1, repeat) is not None) is counts
+
+
+def test_a_receipt_for_another_sequence_than_its_entrys_counts_for_nobody() -> None:
+    """Its entry hash is right, but no verifier would take a certificate with it."""
+    booth = Booth()
+    entry = booth.item.entry
+
+    def reply(member: int, sequence: int) -> Verdict | None:
+        statement = m.Receipt(0, member, sequence, m.entry_hash(entry))
+        receipt = booth.members.paper.signer(f"r{member}").sign(statement)
+        body = canonical.decode(Envelope, booth.members.reply(member, booth.item, receipt=receipt)).body
+        head = booth.verifier.head(body)
+        assert head is not None
+        return booth.tally.reply(member, head, booth.verifier)
+
+    assert reply(0, entry.sequence) is None
+    assert reply(1, entry.sequence + 1) is None
+    assert booth.verifier.refused[1] == 1
+    found = reply(2, entry.sequence)
+    assert found is not None
+    assert found.sequence == entry.sequence
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])

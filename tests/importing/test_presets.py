@@ -334,6 +334,18 @@ def test_eventbrite_orders_that_are_cancelled_or_unpaid_are_left_out(tmp_path: P
     ]
 
 
+ALF_IO = "ID,Category,Event,Status,PaidPrice,ReservationID,Full Name,E-Mail,Locked\n"
+
+
+def test_tickets_of_alf_io_that_nobody_has_are_left_out(tmp_path: Path) -> None:
+    states = ["ACQUIRED", "CHECKED_IN", "FREE", "TO_BE_PAID", "CANCELLED", "PENDING", "RELEASED", "EXPIRED"]
+    states += ["INVALIDATED", "PRE_RESERVED"]
+    rows = [f"id-{state},GA,fest,{state},50,r,Ada T,ada@example.org,false" for state in states]
+    found = plan(tmp_path, ALF_IO + "\n".join(rows) + "\n", code="ID", entrances="GA")
+    assert codes(found) == ["id-ACQUIRED", "id-CHECKED_IN"]
+    assert [one.reason for one in found.left_out] == [f"Status: {state}" for state in states[2:]]
+
+
 def test_an_attendee_with_several_barcodes_has_a_ticket_for_each(tmp_path: Path) -> None:
     attendee = {
         "id": "7", "status": "Attending", "cancelled": False, "refunded": False, "checked_in": False,

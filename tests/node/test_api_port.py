@@ -18,7 +18,7 @@ from dtvn.node import api_helper
 from dtvn.node.api_start import start_api
 from dtvn.node.kept_ports import keep_ports, kept_api, kept_port
 from dtvn.node.layout import ClusterFolder
-from dtvn.node.options import NodeOptions
+from dtvn.node.options import ApiOptions, NodeOptions
 from dtvn.node.provision import create_demo_cluster
 from tests.ports import free_ports
 from tests.waiting import wait_until
@@ -33,6 +33,17 @@ def listens(taken: socket.socket, port: int) -> bool:
         return False
     taken.listen()
     return True
+
+
+@pytest.mark.parametrize("key", ["", "theirs"])
+def test_an_api_whose_key_is_in_the_folder_answers_nobody_without_one(tmp_path: Path, key: str) -> None:
+    """A platform's own keys would be bypassed at its nodes."""
+    folder = ClusterFolder(tmp_path).node("node0")
+    folder.create()
+    keep_ports([folder], "api", lambda _: [41001])
+    assert kept_api(folder, key) == ApiOptions(port=41001, key=key, closed=False)
+    folder.api_token.write_text("own\n")
+    assert kept_api(folder, key) == ApiOptions(port=41001, key=key or "own", closed=True)
 
 
 def test_a_taken_api_port_is_replaced_at_the_first_start_only(

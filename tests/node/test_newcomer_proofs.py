@@ -16,7 +16,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import founding, is_fresh
 from tests.host.support import make_genesis
 
-SEED = b"s" * 32
+SEED, OTHER = b"s" * 32, b"o" * 32
 HOURS = 7_200 * 1_000_000_000
 
 
@@ -61,6 +61,20 @@ def test_r36_an_older_proof_takes_no_newer_ones_place(monkeypatch: pytest.Monkey
         "bad_arguments",
     ]
     assert kept.tell(("node4",))[1]["word"] == canonical.encode(newer).hex()
+
+
+def test_proofs_of_principals_that_are_gone_are_dropped() -> None:
+    """Newcomers that never joined would fill the memory of a member."""
+    node = member()
+    node.application.principals["node5"] = SimpleNamespace(public_key=public_key_of(OTHER))
+    kept = NewcomerProofs(cast(MemberProcess, node))
+    for name, seed in (("node4", SEED), ("node5", OTHER)):
+        proof = non_member.liveness_proof(node.cluster, 0, name, 10, seed)
+        assert kept.keep(arguments_of(proof))[0] == ""
+        assert kept.tell((name,))[0] == ""
+        if name == "node4":
+            del node.application.principals[name]
+    assert kept.tell(("node4",)) == ("unknown_newcomer", None)
 
 
 @pytest.mark.parametrize("knows", [True, False])

@@ -91,6 +91,16 @@ def test_the_report_says_how_many_rows_it_leaves_out(
     assert report[3:] == [["", "wrong", "and 3 more"], ["2", "new", "T-1: new"]]
 
 
+def test_no_row_of_the_report_is_a_formula(desk: Client, asked: Any) -> None:
+    """A reason may begin with a ticket id, which the file chose."""
+    import_id = previewed(desk, asked)
+    rows = [{"row": 2, "reason": "=1+1: it is not known"}]
+    kept = {"wrong": rows, "wrong_count": 1, "left_out": rows, "left_out_count": 1}
+    TicketImport.objects.filter(pk=import_id).update(report=kept)
+    report = list(csv.reader(desk.get(f"{URL}/{import_id}/report").content.decode().splitlines()))
+    assert report[1:3] == [["2", kind, "'=1+1: it is not known"] for kind in ("wrong", "left_out")]
+
+
 def test_a_zone_changed_after_the_preview_changes_no_ticket(desk: Client, asked: Any) -> None:
     zone = EventTimeZone.objects.create(event="gala", zone="Europe/Berlin")
     given = msgspec.structs.replace(ANSWERS, timezone="")

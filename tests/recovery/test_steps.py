@@ -68,6 +68,14 @@ def test_r11_seven_admissions_above_the_checkpoint_stay_admitted(sealed: Steps) 
             assert codes == ["already_consumed"] * 7, name
 
 
+def test_r11_a_ledger_of_the_next_epoch_holds_no_slots_of_the_ended_one(sealed: Steps) -> None:
+    with sealed.ledger("r0") as ledger:
+        assert ledger.load().slots
+    sealed.install("r0")
+    with sealed.ledger("r0") as ledger:
+        assert not ledger.load().slots
+
+
 def test_r11_a_member_that_lost_its_disk_waits_for_a_state(sealed: Steps) -> None:
     for name in sealed.names:
         sealed.install(name)

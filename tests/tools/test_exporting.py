@@ -366,6 +366,7 @@ def test_pages_of_an_export_join_without_gap(
         (["tickets", "/nowhere/out.csv"], "cannot be written"),
         (["tickets", "out.ods"], "does not end with .csv, .xlsx, .json"),
         (["tickets", "out.csv", "--event", "a b"], "is not 1 to 64"),
+        (["tickets", "out.csv", "--event", ""], "is not 1 to 64"),
         (["tickets", "out.csv", "--event", "fezt"], "The network has no event 'fezt'; it has none."),
     ],
 )

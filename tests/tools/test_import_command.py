@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from tests.tools.test_commands import NAMED, Ran, export  # noqa: F401 - fixtures
-from tickets.importing.remote import FILES
+from tickets.importing.platform import NetworkSilent, Platform
+from tickets.importing.remote import FILES, RemoteImport
 from tickets.models import EventTimeZone, TicketImport
 from validators.ledger.models import Ticket
 from validators.models import PlatformAction
@@ -79,3 +83,43 @@ def test_the_zone_of_an_event_is_used_and_shown(at: list[str], tmp_path: Path) -
     assert "Event fest: 1 ticket, times without an offset in Europe/Berlin." in ran.text
     given = Ran("import_tickets", str(path), "--dry-run", "--timezone", "Asia/Tokyo", *named)
     assert "Event fest: 1 ticket, times without an offset in Asia/Tokyo." in given.text
+
+
+class LostAnswers(BaseHTTPRequestHandler):
+    """Takes each request, and breaks the connection in place of the first answer to each method."""
+
+    asked: ClassVar[list[str]] = []
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.asked.append(self.command)
+        if self.asked.count(self.command) == 1:
+            return
+        body = b'{"id":1,"state":"done"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = _answer
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Discards the request log."""
+
+
+def test_only_a_question_is_sent_again_where_its_answer_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload would be kept twice, and a confirmation may have begun the import."""
+    monkeypatch.setattr("tickets.importing.remote.pause_before", lambda *_: 0.0)
+    monkeypatch.setattr(LostAnswers, "asked", [])
+    server = HTTPServer(("127.0.0.1", 0), LostAnswers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        platform = Platform(f"http://127.0.0.1:{server.server_port}", "key")
+        with RemoteImport(platform, patience=9.0) as remote:
+            with pytest.raises(NetworkSilent, match="the answer was lost"):
+                remote.confirm([])
+            assert remote.follow(lambda _state: None)["state"] == "done"
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert LostAnswers.asked == ["POST", "GET", "GET", "GET"]

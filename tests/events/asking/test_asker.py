@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from dtvn.events.asking import Asker, MemberJudge
 from dtvn.events.asking.asker import GATHER, LATE, LATE_MAX, OWED_MAX, RETRY
-from dtvn.events.asking.forms import decode_asks
-from dtvn.events.judging import Event, Question
+from dtvn.events.asking.forms import VERSION, Answers, decode_answers, decode_asks
+from dtvn.events.judging import Abstention, Event, Question
 from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits
+from dtvn.protocol import canonical
 from tests.events.asking.support import EPOCH, GATEWAY, STARTED, judge, question
 from tests.events.judging.support import electorate
 
@@ -144,6 +147,20 @@ def test_invalid_answers_are_counted_and_settle_nothing() -> None:
     assert asking.sent(RETRY) == [(0, 1)]
 
 
+def test_an_answer_of_another_epoch_is_neither_wrong_nor_one() -> None:
+    """The member has changed epochs before the gateway, or after it: it is asked again."""
+    asking = Asking()
+    asking.ask(members=[0])
+    ((_member, body),) = asking.asker.bodies(0)
+    told = decode_answers(answer(judge(), body))
+    unsure = Answers(VERSION, EPOCH + 1, b"", ((1, Abstention.NOT_PERMITTED),))
+    for other in (msgspec.structs.replace(told, epoch=EPOCH + 1), unsure):
+        answered = asking.asker.receive(0, canonical.encode(other))
+        assert (answered.votes, answered.abstained) == ((), [])
+    assert asking.asker.refused == [0, 0, 0, 0]
+    assert asking.sent(RETRY) == [(0, 1)]
+
+
 def test_an_answer_to_a_withdrawn_question_counts_if_it_comes_in_time() -> None:
     asking = Asking()
     made = asking.ask(members=[0, 1, 2])
@@ -175,3 +192,14 @@ def test_a_bounded_number_of_late_answers_is_awaited() -> None:
         asking.asker.forget(made)
     asking.asker.give_up(0)
     assert asking.asker.counts.unanswered == {"n0": 2}
+
+
+def test_late_answers_are_bounded_where_nobody_reads_the_counts() -> None:
+    asking = Asking()
+    for number in range(LATE_MAX + 2):
+        made = asking.ask(f"r{number}", [0])
+        asking.sent(number * GATHER // 1_000)
+        asking.asker.forget(made)
+    asking.ask("next", [1])
+    assert asking.sent() == [(1, 1)]
+    assert asking.asker.awaited()["n0"] == LATE_MAX
