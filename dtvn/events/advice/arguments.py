@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import msgspec
 
@@ -18,7 +17,6 @@ CUT = 256
 """Of how many calls it is remembered that their arguments are cut off."""
 CUT_OFF = "cut off: not one whole JSON value"
 _FIELD = "delta"
-_values = json.JSONDecoder()
 
 
 class Arguments:
@@ -76,13 +74,14 @@ class Arguments:
         # None at all are no arguments: clients hand over an empty object.
         if not text.strip():
             return
-        about = f"The arguments of call {quoted(event.tool_call_id)}"
         wrong = not_one_value(text)
         if wrong == CUT_OFF and len(self._cut) < CUT:
             self._cut[event.tool_call_id] = None
         elif wrong is not None:
-            yield "ARGUMENTS_NOT_JSON", _FIELD, f"{about} are {wrong}."
-        else:
+            said = f"The arguments of call {quoted(event.tool_call_id)} are {wrong}."
+            yield "ARGUMENTS_NOT_JSON", _FIELD, said
+        elif tool in self._parameters:
+            about = f"The arguments of call {quoted(event.tool_call_id)}"
             yield from self._parameters.check(tool, text, about)
 
     def finish(self) -> Said:
@@ -124,10 +123,10 @@ def _no_value(text: str, error: json.JSONDecodeError) -> str:
     return f"no JSON: {error.msg.lower()} at character {error.pos}"
 
 
-def _strict(text: str) -> Any:
-    """The value of a JSON text. Lone surrogates are escaped texts as any other, as in clients."""
-    return json.loads(text, parse_constant=_refused)
-
-
 def _refused(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+_values = json.JSONDecoder()
+_strict = json.JSONDecoder(parse_constant=_refused).decode
+"""The value of a JSON text. Lone surrogates are escaped texts as any other, as in clients."""
