@@ -96,7 +96,8 @@ class Adviser:
         for part in stream.parts:
             self._history.accept(part, index)
             if self._client is not None:
-                said += [warning(index, *each) for each in self._client.say(part)]
+                for each in self._client.say(part):
+                    said.append(warning(index, *each))
         if self._advises:
             # `in` raises and catches an exception first.
             if data.find(b"null") >= 0:

@@ -41,7 +41,7 @@ class ClientAdvice:
 
     def has_held(self, event: s.ToolCallArgs) -> bool:
         """Whether there is nothing to say about these arguments, which are then held."""
-        return self._arguments.has_held(event)
+        return not self._identities.starts_again(event.tool_call_id) and self._arguments.has_held(event)
 
     def forget_arguments(self, call: str) -> None:
         """Check no arguments of this call, of which an event was refused."""

@@ -135,7 +135,9 @@ class Linter:
         if ":" in delta and _SCRIPT.search(delta) is not None:
             return False
         if kind is s.ToolCallArgs:
-            return event.tool_call_id in self._begun
+            if event.tool_call_id not in self._begun:
+                self._begin(event)
+            return bool(event.tool_call_id)
         if event.message_id not in self._filled:
             self._fill(event)
         return bool(event.message_id)
@@ -323,9 +325,7 @@ class Linter:
 
     def arguments(self, event: s.ToolCallArgs | s.ToolCallChunk) -> Said:
         if isinstance(event, s.ToolCallArgs):
-            self.unfinished.fill("TOOL_INCOMPLETE", event.tool_call_id)
-            if event.tool_call_id:
-                self._remember(self._begun, event.tool_call_id)
+            self._begin(event)
         delta = event.delta
         if delta and len(delta) > ARGUMENT_CHARACTERS:
             yield (
@@ -334,6 +334,11 @@ class Linter:
                 f"delta has {len(delta)} characters.",
             )
         yield from self._delta(delta)
+
+    def _begin(self, event: s.ToolCallArgs) -> None:
+        self.unfinished.fill("TOOL_INCOMPLETE", event.tool_call_id)
+        if event.tool_call_id:
+            self._remember(self._begun, event.tool_call_id)
 
     def _delta(self, delta: str | None) -> Said:
         if delta is None:
