@@ -9,9 +9,7 @@ from typing import Any
 from dtvn.events.advice import NOTHING, PLAIN, Profile, codes_of
 from dtvn.events.event_texts import input_of, stream_text, texts_of
 from dtvn.events.report import Report, Result
-from dtvn.events.rules import EventReader, RunInput, Verdict
-from dtvn.events.rules.alike import Alike
-from dtvn.events.rules.lint import AHEAD_MS
+from dtvn.events.rules import Alike, EventReader, RunInput, Verdict
 from dtvn.events.validation_config import ValidationConfig, rules_of
 
 PIECE = 64 * 1024
@@ -39,7 +37,7 @@ class Checker:
         cluster; the advice is by the rules here. Returns false if one was refused and `first` ends the check
         there."""
         stream, adviser, report = self.stream, self._adviser, self.report
-        alike = Alike(events, None if now_ms is None else now_ms + AHEAD_MS)
+        alike = Alike(events, now_ms)
         place = plain = 0
         while place < len(events):
             line, data = events[place]

@@ -14,7 +14,7 @@ from itertools import accumulate, count
 from operator import add
 
 from dtvn.events.rules.limits import SCAN_FROM
-from dtvn.events.rules.lint import PLAIN_TEXT
+from dtvn.events.rules.lint import AHEAD_MS, PLAIN_TEXT
 
 WINDOW = 512
 """How many events are compared at once: a JSON list is one batch."""
@@ -38,11 +38,11 @@ _TIMED = (
 class Alike:
     """The events of one batch, as they are compared."""
 
-    def __init__(self, events: Sequence[tuple[int, bytes]], newest: int | None) -> None:
-        """`events`: each its line and its text. `newest`: the last timestamp of which nothing is to be said;
-        None: any."""
+    def __init__(self, events: Sequence[tuple[int, bytes]], now_ms: int | None) -> None:
+        """`events`: each its line and its text. `now_ms`: milliseconds since 1970, None if timestamps are
+        compared with one another alone."""
         self._events = events
-        self._newest = newest
+        self._newest = None if now_ms is None else now_ms + AHEAD_MS
         self._first = 0
         """The place of the first of those that are compared now."""
         self._texts: list[bytes] = []
