@@ -75,10 +75,9 @@ class Alike:
         """Compare the events from `place` on."""
         self._first = place
         self._texts = [text for _, text in self._events[place : place + WINDOW]]
-        self._lines = b"\n".join([*self._texts, b""])
-        if b"".join(self._texts).find(b"\n") >= 0:
-            # An event of several lines.
-            self._lines = b""
+        has_lines = b"".join(self._texts).find(b"\n") >= 0
+        # An event of several lines is not compared.
+        self._lines = b"" if has_lines else b"\n".join([*self._texts, b""])
         self._ends = [*map(add, accumulate(map(len, self._texts)), count(1))]
 
     def _judged(self, place: int, row: re.Match[bytes], behind: int) -> int:
@@ -87,7 +86,8 @@ class Alike:
         many = bisect_right(self._ends, row.end(), first)
         last = self._first + many - 1
         texts = self._texts[first:many]
-        told = not _is_printable(self._lines[behind : row.end()]) or self._is_time_told(row, texts)
+        printable = self._lines.isascii() or _is_printable(self._lines[behind : row.end()])
+        told = not printable or self._is_time_told(row, texts)
         # What is next is not alike; but for the last of these texts, what is next is not known yet.
         self._until = last if told else min(last + 1, self._first + len(self._texts) - 1)
         return place if told else last
@@ -106,8 +106,6 @@ class Alike:
 
 
 def _is_printable(lines: bytes) -> bool:
-    if lines.isascii():
-        return True
     try:
         return lines.decode().replace("\n", "").isprintable()
     except UnicodeDecodeError:
