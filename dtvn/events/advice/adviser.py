@@ -61,9 +61,14 @@ class Adviser:
         perhaps; `own`: the stream's; `now_ms`: milliseconds since 1970, None if times are not compared with
         now."""
         event = self.stream.event
-        if own is ACCEPTED is verdict and type(event) in PIECES and self._linter.is_plain(data, now_ms):
+        if (
+            own is ACCEPTED is verdict
+            and type(event) in PIECES
+            and len(self.stream.parts) == 1  # it ends no chunks
+            and self._linter.is_plain(data, now_ms)
+        ):
             if not isinstance(event, s.ToolCallArgs):
-                return NOTHING if self.stream.state.lanes else PLAIN
+                return PLAIN
             if self._client is None or self._client.has_held(event):
                 return NOTHING
         if verdict.accepted:
@@ -93,11 +98,11 @@ class Adviser:
             return ()
         index = stream.index - 1
         said = self._linter.advise(data, now_ms)
+        client = self._client
         for part in stream.parts:
             self._history.accept(part, index)
-            if self._client is not None:
-                for each in self._client.say(part):
-                    said.append(warning(index, *each))
+            if client is not None:
+                said += [warning(index, *each) for each in client.say(part)]
         if self._advises:
             # `in` raises and catches an exception first.
             if data.find(b"null") >= 0:
