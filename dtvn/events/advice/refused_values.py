@@ -42,7 +42,7 @@ def refused_nulls(data: bytes, event: s.Event, index: int) -> Iterator[Violation
 def refused_form(data: bytes, event: s.Event, index: int) -> list[Violation]:
     """A warning for each number that is a text in the accepted event at `index`, and for a missing role."""
     found: list[Violation] = []
-    texts = ["timestamp"] if isinstance(event.timestamp, str) else []
+    texts = ["timestamp"] if type(event.timestamp) is str else []
     if isinstance(event, _COUNTED) and event.usage:
         texts += [
             f"usage[{number}].{name}"
@@ -54,10 +54,11 @@ def refused_form(data: bytes, event: s.Event, index: int) -> list[Violation]:
         said = f"Numbers that are texts: {listed(texts)}. The official client 1.0 ends the run here."
         refused = warning(index, "CLIENT_REFUSES", texts[0], said)
         found.append(replace(refused, suggestion="Send numbers as numbers."))
+    # An event of 0.x has another type in the data.
     if (
         type(event) is s.ReasoningMessageStart
-        and b'"REASONING_MESSAGE_START"' in data
-        and b'"role"' not in data
+        and data.find(b'"role"') < 0
+        and data.find(b'"REASONING_MESSAGE_START"') >= 0
     ):
         said = "REASONING_MESSAGE_START has no role: the official client 1.0 ends the run here."
         found.append(warning(index, "CLIENT_REFUSES", "role", said))
