@@ -47,15 +47,13 @@ class Alike:
         self._end = 0
         """The place behind the last of them."""
         self._place = self._begin = 0
-        """The place of one of them, and where its line begins."""
-        self._until = 0
-        """Nothing is compared before this place."""
+        """The place of one of them, and where its line begins: nothing is compared before it any more."""
 
     def last(self, place: int, *, timed: bool) -> int:
         """The place of the last event in a row that is like the one at `place`, a piece of text that was
         judged and found plain; `place` if the next one is not. `timed`: it has a timestamp."""
         # Size and depth of longer ones are judged.
-        if place < self._until or len(self._events[place][1]) > SCAN_FROM:
+        if place < self._place or len(self._events[place][1]) > SCAN_FROM:
             return place
         if place + 1 >= self._end:
             if place + 1 == len(self._events):
@@ -82,11 +80,9 @@ class Alike:
         """The last place of a row that begins at `_place`, if there is nothing to say of its timestamps."""
         place, texts = self._place, row[0].split(b"\n")[:-1]
         last = place + len(texts) - 1
-        self._place, self._begin = last, row.end() - len(texts[-1]) - 1
-        told = self._is_time_told(row, texts)
         # What is next is not alike.
-        self._until = last if told else last + 1
-        return place if told else last
+        self._place, self._begin = last + 1, row.end()
+        return place if self._is_time_told(row, texts) else last
 
     def _is_time_told(self, row: re.Match[bytes], texts: list[bytes]) -> bool:
         """Whether timestamps of a row go back, or ahead of the newest."""
