@@ -15,6 +15,8 @@ def printable(text: str) -> str:
     """A text from elsewhere (a stream, a file name, an answer) that may be printed anywhere.
     Control characters, line ends, marks that turn the direction of the text, and bytes that are no text
     become escapes such as `\\u001b`."""
+    if text.isprintable():
+        return text
     return "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dtvn.cli import diff_report
 from dtvn.cli.sources import SourceError, pieces
 from dtvn.cli.validate import Output
-from dtvn.events.meaning import Folding, NotRead, differences
 from dtvn.events.rules import EventReader, FramingError, Limits
 from dtvn.wording import one_line
+
+if TYPE_CHECKING:
+    from dtvn.events.meaning import Folding
 
 HELP = "compare two AG-UI event streams by what they mean"
 TEACH = """\
@@ -55,6 +56,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Output) -> int:
     """Compare the two and print the result; return the exit code."""
+    # Other commands would pay for these imports.
+    from dtvn.cli import diff_report
+    from dtvn.events.meaning import differences
+
     names = options["one"], options["other"]
     try:
         if names == ("-", "-"):
@@ -76,6 +81,8 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
 
 def _folded(source: str, stdin: BinaryIO) -> Folding:
     """Raises SourceError, FramingError."""
+    from dtvn.events.meaning import Folding, NotRead
+
     folding, reader = Folding(), EventReader(Limits().event_bytes)
     try:
         for piece in pieces(source, stdin):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-import traceback
 from collections.abc import Sequence
 
 from dtvn.cli import (
@@ -60,6 +59,8 @@ def command() -> None:
     try:
         code = run()
     except Exception:  # noqa: BLE001 - Python's exit status, 1, means a verdict
+        import traceback
+
         traceback.print_exc()
         code = FAILED
     sys.exit(code)

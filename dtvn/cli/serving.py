@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import logging
+    import socket
+
     import uvicorn
 
 SHUTDOWN_SECONDS = 3
@@ -41,6 +42,8 @@ def require() -> None:
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 chooses a free one. Raises OSError, OverflowError."""
+    import socket
+
     if not 0 <= port < 65_536:
         raise OverflowError(f"port {port} is not from 0 to 65535")
     try:
@@ -89,6 +92,8 @@ def serving(app: Any, shutdown_seconds: int = SHUTDOWN_SECONDS) -> uvicorn.Confi
 
 def serve(app: Any, listener: socket.socket) -> None:
     """Serve until Ctrl-C or SIGTERM."""
+    import logging
+
     import uvicorn
 
     logging.getLogger("uvicorn.error").addFilter(_not_broken_off)

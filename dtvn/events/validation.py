@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dtvn.events.advice import NOTHING, Profile, codes_of
+from dtvn.events.advice import NOTHING, PLAIN, Profile, codes_of
 from dtvn.events.event_texts import input_of, stream_text, texts_of
 from dtvn.events.report import Report, Result
-from dtvn.events.rules import EventReader, RunInput, Verdict
+from dtvn.events.rules import Alike, EventReader, RunInput, Verdict
 from dtvn.events.validation_config import ValidationConfig, rules_of
 
 PIECE = 64 * 1024
@@ -37,20 +37,27 @@ class Checker:
         cluster; the advice is by the rules here. Returns false if one was refused and `first` ends the check
         there."""
         stream, adviser, report = self.stream, self._adviser, self.report
-        plain = 0
-        for place, (line, data) in enumerate(events):
+        alike = Alike(events, now_ms)
+        place = plain = 0
+        while place < len(events):
+            line, data = events[place]
             own = stream.feed(data)
             verdict = own if judged is None else judged[place]
             told = adviser.take(data, verdict, own, now_ms)
-            if told is NOTHING and stream.event is not None:
-                continue
-            report.pass_over(events[plain:place])
-            plain = place + 1
-            report.take(line, data, verdict, told, stream.event is not None)
-            if first and not verdict.accepted:
-                break
-        else:
-            report.pass_over(events[plain:])
+            event = stream.event
+            if event is not None and told is PLAIN and judged is None:
+                # The last of those that are alike is judged, so that stream and adviser stand at it.
+                last = alike.last(place, timed=event.timestamp is not None)
+                stream.pass_over(max(last - place - 1, 0))
+                place = max(last - 1, place)
+            elif event is None or not (told is NOTHING or told is PLAIN):
+                report.pass_over(events[plain:place])
+                plain = place + 1
+                report.take(line, data, verdict, told, event is not None)
+                if first and not verdict.accepted:
+                    break
+            place += 1
+        report.pass_over(events[plain:place])
         report.runs = adviser.runs
         return not first or report.code is None
 

@@ -13,10 +13,11 @@ from dtvn.events.advice.cures import cured
 from dtvn.events.advice.history import SORTS, History, Named, named, stage_of
 from dtvn.events.advice.older_forms import older_interrupt, older_nulls
 from dtvn.events.advice.profiles import CODES
-from dtvn.events.advice.refused_values import refused_form, refused_nulls
+from dtvn.events.advice.refused_values import FORMED, refused_form, refused_nulls
 from dtvn.events.rules import ACCEPTED, Linter, Phase, Severity, Stream, Verdict, Violation, warning
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
+from dtvn.events.rules.lint import PIECES
 
 
 class Told(Struct, frozen=True):
@@ -27,6 +28,8 @@ class Told(Struct, frozen=True):
 
 
 NOTHING = Told(())
+PLAIN = Told(())
+"""Nothing of a plain piece of text, nor of events that differ from it in plain text and later times alone."""
 _RULES = {"TEXT_MESSAGE": "MESSAGE_INCOMPLETE", "TOOL_CALL": "TOOL_INCOMPLETE"}
 
 
@@ -57,9 +60,17 @@ class Adviser:
         """What is told of the event that the stream judged last. `verdict`: the one that counts, of a cluster
         perhaps; `own`: the stream's; `now_ms`: milliseconds since 1970, None if times are not compared with
         now."""
-        plain = own is ACCEPTED is verdict and self._linter.is_plain(data, now_ms)
-        if plain and (self._client is None or self._client.has_held(self.stream.event)):
-            return NOTHING
+        event = self.stream.event
+        if (
+            own is ACCEPTED is verdict
+            and type(event) in PIECES
+            and len(self.stream.parts) == 1  # it ends no chunks
+            and self._linter.is_plain(data, now_ms)
+        ):
+            if not isinstance(event, s.ToolCallArgs):
+                return PLAIN
+            if self._client is None or self._client.has_held(event):
+                return NOTHING
         if verdict.accepted:
             advice = self.advise(data, now_ms) if own.accepted else ()
             return self._told([*verdict.violations, *advice]) if verdict.violations or advice else NOTHING
@@ -86,19 +97,23 @@ class Adviser:
         if event is None:
             return ()
         index = stream.index - 1
-        parts = stream.parts
-        self._history.accept(parts, index)
         said = self._linter.advise(data, now_ms)
+        client = self._client
+        for part in stream.parts:
+            self._history.accept(part, index)
+            if client is not None:
+                said += [warning(index, *each) for each in client.say(part)]
         if self._advises:
-            if self._client is not None:
-                said += tuple(warning(index, *each) for part in parts for each in self._client.say(part))
-            if b"null" in data:
-                said += (*refused_nulls(data, event, index), *older_nulls(data, event, index))
-            said += tuple(refused_form(data, event, index))
-            if isinstance(event, s.RunFinished) and (older := older_interrupt(data, index)) is not None:
+            # `in` raises and catches an exception first.
+            if data.find(b"null") >= 0:
+                said += refused_nulls(data, event, index)
+                said += older_nulls(data, event, index)
+            if type(event.timestamp) is str or type(event) in FORMED:
+                said += refused_form(data, event, index)
+            if type(event) is s.RunFinished and (older := older_interrupt(data, index)) is not None:
                 # Its calls wait for what clients dropped.
-                said = (*(each for each in said if each.code != "CALL_NOT_ANSWERED"), older)
-        return tuple(each for each in said if each.code not in self._left_out) if said else said
+                said = [*(each for each in said if each.code != "CALL_NOT_ANSWERED"), older]
+        return tuple([each for each in said if each.code not in self._left_out]) if said else ()
 
     @property
     def runs(self) -> int:

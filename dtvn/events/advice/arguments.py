@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from contextlib import suppress
 
 import msgspec
 
@@ -18,7 +18,6 @@ CUT = 256
 """Of how many calls it is remembered that their arguments are cut off."""
 CUT_OFF = "cut off: not one whole JSON value"
 _FIELD = "delta"
-_values = json.JSONDecoder()
 
 
 class Arguments:
@@ -76,13 +75,14 @@ class Arguments:
         # None at all are no arguments: clients hand over an empty object.
         if not text.strip():
             return
-        about = f"The arguments of call {quoted(event.tool_call_id)}"
         wrong = not_one_value(text)
         if wrong == CUT_OFF and len(self._cut) < CUT:
             self._cut[event.tool_call_id] = None
         elif wrong is not None:
-            yield "ARGUMENTS_NOT_JSON", _FIELD, f"{about} are {wrong}."
-        else:
+            said = f"The arguments of call {quoted(event.tool_call_id)} are {wrong}."
+            yield "ARGUMENTS_NOT_JSON", _FIELD, said
+        elif tool in self._parameters:
+            about = f"The arguments of call {quoted(event.tool_call_id)}"
             yield from self._parameters.check(tool, text, about)
 
     def finish(self) -> Said:
@@ -93,12 +93,10 @@ class Arguments:
 
 def not_one_value(text: str) -> str | None:
     """What a text is that is not one JSON value; None if it is one."""
-    try:
-        _strict(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        pass
-    else:
-        return None
+    for decode in (msgspec.json.decode, _strict):
+        with suppress(msgspec.MsgspecError, ValueError, RecursionError):
+            decode(text)
+            return None
     start = text.lstrip()
     try:
         _, end = _values.raw_decode(start)
@@ -124,10 +122,11 @@ def _no_value(text: str, error: json.JSONDecodeError) -> str:
     return f"no JSON: {error.msg.lower()} at character {error.pos}"
 
 
-def _strict(text: str) -> Any:
-    """The value of a JSON text. Lone surrogates are escaped texts as any other, as in clients."""
-    return json.loads(text, parse_constant=_refused)
-
-
 def _refused(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+_values = json.JSONDecoder()
+_strict = json.JSONDecoder(parse_constant=_refused).decode
+"""The value of a JSON text. Lone surrogates are escaped texts as any other, as in clients; msgspec, which is
+faster, refuses them."""

@@ -39,9 +39,9 @@ class ClientAdvice:
         method = _METHODS.get(type(part))
         return () if method is None else method(self, part)
 
-    def has_held(self, event: s.Event | None) -> bool:
-        """Whether there is nothing to say about a piece of a text or of arguments, which are then held."""
-        return type(event) is not s.ToolCallArgs or self._arguments.has_held(event)
+    def has_held(self, event: s.ToolCallArgs) -> bool:
+        """Whether there is nothing to say about these arguments, which are then held."""
+        return not self._identities.starts_again(event.tool_call_id) and self._arguments.has_held(event)
 
     def forget_arguments(self, call: str) -> None:
         """Check no arguments of this call, of which an event was refused."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -68,6 +67,9 @@ _ENDS: dict[type[s.Event], tuple[str, str]] = {
 }
 
 
+_OF_RUNS = {s.RunStarted, s.RunFinished, s.RunError}
+
+
 class History:
     """One run, as far as refusals are explained by it."""
 
@@ -92,18 +94,17 @@ class History:
         self.finish_refused = False
         """Whether RUN_FINISHED was refused, and the run has not ended since."""
 
-    def accept(self, parts: Sequence[s.Event], index: int) -> None:
-        """Note the event at `index`, which was accepted and stands for `parts`."""
-        for part in parts:
-            kind = type(part)
-            end = _ENDS.get(kind)
-            if end is not None:
-                self._remember(self.ended, (end[0], getattr(part, end[1])), index)
-            elif kind is s.RunStarted or kind is s.RunFinished or kind is s.RunError:
-                self.clear()
-                if kind is s.RunStarted or (kind is s.RunError and not self._in_run):
-                    self.runs += 1
-                self._in_run = kind is s.RunStarted
+    def accept(self, part: s.Event, index: int) -> None:
+        """Note the event at `index`, or a part of what it stands for, which was accepted."""
+        kind = type(part)
+        if kind in _ENDS:
+            sort, attribute = _ENDS[kind]
+            self._remember(self.ended, (sort, getattr(part, attribute)), index)
+        elif kind in _OF_RUNS:
+            self.clear()
+            if kind is s.RunStarted or (kind is s.RunError and not self._in_run):
+                self.runs += 1
+            self._in_run = kind is s.RunStarted
 
     def refuse(self, given: Named, code: str) -> None:
         """Note a refused event."""

@@ -111,6 +111,10 @@ class Identities:
             said = f"Call {name} was there before: clients append these arguments to its own."
             yield "TOOL_CALL_ID_REUSED", "toolCallId", said
 
+    def starts_again(self, call: str) -> bool:
+        """Whether a call started again, and got no arguments since."""
+        return call in self._again
+
     def knows_call(self, name: str) -> bool:
         """Whether a call of this id has started."""
         return name in self._calls

@@ -28,7 +28,7 @@ def older_nulls(data: bytes, event: s.Event, index: int) -> Iterator[Violation]:
 
 def older_interrupt(data: bytes, index: int) -> Violation | None:
     """The warning if RUN_FINISHED, the event at `index`, has its interrupts where 0.x had them."""
-    if "interrupt" not in unknown_fields(data, s.RunFinished):
+    if data.find(b"interrupt") < 0 or "interrupt" not in unknown_fields(data, s.RunFinished):
         return None
     said = "interrupt is of protocol 0.x: clients drop it, and take the run for a success."
     return replace(warning(index, "PROTOCOL_0X", "interrupt", said), suggestion=INTERRUPT)

@@ -20,6 +20,10 @@ CONVERTED = {
     (s.RunFinished, "outcome"),
 }
 """Nulls that clients read as absent; also those of `_ANYWHERE`."""
+_COUNTED = (s.RunFinished, s.RunError)
+"""Kinds that count tokens."""
+FORMED = {*_COUNTED, s.ReasoningMessageStart}
+"""Kinds of which `refused_form` may say something beside their timestamp."""
 _ANYWHERE = {"rawEvent", "result"}
 _NULLS = "Leave out fields that have no value: model_dump(exclude_none=True) of the Python models does."
 _members = msgspec.json.Decoder(dict[str, Raw])
@@ -35,22 +39,30 @@ def refused_nulls(data: bytes, event: s.Event, index: int) -> Iterator[Violation
         yield replace(warning(index, "CLIENT_REFUSES", nulls[0], said), suggestion=_NULLS)
 
 
-def refused_form(data: bytes, event: s.Event, index: int) -> Iterator[Violation]:
+def refused_form(data: bytes, event: s.Event, index: int) -> list[Violation]:
     """A warning for each number that is a text in the accepted event at `index`, and for a missing role."""
-    texts = ["timestamp"] if isinstance(event.timestamp, str) else []
-    if isinstance(event, s.RunFinished | s.RunError):
+    found: list[Violation] = []
+    texts = ["timestamp"] if type(event.timestamp) is str else []
+    if isinstance(event, _COUNTED) and event.usage:
         texts += [
             f"usage[{number}].{name}"
-            for number, usage in enumerate(event.usage or [])
+            for number, usage in enumerate(event.usage)
             for name, (attribute, _) in _names(type(usage)).items()
             if name.endswith("Tokens") and isinstance(getattr(usage, attribute), str)
         ]
     if texts:
         said = f"Numbers that are texts: {listed(texts)}. The official client 1.0 ends the run here."
-        yield replace(warning(index, "CLIENT_REFUSES", texts[0], said), suggestion="Send numbers as numbers.")
-    if b'"REASONING_MESSAGE_START"' in data and b'"role"' not in data:
+        refused = warning(index, "CLIENT_REFUSES", texts[0], said)
+        found.append(replace(refused, suggestion="Send numbers as numbers."))
+    # An event of 0.x has another type in the data.
+    if (
+        type(event) is s.ReasoningMessageStart
+        and data.find(b'"role"') < 0
+        and data.find(b'"REASONING_MESSAGE_START"') >= 0
+    ):
         said = "REASONING_MESSAGE_START has no role: the official client 1.0 ends the run here."
-        yield warning(index, "CLIENT_REFUSES", "role", said)
+        found.append(warning(index, "CLIENT_REFUSES", "role", said))
+    return found
 
 
 def converted_nulls(data: bytes, event: s.Event) -> Iterator[str]:

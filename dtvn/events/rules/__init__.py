@@ -1,10 +1,11 @@
 """Rules for streams of AG-UI events (protocol 1.0): shape, chunks, order and advice, in bounded memory.
 
-`Stream` judges one stream, event by event; `Linter` adds advice, which never refuses. `RunState` is what
-votes name: `state.digest()` before and after, `decode_state` for a validator that lacks it, `rules_digest`
-for the rules themselves.
+`Stream` judges one stream, event by event; `Linter` adds advice, which never refuses; `Alike` finds events
+that need neither. `RunState` is what votes name: `state.digest()` before and after, `decode_state` for a
+validator that lacks it, `rules_digest` for the rules themselves.
 """
 
+from dtvn.events.rules.alike import Alike
 from dtvn.events.rules.framing import EventReader, FramingError
 from dtvn.events.rules.limits import Limits, rules_digest
 from dtvn.events.rules.lint import Linter
@@ -37,6 +38,7 @@ __all__ = [
     "quoted",
     "listed",
     "Linter",
+    "Alike",
     "Limits",
     "Phase",
     "RunState",

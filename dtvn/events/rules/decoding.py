@@ -186,8 +186,10 @@ def unknown_fields(data: bytes, kind: type[s.Event]) -> list[str]:
 def _fields_alone(kind: type[s.Event]) -> msgspec.json.Decoder[Any]:
     """Raises ValidationError for any other field, and reads no values: nearly all events have none."""
     absent = msgspec.UNSET
+    # In the order that events usually have, in which a field is found at once.
+    names = "type", *(field.encode_name for field in msgspec.structs.fields(kind))
     members: list[tuple[str, Any, Any]] = [
         (f"field_{number}", msgspec.Raw | msgspec.UnsetType, msgspec.field(name=name, default=absent))
-        for number, name in enumerate(known_fields(kind))
+        for number, name in enumerate(names)
     ]
     return msgspec.json.Decoder(msgspec.defstruct("Fields", members, forbid_unknown_fields=True, gc=False))

@@ -26,6 +26,8 @@ RESERVED_NAMES = {"system", "internal", "reserved", "ag-ui", "dtvn.verdict"}
 REMEMBERED = 64
 """How many run ids, and how many notices given once, a linter remembers."""
 
+PLAIN_TEXT = rb"[ !#-9;-\[\]-~\x80-\xff]{1,%d}+" % LINE_CHARACTERS
+"""What stands in JSON for a text of which there is nothing to say, if it is UTF-8. It is so of others too."""
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e\x0f]")
 _SCRIPT = re.compile("javascript:", re.IGNORECASE)
 _PLAIN_ID = re.compile(r"[a-zA-Z0-9_-]+")
@@ -38,12 +40,13 @@ _NAMES = (
     ("step_name", "stepName"),
     ("entity_id", "entityId"),
 )
-_PIECES = {s.TextMessageContent, s.ReasoningMessageContent, s.ToolCallArgs}
+PIECES = {s.TextMessageContent, s.ReasoningMessageContent, s.ToolCallArgs}
 _QUOTES = 12
 """Of a piece's three names and three values."""
 _OLDER = {(s.RunFinished, "interrupt")}
 """Fields of protocol 0.x, of which the profile `client` says what takes their place."""
 _FORMATTED = {"threadId", "runId", "messageId", "toolCallId"}
+_VALUED = (m.Add, m.Replace, m.Test)
 Said = Iterator[tuple[str, str | None, str]]
 """Rule id, field, sentence."""
 Check = Callable[[Any], Iterable[tuple[str, str | None, str]] | None]
@@ -98,16 +101,16 @@ class Linter:
         """Calls that ended without arguments, if this is `quiet`."""
         self._parents: dict[str, None] = {}
 
-    def advise(self, data: bytes, now_ms: int | None) -> tuple[Violation, ...]:
+    def advise(self, data: bytes, now_ms: int | None) -> list[Violation]:
         """Warnings about the event that the stream accepted last. `now_ms`: milliseconds since 1970; None:
         times are compared with one another alone."""
         event = self.stream.event
         if event is None:
-            return ()
-        said = [*self._seed(data, event, now_ms)] if self.advice else []
+            return []
+        said = self._seed(data, event, now_ms) if self.advice else []
         for check in self.checks:
             said += check(event) or ()
-        return tuple([warning(self.stream.index - 1, *each) for each in said]) if said else ()
+        return [warning(self.stream.index - 1, *each) for each in said] if said else []
 
     def is_plain(self, data: bytes, now_ms: int | None) -> bool:
         """Whether there is surely nothing to say about the event that the stream accepted last, at a tenth of
@@ -115,31 +118,29 @@ class Linter:
         or rare would add some."""
         event: Any = self.stream.event
         kind = type(event)
-        if kind not in _PIECES or self.checks:
+        if kind not in PIECES or self.checks:
             return False
         quotes = _QUOTES
         at = event.timestamp
         if at is not None:
-            latest = self._latest
-            if type(at) is not int or latest is None or at < latest:
+            if not self._is_in_time(at, now_ms):
                 return False
-            if now_ms is not None and at > now_ms + AHEAD_MS:
-                return False
-            self._latest = at
             quotes += 2
         found = data.count(b'"')
-        if found != quotes and found - data.count(b'\\"') != quotes:
+        if found != quotes and (data.find(b"\\\\") >= 0 or found - data.count(b'\\"') != quotes):
             return False
-        known = (
-            event.tool_call_id in self._begun if kind is s.ToolCallArgs else event.message_id in self._filled
-        )
         delta = event.delta
-        return (
-            known
-            and 0 < len(delta) <= LINE_CHARACTERS
-            and delta.isprintable()
-            and (":" not in delta or _SCRIPT.search(delta) is None)
-        )
+        if not 0 < len(delta) <= LINE_CHARACTERS or not delta.isprintable():
+            return False
+        if ":" in delta and _SCRIPT.search(delta) is not None:
+            return False
+        if kind is s.ToolCallArgs:
+            if event.tool_call_id not in self._begun:
+                self._begin(event)
+            return bool(event.tool_call_id)
+        if event.message_id not in self._filled:
+            self._fill(event)
+        return bool(event.message_id)
 
     def end(self) -> tuple[Violation, ...]:
         """Warnings at the end of the stream."""
@@ -154,20 +155,25 @@ class Linter:
             yield "RUN_INCOMPLETE", None, said
             yield from self.unfinished.said()
 
-    def _seed(self, data: bytes, event: s.Event, now_ms: int | None) -> Said:
+    def _seed(self, data: bytes, event: s.Event, now_ms: int | None) -> list[tuple[str, str | None, str]]:
         kind = type(event)
+        said: list[tuple[str, str | None, str]] = []
         for attribute, field, formatted in _names_of(kind):
             value = getattr(event, attribute)
-            if not value or (formatted and not _PLAIN_ID.fullmatch(value)):
-                yield from self._id(field, value)
-        yield from self._unknown(data, kind)
-        if kind in _ADVICE and (self.stream.order or kind not in _OF_ORDER):
-            yield from _ADVICE[kind](self, event)
-        if self.timestamps:
-            yield from self._times(event, now_ms)
+            if not value or (formatted and not self.quiet and not _PLAIN_ID.fullmatch(value)):
+                said += self._id(field, value)
+        unknown = unknown_fields(data, kind)
+        if unknown:
+            said += self._unknown(unknown, kind)
+        advice = _ADVICE.get(kind)
+        if advice is not None and (self.stream.order or kind not in _OF_ORDER):
+            said += advice(self, event)
+        if self.timestamps and not self._is_in_time(event.timestamp, now_ms):
+            said += self._times(event, now_ms)
         if self.stream.state.expired and self._first("expired", ""):
             limit = self.stream.limits.owners
-            yield "OWNER_EXPIRED", None, f"Of over {limit} ids of a kind the oldest are forgotten."
+            said.append(("OWNER_EXPIRED", None, f"Of over {limit} ids of a kind the oldest are forgotten."))
+        return said
 
     def _first(self, about: str, detail: str) -> bool:
         """Whether this notice has not been given in this run yet."""
@@ -177,8 +183,8 @@ class Linter:
         self._once.add(notice)
         return True
 
-    def _unknown(self, data: bytes, kind: type[s.Event]) -> Said:
-        for name in unknown_fields(data, kind):
+    def _unknown(self, names: list[str], kind: type[s.Event]) -> Said:
+        for name in names:
             if self.quiet and (kind, name) in _OLDER:
                 continue
             if self._first(s.NAMES[kind], name):
@@ -189,6 +195,16 @@ class Linter:
             yield "EMPTY_ID", field, f"{field} is empty."
         elif value and not self.quiet:
             yield "ID_FORMAT", field, f"{field} {quoted(value)} has signs beside letters, digits, _ and -."
+
+    def _is_in_time(self, at: float | str | None, now_ms: int | None) -> bool:
+        """Whether there is surely nothing to say of a timestamp, which is then the latest."""
+        latest = self._latest
+        if type(at) is not int or latest is None or at < latest:
+            return False
+        if now_ms is not None and not now_ms - OLD_MS <= at <= now_ms + AHEAD_MS:
+            return False
+        self._latest = at
+        return True
 
     def _times(self, event: s.Event, now_ms: int | None) -> Said:
         if event.timestamp is None:
@@ -280,14 +296,15 @@ class Linter:
         if self._bare:
             yield "TOOL_NO_ARGS", None, f"Calls without arguments: {listed([*self._bare])}."
 
-    def content(self, event: s.TextMessageContent) -> Said:
-        self.unfinished.fill("MESSAGE_INCOMPLETE", event.message_id)
-        return self.piece(event)
-
     def piece(self, event: s.TextMessageContent | s.ReasoningMessageContent) -> Said:
+        self._fill(event)
+        return self.text(event)
+
+    def _fill(self, event: s.TextMessageContent | s.ReasoningMessageContent) -> None:
+        if type(event) is s.TextMessageContent:
+            self.unfinished.fill("MESSAGE_INCOMPLETE", event.message_id)
         if event.message_id:
             self._remember(self._filled, event.message_id)
-        return self.text(event)
 
     def _remember(self, looked_at: dict[str, None], name: str) -> None:
         looked_at[name] = None
@@ -308,9 +325,7 @@ class Linter:
 
     def arguments(self, event: s.ToolCallArgs | s.ToolCallChunk) -> Said:
         if isinstance(event, s.ToolCallArgs):
-            self.unfinished.fill("TOOL_INCOMPLETE", event.tool_call_id)
-            if event.tool_call_id:
-                self._remember(self._begun, event.tool_call_id)
+            self._begin(event)
         delta = event.delta
         if delta and len(delta) > ARGUMENT_CHARACTERS:
             yield (
@@ -319,6 +334,11 @@ class Linter:
                 f"delta has {len(delta)} characters.",
             )
         yield from self._delta(delta)
+
+    def _begin(self, event: s.ToolCallArgs) -> None:
+        self.unfinished.fill("TOOL_INCOMPLETE", event.tool_call_id)
+        if event.tool_call_id:
+            self._remember(self._begun, event.tool_call_id)
 
     def _delta(self, delta: str | None) -> Said:
         if delta is None:
@@ -389,8 +409,7 @@ class Linter:
                     f"{field}[{number}].path",
                     "The path names the whole document.",
                 )
-            valued = isinstance(operation, m.Add | m.Replace | m.Test)
-            if valued and bytes(operation.value) == b"null":  # type: ignore[union-attr]
+            if isinstance(operation, _VALUED) and bytes(operation.value) == b"null":
                 yield "EMPTY_PATCH", f"{field}[{number}].value", "The value is null."
 
     def custom(self, event: s.Custom) -> Said:
@@ -421,7 +440,7 @@ _ADVICE: dict[type[s.Event], Callable[[Linter, Any], Said]] = {
     s.RunFinished: Linter.run_finished,
     s.RunError: Linter.run_error,
     s.TextMessageStart: Linter.message,
-    s.TextMessageContent: Linter.content,
+    s.TextMessageContent: Linter.piece,
     s.TextMessageEnd: Linter.message_end,
     s.TextMessageChunk: Linter.text,
     s.ReasoningMessageContent: Linter.piece,

@@ -129,6 +129,11 @@ class Stream:
             return self._judged(index, event)
         return Verdict(False, (error(index, refusal),))
 
+    def pass_over(self, count: int) -> None:
+        """Count events that need no judging: each is like the last one, which was accepted, and changes no
+        state."""
+        self.index += count
+
     @property
     def parts(self) -> tuple[s.Event, ...]:
         """What the last event, which was accepted, stands for: itself, unless it is a chunk or ends

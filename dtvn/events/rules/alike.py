@@ -1,0 +1,103 @@
+"""Events in a row that differ in a piece of plain text and in their timestamps alone.
+
+Emitters write all pieces of a message in one form. After one of them was judged and found plain, those behind
+it are compared with it, many at once: what has its form changes no state, and there is nothing to say of it.
+(FAD.js, Bonetta and Brantner, VLDB 2017, speculates so on the structure of objects in a row.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from operator import itemgetter
+
+from dtvn.events.rules.limits import SCAN_FROM
+from dtvn.events.rules.lint import AHEAD_MS, PLAIN_TEXT
+
+WINDOW = 512
+"""How many events are compared at once: a JSON list is one batch."""
+# Of one length: the order of the texts is that of the numbers. One that begins with 0 is no JSON; it is less
+# than the first one, which was judged.
+_TIME = rb"\d{13}"
+# A line, and those behind it that equal it but for the text and the time. Nothing in these is tried twice, so
+# they take linear time.
+_UNTIMED = re.compile(rb'([^\n]*?"delta": ?")%b("[^\n]*+)\n(?:\1%b\2\n)*+' % (PLAIN_TEXT, PLAIN_TEXT))
+_TIMED = (
+    re.compile(
+        rb'([^\n]*?"delta": ?")%b("[^\n]*?"timestamp": ?)(?P<time>%b)([,} ][^\n]*+)\n(?:\1%b\2%b\4\n)*+'
+        % (PLAIN_TEXT, _TIME, PLAIN_TEXT, _TIME)
+    ),
+    re.compile(
+        rb'([^\n]*?"timestamp": ?)(?P<time>%b)([, ][^\n]*?"delta": ?")%b("[^\n]*+)\n(?:\1%b\3%b\4\n)*+'
+        % (_TIME, PLAIN_TEXT, _TIME, PLAIN_TEXT)
+    ),
+)
+
+
+class Alike:
+    """The events of one batch, as they are compared."""
+
+    def __init__(self, events: Sequence[tuple[int, bytes]], now_ms: int | None) -> None:
+        """`events`: each its line and its text. `now_ms`: milliseconds since 1970, None if timestamps are
+        compared with one another alone."""
+        self._events = events
+        self._newest = None if now_ms is None else now_ms + AHEAD_MS
+        self._lines = b""
+        """Those that are compared now, a line each."""
+        self._end = 0
+        """The place behind the last of them."""
+        self._place = self._begin = 0
+        """The place of one of them, and where its line begins: nothing is compared before it any more."""
+
+    def last(self, place: int, *, timed: bool) -> int:
+        """The place of the last event in a row that is like the one at `place`, a piece of text that was
+        judged and found plain; `place` if the next one is not. `timed`: it has a timestamp."""
+        # Size and depth of longer ones are judged.
+        if place < self._place or len(self._events[place][1]) > SCAN_FROM:
+            return place
+        if place + 1 >= self._end:
+            if place + 1 == len(self._events):
+                return place  # as for events that come one by one
+            self._open(place)
+        self._begin += sum(len(text) + 1 for _, text in self._events[self._place : place])
+        self._place = place
+        for form in _TIMED if timed else (_UNTIMED,):
+            row = form.match(self._lines, self._begin)
+            if row is not None:
+                return self._judged(row)
+        return place
+
+    def _open(self, place: int) -> None:
+        """Compare the events from `place` on."""
+        texts = [text for _, text in self._events[place : place + WINDOW]]
+        joined = b"".join(texts)
+        # None is compared beside an event of several lines, or one that is no text.
+        is_compared = joined.find(b"\n") < 0 and _is_text(joined)
+        self._lines = b"\n".join([*texts, b""]) if is_compared else b""
+        self._place, self._begin, self._end = place, 0, place + len(texts)
+
+    def _judged(self, row: re.Match[bytes]) -> int:
+        """The last place of a row that begins at `_place`, if there is nothing to say of its timestamps."""
+        place, texts = self._place, row[0].split(b"\n")[:-1]
+        last = place + len(texts) - 1
+        # What is next is not alike.
+        self._place, self._begin = last + 1, row.end()
+        return place if self._is_time_told(row, texts) else last
+
+    def _is_time_told(self, row: re.Match[bytes], texts: list[bytes]) -> bool:
+        """Whether timestamps of a row go back, or ahead of the newest."""
+        if row.re is _UNTIMED:
+            return False
+        begin, end = row.span("time")
+        # Before the text it has one place from the begin, and behind the text one from the end.
+        at = row.start() if row.re is _TIMED[1] else row.end(4)
+        times = [*map(itemgetter(slice(begin - at, end - at)), texts)]
+        ahead = self._newest is not None and int(times[-1]) > self._newest
+        return ahead or times != sorted(times)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return data.isascii() or data.decode() != ""
+    except UnicodeDecodeError:
+        return False
