@@ -1,7 +1,8 @@
 """n - q + 1 votes are lost at a random moment, and all members continue the cluster by the steps of `genesis
 recover` (R11): each tells its state, the plan is made, signed, sealed and installed, under new keys.
 
-It is played at one instant: all nodes are off meanwhile. A directed world chooses the instant: right after an
+It is played at one instant: all nodes are off meanwhile. If too few logs reach what must be executed, the
+members run for a while first, as the refusal says. A directed world chooses the instant: right after an
 acknowledgement, when only prepared certificates hold the entry.
 """
 
@@ -31,6 +32,7 @@ from dtvn.recovery import (
     tell,
     why_lost,
 )
+from simulator.clock import SECOND
 from simulator.cluster import Cluster, key_in
 from simulator.dice import Dice
 from simulator.disk import VirtualDisk
@@ -41,6 +43,8 @@ from simulator.violation import Violation
 
 ALL = 1 << 40
 """Bytes of entries that a member reads of its own log."""
+FETCHING = 5 * SECOND
+"""For how long members that lag fetch what others have, if the recovery is refused without it."""
 
 
 class Recovery:
@@ -58,7 +62,7 @@ class Recovery:
         self._copies = {node.name: node.disk.clone() for node in self._members()}
 
     def happen(self) -> None:
-        """Everything at once; raise Violation if a step is refused."""
+        """Everything at once; raise Violation if a step is refused that an operator cannot mend."""
         self._happen(thorough=None)
 
     def happen_without(self, sequence: int) -> bool:
@@ -83,11 +87,28 @@ class Recovery:
         lost = [*lost, *self._dice.sample(others, losses(len(members)) - len(lost))]
         for node in lost:
             self._lose(node)
+        vouchers = [node for node in sound if node not in lost]
         try:
-            self._recover(members, [node for node in sound if node not in lost])
+            self._continue(members, vouchers)
+        except RecoveryError:
+            self._start_all()
+            self._world.after(FETCHING, self._stop_and_continue, members, vouchers)
+
+    def _continue(self, members: Sequence[Node], vouchers: Sequence[Node]) -> None:
+        self._recover(members, vouchers)
+        probe("recovery.continued")
+        self._start_all()
+
+    def _stop_and_continue(self, members: Sequence[Node], vouchers: Sequence[Node]) -> None:
+        for node in self._world.nodes.values():
+            if node.up:
+                node.crash(thorough=True)
+        try:
+            self._continue(members, vouchers)
         except RecoveryError as error:
             raise Violation("recovery", str(error)) from error
-        probe("recovery.continued")
+
+    def _start_all(self) -> None:
         for node in self._world.nodes.values():
             self._world.start(node)
 
