@@ -19,6 +19,7 @@ from dtvn.protocol.wire import Door, FrameSigner
 from dtvn.recovery import (
     PLAN,
     Ending,
+    LogsBehind,
     MemberKeys,
     Plan,
     PlanFile,
@@ -90,9 +91,11 @@ class Recovery:
         vouchers = [node for node in sound if node not in lost]
         try:
             self._continue(members, vouchers)
-        except RecoveryError:
+        except LogsBehind:
             self._start_all()
             self._world.after(FETCHING, self._stop_and_continue, members, vouchers)
+        except RecoveryError as error:
+            raise Violation("recovery", str(error)) from error
 
     def _continue(self, members: Sequence[Node], vouchers: Sequence[Node]) -> None:
         self._recover(members, vouchers)

@@ -12,6 +12,7 @@ from dtvn.recovery.ending import Ending, reach
 from dtvn.recovery.forms import (
     CONTINUE,
     FILE_BYTES_MAX,
+    LogsBehind,
     PlanFile,
     RecoveryError,
     SealedFile,
@@ -31,6 +32,7 @@ __all__ = [
     "HEAD_BYTES",
     "PLAN",
     "Ending",
+    "LogsBehind",
     "MemberKeys",
     "Plan",
     "PlanFile",

@@ -27,6 +27,10 @@ class RecoveryError(Exception):
     """A step of the recovery that cannot be done; the text is one sentence for the operator."""
 
 
+class LogsBehind(RecoveryError):
+    """Too few logs reach what must be executed: members have to run and fetch it first."""
+
+
 class _Value(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     pass
 

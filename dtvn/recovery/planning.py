@@ -23,7 +23,7 @@ from dtvn.protocol.consensus.messages import (
     PrePrepare,
     ViewChange,
 )
-from dtvn.recovery.forms import CONTINUE, RecoveryError
+from dtvn.recovery.forms import CONTINUE, LogsBehind, RecoveryError
 from dtvn.recovery.reading import Reading, Told
 
 PHASES = {PrePrepare: "pre_prepare", Prepare: "prepare", Commit: "commit"}
@@ -94,7 +94,7 @@ def make_plan(reading: Reading) -> Plan:
 
 
 def _check_executable(plan: Plan) -> None:
-    """Raises RecoveryError unless f + 1 members can execute the plan; the others sign the result of those. It
+    """Raises LogsBehind unless f + 1 members can execute the plan; the others sign the result of those. It
     is checked before any member signs: a member that has signed does not start again, but until then the
     others can still fetch the log."""
     told, needed = plan.reading.told, plan.reading.config.f + 1
@@ -106,7 +106,7 @@ def _check_executable(plan: Plan) -> None:
         for each in told
         if not plan.executes(each.index)
     )
-    raise RecoveryError(
+    raise LogsBehind(
         f"The log begins at sequence {plan.first} in these statements, and only {able} can go on from there, "
         f"where {needed} must; the logs of the others end before ({ends}). Start all members that still run: "
         "without a quorum they decide nothing, but fetch what others have. When their logs have caught up, "
