@@ -184,22 +184,24 @@ def test_a_question_that_was_never_sent_counts_for_nobody() -> None:
     assert asking.asker.counts.answered == asking.asker.counts.unanswered == {}
 
 
-def test_a_bounded_number_of_late_answers_is_awaited() -> None:
+def _with_late_answers(count: int) -> Asking:
+    """Calls that are over before their answers came."""
     asking = Asking()
-    for number in range(LATE_MAX + 2):
+    for number in range(count):
         made = asking.ask(f"r{number}", [0])
         asking.sent(number * GATHER // 1_000)
         asking.asker.forget(made)
+    return asking
+
+
+def test_a_bounded_number_of_late_answers_is_awaited() -> None:
+    asking = _with_late_answers(LATE_MAX + 2)
     asking.asker.give_up(0)
     assert asking.asker.counts.unanswered == {"n0": 2}
 
 
 def test_late_answers_are_bounded_where_nobody_reads_the_counts() -> None:
-    asking = Asking()
-    for number in range(LATE_MAX + 2):
-        made = asking.ask(f"r{number}", [0])
-        asking.sent(number * GATHER // 1_000)
-        asking.asker.forget(made)
+    asking = _with_late_answers(LATE_MAX + 2)
     asking.ask("next", [1])
     assert asking.sent() == [(1, 1)]
     assert asking.asker.awaited()["n0"] == LATE_MAX
