@@ -16,8 +16,8 @@ from dtvn.events.rules.lint import AHEAD_MS, PLAIN_TEXT
 
 WINDOW = 512
 """How many events are compared at once: a JSON list is one batch."""
-# Of one length: the order of the texts is that of the numbers. One that begins with 0 is no JSON; it is less
-# than the first one, which was judged.
+# Digits of equal length sort as their numbers do. A number that begins with 0 is no JSON, and it sorts before
+# the first one of the row, which was judged; so the row is refused.
 _TIME = rb"\d{13}"
 # A line, and those behind it that equal it but for the text and the time. Nothing in these is tried twice, so
 # they take linear time.
@@ -43,16 +43,16 @@ class Alike:
         self._events = events
         self._newest = None if now_ms is None else now_ms + AHEAD_MS
         self._lines = b""
-        """Those that are compared now, a line each."""
+        """The events that are compared now, one a line."""
         self._end = 0
-        """The place behind the last of them."""
+        """The place behind the last of these."""
         self._place = self._begin = 0
-        """The place of one of them, and where its line begins: nothing is compared before it any more."""
+        """The first event that may still be compared: its place in the batch, and where its line begins."""
 
     def last(self, place: int, *, timed: bool) -> int:
         """The place of the last event in a row that is like the one at `place`, a piece of text that was
         judged and found plain; `place` if the next one is not. `timed`: it has a timestamp."""
-        # Size and depth of longer ones are judged.
+        # The size and depth of a longer event have to be judged.
         if place < self._place or len(self._events[place][1]) > SCAN_FROM:
             return place
         if place + 1 >= self._end:
@@ -71,7 +71,7 @@ class Alike:
         """Compare the events from `place` on."""
         texts = [text for _, text in self._events[place : place + WINDOW]]
         joined = b"".join(texts)
-        # None is compared beside an event of several lines, or one that is no text.
+        # Nothing is compared if one of them has several lines or is no UTF-8.
         is_compared = joined.find(b"\n") < 0 and _is_text(joined)
         self._lines = b"\n".join([*texts, b""]) if is_compared else b""
         self._place, self._begin, self._end = place, 0, place + len(texts)
@@ -80,16 +80,16 @@ class Alike:
         """The last place of a row that begins at `_place`, if there is nothing to say of its timestamps."""
         place, texts = self._place, row[0].split(b"\n")[:-1]
         last = place + len(texts) - 1
-        # What is next is not alike.
+        # The event behind the row is not like it.
         self._place, self._begin = last + 1, row.end()
-        return place if self._is_time_told(row, texts) else last
+        return place if self._has_time_advice(row, texts) else last
 
-    def _is_time_told(self, row: re.Match[bytes], texts: list[bytes]) -> bool:
-        """Whether timestamps of a row go back, or ahead of the newest."""
+    def _has_time_advice(self, row: re.Match[bytes], texts: list[bytes]) -> bool:
+        """Whether timestamps of a row go back, or lie ahead of now."""
         if row.re is _UNTIMED:
             return False
         begin, end = row.span("time")
-        # Before the text it has one place from the begin, and behind the text one from the end.
+        # A timestamp before the text is at a fixed distance from the begin of its line, else from its end.
         at = row.start() if row.re is _TIMED[1] else row.end(4)
         times = [*map(itemgetter(slice(begin - at, end - at)), texts)]
         ahead = self._newest is not None and int(times[-1]) > self._newest

@@ -27,7 +27,8 @@ REMEMBERED = 64
 """How many run ids, and how many notices given once, a linter remembers."""
 
 PLAIN_TEXT = rb"[ !#-9;-\[\]-~\x80-\xff]{1,%d}+" % LINE_CHARACTERS
-"""What stands in JSON for a text of which there is nothing to say, if it is UTF-8. It is so of others too."""
+"""JSON bytes of a text about which there is nothing to say, provided that they are UTF-8. It is the common
+case: there is nothing to say about some other texts either."""
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e\x0f]")
 _SCRIPT = re.compile("javascript:", re.IGNORECASE)
 _PLAIN_ID = re.compile(r"[a-zA-Z0-9_-]+")

@@ -110,7 +110,7 @@ SUGGESTIONS: dict[str, str] = {
     "MESSAGE_INCOMPLETE": "Send TEXT_MESSAGE_END for each.",
     "MESSAGE_NO_CONTENT": "Leave out messages without text.",
     "TOOL_INCOMPLETE": "Send TOOL_CALL_END for each.",
-    "TOOL_NO_ARGS": "Send the arguments as TOOL_CALL_ARGS; send {} if there are none.",
+    "TOOL_NO_ARGS": "Send the arguments in a TOOL_CALL_ARGS event, or {} if there are none.",
     "STEP_INCOMPLETE": "Send STEP_FINISHED for each.",
     "EMPTY_ID": "Use an id or name that is not empty.",
     "EMPTY_DELTA": "Leave out events without text.",

@@ -268,13 +268,13 @@ def test_timestamps_of_more_digits_are_compared_as_numbers() -> None:
 
 def test_a_row_of_which_something_is_to_be_said_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
-    is_time_told = Alike._is_time_told
+    is_time_told = Alike._has_time_advice
 
     def counted(self: Alike, row: Any, texts: list[bytes]) -> bool:
         compared.append(len(texts))
         return is_time_told(self, row, texts)
 
-    monkeypatch.setattr(Alike, "_is_time_told", counted)
+    monkeypatch.setattr(Alike, "_has_time_advice", counted)
     events = [*STARTS[:2], *pieces(TIMED, 99), *pieces(TIMED, 1)]
     checked(events, [], ValidationConfig(), NOW + 10_000)
     assert compared == [99]
