@@ -324,6 +324,43 @@ class MemberEvidence(models.Model):
         return f"{self.name}: {self.code}, {self.place}"
 
 
+class NetworkCut(models.Model):
+    """A time in which members did not hear each other, as this platform saw it: the history of the page
+    Network. Written by network_watch.history, which deletes old rows."""
+
+    started_at = models.DateTimeField(help_text="When the last of the words was heard that were missed then.")
+    seen_at = models.DateTimeField(help_text="When it was last seen.")
+    ended_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When it was first seen to be over; much later than seen_at if nobody watched meanwhile.",
+    )
+    statements = models.JSONField(help_text="Of each: what, since (Unix seconds), also; see cuts.Statement.")
+    groups = models.JSONField(help_text="Names of the members that reached each other, by group.")
+    decides = models.JSONField(
+        help_text="Names of those that were known to have a quorum; empty if none were."
+    )
+    may_decide = models.JSONField(
+        default=list, help_text="If none were: those that had one if they ran and reached each other."
+    )
+    consequence = models.TextField(help_text="Which side could decide.")
+    certain = models.BooleanField(help_text="Whether all that were cut off were known to run.")
+    severity = models.CharField(
+        max_length=16, blank=True, default="", help_text="As members called it; empty: for none a partition."
+    )
+    present = models.TextField(
+        blank=True,
+        default="",
+        help_text="What of it is cut now, if all that are cut off are known to run.",
+    )
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return "; ".join(statement["what"] for statement in self.statements)
+
+
 class LoginAttempts(models.Model):
     """Recent attempts to log in as one user from one address; see services.login_throttle."""
 

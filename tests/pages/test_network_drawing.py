@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 from dtvn.gateway import NO_CLUSTER
 from tests.pages.browsing import window
@@ -24,12 +24,29 @@ ROOT = Path(__file__).parents[2]
 ADDRESS = "http://network.test/"
 TEMPLATE = (ROOT / "templates/dashboard/network.html").read_text()
 MAIN = TEMPLATE.partition("{% block main %}")[2].partition("{% endblock %}")[0]
-SCRIPTS = ("model", "feed", "outcomes", "page", "network")
-PAGE = f"""<!doctype html><html data-theme="light">
-<link rel="stylesheet" href="/css/shared.css"><link rel="stylesheet" href="/css/drawings.css">
-<div data-dashboard data-states="ISSUED" data-snapshot-url="/snapshot" data-links-url="/links">
-<span data-at="connection"></span><p data-at="cluster-state"></p><p data-at="stale"></p><p data-at="said"></p>
-{MAIN}</div>
+SCRIPTS = ("model", "feed", "outcomes", "page", "hearing", "network")
+STYLES = ("shared", "base", "dashboard", "pages", "drawings")
+NOTHING_SEEN = {
+    "as_of": None,
+    "sentence": "Nothing is known of the members yet.",
+    "members": [],
+    "quorum": 0,
+    "consequence": "",
+    "stopped": [],
+    "cut": None,
+    "links": [],
+    "history": [],
+}
+PAGE = f"""<!doctype html><html lang="en" data-theme="light"><title>Network</title>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+{"".join(f'<link rel="stylesheet" href="/css/{name}.css">' for name in STYLES)}
+<body class="dtvn">
+<div data-dashboard data-states="ISSUED" data-owner="primary" data-view="View"
+  data-snapshot-url="/snapshot" data-links-url="/links">
+<header><span data-at="connection"></span><p data-at="cluster-state"></p>
+<p data-at="stale"></p><p data-at="said"></p>
+<p data-at="cut-link" hidden><a href="#hears-title">See who hears whom</a></p></header>
+<main><h1 class="unseen">Network</h1>{MAIN}</main></div>
 <script id="words" type="application/json">{json.dumps(WORDS)}</script>
 {"".join(f'<script src="/js/{name}.js"></script>' for name in SCRIPTS)}"""
 DOT = """(id) => {
@@ -52,25 +69,36 @@ def node(name: str, status: str = "running", error: str = "") -> dict[str, Any]:
 
 
 @contextmanager
-def drawn(browser: Browser, nodes: list[dict[str, Any]], agreeing: list[str]) -> Iterator[Page]:
+def drawn(
+    browser: Browser,
+    nodes: list[dict[str, Any]],
+    agreeing: list[str],
+    heard: dict[str, Any] = NOTHING_SEEN,
+    *,
+    context: BrowserContext | None = None,
+) -> Iterator[Page]:
+    """The page with these nodes, and what the API says of who hears whom, which a test may change later."""
     seen = msgspec.structs.replace(NO_CLUSTER, level="tight", agreeing_members=tuple(agreeing))
     tones = {one["id"]: node_tone(one["id"], one["status"], one["error"], seen) for one in nodes}
-    state = {"level": "tight", "sentence": "", "tones": tones}
+    cut = (heard["cut"] or {}).get("sentence", "")
+    state = {"level": "tight", "sentence": "", "tones": tones, "cut": cut}
     snapshot = {"now": 1, "nodes_as_of": 1, "nodes": nodes, "state": state, "log": {"sequence": 0}}
-    answers = {"/snapshot": snapshot, "/links": {"at": 1, "peers": {}}}
+    answers = {"/snapshot": snapshot, "/links": {"at": 1, "peers": {}}, "/api/v1/network": heard}
 
     def answer(route: Route) -> None:
         path = "/" + route.request.url.removeprefix(ADDRESS)
         if path in answers:
-            route.fulfill(body=json.dumps(answers[path]), content_type="application/json")
+            told = {"success": True, "data": heard} if answers[path] is heard else answers[path]
+            route.fulfill(body=json.dumps(told), content_type="application/json")
         elif path == "/":
             route.fulfill(body=PAGE, content_type="text/html")
         else:
             route.fulfill(path=ROOT / "static" / path[1:])
 
-    context = window(browser)
+    context = context or window(browser)
     page = context.new_page()
     page.route(re.compile(re.escape(ADDRESS)), answer)
+    page.route_web_socket(re.compile("/ws"), lambda _: None)
     page.goto(ADDRESS)
     page.wait_for_selector("[data-node]")
     yield page
@@ -99,7 +127,7 @@ def test_one_node_has_no_link_and_two_have_one(browser: Browser) -> None:
         nodes = [node(f"node{number}") for number in range(count)]
         with drawn(browser, nodes, agreeing=[]) as page:
             assert page.locator("[data-at=count]").inner_text() == said
-            assert page.locator("[data-at=peers] tr").count() == count
+            assert page.locator("[data-at=links] tr").count() == count * (count - 1) // 2
 
 
 def test_a_day_before_today_is_written_as_in_the_log(browser: Browser) -> None:

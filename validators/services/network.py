@@ -17,7 +17,7 @@ from dtvn.files.epoch_changes import read_epoch_changes
 from dtvn.gateway import Gateway, GatewayFace, file_mark
 from dtvn.net import KeyFileError
 from dtvn.protocol.canonical import CanonicalError
-from dtvn.protocol.genesis import GenesisError
+from dtvn.protocol.genesis import GenesisError, cluster_id
 from dtvn.protocol.quorum import quorum
 from dtvn.waiting import look_until
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -45,6 +45,8 @@ def gateway() -> GatewayFace:
     global _own, _own_mark, _opened
     if _given is not None:
         return _given
+    if settings.FOLLOWS is not None:
+        raise Unavailable("This platform only follows the cluster, and asks no member.")
     genesis = settings.DATA / "cluster" / "genesis.bin"
     with _lock:
         mark = (file_mark(genesis), file_mark(_recovered()))
@@ -76,7 +78,7 @@ def informed_gateway() -> GatewayFace:
     network = gateway()
     left = _opened + FIRST_WAIT - time.monotonic()
     if _given is None and left > 0:
-        needed = quorum(len(network.present.members))
+        needed = quorum(len(network.present.members), network.present.mode)
         look_until(
             lambda: sum(view.heard is not None for view in network.members()) >= needed, left, pause=0.02
         )
@@ -103,6 +105,13 @@ def _epoch_changes() -> list[bytes]:
         return told + read.epoch_changes(LEARNER_ALIAS, after=len(told))
     except DatabaseError:
         return told
+
+
+def own_cluster() -> bytes:
+    """Id of the cluster that this platform shows; a follower knows it without asking a member. Raises
+    Unavailable as `gateway` does."""
+    followed = (settings.FOLLOWS or {}).get("cluster", "")
+    return bytes.fromhex(followed) if followed else cluster_id(gateway().genesis)
 
 
 def acknowledged() -> int:
