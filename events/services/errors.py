@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dtvn.api.errors import ApiError, InvalidRequest, Unavailable
 from dtvn.api.event_findings import Denied
 from dtvn.events.balancing import TooManyStreams
-from dtvn.events.judging import AlgorithmNotOffered
+from dtvn.events.judging import REFUSED_BY_FEW, AlgorithmNotOffered
 from dtvn.gateway import GatewayClosed, Overloaded, RunEnded, RunIsLive
 from dtvn.machine import reasons
 from events.models import RunStatus
@@ -45,11 +45,18 @@ def live_elsewhere() -> ApiError:
     return ApiError(409, RUN_IS_LIVE, text)
 
 
+def no_verdict(code: str, text: str) -> ApiError:
+    """The error (503) for events on which too few members voted; `code`, `text`: why. Nothing of them is
+    kept: their caller has them judged again."""
+    said = f"{text} ({code}) Nothing is owed: give these events again."
+    return ApiError(503, NO_VERDICT, said)
+
+
 def denied(decision: Denied, text: str) -> ApiError:
     """The error (422) for events that the members decided against without a certificate; `text`: why there is
     none. The same question would get the same votes."""
-    said = f"The members do not find event {decision.index} valid: {decision.code}. {text}"
-    return ApiError(422, DENIED, said)
+    what = "these events" if decision.code == REFUSED_BY_FEW else f"event {decision.index}"
+    return ApiError(422, DENIED, f"The members do not find {what} valid: {decision.code}. {text}")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
@@ -23,8 +23,8 @@ from django.conf import settings
 from dtvn.api.errors import ApiError
 from dtvn.api.event_bodies import GivenEvents, RunBody, names_of
 from dtvn.api.event_findings import EventVerdict, Findings, LocalFinding, Piece, local_finding
-from dtvn.events.config import Algorithm
-from dtvn.events.judging import CHUNK_EVENTS_MAX, AlgorithmNotOffered, decision_rule
+from dtvn.events.config import OFFERED, ORDERED, Algorithm
+from dtvn.events.judging import CHUNK_EVENTS_MAX, AlgorithmNotOffered, Event
 from dtvn.gateway import (
     CALL_EVENTS_MAX,
     VERDICT_WAIT,
@@ -34,8 +34,11 @@ from dtvn.gateway import (
     Recorded,
     RunEnd,
     RunIsLive,
+    refused_by_members,
+    refused_here,
 )
 from events.services import errors, excerpts
+from events.services.answered_here import AnsweredHere, salted
 from events.services.errors import judging
 from validators.services.network import gateway
 
@@ -62,6 +65,8 @@ class Judgement(msgspec.Struct):
     """Salts of these events that were judged in this call, 16 bytes each."""
     local: LocalFinding | None = None
     """Finding of this process on the events after them, which have no certificate; None if all have one."""
+    here: list[Event] = []
+    """The last of the call's events, of which no certificate covers the first."""
 
 
 class _LastCall(msgspec.Struct):
@@ -75,10 +80,13 @@ class _LastCall(msgspec.Struct):
 class OpenRun:
     """A run that this process writes. `id` is that of its row, 0 before it has one."""
 
-    def __init__(self, network: GatewayFace, wanted: RunBody, actor: str) -> None:
+    def __init__(
+        self, network: GatewayFace, wanted: RunBody, actor: str, here: AnsweredHere | None = None
+    ) -> None:
+        """`here`: None for a run whose callers get no verdict of this process alone."""
         self._events = network.events
         self.algorithm = chosen(network, wanted.algorithm)
-        self.recorded = self.algorithm is Algorithm.PBFT if wanted.recorded is None else wanted.recorded
+        self.recorded = self.algorithm in ORDERED if wanted.recorded is None else wanted.recorded
         self.wanted = wanted
         self.actor = actor
         self.id = 0
@@ -90,9 +98,14 @@ class OpenRun:
         self.records: deque[Recorded] = deque()
         self.excerpts = excerpts.Excerpts()
         self.findings = Findings("", "")
+        self.here = here or AnsweredHere()
         self.ending: Future[RunEnd] | None = None
         self.finishing = threading.Lock()
         """Held while the run's row is written for the last time."""
+        self.writing = threading.Lock()
+        """Held while its row is written: what waits is written once."""
+        self._settling: Future[None] | None = None
+        """Done when what waits was judged without a call, which calls wait for."""
         self._run: EventRun | None = None
         self._last: _LastCall | None = None
         self._busy = threading.Lock()
@@ -134,51 +147,90 @@ class OpenRun:
         """Have the run's next events judged. `start`: index of the first one as the caller counts; the newest
         call repeated with the same events gives the same verdicts. Raises ApiError, Unavailable,
         InvalidRequest."""
-        if not self._busy.acquire(blocking=False):
-            raise ApiError(409, errors.RUN_BUSY, "An earlier call of this run is not answered yet.")
+        while not self._busy.acquire(blocking=False):
+            if (settling := self._settling) is not None:
+                yield settling
+            elif self._busy.acquire(blocking=False):  # it ended between the two looks
+                break
+            else:
+                raise _busy()
         try:
             return (yield from self._judge(given, start))
         finally:
             self.touched = time.monotonic()
             self._busy.release()
 
+    def settle(self) -> Steps:
+        """Have what waits judged, without a call; one that comes meanwhile waits. Raises as `judge`."""
+        if not self._busy.acquire(blocking=False):
+            raise _busy()
+        settling: Future[None] = Future()
+        self._settling = settling
+        try:
+            return (yield from self._judge(GivenEvents(()), None))
+        finally:
+            self._busy.release()
+            self._settling = None
+            settling.set_result(None)
+
     def _judge(self, given: GivenEvents, start: int | None) -> Steps:
-        last = self._last = self._resumed(given, start)
+        last = self._resumed(given, start)
+        if given.texts:  # else what waits is judged, which no caller repeats
+            self._last = last
+        before = self.here.waiting  # they are judged first
         total = last.start + len(given.texts)
-        found, salts = Judgement(total, [], last.verdicts, []), given.salts
-        while (done := len(last.verdicts)) < len(given.texts):
-            run = self._run or (yield from self.begin(given.texts[0]))
-            texts = given.texts[done : done + CALL_EVENTS_MAX]
+        events = [*before, *salted(given.texts, given.salts)]
+        verdicts = [] if before else last.verdicts
+        found = Judgement(total, [], last.verdicts, [])
+        while (done := len(verdicts)) < len(events):
+            part = events[done : done + CALL_EVENTS_MAX]
+            run = self._run or (yield from self.begin(part[0].text))
+            texts, salts = [each.text for each in part], [each.salt for each in part]
             with judging():
-                future = run.judge(texts, salts=salts[done : done + CALL_EVENTS_MAX], wait=decision_timeout())
+                future = run.judge(texts, salts=salts, wait=decision_timeout())
             judged: Judged = yield future
-            pieces, verdicts = self._take(judged, texts)
+            pieces, new = self._take(judged, part)
             found.pieces += pieces
-            found.salts += judged.salts[: len(verdicts)]
-            last.verdicts += verdicts
-            if len(verdicts) < len(texts):
-                looked_at_all = done + len(texts) == len(given.texts)  # by the rules of this process
+            found.salts += judged.salts[: len(new)]
+            verdicts += new
+            if len(new) < len(part):
+                looked_at_all = done + len(part) == len(events)  # by the rules of this process
                 if self.findings.denied is None and not (looked_at_all and allows_local_validation()):
                     code, text = self.findings.failure
-                    raise ApiError(503, errors.NO_VERDICT, f"{text} ({code})")
+                    raise errors.no_verdict(code, text)
                 found.local = local_finding(judged, self.findings.events)
                 break
+        if before:
+            last.verdicts[:] = verdicts[len(before) :]
+        found.here = events[max(len(verdicts), len(before)) :]
         return found
 
     def _resumed(self, given: GivenEvents, start: int | None) -> _LastCall:
         digest = hashlib.sha256(b"".join(hashlib.sha256(text).digest() for text in given.texts)).digest()
-        last, position = self._last, self.findings.events
+        last, position = self._last, self.findings.events + len(self.here.waiting)
         if start is not None and last is not None and (last.start, last.digest) == (start, digest):
             return last
         if start is not None and start != position:
             raise ApiError(409, "not_next", f"The run goes on at event {position}, not at {start}.")
         return _LastCall(position, digest, [])
 
-    def _take(self, judged: Judged, texts: tuple[bytes, ...]) -> tuple[list[Piece], list[EventVerdict]]:
+    def answer_here(self, found: Judgement) -> None:
+        """The caller gets the finding of this process where no quorum has voted: the members owe a
+        judgement."""
+        if found.local is None or self.findings.denied is not None or self.findings.agreed:
+            return
+        position = found.total - len(found.here)
+        refused = refused_here(found.local.violations)
+        self.here.answer(found.here, {i: code for i, code in refused.items() if i >= position}, position)
+        self.changed = True
+
+    def _take(self, judged: Judged, events: Sequence[Event]) -> tuple[list[Piece], list[EventVerdict]]:
         position = self.findings.events
         pieces, verdicts = self.findings.take(judged)
         certified = [violation for each in verdicts for violation in each.violations]
-        self.excerpts.take(position, texts[: len(verdicts)], certified)
+        covered = events[: len(verdicts)]
+        self.excerpts.take(position, [each.text for each in covered], certified)
+        self.here.certify(covered, refused_by_members(judged.pieces) if self.here.codes else {}, position)
         self.pieces.extend(pieces)
         self.changed = True
         return pieces, verdicts
@@ -217,6 +269,10 @@ class OpenRun:
         self.changed = True
 
 
+def _busy() -> ApiError:
+    return ApiError(409, errors.RUN_BUSY, "An earlier call of this run is not answered yet.")
+
+
 @contextmanager
 def in_turn(thread: str) -> Iterator[None]:
     """Waits until no earlier sequence of this thread is judged in this process, and holds up later ones until
@@ -227,26 +283,26 @@ def in_turn(thread: str) -> Iterator[None]:
         yield
 
 
-def chosen(network: GatewayFace, algorithm: Algorithm | None) -> Algorithm:
+def chosen(network: GatewayFace, algorithm: str | None) -> Algorithm:
     """The algorithm of a run; raises ApiError (422) if the cluster does not offer it."""
     offered = network.events.offered()
     wanted = algorithm or default_algorithm(network)
     config = settings.EVENTS_CONFIG
     if wanted not in offered:
         with judging():
-            if config is not None:  # names the setting that prevents it
-                decision_rule(config.consensus_config, len(network.present.members), wanted)
+            if wanted in OFFERED:
+                network.events.rule(Algorithm(wanted))  # names what prevents it
             raise AlgorithmNotOffered(wanted, offered)
-    if wanted is Algorithm.MAJORITY and config is not None and config.consensus_config.require_unanimous:
+    if wanted == Algorithm.MAJORITY and config is not None and config.consensus_config.require_unanimous:
         return Algorithm.UNANIMOUS
-    return wanted
+    return Algorithm(wanted)
 
 
 def default_algorithm(network: GatewayFace) -> Algorithm:
-    """The algorithm of a run that names none: the configured one, else pbft if it is offered."""
+    """The algorithm of a run that names none: the configured one, else that of the cluster's log."""
     if settings.EVENTS_CONFIG is not None:
         return settings.EVENTS_CONFIG.consensus_config.algorithm  # type: ignore[no-any-return]
-    return Algorithm.PBFT if Algorithm.PBFT in network.events.offered() else Algorithm.MAJORITY
+    return Algorithm(network.present.mode.value)
 
 
 def decision_timeout() -> float:

@@ -9,14 +9,18 @@ from typing import Any
 
 import msgspec
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from dtvn.api.event_findings import LOCAL_ONLY, Findings, Piece
 from dtvn.gateway import Recorded
-from events.models import JudgedRun, RunPiece, RunRecord, RunStatus
-from events.services import excerpts
+from events.models import JudgedRun, Owed, RunPiece, RunRecord, RunStatus
+from events.services import excerpts, owed_rows
+from events.services.answered_here import AnsweredHere
 
 RUNS_KEPT = 1_000
+"""Runs kept, besides open ones and those that wait for the members."""
 PIECES_EACH = 4_096
 """Most pieces kept of one run; further certificates are only in the answers to its caller."""
 PIECES_KEPT = 100_000
@@ -52,11 +56,16 @@ def write(
     findings: Findings,
     pieces: list[Piece],
     records: list[Recorded],
+    here: AnsweredHere,
     *,
+    drop_unknown: bool = False,
     ended: bool = False,
     record_code: str = "",
+    anew: bool = False,
 ) -> bool:
-    """Write the state of a run, with new pieces and records. Returns False if the row was erased."""
+    """Write the state of a run, with new pieces and records, and what of it waits for the members. `anew`:
+    the run was judged from its first event on, so earlier pieces and records go. Returns False if the row
+    was erased."""
     now = timezone.now()
     fields: dict[str, Any] = {
         "thread": names[0],
@@ -75,16 +84,27 @@ def write(
         "changed_at": now,
     }
     if ended:
-        fields |= {"status": RunStatus.ENDED, "ended_at": now, "record_code": record_code}
+        when = Coalesce("ended_at", Value(now)) if anew else now
+        fields |= {"status": RunStatus.ENDED, "ended_at": when, "record_code": record_code}
     with transaction.atomic():
-        if not JudgedRun.objects.filter(pk=run_id).update(**fields):
+        if not JudgedRun.objects.filter(pk=run_id).exists():
             return False
+        until = 0
+        if here.state:
+            until = owed_rows.keep(run_id, here, drop_unknown=drop_unknown)
+            fields |= owed_rows.fields(here)
+        JudgedRun.objects.filter(pk=run_id).update(**fields)
+        if anew:
+            JudgedRun.objects.filter(pk=run_id).update(pieces_left_out=0)
+            RunPiece.objects.filter(judged_run_id=run_id).delete()
+            RunRecord.objects.filter(judged_run_id=run_id).delete()
         left_out = _keep(run_id, pieces) if pieces else 0
         RunRecord.objects.bulk_create([_record_row(run_id, record) for record in records])
         if left_out:
             row = JudgedRun.objects.get(pk=run_id)
             row.pieces_left_out += left_out
             row.save(update_fields=["pieces_left_out"])
+    here.written(until)
     return True
 
 
@@ -190,7 +210,8 @@ def _forget_old() -> None:
     ids = JudgedRun.objects.order_by("-id").values_list("id", flat=True)
     if beyond := list(ids[RUNS_KEPT - 1 : RUNS_KEPT]):
         mark_lost()
-        old = JudgedRun.objects.filter(id__lte=beyond[0]).exclude(status=RunStatus.OPEN)
+        old = JudgedRun.objects.filter(id__lte=beyond[0])
+        old = old.exclude(status=RunStatus.OPEN).exclude(owed=Owed.WAITING)
         for run_id in list(old.values_list("id", flat=True)):
             excerpts.erase(run_id)
         old.delete()

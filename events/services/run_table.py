@@ -20,6 +20,7 @@ from dtvn.gateway import GatewayFace, RunEnd, VoteEvidenceFile
 from dtvn.machine import CAPABILITY, reasons
 from events.models import JudgedRun
 from events.services import errors, excerpts, run_rows
+from events.services.answered_here import AnsweredHere
 from events.services.open_runs import OpenRun, waited
 from validators.database_url import first_line
 from validators.services import evidence
@@ -56,12 +57,14 @@ class RunTable:
     def __len__(self) -> int:
         return len(self._runs)
 
-    def open(self, wanted: RunBody, actor: str, first: bytes = b"") -> OpenRun:
-        """Open a run of this caller. `first`: its first event, b"" if it is not known yet. Raises ApiError,
-        Unavailable."""
+    def open(
+        self, wanted: RunBody, actor: str, first: bytes = b"", here: AnsweredHere | None = None
+    ) -> OpenRun:
+        """Open a run of this caller. `first`: its first event, b"" if it is not known yet. `here`: see
+        OpenRun. Raises ApiError, Unavailable."""
         network = self._network = informed_gateway()
         network.events.on_evidence = self._found.set
-        run = OpenRun(network, wanted, actor)
+        run = OpenRun(network, wanted, actor, here)
         self._require_room(actor)
         if first or (wanted.thread and wanted.run):
             waited(run.begin(first))
@@ -107,6 +110,15 @@ class RunTable:
             live = (each for each in self._runs.values() if each.ending is None)
             return next((each for each in live if (each.actor, each.thread, each.run) == wanted), None)
 
+    def writes(self, run_id: int) -> OpenRun | None:
+        """The run if this process writes it, whoever its caller is."""
+        return self._runs.get(run_id)
+
+    def keep(self, run: OpenRun) -> None:
+        """Write what waits of an open run at once: its caller is about to be told that it does. Raises
+        DatabaseError."""
+        _write(run)
+
     def end(self, run: OpenRun) -> str:
         """End a run and write its row. Waits for its last record; returns that record's outcome code, as
         `finish`."""
@@ -116,7 +128,7 @@ class RunTable:
     def finish(self, run: OpenRun) -> str:
         """Write the row of a run whose end is known, once; returns the outcome code of its last record, ""
         if it is not recorded. Raises DatabaseError, after which the sweep tries again."""
-        code = _outcome(run)
+        code = outcome_of(run)
         with run.finishing:
             if run.id in self._runs:
                 _write(run, ended=True, record_code=code)
@@ -179,15 +191,19 @@ class RunTable:
 def _write(run: OpenRun, **ended: Any) -> None:
     """Write the row of a run; if the database fails, pieces and records are kept for the next time. Raises
     DatabaseError."""
-    pieces, records = run.waiting()
-    try:
-        run_rows.write(run.id, (run.thread, run.run), run.findings, pieces, records, **ended)
-    except DatabaseError:
-        run.put_back(pieces, records)
-        raise
+    names, drops = (run.thread, run.run), run.wanted.drop_unknown
+    with run.writing:
+        pieces, records = run.waiting()
+        try:
+            run_rows.write(
+                run.id, names, run.findings, pieces, records, run.here, drop_unknown=drops, **ended
+            )
+        except DatabaseError:
+            run.put_back(pieces, records)
+            raise
 
 
-def _outcome(run: OpenRun) -> str:
+def outcome_of(run: OpenRun) -> str:
     """Outcome code of the last record, "" where nothing is recorded; the findings take the run's end."""
     future: Future[Any] | None = run.ending
     if future is None or not future.done() or future.cancelled():

@@ -1,0 +1,164 @@
+"""The queue of owed judgements: its order, its bounds, and what is in its file."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dtvn.gateway.events_face import RunPlace
+from dtvn.gateway.owed import Difference, OwedEvent, OwedRun, SettledRun
+from dtvn.gateway.owed_queue import FILE, LOCK, OwedFolderError, OwedQueue, OwedRefused
+from dtvn.gateway.validator_answers import failed
+
+NOW = datetime(2026, 11, 28, 9, tzinfo=UTC)
+
+
+def event(index: int, text: bytes = b"{}", here: str | None = "") -> OwedEvent:
+    return OwedEvent(index, bytes([index]) * 16, text, here)
+
+
+def owed(name: str, *events: OwedEvent, place: RunPlace | None = None) -> OwedRun:
+    return OwedRun(0, "thread", name, "pbft", None, place, NOW, events or (event(0),))
+
+
+def settled(run: OwedRun, *differences: Difference) -> SettledRun:
+    texts = tuple(each.text for each in run.events)
+    return SettledRun(
+        run.id, run.thread, run.run, run.made, NOW, 0, texts, {}, failed("NO_CERTIFICATE", "so"), differences
+    )
+
+
+def taken(queue: OwedQueue, number: int) -> OwedRun:
+    found = queue.find(number)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(params=["memory", "folder"])
+def queue(request: pytest.FixtureRequest, tmp_path: Path) -> OwedQueue:
+    return OwedQueue(None if request.param == "memory" else tmp_path / "owed")
+
+
+def test_runs_wait_in_their_order_with_all_that_they_need(queue: OwedQueue) -> None:
+    place = RunPlace(3, b"state", b"h" * 32)
+    runs = [owed("a", event(3, here=None), event(4, b"\xff\x00", "NOT_JSON"), place=place), owed("b")]
+    ids = [queue.add(run) for run in runs]
+    assert ids == sorted(set(ids))
+    found = [queue.next(), queue.next(ids[0]), queue.next(ids[1])]
+    assert found == [*(msgspec.structs.replace(run, id=i) for run, i in zip(runs, ids, strict=True)), None]
+    assert [(each.id, each.run, each.events, each.bytes) for each in queue.waiting()] == [
+        (ids[0], "a", 2, 4),
+        (ids[1], "b", 1, 2),
+    ]
+
+
+def test_further_results_of_a_run_follow_its_first(queue: OwedQueue) -> None:
+    number = queue.add(owed("a"))
+    queue.extend(number, [event(1, here="NOT_NEXT")])
+    assert [each.index for each in taken(queue, number).events] == [0, 1]
+    assert (queue.counts().runs, queue.counts().results) == (1, 2)
+    with pytest.raises(KeyError):
+        queue.extend(number + 1, [event(1)])
+
+
+def test_a_run_is_settled_once_and_kept_until_it_is_forgotten(queue: OwedQueue) -> None:
+    number = queue.add(owed("a"))
+    done = settled(taken(queue, number), Difference(0, "", "NOT_JSON"))
+    assert [queue.settle(done), queue.settle(done)] == [True, False]
+    assert (queue.next(), queue.waiting(), queue.settled()) == (None, [], [done])
+    with pytest.raises(KeyError):
+        queue.extend(number, [event(1)])
+    counts = queue.counts()
+    assert (counts.runs, counts.settled, counts.differences) == (0, 1, 1)
+    queue.forget(number)
+    assert (queue.settled(), queue.counts().settled) == ([], 1)
+    assert queue.add(owed("b")) > number, "an id names one run for ever"
+
+
+@pytest.mark.parametrize(("bound", "most"), [("RESULTS_MAX", 3), ("BYTES_MAX", 7)])
+def test_what_finds_no_place_is_refused_and_changes_nothing(
+    queue: OwedQueue, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
+) -> None:
+    monkeypatch.setattr(f"dtvn.gateway.owed_queue.{bound}", most)
+    number = queue.add(owed("a"))
+    queue.extend(number, [event(1)])
+    queue.add(owed("b"))
+    before = queue.waiting()
+    with pytest.raises(OwedRefused, match="wait for the members' judgement already"):
+        queue.add(owed("c"))
+    with pytest.raises(OwedRefused):
+        queue.extend(number, [event(2)])
+    assert queue.waiting() == before
+    queue.settle(settled(taken(queue, number)))
+    queue.add(owed("c"))
+
+
+@pytest.mark.parametrize(("bound", "most"), [("SETTLED_MAX", 2), ("SETTLED_BYTES_MAX", 700)])
+def test_the_oldest_settled_runs_make_room_and_waiting_ones_never(
+    queue: OwedQueue, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
+) -> None:
+    monkeypatch.setattr(f"dtvn.gateway.owed_queue.{bound}", most)
+    waits = queue.add(owed("first"))
+    numbers = [queue.add(owed(name)) for name in "abcde"]
+    for number in numbers:
+        queue.settle(settled(taken(queue, number)))
+    kept = [each.id for each in queue.settled()]
+    assert kept == numbers[-len(kept) :]
+    assert 0 < len(kept) < len(numbers)
+    assert [each.id for each in queue.waiting()] == [waits]
+    assert queue.counts().settled == 5
+
+
+def test_a_stored_run_is_on_disk_before_the_call_returns(tmp_path: Path) -> None:
+    """In the file for another connection, under a setting that syncs each commit, and for the owner alone."""
+    queue = OwedQueue(tmp_path / "owed")
+    assert queue.durable
+    number = queue.add(owed("a"))
+    with sqlite3.connect(tmp_path / "owed" / FILE) as other:
+        assert other.execute("SELECT id FROM runs").fetchall() == [(number,)]
+    assert queue._database.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
+    assert queue._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    for path in (tmp_path / "owed").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert stat.S_IMODE((tmp_path / "owed").stat().st_mode) == 0o700
+
+
+def test_a_queue_is_found_again_and_one_at_a_time_has_it(tmp_path: Path) -> None:
+    queue = OwedQueue(tmp_path)
+    number = queue.add(owed("a"))
+    with pytest.raises(OwedFolderError, match="each needs one of its own"):
+        OwedQueue(tmp_path)
+    queue.close()
+    again = OwedQueue(tmp_path)
+    assert taken(again, number).run == "a"
+    again.close()
+
+
+def test_a_full_disk_refuses_a_place(tmp_path: Path) -> None:
+    queue = OwedQueue(tmp_path)
+    queue.add(owed("a"))
+    pages = queue._database.execute("PRAGMA page_count").fetchone()[0]
+    queue._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(OwedRefused, match="full"):
+        queue.add(owed("b", event(0, b"x" * 100_000)))
+    assert [each.run for each in queue.waiting()] == ["a"]
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but a text", "newer"])
+def test_a_file_that_is_no_queue_is_named(tmp_path: Path, content: bytes | str) -> None:
+    if isinstance(content, bytes):
+        (tmp_path / FILE).write_bytes(content * 100)
+    else:
+        with sqlite3.connect(tmp_path / FILE) as other:
+            other.execute("PRAGMA user_version = 99")
+    for _ in range(2):  # the lock is given back
+        with pytest.raises(OwedFolderError) as error:
+            OwedQueue(tmp_path)
+        assert str(tmp_path) in str(error.value)
+        assert "uses the queue" not in str(error.value)
+    assert (tmp_path / LOCK).exists()
