@@ -32,6 +32,7 @@ TAG, HASH, SIGNATURE, PATH = ({bytes: lengths} for lengths in ([8], [32], [64], 
 MEMBER, PRINCIPAL, PARAMETERS = (str, HASH, str, NUMBER), (str, HASH, [(str, str), MANY]), (NUMBER,) * 7
 GENESIS = (str, NUMBER, [MEMBER, MANY], [PRINCIPAL, MANY], PARAMETERS, bool, NUMBER)
 CONTINUES = (HASH, NUMBER, NUMBER, HASH, HASH, NUMBER, [(str, HASH), 31])  # the last state of an old cluster
+RAFT = ([CONTINUES, 1], "raft")  # what a genesis has besides if its members agree by Raft, and none may lie
 CHAIN, EPOCH, VOTES = (NUMBER, bytes, [bytes, MANY]), (NUMBER, [MEMBER, MANY]), [(NUMBER, SIGNATURE), 31]
 LEAF = (NUMBER, (str, str, str, str, str, NUMBER, bytes, bytes), WORD, NUMBER, bytes)
 LIFE = (str, str, {int: range(1, 6)}, str, *[NUMBER] * 3, *[str] * 3, bytes, *[str] * 3, [NUMBER, MANY])
@@ -130,13 +131,15 @@ class Chain:
 
     def __init__(self, data):
         data = second_file("genesis.bin").founded(data) if data[:1] == b"\x94" else data
-        bare = data[:1] in (b"\x97", b"\x98")
+        bare = data[:1] in (b"\x97", b"\x98", b"\x99")
         version, genesis, proofs = (1, data, []) if bare else opened(data, CHAIN, "the epoch chain")
         why = f"an epoch chain of version {version}; this verifier knows 1"
         need(version == 1, "unknown_version", "chain", why)
         self.cluster = sha256(b"dtvn/v1/genesis\0" + genesis)
-        found = opened(genesis, {7: GENESIS, 8: (*GENESIS, CONTINUES)}, "the genesis")
-        self.epochs, self.continues = [(named(found[2]), found[7][2] if found[7:] else 0)], found[7:]
+        forms = {7: GENESIS, 8: (*GENESIS, CONTINUES), 9: (*GENESIS, *RAFT)}
+        found = opened(genesis, forms, "the genesis")
+        self.raft, self.continues = len(found) == 9, found[7] if found[8:] else found[7:]
+        self.epochs = [(named(found[2]), self.continues[0][2] if self.continues else 0)]
         for epoch, proof in enumerate(proofs):
             end, why = Proved(proof, self), f"epoch {epoch} does not end with this epoch change proof"
             wrong = "wrong_epoch_change", f"epoch {epoch}", why
@@ -145,6 +148,19 @@ class Chain:
             begun, rows = opened(end.state, EPOCH, "the epoch change proof")
             need(begun == epoch + 1, *wrong)
             self.epochs.append((named(rows), end.sequence))
+
+    def faults(self, count):
+        """How many of `count` members may lie."""
+        return 0 if self.raft else (count - 1) // 3
+
+    def quorum(self, count):
+        """How many of `count` members decide: two such sets share more members than may lie."""
+        return (count + self.faults(count) + 2) // 2
+
+    def liars(self, count):
+        """How many of `count` members may lie, in words."""
+        none = "crash-only: a lying member is not tolerated" if self.raft else "crash-only, no liar tolerated"
+        return f"of whom {self.faults(count)} may lie" if self.faults(count) else none
 
     def members(self, epoch, sequence):
         """The members of `epoch`, which must contain `sequence`."""
@@ -211,7 +227,7 @@ class Proved:
             rows = opened(self.state, EPOCH, "the epoch change proof")[1]
             kind, said = 26, [self.sequence, proof[1], root, self.time, [row[1] for row in rows]]
         n, who = len(self.members), [index for index, _ in proof[-1]]
-        q = n if self.continued else (n + (n - 1) // 3 + 2) // 2  # two sets of q share more than f members
+        q = n if self.continued else chain.quorum(n)
         why = f"it has {len(who)} signatures; exactly {q} of {n} are needed"
         need(len(who) == q, "signature_count", "signatures", why)
         why = "its signers are not distinct members in ascending order"
@@ -219,7 +235,7 @@ class Proved:
         need(good, "bad_signers", "signatures", why)
         for index, signature in proof[-1]:
             chain.check(self.members[index], kind, pack([epoch, index, *said]), signature)
-        self.signers, self.continues = [self.members[index] for index in who], chain.continues
+        self.signers, self.chain = [self.members[index] for index in who], chain
 
     def sentences(self):
         """The proved facts in words."""
@@ -228,9 +244,8 @@ class Proved:
         at = f"{day:%Y-%m-%d %H:%M:%S.%f} UTC" if self.time < Y10K else f"{self.time} microseconds after 1970"
         place = f"sequence {self.sequence}, index {self.index}, epoch {self.epoch}"
         yield f"ticket {ticket} of event {event}: {kind} -> {code} at {place}, log time {at}"
-        names, faults = ", ".join(shown(name) for name, _ in self.signers), (len(self.members) - 1) // 3
-        liars = f"of whom {faults} may lie" if faults else "crash-only, no liar tolerated"
-        yield f"signed by {names}: {len(self.signers)} of {len(self.members)} members, {liars}"
+        names, n = ", ".join(shown(name) for name, _ in self.signers), len(self.members)
+        yield f"signed by {names}: {len(self.signers)} of {n} members, {self.chain.liars(n)}"
         log = "the log under their checkpoint at sequence {1}, epoch {0}"
         proof = log.format(*self.checkpoint) if self.checkpoint else "their receipts for this sequence"
         proof = "all members, who ended their epoch with it offline" if self.continued else proof
@@ -242,7 +257,7 @@ class Proved:
             where += (product and f", product {shown(product)}") + (seat and f", seat {shown(seat)}")
             where += ", blocked" + (why and f": {shown(why)}") if blocked else ""
             yield f"right after it the ticket was {STATES[status]}{where}"
-        yield from (second_file("a continued cluster").continued(*each) for each in self.continues)
+        yield from (second_file("a continued cluster").continued(*each) for each in self.chain.continues)
         yield "It is an outcome at one point of the log and says nothing about what came later."
 
 

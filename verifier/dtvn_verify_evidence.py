@@ -17,6 +17,7 @@ from dtvn_verify import (
     NUMBER,
     PARAMETERS,
     PRINCIPAL,
+    RAFT,
     TAG,
     WORD,
     Proved,
@@ -59,15 +60,16 @@ FORMS = {
     20: (NUMBER, NUMBER, NUMBER, WORD),
     23: (NUMBER, NUMBER, NUMBER, bool, NUMBER, NUMBER, NUMBER, [NUMBER, 64], bool),
     25: (NUMBER, NUMBER, PAIR, NUMBER, HASH, NUMBER, NUMBER, [WORD, MANY]),
+    27: (NUMBER, NUMBER, NUMBER, HASH, NUMBER),
     64: (HASH,),
     65: (bytes,),
-    66: (NUMBER, NUMBER, NUMBER),
+    66: {3: (NUMBER, NUMBER, NUMBER), 4: (NUMBER, NUMBER, NUMBER, {bool: [True]})},
     67: ([(ENTRY, bytes, FRAMES), SPAN], FRAMES),
     68: (HASH,),
     69: ([bytes, 256],),
     70: (PAIR, NUMBER, HASH, ENTRY, NUMBER, [(WORD, bytes), MANY], [(bool, HASH), MANY], bytes),
     71: {5: BUSY, 6: (*BUSY, {int: range(1, (1 << 62) + 1)})},
-    72: (NUMBER, NUMBER),
+    72: {2: (NUMBER, NUMBER), 3: (NUMBER, NUMBER, {bool: [True]})},
     73: (CLIENT,),
     74: (NUMBER, WORD, [{str: range(1025)}, 16]),
     75: (NUMBER, WORD, str),
@@ -79,6 +81,12 @@ FORMS = {
     83: (NUMBER, [(NUMBER, [[bytes, MANY], MANY]), 32]),
     84: (bytes,),
     85: (bytes,),
+    90: (NUMBER, NUMBER, NUMBER, NUMBER, NUMBER, bool, NUMBER),
+    91: (NUMBER, NUMBER, bool, bool, NUMBER),
+    92: (NUMBER, NUMBER, NUMBER, NUMBER, [bytes, 64], NUMBER),
+    93: (NUMBER, NUMBER, bool, NUMBER, NUMBER, NUMBER),
+    94: (NUMBER, NUMBER, FRAMES),
+    95: ({bytes: range(60 * 1024 + 1)},),
 }
 
 
@@ -103,10 +111,11 @@ def main(kind, path, chain, against):
 
 def founded(data):
     """The genesis in a genesis.bin; Refused unless all its parties sealed it."""
-    form = data[15:16] == b"2"  # of a cluster that continues another one
-    terms = (str, NUMBER, NUMBER, PARAMETERS, NUMBER, *[CONTINUES] * form)
+    more = {b"2": (CONTINUES,), b"3": RAFT}.get(data[15:16], ())  # that a later form has behind the others
+    form = 1 + len(more)
+    terms = (str, NUMBER, NUMBER, PARAMETERS, NUMBER, *more)
     record = ((bytes, MEMBER, [PRINCIPAL, MANY]), [bytes, MANY])
-    whole = (f"dtvn-genesis-{1 + form}", terms, [record, MANY], [(str, bytes), MANY])
+    whole = (f"dtvn-genesis-{form}", terms, [record, MANY], [(str, bytes), MANY])
     _, (name, created, count, parameters, *rest), records, seals = opened(data, whole, "the genesis")
     invalid = "invalid_genesis", "genesis"
     joined = f"records: {len(records)} of {count} parties have joined"
@@ -156,7 +165,7 @@ def contradiction(one, other):
         return None
     keys = [key for _, key in other.signers]
     names = [shown(name) for name, key in one.signers if key in keys]
-    enough = (min(len(one.members), len(other.members)) + 2) // 3
+    enough = one.chain.faults(min(len(one.members), len(other.members))) + 1
     said = f"convicted, having signed both: {', '.join(names) or 'nobody'} (f + 1 = {enough})"
     return code, f"sequence {first.sequence}", names, [f"contradiction: {why}", said]
 
@@ -298,11 +307,6 @@ def bad_new_view(frames, chain):
     return said, view
 
 
-def quorum(count):
-    """q of `count` members."""
-    return (count + (count - 1) // 3 + 2) // 2
-
-
 # --- a NEW-VIEW ---
 
 
@@ -311,7 +315,7 @@ def follows(said, view_changes, chain):
     epoch, sender, view, changes, proposals = said
     count = len(chain.epochs[epoch][0])
     senders = [each for each, _ in changes]
-    if len(senders) != quorum(count) or senders != sorted(set(senders)) or sender != view % count:
+    if len(senders) != chain.quorum(count) or senders != sorted(set(senders)) or sender != view % count:
         return False
     valid = {}
     for frame in view_changes:
@@ -359,31 +363,31 @@ def check_view_change(frame, epoch, chain):
         foreign = any(fields[0] != epoch for _, fields in inside.values())
         why = f"it rests on statements of another epoch: {UNDECIDED}"
         need(not foreign, "undecided_mixed", f"epoch {epoch}", why)
-        low = stable(said[3], inside, len(members)) if said[3] else after
-        slots = prepared(said, inside, len(members), low)
+        low = stable(said[3], inside, chain.quorum(len(members))) if said[3] else after
+        slots = prepared(said, inside, chain, low)
     except ProvesNothing:
         return None
     return {"digest": digest, "sender": said[1], "view": said[2], "stable": low, "prepared": slots}
 
 
-def stable(frames, inside, count):
+def stable(frames, inside, q):
     """The sequence of the checkpoint that exactly q equal CHECKPOINTs prove."""
     votes = by_distinct(frames, inside, CHECKPOINT)
-    if len(votes) != quorum(count) or votes[0][2] < 1 or any(vote[2:] != votes[0][2:] for vote in votes):
+    if len(votes) != q or votes[0][2] < 1 or any(vote[2:] != votes[0][2:] for vote in votes):
         raise ProvesNothing
     return votes[0][2]
 
 
-def prepared(said, inside, count, low):
+def prepared(said, inside, chain, low):
     """The certificates above the checkpoint at `low`, [view, sequence, digest] each, sequences ascending.
 
     Each is a proposal of an earlier view by its primary, and equal PREPAREs of exactly q - 1 other members.
     """
-    slots, previous = [], low
+    count, slots, previous = len(chain.epochs[said[0]][0]), [], low
     for frame, prepares in said[4]:
         kind, proposal = inside[frame]
         votes = by_distinct(prepares, inside, PREPARE)
-        if kind != PROPOSAL or len(votes) != quorum(count) - 1:
+        if kind != PROPOSAL or len(votes) != chain.quorum(count) - 1:
             raise ProvesNothing
         view, sequence, _ = proposal[2:]
         primary = view % count

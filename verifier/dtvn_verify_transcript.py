@@ -85,7 +85,7 @@ def certified(data, chain):
     epoch, members = head[2], voters(head, what, chain)
     question, after, errors = vote(encoded)
     n, signers = len(members), [ballot[0] for ballot in ballots]
-    q = (n + (n - 1) // 3 + 2) // 2
+    q = chain.quorum(n)
     why = f"it has {len(signers)} signatures; at least {q} of {n} are needed"
     need(len(signers) >= q, "signature_count", "signatures", why)
     why = "its signers are not distinct members in ascending order"
@@ -94,7 +94,7 @@ def certified(data, chain):
         check(ballot, sha256(b"\0" + encoded), epoch, members, chain.cluster)
     names = [shown(members[member][0]) for member in signers]
     said = {"encoded": encoded, "question": question, "after": after, "errors": errors}
-    return {**said, "epoch": epoch, "n": n, "names": names}
+    return {**said, "epoch": epoch, "n": n, "liars": chain.liars(n), "names": names}
 
 
 def voters(head, what, chain):
@@ -180,10 +180,8 @@ def told(thread, run, events, chunks, end):
         group = [chunk for chunk in chunks if chunk["epoch"] == epoch]
         names = ", ".join(sorted({name for chunk in group for name in chunk["names"]}))
         least, n = min(len(chunk["names"]) for chunk in group), group[0]["n"]
-        faults = (n - 1) // 3
-        liars = f"of whom {faults} may lie" if faults else "crash-only, no liar tolerated"
         signed = f"{counted(len(group), 'chunk')} of epoch {epoch} signed by {names}"
-        yield f"{signed}: each by at least {least} of {n} members, {liars}"
+        yield f"{signed}: each by at least {least} of {n} members, {group[0]['liars']}"
     yield f"the run ended with {end}" if end else "the run had not ended: there may be more of it"
 
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from dtvn.machine import leaf, reasons, recover_operation
 from dtvn.machine.kinds import CAPABILITY
+from dtvn.machine.membership import Memberships
 from dtvn.machine.principals import Principals
 from dtvn.machine.rows import TicketRow
 from dtvn.machine.snapshot import Proof, Staging
 from dtvn.machine.state import MachineState
-from dtvn.machine.ticket import TicketState, read_state, row_of
+from dtvn.machine.ticket import MembersAt, TicketState, read_state, row_of
 from dtvn.machine.transitions import State
 from dtvn.protocol import canonical, signatures
 from dtvn.protocol.consensus.application import BatchResult, BundleResult, Item, Repeated
@@ -150,7 +151,14 @@ class TicketApplication:
 
     def staging(self, manifest: bytes, root: bytes) -> Staging | None:
         """See consensus.application."""
-        return Staging.begin(self._cluster_id, manifest, root)
+        return Staging.begin(self._cluster_id, manifest, root, self._names_after if self._searched else None)
+
+    def _names_after(self, epochs: Iterable[Membership]) -> MembersAt:
+        """Ids of all members present or former by sequence, in a state with these epochs."""
+        memberships = Memberships(self._genesis, self._cluster_id, self._verify, lambda _epoch: None)
+        for epoch in epochs:
+            memberships.load(epoch)
+        return memberships.names_at
 
     def governs(self, principal: str) -> bool:
         """See consensus.application."""

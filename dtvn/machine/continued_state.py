@@ -23,7 +23,7 @@ import msgspec
 from dtvn.machine.parts import read_list
 from dtvn.machine.rows import TicketBytes
 from dtvn.machine.snapshot import event_rows, leaf_of
-from dtvn.machine.ticket import Ticket, TicketState, read_head, row_of
+from dtvn.machine.ticket import TicketState, read_head, searched_row
 from dtvn.machine.tree import SIZE, group_hash, hash_in, is_manifest, nonempty_groups, salted
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.application import Item
@@ -112,8 +112,8 @@ def _row(
 ) -> ApplicationChange:
     encoded = canonical.encode(state)
     if searched:
-        ticket = Ticket(encoded, issued, b"", 0, number, state.state, state.validator, 0, 0)
-        return ApplicationChange("ticket", (state.event, state.ticket), row_of(ticket, lambda _at: members))
+        row = searched_row(encoded, issued, lambda _at: members)
+        return ApplicationChange("ticket", (state.event, state.ticket), row)
     return ApplicationChange("ticket", (number,), TicketBytes(number, read_head(encoded), encoded, issued))
 
 

@@ -91,7 +91,7 @@ class Memberships:
             msgspec.structs.replace(member, public_key=key)
             for member, key in zip(now.members, keys, strict=True)
         )
-        self._append(Membership(now.epoch + 1, sequence, members, now.parameters))
+        self._append(now.followed_by(sequence, members, now.parameters))
         self._touch(now.epoch + 1)
         return reasons.OK, canonical.encode((now.epoch + 1, members))
 

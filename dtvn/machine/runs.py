@@ -156,9 +156,8 @@ class Runs:
             return reasons.BUSY
         self._checks += len(certificate.ballots)
         try:
-            check_certificate(
-                certificate, Electorate(self._memberships.cluster_id, now.epoch, now.members, self)
-            )
+            voters = Electorate(self._memberships.cluster_id, now.epoch, now.members, now.mode, self)
+            check_certificate(certificate, voters)
         except ProofError:
             return reasons.NOT_PERMITTED
         return None

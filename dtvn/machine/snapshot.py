@@ -12,7 +12,7 @@ write). These are dropped at the next freeze unless the state was pinned.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -22,7 +22,7 @@ from dtvn.machine.blobs import BlobTable
 from dtvn.machine.parts import Leaf, Listed, large, list_of, part_of
 from dtvn.machine.registry import Replaced, TicketRegistry
 from dtvn.machine.rows import ROW_TYPES, TicketBytes
-from dtvn.machine.ticket import read_head, ticket_leaf
+from dtvn.machine.ticket import MembersAt, read_head, searched_row, ticket_leaf
 from dtvn.machine.tree import (
     GROUP_BUCKETS,
     GROUPS,
@@ -38,6 +38,7 @@ from dtvn.machine.tree import (
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.application import Item
 from dtvn.protocol.consensus.effects import ApplicationChange
+from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.transfer import parts
 
 KEPT_MAX = 500_000
@@ -210,9 +211,16 @@ def prove_ticket(
 
 
 class Staging:
-    """A snapshot that is being received: collects verified groups until all are there."""
+    """A snapshot that is being received: collects verified groups until all are there. `names_after`: if the
+    rows are searched, returns the ids of members by sequence, given the epochs in the snapshot; else None."""
 
-    def __init__(self, cluster_id: bytes, manifest: bytes) -> None:
+    def __init__(
+        self,
+        cluster_id: bytes,
+        manifest: bytes,
+        names_after: Callable[[Iterable[Membership]], MembersAt] | None = None,
+    ) -> None:
+        self._names_after = names_after
         self._salt = salted(cluster_id)
         self._manifest = manifest
         self._groups: dict[int, tuple[Item, ...]] = {}
@@ -221,9 +229,15 @@ class Staging:
         self._missing: dict[int, None] = dict.fromkeys(nonempty_groups(manifest))
 
     @classmethod
-    def begin(cls, cluster_id: bytes, manifest: bytes, root: bytes) -> Staging | None:
+    def begin(
+        cls,
+        cluster_id: bytes,
+        manifest: bytes,
+        root: bytes,
+        names_after: Callable[[Iterable[Membership]], MembersAt] | None = None,
+    ) -> Staging | None:
         """A staging without any group yet; None if the manifest does not hash to `root`."""
-        return cls(cluster_id, manifest) if is_manifest(manifest, root) else None
+        return cls(cluster_id, manifest, names_after) if is_manifest(manifest, root) else None
 
     @property
     def missing(self) -> Mapping[int, None]:
@@ -296,18 +310,46 @@ class Staging:
     def _leaf(self, item: Item) -> Leaf:
         return leaf_of(self._salt, item)
 
-    def rows(self) -> Iterator[ApplicationChange]:
-        """All rows, as the ledger stores them and `Application.load` takes them."""
+    def state(self) -> Iterator[ApplicationChange]:
+        """All rows, as `Application.load` takes them with the least work."""
         number = 0
-        for group in sorted(self._groups):
-            for item in self._groups[group]:
-                if len(item) == 2:
-                    number += 1
-                    state, issued = item
-                    row = TicketBytes(number, read_head(state), state, issued)
-                    yield ApplicationChange("ticket", (number,), row)
-                    continue
+        for item in self._items():
+            if len(item) != 2:
                 yield from _rows_in(item[0])
+                continue
+            state, issued = item
+            number += 1
+            yield ApplicationChange("ticket", (number,), TicketBytes(number, read_head(state), state, issued))
+
+    def rows(self) -> Iterator[ApplicationChange]:
+        """All rows, as the ledger stores them."""
+        if self._names_after is None:
+            return self.state()
+        return self._searched(self._names_after(self._epochs()))
+
+    def _searched(self, names: MembersAt) -> Iterator[ApplicationChange]:
+        """Searched tickets come by event and id, as the database's indices have them (those with longer ids
+        later): in the order of the groups, each would be written to another page."""
+        tickets: list[Item] = []
+        for item in self._items():
+            if len(item) == 2:
+                tickets.append(item)
+            else:
+                yield from _rows_in(item[0])
+        tickets.sort()  # the bytes of a TicketState begin with its event and id
+        for state, issued in tickets:
+            row = searched_row(state, issued, names)
+            yield ApplicationChange("ticket", (row.event, row.ticket), row)
+
+    def _items(self) -> Iterator[Item]:
+        for group in sorted(self._groups):
+            yield from self._groups[group]
+
+    def _epochs(self) -> Iterator[Membership]:
+        """The epochs in the snapshot, in any order."""
+        for item in self._items():
+            if len(item) == 1:
+                yield from (change.row for change in _rows_in(item[0]) if change.table == "membership")
 
 
 def event_rows(item: Item) -> Iterator[ApplicationChange]:

@@ -164,12 +164,21 @@ def bytes_of(ticket: Ticket) -> TicketBytes:
     return TicketBytes(ticket.number, read_head(ticket.state), ticket.state, ticket.issued)
 
 
-def row_of(ticket: Ticket, members_at: Callable[[int], Sequence[str]]) -> TicketRow:
-    """The ticket as the ledger stores it. Runs for every changed ticket, so fields are passed by position.
-    `members_at`: callback for the ids of all members present or former at a sequence."""
-    state = read_kept_state(ticket.state)
+MembersAt = Callable[[int], Sequence[str]]
+"""Returns the ids of all members present or former at a sequence."""
+
+
+def row_of(ticket: Ticket, members_at: MembersAt) -> TicketRow:
+    """The ticket as the ledger stores it."""
+    return searched_row(ticket.state, ticket.issued, members_at)
+
+
+def searched_row(encoded: bytes, issued: bytes, members_at: MembersAt) -> TicketRow:
+    """The row of a ticket with these bytes of its TicketState and Terms. Runs for every changed ticket, so
+    fields are passed by position."""
+    state = read_kept_state(encoded)
     members = members_at(state.sequence)
-    terms = read_terms(ticket.issued)
+    terms = read_terms(issued)
     counts = state.clock
     if 0 in counts:
         clock = {member: count for member, count in zip(members, counts, strict=True) if count}

@@ -83,6 +83,6 @@ def receipts(
         data = signed_bytes(chain.cluster, RECEIPT_KIND, body)
         if chain.scheme.verify(members[member].public_key, data, signature):
             good[member] = signature
-        if len(good) == quorum.quorum(len(members)):
+        if len(good) == quorum.quorum(len(members), chain.mode):
             break
     return Receipts(tuple(sorted(good.items())))

@@ -130,7 +130,7 @@ class Audit:
         """f + 1 of the epoch of the fork: at least this number of its members lied. The maximum for several
         forks; f + 1 of the newest epoch without a fork."""
         epochs = [self._epoch_of(fork.sequence) for fork in forks] or [self._chain.epochs[-1]]
-        return max(quorum.weak_quorum(len(epoch.members)) for epoch in epochs)
+        return max(quorum.weak_quorum(len(epoch.members), self._chain.mode) for epoch in epochs)
 
     def _epoch_of(self, sequence: int) -> Epoch:
         return next(epoch for epoch in reversed(self._chain.epochs) if epoch.after < sequence)

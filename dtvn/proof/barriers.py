@@ -113,7 +113,7 @@ def quorum_read(reader: QuorumReader[Shown]) -> Shown | None:
         known = reader.acknowledged
         shown, codes = reader.ask()
         if shown is None:
-            needed = quorum.weak_quorum(len(reader.present.members))
+            needed = quorum.weak_quorum(len(reader.present.members), reader.present.mode)
             if codes[NO_PROOF] >= needed and not reader.is_stable():
                 raise NothingStable
             if codes[NOT_FROZEN] >= needed:

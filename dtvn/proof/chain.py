@@ -19,7 +19,7 @@ from dtvn.protocol.consensus.membership import KIND, RECOVER
 from dtvn.protocol.genesis import ceremony
 from dtvn.protocol.proof_errors import Code, ProofError
 from dtvn.protocol.proof_forms import no_form, opened
-from dtvn.protocol.quorum import MEMBERS_MAX
+from dtvn.protocol.quorum import MEMBERS_MAX, Mode
 
 __all__ = [
     "Chain",
@@ -32,9 +32,9 @@ __all__ = [
 ]
 
 VERSION = 1
-SEALED, PLAIN, CONTINUED = b"\x94", b"\x97", b"\x98"
-"""First byte of a genesis that its parties sealed together, of a bare genesis, and of a bare genesis that
-continues another cluster; a ChainFile begins with a different byte."""
+SEALED, PLAIN, CONTINUED, CHOSEN = b"\x94", b"\x97", b"\x98", b"\x99"
+"""First byte of a genesis that its parties sealed together, of a bare genesis, of one that continues another
+cluster, and of one that names its mode; a ChainFile begins with a different byte."""
 
 
 class ChainFile(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -60,7 +60,7 @@ def read_chain(data: bytes) -> Chain:
     if len(data) > BYTES_MAX[CHAIN]:
         said = f"an epoch chain has at most {BYTES_MAX[CHAIN]} bytes, not {len(data)}"
         raise ProofError(Code.TOO_LARGE, CHAIN, said)
-    if data[:1] in (SEALED, PLAIN, CONTINUED):
+    if data[:1] in (SEALED, PLAIN, CONTINUED, CHOSEN):
         file = chain_of_genesis(data)
     else:
         file = opened(ChainFile, data, "the epoch chain")
@@ -68,7 +68,7 @@ def read_chain(data: bytes) -> Chain:
         said = f"an epoch chain of version {file.version}; this verifier knows {VERSION}"
         raise ProofError(Code.UNKNOWN_VERSION, CHAIN, said)
     try:
-        kind = g.ContinuedGenesis if file.genesis[:1] == CONTINUED else g.Genesis
+        kind = g.form(file.genesis)
         genesis = _founded(data) if data[:1] == SEALED else opened(kind, file.genesis, "the genesis")
         _check_genesis(genesis)
     except g.GenesisError as error:
@@ -76,7 +76,8 @@ def read_chain(data: bytes) -> Chain:
     cluster = g.cluster_id(genesis)
     continued = g.continued(genesis)
     after = 0 if continued is None else continued.sequence
-    chain = Chain(cluster, genesis.name, (Epoch(genesis.members, after, cluster),), continued=continued)
+    first = (Epoch(genesis.members, after, cluster),)
+    chain = Chain(cluster, genesis.name, first, g.mode(genesis), continued=continued)
     for epoch_change_proof in file.epoch_changes:
         chain = extend_chain(chain, epoch_change_proof)
     return chain
@@ -98,6 +99,8 @@ def _check_genesis(genesis: g.Genesis) -> None:
     hash."""
     if not all(0 <= number <= COUNT_MAX for number in (genesis.created_at, genesis.protocol_version)):
         raise no_form("the genesis")
+    if isinstance(genesis, g.ChosenGenesis) and genesis.consensus != Mode.RAFT:
+        raise no_form("the genesis")  # to a verifier of one file, the word is a part of the form
     _check_members(genesis.members, "the genesis")
     g.check(genesis)
 

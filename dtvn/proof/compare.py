@@ -57,7 +57,7 @@ def compare(one: Proved, other: Proved) -> Contradiction | None:
         sequence=first.sequence,
         why=why,
         convicted=tuple(shown(name) for key, name in one.signers if key in known),
-        needed=quorum.weak_quorum(min(one.members, other.members)),
+        needed=quorum.weak_quorum(min(one.members, other.members), one.mode),
     )
 
 

@@ -77,7 +77,7 @@ def chain_through(
 ) -> Chain:
     """The chain through these epochs, genesis first, which the caller trusts already."""
     known = tuple(Epoch(each.members, each.after, b"") for each in epochs)
-    return Chain(cluster, genesis.name, known, scheme, g.continued(genesis))
+    return Chain(cluster, genesis.name, known, g.mode(genesis), scheme, g.continued(genesis))
 
 
 class EpochChain:
@@ -102,7 +102,7 @@ def _extended(chain: Chain, now: Membership, certificate: bytes) -> tuple[Chain,
     longer = extend_chain(chain, certificate)
     begun = longer.epochs[-1]
     if isinstance(decode_certificate(certificate).proof, ContinuationProof):
-        return longer, Membership(now.epoch + 1, begun.after, begun.members, now.parameters)
+        return longer, now.followed_by(begun.after, begun.members, now.parameters)
     leaf = canonical.decode(Leaf, decode_certificate(certificate).leaf)
     try:
         command = read(leaf.operation.kind, leaf.operation.payload)
@@ -113,4 +113,4 @@ def _extended(chain: Chain, now: Membership, certificate: bytes) -> tuple[Chain,
         said = f"the epoch change proof of epoch {now.epoch} is by no such operation"
         raise ProofError(Code.WRONG_EPOCH_CHANGE, f"epoch {now.epoch}", said)
     parameters = command.change.parameters[0] if command.change.parameters else now.parameters
-    return longer, Membership(now.epoch + 1, begun.after, begun.members, parameters)
+    return longer, now.followed_by(begun.after, begun.members, parameters)

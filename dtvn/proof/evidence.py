@@ -192,7 +192,7 @@ def _follows(message: m.NewView, view_changes: Sequence[bytes], chain: Chain) ->
     is missing and the others do not refute it."""
     count = len(chain.epochs[message.epoch].members)
     senders = [sender for sender, _digest in message.view_changes]
-    if len(senders) != quorum.quorum(count) or senders != sorted(set(senders)):
+    if len(senders) != quorum.quorum(count, chain.mode) or senders != sorted(set(senders)):
         return False
     if message.sender != quorum.primary(message.view, count):
         return False

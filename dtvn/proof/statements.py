@@ -90,6 +90,7 @@ def config_of(chain: Chain, epoch: int) -> Config:
         base=chain.epochs[epoch].after,
         members=tuple(member.id for member in chain.epochs[epoch].members),
         index=None,
+        mode=chain.mode,
         checkpoint_interval=1,
         window=1 << 20,
         drift_bound=0,

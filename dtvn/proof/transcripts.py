@@ -17,4 +17,4 @@ def verify_transcript(data: bytes, chain: Chain) -> CheckedRun:
 
 def electorate(chain: Chain, epoch: int) -> Electorate:
     """The members whose votes count in an epoch; raises ProofError if the chain lacks it."""
-    return Electorate(chain.cluster, epoch, chain.epoch(epoch).members, chain.scheme)
+    return Electorate(chain.cluster, epoch, chain.epoch(epoch).members, chain.mode, chain.scheme)

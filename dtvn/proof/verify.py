@@ -31,6 +31,7 @@ from dtvn.protocol.consensus.messages import KIND_OF, Checkpoint, Continuation, 
 from dtvn.protocol.genesis import Continued, Member
 from dtvn.protocol.proof_errors import Code, ProofError
 from dtvn.protocol.proof_forms import no_form, opened, shown
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.scheme import ED25519, Scheme
 from dtvn.protocol.wire import signed_bytes
 
@@ -62,6 +63,8 @@ class Chain(msgspec.Struct, frozen=True):
     cluster: bytes
     name: str
     epochs: tuple[Epoch, ...]
+    mode: Mode
+    """How its members agree (R44)."""
     scheme: Scheme = ED25519
     continued: Continued | None = None
     """The old cluster that this one continues, according to its genesis."""
@@ -122,6 +125,8 @@ class Proved(msgspec.Struct, frozen=True):
     """(epoch, sequence) of the checkpoint that proves it; None if receipts do, or all members' signatures."""
     members: int
     """n of the epoch that signed."""
+    mode: Mode
+    """Chain.mode of the chain it was verified against."""
     signers: tuple[tuple[bytes, str], ...]
     """(public key, name) of each signer."""
     continued: Continued | None = None
@@ -136,7 +141,7 @@ class Proved(msgspec.Struct, frozen=True):
             f"ticket {shown(self.ticket)} of event {shown(self.event)}: {shown(self.kind)} -> "
             f"{shown(self.code)} at {where}, log time {time_text(self.timestamp)}",
             f"signed by {', '.join(shown(name) for _key, name in self.signers)}: "
-            f"{len(self.signers)} of {self.members} members, {_tolerance(self.members)}",
+            f"{len(self.signers)} of {self.members} members, {quorum.liars_words(self.members, self.mode)}",
         ]
         if self.ended_offline:
             lines.append("proved by all members, who ended their epoch with it offline")
@@ -218,6 +223,7 @@ def verify(certificate: Certificate, chain: Chain) -> Proved:
         entry_hash=hashed,
         checkpoint=checkpoint,
         members=len(members),
+        mode=chain.mode,
         signers=signers,
         continued=chain.continued,
         ended_offline=isinstance(proof, ContinuationProof),
@@ -321,7 +327,7 @@ def _signers(
 ) -> tuple[tuple[bytes, str], ...]:
     """(public key, name) of the distinct members that signed `body`, each with its own index as sender. There
     must be exactly `needed` of them, or q if that is 0."""
-    needed = needed or quorum.quorum(len(members))
+    needed = needed or quorum.quorum(len(members), chain.mode)
     if len(signatures) != needed:
         said = f"it has {len(signatures)} signatures; exactly {needed} of {len(members)} are needed"
         raise ProofError(Code.SIGNATURE_COUNT, "signatures", said)
@@ -340,11 +346,6 @@ def _signers(
             raise ProofError(Code.BAD_SIGNATURE, name, said)
         signers.append((member.public_key, member.id))
     return tuple(signers)
-
-
-def _tolerance(members: int) -> str:
-    faults = quorum.faults(members)
-    return f"of whom {faults} may lie" if faults else quorum.CRASH_ONLY
 
 
 def time_text(microseconds: int) -> str:

@@ -132,7 +132,7 @@
   };
 
   /* One letter for each type: int, text, word, bytes, hash, date (0: none), tag, signature (k),
-     path, flag; Capitals: lists, and what a certificate's proof may be. */
+     path, flag, how members agree (r); Capitals: lists, and what a certificate's proof may be. */
   const FITS = {
     ...OF_EVENTS,
     i: (value) => isNumber(value) && value <= COUNT_MAX,
@@ -147,7 +147,9 @@
     f: (value) => typeof value === "boolean",
     o: (value) => isArray(value, "sssssibb"),
     t: (value) => isArray(value, "siiKi"),
+    r: (value) => value === "raft",
     u: (value) => isArray(value, "siiKiG"),
+    x: (value) => isArray(value, "siiKiMr"),
     z: (value) => value >= 1 && value <= 5 && isNumber(value),
     C: (value) =>
       (isArray(value, "sI") && value[0] === "receipts") || (isArray(value, "siihipI") && value[0] === "checkpoint") ||
@@ -157,6 +159,7 @@
     J: (value) => isList(value, (each) => isArray(each, "shY")),
     G: (value) => isArray(value, "hiihhiQ"),
     K: (value) => isArray(value, "iiiiiii"),
+    M: (value) => isList(value, FITS.G) && value.length <= 1,
     N: (value) => isList(value, FITS.i),
     P: (value) => isArray(value, "bmJ"),
     Q: (value) => isList(value, (each) => isArray(each, "sh")) && value.length <= 31,

@@ -17,7 +17,7 @@
   // As the log has always read it: `$` in Python also matches before a last line feed.
   const CODE = /^[A-Z][A-Z0-9_]{0,63}\n?$/;
   const { Refused, digest, join, need, opened, pack, same, tag } = root.dtvnForms;
-  const { climb, isSigned, node, quorum, shown } = root.dtvnVerify;
+  const { climb, isSigned, liars, node, quorum, shown } = root.dtvnVerify;
 
   const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   const counted = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
@@ -98,7 +98,7 @@
     const ascends = errors.every(([place], at) => place < question[3] && (!at || place > errors[at - 1][0]));
     const shaped = ascends && errors.every(([, code]) => CODE.test(code));
     need(shaped, "malformed", "vote", "a vote has not the form of one");
-    const [n, q] = [members.length, quorum(members.length)];
+    const [n, q] = [members.length, quorum(chain, members.length)];
     const few = `it has ${ballots.length} signatures; at least ${q} of ${n} are needed`;
     need(ballots.length >= q, "signature_count", "signatures", few);
     const distinct = ballots.every(([member], at) => !at || member > ballots[at - 1][0]);
@@ -107,7 +107,7 @@
     const leaf = digest(new Uint8Array([0]), encoded);
     for (const ballot of ballots) await checkBallot(ballot, leaf, epoch, members, chain.cluster);
     const names = ballots.map(([member]) => shown(members[member].name));
-    return { encoded, question, after, errors, epoch, n, names };
+    return { encoded, question, after, errors, epoch, n, liars: liars(chain, n), names };
   }
 
   /* Whether a member signed a turn of votes that holds this one. */
@@ -158,11 +158,9 @@
   function signed(epoch, chunks) {
     const names = [...new Set(chunks.flatMap((chunk) => chunk.names))].sort().join(", ");
     const least = chunks.reduce((fewest, chunk) => Math.min(fewest, chunk.names.length), Infinity);
-    const n = chunks[0].n;
-    const faults = Math.floor((n - 1) / 3);
-    const liars = faults ? `of whom ${faults} may lie` : "crash-only, no liar tolerated";
+    const { n, liars: tolerance } = chunks[0];
     const which = `${counted(chunks.length, "chunk")} of epoch ${epoch} signed by ${names}`;
-    return `${which}: each by at least ${least} of ${n} members, ${liars}`;
+    return `${which}: each by at least ${least} of ${n} members, ${tolerance}`;
   }
 
   root.dtvnVerify.transcript = transcript;

@@ -21,7 +21,8 @@
   const FOUNDED = 0x94; // how a genesis begins that its parties made together
   const PLAIN = 0x97; // a bare one
   const INVALID = ["invalid_genesis", "genesis"];
-  const CONTINUED = 0x98; // and a bare one that continues another cluster
+  const CONTINUED = 0x98; // a bare one that continues another cluster
+  const CHOSEN = 0x99; // and one that names how its members agree
   const { Refused, digest, join, need, needRoom, opened, pack, same, tag, unwrap } = root.dtvnForms;
 
   // --- trees and signatures ----------------------------------------------------------------------
@@ -75,7 +76,14 @@
     return root.nacl.sign.detached.verify(data, signature, key);
   }
 
-  const quorum = (count) => Math.floor((count + Math.floor((count - 1) / 3) + 2) / 2);
+  /* How many of so many members may lie, how many decide, and the first in words: by how they agree. */
+  const faults = (chain, count) => (chain.raft ? 0 : Math.floor((count - 1) / 3));
+  const quorum = (chain, count) => Math.floor((count + faults(chain, count) + 2) / 2);
+
+  function liars(chain, count) {
+    if (faults(chain, count)) return `of whom ${faults(chain, count)} may lie`;
+    return chain.raft ? "crash-only: a lying member is not tolerated" : "crash-only, no liar tolerated";
+  }
 
   // --- the chain of epochs -----------------------------------------------------------------------
 
@@ -94,8 +102,8 @@
 
   /* The genesis in the file that parties made, if all of them sealed it. */
   async function founded(data) {
-    const form = data[15] === 0x32 ? 2 : 1; // 2: of a cluster that continues another one
-    const [format, terms, records, seals] = opened(data, form === 2 ? "suRS" : "stRS", "the genesis");
+    const form = { 0x32: 2, 0x33: 3 }[data[15]] || 1; // as a bare genesis has three
+    const [format, terms, records, seals] = opened(data, ["stRS", "suRS", "sxRS"][form - 1], "the genesis");
     need(format === `dtvn-genesis-${form}`, "malformed", "genesis", "the genesis has not the form of one");
     const [name, created, count, parameters, ...rest] = terms;
     const joined = `records: ${records.length} of ${count} parties have joined`;
@@ -123,16 +131,19 @@
 
   /* Verify every link of an epoch chain (or a bare or sealed genesis). */
   async function readChain(data) {
-    const alone = [FOUNDED, PLAIN, CONTINUED].includes(data[0]);
+    const alone = [FOUNDED, PLAIN, CONTINUED, CHOSEN].includes(data[0]);
     const [version, given, proofs] = alone ? [1, data, []] : opened(data, "ibF", "the epoch chain");
     const odd = `an epoch chain of version ${version}; this verifier knows 1`;
     need(version === 1, "unknown_version", "chain", odd);
     const genesis = data[0] === FOUNDED ? await founded(data) : given;
-    const shape = genesis[0] === CONTINUED ? "siXJKfiG" : "siXJKfi";
-    const [name, , members, , , , , continues] = opened(genesis, shape, "the genesis");
+    const shape = "siXJKfi" + ({ [CONTINUED]: "G", [CHOSEN]: "Mr" }[genesis[0]] || "");
+    const [name, , members, , , , , more] = opened(genesis, shape, "the genesis");
+    const raft = genesis[0] === CHOSEN;
+    const continues = raft ? more[0] : more;
     const chain = {
       name,
       continues,
+      raft,
       cluster: digest(tag("dtvn/v1/genesis"), genesis),
       epochs: [{ members: membersOf(members), after: continues ? continues[2] : 0 }],
     };
@@ -210,10 +221,10 @@
       const keys = rows.map((row) => row[1]);
       body = (sender) => [epoch, sender, sequence, proof[1], logRoot, time, keys];
     }
-    const needed = continued ? members.length : quorum(members.length);
+    const needed = continued ? members.length : quorum(chain, members.length);
     const signers = await signersOf(proof.at(-1), said, body, members, chain, needed);
     const proved = { event, ticket, kind, code, epoch, sequence, index, time, state, entry, checkpoint };
-    const whose = { members: members.length, signers, continued, continues: chain.continues };
+    const whose = { members: members.length, signers, continued, chain, continues: chain.continues };
     return { ...proved, ...whose, ticketState: held };
   }
 
@@ -270,10 +281,9 @@
   }
 
   function sentences(proved) {
-    const liars = Math.floor((proved.members - 1) / 3);
     const where = `sequence ${proved.sequence}, index ${proved.index}, epoch ${proved.epoch}`;
     const names = proved.signers.map((member) => shown(member.name)).join(", ");
-    const tolerance = liars ? `of whom ${liars} may lie` : "crash-only, no liar tolerated";
+    const tolerance = liars(proved.chain, proved.members);
     const lines = [
       `ticket ${shown(proved.ticket)} of event ${shown(proved.event)}: ${shown(proved.kind)} -> ` +
         `${shown(proved.code)} at ${where}, log time ${moment(proved.time)}`,
@@ -332,12 +342,12 @@
     const both = one.signers.filter((member) => other.signers.some((known) => same(known.key, member.key)));
     const convicted = both.map((member) => shown(member.name));
     const names = convicted.join(", ") || "nobody";
-    const weak = Math.floor((Math.min(one.members, other.members) - 1) / 3) + 1;
+    const weak = faults(one.chain, Math.min(one.members, other.members)) + 1;
     const said = [`contradiction: ${why}`, `convicted, having signed both: ${names} (f + 1 = ${weak})`];
     return { code, place: `sequence ${first.sequence}`, convicted, sentences: said };
   }
 
-  const shared = { climb, isSigned, node, quorum, shown }; // with transcripts.js
+  const shared = { climb, isSigned, liars, node, quorum, shown }; // with transcripts.js
   const api = { ...shared, Refused, contradiction, fallback: false, needRoom, prove, readChain, sentences, unwrap };
   root.dtvnVerify = api;
 })(globalThis);

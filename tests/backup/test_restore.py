@@ -272,7 +272,7 @@ def enter_epoch_with_r0_at(source: Source, host: str, port: int) -> None:
     ledger = open_ledger(source.places.node("r0").ledger, cluster_id=cluster_of(source), alias="old")
     try:
         ledger.load()
-        ledger.append([StateRecord(EPOCH, canonical.encode(present))])
+        ledger.append([StateRecord(EPOCH, canonical.encode_trimmed(present))])
     finally:
         ledger.close()
 

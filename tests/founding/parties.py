@@ -52,11 +52,17 @@ class Party:
         return Said("seal", self.file, *others, "--data-dir", self.data, "--without-grants", *more)
 
 
-def found(root: Path, ports: dict[str, int], grants: dict[str, tuple[str, ...]] | None = None) -> list[Party]:
-    """A cluster of these parties, sealed by all and installed in each data folder."""
+def found(
+    root: Path,
+    ports: dict[str, int],
+    grants: dict[str, tuple[str, ...]] | None = None,
+    more: tuple[str, ...] = (),
+) -> list[Party]:
+    """A cluster of these parties, sealed by all and installed in each data folder. `more`: options of
+    `init`."""
     parties = [Party(root, name) for name in ports]
     draft = root / "draft.genesis"
-    assert Said("init", "--name", "Cup final", "--members", len(ports), "--out", draft).code == 0
+    assert Said("init", "--name", "Cup final", "--members", len(ports), "--out", draft, *more).code == 0
     for party in parties:
         party.receives(draft)
         options = [word for grant in (grants or {}).get(party.name, ()) for word in ("--grant", grant)]

@@ -120,7 +120,7 @@ def test_a_changed_record_and_a_changed_seal_are_found(pair: list[Party]) -> Non
         (replace(good, seals=(replace(good.seals[0], signature=bytes(64)),)), "not of this genesis"),
         (replace(good, seals=(replace(good.seals[0], member="venue"),)), "not of this genesis"),
         (replace(good, terms=replace(good.terms, name="Other")), "other terms"),
-        (replace(good, format="dtvn-genesis-3"), "format"),
+        (replace(good, format="dtvn-genesis-4"), "format"),
     ]
     for ceremony, complaint in forged:
         with pytest.raises(g.GenesisError, match=complaint):

@@ -396,7 +396,7 @@ def test_r11_a_node_without_the_state_does_not_start(state: Path, later: Path, p
     with pytest.raises(StartError, match="genesis continue install"):
         build_node(root, logger, options, open_ledger)
     with pytest.raises(StartError, match="genesis continue install"):
-        build_learner(promoter.data, logger, None, "", open_ledger)
+        build_learner(promoter.data, logger, "", open_ledger)
     data = bytearray(state.read_bytes())
     data[-40] ^= 1
     promoter.folder.continued.write_bytes(data)
@@ -410,7 +410,7 @@ def test_r11_a_node_without_the_state_does_not_start(state: Path, later: Path, p
     node = build_node(root, logger, options, open_ledger)
     assert node.ledger.state_value("snapshot_base") is not None
     node.close()
-    learner = build_learner(promoter.data, logger, None, "", open_ledger)
+    learner = build_learner(promoter.data, logger, "", open_ledger)
     try:
         learner.start()
         counted = read.count_tickets(learner.ledger.alias)

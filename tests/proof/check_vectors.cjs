@@ -29,6 +29,7 @@ function facts(proved) {
   const state = proved.ticketState;
   return {
     ...{ event, ticket, kind, code, epoch, sequence, index, members, offline: proved.continued },
+    liars: verifier.liars(proved.chain, members),
     time: proved.time,
     checkpoint: proved.checkpoint && [proved.checkpoint.epoch, proved.checkpoint.sequence],
     signers: proved.signers.map((member) => member.name),

@@ -17,6 +17,7 @@ from dtvn.protocol.consensus.epoch_change_proof import record_name
 from dtvn.protocol.consensus.executor import Executor
 from dtvn.protocol.consensus.log_tree import append
 from dtvn.protocol.consensus.messages import entry_hash
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import FrameSigner
 from tests.host.support import GenesisKeys, key_pair, make_genesis
 from tests.proof.support import PaperLog
@@ -27,9 +28,9 @@ LOST = "TICKET-3"
 """Admitted above the checkpoint."""
 
 
-def old_log(sequence: int = 10) -> PaperLog:
+def old_log(sequence: int = 10, members: int = 4, mode: Mode = Mode.PBFT) -> PaperLog:
     """A log that ends at `sequence`, with two tickets admitted and a third one issued."""
-    log = PaperLog(name="old")
+    log = PaperLog(members, "old", mode)
     for number, ticket in enumerate(ADMITTED):
         log.order([log.operation(Issue(product="day", seat=f"A-{number}"), ticket)])
         log.order([log.operation(Admit(gate="north"), ticket, nonce=b"scan-%d" % number)])

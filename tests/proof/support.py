@@ -32,6 +32,7 @@ from dtvn.protocol.consensus.executor import Executor, Step
 from dtvn.protocol.consensus.log_tree import Frontier, append, inclusion_path, root
 from dtvn.protocol.consensus.messages import entry_hash
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import FrameSigner
 from dtvn.protocol.wire.envelope import KIND_OF, encode_envelope, signed_bytes
 from dtvn.recovery.ending import final_batch
@@ -49,8 +50,8 @@ def subtree_of(hashes: Sequence[bytes]):  # type: ignore[no-untyped-def]
 class PaperLog:
     """n members r0, r1 ...; `order` executes batches as every honest one of them does."""
 
-    def __init__(self, members: int = 4, name: str = "paper") -> None:
-        self.genesis = make_genesis(members, name)
+    def __init__(self, members: int = 4, name: str = "paper", mode: Mode = Mode.PBFT) -> None:
+        self.genesis = g.agreeing_by(make_genesis(members, name), mode)
         self.cluster = g.cluster_id(self.genesis)
         self.application = TicketApplication(self.genesis, self.cluster, searched=True)
         self.executor = Executor(0, self.application)
@@ -255,7 +256,8 @@ class PaperLog:
         """The body as q members sign it, each with its own index."""
         names = names or self.names
         signed = []
-        for index in signers if signers is not None else range(quorum.quorum(len(names))):
+        enough = range(quorum.quorum(len(names), g.mode(self.genesis)))
+        for index in signers if signers is not None else enough:
             data = canonical.encode(msgspec.structs.replace(body, sender=index))
             secret = key_pair(names[index])[1]
             data = signed_bytes(self.cluster, KIND_OF[type(body)], data)

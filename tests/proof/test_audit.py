@@ -12,6 +12,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.genesis import Parameters
+from dtvn.protocol.quorum import Mode
 from simulator.campaign import Cut, Play
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
@@ -77,7 +78,9 @@ def split_world(seed: int, *, members: int, liars: int) -> RunPlan:
 
 def chain_of(world: World) -> Chain:
     cluster = g.cluster_id(world.genesis)
-    return Chain(cluster, "world", (Epoch(world.genesis.members, 0, cluster),), scheme=world.keyring.scheme)
+    return Chain(
+        cluster, "world", (Epoch(world.genesis.members, 0, cluster),), Mode.PBFT, scheme=world.keyring.scheme
+    )
 
 
 def play(drawn: RunPlan, seed: int) -> tuple[Ledgers, Chain, str]:
@@ -117,7 +120,7 @@ def test_p22_after_a_fork_f_plus_1_are_convicted_and_no_honest_member(
             assert checker in ("agreement", "history")
             forked += 1
             codes |= {each.code for pieces in culprits.values() for each, _data in pieces}
-            assert len(culprits) >= quorum.weak_quorum(members), f"seed {seed}: {sorted(culprits)}"
+            assert len(culprits) >= quorum.weak_quorum(members, Mode.PBFT), f"seed {seed}: {sorted(culprits)}"
         if forked >= wanted and "hidden_commit" in codes:
             break
     assert forked >= wanted, "too few worlds forked: the bound was not broken"
@@ -140,7 +143,7 @@ def test_p22_with_f_liars_no_log_forks_and_no_honest_member_is_named() -> None:
 def test_p22_of_several_forks_the_one_with_the_most_liars_says_how_many() -> None:
     """A fork before the cluster grew takes two of four, one after it three of seven."""
     small, large = (tuple(make_genesis(count).members) for count in (4, 7))
-    audit = Audit(Chain(bytes(32), "c", (Epoch(small, 0, bytes(32)), Epoch(large, 10, bytes(32)))))
+    audit = Audit(Chain(bytes(32), "c", (Epoch(small, 0, bytes(32)), Epoch(large, 10, bytes(32))), Mode.PBFT))
     early, late = Fork(10, "a", "b"), Fork(11, "a", "c")
     assert [audit.needed(forks) for forks in ([early], [late], [early, late], [])] == [2, 3, 3, 3]
 

@@ -47,7 +47,7 @@ def stranger(voters: Electorate, member: int, key: str) -> Electorate:
     """The same members, one of them with the key of another name."""
     members = list(voters.members)
     members[member] = type(members[member])(members[member].id, key_pair(key)[0], "127.0.0.1", 7000)
-    return Electorate(voters.cluster, voters.epoch, tuple(members))
+    return Electorate(voters.cluster, voters.epoch, tuple(members), voters.mode)
 
 
 def two_votes(position: int) -> bytes:
@@ -59,7 +59,7 @@ def two_votes(position: int) -> bytes:
 
 def piece(one: MemberVote, other: MemberVote, *, cluster: bytes = PAPER.cluster, epoch: int = 0) -> bytes:
     voters = electorate(CHAIN, 0)
-    votes = judging.encode_evidence(one, other, Electorate(cluster, epoch, voters.members))
+    votes = judging.encode_evidence(one, other, Electorate(cluster, epoch, voters.members, voters.mode))
     return encode_evidence(PAPER.cluster, EVENT_VOTE, [votes])
 
 

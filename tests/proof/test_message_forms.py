@@ -64,6 +64,7 @@ SAMPLES: dict[int, tuple[Any, ...]] = {
     20: (0, 1, 1, "silent_primary"),
     23: (0, 1, 0, False, 10, 10, 11, [11], True),
     25: (0, 1, (1, 0), 3, ONE, 11, 0, ["ok"]),
+    27: (0, 1, 9, ONE, 5),
     64: (ONE,),
     65: (b"body",),
     66: (0, 1, 9),
@@ -84,6 +85,12 @@ SAMPLES: dict[int, tuple[Any, ...]] = {
     81: ([b"checkpoint"], ENTRY, [ONE], b"manifest"),
     82: (9, [1]),
     83: (9, [(1, [[b"leaf", b"what it covers"]])]),
+    90: (0, 5, 9, 4, 8, True, 1),
+    91: (0, 5, False, True, 5),
+    92: (0, 5, 8, 4, [b"body"], 7),
+    93: (0, 5, True, 9, 8, 1),
+    94: (0, 9, [b"head"]),
+    95: (b"of the overlay",),
 }
 """One of each message that the second file has a form for."""
 OTHERS = (
@@ -147,6 +154,7 @@ BOUNDS: dict[str, tuple[int, int, Callable[[int], Any]]] = {
     "hashes of all groups": (81, 65_536, lambda n: ((), ENTRY, (), b"x" * n)),
     "groups asked for": (82, 1_024, lambda n: (1, [0] * n)),
     "a group's number": (82, 1_023, lambda n: (1, [n])),
+    "entries of a leader": (92, 64, lambda n: (0, 5, 8, 4, [b""] * n, 7)),
     "groups given": (83, 32, lambda n: (1, [(1, ())] * n)),
     "operations of a request": (1, 5_000, lambda n: (0, "", b"", (1, 0), 1, 0, [OPERATION] * n)),
 }

@@ -77,3 +77,24 @@ def test_p15_a_damaged_sealed_file_is_refused(noise: bytes) -> None:
     found = by_dtvn(vector)
     assert found["refused"] in ("malformed", "wrong_file")
     assert [by_one_file(vector), *by_browser([vector])] == [found] * 2
+
+
+def test_r44_every_verifier_accepts_the_file_that_parties_of_a_raft_cluster_sealed(tmp_path: Path) -> None:
+    """Three of the five prove, as the mode in the file says."""
+    names = ("auditor", "promoter", "seller", "usher", "venue")
+    ports = {name: 41001 + at for at, name in enumerate(names)}
+    parties = found(tmp_path, ports, more=("--consensus", "raft"))
+    sealed = parties[0].folder.genesis.read_bytes()
+    genesis = ceremony.open_genesis(sealed)
+    given = [
+        {"chain": base64.b64encode(chain).decode(), "certificate": base64.b64encode(certificate).decode()}
+        for certificate in (certificate_by(parties[:many], g.cluster_id(genesis)) for many in (3, 2, 4))
+        for chain in (sealed, g.encode(genesis))
+    ]
+    said = [by_dtvn(vector) for vector in given]
+    assert said[0] == said[1]
+    assert said[0]["signers"] == ["auditor", "promoter", "seller"]
+    assert said[0]["liars"] == "crash-only: a lying member is not tolerated"
+    assert [each["refused"] for each in said[2:]] == ["signature_count"] * 4
+    assert [by_one_file(vector) for vector in given] == said
+    assert by_browser(given) == said

@@ -16,7 +16,9 @@ import msgspec
 from dtvn.machine import Admit, Block, Command, Dispute, Issue, Replace, Resolve, SetEvent, Validate
 from dtvn.proof import Receipts, compare, decode_certificate, encode_certificate, read_chain, verify
 from dtvn.proof.epoch_chain import epoch_change_certificate
+from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.quorum import Mode
 from tests.proof import odd_leaves
 from tests.proof.support import Later, PaperLog
 from tests.proof.verdicts import by_dtvn
@@ -98,7 +100,47 @@ def build() -> list[dict[str, Any]]:
         holds(name, chain, data)
     for name, data in odd_leaves.lists_refused(log):
         refused(name, data)
+    _of_raft(holds, refused)
     return found
+
+
+def _of_raft(holds: Any, refused: Any) -> None:
+    """Certificates of clusters whose members agree by Raft: a majority of them proves, and none may lie."""
+    for members in (1, 2, 3, 4, 5, 7):
+        small = PaperLog(members, mode=Mode.RAFT)
+        small.admit()
+        holds(f"raft: {members} members", small.chain(), small.receipts(3))
+    log = PaperLog(5, mode=Mode.RAFT)
+    log.admit("TICKET-OLD")
+    log.fill(7)
+    log.change(leaves="r1")
+    log.change(joins="r6")
+    log.admit("TICKET-NEW")
+    last = len(log.steps)
+    chain = log.chain()
+    holds("raft: under a checkpoint of the third epoch", chain, log.checkpointed(3, last))
+    holds("raft: of the third epoch", chain, log.receipts(last))
+    fork = PaperLog(5, mode=Mode.RAFT)
+    fork.admit("TICKET-OLD", gate="south")
+    other = fork.receipts(3, signers=[0, 3, 4])
+    holds("raft: two entries, one member signed both", chain, log.receipts(3), other)
+    few, many = [0, 1], [0, 1, 2, 3]
+    refused("raft: one signature too few", log.receipts(3, signers=few), chain)
+    refused("raft: as many signatures as PBFT needs", log.receipts(3, signers=many), chain)
+    one, plain = PaperLog(5, mode=Mode.RAFT), PaperLog(5)
+    one.admit()
+    plain.admit()
+    refused("raft: under the genesis of the same members with PBFT", one.receipts(3), plain.chain())
+    refused("raft: of the same members with PBFT", plain.receipts(3), one.chain())
+    genesis = g.encode(one.genesis)
+    assert genesis.endswith(b"\x90\xa4raft")
+    for name, odd in (
+        ("a genesis that names PBFT", genesis[:-4] + b"pbft"),
+        ("a genesis that names another mode", genesis[:-5] + b"\xa5paxos"),
+        ("a genesis with two continued states", genesis[:-6] + b"\x92\x90\x90\xa4raft"),
+        ("a genesis without its mode", b"\x98" + genesis[1:-5]),
+    ):
+        refused(f"raft: {name}", one.receipts(3), odd)
 
 
 CODES = tuple(bytes([number]) * 32 for number in range(4))

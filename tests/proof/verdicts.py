@@ -16,6 +16,7 @@ from typing import Any
 
 from dtvn.proof import Proved, compare, decode_certificate, read_chain, unwrap, verify
 from dtvn.proof.evidence import convict
+from dtvn.protocol import quorum
 from tests.needed import lacking
 from verifier import dtvn_verify, dtvn_verify_evidence
 
@@ -76,6 +77,7 @@ def facts(proved: Proved) -> Verdict:
         "time": proved.timestamp,
         "checkpoint": list(proved.checkpoint) if proved.checkpoint else None,
         "members": proved.members,
+        "liars": quorum.liars_words(proved.members, proved.mode),
         "signers": [name for _key, name in proved.signers],
         "offline": proved.ended_offline,
         "state": state and [int(state.state), state.gate, state.device],
@@ -122,10 +124,11 @@ def small_facts(proved: Any) -> Verdict:
         "time": proved.time,
         "checkpoint": list(proved.checkpoint) if proved.checkpoint else None,
         "members": len(proved.members),
+        "liars": proved.chain.liars(len(proved.members)),
         "signers": [name for name, _key in proved.signers],
         "offline": proved.continued,
         "state": state and [state[2], state[11], state[12]],
-        "continues": proved.continues[0][0].hex() if proved.continues else None,
+        "continues": proved.chain.continues[0][0].hex() if proved.chain.continues else None,
     }
 
 

@@ -85,7 +85,7 @@ class Recorder(Machine):
     def follow(self) -> None:
         """From now on those vote who are members now."""
         now = self.application.membership()
-        self.voters = Electorate(cluster_id(self.genesis), now.epoch, now.members)
+        self.voters = Electorate(cluster_id(self.genesis), now.epoch, now.members, now.mode)
 
     def _fresh(self) -> TicketApplication:
         return TicketApplication(

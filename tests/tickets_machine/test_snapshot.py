@@ -182,3 +182,26 @@ def test_r18_a_frozen_state_proves_presence_and_absence_of_a_ticket() -> None:
         prove_ticket(cluster, root, proof, "default", "NOBODY")
     machine.application.root()
     assert machine.application.prove("default", "TICKET-001") is None, "the tree has moved on"
+
+
+def test_r45_a_searched_state_gets_the_rows_that_it_would_have_written_itself() -> None:
+    """A follower with pages takes a state: its tickets have all columns, and equal those of the source."""
+    machine = Machine()
+    machine.do(Seed())
+    machine.do(Validate(), "TICKET-001")
+    root, manifest = frozen(machine)
+    source = machine.application
+    follower = TicketApplication(machine.genesis, cluster_id(machine.genesis), searched=True)
+    staging = follower.staging(manifest, root)
+    assert staging is not None
+    for group in list(staging.missing):
+        assert staging.add(group, source.read_pinned(group) or ())
+    rows = {change.key: change.row for change in staging.rows() if change.table == "ticket"}
+    assert len(rows) == source.size()
+    assert rows == {key: source.row(*key) for key in rows}
+    assert list(rows) == sorted(rows, key=lambda key: (len(key[0]), key[0], len(key[1]), key[1]))
+    for loaded in (staging.rows, staging.state):
+        follower.load(loaded())
+        assert follower.root() == root
+        assert follower.changes() == []
+        assert {key: follower.row(*key) for key in rows} == rows

@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import msgspec
+
 from dtvn.files.whole import whole_file
 from dtvn.ledger import DATABASE_FILE
 from dtvn.node.learner import LEARNER_SCHEMA
@@ -29,6 +31,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import EPOCH
 from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.quorum import Mode
 from validators.backup import postgresql
 from validators.backup.archive import Writer, is_safe, verify
 from validators.backup.forms import FORMAT, BackupError, LedgerCopy, Manifest
@@ -141,6 +144,7 @@ class _Copy:
         """Write the manifest."""
         genesis = self._genesis
         members = genesis.members if self._newest is None else self._newest.members
+        mode = g.mode(genesis)
         certified = max((each.certified for each in self._ledgers), default=0)
         manifest = Manifest(
             format=FORMAT,
@@ -158,6 +162,7 @@ class _Copy:
             files=tuple(self._writer.entries),
             addresses=self._addresses(),
             missing=tuple(self._missing),
+            consensus=msgspec.UNSET if mode is Mode.PBFT else mode,
         )
         self._writer.close(manifest)
 

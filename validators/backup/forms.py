@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from dtvn.protocol.quorum import Mode
+
 FORMAT = "dtvn-backup/2"
 FORMATS = frozenset({"dtvn-backup/1", FORMAT})
 """Those that are restored. The first one tells neither places of ledgers nor addresses of members."""
@@ -78,6 +80,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Member -> (host, port) in the newest epoch that a copied ledger knows, or where it moved since."""
     missing: tuple[str, ...] = ()
     """Nodes, and `learner`, whose ledgers were not found."""
+    consensus: Mode | msgspec.UnsetType = msgspec.UNSET
+    """How the members agree; left out for PBFT, so that a program that knows no other mode reads it."""
+
+    @property
+    def mode(self) -> Mode:
+        """How the members agree."""
+        return Mode.PBFT if isinstance(self.consensus, msgspec.UnsetType) else self.consensus
 
     @property
     def lacks_database(self) -> bool:

@@ -13,16 +13,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
 import msgspec
 
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.scheme import ED25519
 
 FORMAT = "dtvn-genesis-1"
 CONTINUED_FORMAT = "dtvn-genesis-2"
 """Format for a cluster that continues another one: its terms have one more field."""
+CHOSEN_FORMAT = "dtvn-genesis-3"
+"""Format for a cluster whose terms name its mode, and perhaps a cluster that it continues."""
 FILE_BYTES_MAX = 1024 * 1024
 PRINCIPALS_MAX = 16
 """Most principals that one party may bring."""
@@ -55,6 +59,13 @@ class ContinuedTerms(Terms, frozen=True, array_like=True, forbid_unknown_fields=
     """Terms of a cluster that begins with the last certified state of another one (R11)."""
 
     continues: g.Continued
+
+
+class ChosenTerms(Terms, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """Terms of a cluster whose mode is not PBFT (R44)."""
+
+    continues: Annotated[tuple[g.Continued, ...], msgspec.Meta(max_length=1)]
+    consensus: str
 
 
 class Party(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -102,11 +113,54 @@ class _ContinuedCeremony(msgspec.Struct, frozen=True, array_like=True, forbid_un
     seals: tuple[Seal, ...]
 
 
+class _ChosenCeremony(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The form in which a Ceremony with ChosenTerms is decoded."""
+
+    format: str
+    terms: ChosenTerms
+    records: tuple[Record, ...]
+    seals: tuple[Seal, ...]
+
+
+def propose(
+    name: str,
+    created_at: int,
+    members: int,
+    parameters: g.Parameters,
+    *,
+    consensus: Mode,
+    continues: g.Continued | None = None,
+) -> Terms:
+    """The terms of a new cluster; see Terms and `genesis.make_genesis` for what they name."""
+    first = (name, created_at, members, parameters)
+    if consensus is not Mode.PBFT:
+        kept = () if continues is None else (continues,)
+        return ChosenTerms(*first, g.CHOSEN_VERSION, continues=kept, consensus=consensus.value)
+    if continues is not None:
+        return ContinuedTerms(*first, g.CONTINUED_VERSION, continues=continues)
+    return Terms(*first)
+
+
+def mode(terms: Terms) -> Mode:
+    """How the members of the cluster will agree; the terms must be valid."""
+    return Mode(terms.consensus) if isinstance(terms, ChosenTerms) else Mode.PBFT
+
+
+def continued(terms: Terms) -> g.Continued | None:
+    """The state of another cluster with which this one will begin."""
+    if isinstance(terms, ChosenTerms):
+        return terms.continues[0] if terms.continues else None
+    return terms.continues if isinstance(terms, ContinuedTerms) else None
+
+
 def check_terms(terms: Terms) -> None:
     """Raise GenesisError unless the terms are valid."""
     g.check_terms(terms.name, terms.parameters, terms.members)
-    if isinstance(terms, ContinuedTerms):
-        g.check_continued(terms.continues, terms.protocol_version)
+    consensus = terms.consensus if isinstance(terms, ChosenTerms) else None
+    if consensus is not None:
+        g.check_consensus(consensus, terms.protocol_version)
+    if (continues := continued(terms)) is not None:
+        g.check_continued(continues, terms.protocol_version, consensus)
 
 
 def check_address(member: str, host: str, port: int) -> None:
@@ -130,6 +184,8 @@ def begin(terms: Terms) -> Ceremony:
 
 def format_of(terms: Terms) -> str:
     """The first field of a file with these terms."""
+    if isinstance(terms, ChosenTerms):
+        return CHOSEN_FORMAT
     return CONTINUED_FORMAT if isinstance(terms, ContinuedTerms) else FORMAT
 
 
@@ -149,10 +205,13 @@ def encode(ceremony: Ceremony) -> bytes:
 
 
 def read(data: bytes) -> Ceremony:
-    """Decode a file of either form without checking its content; raise CanonicalError if it is malformed."""
-    if not data.startswith(_HEADS[1]):
+    """Decode a file of any form without checking its content; raise CanonicalError if it is malformed."""
+    if data.startswith(_HEADS[2]):
+        found: _ChosenCeremony | _ContinuedCeremony = canonical.decode(_ChosenCeremony, data)
+    elif data.startswith(_HEADS[1]):
+        found = canonical.decode(_ContinuedCeremony, data)
+    else:
         return canonical.decode(Ceremony, data)
-    found = canonical.decode(_ContinuedCeremony, data)
     return Ceremony(found.format, found.terms, found.records, found.seals)
 
 
@@ -204,7 +263,8 @@ def founded(ceremony: Ceremony) -> g.Genesis:
         parameters=terms.parameters,
         demo=False,
         protocol_version=terms.protocol_version,
-        continues=terms.continues if isinstance(terms, ContinuedTerms) else None,
+        continues=continued(terms),
+        consensus=mode(terms),
     )
 
 
@@ -279,7 +339,8 @@ def open_genesis(data: bytes) -> g.Genesis:
 
 
 _HEADS = tuple(
-    canonical.encode((format, 0, 0, 0))[: 2 + len(format)] for format in (FORMAT, CONTINUED_FORMAT)
+    canonical.encode((format, 0, 0, 0))[: 2 + len(format)]
+    for format in (FORMAT, CONTINUED_FORMAT, CHOSEN_FORMAT)
 )
 
 

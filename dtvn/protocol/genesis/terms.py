@@ -9,10 +9,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from typing import Annotated, Any
 
 import msgspec
 
 from dtvn.protocol import canonical, quorum
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.signatures import PUBLIC_KEY_SIZE, is_public_key
 
 ANY_EVENT = "*"
@@ -155,15 +157,58 @@ class ContinuedGenesis(Genesis, frozen=True, array_like=True, forbid_unknown_fie
     continues: Continued
 
 
+CHOSEN_VERSION = 3
+"""`protocol_version` of a genesis that names the mode of its cluster."""
+
+
+class ChosenGenesis(Genesis, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """Genesis of form 3, which has nine fields: of a cluster whose mode is not PBFT (R44).
+
+    Forms 1 and 2 do not name a mode and mean PBFT. A program that does not know this form refuses it as a
+    whole, and it must: it would count the votes of such a cluster wrongly.
+    """
+
+    continues: Annotated[tuple[Continued, ...], msgspec.Meta(max_length=1)]
+    consensus: str
+    """A word of quorum.Mode."""
+
+
+def mode(genesis: Genesis) -> Mode:
+    """How the members agree (R44). The genesis must be one that `check` accepts."""
+    return Mode(genesis.consensus) if isinstance(genesis, ChosenGenesis) else Mode.PBFT
+
+
 def continued(genesis: Genesis) -> Continued | None:
     """The state that a cluster continues; None if it begins empty."""
+    if isinstance(genesis, ChosenGenesis):
+        return genesis.continues[0] if genesis.continues else None
     return genesis.continues if isinstance(genesis, ContinuedGenesis) else None
 
 
-def continuing(genesis: Genesis, continues: Continued) -> ContinuedGenesis:
-    """The same genesis, but continuing another cluster."""
-    fields = {name: getattr(genesis, name) for name in Genesis.__struct_fields__}
+def first_sequence(genesis: Genesis) -> int:
+    """The first sequence of the cluster's log."""
+    continues = continued(genesis)
+    return 1 if continues is None else continues.sequence + 1
+
+
+def continuing(genesis: Genesis, continues: Continued) -> ContinuedGenesis | ChosenGenesis:
+    """The same genesis and mode, but continuing another cluster."""
+    if isinstance(genesis, ChosenGenesis):
+        return msgspec.structs.replace(genesis, continues=(continues,))
+    fields = _first_fields(genesis)
     return ContinuedGenesis(**{**fields, "protocol_version": CONTINUED_VERSION}, continues=continues)
+
+
+def agreeing_by(genesis: Genesis, consensus: Mode) -> Genesis:
+    """The same genesis of form 1, for a cluster of this mode."""
+    if consensus is Mode.PBFT:
+        return genesis
+    fields = {**_first_fields(genesis), "protocol_version": CHOSEN_VERSION}
+    return ChosenGenesis(**fields, continues=(), consensus=consensus.value)
+
+
+def _first_fields(genesis: Genesis) -> dict[str, Any]:
+    return {name: getattr(genesis, name) for name in Genesis.__struct_fields__}
 
 
 def make_genesis(
@@ -176,11 +221,14 @@ def make_genesis(
     demo: bool,
     protocol_version: int = 1,
     continues: Continued | None = None,
+    consensus: Mode = Mode.PBFT,
 ) -> Genesis:
     """The genesis of a cluster, principals in any order; raise GenesisError unless a cluster can run with it.
-    `continues`: the state of another cluster that it begins with. Every new genesis is made here."""
+    `continues`: the state of another cluster that it begins with. `consensus`: how its members agree. Every
+    new genesis is made here."""
     ordered = tuple(sorted(principals, key=lambda principal: principal.name))
-    genesis = Genesis(name, created_at, tuple(members), ordered, parameters, demo, protocol_version)
+    plain = Genesis(name, created_at, tuple(members), ordered, parameters, demo, protocol_version)
+    genesis = agreeing_by(plain, consensus)
     if continues is not None:
         genesis = continuing(genesis, continues)
     check(genesis)
@@ -200,22 +248,30 @@ def encode(genesis: Genesis) -> bytes:
 def decode(data: bytes) -> Genesis:
     """Decode and check a genesis; raise GenesisError with a sentence if it is invalid."""
     try:
-        kind = ContinuedGenesis if data[:1] == _EIGHT_FIELDS else Genesis
-        genesis = canonical.decode(kind, data)
+        genesis = canonical.decode(form(data), data)
     except canonical.CanonicalError as error:
         raise GenesisError(str(error)) from error
     check(genesis)
     return genesis
 
 
-_EIGHT_FIELDS = b"\x98"
+def form(data: bytes) -> type[Genesis]:
+    """The form in which these bytes must be read, by their number of fields."""
+    return _FORMS.get(data[:1], Genesis)
+
+
+_FORMS: dict[bytes, type[Genesis]] = {b"\x98": ContinuedGenesis, b"\x99": ChosenGenesis}
+"""First byte of a genesis, an array of eight or nine fields -> its form; all others are read as form 1."""
 
 
 def check(genesis: Genesis) -> None:
     """Raise GenesisError unless a cluster can run with this genesis."""
     check_terms(genesis.name, genesis.parameters, len(genesis.members))
+    consensus = genesis.consensus if isinstance(genesis, ChosenGenesis) else None
+    if consensus is not None:
+        check_consensus(consensus, genesis.protocol_version)
     if (continues := continued(genesis)) is not None:
-        check_continued(continues, genesis.protocol_version)
+        check_continued(continues, genesis.protocol_version, consensus)
     _check_unique("members", [member.id for member in genesis.members])
     _check_unique("principals", [principal.name for principal in genesis.principals])
     if shared := {m.id for m in genesis.members} & {p.name for p in genesis.principals}:
@@ -239,9 +295,24 @@ def check(genesis: Genesis) -> None:
         _check_principal(principal)
 
 
-def check_continued(continues: Continued, version: int) -> None:
-    """Raise GenesisError unless a genesis of this version can continue from this state."""
-    if version != CONTINUED_VERSION:
+def check_consensus(consensus: str, version: int) -> None:
+    """Raise GenesisError unless a genesis of this version can name this mode. PBFT is not named: each cluster
+    of it has one form, and one cluster id."""
+    if consensus != Mode.RAFT:
+        raise GenesisError(
+            f"consensus: {consensus[:32]!r} is no mode that a genesis of version {CHOSEN_VERSION} names; "
+            f"it names {Mode.RAFT.value!r}, and one that means {Mode.PBFT.value!r} names none"
+        )
+    if version != CHOSEN_VERSION:
+        raise GenesisError(
+            f"protocol_version: a cluster that names its mode has {CHOSEN_VERSION}, not {version}"
+        )
+
+
+def check_continued(continues: Continued, version: int, consensus: str | None) -> None:
+    """Raise GenesisError unless a genesis of this version can continue from this state. `consensus`: the mode
+    that it names, if it names one; its version was checked with that."""
+    if consensus is None and version != CONTINUED_VERSION:
         raise GenesisError(f"protocol_version: a cluster that continues another has 2, not {version}")
     hashes = (continues.cluster, continues.state_root, continues.log_root)
     if any(len(each) != canonical.HASH_SIZE for each in hashes):
@@ -311,8 +382,9 @@ def watermark_span(parameters: Parameters) -> int:
 
 def view_change_bytes(members: int, span: int) -> int:
     """Upper bound of a VIEW-CHANGE in bytes: a PRE-PREPARE and q - 1 PREPAREs for each of `span` sequences,
-    and the size of one more statement per sequence for the rest (R20)."""
-    return span * (quorum.quorum(members) + 1) * STATEMENT_BYTES_MAX
+    and the size of one more statement per sequence for the rest (R20). It is the bound of PBFT in every mode:
+    with Raft there is no VIEW-CHANGE, and terms that are possible in one mode are so in the other."""
+    return span * (quorum.quorum(members, Mode.PBFT) + 1) * STATEMENT_BYTES_MAX
 
 
 def check_terms(name: str, parameters: Parameters, members: int) -> None:

@@ -1,0 +1,155 @@
+"""What the platform of a Raft cluster says to probes, pages and people: no member may lie (R37, R44)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db.models import F
+from django.test import Client
+
+from dtvn.files.whole import write_private
+from dtvn.node.layout import ClusterFolder
+from dtvn.protocol import genesis as g
+from dtvn.protocol.quorum import Mode
+from tests.api.conftest import KEY, Api, read
+from tests.api.living import LivingGateway
+from tests.fake_gateway import FakeGateway
+from tests.host.support import make_genesis
+from validators.models import ManagedNode, NodeStatus
+from validators.services import api_keys, cluster_state, network, nodes
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+LABEL = "crash-only: a lying member is not tolerated"
+SENTENCE = (
+    "5 members: 3 decide; safe with 0 Byzantine, available with 2 down, but a member that is started "
+    f"meanwhile waits for all others ({LABEL})"
+)
+
+
+@pytest.fixture
+def raft(tables: Any, settings: Any, tmp_path: Path) -> Iterator[FakeGateway]:
+    """A platform of five such members, its genesis in its data folder."""
+    genesis = g.agreeing_by(make_genesis(5), Mode.RAFT)
+    settings.DATA = tmp_path
+    places = ClusterFolder(tmp_path)
+    places.create()
+    write_private(places.genesis, g.encode(genesis))
+    given = LivingGateway(genesis, principal="gateway", on_executed=tables.on_executed)
+    network.use(given)
+    nodes.register_nodes([member.id for member in genesis.members])
+    api_keys.store_api_key(KEY, label="suite")
+    yield given
+    network.use(None)
+
+
+def test_r44_health_and_ready_say_the_mode(raft: FakeGateway) -> None:
+    label = {"consensus": "raft", "note": LABEL}
+    assert read(Api(None).get("/health")) == {"status": "healthy"} | label
+    told = read(Api(None).get("/ready"))
+    assert told["status"] == "ready"
+    assert {name: told[name] for name in label} == label
+
+
+def test_r44_a_majority_is_ready_and_fewer_are_not(
+    raft: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = raft.members()
+
+    def down(*names: str) -> None:
+        shown = tuple(
+            msgspec.structs.replace(view, connected=view.id not in names, heard=0.0) for view in views
+        )
+        monkeypatch.setattr(raft, "members", lambda: shown)
+
+    down("r1", "r2")
+    assert Api(None).get("/ready").status_code == 200, "three of five"
+    views = tuple(msgspec.structs.replace(view, sequence=410 + view.index) for view in views)
+    down("r1", "r2", "r3")
+    answer = Api(None).get("/ready")
+    assert answer.status_code == 503
+    assert answer.headers["X-DTVN-Sequence"] == "414", "no member lies here: the newest that one has told"
+    assert read(answer)["error"].startswith("No quorum: 2 of 5 reachable, 3 needed")
+
+
+def test_r44_members_preview_and_cluster_say_the_mode(raft: FakeGateway) -> None:
+    told = read(Api().get("members"))["data"]
+    assert (told["consensus"], told["note"], told["sentence"]) == ("raft", LABEL, SENTENCE)
+    assert (told["quorum"], told["liars"], told["crashes"]) == (3, 0, 2)
+    found = read(Api().post("members/preview", {"change": "remove", "node_id": "r4"}))["data"]
+    assert found["after"]["consensus"] == "raft"
+    assert found["code"] == "", "no liar was tolerated before either"
+    state = read(Api().get("cluster"))["data"]
+    assert state["consensus"] == "raft"
+    assert state["sentence"].endswith(f"can lose 2 more; {LABEL}")
+
+
+def running() -> None:
+    ManagedNode.objects.update(status=NodeStatus.RUNNING, running_generation=F("generation"))
+
+
+def test_r11_a_restart_says_without_whom_the_member_does_not_vote(
+    raft: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running()
+    waits = "in this cluster a restarted member does not vote before {} back"
+    told = cluster_state.consequences()
+    assert told["if_restarted"]["r0"] == f"Until it runs again: 4 of 5 agree, can lose 1 more; {LABEL}"
+    assert told["if_stopped"]["r0"] == f"4 of 5 agree, can lose 1 more; {LABEL}; {waits.format('r0 is')}"
+    assert "warning" not in read(Api().post("nodes/r0/restart"))
+    raft.down = frozenset({4})
+    running()
+    told = cluster_state.consequences()
+    only = waits.format("r4 is")
+    assert told["if_restarted"]["r0"] == f"Until it votes again: 3 of 5 agree, can lose none; {LABEL}; {only}"
+    assert told["if_restarted"]["r4"].startswith("Until it runs again: 4 of 5"), "it waits for nobody"
+    assert told["if_stopped"]["r0"].endswith(waits.format("r0, r4 are"))
+    assert read(Api().post("nodes/r0/restart")) == {
+        "status": "restarting",
+        "node_id": "r0",
+        "warning": f"I{only[1:]}.",
+    }
+    assert read(Api().post("nodes/r1/stop"))["warning"] == f"I{waits.format('r1, r4 are')[1:]}."
+    assert read(Api().post("nodes/r0/restart"))["warning"] == f"I{waits.format('r1, r4 are')[1:]}."
+
+
+def test_r11_the_word_of_a_member_without_its_ledger_is_missing_too(
+    raft: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running()
+    lost = {"state": "following", "voting": False}
+    shown = tuple(msgspec.structs.replace(m, status=lost) if m.id == "r2" else m for m in raft.members())
+    monkeypatch.setattr(raft, "members", lambda: shown)
+    told = cluster_state.consequences()
+    assert told["if_restarted"]["r0"].endswith("does not vote before r2 is back")
+
+
+def test_r44_a_member_leaves_without_a_choice_that_changes_nothing(raft: FakeGateway, client: Client) -> None:
+    client.force_login(get_user_model().objects.create_superuser("root", password="x"))
+    page = client.get("/admin/validators/membershipchange/ask/remove/?node_id=r4").content.decode()
+    assert 'value="r4" selected' in page
+    assert "Allow fewer than four members" not in page
+
+
+def test_r37_the_calculator_knows_both_modes() -> None:
+    def said(*arguments: str) -> str:
+        out = io.StringIO()
+        call_command("quorum", "5", *arguments, stdout=out)
+        return out.getvalue().strip()
+
+    assert said() == "5 members: 4 decide; safe with 1 Byzantine, available with 1 down"
+    assert said("--consensus", "raft") == SENTENCE
+
+
+def test_r44_the_pages_of_members_and_cluster_say_the_mode(raft: FakeGateway, client: Client) -> None:
+    client.force_login(get_user_model().objects.create_superuser("root", password="x"))
+    members = client.get("/admin/validators/membershipchange/").content.decode()
+    assert f"{SENTENCE}. The members agree by Raft, which nothing changes." in members
+    assert f"5 of 5 agree, can lose 2 more; {LABEL}" in members, "the first line of every page"
