@@ -8,7 +8,9 @@ class EventsConfig(AppConfig):
     verbose_name = "Agent events"
 
     def ready(self) -> None:
-        """Give the live feed its part about runs."""
+        """Give the live feed and the web process their parts about runs."""
         from validators.feed import parts
+        from validators.web import parts as web_parts
 
         parts.add("events.feed")
+        web_parts.add("events.web_part")

@@ -1,7 +1,8 @@
-"""Runs of agents that the cluster judged: digests, codes and certificates, no event.
+"""Runs of agents that the cluster judged: digests, codes and certificates, and events only of runs that wait
+for the members' judgement.
 
-Rows are bounded (services.run_rows) and may be erased. What a recorded run was certified by stays in the
-ordered log: digests and codes, and in each vote the names of thread and run.
+Rows are bounded (services.run_rows, services.owed_rows) and may be erased. What a recorded run was certified
+by stays in the ordered log: digests and codes, and in each vote the names of thread and run.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ class RunVerdict(models.TextChoices):
     VALID = "valid", "Valid"
     INVALID = "invalid", "Not valid"
     NONE = "none", "No verdict"
+
+
+class Owed(models.TextChoices):
+    """What became of a verdict that the rules of a web process gave alone; "" where none did."""
+
+    WAITING = "waiting", "Waits for the members"
+    SETTLED = "settled", "Judged by the members"
+    REFUSED = "refused", "Not judged by the members"
 
 
 class JudgedRun(models.Model):
@@ -54,6 +63,14 @@ class JudgedRun(models.Model):
     violations = models.JSONField(default=list, blank=True, help_text="Index, rule, severity and field.")
     omitted = models.JSONField(default=dict, blank=True, help_text="Violations not listed, by rule.")
     pieces_left_out = models.BigIntegerField(default=0, help_text="Pieces that are not kept.")
+    owed = models.CharField(max_length=8, choices=Owed, blank=True, default="", db_index=True)
+    here_at = models.DateTimeField(null=True, blank=True, help_text="When the platform's rules judged alone.")
+    here_code = models.CharField(
+        max_length=64, blank=True, default="", help_text="Rule id of their first refusal then."
+    )
+    settled_at = models.DateTimeField(null=True, blank=True, help_text="When the members judged it.")
+    differs = models.BooleanField(default=False, help_text="The members said otherwise.")
+    differences = models.JSONField(default=list, blank=True, help_text="Index, rule here, members' rule.")
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(db_index=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -64,6 +81,33 @@ class JudgedRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.thread} / {self.run}, {self.algorithm}"
+
+
+class OwedRun(models.Model):
+    """A run whose events wait for the members' judgement; deleted once they have judged, or cannot."""
+
+    judged_run = models.OneToOneField(JudgedRun, on_delete=models.CASCADE, primary_key=True)
+    drop_unknown = models.BooleanField()
+    codes = models.JSONField(help_text="Index and rule id of each event judged here; empty: accepted.")
+    size = models.BigIntegerField(help_text="Bytes of its events.")
+    claimed_until = models.DateTimeField(null=True, help_text="A web process has it judged until then.")
+
+    def __str__(self) -> str:
+        return f"events of run {self.judged_run_id} that wait"
+
+
+class OwedPart(models.Model):
+    """Consecutive events of such a run."""
+
+    owed_run = models.ForeignKey(OwedRun, on_delete=models.CASCADE, related_name="parts")
+    position = models.BigIntegerField()
+    data = models.BinaryField(help_text="Salt and text of each.")
+
+    class Meta:
+        ordering: ClassVar = ["position"]
+
+    def __str__(self) -> str:
+        return f"events from {self.position} on of run {self.owed_run_id}"
 
 
 class RunPiece(models.Model):

@@ -11,13 +11,14 @@ import msgspec
 
 from dtvn.cli.platform import PlatformError, add_platform_options, ask, text_of
 from dtvn.cli.validate import Output
+from dtvn.wording import one_line
 
 HELP = "show how a cluster decided runs of agent events"
 TEACH = """\
 Counts the verdicts on the newest runs that the platform at URL keeps, and what each member answered. The key
 is that in $DTVN_API_KEY.
 
-Exit status: 0, or 2 if the platform cannot be asked.
+Exit status: 0, or 2 if the platform cannot be asked, or its cluster has no such algorithm.
 """
 SHOWN, NOT_ASKED = 0, 2
 RUNS_MAX = 1_000
@@ -33,6 +34,15 @@ class _Run(msgspec.Struct):
 
 class _Runs(msgspec.Struct):
     data: list[_Run]
+
+
+class _Status(msgspec.Struct):
+    algorithms: list[str]
+    """Those that the cluster offers."""
+
+
+class _Judging(msgspec.Struct):
+    data: _Status
 
 
 class _Node(msgspec.Struct):
@@ -66,17 +76,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
     """Print the metrics; return the exit code."""
+    wanted = options["algorithm"]
     try:
-        runs = ask(options["cluster"], f"events/runs?limit={RUNS_MAX}", _Runs).data
+        every = ask(options["cluster"], f"events/runs?limit={RUNS_MAX}", _Runs).data
+        runs = [each for each in every if wanted in (None, each.algorithm)]
+        if wanted is not None and not runs:
+            offered = ask(options["cluster"], "events", _Judging).data.algorithms
+            if wanted not in offered:
+                raise PlatformError(_not_offered(wanted, offered))
         nodes = ask(options["cluster"], "nodes", list[_Node])
     except PlatformError as error:
         stderr.write(f"dtvn consensus-metrics: {error}\n")
         return NOT_ASKED
-    wanted = options["algorithm"]
-    found = _metrics([each for each in runs if wanted in (None, each.algorithm)], wanted or "all", nodes)
+    found = _metrics(runs, wanted or "all", nodes)
     fields = msgspec.to_builtins(found)
     stdout.write(text_of(fields, json=options["json"]))
     return SHOWN
+
+
+def _not_offered(algorithm: str, offered: Sequence[str]) -> str:
+    return f"--algorithm: {one_line(algorithm)} is not offered here; offered: {', '.join(offered) or 'none'}"
 
 
 def _metrics(runs: Sequence[_Run], algorithm: str, nodes: Sequence[_Node]) -> Metrics:

@@ -11,6 +11,7 @@ from dtvn.cli import serving
 from dtvn.cli.platform import PlatformError, api_key
 from dtvn.cli.serving import address_of, listen, names, require, serve
 from dtvn.cli.validate import Output
+from dtvn.events.algorithms import OFFERED
 
 if TYPE_CHECKING:
     from dtvn.proxy import AllowHosts, Judge, Report, Reporter
@@ -29,8 +30,9 @@ One line is printed for each stream, and one for each rule that it breaks. Try i
   dtvn events-proxy --upstream http://127.0.0.1:8000 --mode mark
   curl -N http://127.0.0.1:8090/agent -d @input.json -H 'Content-Type: application/json'
 
-Without --cluster this machine judges, and verdicts are LOCAL_ONLY. With it, the platform there is asked, with
-the key in $DTVN_API_KEY. Protobuf, and an answer to POST that neither is said to hold events nor begins as
+Without --cluster this machine judges, and verdicts are LOCAL_ONLY: no cluster owes another one. With it, the
+platform there is asked, with the key in $DTVN_API_KEY; a stream without a verdict in time is not validated,
+and nobody judges it later. Protobuf, and an answer to POST that neither is said to hold events nor begins as
 they do, passes with the header `dtvn-events: not_validated: media type`. Serve other machines through TLS.
 
 Exit status: 0 stopped by Ctrl-C, 2 not started.
@@ -40,6 +42,8 @@ SILENCE_SECONDS = 300.0
 TRANSCRIPT_SECONDS = 60.0
 """How long the platform is given to make a transcript, after the client has all."""
 SHOWN = 10
+NOT_OWED = "Nothing is owed"
+"""What is said of a stream without a verdict, by the platform or by the proxy itself."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--algorithm",
         metavar="NAME",
-        help="how the cluster decides: majority, unanimous, pbft (default: the cluster's choice)",
+        help=f"how the cluster decides: {', '.join(OFFERED)} (default: the cluster's choice)",
     )
     parser.add_argument(
         "--transcripts",
@@ -186,7 +190,9 @@ def _lines(report: Report) -> list[str]:
     run = report.run and f", thread {quoted(report.run.thread_id)}, run {quoted(report.run.run_id)}"
     line = f"{report.method} {quoted(report.path)}{run or ''}: {said}. {counted(report.events, 'event')}."
     line += f" {report.scope}." if report.scope else ""
-    line += f" not_validated: {report.not_validated}." if report.not_validated else ""
+    if report.not_validated:
+        owed = "" if NOT_OWED in report.not_validated else f" {NOT_OWED}: nobody judges it later."
+        line += f" not_validated: {report.not_validated}.{owed}"
     line += f" Ended: {report.ended}." if report.ended != "complete" else ""
     if report.marks_unsent:
         line += f" {counted(report.marks_unsent, 'mark')} not sent, for want of a place inside a run."

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from dtvn.cli import advice, agent, outputs, run_input
 from dtvn.cli.sources import SourceError, is_address, pieces
 from dtvn.events.advice import Profile
+from dtvn.events.algorithms import OFFERED
 from dtvn.events.marks import mark_by
 from dtvn.events.report import Report
 from dtvn.events.rules import EventReader, FramingError, Severity
@@ -36,9 +37,10 @@ that takes no POST is read by GET, as a recording.
   permissive           no advice
   testing              as development, and each event by its shape alone, in any order
 
-Without --cluster this machine judges, and the verdict is LOCAL_ONLY. With it, the members of the cluster vote
-on each event, asked through the platform at URL with the key in $DTVN_API_KEY (scope `record`); the log
-records nothing, and advice is still this machine's.
+Without --cluster this machine judges, and the verdict is LOCAL_ONLY: no cluster owes another one. With it,
+the members of the cluster vote on each event, asked through the platform at URL with the key in $DTVN_API_KEY
+(scope `record`); the log records nothing, and advice is still this machine's. While a quorum does not answer,
+the command asks for half a minute, then ends with status 2. Nothing is owed then either: run it again.
 
 Each cause is told once. --profile chooses the advice, --off and --only switch single codes; --input gives the
 state, tools and messages that the run began with, where its RUN_STARTED does not.
@@ -99,7 +101,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--algorithm",
         metavar="NAME",
-        help="how the cluster decides: majority, unanimous, pbft (default: the cluster's choice)",
+        help=f"how the cluster decides: {', '.join(OFFERED)} (default: the cluster's choice)",
     )
 
 

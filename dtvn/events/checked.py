@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Mapping
 from enum import StrEnum
 from functools import cache
@@ -100,6 +101,18 @@ def _is(kind: type, value: object) -> bool:
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, int | float if kind is float else kind)
+
+
+def with_choices(said: str, owner: type[Checked]) -> str:
+    """An error of msgspec about a value read for `owner`; one about an enum also names the values that it
+    has."""
+    found = re.fullmatch(r"(Invalid enum value .*) - at `\$\.([a-z_.]+)`", said)
+    if found is None:
+        return said
+    kind: Any = owner
+    for name in found[2].split("."):
+        kind = next(kinds[0] for field, kinds, _ in _fields(kind) if field == name)
+    return f"{found[2]}: {found[1]}: none of {', '.join(kind)}"
 
 
 def _enum_value(field: str, kind: type[StrEnum], value: Any) -> StrEnum:

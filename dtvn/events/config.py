@@ -13,7 +13,11 @@ from typing import Any
 
 import msgspec
 
-from dtvn.events.checked import Checked, ConfigError
+from dtvn.events.algorithms import OFFERED, ORDERED, Algorithm
+from dtvn.events.checked import Checked, ConfigError, with_choices
+from dtvn.protocol.partitions import DetectionMethod, RecoveryStrategy
+from dtvn.protocol.quorum import Mode
+from dtvn.sync import ConflictResolution, SyncProtocol
 
 __all__ = [
     "Algorithm",
@@ -27,6 +31,8 @@ __all__ = [
     "DistributedValidatorConfig",
     "LoadBalancerConfig",
     "MonitoringConfig",
+    "OFFERED",
+    "ORDERED",
     "PROFILES",
     "PartitionHandlerConfig",
     "RecoveryStrategy",
@@ -35,55 +41,31 @@ __all__ = [
     "StateSyncConfig",
     "SyncProtocol",
     "TESTING_STATE_SYNC",
+    "algorithms_of",
+    "caution",
     "from_profile",
     "read_config",
     "testing_config",
 ]
 
 
-class Algorithm(StrEnum):
-    """How the votes of several members become one decision."""
-
-    MAJORITY = "majority"
-    UNANIMOUS = "unanimous"
-    RAFT = "raft"
-    PBFT = "pbft"
-
-
-class SyncProtocol(StrEnum):
-    """How members synchronise their shared state."""
-
-    GOSSIP = "gossip"
-    MERKLE = "merkle"
-    CRDT = "crdt"
-    SNAPSHOT = "snapshot"
+_VOTES = (Algorithm.MAJORITY, Algorithm.UNANIMOUS)
+_CAUTIONS: dict[str, str] = {
+    Algorithm.UNANIMOUS: "Under unanimous one member denies: a single one that lies refuses every run, and "
+    "one that is away leaves runs without a verdict.",
+    Algorithm.RAFT: "Under raft a lying member is not tolerated: only crashes are survived, so all members "
+    "must trust each other.",
+}
 
 
-class ConflictResolution(StrEnum):
-    """Which of two items with the same key is kept."""
-
-    LAST_WRITE = "last_write"
-    HIGHEST_VERSION = "highest_version"
-    MERGE = "merge"
-    CUSTOM = "custom"
+def algorithms_of(mode: Mode) -> tuple[Algorithm, ...]:
+    """The algorithms by which clusters of this mode decide."""
+    return (*_VOTES, Algorithm(mode.value))
 
 
-class DetectionMethod(StrEnum):
-    """How a partition is detected."""
-
-    HEARTBEAT = "heartbeat"
-    QUORUM = "quorum"
-    GOSSIP = "gossip"
-    HYBRID = "hybrid"
-
-
-class RecoveryStrategy(StrEnum):
-    """How a partition is resolved."""
-
-    WAIT = "wait"
-    MERGE = "merge"
-    RESET = "reset"
-    MANUAL = "manual"
+def caution(algorithm: str) -> str:
+    """What a person who chooses this algorithm should know, as a sentence; "" for nothing."""
+    return _CAUTIONS.get(algorithm, "")
 
 
 class Balancing(StrEnum):
@@ -121,6 +103,12 @@ class ConsensusConfig(Checked, frozen=True, kw_only=True):
         if self.algorithm is Algorithm.PBFT and self.min_nodes < 3 * liars + 1:
             raise ConfigError(f"min_nodes: {self.min_nodes} is less than 3f + 1 = {3 * liars + 1} for pbft")
 
+    @property
+    def effective_algorithm(self) -> Algorithm:
+        """The algorithm that decides: `require_unanimous` makes majority decide as unanimous does."""
+        strict = self.algorithm is Algorithm.MAJORITY and self.require_unanimous
+        return Algorithm.UNANIMOUS if strict else self.algorithm
+
     def get_required_nodes(self) -> int:
         """Number of nodes that the settings alone ask for."""
         if self.algorithm is Algorithm.UNANIMOUS:
@@ -131,16 +119,26 @@ class ConsensusConfig(Checked, frozen=True, kw_only=True):
 
 
 class StateSyncConfig(Checked, frozen=True, kw_only=True):
-    """How nodes exchange their state."""
+    """How nodes exchange the state that no log orders: of a StateSynchronizer
+    (docs/understand/synchronisation.md). The platform and its members follow none of it: the log, and their
+    own address book, are synchronised as docs/understand/followers.md says."""
 
     protocol: SyncProtocol = SyncProtocol.GOSSIP
+    """How this node asks; it answers all four."""
     sync_interval: float = 5.0
+    """Between two rounds of asking."""
     batch_size: int = 100
+    """Most items in one message, at most 1,000; fewer where they are large."""
     max_retries: int = 3
+    """Attempts for one question, with growing pauses between them; 0 is taken as 1."""
     conflict_resolution: ConflictResolution = ConflictResolution.LAST_WRITE
+    """Which value a key has if several nodes wrote it: a view over what each wrote, which stays."""
     enable_compression: bool = True
+    """Whether snapshots above 1 KiB are compressed; other messages never are."""
     gossip_fanout: int = 3
+    """Peers that one round of gossip asks, at random. The other protocols ask all."""
     snapshot_threshold: int = 1000
+    """Changes after which `snapshot` gives every peer a snapshot; no effect with the other protocols."""
 
     def _check(self) -> None:
         if self.max_retries < 0:
@@ -148,17 +146,26 @@ class StateSyncConfig(Checked, frozen=True, kw_only=True):
 
 
 class PartitionHandlerConfig(Checked, frozen=True, kw_only=True):
-    """How a partition is detected and healed."""
+    """How a validator detects a partition, and when that is over (docs/understand/partitions.md). The
+    platform follows `allow_local_validation` alone; whom its members hear is on its page Network."""
 
     detection_method: DetectionMethod = DetectionMethod.HYBRID
     recovery_strategy: RecoveryStrategy = RecoveryStrategy.MERGE
     heartbeat_timeout: float = 10.0
+    """The longest silence that is borne of any member; a value below 3 is raised to it."""
     quorum_size: int = 2
+    """Fewer reachable members are a partition, by quorum. A value below the quorum of the members is raised
+    to it."""
     max_partition_duration: float = 300.0
+    """After this a partition is critical, which is told once."""
     allow_local_validation: bool = True
+    """Whether the rules judge in this process alone while no quorum is reached."""
     auto_recovery: bool = True
+    """False: only `resolve_partition` ends a partition."""
     recovery_timeout: float = 30.0
+    """For one attempt of a recovery by merge or reset; the other strategies need none."""
     min_nodes_for_operation: int = 1
+    """Fewer reachable members are a partition at once. Raised as `quorum_size`."""
 
 
 class LoadBalancerConfig(Checked, frozen=True, kw_only=True):
@@ -364,7 +371,7 @@ def read_config(values: dict[str, Any]) -> DistributedValidatorConfig:
     try:
         return msgspec.convert(given, DistributedValidatorConfig)
     except msgspec.ValidationError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(with_choices(str(error), DistributedValidatorConfig)) from error
 
 
 def from_profile(name: str, node_id: str) -> DistributedValidatorConfig:

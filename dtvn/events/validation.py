@@ -37,19 +37,22 @@ class Checker:
         cluster; the advice is by the rules here. Returns false if one was refused and `first` ends the check
         there."""
         stream, adviser, report = self.stream, self._adviser, self.report
+        feed, advise = stream.feed, adviser.take
         alike = Alike(events, now_ms)
         place = plain = 0
-        while place < len(events):
+        count = len(events)
+        while place < count:
             line, data = events[place]
-            own = stream.feed(data)
+            own = feed(data)
             verdict = own if judged is None else judged[place]
-            told = adviser.take(data, verdict, own, now_ms)
+            told = advise(data, verdict, own, now_ms)
             event = stream.event
             if event is not None and told is PLAIN and judged is None:
-                # The last of those that are alike is judged, so that stream and adviser stand at it.
                 last = alike.last(place, timed=event.timestamp is not None)
-                stream.pass_over(max(last - place - 1, 0))
-                place = max(last - 1, place)
+                if last > place:
+                    stream.pass_over(last - place, events[last][1])
+                    adviser.pass_over()
+                    place = last
             elif event is None or not (told is NOTHING or told is PLAIN):
                 report.pass_over(events[plain:place])
                 plain = place + 1

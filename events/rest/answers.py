@@ -11,12 +11,13 @@ import msgspec
 from dtvn.api.answers import Answer, success
 from dtvn.api.event_answers import KeptPiece, KeptRecord, KeptRun, KeptViolation, RunDetails
 from dtvn.api.event_findings import LOCAL_ONLY, Report, SequenceReport, is_valid, report_fields
+from dtvn.events.config import caution
 from dtvn.events.judging import Verdict
 from dtvn.events.rules import SUGGESTIONS, Severity
 from dtvn.gateway import refusal_of
 from dtvn.machine.reasons import RUN_REFUSED
-from events.models import JudgedRun, RunPiece, RunRecord, RunStatus
-from events.services import excerpts
+from events.models import JudgedRun, Owed, RunPiece, RunRecord, RunStatus
+from events.services import excerpts, owed_rows
 from events.services.open_runs import Judgement, OpenRun
 
 PIECES_SHOWN = 50
@@ -30,11 +31,12 @@ def report(run: OpenRun, recorded: str = "") -> Report:
 
 def sequence_report(run: OpenRun, found: Judgement, recorded: str = "") -> SequenceReport:
     """The report on a run after one call."""
+    waiting = [event.salt for event in found.here] if run.here.state == Owed.WAITING else []
     return SequenceReport(
         **_fields(run, recorded),
         **report_fields(run.findings, found.local, found.total),
         pieces=found.pieces,
-        salts=[base64.b64encode(salt).decode() for salt in found.salts],
+        salts=[base64.b64encode(salt).decode() for salt in (*found.salts, *waiting)],
     )
 
 
@@ -68,7 +70,24 @@ def kept_report(row: JudgedRun) -> dict[str, Any]:
         if row.failure
         else None,
         "recorded": row.record_code,
+        "owed": row.owed,
+        "owed_text": owed_text(row.owed),
+        "caution": caution(row.algorithm),
     }
+
+
+def owed_text(state: str, refusal: str = "") -> str:
+    """What became of a verdict of the platform's rules alone, as a sentence; "" if there was none. `refusal`:
+    why it was refused a place, where that is known."""
+    if state == Owed.WAITING:
+        return (
+            "The platform's rules judged alone. The members judge these events once a quorum answers, also "
+            "if the platform is restarted meanwhile."
+        )
+    if state == Owed.REFUSED:
+        why = f": {refusal}" if refusal else ""
+        return f"The platform's rules judged alone, and the members will not judge these events later{why}."
+    return "The platform's rules judged alone first; the members have judged since." if state else ""
 
 
 def kept_run(row: JudgedRun) -> KeptRun:
@@ -85,6 +104,7 @@ def run_details(row: JudgedRun) -> RunDetails:
         pieces_kept=row.pieces.count(),
         records=[_record(record) for record in row.records.order_by("-position")[:PIECES_SHOWN]][::-1],
         excerpts=excerpts.read(row.pk),
+        caution=caution(row.algorithm),
     )
 
 
@@ -113,17 +133,27 @@ def _fields(run: OpenRun, recorded: str) -> dict[str, Any]:
         "run": run.run,
         "algorithm": run.algorithm.value,
         "recorded": recorded,
+        "owed": run.here.state,
+        "owed_text": owed_text(run.here.state, run.here.refusal),
+        "caution": caution(run.algorithm),
     }
 
 
 def _kept(row: JudgedRun) -> dict[str, Any]:
-    names = set(KeptRun.__struct_fields__) - {"scope", "code", "failure", "violations", "id"}
+    names = set(KeptRun.__struct_fields__) - {
+        "scope", "code", "failure", "violations", "id", "here_code", "differences", "here_events",
+        "here_valid"
+    }  # fmt: skip
     plain = {name: getattr(row, name) for name in names}
     return {name: _moment(each) if isinstance(each, datetime) else each for name, each in plain.items()} | {
         "id": row.pk,
         "scope": row.scope or LOCAL_ONLY,
         "code": row.code or None,
         "failure": row.failure or None,
+        "here_code": row.here_code or None,
+        "here_events": owed_rows.given(row),
+        "here_valid": not (row.here_code or row.code) if row.owed == Owed.WAITING else None,
+        "differences": owed_rows.differences(row),
         "violations": [
             KeptViolation(each["index"], each["code"], Severity(each["severity"]), each["field"])
             for each in row.violations

@@ -12,10 +12,11 @@ from dtvn.api.answers import Answer, success
 from dtvn.api.bodies import convert
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError
-from dtvn.api.event_bodies import GivenEvents, RunBody, names_of, read_events
+from dtvn.api.event_bodies import BODY_BYTES_MAX, GivenEvents, RunBody, names_of, read_events
 from dtvn.events.judging import CHUNK_EVENTS_MAX
 from events.rest.answers import encoded, sequence_report
 from events.services import errors
+from events.services.answered_here import KEPT_BYTES, AnsweredHere
 from events.services.open_runs import Judgement, OpenRun, awaited, in_turn, waited
 from events.services.run_table import run_table
 from validators.rest.errors import describe
@@ -30,7 +31,7 @@ def validate_sequence(call: Call) -> Answer:
     """Have a whole run judged, from its first event on, after the earlier ones of its thread."""
     wanted, given = read_events(call.body)
     with in_turn(wanted.thread or names_of(given.texts[0])[0]):
-        run = run_table.open(wanted, call.actor, given.texts[0])
+        run = run_table.open(wanted, call.actor, given.texts[0], AnsweredHere(BODY_BYTES_MAX))
         return _answer(run, given, end=True)
 
 
@@ -40,23 +41,33 @@ def validate(call: Call) -> Answer:
     thread, name = names_of(given.texts[0])
     names = wanted.thread or thread, wanted.run or name
     if not all(names):
-        return _answer(run_table.open(wanted, call.actor, given.texts[0]), given, end=True)
+        return _answer(_opened(wanted, call, given), given, end=True)
     run = run_table.named(call.actor, *names)
     if run is None:
-        run = run_table.open(wanted, call.actor, given.texts[0])
+        run = _opened(wanted, call, given)
     elif wanted.algorithm not in (None, run.algorithm):
         text = f"The run is judged by {run.algorithm.value}; end it before another algorithm."
         raise ApiError(409, errors.RUN_IS_LIVE, text)
     return _answer(run, given, end=wanted.end)
 
 
+def _opened(wanted: RunBody, call: Call, given: GivenEvents) -> OpenRun:
+    return run_table.open(wanted, call.actor, given.texts[0], AnsweredHere(KEPT_BYTES))
+
+
 def _answer(run: OpenRun, given: GivenEvents, *, end: bool) -> Answer:
     recorded = ""
     try:
         found = waited(run.judge(given))
+        run.answer_here(found)
     finally:
         if end:
             recorded = run_table.end(run)
+    if not end:
+        if run.here.codes:
+            run_table.keep(run)
+        if reason := run.here.withdraw():  # the run's next events would not follow these
+            raise ApiError(503, errors.NO_VERDICT, f"Too few members voted, and {reason}.")
     return success(data=sequence_report(run, found, recorded))
 
 
@@ -93,7 +104,8 @@ async def verdict_lines(
         yield b""
         async for texts in batches:
             found = await awaited(run.judge(GivenEvents(texts)))
-            whole.total, whole.local = found.total, found.local
+            run.answer_here(found)
+            whole.total, whole.local, whole.here = found.total, found.local, found.here
             whole.pieces += found.pieces
             whole.salts += found.salts
             yield b"".join(form % encoded(verdict) for verdict in found.verdicts)

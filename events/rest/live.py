@@ -20,6 +20,7 @@ from dtvn.api.errors import ApiError, ServiceError
 from dtvn.api.event_bodies import EventStream, RunBody
 from events.rest.judging import NO_STORE, batches_of, media_of, read_query, verdict_lines
 from events.services import clients, errors
+from events.services.answered_here import KEPT_BYTES, AnsweredHere
 from events.services.open_runs import IDLE, OpenRun, chosen
 from events.services.run_table import SCOPE, run_table
 from validators.dashboard.access import caller_of_request
@@ -108,7 +109,8 @@ class _StreamAnswer(LaterResponse):
 
     def _open(self, first: bytes) -> OpenRun:
         """Open the run. Called in a thread, which goes on if the client leaves: then the run is ended."""
-        run = self._run = run_table.open(self._wanted, self._actor, first)
+        here = AnsweredHere(KEPT_BYTES)
+        run = self._run = run_table.open(self._wanted, self._actor, first, here)
         if not clients.is_present(self):
             self._end_run()
         return run

@@ -17,15 +17,16 @@ from dtvn.api.event_bodies import (
     read_run,
 )
 from dtvn.api.queries import read_limit, read_number
+from dtvn.events.config import caution
 from dtvn.events.judging import Event
 from dtvn.events.transcript import compose, encode_transcript
 from dtvn.gateway import CALL_EVENTS_MAX, EVENT_BYTES_MAX, refusal_of
 from dtvn.proof import ProofError, transcript_json
 from dtvn.proof.transcripts import verify_transcript
-from events.models import JudgedRun, RunStatus, RunVerdict
+from events.models import JudgedRun, Owed, RunStatus, RunVerdict
 from events.rest.answers import created, encoded, kept_piece, kept_report, kept_run, report, run_details
 from events.rest.judging import NDJSON
-from events.services import errors, run_rows
+from events.services import errors, owed_rows, run_rows
 from events.services.open_runs import IDLE, default_algorithm, waited
 from events.services.run_table import run_table
 from validators.rest.paging import page
@@ -42,7 +43,10 @@ def show_status(call: Call) -> Answer:
         data=EventsStatus(
             algorithms=[algorithm.value for algorithm in network.events.offered()],
             algorithm=default_algorithm(network).value,
+            cautions={name.value: said for name in network.events.offered() if (said := caution(name))},
+            promises=network.events.promises(),
             open=len(run_table),
+            owed=owed_rows.count(),
             event_bytes_max=EVENT_BYTES_MAX,
             call_events_max=CALL_EVENTS_MAX,
             request_events_max=SEQUENCE_EVENTS_MAX,
@@ -72,7 +76,7 @@ def judge_next(call: Call, run_id: int) -> HttpResponseBase:
         (code, text), denied = run.findings.failure, run.findings.denied
         if denied is not None and denied.final:
             raise errors.denied(denied, text)
-        raise ApiError(503, errors.NO_VERDICT, f"{text} ({code})")
+        raise errors.no_verdict(code, text)
     lines = b"".join(encoded(verdict) + b"\n" for verdict in found.verdicts)
     return HttpResponse(lines, content_type=NDJSON)
 
@@ -89,9 +93,10 @@ def end_run(call: Call, run_id: int) -> Answer:
 
 
 def list_runs(call: Call) -> Answer:
-    """List the runs, newest first; `limit`, `after` (a run's id), `thread`, `run`, `verdict`, `status`."""
-    limit, rows = read_limit(call.query), JudgedRun.objects.order_by("-id")
-    for name, choices in (("verdict", RunVerdict), ("status", RunStatus)):
+    """List the runs, newest first; `limit`, `after` (a run's id), `thread`, `run`, `verdict`, `status`,
+    `owed`, `differs` (true: those on which the members said otherwise than the platform's rules before)."""
+    limit, rows = read_limit(call.query), JudgedRun.objects.select_related("owedrun").order_by("-id")
+    for name, choices in (("verdict", RunVerdict), ("status", RunStatus), ("owed", Owed)):
         if (wanted := call.query.get(name)) is not None:
             if wanted not in choices.values:
                 raise InvalidRequest(f"{name} must be one of {', '.join(choices.values)}")
@@ -101,6 +106,10 @@ def list_runs(call: Call) -> Answer:
             if "\x00" in wanted:
                 raise InvalidRequest(f"{name} must not contain control characters")
             rows = rows.filter(**{name: wanted})
+    if (differs := call.query.get("differs")) is not None:
+        if differs not in ("true", "false"):
+            raise InvalidRequest("differs must be true or false")
+        rows = rows.filter(differs=differs == "true")
     run_rows.mark_lost()
     total = rows.count()
     if "after" in call.query:

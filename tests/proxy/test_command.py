@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from dtvn.cli import events_proxy
+from dtvn.proxy import Report
 from tests.waiting import PATIENCE
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "use" / "events.md"
@@ -127,3 +128,15 @@ def test_without_its_libraries_it_says_what_to_install(tmp_path: Path) -> None:
     given = [sys.executable, "-c", start, "events-proxy", "--upstream", "http://127.0.0.1:1"]
     done = subprocess.run(given, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, NEEDS)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("no verdict within 2 s", "no verdict within 2 s. Nothing is owed: nobody judges it later."),
+        ("the platform says so. Nothing is owed: again", "the platform says so. Nothing is owed: again."),
+    ],
+)
+def test_a_stream_without_a_verdict_is_told_once_that_nothing_is_owed(reason: str, said: str) -> None:
+    report = Report("POST", "/agent", None, 3, None, None, (), 0, "", reason, "complete")
+    assert events_proxy._lines(report) == [f'POST "/agent": not validated. 3 events. not_validated: {said}']

@@ -165,7 +165,7 @@ def test_a_cluster_without_a_quorum_is_asked_for_a_limited_time(
 def test_a_run_that_another_writes_is_not_called_invalid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(cluster, "PATIENCE_SECONDS", 1.0)
     platform = Platform()
     platform.later = (409, "run_is_live")
     with serving(platform) as url:

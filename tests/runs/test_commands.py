@@ -14,6 +14,7 @@ import pytest
 
 from dtvn.cli import circuit_breaker_status, cluster_status, consensus_metrics
 from dtvn.gateway.questions import MemberStatus
+from events.models import JudgedRun
 from tests.api.conftest import KEY, Api
 from tests.fake_gateway import FakeGateway
 from tests.runs.test_rest import BAD, GOOD, sequence
@@ -26,7 +27,13 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 def platform(api: Api, **cluster: Any) -> Iterator[str]:
     """An address that answers as the API does now: its database is of the test's own thread. `cluster`:
     fields of the cluster's state in place of the API's."""
-    paths = ("/api/v1/cluster", "/api/v1/nodes", "/api/v1/events/runs?limit=1000", "/metrics")
+    paths = (
+        "/api/v1/cluster",
+        "/api/v1/nodes",
+        "/api/v1/events/runs?limit=1000",
+        "/api/v1/events",
+        "/metrics",
+    )
     answers = {path: api.get(path).content for path in paths}
     state = json.loads(answers["/api/v1/cluster"])
     answers["/api/v1/cluster"] = json.dumps(state | {"data": state["data"] | cluster}).encode()
@@ -124,6 +131,24 @@ def test_a87_consensus_metrics_count_verdicts(api: Api, fake: FakeGateway) -> No
     assert found["current_leader"] == "r0"
     assert every["total_operations"] == 5
     assert sum(given["valid"] for given in every["answers"].values()) >= 3 + 3 + 4
+
+
+def test_consensus_metrics_of_an_algorithm_that_is_not_offered_name_those_that_are(
+    api: Api, fake: FakeGateway
+) -> None:
+    sequence(api, GOOD, algorithm="majority")
+    with platform(api) as url:
+        for name in ("raft", "paxos"):
+            code, out, err = told(consensus_metrics, url, algorithm=name)
+            assert (code, out) == (2, "")
+            said = f"--algorithm: {name} is not offered here; offered: majority, unanimous, pbft"
+            assert err == f"dtvn consensus-metrics: {said}\n"
+        code, out, _ = told(consensus_metrics, url, algorithm="pbft")
+        assert (code, json.loads(out)["total_operations"]) == (0, 0), "offered, and not asked for yet"
+        JudgedRun.objects.update(algorithm="raft")
+    with platform(api) as url:
+        code, out, _ = told(consensus_metrics, url, algorithm="raft")
+        assert (code, json.loads(out)["total_operations"]) == (0, 1), "kept from when it was offered"
 
 
 def test_a87_circuit_breaker_status_tells_each_member(api: Api, fake: FakeGateway) -> None:

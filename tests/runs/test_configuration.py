@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,19 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from dtvn.events.config import PROFILES, from_profile, read_config
+from dtvn.events.config import PROFILES, caution, from_profile, read_config
 from dtvn.node.options import StartError
 from dtvn.node.provision import create_demo_cluster
+from dtvn.protocol.quorum import Mode
 from tests.api.conftest import Api, read
 from tests.fake_events import FakeEvents
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.runs.test_rest import GOOD, sequence, texts
+from validators.data_folder.folder import DataFolder
 from validators.data_folder.judging import NODE_ID, VARIABLE, events_config
 from validators.processes.preparation import check_events_config
+from validators.processes.supervisor import Supervisor
 from validators.services import network
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -73,7 +78,7 @@ def test_without_a_name_the_cluster_decides(monkeypatch: pytest.MonkeyPatch) -> 
         (None, "is none of small, large, high_security, and no file"),
         ("validation_timeout = 0.0", "validation_timeout: 0.0 is not greater than 0"),
         ("[consensus_config]\nmin_nodes = 0", "min_nodes: 0 is less than 1 - at `$.consensus_config`"),
-        ("[consensus_config]\nalgorithm = 'paxos'", "Invalid enum value 'paxos'"),
+        ("[consensus_config]\nalgorithm = 'paxos'", "none of majority, unanimous, raft, pbft"),
         ("min_nodes = 3", "Object contains unknown field `min_nodes`"),
         ("min_nodes", "Expected '='"),
     ],
@@ -159,7 +164,7 @@ def test_the_members_decision_is_answered_without_local_validation_too(
     )
     falsely(fake, 1)
     told = sequence(api, GOOD)
-    assert (told["valid"], told["code"]) == (False, "A_LIE")
+    assert (told["valid"], told["code"]) == (False, "REFUSED_BY_FEW")
 
 
 def test_a_cluster_that_is_too_small_offers_nothing(configured: Configure) -> None:
@@ -169,23 +174,64 @@ def test_a_cluster_that_is_too_small_offers_nothing(configured: Configure) -> No
     assert "(min_nodes: 5 is more than the 4 members)" in read(answer)["error"]
 
 
-def test_profile_large_is_read_and_its_start_refused(
-    configured: Configure, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def folder(tmp_path: Path) -> DataFolder:
+    made = DataFolder(tmp_path / "data")
+    made.create()
+    return made
+
+
+def test_profile_large_is_refused_where_pbft_was_founded_and_says_what_to_do(
+    configured: Configure, monkeypatch: pytest.MonkeyPatch, folder: DataFolder
 ) -> None:
     monkeypatch.setenv(VARIABLE, "large")
     api = configured("large")
-    with pytest.raises(StartError, match=rf"{VARIABLE}=large: algorithm_not_offered: algorithm: raft is not"):
-        check_events_config()
+    said = rf"{VARIABLE}=large: algorithm_not_offered: algorithm: raft is not offered here .*CONSENSUS=raft"
+    with pytest.raises(StartError, match=said):
+        check_events_config(folder)
+    create_demo_cluster(folder.root, 5, "127.0.0.1", range(1, 6))
+    with pytest.raises(StartError, match=said):
+        check_events_config(folder, 5, Mode.RAFT)  # which the cluster that is there is not
     answer = api.post("events/validate-sequence", texts(GOOD))
     assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
+    assert "CONSENSUS=raft" in read(answer)["error"]
     configured("small")
-    check_events_config()
+    check_events_config(folder)
+
+
+def test_a_start_that_is_refused_for_its_configuration_makes_no_folder(
+    configured: Configure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(VARIABLE, "large")
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    configured("large")
+    new = tmp_path / "new"
+    with pytest.raises(StartError, match="algorithm_not_offered"):
+        Supervisor(DataFolder(new), host="127.0.0.1", port=0, nodes=5).run()
+    assert not new.exists()
+
+
+def test_profile_large_starts_where_raft_is_founded(
+    configured: Configure, monkeypatch: pytest.MonkeyPatch, folder: DataFolder
+) -> None:
+    monkeypatch.setenv(VARIABLE, "large")
+    configured("large")
+    with pytest.raises(StartError, match="min_nodes: 5 is more than the 4 members that are founded: NODES=5"):
+        check_events_config(folder, None, Mode.RAFT)
+    check_events_config(folder, 5, Mode.RAFT)
+    create_demo_cluster(folder.root, 5, "127.0.0.1", range(1, 6), consensus=Mode.RAFT)
+    check_events_config(folder)
+    configured("high_security")
+    with pytest.raises(StartError, match=r"algorithm: pbft is not offered here .*CONSENSUS=pbft"):
+        check_events_config(folder)
 
 
 @pytest.mark.parametrize(
     ("name", "fields", "said"),
     [
         ("small", None, "small: partition_handler.recovery_strategy has no effect here"),
+        ("set.json", {"consensus_config": {"require_unanimous": True}}, f"set.json: {caution('unanimous')}"),
         (
             "set.json",
             {"debug_mode": True, "consensus_config": {"election_timeout": 9.0}, "validation_timeout": 3.0},
@@ -218,7 +264,7 @@ def test_set_fields_without_effect_are_named_in_one_line_at_the_start(
     Path("set.json").write_text(json.dumps(fields))
     monkeypatch.setenv(VARIABLE, name)
     settings.EVENTS_CONFIG = events_config()
-    check_events_config()
+    check_events_config(DataFolder(tmp_path))
     assert [record.getMessage() for record in caplog.records] == ([f"{VARIABLE}={said}"] if said else [])
 
 

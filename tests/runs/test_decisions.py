@@ -15,7 +15,7 @@ from tests.runs.test_rest import BAD, GOOD, sequence, texts
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 DECIDED_AGAINST = [
-    ("unanimous", (1,), ("invalid", "A_LIE", "NO_CERTIFICATE")),
+    ("unanimous", (1,), ("invalid", "REFUSED_BY_FEW", "NO_CERTIFICATE")),
     ("majority", (1, 2), ("invalid", "A_LIE", "NO_CERTIFICATE")),
     ("pbft", (1, 2), ("none", "PBFT_NO_CONSENSUS", "PBFT_NO_CONSENSUS")),
 ]
@@ -89,7 +89,21 @@ def test_a_chunk_that_the_members_decide_against_need_not_be_repeated(
     path = api.post("events/runs", {"algorithm": algorithm, "recorded": False}).headers["Location"]
     answer = api.post(f"{path}/events?from=0", texts(GOOD))
     assert (answer.status_code, read(answer)["code"]) == (422, "denied")
-    assert f"do not find event 0 valid: {decision[1]}." in read(answer)["error"]
+    what = "these events" if decision[1] == "REFUSED_BY_FEW" else "event 0"
+    assert f"do not find {what} valid: {decision[1]}." in read(answer)["error"]
+
+
+def test_a_rule_that_a_liar_invents_is_not_given_as_the_reason(api: Api, fake: FakeGateway) -> None:
+    """One lying member of four denies under unanimous. What it says stands beside its name alone."""
+    falsely(fake, 1)
+    told = sequence(api, GOOD, algorithm="unanimous", recorded=False)
+    (piece,) = told["pieces"]
+    assert (piece["verdict"], piece["errors"]) == ("invalid", [])
+    assert piece["members"][1]["errors"] == [[0, "A_LIE"]]
+    assert told["failure"]["text"] == (
+        "1 of 4 members refuses this, and fewer than 2 name the same rule, so none is given as the reason."
+    )
+    assert "A_LIE" not in str([told["code"], told["violations"], told["failure"]])
 
 
 def test_a_chunk_is_repeated_while_a_missing_vote_may_decide_it(api: Api, fake: FakeGateway) -> None:

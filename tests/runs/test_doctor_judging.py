@@ -8,16 +8,21 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 
 from dtvn.events.asking import Member, MemberJudge, known_states
 from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits
 from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.quorum import Mode
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.host.support import key_pair
 from validators.dashboard import doctor
 from validators.dashboard.findings import find
+from validators.models import NetworkCut
+from validators.network_watch import history
+from validators.network_watch.cuts import Cut, Statement
 from validators.services.network import informed_gateway
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -77,13 +82,33 @@ def test_a_certified_state_that_differs_from_the_one_here_is_named(
     assert said() == [wrong]
 
 
+def test_a_waiting_member_and_a_cut_are_named_as_the_platform_names_them(fake: FakeGateway) -> None:
+    """By the status answer, as `/ready` does (R11), and by the cut of `/api/v1/cluster`."""
+    waiting = STATUS | {"voting": False, "state": "waiting", "awaits": ["r3"]}
+    seen = doctor.look_of("r0", "", {"pending": 0}, waiting)
+    assert (seen.waits, seen.awaits) == (True, ("r3",))
+    at = timezone.now().timestamp()
+    statement = Statement("r0 does not hear r1", since=at)
+    everybody = ("r0", "r1", "r2", "r3")
+    cut = Cut((statement,), (everybody,), everybody, (), "All decide.", certain=True, extent=(1, 1))
+    history.fill(row := NetworkCut(), cut, at)
+    row.save()
+    out = StringIO()
+    with suppress(SystemExit):
+        call_command("doctor", "--for", "0", stdout=out)
+    assert (
+        "partition_not_healed: Members that run do not hear each other: r0 does not hear r1."
+        in out.getvalue()
+    )
+
+
 def test_a_member_that_answers_and_does_not_vote_is_named(fake: FakeGateway) -> None:
     fake.events.changed = lambda index, body: [] if index == 3 else [body]
     judged = doctor.judge_valid_run(informed_gateway())
     looks = [
         doctor.look_of(f"r{n}", "", {"pending": 0, "quorum_round_trip_ms": 0.0}, STATUS) for n in range(4)
     ]
-    found = [(each.trouble, each.wrong) for each in find(looks, looks, judged=judged)]
+    found = [(each.trouble, each.wrong) for each in find(looks, looks, mode=Mode.PBFT, judged=judged)]
     assert ("slow_or_uneven", "r3 answers, but gave no vote on events in time.") in found
     assert not [wrong for _trouble, wrong in found if "r2" in wrong]
 

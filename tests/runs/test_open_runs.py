@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
-from dtvn.api.event_bodies import RunBody
-from events.services.open_runs import PIECES_WAITING_MAX, OpenRun
+from dtvn.api.errors import ApiError
+from dtvn.api.event_bodies import GivenEvents, RunBody
+from dtvn.protocol.genesis import CAPABILITIES
+from events.services.answered_here import AnsweredHere
+from events.services.open_runs import PIECES_WAITING_MAX, Judgement, OpenRun, Steps, waited
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
+from tests.runs.test_rest import GOOD
+from tests.waiting import PATIENCE
 
 
 @pytest.mark.parametrize("newer", [0, 3, PIECES_WAITING_MAX])
@@ -21,3 +27,37 @@ def test_of_more_pieces_than_may_wait_the_oldest_are_lost(newer: int) -> None:
     run.pieces.extend(pieces[PIECES_WAITING_MAX:])
     run.put_back(taken, [])
     assert list(run.pieces) == pieces[-PIECES_WAITING_MAX:]
+
+
+def _finish(steps: Steps, step: Future[Any]) -> Judgement:
+    """The result of a call that waits for `step`."""
+    try:
+        while True:
+            step = steps.send(step.result(PATIENCE))
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+
+
+def test_a_call_waits_while_what_waited_is_judged() -> None:
+    """And one that comes while another call is judged is refused."""
+    fake = FakeGateway(make_genesis(4, capabilities=CAPABILITIES), principal="gateway")
+    run = OpenRun(fake, RunBody(), "tester", AnsweredHere(1_000))
+    fake.events.down = frozenset({2, 3})
+    found = waited(run.judge(GivenEvents(tuple(GOOD[:2]))))
+    run.answer_here(found)
+    assert [event.text for event in run.here.waiting] == GOOD[:2]
+    fake.events.down = frozenset()
+    settling = run.settle()
+    asked = next(settling)  # of the members
+    call = run.judge(GivenEvents((GOOD[2],)))
+    held = next(call)
+    assert not held.done()
+    _finish(settling, asked)
+    assert held.done()
+    assert _finish(call, held).verdicts[0].index == 2
+    assert run.here.state == "settled"
+    first, second = run.judge(GivenEvents((GOOD[3],))), run.judge(GivenEvents((GOOD[4],)))
+    asked = next(first)
+    with pytest.raises(ApiError, match="not answered yet"):
+        next(second)
+    _finish(first, asked)

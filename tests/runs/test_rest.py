@@ -52,6 +52,26 @@ def test_a_valid_run_has_a_certificate(api: Api) -> None:
     assert [each["given"] for each in told["pieces"][0]["members"]].count("valid") >= 3
 
 
+def test_who_was_not_waited_for_is_told_from_who_was_silent(api: Api, fake: FakeGateway) -> None:
+    given = [each["given"] for each in sequence(api, GOOD)["pieces"][0]["members"]]
+    assert given == ["valid", "valid", "valid", "not_waited_for"]
+    fake.events.down = frozenset({2, 3})
+    told = read(api.post("events/validate", texts(GOOD[:1], thread="u", run="cut")))["data"]
+    assert [each["given"] for each in told["pieces"][0]["members"]] == ["valid", "valid", "silent", "silent"]
+
+
+def test_runs_that_earlier_releases_kept_are_shown(api: Api) -> None:
+    """They called both silent."""
+    told = sequence(api, GOOD)
+    kept = RunPiece.objects.get(judged_run_id=told["id"])
+    kept.members[3]["given"] = "silent"
+    kept.save()
+    JudgedRun.objects.filter(pk=told["id"]).update(votes={"r3": {"silent": 1}})
+    shown = read(api.get(f"events/runs/{told['id']}"))["data"]
+    assert shown["votes"] == {"r3": {"silent": 1}}
+    assert shown["pieces"][0]["members"][3]["given"] == "silent"
+
+
 def test_an_invalid_run_names_the_first_refusal(api: Api) -> None:
     told = sequence(api, BAD)
     assert (told["valid"], told["events"], told["delivered"]) == (False, 5, 2)
@@ -66,14 +86,40 @@ def test_each_offered_algorithm_decides(api: Api, algorithm: str) -> None:
     assert (told["verdict"], told["algorithm"]) == ("valid", algorithm)
 
 
-def test_an_algorithm_that_is_not_offered_is_422(api: Api) -> None:
-    for path in ("validate", "validate-sequence"):
-        answer = api.post(f"events/{path}", texts(GOOD, algorithm="raft"))
+@pytest.mark.parametrize("name", ["raft", "paxos"])
+def test_an_algorithm_that_is_not_offered_is_422_and_those_offered_are_named(api: Api, name: str) -> None:
+    shown = name if name == "raft" else f'"{name}"'
+    why = " (this cluster was founded with pbft; another one is founded with `make up CONSENSUS=raft` or "
+    why = f"{why}`manage.py genesis init --consensus raft`)" if name == "raft" else ""
+    said = f"algorithm: {shown} is not offered here{why}; offered: majority, unanimous, pbft"
+    for answer in (
+        api.post("events/validate", texts(GOOD, algorithm=name)),
+        api.post("events/validate-sequence", texts(GOOD, algorithm=name)),
+        api.post("events/runs", {"algorithm": name}),
+        api.post(f"events/stream?algorithm={name}", b"\n".join(GOOD)),
+    ):
         assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
-    answer = api.post("events/runs", {"algorithm": "raft"})
-    assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
-    answer = api.post("events/stream?algorithm=raft", b"\n".join(GOOD))
-    assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
+        assert read(answer)["error"] == said
+
+
+@pytest.mark.parametrize("given", ["", 3, "x" * 65])
+def test_an_algorithm_that_is_no_name_is_400(api: Api, given: object) -> None:
+    answer = api.post("events/runs", {"algorithm": given})
+    assert (answer.status_code, read(answer)["error"]) == (
+        400,
+        "algorithm must be one of majority, unanimous, raft, pbft",
+    )
+
+
+def test_answers_warn_that_under_unanimous_one_member_denies(api: Api) -> None:
+    status = read(api.get("events"))["data"]
+    assert list(status["cautions"]) == ["unanimous"]
+    told = sequence(api, GOOD, algorithm="unanimous")
+    assert told["caution"] == status["cautions"]["unanimous"]
+    assert "one member denies" in told["caution"]
+    assert read(api.get(f"events/runs/{told['id']}"))["data"]["caution"] == told["caution"]
+    assert read(api.post(f"events/runs/{told['id']}/end"))["data"]["caution"] == told["caution"]
+    assert sequence(api, GOOD, algorithm="pbft")["caution"] == ""
 
 
 def test_a_run_goes_on_call_by_call(api: Api) -> None:
@@ -480,7 +526,7 @@ def test_the_run_of_a_stream_ends_with_an_answer_that_nobody_reads(api: Api) -> 
         {"events": [1], "thread": ""},
         {"events": [1], "thread": "x" * 1_025},
         {"events": [1], "thread": "a\x00b"},
-        {"events": [1], "algorithm": "magic"},
+        {"events": [1], "algorithm": ["pbft"]},
         {"events": [1], "salts": ["AAAA"]},
         {"events": [1], "salts": "AAAA"},
         {"events": [1], "drop_unknown": "yes"},

@@ -8,9 +8,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dtvn.events.advice.causes import Causes, follows
-from dtvn.events.advice.client import ClientAdvice
+from dtvn.events.advice.client import SAYS, ClientAdvice
 from dtvn.events.advice.cures import cured
-from dtvn.events.advice.history import SORTS, History, Named, named, stage_of
+from dtvn.events.advice.history import NOTED, SORTS, History, Named, named, stage_of
 from dtvn.events.advice.older_forms import older_interrupt, older_nulls
 from dtvn.events.advice.profiles import CODES
 from dtvn.events.advice.refused_values import FORMED, refused_form, refused_nulls
@@ -64,7 +64,7 @@ class Adviser:
         if (
             own is ACCEPTED is verdict
             and type(event) in PIECES
-            and len(self.stream.parts) == 1  # it ends no chunks
+            and self.stream.expansion[0] != self.stream.index - 1  # it ends no chunks
             and self._linter.is_plain(data, now_ms)
         ):
             if not isinstance(event, s.ToolCallArgs):
@@ -80,6 +80,10 @@ class Adviser:
         self._history.refuse(given, found[0].code)
         self._forget(given)
         return Told((), tuple(found)) if following else self._told(found)
+
+    def pass_over(self) -> None:
+        """Stand where the stream stands, which passed over events of which there is nothing to say."""
+        self._linter.pass_over()
 
     def _forget(self, given: Named) -> None:
         """Say nothing of what an item lacks whose event was refused: that is why it lacks it."""
@@ -99,21 +103,28 @@ class Adviser:
         index = stream.index - 1
         said = self._linter.advise(data, now_ms)
         client = self._client
-        for part in stream.parts:
-            self._history.accept(part, index)
-            if client is not None:
-                said += [warning(index, *each) for each in client.say(part)]
+        for part in stream.parts if stream.expansion[0] == index else (event,):
+            kind = type(part)
+            if kind in NOTED:
+                self._history.accept(part, index)
+            if client is not None and (says := SAYS.get(kind)) is not None:
+                for each in says(client, part):
+                    said.append(warning(index, *each))
         if self._advises:
             # `in` raises and catches an exception first.
             if data.find(b"null") >= 0:
                 said += refused_nulls(data, event, index)
                 said += older_nulls(data, event, index)
-            if type(event.timestamp) is str or type(event) in FORMED:
+            kind = type(event)
+            if kind in FORMED or type(event.timestamp) is str:
                 said += refused_form(data, event, index)
-            if type(event) is s.RunFinished and (older := older_interrupt(data, index)) is not None:
+            if kind is s.RunFinished and (older := older_interrupt(data, index)) is not None:
                 # Its calls wait for what clients dropped.
                 said = [*(each for each in said if each.code != "CALL_NOT_ANSWERED"), older]
-        return tuple([each for each in said if each.code not in self._left_out]) if said else ()
+        return self._given(said) if said else ()
+
+    def _given(self, said: list[Violation]) -> tuple[Violation, ...]:
+        return tuple([each for each in said if each.code not in self._left_out])
 
     @property
     def runs(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 
 import msgspec
 
@@ -69,34 +68,39 @@ class Arguments:
         self._held -= sum(map(len, deltas))
 
     def end(self, event: s.ToolCallEnd) -> Said:
-        tool, deltas = self._open.get(event.tool_call_id, ("", []))
+        call = event.tool_call_id
+        self._cut.pop(call, None)
+        tool, deltas = self._open.pop(call, ("", []))
         text = "".join(deltas)
-        self.forget(event.tool_call_id)
+        self._held -= len(text)
         # None at all are no arguments: clients hand over an empty object.
-        if not text.strip():
-            return
+        if not text or text.isspace():
+            return ()
         wrong = not_one_value(text)
         if wrong == CUT_OFF and len(self._cut) < CUT:
-            self._cut[event.tool_call_id] = None
+            self._cut[call] = None
         elif wrong is not None:
-            said = f"The arguments of call {quoted(event.tool_call_id)} are {wrong}."
-            yield "ARGUMENTS_NOT_JSON", _FIELD, said
+            return (("ARGUMENTS_NOT_JSON", _FIELD, f"The arguments of call {quoted(call)} are {wrong}."),)
         elif tool in self._parameters:
-            about = f"The arguments of call {quoted(event.tool_call_id)}"
-            yield from self._parameters.check(tool, text, about)
+            return self._parameters.check(tool, text, f"The arguments of call {quoted(call)}")
+        return ()
 
     def finish(self) -> Said:
         """The run ends without an error."""
-        for call in self._cut:
-            yield "ARGUMENTS_NOT_JSON", _FIELD, f"The arguments of call {quoted(call)} are {CUT_OFF}."
+        return [
+            ("ARGUMENTS_NOT_JSON", _FIELD, f"The arguments of call {quoted(call)} are {CUT_OFF}.")
+            for call in self._cut
+        ]
 
 
 def not_one_value(text: str) -> str | None:
     """What a text is that is not one JSON value; None if it is one."""
     for decode in (msgspec.json.decode, _strict):
-        with suppress(msgspec.MsgspecError, ValueError, RecursionError):
+        try:
             decode(text)
-            return None
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            continue
+        return None
     start = text.lstrip()
     try:
         _, end = _values.raw_decode(start)

@@ -3,7 +3,7 @@ and tried with it. It takes them, and loses state, text or a call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -34,11 +34,6 @@ class ClientAdvice:
         self._arguments = Arguments(self._parameters)
         self._unanswered = Unanswered(self._parameters, state.limits.owners)
 
-    def say(self, part: s.Event) -> Iterable[tuple[str, str | None, str]]:
-        """About an accepted event, or a part of what it stands for: (rule id, field, sentence) each."""
-        method = _METHODS.get(type(part))
-        return () if method is None else method(self, part)
-
     def has_held(self, event: s.ToolCallArgs) -> bool:
         """Whether there is nothing to say about these arguments, which are then held."""
         return not self._identities.starts_again(event.tool_call_id) and self._arguments.has_held(event)
@@ -53,17 +48,17 @@ class ClientAdvice:
         own, self._given = self._given, None
         given = own or event.input
         state = given.state if given is not None else UNSET
-        yield from self._followed.start(None if isinstance(state, UnsetType) else bytes(state))
+        said = self._followed.start(None if isinstance(state, UnsetType) else bytes(state))
         if given is None:
-            return
+            return said
         if given.tools is not None:
             self._parameters.offer(given.tools, trusted=given is own)
         self._identities.take_over(given.messages, replaces=False)
         self._hold_activities(given.messages)
+        return said
 
     def run_finished(self, event: s.RunFinished) -> Said:
-        yield from self._arguments.finish()
-        yield from self._unanswered.finish(event)
+        return [*self._arguments.finish(), *self._unanswered.finish(event)]
 
     def text(self, event: s.TextMessageStart) -> Said:
         return self._identities.text(event)
@@ -73,10 +68,10 @@ class ClientAdvice:
 
     def call(self, event: s.ToolCallStart) -> Said:
         is_known = self._identities.knows_call(event.tool_call_id)
-        yield from self._identities.call(event)
         self._unanswered.begin(event)
         if not is_known:
             self._arguments.begin(event)
+        return self._identities.call(event)
 
     def call_arguments(self, event: s.ToolCallArgs) -> Said:
         yield from self._identities.call_arguments(event)
@@ -128,7 +123,7 @@ class ClientAdvice:
                 self._activities.hold(message.id, message.content)
 
 
-_METHODS: dict[type[s.Event], Callable[[ClientAdvice, Any], Said]] = {
+SAYS: dict[type[s.Event], Callable[[ClientAdvice, Any], Said]] = {
     s.RunStarted: ClientAdvice.run_started,
     s.RunFinished: ClientAdvice.run_finished,
     s.TextMessageStart: ClientAdvice.text,
@@ -143,3 +138,4 @@ _METHODS: dict[type[s.Event], Callable[[ClientAdvice, Any], Said]] = {
     s.ActivityDelta: ClientAdvice.activity_delta,
     s.MessagesSnapshot: ClientAdvice.messages_snapshot,
 }
+"""Class of an accepted event, or of a part of what it stands for -> what is said of it."""

@@ -18,6 +18,7 @@ ACTIVITIES = 256
 """How many activities are followed at once."""
 LOST = 64
 """How many places that a failed patch would have made are remembered."""
+_NOT_FOLLOWED = (TooLarge, *NOT_JSON)
 
 
 class FollowedState:
@@ -34,22 +35,21 @@ class FollowedState:
         """A run starts; `state`: JSON text of its input's state, None if it is not known, or still that of
         the run before."""
         self._told = False
-        if state is not None:
-            yield from self._hold(state, "input.state")
+        return () if state is None else self._hold(state, "input.state")
 
     def snapshot(self, event: s.StateSnapshot) -> Said:
-        yield from self._hold(bytes(event.snapshot), "snapshot")
+        return self._hold(bytes(event.snapshot), "snapshot")
 
     def delta(self, event: s.StateDelta) -> Said:
         if self._document is None:
-            return
+            return ()
         try:
             failure = self._document.apply(event.delta)
-        except (TooLarge, *NOT_JSON):
-            yield from self._give_up("delta")
-            return
-        if failure is None:
-            return
+        except _NOT_FOLLOWED:
+            return self._give_up("delta")
+        return () if failure is None else self._failed(event, failure)
+
+    def _failed(self, event: s.StateDelta, failure: Failure) -> Said:
         field = f"delta[{failure.number}]"
         if not self._known:
             self._document = None
@@ -68,8 +68,9 @@ class FollowedState:
         self._known, self._lost = True, []
         try:
             self._document = Document(text, STATE_BYTES)
-        except (TooLarge, *NOT_JSON):
-            yield from self._give_up(field)
+        except _NOT_FOLLOWED:
+            return self._give_up(field)
+        return ()
 
     def _give_up(self, field: str) -> Said:
         self._document = None
@@ -97,7 +98,7 @@ class Activities:
         held = sum(document.size for document in self._held.values() if document is not None)
         try:
             self._held[name] = Document(msgspec.json.encode(content), max(STATE_BYTES - held, 0))
-        except (TooLarge, *NOT_JSON):
+        except _NOT_FOLLOWED:
             self._held[name] = None
         if len(self._held) > ACTIVITIES:
             self._forgotten = True
@@ -119,7 +120,7 @@ class Activities:
             return
         try:
             failure = document.apply(event.patch)
-        except (TooLarge, *NOT_JSON):
+        except _NOT_FOLLOWED:
             self._held[name] = None
             return
         if failure is not None:

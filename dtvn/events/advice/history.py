@@ -68,6 +68,8 @@ _ENDS: dict[type[s.Event], tuple[str, str]] = {
 
 
 _OF_RUNS = {s.RunStarted, s.RunFinished, s.RunError}
+NOTED = {*_ENDS, *_OF_RUNS}
+"""Kinds of accepted events that the history notes."""
 
 
 class History:

@@ -58,17 +58,18 @@ class Identities:
         role = self._roles.get(event.message_id)
         if role is not None and role != _CALLER:
             effect = "drop this text" if role == "activity" else "append this text to it"
-            yield _reused(event.message_id, role, effect)
-        elif role is None or event.role in (None, "assistant"):
+            return (_reused(event.message_id, role, effect),)
+        if role is None or event.role in (None, "assistant"):
             self._set(event.message_id, "assistant")
+        return ()
 
     def reasoning(self, event: s.ReasoningMessageStart) -> Said:
         role = self._roles.get(event.message_id)
         if role is None:
             self._set(event.message_id, "reasoning")
-            return
+            return ()
         effect = "drop this reasoning" if role == "activity" else "append this reasoning to it"
-        yield _reused(event.message_id, role, effect)
+        return (_reused(event.message_id, role, effect),)
 
     def activity(self, event: s.ActivitySnapshot) -> Said:
         role = self._roles.get(event.message_id)
@@ -85,8 +86,8 @@ class Identities:
         role = self._roles.get(event.message_id)
         if role is None:
             self._set(event.message_id, "result")
-        else:
-            yield _reused(event.message_id, role, "then have two messages of this id")
+            return ()
+        return (_reused(event.message_id, role, "then have two messages of this id"),)
 
     def call(self, event: s.ToolCallStart) -> Said:
         """A call starts. A start that is sent again changes nothing, as when a run goes on after an
@@ -94,15 +95,16 @@ class Identities:
         identifier, parent = event.tool_call_id, event.parent_message_id
         if identifier in self._calls:
             self._again.add(identifier)
-            return
+            return ()
         self._call(identifier)
         role = self._roles.get(parent) if parent else None
         if parent and role is not None and role not in ("assistant", _CALLER):
             said = f"{quoted(parent)} is {_WHAT[role]}: clients make a message of its own for the call."
-            yield "PARENT_NOT_ASSISTANT", "parentMessageId", said
             self._roles.setdefault(identifier, _CALLER)
-        elif role is None:
+            return (("PARENT_NOT_ASSISTANT", "parentMessageId", said),)
+        if role is None:
             self._set(parent or identifier, _CALLER)
+        return ()
 
     def call_arguments(self, event: s.ToolCallArgs) -> Said:
         if event.delta and event.tool_call_id in self._again:

@@ -78,10 +78,9 @@ class Document:
     def _operate(self, operation: Patched) -> None:
         path = tokens(operation.path)
         match operation:
-            case m.Add():
-                self._add(path, self._decoded(operation.value))
             case m.Replace():
-                self._remove(path)
+                self._replace(path, operation.value)
+            case m.Add():
                 self._add(path, self._decoded(operation.value))
             case m.Remove():
                 self._remove(path)
@@ -146,6 +145,23 @@ class Document:
         before = parent.get(name, _ABSENT)
         parent[name] = value
         self._undo.append(lambda: _restored(parent, name, before))
+
+    def _replace(self, path: list[str], raw: msgspec.Raw) -> None:
+        """As `_remove` and `_add`, on one walk."""
+        if not path:
+            self._root(None)
+            self._root(self._decoded(raw))
+            return
+        parent = self._parent(path)
+        key = _key(parent, path, len(path) - 1)
+        removed = parent.pop(key)
+        value = self._decoded(raw)
+        if isinstance(parent, list):
+            parent.insert(key, value)
+        else:
+            self.size += len(key) + len('"":,')
+            parent[key] = value
+        self._undo.append(lambda: parent.__setitem__(key, removed))
 
     def _remove(self, path: list[str]) -> None:
         if not path:

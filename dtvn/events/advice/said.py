@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
-Said = Iterator[tuple[str, str | None, str]]
+Said = Iterable[tuple[str, str | None, str]]
 """Rule id, field, sentence."""

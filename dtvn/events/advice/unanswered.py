@@ -33,12 +33,13 @@ class Unanswered:
 
     def finish(self, event: s.RunFinished) -> Said:
         outcome = event.outcome
-        if outcome is not None and not isinstance(outcome, m.Succeeded):
-            return
+        if not self._calls or not (outcome is None or isinstance(outcome, m.Succeeded)):
+            return ()
         pending = (outcome.pending_tool_call_ids or []) if outcome is not None else []
         # What the client's own tools are called for, the client answers in the next run.
         left = [call for call, tool in self._calls.items() if call not in pending and tool not in self._tools]
-        if left:
-            hint = "" if self._tools.known else " If its tools are the client's, --input tells so."
-            said = f"The run ends with success, and nobody answered {listed(left)}.{hint}"
-            yield "CALL_NOT_ANSWERED", "outcome", said
+        if not left:
+            return ()
+        hint = "" if self._tools.known else " If its tools are the client's, --input tells so."
+        said = f"The run ends with success, and nobody answered {listed(left)}.{hint}"
+        return (("CALL_NOT_ANSWERED", "outcome", said),)

@@ -4,6 +4,7 @@ A validator casts votes (`cast_vote`) and signs those of a turn together (`sign_
 (`open_turn`), hands the votes to the `Inquiry` of their chunk, and assembles certificates (`assemble`) or
 evidence of two contradicting votes. Anyone checks those offline (`check_certificate`, `convict`)."""
 
+from dtvn.events.judging.algorithm_promises import Promise, promises
 from dtvn.events.judging.certificate import (
     CERTIFICATE_BYTES_MAX,
     Certified,
@@ -18,13 +19,14 @@ from dtvn.events.judging.decision_rules import (
     INSUFFICIENT_NODES,
     NO_DECISIONS,
     NO_QUORUM,
-    OFFERED,
     PBFT_NO_CONSENSUS,
+    REFUSED_BY_FEW,
     AlgorithmNotOffered,
     DecisionRule,
     Verdict,
     decision_rule,
     offered,
+    other_mode,
 )
 from dtvn.events.judging.electorate import Electorate
 from dtvn.events.judging.evidence import VoteConviction, convict, decode_evidence, encode_evidence
@@ -67,11 +69,12 @@ __all__ = [
     "MemberVote",
     "NO_DECISIONS",
     "NO_QUORUM",
-    "OFFERED",
     "PARTIAL_DECISIONS",
     "PBFT_NO_CONSENSUS",
     "Piece",
     "Question",
+    "REFUSED_BY_FEW",
+    "Promise",
     "RunPoint",
     "SALT_SIZE",
     "TURN_VOTES_MAX",
@@ -96,5 +99,7 @@ __all__ = [
     "offered",
     "open_turn",
     "open_vote",
+    "other_mode",
+    "promises",
     "sign_turn",
 ]

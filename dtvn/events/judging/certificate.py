@@ -26,7 +26,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.fields import Count, Hash, Wire
 from dtvn.protocol.proof_errors import Code, ProofError
 from dtvn.protocol.proof_forms import opened
-from dtvn.protocol.quorum import MEMBERS_MAX
+from dtvn.protocol.quorum import MEMBERS_MAX, Mode
 
 CERTIFICATE_BYTES_MAX = 64 * 1024
 """Most bytes of a certificate: the longest vote, and 31 members with the longest paths."""
@@ -54,6 +54,8 @@ class Certified(msgspec.Struct, frozen=True):
     signers: tuple[str, ...]
     members: int
     """Number of members of the epoch (n)."""
+    mode: Mode
+    """How they agree on the log."""
 
 
 def assemble(votes: Iterable[MemberVote], needed: int, electorate: Electorate) -> bytes:
@@ -107,4 +109,4 @@ def check_certificate(certificate: VoteCertificate, electorate: Electorate) -> C
     for ballot in certificate.ballots:
         check_ballot(ballot, certificate.vote, electorate)
     names = tuple(map(electorate.name, signers))
-    return Certified(vote, certificate.epoch, names, len(electorate.members))
+    return Certified(vote, certificate.epoch, names, len(electorate.members), electorate.mode)

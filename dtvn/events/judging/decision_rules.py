@@ -5,11 +5,12 @@
 | majority | at least `needed` votes; valid if more are valid than invalid | NO_QUORUM |
 | unanimous | any invalid vote: invalid; valid votes of all members: valid | INSUFFICIENT_NODES |
 | pbft | that of `needed` equal votes | PBFT_NO_CONSENSUS |
+| raft | that of `needed` equal votes | NO_QUORUM |
 
 `needed` is the contract's size or the quorum of the members, whichever is greater: any two sets of that size
 share an honest member, so up to f liars never cause two verdicts, whatever is lost or late. With 3f + 1
 members both are the same number; with 5 or 7 members the contract's majority (3, 4) could be turned by f
-liars.
+liars. In a Raft cluster f is 0 (R44): any majority decides, and *raft* takes the place of *pbft*.
 
 A certificate holds `needed` equal votes (all members' for a valid verdict of *unanimous*, a quorum's for an
 invalid one), so there can be a verdict without a certificate, never a certificate against the verdict.
@@ -21,16 +22,20 @@ from enum import StrEnum
 
 import msgspec
 
-from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig
+from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig, algorithms_of
+from dtvn.events.rules import quoted
 from dtvn.protocol import quorum
+from dtvn.protocol.quorum import Mode
 
 NO_DECISIONS = "NO_DECISIONS"
 NO_QUORUM = "NO_QUORUM"
 INSUFFICIENT_NODES = "INSUFFICIENT_NODES"
 PBFT_NO_CONSENSUS = "PBFT_NO_CONSENSUS"
 """Rule ids of decisions that could not be made."""
+REFUSED_BY_FEW = "REFUSED_BY_FEW"
+"""Rule id of a refusal for which fewer than f + 1 members name the same rule: liars alone could have invented
+it."""
 ALGORITHM_NOT_OFFERED = "algorithm_not_offered"
-OFFERED = (Algorithm.MAJORITY, Algorithm.UNANIMOUS, Algorithm.PBFT)
 
 
 class AlgorithmNotOffered(ValueError):
@@ -38,11 +43,13 @@ class AlgorithmNotOffered(ValueError):
 
     code = ALGORITHM_NOT_OFFERED
 
-    def __init__(self, algorithm: Algorithm, offered: tuple[Algorithm, ...], why: str = "") -> None:
-        """`why`: the setting that prevents it; "" if no setting does."""
+    def __init__(self, algorithm: str, offered: tuple[Algorithm, ...], why: str = "") -> None:
+        """`algorithm`: whatever name was asked for. `why`: the setting that prevents it; "" if no setting
+        does."""
         names = ", ".join(offered) or "none"
         reason = f" ({why})" if why else ""
-        super().__init__(f"algorithm: {algorithm.value} is not offered here{reason}; offered: {names}")
+        name = str(algorithm) if algorithm in list(Algorithm) else quoted(algorithm)
+        super().__init__(f"algorithm: {name} is not offered here{reason}; offered: {names}")
         self.algorithm = algorithm
 
 
@@ -78,17 +85,30 @@ class DecisionRule(msgspec.Struct, frozen=True):
     members: int
     needed: int
     """Votes without which there is no verdict."""
+    mode: Mode
+    """How the members agree on the log."""
+
+    @property
+    def quorum(self) -> int:
+        """Size of a quorum of the members."""
+        return quorum.quorum(self.members, self.mode)
 
     def needed_equal(self, valid: bool) -> int:
         """Equal votes in a certificate of this verdict."""
         if self.algorithm is Algorithm.UNANIMOUS and not valid:
-            return quorum.quorum(self.members)
+            return self.quorum
         return self.needed
 
     @property
     def asked_first(self) -> int:
-        """Members to ask at once; majority asks others where a member abstains or differs, or is late."""
-        return self.needed if self.algorithm is Algorithm.MAJORITY else self.members
+        """Members to ask at once; majority and raft ask others where one abstains or differs, or is late."""
+        few = self.algorithm in (Algorithm.MAJORITY, Algorithm.RAFT)
+        return self.needed if few else self.members
+
+    @property
+    def believable(self) -> int:
+        """Members that must say the same before it is shown as a reason: one of them is honest."""
+        return quorum.weak_quorum(self.members, self.mode)
 
     def verdict(self, count: Count) -> Verdict | None:
         """The verdict that no missing vote can change; None while one can."""
@@ -139,38 +159,74 @@ class DecisionRule(msgspec.Struct, frozen=True):
         if self.algorithm is Algorithm.UNANIMOUS:
             return INSUFFICIENT_NODES, only
         largest = max(count.largest_valid, count.largest_invalid)
-        return PBFT_NO_CONSENSUS, f"Only {largest} of {self.needed} votes are equal."
+        code = NO_QUORUM if self.algorithm is Algorithm.RAFT else PBFT_NO_CONSENSUS
+        if largest == count.votes:  # nobody disagrees
+            return code, only
+        return code, f"Only {largest} of {self.needed} votes are equal."
+
+    def refusal(self, invalid: int, *, named: bool) -> str:
+        """The sentence of a refusal without a certificate by `invalid` members; `named`: enough of them name
+        the same rule."""
+        verb = "refuses" if invalid == 1 else "refuse"
+        said = f"{invalid} of {self.members} members {verb} this"
+        if named:
+            return f"{said}; too few votes are equal for a certificate."
+        return f"{said}, and fewer than {self.believable} name the same rule, so none is given as the reason."
 
 
-def decision_rule(config: ConsensusConfig, members: int, algorithm: Algorithm | None = None) -> DecisionRule:
-    """The rule of a cluster of `members` for `algorithm`, or for the configured one.
+def decision_rule(
+    config: ConsensusConfig, members: int, mode: Mode, algorithm: Algorithm | None = None
+) -> DecisionRule:
+    """The rule of a cluster of `members` that was founded with `mode`, for `algorithm` or for the configured
+    one.
 
-    Raises AlgorithmNotOffered for an algorithm that is not built yet or that this cluster is too small for,
+    Raises AlgorithmNotOffered for an algorithm that this cluster was not founded with or is too small for,
     and ConfigError if the configured one cannot work with so few members.
     """
     chosen = config.algorithm if algorithm is None else algorithm
-    if chosen not in offered(config, members):
-        if algorithm is None and chosen in OFFERED:
-            raise ConfigError(_too_small(config, members))
-        why = _too_small(config, members) if chosen in OFFERED else ""
-        raise AlgorithmNotOffered(chosen, offered(config, members), why)
+    names = offered(config, members, mode)
+    if chosen not in names:
+        why = refusal(chosen, config, members, mode)
+        if algorithm is None and chosen in algorithms_of(mode):
+            raise ConfigError(why)
+        # Sizes that are set for an algorithm of the other mode are not asked of this cluster's own.
+        raise AlgorithmNotOffered(chosen, names or offered(ConsensusConfig(), members, mode), why)
     if chosen is Algorithm.MAJORITY and config.require_unanimous:
         chosen = Algorithm.UNANIMOUS
-    safe = quorum.quorum(members)
+    safe = quorum.quorum(members, mode)
     needed = {
         Algorithm.MAJORITY: max(config.quorum_size, safe),
         Algorithm.UNANIMOUS: members,
+        Algorithm.RAFT: max(config.quorum_size, safe),
         Algorithm.PBFT: max(2 * config.byzantine_fault_tolerance + 1, safe),
     }
-    return DecisionRule(chosen, members, needed[chosen])
+    return DecisionRule(chosen, members, needed[chosen], mode)
 
 
-def offered(config: ConsensusConfig, members: int) -> tuple[Algorithm, ...]:
+def offered(config: ConsensusConfig, members: int, mode: Mode) -> tuple[Algorithm, ...]:
     """The algorithms by which a cluster of `members` can decide with these settings."""
     if members < max(config.min_nodes, config.quorum_size):
         return ()
     pbft = members > 3 * config.byzantine_fault_tolerance
-    return tuple(each for each in OFFERED if each is not Algorithm.PBFT or pbft)
+    return tuple(each for each in algorithms_of(mode) if each is not Algorithm.PBFT or pbft)
+
+
+def refusal(algorithm: Algorithm, config: ConsensusConfig, members: int, mode: Mode) -> str:
+    """Why such a cluster cannot decide by an algorithm that is not among its offered ones."""
+    return _too_small(config, members) if algorithm in algorithms_of(mode) else other_mode(mode)
+
+
+def other_mode(mode: Mode) -> str:
+    """Why a cluster of this mode does not decide by the other mode's algorithm, and what to do."""
+    if mode is Mode.RAFT:
+        return (
+            f"this cluster was founded with raft, {quorum.RAFT_LABEL}; one that tolerates liars is founded "
+            "with `make up CONSENSUS=pbft` or `manage.py genesis init --consensus pbft`"
+        )
+    return (
+        "this cluster was founded with pbft; another one is founded with `make up CONSENSUS=raft` or "
+        "`manage.py genesis init --consensus raft`"
+    )
 
 
 def _too_small(config: ConsensusConfig, members: int) -> str:

@@ -10,6 +10,7 @@ from dtvn.protocol import quorum
 from dtvn.protocol.genesis import Member
 from dtvn.protocol.proof_errors import Code, ProofError
 from dtvn.protocol.proof_forms import shown
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.scheme import ED25519
 
 
@@ -28,12 +29,14 @@ class Electorate(msgspec.Struct, frozen=True):
     epoch: int
     members: tuple[Member, ...]
     """In the order of their indexes."""
+    mode: Mode
+    """How they agree on the log, which says how many of them are a quorum."""
     scheme: Verifier = ED25519
 
     @property
     def quorum(self) -> int:
         """q: the least number of equal votes that a certificate holds."""
-        return quorum.quorum(len(self.members))
+        return quorum.quorum(len(self.members), self.mode)
 
     def name(self, member: int) -> str:
         """Id of the member with this index, safe to show; raises ProofError if there is none."""

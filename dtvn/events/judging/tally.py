@@ -6,6 +6,7 @@ that arrives changes anything."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
@@ -40,10 +41,10 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     code: str
     """Rule id of the failure if the verdict is NONE, else ""."""
     text: str
-    """Sentence of that failure, else ""."""
+    """Sentence of that failure, or of a refusal without a certificate, else ""."""
     errors: tuple[str, ...]
-    """Each rule id of an invalid verdict once, by its first event: of the certified vote, or of all invalid
-    votes."""
+    """Each rule id of an invalid verdict once, by its first event: of the certified vote, else those that
+    f + 1 votes name for the same event."""
     warnings: tuple[str, ...]
     """Each rule id once, sorted; they are unsigned."""
     certified: Vote | None
@@ -171,8 +172,10 @@ class Tally:
     def _decided(self, verdict: Verdict, count: Count, *, closed: bool) -> Decision:
         certified = self._certified(verdict)
         code, text = self.rule.failure(count) if verdict is Verdict.NONE else ("", "")
-        shown = [group[0].vote for group in self._groups.values()] if certified is None else [certified]
-        errors = sorted(each for vote in shown for each in vote.errors) if verdict is Verdict.INVALID else ()
+        errors: list[tuple[int, str]] = []
+        if verdict is Verdict.INVALID:
+            errors = self._believable_errors() if certified is None else sorted(certified.errors)
+            text = "" if certified else self.rule.refusal(count.invalid, named=bool(errors))
         warnings = {each for member in self.votes for each in self._warnings[member]}
         return Decision(
             verdict=verdict,
@@ -185,6 +188,11 @@ class Tally:
             silent=tuple(sorted(self.waiting)),
             partial=closed and bool(self.waiting),
         )
+
+    def _believable_errors(self) -> list[tuple[int, str]]:
+        """(index, rule id) of each error that f + 1 votes hold, sorted."""
+        named = Counter(error for vote in self.votes.values() for error in vote.vote.errors)
+        return sorted(error for error, votes in named.items() if votes >= self.rule.believable)
 
     def _certified(self, verdict: Verdict) -> Vote | None:
         for group in self._groups.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -176,14 +177,14 @@ def known_fields(kind: type[s.Event]) -> frozenset[str]:
 def unknown_fields(data: bytes, kind: type[s.Event]) -> list[str]:
     """Top-level names in the JSON text of a well-formed event that the protocol does not define."""
     try:
-        _fields_alone(kind).decode(data)
+        _fields_alone(kind)(data)
     except msgspec.ValidationError:
         return [name for name in _as_object.decode(data) if name not in known_fields(kind)]
     return []
 
 
 @cache
-def _fields_alone(kind: type[s.Event]) -> msgspec.json.Decoder[Any]:
+def _fields_alone(kind: type[s.Event]) -> Callable[[bytes], object]:
     """Raises ValidationError for any other field, and reads no values: nearly all events have none."""
     absent = msgspec.UNSET
     # In the order that events usually have, in which a field is found at once.
@@ -192,4 +193,5 @@ def _fields_alone(kind: type[s.Event]) -> msgspec.json.Decoder[Any]:
         (f"field_{number}", msgspec.Raw | msgspec.UnsetType, msgspec.field(name=name, default=absent))
         for number, name in enumerate(names)
     ]
-    return msgspec.json.Decoder(msgspec.defstruct("Fields", members, forbid_unknown_fields=True, gc=False))
+    fields = msgspec.defstruct("Fields", members, forbid_unknown_fields=True, gc=False)
+    return msgspec.json.Decoder(fields).decode

@@ -4,8 +4,7 @@ it."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dtvn.events.rules import messages as m
@@ -48,13 +47,12 @@ _OLDER = {(s.RunFinished, "interrupt")}
 """Fields of protocol 0.x, of which the profile `client` says what takes their place."""
 _FORMATTED = {"threadId", "runId", "messageId", "toolCallId"}
 _VALUED = (m.Add, m.Replace, m.Test)
-Said = Iterator[tuple[str, str | None, str]]
+Said = Iterable[tuple[str, str | None, str]]
 """Rule id, field, sentence."""
 Check = Callable[[Any], Iterable[tuple[str, str | None, str]] | None]
 """What a caller says of an accepted event of its own accord."""
 
 
-@cache
 def _names_of(kind: type[s.Event]) -> tuple[tuple[str, str, bool], ...]:
     """(attribute, field, whether its form is looked at) of each id or name."""
     return tuple(
@@ -143,6 +141,13 @@ class Linter:
             self._fill(event)
         return bool(event.message_id)
 
+    def pass_over(self) -> None:
+        """Stand at the stream's event: the last one of a row whose times do not go back, of which there is
+        nothing to say."""
+        at = None if self.stream.event is None else self.stream.event.timestamp
+        if isinstance(at, int):
+            self._latest = at
+
     def end(self) -> tuple[Violation, ...]:
         """Warnings at the end of the stream."""
         if not self.advice:
@@ -157,22 +162,22 @@ class Linter:
             yield from self.unfinished.said()
 
     def _seed(self, data: bytes, event: s.Event, now_ms: int | None) -> list[tuple[str, str | None, str]]:
-        kind = type(event)
+        kind, stream = type(event), self.stream
         said: list[tuple[str, str | None, str]] = []
-        for attribute, field, formatted in _names_of(kind):
+        names, advice = _FORMS[kind]
+        for attribute, field, formatted in names:
             value = getattr(event, attribute)
             if not value or (formatted and not self.quiet and not _PLAIN_ID.fullmatch(value)):
                 said += self._id(field, value)
         unknown = unknown_fields(data, kind)
         if unknown:
             said += self._unknown(unknown, kind)
-        advice = _ADVICE.get(kind)
-        if advice is not None and (self.stream.order or kind not in _OF_ORDER):
+        if advice is not None and (stream.order or kind not in _OF_ORDER):
             said += advice(self, event)
         if self.timestamps and not self._is_in_time(event.timestamp, now_ms):
             said += self._times(event, now_ms)
-        if self.stream.state.expired and self._first("expired", ""):
-            limit = self.stream.limits.owners
+        if stream.state.expired and self._first("expired", ""):
+            limit = stream.limits.owners
             said.append(("OWNER_EXPIRED", None, f"Of over {limit} ids of a kind the oldest are forgotten."))
         return said
 
@@ -265,10 +270,11 @@ class Linter:
 
     def run_finished(self, event: s.RunFinished) -> Said:
         self.unfinished.clear()
-        yield from self._without_content()
+        said = [*self._without_content()] if self._empty or self._bare else []
         if self._run_id is not None and self._short(event.run_id) != self._run_id:
-            said = f"RUN_FINISHED names run {quoted(event.run_id)}; {quoted(self._run_id)} was started."
-            yield "RUN_ID_MISMATCH", "runId", said
+            names = f"RUN_FINISHED names run {quoted(event.run_id)}; {quoted(self._run_id)} was started."
+            said.append(("RUN_ID_MISMATCH", "runId", names))
+        return said
 
     def run_error(self, event: s.RunError) -> Said:
         if not event.message:
@@ -279,16 +285,17 @@ class Linter:
     def message(self, event: s.TextMessageStart) -> Said:
         self.unfinished.begin("MESSAGE_INCOMPLETE", event.message_id)
         self._filled.pop(event.message_id, None)
-        return iter(())
+        return ()
 
     def message_end(self, event: s.TextMessageEnd) -> Said:
         name = event.message_id
         if not self.unfinished.end("MESSAGE_INCOMPLETE", name):
-            return
+            return ()
         if not self.quiet:
-            yield "MESSAGE_NO_CONTENT", "messageId", f"Message {quoted(name)} has no content."
-        elif name not in self._parents and len(self._empty) < REMEMBERED:
+            return (("MESSAGE_NO_CONTENT", "messageId", f"Message {quoted(name)} has no content."),)
+        if name not in self._parents and len(self._empty) < REMEMBERED:
             self._empty[name] = None
+        return ()
 
     def _without_content(self) -> Said:
         """Of a run, at its end: then it is known which messages have calls."""
@@ -360,43 +367,48 @@ class Linter:
 
     def step_started(self, event: s.StepStarted) -> Said:
         self.unfinished.begin("STEP_INCOMPLETE", event.step_name, owner_of(event.subagent_run_id))
-        return iter(())
+        return ()
 
     def step_finished(self, event: s.StepFinished) -> Said:
         self.unfinished.end("STEP_INCOMPLETE", event.step_name, owner_of(event.subagent_run_id))
-        return iter(())
+        return ()
 
     def tool_call_end(self, event: s.ToolCallEnd) -> Said:
         name = event.tool_call_id
         if not self.unfinished.end("TOOL_INCOMPLETE", name):
-            return
+            return ()
         if not self.quiet:
-            yield "TOOL_NO_ARGS", "toolCallId", f"Tool call {quoted(name)} has no arguments."
-        elif len(self._bare) < REMEMBERED:
+            return (("TOOL_NO_ARGS", "toolCallId", f"Tool call {quoted(name)} has no arguments."),)
+        if len(self._bare) < REMEMBERED:
             self._bare[name] = None
+        return ()
 
     def tool_call(self, event: s.ToolCallStart) -> Said:
         self.unfinished.begin("TOOL_INCOMPLETE", event.tool_call_id)
         self._begun.pop(event.tool_call_id, None)
         state = self.stream.state
         parent = event.parent_message_id
-        if parent is not None and self.quiet:
+        if parent is None:
+            return ()
+        if self.quiet:
             self._empty.pop(parent, None)
             if len(self._parents) < REMEMBERED:
                 self._parents[parent] = None
-        if parent is not None and not state.expired and parent not in state.owners_message:
-            said = f"No message {quoted(parent)} is known in this run."
-            yield "PARENT_MESSAGE_UNKNOWN", "parentMessageId", said
+        if state.expired or parent in state.owners_message:
+            return ()
+        said = f"No message {quoted(parent)} is known in this run."
+        return (("PARENT_MESSAGE_UNKNOWN", "parentMessageId", said),)
 
     def result(self, event: s.ToolCallResult) -> Said:
         state = self.stream.state
-        if not state.expired and event.tool_call_id not in state.owners_call:
-            said = f"No tool call {quoted(event.tool_call_id)} is known in this run."
-            yield "TOOL_RESULT_UNKNOWN_CALL", "toolCallId", said
+        if state.expired or event.tool_call_id in state.owners_call:
+            return ()
+        said = f"No tool call {quoted(event.tool_call_id)} is known in this run."
+        return (("TOOL_RESULT_UNKNOWN_CALL", "toolCallId", said),)
 
     def snapshot(self, event: s.StateSnapshot) -> Said:
-        if bytes(event.snapshot) == b"null":
-            yield "STATE_VALIDATION", "snapshot", "The snapshot is null."
+        is_null = bytes(event.snapshot) == b"null"
+        return (("STATE_VALIDATION", "snapshot", "The snapshot is null."),) if is_null else ()
 
     def patch(self, event: s.StateDelta | s.ActivityDelta) -> Said:
         field = "delta" if isinstance(event, s.StateDelta) else "patch"
@@ -459,3 +471,5 @@ _ADVICE: dict[type[s.Event], Callable[[Linter, Any], Said]] = {
     s.Custom: Linter.custom,
     s.RawEvent: Linter.raw,
 }
+_FORMS = {kind: (_names_of(kind), _ADVICE.get(kind)) for kind in s.NAMES}
+"""What is looked at of each kind."""

@@ -75,10 +75,10 @@ class Stream:
 
     __slots__ = (
         "_at_once",
-        "_expansion",
         "_older",
         "drop_unknown",
         "event",
+        "expansion",
         "index",
         "limits",
         "order",
@@ -104,8 +104,8 @@ class Stream:
         self.index = 0
         self.event: s.Event | None = None
         self._older = Older() if accept_0x else None
-        self._expansion: tuple[int, tuple[s.Event, ...]] = (-1, ())
-        """The last event that stood for others: its index, and what it stood for."""
+        self.expansion: tuple[int, tuple[s.Event, ...]] = (-1, ())
+        """The last event that stood for others, being a chunk or the end of chunks: its index, and these."""
         self._look()
 
     def feed(self, data: bytes) -> Verdict:
@@ -129,16 +129,17 @@ class Stream:
             return self._judged(index, event)
         return Verdict(False, (error(index, refusal),))
 
-    def pass_over(self, count: int) -> None:
+    def pass_over(self, count: int, data: bytes) -> None:
         """Count events that need no judging: each is like the last one, which was accepted, and changes no
-        state."""
+        state. `data`: the JSON text of the last of them, at which the stream stands then."""
         self.index += count
+        self.event = decode_event(data)
 
     @property
     def parts(self) -> tuple[s.Event, ...]:
         """What the last event, which was accepted, stands for: itself, unless it is a chunk or ends
         chunks."""
-        index, parts = self._expansion
+        index, parts = self.expansion
         if index == self.index - 1:
             return parts
         return () if self.event is None else (self.event,)
@@ -193,7 +194,8 @@ class Stream:
             self._reopen(done)
             return refusal
         self._follow(expansion)
-        self._expansion = self.index - 1, tuple(done)
+        if done != [event]:
+            self.expansion = self.index - 1, tuple(done)
         return None
 
     def _reopen(self, done: list[s.Event]) -> None:

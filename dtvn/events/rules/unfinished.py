@@ -25,8 +25,9 @@ class Unfinished:
 
     def fill(self, rule: str, name: str) -> None:
         """It has content."""
-        if (rule, name, None) in self._filled:
-            self._filled[rule, name, None] = True
+        item = rule, name, None
+        if item in self._filled:
+            self._filled[item] = True
 
     def end(self, rule: str, name: str, owner: Owner = None) -> bool:
         """It ended. Whether it was empty; false if its begin was not noted."""

@@ -98,8 +98,7 @@ class CheckedRun(msgspec.Struct, frozen=True):
         chunks = [chunk for chunk in self.chunks if chunk.epoch == epoch]
         names = ", ".join(sorted({name for chunk in chunks for name in chunk.signers}))
         least, members = min(len(chunk.signers) for chunk in chunks), chunks[0].members
-        faults = quorum.faults(members)
-        liars = f"of whom {faults} may lie" if faults else quorum.CRASH_ONLY
+        liars = quorum.liars_words(members, chunks[0].mode)
         signed = f"{_counted(len(chunks), 'chunk')} of epoch {epoch} signed by {names}"
         return f"{signed}: each by at least {least} of {members} members, {liars}"
 

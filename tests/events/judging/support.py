@@ -25,8 +25,9 @@ from dtvn.events.judging import (
     open_turn,
     sign_turn,
 )
-from dtvn.protocol import canonical
+from dtvn.protocol import canonical, quorum
 from dtvn.protocol.genesis import Member
+from dtvn.protocol.quorum import Mode
 
 CLUSTER = b"\x07" * 32
 RULES = b"\x11" * 32
@@ -46,6 +47,7 @@ def electorate(members: int = 4, epoch: int = 3, cluster: bytes = CLUSTER) -> El
         cluster,
         epoch,
         tuple(Member(f"n{index}", keys(index)[0], "127.0.0.1", 7000 + index) for index in range(members)),
+        Mode.PBFT,
     )
 
 
@@ -106,13 +108,13 @@ def given(
     return open_turn(data, voters, member)[0]
 
 
-def rule(algorithm: str, members: int = 4, **settings: int | bool) -> DecisionRule:
+def rule(algorithm: str, members: int = 4, mode: Mode = Mode.PBFT, **settings: int | bool) -> DecisionRule:
     """The rule of a configuration in which pbft tolerates as many liars as there may be."""
-    defaults = {"min_nodes": 1, "byzantine_fault_tolerance": (members - 1) // 3}
+    defaults = {"min_nodes": 1, "byzantine_fault_tolerance": quorum.faults(members, mode)}
     if algorithm == "pbft":
         defaults["min_nodes"] = members
     config = ConsensusConfig(algorithm=Algorithm(algorithm), **{**defaults, **settings})
-    return decision_rule(config, members)
+    return decision_rule(config, members, mode)
 
 
 def tally(algorithm: str, members: int = 4, about: Vote | None = None, **settings: int | bool) -> Tally:

@@ -6,6 +6,8 @@ import pytest
 
 from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig, from_profile
 from dtvn.events.judging import AlgorithmNotOffered, Decision, Ignored, Verdict, Vote, decision_rule
+from dtvn.events.judging.decision_rules import Count
+from dtvn.protocol.quorum import Mode
 from tests.events.judging.support import electorate, given, honest, lie, rule, tally
 
 VALID = honest()
@@ -101,6 +103,27 @@ def test_unanimous_errors_are_sorted_and_unique_a10() -> None:
     for member, vote in enumerate([both, both, lie(both, (0, "MESSAGE_NOT_OPEN"))]):
         counted.add(given(member, vote, electorate(3)))
     assert counted.close().errors == ("MESSAGE_NOT_OPEN", "FIRST_EVENT"), "by their first event"
+
+
+def test_what_fewer_than_f_plus_1_members_name_is_no_reason() -> None:
+    """A liar names a rule of its own, or a true one for an earlier event."""
+    honest_refusal = lie(honest("a", "b"), (1, "FIRST_EVENT"))
+    invented = lie(honest_refusal, (0, "FIRST_EVENT"), (1, "A_LIE"))
+
+    def refused(algorithm: str, *votes: Vote) -> Decision:
+        counted = tally(algorithm, 4, about=honest_refusal)
+        for member, vote in enumerate(votes):
+            counted.add(given(member, vote))
+        return counted.close()
+
+    alone = refused("unanimous", invented)
+    assert (alone.verdict, alone.errors) == ("invalid", ())
+    assert alone.text.startswith("1 of 4 members refuses this, and fewer than 2 name the same rule")
+    beside = refused("majority", invented, honest_refusal, honest_refusal)
+    assert (beside.certified, beside.errors) == (None, ("FIRST_EVENT",))
+    assert beside.text == "3 of 4 members refuse this; too few votes are equal for a certificate."
+    certified = refused("majority", honest_refusal, honest_refusal, honest_refusal)
+    assert (certified.errors, certified.text) == (("FIRST_EVENT",), "")
 
 
 def test_a_quorum_of_one_is_raised_to_what_is_safe_a14() -> None:
@@ -216,21 +239,75 @@ def test_two_late_votes_of_a_member_contradict_each_other() -> None:
     assert counted.decision is decision
 
 
-def test_raft_is_read_and_not_offered() -> None:
+@pytest.mark.parametrize(
+    ("mode", "asked", "said"),
+    [
+        (
+            Mode.PBFT,
+            Algorithm.RAFT,
+            "raft is not offered here (this cluster was founded with pbft; another one is founded with "
+            "`make up CONSENSUS=raft` or `manage.py genesis init --consensus raft`); "
+            "offered: majority, unanimous, pbft",
+        ),
+        (
+            Mode.RAFT,
+            Algorithm.PBFT,
+            "pbft is not offered here (this cluster was founded with raft, crash-only: a lying member is not "
+            "tolerated; one that tolerates liars is founded with `make up CONSENSUS=pbft` or "
+            "`manage.py genesis init --consensus pbft`); offered: majority, unanimous, raft",
+        ),
+    ],
+)
+def test_the_other_modes_algorithm_is_refused_with_what_to_do(
+    mode: Mode, asked: Algorithm, said: str
+) -> None:
+    config = ConsensusConfig(algorithm=asked, min_nodes=4)
+    for algorithm in (None, asked):
+        with pytest.raises(AlgorithmNotOffered) as told:
+            decision_rule(config, 7, mode, algorithm)
+        assert str(told.value) == f"algorithm: {said}"
+        assert told.value.code == "algorithm_not_offered"
+
+
+@pytest.mark.parametrize(("members", "needed"), [(5, 3), (6, 4), (10, 6), (11, 6)])
+def test_profile_large_decides_by_a_majority_of_a_raft_cluster(members: int, needed: int) -> None:
     config = from_profile("large", "n0").consensus_config
-    assert config.algorithm is Algorithm.RAFT
-    with pytest.raises(
-        AlgorithmNotOffered, match="raft is not offered here; offered: majority, unanimous"
-    ) as told:
-        decision_rule(config, 10)
-    assert told.value.code == "algorithm_not_offered"
+    rule = decision_rule(config, members, Mode.RAFT)
+    assert (rule.algorithm, rule.needed, rule.asked_first) == ("raft", needed, needed)
+    with pytest.raises(ConfigError, match="min_nodes: 5 is more than the 4 members"):
+        decision_rule(config, 4, Mode.RAFT)
+
+
+def test_without_a_majority_of_equal_votes_raft_says_no_quorum() -> None:
+    rule = decision_rule(ConsensusConfig(algorithm=Algorithm.RAFT), 3, Mode.RAFT)
+    count = Count(valid=1, invalid=1, largest_valid=1, largest_invalid=1, missing=0)
+    assert rule.verdict(count) is Verdict.NONE
+    assert rule.failure(count) == ("NO_QUORUM", "Only 1 of 2 votes are equal.")
+    assert rule.believable == 1, "no member of such a cluster lies"
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.PBFT, Algorithm.RAFT])
+def test_equal_votes_that_are_too_few_are_not_called_different(algorithm: Algorithm) -> None:
+    mode = Mode(algorithm.value)
+    rule = decision_rule(ConsensusConfig(algorithm=algorithm, min_nodes=4), 4, mode)
+    code = "NO_QUORUM" if mode is Mode.RAFT else "PBFT_NO_CONSENSUS"
+    silent = Count(valid=2, invalid=0, largest_valid=2, largest_invalid=0, missing=0)
+    assert rule.failure(silent) == (code, "Only 2 of 3 members have voted.")
+    differing = Count(valid=2, invalid=0, largest_valid=1, largest_invalid=0, missing=0)
+    assert rule.failure(differing) == (code, "Only 1 of 3 votes are equal.")
+
+
+def test_a_cluster_of_the_other_mode_names_what_it_offers_whatever_the_profile_needs() -> None:
+    config = from_profile("large", "n0").consensus_config
+    with pytest.raises(AlgorithmNotOffered, match=r"founded with pbft.*offered: majority, unanimous, pbft$"):
+        decision_rule(config, 4, Mode.PBFT)
 
 
 def test_a_request_may_name_an_offered_algorithm() -> None:
     config = ConsensusConfig(min_nodes=3, quorum_size=2)
-    assert decision_rule(config, 4, Algorithm.PBFT).algorithm is Algorithm.PBFT
+    assert decision_rule(config, 4, Mode.PBFT, Algorithm.PBFT).algorithm is Algorithm.PBFT
     with pytest.raises(AlgorithmNotOffered, match="pbft is not offered"):
-        decision_rule(config, 3, Algorithm.PBFT)
+        decision_rule(config, 3, Mode.PBFT, Algorithm.PBFT)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +319,7 @@ def test_a_request_may_name_an_offered_algorithm() -> None:
 )
 def test_a_cluster_too_small_for_its_settings_is_refused(settings: dict, members: int, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        decision_rule(ConsensusConfig(**settings), members)
+        decision_rule(ConsensusConfig(**settings), members, Mode.PBFT)
 
 
 def test_a_member_that_gives_no_vote_gives_none_later_and_one_that_voted_has_voted() -> None:
@@ -283,3 +360,14 @@ def test_warnings_belong_to_a_valid_verdict() -> None:
         counted.add(given(member, INVALID, electorate(3)), ["EMPTY_ID"])
     found = counted.close()
     assert (found.verdict, found.warnings, found.errors) == ("invalid", (), ("FIRST_EVENT",))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "needed"),
+    [("majority", 3), ("raft", 3), ("unanimous", 5)],
+)
+def test_r44_in_a_raft_cluster_a_verdict_needs_the_quorum_of_the_log(algorithm: str, needed: int) -> None:
+    """Five members: three instead of the four that PBFT needs, since none may lie."""
+    found = rule(algorithm, 5, Mode.RAFT)
+    assert (found.needed, found.quorum, found.needed_equal(valid=False)) == (needed, 3, 3)
+    assert rule("majority", 5).quorum == 4

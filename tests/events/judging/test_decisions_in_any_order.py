@@ -19,6 +19,7 @@ from dtvn.events.judging import (
 )
 from dtvn.events.judging.decision_rules import Count, DecisionRule
 from dtvn.protocol import quorum
+from dtvn.protocol.quorum import Mode
 from tests.events.judging.support import electorate, given, honest, lie, rule
 
 TRUTHS = (honest(), honest("!FIRST_EVENT"))
@@ -45,7 +46,7 @@ def deliveries(draw: st.DrawFn) -> tuple[int, int, list[MemberVote]]:
     """(members, number of the truth, votes as they arrive): liars say anything, several times."""
     members = draw(st.sampled_from(SIZES))
     number = draw(st.integers(0, 1))
-    liars = draw(st.sets(st.integers(0, members - 1), max_size=quorum.faults(members)))
+    liars = draw(st.sets(st.integers(0, members - 1), max_size=quorum.faults(members, Mode.PBFT)))
     arriving: list[MemberVote] = []
     for member in range(members):
         honestly = [0] * draw(st.integers(0, 2))
@@ -88,7 +89,7 @@ def test_order_loss_and_liars_never_give_two_decisions(
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_all_honest_votes_decide_and_certify(algorithm: str, members: int) -> None:
     """With f liars that are silent, the honest ones suffice, but for unanimous."""
-    liars = quorum.faults(members) if algorithm != "unanimous" else 0
+    liars = quorum.faults(members, Mode.PBFT) if algorithm != "unanimous" else 0
     for number, truth in enumerate(TRUTHS):
         votes = [SIGNED[members, number, 0, member] for member in range(liars, members)]
         tally = counted(rule(algorithm, members), votes, truth)
@@ -101,7 +102,7 @@ def test_all_honest_votes_decide_and_certify(algorithm: str, members: int) -> No
 def test_no_two_certificates_for_one_question(members: int, number: int, data: st.DataObject) -> None:
     """A gateway that lies too takes whatever votes there are, two of each liar, and assembles what it can."""
     truth = TRUTHS[number]
-    liars = data.draw(st.sets(st.integers(0, members - 1), max_size=quorum.faults(members)))
+    liars = data.draw(st.sets(st.integers(0, members - 1), max_size=quorum.faults(members, Mode.PBFT)))
     proved: set[Vote] = set()
     for kind, vote in enumerate(votes_on(truth)):
         signers = [member for member in range(members) if kind == 0 or member in liars]

@@ -93,7 +93,7 @@ def joined() -> Transcript:
 def voters_of(log: PaperLog, epoch: int = 0) -> Electorate:
     found = log.application.epoch(epoch)
     assert found is not None
-    return Electorate(log.cluster, epoch, found.members)
+    return Electorate(log.cluster, epoch, found.members, found.mode)
 
 
 @cache

@@ -18,6 +18,7 @@ from dtvn.events.transcript import Transcript, decode_transcript, encode_transcr
 from dtvn.proof import read_chain, transcript_json
 from dtvn.proof.transcripts import verify_transcript
 from dtvn.protocol import canonical
+from dtvn.protocol.quorum import Mode
 from tests.events.judging.support import changed
 from tests.events.transcript.support import CHUNKS, GOLDEN, JudgedRun, cluster, joined, story, voters_of
 from tests.proof.support import PaperLog
@@ -200,3 +201,26 @@ def test_the_stand_alone_command_needs_its_third_file(tmp_path: Path) -> None:
     chain.write_bytes(PaperLog(name="foreign").chain())
     code, said = run(file)
     assert (code, said.split()[-1]) == (1, "[other_cluster]")
+
+
+def test_r44_a_majority_proves_a_transcript_of_a_raft_cluster_to_all() -> None:
+    """Three votes of five do, two do not; and all say that no member may lie."""
+    log = PaperLog(5, mode=Mode.RAFT)
+    chain, made = log.chain(), []
+    for signers in ((0, 2, 4), (0, 2)):
+        run = JudgedRun()
+        run.judge(CHUNKS[0], voters_of(log), signers)
+        made.append(encode_transcript(run.transcript()))
+    coded = base64.b64encode(chain).decode()
+    good, few = by_browser([{"chain": coded, "transcript": base64.b64encode(each).decode()} for each in made])
+    said = [*verify_transcript(made[0], read_chain(chain)).sentences()]
+    assert (
+        "1 chunk of epoch 0 signed by r0, r2, r4: each by at least 3 of 5 members, "
+        "crash-only: a lying member is not tolerated"
+    ) in said
+    theirs = dtvn_verify.Chain(chain)
+    assert [*dtvn_verify_transcript.sentences(made[0], theirs)] == said == good["sentences"]
+    refusal = ("signature_count", "chunk 0, from event 0, signatures")
+    assert verdict(lambda: verify_transcript(made[1], read_chain(chain)).sentences()) == refusal
+    assert verdict(lambda: dtvn_verify_transcript.sentences(made[1], theirs)) == refusal
+    assert (few["refused"], few["place"]) == refusal
