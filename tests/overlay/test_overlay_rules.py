@@ -1,0 +1,423 @@
+"""What one overlay takes from its links, passes on, and holds against them (R45, R46)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from dtvn.overlay import messages as o
+from dtvn.overlay.conduct import BURST, POINTS_MAX, RECORDS_MAX, Conduct, Fault
+from dtvn.overlay.records import ADDRESS, AddressValue, signed_address
+from dtvn.overlay.records import BURST as BURST_OF_AUTHOR
+from dtvn.overlay.views import DIAL_TIME, LEAVES_MAX
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.messages import GOSSIP_BYTES_MAX
+from dtvn.sync import Item, sign
+from simulator.overlay_peers import MEMBERS, Peer
+from simulator.overlay_world import SECOND, OverlayWorld
+
+
+class Alone:
+    """One relay whose overlay is driven by hand; the other peers of its world only lend their names."""
+
+    def __init__(self, others: int = 12) -> None:
+        self.world = OverlayWorld(1, others + 1)
+        self.peer = self.world.peers[MEMBERS]
+        self.others = self.world.peers[MEMBERS + 1 :]
+        self.overlay = self.peer.overlay
+        self.overlay.set_record(self.peer.record, self.world.now)
+        self.overlay.take()
+
+    def link(self, *peers: Peer, dialled: bool = False) -> None:
+        for peer in peers:
+            self.overlay.on_up(peer.public, self.world.now, dialled=dialled)
+
+    def hear(self, peer: Peer, message: o.Message | bytes) -> Reason | None:
+        body = message if isinstance(message, bytes) else o.encode(message)
+        return self.overlay.receive(peer.public, body, self.world.now)
+
+    def said(self) -> list[tuple[Peer, o.Message]]:
+        done = self.overlay.take()
+        self.hung_up = [self.world.peers[self.world.numbers[key]] for key in done.hang_ups]
+        self.dialled = [self.world.peers[self.world.numbers[item.author]] for item in done.dials]
+        return [(self.world.peers[self.world.numbers[key]], o.decode(body)) for key, body in done.sends]
+
+    def befriend(self, *peers: Peer) -> None:
+        self.link(*peers)
+        for peer in peers:
+            assert self.hear(peer, o.Neighbour(False, peer.record)) is None
+        self.said()
+
+    def newer(self, peer: Peer, by: int = 1) -> Item:
+        value = AddressValue(peer.name, "relay", (("10.1.1.1", 9),))
+        return signed_address(self.world.cluster, peer.secret, value, self.world.wall + by)
+
+
+def test_a_neighbour_is_taken_and_told_where_this_one_listens() -> None:
+    alone = Alone()
+    first = alone.others[0]
+    alone.link(first)
+    assert alone.hear(first, o.Neighbour(False, first.record)) is None
+    assert alone.said() == [(first, o.NeighbourReply(True, (alone.peer.record,)))]
+
+
+def test_r45_a_full_relay_refers_and_evicts_only_for_who_has_nobody() -> None:
+    alone = Alone()
+    near, late = alone.others[:4], alone.others[4]
+    alone.befriend(*near)
+    alone.overlay.uses([near[0].public])
+    alone.link(late)
+    alone.hear(late, o.Neighbour(False, late.record))
+    [(to, reply)] = alone.said()
+    assert to is late
+    assert isinstance(reply, o.NeighbourReply)
+    assert not reply.accepted
+    assert {item.author for item in reply.records} == {peer.public for peer in near}
+    alone.hear(late, o.Neighbour(True, late.record))
+    victim, message = alone.said()[0]
+    assert message == o.Disconnect()
+    assert victim is not near[0], "the tree uses that link"
+    assert late.public in alone.overlay.views.active
+
+
+def test_r45_a_member_refers_newcomers_and_begins_walks_for_them() -> None:
+    world = OverlayWorld(1, 4)
+    member, relay, newcomer = world.peers[0], world.peers[4], world.peers[5]
+    for peer in (relay, newcomer):
+        member.overlay.on_up(peer.public, world.now, dialled=False)
+        member.overlay.receive(peer.public, o.encode(o.Join(peer.record)), world.now)
+    sends = [(key, o.decode(body)) for key, body in member.overlay.take().sends]
+    assert (newcomer.public, o.NeighbourReply(False, (relay.record,))) in sends
+    assert (relay.public, o.ForwardJoin(newcomer.record, 6)) in sends
+
+
+def test_at_the_end_of_its_walk_a_newcomer_is_dialled() -> None:
+    alone = Alone()
+    near, newcomer = alone.others[0], alone.others[1]
+    alone.befriend(near)
+    alone.hear(near, o.ForwardJoin(newcomer.record, 0))
+    alone.said()
+    assert alone.dialled == [newcomer]
+    alone.link(newcomer, dialled=True)
+    assert (newcomer, o.Neighbour(False, alone.peer.record)) in alone.said()
+
+
+def test_a_join_in_anothers_name_is_a_lie_and_begins_no_walk() -> None:
+    alone = Alone()
+    near, liar, other = alone.others[:3]
+    alone.befriend(near)
+    alone.link(liar)
+    assert alone.hear(liar, o.Join(other.record)) is Reason.BAD_PROOF
+    assert alone.said() == []
+
+
+def test_who_does_not_answer_is_given_up_and_another_is_dialled() -> None:
+    alone = Alone()
+    alone.link(alone.world.peers[0])
+    alone.hear(alone.world.peers[0], o.Rumour(0, (alone.others[0].record, alone.others[1].record)))
+    alone.overlay.tick(alone.world.now)
+    alone.said()
+    assert set(alone.dialled) == set(alone.others[:2])
+    alone.world.time += DIAL_TIME
+    alone.overlay.tick(alone.world.now)
+    assert not alone.overlay.views.passive
+
+
+def test_r45_of_more_relays_than_places_those_that_nobody_needs_are_hung_up_oldest_first() -> None:
+    alone = Alone()
+    alone.befriend(*alone.others[:4])
+    dialled = alone.others[4:10]
+    alone.overlay.uses([dialled[0].public])
+    alone.link(alone.world.peers[0], *dialled, dialled=True)
+    alone.said()
+    assert alone.hung_up == dialled[1:3], (
+        "four of six are left, the source among them; members are beside them"
+    )
+    for peer in alone.hung_up:
+        alone.overlay.on_down(peer.public, alone.world.now)
+    alone.said()
+    assert alone.hung_up == []
+
+
+def test_r45_a_full_relay_that_dialled_too_few_dials_more_and_asks_them_for_no_place() -> None:
+    """Who dialled it cannot bring it the log, and with few that can an entry is easily missed."""
+    alone = Alone()
+    near, known = alone.others[:4], alone.others[4:10]
+    alone.befriend(*near)
+    alone.hear(near[0], o.Rumour(0, tuple(peer.record for peer in known)))
+    found: list[Peer] = []
+    for _ in range(4):
+        alone.world.time += SECOND
+        alone.overlay.tick(alone.world.now)
+        alone.said()
+        found += alone.dialled
+        alone.link(*alone.dialled, dialled=True)
+        assert not any(isinstance(message, o.Neighbour | o.Join) for _peer, message in alone.said())
+    assert len(found) == len(set(found)) == 4
+    assert set(found) <= set(known)
+
+
+def test_r45_a_join_begins_walks_and_no_rumour() -> None:
+    alone = Alone()
+    near, newcomer = alone.others[:4], alone.others[4]
+    alone.befriend(*near)
+    alone.link(newcomer)
+    alone.hear(newcomer, o.Join(newcomer.record))
+    told = alone.said()
+    assert not any(isinstance(message, o.Rumour) for _peer, message in told)
+    assert {peer for peer, message in told if isinstance(message, o.ForwardJoin)} == set(near)
+
+
+def test_r46_a_rumour_goes_on_once_and_not_back() -> None:
+    alone = Alone()
+    near = alone.others[:3]
+    alone.befriend(*near)
+    news = alone.newer(alone.others[5])
+    assert alone.hear(near[0], o.Rumour(2, (news,))) is None
+    told = alone.said()
+    assert {peer for peer, _message in told} == {near[1], near[2]}
+    assert all(message == o.Rumour(1, (news,)) for _peer, message in told)
+    assert alone.hear(near[1], o.Rumour(2, (news,))) is None
+    assert alone.said() == []
+    assert alone.overlay.figures()["cache_hits"] >= 1
+
+
+def test_a_rumour_without_hops_left_stays() -> None:
+    alone = Alone()
+    alone.befriend(*alone.others[:3])
+    alone.hear(alone.others[0], o.Rumour(0, (alone.newer(alone.others[5]),)))
+    assert alone.said() == []
+
+
+def altered(item: Item) -> Item:
+    return msgspec.structs.replace(item, timestamp=item.timestamp + 1)
+
+
+def of_stranger(alone: Alone) -> Item:
+    public, secret = alone.world.keyring.pair("a stranger")
+    del public
+    value = AddressValue("x", "relay", (("10.1.1.1", 9),))
+    return signed_address(alone.world.cluster, secret, value, alone.world.wall)
+
+
+@pytest.mark.parametrize(
+    ("what", "fault"),
+    [
+        ("altered", Fault.FORGED),
+        ("of another cluster", Fault.FORGED),
+        ("older", Fault.REPLAYED),
+        ("of a stranger", Fault.STRANGER),
+        ("too long", Fault.TOO_LARGE),
+        ("no message", Fault.MALFORMED),
+        ("an answer to nothing", Fault.UNASKED),
+    ],
+)
+def test_r45_what_is_forged_altered_replayed_or_oversized_goes_nowhere_and_counts(
+    what: str, fault: Fault
+) -> None:
+    alone = Alone()
+    near = alone.others[:3]
+    alone.befriend(*near)
+    other = alone.others[5]
+    alone.hear(near[1], o.Rumour(0, (alone.newer(other, 5),)))
+    value = AddressValue("y", "relay", (("10.1.1.1", 9),))
+    foreign = signed_address(b"x" * 32, other.secret, value, alone.world.wall + 9)
+    bodies: dict[str, bytes] = {
+        "altered": o.encode(o.Rumour(3, (altered(alone.newer(other, 9)),))),
+        "of another cluster": o.encode(o.Rumour(3, (foreign,))),
+        "older": o.encode(o.Rumour(3, (alone.newer(other, 1),))),
+        "of a stranger": o.encode(o.Rumour(3, (of_stranger(alone),))),
+        "too long": bytes(GOSSIP_BYTES_MAX + 1),
+        "no message": b"\x01nonsense",
+        "an answer to nothing": o.encode(o.ShuffleReply(1, ())),
+    }
+    alone.said()
+    assert alone.hear(near[0], bodies[what]) is not None
+    assert alone.said() == []
+    assert alone.overlay.conduct.counts(near[0].public) == {fault: 1}
+    assert alone.overlay.conduct.counts(near[1].public) == {}
+
+
+def test_r45_an_unchecked_replay_moves_nobody() -> None:
+    """An older record is refused without a look at its signature, so nothing of it may be used."""
+    alone = Alone()
+    near, other = alone.others[0], alone.others[5]
+    alone.befriend(near)
+    alone.hear(near, o.Rumour(0, (alone.newer(other, 5),)))
+    value = AddressValue("evil", "relay", (("10.6.6.6", 6),))
+    forged = signed_address(alone.world.cluster, near.secret, value, alone.world.wall)
+    forged = msgspec.structs.replace(forged, author=other.public)
+    alone.hear(near, o.Shuffle(1, 0, (forged,)))
+    held = [contact.value.addresses for contact in alone.overlay.views.passive.values()]
+    assert (("10.6.6.6", 6),) not in held
+
+
+def test_r45_three_forgeries_drop_the_link_and_keep_its_peer_away_for_a_minute() -> None:
+    alone = Alone()
+    near = alone.others[0]
+    alone.befriend(near, alone.others[1])
+    for by in range(POINTS_MAX // 100):
+        alone.hear(near, o.Rumour(1, (altered(alone.newer(alone.others[5], by)),)))
+    alone.said()
+    assert alone.hung_up == [near]
+    alone.overlay.on_down(near.public, alone.world.now)
+    assert not alone.overlay.may_link(near.public, alone.world.now)
+    assert near.public not in alone.overlay.views.passive
+    alone.world.time += 61 * SECOND
+    assert alone.overlay.may_link(near.public, alone.world.now)
+
+
+def test_a_member_hangs_up_on_no_member() -> None:
+    world = OverlayWorld(1, 1)
+    member, other = world.peers[0], world.peers[1]
+    member.overlay.on_up(other.public, world.now, dialled=False)
+    for _ in range(5):
+        member.overlay.receive(other.public, b"nonsense", world.now)
+    assert member.overlay.take().hang_ups == [], "they vote over this link"
+    assert member.overlay.receive(other.public, o.encode(o.Disconnect()), world.now) is Reason.BUSY
+
+
+def test_more_messages_than_a_link_may_bring_are_dropped() -> None:
+    alone = Alone()
+    near = alone.others[0]
+    alone.link(near)
+    reasons = [alone.hear(near, o.Closest(1, bytes(32))) for _ in range(BURST + 20)]
+    assert reasons[BURST:] == [Reason.BUSY] * 20
+    assert len(alone.said()) == BURST
+    alone.world.time += SECOND
+    assert alone.hear(near, o.Closest(1, bytes(32))) is None
+
+
+def test_a_shuffle_goes_on_and_its_answer_comes_back_the_same_way() -> None:
+    alone = Alone()
+    first, second = alone.others[:2]
+    alone.befriend(first, second)
+    alone.hear(first, o.Shuffle(77, 3, (alone.others[4].record,)))
+    [(to, onward)] = alone.said()
+    assert to is second
+    assert isinstance(onward, o.Shuffle)
+    assert (onward.ttl, onward.records) == (2, (alone.others[4].record,))
+    assert alone.hear(first, o.ShuffleReply(onward.number + 1, ())) is Reason.NOT_ASKED
+    answer = (alone.others[6].record,)
+    assert alone.hear(second, o.ShuffleReply(onward.number, answer)) is None
+    assert alone.said() == [(first, o.ShuffleReply(77, answer))]
+
+
+def test_leaves_have_places_of_their_own_up_to_a_bound() -> None:
+    alone = Alone(LEAVES_MAX + 2)
+    leaves = alone.others
+    alone.link(*leaves)
+    accepted = 0
+    for leaf in leaves:
+        value = AddressValue(leaf.name, "leaf", ())
+        record = signed_address(alone.world.cluster, leaf.secret, value, alone.world.wall)
+        alone.hear(leaf, o.Neighbour(False, record))
+        accepted += sum(isinstance(m, o.NeighbourReply) and m.accepted for _peer, m in alone.said())
+    assert accepted == LEAVES_MAX
+    assert not alone.overlay.views.active
+
+
+def test_r45_children_that_a_full_node_names_are_dialled_forged_ones_are_not() -> None:
+    alone = Alone()
+    child, other = alone.others[:2]
+    good = msgspec.msgpack.encode(child.record)
+    bad = msgspec.msgpack.encode(altered(other.record))
+    alone.overlay.refer([good, bad, b"nonsense"], alone.world.now)
+    alone.said()
+    assert alone.dialled == [child]
+    assert alone.overlay.records_of([child.public, other.public]) == [good]
+
+
+def test_r45_points_and_shunning_outlast_hanging_up_and_a_visit_is_refused_too() -> None:
+    alone = Alone()
+    liar = alone.others[0]
+    forged = o.Rumour(0, (altered(alone.newer(alone.others[5], 5)),))
+    for _ in range(POINTS_MAX // 100):
+        alone.link(liar)
+        alone.hear(liar, forged)
+        alone.overlay.on_down(liar.public, alone.world.now)
+    assert alone.overlay.conduct.is_shunned(liar.public, alone.world.now.monotonic)
+    asked = o.encode(o.Closest(1, bytes(32)))
+    assert alone.overlay.visit(liar.public, asked, alone.world.now) == (Reason.BUSY, None)
+    alone.world.time += 61 * SECOND
+    assert alone.overlay.visit(liar.public, asked, alone.world.now)[0] is None
+    assert alone.hear(liar, forged) is Reason.BAD_SIGNATURE
+    assert alone.overlay.conduct.is_shunned(liar.public, alone.world.now.monotonic), "not all points ran off"
+
+
+def test_points_are_remembered_of_a_bounded_number_of_peers_of_the_worst_longest() -> None:
+    conduct = Conduct()
+    conduct.blame(b"liar", Fault.FORGED, 0)
+    for number in range(RECORDS_MAX + 5):
+        assert conduct.admits(b"%d" % number, number)
+    assert len(conduct._records) == RECORDS_MAX
+    assert conduct.counts(b"liar") == {Fault.FORGED: 1}
+
+
+@pytest.mark.parametrize("what", ["older", "of a stranger", "too many"])
+def test_r45_one_author_makes_no_honest_peers_leave_each_other(what: str) -> None:
+    """Whoever passes on what an author floods is not to blame for it."""
+    alone = Alone()
+    near, author = alone.others[0], alone.others[5]
+    alone.befriend(near)
+    alone.hear(near, o.Rumour(0, (alone.newer(author, 5_000),)))
+    stranger = of_stranger(alone)
+    for number in range(2 * POINTS_MAX):
+        item = stranger if what == "of a stranger" else alone.newer(author, number)
+        alone.hear(near, o.Rumour(0, (item,) * (64 if what == "too many" else 1)))
+    alone.said()
+    assert alone.hung_up == []
+    assert alone.overlay.conduct._records[near.public].points == 0
+
+
+def test_r46_new_addresses_of_one_author_cost_few_checks_and_go_on_a_second_later() -> None:
+    alone = Alone()
+    near, author = alone.others[0], alone.others[5]
+    alone.befriend(near)
+    before = alone.overlay.gossip.store.checks
+    for number in range(20):
+        alone.hear(near, o.Rumour(0, (alone.newer(author, number + 1),)))
+    assert alone.overlay.gossip.store.checks - before == BURST_OF_AUTHOR
+    alone.world.time += SECOND
+    newest = alone.newer(author, 100)
+    assert alone.hear(near, o.Rumour(0, (newest,))) is None
+    assert alone.overlay.gossip.store.get(author.public, ADDRESS, "") == newest
+
+
+def test_forged_items_use_up_nothing_of_the_author_whose_name_they_bear() -> None:
+    alone = Alone()
+    near, liar, author = alone.others[0], alone.others[1], alone.others[5]
+    alone.befriend(near, liar)
+    for number in range(2 * BURST_OF_AUTHOR):
+        alone.hear(liar, o.Rumour(0, (altered(alone.newer(author, number + 1)),)))
+    assert alone.hear(near, o.Rumour(0, (alone.newer(author, 1),))) is None
+
+
+def test_items_count_against_a_link_not_only_messages() -> None:
+    alone = Alone()
+    near = alone.others[0]
+    alone.link(near)
+    told = o.Rumour(0, (near.record,) * 64)
+    reasons = [alone.hear(near, told) for _ in range(BURST // 64 + 1)]
+    assert reasons[-1] is Reason.BUSY
+    assert reasons[0] is None
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_version_of_the_far_future_is_refused_by_store_and_book_and_replaced_by_the_next(
+    deleted: bool,
+) -> None:
+    alone = Alone()
+    near, author = alone.others[0], alone.others[5]
+    alone.befriend(near)
+    stuck = sign(
+        alone.world.cluster, author.secret, kind=ADDRESS, key="", version=2**62, deleted=deleted,
+        timestamp=alone.world.wall, value=b"" if deleted else author.record.value,
+    )  # fmt: skip
+    assert alone.hear(near, o.Rumour(0, (stuck,))) is Reason.UNKNOWN_SENDER
+    following = alone.newer(author)
+    assert alone.hear(near, o.Rumour(0, (following,))) is None
+    assert alone.overlay.gossip.store.get(author.public, ADDRESS, "") == following
+    known = alone.overlay.book.get(author.public)
+    assert known is not None
+    assert known.item == following
