@@ -1,0 +1,165 @@
+"""Replicated data types whose merge is commutative, associative and idempotent (Shapiro et al., SSS 2011).
+
+Each is a join semilattice over parts that have one writer each. The part of an author travels as that
+author's signed item (kinds "counter" and "set"), so nobody can write another's part; the value is the merge
+of all parts, computed where it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Self, TypeVar
+
+import msgspec
+
+from dtvn.protocol import canonical
+from dtvn.sync.item import Item, ItemError, Key, Time
+
+COUNTER = "counter"
+SET = "set"
+ELEMENTS_MAX = 4_096
+"""Most elements of an author's part of a set, and most removals that it remembers."""
+
+Dot = tuple[Key, Time]
+"""One adding: (author, the author's number of it)."""
+Element = Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+class GCounter(msgspec.Struct, frozen=True):
+    """A counter that only grows: how much each author added."""
+
+    counts: dict[bytes, int] = msgspec.field(default_factory=dict)
+
+    @property
+    def value(self) -> int:
+        """The sum over all authors."""
+        return sum(self.counts.values())
+
+    def merge(self, other: Self) -> Self:
+        """The larger count of each author: an author's own count never falls."""
+        authors = self.counts.keys() | other.counts.keys()
+        return type(self)(
+            {author: max(self.counts.get(author, 0), other.counts.get(author, 0)) for author in authors}
+        )
+
+
+class PNCounter(msgspec.Struct, frozen=True):
+    """A counter that grows and falls: two that only grow."""
+
+    plus: GCounter = GCounter()
+    minus: GCounter = GCounter()
+
+    @property
+    def value(self) -> int:
+        """What was added less what was taken away."""
+        return self.plus.value - self.minus.value
+
+    def merge(self, other: Self) -> Self:
+        """Both parts merged."""
+        return type(self)(self.plus.merge(other.plus), self.minus.merge(other.minus))
+
+
+class ORSet(msgspec.Struct, frozen=True):
+    """An observed-remove set: removing takes away the addings that were seen, so a concurrent one stays."""
+
+    added: frozenset[tuple[str, Dot]] = frozenset()
+    removed: frozenset[Dot] = frozenset()
+
+    @property
+    def value(self) -> frozenset[str]:
+        """The elements with an adding that nobody removed."""
+        return frozenset(element for element, dot in self.added if dot not in self.removed)
+
+    def merge(self, other: Self) -> Self:
+        """All addings but the removed ones, and all removals."""
+        removed = self.removed | other.removed
+        added = frozenset(each for each in self.added | other.added if each[1] not in removed)
+        return type(self)(added, removed)
+
+    def add(self, element: str, dot: Dot) -> Self:
+        """With one more adding; `dot` is a new one."""
+        return type(self)(self.added | {(element, dot)}, self.removed)
+
+    def remove(self, element: str) -> Self:
+        """Without the addings of an element that are seen here."""
+        seen = frozenset(dot for its, dot in self.added if its == element)
+        return self.merge(type(self)(frozenset(), seen))
+
+
+class _Part(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Base class: canonical bytes."""
+
+
+Part = TypeVar("Part", bound=_Part)
+
+
+class CounterPart(_Part, frozen=True):
+    """What one author added and took away, in all."""
+
+    plus: Time
+    minus: Time
+
+
+class SetPart(_Part, frozen=True):
+    """One author's addings that it has not removed, and the removals of others' addings that it saw."""
+
+    next: Time
+    """Number of its next adding."""
+    added: Annotated[tuple[tuple[Element, Time], ...], msgspec.Meta(max_length=ELEMENTS_MAX)] = ()
+    removed: Annotated[tuple[Dot, ...], msgspec.Meta(max_length=ELEMENTS_MAX)] = ()
+
+
+def counter_of(items: Iterable[Item]) -> PNCounter:
+    """A counter of its parts: the items of all authors under one key."""
+    found = PNCounter()
+    for item in items:
+        part = counter_part(item)
+        one = PNCounter(GCounter({item.author: part.plus}), GCounter({item.author: part.minus}))
+        found = found.merge(one)
+    return found
+
+
+def set_of(items: Iterable[Item]) -> ORSet:
+    """A set of its parts: the items of all authors under one key."""
+    found = ORSet()
+    for item in items:
+        part = set_part(item)
+        added = frozenset((element, (item.author, number)) for element, number in part.added)
+        found = found.merge(ORSet(added, frozenset(part.removed)))
+    return found
+
+
+def counter_part(item: Item) -> CounterPart:
+    """What an author's item says of a counter; a tombstone says nothing. Raises ItemError."""
+    return CounterPart(0, 0) if item.deleted else _decoded(CounterPart, item)
+
+
+def set_part(item: Item) -> SetPart:
+    """What an author's item says of a set; a tombstone says nothing. Raises ItemError."""
+    return SetPart(0) if item.deleted else _decoded(SetPart, item)
+
+
+def added_to(part: SetPart, element: str) -> SetPart:
+    """An author's part with one more adding. Raises ItemError if it has as many as it may."""
+    if len(part.added) >= ELEMENTS_MAX:
+        raise ItemError(f"set: more than {ELEMENTS_MAX} elements of one author")
+    return SetPart(part.next + 1, (*part.added, (element, part.next)), part.removed)
+
+
+def removed_from(part: SetPart, author: bytes, whole: ORSet, element: str) -> SetPart:
+    """An author's part once it removed an element from the whole set: own addings go, those of others are
+    remembered as removed until their authors have dropped them. Raises ItemError if these are too many."""
+    kept = tuple(each for each in part.added if each[0] != element)
+    standing = {dot for _element, dot in whole.added}
+    seen = {dot for its, dot in whole.added if its == element and dot[0] != author}
+    removed = {dot for dot in part.removed if dot in standing} | seen
+    if len(removed) > ELEMENTS_MAX:
+        raise ItemError(f"set: more than {ELEMENTS_MAX} removals of one author")
+    return SetPart(part.next, kept, tuple(sorted(removed)))
+
+
+def _decoded(kind: type[Part], item: Item) -> Part:
+    try:
+        return canonical.decode(kind, item.value)
+    except canonical.CanonicalError as error:
+        raise ItemError(f"value: {error}") from error

@@ -1,0 +1,142 @@
+"""What a store takes, refuses, drops and forgets (R46)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from dtvn.sync import ItemError, Kind, Store, SyncProtocol, Taken, Tree, sign
+from tests.sync.support import CLUSTER, HOUR, KINDS, NOW, SECOND, exchanged, item, key_of, many, secret, store
+
+
+def test_the_newest_version_of_an_author_stays_and_others_are_not_touched() -> None:
+    held = store()
+    assert held.take(item(version=2, value=b"2"), NOW) is Taken.NEW
+    assert held.take(item(version=1, value=b"1"), NOW) is Taken.KNOWN
+    assert held.take(item(version=2, value=b"2"), NOW) is Taken.KNOWN
+    assert held.take(item("bob", version=1), NOW) is Taken.NEW
+    assert [each.version for each in held.under("state", "k")] in ([1, 2], [2, 1])
+
+
+def test_a_forged_item_is_refused_and_changes_nothing() -> None:
+    held, good = store(), item()
+    for forged in (
+        msgspec.structs.replace(good, value=b"w"),
+        msgspec.structs.replace(good, author=key_of("bob")),
+        msgspec.structs.replace(good, version=9),
+        sign(bytes(32), secret("ann"), kind="state", key="k", version=1, timestamp=NOW, value=b"v"),
+    ):
+        with pytest.raises(ItemError, match="signature"):
+            held.take(forged, NOW)
+    assert len(held) == 0
+
+
+def test_a_value_that_is_none_of_its_kind_is_refused() -> None:
+    def check(found: object) -> None:
+        raise ItemError("value: none of this kind")
+
+    held = Store(CLUSTER, {"state": Kind(check)})
+    with pytest.raises(ItemError, match="none of this kind"):
+        held.take(item(), NOW)
+    assert held.take(item(deleted=True), NOW) is Taken.NEW
+
+
+def test_an_author_or_kind_that_does_not_count_and_an_item_of_the_future_are_strange() -> None:
+    held = Store(CLUSTER, KINDS, authors={key_of("ann")}.__contains__)
+    assert held.take(item("bob"), NOW) is Taken.STRANGE
+    assert held.take(item(kind="other"), NOW) is Taken.STRANGE
+    assert held.take(item(at=NOW + 61 * SECOND), NOW) is Taken.STRANGE
+    assert held.take(item(at=NOW + 59 * SECOND), NOW) is Taken.NEW
+
+
+def test_items_of_an_author_that_no_longer_counts_are_dropped() -> None:
+    counting = {key_of("ann"), key_of("bob")}
+    held = Store(CLUSTER, KINDS, authors=counting.__contains__)
+    for each in (*many("ann", 3), item("bob")):
+        held.take(each, NOW)
+    counting.remove(key_of("ann"))
+    held.expire(NOW)
+    assert [each.author for each in held.items()] == [key_of("bob")]
+    assert key_of("ann") not in held.complete()
+
+
+@pytest.mark.parametrize("protocol", list(SyncProtocol))
+def test_an_exchange_ends_also_if_the_peer_has_authors_that_do_not_count_here(protocol: SyncProtocol) -> None:
+    there = store(item("bob"))
+    for each in many("ann", 250):
+        there.put_own(each)
+    here = Store(CLUSTER, KINDS, authors={key_of("bob")}.__contains__)
+    assert exchanged(here, there, protocol, batch=20).questions < 60
+    assert [each.author for each in here.items()] == [key_of("bob")]
+
+
+def test_a_peer_cannot_say_that_more_is_complete_than_the_author_signed() -> None:
+    held = store(item(version=3))
+    held.completed(key_of("ann"), 0, 2**60)
+    assert held.complete() == {key_of("ann"): 3}
+    held.completed(key_of("ann"), 7, 9)
+    assert held.complete() == {key_of("ann"): 3}
+
+
+def test_an_author_keeps_its_newest_items_up_to_its_quota() -> None:
+    held = store(*many("ann", 5), *many("bob", 2), author_items_max=3)
+    assert sorted(each.version for each in held.items() if each.author == key_of("ann")) == [3, 4, 5]
+    assert len(held) == 5
+    full = store(*many("ann", 5), items_max=4)
+    assert full.take(item("bob"), NOW) is Taken.FULL
+
+
+def test_a51_a_tombstone_is_kept_24_hours_and_as_long_as_it_hides_what_others_wrote() -> None:
+    hidden, gone = item("ann"), item("bob", version=2, deleted=True)
+    held = store(hidden, gone, item("bob", "alone", deleted=True))
+    held.expire(NOW + 24 * HOUR)
+    assert len(held) == 3
+    held.expire(NOW + 24 * HOUR + 1)
+    assert len(held) == 2
+    assert held.get(key_of("bob"), "state", "k") == gone
+    assert held.get(key_of("bob"), "state", "alone") is None
+
+
+def test_a51_a_peer_that_was_away_longer_takes_a_snapshot_before_it_sends() -> None:
+    value, gone = item("ann"), item("ann", version=2, deleted=True)
+    away = store(value, item("cat", "own"), own=key_of("cat"))
+    away.take(item("bob", "young", at=NOW + 30 * HOUR), NOW + 30 * HOUR)
+    here = store(gone, *many("dan", 3))
+    later = NOW + 31 * HOUR
+    here.heard = later
+    here.expire(later)  # nobody remembers the deletion any more
+    assert away.is_behind(later)
+    refused = exchanged(here, away, SyncProtocol.GOSSIP, now=later)
+    assert (refused.questions, refused.items_sent, len(away)) == (1, 0, 3)
+    assert here.get(key_of("ann"), "state", "k") is None
+    exchanged(away, here, SyncProtocol.GOSSIP, now=later)
+    assert not away.is_behind(later)
+    assert away.root == here.root
+    assert sorted(each.key for each in here.items()) == ["dan-0", "dan-1", "dan-2", "own", "young"]
+
+
+def test_a_snapshot_of_a_peer_that_was_away_too_does_not_bring_one_up_to_date() -> None:
+    later = NOW + 31 * HOUR
+    one, two = store(item("ann")), store(item("bob"))
+    assert exchanged(one, two, SyncProtocol.MERKLE, now=later).items_sent == 0
+    assert one.is_behind(later)
+    assert len(one) == 2
+
+
+def test_a_tree_depends_on_its_entries_and_not_on_how_they_came() -> None:
+    keys = [bytes([n % 7, n // 7 % 256, n]).ljust(32) for n in range(200)]
+    one, two = Tree(), Tree()
+    for key in keys:
+        one.put(key, 1, key.ljust(32))
+    for key in reversed(keys):
+        two.put(key, 2, key.ljust(32))
+    for key in keys[::3]:
+        two.remove(key)
+    for key in keys:
+        two.put(key, 1, key.ljust(32))
+    assert one.root == two.root
+    assert [entry[0] for entry in two.after(b"", 1_000)] == sorted(keys)
+    assert two.after(sorted(keys)[50], 2)[0][0] == sorted(keys)[51]
+    for key in keys:
+        one.remove(key)
+    assert (one.root, len(one)) == (Tree().root, 0)
