@@ -12,10 +12,13 @@ from dtvn.net.keyfile import (
     read_named_seed,
     read_seed,
 )
-from dtvn.net.learner_transport import LearnerTransport
+from dtvn.net.links import Links
 from dtvn.net.local_address import bindable
 from dtvn.net.multiaddr import format_multiaddr, parse_multiaddr
+from dtvn.net.questions import NoAnswer, QuestionLinks
 from dtvn.net.queues import Lane, Outbound, lane_of
+from dtvn.net.relay_transport import RelayTransport
+from dtvn.net.splice_report import SpliceReport
 from dtvn.net.transport import ZmqTransport
 
 __all__ = [
@@ -24,9 +27,13 @@ __all__ = [
     "Dialler",
     "KeyFileError",
     "Lane",
-    "LearnerTransport",
     "LinkCounters",
+    "Links",
+    "NoAnswer",
     "Outbound",
+    "QuestionLinks",
+    "RelayTransport",
+    "SpliceReport",
     "ZmqTransport",
     "bindable",
     "curve_keys",

@@ -156,6 +156,11 @@ class Acceptor:
         route = self._newest.get(name)
         return route if route is not None and self._routes[route].alive else None
 
+    def live(self) -> dict[str, Peer]:
+        """Name -> peer, with the route of its newest connection, of the peers for which that is alive."""
+        routes = [self._routes[route] for route in self._newest.values()]
+        return {each.peer.name: each.peer for each in routes if each.alive}
+
     def client_route(self, principal: str, client: bytes) -> bytes | None:
         """The route to one client process; None if it has no connection."""
         return self._clients.get((principal, client))

@@ -30,9 +30,8 @@ class Dialler:
     """Authenticated, encrypted connections to all members of a genesis under one key.
 
     `seed`: 32-byte Ed25519 seed of a principal (or member) that genesis lists. `hello` is the first frame
-    on every connection. `addresses` overrides (host, port) by member index. `spare`: the seed of a second
-    key, for members that accept only that one. Connecting, heartbeats and reconnecting run in ZeroMQ's
-    thread; greeting and sending happen inside `poll` and `send`.
+    on every connection. `addresses` overrides (host, port) by member index. Connecting, heartbeats and
+    reconnecting run in ZeroMQ's thread; greeting and sending happen inside `poll` and `send`.
     """
 
     def __init__(
@@ -43,11 +42,9 @@ class Dialler:
         *,
         hello: Hello,
         addresses: Mapping[int, tuple[str, int]] | None = None,
-        spare: bytes | None = None,
     ) -> None:
         self._context = context
         self._keys = curve_keys(seed)
-        self._spare = None if spare is None else curve_keys(spare)
         self._greeting = link_frame(hello)
         self._links: dict[int, DialledLink] = {}
         self._members: tuple[Member, ...] = ()
@@ -56,10 +53,6 @@ class Dialler:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self._poll = LinkPoll([self._wake_read], self._links)
-
-    def keeps(self, seed: bytes, spare: bytes | None) -> bool:
-        """Whether it dials under this key and spare key."""
-        return (self._keys, self._spare) == (curve_keys(seed), None if spare is None else curve_keys(spare))
 
     def follow(self, genesis: Genesis, addresses: Mapping[int, tuple[str, int]] | None = None) -> None:
         """Link to these members from now on: links to members that keep their key stay up; those to other
@@ -77,7 +70,6 @@ class Dialler:
                     endpoint=endpoint,
                     hello=self._greeting,
                 )
-                link.spare = self._spare
             elif link.endpoint != endpoint:
                 link.redial(endpoint)
             links[index] = link

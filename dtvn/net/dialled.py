@@ -24,6 +24,10 @@ PIPE_FRAMES_MAX = 256
 HEARTBEAT_MS = 200
 HEARTBEAT_TIMEOUT_MS = 600
 """A paused peer is detected after 0.7 s, a killed one at once (measured)."""
+FOLLOWER_HEARTBEAT_MS = 400
+FOLLOWER_TIMEOUT_MS = 1_400
+"""The same of links by which the log is followed: a paused peer is detected within 1.8 s. Members answer the
+heartbeats of many followers, and one that is short of processor time should not have to be let in anew."""
 
 RECONNECT_MS = 50
 RECONNECT_MS_MAX = 1_000
@@ -52,15 +56,17 @@ _EVENTS = (
 )
 
 
-def tune(socket: zmq.Socket[bytes]) -> None:
-    """Set the options of every link socket: no linger, size cap before decoding, heartbeats, short pipes."""
+def tune(socket: zmq.Socket[bytes], *, follower: bool = False) -> None:
+    """Set the options of every link socket: no linger, size cap before decoding, heartbeats, short pipes.
+    `follower`: of a process that follows the log."""
     socket.linger = 0
     socket.maxmsgsize = FRAME_BYTES_MAX
     socket.sndhwm = PIPE_FRAMES_MAX
     socket.rcvhwm = PIPE_FRAMES_MAX
-    socket.heartbeat_ivl = HEARTBEAT_MS
-    socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
-    socket.heartbeat_ttl = HEARTBEAT_TIMEOUT_MS
+    timeout = FOLLOWER_TIMEOUT_MS if follower else HEARTBEAT_TIMEOUT_MS
+    socket.heartbeat_ivl = FOLLOWER_HEARTBEAT_MS if follower else HEARTBEAT_MS
+    socket.heartbeat_timeout = timeout
+    socket.heartbeat_ttl = timeout
     socket.handshake_ivl = HANDSHAKE_MS
 
 
@@ -85,8 +91,10 @@ class DialledLink:
         server_key: bytes,
         endpoint: str,
         hello: bytes,
+        follower: bool = False,
     ) -> None:
         self._context = context
+        self._follower = follower
         self.keys = keys
         self.spare: CurveKeys | None = None
         """Another key of this process, tried in turn with the first while that gets no connection."""
@@ -102,7 +110,7 @@ class DialledLink:
 
     def _open(self) -> None:
         socket = self._context.socket(zmq.DEALER)
-        tune(socket)
+        tune(socket, follower=self._follower)
         socket.immediate = 1
         socket.ipv6 = True
         socket.reconnect_ivl = RECONNECT_MS

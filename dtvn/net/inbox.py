@@ -23,7 +23,8 @@ BYTES_MAX = 32 * 1024 * 1024
 """Bytes of one peer over all its lanes."""
 
 PEERS_MAX = 1_024
-"""Peers with a queue. Only listed members and principals connect, so this is only a backstop."""
+"""Peers with a queue. Only listed members and principals connect; of more than these, idle ones are
+forgotten."""
 
 BULK_SHARE = 4
 """At least one in BULK_SHARE frames of a full turn is bulk."""
@@ -215,6 +216,21 @@ class Inbox:
             if name not in places and not (any(queue.lanes) or queue.bad or queue.mute):
                 del self._queues[name]
 
+    def forget(self, name: str) -> None:
+        """Forget a peer that is linked no longer, unless it has faults; frames that wait are dropped."""
+        queue = self._queues.get(name)
+        if queue is not None and not (queue.bad or queue.mute):
+            self._forget(name, queue)
+            del self._queues[name]
+
+    def _forget_one(self) -> None:
+        """Forget the peer that was first known of those without frames, and without faults if there is one;
+        raise ValueError if frames of all peers wait."""
+        idle = [(bool(q.bad or q.mute), name) for name, q in self._queues.items() if not any(q.lanes)]
+        if not idle:
+            raise ValueError(f"frames of more than {PEERS_MAX} peers wait, and only listed ones are let in")
+        del self._queues[min(idle, key=lambda each: each[0])[1]]
+
     def _take(self, taken: list[Inbound], lane: Lane, limit: int, on_probation: dict[str, int]) -> None:
         """Move frames of one lane until `taken` holds `limit`. A peer that was served, or is in debt while
         others wait, goes to the end of the line. A peer with recent bad frames gets at most BAD_FRAMES
@@ -253,7 +269,7 @@ class Inbox:
         queue = self._queues.get(name)
         if queue is None:
             if len(self._queues) >= PEERS_MAX:
-                raise ValueError(f"more than {PEERS_MAX} peers, and only listed ones are let in")
+                self._forget_one()
             queue = self._queues[name] = _Queue()
         return queue
 

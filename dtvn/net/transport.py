@@ -7,33 +7,19 @@ Receiving never blocks and is fair over peers (`Inbox`); sending never blocks an
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import msgspec
 import zmq
 
-from dtvn.net.acceptor import Acceptor
 from dtvn.net.counters import LinkCounters
 from dtvn.net.curve import CurveKeys, curve_keys, curve_public
 from dtvn.net.dial import endpoint_of
 from dtvn.net.dialled import DialledLink
-from dtvn.net.inbox import FromInbox
-from dtvn.net.local_address import bindable
-from dtvn.net.polling import LinkPoll
-from dtvn.net.zap import Gatekeeper
+from dtvn.net.links import Links
 from dtvn.protocol.consensus.effects import ALL, ReplyTo, Send
-from dtvn.protocol.consensus.messages import Hello
-from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.genesis import Genesis, Member
 from dtvn.protocol.signatures import is_public_key
-from dtvn.protocol.wire import link_frame
-
-_GREETING = link_frame(Hello(client=b""))
-
-RETRY_NS = 2_000_000
-"""Time until a full accepted connection is tried again: ROUTER does not report when it has room."""
-
 
 MEMBER = "member/"
 """Beginning of the User-Ids of members."""
@@ -58,19 +44,13 @@ def allowed_users(genesis: Genesis, own_index: int) -> tuple[dict[bytes, str], d
     return keys, users
 
 
-class Queues(msgspec.Struct, frozen=True):
-    """Frames waiting, in both directions."""
-
-    inbound: int
-    outbound: int
-
-
-class ZmqTransport(FromInbox):
+class ZmqTransport(Links):
     """Links of one member, over all epochs in which it keeps its key and address. Made after fork, used by
     one thread.
 
     `bind`: (host, port) at which others reach it, port 0 for any; None: genesis' own address. `addresses`
-    overrides where members are dialled, by index.
+    overrides where members are dialled, by index. `local`: others reach it through a splice, at `bind`; it
+    listens on a free port of this machine only.
     """
 
     def __init__(
@@ -82,22 +62,12 @@ class ZmqTransport(FromInbox):
         *,
         bind: tuple[str, int] | None = None,
         addresses: Mapping[int, tuple[str, int]] | None = None,
+        local: bool = False,
     ) -> None:
-        super().__init__()
-        self._context = context
-        self._seed = seed
+        super().__init__(context, seed)
         self._bound = _place_of(genesis, index, bind)
-        self._gatekeeper = Gatekeeper(context, {})
-        self._acceptor = Acceptor(context, curve_keys(seed), {}, self._arrived)
-        self._host, port = self._bound
-        local = bindable(self._host)
-        self._acceptor.listen(endpoint_of(local, port) if port else f"{endpoint_of(local, 0)[:-1]}*")
+        self._listen(*self._bound, local=local)
         self._members: tuple[Member, ...] = ()
-        self._links: dict[int, DialledLink] = {}
-        self._poll = LinkPoll(
-            [self._gatekeeper.socket, self._acceptor.socket, self._acceptor.monitor], self._links
-        )
-        self._now, self._wall = time.monotonic_ns(), time.time_ns()
         self.follow(genesis, index, addresses)
         allowed, users = allowed_users(genesis, index)
         self._gatekeeper.allow(allowed)
@@ -120,7 +90,7 @@ class ZmqTransport(FromInbox):
         }
         self._members, self._index = genesis.members, index
         self._names = [member.id for member in genesis.members]
-        self._peers = [Peer(name=member.id, member=i) for i, member in enumerate(genesis.members)]
+        self._peers = {i: Peer(name=member.id, member=i) for i, member in enumerate(genesis.members)}
         allowed, self._users = allowed_users(genesis, index)
         self._keys = {key: user for key, user in allowed.items() if user.startswith(MEMBER)}
         self._links.clear()
@@ -138,23 +108,7 @@ class ZmqTransport(FromInbox):
         self.inbox.follow({name: place for place, name in enumerate(self._names)})
 
     def _dial(self, other: int, keys: CurveKeys) -> DialledLink:
-        return DialledLink(
-            self._context,
-            keys,
-            server_key=curve_public(self._members[other].public_key),
-            endpoint=endpoint_of(*self._addresses[other]),
-            hello=_GREETING,
-        )
-
-    @property
-    def endpoint(self) -> str:
-        """The endpoint on which this node listens, with the real port."""
-        return str(self._acceptor.socket.getsockopt_string(zmq.LAST_ENDPOINT))
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """(host, port) at which others reach this node: the host as told, with the real port."""
-        return self._host, int(self.endpoint.rpartition(":")[2])
+        return self._open(self._members[other].public_key, self._addresses[other], keys)
 
     def addresses(self) -> dict[str, tuple[str, int]]:
         """(host, port) of each member by id, as last reported; for this node the real one."""
@@ -207,6 +161,7 @@ class ZmqTransport(FromInbox):
         """
         keys: dict[bytes, str] = {}
         users: dict[str, Peer] = {}
+        named = {member.id: member.public_key for member in self._members}
         outside = []
         for name, key in principals.items():
             user = f"principal/{name}"
@@ -215,19 +170,16 @@ class ZmqTransport(FromInbox):
                 continue
             keys[curve_public(key)] = user
             users[user] = Peer(name=user if name in self._names else name, member=None)
+            named[users[user].name] = key
         for key, user in self._keys.items():
             keys[key] = user
             users[user] = self._users[user]
+        self._named = named
         self._gatekeeper.allow(keys)
         self._acceptor.allow(users)
         return outside
 
     # --- ports.Transport -------------------------------------------------------------------------
-
-    def receive(self, limit: int) -> Sequence[Inbound]:
-        """At most `limit` waiting frames, fairly from all peers, without blocking."""
-        self._read()
-        return super().receive(limit)
 
     def send(self, send: Send) -> None:
         """Queue a frame for one member, or for all others."""
@@ -244,21 +196,7 @@ class ZmqTransport(FromInbox):
         if route is not None:
             self._acceptor.send(route, reply.frame)
 
-    def answer(self, peer: Peer, frame: bytes) -> None:
-        """Queue a frame for exactly the connection that asked; dropped if it has another owner now."""
-        if peer.route:
-            if self._acceptor.owner(peer.route) == peer.name:
-                self._acceptor.send(peer.route, frame)
-        elif peer.member is not None and peer.member in self._links:
-            self._links[peer.member].send(frame)
-
     # --- the loop's side -------------------------------------------------------------------------
-
-    def wait(self, timeout_ns: int) -> None:
-        """Return as soon as a frame waits or a connection changed, after `timeout_ns` at the latest."""
-        if not self.inbox.empty:
-            return
-        self._poll.wait(min(timeout_ns, RETRY_NS) if self._acceptor.waiting else timeout_ns)
 
     def connected(self) -> list[str]:
         """Names of the other members with a live link, in order of their index."""
@@ -273,46 +211,7 @@ class ZmqTransport(FromInbox):
             merged[self._names[index]] = _sum(merged[self._names[index]], _sent_only(link.counters))
         return merged
 
-    def queues(self) -> Queues:
-        """Frames that wait in memory now."""
-        outbound = sum(len(link.outbound) for link in self._links.values())
-        return Queues(inbound=len(self.inbox), outbound=outbound + self._acceptor.frames_waiting())
-
-    @property
-    def strangers(self) -> int:
-        """Handshakes refused: keys that genesis does not list."""
-        return self._gatekeeper.refused
-
-    @property
-    def malformed(self) -> int:
-        """Messages that were not a single frame of a known peer."""
-        return self._acceptor.malformed
-
-    def close(self) -> None:
-        """Close every socket at once; nothing lingers."""
-        for link in self._links.values():
-            link.close()
-        self._acceptor.close()
-        self._gatekeeper.close()
-
     # --- internals -------------------------------------------------------------------------------
-
-    def _read(self) -> None:
-        ready = self._poll.take()
-        self._now, self._wall = time.monotonic_ns(), time.time_ns()
-        if self._gatekeeper.socket in ready:
-            self._gatekeeper.attend()
-        if self._acceptor.socket in ready:
-            self._acceptor.read()
-        if self._acceptor.monitor in ready or self._acceptor.waiting:
-            self._acceptor.attend()
-        for index, frames in self._poll.frames(ready, self._now):
-            peer = self._peers[index]
-            for frame in frames:
-                self._arrived(peer, frame)
-
-    def _arrived(self, peer: Peer, frame: bytes) -> None:
-        self.inbox.put(peer, frame, self._now, self._wall)
 
     def _to_member(self, other: int, frame: bytes) -> None:
         """Send via the link that this member dialled, else via the one that the other member dialled."""
@@ -323,6 +222,9 @@ class ZmqTransport(FromInbox):
         route = self._acceptor.route_of(self._names[other])
         if route is None or not self._acceptor.send(route, frame):
             self._acceptor.counters[self._names[other]].dropped_outbound += 1
+
+    def _key_at(self, index: int) -> bytes | None:
+        return self._members[index].public_key if index < len(self._members) else None
 
     def _is_connected(self, other: int) -> bool:
         if other == self._index:

@@ -1,281 +1,243 @@
-"""Members learn each other's addresses from any member, by records that each signs about itself.
+"""Members learn each other's addresses from any member: the overlay's book, asked beside the links (R45).
 
-A node that cannot reach all members sends its own record to those whose address it was given or has learned,
-and asks for all others. The asked member keeps the newest record of each member and returns all it has. So
-one `-bootstrap` is enough, and one that is down only causes a delay. Records are checked against the keys of
-the membership, so no member can move another one; a member that lies about itself is merely not found.
-A record holds an IP address, never a name.
+A member that is missing (not linked, or its record unknown) is searched for in the books of those whose
+address was given or learned. Whoever is asked is told first where the asker listens, so that asking makes
+known. One `-bootstrap` is enough, one that is down only causes a delay, and who was told may go. A record
+moves its author only, and holds IP addresses, never names.
 
-Asking has its own sockets and thread (`Discovery`); the loop only takes over the addresses learned.
+Questions go over sockets of their own (`asker`): members that are not linked cannot be asked over links.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import ipaddress
 import secrets
-import socket
-import threading
-import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 
-import msgspec
-import zmq
-from nacl import bindings
+from dtvn.net import curve_keys, public_key_of
+from dtvn.node.asker import Asker, Heard, Talk
+from dtvn.node.overlay_port import SystemChance
+from dtvn.node.own_record import Address, OwnRecord
+from dtvn.overlay.book import AddressBook
+from dtvn.overlay.messages import Closest, OverlayMessageError, Records, Rumour, decode, encode
+from dtvn.overlay.ports import Out
+from dtvn.overlay.questions import SEARCHES_MAX, Questions
+from dtvn.overlay.records import is_place
+from dtvn.protocol.consensus.effects import Now
+from dtvn.sync import Item
 
-from dtvn.net import CurveKeys, curve_keys, curve_public, endpoint_of, tune
-from dtvn.protocol import canonical
-from dtvn.protocol.consensus.messages import Answer, Query
-from dtvn.protocol.genesis import why_not_reached
-from dtvn.protocol.wire import ED25519, Envelope, kind_of, link_frame
-
-QUESTION = "addresses"
-ARGUMENT = 256
-"""Characters of one argument of a Query; a record is split over as many arguments as it needs."""
-PORT_MAX = 65_535
-AHEAD_MAX = 600_000_000
-"""Microseconds by which a record may lie in the future: a clock that is wrong once must not hide a member
-for ever."""
-PASS_SECONDS = 1.0
-ANSWER_MS = 2_000
-SLICE_MS = 100
-"""Most milliseconds until the thread notices that it is to end."""
-ASKED_AT_ONCE = 5
-"""Members asked in one pass besides those named at the start."""
-_ANSWER_KIND = kind_of(Answer(0, "", ""))
-
-Address = tuple[str, int]
-
-
-class AddressRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The address on which a member says that it listens."""
-
-    member: str
-    host: str
-    port: int
-    timestamp: int
-    """Unix microseconds of its own clock: the newest counts."""
-    signature: bytes
-
-
-def signed_record(cluster: bytes, member: str, address: Address, secret: bytes) -> AddressRecord:
-    """A member's signed record of its own address, as of now."""
-    host, port = address
-    timestamp = time.time_ns() // 1_000
-    signature = ED25519.sign(secret, _said(cluster, member, host, port, timestamp))
-    return AddressRecord(member, host, port, timestamp, signature)
-
-
-def _said(cluster: bytes, member: str, host: str, port: int, timestamp: int) -> bytes:
-    return canonical.tagged_digest(
-        "dtvn/v1/address", cluster, canonical.encode((member, host, port, timestamp))
-    )
-
-
-class AddressBook:
-    """The newest record of each member. Thread-safe."""
-
-    def __init__(self, cluster: bytes, keys: Mapping[str, bytes], own: str) -> None:
-        """`keys`: public key by member id. `own`: this node's id, for which no record is accepted."""
-        self.cluster = cluster
-        self.keys = keys
-        self.own = own
-        self._records: dict[str, AddressRecord] = {}
-        self._news: set[str] = set()
-        self._lock = threading.Lock()
-
-    def learn(self, record: AddressRecord) -> bool:
-        """Keep a record if it is newer and validly signed; return whether it was kept."""
-        key = self.keys.get(record.member)
-        if key is None or record.member == self.own or not _is_place(record.host):
-            return False
-        if not (
-            1 <= record.port <= PORT_MAX and 0 <= record.timestamp <= time.time_ns() // 1_000 + AHEAD_MAX
-        ):
-            return False
-        with self._lock:
-            known = self._records.get(record.member)
-            if known is not None and known.timestamp >= record.timestamp:
-                return False
-        said = _said(self.cluster, record.member, record.host, record.port, record.timestamp)
-        if not ED25519.verify(key, said, record.signature):
-            return False
-        with self._lock:
-            self._records[record.member] = record
-            self._news.add(record.member)
-        return True
-
-    def take_news(self) -> dict[str, Address]:
-        """Addresses learned since the last call."""
-        with self._lock:
-            names, self._news = self._news, set()
-            return {name: (self._records[name].host, self._records[name].port) for name in names}
-
-    def records(self) -> list[AddressRecord]:
-        """All known records."""
-        with self._lock:
-            return list(self._records.values())
-
-    def answer(self, arguments: tuple[str, ...], own: AddressRecord) -> tuple[str, Any]:
-        """Answer a member's question with (code, all records), and keep its own record in the arguments."""
-        asking = _parse("".join(arguments))
-        if asking is None:
-            return "bad_arguments", None
-        self.learn(asking)
-        return "", {"addresses": [encoded(record) for record in (own, *self.records())]}
+SECOND = 1_000_000_000
+AGAIN = SECOND
+"""Nanoseconds after the begin of a search until the next one for the same member."""
+AGAIN_KNOWN = 5 * SECOND
+"""The same for one whose record is known, but which cannot be reached there: mostly it is down."""
+SEARCH = 6 * SECOND
+"""Nanoseconds after which a search begins anew: who was down may be up."""
+SILENT = SECOND
+SILENT_MAX = 16 * SECOND
+"""Nanoseconds for which a node that said nothing is not asked again, doubling from SILENT. It may be of a
+release that does not know these messages: to such a node each is a malformed frame, of which 16 in a minute
+would mute this node."""
+LOOK = 50_000_000
+"""Nanoseconds between two looks at conversations that are under way."""
+ROTATE = 3 * SECOND
+"""Nanoseconds after which another address of a member that is not linked is dialled."""
 
 
 class Discovery:
-    """A thread that asks until every member is connected and its record is known: a member that dialled this
-    node is connected, but this node's API needs its address too. The loop calls `look` once a second."""
+    """The loop calls `look` once a second, and `turn` at each turn. Keys are public keys."""
 
-    def __init__(self, book: AddressBook, *, seed: bytes) -> None:
-        self._book = book
-        self._curve: CurveKeys = curve_keys(seed)
-        self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
-        self._named: dict[str, Address] = {}
-        self._contacts: dict[str, Address] = {}
-        self._listens: Address = ("", 0)
-        self._missing: frozenset[str] = frozenset()
-        self._end = threading.Event()
-        self._thread: threading.Thread | None = None
+    def __init__(
+        self,
+        book: AddressBook,
+        own: OwnRecord,
+        keys: Mapping[str, bytes],
+        *,
+        seed: bytes,
+        learned: Callable[[list[Item], Now], None] = lambda items, now: None,
+    ) -> None:
+        """`keys`: the members' keys by id. `learned` receives the records of each answer."""
+        self.book = book
+        self.own = own
+        self._keys = {name: key for name, key in keys.items() if key != public_key_of(seed)}
+        self._names = {key: name for name, key in self._keys.items()}
+        self._learned = learned
+        self._out = Out()
+        self._askable: set[bytes] = set()
+        """Keys of those of whom an address is known."""
+        self._questions = Questions(book, SystemChance(), self._out, self._askable)
+        self._asker = Asker(curve_keys(seed))
+        self._contacts: dict[bytes, Address] = {}
+        """Presumed addresses of members."""
+        self._named: tuple[bytes, ...] = ()
+        """Members that are asked first."""
+        self._wanted: dict[bytes, int] = {}
+        """Key of a missing member -> when the next search for it may begin."""
+        self._begun: dict[bytes, int] = {}
+        """Sought member -> when the search for it began."""
+        self._silent: dict[bytes, tuple[int, int]] = {}
+        """Who said nothing -> (until when it is not asked, the next such time)."""
+        self._looked = 0
+        """When conversations were looked at last."""
+        self._told: dict[str, tuple[int, int]] = {}
+        """Member -> (version of its record, number of the address) that `look` returned last."""
+        self._since: dict[str, int] = {}
+        """Member that is not linked -> since when it is dialled at that address."""
 
-    def begin(self, listens: Address, contacts: Mapping[str, Address], named: Iterable[str]) -> None:
-        """Start asking. `contacts`: presumed addresses of members; `named`: members that are always asked."""
-        self._listens = listens
-        self._contacts = dict(contacts)
-        self._named = {name: contacts[name] for name in named}
-        if len(self._book.keys) > 1:
-            self._thread = threading.Thread(target=self._run, name="discovery", daemon=True)
-            self._thread.start()
+    def begin(
+        self,
+        listens: Address,
+        contacts: Mapping[str, Address],
+        named: Iterable[str],
+        books: Mapping[bytes, Address] = {},
+    ) -> None:
+        """Start asking. `contacts`: presumed addresses of members by id; `named`: those asked first; `books`:
+        key and address of others that keep addresses, asked first too."""
+        self.own.listens(listens)
+        self._contacts = {self._keys[name]: place for name, place in contacts.items() if name in self._keys}
+        self._contacts.update(books)
+        self._named = (*(self._keys[name] for name in named if name in self._keys), *books)
+        self._askable.update(self._contacts)
+        self.own.reaches(host for host, _ in self._contacts.values())
 
-    def look(self, connected: Iterable[str]) -> dict[str, Address]:
-        """Note which members are connected; return the addresses learned since the last call."""
-        told = {record.member for record in self._book.records()}
-        told |= {name for name, (host, _) in self._contacts.items() if not _is_place(host)}  # a DNS name
-        self._missing = frozenset(self._book.keys) - {self._book.own} - told.intersection(connected)
-        news = self._book.take_news()
-        self._contacts = {**self._contacts, **news}
+    def look(self, connected: Iterable[str], now: Now) -> dict[str, Address]:
+        """Note which members are linked; return where others are to be dialled, as far as that changed."""
+        linked = frozenset(connected)
+        news = {}
+        for name, key in self._keys.items():
+            address = self._where(name, key, linked, now.monotonic)
+            if address is not None:
+                news[name] = address
+        missing = [key for name, key in self._keys.items() if not (name in linked and self._is_told(key))]
+        self._wanted = {key: self._wanted.get(key, now.monotonic) for key in missing}
+        for key in self._questions.sought - self._wanted.keys():
+            self._questions.drop(key)
         return news
 
-    def own_record(self, towards: str = "") -> AddressRecord:
-        """The record of this node's own address, as seen from the host `towards`."""
-        host, port = self._listens
-        if _is_wildcard(host) and towards:
-            host = _way_to(towards)
-        return signed_record(self._book.cluster, self._book.own, (host, port), self._secret)
+    def turn(self, now: Now) -> None:
+        """Take answers, and ask."""
+        for heard in self._asker.take():
+            self._take(heard, now)
+        self._seek(now.monotonic)
+        for _ in range(len(self._askable) + 1):  # who cannot be asked fails at once, so that others are due
+            if not self._send(now):
+                break
+
+    def deadline(self) -> int | None:
+        """Monotonic nanoseconds of the next turn that is needed."""
+        sought = self._questions.sought
+        times = [at for key, at in self._wanted.items() if key not in sought]
+        if len(sought) >= SEARCHES_MAX:
+            times = []
+        if self._asker.busy:
+            times.append(self._looked + LOOK)
+        if sought:
+            times.append(self._questions.deadline())
+        return min(times, default=None)
 
     def end(self) -> None:
         """Stop asking; the thread ends a moment later."""
-        self._end.set()
+        self._asker.end()
 
     def close(self) -> None:
         """Stop asking, and wait for the end of the thread."""
-        self.end()
-        if self._thread is not None:
-            self._thread.join(2 * ANSWER_MS / 1_000)
+        self._asker.close()
 
-    def _run(self) -> None:
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        try:
-            while not self._end.wait(PASS_SECONDS):
-                if self._missing:
-                    self._ask(context, self._whom())
-        finally:
-            context.destroy(linger=0)
+    # --- internals --------------------------------------------------------------------------------
 
-    def _whom(self) -> dict[str, Address]:
-        contacts = self._contacts
-        others = [name for name in contacts if name != self._book.own and name not in self._named]
-        secrets.SystemRandom().shuffle(others)
-        return {**self._named, **{name: contacts[name] for name in others[:ASKED_AT_ONCE]}}
+    def _is_told(self, key: bytes) -> bool:
+        """Whether a member said where it is, or needs not."""
+        return key in self.book or self._has_name(key)
 
-    def _ask(self, context: zmq.Context[zmq.Socket[bytes]], whom: Mapping[str, Address]) -> None:
-        poller = zmq.Poller()
-        sockets = []
-        for name, (host, port) in whom.items():
-            asking = context.socket(zmq.DEALER)
-            tune(asking)
-            asking.ipv6 = True
-            try:
-                asking.curve_serverkey = curve_public(self._book.keys[name])
-                asking.curve_publickey, asking.curve_secretkey = self._curve.public, self._curve.secret
-                asking.connect(endpoint_of(host, port))
-            except (zmq.ZMQError, ValueError):  # an operator gave an address that cannot be dialled
-                asking.close(0)
+    def _has_name(self, key: bytes) -> bool:
+        """Whether a member is reached by a DNS name, which is better than what it knows of itself."""
+        return key in self._contacts and not is_place(self._contacts[key][0])
+
+    def _where(self, name: str, key: bytes, linked: frozenset[str], now: int) -> Address | None:
+        """Where a member is to be dialled from now on: at a newer record's first address, or at the next one
+        if it is not linked. None: as before."""
+        known = self.book.get(key)
+        if known is None or self._has_name(key):
+            return None
+        version, number = self._told.get(name, (-1, 0))
+        places = known.value.addresses
+        if version != known.item.version:
+            number = 0
+        elif name in linked or len(places) < 2 or now < self._since.get(name, now) + ROTATE:
+            self._since[name] = now if name in linked else self._since.get(name, now)
+            return None
+        else:
+            number = (number + 1) % len(places)
+        self._told[name], self._since[name] = (known.item.version, number), now
+        return places[number]
+
+    def _seek(self, now: int) -> None:
+        for key, begun in list(self._begun.items()):
+            if key not in self._questions.sought:
+                del self._begun[key]
+            elif now >= begun + SEARCH:
+                self._questions.drop(key)
+        for key, at in self._wanted.items():
+            if now < at or key in self._questions.sought:
                 continue
-            text = encoded(self.own_record(host))
-            cut = tuple(text[at : at + ARGUMENT] for at in range(0, len(text), ARGUMENT))
-            asking.send(link_frame(Query(number=1, what=QUESTION, arguments=cut)))
-            poller.register(asking, zmq.POLLIN)
-            sockets.append(asking)
-        until = time.monotonic() + ANSWER_MS / 1_000
-        while sockets and not self._end.is_set() and time.monotonic() < until:
-            for answered, _ in poller.poll(SLICE_MS):
-                self._take(answered.recv_multipart()[-1])
-                poller.unregister(answered)
-                sockets.remove(answered)
-                answered.close(0)
-        for silent in sockets:
-            silent.close(0)
-
-    def _take(self, frame: bytes) -> None:
-        """Learn the records in an answer; invalid ones are ignored."""
-        try:
-            envelope = canonical.decode(Envelope, frame)
-            if envelope.kind != _ANSWER_KIND:
+            known = self.book.get(key)
+            if known is not None:
+                known.failed = True  # only a newer record helps
+            others = [other for other in self._contacts if other not in self.book]
+            secrets.SystemRandom().shuffle(others)
+            if not self._questions.seek(key, now, first=self._named, contacts=others):
                 return
-            answer = canonical.decode(Answer, envelope.body)
-            listed = msgspec.json.decode(answer.text, type=_Told).addresses if not answer.code else []
-        except (canonical.CanonicalError, msgspec.MsgspecError, RecursionError):
+            self._begun[key] = now
+            self._wanted[key] = now + (AGAIN if known is None else AGAIN_KNOWN)
+
+    def _send(self, now: Now) -> bool:
+        """Begin the conversations that are due; returns whether somebody could not be asked."""
+        self._questions.tick(now.monotonic)
+        for item in self._out.dials:
+            self._askable.add(item.author)
+            self._questions.on_up(item.author)
+        asked: dict[bytes, list[bytes]] = {}
+        for key, message in self._out.sends:
+            if isinstance(message, Closest):
+                asked.setdefault(key, []).append(encode(message))
+        self._out.sends, self._out.dials, self._out.idle = [], [], []
+        failed = [key for key, questions in asked.items() if not self._talk(key, questions, now)]
+        for key in failed:
+            self._questions.on_down(key, now.monotonic)
+        self._looked = now.monotonic
+        return bool(failed)
+
+    def _talk(self, key: bytes, questions: list[bytes], now: Now) -> bool:
+        """Ask one node; returns whether it can be asked now."""
+        places = self._places(key)
+        if not places or now.monotonic < self._silent.get(key, (0, 0))[0]:
+            return False
+        record = self.own.item(self.book.own_version)
+        tidings = [] if record is None else [encode(Rumour(0, (record,)))]
+        self._asker.ask(Talk(key, places, (*tidings, *questions), len(questions)))
+        return True
+
+    def _places(self, key: bytes) -> list[Address]:
+        known = self.book.get(key)
+        places = [] if known is None else list(known.value.addresses)
+        if key in self._contacts and self._contacts[key] not in places:
+            places.append(self._contacts[key])
+        return places
+
+    def _take(self, heard: Heard, now: Now) -> None:
+        """Take what a node said in one conversation; what is no answer counts as silence."""
+        answered = False
+        for body in heard.bodies:
+            try:
+                message = decode(body)
+            except OverlayMessageError:
+                continue
+            if isinstance(message, Records):
+                answered |= self._questions.on_records(heard.key, message, message.items, now)
+                self._learned(list(message.items), now)
+        if answered:
+            self._silent.pop(heard.key, None)
             return
-        for text in listed[: len(self._book.keys) + 1]:
-            record = _parse(text)
-            if record is not None:
-                self._book.learn(record)
-
-
-class _Told(msgspec.Struct):
-    addresses: list[str]
-
-
-def encoded(record: AddressRecord) -> str:
-    """A record as base64 text."""
-    return base64.b64encode(canonical.encode(record)).decode("ascii")
-
-
-def _parse(text: str) -> AddressRecord | None:
-    try:
-        return canonical.decode(AddressRecord, base64.b64decode(text.encode("ascii"), validate=True))
-    except (binascii.Error, UnicodeEncodeError, canonical.CanonicalError):
-        return None
-
-
-def _is_place(host: str) -> bool:
-    """Whether a record's host is the IP address of one machine, which can be dialled at once. ZeroMQ would
-    resolve a name itself, and a slow lookup stops every link; any other text is an error of the socket."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return not why_not_reached(host)
-
-
-def _is_wildcard(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False
-
-
-def _way_to(host: str) -> str:
-    """The local address from which this machine reaches a host; nothing is sent to find it."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.connect(address)
-            return str(probe.getsockname()[0])
-    except (OSError, UnicodeError):  # the latter for a name that is no DNS name
-        return "127.0.0.1"
+        self._questions.on_down(heard.key, now.monotonic)
+        if heard.reached:
+            _, wait = self._silent.get(heard.key, (0, SILENT))
+            self._silent[heard.key] = (now.monotonic + wait, min(2 * wait, SILENT_MAX))

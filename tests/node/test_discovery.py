@@ -1,178 +1,315 @@
-"""Members learn addresses from any member: what an address book believes, and what it does not."""
+"""Members learn addresses from any member: whom Discovery asks, what it believes, and what it tells."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable, Iterator
 
-import msgspec
 import pytest
 import zmq
 from nacl import bindings
 
 from dtvn.net import curve_keys, public_key_of
-from dtvn.node.discovery import AddressBook, AddressRecord, Discovery, encoded, signed_record
+from dtvn.node.discovery import SILENT_MAX, Discovery
 from dtvn.node.keys import dev_seed
+from dtvn.node.own_record import OwnRecord
+from dtvn.overlay import AddressValue, book_id, signed_address
+from dtvn.overlay.book import AddressBook
+from dtvn.overlay.messages import Closest, Records, Rumour, decode, encode
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.messages import Answer, Query
-from dtvn.protocol.wire import ED25519, link_frame
+from dtvn.protocol.consensus.effects import Now
+from dtvn.protocol.consensus.messages import Answer, Gossip
+from dtvn.protocol.wire import link_frame
 from dtvn.protocol.wire.envelope import Envelope
-from tests.founding.parties import NOWHERE
-from tests.waiting import PATIENCE, wait_until
+from dtvn.sync import Item
+from tests.waiting import wait_until
 
 CLUSTER = b"c" * 32
 NAMES = ("node0", "node1", "node2")
 KEYS = {name: public_key_of(dev_seed(name)) for name in NAMES}
+Address = tuple[str, int]
+
+
+def now() -> Now:
+    return Now(monotonic=time.monotonic_ns(), wall=time.time_ns())
 
 
 def secret(name: str) -> bytes:
     return bindings.crypto_sign_seed_keypair(dev_seed(name))[1]
 
 
-def record(
-    name: str = "node1", port: int = 5001, *, signer: str = "", cluster: bytes = CLUSTER
-) -> AddressRecord:
-    return signed_record(cluster, name, ("127.0.0.1", port), secret(signer or name))
+def record(name: str, port: int, host: str = "127.0.0.1", *, later: int = 0) -> Item:
+    value = AddressValue(name, "member", ((host, port),))
+    return signed_address(CLUSTER, secret(name), value, time.time_ns() // 1_000 + later)
 
 
-def said(**changes: Any) -> AddressRecord:
-    """What node1 itself signs with these changes, so that only its content is wrong."""
-    changed = msgspec.structs.replace(record(), **changes)
-    content = canonical.encode((changed.member, changed.host, changed.port, changed.timestamp))
-    digest = canonical.tagged_digest("dtvn/v1/address", CLUSTER, content)
-    return msgspec.structs.replace(changed, signature=ED25519.sign(secret("node1"), digest))
+class Asked:
+    """A member that is asked, on a real socket; a test says what it answers."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], name: str) -> None:
+        self.name = name
+        self.heard: list[Rumour | Closest] = []
+        self.socket = context.socket(zmq.ROUTER)
+        keys = curve_keys(dev_seed(name))
+        self.socket.curve_server, self.socket.linger = 1, 0
+        self.socket.curve_publickey, self.socket.curve_secretkey = keys.public, keys.secret
+        self.port = self.socket.bind_to_random_port("tcp://127.0.0.1")
+
+    @property
+    def address(self) -> Address:
+        return "127.0.0.1", self.port
+
+    def answer(self, items: Callable[[bytes], tuple[Item, ...]] | bytes | None) -> None:
+        """Take all that came; answer questions with these items, or with a frame."""
+        while self.socket.poll(0):
+            route, frame = self.socket.recv_multipart()
+            message = decode(canonical.decode(Gossip, canonical.decode(Envelope, frame).body).body)
+            assert isinstance(message, Rumour | Closest)
+            self.heard.append(message)
+            if isinstance(items, bytes):
+                self.socket.send_multipart([route, items])
+            elif items is not None and isinstance(message, Closest):
+                answer = encode(Records(message.number, items(message.target)))
+                self.socket.send_multipart([route, link_frame(Gossip(answer))])
+
+    @property
+    def told(self) -> list[Item]:
+        """The records that it was told."""
+        return [item for message in self.heard if isinstance(message, Rumour) for item in message.items]
+
+    @property
+    def questions(self) -> list[bytes]:
+        return [message.target for message in self.heard if isinstance(message, Closest)]
 
 
 @pytest.fixture
-def book() -> AddressBook:
-    return AddressBook(CLUSTER, KEYS, "node0")
+def member() -> Iterator[Callable[[str], Asked]]:
+    """Makes a member that can be asked."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    made: list[Asked] = []
+
+    def make(name: str) -> Asked:
+        made.append(Asked(context, name))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.socket.close(0)
+    context.term()
 
 
-def test_a_member_announces_its_address_and_the_newest_record_counts(book: AddressBook) -> None:
-    older, newer = record(port=5001), record(port=5002)
-    assert newer.timestamp > older.timestamp
-    assert book.learn(older)
-    assert book.take_news() == {"node1": ("127.0.0.1", 5001)}
-    assert book.learn(newer)
-    assert not book.learn(older)
-    assert not book.learn(newer), "known"
-    assert book.take_news() == {"node1": ("127.0.0.1", 5002)}
-    assert book.take_news() == {}
+@pytest.fixture
+def discovery() -> Iterator[Discovery]:
+    book = AddressBook(
+        CLUSTER, KEYS["node0"], admits=frozenset(KEYS.values()).__contains__, members=KEYS.values()
+    )
+    own = OwnRecord(CLUSTER, secret("node0"), "node0", "member")
+    made = Discovery(book, own, KEYS, seed=dev_seed("node0"))
+    yield made
+    made.close()
+
+
+def run(
+    discovery: Discovery, until: Callable[[], object], *each: Callable[[], None], linked: tuple[str, ...] = ()
+) -> dict[str, Address]:
+    """Drive it as a member's loop does; returns all that `look` returned."""
+    found: dict[str, Address] = {}
+    looked = 0
+
+    def turn() -> bool:
+        nonlocal looked
+        if now().monotonic >= looked + 200_000_000:
+            looked = now().monotonic
+            found.update(discovery.look(linked, now()))
+        discovery.turn(now())
+        for step in each:
+            step()
+        return bool(until())
+
+    wait_until(turn, what="what Discovery asks and learns", pause=0.01)
+    return found
+
+
+def test_one_named_member_is_enough_and_is_told_first_where_the_asker_listens(
+    discovery: Discovery, member: Callable[[str], Asked]
+) -> None:
+    named = member("node1")
+    all_it_has = (record("node1", named.port), record("node2", 5002))
+    discovery.begin(("127.0.0.1", 5000), {"node1": named.address}, ("node1",))
+    found = run(discovery, lambda: len(discovery.book) == 2, lambda: named.answer(lambda _: all_it_has))
+    found |= discovery.look((), now())
+    assert found == {"node1": named.address, "node2": ("127.0.0.1", 5002)}
+    assert isinstance(named.heard[0], Rumour)
+    assert named.told[0].author == KEYS["node0"]
+    assert canonical.decode(AddressValue, named.told[0].value).addresses == (("127.0.0.1", 5000),)
+    assert named.questions[0] == book_id(KEYS["node2"])
+
+
+def test_who_was_told_only_answers_for_others_after_the_named_member_ended(
+    discovery: Discovery, member: Callable[[str], Asked]
+) -> None:
+    """node2 is known, node1 moved, and nobody is at its old address: node2 says where it is now."""
+    other = member("node2")
+    discovery.book.learn(record("node1", 1), time.time_ns() // 1_000)
+    discovery.book.learn(record("node2", other.port), time.time_ns() // 1_000)
+    moved = record("node1", 5001)
+    discovery.begin(("127.0.0.1", 5000), {}, ())
+    found = run(
+        discovery,
+        lambda: moved in discovery.book.items(),
+        lambda: other.answer(lambda _: (moved,)),
+        linked=("node2",),
+    )
+    found |= discovery.look((), now())
+    assert found["node1"] == ("127.0.0.1", 5001)
+
+
+def test_nobody_is_asked_once_all_are_linked_and_told(
+    discovery: Discovery, member: Callable[[str], Asked]
+) -> None:
+    asked = member("node1")
+    for item in (record("node1", asked.port), record("node2", 5002)):
+        discovery.book.learn(item, time.time_ns() // 1_000)
+    discovery.begin(("127.0.0.1", 5000), {}, ())
+    discovery.look(("node1", "node2"), now())
+    discovery.turn(now())
+    assert discovery.deadline() is None
+    assert not asked.socket.poll(300)
+
+
+def test_an_operators_undialable_address_does_not_end_the_search(
+    discovery: Discovery, member: Callable[[str], Asked]
+) -> None:
+    """The thread that asks ended for good at the first such contact."""
+    other = member("node2")
+    discovery.begin(("127.0.0.1", 5000), {"node1": ("a b", 70), "node2": other.address}, ("node1",))
+    run(discovery, lambda: other.questions, lambda: other.answer(None))
 
 
 @pytest.mark.parametrize(
-    "false",
+    "frame",
     [
-        record(signer="node2"),
-        record(cluster=b"d" * 32),
-        record("node0"),
-        record("stranger"),
-        msgspec.structs.replace(record(), port=6000),
-        said(port=0),
-        said(port=65_536),
-        said(host="evil.example"),
-        said(host="h" * 300),
-        said(timestamp=time.time_ns() // 1_000 + 3_600_000_000),
-        said(timestamp=-1),
-        msgspec.structs.replace(record(), signature=b""),
+        link_frame(Gossip(b"")),
+        link_frame(Gossip(b"\xff" + b"\x91" * 20_000)),
+        link_frame(Gossip(encode(Closest(1, bytes(32))))),
+        link_frame(Gossip(encode(Records(1, ())))),
+        b"\x93" * 100_000,
+        b"",
     ],
-    ids=[
-        "another's key",
-        "another cluster",
-        "oneself",
-        "stranger",
-        "port",
-        "no port",
-        "port too high",
-        "host",
-        "long",
-        "future",
-        "before 1970",
-        "none",
-    ],
+    ids=["empty", "nested", "a question", "unasked", "no envelope", "nothing"],
 )
-def test_a_false_record_does_not_change_the_address_of_a_member(
-    book: AddressBook, false: AddressRecord
+def test_a_hostile_answer_does_not_end_the_search(
+    discovery: Discovery, member: Callable[[str], Asked], frame: bytes
 ) -> None:
-    assert not book.learn(false)
-    assert book.take_news() == {}
+    hostile, honest = member("node1"), member("node2")
+    places = {"node1": hostile.address, "node2": honest.address}
+    discovery.begin(("127.0.0.1", 5000), places, ("node1",))
+    told = (record("node1", hostile.port), record("node2", honest.port))
+    run(
+        discovery,
+        lambda: len(discovery.book) == 2,
+        lambda: hostile.answer(frame),
+        lambda: honest.answer(lambda _: told),
+    )
 
 
-NO_PLACE = (
-    *("", "a b", "_x", "é", "*", "x/y", "a@b", "x\0y", "1.2.3.4.5", "::1%eth9", "[::1]", "eth0;1.1.1.1"),
-    *("slow.example", "localhost", "h" * 300, *NOWHERE),
-)
+def test_a_member_moves_nobody_but_itself(discovery: Discovery, member: Callable[[str], Asked]) -> None:
+    """It signs another's name, and passes on what another cluster signed: only keys count."""
+    liar = member("node1")
+    value = AddressValue("node2", "member", (("127.0.0.1", 6666),))
+    in_anothers_name = signed_address(CLUSTER, secret("node1"), value, time.time_ns() // 1_000)
+    elsewhere = signed_address(b"d" * 32, secret("node2"), value, time.time_ns() // 1_000)
+    discovery.begin(("127.0.0.1", 5000), {"node1": liar.address}, ("node1",))
+    found = run(
+        discovery,
+        lambda: len(liar.questions) > 1,
+        lambda: liar.answer(lambda _: (in_anothers_name, elsewhere)),
+    )
+    assert found == {"node1": ("127.0.0.1", 6666)}
+    assert KEYS["node2"] not in discovery.book
 
 
-@pytest.mark.parametrize("host", NO_PLACE)
-def test_a_liars_own_record_with_a_harmful_host_is_not_learned(book: AddressBook, host: str) -> None:
-    """One signed record with the host "a b" ended every node that learned it; a name is resolved in ZeroMQ's
-    one thread."""
-    lie = signed_record(CLUSTER, "node1", (host, 5001), secret("node1"))
-    assert not book.learn(lie)
-    code, told = book.answer((encoded(lie)[:200], encoded(lie)[200:]), record("node0", 5000))
-    assert (code, len(told["addresses"]), book.take_news()) == ("", 1, {})
+def test_who_says_nothing_is_asked_ever_more_rarely(
+    discovery: Discovery, member: Callable[[str], Asked]
+) -> None:
+    """A member of an earlier release takes each message for a malformed frame, and mutes this one after 16 in
+    a minute."""
+    old = member("node1")
+    discovery.begin(("127.0.0.1", 5000), {"node1": old.address}, ("node1",))
+    run(discovery, lambda: len(old.questions) == 2, lambda: old.answer(None))
+    first = now().monotonic
+    run(discovery, lambda: len(old.questions) == 3, lambda: old.answer(None))
+    assert now().monotonic - first > 1_500_000_000
+    times = [2 + 1, 4 + 1, 8 + 1, *[SILENT_MAX / 1e9 + 1] * 3]
+    assert 2 * (1 + sum(1 for at in range(1, 7) if sum(times[:at]) < 60)) < 16
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "::1", "2001:db8::7"])
-def test_a_record_with_an_address_is_believed(book: AddressBook, host: str) -> None:
-    assert book.learn(signed_record(CLUSTER, "node1", (host, 5001), secret("node1")))
-    assert book.take_news() == {"node1": (host, 5001)}
+def test_frames_that_are_no_gossip_are_ignored(discovery: Discovery, member: Callable[[str], Asked]) -> None:
+    asked = member("node1")
+    discovery.begin(("127.0.0.1", 5000), {"node1": asked.address}, ("node1",))
+    run(discovery, lambda: asked.questions, lambda: asked.answer(link_frame(Answer(1, "", "{}"))))
+    assert len(discovery.book) == 0
 
 
-def test_an_operators_undialable_address_does_not_end_the_search() -> None:
-    """The thread that asks ended for good at the first such contact."""
-    answering, context = AddressBook(CLUSTER, KEYS, "node2"), zmq.Context()
-    asked = context.socket(zmq.ROUTER)
-    keys = curve_keys(dev_seed("node2"))
-    asked.curve_server, asked.curve_publickey, asked.curve_secretkey = 1, keys.public, keys.secret
-    port = asked.bind_to_random_port("tcp://127.0.0.1")
-    asking = Discovery(AddressBook(CLUSTER, KEYS, "node0"), seed=dev_seed("node0"))
-    contacts = {"node1": ("a b", 70), "node2": ("127.0.0.1", port)}
-    asking.begin(("127.0.0.1", 5000), contacts, ("node1", "node2"))
-    try:
-        asking.look(())
-        assert asked.poll(int(PATIENCE * 1_000)), "nobody asks"
-        query = canonical.decode(Query, canonical.decode(Envelope, asked.recv_multipart()[-1]).body)
-        assert answering.answer(query.arguments, record("node2", port))[0] == ""
-    finally:
-        asking.close()
-        context.destroy(linger=0)
+def test_members_that_are_not_linked_are_dialled_at_each_of_their_addresses(discovery: Discovery) -> None:
+    places = (("127.0.0.1", 5001), ("10.0.0.1", 5001))
+    both = signed_address(
+        CLUSTER, secret("node1"), AddressValue("node1", "member", places), time.time_ns() // 1_000
+    )
+    discovery.book.learn(both, time.time_ns() // 1_000)
+    start = now()
+    at = [Now(start.monotonic + seconds * 1_000_000_000, start.wall) for seconds in range(9)]
+    told = [discovery.look((), each).get("node1") for each in at]
+    assert told == [places[0], None, None, places[1], None, None, places[0], None, None]
+    assert all(discovery.look(("node1",), each) == {} for each in at)
 
 
-def test_a_hostile_answer_or_name_does_not_end_the_search(book: AddressBook) -> None:
-    asking = Discovery(book, seed=dev_seed("node0"))
-    nested = Answer(1, "", '{"x":' + "[" * 100_000)
-    asking._take(link_frame(nested))
-    asking.begin(("::", 5000), {}, ())
-    try:
-        assert asking.own_record("a." * 40 + "b" * 64).host == "127.0.0.1"
-    finally:
-        asking.close()
+# --- a node's own record --------------------------------------------------------------------------
 
 
-def test_malformed_records_are_refused(book: AddressBook) -> None:
-    for arguments in ((), ("",), ("%%%",), ("AAAA",), ("ä",)):
-        assert book.answer(arguments, record("node0")) == ("bad_arguments", None)
+def own_record() -> OwnRecord:
+    return OwnRecord(CLUSTER, secret("node0"), "node0", "member")
 
 
-def test_a_member_asked_for_addresses_learns_the_askers_and_returns_all(book: AddressBook) -> None:
-    book.learn(record("node2", 5002))
-    other = AddressBook(CLUSTER, KEYS, "node1")
-    asking = Discovery(other, seed=dev_seed("node1"))
-    asking.begin(("::", 5001), {}, ())
-    try:
-        own = asking.own_record("127.0.0.1")
-        assert (own.host, own.port) == ("127.0.0.1", 5001), "a wildcard is no address"
-        code, told = book.answer(_arguments(own), record("node0", 5000))
-        assert code == ""
-        assert len(told["addresses"]) == 3
-        assert book.take_news() == {"node2": ("127.0.0.1", 5002), "node1": ("127.0.0.1", 5001)}
-        wait_until(lambda: asking.look(NAMES) == {}, what="nothing learned, as nobody was there to ask")
-    finally:
-        asking.close()
+def places_of(item: Item | None) -> tuple[Address, ...]:
+    assert item is not None
+    return canonical.decode(AddressValue, item.value).addresses
 
 
-def _arguments(own: AddressRecord) -> tuple[str, ...]:
-    text = encoded(own)
-    return text[:100], text[100:]
+def test_a_record_is_signed_again_only_when_it_says_something_else() -> None:
+    own = own_record()
+    own.listens(("10.1.2.3", 4001))
+    first = own.item()
+    assert own.item() is first
+    assert first is not None
+    assert own.item(first.version) is first, "others show what it said"
+    own.listens(("10.1.2.4", 4001))
+    second = own.item()
+    assert second is not None
+    assert second.version > first.version
+    assert places_of(second) == (("10.1.2.4", 4001),)
+
+
+def test_after_a_clock_was_set_back_its_record_is_newer_all_the_same() -> None:
+    own = own_record()
+    own.listens(("10.1.2.3", 4001))
+    ahead = time.time_ns() // 1_000 + 500_000_000
+    item = own.item(ahead)
+    assert item is not None
+    assert item.version == ahead + 1
+
+
+def test_a_wildcard_is_no_address_but_the_ways_to_others_are() -> None:
+    own = own_record()
+    own.listens(("::", 4001))
+    assert own.item() is None
+    own.reaches(["127.0.0.1", "a." * 40 + "b" * 64])
+    wait_until(lambda: own.item() is not None, what="an address")
+    assert places_of(own.item()) == (("127.0.0.1", 4001),)
+
+
+def test_a_node_at_a_name_has_no_record() -> None:
+    own = own_record()
+    own.listens(("node0.example", 4001))
+    own.reaches(["127.0.0.1"])
+    assert own.item() is None
