@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.config import build
 from dtvn.protocol.consensus.effects import CheckpointRecord, Effects, EntryRecord, Now, Reason, ReplyTo, Send
 from dtvn.protocol.consensus.log_tree import Frontier
 from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 from dtvn.protocol.host import Host
 from dtvn.protocol.host.ports import LedgerTail
-from tests.host.support import Paper
+from tests.host.support import Paper, make_genesis
 
 EMPTY = LedgerTail(
     frontier=Frontier(), applied_sequence=0, rows=(), entries=(), slots=(), checkpoint=None, states=()
@@ -122,6 +123,8 @@ class ObedientCore:
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
+        self.config = build(make_genesis(), b"c" * 32, None)
+        self.is_behind = False
         self.refusing: Reason | None = None
         self.refusing_within: Callable[[Header], Reason | None] = lambda header: None
         self.awaited: set[bytes] = set()

@@ -10,6 +10,7 @@ from nacl import bindings
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import ED25519, Door, FrameSigner
 
 EPOCH = 0
@@ -57,8 +58,8 @@ class GenesisKeys:
 class Paper:
     """One cluster: `sign` as any member, and a door of its own."""
 
-    def __init__(self, members: int = 4, name: str = "paper") -> None:
-        self.genesis = make_genesis(members, name)
+    def __init__(self, members: int = 4, name: str = "paper", mode: Mode = Mode.PBFT) -> None:
+        self.genesis = g.agreeing_by(make_genesis(members, name), mode)
         self.cluster = g.cluster_id(self.genesis)
         self.keys = GenesisKeys(self.genesis)
         self.door = Door(self.cluster, self.keys)
@@ -107,6 +108,7 @@ def sample_statements(paper: Paper) -> list[object]:
         m.NewView(EPOCH, 1, 1, ((0, b"d" * 32), (1, b"e" * 32), (2, b"f" * 32)), (pre_prepare,)),
         m.Status(EPOCH, 1, 0, False, 10, 10, 11, (11,), True),
         m.Receipt(EPOCH, 1, 11, b"h" * 32),
+        m.Head(EPOCH, 1, 11, b"h" * 32, 1_790_000_000_000_000),
         m.Repeat(EPOCH, 1, (1, 0), 3, b"r" * 32, 11, 0, ("ok",)),
         m.Continuation(EPOCH, 1, 12, b"s" * 32, b"l" * 32, 5, (b"k" * 32, b"n" * 32)),
     ]

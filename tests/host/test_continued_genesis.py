@@ -101,7 +101,7 @@ def test_r11_a_ceremony_of_form_2_round_trips() -> None:
     with pytest.raises(genesis.GenesisError, match="two clusters"):
         c.merge(begun, plain)
     with pytest.raises(genesis.GenesisError, match="format"):
-        c.decode(c.encode(replace(plain, format="dtvn-genesis-3")))
+        c.decode(c.encode(replace(plain, format="dtvn-genesis-4")))
 
 
 @pytest.mark.parametrize(

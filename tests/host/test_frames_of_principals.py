@@ -19,7 +19,8 @@ from tests.host.support import Paper, bundle, operation
 
 PAPER = Paper()
 PRINCIPAL, MEMBER = Peer("gateway", None), Peer("r1", 1)
-SENT: set[type[object]] = {m.Bundle, m.FetchEntries, m.Follow, m.Hello, m.Judge, m.Query, m.Status}
+SENT: set[type[object]] = {m.Bundle, m.FetchEntries, m.Follow, m.Gossip, m.Hello, m.Judge, m.Query, m.Status}
+SENT |= {m.FetchGroups, m.FetchSnapshot}
 """Kinds that nodes, gateways and learners send as principals."""
 LONGEST: dict[type[object], int] = {
     m.Bundle: limits.BUNDLE_FRAME_BYTES_MAX,

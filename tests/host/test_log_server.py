@@ -14,6 +14,7 @@ from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import log_server
 from dtvn.protocol.host.log_server import LogServer
 from dtvn.protocol.host.time_share import SAVED_MAX, SHARE
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import Envelope
 from tests.host.doubles import SetClock, Tape, TapeJournal, TapeTransport, entry_record
 from tests.host.support import Paper, make_genesis
@@ -54,7 +55,7 @@ class Shop:
         self.server.push(self.clock.now())
         answers = []
         for what, value in self.tape.said:
-            if what == "answer":
+            if what == "answer" and decode(Envelope, value[1]).kind == m.KIND_OF[m.Entries]:
                 peer, frame = value
                 message = decode(m.Entries, decode(Envelope, frame).body)
                 sequences = [entry.sequence for entry, _body, _commits in message.entries]
@@ -101,7 +102,7 @@ def test_r35_a_newcomer_in_a_smaller_epoch_accepts_each_answer(members: int) -> 
     parameters = msgspec.structs.replace(make_genesis(members).parameters, checkpoint_interval=1)
     genesis = msgspec.structs.replace(make_genesis(members), parameters=parameters)
     taken = build(genesis, b"c" * 32, None).statements_max
-    assert taken >= log_server.COMMITS_MAX + quorum.quorum(quorum.MEMBERS_MAX)
+    assert taken >= log_server.COMMITS_MAX + quorum.quorum(quorum.MEMBERS_MAX, Mode.PBFT)
 
 
 def test_r35_no_answer_has_more_commits_than_all_members_accept() -> None:
@@ -298,8 +299,8 @@ def test_row_15_one_key_with_many_connections_has_one_share() -> None:
         shop.ask(m.Follow(0, 1), Peer("greedy", None, index.to_bytes(2, "big")))
     shop.ask(m.FetchEntries(0, 1, 1), Peer("learner", None))
     names = served(shop)
-    assert names.count("greedy") == 2 * log_server.CONNECTIONS_MAX
-    assert names.index("learner") <= log_server.CONNECTIONS_MAX
+    assert names.count("greedy") == log_server.CONNECTIONS_MAX + log_server.REQUESTS_SHARE
+    assert names.index("learner") == 1
 
 
 def test_row_15_one_peer_has_one_request_waiting() -> None:
@@ -311,14 +312,14 @@ def test_row_15_one_peer_has_one_request_waiting() -> None:
 
 def test_row_15_a_connection_may_change_its_request_when_the_table_is_full() -> None:
     shop = Shop(2)
-    for index in range(log_server.CONNECTIONS_MAX):
+    for index in range(log_server.REQUESTS_SHARE):
         shop.ask(m.FetchEntries(0, 1, 1), Peer("learner", None, bytes([index])))
     shop.ask(m.FetchEntries(0, 1, 1), Peer("learner", None, b"one too many"))
     shop.ask(m.FetchEntries(0, 2, 2), Peer("learner", None, bytes([0])))
     answers: list[list[int]] = []
     while pushed := shop.push():
         answers += [sequences for _name, sequences, _certificate in pushed]
-    assert sorted(answers) == [[1]] * (log_server.CONNECTIONS_MAX - 1) + [[2]]
+    assert sorted(answers) == [[1]] * (log_server.REQUESTS_SHARE - 1) + [[2]]
 
 
 def test_two_connections_of_one_name_are_two_followers() -> None:

@@ -110,7 +110,7 @@ def test_the_fifth_connection_gets_busy_and_other_addresses() -> None:
         shop.ask(m.Follow(0, 1), peer)
     ((route, answer),) = told(shop)
     assert (route, answer.number, answer.code) == (follower[-1].route, 0, "busy")
-    assert msgspec.json.decode(answer.text) == {"members": {"r1": "10.0.0.1:4001"}}
+    assert msgspec.json.decode(answer.text) == {"members": {"r1": "10.0.0.1:4001"}, "children": []}
     assert served(shop) == ["learner"] * log_server.CONNECTIONS_MAX
 
 

@@ -10,8 +10,8 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.verified import Header
-from dtvn.protocol.host.pump import STATEMENTS_BURST as BURST
-from dtvn.protocol.host.pump import STATEMENTS_PER_SECOND as PER_SECOND
+from dtvn.protocol.host.peer_limits import STATEMENTS_BURST as BURST
+from dtvn.protocol.host.peer_limits import STATEMENTS_PER_SECOND as PER_SECOND
 from dtvn.protocol.wire import PeerError, link_frame
 from tests.consensus.helpers import Cluster
 from tests.host.doubles import Bench

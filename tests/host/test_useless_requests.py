@@ -11,10 +11,10 @@ import pytest
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Effects, Note, Reason
 from dtvn.protocol.consensus.verified import Inbound, Peer
-from dtvn.protocol.host.pump import (
+from dtvn.protocol.host.peer_limits import (
     EXCESS_BURST,
     EXCESS_PER_SECOND,
-    FORWARDED_OPENINGS_BURST,
+    FORWARDED_BURST,
     OPENINGS_BURST,
     OPENINGS_PER_SECOND,
     REFUSALS_BURST,
@@ -156,8 +156,8 @@ def test_questions_far_beyond_what_is_answered_mute_a_principal() -> None:
 def test_openings_that_a_member_forwards_count_against_that_member() -> None:
     """They are counted by link, for each principal, before any signature is checked."""
     doorway = Doorway()
-    openings = many(doorway.bench, 2 * FORWARDED_OPENINGS_BURST, session=(0, 0))
-    assert doorway.reached_the_core(openings, MEMBER) == FORWARDED_OPENINGS_BURST
+    openings = many(doorway.bench, 2 * FORWARDED_BURST, session=(0, 0))
+    assert doorway.reached_the_core(openings, MEMBER) == FORWARDED_BURST
     assert doorway.reached_the_core(openings[:50], HONEST) == 50
     assert doorway.reached_the_core(many(doorway.bench, 9), MEMBER) == 9, "other requests are forwarded"
     paper = doorway.bench.paper

@@ -1,5 +1,6 @@
 """The host: feeds one protocol core, persists its records, then sends its messages. Pure."""
 
+from dtvn.protocol.host.log_server import NOBODY, Fanout
 from dtvn.protocol.host.pump import (
     CHECKS_MAX,
     INBOUND_MAX,
@@ -15,9 +16,11 @@ __all__ = [
     "CHECKS_MAX",
     "Core",
     "EpochOver",
+    "Fanout",
     "Halted",
     "Host",
     "INBOUND_MAX",
     "Installed",
+    "NOBODY",
     "TurnLost",
 ]

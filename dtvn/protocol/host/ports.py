@@ -22,17 +22,19 @@ from dtvn.protocol.consensus.effects import (
     ReplyTo,
     Send,
 )
-from dtvn.protocol.consensus.ledger_tail import LedgerTail
+from dtvn.protocol.consensus.ledger_tail import Gap, LedgerTail
 from dtvn.protocol.consensus.verified import Inbound, Peer
 
 __all__ = [
     "Clock",
+    "Gap",
     "Journal",
     "JournalError",
     "JournalFenced",
     "JournalFull",
     "Judge",
     "LedgerTail",
+    "Overlay",
     "Signer",
     "Transport",
     "Watcher",
@@ -86,6 +88,14 @@ class Journal(Protocol):
     def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
         """The lowest stable checkpoint at or above `sequence`, or None."""
 
+    def gap(self, below: int) -> Gap:
+        """The highest missing entries below `below` and not above the snapshot that was installed, looking at
+        a bounded number of entries. All from `below` up to the snapshot are present."""
+
+    def fill(self, records: Sequence[EntryRecord]) -> None:
+        """Write missing entries, ascending without a gap, whose hashes the chain has proved, in one
+        transaction. It need not be durable. Raises JournalError."""
+
 
 class Transport(Protocol):
     """Authenticated links to members and principals; they may lose frames, but never alter them."""
@@ -117,6 +127,28 @@ class Watcher(Protocol):
 
     def notice(self, note: Executed | Note) -> None:
         """Take note of one event."""
+
+
+class Overlay(Protocol):
+    """The overlay of members and followers (dtvn.overlay), of which consensus knows nothing: no promise rests
+    on what it holds."""
+
+    @property
+    def checks(self) -> int:
+        """Signature checks that it made so far; the host charges those of a message to its sender."""
+
+    def receive(self, peer: Peer, body: bytes, now: Now) -> Reason | None:
+        """Take a message; returns why if it is refused."""
+
+    def referred(self, peer: Peer, records: Sequence[bytes], now: Now) -> None:
+        """A peer that had no place for this follower named its children, by encoded address records, which
+        prove themselves or nothing."""
+
+    def turn(self, now: Now) -> Sequence[tuple[Peer, bytes]]:
+        """What to send now: (connection that a message came from, or member; body of a Gossip) each."""
+
+    def deadline(self) -> int | None:
+        """Monotonic nanoseconds of the next turn that is needed even if nothing arrives, or None."""
 
 
 class Judge(Protocol):

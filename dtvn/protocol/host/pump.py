@@ -16,6 +16,7 @@ import msgspec
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.application import Application
+from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.effects import (
     CheckpointRecord,
     Effects,
@@ -26,15 +27,20 @@ from dtvn.protocol.consensus.effects import (
     Note,
     Now,
     Reason,
+    Record,
+    Send,
+    StateRecord,
     Successor,
 )
 from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, EpochChangeProofs
-from dtvn.protocol.host.log_server import LogServer
-from dtvn.protocol.host.ports import Clock, Journal, Judge, LedgerTail, Signer, Transport, Watcher
+from dtvn.protocol.host.archive import ArchiveRepair
+from dtvn.protocol.host.heads import Heads
+from dtvn.protocol.host.log_server import NOBODY, Fanout, LogServer, read_referral
+from dtvn.protocol.host.peer_limits import PeerLimits
+from dtvn.protocol.host.ports import Clock, Journal, Judge, LedgerTail, Overlay, Signer, Transport, Watcher
 from dtvn.protocol.host.questions import Questions
-from dtvn.protocol.host.rate_limiter import RateLimiter
 from dtvn.protocol.wire import CHECK, Door, PeerError
 
 MATERIALISE_AFTER = 50_000_000
@@ -47,35 +53,16 @@ CHECKS_MAX = 1_024
 """Signature checks in one turn after which no further frame is read: a frame may hold hundreds. Recognised
 signatures and bytes count as well, but less."""
 
-STATEMENTS_PER_SECOND, STATEMENTS_BURST = 4_096, 8_192
-"""Unwanted statements of a member: two full SupplyFrames in most rounds in which it may send them."""
-
-REPEATS_PER_SECOND, REPEATS_BURST = 128, 512
-"""Executed requests of a principal that are answered again, over all its connections. After a lost connection
-an honest gateway with 512 requests under way asks again for each; what it asks for under overload was
-answered, or still waits here and needs no answer (R34)."""
-
-REFUSALS_PER_SECOND, REFUSALS_BURST = 128, 256
-"""Requests of a principal that are refused for another reason and answered, over all its connections."""
-
-OPENINGS_PER_SECOND, OPENINGS_BURST = 8, 64
-"""Requests of a principal to open a session, over all its connections, whose signature is checked: a client
-process needs few."""
-
-EXCESS_PER_SECOND, EXCESS_BURST = 512, 1_024
-"""Requests and questions of a principal beyond its limits that are decoded before they are dropped; beyond
-that, its link is muted for a moment (decision 0195). An honest gateway exceeds no limit under overload."""
-
-FORWARDED_OPENINGS_PER_SECOND, FORWARDED_OPENINGS_BURST = 64, 128
-"""The same for those of one principal that one member forwards: it repeats all that wait there every half T
-(`requests.pool.OPENINGS_MAX`)."""
-
 
 class Core(Protocol):
     """The interface of all protocol cores (Replica, Learner)."""
 
     @property
+    def config(self) -> Config: ...
+    @property
     def receiving(self) -> bool: ...
+    @property
+    def is_behind(self) -> bool: ...
     def restore(self, tail: LedgerTail, now: Now) -> Effects: ...
     def wants(self, header: Header) -> Reason | None: ...
     def on_refused(self, header: Header, reason: Reason) -> Effects: ...
@@ -113,7 +100,9 @@ class Host:
     """Runs one core over ports. `answer_query` answers a `Query`, outside consensus. `rows_lag`: nanoseconds
     for which state rows are held back to collect more, even when idle; 0 if people read the rows. `epoch`:
     the core's epoch. `elsewhere` returns the addresses of the members by id. `judge` answers questions about
-    agent events; None: they are refused."""
+    agent events; None: they are refused. `overlay`: takes the overlay's messages; None: they are refused.
+    `fanout`: the followers of the overlay that the log is pushed to. `archive_from`: the first sequence of
+    the cluster's log, if this node keeps all of it; None: what a state replaced stays missing."""
 
     def __init__(
         self,
@@ -132,6 +121,9 @@ class Host:
         epoch_catch_up: EpochCatchUp | None = None,
         elsewhere: Callable[[], Mapping[str, tuple[str, int]]] = dict,
         judge: Judge | None = None,
+        overlay: Overlay | None = None,
+        fanout: Fanout = NOBODY,
+        archive_from: int | None = None,
     ) -> None:
         self.core = core
         self.application = application
@@ -146,18 +138,18 @@ class Host:
         self.epoch = epoch
         self.epoch_catch_up = epoch_catch_up
         self.judge = judge
-        self.log_server = LogServer(journal, transport, signer, elsewhere)
+        self.overlay = overlay
+        self.heads = Heads(core.config, signer, self._hash_at)
+        self.log_server = LogServer(journal, transport, signer, elsewhere, fanout, self.heads, epoch=epoch)
+        self.archive = None if archive_from is None else self._filling(archive_from)
         self.epoch_changes = EpochChangeProofs()
         self.executed = 0
+        self._head = m.NO_PREDECESSOR
+        """Hash of the entry `executed`."""
+        self._synced = 0
+        """Sequence up to which the log is durable."""
         self._questions = Questions()
-        self._statements = RateLimiter(per_second=STATEMENTS_PER_SECOND, burst=STATEMENTS_BURST)
-        self._repeats = RateLimiter(per_second=REPEATS_PER_SECOND, burst=REPEATS_BURST)
-        self._refusals = RateLimiter(per_second=REFUSALS_PER_SECOND, burst=REFUSALS_BURST)
-        self._openings = RateLimiter(per_second=OPENINGS_PER_SECOND, burst=OPENINGS_BURST)
-        self._excess = RateLimiter(per_second=EXCESS_PER_SECOND, burst=EXCESS_BURST)
-        self._forwarded_openings = RateLimiter(
-            per_second=FORWARDED_OPENINGS_PER_SECOND, burst=FORWARDED_OPENINGS_BURST
-        )
+        self._limits = PeerLimits()
         self._timestamp = 0
         self._dirty_since: int | None = None
         self._materialised = 0
@@ -178,10 +170,15 @@ class Host:
             else:
                 self.application.load(tail.rows)
             self._materialised = self.executed = tail.applied_sequence
+            if tail.base is not None and tail.base.entry.sequence == self.executed:
+                self._head = m.entry_hash(tail.base.entry)
             effects = self.core.restore(tail, now)
-            if tail.entries and tail.entries[-1].entry.sequence > self.executed:  # else below a snapshot
+            if tail.entries and tail.entries[-1].entry.sequence >= self.executed:  # else below a snapshot
                 self._seen(tail.entries[-1], now)
+            self._synced = self.executed
             self.log_server.begin(self.executed)
+            if self.archive is not None:
+                self.archive.begin(None if tail.base is None else tail.base.entry.sequence)
             if self.epoch_catch_up is not None:
                 self.epoch_catch_up.begin(self.application, self.epoch_changes, now.monotonic)
         except Exception as error:
@@ -209,17 +206,24 @@ class Host:
         self._finish(effects, now)
         self._materialise(now, idle=not inbound)
         self._judge()
+        self._gossip(now)
+        self._fill_archive(now)
         return taken
 
     def wake_at(self) -> int | None:
         """Monotonic nanoseconds of the next turn that is needed even if nothing arrives, or None."""
         times = [self.core.deadline(), self.log_server.deadline(), self._questions.deadline()]
+        times.append(self.heads.deadline())
         if self.epoch_catch_up is not None:
             times.append(self.epoch_catch_up.deadline())
         if self._dirty_since is not None:
             times.append(self._dirty_since + self.rows_lag)
         if self.judge is not None and self.judge.waiting:
             times.append(0)
+        if self.overlay is not None:
+            times.append(self.overlay.deadline())
+        if self.archive is not None:
+            times.append(self.archive.deadline())
         return min([time for time in times if time is not None], default=None)
 
     def close(self) -> None:
@@ -248,15 +252,31 @@ class Host:
 
     # --- one step each ---------------------------------------------------------------------------
 
+    def _filling(self, first: int) -> ArchiveRepair:
+        """A member that signs heads is of a release that knows the question."""
+        config = self.core.config
+        return ArchiveRepair(
+            self.journal,
+            [index for index in range(config.n) if index != config.index],
+            lowest=first,
+            answers=self.heads.heard,
+            digest_of=self.door.digest_of,
+            errors=PeerError,
+        )
+
+    @property
+    def _work(self) -> int:
+        """What frames cost so far, the overlay's signature checks included, in the units of CHECK."""
+        return self.door.work + (0 if self.overlay is None else self.overlay.checks * CHECK)
+
     def _take_all(self, inbound: Sequence[Inbound], now: Now, effects: Effects) -> int:
         """Take frames and return how many were taken. When the turn has cost enough, the rest waits for the
         next one. A peer whose frame costs more than one signature check is charged for it."""
-        door = self.door
-        before = door.work
+        before = self._work
         enough = before + CHECKS_MAX * CHECK
         for count, item in enumerate(inbound, 1):
             self._take(item, now, effects)
-            after = door.work
+            after = self._work
             if after - before >= 2 * CHECK:
                 self.transport.charge(item.peer, (after - before) // CHECK - 1)
             if after >= enough:
@@ -271,7 +291,7 @@ class Host:
             if self._serve(item, header, now, effects):
                 return
             refused = self.core.wants(header)
-            if isinstance(header.message, m.Bundle) and self._exceeds(header, refused, now):
+            if isinstance(header.message, m.Bundle) and self._limits.exceeds(header, refused, now):
                 effects.notes.append(_refused(item, Reason.BUSY, "Bundle"))
                 self._exceeded(item.peer, now)
                 return
@@ -281,9 +301,9 @@ class Host:
             if reason is not None:
                 effects.notes.append(_refused(item, reason, type(header.message).__name__))
                 return
-            header, left_out = self.door.sift(header, self.core.wants_within)
-            if left_out:
-                self._statements.consume(item.peer.name, len(left_out), now.monotonic)
+            header, left_out = self.door.sift(header, self._wanted_within(header, now))
+            if left_out and not isinstance(header.message, m.Announce):
+                self._limits.count_useless(item.peer, len(left_out), now.monotonic)
                 for reason, times in Counter(left_out).items():
                     effects.notes.append(_refused(item, reason, f"in {type(header.message).__name__}", times))
                 if isinstance(header.message, m.SupplyFrames) and not header.message.frames:
@@ -292,16 +312,29 @@ class Host:
         except PeerError as error:
             effects.notes.append(_refused(item, error.reason, str(error)))
             return
+        if isinstance(header.message, m.Announce):
+            for nested in verified.nested.values():
+                self.heads.take(nested.message, nested.frame, self.executed, now.monotonic)
+        if isinstance(header.message, m.Answer) and not self._on_busy(header, now):
+            effects.notes.append(_refused(item, Reason.MALFORMED, "Answer"))
+            return
         received = self.core.receive(verified, Now(now.monotonic, now.wall, item.taken))
         if item.peer.member is None:
-            self._refusals.consume(item.peer.name, _refusals(received.notes), now.monotonic)
+            self._limits.count_refused(item.peer, _refusals(received.notes), now.monotonic)
         effects.merge(received)
         self.core.invariants()
 
+    def _on_busy(self, header: Header, now: Now) -> bool:
+        """A peer that the core asked for the log has no place, and names its children; returns whether its
+        words are well formed. Only of one that was asked are they read."""
+        records = read_referral(header.message.text)
+        if records is not None and self.overlay is not None:
+            self.overlay.referred(header.peer, records, now)
+        return records is not None
+
     def _exceeded(self, peer: Peer, now: Now) -> None:
-        """A frame exceeded its limit. A principal of which too many do is muted for a moment; a member
-        forwards what others sent it."""
-        if peer.member is None and not self._excess.takes(peer.name, now.monotonic):
+        """A frame exceeded its limit: mute its sender for a moment if too many do."""
+        if self._limits.mutes(peer, now.monotonic):
             self.transport.mute_bulk(peer)
 
     def _spared(self, header: Header, now: Now) -> Reason | None:
@@ -311,27 +344,8 @@ class Host:
         if isinstance(message, m.SupplyBatch):
             return None if self.core.awaits(self.door.digest_of(message.body)) else Reason.NOT_ASKED
         if isinstance(message, m.SupplyFrames):
-            return None if self._statements.allows(header.peer.name, now.monotonic) else Reason.BUSY
+            return None if self._limits.hears(header.peer, now.monotonic) else Reason.BUSY
         return None
-
-    def _exceeds(self, header: Header, refused: Reason | None, now: Now) -> bool:
-        """Whether a request exceeds what the link that it came by may send: executed requests, others that
-        the core refuses, before or after their signature is checked, and openings of sessions. One that waits
-        here already costs nothing more. Members may forward any number of requests, but not of one
-        principal's openings."""
-        name, when = header.peer.name, now.monotonic
-        opens: bool = header.message.session == m.UNOPENED
-        if header.peer.member is not None:
-            if refused is not None or not opens:
-                return False
-            return not self._forwarded_openings.takes(f"{name}/{header.message.principal}", when)
-        if refused is Reason.SECOND_MESSAGE:
-            return False
-        if refused is not None:
-            return not (self._repeats if refused is Reason.DECIDED else self._refusals).takes(name, when)
-        if not self._refusals.allows(name, when):
-            return True
-        return opens and not self._openings.takes(name, when)
 
     def _serve(self, item: Inbound, header: Header, now: Now, effects: Effects) -> bool:
         """Whether the host handles the message itself, as it does requests for durable data, instead of
@@ -348,6 +362,18 @@ class Host:
             reason = Reason.NOT_MEMBER if self.judge is None else self._ask_judge(self.judge, header, now)
             if reason is not None:
                 effects.notes.append(_refused(item, reason, "Judge"))
+        elif isinstance(message, m.Head):
+            reason = self.heads.refuse(message, now.monotonic)
+            if reason is None:
+                self.heads.take(message, self.door.verify(header).frame, self.executed, now.monotonic)
+            elif reason is not Reason.DECIDED:
+                effects.notes.append(_refused(item, reason, "Head"))
+        elif isinstance(message, m.Gossip):
+            reason = Reason.NOT_MEMBER
+            if self.overlay is not None:
+                reason = self.overlay.receive(header.peer, message.body, now)
+            if reason is not None:
+                effects.notes.append(_refused(item, reason, "Gossip"))
         elif isinstance(message, m.Status) and message.epoch < self.epoch:
             self._send_epoch_change(header.peer, message.epoch, now)
         elif isinstance(message, m.Answer) and self.epoch_catch_up is not None and message.number:
@@ -356,9 +382,46 @@ class Host:
                 effects.notes.append(_refused(item, reason, "Answer"))
         elif isinstance(message, m.Answer) and not message.number and not message.code:
             pass  # to an announcement, which asks nothing
+        elif isinstance(message, m.Entries):
+            archive = self.archive
+            if archive is None or not archive.awaits(header.peer.member, message):
+                return False
+            reason = archive.take(message, now.monotonic)
+            if reason is not None:
+                effects.notes.append(_refused(item, reason, "Entries"))
         elif not isinstance(message, m.Hello):
             return False
         return True
+
+    def _wanted_within(self, header: Header, now: Now) -> Callable[[Header, type[Any]], Reason | None]:
+        """What says which statements inside a message are left out. Of what is no head in an announcement the
+        door says that it is no proof."""
+        if not isinstance(header.message, m.Announce):
+            return self.core.wants_within
+
+        def wanted(nested: Header, _kind: type[Any]) -> Reason | None:
+            head = nested.message
+            return self.heads.refuse(head, now.monotonic) if isinstance(head, m.Head) else None
+
+        return wanted
+
+    @property
+    def complete_from(self) -> int:
+        """The lowest sequence from which on the log here has no holes, of a node that keeps all of it; 0: it
+        is whole (ArchiveRepair)."""
+        return 0 if self.archive is None else self.archive.complete_from
+
+    def age(self) -> int | None:
+        """Microseconds since f + 1 members said that their logs were no longer than this one; None if they
+        never did (R45). Of use to followers: a member's own log is what the others compare with."""
+        return self.heads.age(self.clock.now().wall // 1_000)
+
+    def _hash_at(self, sequence: int) -> bytes | None:
+        """Hash of an entry of the own log, None if it is below a state that was installed."""
+        if sequence == self.executed:
+            return self._head
+        found = self.journal.entries(sequence, sequence, 1) if sequence else ()
+        return found[0].entry_hash if found else None
 
     def _ask_judge(self, judge: Judge, header: Header, now: Now) -> Reason | None:
         return judge.put(header.peer, header.message.body, now.monotonic)
@@ -367,7 +430,8 @@ class Host:
         """Ask peers for missed epochs, and continue in the newest one if that is better."""
         if self.epoch_catch_up is None:
             return
-        effects.send += self.epoch_catch_up.ask(self.executed, now.monotonic)
+        asked = self.epoch_catch_up.ask(self.executed, now.monotonic, lambda: self.heads.is_current(now))
+        effects.send += asked
         found = self.epoch_catch_up.arrived(self.executed, now.monotonic, receiving=self.core.receiving)
         if found is not None and effects.install is None:
             membership, records = found
@@ -382,12 +446,13 @@ class Host:
             self.log_server.on_lagging(peer, following.after, now)
 
     def _finish(self, effects: Effects, now: Now) -> None:
+        speaks = self.heads.is_due(now.monotonic)
+        if speaks and self.core.is_behind:
+            speaks = False
+            self.heads.defer(now.monotonic)
         if effects.persist:
-            try:
-                self.journal.append(effects.persist, durable=_must_last(effects))
-            except Exception as error:
-                self._dead = True
-                raise TurnLost("the turn did not become durable") from error
+            durable = speaks or _must_last(effects)
+            self._append(effects.persist, durable=durable)
             self.epoch_changes.note(effects.persist)
             for record in effects.persist:
                 if isinstance(record, EntryRecord):
@@ -395,15 +460,21 @@ class Host:
                     self.log_server.on_entry(record)
                 elif isinstance(record, CheckpointRecord):
                     self.log_server.on_checkpoint(record)
+            self._synced = self.executed if durable else self._synced
+            self.heads.on_executed(self.executed)
         if effects.halted:
             self._dead = True
             for note in effects.notes:
                 self.watcher.notice(note)
             raise TurnLost("this node has stopped") from Halted(effects.halted)
+        if speaks:
+            self._say_head(now)
         for send in effects.send:
             self.transport.send(send)
         for reply in effects.reply:
             self.transport.reply(reply)
+        for peer, frame in effects.answers:
+            self.transport.answer(peer, frame)
         self._answer_queries(now)
         self._serve_log(now)
         for note in effects.notes:
@@ -414,6 +485,22 @@ class Host:
             self._write_rows()  # the next epoch's host goes on with the application, or reads them
             self._dead = True
             raise TurnLost("the epoch is over") from EpochOver(effects.successor)
+
+    def _say_head(self, now: Now) -> None:
+        """Sign and send where the durable log ends (R45)."""
+        if self._synced != self.executed:
+            self._append([StateRecord("head", b"%d" % self.executed)], durable=True)
+            self._synced = self.executed
+        frame = self.heads.sign(self.executed, self._head, now.monotonic, now.wall // 1_000)
+        for member in self.heads.hearers():
+            self.transport.send(Send(member, frame))
+
+    def _append(self, records: Sequence[Record], *, durable: bool) -> None:
+        try:
+            self.journal.append(records, durable=durable)
+        except Exception as error:
+            self._dead = True
+            raise TurnLost("the turn did not become durable") from error
 
     def _install(self, install: Install) -> None:
         """Install a snapshot after all messages of the turn were sent; the state in memory is obsolete."""
@@ -441,6 +528,29 @@ class Host:
         for peer in malformed:
             self.watcher.notice(_refused(Inbound(peer, b""), Reason.MALFORMED, "Judge"))
 
+    def _gossip(self, now: Now) -> None:
+        """Send what the overlay has to say, after all else."""
+        if self.overlay is not None:
+            for peer, body in self.overlay.turn(now):
+                self.transport.answer(peer, self.signer.link(m.Gossip(body)))
+
+    def _fill_archive(self, now: Now) -> None:
+        """Fill a little of the log below an installed state, after all else."""
+        if self.archive is None:
+            return
+        try:
+            question = self.archive.turn(now.monotonic)
+        except Exception as error:
+            self._dead = True
+            raise TurnLost("the log's older part could not be filled") from error
+        note = self.archive.note()
+        if note is not None:
+            self.watcher.notice(note)
+        if question is not None:
+            member, first, last = question
+            frame = self.signer.link(m.FetchEntries(self.epoch, first, last, alone=True))
+            self.transport.send(Send(member, frame))
+
     def _serve_log(self, now: Now) -> None:
         try:
             self.log_server.push(now)
@@ -450,6 +560,7 @@ class Host:
 
     def _seen(self, record: EntryRecord, now: Now) -> None:
         self.executed = record.entry.sequence
+        self._head = record.entry_hash
         self._timestamp = record.entry.timestamp
         if self.executed > self._materialised and self._dirty_since is None:
             self._dirty_since = now.monotonic
@@ -481,7 +592,12 @@ def _must_last(effects: Effects) -> bool:
 
 
 _UNSYNCED = (EntryRecord, EvidenceRecord)
-_SERVED = frozenset({m.FetchEntries, m.Follow, m.Query, m.Status, m.Answer, m.Hello, m.Judge})
+_SERVED = frozenset(
+    {
+        *(m.Entries, m.FetchEntries, m.Follow, m.Gossip, m.Head),
+        *(m.Query, m.Status, m.Answer, m.Hello, m.Judge),
+    }
+)
 """Messages that `_serve` may handle."""
 
 
