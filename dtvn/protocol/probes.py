@@ -45,7 +45,7 @@ PROBES: dict[str, str] = {
     "catch_up.entry_differs": "a page claims other results than were executed",
     # epochs
     "epoch_catch_up.in_a_later_epoch": "a node that slept through epochs continues in the newest one (R35)",
-    "epoch_catch_up.back_to_own_log": "back in its log's epoch: it was removed, or got no state (R35)",
+    "epoch_catch_up.no_state_to_be_had": "no peer has a state of the newest epoch: the log is read (R35)",
     "epoch_catch_up.bad_proof": "a member shows an end of an epoch that proves nothing",
     # restarts
     "restore.without_a_vote": "a start that may not vote (R11)",
@@ -58,6 +58,17 @@ PROBES: dict[str, str] = {
     "checkpoint.differs": "one member's CHECKPOINT names another state than the others'",
     "contradiction.stopped": "q members signed one thing, and q another",
     "contradiction.restored": "a start that stops at once: certificates contradicted each other before",
+    # Raft (R44)
+    "raft.elected": "a candidate has the votes of a majority",
+    "raft.candidate_with_wrong_clock": "a vote is refused to a candidate whose clock is off (R3)",
+    "raft.leader_with_wrong_clock": "a leader proposes nothing, as no majority confirms its clock (R3)",
+    "raft.leader_without_quorum": "a leader steps down that no majority answers",
+    "raft.follower_in_later_term": "a leader learns of a later term from a follower",
+    "raft.log_differs": "a follower's log does not match where the leader's entries begin",
+    "raft.conflict_replaced": "a leader's entry replaces another one in a follower's log",
+    "raft.fetched_entry_replaced": "a decided entry that was fetched replaces an undecided one",
+    "raft.outside_window": "a follower has no room yet for an entry of its leader",
+    "raft.void_record": "a start finds a record of an entry that was replaced with its predecessor",
     # evidence
     "evidence.double_proposal": "a primary proposed two batches for one sequence of a view",
     "evidence.prepare": "two PREPAREs of one member for one slot",

@@ -24,7 +24,7 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Parameters
 
-SLOT_PHASES = ("pre_prepare", "prepare", "commit", "prepared", "checkpoint")
+SLOT_PHASES = ("pre_prepare", "prepare", "commit", "prepared", "checkpoint", "append")
 
 
 class KeyValue:

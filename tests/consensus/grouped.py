@@ -98,6 +98,9 @@ class Gathering:
         del self._missing[group]
         return True
 
+    def state(self) -> Iterator[ApplicationChange]:
+        return self.rows()
+
     def rows(self) -> Iterator[ApplicationChange]:
         for _number, items in sorted(self._groups.items()):
             for (body,) in items:

@@ -17,12 +17,14 @@ from typing import Any
 
 import msgspec
 
+from dtvn.overlay.tree import Tree
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import Learner, Replica
+from dtvn.protocol.consensus import Learner, core
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.config import Config, check
 from dtvn.protocol.consensus.effects import ALL, Effects, Executed, Install, Note, Now, Reason, ReplyTo
 from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import Door, FrameSigner
 from simulator.scheme import KeyedHash
 from tests.consensus.doubles import KeyValue, MemoryJournal
@@ -57,6 +59,7 @@ def config_for(index: int | None, members: int, **changes: Any) -> Config:
         base=0,
         members=tuple(f"m{i}" for i in range(members)),
         index=index,
+        mode=changes.pop("mode", Mode.PBFT),
         checkpoint_interval=interval,
         window=changes.pop("window", max(2 * interval, 32)),
         drift_bound=2_000_000,
@@ -93,9 +96,10 @@ class Node:
         self.application = self.cluster.state()
         config = self.cluster.config(self.index)
         if self.index is None:
-            self.core = Learner(config, self.signer, self.application)
+            sources = Tree(range(config.n), self.cluster.time)
+            self.core = Learner(config, self.signer, self.application, sources, archive=True)
         else:
-            self.core = Replica(config, self.signer, self.application, voting)
+            self.core = core(config, self.signer, self.application, voting)
         tail = self.journal.load()
         self.application.load(tail.rows)
         self.take(self.core.restore(tail, self.now()))
@@ -115,7 +119,8 @@ class Node:
         header = self.door.peek(Inbound(peer, frame))
         message = header.message
         if isinstance(message, (m.FetchEntries, m.Follow)):
-            self.serve(source, message)
+            if not getattr(message, "lazy", False):
+                self.serve(source, message)
             return None
         reason = self.core.wants(header)
         if reason is not None:
@@ -200,7 +205,7 @@ class Cluster:
         self.learners = [Node(self, None) for _ in range(learners)]
         self.nodes += self.learners
         self.client = FrameSigner(self.id, self.keys.gateway[1], self.keys, scheme=self.keys.scheme)
-        if members in (2, 3):
+        if members in (2, 3) or changes.get("mode") is Mode.RAFT:
             self.advance(200)  # no vote before all have answered at their first start (R11)
 
     def config(self, index: int | None) -> Config:

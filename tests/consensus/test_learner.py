@@ -8,21 +8,27 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.overlay.tree import Tree
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import InvariantBreach, Learner
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.contradiction import read
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.learner import NEW, NEW_MAX
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.wire import Envelope
+from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node, open_frame
 
 
 class Following(Cluster):
-    """A cluster with one learner; members push new entries as a host's log server does."""
+    """A cluster with one learner; members push new entries or announce them, as a host's log server does."""
 
     def __init__(self, members: int = 4) -> None:
         self.follows: dict[int, int] = {}
+        self.lazy: set[int] = set()
+        """Members that are asked to announce only."""
         self.telling = True
         """Whether certificates arrive."""
         super().__init__(members, learners=1)
@@ -45,9 +51,26 @@ class Following(Cluster):
 
     def post(self, source: Node, target: Node, frame: bytes) -> None:
         message = open_frame(frame)
-        if isinstance(message, m.Follow):
-            self.follows = {target.index or 0: message.first}
+        if isinstance(message, m.Follow) and message.lazy:
+            self.lazy.add(target.index or 0)
+            self.follows.pop(target.index or 0, None)
+        elif isinstance(message, m.Follow):
+            self.lazy.discard(target.index or 0)
+            self.follows[target.index or 0] = message.first
         super().post(source, target, frame)
+
+    def advance(self, milliseconds: float, *, deliver: bool = True) -> None:
+        """As of a cluster; members announce every 100 ms."""
+        end = self.time + int(milliseconds * 1_000_000)
+        while self.time < end:
+            super().advance(min(100, (end - self.time) / 1_000_000), deliver=deliver)
+            for index in sorted(self.lazy):
+                node = self.nodes[index]
+                if node.up and node.journal.log:
+                    told = m.Announce(0, len(node.journal.log), ())
+                    self.post(node, self.learner, node.signer.link(told))
+        if deliver:
+            self.stabilize()
 
     def work(self, count: int, to: list[int] | None = None) -> None:
         for number in range(count):
@@ -75,7 +98,6 @@ def test_r28_a_checkpoint_that_was_lost_on_the_way_is_asked_for() -> None:
     assert cluster.learner.core.snapshot().stable == 10
     asked = cluster.messages(m.FetchEntries)
     assert 1 <= len([each for each in asked if each.first == each.last == 10]) <= 4
-    assert [each for each in asked if each.first == 13], "and whether there is more"
 
 
 def test_a_learner_restarts_where_it_stopped() -> None:
@@ -189,8 +211,9 @@ def test_a_learner_takes_only_answers_to_its_own_questions() -> None:
     core = cluster.learner.core
     frame = cluster[2].signer.link(entries)
     assert core.wants(cluster.header(frame, 2)) == "not_asked"
-    cluster.advance(600)  # r1 and r2 were asked, and had nothing more
-    assert core.wants(cluster.header(frame, 2)) == "already_decided", "it is checked no more"
+    assert core.wants(cluster.header(frame, 0)) == "already_decided", "it is checked no more"
+    core._fetch_proof(2, 10)
+    assert core.wants(cluster.header(frame, 2)) == "already_decided"
     cluster.learner.hear(cluster[2], frame)
     assert core.wants(cluster.header(frame, 2)) == "not_asked", "one answer for one question"
     assert core.wants(cluster.header(cluster.sign(m.Commit(0, 0, 0, 9, b"d" * 32)), 0)) == "wrong_kind"
@@ -358,7 +381,7 @@ def test_a_learner_sends_no_statement() -> None:
     cluster.work(12)
     cluster.advance(400)
     kinds = {type(message) for source, _t, message in cluster.sent if source is None}
-    assert kinds == {m.Follow, m.FetchEntries}
+    assert kinds == {m.Follow}
 
 
 def test_r28_if_all_its_members_are_gone_a_later_member_brings_the_log() -> None:
@@ -369,6 +392,7 @@ def test_r28_if_all_its_members_are_gone_a_later_member_brings_the_log() -> None
     newcomer = Newcomer(cluster, others=1)
     for member in cluster.nodes[:4]:
         member.crash()
+    newcomer.core.links([4], cluster.time)
     for _ in range(200):
         newcomer.turn(heir)
         cluster.time += 100_000_000
@@ -385,7 +409,7 @@ def test_r28_results_signed_by_a_member_of_a_later_epoch_do_not_count() -> None:
     assert whole is not None
     claimed = [(msgspec.structs.replace(e, results_root=b"\x07" * 32), b, c) for e, b, c in whole.entries]
     for liar, entry in zip((4, 5, 4), claimed, strict=True):
-        newcomer.core.source = liar
+        newcomer.core.sources.links([liar], cluster.time)
         newcomer.hear(Peer(f"m{liar}", liar), newcomer.signer.link(m.Entries((entry,), ())))
     assert newcomer.log == cluster[0].log
     assert newcomer.core.alarm == ""
@@ -401,10 +425,11 @@ def test_r28_a_learner_takes_no_invented_batch_under_true_commits() -> None:
     assert whole is not None
     ((entry, _body, commits),) = whole.entries
     empty = msgspec.structs.replace(entry, batch_digest=m.NULL_BATCH_DIGEST)
-    newcomer.core.source = 1
+    newcomer.core.sources.links([1, 2], cluster.time)
+    assert newcomer.core.source == 1
     newcomer.hear(cluster[1].peer, newcomer.signer.link(m.Entries(((empty, b"", commits),), ())))
     assert newcomer.log == []
-    assert newcomer.core.source != 1, "it is left for another"
+    assert newcomer.core.source == 2, "it is left for another"
 
 
 class Newcomer(Node):
@@ -417,7 +442,9 @@ class Newcomer(Node):
     def build(self, *, voting: bool) -> None:
         super().build(voting=voting)
         self.application = self.cluster.state()
-        self.core = Learner(self.core.config, self.signer, self.application, others=self.others)
+        config = self.core.config
+        sources = Tree(range(config.n + self.others), self.cluster.time)
+        self.core = Learner(config, self.signer, self.application, sources, others=self.others, archive=True)
         self.asked = self.core.restore(self.journal.load(), self.now())
 
     def hear(self, source: Any, frame: bytes) -> None:
@@ -430,8 +457,9 @@ class Newcomer(Node):
         effects = self.core.tick(self.now())
         for send in effects.send:
             question = open_frame(send.frame)
-            if send.to == 4 and isinstance(question, m.FetchEntries):
-                found = heir.journal.range(question.first, question.last)
+            if send.to == 4 and isinstance(question, m.FetchEntries | m.Follow):
+                last = getattr(question, "last", question.first + 4)
+                found = heir.journal.range(question.first, last)
                 if found is not None:
                     self.hear(Peer("m4", 4), self.signer.link(found))
 
@@ -464,7 +492,7 @@ def test_r28_a_certificate_that_differs_in_one_field_stops_a_learner(other: dict
     cluster.work(12)
     core = cluster.learner.core
     assert (core.stable, list(core._contents)) == (0, [10])
-    core._check_state(certified(cluster, 10, **other))
+    core.check_state(certified(cluster, 10, **other))
     assert core.alarm
     assert core.stable == 0
 
@@ -477,13 +505,75 @@ def test_r28_a_second_certificate_of_a_stable_sequence_must_be_the_same(other: d
     core = cluster.learner.core
     assert list(core._contents) == [10, 20]
     first, second = certified(cluster, 10), certified(cluster, 20)
-    core._check_state(first)
+    core.check_state(first)
     assert (core.stable, list(core._contents)) == (10, [20]), "what lies above waits for its certificate"
-    core._check_state(first)
-    core._check_state(msgspec.structs.replace(second, sequence=15))
+    core.check_state(first)
+    core.check_state(msgspec.structs.replace(second, sequence=15))
     assert (core.stable, core.alarm) == (10, ""), "nothing is known of 15"
-    core._check_state(second)
-    core._check_state(msgspec.structs.replace(first, **other))
+    core.check_state(second)
+    core.check_state(msgspec.structs.replace(first, **other))
     assert (core.stable, core.alarm) == (20, ""), "the newest one alone is compared"
-    core._check_state(msgspec.structs.replace(second, **other))
+    core.check_state(msgspec.structs.replace(second, **other))
     assert core.alarm
+
+
+# --- the state of relays ------------------------------------------------------------------------------
+
+
+def test_r45_a_new_learner_whose_transfer_ended_asks_for_a_state_again_for_a_minute_at_most() -> None:
+    """Busy members are slow sources: it must not fall back to the log from its beginning. Liars, who offer
+    states that never arrive, keep it from the log for no longer than that."""
+    cluster = Following()
+    cluster.work(11)
+    learner = cluster.learner
+    core = Learner(learner.core.config, learner.signer, cluster.state(), Tree(range(4)))
+    core.restore(MemoryJournal().load(), learner.now())
+    waits = 0
+    for _ in range(2 * NEW_MAX // (5 * NEW)):
+        core.transfer.sequence = 10  # the state of checkpoint 10 is on its way
+        cluster.time += 4 * NEW + 1
+        core.tick(learner.now())
+        assert core.is_new
+        core.transfer.sequence = 0  # no source is left
+        cluster.time += NEW - 1
+        core.tick(learner.now())
+        if not core.is_new:
+            break
+        waits += 1
+        assert core.receives.wanted()
+    assert waits == NEW_MAX // (5 * NEW) - 1
+    assert not core.receives.wanted()
+
+
+class Told(Tree):
+    """Sources that write down who lied."""
+
+    def __init__(self, up: range) -> None:
+        super().__init__(up)
+        self.liars: list[int] = []
+
+    def lied(self, peer: int, now: int) -> None:
+        self.liars.append(peer)
+        super().lied(peer, now)
+
+
+def test_r45_marks_of_a_relay_go_with_its_link_and_the_liar_is_reported() -> None:
+    """Its index is given to another relay, which never lied; a member's index is always the same member's."""
+    cluster = Following()
+    cluster.work(11)
+    config, sources = cluster.learner.core.config, Told(range(6))
+    core = Learner(config, cluster.learner.signer, cluster.state(), sources, others=2)
+    core.restore(MemoryJournal().load(), cluster.learner.now())
+    core.links((0, 1, 4, 5), cluster.time)
+    entry = cluster[0].journal.log[0].entry
+    false = cluster[0].signer.link(m.Snapshot((), entry, (), b""))
+    for peer in (0, 5):
+        header = cluster.learner.door.peek(Inbound(Peer("p", peer), false))
+        assert core.wants(header) is None
+        core.receive(cluster.learner.door.verify(header), cluster.learner.now())
+    assert sources.liars == [0, 5]
+    asked = [core.receives.refuse_snapshot(peer) for peer in (0, 4, 5)]
+    assert asked == [Reason.NOT_ASKED, None, Reason.NOT_ASKED]
+    core.links((1, 4), cluster.time)
+    core.links((0, 1, 4, 5), cluster.time)
+    assert [core.receives.refuse_snapshot(peer) for peer in (0, 5)] == [Reason.NOT_ASKED, None]

@@ -44,14 +44,14 @@ def test_r23_each_of_seventy_followers_of_one_platform_is_served() -> None:
         for node in members:
             assert node.host is not None
             had |= set(node.host.log_server._subscribers)
-        assert second < 5 or min(ends(cluster)) >= max(ends(cluster)) - 1
+        assert second < 5 or min(ends(cluster)) >= max(ends(cluster)) - 2
     assert len(had) == 70
 
 
-def test_r23_followers_of_a_lone_node_take_turns() -> None:
-    """No other node can be asked: before, the fifth and sixth got nothing."""
+def test_r23_followers_of_a_lone_node_starve_neither() -> None:
+    """No other node can be asked: the fifth and sixth ask for what it announces, until they have a place."""
     cluster = followed(1, CONNECTIONS_MAX + 2)
     cluster.world.run_for(5 * SECOND)
-    assert sum(end == 0 for end in ends(cluster)) == 2
+    assert min(ends(cluster)) > 10
     cluster.world.run_for(10 * SECOND)
     assert min(ends(cluster)) > 20

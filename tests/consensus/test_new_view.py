@@ -10,6 +10,7 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.new_view import check_view_change, plan, proposals
 from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import Door
 from tests.consensus.helpers import CLUSTER, Cluster, config_for
 
@@ -22,7 +23,7 @@ class Forge:
     def __init__(self, members: int = 4) -> None:
         self.cluster = Cluster(members)
         self.members = members
-        self.quorum = quorum.quorum(members)
+        self.quorum = quorum.quorum(members, Mode.PBFT)
 
     def checkpoint(self, sequence: int, *, voters: list[int] | None = None) -> tuple[bytes, ...]:
         if not sequence:

@@ -6,6 +6,7 @@ import pytest
 
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.quorum import Mode
 from tests.consensus.helpers import Cluster
 
 
@@ -24,7 +25,7 @@ def test_a_cluster_of_every_size_commits(members: int) -> None:
 def test_a_cluster_commits_with_n_minus_q_members_down(members: int) -> None:
     """n - q may be down, one more may not (R37)."""
     cluster = Cluster(members)
-    dead = quorum.crashes_tolerated(members)
+    dead = quorum.crashes_tolerated(members, Mode.PBFT)
     for index in range(members - dead, members):
         cluster[index].crash()
     cluster.request("T-1")

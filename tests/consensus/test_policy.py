@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.protocol.consensus import subprotocols
+from dtvn.protocol.consensus import shared_parts
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import Bundle
 from dtvn.protocol.consensus.request_key import Key, key_of
@@ -118,7 +118,7 @@ class FirstComeFirstServed(Policy):
 )
 def test_another_policy_gives_the_same_transcript(monkeypatch: pytest.MonkeyPatch, story: str) -> None:
     """With one request at a time, order and bounds change nothing."""
-    monkeypatch.setattr(subprotocols, "FairPolicy", FirstComeFirstServed)
+    monkeypatch.setattr(shared_parts, "FairPolicy", FirstComeFirstServed)
     monkeypatch.setattr(FirstComeFirstServed, "built", 0)
     told = (SCENARIOS / f"{story}.txt").read_text(encoding="utf-8")
     assert play(told) == told

@@ -49,7 +49,7 @@ def test_row_1_a_lying_primary_cannot_fork_sizes_between_3f_plus_1(
 
 def test_row_1_with_quorums_of_2f_plus_1_five_members_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mutant that the formula is there to kill: q = 2f + 1 is 3 of 5."""
-    monkeypatch.setattr(quorum, "quorum", lambda members: 2 * quorum.faults(members) + 1)
+    monkeypatch.setattr(quorum, "quorum", lambda members, mode: 2 * quorum.faults(members, mode) + 1)
     cluster = divide(5, (1, 2), (3, 4))
     assert "T-left" in cluster[1].application.values
     assert "T-right" in cluster[3].application.values

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import pytest
 
 from dtvn.machine.tree import GROUPS
 from dtvn.protocol.canonical import CanonicalError, decode, encode
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Effects
 from dtvn.protocol.consensus.transfer import serving
+from dtvn.protocol.consensus.verified import Inbound, Peer
 from tests.consensus.doubles import KeyValue
-from tests.consensus.helpers import Cluster
+from tests.consensus.helpers import Cluster, open_frame
 
 ITEMS = ((b"an item",),)
+QUIET_MS = serving.QUIET_AFTER // serving.MILLISECOND
 
 
 class Serving(Cluster):
@@ -46,6 +52,135 @@ class Serving(Cluster):
 
     def offered(self) -> list[int]:
         return [message.entry.sequence for message in self.messages(m.Snapshot, 0)]
+
+
+class Followers(Serving):
+    """Followers ask m0, over connections of their own."""
+
+    def ask(self, follower: Peer, message: m.FetchSnapshot | m.FetchGroups) -> list[tuple[Peer, Any]]:
+        """What m0 answers at once: (connection, message) each."""
+        core = self[0].core
+        header = self[0].door.peek(Inbound(follower, self.client.link(message)))
+        assert core.wants(header) is None
+        return self.answers_in(core.receive(self[0].door.verify(header), self[0].now()))
+
+    def answers_in(self, effects: Effects) -> list[tuple[Peer, Any]]:
+        return [(peer, open_frame(frame)) for peer, frame in effects.answers]
+
+    def answered(self, milliseconds: int) -> list[int]:
+        """When followers got groups within this time, milliseconds from now."""
+        core, found, start = self[0].core, [], self.time
+        for _ in range(milliseconds):
+            self.time += 1_000_000
+            found += [(self.time - start) // 1_000_000] * len(self.answers_in(core.tick(self[0].now())))
+        return found
+
+
+def follower(name: str, route: int = 0) -> Peer:
+    return Peer(name, None, bytes([route]))
+
+
+def test_r45_a_follower_is_offered_the_state_and_given_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Followers(monkeypatch)
+    asking = follower("f")
+    ((peer, offer),) = cluster.ask(asking, m.FetchSnapshot(0, 0))
+    assert (peer, type(offer), offer.entry.sequence) == (asking, m.Snapshot, 10)
+    cluster.advance(20)
+    ((peer, groups),) = cluster.ask(asking, m.FetchGroups(10, (7,)))
+    assert (peer, groups) == (asking, m.Groups(10, ((7, ITEMS),)))
+
+
+def test_row_15_followers_that_are_served_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Followers(monkeypatch)
+    greedy = [follower("greedy", route) for route in range(serving.FOLLOWERS_SHARE + 2)]
+    offered = [bool(cluster.ask(each, m.FetchSnapshot(0, 0))) for each in greedy]
+    assert offered == [True] * serving.FOLLOWERS_SHARE + [False, False]
+    others = [follower(f"f{number}") for number in range(serving.FOLLOWERS_MAX)]
+    assert sum(bool(cluster.ask(each, m.FetchSnapshot(0, 0))) for each in others) == (
+        serving.FOLLOWERS_MAX - serving.FOLLOWERS_SHARE
+    )
+    assert cluster.ask(greedy[-1], m.FetchGroups(10, (7,))) == [], "it was offered nothing"
+    cluster.advance(serving.IDLE_MAX / 1_000_000)
+    assert cluster.ask(others[-1], m.FetchSnapshot(0, 0)), "who is gone makes room"
+
+
+def test_row_15_places_are_given_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four principals that keep asking hold no place for ever, and take none from who has fewer."""
+    cluster = Followers(monkeypatch)
+    greedy = [follower(f"g{number % 4}", number) for number in range(serving.FOLLOWERS_MAX)]
+    honest, spare = follower("honest"), follower("g0", 99)
+    second = 1_000
+    for each in greedy:
+        assert cluster.ask(each, m.FetchSnapshot(0, 0))
+    for _ in range(serving.TURN // serving.FRESH_AFTER - 1):
+        cluster.advance(second)
+        for each in greedy:
+            cluster.ask(each, m.FetchSnapshot(0, 0))
+        assert not cluster.ask(honest, m.FetchSnapshot(0, 0))
+        assert not cluster.ask(spare, m.FetchSnapshot(0, 0))
+    cluster.advance(second)
+    for each in greedy:
+        cluster.ask(each, m.FetchSnapshot(0, 0))
+    left, offer = cluster.ask(honest, m.FetchSnapshot(0, 0))
+    assert left == (greedy[0], m.Groups(10, ())), "who had its turn is told, and asks others"
+    assert (offer[0], type(offer[1])) == (honest, m.Snapshot)
+    assert cluster.ask(greedy[0], m.FetchGroups(10, (7,))) == []
+    for _ in range(2 * serving.TURN // serving.FRESH_AFTER):
+        cluster.advance(second)
+        assert cluster.ask(honest, m.FetchSnapshot(0, 0)), "it keeps its place"
+        for each in (*greedy, spare):
+            cluster.ask(each, m.FetchSnapshot(0, 0))
+
+
+def test_r45_followers_get_less_often_and_after_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Followers(monkeypatch)
+    some = [follower(f"f{number}") for number in range(3)]
+    for each in some:
+        cluster.ask(each, m.FetchSnapshot(0, 0))
+    cluster.wish(3, 0)
+    cluster.advance(100)
+    assert cluster.ask(some[0], m.FetchGroups(10, (7,)))
+    for each in some:
+        assert cluster.ask(each, m.FetchGroups(10, (7,))) == []
+    before = len(cluster.messages(m.Groups, 0))
+    cluster[0].hear(cluster[3], cluster[3].signer.link(m.FetchGroups(10, (7,))))
+    cluster.advance(11)
+    assert len(cluster.messages(m.Groups, 0)) == before + 1, "the member comes first"
+    assert cluster.answered(100) == [9, 29, 49]
+
+
+def test_r45_followers_get_as_often_as_members_only_while_nothing_is_executed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A newcomer has the state of an idle cluster soon, and slows a cluster that admits down no more than
+    before: there an entry is executed every 40 ms."""
+    cluster = Followers(monkeypatch)
+    some = [follower(f"f{number}") for number in range(20)]
+    some = [each for each in some if cluster.ask(each, m.FetchSnapshot(0, 0))]
+    for each in some:
+        cluster.ask(each, m.FetchGroups(10, (7,)))
+    busy: list[int] = []
+    for number in range(5):
+        cluster.request(f"T-busy-{number}")
+        cluster.stabilize()
+        busy += [40 * number + at for at in cluster.answered(40)]
+    assert len(busy) <= 11, "one in 20 ms"
+    assert min(after - before for before, after in pairwise(busy)) >= 20
+    cluster.answered(QUIET_MS)
+    for each in some:
+        cluster.ask(each, m.FetchGroups(10, (7,)))
+    assert cluster.answered(50) == [10, 20, 30, 40, 50]
+
+
+def test_r45_a_follower_takes_no_state_from_a_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that asks for a newer state gets that, whatever followers are fetching."""
+    cluster = Followers(monkeypatch)
+    cluster.ask(follower("f"), m.FetchSnapshot(0, 0))
+    sequence = cluster.checkpoint()
+    cluster.wish(3, 10)
+    assert cluster.offered() == [sequence]
+    cluster.advance(20)
+    assert cluster.ask(follower("f"), m.FetchGroups(10, (7,))) == [], "its state is served no more"
 
 
 def test_row_17_an_unsatisfiable_request_takes_no_state_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from dtvn.machine import Command, OpenSession
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import FrameSigner, decode_envelope
 from simulator.clock import MILLISECOND
 from simulator.cluster import ClusterKeys
@@ -95,7 +96,7 @@ class Client:
             return
         waiting[1][sender] = claim
         places = [said[0] for said in waiting[1].values()]
-        if places.count(claim[0]) >= quorum.weak_quorum(len(self.world.now.members)):
+        if places.count(claim[0]) >= quorum.weak_quorum(len(self.world.now.members), Mode.PBFT):
             del self.waiting[message.request]
             self.done[message.request] = (claim[0][0], claim[1])
             self.world.acknowledged[message.request] = claim[0][0]

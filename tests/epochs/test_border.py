@@ -96,7 +96,7 @@ def test_r9_all_lose_their_power_at_the_border(monkeypatch: pytest.MonkeyPatch) 
 def test_r23_a_node_that_was_receiving_a_state_fetches_another_in_the_next_epoch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world, received = World("receiving", members=5, far=FAR), []
+    world, received = World("receiving 3", members=5, far=FAR), []
     world.open_session()
     box = world.boxes["n4"]
 

@@ -11,7 +11,7 @@ from dtvn.machine import Issue
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.epochs.proofs import read_answer
-from tests.epochs.test_membership_changes import arrived, founded, grow
+from tests.epochs.test_membership_changes import arrived, enlist, founded, grow
 from tests.epochs.world import SECOND, Node, World, barrier
 
 FAR = 12
@@ -125,6 +125,40 @@ def test_r35_a_member_removed_after_crossing_without_a_state_reads_the_log() -> 
     assert None not in box.disk.log
 
 
+def test_r45_a_newcomer_takes_a_state_and_is_ready_to_join() -> None:
+    """Its liveness proof needs it within a window of now (R36), and nobody replays from genesis."""
+    world = founded(far=FAR)
+    busy(world, 3 * FAR)
+    grow(world, "n7")
+    arrived(world)
+    box = world.boxes["n7"]
+    assert by_state(box)
+    assert (box.membership.epoch, box.core.voting) == (1, True)
+    box.crash()
+    world.start(box)
+    arrived(world)
+
+
+def test_r45_a_removed_member_that_slept_takes_the_newest_epochs_state() -> None:
+    """It is no member there; the members that are serve followers, too."""
+    world = founded(members=5, far=FAR)
+    box = world.boxes["n4"]
+    world.cut.add("n4")
+    busy(world, 2 * FAR)
+    world.reconfigure(leaves="n4")
+    busy(world, 2 * FAR)
+    world.hold(m.Entries)  # else it may have read them before it learned how far it is behind
+    world.cut.clear()
+    assert world.run(20 * SECOND, lambda: box.membership.epoch == 1)
+    world.hold()
+    busy(world, FAR)
+    assert world.run(20 * SECOND, lambda: len(box.disk.log) == max(world.entries))
+    assert box.index is None
+    assert box.disk.base is not None
+    assert None in box.disk.log
+    world.check()
+
+
 def no_member_offers_a_state(world: World, sleeper: str) -> None:
     """Members start again with a log above their checkpoint, and one stays away: `sleeper` is needed."""
     for member in world.now.members:
@@ -209,13 +243,14 @@ def test_an_epoch_that_ends_while_its_state_is_fetched_is_crossed_too() -> None:
     box = world.boxes["n4"]
     world.cut.add("n4")
     two_epochs_later(world, "n4")
+    enlist(world, "n8")  # it takes a state, too
     world.cut.clear()
     world.hold(m.Groups)
     assert world.run(20 * SECOND, lambda: box.membership.epoch == 2)
     busy(world, 12)
     world.run(2 * SECOND)
     assert len(box.disk.log) < world.now.after
-    grow(world, "n8")
+    world.reconfigure(joins=[world.member("n8")])
     world.hold()
     world.run(8 * SECOND)
     busy(world, 2 * FAR)

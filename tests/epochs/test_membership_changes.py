@@ -121,7 +121,7 @@ def test_a_dead_member_is_replaced_by_a_newcomer() -> None:
 
 
 def test_r35_from_the_next_epoch_only_the_rotated_key_signs() -> None:
-    world = founded()
+    world = founded(2)
     box = world.boxes["n2"]
     old = world.keyring.pair("n2")[1]
     box.keys.append("n2 again")

@@ -15,6 +15,7 @@ from dtvn.protocol.consensus.effects import CheckpointRecord, Prune, SlotRecord,
 from dtvn.protocol.consensus.executor import Step
 from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import ED25519, Door, FrameSigner
 from dtvn.recovery import (
     Ending,
@@ -50,7 +51,7 @@ class Town:
     def __init__(self, members: int = 4, disks: Sequence[Any] = ()) -> None:
         self.log = PaperLog(members)
         self.genesis, self.cluster = self.log.genesis, self.log.cluster
-        self.n, self.q = members, quorum.quorum(members)
+        self.n, self.q = members, quorum.quorum(members, Mode.PBFT)
         self.membership: Membership = founding(self.genesis)
         self.keys = MemberKeys(self.membership)
         self.disks: list[Any] = list(disks) or [VirtualDisk(Dice(f"disk {i}")) for i in range(members)]

@@ -62,7 +62,10 @@ class Staging(Protocol):
         """Add a group, or a part of one; False if it does not match the manifest."""
 
     def rows(self) -> Iterable[ApplicationChange]:
-        """The whole state, once no group is missing; may be called again."""
+        """The whole state as the ledger stores it, once no group is missing; may be called again."""
+
+    def state(self) -> Iterable[ApplicationChange]:
+        """The same as `Application.load` takes it with the least work."""
 
 
 class Application(Protocol):

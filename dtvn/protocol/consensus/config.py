@@ -14,9 +14,11 @@ from dtvn.protocol.genesis import (
     POOL_OPERATIONS_MAX,
     VIEW_CHANGE_BYTES_MAX,
     Genesis,
+    mode,
     view_change_bytes,
     window,
 )
+from dtvn.protocol.quorum import Mode
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
@@ -50,6 +52,8 @@ class Config(msgspec.Struct, frozen=True):
     """Member ids in order of their index."""
     index: int | None
     """This replica's index; None for a learner, which never votes."""
+    mode: Mode
+    """How the members agree, which says how many of them decide (R44)."""
     checkpoint_interval: int
     """Sequences from one checkpoint to the next (R24)."""
     window: int
@@ -124,7 +128,7 @@ class Config(msgspec.Struct, frozen=True):
     @property
     def f(self) -> int:
         """Number of Byzantine members tolerated."""
-        return quorum.faults(self.n)
+        return quorum.faults(self.n, self.mode)
 
     @property
     def watermark_span(self) -> int:
@@ -136,7 +140,7 @@ class Config(msgspec.Struct, frozen=True):
     @property
     def q(self) -> int:
         """Size of a quorum."""
-        return quorum.quorum(self.n)
+        return quorum.quorum(self.n, self.mode)
 
     @property
     def statements_max(self) -> int:
@@ -155,6 +159,8 @@ def build(
     field, value and rule."""
     now = membership or founding(genesis)
     parameters = now.parameters
+    if now.mode is not mode(genesis):
+        raise ConfigError(f"mode: epoch {now.epoch} says {now.mode.value}, genesis {mode(genesis).value}")
     index = None if member_id is None else now.find(member_id)
     if member_id is not None and index is None:
         raise ConfigError(f"id: {member_id!r} is not a member of this cluster")
@@ -164,6 +170,7 @@ def build(
         base=now.after,
         members=tuple(member.id for member in now.members),
         index=index,
+        mode=now.mode,
         checkpoint_interval=parameters.checkpoint_interval,
         window=window(parameters),
         drift_bound=parameters.drift_bound,

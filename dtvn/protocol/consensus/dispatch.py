@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from dtvn.protocol.consensus.effects import Effects, Reason
-from dtvn.protocol.consensus.events import Listener
 from dtvn.protocol.consensus.messages import (
     STATEMENTS,
     Bundle,
@@ -31,19 +30,26 @@ from dtvn.protocol.consensus.messages import (
     ViewChange,
     bundle_digest,
 )
+from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.retransmission import SUPPLIED_MAX
+from dtvn.protocol.consensus.self_messages import SelfMessageGuard
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.subprotocols import Subprotocols
 from dtvn.protocol.consensus.verified import Header, Verified
 
+OF_PRINCIPALS = frozenset({Bundle, FetchSnapshot, FetchGroups})
+"""Kinds that a voting core takes from peers that are no members: requests, and a follower's questions for the
+state (R45)."""
+
 Handler = Callable[[Verified[Any]], None]
 Refusal = Callable[[Any, int | None], Reason | None]
+Row = tuple[type[Any], Any, Refusal]
 
 
-def tables(core: Subprotocols) -> tuple[dict[type[Any], Handler], dict[type[Any], Refusal]]:
-    """Two tables: kind of message -> its handler, and kind of message -> its cheap refusal."""
+def table(core: Subprotocols) -> list[Row]:
+    """The messages of PBFT."""
     ordering, views = core.ordering, core.view_change
-    rows: list[tuple[type[Any], Any, Refusal]] = [
+    return [
         (Bundle, core.policy.on_bundle, lambda m, _p: core.policy.refuse_bundle(m)),
         (PrePrepare, ordering.on_pre_prepare, ordering.refuse_pre_prepare),
         (Prepare, ordering.on_prepare, ordering.refuse_prepare),
@@ -57,40 +63,46 @@ def tables(core: Subprotocols) -> tuple[dict[type[Any], Handler], dict[type[Any]
         (ViewChange, views.on_view_change, lambda m, _p: views.refuse_view_change(m, None)),
         (NewView, views.on_new_view, lambda m, _p: views.refuse_new_view(m)),
         (Status, core.retransmission.on_status, core.retransmission.refuse_status),
-        (FetchBatch, core.supplying.on_fetch_batch, _never),
+        (FetchBatch, core.supplying.on_fetch_batch, never),
         (
             SupplyBatch,
             core.supplying.on_supply_batch,
             lambda _m, _p: None if len(core.state.batch_fetches) else Reason.NOT_ASKED,
         ),
-        (FetchViewChange, views.on_fetch, _never),
+        (FetchViewChange, views.on_fetch, never),
         (
             SupplyFrames,
             core.supplying.on_supply_frames,
             lambda m, _p: Reason.TOO_LARGE if len(m.frames) > SUPPLIED_MAX else None,
         ),
-        (Ping, core.pinging.on_ping, _never),
+        (Ping, core.pinging.on_ping, never),
         (Pong, core.pinging.on_pong, core.pinging.refuse_pong),
         (Entries, core.catch_up.on_entries, lambda m, p: core.catch_up.refuse_entries(p, len(m.entries))),
-        (FetchSnapshot, core.serving.on_fetch_snapshot, _never),
+        (FetchSnapshot, core.serving.on_fetch_snapshot, never),
         (Snapshot, core.transfer.on_snapshot, lambda _m, p: core.transfer.refuse_snapshot(p)),
-        (FetchGroups, core.serving.on_fetch_groups, _never),
+        (FetchGroups, core.serving.on_fetch_groups, never),
         (Groups, core.transfer.on_groups, core.transfer.refuse_groups),
     ]
-    handlers = {kind: handler for kind, handler, _refuse in rows}
-    return handlers, {kind: refuse for kind, _handler, refuse in rows}
 
 
-def _never(_message: Any, _member: int | None) -> Reason | None:
+def never(_message: Any, _member: int | None) -> Reason | None:
+    """Refuses no message of a kind."""
     return None
 
 
-class Dispatcher(Subprotocols):
-    """Hands each message to its subprotocol, or says why it is refused."""
+class Dispatcher:
+    """Hands each message to its subprotocol, or says why it is refused: the door of every voting core."""
 
-    def __init__(self, state: State, emit: Listener) -> None:
-        super().__init__(state, emit)
-        self._handlers, self._refusals = tables(self)
+    state: State
+    policy: Policy
+    self_messages: SelfMessageGuard
+
+    def take(self, rows: Iterable[Row]) -> None:
+        """Takes the table of kinds of messages: kind, its handler, and its cheap refusal."""
+        self._handlers: dict[type[Any], Handler] = {}
+        self._refusals: dict[type[Any], Refusal] = {}
+        for kind, handler, refuse in rows:
+            self._handlers[kind], self._refusals[kind] = handler, refuse
 
     def wants(self, header: Header) -> Reason | None:
         """Returns why to refuse a message before any signature is checked, or None (R5). Changes no state."""
@@ -99,7 +111,7 @@ class Dispatcher(Subprotocols):
         refuse = self._refusals.get(kind)
         if refuse is None:
             return Reason.WRONG_KIND
-        if header.peer.member is None and kind is not Bundle:
+        if header.peer.member is None and kind not in OF_PRINCIPALS:
             return Reason.NOT_MEMBER
         body = message.body if kind is SupplyBatch else header.attachment
         if len(body) > self.state.config.batch_bytes_max:

@@ -5,7 +5,7 @@ Duties of a host (dtvn.protocol.host is the only one; node and simulator both ru
 1. Write the records of `persist` in one transaction with one fsync. A turn that only executed, and sends to
    clients only, needs no fsync: its records follow from what q members had synced (pump._must_last).
 2. Only then hand `send` to the transport: no peer receives a message that a crash could undo (R6, R8).
-3. Then hand `reply` to clients.
+3. Then hand `reply` to clients and `answers` to followers.
 4. Then pass `notes` to the watchers (logs, metrics, live feed). Notes never influence the core.
 
 If 1 fails, 2 to 4 do not happen and the core object is discarded (R8).
@@ -21,7 +21,7 @@ import msgspec
 
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Entry, Outcome
-from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.consensus.verified import Peer, VerifiedBundle
 
 ALL = -1
 """Value of `Send.to` for all other members."""
@@ -167,7 +167,9 @@ class Install(msgspec.Struct, frozen=True, gc=False):
     peaks: tuple[bytes, ...]
     """Merkle frontier over all entries below `entry`."""
     rows: Callable[[], Iterable[ApplicationChange]]
-    """The whole state; may be called again."""
+    """The whole state, as the ledger stores it; may be called again."""
+    state: Callable[[], Iterable[ApplicationChange]] | None = None
+    """The same as `Application.load` takes it with the least work; may be called again. None: as `rows`."""
 
 
 class Successor(msgspec.Struct, frozen=True, gc=False):
@@ -234,17 +236,20 @@ class Effects(msgspec.Struct, gc=True):
     halted: str = ""
     """Why this node has stopped (consensus.contradiction), or "". A stopped node persists records and passes
     notes to watchers, but sends nothing."""
+    answers: list[tuple[Peer, bytes]] = []
+    """Frames for the connections of followers, sent after `reply`; dropped if they are gone."""
 
     def merge(self, other: Effects) -> None:
         """Append the effects of a later step."""
         self.persist += other.persist
         self.send += other.send
         self.reply += other.reply
+        self.answers += other.answers
         self.notes += other.notes
         self.install = other.install or self.install
         self.successor = other.successor or self.successor
         self.halted = other.halted or self.halted
 
     def __bool__(self) -> bool:
-        said = self.persist or self.send or self.reply or self.notes
+        said = self.persist or self.send or self.reply or self.answers or self.notes
         return bool(said or self.install or self.successor or self.halted)

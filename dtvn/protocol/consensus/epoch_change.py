@@ -105,7 +105,7 @@ class EpochChange:
         proof = epoch_change_proof.sealed(self._begun, () if certificate is None else certificate.frames)
         if proof is not None:
             state.outbox.persist(proof)
-        state.outbox.persist(StateRecord(EPOCH, canonical.encode(following)))
+        state.outbox.persist(StateRecord(EPOCH, canonical.encode_trimmed(following)))
         state.outbox.note("epoch_over", sequence=sequence, epoch=state.config.epoch)
         state.outbox.succeed(Successor(following, tuple(self._under_way())))
 

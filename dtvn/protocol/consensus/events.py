@@ -23,6 +23,8 @@ class Executed(Event, frozen=True):
 
     requests: bool
     """Whether its batch held any."""
+    origin_view: int
+    """The view in which its batch was first proposed."""
 
 
 class StateFrozen(Event, frozen=True):

@@ -63,7 +63,7 @@ class Execution:
         self.policy.on_executed(sequence, batch)
         if answer:
             self._reply(step)
-        self._emit(Executed(requests=bool(batch.bundles)))
+        self._emit(Executed(bool(batch.bundles), batch.batch.origin_view))
         self.epoch_change.on_executed(step)
         return step
 

@@ -1,16 +1,15 @@
-"""A learner: a replica that is no member and does not vote, but follows the log and verifies it (R28).
+"""A learner: a replica that is no member and does not vote, but follows the log and verifies it (R28, R45).
 
-It asks one member, the source, to send each new entry (Follow, renewed), executes every batch itself, and
-accepts only what q COMMITs of one view or a checkpoint certificate cover; of the requests under them its
-door checks a sample. Periodically it probes another
-member for the next entries: if these bring more entries than the source has brought since the last probe,
-the learner changes its source. A single additional entry proves nothing: under load every probe wins by
-milliseconds. If the certified log or state differs from its own, or holds a request that its principal did
-not sign, the learner stops and raises an alarm.
+Which peers bring the log, `Sources` decides. The learner executes every batch itself, and accepts only what q
+COMMITs of one view or a checkpoint certificate cover; of the requests under them its door checks a sample. If
+the certified log or state differs from its own, or holds a request that its principal did not sign, it stops
+and raises an alarm. A learner that is new, or further behind than the transfer lag, takes a proved state
+instead (transfer.follower); one that has a state serves it, and its host serves its log.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dtvn.protocol import canonical
@@ -31,73 +30,107 @@ from dtvn.protocol.consensus.effects import (
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.errors import InvariantBreach
 from dtvn.protocol.consensus.executor import Executor
-from dtvn.protocol.consensus.ledger_tail import LedgerTail
-from dtvn.protocol.consensus.messages import Answer, Entries, FetchEntries, Follow
+from dtvn.protocol.consensus.ledger_tail import Base, LedgerTail
+from dtvn.protocol.consensus.messages import (
+    Announce,
+    Answer,
+    Entries,
+    FetchEntries,
+    FetchGroups,
+    FetchSnapshot,
+    Follow,
+    Groups,
+    Snapshot,
+)
 from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
+from dtvn.protocol.consensus.sources import Sources
+from dtvn.protocol.consensus.state import StableCheckpoint, TransferState
 from dtvn.protocol.consensus.transfer.entries import ProvedEntry, read_range
+from dtvn.protocol.consensus.transfer.follower import FollowerTransfer
+from dtvn.protocol.consensus.transfer.serving import Serving
 from dtvn.protocol.consensus.verified import Header, Verified, VerifiedBundle
 
-RENEW = 1_000_000_000
-"""Nanoseconds between two Follows; each is valid for three seconds."""
-PROBE = 300_000_000
-"""Nanoseconds between two probes of members other than the source."""
-PROBE_ENTRIES = 16
-"""Entries requested in a probe. A source that holds entries back must bring this number between two probes
-to be kept, so this is the lowest rate to which it can slow the learner down."""
-OVERTAKEN_MAX = 3
-"""Entries in a row that others brought while the source brought fewer, until the source is changed."""
+PROOF = 600_000_000
+"""Nanoseconds between two requests for a certificate that is missing; half of that if it ends the epoch. A
+source sends each certificate unasked only once."""
+NEW = 1_000_000_000
+"""Nanoseconds for which a new learner asks for a state before it follows the log; they begin anew when a
+transfer ends without a state."""
+NEW_MAX = 60_000_000_000
+"""Nanoseconds after which they do so no more: liars could offer states for ever that never arrive."""
 UNSTABLE_MAX = 256
 """Most own states at checkpoints kept until their certificate arrives; the oldest is forgotten first."""
+ARCHIVE_PATIENCE = 60_000_000_000
+"""Nanoseconds without an entry, though members have more, after which an archive takes a state: by then every
+source was asked for the log many times."""
 
 
 class Learner:
     """Same interface as Replica; a learner has no index (`config.index`).
 
-    `others`: number of members of a later epoch that can be asked too, with indices from n on, since perhaps
-    no member of this epoch is left, or none under its old key. Only what they prove is accepted; their
-    unproved claims do not count.
+    `sources` decides which peers bring the log: those with an index below `config.n` are members; of the
+    others (members of a later epoch, relays) only what they prove is accepted, and their claims do not count.
+    `others`: number of those that can be asked before `links` is called. `archive`: this learner keeps the
+    log, and takes a state only if no source has the log any more.
     """
 
-    def __init__(self, config: Config, signer: Signer, application: Application, *, others: int = 0) -> None:
+    def __init__(
+        self,
+        config: Config,
+        signer: Signer,
+        application: Application,
+        sources: Sources,
+        *,
+        others: int = 0,
+        archive: bool = False,
+    ) -> None:
         self.config = config
-        self.sources = config.n + others
         self.signer = signer
         self.application = application
+        self.sources = sources
+        self.archive = archive
+        self.peers: Sequence[int] = range(config.n + others)
+        """The peers that are linked, as far as this learner was told."""
         self.now = Now(0, 0)
         self.outbox = Outbox(alone=False)
         self.executor = Executor(config.epoch, application)
         self.stable = 0
-        self._certified: CheckpointCertificate | None = None
+        self.checkpoint = StableCheckpoint(config.base)
         """The certificate of `stable`."""
         self.view = 0
         """View in which the newest entry committed, as far as its COMMITs show."""
-        self.source = 0
-        """Member that is followed."""
+        self.vouched = 0
+        """Highest sequence that f + 1 members say they have executed (their heads)."""
         self.alarm = ""
         """Why this learner stopped, "" while it runs."""
         self.ends_at: int | None = None
         """The last sequence of this epoch, once it is executed here (R35)."""
         self.over = False
-        """Whether the end is stable: a learner of the next epoch takes over."""
+        """Whether a learner of the next epoch, or over an installed state, takes over."""
+        self.transfer = TransferState()
+        self.receives = FollowerTransfer(self)
+        self.serves = Serving(self)
         self._begun: StateRecord | None = None
         """The epoch change proof record that proves the end, once it is stable."""
-        self._probed = 0
-        """Member probed last."""
         self._owing: set[int] = set()
-        """Members that have not answered a request."""
-        self._brought = 0
-        """Entries of the source that were executed since another member last brought any."""
-        self._overtaken = 0
-        """Entries that others brought, while each time the source had brought fewer."""
-        self._turned_away = 0
-        """Sources that refused this learner for lack of a place since `_turned_away_at`."""
-        self._turned_away_at = -RENEW
-        self._renew_at = 0
-        self._probe_at = 0
-        self._proof_next = False
-        """Whether the next probe is for the newest checkpoint that is not stable here, if there is one."""
+        """Peers that have not answered a request for a certificate."""
+        self._proof_at = 0
+        self._asked = 0
+        """Peer that was asked last for a certificate."""
+        self._source: int | None = None
+        """The source that was noted last."""
+        self._followed_at = 0
+        """When this learner last asked its source again because entries were lost."""
+        self._new = False
+        """Whether its ledger was empty, and it still waits for a state before it asks for the log."""
+        self._log_from = self._new_until = 0
+        """Until when, and until when at most, but for a transfer that is active then."""
+        self._moved = 0
+        """When this learner last executed an entry, or learned that it lags."""
+        self._heads: dict[int, int] = {}
+        """Member -> highest sequence in its heads."""
         self._contents: dict[int, tuple[bytes, bytes, int]] = {}
         self._contradicted_by: set[int] = set()
         self._forged_by: set[int] = set()
@@ -105,8 +138,47 @@ class Learner:
 
     # --- the interface of a core --------------------------------------------------------------------
 
-    receiving = False
-    """A learner never receives a state: it follows the log, however long that is."""
+    @property
+    def receiving(self) -> bool:
+        """Whether a state transfer to this learner is running."""
+        return self.transfer.active
+
+    @property
+    def is_behind(self) -> bool:
+        """Of use for members only: a learner signs nothing."""
+        return False
+
+    @property
+    def executed(self) -> int:
+        """The last executed sequence."""
+        return self.executor.executed
+
+    @property
+    def base(self) -> Base | None:
+        """The newest entry and the frontier of the log below it."""
+        return self.executor.base
+
+    @property
+    def source(self) -> int | None:
+        """The peer that is followed."""
+        return self.sources.source
+
+    @property
+    def has_reached_epoch(self) -> bool:
+        """Whether the own log reaches into this epoch. A learner that missed epochs first fetches a state:
+        the log of earlier epochs cannot be read here."""
+        return self.executed >= self.config.base
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its ledger was empty, and it still waits for a state."""
+        return self._new and (not self.peers or self.transfer.active or self.now.monotonic < self._log_from)
+
+    def is_stuck(self) -> bool:
+        """Whether it has executed nothing for long, though members have more: perhaps no peer has the entries
+        any more."""
+        patience = ARCHIVE_PATIENCE if self.archive else self.config.transfer_patience
+        return self.vouched > self.executed and self.now.monotonic >= self._moved + patience
 
     def restore(self, tail: LedgerTail, now: Now) -> Effects:
         """Resume from the end of the ledger; the application's rows are already loaded."""
@@ -117,42 +189,60 @@ class Learner:
         if checkpoint is not None:
             self.stable = checkpoint.sequence
             content = (checkpoint.state_root, checkpoint.log_root, checkpoint.timestamp)
-            self._certified = CheckpointCertificate(self.stable, *content, frames=checkpoint.frames)
+            self.checkpoint.certificate = CheckpointCertificate(
+                self.stable, *content, frames=checkpoint.frames
+            )
             mine = (self.application.root(), self.executor.log_root())
-            if checkpoint.sequence == self.executor.executed and mine != (
-                checkpoint.state_root,
-                checkpoint.log_root,
-            ):
+            if checkpoint.sequence == self.executed and mine != (checkpoint.state_root, checkpoint.log_root):
                 raise InvariantBreach(f"restore: not the state of checkpoint {self.stable}")
         if self.application.membership().epoch > self.config.epoch:
-            self.ends_at = self.executor.executed
+            self.ends_at = self.executed
             self._begun = epoch_change_proof.find(tail.states, self.config.epoch)
         if (found := read(tail.states)) is not None:
             self._stop(found.sentence)
             return self.outbox.take()
-        self._follow()
-        self._probe_at = now.monotonic + PROBE
+        self.receives.restore(tail)
+        self.serves.restore(tail)
+        self._new = not self.archive and self.config.epoch == 0 and self.executed <= self.config.base
+        self._log_from, self._new_until = now.monotonic + NEW, now.monotonic + NEW_MAX
+        self._moved = now.monotonic
+        self._proof_at = now.monotonic + PROOF
+        self._act()
         return self.outbox.take()
 
     def wants(self, header: Header) -> Reason | None:
-        """Why a message is refused: only ranges of the log with news are accepted, from the source or from
-        a member that was asked, and the source's answer that it is busy. Much of what a learner that lags
+        """Why a message is refused: accepted are only ranges of the log with news, from peers that were
+        asked, announcements, and what belongs to the transfer of a state. Much of what a learner that lags
         receives was on its way twice."""
+        message, peer = header.message, header.peer.member
+        kind = type(message)
         if self.alarm or self.over:
             return Reason.NOT_ASKED
-        if type(header.message) is Answer:
-            asked = header.peer.member == self.source and header.message.code == Reason.BUSY
+        if kind is FetchSnapshot or kind is FetchGroups:
+            return None
+        if peer is None:
+            return Reason.NOT_MEMBER
+        if kind is Announce:
+            return None
+        if kind is Answer:
+            asked = self.sources.expects(peer) and message.code == Reason.BUSY
             return None if asked else Reason.NOT_ASKED
-        if type(header.message) is not Entries:
+        if kind is Snapshot:
+            return self.receives.refuse_snapshot(peer)
+        if kind is Groups:
+            return self.receives.refuse_groups(message, peer)
+        if kind is not Entries:
             return Reason.WRONG_KIND
-        if not self._expects(header.peer.member):
+        if not self._expects(peer) or not self.has_reached_epoch:
             return Reason.NOT_ASKED
-        return Reason.DECIDED if self._is_known(header.message) else None
+        return Reason.DECIDED if self._is_known(message) else None
 
     def on_refused(self, header: Header, reason: Reason) -> Effects:
-        """Note that a member has answered, though with nothing new."""
-        if reason is Reason.DECIDED and header.peer.member is not None:
-            self._owing.discard(header.peer.member)
+        """Note that a peer has answered, though with nothing new."""
+        peer = header.peer.member
+        if reason is Reason.DECIDED and peer is not None:
+            self._owing.discard(peer)
+            self.sources.brought(peer, 0, self.executed, self.now.monotonic)
         return Effects()
 
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
@@ -164,43 +254,66 @@ class Learner:
         return False
 
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
-        """Execute the proved part of a range, or follow another member if the source is busy."""
+        """Execute the proved part of a range, note what a peer says, or take or give a part of a state."""
         self.now = now
-        message = verified.message
-        source = verified.peer.member
-        if self.alarm or self.over or source is None or not self._expects(source):
+        message, peer = verified.message, verified.peer.member
+        if self.alarm or self.over:
             self.outbox.refused(Reason.NOT_ASKED, verified)
-        elif type(message) is Answer and message.code == Reason.BUSY and source == self.source:
-            self._on_busy(source)
-        elif type(message) is Entries:
-            self._owing.discard(source)
-            self._on_entries(verified, source)
-        else:
+        elif type(message) is FetchSnapshot:
+            self.serves.on_fetch_snapshot(verified)
+        elif type(message) is FetchGroups:
+            self.serves.on_fetch_groups(verified)
+        elif peer is None:
+            self.outbox.refused(Reason.NOT_MEMBER, verified)
+        elif type(message) is Announce:
+            self._on_announce(verified, peer)
+        elif type(message) is Answer:
+            self.sources.busy(peer, now.monotonic)
+        elif type(message) is Snapshot:
+            self.receives.on_snapshot(verified)
+        elif type(message) is Groups:
+            self.receives.on_groups(verified)
+        elif type(message) is not Entries:
             self.outbox.refused(Reason.WRONG_KIND, verified)
+        elif not self._expects(peer):
+            self.outbox.refused(Reason.NOT_ASKED, verified)
+        else:
+            self._owing.discard(peer)
+            self._on_entries(verified, peer)
+        self._act()
         return self.outbox.take()
+
+    def links(self, up: Sequence[int], now: int) -> None:
+        """Take note of the peers that are linked now; the process calls it whenever that changes."""
+        if not self.peers:
+            self._log_from, self._new_until = now + NEW, now + NEW_MAX
+        self.peers = tuple(up)
+        self._owing.intersection_update(up)
+        self.sources.links(up, now)
+        self.receives.links(up)
 
     def _is_known(self, message: Entries) -> bool:
         """Whether a range ends where this log is already, and certifies nothing."""
         entries = message.entries
         return bool(entries) and not message.checkpoint and entries[-1][0].sequence <= self.executor.executed
 
-    def _expects(self, member: int | None) -> bool:
-        """Whether a member may send a range now."""
-        return member == self.source or member in self._owing
+    def _expects(self, peer: int) -> bool:
+        """Whether a peer may send a range now."""
+        return peer in self._owing or self.sources.expects(peer)
 
     def tick(self, now: Now) -> Effects:
-        """Renew the Follow and probe another member when due."""
+        """Do what is due: renew the Follows, ask for certificates, go on with a state."""
         self.now = now
-        if not self.alarm:
-            if now.monotonic >= self._renew_at:
-                self._follow()
-            if now.monotonic >= self._probe_at:
-                self._probe()
+        self._act()
         return self.outbox.take()
 
     def deadline(self) -> int | None:
-        """Monotonic nanoseconds of the next request; None once stopped."""
-        return None if self.alarm else min(self._renew_at, self._probe_at)
+        """Monotonic nanoseconds of the next tick; None once stopped."""
+        if self.alarm or self.over:
+            return None
+        times = [self.sources.deadline(), self._proof_at, self.receives.deadline(), self.serves.deadline()]
+        times.append(self._log_from if self._new and self.peers and not self.transfer.active else None)
+        return min(time for time in times if time is not None)
 
     def invariants(self) -> None:
         """Raise InvariantBreach if this learner's state is inconsistent."""
@@ -219,7 +332,7 @@ class Learner:
             changing=False,
             primary=self.view % self.config.n,
             voting=False,
-            voting_reason=self.alarm or f"follows member {self.source}",
+            voting_reason=self.alarm or self._follows(),
             executed=executor.executed,
             stable=self.stable,
             log_root=executor.log_root(),
@@ -237,54 +350,93 @@ class Learner:
             members=(),
         )
 
+    def _follows(self) -> str:
+        return "follows no peer yet" if self.source is None else f"follows member {self.source}"
+
     # --- following ----------------------------------------------------------------------------------
 
-    def _follow(self) -> None:
-        message = Follow(self.config.epoch, self.executor.executed + 1)
-        self.outbox.send(self.source, self.signer.link(message))
-        self._renew_at = self.now.monotonic + RENEW
-
-    def _probe(self) -> None:
-        """Request the next entries from the next other member; one that has them while the source is silent
-        becomes the source. Every second probe requests the certificate of the newest checkpoint that is not
-        stable here, since the source sends each certificate unasked only once. For the certificate that ends
-        the epoch the source is probed too: it may be the only member left."""
-        ended = self.ends_at is not None
-        self._probe_at = self.now.monotonic + PROBE
-        if self.sources == 1 and not ended:
+    def _act(self) -> None:
+        """Do what is due now."""
+        if self.alarm or self.over:
             return
-        self._probed = (self._probed + 1) % self.sources
-        if self._probed == self.source and not ended:
-            self._probed = (self._probed + 1) % self.sources
-        first = self.executor.executed + 1
-        last = first + PROBE_ENTRIES - 1
-        self._proof_next = not self._proof_next
-        lacking = max(self._contents, default=None) if self._proof_next else None
-        if (proof := self.ends_at or lacking) is not None:
-            first = last = proof  # only its certificate is missing
-        message = FetchEntries(self.config.epoch, first, last)
-        self.outbox.send(self._probed, self.signer.link(message))
-        self._owing.add(self._probed)
+        now = self.now.monotonic
+        if self._new and self.transfer.active:
+            self._log_from = max(self._log_from, min(now + NEW, self._new_until))
+        if self._new and not self.is_new:
+            self._new = False
+            self._follow()
+        self.receives.tick()
+        if self.over:
+            return
+        self.serves.tick()
+        if now >= self._proof_at:
+            self._ask_for_proof()
+        if now >= self.sources.deadline():
+            self._ask()
+        before, self._source = self._source, self.sources.source
+        if before is not None and self._source not in (before, None):
+            self.outbox.note("source_changed", source=self._source)
 
-    def _switch(self, member: int, reason: str) -> None:
-        if member != self.source:
-            self.outbox.note("source_changed", source=member, reason=reason)
-        self.source = member
-        self._brought = self._overtaken = 0
-        self._follow()
+    def _ask(self) -> None:
+        """Send what `sources` wants sent. While a state is on its way, the log is not wanted."""
+        waits = self.transfer.active or self.is_new or not self.has_reached_epoch
+        for ask in self.sources.due(self.executed, self.now.monotonic):
+            if ask.what != "fetch":
+                lazy = ask.what == "lazy" or waits
+                self._send(ask.peer, Follow(self.config.epoch, ask.first, lazy))
+            elif not waits:
+                self._send(ask.peer, FetchEntries(self.config.epoch, ask.first, ask.last))
 
-    def _on_busy(self, source: int) -> None:
-        """The source has no place for this learner: try the next member by index. The addresses in the answer
-        are ignored, as only one member claims them. If no member has a place, the learner keeps asking at a
-        low rate, and waits for its turn."""
-        if self.now.monotonic >= self._turned_away_at + RENEW:
-            self._turned_away, self._turned_away_at = 0, self.now.monotonic
-        self._turned_away += 1
-        following = (source + 1) % self.sources
-        if self._turned_away < self.sources:
-            self._switch(following, "is busy")
-        elif following != source:
-            self.source = following
+    def _send(self, peer: int, message: Any) -> None:
+        self.outbox.send(peer, self.signer.link(message))
+
+    def _follow(self, *, lazy: bool = False) -> None:
+        """Ask the source again from the end of this log on, without waiting for the next renewal."""
+        self._followed_at = self.now.monotonic
+        if (source := self.sources.source) is not None:
+            self._send(source, Follow(self.config.epoch, self.executed + 1, lazy))
+
+    def leave_log(self) -> None:
+        """A state is on its way: the source need not push the log."""
+        self._follow(lazy=True)
+
+    def ask_for_stable(self) -> None:
+        """Ask every peer for its certificate of the checkpoint that is stable here: taking a state would
+        hide a fork of the logs."""
+        if self.stable > self.config.base:
+            for peer in self.peers:
+                self._fetch_proof(peer, self.stable)
+
+    def _ask_for_proof(self) -> None:
+        """Ask the next peer for the certificate of the newest checkpoint that is not stable here, if there is
+        one. For the one that ends the epoch any peer may be the only one left."""
+        self._proof_at = self.now.monotonic + (PROOF if self.ends_at is None else PROOF // 2)
+        proof = self.ends_at or max(self._contents, default=None)
+        if proof is None or not self.peers:
+            return
+        later = [peer for peer in self.peers if peer > self._asked]
+        self._asked = min(later, default=min(self.peers))
+        self._fetch_proof(self._asked, proof)
+
+    def _fetch_proof(self, peer: int, sequence: int) -> None:
+        self._send(peer, FetchEntries(self.config.epoch, sequence, sequence))
+        self._owing.add(peer)
+
+    def _on_announce(self, verified: Verified[Announce], peer: int) -> None:
+        """Note how far a peer says it is, and what the members' heads say."""
+        for nested in verified.nested.values():
+            head = nested.message
+            if head.epoch == self.config.epoch and head.sequence > self._heads.get(head.sender, -1):
+                self._heads[head.sender] = head.sequence
+        if verified.nested:
+            self.sources.fresh(self.now.monotonic)
+        said = sorted(self._heads.values(), reverse=True)
+        if len(said) > self.config.f and said[self.config.f] > self.vouched:
+            if self.vouched <= self.executed:
+                self._moved = self.now.monotonic
+            self.vouched = said[self.config.f]
+        if not self.transfer.active:
+            self.sources.announced(peer, verified.message.executed, self.now.monotonic)
 
     def _on_entries(self, verified: Verified[Entries], source: int) -> None:
         found = read_range(verified, self.executor, self.config)
@@ -294,8 +446,7 @@ class Learner:
             return
         if not found.honest:
             self.outbox.refused(Reason.BAD_PROOF, verified)
-            if source == self.source:
-                self._switch((source + 1) % self.sources, "sent what proves nothing")
+            self.sources.lied(source, self.now.monotonic)
             return
         for proved in found.proved:
             if self.ends_at is not None:
@@ -307,28 +458,18 @@ class Learner:
             if self.alarm:
                 return
         if found.checkpoint is not None:
-            self._check_state(found.checkpoint)
+            self.check_state(found.checkpoint)
         elif not found.proved and verified.message.checkpoint:
             self._on_certificate(verified)
-        if source == self.source:
-            self._brought += len(found.proved)
-        elif found.proved and source not in self._contradicted_by:
-            self._note_overtaking(len(found.proved))
-        if self._overtaken >= OVERTAKEN_MAX:
-            self._switch(source, "had more than the source")
-        elif found.proved and len(verified.batches) < len(entries):
+        if entries:
+            self.sources.brought(source, len(found.proved), self.executed, self.now.monotonic)
+        if found.proved and len(verified.batches) < len(entries):
             self._follow()  # the keys for the rest of the range are now known
-
-    def _note_overtaking(self, brought: int) -> None:
-        """Note the number of entries that another member brought before the source."""
-        self._overtaken = self._overtaken + brought if self._brought < brought else 0
-        self._brought = 0
 
     def _on_gap(self) -> None:
         """Entries were lost in transit: follow again from the end of this log, at most once per
         `fetch_retry`."""
-        since = self._renew_at - RENEW
-        if self.now.monotonic >= since + self.config.fetch_retry:
+        if self.now.monotonic >= self._followed_at + self.config.fetch_retry:
             self._follow()
 
     def _on_forged(self, verified: Verified[Entries], proved: ProvedEntry, forged: VerifiedBundle) -> None:
@@ -344,12 +485,13 @@ class Learner:
             commits = () if proved.commits is None else proved.commits.frames
             sequence = proved.entry.sequence
             self._record(Contradiction(1, kind, config.epoch, sequence, (forged.frame,), commits))
-        elif source == self.source:
-            self._switch((source + 1) % self.sources, "sent a wrong signature")
+        elif source is not None:
+            self.sources.lied(source, self.now.monotonic)
 
     def _execute(self, proved: ProvedEntry, source: int) -> None:
         self._forged_by.clear()
         step = self.executor.execute(proved.batch)
+        self._moved = self.now.monotonic
         sequence = step.entry.sequence
         commits: tuple[bytes, ...] = ()
         if proved.commits is not None:
@@ -363,7 +505,9 @@ class Learner:
             self.outbox.persist(self._begun)
             self.outbox.note("epoch_ends", sequence=sequence, epoch=self.config.epoch)
         if sequence % self.config.checkpoint_interval == 0 or sequence == self.ends_at:
-            self._contents[sequence] = self._content()
+            root = self.application.freeze(sequence)
+            self._contents[sequence] = (root, self.executor.log_root(), self.executor.timestamp)
+            self.serves.on_frozen(sequence)
             if len(self._contents) > UNSTABLE_MAX:
                 del self._contents[next(iter(self._contents))]
         if step.entry == proved.entry:
@@ -377,8 +521,8 @@ class Learner:
         self.outbox.note("entry_differs", sequence=sequence, source=source)
         if len(self._contradicted_by) > self.config.f:
             self._stop(f"f + 1 members say that entry {sequence} has other results")
-        elif source == self.source:
-            self._switch((source + 1) % self.sources, "claims other results")
+        else:
+            self.sources.lied(source, self.now.monotonic)
 
     # --- checkpoints --------------------------------------------------------------------------------
 
@@ -389,17 +533,17 @@ class Learner:
         if certificate is None:
             self.outbox.refused(why_refused(*shown), verified)
         elif certificate.sequence <= self.executor.executed:
-            self._check_state(certificate)
+            self.check_state(certificate)
 
     def _content(self) -> tuple[bytes, bytes, int]:
         root = log_tree.root(self.executor.frontier)
         return (self.application.root(), root, self.executor.timestamp)
 
-    def _check_state(self, certificate: CheckpointCertificate) -> None:
+    def check_state(self, certificate: CheckpointCertificate) -> None:
         """Compare log root, state root and timestamp with what q members signed."""
         sequence = certificate.sequence
         if sequence <= self.stable:
-            known = self._certified
+            known = self.checkpoint.certificate
             if (
                 known is not None
                 and known.sequence == sequence
@@ -415,7 +559,7 @@ class Learner:
         if mine != content_of(certificate):
             self._contradicted("state", certificate)
             return
-        self.stable, self._certified = sequence, certificate
+        self.stable, self.checkpoint.certificate = sequence, certificate
         self._contents = {s: content for s, content in self._contents.items() if s > sequence}
         self._contradicted_by.clear()
         record = CheckpointRecord(
@@ -429,18 +573,20 @@ class Learner:
         self.outbox.persist(record)
         self.outbox.persist(Prune(sequence))
         self.outbox.note("checkpoint_stable", sequence=sequence)
+        self.serves.on_stable(sequence)
         if sequence == self.ends_at:
             following = self.application.membership()
             proof = epoch_change_proof.sealed(self._begun, certificate.frames)
             if proof is not None:
                 self.outbox.persist(proof)
-            self.outbox.persist(StateRecord(EPOCH, canonical.encode(following)))
+            self.outbox.persist(StateRecord(EPOCH, canonical.encode_trimmed(following)))
             self.outbox.note("epoch_over", sequence=sequence, epoch=self.config.epoch)
             self.outbox.succeed(Successor(following, ()))
             self.over = True
 
     def _contradicted(self, kind: str, theirs: CheckpointCertificate) -> None:
-        mine = () if self._certified is None else self._certified.frames
+        known = self.checkpoint.certificate
+        mine = () if known is None else known.frames
         self._record(Contradiction(1, kind, self.config.epoch, theirs.sequence, mine, theirs.frames))
 
     def _record(self, found: Contradiction) -> None:

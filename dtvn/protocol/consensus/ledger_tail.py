@@ -30,6 +30,16 @@ class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Frontier(self.entry.sequence - 1, self.peaks)
 
 
+class Gap(msgspec.Struct, frozen=True, gc=False):
+    """Consecutive sequences below a snapshot whose entries are missing: `first` to `last`, both included. If
+    `first` is above `last`, none was found yet: look again below `first`."""
+
+    first: int
+    last: int
+    due: bytes = b""
+    """The hash that the entry `last` must have: the entry behind it, or the snapshot, names it."""
+
+
 class LedgerTail(msgspec.Struct, frozen=True):
     """All data from which a replica restores itself."""
 

@@ -8,7 +8,7 @@ state. Its sequence is the last of its epoch (for what replicas do then, see `ep
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -22,8 +22,10 @@ from dtvn.protocol.genesis import (
     Parameters,
     check_terms,
     continued,
+    mode,
     window,
 )
+from dtvn.protocol.quorum import Mode
 
 __all__ = [
     "ALIVE_FOR",
@@ -75,10 +77,19 @@ class Membership(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     members: tuple[Member, ...]
     """The members in order of their index."""
     parameters: Parameters
+    mode: Mode = Mode.PBFT
+    """How the members agree: as genesis says, in all epochs (R44). It is not stored for PBFT, as it was not
+    before there was another mode (`canonical.encode_trimmed`)."""
+
+    first_form: ClassVar[int] = 4
 
     def find(self, member_id: str) -> int | None:
         """Index of a member, or None."""
         return next((i for i, member in enumerate(self.members) if member.id == member_id), None)
+
+    def followed_by(self, after: int, members: tuple[Member, ...], parameters: Parameters) -> Membership:
+        """The next epoch, which begins after the sequence `after`; nothing changes the mode (R44)."""
+        return Membership(self.epoch + 1, after, members, parameters, self.mode)
 
 
 class LivenessProof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -101,7 +112,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     joins: Annotated[tuple[Member, ...], msgspec.Meta(max_length=1)] = ()
     parameters: Annotated[tuple[Parameters, ...], msgspec.Meta(max_length=1)] = ()
     allow_small: bool = False
-    """Permit fewer than 4 members, which tolerate no Byzantine member (R37)."""
+    """Permit that no Byzantine member is tolerated any more: with PBFT fewer than 4 members (R37)."""
     alive: Annotated[tuple[LivenessProof, ...], msgspec.Meta(max_length=quorum.MEMBERS_MAX)] = ()
 
 
@@ -110,7 +121,7 @@ def founding(genesis: Genesis) -> Membership:
     certified sequence of that cluster (R11)."""
     continues = continued(genesis)
     after = 0 if continues is None else continues.sequence
-    return Membership(epoch=0, after=after, members=genesis.members, parameters=genesis.parameters)
+    return Membership(0, after, genesis.members, genesis.parameters, mode(genesis))
 
 
 def is_reconfiguration(bundle: Bundle) -> bool:
@@ -150,7 +161,7 @@ def succeed(
     newcomers = [member for member in members if member not in now.members]
     if not _shows_life(now, members, newcomers, change.alive, sequence, timestamp, cluster, verify):
         return "not_ready"
-    return Membership(epoch=now.epoch + 1, after=sequence, members=members, parameters=parameters)
+    return now.followed_by(sequence, members, parameters)
 
 
 def outline(now: Membership, change: Change) -> tuple[tuple[Member, ...], Parameters] | str:
@@ -166,7 +177,8 @@ def outline(now: Membership, change: Change) -> tuple[tuple[Member, ...], Parame
         check_terms("any", parameters, len(members))
     except GenesisError:
         return "malformed" if change.parameters else "full"  # no cluster can run with these terms (R20)
-    if len(members) < 4 <= len(now.members) and not change.allow_small:
+    liars, left = quorum.faults(len(now.members), now.mode), quorum.faults(len(members), now.mode)
+    if liars and not left and not change.allow_small:
         return "too_few_members"
     return shaped
 
@@ -230,7 +242,7 @@ def _shows_life(
             said.signature,
         ):
             living[said.member] = said.executed
-    if len(living) < quorum.quorum(len(members)):
+    if len(living) < quorum.quorum(len(members), now.mode):
         return False
     least = sequence - window(now.parameters)
     return all(newcomer.id in living and living[newcomer.id] >= least for newcomer in newcomers)

@@ -24,7 +24,10 @@ from dtvn.protocol.consensus.fields import BATCH, SPAN, Count, Group, Hash, Text
 from dtvn.protocol.consensus.judge_messages import Judge, Judged
 
 __all__ = [
+    "Announce",
     "Answer",
+    "AppendEntries",
+    "AppendEntriesResult",
     "Follow",
     "Hello",
     "KINDS",
@@ -44,6 +47,8 @@ __all__ = [
     "FetchBatch",
     "FetchEntries",
     "FetchViewChange",
+    "Gossip",
+    "Head",
     "Judge",
     "Judged",
     "NewView",
@@ -58,6 +63,8 @@ __all__ = [
     "Receipt",
     "Repeat",
     "Reply",
+    "RequestVote",
+    "RequestVoteResult",
     "Status",
     "SupplyBatch",
     "SupplyFrames",
@@ -96,6 +103,9 @@ class Operation(Wire, frozen=True):
     payload: bytes = b""
     """Canonical bytes of the kind's specific fields (see dtvn.machine.commands); b"" means none."""
 
+
+GOSSIP_BYTES_MAX = 60 * 1024
+"""Most bytes of a message of the overlay; with its framing it is a small frame (`wire.limits`)."""
 
 UNOPENED = (0, 0)
 """Session of a bundle that opens one (R12)."""
@@ -234,6 +244,20 @@ class Receipt(Wire, frozen=True):
     entry_hash: Hash
 
 
+class Head(Wire, frozen=True):
+    """The sender's durable log ends with this entry now (R45): signed every five seconds, also when idle. A
+    follower's age is the time since f + 1 members said so of a log that it holds."""
+
+    epoch: Count
+    sender: Count
+    sequence: Count
+    """Last executed sequence; 0: none."""
+    entry_hash: Hash
+    """Of that entry; 32 zero bytes for sequence 0."""
+    timestamp: Count
+    """The sender's wall clock, Unix microseconds."""
+
+
 class Repeat(Wire, frozen=True):
     """Answer to a retry of an executed bundle (R16): its place in the log and the outcome code of each
     operation. f + 1 equal ones answer the client. `request`: the bundle's digest."""
@@ -298,9 +322,14 @@ class SupplyBatch(Wire, frozen=True):
 class FetchEntries(Wire, frozen=True):
     """Request for log entries from `first` to `last`, up to a size bound (R23)."""
 
+    first_form: ClassVar[int] = 3
+
     epoch: Count
     first: Count
     last: Count
+    alone: bool = False
+    """The entries are wanted without COMMITs and certificate, for an archive that verifies them backwards by
+    the hash chain. Later field."""
 
 
 class Entries(Wire, frozen=True):
@@ -388,6 +417,59 @@ class Pong(Wire, frozen=True):
     the asker (R11). Later field."""
 
 
+class RequestVote(Wire, frozen=True):
+    """Raft (R44): the sender, to whom `term` belongs, asks for votes; `pre`: asks only whether it would get
+    them (Ongaro 2014, 9.6)."""
+
+    epoch: Count
+    term: Count
+    last: Count
+    """Index of its last entry."""
+    last_term: Count
+    """That entry's own term; 0 if it came in a snapshot and is not known."""
+    executed: Count
+    pre: bool
+    clock: Count
+    """The sender's wall clock, Unix microseconds: a member whose clock is off is not elected (R3)."""
+
+
+class RequestVoteResult(Wire, frozen=True):
+    """Answer to a RequestVote for `term`."""
+
+    epoch: Count
+    term: Count
+    pre: bool
+    granted: bool
+    current: Count
+    """The term that the sender is in."""
+
+
+class AppendEntries(Wire, frozen=True):
+    """Raft: entries of the leader of `term` after index `previous`, as batch bodies; none: a heartbeat."""
+
+    epoch: Count
+    term: Count
+    previous: Count
+    previous_term: Count
+    """That entry's own term; `term` if the leader does not know it any more."""
+    bodies: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=64)]
+    executed: Count
+
+
+class AppendEntriesResult(Wire, frozen=True):
+    """Answer to AppendEntries. `matches`: the sender's log equals the leader's up to `last`; otherwise the
+    leader continues after `last`."""
+
+    epoch: Count
+    term: Count
+    """The term that the sender is in."""
+    matches: bool
+    last: Count
+    executed: Count
+    clock: Count
+    """The sender's wall clock, Unix microseconds: q members confirm the clock of a leader that proposes."""
+
+
 class Reply(Wire, frozen=True):
     """Answer to a client: its bundle was executed in `entry`, from `first_index` on. The client recomputes
     the bundle's subtree from its operations and `outcomes`, climbs `path` to the results root, hashes
@@ -418,11 +500,30 @@ class Busy(Wire, frozen=True):
 
 
 class Follow(Wire, frozen=True):
-    """A learner or lagging replica to one member: request for entries from `first` on, and for each new one
-    as it is executed, for the next three seconds (renewed by repeating it)."""
+    """A learner or lagging replica to one member or relay: request for entries from `first` on, and for each
+    new one as it is executed, for the next three seconds (renewed by repeating it)."""
+
+    first_form: ClassVar[int] = 2
 
     epoch: Count
     first: Count
+    lazy: bool = False
+    """Only announcements and heads are wanted, no entries (Plumtree's lazy link). Later field."""
+
+
+class Announce(Wire, frozen=True):
+    """To a follower: the sender has executed up to `executed` (Plumtree's IHAVE), and knows these heads."""
+
+    epoch: Count
+    executed: Count
+    heads: Votes
+    """Head frames, of distinct members."""
+
+
+class Gossip(Wire, frozen=True):
+    """A message of the overlay (dtvn.overlay.messages), opaque to consensus (R45)."""
+
+    body: Annotated[bytes, msgspec.Meta(max_length=GOSSIP_BYTES_MAX)]
 
 
 class Hello(Wire, frozen=True):
@@ -461,6 +562,7 @@ KINDS: dict[int, type[Any]] = {
     24: Receipt,
     25: Repeat,
     26: Continuation,
+    27: Head,
     64: FetchBatch,
     65: SupplyBatch,
     66: FetchEntries,
@@ -481,6 +583,12 @@ KINDS: dict[int, type[Any]] = {
     83: Groups,
     84: Judge,
     85: Judged,
+    90: RequestVote,
+    91: RequestVoteResult,
+    92: AppendEntries,
+    93: AppendEntriesResult,
+    94: Announce,
+    95: Gossip,
 }
 KIND_OF: dict[type[Any], int] = {message: kind for kind, message in KINDS.items()}
 STATEMENTS = frozenset(message for kind, message in KINDS.items() if 16 <= kind < 64)

@@ -16,7 +16,7 @@ from dtvn.protocol.consensus.effects import (
     Send,
     Successor,
 )
-from dtvn.protocol.consensus.verified import Verified
+from dtvn.protocol.consensus.verified import Peer, Verified
 
 
 class Outbox:
@@ -36,6 +36,10 @@ class Outbox:
         """Sends a frame to one member."""
         self._effects.send.append(Send(to, frame))
 
+    def answer(self, peer: Peer, frame: bytes) -> None:
+        """Sends a frame to the connection of a follower that asked for it."""
+        self._effects.answers.append((peer, frame))
+
     def broadcast(self, frame: bytes) -> None:
         """Sends a frame to every other member."""
         if not self._alone:
@@ -44,6 +48,11 @@ class Outbox:
     def install(self, install: Install) -> None:
         """Asks the host to install a complete snapshot, which replaces this core's whole state."""
         self._effects.install = install
+
+    @property
+    def installs(self) -> Install | None:
+        """The snapshot that this step asked the host to install."""
+        return self._effects.install
 
     def succeed(self, successor: Successor) -> None:
         """Ends this core with its epoch and names the successor epoch."""

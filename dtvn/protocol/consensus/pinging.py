@@ -24,23 +24,20 @@ answer late cannot raise T, and early answers only lower it to its base.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
-from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import read_checkpoint
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.effects import Reason, StateRecord
 from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.messages import Ping, Pong
 from dtvn.protocol.consensus.rejoin import Rejoin
-from dtvn.protocol.consensus.rejoin_views import RejoinViews
 from dtvn.protocol.consensus.self_messages import SelfMessageGuard
 from dtvn.protocol.consensus.state import State
-from dtvn.protocol.consensus.suspicion import Suspicion
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.transfer.catch_up import CatchUp
 from dtvn.protocol.consensus.verified import Verified
-from dtvn.protocol.consensus.view_change import ViewChanging
 from dtvn.protocol.consensus.voting import Voting
 from dtvn.protocol.probes import probe
 
@@ -61,6 +58,20 @@ HEARD = StateRecord("heard_all", b"1")
 """All other members have shown this replica's statements to the process that has the ledger open."""
 
 
+class Statements(Protocol):
+    """What this replica holds of the others' statements, and is bound to by its own."""
+
+    def begin(self, tail: LedgerTail) -> None:
+        """Takes the COMMITs of executed entries from the ledger."""
+
+    def said_by(self, member: int, view: int) -> Iterator[bytes]:
+        """Yields a member's statements that may still bind it, the most binding and newest first. `view`:
+        what the member says it is bound to."""
+
+    def bound_to(self) -> int:
+        """The view below which no statement binds this replica any more."""
+
+
 class Pinging:
     """Owns the unanswered Pings, the measured round trips, and whether votes wait for the first answers."""
 
@@ -70,21 +81,23 @@ class Pinging:
         catch_up: CatchUp,
         checkpoints: Checkpoints,
         rejoin: Rejoin,
-        rejoin_views: RejoinViews,
         self_messages: SelfMessageGuard,
-        suspicion: Suspicion,
-        view_change: ViewChanging,
+        statements: Statements,
         voting: Voting,
+        on_round_trip: Callable[[int], None],
+        on_wished: Callable[[int, int], None],
     ) -> None:
+        """`on_round_trip` is told the time in which a quorum answers; `on_wished` the view in which a member
+        may vote again (R11), 0 if it waits for none."""
         self.state = state
         self.catch_up = catch_up
         self.checkpoints = checkpoints
         self.rejoin = rejoin
-        self.rejoin_views = rejoin_views
         self.self_messages = self_messages
-        self.suspicion = suspicion
-        self.view_change = view_change
+        self.statements = statements
         self.voting = voting
+        self._on_round_trip = on_round_trip
+        self._on_wished = on_wished
         self._asked: dict[int, dict[int, int]] = {}
         """Member -> the Pings it has not answered: number -> monotonic time."""
         self.vouched = False
@@ -102,8 +115,6 @@ class Pinging:
         self._number = 0
         self._last = 0
         self._throttle = Throttle(state, ANSWER_GAP)
-        self._commits: dict[int, tuple[bytes, ...]] = {}
-        """Sequence -> COMMIT frames of executed entries, read from the ledger."""
 
     # --- asking -------------------------------------------------------------------------------------
 
@@ -111,7 +122,7 @@ class Pinging:
         """Asks all members. Votes then wait for a quorum if the ledger is not empty (the host flags an empty
         ledger that replaces a lost one), and for all other members in any case where f = 0 (R11)."""
         state = self.state
-        self._commits = {r.entry.sequence: r.commits for r in tail.entries if r.commits}
+        self.statements.begin(tail)
         self._number = max(0, state.now.wall)  # no answer to an earlier process is accepted by this one
         if state.n == 1:
             return
@@ -157,7 +168,7 @@ class Pinging:
             mine = member not in self._shown if state.voting else self.rejoin.asks(member)
             view = self.rejoin.requested_view()
             epoch = state.config.epoch
-            frame = state.signer.link(Ping(self._number, mine, state.views.view, view, epoch))
+            frame = state.signer.link(Ping(self._number, mine, self.statements.bound_to(), view, epoch))
             state.outbox.send(member, frame)
 
     def tick(self) -> None:
@@ -200,45 +211,18 @@ class Pinging:
         remembers = state.voting or state.config.f > 0
         answer = Pong(message.number, state.executed, frames, stable, state.views.view, epoch, remembers)
         state.outbox.send(member, state.signer.link(answer))
-        self.rejoin_views.on_said(member, message.wished if message.epoch == epoch else 0)
+        self._on_wished(member, message.wished if message.epoch == epoch else 0)
 
     def _shown_to(self, member: int, view: int) -> tuple[bytes, ...]:
         """The member's statements that fit into one message. One that its ledger lacks is enough for it."""
         shown: dict[bytes, None] = {}
         room = self.state.config.resend_bytes_max
-        for frame in self._said_by(member, view):
+        for frame in self.statements.said_by(member, view):
             room -= len(frame)
             if (shown and room < 0) or len(shown) >= OWN_SHOWN_MAX:
                 break
             shown[frame] = None
         return tuple(shown)
-
-    def _said_by(self, member: int, view: int) -> Iterator[bytes]:
-        """Yields a member's statements that may still bind it, the most binding and newest first. `view` is
-        the member's view; it cannot vote in lower ones any more, even if its ledger lost records."""
-        state = self.state
-        yield from self.view_change.said_by(member, view)
-        yield from self.checkpoints.said_by(member)
-        for sequence in range(state.log.highest, state.log.stable, -1):
-            slot = state.log.slots.get(sequence)
-            if slot is None or slot.view < view:
-                continue
-            for tally in (slot.commits, slot.prepares):
-                if member in tally.votes:
-                    yield tally.votes[member].frame
-            if quorum.primary(slot.view, state.n) == member:
-                yield from slot.proposals.values()
-        for certificate in state.log.certificates.values():
-            yield from self._of(member, view, (certificate.proof.pre_prepare, *certificate.proof.prepares))
-        for sequence, frames in self._commits.items():
-            if sequence > state.log.stable:
-                yield from self._of(member, view, frames)
-
-    def _of(self, member: int, view: int, frames: tuple[bytes, ...]) -> Iterator[bytes]:
-        for frame in frames:
-            message = self.state.signer.open(frame).message
-            if message.sender == member and message.view >= view:
-                yield frame
 
     # --- listening ----------------------------------------------------------------------------------
 
@@ -262,7 +246,7 @@ class Pinging:
         self.state.round_trips.trips.setdefault(member, deque(maxlen=SAMPLES_KEPT)).append(
             state.now.monotonic - sent
         )
-        self.suspicion.on_round_trip(state.round_trips.of_quorum())
+        self._on_round_trip(state.round_trips.of_quorum())
         for frame in message.frames:
             found = verified.nested.get(frame)
             if found is not None and found.message.sender == state.index:

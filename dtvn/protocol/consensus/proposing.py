@@ -11,16 +11,24 @@ member waits for its vote (`rejoin_sequences`).
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.messages import Batch, batch_digest
-from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.rejoin_sequences import RejoinSequences
 from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.probes import probe
+
+
+class Proposals(Protocol):
+    """Sends proposals to the members."""
+
+    def propose(self, batch: VerifiedBatch, sequence: int) -> None:
+        """Sends the own batch for a sequence, durable first (R6)."""
 
 
 class Proposing:
@@ -33,7 +41,7 @@ class Proposing:
         epoch_change: EpochChange,
         execution: Execution,
         rejoin_sequences: RejoinSequences,
-        ordering: Ordering,
+        ordering: Proposals,
     ) -> None:
         self.state = state
         self.policy = policy
@@ -52,6 +60,10 @@ class Proposing:
         """Starts proposing as the primary of the view. Slots up to `highest` are taken."""
         self.next_sequence = highest + 1
         self.hold_until = highest
+
+    def begin_term(self) -> None:
+        """Proposes the empty batch with which a leader's term begins (Ongaro & Ousterhout 2014, 8; R44)."""
+        self._propose([])
 
     def ready_at(self) -> int | None:
         """Monotonic time when the next proposal may go out; None if none is allowed or needed."""

@@ -44,8 +44,12 @@ class Rejoin:
         state: State,
         checkpoints: Checkpoints,
         voting: Voting,
+        *,
+        in_any_view: bool = False,
     ) -> None:
+        """`in_any_view`: all other members must prove their checkpoint; the view does not matter (R44)."""
         self.state = state
+        self._in_any_view = in_any_view
         self.checkpoints = checkpoints
         self.voting = voting
         self._proved: dict[int, int] = {}
@@ -70,7 +74,8 @@ class Rejoin:
     @property
     def _enough(self) -> int:
         """Number of other members that must prove their checkpoint."""
-        return min(self.state.q, self.state.n - 1)
+        others = self.state.n - 1
+        return others if self._in_any_view else min(self.state.q, others)
 
     def waits_for(self) -> int | None:
         """The sequence at which a stable checkpoint gives the vote back; None while too few members have
@@ -83,6 +88,8 @@ class Rejoin:
 
     def view_due(self) -> int:
         """The lowest view in which the vote may come back."""
+        if self._in_any_view:
+            return 0
         lowest = sorted(self._views.values())[: self._enough]
         return max(self._shown_view, *lowest, -1) + 1
 
@@ -146,5 +153,5 @@ class Rejoin:
         due = self.waits_for()
         if due is None or state.log.stable < due:
             return
-        if not state.views.changing and state.views.view >= self.view_due():
+        if self._in_any_view or (not state.views.changing and state.views.view >= self.view_due()):
             self.voting.regain()

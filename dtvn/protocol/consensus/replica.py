@@ -8,6 +8,7 @@ transfer (lost messages), suspicion and view_change (a primary that fails), rest
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from dtvn.protocol.consensus import events, invariants
@@ -15,12 +16,16 @@ from dtvn.protocol.consensus import restore as restoring
 from dtvn.protocol.consensus import snapshot as snapshots
 from dtvn.protocol.consensus.application import Application
 from dtvn.protocol.consensus.config import Config
-from dtvn.protocol.consensus.dispatch import Dispatcher
+from dtvn.protocol.consensus.core_face import CoreFace
+from dtvn.protocol.consensus.dispatch import Dispatcher, table
 from dtvn.protocol.consensus.effects import Effects, Now
 from dtvn.protocol.consensus.ledger_tail import LedgerTail
+from dtvn.protocol.consensus.ordering import WithheldForTime
+from dtvn.protocol.consensus.retransmission import MemberView
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.consensus.state import State
+from dtvn.protocol.consensus.subprotocols import Subprotocols
 from dtvn.protocol.consensus.timers import Timers
 from dtvn.protocol.consensus.verified import Verified, VerifiedBundle
 
@@ -28,7 +33,7 @@ DEEP_CHECK_EVERY = 64
 """Steps between two checks of all open slots in `invariants`."""
 
 
-class Replica(Dispatcher):
+class Replica(Dispatcher, CoreFace, Subprotocols):
     """The consensus core of one member for one epoch (see dtvn.protocol.consensus). `voting` False: follows
     the log without a vote (R11). `inherited`: requests that were pending when the epoch before ended."""
 
@@ -41,7 +46,8 @@ class Replica(Dispatcher):
         inherited: tuple[VerifiedBundle, ...] = (),
     ) -> None:
         state = State(config, signer, application, voting=voting)
-        super().__init__(state, self._on_event)
+        Subprotocols.__init__(self, state, self._on_event)
+        self.take(table(self))
         self._inherited = inherited
         self._steps = 0
         self._timers = Timers(
@@ -106,10 +112,6 @@ class Replica(Dispatcher):
         self._settle()
         return self.state.outbox.take()
 
-    def deadline(self) -> int | None:
-        """Monotonic nanoseconds when `tick` must be called next; None if nothing is scheduled."""
-        return self._timers.deadline()
-
     def snapshot(self) -> ReplicaSnapshot:
         """A frozen value for status pages."""
         return snapshots.take(self)
@@ -120,31 +122,21 @@ class Replica(Dispatcher):
         invariants.check(self, deep=self._steps % DEEP_CHECK_EVERY == 0)
 
     @property
-    def config(self) -> Config:
-        """The configuration of this replica for its epoch."""
-        return self.state.config
+    def member_views(self) -> Mapping[int, MemberView]:
+        """The newest Status of each other member."""
+        return self.retransmission.members
 
     @property
-    def voting(self) -> bool:
-        """Whether this replica has a vote."""
-        return self.state.voting
-
-    @property
-    def executed(self) -> int:
-        """The last executed sequence."""
-        return self.state.executor.executed
-
-    @property
-    def receiving(self) -> bool:
-        """Whether a state transfer to this replica is running."""
-        return self.state.transfer.active
+    def withheld_for_time(self) -> WithheldForTime | None:
+        """The newest vote that this replica withheld for a proposal's time (R3)."""
+        return self.ordering.withheld_for_time
 
     # --- what follows from an event -----------------------------------------------------------------
 
     def _on_event(self, event: events.Event) -> None:
         """Handles an event at once: the subprotocol that reports it continues afterwards."""
         match event:
-            case events.Executed(requests):
+            case events.Executed(requests, _view):
                 self.suspicion.on_executed(requests=requests)
                 self.ordering.on_executed()
             case events.PrimaryHeard():
@@ -223,10 +215,6 @@ class Replica(Dispatcher):
             self.ordering.try_enter_prepared(slot)
 
     # --- a step -------------------------------------------------------------------------------------
-
-    def _begin(self, now: Now) -> None:
-        self._timers.begin_step(now.monotonic)
-        self.state.now = now
 
     def _settle(self) -> None:
         """Ends a step: executes decided batches and proposes waiting requests."""

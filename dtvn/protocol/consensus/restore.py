@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, Prepared
+from dtvn.protocol.consensus.certificate_comparison import Contradictions
+from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.effects import CheckpointRecord, SlotRecord
 from dtvn.protocol.consensus.executor import open_body
 from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.messages import PreparedProof
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.subprotocols import Subprotocols
+from dtvn.protocol.consensus.voting import Voting
 from dtvn.protocol.probes import probe
 
 VOTES = ("pre_prepare", "prepare", "commit")
 
 
+class Restored(Protocol):
+    """The parts of a core that are restored alike in PBFT and Raft."""
+
+    state: State
+    own_vote: Voting
+    checkpoints: Checkpoints
+    contradictions: Contradictions
+
+
 def restore(core: Subprotocols, tail: LedgerTail) -> None:
     """Fills every subprotocol from the ledger. The application's rows are already loaded."""
+    restore_log(core, tail)
+    slots = [record for record in tail.slots if record.epoch == core.state.config.epoch]
+    _restore_view(core, slots)
+    open_slots = [record for record in slots if record.sequence > core.state.log.stable]
+    for record in open_slots:
+        _restore_slot(core, record)
+
+
+def restore_log(core: Restored, tail: LedgerTail) -> None:
+    """Restores the vote, the executed log, and the stable checkpoint."""
     for state in tail.states:
         if state.name == "voting" and state.value == b"0":
             core.own_vote.restore()
@@ -26,11 +51,6 @@ def restore(core: Subprotocols, tail: LedgerTail) -> None:
         if executed.entry.sequence > stable:
             core.state.log.on_executed(executed.entry.sequence, executed.entry.batch_digest)
             core.contradictions.on_executed(executed.entry.sequence, executed.commits)
-    slots = [record for record in tail.slots if record.epoch == core.state.config.epoch]
-    _restore_view(core, slots)
-    open_slots = [record for record in slots if record.sequence > stable]
-    for record in open_slots:
-        _restore_slot(core, record)
 
 
 def say_again(core: Subprotocols) -> None:
@@ -58,7 +78,7 @@ def say_again(core: Subprotocols) -> None:
                 core.state.outbox.broadcast(vote)
 
 
-def _restore_checkpoint(core: Subprotocols, record: CheckpointRecord | None) -> None:
+def _restore_checkpoint(core: Restored, record: CheckpointRecord | None) -> None:
     if record is None:
         return
     if not record.frames and record.sequence > core.state.config.base:
@@ -79,6 +99,13 @@ def _restore_checkpoint(core: Subprotocols, record: CheckpointRecord | None) -> 
     if record.frames:
         core.contradictions.on_stable(certificate)
     core.state.log.prune(record.sequence)
+
+
+def restore_checkpoint(core: Restored, record: SlotRecord) -> None:
+    """Takes an own CHECKPOINT above the stable one."""
+    if record.sequence > core.state.log.stable:
+        message = core.state.signer.open(record.frames[0]).message
+        core.checkpoints.remember(message, record.frames[0])
 
 
 def _restore_view(core: Subprotocols, slots: list[SlotRecord]) -> None:
@@ -103,7 +130,7 @@ def _restore_slot(core: Subprotocols, record: SlotRecord) -> None:
     if record.body:
         core.state.bodies.add(open_body(record.body, core.state.signer), sequence, core.state.executed)
     if record.phase == "checkpoint":
-        core.checkpoints.remember(message, record.frames[0])
+        restore_checkpoint(core, record)
         return
     if record.phase == "prepared":
         known = core.state.log.certificates.get(sequence)

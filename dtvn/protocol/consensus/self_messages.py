@@ -26,9 +26,13 @@ class SelfMessageGuard:
         self,
         state: State,
         voting: Voting,
+        *,
+        of_any_view: bool = False,
     ) -> None:
+        """`of_any_view`: votes of views that were left bind too (R44), so that one that is missing counts."""
         self.state = state
         self.voting = voting
+        self._of_any_view = of_any_view
 
     def refuse(self, message: Any) -> Reason | None:
         """Returns SECOND_MESSAGE for a statement that is remembered or settled long ago; None for one that
@@ -42,7 +46,7 @@ class SelfMessageGuard:
         if phase is not None:
             unknown = (
                 message.sequence > state.log.stable
-                and message.view >= state.views.view
+                and (self._of_any_view or message.view >= state.views.view)
                 and state.own_votes.find(view=message.view, sequence=message.sequence, phase=phase)
                 != message.digest
             )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from dtvn.protocol.consensus.log import Vote
+from dtvn.protocol.consensus.retransmission import MemberView
+from dtvn.protocol.consensus.shared_parts import SharedParts
 from dtvn.protocol.consensus.subprotocols import Subprotocols
 
 SLOTS_MAX = 64
@@ -83,45 +87,67 @@ class ReplicaSnapshot(msgspec.Struct, frozen=True):
 
 def take(core: Subprotocols) -> ReplicaSnapshot:
     """The snapshot of a replica after its last step."""
-    executor = core.state.executor
-    target = core.state.lag.target()
-    suspects = core.suspicion.suspecting()
+    return snapshot_of(
+        core,
+        core.retransmission.members,
+        suspicion=core.suspicion.cause or "",
+        suspects=core.suspicion.suspecting(),
+        heard=core.suspicion.primary_heard,
+        slots=_slots(core),
+    )
+
+
+def snapshot_of(
+    core: SharedParts,
+    members: Mapping[int, MemberView],
+    *,
+    suspicion: str,
+    suspects: tuple[int, ...],
+    heard: int,
+    slots: tuple[SlotSnapshot, ...],
+) -> ReplicaSnapshot:
+    """The snapshot of a core of any mode. `members`: the newest Status of each other member; `suspects`: the
+    members that would leave the current view; `heard`: when the primary was last heard, in monotonic
+    nanoseconds."""
+    state, executor = core.state, core.state.executor
+    target = state.lag.target()
     pending, operations = core.policy.size()
+    seen = tuple(
+        MemberSnapshot(
+            index=index,
+            view=known.status.view,
+            changing=known.status.changing,
+            executed=known.status.executed,
+            stable=known.status.stable,
+            voting=known.status.voting,
+            heard=known.heard,
+            suspects=index in suspects,
+        )
+        for index, known in sorted(members.items())
+    )
     return ReplicaSnapshot(
-        index=core.state.index,
-        epoch=core.state.config.epoch,
-        view=core.state.views.view,
-        changing=core.state.views.changing,
-        primary=core.state.views.primary,
-        voting=core.state.voting,
-        voting_reason=core.state.voting_right.reason,
-        executed=core.state.executed,
-        stable=core.state.log.stable,
+        index=state.index,
+        epoch=state.config.epoch,
+        view=state.views.view,
+        changing=state.views.changing,
+        primary=state.views.primary,
+        voting=state.voting,
+        voting_reason=state.voting_right.reason,
+        executed=state.executed,
+        stable=state.log.stable,
         log_root=executor.log_root(),
         timestamp=executor.timestamp,
         head=executor.head,
         pending=pending,
         pending_operations=operations,
-        catching_up_to=target if target > core.state.executed else 0,
-        suspicion=core.suspicion.cause or "",
+        catching_up_to=target if target > state.executed else 0,
+        suspicion=suspicion,
         suspects=suspects,
-        last_heartbeat=core.suspicion.primary_heard,
-        timeout=core.state.timeouts.timeout,
-        taken_at=core.state.now.monotonic,
-        slots=_slots(core),
-        members=tuple(
-            MemberSnapshot(
-                index=index,
-                view=known.status.view,
-                changing=known.status.changing,
-                executed=known.status.executed,
-                stable=known.status.stable,
-                voting=known.status.voting,
-                heard=known.heard,
-                suspects=index in suspects,
-            )
-            for index, known in sorted(core.retransmission.members.items())
-        ),
+        last_heartbeat=heard,
+        timeout=state.timeouts.timeout,
+        taken_at=state.now.monotonic,
+        slots=slots,
+        members=seen,
     )
 
 

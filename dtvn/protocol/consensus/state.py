@@ -20,6 +20,7 @@ from dtvn.protocol.consensus.evidence import Evidence
 from dtvn.protocol.consensus.executor import Executor
 from dtvn.protocol.consensus.fetching import Fetching
 from dtvn.protocol.consensus.future import Future
+from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.log import Log, Slot
 from dtvn.protocol.consensus.messages import FetchBatch, FetchViewChange
 from dtvn.protocol.consensus.modes import ViewStatus, VotingRight
@@ -163,6 +164,8 @@ class Lag:
         """Highest sequence that a checkpoint certificate covers."""
         self.vouched = 0
         """Highest sequence that f + 1 members report as executed."""
+        self.heard: dict[int, int] = {}
+        """Member -> monotonic time when it last said how far it is; empty at start."""
         self.since: int | None = None
         """Monotonic time since when this replica lags; None if it does not."""
         self.held_until = 0
@@ -277,6 +280,16 @@ class State(Context):
     def executed(self) -> int:
         """The last executed sequence."""
         return self.executor.executed
+
+    @property
+    def stable(self) -> int:
+        """The sequence of the stable checkpoint."""
+        return self.log.stable
+
+    @property
+    def base(self) -> Base | None:
+        """The newest executed entry and the frontier of the log below it; None before the first one."""
+        return self.executor.base
 
     @property
     def has_reached_epoch(self) -> bool:

@@ -16,9 +16,8 @@ not arrive.
 
 from __future__ import annotations
 
-from collections import deque
-
 from dtvn.protocol import quorum
+from dtvn.protocol.consensus.adapted_timeout import AdaptedTimeout
 from dtvn.protocol.consensus.causes import (
     AMPLIFIED,
     BAD_NEW_VIEW,
@@ -39,10 +38,6 @@ from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.consensus.view_change import FOLLOWED, ViewChanging
 
 REASON_LENGTH_MAX = 64
-LATENESS_KEPT = 256
-"""Ticks whose lateness is remembered: about a minute at five a second."""
-ADAPT_EVERY = 16
-"""Ticks between two adaptations of T, unless one is very late."""
 CALM = 10_000_000_000
 """Nanoseconds after which earlier failed view changes no longer count, in a view with a live primary and no
 waiting work: an idle cluster has no stable checkpoint that would reset them (0164)."""
@@ -97,12 +92,7 @@ class Suspicion:
         (P13); or None."""
         self._say_again = 0
         """Monotonic time when the own SUSPECT is sent again."""
-        self._round_trip = 0
-        """Nanoseconds within which a quorum answers."""
-        self._lateness: deque[int] = deque(maxlen=LATENESS_KEPT)
-        """Nanoseconds by which the newest ticks were late."""
-        self._ticks = 0
-        """Ticks since T was adapted."""
+        self._adapted = AdaptedTimeout()
 
     # --- events -------------------------------------------------------------------------------------
 
@@ -233,7 +223,11 @@ class Suspicion:
             self._clear()
         if self.cause in (None, AMPLIFIED):
             cause = self._own_cause()
-            if cause is None and self.cause is None and first_hand >= quorum.suspicion_quorum(state.n):
+            if (
+                cause is None
+                and self.cause is None
+                and first_hand >= quorum.suspicion_quorum(state.n, state.config.mode)
+            ):
                 cause = AMPLIFIED
             if cause is not None:
                 self._suspect(cause)
@@ -306,7 +300,7 @@ class Suspicion:
     def _expired(self, first_hand: int) -> bool:
         state = self.state
         if self.cause == AMPLIFIED:
-            return first_hand < quorum.suspicion_quorum(state.n)
+            return first_hand < quorum.suspicion_quorum(state.n, state.config.mode)
         if self.cause == SILENT:
             return state.now.monotonic < self._silent_due(self.state.timeouts.timeout)
         if self.cause == NO_PROGRESS:
@@ -346,25 +340,16 @@ class Suspicion:
 
     def on_round_trip(self, nanoseconds: int) -> None:
         """Records the time within which a quorum answers (pinging; R31)."""
-        self._round_trip = nanoseconds
+        self._adapted.on_round_trip(nanoseconds)
         self._adapt()
 
     def on_late(self, nanoseconds: int) -> None:
         """Records by how much a tick was late, because turns take that long or the processor is shared."""
-        self._lateness.append(nanoseconds)
-        self._ticks += 1
-        if self._ticks >= ADAPT_EVERY or nanoseconds * 8 > self.state.timeouts.base:
+        if self._adapted.on_late(nanoseconds, self.state.timeouts.base):
             self._adapt()
 
     def _adapt(self) -> None:
-        """Sets T to clamp(base, 8 x (round trip + own p99 lateness), 5 s); the primary's speed never counts
-        (R31)."""
-        config = self.state.config
-        self._ticks = 0
-        late = sorted(self._lateness)
-        turn = late[(len(late) - 1) * 99 // 100] if late else 0
-        wanted = 8 * (self._round_trip + turn)
-        self.state.timeouts.base = max(config.timeout_base, min(wanted, config.timeout_adapted_max))
+        self.state.timeouts.base = self._adapted.base(self.state.config)
 
     def new_view_due(self, timeout: int) -> int | None:
         """When a missing NEW-VIEW becomes a cause; None while too few members are bound to the view.

@@ -84,6 +84,6 @@ class Verified(msgspec.Struct, Generic[Message], frozen=True, gc=False):
     nested: Mapping[bytes, Verified[Any]] = {}
     """Frame -> verified statement, for every statement that the message carries."""
     batches: tuple[VerifiedBatch | None, ...] = ()
-    """The bodies of an Entries message, in order (None: null request). There are fewer than entries if the
-    signer of a request is not known yet. Request signatures are not checked if the entries came without
-    COMMITs or with a certificate."""
+    """The bodies of AppendEntries, or of Entries, in order (None: null request). Of Entries there are fewer
+    than entries if the signer of a request is not known yet; their signatures are not checked if the entries
+    came without COMMITs or with a certificate."""

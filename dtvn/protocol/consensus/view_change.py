@@ -168,7 +168,7 @@ class ViewChanging:
         """The highest view above the own one for which f + 1 members left, at least one of them honest; or
         None."""
         views = sorted((change.view for change in self.views.view_changes.values()), reverse=True)
-        weak = quorum.weak_quorum(self.state.n)
+        weak = self.state.config.f + 1
         if len(views) < weak or views[weak - 1] <= self.views.view:
             return None
         return views[weak - 1]

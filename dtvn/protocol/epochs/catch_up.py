@@ -1,11 +1,11 @@
 """Brings a node that missed epochs to the newest one without replaying their log. Pure.
 
 The node asks its peers for the proofs of the ends of epochs and follows the chain from its own (R16, R23,
-R35). If the chain leads to an epoch far ahead of its log, in which it is a member under its own key, it
-continues there: a core of that epoch starts over the old log, does not vote, and fetches the state of a
-stable checkpoint, as any lagging member does. A node that lags a little fetches the log instead, epoch by
-epoch, and so does a node that is no longer a member: if it skipped to a later epoch before and still waits
-for a state, it goes back to its log.
+R35). If the chain leads to an epoch far ahead of its log, it continues there, member or not: a core of that
+epoch starts over the old log, does not vote, and fetches the state of a stable checkpoint, as any lagging
+member or follower does (R45). A node that lags a little fetches the log instead, epoch by epoch; and so does
+one whose peers have no state for it: after a restart of all of them there is none before the next checkpoint,
+which may need this node's vote.
 """
 
 from __future__ import annotations
@@ -43,23 +43,19 @@ class EpochProofs(Protocol):
 
 class EpochCatchUp:
     """Leads one host through missed epochs. `follow`: makes EpochProofs that continue after the last of the
-    known epochs, which it gets genesis first. `name`, `keys`: this node's id and every key that it may sign
-    with. `far`: lag in sequences above which a state is better than the log; `patience`: nanoseconds without
-    progress after which a state is better at any lag."""
+    known epochs, which it gets genesis first. `far`: lag in sequences above which a state is better than the
+    log; `patience`: nanoseconds without progress after which a state is better at any lag."""
 
     def __init__(
         self,
         present: Membership,
         follow: Callable[[Sequence[Membership]], EpochProofs],
         *,
-        name: str,
-        keys: Sequence[bytes],
         far: int,
         patience: int,
     ) -> None:
         self._present = present
         self._follow = follow
-        self._own = [(name, key) for key in keys]
         self._far = far
         self._patience = patience
         self._proofs: EpochProofs
@@ -97,8 +93,9 @@ class EpochCatchUp:
         """Monotonic nanoseconds of the next query."""
         return self._ask_at
 
-    def ask(self, executed: int, now: int) -> list[Send]:
-        """The next query to all peers, if it is due."""
+    def ask(self, executed: int, now: int, is_current: Callable[[], bool]) -> list[Send]:
+        """The next query to all peers, if it is due. `is_current`: whether members of the present epoch have
+        just said that this node has all of the log; then there is no later epoch to ask for."""
         if executed != self._executed:
             self._executed, self._moved = executed, now
         if now < self._ask_at:
@@ -106,6 +103,8 @@ class EpochCatchUp:
         if now > self._ask_at + 2 * ASK_EVERY:
             self._moved = now  # this process was paused (R31)
         self._ask_at = now + ASK_EVERY
+        if is_current():
+            return []
         self._number += 1
         question = Query(self._number, EPOCH_CHANGES, (str(self._newest.epoch),))
         return [Send(ALL, link_frame(question))]
@@ -145,17 +144,14 @@ class EpochCatchUp:
             return None  # nowhere to go back to: this first epoch begins after another cluster's log (R11)
         stuck = now >= self._moved + self._patience
         if newest.epoch == self._present.epoch:
-            return self._back() if stuck else None
-        if not any((member.id, member.public_key) in self._own for member in newest.members):
-            # Members send no state to a node that is not a member.
-            return self._back() if executed < self._present.after else None
+            return self._without_state() if stuck else None
         if not stuck and (lag <= self._far or now < self._by_log_until):
             return None
         probe("epoch_catch_up.in_a_later_epoch")
-        return newest, [*self._shown, StateRecord(EPOCH, canonical.encode(newest))]
+        return newest, [*self._shown, StateRecord(EPOCH, canonical.encode_trimmed(newest))]
 
-    def _back(self) -> tuple[Membership, list[Record]]:
-        """The epoch of this node's log, and the records to persist. The node sent no vote in the epoch
-        that it leaves, as it had no state of it."""
-        probe("epoch_catch_up.back_to_own_log")
-        return self._log, [*self._shown, StateRecord(EPOCH, canonical.encode(self._log))]
+    def _without_state(self) -> tuple[Membership, list[Record]]:
+        """The epoch of this node's log, whose entries may be had where no state is, and the records to
+        persist. The node sent no vote in the epoch that it leaves, as it had no state of it."""
+        probe("epoch_catch_up.no_state_to_be_had")
+        return self._log, [*self._shown, StateRecord(EPOCH, canonical.encode_trimmed(self._log))]

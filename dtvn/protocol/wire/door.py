@@ -39,9 +39,15 @@ _SMALL = frozenset(
         m.FetchGroups,
         m.Busy,
         m.Ping,
+        m.Announce,
         m.Follow,
+        m.Gossip,
+        m.Head,
         m.Hello,
         m.Query,
+        m.RequestVote,
+        m.RequestVoteResult,
+        m.AppendEntriesResult,
     }
 )
 
@@ -50,20 +56,27 @@ _OF_MEMBERS[m.KIND_OF[m.Bundle]] = limits.BUNDLE_FRAME_BYTES_MAX
 """Most bytes of a member's frame by its kind; of all others SMALL_FRAME_BYTES_MAX."""
 
 _OF_PRINCIPALS = dict.fromkeys(
-    (m.KIND_OF[kind] for kind in (m.FetchEntries, m.Follow, m.Hello, m.Query, m.Status)),
+    (
+        m.KIND_OF[kind]
+        for kind in (
+            *(m.FetchEntries, m.FetchGroups, m.FetchSnapshot, m.Follow),
+            *(m.Gossip, m.Hello, m.Query, m.Status),
+        )
+    ),
     limits.SMALL_FRAME_BYTES_MAX,
 )
 _OF_PRINCIPALS[m.KIND_OF[m.Bundle]] = limits.BUNDLE_FRAME_BYTES_MAX
 _OF_PRINCIPALS[m.KIND_OF[m.Judge]] = limits.JUDGE_FRAME_BYTES_MAX
 """Most bytes of a principal's frame by its kind; all others are not decoded."""
 
-_NESTING = frozenset({m.ViewChange, m.NewView, m.Entries, m.SupplyFrames, m.Pong, m.Snapshot})
+_NESTING = frozenset({m.Announce, m.ViewChange, m.NewView, m.Entries, m.SupplyFrames, m.Pong, m.Snapshot})
 """Messages that hold statements (`_nested_frames`)."""
 
 _ENVELOPE_OF_FOUR = b"\x94"
 
-_SIFTED = frozenset({m.SupplyFrames, m.Pong})
-"""Messages whose statements are wanted or refused one by one; the refused ones are left out."""
+_SIFTED: dict[type[Any], str] = {m.SupplyFrames: "frames", m.Pong: "frames", m.Announce: "heads"}
+"""Messages whose statements are wanted or refused one by one, and the field that holds them; the refused ones
+are left out."""
 
 _ENDS = (m.Checkpoint, m.Continuation)
 """Statements that may cover a range of the log."""
@@ -171,12 +184,13 @@ class Door:
         rest of the message, and the reason for each statement left out."""
         message = header.message
         kind = type(message)
-        if kind not in _SIFTED or not message.frames:
+        field = _SIFTED.get(kind, "")
+        if not field or not getattr(message, field):
             return header, []
         kept: dict[bytes, None] = {}
         alike: dict[tuple[Any, ...], int] = {}
         reasons: list[Reason] = []
-        for frame in message.frames:
+        for frame in getattr(message, field):
             if frame in kept:
                 continue
             envelope, inner = self._decode(frame)
@@ -198,7 +212,7 @@ class Door:
                 reasons.append(reason)
         if not reasons:
             return header, reasons
-        less = msgspec.structs.replace(message, frames=tuple(kept))
+        less = msgspec.structs.replace(message, **{field: tuple(kept)})
         body = canonical.encode_trimmed(less)
         frame = encode_envelope(m.KIND_OF[kind], body, header.signature, header.attachment)
         return msgspec.structs.replace(header, message=less, frame=frame, body=body), reasons
@@ -224,10 +238,9 @@ class Door:
 
     def digest_of(self, body: bytes) -> bytes:
         """The digest of a batch body, of which only the form is checked, so that an unwanted body costs no
-        signature check; raise PeerError if it is malformed."""
-        batch = _read_batch(body)
-        digests = tuple(m.bundle_digest(self._decode(frame)[0].body) for frame in batch.requests)
-        return m.batch_digest(batch.origin_view, batch.proposed, digests)
+        signature check; raise PeerError if it is malformed. The form is checked because a request's digest
+        covers neither its signature nor its attachment: a malformed request can have the right digest."""
+        return self.batch(body, trusted=True).digest
 
     # --- one step each ---------------------------------------------------------------------------
 
@@ -265,6 +278,8 @@ class Door:
                 batch = self.batch(message.body, trusted=self.trusted)
             elif kind is m.Entries:
                 batches = self._range(message)
+            elif kind is m.AppendEntries:
+                batches = tuple(self.batch(body, trusted=self.trusted) for body in message.bodies)
         return Verified(
             peer=peer,
             message=message,
@@ -461,3 +476,6 @@ def _nested_frames(message: Any) -> Iterable[tuple[bytes, tuple[type[Any], ...] 
     elif kind is m.Snapshot:
         for frame in message.checkpoint:
             yield frame, (m.Checkpoint,)
+    elif kind is m.Announce:
+        for frame in message.heads:
+            yield frame, (m.Head,)

@@ -9,7 +9,8 @@ timeout. While catching up makes progress, the replica suspects no primary.
 
 from __future__ import annotations
 
-from dtvn.protocol import quorum
+from typing import Protocol
+
 from dtvn.protocol.consensus.certificate import read_checkpoint, read_end, why_refused
 from dtvn.protocol.consensus.certificate_comparison import Contradictions
 from dtvn.protocol.consensus.checkpoint import Checkpoints
@@ -19,14 +20,20 @@ from dtvn.protocol.consensus.errors import InvariantBreach
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.executor import Step
 from dtvn.protocol.consensus.messages import Entries, FetchEntries
-from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.transfer.entries import Range, read_range
-from dtvn.protocol.consensus.verified import Verified
+from dtvn.protocol.consensus.verified import Verified, VerifiedBatch
 from dtvn.protocol.probes import probe
 
 RISES = 2_000_000_000
 """If the target rose within this many nanoseconds, the other members decide without this replica."""
+
+
+class FetchedBatches(Protocol):
+    """Keeps the batches of fetched entries."""
+
+    def keep_body(self, batch: VerifiedBatch, sequence: int) -> None:
+        """Keeps a batch that is about to be executed."""
 
 
 class CatchUp:
@@ -39,7 +46,7 @@ class CatchUp:
         contradictions: Contradictions,
         epoch_change: EpochChange,
         execution: Execution,
-        ordering: Ordering,
+        ordering: FetchedBatches,
     ) -> None:
         self.state = state
         self._lag = state.lag
@@ -75,7 +82,8 @@ class CatchUp:
     def on_said(self, member: int, executed: int) -> None:
         """Note the executed sequence that a member's Status reports."""
         self.said[member] = executed
-        weak = quorum.weak_quorum(self.state.n)
+        self._lag.heard[member] = self.state.now.monotonic
+        weak = self.state.config.f + 1
         said = sorted(self.said.values(), reverse=True)
         self._lag.vouched = said[weak - 1] if len(said) >= weak else 0
         self.look()

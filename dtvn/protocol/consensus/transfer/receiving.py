@@ -1,33 +1,39 @@
-"""A replica far behind takes the state of a stable checkpoint instead of replaying the log (R23,
-P17).
+"""A core far behind takes the state of a stable checkpoint instead of replaying the log (R23, R45, P17).
 
-1. It asks all members; those that can offer a state, with the q CHECKPOINTs that sign it.
-2. Of the proved offers it takes the one that most members make, the higher one among equals.
-3. It fetches the state in groups from all of these members at once. Each group is checked against the
-   manifest, whichever question it answers. A member that sends a wrong group is not asked again; a member
-   that is late is asked less.
+1. It asks all its peers; those that can offer a state, with the q CHECKPOINTs that sign it.
+2. Of the proved offers it takes the one that most peers make, the higher one among equals.
+3. It fetches the state in groups from all of these peers at once. Each group is checked against the
+   manifest, whichever question it answers. A peer that sends a wrong group is not asked again; a peer that is
+   late is asked less.
 4. The host installs the complete state in one transaction, and the core starts anew from the ledger.
 
 Nothing durable changes before the end, so after a crash the transfer starts over. The manifest has a fixed
 size, a group or a part of one at most the frame's, and certificates cannot be forged: a liar can only be
 slow. While there is no good offer, the log is fetched as usual.
+
+This is the part that members (transfer.member) and learners (transfer.follower) have in common. A peer is
+an index: of a member, or of a relay that a learner is linked to. What proves itself may come from either.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
 import msgspec
 
 from dtvn.protocol.consensus import epoch_change_proof
-from dtvn.protocol.consensus.application import Staging
+from dtvn.protocol.consensus.application import Application, Staging
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, ends_log, read_checkpoint, why_refused
-from dtvn.protocol.consensus.certificate_comparison import Contradictions
-from dtvn.protocol.consensus.checkpoint import Checkpoints
-from dtvn.protocol.consensus.effects import CheckpointRecord, Install, Reason
+from dtvn.protocol.consensus.config import Config
+from dtvn.protocol.consensus.effects import CheckpointRecord, Install, Now, Reason
 from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
-from dtvn.protocol.consensus.state import State
+from dtvn.protocol.consensus.outbox import Outbox
+from dtvn.protocol.consensus.signer import Signer
+from dtvn.protocol.consensus.state import TransferState
 from dtvn.protocol.consensus.transfer import parts
-from dtvn.protocol.consensus.transfer.catch_up import CatchUp
 from dtvn.protocol.consensus.verified import Verified
 
 GROUPS_ASKED = 32
@@ -35,7 +41,7 @@ GROUPS_ASKED = 32
 STRIKES_MAX = 3
 """Questions in a row without a useful answer after which this transfer drops their source."""
 ALONE_MAX = 15_000_000_000
-"""Nanoseconds after which a transfer from a single source is abandoned and other members are preferred."""
+"""Nanoseconds after which a transfer from a single source is abandoned and other peers are preferred."""
 
 
 class _Offer(msgspec.Struct, frozen=True):
@@ -62,20 +68,26 @@ class _Source(msgspec.Struct):
     """Times in a row that it was late or sent nothing new."""
 
 
-class Transfer:
+class Taker(Protocol):
+    """What a core gives to the transfer of a state to it."""
+
+    config: Config
+    signer: Signer
+    application: Application
+    now: Now
+    outbox: Outbox
+    transfer: TransferState
+
+    @property
+    def executed(self) -> int:
+        """The last executed sequence."""
+
+
+class Receiving(ABC):
     """Writes `state.transfer`; owns the offers, the target and its sources."""
 
-    def __init__(
-        self,
-        state: State,
-        catch_up: CatchUp,
-        checkpoints: Checkpoints,
-        contradictions: Contradictions,
-    ) -> None:
-        self.state = state
-        self.catch_up = catch_up
-        self.checkpoints = checkpoints
-        self.contradictions = contradictions
+    def __init__(self, state: Taker) -> None:
+        self._core = state
         self._offers: dict[int, _Offer] = {}
         self._seek_at = 0
         self._choose_at: int | None = None
@@ -83,16 +95,64 @@ class Transfer:
         self._begun = 0
         self._sources: dict[int, _Source] = {}
         self._banned: set[int] = set()
-        """Members that sent a wrong offer or group."""
+        """Peers that sent a wrong offer or group."""
         self._slow: set[int] = set()
-        """Members that were slow sources; others are preferred."""
+        """Peers that were slow sources; others are preferred."""
         self._base: CheckpointCertificate | None = None
         """Certificate of the checkpoint that ended the epoch before, out of the own ledger; or None."""
         self._progress = state.transfer
 
+    # --- what members and learners do differently ---------------------------------------------------
+
+    @abstractmethod
+    def wanted(self) -> bool:
+        """Whether a state helps this core more than the log."""
+
+    @abstractmethod
+    def _ended(self) -> bool:
+        """Whether this core takes no state any more, or has nobody to ask."""
+
+    @abstractmethod
+    def _peers(self) -> Sequence[int]:
+        """The peers to ask."""
+
+    @abstractmethod
+    def _least(self) -> int:
+        """The sequence at or below which a state does not help."""
+
+    @abstractmethod
+    def _on_sought(self) -> None:
+        """Offers were asked for."""
+
+    @abstractmethod
+    def _on_useless(self, certificate: CheckpointCertificate) -> None:
+        """A proved offer is not above the own log."""
+
+    @abstractmethod
+    def _on_chosen(self, sequence: int) -> None:
+        """The transfer of the proved state at `sequence` begins."""
+
+    @abstractmethod
+    def _on_useful(self) -> None:
+        """A source brought a part that was missing."""
+
+    @abstractmethod
+    def _send_to_all(self, frame: bytes) -> None:
+        """Send a question to all peers."""
+
+    @abstractmethod
+    def _on_complete(self) -> None:
+        """The state is complete, and is about to be installed: this core takes no part any more."""
+
+    @abstractmethod
+    def _on_lie(self, peer: int) -> None:
+        """A peer sent a wrong offer or group."""
+
+    # --- the ledger ---------------------------------------------------------------------------------
+
     def restore(self, tail: LedgerTail) -> None:
         """Reads the checkpoint that ended the epoch before, if the ledger has it: a state to fetch."""
-        state = self.state
+        state = self._core
         found = epoch_change_proof.read(tail.states, state.config.epoch - 1)
         if found is None or not found.checkpoint:
             return
@@ -100,26 +160,11 @@ class Transfer:
         content = (said.sequence, said.state_root, said.log_root, said.timestamp)
         self._base = CheckpointCertificate(*content, frames=found.checkpoint)
 
-    def wanted(self) -> bool:
-        """Whether a state helps this replica more than the log."""
-        state = self.state
-        if not state.has_reached_epoch:
-            return True
-        lag = state.lag.target() - state.executed
-        return lag > self._far() or (lag > 0 and self.catch_up.is_stuck())
-
-    def _far(self) -> int:
-        """The lag, in sequences, above which a state arrives sooner than the log. While a large state is
-        installed the other members execute thousands of sequences, and that lag must not start another
-        transfer."""
-        state = self.state
-        return max(state.config.transfer_lag, state.application.size() // state.config.transfer_tickets)
-
     # --- seeking and choosing -------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Handles everything that is due."""
-        if self.state.views.ended or self.state.n == 1:
+        if self._ended():
             return
         if self._target is not None:
             self._check_target()
@@ -132,13 +177,26 @@ class Transfer:
 
     def deadline(self) -> int | None:
         """Monotonic time of the next question, or None."""
-        if self.state.views.ended or self.state.n == 1:
+        if self._ended():
             return None
         if self._target is not None:
             return min(source.due for source in self._sources.values())
         if not self.wanted():
             return None
         return self._seek_at if self._choose_at is None else min(self._seek_at, self._choose_at)
+
+    def links(self, up: Sequence[int]) -> None:
+        """Forgets the relays that are not linked any more: their indices are given to others."""
+
+        def stays(peer: int) -> bool:
+            return peer < self._core.config.n or peer in up
+
+        self._banned = {peer for peer in self._banned if stays(peer)}
+        self._slow = {peer for peer in self._slow if stays(peer)}
+        self._offers = {peer: offer for peer, offer in self._offers.items() if stays(peer)}
+        self._sources = {peer: source for peer, source in self._sources.items() if stays(peer)}
+        if self._target is not None and not self._sources:
+            self._abandon("no source is left")
 
     def shift(self, gap: int) -> None:
         """Moves all times by a pause of this process (R31)."""
@@ -147,34 +205,33 @@ class Transfer:
             source.due += gap
 
     def _seek(self) -> None:
-        state = self.state
+        state = self._core
         now = state.now.monotonic
         if self._choose_at is not None and now >= self._choose_at:
             self._choose()
         if self._target is None and now >= self._seek_at:
             self._seek_at = now + state.config.transfer_retry
-            if len(self._banned) > state.config.f:
-                self._banned.clear()  # more than f cannot all be liars: something else is wrong, so try again
-            state.outbox.broadcast(state.signer.link(FetchSnapshot(state.config.epoch, self._least())))
-            for member in state.others:
-                self.contradictions.ask(member)  # taking a state would hide a fork of the logs
+            if self._too_many_are_banned():
+                self._banned.clear()
+            self._send_to_all(state.signer.link(FetchSnapshot(state.config.epoch, self._least())))
+            self._on_sought()
 
-    def _least(self) -> int:
-        """The sequence at or below which a state does not help."""
-        state = self.state
-        if not state.has_reached_epoch:
-            return state.config.base - 1
-        return state.executed if self.catch_up.is_stuck() else state.executed + self._far() // 2
+    def _too_many_are_banned(self) -> bool:
+        """Whether more than f members are, which cannot all be liars, or all peers: something else is wrong,
+        so this core tries them again."""
+        config = self._core.config
+        members = sum(peer < config.n for peer in self._banned)
+        return members > config.f or self._banned.issuperset(self._peers())
 
     def refuse_snapshot(self, member: int | None) -> Reason | None:
         """Returns why to refuse an offer, or None: checking its certificate costs q signatures (R5)."""
-        welcome = self._target is None and not self.state.views.ended and self.wanted()
+        welcome = self._target is None and not self._ended() and self.wanted()
         known = member is None or member in self._offers or member in self._banned
         return None if welcome and not known else Reason.NOT_ASKED
 
     def on_snapshot(self, verified: Verified[Snapshot]) -> None:
         """Records a member's offer of its state, if the certificate proves all of it."""
-        state = self.state
+        state = self._core
         member = verified.peer.member
         if member is None or (reason := self.refuse_snapshot(member)) is not None:
             state.outbox.refused(Reason.NOT_ASKED if member is None else reason or Reason.NOT_ASKED, verified)
@@ -182,7 +239,7 @@ class Transfer:
         message = verified.message
         certificate = read_checkpoint(message.checkpoint, verified.nested, state.config)
         if certificate is not None and certificate.sequence <= state.executed:
-            self.checkpoints.adopt(certificate)  # of no use as a state, but it may contradict the own log
+            self._on_useless(certificate)
         if not message.checkpoint:
             certificate = self._base  # members of the epoch before signed it
         staging = None
@@ -201,14 +258,14 @@ class Transfer:
             state.outbox.refused(Reason.OUTSIDE_WINDOW, verified)  # proved, but of no use
             return
         self._offers[member] = _Offer(certificate, message, staging)
-        if len(self._offers) + len(self._banned) >= len(state.others):
+        if len(self._offers) + len(self._banned) >= len(self._peers()):
             self._choose()
         elif self._choose_at is None:
             self._choose_at = state.now.monotonic + state.config.fetch_retry
 
     def _choose(self) -> None:
-        """Chooses the state offered by the most members that were not slow before, and starts to fetch it."""
-        state = self.state
+        """Chooses the state offered by the most peers that were not slow before, and starts to fetch it."""
+        state = self._core
         self._choose_at = None
         sides: dict[int, list[int]] = {}
         for member, offer in self._offers.items():
@@ -225,7 +282,7 @@ class Transfer:
         self._begun = state.now.monotonic
         self._sources = {member: _Source(due=state.now.monotonic) for member in sides[sequence]}
         self._offers.clear()
-        self.catch_up.on_certified(sequence)
+        self._on_chosen(sequence)
         state.outbox.note("transfer_began", sequence=sequence, sources=sorted(self._sources))
         self._ask()
 
@@ -233,15 +290,19 @@ class Transfer:
 
     def _check_target(self) -> None:
         """Abandons a target whose only source is slow."""
-        state = self.state
-        if len(self._sources) == 1 and state.n > 2 and state.now.monotonic > self._begun + ALONE_MAX:
+        state = self._core
+        if (
+            len(self._sources) == 1
+            and len(self._peers()) > 1
+            and state.now.monotonic > self._begun + ALONE_MAX
+        ):
             self._slow |= set(self._sources)
             self._abandon("slow")
 
     def _ask(self) -> None:
         """Sends the next question to each source that is free. Completes the transfer if nothing is missing,
         or abandons it if the log has overtaken the target or no source is left."""
-        state = self.state
+        state = self._core
         target, staging = self._target, self._progress.staging
         if target is None or staging is None:
             return
@@ -272,7 +333,7 @@ class Transfer:
             self._abandon("no source is left")
 
     def _strike(self, member: int, source: _Source) -> None:
-        state = self.state
+        state = self._core
         source.patient = False
         source.strikes += 1
         source.due = state.now.monotonic + source.strikes * state.config.transfer_retry
@@ -290,7 +351,7 @@ class Transfer:
 
     def on_groups(self, verified: Verified[Groups]) -> None:
         """Adds the groups of an answer to the state. A source that sends a wrong one is banned."""
-        state = self.state
+        state = self._core
         member = verified.peer.member
         message = verified.message
         reason = self.refuse_groups(message, member)
@@ -308,22 +369,23 @@ class Transfer:
             self._ban(member, Reason.BAD_CHUNK, verified)
         elif new:
             source.groups, source.patient, source.due, source.strikes = (), False, state.now.monotonic, 0
-            self.catch_up.hold()
+            self._on_useful()
         else:
             self._strike(member, source)
         self._ask()
 
     def _ban(self, member: int, reason: Reason, verified: Verified[Snapshot] | Verified[Groups]) -> None:
         """Bans a member as a source for this process, and notes it for the operator."""
-        state = self.state
+        state = self._core
         self._banned.add(member)
         self._sources.pop(member, None)
+        self._on_lie(member)
         state.outbox.refused(reason, verified)
         state.outbox.note("poisoned", member=member, reason=reason.value)
 
     def _abandon(self, reason: str) -> None:
         """Ends the transfer. Groups received are kept: the next target has most of them in common."""
-        state = self.state
+        state = self._core
         state.outbox.note("transfer_ended", reason=reason)
         self._target = None
         self._progress.sequence = 0
@@ -331,7 +393,7 @@ class Transfer:
         self._seek_at = state.now.monotonic
 
     def _complete(self, target: _Offer, staging: Staging) -> None:
-        state = self.state
+        state = self._core
         certificate = target.certificate
         record = CheckpointRecord(
             epoch=state.config.epoch - (certificate is self._base),
@@ -341,10 +403,11 @@ class Transfer:
             timestamp=certificate.timestamp,
             frames=certificate.frames,
         )
-        state.views.become_ended()
+        self._on_complete()
         self._target = None
         state.outbox.note("transfer_complete", sequence=certificate.sequence)
-        state.outbox.install(Install(record, target.message.entry, target.message.peaks, staging.rows))
+        entry, peaks = target.message.entry, target.message.peaks
+        state.outbox.install(Install(record, entry, peaks, staging.rows, staging.state))
 
 
 def _fits(certificate: CheckpointCertificate, message: Snapshot) -> bool:
