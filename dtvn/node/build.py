@@ -138,7 +138,7 @@ def _linked(
 def _say_others_are_gone(ledger: NodeLedger, membership: Membership) -> None:
     """Store the operator's statement that the other members are gone; raise StartError unless f = 0 (R11)."""
     count = len(membership.members)
-    if quorum.faults(count) > 0:
+    if quorum.faults(count, membership.mode) > 0:
         raise StartError(
             f"-others-are-gone is for clusters that tolerate no liar; this one has {count} members and "
             "needs no such word."
@@ -159,7 +159,9 @@ def _in_epoch(
     }
     own = next((member for member in genesis.members if member.id == folder.id), None)
     bind = options.bind
-    if bind is None or (own is not None and bind == (own.host, own.port)):
+    if options.via is not None:
+        bind = options.via.address
+    elif bind is None or (own is not None and bind == (own.host, own.port)):
         bind = moved_to(folder)
     return msgspec.structs.replace(options, addresses=found, bind=bind)
 
@@ -173,7 +175,13 @@ def _listen(
 ) -> ZmqTransport:
     addresses: Mapping[int, tuple[str, int]] = options.addresses
     try:
-        return ZmqTransport(context, genesis, index, seed, bind=options.bind, addresses=addresses)
+        behind = options.via is not None
+        links = ZmqTransport(
+            context, genesis, index, seed, bind=options.bind, addresses=addresses, local=behind
+        )
+        if options.via is not None:
+            options.via.serve(links.local_port)
+        return links
     except ValueError as error:
         raise StartError(f"{error}.") from error
     except zmq.ZMQError as error:

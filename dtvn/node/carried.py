@@ -3,16 +3,15 @@ process: open ledger, executed state and links, so that a new epoch costs no res
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import zmq
 
 from dtvn.ledger import NodeLedger
 from dtvn.machine import TicketApplication
-from dtvn.net import LearnerTransport, ZmqTransport
-from dtvn.node.discovery import AddressRecord
+from dtvn.net import RelayTransport, ZmqTransport
 from dtvn.node.feed_publisher import FeedPublisher
+from dtvn.node.overlay_port import OverlayPort
 
 
 class Carried:
@@ -24,11 +23,11 @@ class Carried:
         ledger: NodeLedger,
         application: TicketApplication,
         context: zmq.Context[Any],
-        links: ZmqTransport | LearnerTransport,
+        links: ZmqTransport | RelayTransport,
         exporter: Any = None,
         figures: Any = None,
         publisher: FeedPublisher | None = None,
-        records: Sequence[AddressRecord] = (),
+        overlay: OverlayPort | None = None,
     ) -> None:
         self.ledger = ledger
         self.application = application
@@ -39,8 +38,8 @@ class Carried:
         self.figures = figures
         """metrics.Exporter and metrics.Figures of a member; None: it was none. They read a Process."""
         self.publisher = publisher
-        self.records = records
-        """The addresses that members have signed."""
+        self.overlay = overlay
+        """The overlay, which knows the links and the address book."""
 
     def close_links(self) -> None:
         """End the links: the next process has another key or address, or links of another kind."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,10 +17,13 @@ from dtvn.node.layout import NodeFolder
 from dtvn.proof.epoch_chain import EpochChain
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
-from dtvn.protocol.consensus import EPOCH
+from dtvn.protocol.consensus import ARCHIVE_PATIENCE, EPOCH
 from dtvn.protocol.consensus.config import TRANSFER_LAG, TRANSFER_PATIENCE
 from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
+
+NEVER = 1 << 62
+"""A lag, in sequences, that no log has."""
 
 
 def membership_of(ledger: NodeLedger, genesis: g.Genesis) -> Membership:
@@ -72,18 +75,14 @@ def own_place(
     return places.get(public_key_of(seed)), seed, fresh
 
 
-def make_epoch_catch_up(
-    name: str, genesis: g.Genesis, membership: Membership, seeds: Iterable[bytes | None]
-) -> EpochCatchUp:
-    """The catch-up of a node over epochs that it missed, under any of its keys; None among `seeds`: it has
-    no next key."""
+def make_epoch_catch_up(genesis: g.Genesis, membership: Membership, *, archive: bool = False) -> EpochCatchUp:
+    """The catch-up of a process over epochs that it missed. `archive`: it keeps the log (consensus.Learner),
+    so it skips none of it as long as any peer has it."""
     return EpochCatchUp(
         membership,
         partial(EpochChain, genesis),
-        name=name,
-        keys=[public_key_of(seed) for seed in seeds if seed is not None],
-        far=TRANSFER_LAG,
-        patience=TRANSFER_PATIENCE,
+        far=NEVER if archive else TRANSFER_LAG,
+        patience=ARCHIVE_PATIENCE if archive else TRANSFER_PATIENCE,
     )
 
 

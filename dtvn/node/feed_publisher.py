@@ -6,7 +6,12 @@ that does not read, and a later announcement includes all that an earlier one sa
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import zmq
+
+from dtvn.node.feed_address import feed_address
+from dtvn.node.options import StartError
 
 SEQUENCE_BYTES = 8
 """An announcement is the applied sequence, big-endian, and nothing else."""
@@ -32,3 +37,11 @@ class FeedPublisher:
     def close(self) -> None:
         """Release the socket; may be called twice."""
         self._context.destroy(linger=0)
+
+
+def publish(data: Path) -> FeedPublisher:
+    """The feed of a data folder; raise StartError."""
+    try:
+        return FeedPublisher(feed_address(data))
+    except (OSError, zmq.ZMQError) as error:
+        raise StartError(f"The feed's socket cannot be opened: {error}.") from error

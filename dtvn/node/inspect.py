@@ -2,17 +2,17 @@
 
 | what   | arguments                 | answer (JSON text)                                             |
 |--------|---------------------------|----------------------------------------------------------------|
-| status | none                      | view, sequence, role, voting, peers, versions: see `status`    |
+| status | none                      | view, sequence, role, voting, peers, heard: see `status`       |
 | stats  | none                      | exactly the keys of the Go DTVN's /stats                       |
 | consensus | none                   | ReplicaSnapshot: view, phase and votes of every open sequence  |
 | peers  | none                      | {"peers": [...], "principals": [...]}: links, see `peers`      |
-| addresses | a record   | {"addresses": [...]}: see `discovery`                          |
 | receipt | a sequence            | {"node_id", "sequence", "signature"}: see `attest.receipt`     |
 | evidence | last id that is known | {"node_id", "evidence": [...]}: see `attest.evidence`         |
 | ticket | event, ticket (or ticket) | {"node_id", "sequence", "ticket": the contract's Ticket}       |
 | proof  | event, ticket             | StateProof: the ticket in a checkpoint's state, proved (R18)   |
 | announce | a newcomer's liveness proof | null: see `newcomer_proofs`                             |
 | newcomer | name                   | {"word", "epoch"}: the newcomer's newest liveness proof         |
+| genesis | none                     | {"genesis": the genesis file, base64}: what a follower asks first |
 | handovers | the first epoch            | proofs of the ends of epochs (answered by the host)            |
 
 A code instead of text: `ticket_not_found`, `not_executed`, `unknown_query`, `bad_arguments`, `unavailable`,
@@ -34,6 +34,8 @@ from dtvn.machine.contract import ticket_of_row
 from dtvn.memory import resident_bytes
 from dtvn.net import format_multiaddr
 from dtvn.node import attest, newcomer_proofs
+from dtvn.node.bootstrap import GENESIS, told
+from dtvn.node.hearing import seconds_since_heard
 from dtvn.node.keys import peer_id
 from dtvn.node.metrics import MeasuredMember
 from dtvn.node.process import CONTRADICTION, DISK_FULL
@@ -71,7 +73,7 @@ class Inspector:
             "peers": lambda _: ("", self.peers()),
             "ticket": self._ticket,
             "proof": self._proof,
-            "addresses": lambda arguments: node.book.answer(arguments, node.discovery.own_record()),
+            GENESIS: lambda _: ("", told(node.genesis_file)),
             newcomer_proofs.ANNOUNCE: self._newcomer_proofs.keep,
             newcomer_proofs.NEWCOMER: self._newcomer_proofs.tell,
             "receipt": lambda arguments: self._from_ledger(lambda: attest.receipt(node, arguments)),
@@ -102,7 +104,8 @@ class Inspector:
         node = self._node
         genesis = node.genesis
         count = len(genesis.members)
-        faults = quorum.faults(count)
+        mode = node.membership.mode
+        faults = quorum.faults(count, mode)
         connected = node.transport.connected()
         return {
             **self.brief(),
@@ -112,14 +115,16 @@ class Inspector:
             "continues": continues(node.founding),
             "members": count,
             "epoch": node.membership.epoch,
+            "consensus": mode.value,
             "liars_tolerated": faults,
-            "crashes_tolerated": quorum.crashes_tolerated(count),
-            "note": quorum.fault_tolerance_note(count),
+            "crashes_tolerated": quorum.crashes_tolerated(count, mode),
+            "note": quorum.fault_tolerance_note(count, mode),
             "voting_reason": node.voting_reason,
             "changing": node.core.state.views.changing,
             "contradiction": node.halted,
             **self._checkpoint(),
             "peers": connected,
+            "heard": seconds_since_heard(node),
             "endpoint": node.transport.endpoint,
             "incarnation": node.ledger.incarnation,
             "pid": os.getpid(),
@@ -170,6 +175,7 @@ class Inspector:
             "primary": primary,
             "is_primary": node.voting and primary == node.id,
             "sequence": node.executed,
+            "complete_from": node.complete_from,
             "peer_count": len(node.transport.connected()),
             "log_time": node.log_time,
             "log_time_ahead": node.log_time_ahead,
@@ -189,7 +195,7 @@ class Inspector:
             "is_primary": brief["is_primary"],
             "current_view": brief["view"],
             "sequence": brief["sequence"],
-            "cache_size": node.host.door.remembered,
+            "cache_size": node.remembered,
             "storage_stats": node.storage_stats(),
         }
 
@@ -202,7 +208,7 @@ class Inspector:
         return {
             **self.brief(),
             "members": members,
-            "cache_size": node.host.door.remembered,
+            "cache_size": node.remembered,
             "states": node.application.count_states(),
             "write_time": node.journal.meter.turn_time,
             "peer_id": peer,

@@ -22,7 +22,7 @@ from dtvn.protocol.consensus.effects import (
     Record,
     SlotRecord,
 )
-from dtvn.protocol.host.ports import Journal, JournalError, LedgerTail
+from dtvn.protocol.host.ports import Gap, Journal, JournalError, LedgerTail
 from dtvn.protocol.wire import decode_envelope
 
 Result = TypeVar("Result")
@@ -71,8 +71,8 @@ class NodeJournal:
     ) -> None:
         self._journal = journal
         self._cpu_yield = cpu_yield
-        self._installed = False
-        """Whether a state was installed that is not loaded yet."""
+        self._installed: Install | None = None
+        """The state that was installed and is not loaded yet."""
         self._stamp = stamp
         self._figures = figures
         self._announce = announce
@@ -109,19 +109,23 @@ class NodeJournal:
     def install(self, install: Install) -> None:
         """See ports.Journal."""
         rows = install.rows
-        install = msgspec.structs.replace(install, rows=lambda: self._between(rows(), yielding=True))
-        self._timed("install", lambda: self._journal.install(install))
-        self._installed = True
+        written = msgspec.structs.replace(install, rows=lambda: self._between(rows(), yielding=True))
+        self._timed("install", lambda: self._journal.install(written))
+        self._installed = install
 
     def load(self) -> LedgerTail:
-        """See ports.Journal; raise JournalError for a ledger with another member's votes, so none is sent."""
+        """See ports.Journal; raise JournalError for a ledger with another member's votes, so none is sent.
+
+        A state that this process has just installed is not read back: the groups that were proved are the
+        rows. The core compares the root of what is loaded with the checkpoint's all the same.
+        """
+        installed, self._installed = self._installed, None
         tail = self._timed("load", self._journal.load)
         self._announce(tail.applied_sequence)
         if self.owner is not None:
             _check_owner(tail.slots, *self.owner)
-        rows = self._between(tail.rows, yielding=self._installed)
-        self._installed = False
-        return msgspec.structs.replace(tail, rows=rows)
+        rows = tail.rows if installed is None else (installed.state or installed.rows)()
+        return msgspec.structs.replace(tail, rows=self._between(rows, yielding=installed is not None))
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """See ports.Journal."""
@@ -130,6 +134,14 @@ class NodeJournal:
     def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
         """See ports.Journal."""
         return self._timed("read", lambda: self._journal.checkpoint_from(sequence))
+
+    def gap(self, below: int) -> Gap:
+        """See ports.Journal."""
+        return self._timed("read", lambda: self._journal.gap(below))
+
+    def fill(self, records: Sequence[EntryRecord]) -> None:
+        """See ports.Journal."""
+        self._timed("append", lambda: self._journal.fill(records))
 
     def _between(self, rows: Iterable[ApplicationChange], *, yielding: bool) -> Iterator[ApplicationChange]:
         """The same rows, with heartbeats between them, and rests if `yielding`."""

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import zmq
-
-from dtvn.ledger import Location, NodeLedger, OpenLedger
+from dtvn.ledger import Location, OpenLedger
 from dtvn.net import read_seed
 from dtvn.node.carried import Carried
 from dtvn.node.continuing import begin
 from dtvn.node.epochs import membership_of
-from dtvn.node.feed_address import feed_address
-from dtvn.node.feed_publisher import FeedPublisher
+from dtvn.node.feed_publisher import publish
 from dtvn.node.journal import NodeJournal
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.learning import LearningProcess
-from dtvn.node.options import StartError, load_genesis
+from dtvn.node.options import load_genesis
 from dtvn.node.watcher import line
 from dtvn.protocol import genesis as g
-from dtvn.protocol.consensus.effects import Executed, Note
-from dtvn.protocol.consensus.membership import Membership
-from dtvn.protocol.host.ports import Watcher
 
 LEARNER_SCHEMA = "learner"
 """The learner's schema on PostgreSQL, and its name in messages and lists."""
@@ -34,33 +27,7 @@ LEARNER_SCHEMA = "learner"
 class LearnerProcess(LearningProcess):
     """All objects of the learner's process."""
 
-    searched = True
-
-    def __init__(
-        self,
-        genesis: g.Genesis,
-        membership: Membership,
-        *,
-        seed: bytes,
-        sources: Path,
-        ledger: NodeLedger,
-        publisher: FeedPublisher,
-        watcher: Watcher | None,
-        logger: logging.Logger,
-        carried: Carried | None,
-    ) -> None:
-        super().__init__(
-            genesis,
-            membership,
-            seed=seed,
-            sources=sources,
-            ledger=ledger,
-            journal=NodeJournal(ledger, None, announce=publisher.announce),
-            notice=_heard_by(ledger, watcher),
-            logger=logger,
-            carried=carried,
-        )
-        self._publisher = publisher
+    searched = archive = True
 
     def introduce(self) -> None:
         """Log the learner's cluster and sequence once it runs."""
@@ -78,24 +45,10 @@ class LearnerProcess(LearningProcess):
     def publish(self) -> None:
         """Does nothing: the platform shows the learner's metrics (validators.rest.metrics)."""
 
-    def hand_over(self) -> Carried:
-        """See Process."""
-        carried = super().hand_over()
-        carried.publisher = self._publisher
-        return carried
-
-    def close(self) -> None:
-        """Close everything, the feed included."""
-        try:
-            super().close()
-        finally:
-            self._publisher.close()
-
 
 def build_learner(
     data_dir: Path,
     logger: logging.Logger,
-    watcher: Watcher | None,
     database_url: str,
     open_ledger: OpenLedger,
     carried: Carried | None = None,
@@ -115,7 +68,7 @@ def build_learner(
             begin(ledger, genesis, folder.continued, member=False, searched=True)
         publisher = carried.publisher if carried is not None else None
         if publisher is None:
-            publisher = _publish(data_dir)
+            publisher = publish(data_dir)
             opened.callback(publisher.close)
         process = LearnerProcess(
             genesis,
@@ -123,30 +76,11 @@ def build_learner(
             seed=seed,
             sources=folder.learner_sources,
             ledger=ledger,
+            journal=NodeJournal(ledger, None, announce=publisher.announce),
+            notice=ledger.notice,
             publisher=publisher,
-            watcher=watcher,
             logger=logger,
             carried=carried,
         )
         opened.pop_all()
     return process
-
-
-def _publish(data_dir: Path) -> FeedPublisher:
-    """The feed's socket; raise StartError."""
-    try:
-        return FeedPublisher(feed_address(data_dir))
-    except (OSError, zmq.ZMQError) as error:
-        raise StartError(f"The learner cannot open the feed's socket: {error}.") from error
-
-
-def _heard_by(ledger: NodeLedger, watcher: Watcher | None) -> Callable[[Executed | Note], None]:
-    """Pass notes to the ledger, which stores the executed outcomes, and to `watcher` if there is one."""
-    if watcher is None:
-        return ledger.notice
-
-    def both(note: Executed | Note) -> None:
-        ledger.notice(note)
-        watcher.notice(note)
-
-    return both

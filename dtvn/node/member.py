@@ -7,10 +7,10 @@ from typing import Protocol
 from dtvn.events.asking import MemberJudge
 from dtvn.machine import TicketApplication
 from dtvn.net import ZmqTransport
-from dtvn.node.discovery import AddressBook, Discovery
+from dtvn.node.overlay_port import OverlayPort
 from dtvn.node.process import Process
 from dtvn.node.watcher import NodeWatcher
-from dtvn.protocol.consensus import Replica
+from dtvn.protocol.consensus import VotingCore
 from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.genesis import Genesis
 
@@ -27,13 +27,24 @@ class MemberProcess(Process, Protocol):
     membership: Membership
     started: float
     """Unix seconds."""
-    core: Replica
+    core: VotingCore
     judge: MemberJudge
     application: TicketApplication
     transport: ZmqTransport
     watcher: NodeWatcher
-    book: AddressBook
-    discovery: Discovery
+    overlay: OverlayPort
+
+    @property
+    def genesis_file(self) -> bytes:
+        """The content of its genesis file."""
+
+    @property
+    def remembered(self) -> int:
+        """Messages and items that are remembered as verified."""
+
+    @property
+    def complete_from(self) -> int:
+        """The lowest sequence from which on its log has no holes; 0: it is whole."""
 
     @property
     def view(self) -> int:

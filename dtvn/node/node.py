@@ -14,15 +14,16 @@ import zmq
 from nacl import bindings
 
 from dtvn.events.asking import ASKING, Member, MemberJudge
+from dtvn.files.genesis import read_genesis_bytes
 from dtvn.ledger import NodeLedger
 from dtvn.machine import TicketApplication
 from dtvn.machine.keyring import KeyRing
-from dtvn.net import KeyFileError, ZmqTransport, read_seed
+from dtvn.net import KeyFileError, ZmqTransport, public_key_of, read_seed
 from dtvn.node.api_helper import ApiHelper
 from dtvn.node.carried import Carried
 from dtvn.node.clock import SystemClock
 from dtvn.node.cpu_yield import CpuYield
-from dtvn.node.discovery import AddressBook, Discovery
+from dtvn.node.discovery import Discovery
 from dtvn.node.epochs import as_genesis, make_epoch_catch_up
 from dtvn.node.inspect import Inspector
 from dtvn.node.journal import NodeJournal
@@ -31,15 +32,17 @@ from dtvn.node.layout import NodeFolder
 from dtvn.node.metrics import Exporter, Figures, MeteredTransport
 from dtvn.node.non_member import liveness_proof
 from dtvn.node.options import NodeOptions
-from dtvn.node.process import CONTRADICTION, DISK_FULL, WAITING
+from dtvn.node.overlay_port import NoDialling, OverlayPort
+from dtvn.node.process import CONTRADICTION, DISK_FULL, FOLLOWING, WAITING
 from dtvn.node.watcher import NodeWatcher, line
+from dtvn.protocol import consensus
 from dtvn.protocol import genesis as g
-from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus import config as consensus_config
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.host import Halted, Host, TurnLost
+from dtvn.protocol.host.log_server import MEMBER_ANNOUNCES_EVERY, MEMBER_PUSHES_EVERY, Fanout
 from dtvn.protocol.host.ports import JournalFull
 from dtvn.protocol.log_time import log_time_ahead
 from dtvn.protocol.wire import Door, FrameSigner
@@ -49,7 +52,6 @@ FIRST_MESSAGE_TIMEOUTS = 6
 ROWS_LAG = 40_000_000
 """Nanoseconds for which a node gathers state rows for one transaction (R9 allows 100 ms); the platform
 reads the learner's rows, which are written at once."""
-
 WITHHELD_SHOWN = 10_000_000_000
 """Nanoseconds for which a node says that it withheld its vote for time: an idle cluster has no proposal that
 would end that state."""
@@ -100,11 +102,6 @@ class Node:
         self.clock = SystemClock()
         self.started = time.time()
         """Unix seconds."""
-        keys = {member.id: member.public_key for member in membership.members}
-        self.book = AddressBook(self.cluster, keys, self.id)
-        for record in carried.records if carried is not None else ():
-            self.book.learn(record)
-        self.discovery = Discovery(self.book, seed=seed)
         self.inspector = Inspector(self)
         self.disk_full = False
         self.halted = ""
@@ -113,6 +110,8 @@ class Node:
         self._next_key_trouble = ""
         self._principals = -1
         self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
+        self._indices = {member.public_key: number for number, member in enumerate(membership.members)}
+        self.overlay, self.discovery = self._take_part(None if carried is None else carried.overlay)
         self._context = context
         self.judge = self._make_judge()
         self._is_carried = carried is not None
@@ -134,7 +133,8 @@ class Node:
         self._admit()
         addresses = self.transport.addresses()
         named = [self.founding.members[index].id for index in self._options.addresses]
-        self.discovery.begin(self.transport.address, addresses, [name for name in named if name in addresses])
+        named = [name for name in named if name in addresses]
+        self.discovery.begin(self.transport.address, addresses, named, self._options.books)
 
     def restart(self) -> None:
         """Discard the dead core and build another from the ledger (R8)."""
@@ -154,10 +154,12 @@ class Node:
         )
         if self._options.status_idle:
             config = msgspec.structs.replace(config, status_idle=self._options.status_idle)
-        self.core = Replica(config, signer, self.application, self.ledger.voting, self._inherited)
+        self.core = consensus.core(config, signer, self.application, self.ledger.voting, self._inherited)
         self._inherited = ()
         self.judge, before = self._make_judge(), self.judge
         self.judge.votes, self.judge.abstentions = before.votes, before.abstentions  # they count on
+        dialling = NoDialling(self._uses, self._speaks, self.discovery.turn)
+        self.overlay.follow(self.transport, dialling)
         self.host = Host(
             core=self.core,
             application=self.application,
@@ -175,12 +177,46 @@ class Node:
             answer_query=self.inspector.answer,
             rows_lag=ROWS_LAG,
             epoch=config.epoch,
-            epoch_catch_up=make_epoch_catch_up(
-                self.id, self.founding, self.membership, (self._seed, self._next_seed())
-            ),
+            epoch_catch_up=make_epoch_catch_up(self.founding, self.membership),
             elsewhere=self.transport.addresses,
             judge=self.judge,
+            overlay=self.overlay,
+            fanout=Fanout(
+                self._options.overlay.fanout,
+                self.overlay.is_follower,
+                self._children,
+                push_every=MEMBER_PUSHES_EVERY,
+                announce_every=MEMBER_ANNOUNCES_EVERY,
+            ),
+            archive_from=g.first_sequence(self.founding),
         )
+
+    def _take_part(self, before: OverlayPort | None) -> tuple[OverlayPort, Discovery]:
+        """The overlay, that of the epoch before if this member has kept its key, and what looks for the other
+        members in it."""
+        overlay = before
+        if overlay is None or overlay.own != public_key_of(self._seed):
+            overlay = OverlayPort(self.cluster, self._secret, self.id, self._options.overlay)
+        overlay.admit(list(self._indices), ())
+        part = overlay.overlay
+        if before is not None and before is not overlay:
+            part.hear(before.overlay.book.items(), self.clock.now())
+        keys = {member.id: member.public_key for member in self.membership.members}
+        found = Discovery(part.book, overlay.record, keys, seed=self._seed, learned=part.hear)
+        return overlay, found
+
+    def _speaks(self, key: bytes) -> bool:
+        """Whether a member signs heads: then its release knows the overlay too."""
+        index = self._indices.get(key)
+        return index is not None and self.host.heads.heard(index)
+
+    def _uses(self) -> list[bytes]:
+        """Keys of the followers that get the log from here."""
+        peers = self.host.log_server.children()
+        return [key for peer in peers if (key := self.transport.key_of(peer)) is not None]
+
+    def _children(self) -> list[bytes]:
+        return self.overlay.records_of(self.host.log_server.children())
 
     def _make_judge(self) -> MemberJudge:
         """What judges agent events: it stores nothing, so a new host begins with a new one."""
@@ -192,6 +228,11 @@ class Node:
             return any(principals.holds(name, capability) for capability in ASKING)
 
         return MemberJudge(member, may_ask)
+
+    @property
+    def genesis_file(self) -> bytes:
+        """The content of its genesis file, which others check for themselves."""
+        return read_genesis_bytes(self._folder.genesis)
 
     def introduce(self) -> None:
         """Log the node's identity and state once it runs."""
@@ -229,6 +270,11 @@ class Node:
         return self.host.executed
 
     @property
+    def complete_from(self) -> int:
+        """See Host.complete_from."""
+        return self.host.complete_from
+
+    @property
     def voting(self) -> bool:
         """False if the node follows, waits for others (R11), has stopped (R24), or its disk is full (R8)."""
         if self.halted or self.disk_full:
@@ -250,7 +296,7 @@ class Node:
     def withheld_ahead(self) -> float:
         """Seconds by which the time of a proposal was ahead of this node's clock, negative: behind it, if it
         withheld its vote for that within WITHHELD_SHOWN, else 0.0 (R3)."""
-        found = self.core.ordering.withheld_for_time
+        found = self.core.withheld_for_time
         if found is None or self.clock.now().monotonic - found.at > WITHHELD_SHOWN:
             return 0.0
         return round(found.ahead / 1e6, 3)
@@ -290,7 +336,12 @@ class Node:
             return DISK_FULL
         if self.core.state.voting_right.holding:
             return WAITING
-        return "voting" if self.core.voting else "following"
+        return "voting" if self.core.voting else FOLLOWING
+
+    @property
+    def remembered(self) -> int:
+        """Messages and items that are remembered as verified."""
+        return self.host.door.remembered + self.overlay.overlay.figures()["cache_size"]
 
     def storage_stats(self) -> dict[str, int]:
         """The ledger's figures under the contract's keys, and the time that its writes took."""
@@ -305,7 +356,7 @@ class Node:
 
     def publish(self) -> None:
         """Dial members at addresses learned since; publish the node's status to metrics and API."""
-        for name, address in self.discovery.look(self.transport.connected()).items():
+        for name, address in self.discovery.look(self.transport.connected(), self.clock.now()).items():
             self.transport.redial(name, address)
         self.transport.dial_with_next_key(self._next_seed())
         self.exporter.publish(self)
@@ -334,8 +385,11 @@ class Node:
         key."""
         principals = self.application.principals
         self._principals = principals.version
-        if outside := self.transport.admit(principals.counting()):
+        counting = principals.counting()
+        if outside := self.transport.admit(counting):
             self.logger.error("%s", line("no_key", {"principals": outside}))
+        self.overlay.admit(list(self._indices), counting.values())
+        self.overlay.begin()
 
     def alive(self, *, next_key: bool) -> LivenessProof:
         """This member's liveness proof (R36), signed with its key or, for a rotation, with its next key if it
@@ -367,7 +421,7 @@ class Node:
             links=self.transport,
             exporter=self.exporter,
             figures=self.figures,
-            records=self.book.records(),
+            overlay=self.overlay,
         )
 
     def close(self) -> None:

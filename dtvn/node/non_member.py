@@ -16,7 +16,6 @@ from dtvn.ledger import NodeLedger
 from dtvn.net import public_key_of, read_seed
 from dtvn.node.api_helper import ApiHelper
 from dtvn.node.carried import Carried
-from dtvn.node.epochs import make_epoch_catch_up
 from dtvn.node.journal import NodeJournal
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import NodeFolder
@@ -28,7 +27,6 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import ALL, Executed, Note, Send
 from dtvn.protocol.consensus.membership import LivenessProof, Membership, alive_at, liveness_bytes, window
 from dtvn.protocol.consensus.messages import Query
-from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.wire import ED25519, link_frame
 
 PROOF_EVERY_NS = 2_000_000_000
@@ -86,11 +84,6 @@ class NonMember(LearningProcess):
         )
         if carried is not None and carried.exporter is not None:
             carried.exporter.close()  # it was a member
-
-    def _epoch_catch_up(self) -> EpochCatchUp:
-        return make_epoch_catch_up(
-            self.folder.id, self.genesis, self.membership, (self._seed, self._next_seed)
-        )
 
     def introduce(self) -> None:
         """Log the node's identity and state once it runs."""

@@ -9,6 +9,8 @@ import msgspec
 from dtvn.files.genesis import read_genesis_bytes
 from dtvn.ledger import Location
 from dtvn.node.layout import ClusterFolder
+from dtvn.node.via import Via
+from dtvn.overlay.overlay import Settings
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis.ceremony import open_genesis
 from dtvn.protocol.wire import VERIFIED_CACHE_MAX
@@ -55,8 +57,16 @@ class NodeOptions(msgspec.Struct, frozen=True):
 
     bind: tuple[str, int] | None = None
     """(host, port) to listen on; None: this member's address in genesis."""
+    splice: str = ""
+    """Multiaddr of the splice through which others reach this node; "": they dial it."""
+    via: Via | None = None
+    """The registration there, once it runs; `bind` is then its place."""
     addresses: dict[int, tuple[str, int]] = {}
     """(host, port) to dial members at, by index; others are dialled at their address in genesis."""
+    books: dict[bytes, tuple[str, int]] = {}
+    """Public key and (host, port) of nodes that are no members, but keep addresses (`book_node`)."""
+    is_book: bool = False
+    """The node is no member, and runs the address book alone."""
     own_url: str = ""
     """postgresql://... of the server that this node's own setting names for its ledger; "": none."""
     platform_url: str = ""
@@ -73,6 +83,8 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """Number of messages that the node caches as verified."""
     others_are_gone: bool = False
     """The operator states that the members that do not answer will not come back (R11)."""
+    overlay: Settings = Settings(role="member")
+    """The settings gossip.* (R45). `fanout` is also the most followers that the log is pushed to."""
     status_idle: int = 0
     """Nanoseconds between two Status messages of an idle backup; 0: the core's default."""
     metrics: MetricsOptions | None = None

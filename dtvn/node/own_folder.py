@@ -8,7 +8,15 @@ from pathlib import Path
 import msgspec
 
 from dtvn.files.whole import write_private
-from dtvn.net import KeyFileError, encode_seed, format_multiaddr, parse_multiaddr, public_key_of, read_seed
+from dtvn.net import (
+    KeyFileError,
+    encode_seed,
+    ensure_seed,
+    format_multiaddr,
+    parse_multiaddr,
+    public_key_of,
+    read_seed,
+)
 from dtvn.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.moved import moved_to
@@ -21,12 +29,15 @@ from dtvn.node.options import (
 )
 from dtvn.node.provision import api_principal, dev_genesis
 from dtvn.node.settings import FIRST_MEMBER_PORT, KEYS, Settings
+from dtvn.node.via import read_splice
 from dtvn.protocol import genesis as g
 
 TOTAL_NODES = 4
 """Members with development keys, unless said otherwise."""
 
 DEV_HOST = "127.0.0.1"
+
+Address = tuple[str, int]
 
 
 def prepare(
@@ -59,20 +70,47 @@ def prepare(
         )
     if not dev_keys:
         _must_agree(genesis, settings)
-    own = _own(genesis, folder)
+    splice = _splice(settings)
+    own = _own(genesis, folder, may_make=settings["network.bootstrap_mode"])
     host, port = settings["network.listen_address"], settings["network.listen_port"]
     bind = None
     if own is not None:
         bind = (host or own.host, port or own.port)
         at = (moved_to(folder) or bind) if host is None and port is None else bind
-        tell(f"{own.id} listens at {format_multiaddr(*at, peer_id(own.public_key))}")
+        if not splice:
+            tell(f"{own.id} listens at {format_multiaddr(*at, peer_id(own.public_key))}")
     elif port is not None:
         bind = (host or DEV_HOST, port)
+    is_book = settings["network.bootstrap_mode"] and own is None and not _has_followed(folder)
+    if is_book:
+        bind = bind or (host or DEV_HOST, FIRST_MEMBER_PORT)
+        place = format_multiaddr(*bind, peer_id(public_key_of(read_seed(folder.key))))
+        tell(f"{folder.id} is no member and keeps addresses only; it listens at {place}")
+    addresses, books = _addresses(genesis, own, settings["network.bootstrap_peers"], warn)
     return folder, NodeOptions(
         bind=bind,
-        addresses=_addresses(genesis, own, settings["network.bootstrap_peers"], warn),
+        splice=splice,
+        addresses=addresses,
+        books=books,
+        is_book=is_book,
         index=0 if own is None else genesis.members.index(own),
     )
+
+
+def _splice(settings: Settings) -> str:
+    """The splice's multiaddr, "" for none; raise UsageError if it is unusable, or the node has another place
+    too."""
+    splice: str = settings["network.via"]
+    if splice:
+        source = settings.source("network.via")
+        try:
+            read_splice(splice)
+        except ValueError as error:
+            raise UsageError(f"{source}: {error}") from error
+        for key in ("network.listen_address", "network.listen_port"):
+            if settings.given(key):
+                raise UsageError(f"{source} and {settings.source(key)} contradict each other")
+    return splice
 
 
 def _must_agree(genesis: g.Genesis, settings: Settings) -> None:
@@ -101,7 +139,8 @@ def _with_dev_keys(
     )
     total_nodes = settings["consensus.total_nodes"] or TOTAL_NODES
     genesis = dev_genesis(total_nodes, DEV_HOST, lambda index: FIRST_MEMBER_PORT + index, salt, parameters)
-    if folder.id not in {member.id for member in genesis.members}:
+    is_member = folder.id in {member.id for member in genesis.members}
+    if not (is_member or settings["network.bootstrap_mode"]):
         raise UsageError(f"-id {folder.id!r}: with -dev-keys the members are node0 to node{total_nodes - 1}")
     danger = "anyone who knows its seed can derive every key"
     if salt == DEV_SALT:
@@ -139,11 +178,12 @@ def _keep_key(path: Path, seed: bytes) -> None:
         raise StartError(f"{path} holds another key: use another -data-dir for this node.")
 
 
-def _own(genesis: g.Genesis, folder: NodeFolder) -> g.Member | None:
-    """The founding member with this node's key; None: the node joined later, and its ledger has its place."""
+def _own(genesis: g.Genesis, folder: NodeFolder, *, may_make: bool) -> g.Member | None:
+    """The founding member with this node's key; None: the node joined later, and its ledger has its place, or
+    it is no member. `may_make`: a missing key is made."""
     try:
-        own_key = public_key_of(read_seed(folder.key))
-    except KeyFileError as error:
+        own_key = public_key_of(ensure_seed(folder.key) if may_make else read_seed(folder.key))
+    except (KeyFileError, OSError) as error:
         raise StartError(str(error)) from error
     for member in genesis.members:
         if member.public_key == own_key:
@@ -151,23 +191,32 @@ def _own(genesis: g.Genesis, folder: NodeFolder) -> g.Member | None:
     return None
 
 
+def _has_followed(folder: NodeFolder) -> bool:
+    """Whether the node has a ledger: it is a member that joined later, or is about to be one."""
+    return folder.ledger_url.exists() or any(folder.ledger.glob("*"))
+
+
 def _addresses(
     genesis: g.Genesis, own: g.Member | None, bootstrap: str, warn: Callable[[str], None]
-) -> dict[int, tuple[str, int]]:
-    """Addresses of members by index, from `bootstrap`; unusable items are skipped with a warning."""
+) -> tuple[dict[int, Address], dict[bytes, Address]]:
+    """From `bootstrap`: addresses of members by index, and of others by key, which may keep addresses;
+    unusable items are skipped with a warning."""
     indices = {member.public_key: index for index, member in enumerate(genesis.members)}
-    addresses: dict[int, tuple[str, int]] = {}
+    addresses: dict[int, Address] = {}
+    books: dict[bytes, Address] = {}
     for item in filter(None, (text.strip() for text in bootstrap.split(","))):
         try:
             host, port, peer = parse_multiaddr(item)
             if not peer:
                 raise ValueError(f"{item!r} has no /p2p/PEER-ID, which identifies the node that answers")
-            index = indices.get(public_key_of_peer_id(peer))
+            key = public_key_of_peer_id(peer)
+            index = indices.get(key)
         except ValueError as error:
             warn(f"-bootstrap: {error}: ignored")
             continue
         if index is None:
-            warn(f"-bootstrap: {peer} is not a member of this cluster: ignored")
+            warn(f"-bootstrap: {peer} is not a member of this cluster: only asked for addresses")
+            books[key] = (host, port)
         elif genesis.members[index] != own:
             addresses[index] = (host, port)
-    return addresses
+    return addresses, books

@@ -17,6 +17,8 @@ questions that it no longer answers."""
 DISK_FULL = "disk_full"
 """The state that a process reports while its disk is full (R8), and its code for questions that it cannot
 answer then."""
+FOLLOWING = "following"
+"""The state of a node that has no vote, since it lost its ledger or is no member."""
 WAITING = "waiting"
 """The state of a node that does not vote until enough other members (all of them if f = 0) have reported
 which of its votes they hold (R11)."""

@@ -18,6 +18,7 @@ from dtvn.node.options import StartError
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.quorum import Mode
 
 GATEWAY = "gateway"
 LEARNER = "learner"
@@ -41,14 +42,16 @@ def create_demo_cluster(
     name: str = "demo",
     *,
     names: Sequence[str] = (),
+    consensus: Mode = Mode.PBFT,
     continues: g.Continued | None = None,
 ) -> None:
     """Create `nodes` validators below `data_dir`, unless a cluster is there already.
 
     `ports`: TCP ports on `host`, one per node, fixed in genesis. `names`: ids of the nodes, if they are not
-    node0, node1 and so on. `continues`: the state of another cluster to begin with (R11). The genesis file is
-    written last and whole: an interrupted call is simply repeated, with the keys that it had created. Raises
-    StartError, and writes nothing, if a party joined another cluster with this folder.
+    node0, node1 and so on. `consensus`: how they agree. `continues`: the state of another cluster to begin
+    with (R11). The genesis file is written last and whole: an interrupted call is simply repeated, with the
+    keys that it had created. Raises StartError, and writes nothing, if a party joined another cluster with
+    this folder.
     """
     folder = ClusterFolder(data_dir)
     if folder.genesis.exists():
@@ -68,6 +71,7 @@ def create_demo_cluster(
         [(node.id, host, port) for node, port in zip(made, ports, strict=True)],
         lambda owner: ensure_seed(paths[owner]),
         created_at=time.time_ns() // 1_000,
+        consensus=consensus,
         continues=continues,
     )
     content = g.encode(genesis)
@@ -98,7 +102,7 @@ def make_newcomer(node: NodeFolder, genesis: bytes, newest: Membership | None = 
     `newest`: the members that it may ask for the log, rewritten each time; None: those of genesis."""
     node.create()
     if newest is not None:
-        write_private(node.sources, canonical.encode(newest), replace=True)
+        write_private(node.sources, canonical.encode_trimmed(newest), replace=True)
     key = public_key_of(ensure_seed(node.key))
     if not node.genesis.exists():
         write_private(node.genesis, genesis)
@@ -127,6 +131,7 @@ def _demo_genesis(
     *,
     created_at: int = 0,
     parameters: g.Parameters | None = None,
+    consensus: Mode = Mode.PBFT,
     continues: g.Continued | None = None,
 ) -> g.Genesis:
     """The genesis of a cluster whose keys one party holds, marked as a demonstration. `places`: (id, host,
@@ -151,4 +156,5 @@ def _demo_genesis(
         parameters=parameters or g.Parameters(),
         demo=True,
         continues=continues,
+        consensus=consensus,
     )

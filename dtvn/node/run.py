@@ -23,18 +23,19 @@ from dtvn.node.build import build_node
 from dtvn.node.carried import Carried
 from dtvn.node.heart import Beat, Heart
 from dtvn.node.kept_ports import kept_api, kept_metrics
-from dtvn.node.layout import NodeFolder
+from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.ledger_place import place_ledger
 from dtvn.node.listening import raise_file_limit
 from dtvn.node.logs import node_logger
 from dtvn.node.options import NodeOptions, StartError
 from dtvn.node.process import Process
+from dtvn.node.via_start import begin_via
 from dtvn.node.watcher import line
 from dtvn.protocol.consensus import InvariantBreach
 from dtvn.protocol.consensus.effects import Successor
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.host import INBOUND_MAX, EpochOver, Halted, Installed, TurnLost
-from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull, Watcher
+from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from dtvn.waiting import try_until
 
 EXIT_STOPPED = 0
@@ -95,22 +96,46 @@ def run_node(
     raise_file_limit(FILES_WANTED)
     logger = node_logger(node_directory)
 
+    if options is not None and options.is_book:
+        return _keep_addresses(node_directory, options, should_stop, beat, logger)
     folder = NodeFolder(node_directory)
     try:
         chosen = options or NodeOptions(
+            splice=os.environ.get("DTVN_NETWORK_VIA", ""),
             platform_url=os.environ.get("DATABASE_URL", ""),
             metrics=kept_metrics(folder),
             api=kept_api(folder, os.environ.get("DTVN_API_KEY", "")),
         )
         chosen = place_ledger(folder, chosen, find_ledger, logger)
-        api = start_api(folder, chosen, logger)
+        via = begin_via(folder.key, folder.via, chosen.splice, logger)
     except (StartError, LedgerError) as error:
+        return _cannot_start(error, logger)
+    chosen = msgspec.structs.replace(chosen, via=via)
+    try:
+        return _run_chosen(folder, should_stop, beat, open_ledger, chosen, logger)
+    finally:
+        if via is not None:
+            via.close()
+
+
+def _run_chosen(
+    folder: NodeFolder,
+    should_stop: Callable[[], bool],
+    beat: Beat | None,
+    open_ledger: OpenLedger,
+    chosen: NodeOptions,
+    logger: logging.Logger,
+) -> int:
+    """Run the node with these options; see `run_node`."""
+    try:
+        api = start_api(folder, chosen, logger)
+    except StartError as error:
         return _cannot_start(error, logger)
 
     def build(inherited: tuple[VerifiedBundle, ...], carried: Carried | None) -> Process:
         nonlocal chosen
         process = _once_free(
-            lambda: build_node(node_directory, logger, chosen, open_ledger, inherited, api, carried),
+            lambda: build_node(folder.root, logger, chosen, open_ledger, inherited, api, carried),
             chosen.ledger_patience,
             should_stop,
         )
@@ -130,6 +155,23 @@ def run_node(
         api.close()
 
 
+def _keep_addresses(
+    root: Path,
+    options: NodeOptions,
+    should_stop: Callable[[], bool],
+    beat: Beat | None,
+    logger: logging.Logger,
+) -> int:
+    """Run a node that is no member and keeps addresses only; its exit code."""
+    from dtvn.node.book_node import run_book  # a member needs nothing of it
+
+    try:
+        run_book(root, options, should_stop, beat, logger)
+    except (StartError, KeyFileError) as error:
+        return _cannot_start(error, logger)
+    return EXIT_STOPPED
+
+
 def _cannot_start(error: Exception, logger: logging.Logger) -> int:
     """Log why; the exit code."""
     logger.error("%s", line("cannot_start", {"reason": str(error)}))
@@ -144,24 +186,52 @@ def run_learner(
     beat: Beat | None = None,
     *,
     open_ledger: OpenLedger,
-    watcher: Watcher | None = None,
-    database_url: str | None = None,
 ) -> int:
-    """Run the learner of the cluster in `data_dir` until `should_stop()`; exit codes as `run_node`.
-
-    The learner announces its rows to the platform's feed; `watcher` also receives what it executes.
-    `database_url`: its ledger's database; None: `DATABASE_URL` in the environment.
-    """
+    """Run the learner of the cluster in `data_dir` until `should_stop()`; exit codes as `run_node`. It
+    announces its rows to the platform's feed; its ledger's database: `DATABASE_URL` in the environment."""
     from dtvn.node.learner import build_learner  # a node needs nothing of the learner's
 
     logger = node_logger(data_dir / "learner")
-    url = os.environ.get("DATABASE_URL", "") if database_url is None else database_url
+    url = os.environ.get("DATABASE_URL", "")
     return _live(
-        lambda _, carried: build_learner(data_dir, logger, watcher, url, open_ledger, carried),
+        lambda _, carried: build_learner(data_dir, logger, url, open_ledger, carried),
         should_stop,
         beat,
         logger,
     )
+
+
+def run_follower(
+    data_dir: Path,
+    should_stop: Callable[[], bool],
+    beat: Beat | None = None,
+    *,
+    open_ledger: OpenLedger,
+    pages: bool = True,
+) -> int:
+    """Run the follower of a data folder until `should_stop()`; exit codes as `run_node`. `pages`: a web
+    process shows its rows, and hears of them by its feed."""
+    from dtvn.node.follower import build_follower, follower_options  # a node needs nothing of it
+
+    logger, folder = node_logger(data_dir / "learner"), ClusterFolder(data_dir)
+    try:
+        options = msgspec.structs.replace(follower_options(data_dir), pages=pages)
+        via = begin_via(folder.follower_key, folder.follower_via, options.splice, logger)
+    except StartError as error:
+        return _cannot_start(error, logger)
+    if via is not None:
+        options = msgspec.structs.replace(options, via=via, listen=via.address)
+    raise_file_limit(FILES_WANTED)
+    try:
+        return _live(
+            lambda _, carried: build_follower(data_dir, options, logger, open_ledger, carried),
+            should_stop,
+            beat,
+            logger,
+        )
+    finally:
+        if via is not None:
+            via.close()
 
 
 class ToldToStop(Exception):

@@ -14,6 +14,7 @@ from dtvn.node import kinds
 from dtvn.node.config_file import read_config
 from dtvn.node.kinds import Kind
 from dtvn.node.options import UsageError
+from dtvn.overlay.messages import TTL_MAX
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import Parameters
 from dtvn.protocol.wire import VERIFIED_CACHE_MAX
@@ -90,7 +91,7 @@ SETTINGS: tuple[Setting, ...] = (
         "network.bootstrap_mode",
         _ON_OFF,
         False,
-        UNCHANGED + "every member can be reached",
+        "keep others' addresses; a node that is no member does nothing else",
         "bootstrap-node",
         switch=True,
     ),
@@ -100,6 +101,13 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "multiaddrs of members to ask where the others are; one is enough, commas between several",
         "bootstrap",
+    ),
+    Setting(
+        "network.via",
+        _LINE,
+        "",
+        "multiaddr of a splice at which others dial this node, which they cannot reach itself",
+        "via",
     ),
     Setting(
         "api.address",
@@ -155,19 +163,27 @@ SETTINGS: tuple[Setting, ...] = (
         "sequences between checkpoints: with -dev-keys taken from here (default "
         f"{_PARAMETERS.checkpoint_interval}), else it must match the genesis",
     ),
-    Setting("gossip.fanout", kinds.number(1, 1_000), 3, UNCHANGED + "a member speaks to every other one"),
-    Setting("gossip.ttl", kinds.number(1, 1_000), 10, UNCHANGED + "there are no hops"),
+    Setting(
+        "gossip.fanout",
+        kinds.number(1, 1_000),
+        3,
+        "followers that the log is pushed to, besides the platform; further ones are referred to these",
+    ),
+    Setting(
+        "gossip.ttl", kinds.number(1, 1_000), 10, f"most hops of a rumour among followers, up to {TTL_MAX}"
+    ),
     Setting(
         "gossip.cache_size",
         kinds.number(16, 10_000_000),
         VERIFIED_CACHE_MAX,
-        "verified messages that are remembered, so that copies are not verified again",
+        "verified messages that are remembered, and as many rumours: copies are not verified again",
     ),
     Setting(
         "gossip.anti_entropy_interval",
         kinds.duration(200 * MILLISECOND, 10 * SECOND),
-        SECOND,
-        "how often an idle backup reports its progress to the others",
+        None,
+        "how often addresses are compared with one peer (default 5s), and an idle backup reports its "
+        "progress (default 1s)",
     ),
     Setting(
         "storage.type",

@@ -12,6 +12,8 @@ from dtvn.node.layout import NodeFolder
 from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, UsageError, load_genesis
 from dtvn.node.own_folder import prepare
 from dtvn.node.settings import Settings
+from dtvn.overlay.overlay import Role
+from dtvn.overlay.overlay import Settings as Overlay
 
 METRICS_PORT = 9090
 """The default of the Go DTVN; with development keys nodeK has METRICS_PORT + K, like its other ports."""
@@ -49,9 +51,22 @@ def get_ready(
         ledger_folder=Path(settings["storage.path"]) if settings["storage.path"] else None,
         ledger_patience=settings["storage.timeout"],
         remembered_max=settings["gossip.cache_size"],
-        status_idle=settings["gossip.anti_entropy_interval"],
+        overlay=overlay_settings(settings, "book" if base.is_book else "member"),
+        status_idle=settings["gossip.anti_entropy_interval"] or 0,
         metrics=_metrics(settings, folder, base),
         api=api,
+    )
+
+
+def overlay_settings(settings: Settings, role: Role) -> Overlay:
+    """The overlay's part of the settings gossip.*."""
+    interval = settings["gossip.anti_entropy_interval"]
+    return Overlay(
+        role,
+        fanout=settings["gossip.fanout"],
+        ttl=settings["gossip.ttl"],
+        cache_size=settings["gossip.cache_size"],
+        anti_entropy_interval=interval or Overlay(role).anti_entropy_interval,
     )
 
 

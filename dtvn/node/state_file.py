@@ -16,11 +16,12 @@ from typing import Any, BinaryIO
 
 from dtvn.files.whole import whole_file
 from dtvn.machine.continued_state import Piece, StateError, proved_items
-from dtvn.proof import ProofError
+from dtvn.proof import ProofError, read_chain
 from dtvn.proof.continuation import FORMAT, StateHead, certified, read_head
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.application import Item
+from dtvn.protocol.quorum import Mode
 from dtvn.recovery import HEAD_BYTES, not_wanted
 
 MAGIC = FORMAT.encode("ascii") + b"\n"
@@ -34,12 +35,14 @@ class StateFileError(Exception):
 
 
 class StateFile:
-    """A state file whose head is proved. `continued`: the entry for it in a new genesis."""
+    """A state file whose head is proved. `continued`: the entry for it in a new genesis; `mode`: how the old
+    cluster agreed, and the new one must (R44)."""
 
-    def __init__(self, path: Path, head: StateHead, continued: g.Continued) -> None:
+    def __init__(self, path: Path, head: StateHead, continued: g.Continued, mode: Mode) -> None:
         self.path = path
         self.head = head
         self.continued = continued
+        self.mode = mode
 
     def items(self) -> Iterator[tuple[Item, ...]]:
         """The items of the state in groups, each proved; may be called again. Raises StateFileError."""
@@ -68,7 +71,7 @@ def open_state(path: Path) -> StateFile:
                 raise StateFileError(f"{path} {not_wanted(begin, FORMAT, 'how it begins')}")
             file.seek(len(MAGIC))
             head = read_head(_frame(file) or b"")
-        return StateFile(path, head, certified(head))
+        return StateFile(path, head, certified(head), read_chain(head.chain).mode)
     except OSError as error:
         raise StateFileError(f"{path} cannot be read: {error.strerror}.") from error
     except (ProofError, StateError) as error:

@@ -24,7 +24,8 @@ def ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
 def pauses_cut_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ends of a link are in this process: when it is paused for a moment, no peer has failed,
     and what was sent must not be lost with the link."""
-    monkeypatch.setattr(dialled, "HEARTBEAT_TIMEOUT_MS", round(PATIENCE * 1_000))
+    for name in ("HEARTBEAT_TIMEOUT_MS", "FOLLOWER_TIMEOUT_MS"):
+        monkeypatch.setattr(dialled, name, round(PATIENCE * 1_000))
 
 
 @pytest.fixture

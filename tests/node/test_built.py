@@ -68,7 +68,10 @@ def test_a_follower_without_a_place_gets_the_members_addresses(
     answer = decode(m.Answer, decode(Envelope, frame).body)
     own = "{}:{}".format(*made.transport.address)
     assert answer.code == "busy"
-    assert msgspec.json.decode(answer.text) == {"members": {"node0": own, "node1": "127.0.0.1:2"}}
+    assert msgspec.json.decode(answer.text) == {
+        "members": {"node0": own, "node1": "127.0.0.1:2"},
+        "children": [],
+    }
 
 
 def test_each_kind_of_core_note_has_a_metric_of_its_own(made: Node) -> None:

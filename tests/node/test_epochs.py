@@ -120,7 +120,7 @@ def test_r11_a_member_unknown_to_genesis_votes_unless_its_ledger_was_lost(
     made = build_node(folder.root, logger, options, open_ledger)
     assert isinstance(made, NonMember)
     made.ledger.load()
-    made.ledger.append([StateRecord(EPOCH, canonical.encode(named(folder, folder.key)))])
+    made.ledger.append([StateRecord(EPOCH, canonical.encode_trimmed(named(folder, folder.key)))])
     made.close()
     made = build_node(folder.root, logger, options, open_ledger)
     try:

@@ -41,7 +41,7 @@ def test_pitfall_15_requests_beyond_what_can_be_executed_depose_no_primary(
 ) -> None:
     """Each request of the flood is executed, and those of its principal wait for each other (0196)."""
     monkeypatch.setitem(RATES, "requests", RATE * 3 // 4)
-    _calm, beside, seen = flooded("requests", range(MEMBERS), 1.5, SLOW_MACHINE)
+    _calm, beside, seen = flooded("requests", range(MEMBERS), 2.0, SLOW_MACHINE)
     assert seen == [0] * MEMBERS
     assert beside.calls > 1, "the other caller is served too"
 

@@ -18,6 +18,7 @@ ROW_NS = 200_000
 
 class Install(msgspec.Struct, frozen=True):
     rows: Any
+    state: Any = None
 
 
 class Recovery(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.ordering import WithheldForTime
 from dtvn.protocol.genesis import Principal
+from dtvn.protocol.quorum import Mode
 from tests.node.running import Running, answer_of, until_commits
 from tests.waiting import PATIENCE
 from validators.ledger.read import STORAGE_KEYS
@@ -95,7 +96,7 @@ def test_status_says_who_and_where_and_what_it_tolerates(running: Running) -> No
         status = told(gateway, "status")
     assert (status["view"], status["state"], status["voting"]) == (0, "voting", True)
     assert (status["liars_tolerated"], status["note"]) == (0, "crash-only, no liar tolerated")
-    assert status["sequence"] == running.node.executed
+    assert (status["sequence"], status["complete_from"]) == (running.node.executed, 0)
     assert status["outcomes"]["ok"] >= 1
     assert status["peer_id"].startswith("12D3KooW")
 
@@ -182,4 +183,4 @@ def test_a_question_that_cannot_be_answered_gets_an_error_code(
     ],
 )
 def test_r37_small_clusters_say_what_they_do_not_tolerate(members: int, note: str) -> None:
-    assert quorum.fault_tolerance_note(members) == note
+    assert quorum.fault_tolerance_note(members, Mode.PBFT) == note

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,14 @@ import pytest
 from dtvn.node.journal import NodeJournal
 from dtvn.node.keys import VotedStamp
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.effects import Record, SlotRecord, StateRecord
+from dtvn.protocol.consensus.effects import (
+    ApplicationChange,
+    CheckpointRecord,
+    Install,
+    Record,
+    SlotRecord,
+    StateRecord,
+)
 from dtvn.protocol.consensus.log_tree import Frontier
 from dtvn.protocol.host.ports import JournalError, LedgerTail
 from tests.host.support import Paper
@@ -98,3 +105,38 @@ def test_r11_a_ledger_with_votes_of_another_member_is_refused(phase: str) -> Non
     journal.owner = (0, 2)
     with pytest.raises(JournalError, match="holds votes of member 1, and this is member 2"):
         journal.load()
+
+
+class Installing:
+    """A ledger's place for a state: notes how often its rows are read back."""
+
+    def __init__(self) -> None:
+        self.written: list[ApplicationChange] = []
+        self.read = 0
+
+    def install(self, install: Install) -> None:
+        self.written = list(install.rows())
+
+    def load(self) -> LedgerTail:
+        return LedgerTail(Frontier(), 10, self._rows(), (), (), None, ())
+
+    def _rows(self) -> Iterator[ApplicationChange]:
+        self.read += 1
+        yield from self.written
+
+
+def test_a_state_that_was_just_installed_is_not_read_back() -> None:
+    """The groups that were proved are what was written. Only the first load after it is spared."""
+    stored, kept = (ApplicationChange("ticket", (form,), None) for form in ("stored", "kept"))
+    checkpoint = CheckpointRecord(0, 10, b"", b"", 1, ())
+    entry = m.Entry(0, 10, b"", b"", 1, b"")
+    below = Installing()
+    journal = NodeJournal(below, None)  # type: ignore[arg-type]
+    journal.install(Install(checkpoint, entry, (), lambda: [stored], lambda: [kept]))
+    assert below.written == [stored]
+    assert list(journal.load().rows) == [kept]
+    assert below.read == 0
+    assert list(journal.load().rows) == [stored]
+    journal.install(Install(checkpoint, entry, (), lambda: [stored]))
+    assert list(journal.load().rows) == [stored]
+    assert below.read == 1, "not read either"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from msgspec.structs import replace
 
-from dtvn.net import LearnerTransport, ZmqTransport, public_key_of
+from dtvn.net import RelayTransport, ZmqTransport, public_key_of
 from dtvn.node.keys import dev_seed
 from dtvn.protocol.consensus.effects import ALL, Send
 from dtvn.protocol.consensus.verified import Peer
@@ -65,11 +67,12 @@ def test_r35_a_member_leaves_and_the_links_of_the_others_stay() -> None:
 
 def test_r35_what_waits_for_a_learner_is_of_the_members_of_the_next_epoch() -> None:
     with net(2) as two:
-        learner = LearnerTransport(two.dial("learner"), two.genesis)
+        learner = RelayTransport(two.context(), dev_seed("learner"), two.genesis.members)
         for index in (0, 1):
             learner.inbox.put(Peer(f"node{index}", index), vote(b"waits"), 0)
-        learner.follow(replace(two.genesis, members=two.genesis.members[1:]))
+        learner.follow(two.genesis.members[1:])
         assert [(each.peer.name, each.peer.member) for each in learner.receive(8)] == [("node1", 0)]
+        learner.close()
 
 
 def test_r35_a_connection_ends_with_the_key_that_opened_it() -> None:
@@ -135,11 +138,11 @@ def test_r35_a_link_that_was_dialled_under_the_next_key_is_not_kept() -> None:
 
 def test_r35_links_are_kept_under_the_same_keys_only() -> None:
     with net(1) as one:
-        dialler = one.dial("gateway")
         seed, other = dev_seed("gateway"), dev_seed("another")
-        assert dialler.keeps(seed, None)
-        assert not dialler.keeps(other, None)
-        assert not dialler.keeps(seed, other)
+        with closing(RelayTransport(one.context(), seed, one.genesis.members, wanted=())) as links:
+            assert links.keeps(seed, None)
+            assert not links.keeps(other, None)
+            assert not links.keeps(seed, other)
         node, bind = one.nodes[0], one.ports[0]
         assert node.keeps(one.genesis, 0, dev_seed("node0"), bind)
         assert not node.keeps(one.genesis, 0, other, bind)

@@ -243,7 +243,23 @@ def test_bootstrap_addresses_are_matched_by_key_and_others_are_warned_of(told: T
     ]
     _, options = told.prepare(dev_keys=True, bootstrap=",".join(items))
     assert options.addresses == {1: ("10.0.0.1", 7001), 2: ("10.0.0.2", 7002)}
-    assert sum("ignored" in warning for warning in told.warnings) == 4
+    assert list(options.books.values()) == [("10.0.0.4", 7004)], "no member, but may keep addresses"
+    assert sum("ignored" in warning for warning in told.warnings) == 3
+    assert sum("only asked for addresses" in warning for warning in told.warnings) == 1
+
+
+def test_who_is_no_member_keeps_addresses_only_if_it_is_told_to(told: Told) -> None:
+    with pytest.raises(UsageError, match="the members are node0 to node3"):
+        told.prepare(dev_keys=True, id="book")
+    folder, options = told.prepare(dev_keys=True, id="book", bootstrap_node=True)
+    assert options.is_book
+    assert "keeps addresses only" in told.told[-1]
+    (folder.ledger / "ledger.sqlite3").touch()
+    assert not told.prepare(dev_keys=True, id="book", bootstrap_node=True)[1].is_book, "it follows the log"
+
+
+def test_a_member_with_the_flag_is_a_member(told: Told) -> None:
+    assert not told.prepare(dev_keys=True, bootstrap_node=True)[1].is_book
 
 
 def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import zmq
 from msgspec.structs import replace
 
-from dtvn.net import acceptor, curve_keys, curve_public, dialled, inbox, public_key_of, transport
+from dtvn.net import acceptor, curve_keys, curve_public, dialled, inbox, links, public_key_of
 from dtvn.net.queues import lane_of
 from dtvn.net.transport import allowed_users
 from dtvn.node.keys import dev_seed
@@ -446,7 +446,7 @@ def test_a_peer_with_bad_frames_is_muted_for_a_while_and_then_heard_again(
     with net(2) as two:
         node = two.nodes[0]
         now = time.monotonic_ns()
-        for module in (transport, inbox):
+        for module in (links, inbox):
             clock = SimpleNamespace(monotonic_ns=lambda: now, time_ns=time.time_ns)
             monkeypatch.setattr(module, "time", clock)
         mutes = [node.bad_frame("node1") for _ in range(16)]

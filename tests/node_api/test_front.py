@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -20,9 +21,12 @@ from dtvn.api.access import allowed_origin
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, Unavailable
 from dtvn.api.helper.app import _route, build_app
 from dtvn.api.helper.front import NONCE, PATH_MAX, Front, key_fits
-from dtvn.api.helper.routes import VOTING
+from dtvn.api.helper.routes import VOTING, Routes
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
+from dtvn.protocol import genesis as g
+from dtvn.protocol.quorum import Mode
+from tests.host.support import make_genesis
 
 
 @pytest.mark.parametrize(
@@ -184,3 +188,23 @@ def test_an_error_outside_our_routes_is_reported_as_a_fault_too() -> None:
 )
 def test_c19_the_api_key_is_read_from_the_documented_headers(headers: dict[str, str], *, fits: bool) -> None:
     assert key_fits(Headers(headers), "right") is fits
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        (Mode.PBFT, {"status": "healthy"}),
+        (
+            Mode.RAFT,
+            {
+                "status": "healthy",
+                "consensus": "raft",
+                "note": "crash-only: a lying member is not tolerated",
+            },
+        ),
+    ],
+)
+def test_r44_health_is_exact_and_a_raft_cluster_adds_its_label(mode: Mode, told: dict[str, str]) -> None:
+    service: Any = SimpleNamespace(healthy=True, genesis=g.agreeing_by(make_genesis(5), mode))
+    answer = asyncio.run(Routes(service).health(Request({"type": "http"})))
+    assert json.loads(answer.content) == told

@@ -43,12 +43,11 @@ CONTRACT: tuple[Metric, ...] = (
     _counter("consensus_success_total", "Ticket operations applied (what the plain consensus log lists)."),
     _counter("consensus_failure_total", "Ticket operations whose ordered outcome is a refusal."),
     _histogram("consensus_latency_seconds", "From the first sight of a proposal to its durable execution."),
-    _counter(
-        "gossip_messages_sent_total", "Status and repair messages sent; a message to all members counts once."
-    ),
-    _counter("gossip_messages_received_total", "Status and repair messages handled."),
+    _counter("gossip_messages_sent_total", "Messages of the overlay of members and followers sent."),
+    _counter("gossip_messages_received_total", "Messages of the overlay handled."),
     _gauge(
-        "gossip_cache_size", "Verified messages that are remembered, so that copies are not verified again."
+        "gossip_cache_size",
+        "Verified messages and rumours that are remembered, so that copies are not verified again.",
     ),
     _counter("gossip_cache_hits_total", "Signature checks saved because the message was remembered."),
     _counter("gossip_cache_misses_total", "Signatures of messages that were not remembered."),
@@ -112,6 +111,11 @@ OPERATORS: tuple[Metric, ...] = (
     _counter("dtvn_mutes_total", "Times a link was muted for forged or malformed frames.", "peer"),
     _counter("dtvn_strangers_total", "Handshakes refused: keys that genesis does not list."),
     _gauge("dtvn_peer_connected", "1 if there is a live link to this member.", "peer"),
+    _gauge(
+        "dtvn_peer_silent_seconds",
+        "Time since this member was last heard; since the node's start if it never was.",
+        "peer",
+    ),
     _counter(
         "dtvn_dropped_frames_total",
         "Frames dropped because a queue was full or its peer muted.",

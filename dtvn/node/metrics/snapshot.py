@@ -12,6 +12,7 @@ import msgspec
 from dtvn.machine import State, kinds_to, public_counts
 from dtvn.machine.contract import UNLISTED
 from dtvn.machine.reasons import OK
+from dtvn.node.hearing import silent_seconds
 from dtvn.node.keys import peer_id
 from dtvn.node.member import MemberProcess
 from dtvn.node.metrics.figures import Figures
@@ -79,7 +80,7 @@ def _identity(node: MeasuredMember) -> dict[str, Value]:
         "dtvn_node_info": {(node.id, node.cluster.hex(), peer_id(member.public_key)): 1},
         "dtvn_started_at_seconds": node.started,
         "dtvn_members": count,
-        "dtvn_members_needed": quorum.quorum(count),
+        "dtvn_members_needed": quorum.quorum(count, node.membership.mode),
         "dtvn_voting": int(node.voting),
         "dtvn_disk_full": int(node.disk_full),
         "dtvn_contradiction": int(bool(node.halted)),
@@ -137,9 +138,19 @@ def _consensus(node: MeasuredMember) -> dict[str, Value]:
         "dtvn_pauses_total": events["paused"],
         "dtvn_notes_total": noted,
         "dtvn_signatures_verified_total": door.verifications,
-        "gossip_cache_size": door.remembered,
-        "gossip_cache_hits_total": door.recognitions,
-        "gossip_cache_misses_total": door.verifications,
+        **_gossip(node),
+    }
+
+
+def _gossip(node: MeasuredMember) -> dict[str, Value]:
+    """Messages of the overlay; what is remembered as verified, there and of consensus."""
+    door, overlay = node.host.door, node.overlay.overlay.figures()
+    return {
+        "gossip_messages_sent_total": overlay["sent"],
+        "gossip_messages_received_total": overlay["received"],
+        "gossip_cache_size": node.remembered,
+        "gossip_cache_hits_total": door.recognitions + overlay["cache_hits"],
+        "gossip_cache_misses_total": door.verifications + overlay["cache_misses"],
     }
 
 
@@ -156,33 +167,18 @@ def _events(node: MeasuredMember) -> dict[str, Value]:
 
 def _behind(node: MeasuredMember) -> int:
     """Sequences that f + 1 members report as executed and this node has not: f liars cannot fake a lag."""
-    said = sorted(
-        (known.status.executed for known in node.core.retransmission.members.values()), reverse=True
-    )
-    weak = quorum.weak_quorum(len(node.genesis.members))
+    said = sorted((known.status.executed for known in node.core.member_views.values()), reverse=True)
+    weak = node.core.config.f + 1
     return max(0, said[weak - 1] - node.executed) if len(said) >= weak else 0
 
 
 def _said(figures: Figures) -> dict[str, Value]:
     messages: Counter[tuple[str, str]] = Counter()
-    gossip: Counter[str] = Counter()
     for (direction, number), count in figures.messages.items():
         message = KINDS.get(number)
         name = message.__name__ if message is not None else "unknown"
         messages[direction, name] += count
-        if is_gossip(name):
-            gossip[direction] += count
-    return {
-        "dtvn_messages_total": dict(messages),
-        "gossip_messages_sent_total": gossip["sent"],
-        "gossip_messages_received_total": gossip["received"],
-    }
-
-
-def is_gossip(name: str) -> bool:
-    """Whether a kind of message is about what members hold or lack: such messages keep replicas equal besides
-    the ordering itself, as anti-entropy does in the Go DTVN."""
-    return name.startswith(("Fetch", "Supply")) or name in {"Status", "Entries", "Snapshot", "Groups"}
+    return {"dtvn_messages_total": dict(messages)}
 
 
 def _network(node: MeasuredMember) -> dict[str, Value]:
@@ -202,6 +198,7 @@ def _network(node: MeasuredMember) -> dict[str, Value]:
         "network_bytes_transmitted_total": sum(link.bytes_sent for link in counters.values()),
         "dtvn_queue_frames": {("inbound",): queues.inbound, ("outbound",): queues.outbound},
         "dtvn_peer_connected": {(name,): float(name in connected) for name in members},
+        "dtvn_peer_silent_seconds": silent_seconds(node),
         "dtvn_dropped_frames_total": dropped,
         "dtvn_mutes_total": {(name,): link.mutes for name, link in counters.items()},
         "dtvn_strangers_total": transport.strangers,
