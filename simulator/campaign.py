@@ -14,6 +14,7 @@ import msgspec
 from dtvn.protocol import probes, quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.quorum import Mode
 from simulator.adversary import corrupt
 from simulator.adversary.client import add_rogue
 from simulator.adversary.opening_flooder import add_opening_flooder
@@ -46,11 +47,13 @@ from simulator.node import Node
 from simulator.observers import Observer
 from simulator.old_speaker import make_old
 from simulator.readers import Readers
+from simulator.recoverable import disks_tolerated
 from simulator.recovery import PreparedAlone, Recovery
 from simulator.run_plan import MessageLoss, OperatorAction, Partition, RunPlan
 from simulator.transcript import Fingerprint
 from simulator.violation import Interrupted, Violation
 from simulator.workload import UNDECIDED, Workload
+from simulator.world import World
 from simulator.worlds import world_of
 
 LIVENESS_BOUND = 60 * SECOND
@@ -240,8 +243,7 @@ class Play:
         self.workload = Workload(
             world, cluster.gateways, dice.fork("crowd"), drawn.traffic, left_out=cut.calls
         )
-        tolerated = min(quorum.crashes_tolerated(world.members), quorum.faults(world.members))
-        self._bearable = max(0, tolerated - len(liars))
+        self._bearable = max(0, disks_tolerated(world.members, world.mode) - len(liars))
         self.fault_injector = FaultInjector(
             world,
             cluster.gateways,
@@ -396,7 +398,9 @@ class Play:
     def _lose_messages(self, loss: MessageLoss) -> None:
         network = self.cluster.world.network
         kind = KINDS[loss.kind] if loss.kind else None
-        rule = network.when(kind=kind, sender=loss.sender, receiver=loss.receiver, view=loss.view)
+        rule = network.when(
+            kind=kind, sender=loss.sender, receiver=loss.receiver, view=loss.view, filled=loss.filled
+        )
         rule.drop(loss.share)
         self.cluster.world.at(loss.end, network.forget, rule)
 
@@ -488,16 +492,18 @@ def heal(cluster: Cluster, dice: Dice | None) -> None:
     liars, and members that ever lost their disks or may yet, count among these."""
     world = cluster.world
     world.network.heal()
+    cluster.link_members()
     for node in world.nodes.values():
         node.disk.full = False
         node.disarm()
         node.clock.set(0)
         node.resume()
     dead = []
+    no_liars = quorum.faults(world.members, world.mode) == 0
     if dice is not None:
         honest = world.honest_members()
         voteless = world.members - sum(not (node.losses or node.disk.doubtful) for node in honest)
-        spare = quorum.crashes_tolerated(world.members) - voteless
+        spare = quorum.crashes_tolerated(world.members, world.mode) - voteless
         voters = [node for node in honest if node.disk.voting and not node.disk.doubtful]
         dead = dice.sample(voters, dice.below(max(0, spare) + 1))
     for node in dead:
@@ -505,9 +511,17 @@ def heal(cluster: Cluster, dice: Dice | None) -> None:
             node.crash()
     for node in world.nodes.values():
         if node not in dead:
-            if dead and node.index is not None and quorum.faults(world.members) == 0:
+            if (dead or _needs_a_word(world, node)) and node.index is not None and no_liars:
                 if node.up and node.core.state.voting_right.holding:
                     node.crash()
                 if not node.up:
                     node.say_others_are_gone()
             world.start(node)
+
+
+def _needs_a_word(world: World, node: Node) -> bool:
+    """Whether a Raft member with a ledger of its own waits for one that lost its own, which can show it
+    nothing any more: only the operator ends that (R11)."""
+    if world.mode is not Mode.RAFT or node.losses or node.disk.doubtful:
+        return False
+    return any(member.losses for member in world.honest_members())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dtvn.protocol import quorum
+from dtvn.protocol.quorum import Mode
 from simulator.clock import SECOND
 from simulator.dice import Dice
 
@@ -21,10 +22,10 @@ class ClockStep(msgspec.Struct, frozen=True):
     ppm: int = 0
 
 
-def draw_clock_steps(dice: Dice, members: int, duration: int) -> tuple[ClockStep, ...]:
+def draw_clock_steps(dice: Dice, members: int, duration: int, mode: Mode) -> tuple[ClockStep, ...]:
     """Random steps of the clocks of one, f, all but f or all members, and back; a clock that is wrong may
     also run slow or fast by up to a thousandth."""
-    names, tolerated = [f"r{index}" for index in range(members)], quorum.faults(members)
+    names, tolerated = [f"r{index}" for index in range(members)], quorum.faults(members, mode)
     chosen = dice.sample(names, dice.pick((1, max(1, tolerated), members - tolerated, members)))
     found: list[ClockStep] = []
     for _ in range(dice.between(1, 3)):

@@ -12,19 +12,22 @@ from dtvn.events.asking import ASKING, Member, MemberJudge
 from dtvn.events.rules import Limits
 from dtvn.machine import TicketApplication
 from dtvn.machine.keyring import KeyRing
+from dtvn.overlay.tree import Tree
 from dtvn.proof.epoch_chain import EpochChain
-from dtvn.protocol import canonical
-from dtvn.protocol.consensus import EPOCH, Learner, Replica
+from dtvn.protocol import canonical, consensus
+from dtvn.protocol.consensus import EPOCH, Learner, Replica, VotingCore
 from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Install, Record
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
-from dtvn.protocol.genesis import Genesis
-from dtvn.protocol.host import Host
-from dtvn.protocol.host.ports import JournalFenced, LedgerTail
+from dtvn.protocol.genesis import Genesis, first_sequence
+from dtvn.protocol.host import NOBODY, Fanout, Host
+from dtvn.protocol.host.ports import Gap, JournalFenced, LedgerTail
 from dtvn.protocol.wire import FrameSigner, one_in_64
+from simulator import relays
 from simulator.checkers import Checker, Durability, History, Linearizable, all_checkers
+from simulator.checkers.archives import Archives
 from simulator.checkers.epoch_changes import EpochChanges
 from simulator.checkers.no_wasted_verification import WatchedDoor
 from simulator.clock import NodeClock
@@ -37,6 +40,10 @@ from simulator.world import LEARNER, OPERATORS_NUMBER, Settings, World, reader_p
 
 OTHER_LIMITS = Limits(id_characters=1)
 """Those of members with unlike rules: they refuse events that others accept."""
+
+
+OF_RELAYS = Fanout(2, lambda _peer: True, tuple)
+"""A relay pushes to two followers; others hear announcements, and ask for entries."""
 
 
 class ClusterKeys:
@@ -100,6 +107,15 @@ class WatchedJournal:
         """See ports.Journal."""
         return self._disk.checkpoint_from(sequence)
 
+    def gap(self, below: int) -> Gap:
+        """See ports.Journal."""
+        return self._disk.gap(below)
+
+    def fill(self, records: Sequence[EntryRecord]) -> None:
+        """See ports.Journal."""
+        self._fence()
+        self._disk.fill(records)
+
 
 class Cluster:
     """Members r0, r1, ...; learners; gateways; and the checkers that observe them."""
@@ -113,10 +129,19 @@ class Cluster:
         """`genesis_of`: see World."""
         world = self.world = World(seed, settings, genesis_of)
         self.keys = ClusterKeys(world)
+        self.members_linked = False
         for index, name in enumerate(world.member_names):
             world.add_node(name, index).build = self.build
         for number in range(settings.learners):
             world.add_node(f"{LEARNER}-{number}", None).build = self.build
+        for name in relays.names(settings):
+            node = world.add_node(name, None)
+            node.build = self.build
+            node.upward = relays.links_of(name, settings)[1]
+            if relays.lies(name, settings):
+                node.honest = False
+                dice = world.dice.fork(f"lies of {name}")
+                node.send_hook = relays.LyingRelay(settings.relay_lies, world.member_names, dice, world.clock)
         for number in range(settings.spares):
             world.add_node(f"n{number}", None).build = self.build
         self.gateways = [self._gateway(number) for number in range(settings.gateways)]
@@ -128,6 +153,8 @@ class Cluster:
         self.checkers = all_checkers(world, self.keys, self.history, self.durability)
         if not settings.beyond:
             self.checkers.append(self.linearizable)
+        if settings.archives:
+            self.checkers.append(Archives(world))
         for checker in self.checkers:
             if isinstance(checker, EpochChanges):
                 checker.gateways += [*self.gateways, *([self.operator] if self.operator else [])]
@@ -191,29 +218,23 @@ class Cluster:
             self.world.enter(membership)  # a power cut may be between the record of an epoch and its process
         node.index = node.place(membership)
         member = None if node.index is None else node.member_id
-        config = configuration.build(world.genesis, world.cluster, member, membership)
-        settings = world.settings
-        config = msgspec.structs.replace(
-            config,
-            transfer_lag=settings.transfer_lag or config.transfer_lag,
-            first_message_timeout=settings.first_message_timeouts * config.timeout_base,
-        )
+        settings, config = world.settings, self._config(member, membership)
         secret = world.keyring.pair(
             reader_principal(node.member_id, world.settings) if member is None else key_in(node, membership)
         )[1]
         keys = KeyRing(application, membership)
         signer = FrameSigner(world.cluster, secret, keys, scheme=scheme)
         inherited, node.inherited = node.inherited, ()
-        core: Learner | Replica
+        core: Learner | VotingCore
         if member is None:
-            core = Learner(config, signer, application)
+            core = self._learner(node, config, signer, application)
         else:
             # The real ledger records that it replaces a lost one, whichever core writes it. Here that record
             # ends with the first write of a member's core, which must keep it itself. A learner's core keeps
             # none, and a node that is not in genesis begins as a learner.
             voting = node.disk.voting or node.disk.served_member
-            core = Replica(config, signer, application, voting, inherited)
-            if not node.honest:
+            core = consensus.core(config, signer, application, voting, inherited)
+            if not node.honest and isinstance(core, Replica):
                 core.self_messages = core.pinging.self_messages = LiarsSelfMessageGuard(
                     core.state, core.own_vote, node
                 )
@@ -238,8 +259,52 @@ class Cluster:
             epoch=config.epoch,
             epoch_catch_up=self._epoch_catch_up(node, config) if settings.epoch_catch_up else None,
             judge=self._judge(node, config, secret, application),
+            fanout=OF_RELAYS if node.name.startswith(relays.RELAY) else NOBODY,
+            archive_from=first_sequence(world.genesis) if settings.archives and member else None,
         )
+        if node.host is not None and member is None:  # the same process goes on
+            host.heads.adopt(node.host.heads)
         return host
+
+    def _learner(
+        self, node: Node, config: configuration.Config, signer: FrameSigner, application: TicketApplication
+    ) -> Learner:
+        """The platform's learner keeps the log; the others take states, and some are linked to relays."""
+        now, up = node.clock.now().monotonic, list(range(config.n))
+        if node.name in relays.names(self.world.settings):
+            up = self._links_of(node, config.n)
+        sources = Tree(up, now, relays_from=config.n, relays_first=bool(node.upward))
+        archive = node.name.startswith(f"{LEARNER}-")
+        core = Learner(config, signer, application, sources, archive=archive)
+        core.links(up, now)
+        return core
+
+    def _links_of(self, node: Node, members: int) -> list[int]:
+        """The indexes of the peers that a relay or follower is linked to."""
+        linked = relays.links_of(node.name, self.world.settings)[0]
+        upward = range(members, members + len(node.upward))
+        return [*(range(members) if self.members_linked else linked), *upward]
+
+    def link_members(self) -> None:
+        """Link all relays and followers to all members from now on."""
+        self.members_linked = True
+        for name in relays.names(self.world.settings):
+            node = self.world.nodes[name]
+            if isinstance(node.core, Learner) and node.up:
+                now = node.clock.now().monotonic
+                node.core.links(self._links_of(node, node.core.config.n), now)
+                node.wake(self.world.time)
+
+    def _config(self, member: str | None, membership: Membership) -> configuration.Config:
+        """As in a real node, with the settings of this world."""
+        world, settings = self.world, self.world.settings
+        config = configuration.build(world.genesis, world.cluster, member, membership)
+        return msgspec.structs.replace(
+            config,
+            transfer_lag=settings.transfer_lag or config.transfer_lag,
+            resend_bytes_max=settings.resend_bytes_max or config.resend_bytes_max,
+            first_message_timeout=settings.first_message_timeouts * config.timeout_base,
+        )
 
     def _judge(
         self, node: Node, config: configuration.Config, secret: bytes, application: TicketApplication
@@ -256,7 +321,7 @@ class Cluster:
         unlike = node.index < world.settings.unlike_rules
         return MemberJudge(member, may_ask, OTHER_LIMITS if unlike else None)
 
-    def _door(self, core: Learner | Replica, name: str, keys: KeyRing) -> WatchedDoor:
+    def _door(self, core: Learner | VotingCore, name: str, keys: KeyRing) -> WatchedDoor:
         world = self.world
         door = WatchedDoor(
             world.cluster,
@@ -276,8 +341,6 @@ class Cluster:
         return EpochCatchUp(
             node.membership,
             partial(EpochChain, self.world.genesis, scheme=self.world.keyring.scheme),
-            name=node.member_id,
-            keys=[self.world.keyring.pair(name)[0] for name in node.keys],
             far=config.transfer_lag,
             patience=config.transfer_patience,
         )

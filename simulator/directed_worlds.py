@@ -80,6 +80,29 @@ DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
             *("lists-among-transfers",) * 2,
         ),
     ),
+    (
+        "directed for crashes alone",
+        0.03,
+        (
+            *("raft",) * 10,
+            *("raft-void-records", "raft-three-two", "raft-leaders-clock", "raft-brief-cut", "raft-no-room"),
+            *("raft-figure-8", "raft-changes", "raft-lost-disks", "raft-late-duplicates"),
+        ),
+    ),
+    (
+        "directed for followers",
+        0.02,
+        (
+            *("followers-among-crashes", "lying-relay-of-states") * 2,
+            *("followers-over-relays", "stale-relay", "withholding-relay", "looping-relays", "lying-relay"),
+            *("old-head-signer", "heads-only"),
+        ),
+    ),
+    (
+        "directed for logs below a state",
+        0.01,
+        ("old-heads-of-two", "archives-among-crashes", "archives-of-newcomers", *("bad-archive-server",) * 3),
+    ),
 )
 """Worlds that may replace a random one: random stream, share, worlds (more often those of rarer moments).
 Each row is drawn apart from those before it, so that a seed that is one of these stays the same."""

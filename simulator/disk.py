@@ -29,13 +29,13 @@ from dtvn.protocol.consensus.effects import (
 )
 from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.log_tree import Frontier, append
-from dtvn.protocol.host.ports import JournalError, JournalFull, LedgerTail
+from dtvn.protocol.host.ports import Gap, JournalError, JournalFull, LedgerTail
 from simulator.dice import Dice
 from simulator.disk_damage import Damage
 
 SlotKey = tuple[int, int, int, str]
 
-PRUNED_PHASES = frozenset({"pre_prepare", "prepare", "commit", "prepared", "checkpoint"})
+PRUNED_PHASES = frozenset({"pre_prepare", "prepare", "commit", "prepared", "checkpoint", "append"})
 """Phases of records that belong to one sequence; those of views are kept."""
 
 SPARE_ENTRIES_MAX = 256
@@ -145,6 +145,11 @@ class Image:
             if record == VOTES_AGAIN:
                 self.voting = True
 
+    def restore(self, records: Sequence[EntryRecord]) -> None:
+        """Put missing entries in their places."""
+        for record in records:
+            self.log[record.entry.sequence - 1] = record
+
     def forget(self, sequence: int, *, commits: bool) -> None:
         """Drop slots up to `sequence`, and the COMMITs of entries that a stable checkpoint covers."""
         for key in [k for k in self.slots if k[3] in PRUNED_PHASES and k[2] <= sequence]:
@@ -178,11 +183,13 @@ class Mirror(Protocol):
     power cut takes the same writes from both; it changes nothing in the run."""
 
     def append(self, records: Sequence[Record], *, durable: bool) -> None:
-        """See ports.Journal, as the next two."""
+        """See ports.Journal, as the next three."""
 
     def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None: ...
 
     def install(self, install: Install) -> None: ...
+
+    def fill(self, records: Sequence[EntryRecord]) -> None: ...
 
     def loaded(self, tail: LedgerTail, *, voting: bool) -> None:
         """A process reads its disk back: `tail`, and whether its node may vote by it."""
@@ -282,7 +289,8 @@ class VirtualDisk(Image):
             if record.entry.sequence != number or previous not in (None, record.entry.previous):
                 raise JournalError(f"entry {number} does not continue the log")
             previous = record.entry_hash
-            frontier = append(frontier, record.entry_hash)
+            whole = self.base is None or number != self.base.entry.sequence
+            frontier = append(frontier if whole else self.base.before, record.entry_hash)  # type: ignore[union-attr]
         spare = 1 + self._dice.below(SPARE_ENTRIES_MAX)
         tail = LedgerTail(
             frontier=frontier,
@@ -317,6 +325,30 @@ class VirtualDisk(Image):
         if found is not None:
             self.damage.read("checkpoint", found.sequence, found.sequence)
         return found
+
+    def gap(self, below: int) -> Gap:
+        """See ports.Journal."""
+        if self.base is None:
+            return Gap(1, 0)
+        last = min(below - 1, self.base.entry.sequence)
+        while last and self.log[last - 1] is not None:
+            last -= 1
+        first = last
+        while first and self.log[first - 1] is None:
+            first -= 1
+        if last == self.base.entry.sequence:
+            return Gap(first + 1, last, m.entry_hash(self.base.entry))
+        behind = self.log[last]
+        return Gap(first + 1, last, behind.entry.previous if behind and last else b"")
+
+    def fill(self, records: Sequence[EntryRecord]) -> None:
+        """See ports.Journal; durable only with the next sync."""
+        self._meet_faults()
+        for record in records:
+            if self.log[record.entry.sequence - 1] is not None:
+                raise Contradiction(f"a second entry for {record.entry.sequence}")
+        kept = tuple(records)
+        self._write(lambda image: image.restore(kept), lambda mirror: mirror.fill(kept))
 
     # --- the world's side ------------------------------------------------------------------------
 

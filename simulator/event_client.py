@@ -97,7 +97,7 @@ class EventClient:
     def electorate(self) -> Electorate:
         """The members of the epoch that the gateway believes in."""
         world, present = self.gateway.world, self.gateway.collector.epochs.present
-        return Electorate(world.cluster, present.epoch, present.members, world.keyring.scheme)
+        return Electorate(world.cluster, present.epoch, present.members, present.mode, world.keyring.scheme)
 
     def go_on(self) -> None:
         """One step of a writer: begin a run, have events judged, end a run."""

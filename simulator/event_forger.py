@@ -211,7 +211,7 @@ class EventForger(Recurring):
             twice = short[:1] * (needed - len(short)) + short
             made = msgspec.structs.replace(made, ballots=twice)
         elif kind == 2:
-            made = msgspec.structs.replace(made, ballots=self._unsigned(short, needed))
+            made = msgspec.structs.replace(made, ballots=self._unsigned(made.ballots[0], short, needed))
         elif kind == 3:
             vote = votes[0].vote
             other = Vote(vote.question, vote.after, ((0, "FORGED"),))
@@ -220,13 +220,14 @@ class EventForger(Recurring):
             head = dice.pick([place.head for place in self._places])
         self._submit(Record(head, made, ends=False))
 
-    def _unsigned(self, ballots: tuple[Ballot, ...], needed: int) -> tuple[Ballot, ...]:
-        """`needed` ballots, of which those that are missing name other members and are not signed."""
+    def _unsigned(self, like: Ballot, ballots: tuple[Ballot, ...], needed: int) -> tuple[Ballot, ...]:
+        """`needed` ballots, of which those that are missing, made `like` one, name other members and are not
+        signed."""
         signers = {ballot.member: ballot for ballot in ballots}
         for member in range(len(self._client.electorate().members)):
             if len(signers) < needed and member not in signers:
                 signature = self._dice.bytes(64)
-                signers[member] = msgspec.structs.replace(ballots[0], member=member, signature=signature)
+                signers[member] = msgspec.structs.replace(like, member=member, signature=signature)
         return tuple(ballot for _member, ballot in sorted(signers.items()))
 
     def _submit(self, record: Record) -> None:

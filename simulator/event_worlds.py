@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dtvn.events.judging import OFFERED
+from dtvn.events.config import algorithms_of
+from dtvn.protocol.quorum import Mode
 from simulator.clock import MILLISECOND, SECOND
 from simulator.faults import FaultPlan
 from simulator.membership_changes import MembershipChanges
@@ -22,7 +23,8 @@ LOST_VERDICTS = tuple(MessageLoss("Judged", sender=f"r{index}", share=0.2) for i
 EVENT_FAULTS = FaultPlan(
     pause_max=500 * MILLISECOND, away_max=300 * MILLISECOND, crash=1, client_restart=2, heal=0
 )
-ANY_ALGORITHM: dict[str, Any] = {"algorithms": OFFERED, **EVENT_RUNS, "message_losses": LOST_VERDICTS}
+BY_VOTES = algorithms_of(Mode.PBFT)
+ANY_ALGORITHM: dict[str, Any] = {"algorithms": BY_VOTES, **EVENT_RUNS, "message_losses": LOST_VERDICTS}
 RUNS_OVER_EPOCHS: dict[str, Any] = {
     **EVENT_RUNS,
     "changes": MembershipChanges(pause_max=700 * MILLISECOND),

@@ -14,6 +14,7 @@ import msgspec
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.probes import probe
+from dtvn.protocol.quorum import Mode
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
 from simulator.disk import CrashPoint
@@ -21,6 +22,7 @@ from simulator.gateway import Gateway
 from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.observers import Observer
+from simulator.recoverable import disks_tolerated
 from simulator.recurring import Recurring
 from simulator.stale_process import StaleProcess, take_over
 from simulator.world import World
@@ -30,6 +32,11 @@ LAST_WORDS = (m.Prepare, m.Commit, m.Commit, m.Reply, m.Reply, m.Checkpoint, m.V
 """Kinds of messages after which the power is cut; those at critical moments are more frequent."""
 TRANSFER_WORDS = (m.Snapshot, m.Groups)
 """The same in worlds in which members fetch the state."""
+RAFT_WORDS = (
+    *(m.AppendEntries, m.AppendEntriesResult, m.Commit, m.Commit, m.Reply, m.Reply, m.Checkpoint),
+    *(m.RequestVote, m.RequestVoteResult),
+)
+"""The same in worlds that order by Raft."""
 CUT_AFTER = 3 * MILLISECOND
 """Longest time between that message and the cut: some members have received and written it, others not."""
 LOSABLE = (
@@ -42,6 +49,10 @@ LOSABLE = (
     m.SupplyFrames,
     m.Status,
     m.Entries,
+)
+RAFT_LOSABLE = (
+    *(m.AppendEntries, m.AppendEntries, m.AppendEntriesResult, m.Commit, m.Commit, m.RequestVote),
+    *(m.RequestVoteResult, m.Checkpoint, m.SupplyFrames, m.Status, m.Entries),
 )
 
 
@@ -100,7 +111,7 @@ def draw_fault_plan(dice: Dice) -> FaultPlan:
 class TripWire(Observer):
     """Waits for the next message of one kind."""
 
-    kinds = frozenset(LAST_WORDS + TRANSFER_WORDS)
+    kinds = frozenset(LAST_WORDS + RAFT_WORDS + TRANSFER_WORDS)
 
     def __init__(self) -> None:
         self.kind: type[Any] | None = None
@@ -229,7 +240,8 @@ class FaultInjector(Recurring):
         def heard() -> None:
             self.world.after(1 + dice.below(CUT_AFTER), cut)
 
-        words = LAST_WORDS + TRANSFER_WORDS * 2 if self.world.settings.transfer_lag else LAST_WORDS
+        words: tuple[Any, ...] = RAFT_WORDS if self.world.mode is Mode.RAFT else LAST_WORDS
+        words += TRANSFER_WORDS * 2 if self.world.settings.transfer_lag else ()
         wire.kind, wire.then = dice.pick(words), heard
 
     def _note_power_cut(self) -> None:
@@ -278,7 +290,7 @@ class FaultInjector(Recurring):
         dice, network = self._dice, self.world.network
         members: list[str | None] = [None, *self.world.member_names]
         for _ in range(1 + dice.below(4)):
-            kind = dice.pick(LOSABLE)
+            kind = dice.pick(RAFT_LOSABLE if self.world.mode is Mode.RAFT else LOSABLE)
             rule = network.when(kind=kind, sender=dice.pick(members), receiver=dice.pick(members)).drop()
             self.world.after(1 + dice.below(self.plan.away_max), network.forget, rule)
 
@@ -346,7 +358,9 @@ class FaultInjector(Recurring):
         faulty = sum(
             not (node := world.nodes[name]).honest or not node.disk.voting for name in world.member_names
         )
-        return fewer > 0 and faulty < min(quorum.faults(fewer), quorum.crashes_tolerated(fewer))
+        if not fewer:
+            return False
+        return faulty < disks_tolerated(fewer, world.mode)
 
     def _take_over(self) -> None:
         """A node's process sleeps, another one takes its place, and the first wakes (R10)."""

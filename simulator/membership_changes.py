@@ -18,6 +18,7 @@ from simulator.clock import MICROSECOND, SECOND
 from simulator.dice import Dice
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
+from simulator.recoverable import disks_tolerated
 from simulator.recurring import Recurring
 from simulator.world import World
 
@@ -146,7 +147,7 @@ class MembershipChanger(Recurring):
         """Whether these members tolerate the liars and the members without a vote among them."""
         nodes = [self.world.nodes[name] for name in names]
         faulty = sum(not node.honest or not node.disk.voting for node in nodes)
-        return faulty <= quorum.faults(len(names))
+        return faulty <= disks_tolerated(len(names), self.world.mode)
 
     def _words(self, names: list[str]) -> tuple[LivenessProof, ...]:
         """Liveness proofs of the members that are up; sometimes of too few."""

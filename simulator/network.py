@@ -23,12 +23,11 @@ def kind_of_frame(frame: bytes) -> type[Any] | None:
     return KINDS.get(frame[1]) if len(frame) > 1 else None
 
 
-def view_of_frame(kind: type[Any] | None, frame: bytes) -> int | None:
-    """The view that a statement names; None for other messages."""
+def field_of_frame(kind: type[Any] | None, frame: bytes, name: str) -> Any:
+    """A field of a message; None for messages without it."""
     if kind is None:
         return None
-    view = getattr(canonical.decode(kind, canonical.decode(Envelope, frame).body), "view", None)
-    return view if isinstance(view, int) else None
+    return getattr(canonical.decode(kind, canonical.decode(Envelope, frame).body), name, None)
 
 
 class LinkQuality(msgspec.Struct, frozen=True):
@@ -52,10 +51,16 @@ class Rule:
     """Treatment of frames that match; made by `Network.when`. The newest matching rule applies."""
 
     def __init__(
-        self, kind: type[Any] | None, sender: str | None, receiver: str | None, view: int | None
+        self,
+        kind: type[Any] | None,
+        sender: str | None,
+        receiver: str | None,
+        view: int | None,
+        filled: str = "",
     ) -> None:
         self.kind = kind
         self.view = view
+        self.filled = filled
         self.sender = sender
         self.receiver = receiver
         self.times: int | None = None
@@ -86,7 +91,8 @@ class Rule:
             and (self.kind is None or self.kind is kind)
             and (self.sender is None or self.sender == sender)
             and (self.receiver is None or self.receiver == receiver)
-            and (self.view is None or self.view == view_of_frame(kind, frame))
+            and (self.view is None or self.view == field_of_frame(kind, frame, "view"))
+            and (not self.filled or bool(field_of_frame(kind, frame, self.filled)))
         )
 
 
@@ -109,9 +115,11 @@ class Network:
         sender: str | None = None,
         receiver: str | None = None,
         view: int | None = None,
+        filled: str = "",
     ) -> Rule:
-        """A new rule for frames that match all given arguments; a method of the result sets its effect."""
-        rule = Rule(kind, sender, receiver, view)
+        """A new rule for frames that match all given arguments; a method of the result sets its effect.
+        `filled`: a field that is not empty."""
+        rule = Rule(kind, sender, receiver, view, filled)
         self.rules.append(rule)
         return rule
 

@@ -18,7 +18,7 @@ from dtvn.protocol.consensus.effects import ALL, Executed, Note, Record, ReplyTo
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.verified import Inbound, Peer, VerifiedBundle
 from dtvn.protocol.host import EpochOver, Halted, Host, Installed, TurnLost
-from dtvn.protocol.host.ports import JournalFull
+from dtvn.protocol.host.ports import JournalError, JournalFull
 from simulator.clock import MICROSECOND, NodeClock
 from simulator.dice import Dice
 from simulator.disk import CrashPoint, PowerCut, VirtualDisk
@@ -91,6 +91,8 @@ class Node:
         self.look: Callable[[], ReplicaSnapshot] | None = None
         """Returns a snapshot of the core; set together with the host."""
         self.honest = True
+        self.upward: tuple[str, ...] = ()
+        """Relays that it is linked to; for its core they have the indexes behind those of the members."""
         self.send_hook: SendHook | None = None
         self.receive_filter: Callable[[Inbound], bool] | None = None
         """A liar's filter of the frames that its node receives; None: it receives all."""
@@ -231,6 +233,9 @@ class Node:
             return
         if self.receive_filter is not None and not self.receive_filter(inbound):
             return
+        if self.upward and inbound.peer.route.decode() in self.upward:
+            slot = len(self.membership.members) + self.upward.index(inbound.peer.route.decode())
+            inbound = Inbound(Peer(inbound.peer.name, slot, inbound.peer.route), inbound.frame)
         self.inbox.append(inbound)
         self.wake(self._ready_at)
 
@@ -275,6 +280,8 @@ class Node:
             self.crash()
         except DiskDamaged:  # it was read before the turn
             self.world.disk_damaged(self)
+        except JournalError as error:
+            raise Violation("journal", f"{self.name} cannot read its ledger: {error}") from error
         except TurnLost as lost:
             cause = lost.__cause__
             if isinstance(cause, PowerCut):
@@ -357,6 +364,10 @@ class Node:
             for index, member in enumerate(self.membership.members):
                 if index != self.index:
                     self._say(member.id, send.frame)
+            for relay in self.upward:
+                self._say(relay, send.frame)
+        elif send.to >= len(self.membership.members):
+            self._say(self.upward[send.to - len(self.membership.members)], send.frame)
         elif send.to != self.index:
             self._say(self.membership.members[send.to].id, send.frame)
 

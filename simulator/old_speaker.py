@@ -22,7 +22,12 @@ from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.world import World
 
-LATER_FIELDS: dict[type[Any], dict[str, Any]] = {m.Busy: {"timestamp": 0}, m.Pong: {"remembers": True}}
+LATER_FIELDS: dict[type[Any], dict[str, Any]] = {
+    m.Busy: {"timestamp": 0},
+    m.FetchEntries: {"alone": False},
+    m.Follow: {"lazy": False},
+    m.Pong: {"remembers": True},
+}
 """Later fields of messages, with the values with which they are left out."""
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from dtvn.protocol import quorum
 from dtvn.protocol.durations import MILLISECOND, SECOND, format_duration
+from dtvn.protocol.quorum import Mode
 from simulator.names import ADVERSARIES
 
 PLAIN = "plain"
@@ -119,7 +120,7 @@ def check(options: Options, limits: tuple[tuple[str, float, float], ...] = LIMIT
         if not low <= value <= high:  # a NaN is outside too
             outside = f"not between {low} and {high}" if high < math.inf else f"less than {low}"
             raise OptionError(field, f"{value} is {outside}")
-    most = quorum.faults(options.nodes)
+    most = quorum.faults(options.nodes, Mode.PBFT)
     if not 0 <= options.byzantine_nodes <= most:
         raise OptionError(
             "byzantine_nodes",
@@ -137,7 +138,7 @@ def by_hand(given: dict[str, Any]) -> Options:
     wanted = check(Options(**{"byzantine_nodes": 0, **given}), COMMAND_LIMITS)
     if "byzantine_nodes" in given:
         return wanted
-    most = quorum.faults(wanted.nodes)
+    most = quorum.faults(wanted.nodes, Mode.PBFT)
     if not most:
         raise OptionError("nodes", f"{wanted.nodes} tolerate no Byzantine node; use -byzantine 0")
     return msgspec.structs.replace(wanted, byzantine_nodes=min(most, Options().byzantine_nodes))

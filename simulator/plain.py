@@ -281,7 +281,7 @@ class PlainRun:
     def _count(self, asked: int) -> None:
         """Count from logs and states, not from what nodes report."""
         cluster, results = self.cluster, self.results
-        needed = quorum.quorum(cluster.world.members)
+        needed = quorum.quorum(cluster.world.members, cluster.world.mode)
         logs = [node.disk.log for node in cluster.world.nodes.values() if node.index is not None]
         rounds = 0
         for place, (operation, outcome) in cluster.history.outcomes.items():

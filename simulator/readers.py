@@ -222,7 +222,7 @@ class Readers(Recurring):
         dead = any(not world.nodes[name].up for name in world.member_names)
         for node in up:
             node.crash()
-            if dead and quorum.faults(world.members) == 0:
+            if dead and quorum.faults(world.members, world.mode) == 0:
                 node.say_others_are_gone()
         for node in up:
             world.start(node)

@@ -70,7 +70,7 @@ class Recovery:
         """The same after a power cut that leaves nothing unsynced, in which all disks are lost that hold the
         entry of `sequence`; False, and nothing happens, if more hold it."""
         holding = [node for node in self._members() if len(node.disk.synced.log) >= sequence]
-        if len(holding) > losses(self._world.members):
+        if len(holding) > losses(self._world.members, self._world.mode):
             return False
         self._happen(thorough=True, lost=holding)
         return True
@@ -85,7 +85,7 @@ class Recovery:
                 node.crash(thorough=self._dice.hit(0.5) if thorough is None else thorough)
         sound = [node for node in members if node.honest and node.disk.voting]
         others = [node for node in sound if node not in lost]
-        lost = [*lost, *self._dice.sample(others, losses(len(members)) - len(lost))]
+        lost = [*lost, *self._dice.sample(others, losses(len(members), self._world.mode) - len(lost))]
         for node in lost:
             self._lose(node)
         vouchers = [node for node in sound if node not in lost]

@@ -11,6 +11,7 @@ import msgspec
 from dtvn.events.config import Algorithm
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import Parameters
+from dtvn.protocol.quorum import Mode
 from simulator.adversary import LATER, SIMPLE
 from simulator.clock import MILLISECOND, SECOND
 from simulator.clock_steps import ClockStep, draw_clock_steps
@@ -41,6 +42,8 @@ class MessageLoss(msgspec.Struct, frozen=True):
     receiver: str | None = None
     view: int | None = None
     """The view that matching messages name; None: any."""
+    filled: str = ""
+    """A field that is not empty in matching messages; "": any."""
     start: int = 0
     end: int = 1 << 62
     """World times of begin and end."""
@@ -169,7 +172,7 @@ def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
     dice = Dice(seed).fork("clocks that step")
     if dice.hit(0.1) and not readers and not doors:  # the work at doors is dated by its own clocks
         traffic = msgspec.structs.replace(traffic, undated=True)
-        clock_steps = draw_clock_steps(dice, settings.members, drawn.duration)
+        clock_steps = draw_clock_steps(dice, settings.members, drawn.duration, settings.mode)
         changes = changes and msgspec.structs.replace(changes, undated=True)
     drawn = msgspec.structs.replace(
         drawn,
@@ -202,7 +205,7 @@ def _with_rarest(seed: int, drawn: RunPlan) -> RunPlan:
         forgetful |= settings.members >= LEAST and drawn.changes is None and dice.hit(0.5)
     dice, recovers_at = Dice(seed).fork("votes lost until a recovery"), 0
     quiet = drawn.changes is None and not forgetful
-    if dice.hit(0.15) and quiet and is_recoverable(settings.members, len(drawn.adversaries)):
+    if dice.hit(0.15) and quiet and is_recoverable(settings.members, len(drawn.adversaries), settings.mode):
         plan = msgspec.structs.replace(plan, disk_lost=0, byte_flipped=0, write_misdirected=0)
         recovers_at = drawn.duration // 4 + dice.below(drawn.duration // 2)
     dice = Dice(seed).fork("a member of the version before")
@@ -230,7 +233,7 @@ def _few(
     else:
         changes = msgspec.structs.replace(changes, pause_max=SECOND // 4, leaves=4)
     changes = msgspec.structs.replace(changes, least=dice.pick((1, 1, 2, 3)), small=0.8)
-    return changes, settings, _timely(plan, changes.least)
+    return changes, settings, timely(plan, changes.least)
 
 
 def _draw(seed: int) -> RunPlan:
@@ -262,7 +265,7 @@ def _draw(seed: int) -> RunPlan:
         tickets=dice.pick((3, 30)),
         pause_max=dice.pick((20 * MILLISECOND, 100 * MILLISECOND, 400 * MILLISECOND)) * _calm(members),
     )
-    liars = dice.below(quorum.faults(members) + 1) if not bare else 0
+    liars = dice.below(quorum.faults(members, Mode.PBFT) + 1) if not bare else 0
     return RunPlan(
         settings=settings,
         traffic=traffic,
@@ -285,10 +288,10 @@ def _calm(members: int) -> int:
 
 def _plan(dice: Dice, members: int) -> FaultPlan:
     """Random faults for a cluster of this size."""
-    return _timely(draw_fault_plan(dice), members)
+    return timely(draw_fault_plan(dice), members)
 
 
-def _timely(plan: FaultPlan, least: int) -> FaultPlan:
+def timely(plan: FaultPlan, least: int) -> FaultPlan:
     """A single member has no other clock to compare its own with: once it jumped ahead, batch time stays
     ahead too and every request has expired; n = 1 does not promise otherwise. `least`: the smallest possible
     membership."""
@@ -299,7 +302,7 @@ def smaller(drawn: RunPlan) -> RunPlan:
     """The same kinds of faults in a world that takes less time to play; it is a different world."""
     members = min(drawn.settings.members, SMALL_MEMBERS)
     pause = max(drawn.traffic.pause_max, 150 * MILLISECOND)
-    liars = drawn.adversaries[: quorum.faults(members)]
+    liars = drawn.adversaries[: quorum.faults(members, drawn.settings.mode)]
     return msgspec.structs.replace(
         drawn,
         settings=msgspec.structs.replace(drawn.settings, members=members),
@@ -312,5 +315,7 @@ def smaller(drawn: RunPlan) -> RunPlan:
         clock_steps=tuple(step for step in drawn.clock_steps if int(step.name[1:]) < members),
         adversaries=liars,
         duration=min(drawn.duration, 4 * SECOND),
-        recovers_at=min(drawn.recovers_at, 3 * SECOND) if is_recoverable(members, len(liars)) else 0,
+        recovers_at=min(drawn.recovers_at, 3 * SECOND)
+        if is_recoverable(members, len(liars), drawn.settings.mode)
+        else 0,
     )

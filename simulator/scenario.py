@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dtvn.machine import build, kinds
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.genesis import Parameters
+from dtvn.protocol.quorum import Mode
 from simulator.adversary import corrupt
 from simulator.checkers import Checker
 from simulator.clock import MICROSECOND, MILLISECOND, SECOND
@@ -119,12 +120,14 @@ class Stage:
     # --- making ----------------------------------------------------------------------------------
 
     def _make(self, arguments: list[str]) -> None:
-        """cluster N [learners=0] [gateways=1] [interval=10] [liar=r0:equivocator] [seed=1]"""
+        """cluster N [learners=0] [gateways=1] [interval=10] [liar=r0:equivocator] [seed=1]
+        [mode=raft]"""
         options = dict(argument.split("=", 1) for argument in arguments[1:])
         settings = Settings(
             members=int(arguments[0]),
             learners=int(options.pop("learners", 0)),
             gateways=int(options.pop("gateways", 1)),
+            mode=Mode(options.pop("mode", Mode.PBFT)),
             real_signatures=True,
             quality=PERFECT,
             costs=FREE,

@@ -70,6 +70,7 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import (
     certificate,
     executor,
+    learner,
     membership,
     new_view,
     proposing,
@@ -81,8 +82,19 @@ from dtvn.protocol.consensus.certificate import CheckpointCertificate, CommitCer
 from dtvn.protocol.consensus.certificate_comparison import Contradictions
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.config import Config
+from dtvn.protocol.consensus.core_face import CoreFace
 from dtvn.protocol.consensus.dispatch import Dispatcher
-from dtvn.protocol.consensus.effects import Effects, EntryRecord, Now, Prune, Reason, SlotRecord, StateRecord
+from dtvn.protocol.consensus.effects import (
+    ALL,
+    Effects,
+    EntryRecord,
+    Now,
+    Prune,
+    Reason,
+    Send,
+    SlotRecord,
+    StateRecord,
+)
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.evidence import Evidence
 from dtvn.protocol.consensus.execution import Execution
@@ -96,6 +108,12 @@ from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.pinging import Pinging
 from dtvn.protocol.consensus.proposing import Proposing
+from dtvn.protocol.consensus.raft import elections as raft_elections
+from dtvn.protocol.consensus.raft.clocks import Clocks
+from dtvn.protocol.consensus.raft.elections import Elections
+from dtvn.protocol.consensus.raft.log import RaftLog
+from dtvn.protocol.consensus.raft.replica import RaftReplica
+from dtvn.protocol.consensus.raft.replication import Replication
 from dtvn.protocol.consensus.rejoin import Rejoin
 from dtvn.protocol.consensus.rejoin_sequences import RejoinSequences
 from dtvn.protocol.consensus.replica import Replica
@@ -110,10 +128,15 @@ from dtvn.protocol.consensus.suspicion import Suspicion
 from dtvn.protocol.consensus.timers import Timers
 from dtvn.protocol.consensus.transfer import entries, receiving
 from dtvn.protocol.consensus.transfer.catch_up import CatchUp
+from dtvn.protocol.consensus.transfer.entries import ProvedEntry, Range
 from dtvn.protocol.consensus.view_change import ViewChanging
 from dtvn.protocol.consensus.voting import Voting
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
-from dtvn.protocol.host import Host, TurnLost, places, pump
+from dtvn.protocol.host import Host, TurnLost, archive, peer_limits, pump
+from dtvn.protocol.host.archive import ArchiveRepair
+from dtvn.protocol.host.heads import Heads
+from dtvn.protocol.host.log_server import LogServer
+from dtvn.protocol.host.peer_limits import PeerLimits
 from dtvn.protocol.host.ports import JournalError, JournalFenced
 from dtvn.protocol.wire import Door, PeerError, door, signer
 from dtvn.recovery import planning

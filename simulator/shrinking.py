@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from dtvn.protocol.quorum import MEMBERS_MAX, faults
+from dtvn.protocol.quorum import MEMBERS_MAX, Mode, faults
 from simulator.campaign import Cut, Report, Task, run
 from simulator.clock import MILLISECOND
 from simulator.options import Options, PlainTask
@@ -128,7 +128,7 @@ class _PlainShrinker(_Shrinker[PlainTask, Results]):
         if not self._options.byzantine_nodes:
             self._without("adversary", "")  # no liar is left
         liars = self._options.byzantine_nodes
-        self._lower("nodes", next(n for n in range(1, MEMBERS_MAX + 1) if faults(n) >= liars))
+        self._lower("nodes", next(n for n in range(1, MEMBERS_MAX + 1) if faults(n, Mode.PBFT) >= liars))
         self._lower("tickets", 1)
 
     @property

@@ -176,7 +176,7 @@ class Transcript(Observer):
             return self._message(value)
         if isinstance(value, tuple):
             return "[" + ", ".join(self._value(field, item) for item in value) + "]"
-        if field == "timestamp":
+        if field in ("timestamp", "clock"):
             return "*" if value else "0"
         return str(value)
 
@@ -185,7 +185,16 @@ class Transcript(Observer):
             return self.names.of(value)
         if field == "client":
             return value.decode(errors="replace")
+        if field == "bodies":
+            return self._entry(value)
         return self._frame(value) if value else "-"
+
+    def _entry(self, body: bytes) -> str:
+        """An entry of a Raft log: `#9 of term 3`."""
+        batch = canonical.decode(m.Batch, body)
+        bundles = tuple(m.bundle_digest(canonical.decode(Envelope, each).body) for each in batch.requests)
+        digest = m.batch_digest(batch.origin_view, batch.proposed, bundles)
+        return f"{self.names.of(digest)} of term {batch.origin_view}"
 
     def _frame(self, frame: bytes) -> str:
         """A frame inside a message: `r0:PrePrepare(0.3 #9)` is r0's for sequence 3 of view 0."""

@@ -18,6 +18,8 @@ from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.host import TurnLost
 from dtvn.protocol.probes import probe
+from dtvn.protocol.quorum import Mode
+from simulator import relays
 from simulator.clock import MILLISECOND, SECOND, NodeClock, TrueClock
 from simulator.dice import Dice
 from simulator.frame_cache import FrameCache
@@ -50,6 +52,11 @@ class Settings(msgspec.Struct, frozen=True):
     one_platform: bool = False
     """Whether all learners follow under one principal, like processes of one platform, or each under its
     own."""
+    relays: int = 0
+    """Learners from which followers get the log (simulator.relays)."""
+    followers: int = 0
+    relay_lies: str = ""
+    """How the first relay lies, or that the first two follow each other ("loop"); "": none lies."""
     gateways: int = 2
     guests: int = 0
     """Number of gateways, the last ones, that have no capabilities (R15)."""
@@ -68,12 +75,19 @@ class Settings(msgspec.Struct, frozen=True):
     """Machines that may become members; if there are any, an operator's gateway changes the membership."""
     transfer_lag: int = 0
     """Lag in sequences at which a member fetches the state instead of the log; 0: the product's default."""
+    archives: bool = False
+    """Whether members that took a state fetch the log below it, as in the product. Most seeds were kept
+    before there was that."""
+    resend_bytes_max: int = 0
+    """Most bytes of messages or entries sent again at once; 0: the product's default."""
     node_reads: bool = False
     """Whether the API of nodes is read too, which applies the log to their rows (R17)."""
     epoch_catch_up: bool = False
     """Whether nodes that slept through epochs continue in the newest, as in the product, or read the log."""
     unlike_rules: int = 0
     """Number of members, the first ones, that judge agent events by other rules; they are honest."""
+    mode: Mode = Mode.PBFT
+    """How the members agree."""
     beyond: bool = False
     """Whether more members lie than are tolerated; only checkers whose promises hold even then are asked."""
     first_message_timeouts: int = 0
@@ -146,6 +160,11 @@ class World:
             if membership.epoch == max(self.epochs):
                 self.member_names = [member.id for member in membership.members]
                 self.members = len(self.member_names)
+
+    @property
+    def mode(self) -> Mode:
+        """How the members agree."""
+        return g.mode(self.genesis)
 
     @property
     def present(self) -> Membership:
@@ -374,6 +393,7 @@ def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
         reader_principal(f"{LEARNER}-{number}", settings) for number in range(max(1, settings.learners))
     }
     learners |= {f"n{number}" for number in range(settings.spares)}
+    learners |= set(relays.names(settings))
     principals += [g.Principal(name, keyring.pair(name)[0], ()) for name in learners]
     if settings.spares:
         principals.append(g.Principal(OPERATOR, keyring.pair(OPERATOR)[0], grants))
@@ -387,4 +407,5 @@ def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
         principals=principals,
         parameters=settings.parameters,
         demo=True,
+        consensus=settings.mode,
     )

@@ -12,20 +12,31 @@ from typing import Any
 
 import msgspec
 
-from dtvn.events.judging import OFFERED
+from dtvn.events.config import algorithms_of
 from dtvn.protocol.genesis import Parameters
 from simulator import clock_worlds as clocks
+from simulator import raft_worlds as raft
 from simulator import twins
+from simulator.archive_worlds import AWAY, NEWCOMERS, WIPED
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
 from simulator.directed_worlds import DIRECTED
 from simulator.door_worlds import DOORS
-from simulator.event_worlds import ANY_ALGORITHM, EVENT_FAULTS, EVENT_RUNS, LOST_VERDICTS, RUNS_OVER_EPOCHS
+from simulator.event_worlds import (
+    ANY_ALGORITHM,
+    BY_VOTES,
+    EVENT_FAULTS,
+    EVENT_RUNS,
+    LOST_VERDICTS,
+    RUNS_OVER_EPOCHS,
+)
 from simulator.faults import FaultPlan
+from simulator.follower_worlds import FOLLOWERS, OLD_HEADS, ONE_HEAD
 from simulator.late_commit_worlds import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
 from simulator.list_worlds import LISTS, OVER_MIDNIGHT, TOO_LATE
 from simulator.lock_queue_worlds import LATE_STATES, LOCK_FAULTS, LOCK_QUEUES
 from simulator.membership_changes import MembershipChanges
+from simulator.names import IN_RAFT_TOO
 from simulator.network import LinkQuality
 from simulator.run_plan import (
     FIRST_MESSAGE_TIMEOUTS,
@@ -285,13 +296,31 @@ def anything(seed: int) -> RunPlan:
 def _by_any_algorithm(seed: int, drawn: RunPlan) -> RunPlan:
     """Half of the campaign's worlds with runs of agent events judge them by any of the algorithms."""
     if drawn.event_runs and Dice(seed).fork("algorithms of events").hit(0.5):
-        return msgspec.structs.replace(drawn, algorithms=OFFERED)
+        return msgspec.structs.replace(drawn, algorithms=algorithms_of(drawn.settings.mode))
     return drawn
 
 
 WORLDS: dict[str, Drawing] = {
     "random": anything,
     "small": small,
+    "raft": raft.draw_raft_run,
+    "raft-figure-8": of(**raft.FIGURE_8),
+    "raft-void-records": of(**raft.VOID_RECORDS),
+    "raft-void-and-pruned": of(**raft.VOID_AND_PRUNED),
+    "raft-unheard-leader": of(**raft.UNHEARD_LEADER),
+    "raft-leader-restarts": of(**raft.LEADER_RESTARTS),
+    "raft-short-log": of(**raft.SHORT_LOG),
+    "raft-one-of-three": of(**raft.ONE_OF_THREE),
+    "raft-late-duplicates": of(**raft.LATE_DUPLICATES),
+    "raft-minority-leader": of(**raft.MINORITY_LEADER),
+    "raft-brief-cut": of(**raft.BRIEF_CUT),
+    "raft-no-room": of(**raft.NO_ROOM),
+    "raft-three-two": of(**raft.THREE_TWO),
+    "raft-lost-disks": of(**raft.LOST_DISKS),
+    "raft-changes": of(**raft.CHANGES),
+    "raft-leaders-clock": of(**raft.LEADERS_CLOCK),
+    "raft-first-clock": of(**raft.FIRST_CLOCK),
+    "raft-comes-back": of(**raft.COMES_BACK),
     "twins": twins.draw_run,
     "calm": of(),
     "clocks-ahead-and-back": of(**clocks.THERE_AND_BACK),
@@ -381,6 +410,9 @@ WORLDS: dict[str, Drawing] = {
     "unheard-view-change": of(**FORGOTTEN),
     "view-change-heard-by-liar": of("view-change-forger/omit", at=(1,), forgetful=True, **FORGOTTEN),
     "many-learners": of(members=1, learners=6, one_platform=True, traffic=BRISK, duration=3 * SECOND),
+    **{name: of(**world) for name, world in FOLLOWERS.items()},
+    "old-head-signer": of("old-head-signer", at=(0,), **ONE_HEAD),
+    "old-heads-of-two": of("old-head-signer", at=(0,), **OLD_HEADS),
     "forked": of("twin/parted", "twin/parted", **FORKED),
     "older-disk": of(**OLDER_DISK, traffic=BRISK),
     "older-and-lost-disk": of(**OLDER_AND_LOST_DISK, traffic=BRISK),
@@ -390,7 +422,7 @@ WORLDS: dict[str, Drawing] = {
     "equivocating-voter": of("equivocating-voter", at=(3,), **EVENT_RUNS),
     "false-voter": of("false-voter", at=(3,), **EVENT_RUNS, message_losses=LOST_VERDICTS),
     "any-algorithm": of("false-voter", at=(3,), **ANY_ALGORITHM),
-    "votes-taken-back": of("equivocating-voter", at=(3,), **EVENT_RUNS, algorithms=OFFERED),
+    "votes-taken-back": of("equivocating-voter", at=(3,), **EVENT_RUNS, algorithms=BY_VOTES),
     "late-voter": of("late-voter", at=(3,), plan=EVENT_FAULTS, **EVENT_RUNS),
     "unlike-rules": of("false-voter", at=(3,), unlike_rules=1, **EVENT_RUNS),
     "runs-over-epochs": of(**RUNS_OVER_EPOCHS),
@@ -475,6 +507,11 @@ WORLDS: dict[str, Drawing] = {
     "stranded-member": of(**STRANDED),
     "state-transfers": of(**TRANSFERS),
     "power-cut-in-transfers": of("bad-state-server", at=(1,), **POWER_CUT_IN_TRANSFERS),
+    "archives-among-crashes": of("bad-archive-server", at=(1,), **AWAY),
+    "bad-archive-server": of("bad-archive-server", at=(0,), **WIPED),
+    "poisoned-archives": of("bad-archive-server/another time", at=(0,), **WIPED),
+    "misshapen-archives": of("bad-archive-server/no signature", at=(0,), **WIPED),
+    "archives-of-newcomers": of("bad-archive-server/nothing", at=(0,), **NEWCOMERS),
     "bad-state-server": of("bad-state-server", at=(1,), **TRANSFERS),
     "poisoned-chunks": of("bad-state-server/another ticket", at=(1,), **TRANSFERS),
     "poisoned-logs": of("bad-state-server/another entry", at=(1,), **TRANSFERS),
@@ -536,3 +573,4 @@ WORLDS: dict[str, Drawing] = {
     },
 }
 """The liars have the lowest indexes, so that they lead the first views."""
+WORLDS |= {f"raft:{name}": raft.in_raft(WORLDS[name]) for name in IN_RAFT_TOO}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.adversary.amnesiac import Amnesiac
+from simulator.adversary.bad_archive_server import BadArchiveServer
 from simulator.adversary.bad_log_server import BadLogServer
 from simulator.adversary.bad_state_server import BadStateServer
 from simulator.adversary.base import Liar
@@ -31,6 +32,7 @@ from simulator.adversary.malleable_signer import MalleableSigner
 from simulator.adversary.minimal_quorum_sender import MinimalQuorumSender
 from simulator.adversary.mutator import Mutator
 from simulator.adversary.mute import Mute
+from simulator.adversary.old_head_signer import OldHeadSigner
 from simulator.adversary.progress_inflator import ProgressInflator
 from simulator.adversary.removed_member import RemovedMember
 from simulator.adversary.replayer import Replayer
@@ -86,6 +88,8 @@ DIRECTED: dict[str, type[Liar]] = {
     "equivocating-voter": EquivocatingVoter,
     "late-voter": LateVoter,
     "false-refuser": FalseRefuser,
+    "old-head-signer": OldHeadSigner,
+    "bad-archive-server": BadArchiveServer,
 }
 """Never drawn at random: these liars are harmless outside of their own worlds."""
 ADVERSARIES = (*SIMPLE, "twin", *LATER, *APART, *DIRECTED)
@@ -107,7 +111,7 @@ def corrupt(cluster: Cluster, name: str, kind: str) -> None:
         liar = node.send_hook = (SIMPLE | LATER | APART | DIRECTED)[kind](cluster, node, dice)
         if isinstance(liar, BadLogServer):
             liar.forger = bool(forgery)
-        elif isinstance(liar, BadStateServer):
+        elif isinstance(liar, BadStateServer | BadArchiveServer):
             liar.lie = forgery or liar.lie
         return
     twin = cluster.add_twin(name)

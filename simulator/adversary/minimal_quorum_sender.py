@@ -30,9 +30,9 @@ class MinimalQuorumSender(Liar):
             return ((receiver, frame),)
         if self._left <= 0:
             self._left = FAVOURITES_CHANGE
-            members = self.world.members
-            self._many = self.dice.sample(self.others(), quorum.quorum(members) - 1)
-            self._few = self._many[: quorum.weak_quorum(members)]
+            members, mode = self.world.members, self.world.mode
+            self._many = self.dice.sample(self.others(), quorum.quorum(members, mode) - 1)
+            self._few = self._many[: quorum.weak_quorum(members, mode)]
         self._left -= 1
         favourites = self._few if kind is m.Commit else self._many
         return ((receiver, frame),) if receiver in favourites else ()

@@ -64,5 +64,5 @@ class Voter(Liar):
     def _votes(self, answers: Answers) -> list[Vote]:
         world = self.world
         members = world.epochs[answers.epoch].members
-        electorate = Electorate(world.cluster, answers.epoch, members, world.keyring.scheme)
+        electorate = Electorate(world.cluster, answers.epoch, members, world.mode, world.keyring.scheme)
         return [each.vote for each in open_turn(answers.turn, electorate, self.index)]

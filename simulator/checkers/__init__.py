@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import Keys
+from simulator.checkers.ages import Ages
 from simulator.checkers.agreement import Agreement
 from simulator.checkers.at_most_once import AtMostOnce
 from simulator.checkers.base import Checker
@@ -21,6 +23,8 @@ from simulator.checkers.low_watermark import LowWatermark
 from simulator.checkers.no_spurious_view_change import NoSpuriousViewChange
 from simulator.checkers.proposal_time import ProposalTime
 from simulator.checkers.quiescence import Quiescence
+from simulator.checkers.raft_clocks import RaftClocks
+from simulator.checkers.raft_elections import RaftElections
 from simulator.checkers.read_your_writes import ReadYourWrites
 from simulator.checkers.reads import Reads
 from simulator.checkers.slow_primary_deposed import SlowPrimaryDeposed
@@ -40,6 +44,10 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
     stops_on_fork = StopsOnFork(world, statements)
     if world.settings.beyond:
         return [stops_on_fork]
+    ordering: list[Checker] = [NoSpuriousViewChange(world), ProposalTime(world)]
+    ordering += [EvidenceKept(world, statements), SlowPrimaryDeposed(world)]
+    if world.settings.mode is Mode.RAFT:
+        ordering = [RaftElections(world), RaftClocks(world)]
     return [
         history,
         Agreement(world),
@@ -50,14 +58,12 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         LowWatermark(world, statements),
         StateRoots(world, history),
         Learners(world),
-        NoSpuriousViewChange(world),
-        ProposalTime(world),
+        Ages(world),
         Validity(world, history),
         Certificates(world, statements),
         Bounds(world),
-        EvidenceKept(world, statements),
+        *ordering,
         Quiescence(world),
-        SlowPrimaryDeposed(world),
         EpochChanges(world, statements, history),
         FaultToleranceKept(world, history),
         Exports(world, history),

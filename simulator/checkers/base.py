@@ -25,7 +25,9 @@ class Checker(Observer):
     def quorum_in(self, epoch: int) -> int:
         """q of an epoch; for an unknown epoch a number that no quorum reaches."""
         membership = self.world.epochs.get(epoch)
-        return quorum.quorum(len(membership.members)) if membership else quorum.MEMBERS_MAX + 1
+        if membership is None:
+            return quorum.MEMBERS_MAX + 1
+        return quorum.quorum(len(membership.members), membership.mode)
 
     def enders_in(self, epoch: int, kind: type[Any]) -> int:
         """Number of members whose statements of this kind make a checkpoint stable: all for a CONTINUATION

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dtvn.protocol import canonical
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus import RaftReplica
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Record, SlotRecord
 from dtvn.protocol.wire import Envelope
@@ -15,6 +16,8 @@ from simulator.world import World
 
 LOOK_EVERY = 64
 """Turns between two checks of a node's tables."""
+EMPTY_MAX = 64
+"""Empty entries with which terms begin, above the window: a term that decides nothing leaves one."""
 
 
 class Bounds(Checker):
@@ -31,15 +34,22 @@ class Bounds(Checker):
         if not node.honest or node.index is None:
             return
         for record in records:
-            if isinstance(record, SlotRecord) and record.phase == "pre_prepare" and record.body:
-                self._proposal(node, record)
+            if isinstance(record, SlotRecord) and record.phase in ("pre_prepare", "append") and record.body:
+                batch = canonical.decode(m.Batch, record.body)
+                if self._is_own(node, record, batch):
+                    self._proposal(node, record, batch)
 
-    def _proposal(self, node: Node, record: SlotRecord) -> None:
-        config = node.core.config
+    def _is_own(self, node: Node, record: SlotRecord, batch: m.Batch) -> bool:
+        """Whether this member proposed the batch in this view."""
+        if batch.origin_view != record.view:
+            return False  # carried over into this view
+        if record.phase == "append":  # the entry with which a term begins always has room
+            return node.index == quorum.primary(record.view, node.core.config.n) and bool(batch.requests)
         message = canonical.decode(m.PrePrepare, canonical.decode(Envelope, record.frames[0]).body)
-        batch = canonical.decode(m.Batch, record.body)
-        if not node.said(message) or batch.origin_view != record.view:
-            return  # proposed by another member, or carried over into this view
+        return node.said(message)
+
+    def _proposal(self, node: Node, record: SlotRecord, batch: m.Batch) -> None:
+        config = node.core.config
         low = node.core.state.log.stable
         if record.sequence > low + config.window:
             self.fail(f"{node.name} proposes {record.sequence}, its window ends at {low + config.window}")
@@ -65,6 +75,8 @@ class Bounds(Checker):
 def _tables(core: Any) -> list[tuple[str, int, int]]:
     """(name, size, bound) of every table that peers can fill."""
     config, log = core.config, core.state.log
+    if isinstance(core, RaftReplica):
+        return _raft_tables(core)
     return [
         ("slots", len(log.slots), config.watermark_span),
         ("certificates", len(log.certificates), config.watermark_span),
@@ -74,4 +86,20 @@ def _tables(core: Any) -> list[tuple[str, int, int]]:
         ("statements of later views", max(core.state.future._count), core.state.future._frames_share),
         ("view changes", len(core.state.views.view_changes), config.n),
         ("suspicions", len(core.suspicion.suspects), config.n),
+    ]
+
+
+def _raft_tables(core: RaftReplica) -> list[tuple[str, int, int]]:
+    """The same of a Raft member. Its log ends at most one window, and the empty entry of one term, above the
+    stable checkpoint, or where its leader's does."""
+    config, log, commits = core.config, core.log, core.replication.commits
+    return [
+        ("entries", log.last - log.floor, config.watermark_span + EMPTY_MAX),
+        ("entries' bodies", len(log._batches), config.watermark_span + EMPTY_MAX),
+        ("COMMITs' indexes", len(commits), config.watermark_span + EMPTY_MAX),
+        ("COMMITs of one index", max(map(len, commits.values()), default=0), config.n),
+        ("decisions", len(core.state.log.decisions), config.watermark_span + EMPTY_MAX),
+        ("operations waiting", core.policy.size()[1], config.pool_operations_max),
+        ("statuses", len(core.statuses.members), config.n),
+        ("clocks", len(core.clocks._offsets), config.n),
     ]

@@ -1,8 +1,8 @@
 """Does each verdict on agent events follow the rule of its algorithm? (contract 3.2; P1, R27)
 
-Whatever is lost or late, f liars turn no verdict: a false one of *majority* or *pbft*, or a valid one of
-*unanimous* to which a member did not agree, is a violation. An invalid one of *unanimous* needs one vote, so
-a liar can cause it; it has no certificate then. HonestQuorum checks the certificates.
+Whatever is lost or late, f liars turn no verdict: a false one of *majority*, *pbft* or *raft*, or a valid one
+of *unanimous* to which a member did not agree, is a violation. An invalid one of *unanimous* needs one vote,
+so a liar can cause it; it has no certificate then. HonestQuorum checks the certificates.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from dtvn.events.config import Algorithm
+from dtvn.events.config import ORDERED, Algorithm
 from dtvn.events.judging import Event, Verdict, decode_certificate
 from dtvn.gateway import Given, Judged, JudgedPiece
 from simulator.checkers.base import Checker
@@ -46,7 +46,7 @@ class DecisionRules(Checker):
             if answer.algorithm is Algorithm.UNANIMOUS:
                 self._check_unanimous(piece, where)
                 continue
-            if answer.algorithm is Algorithm.PBFT and not piece.certificate:
+            if answer.algorithm in ORDERED and not piece.certificate:
                 self.fail(f"{where} says {piece.verdict} without a certificate")
             first = piece.position - answer.position
             own = events[first : first + piece.count]

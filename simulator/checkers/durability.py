@@ -8,8 +8,10 @@ import msgspec
 
 from dtvn.protocol.consensus.effects import EntryRecord, Record, SlotRecord
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.quorum import Mode
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History
+from simulator.checkers.raft_records import is_accepted
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
@@ -75,9 +77,11 @@ class Durability(Checker):
             if len(disk.log) >= sequence:
                 record = disk.entry(sequence)  # None: it holds a state that q members signed later
                 holding += record is None or record.entry_hash == known.entry_hash
+            elif self.world.mode is Mode.RAFT:
+                holding += is_accepted(disk, known)
             else:
                 holding += any(
-                    slot.sequence == sequence and slot.phase in PROVING and _proves(slot, digest)
+                    slot.phase in PROVING and slot.sequence == sequence and _proves(slot, digest)
                     for slot in disk.slots.values()
                 )
         needed = max(1, self.quorum_in(epoch) - faulty)

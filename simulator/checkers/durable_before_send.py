@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.quorum import Mode
+from dtvn.protocol.wire import decode_envelope
 from simulator.checkers.base import Checker
+from simulator.disk import Image
 from simulator.node import Node
 from simulator.world import World
 
@@ -26,7 +30,7 @@ class DurableBeforeSend(Checker):
     """Records what each honest member ever sent for each slot, across restarts."""
 
     name = "durable-before-send"
-    kinds = BINDING
+    kinds = BINDING | {m.Head}
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -52,9 +56,17 @@ class DurableBeforeSend(Checker):
             return
         if not node.said(message):
             return
+        if isinstance(message, m.Head):
+            self._head(node, message)
+            return
         self._seen[identity] = envelope.signature
         self._once(node, message, envelope.body)
         self._durable(node, message)
+
+    def _head(self, node: Node, head: m.Head) -> None:
+        """A head names the end of the log, as a power failure would leave it (R45)."""
+        if head.sequence > len(node.disk.synced.log):
+            self.fail(f"{node.name} says that its log ends with {head.sequence}, which is not durable (R45)")
 
     def _once(self, node: Node, message: Any, body: bytes) -> None:
         kind = type(message)
@@ -70,7 +82,7 @@ class DurableBeforeSend(Checker):
 
     def _durable(self, node: Node, message: Any) -> None:
         kind = type(message)
-        phase = PHASE[kind]
+        phase = "commit" if kind is m.Commit and self.world.settings.mode is Mode.RAFT else PHASE[kind]
         view, sequence = getattr(message, "view", 0), getattr(message, "sequence", 0)
         disk = node.disk.synced
         if 0 < sequence <= disk.stable:
@@ -84,8 +96,27 @@ class DurableBeforeSend(Checker):
             self.fail(f"{node.name} says {kind.__name__} {where}, but no {phase} of it is durable")
         if kind in VOTES and not any(message.digest in frame for frame in record.frames):
             self.fail(f"{node.name} says {kind.__name__} {where}, durable is another digest")
+        if phase == "commit" and not _is_accepted(disk, message):
+            self.fail(f"{node.name} acknowledges {where}, but the entry is not durable (R44)")
 
 
 def _slot(message: Any) -> tuple[int, ...]:
     sequence = getattr(message, "sequence", None)
     return () if sequence is None else (sequence,)
+
+
+def _is_accepted(disk: Image, message: m.Commit) -> bool:
+    """Whether an acknowledged entry is in the log, or accepted and not executed."""
+    if message.sequence <= len(disk.log):
+        return True
+    return any(
+        _digest(slot.body) == message.digest
+        for slot in disk.slots.values()
+        if slot.phase == "append" and slot.sequence == message.sequence
+    )
+
+
+def _digest(body: bytes) -> bytes:
+    batch = canonical.decode(m.Batch, body)
+    digests = tuple(m.bundle_digest(decode_envelope(frame)[0].body) for frame in batch.requests)
+    return m.batch_digest(batch.origin_view, batch.proposed, digests)

@@ -96,7 +96,7 @@ class EpochChanges(Checker):
         if len(bundle.operations) != 1:
             self.fail(f"the change at {sequence} stands beside other operations")
         living = self._living(change, before, following, self._history.timestamps[sequence])
-        if len(living) < quorum.quorum(len(following.members)):
+        if len(living) < quorum.quorum(len(following.members), following.mode):
             self.fail(f"the change at {sequence} has liveness proofs of {sorted(living)} only (R36)")
         for member in following.members:
             if member not in before.members:

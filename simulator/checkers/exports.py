@@ -96,7 +96,7 @@ class Exports(Checker):
         """Genesis, and the end of each epoch as an honest ledger keeps it."""
         world, epochs = self.world, self._history.epochs
         founding = Epoch(world.genesis.members, 0, world.cluster)
-        chain = Chain(world.cluster, world.genesis.name, (founding,), world.keyring.scheme)
+        chain = Chain(world.cluster, world.genesis.name, (founding,), world.mode, world.keyring.scheme)
         for following in epochs[1:]:
             ended = self._ended(following.epoch - 1)
             if ended is None and self._history.highest > following.after:
@@ -233,7 +233,7 @@ class Exports(Checker):
         hashed, signed = m.entry_hash(entry), []
         members, pair = chain.epochs[epoch].members, self.world.keyring.pair
         secrets = dict(pair(name) for node in self.world.nodes.values() for name in node.keys)
-        for sender in range(quorum.quorum(len(members))):
+        for sender in range(quorum.quorum(len(members), chain.mode)):
             body = canonical.encode(m.Receipt(epoch, sender, certificate.sequence, hashed))
             data = signed_bytes(chain.cluster, m.KIND_OF[m.Receipt], body)
             signed.append((sender, chain.scheme.sign(secrets[members[sender].public_key], data)))

@@ -40,7 +40,9 @@ class FaultToleranceKept(Checker):
         if following is None or not isinstance(command, Reconfigure):
             return  # repeats the first outcome of a nonce
         before, after = (len(epochs[epoch].members) for epoch in (following.epoch - 1, following.epoch))
-        if quorum.faults(before) and not quorum.faults(after) and not command.change.allow_small:
+        mode = following.mode
+        liars, left = quorum.faults(before, mode), quorum.faults(after, mode)
+        if liars and not left and not command.change.allow_small:
             self.fail(
                 f"the change at {sequence} leaves {after} of {before} members, which nobody meant (R37)"
             )

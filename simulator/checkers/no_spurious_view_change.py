@@ -9,6 +9,7 @@ from dtvn.protocol.consensus.causes import AMPLIFIED, NO_NEW_VIEW, NO_PROGRESS, 
 from dtvn.protocol.consensus.effects import Executed, Note, Reason
 from simulator.checkers.base import Checker
 from simulator.node import Node
+from simulator.observers import EXECUTED
 from simulator.world import World
 
 MICROSECOND = 1_000
@@ -24,7 +25,7 @@ class NoSpuriousViewChange(Checker):
 
     name = "no-spurious-view-change"
     kinds = frozenset({m.Suspect, m.ViewChange})
-    notes = ENDINGS | {"suspected"}
+    notes = ENDINGS | {EXECUTED, "suspected"}
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -37,6 +38,12 @@ class NoSpuriousViewChange(Checker):
         self._waited: dict[str, dict[str, int]] = {}
         """Node -> cause -> how long the node had waited, awake, before it last fell asleep, in nanoseconds
         of its own clock."""
+        self._withheld: dict[str, dict[int, int]] = {}
+        """Node -> sequence -> view of the proposals from which it withheld its PREPARE for their time when it
+        last fell asleep."""
+        self._executed: dict[str, int] = {}
+        """Node -> the last sequence that it had executed when it emitted the note at hand. Its core is seen
+        only before and after a turn, in which it may execute, leave views and enter others."""
         self._timeout = world.settings.parameters.view_timeout * MICROSECOND
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
@@ -55,13 +62,13 @@ class NoSpuriousViewChange(Checker):
 
     def _may_leave(self, node: Node, message: m.ViewChange) -> None:
         epoch, own, view = message.epoch, message.sender, message.view
-        members = len(self.world.epochs[epoch].members)
+        members, mode = len(self.world.epochs[epoch].members), self.world.mode
         left = {who for (era, who), there in self._left.items() if era == epoch and there >= view}
         left.discard(own)
-        if len(left) >= quorum.weak_quorum(members):
+        if len(left) >= quorum.weak_quorum(members, mode):
             return
         wanting = {who for (era, who), there in self._suspected.items() if era == epoch and there >= view}
-        if len(wanting | left | {own}) < quorum.quorum(members):
+        if len(wanting | left | {own}) < quorum.quorum(members, mode):
             self.fail(
                 f"{node.name} leaves for view {view}; only {sorted(wanting | left)} ever wanted it (R29)"
             )
@@ -74,10 +81,15 @@ class NoSpuriousViewChange(Checker):
         """See Observer: when a node wakes up, its core is still as it was when the node fell asleep."""
         if node.slept[1] == self.world.time and node.honest and isinstance(node.core, Replica):
             self._waited[node.name] = _waits(node.core)
+            self._withheld[node.name] = _withheld_for_time(node.core)
+            self._executed[node.name] = node.core.executed
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
-        if not isinstance(note, Note) or not node.honest or node.index is None:
+        if isinstance(note, Executed):
+            self._executed[node.name] = note.entry.sequence
+            return
+        if not node.honest or node.index is None:
             return
         if note.kind in ENDINGS:
             if self._suspecting.get(node.name, 0) is None:
@@ -100,18 +112,26 @@ class NoSpuriousViewChange(Checker):
         views = node.core.state.views
         if reason == NO_NEW_VIEW and node.core.rejoin_views.waits(views.primary):
             return  # a member without a vote leads no view, however long the others wait
+        if reason == NO_PROGRESS and self._withholds_next(node.name, note.fields["view"]):
+            return  # it blames what was proposed, and no silence: sleep excuses no time (R3)
         # Unless it had waited long enough before: what it receives on waking may shorten T (a stable
         # checkpoint ends the doubling, R31), or free a member that could not suspect yet (R11).
-        if reason == NO_PROGRESS and _withholds_for_time(node.core):
-            return  # it blames what was proposed, and no silence: sleep excuses no time (R3)
         waited = self._waited.get(node.name, {}).get(reason, 0)
         if waited < node.core.state.timeouts.timeout:
             self.fail(f"{node.name} woke up and blames the primary at once: {note.fields} (R31)")
 
+    def _withholds_next(self, name: str, view: int) -> bool:
+        """Whether a node that woke up and suspects `view` had withheld its PREPARE from the next sequence of
+        that view before it slept: a pause does not move that clock (decision 0182)."""
+        return self._withheld.get(name, {}).get(self._executed.get(name, 0) + 1) == view
 
-def _withholds_for_time(core: Replica) -> bool:
-    slot = core.state.log.slots.get(core.state.executed + 1)
-    return slot is not None and slot.abstain_reason is Reason.BAD_TIMESTAMP
+
+def _withheld_for_time(core: Replica) -> dict[int, int]:
+    return {
+        slot.sequence: slot.view
+        for slot in core.state.log.unexecuted(core.executed)
+        if slot.abstain_reason is Reason.BAD_TIMESTAMP
+    }
 
 
 def _waits(core: Replica) -> dict[str, int]:

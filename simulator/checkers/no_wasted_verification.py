@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dtvn.protocol.consensus import Replica
+from dtvn.protocol.consensus.messages import Head
 from dtvn.protocol.consensus.verified import Header, Inbound, Verified
 from dtvn.protocol.wire import Door, Envelope, Keys, Scheme
 from simulator.frame_cache import AskedKeys, FrameCache, Result, keep
@@ -64,7 +65,8 @@ class WatchedDoor(Door):
     def verify(self, header: Header) -> Verified[Any]:
         """See Door."""
         self._frames += 1
-        if self._frames % LOOK_EVERY == 0 and isinstance(self.core, Replica):
+        of_host = isinstance(header.message, Head)  # its host refuses it, not its core
+        if self._frames % LOOK_EVERY == 0 and isinstance(self.core, Replica) and not of_host:
             reason = wants(self.core, header)
             if reason is not None:
                 kind = type(header.message).__name__

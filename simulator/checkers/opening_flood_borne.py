@@ -11,7 +11,7 @@ from simulator.checkers.base import Checker
 from simulator.clock import SECOND
 from simulator.node import Node
 from simulator.observers import EXECUTED
-from simulator.seams import pump
+from simulator.seams import peer_limits
 from simulator.world import World
 
 FLOODING = "rogue"
@@ -40,6 +40,8 @@ class OpeningFloodBorne(Checker):
             for bundle, _first, _outcomes in note.bundles
         )
         self._opened[node.name] = self._opened.get(node.name, 0) + opened
-        of_a_link = pump.OPENINGS_BURST + pump.OPENINGS_PER_SECOND * (self.world.time // SECOND + 1)
+        of_a_link = peer_limits.OPENINGS_BURST + peer_limits.OPENINGS_PER_SECOND * (
+            self.world.time // SECOND + 1
+        )
         if self._opened[node.name] > self.world.members * of_a_link:
             self.fail(f"{node.name} executed {self._opened[node.name]} openings of a flood (P15)")

@@ -81,7 +81,7 @@ class SlowPrimaryDeposed(Checker):
         lately = now - ENDURED_MAX * self._timeout
         known = self._members.values()
         accusing = sum(each.heard_at >= lately and each.has_cause(wait_max) for each in known)
-        if accusing < quorum.quorum(self.world.members):
+        if accusing < quorum.quorum(self.world.members, self.world.mode):
             self._since = None
         elif self._since is None:
             self._since = now

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from simulator.mutants.registry import Plant, mutant, replaces
-from simulator.seams import Contradictions, Pinging, places
+from simulator.mutants.registry import replaces
+from simulator.seams import Contradictions, LogServer, Pinging
 
 
 @replaces(Pinging, "begin", "others-not-awaited", "R11", world="older-disk")
@@ -50,7 +50,7 @@ def bad_page(*_arguments: Any) -> Any:
     return False
 
 
-@mutant("subscriber-places-never-freed", "R23 P15", world="many-learners")
-def places_for_good(plant: Plant) -> None:
-    """A subscriber to a node's log keeps its place, even if others wait for one."""
-    plant.put(places, "PLACE_TIME", 1 << 60)
+@replaces(LogServer, "_has_news", "no-announcements", "R23 R45 P15", world="many-learners")
+def no_announcements(*_arguments: Any) -> bool:
+    """Who has no place at a node's log hears nothing of it, and asks for nothing."""
+    return False

@@ -71,7 +71,7 @@ def without_rows(right: Any, self: Host, effects: Any, now: Any) -> None:
 @mutant("quorum-of-first-epoch", "R35 P18", world="epochs")
 def old_quorum(plant: Plant) -> None:
     """q stays at most that of four members, even if more have joined since."""
-    plant.put(Config, "q", property(lambda self: min(3, quorum.quorum(self.n))))
+    plant.put(Config, "q", property(lambda self: min(3, quorum.quorum(self.n, self.mode))))
 
 
 @replaces(Epochs, "__init__", "epoch-change-proof-not-checked", "R16 R35", world="future-epoch-voter")

@@ -181,14 +181,14 @@ def quorum_for_all(right: Any, self: DecisionRule, _valid: bool) -> Any:
     return right(self, False)
 
 
-@replaces(DecisionRule, "_unanimous", "unanimous-over-an-objection", "P1", world="any-algorithm")
+@replaces(DecisionRule, "_unanimous", "unanimous-over-an-objection", "P1", world="any-algorithm", seed=0)
 def overrules(right: Any, self: DecisionRule, count: Any) -> Any:
     """Of *unanimous*, all votes but one decide."""
     valid = Verdict.VALID if count.valid >= self.needed - 1 else None
     return valid or right(self, count)
 
 
-@replaces(DecisionRule, "_majority", "majority-of-the-first-vote", "P1", world="any-algorithm")
+@replaces(DecisionRule, "_majority", "majority-of-the-first-vote", "P1", world="any-algorithm", seed=0)
 def first_decides(right: Any, self: DecisionRule, count: Any) -> Any:
     """Of *majority*, the votes that came first decide, however few."""
     return right(replace(self, needed=1), replace(count, missing=0) if count.votes else count)
@@ -214,7 +214,7 @@ def continues_ended(right: Any, run: Any, start: bytes, previous: bytes, questio
     return right(run and replace(run, ended=False), start, previous, question)
 
 
-@replaces(runs.Runs, "record", "record-of-another-writer", "P9", world="false-voter", seed=1)
+@replaces(runs.Runs, "record", "record-of-another-writer", "P9", world="false-voter", seed=2)
 def anybody_continues(
     right: Any, self: Any, event: str, previous: bytes, certificate: Any, principal: str, **further: Any
 ) -> Any:
@@ -225,7 +225,7 @@ def anybody_continues(
     return right(self, event, previous, certificate, writer, **further)
 
 
-@replaces(Recorder, "outcomes", "refused-record-called-recorded", "P9", world="runs-over-epochs", seed=1)
+@replaces(Recorder, "outcomes", "refused-record-called-recorded", "P9", world="runs-over-epochs", seed=4)
 def calls_all_recorded(right: Any, self: Recorder, results: Any, now: int) -> Any:
     """A gateway takes each outcome of a record, refusals too, for success."""
     return right(self, [replace(each, code=reasons.OK) for each in results], now)

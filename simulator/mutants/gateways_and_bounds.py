@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import replaces
-from simulator.seams import Collector, Door, Future, Host, PeerError, Pool, answers, m
+from simulator.seams import Collector, Door, Future, PeerError, PeerLimits, Pool, answers, m
 
 
 @replaces(Collector, "__init__", "one-receipt-is-enough", "R16", world="byte-corrupter", seed=1)
@@ -47,7 +47,7 @@ def all_the_future(*_arguments: Any) -> Any:
     return False
 
 
-@replaces(Host, "_exceeds", "floods-examined", "P15", world="opening-flood")
+@replaces(PeerLimits, "exceeds", "floods-examined", "P15", world="opening-flood")
 def without_limits(*_arguments: Any) -> bool:
     """A link may bring any number of openings and of requests that are refused."""
     return False

@@ -32,15 +32,15 @@ from simulator.seams import (
 
 
 @replaces(quorum, "quorum", "quorum-2f+1", "P1", world="equivocator-of-five")
-def old_quorum(_right: Any, members: Any) -> Any:
+def old_quorum(_right: Any, members: Any, mode: Any) -> Any:
     """A quorum is 2f + 1, right only where n = 3f + 1."""
-    return 2 * quorum.faults(members) + 1
+    return 2 * quorum.faults(members, mode) + 1
 
 
 @replaces(quorum, "quorum", "quorum-minus-one", "P1", world="equivocator")
-def short_quorum(right: Any, members: Any) -> Any:
+def short_quorum(right: Any, members: Any, mode: Any) -> Any:
     """One vote less than a quorum decides."""
-    return max(1, right(members) - 1)
+    return max(1, right(members, mode) - 1)
 
 
 @replaces(Door, "_check", "signatures-not-checked", "P2 R1", world="impostor")

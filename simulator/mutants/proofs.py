@@ -28,8 +28,8 @@ from simulator.seams import (
 def certificate_of_a_few(right: Any, signatures: Any, *rest: Any) -> Any:
     """A certificate that f + 1 signed is believed."""
 
-    def enough(members: int) -> int:
-        return max(quorum.weak_quorum(members), min(quorum.quorum(members), len(signatures)))
+    def enough(members: int, mode: Any) -> int:
+        return max(quorum.weak_quorum(members, mode), min(quorum.quorum(members, mode), len(signatures)))
 
     verifier.quorum = SimpleNamespace(quorum=enough)
     try:

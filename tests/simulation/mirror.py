@@ -146,6 +146,10 @@ class LedgerMirror:
         self._count("installs")
         self._do(lambda ledger: ledger.install(install))
 
+    def fill(self, records: Sequence[EntryRecord]) -> None:
+        self._count("fills")
+        self._do(lambda ledger: ledger.fill(records))
+
     def loaded(self, tail: LedgerTail, *, voting: bool) -> None:
         self._count("loads")
         self._mirrors.loads[self._name] += 1

@@ -16,7 +16,7 @@ from simulator.cli.verbs import Verbs
 from simulator.mutants import MUTANTS
 
 SMALL = ("--nodes", "4", "-tickets=6", "--latency", "5ms", "-adversary", "equivocator")
-LIED_TO = (*SMALL, "--seed", "2", "--mutant", "quorum-minus-one")
+LIED_TO = (*SMALL, "--seed", "1", "--mutant", "quorum-minus-one")
 BROKEN_LATER = ("--latency=5ms", "-adversary=equivocator", "--seed=2", "--mutant", "quorum-minus-one")
 EVERYTHING = (
     *("-nodes=5", "-byzantine=0", "-tickets=11", "-duration=1m3s", "-latency=1500us", "-packet-loss=0.015"),

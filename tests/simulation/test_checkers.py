@@ -15,7 +15,7 @@ from simulator.mutants.registry import Plant, replaces
 from simulator.seams import Ordering
 from simulator.worlds import WORLDS
 
-RULES = {f"R{number}" for number in range(1, 43)} | {f"P{number}" for number in range(1, 23)}
+RULES = {f"R{number}" for number in (*range(1, 43), 44, 45, 46)} | {f"P{number}" for number in range(1, 23)}
 
 
 def first_of_each_rule() -> list[str]:

@@ -12,8 +12,8 @@ from simulator.worlds import world_of
 
 
 def test_r37_a_cluster_grows_from_one_to_four_and_shrinks_among_faults() -> None:
-    drawn = world_of("few-members", 2)
-    cluster = Cluster(2, drawn.settings)
+    drawn = world_of("few-members", 12)
+    cluster = Cluster(12, drawn.settings)
     Play(cluster, drawn, Cut()).run()
     sizes = [len(epoch.members) for _number, epoch in sorted(cluster.world.epochs.items())]
     assert sizes[0] == 1

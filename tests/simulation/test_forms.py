@@ -74,7 +74,7 @@ def test_r39_only_the_owner_signs_but_the_last_bytes_are_malleable() -> None:
 
 def test_only_two_named_worlds_have_malleable_signatures() -> None:
     """Their seeds mean the same events as before. (A random world may be one of these two.)"""
-    named = {name: drawing(0) for name, drawing in WORLDS.items() if name != "random"}
+    named = {name: drawing(0) for name, drawing in WORLDS.items() if name != "random" and ":" not in name}
     assert {name for name, drawn in named.items() if drawn.settings.malleable} == {
         "malleable-signatures",
         "malleable-signer",

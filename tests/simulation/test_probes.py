@@ -66,7 +66,7 @@ def test_probes_count_only_in_a_run_and_every_hit_is_in_the_table() -> None:
         ("catch_up.refused_a_page", "bad-log-server"),
         ("catch_up.entry_differs", "bad-log-results"),
         ("epoch_catch_up.bad_proof", "false-epoch-catch-up"),
-        pytest.param("epoch_catch_up.back_to_own_log", "stranded-member", marks=pytest.mark.exhaustive),
+        pytest.param("epoch_catch_up.no_state_to_be_had", "stranded-member", marks=pytest.mark.exhaustive),
         ("pinging.awaits_all", "older-disk"),
         ("contradiction.restored", "forked"),
         ("door.codes_of_a_snapshot", "doors-among-transfers"),
@@ -80,6 +80,14 @@ def test_probes_count_only_in_a_run_and_every_hit_is_in_the_table() -> None:
         ("list.movements_of_a_snapshot", "lists-among-transfers"),
         ("power_cut.in_a_transfer", "power-cut-in-transfers"),
         ("old_speaker.refused_a_field", "version-before"),
+        ("raft.void_record", "raft-void-records"),
+        ("raft.conflict_replaced", "raft-three-two"),
+        ("raft.leader_without_quorum", "raft-three-two"),
+        ("raft.candidate_with_wrong_clock", "raft-leaders-clock"),
+        ("raft.leader_with_wrong_clock", "raft-leaders-clock"),
+        ("raft.follower_in_later_term", "raft-brief-cut"),
+        ("raft.outside_window", "raft-no-room"),
+        ("raft.fetched_entry_replaced", "raft-lost-disks"),
     ],
 )
 def test_rarely_hit_probes_have_a_directed_world_that_hits_them(probe: str, world: str) -> None:

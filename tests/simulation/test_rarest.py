@@ -9,6 +9,7 @@ import pytest
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import decode_envelope, link_frame
 from dtvn.recovery import planning
 from simulator.campaign import Cut, Play, Task, run
@@ -44,10 +45,12 @@ def test_r11_random_worlds_lose_votes_where_a_recovery_is_possible() -> None:
     drawn = [each for each in DRAWN if each.recovers_at]
     assert {2, 4, 5, 7} <= {each.settings.members for each in drawn}
     assert any(each.adversaries for each in drawn)
-    assert all(is_recoverable(each.settings.members, len(each.adversaries)) for each in drawn)
+    assert all(
+        is_recoverable(each.settings.members, len(each.adversaries), each.settings.mode) for each in drawn
+    )
     assert not any(each.plan.disk_lost or each.changes for each in drawn)
-    assert [losses(members) for members in (1, 2, 3, 4, 5, 7, 10)] == [1, 1, 2, 2, 2, 3, 4]
-    assert [is_recoverable(4, liars) for liars in (0, 1)] == [True, False]
+    assert [losses(members, Mode.PBFT) for members in (1, 2, 3, 4, 5, 7, 10)] == [1, 1, 2, 2, 2, 3, 4]
+    assert [is_recoverable(4, liars, Mode.PBFT) for liars in (0, 1)] == [True, False]
 
 
 # --- disks that lie --------------------------------------------------------------------------------
@@ -128,7 +131,7 @@ def test_r11_acknowledged_outcomes_stay_across_a_recovery(seed: int) -> None:
     cluster = recovered(seed)
     world = cluster.world
     (end,) = world.recoveries
-    assert len(world.recoveries[end]) >= losses(world.members)
+    assert len(world.recoveries[end]) >= losses(world.members, world.mode)
     assert cluster.durability._acknowledged > end, "nothing was acknowledged afterwards"
     assert world.present.epoch == 1
     assert all(node.disk.voting for node in world.honest_members())
