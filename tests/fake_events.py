@@ -61,7 +61,9 @@ class FakeEvents(GatewayEvents):
             MemberJudge(Member(cluster, membership.epoch, index, secret(member.id)), lambda _principal: True)
             for index, member in enumerate(membership.members)
         ]
-        super().__init__(Electorate(cluster, membership.epoch, membership.members), self, config)
+        super().__init__(
+            Electorate(cluster, membership.epoch, membership.members, membership.mode), self, config
+        )
 
     def now(self) -> int:
         """See events.Owner."""

@@ -53,10 +53,16 @@ class FakeGateway:
         """True: too much is under way."""
         self.down: frozenset[int] = frozenset()
         """Members that do not answer questions."""
+        self.heard_at: dict[int, int] = {}
+        """Member -> monotonic nanoseconds of its newest answer about itself; others have just answered."""
+        self.missed: dict[int, int] = {}
+        """Member -> questions about itself that it left unanswered."""
+        self.broken = 0
+        """How often each link broke before."""
         self.dialled: dict[str, tuple[str, int]] = {}
         self.application = TicketApplication(genesis, cluster_id(genesis), searched=True)
         self.principal = principal
-        self.entries = Entries([member.id for member in self.present.members], random.Random(0), 0.0)
+        self.entries = Entries([member.id for member in self.present.members], 1, random.Random(0), 0.0)
         """Real; it hears of no question unless a test tells it."""
         self._on_executed = on_executed
         self._lock = threading.Lock()
@@ -116,7 +122,10 @@ class FakeGateway:
 
     def links(self) -> dict[str, LinkCounters]:
         """See GatewayFace; here a link is a call."""
-        return {member.id: LinkCounters() for member in self.present.members}
+        return {
+            member.id: LinkCounters(disconnects=self.broken + (not self.quorum or index in self.down))
+            for index, member in enumerate(self.present.members)
+        }
 
     def members(self) -> tuple[MemberView, ...]:
         """See GatewayFace."""
@@ -130,6 +139,8 @@ class FakeGateway:
                 sequence=self._sequence,
                 heard=0.0,
                 status=self._status(index),
+                heard_at=self.heard_at.get(index),
+                missed=self.missed.get(index, 0),
             )
             for index, member in enumerate(self.present.members)
         )

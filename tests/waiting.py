@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -48,3 +49,9 @@ def wait_until(
         awake = time.monotonic() + pause
         time.sleep(pause)
         deadline += max(0.0, time.monotonic() - awake)
+
+
+async def until(true: Callable[[], object], *, pause: float = 0.01) -> None:
+    """The same in a test whose loop turns meanwhile; its caller bounds the time."""
+    while not true():  # noqa: ASYNC110 - what a test looks at has no event
+        await asyncio.sleep(pause)

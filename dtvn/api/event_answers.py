@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.events.judging import Verdict
+from dtvn.events.judging import Promise, Verdict
 from dtvn.events.rules import Severity
-from dtvn.gateway import MemberAnswer
+from dtvn.gateway import Difference, MemberAnswer
 
 
 class KeptViolation(msgspec.Struct, frozen=True):
@@ -44,6 +44,23 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     violations: list[KeptViolation]
     omitted: dict[str, int]
     pieces_left_out: int
+    owed: str
+    """`waiting`: the platform's rules judged it alone, and the members will; `settled`: they have since;
+    `refused`: they will not. "" where the members judged it at once."""
+    here_at: str | None
+    """When the platform's rules judged alone."""
+    here_code: str | None
+    """Rule id of their first refusal then; None if they refused nothing, or never judged alone."""
+    here_events: int | None
+    """Number of its events with those that wait for the members; None unless `owed` is `waiting`."""
+    here_valid: bool | None
+    """Whether the platform's rules found all of these valid; None unless `owed` is `waiting`."""
+    settled_at: str | None
+    """When the members had judged it."""
+    differs: bool
+    """Whether the members said otherwise than the platform's rules."""
+    differences: list[Difference]
+    """The first events on which they did."""
     created_at: str
     changed_at: str
     ended_at: str | None
@@ -97,6 +114,8 @@ class RunDetails(KeptRun, frozen=True, kw_only=True):
     records: list[KeptRecord]
     excerpts: list[KeptExcerpt]
     """In memory of the process that judged them, so often empty."""
+    caution: str
+    """What a person who chooses this algorithm should know; "" for nothing."""
 
 
 class EventsStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,8 +125,14 @@ class EventsStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Those that the cluster offers."""
     algorithm: str
     """The one of a run that names none."""
+    cautions: dict[str, str]
+    """What a person who chooses an algorithm should know, by algorithm."""
+    promises: dict[str, Promise]
+    """What each algorithm of the contract promises in this cluster, those first that it offers."""
     open: int
     """Runs that this process writes now."""
+    owed: int
+    """Runs that wait for the members' judgement."""
     event_bytes_max: int
     call_events_max: int
     request_events_max: int

@@ -13,7 +13,7 @@ import msgspec
 
 from dtvn.api.bodies import Flag, convert
 from dtvn.api.errors import InvalidRequest
-from dtvn.events.config import Algorithm
+from dtvn.events.config import OFFERED
 from dtvn.events.judging import SALT_SIZE
 from dtvn.events.rules import EventReader, FramingError
 from dtvn.gateway import EVENT_BYTES_MAX
@@ -37,8 +37,9 @@ RunName = Annotated[
     ),
 ]
 AlgorithmName = Annotated[
-    Algorithm, msgspec.Meta(description="one of " + ", ".join(algorithm.value for algorithm in Algorithm))
+    str, msgspec.Meta(min_length=1, max_length=64, description="one of " + ", ".join(OFFERED))
 ]
+"""Which of them the cluster offers is known where the run begins."""
 
 
 class RunBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,11 +48,11 @@ class RunBody(msgspec.Struct, frozen=True, kw_only=True):
     thread: RunName | None = None
     run: RunName | None = None
     algorithm: AlgorithmName | None = None
-    """None: pbft if it is offered, else majority."""
+    """None: that of the cluster's log, pbft or raft."""
     drop_unknown: Flag = False
     """Events of unknown types are accepted with a warning."""
     recorded: Flag | None = None
-    """Whether the ordered log records the run's head; None: for pbft."""
+    """Whether the ordered log records the run's head; None: for pbft and raft."""
 
 
 class EventsBody(RunBody, frozen=True, kw_only=True):

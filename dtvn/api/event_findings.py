@@ -14,11 +14,17 @@ from typing import Any
 
 import msgspec
 
-from dtvn.events.judging import Verdict, decode_certificate, first_head, next_head, open_vote
+from dtvn.events.judging import (
+    REFUSED_BY_FEW,
+    Verdict,
+    decode_certificate,
+    first_head,
+    next_head,
+    open_vote,
+)
 from dtvn.events.rules import Severity, Violation
-from dtvn.gateway import NO_CERTIFICATE, Given, Judged, JudgedPiece, MemberAnswer, RunEnd
+from dtvn.gateway import Given, Judged, JudgedPiece, MemberAnswer, RunEnd
 from dtvn.machine import reasons
-from dtvn.protocol import quorum
 
 LOCAL_ONLY = "LOCAL_ONLY"
 VIOLATIONS_MAX = 1_000
@@ -55,8 +61,10 @@ class Denied(msgspec.Struct, frozen=True):
     """What the members decided against events without a certificate for it."""
 
     index: int
-    """Index of the event that most members refuse; of several, the first."""
+    """Index of the event that most members refuse by the same rule; of several, the first. If fewer than
+    f + 1 do, that of the first event that was asked about."""
     code: str
+    """That rule, REFUSED_BY_FEW without one, or the failure's rule id if the verdict is NONE."""
     verdict: Verdict
     """INVALID, or NONE if no verdict got enough votes."""
     final: bool
@@ -175,12 +183,11 @@ def _denied(piece: JudgedPiece) -> Denied | None:
     members have voted."""
     votes = [each for each in piece.members if each.given in (Given.VALID, Given.INVALID)]
     if piece.verdict is Verdict.INVALID:
-        refusals = Counter(error for vote in votes for error in vote.errors)
-        # What most members name: no single liar chooses the event while others agree on another one.
-        nothing = piece.position, NO_CERTIFICATE
+        refusals = piece.refusals
+        nothing = piece.position, REFUSED_BY_FEW
         index, code = min(refusals, key=lambda error: (-refusals[error], error), default=nothing)
         return Denied(index, code, piece.verdict, final=not piece.partial)
-    if piece.verdict is Verdict.NONE and len(votes) >= quorum.quorum(len(piece.members)):
+    if piece.verdict is Verdict.NONE and len(votes) >= piece.quorum:
         return Denied(piece.position, piece.code, piece.verdict, final=not piece.partial)
     return None
 
@@ -218,7 +225,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     delivered: int
     """Events accepted before the first refusal."""
     code: str | None
-    """Rule id of the first refusal, or of the members' decision against events without a certificate."""
+    """Rule id of the first refusal, or of the members' decision against events without a certificate:
+    REFUSED_BY_FEW if fewer than f + 1 members name the same rule."""
     violations: list[Violation]
     omitted: dict[str, int]
     """Violations that are not listed, by rule."""
@@ -231,6 +239,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None
     recorded: str
     """Outcome code of the run's last record in the log; "" if it is not recorded, or has not ended."""
+    owed: str
+    """Where the platform's rules judged alone (`scope` LOCAL_ONLY): `waiting` for the members' judgement,
+    which follows once a quorum answers; `settled`, they have judged; `refused`, they will not: judge it
+    again. "" where the members have judged at once."""
+    owed_text: str
+    """The same as a sentence; "" where nothing is owed."""
+    caution: str
+    """What a person who chooses this algorithm should know: that one member can deny, say. "": nothing."""
 
 
 class SequenceReport(Report, frozen=True, kw_only=True):
@@ -238,7 +254,7 @@ class SequenceReport(Report, frozen=True, kw_only=True):
 
     pieces: list[Piece]
     salts: list[str]
-    """In base64, of each event that a certificate covers."""
+    """In base64, of each event that a certificate covers, or will: what waits is judged with these."""
 
 
 def report_fields(findings: Findings, local: LocalFinding | None, given: int) -> dict[str, Any]:

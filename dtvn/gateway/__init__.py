@@ -5,7 +5,7 @@ thread and links. How to use it alone: docs/use/python-client.md.
 """
 
 from dtvn.events.asking import EVENT_BYTES_MAX
-from dtvn.gateway.agreement import NO_CLUSTER, Agreement, agreement_of, seconds_told
+from dtvn.gateway.agreement import NO_CLUSTER, Agreement, agreement_of, report_of, seconds_told
 from dtvn.gateway.client import Gateway
 from dtvn.gateway.collector import (
     Actions,
@@ -41,6 +41,24 @@ from dtvn.gateway.face import DEFAULT_WAIT, Balance, GatewayClosed, GatewayFace,
 from dtvn.gateway.identity import Identity, file_mark, next_path, read_identity
 from dtvn.gateway.liveness import gather_liveness_proofs, newcomer_proof
 from dtvn.gateway.locks import AsyncLockClient, Fence, Lease, LockClient, LockError
+from dtvn.gateway.owed import (
+    Difference,
+    OwedSummary,
+    SettledRun,
+    differences,
+    is_final,
+    refused_by_members,
+    refused_here,
+)
+from dtvn.gateway.state_peers import Peers, StateSyncError
+from dtvn.gateway.state_sync import StateSynchronizer
+from dtvn.gateway.state_values import (
+    StateComparison,
+    StateSnapshot,
+    StateVersion,
+    SyncStatus,
+    compare_states,
+)
 from dtvn.gateway.validator import AsyncDistributedValidator, DistributedValidator
 from dtvn.gateway.validator_answers import (
     ComponentHealth,
@@ -51,6 +69,7 @@ from dtvn.gateway.validator_answers import (
     NodeHealth,
     NodeInfo,
     NodeState,
+    Owing,
     PartitionInfo,
     ValidationResult,
 )
@@ -66,11 +85,14 @@ __all__ = [
     "Balance",
     "CALL_EVENTS_MAX",
     "Collector",
+    "compare_states",
     "Completed",
     "ComponentHealth",
     "ComponentState",
     "ConnectionStatus",
     "DEFAULT_WAIT",
+    "Difference",
+    "differences",
     "DistributedValidator",
     "EVENT_BYTES_MAX",
     "EventActions",
@@ -87,6 +109,7 @@ __all__ = [
     "Given",
     "Health",
     "Identity",
+    "is_final",
     "Judged",
     "JudgedPiece",
     "Lease",
@@ -105,17 +128,30 @@ __all__ = [
     "NodeState",
     "OperationTooLarge",
     "Overloaded",
+    "OwedSummary",
+    "Owing",
     "PartitionInfo",
+    "Peers",
     "read_identity",
     "Recorded",
     "refusal_of",
+    "refused_by_members",
+    "refused_here",
     "Result",
+    "report_of",
     "RunEnd",
     "RunEnded",
     "RunIsLive",
     "RunPlace",
     "seconds_told",
+    "SettledRun",
     "STATE_DIFFERS",
+    "StateComparison",
+    "StateSnapshot",
+    "StateSyncError",
+    "StateSynchronizer",
+    "StateVersion",
+    "SyncStatus",
     "ValidationResult",
     "ValidatorError",
     "VERDICT_WAIT",

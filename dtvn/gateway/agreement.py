@@ -15,6 +15,7 @@ from dtvn.gateway.face import GatewayFace, MemberView
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import window
 from dtvn.protocol.log_time import ahead_sentence, log_time_ahead, withheld_sentence
+from dtvn.protocol.quorum import Mode
 
 HEARD_WITHIN = 5.0
 """Seconds after which a member that is connected and does not answer counts as unreachable."""
@@ -64,6 +65,8 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     """Without a full stop, so that other sentences can include it."""
     level: Level
+    consensus: str = ""
+    """How the members agree, a word of quorum.Mode; "" without a cluster."""
     members: int = 0
     needed: int = 0
     """The quorum."""
@@ -102,18 +105,19 @@ NO_CLUSTER = Agreement(sentence="No cluster yet", level="none")
 def agreement(
     reports: Sequence[Report],
     *,
+    mode: Mode,
     window: int,
     without: Collection[str] = (),
     clock: Clock | None = None,
     changing_for: float = 0.0,
 ) -> Agreement:
     """The state of the cluster of these members. Members in `without` count as unreachable: the state after
-    their failure. `window`: parameter L of the cluster, in sequences. `clock`: None to compare log time with
-    none. `changing_for`: seconds for which the state has been `changing`."""
+    their failure. `mode`: how they agree. `window`: parameter L of the cluster, in sequences. `clock`: None
+    to compare log time with none. `changing_for`: seconds for which the state has been `changing`."""
     if not reports:
         return NO_CLUSTER
     members = len(reports)
-    needed, liars = quorum.quorum(members), quorum.faults(members)
+    needed, liars = quorum.quorum(members, mode), quorum.faults(members, mode)
     reachable = [each for each in reports if each.reachable and each.id not in without]
     voting = [each for each in reachable if each.voting]
     certified = _vouched((each.stable for each in reachable), liars)
@@ -132,14 +136,15 @@ def agreement(
         entering = _entering(present, liars, members, needed)
         changes = bool(entering or len(current) >= needed) and changing_for < CHANGE_USUAL
         level = "tight" if changes else "stuck"
-        text = entering or ("Choosing a new primary" if changes else "")
+        text = entering or (f"Choosing a new {quorum.WORDS[mode].owner}" if changes else "")
         text = text or _no_quorum(stages, count, members, needed)
         text = f"{text}; {WAIT_A_MOMENT}" if changes else text
     return Agreement(
         sentence="; ".join(
-            filter(None, (text, "" if liars else NO_LIAR, _withheld(withholding), ahead_sentence(ahead)))
+            filter(None, (text, _no_liar(liars, mode), _withheld(withholding), ahead_sentence(ahead)))
         ),
         level=level,
+        consensus=mode.value,
         members=members,
         needed=needed,
         reachable=len(reachable),
@@ -170,7 +175,12 @@ def agreement_of(
     parameters = gateway.present.parameters
     clock = None if wall is None else Clock(wall, parameters.drift_bound)
     return agreement(
-        reports, window=window(parameters), without=without, clock=clock, changing_for=changing_for
+        reports,
+        mode=gateway.present.mode,
+        window=window(parameters),
+        without=without,
+        clock=clock,
+        changing_for=changing_for,
     )
 
 
@@ -198,6 +208,13 @@ def _vouched(reported: Iterable[int], liars: int) -> int:
     raise it, to make others count as lagging or clocks as wrong."""
     told = sorted(reported, reverse=True)
     return told[liars] if len(told) > liars else 0
+
+
+def _no_liar(liars: int, mode: Mode) -> str:
+    """The part of the sentence for a cluster in which no member may lie; "" where one may."""
+    if liars:
+        return ""
+    return quorum.RAFT_LABEL if mode is Mode.RAFT else NO_LIAR
 
 
 def _in_one_view(current: Sequence[Report]) -> list[Report]:

@@ -42,7 +42,7 @@ from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Hello, Judge, Operation
 from dtvn.protocol.genesis import Genesis, GenesisError, cluster_id
-from dtvn.protocol.quorum import quorum, weak_quorum
+from dtvn.protocol.quorum import faults, quorum, weak_quorum
 from dtvn.protocol.wire import Door, FrameSigner, link_frame
 
 __all__ = ["Gateway", "GatewayClosed"]
@@ -187,7 +187,7 @@ class Gateway:
     @property
     def has_quorum(self) -> bool:
         """Enough members are connected for an operation to be ordered."""
-        return len(self._connected) >= quorum(len(self.present.members))
+        return len(self._connected) >= quorum(len(self.present.members), self.present.mode)
 
     def submit(
         self, operations: Sequence[Operation], *, wait: float = DEFAULT_WAIT
@@ -374,10 +374,11 @@ class Gateway:
     def _new_entries(self) -> Entries:
         """The members of the present epoch, none of whose questions it knows."""
         names = [member.id for member in self.present.members]
-        return Entries(names, random.SystemRandom(), time.monotonic(), self._balancing)
+        liars = faults(len(names), self.present.mode)
+        return Entries(names, liars, random.SystemRandom(), time.monotonic(), self._balancing)
 
     def _electorate(self) -> Electorate:
-        return Electorate(self._cluster, self.present.epoch, self.present.members)
+        return Electorate(self._cluster, self.present.epoch, self.present.members, self.present.mode)
 
     def _follow(self, membership: Membership) -> None:
         """Dial the members of the next epoch, and only these; links to members that stay are kept."""
@@ -401,7 +402,7 @@ class Gateway:
     def _look_at_key(self, watch: KeyWatch, now: Now) -> None:
         """Look for another key in the key file, and switch to it once no bundle is in flight under the old
         one, or after SWITCH_WAIT."""
-        reached = len(self._connected) >= weak_quorum(len(self.present.members))
+        reached = len(self._connected) >= weak_quorum(len(self.present.members), self.present.mode)
         following = watch.look(now.monotonic, reached)
         if following is not None:
             self._switch = (following, now.monotonic + (SWITCH_WAIT if reached else 0))
@@ -473,6 +474,9 @@ class Gateway:
                 heard=None if status.heard_at is None else (now - status.heard_at) / 1e9,
                 status=status.fields,
                 entering=0 if status.fields.get("voting") is True else entering,
+                heard_at=status.heard_at,
+                missed=status.missed,
+                response_time_ms=status.round_trip / 1_000_000,
             )
             for index, (member, status) in enumerate(
                 zip(self.present.members, self._collector.questions.settled, strict=True)

@@ -134,13 +134,13 @@ class Collector:
         callers have not been notified yet of the questions that were lost."""
         self._members = tuple(member.id for member in membership.members)
         self._epoch = membership.epoch
-        count = len(self._members)
-        self._weak = quorum.weak_quorum(count)
-        self._honest = count - quorum.faults(count)
+        count, mode = len(self._members), membership.mode
+        self._weak = quorum.weak_quorum(count, mode)
+        self._honest = count - quorum.faults(count, mode)
         self._verifier = Verifier(self._door, self._members, self._epoch)
-        self._views = Views(count)
+        self._views = Views(count, mode)
         self.questions = Questions(count, first_question, poll_at_rest=self._poll_at_rest)
-        self._reach = Reach(count)
+        self._reach = Reach(count, mode)
         self._bytes_max = most = membership.parameters.batch_bytes_max
         self._queue.resize(max(most - BUNDLE_FRAMING, most // 2))
         self._operations_max = min(self._bundle_operations_max, membership.parameters.batch_operations_max)

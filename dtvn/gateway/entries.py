@@ -18,7 +18,6 @@ from dtvn.events.config import Balancing, LoadBalancerConfig
 from dtvn.gateway.face import Balance, MemberView
 from dtvn.gateway.questions import STATUS_EVERY, MemberStatus
 from dtvn.protocol.consensus.messages import Operation
-from dtvn.protocol.quorum import faults
 
 NANOSECOND = 1e-9
 TURNS = LoadBalancerConfig(
@@ -38,9 +37,16 @@ class Entries:
     """The members of one epoch, by index. Times are monotonic seconds."""
 
     def __init__(
-        self, members: Iterable[str], chance: Chance, now: float, config: LoadBalancerConfig = TURNS
+        self,
+        members: Iterable[str],
+        liars: int,
+        chance: Chance,
+        now: float,
+        config: LoadBalancerConfig = TURNS,
     ) -> None:
-        """`config`: its intervals are ignored; those of the status questions hold."""
+        """`liars`: f of these members. `config`: its intervals are ignored; those of the status questions
+        hold."""
+        self._liars = liars
         self._balancer = LoadBalancer(config, chance)
         self._counts_calls = config.algorithm is Balancing.LEAST_CONNECTIONS
         self._under_way: dict[int, set[str]] = {}
@@ -91,7 +97,7 @@ class Entries:
         # At least one honest member has executed this far: a liar that claims a higher sequence cannot make
         # the others count as lagging.
         told = sorted((view.sequence for view in connected), reverse=True)
-        front = told[min(faults(len(views)), len(told) - 1)] if told else 0
+        front = told[min(self._liars, len(told) - 1)] if told else 0
         fit = [view for view in connected if view.heard is not None and view.sequence >= front - LAG_MAX]
         available = [view.id for view in fit or connected or views]
         (entry,) = self._balancer.select_nodes(available, 1, now, key or NO_KEY)

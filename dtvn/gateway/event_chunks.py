@@ -188,6 +188,8 @@ class Chunk:
                 certificate=certificate,
                 epoch=self._electorate.epoch,
                 members=self._said(piece),
+                quorum=self._electorate.quorum,
+                believable=self._rule.believable,
                 partial=decision.partial,
             ),
             events,
@@ -211,7 +213,9 @@ class Chunk:
                 given = Given.CONTRADICTED
             elif reason is not None:
                 given = Given.ABSTAINED
+            elif index not in piece.asked:
+                given = Given.NOT_ASKED
             else:
-                given = Given.SILENT if index in piece.asked else Given.NOT_ASKED
+                given = Given.SILENT if piece.decision.partial else Given.NOT_WAITED_FOR
             said.append(MemberAnswer(member.id, given, errors, reason or ""))
         return tuple(said)

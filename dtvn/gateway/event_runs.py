@@ -17,7 +17,7 @@ import msgspec
 
 from dtvn.events.asking import CHUNK_BYTES_MAX
 from dtvn.events.balancing import Placement
-from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig
+from dtvn.events.config import ORDERED, Algorithm, ConfigError, ConsensusConfig
 from dtvn.events.judging import (
     ALGORITHM_NOT_OFFERED,
     CHUNK_EVENTS_MAX,
@@ -25,6 +25,7 @@ from dtvn.events.judging import (
     DecisionRule,
     Electorate,
     Event,
+    Promise,
     RunPoint,
     Verdict,
     decision_rule,
@@ -32,6 +33,7 @@ from dtvn.events.judging import (
     first_head,
     next_head,
     offered,
+    promises,
 )
 from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits, StateError, Violation, quoted
@@ -46,6 +48,7 @@ from dtvn.gateway.events_face import (
     RunEnd,
     RunIsLive,
     RunPlace,
+    check_names,
 )
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import messages as m
@@ -57,7 +60,6 @@ MERGE_WAIT = 5_000_000_000
 else."""
 BYTES_WAITING_MAX = 64 * 1024 * 1024
 """Bytes of events of all runs that may wait for a verdict."""
-NAME_MAX = 1_024
 OPERATIONS_AT_ONCE = 256
 """Records of all runs in one call."""
 
@@ -154,21 +156,26 @@ class EventRuns:
     @property
     def offered(self) -> tuple[Algorithm, ...]:
         """The algorithms by which the present members can decide."""
-        return offered(self._config, len(self._electorate.members))
+        return offered(self._config, len(self._electorate.members), self._electorate.mode)
+
+    @property
+    def promises(self) -> dict[str, Promise]:
+        """See events_face.Events."""
+        return promises(self._config, len(self._electorate.members), self._electorate.mode)
 
     def rule(self, algorithm: Algorithm | None) -> DecisionRule:
         """See events_face.Events."""
-        return decision_rule(self._config, len(self._electorate.members), algorithm)
+        return decision_rule(self._config, len(self._electorate.members), self._electorate.mode, algorithm)
 
     def _seat(self, electorate: Electorate) -> None:
         members = len(electorate.members)
         self._electorate = electorate
         self._config = self._given_config or ConsensusConfig(
-            algorithm=Algorithm.PBFT,
+            algorithm=Algorithm(electorate.mode.value),
             min_nodes=members,
-            byzantine_fault_tolerance=quorum.faults(members),
+            byzantine_fault_tolerance=quorum.faults(members, electorate.mode),
         )
-        self._placement = Placement([member.id for member in electorate.members], quorum.quorum(members))
+        self._placement = Placement([member.id for member in electorate.members], electorate.quorum)
 
     # --- in --------------------------------------------------------------------------------------
 
@@ -210,9 +217,7 @@ class EventRuns:
         place: RunPlace | None = None,
     ) -> LiveRun:
         """A new run; see events_face.Events."""
-        for field, name in (("thread", thread), ("run", run)):
-            if not 0 < len(name) <= NAME_MAX:
-                raise ValueError(f"{field}: {len(name)} characters, not 1 to {NAME_MAX}")
+        check_names(thread, run)
         if (thread, run) in self._names:
             said = f"run {quoted(run)} of thread {quoted(thread)} is still being written by an earlier stream"
             raise RunIsLive(said)
@@ -227,7 +232,7 @@ class EventRuns:
         made = LiveRun(self._next, Track(point, rules), rule, placed)
         self._next += 1
         made.asked_for, made.head = algorithm, begun.head
-        if recorded or (recorded is None and rule.algorithm is Algorithm.PBFT):
+        if recorded or (recorded is None and rule.algorithm in ORDERED):
             names = Names(thread, run, point.rules, drop_unknown, event, actor, placed[0])
             made.recorder = Recorder(names, begun, self._limits)
         self._runs[made.number] = made
@@ -324,7 +329,9 @@ class EventRuns:
 
     def _rule(self, algorithm: Algorithm | None) -> DecisionRule | None:
         try:
-            return decision_rule(self._config, len(self._electorate.members), algorithm)
+            return decision_rule(
+                self._config, len(self._electorate.members), self._electorate.mode, algorithm
+            )
         except (AlgorithmNotOffered, ConfigError):
             return None
 

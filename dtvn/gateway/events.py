@@ -16,7 +16,7 @@ from typing import Protocol
 
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.config import Algorithm, ConsensusConfig
-from dtvn.events.judging import SALT_SIZE, DecisionRule, Electorate, Event
+from dtvn.events.judging import SALT_SIZE, DecisionRule, Electorate, Event, Promise
 from dtvn.gateway.calls import Overloaded, Result
 from dtvn.gateway.event_figures import EventCounts
 from dtvn.gateway.event_runs import EventActions, EventRuns, LiveRun
@@ -122,6 +122,11 @@ class GatewayEvents:
         """See events_face.Events."""
         with self._lock:
             return self._runs.offered
+
+    def promises(self) -> dict[str, Promise]:
+        """See events_face.Events."""
+        with self._lock:
+            return self._runs.promises
 
     def rule(self, algorithm: Algorithm | None = None) -> DecisionRule:
         """See events_face.Events."""

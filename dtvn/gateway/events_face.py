@@ -10,6 +10,7 @@ Any thread may call it. Futures are `concurrent.futures.Future`; `asyncio.wrap_f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from enum import StrEnum
@@ -18,11 +19,13 @@ from typing import Protocol
 import msgspec
 
 from dtvn.events.config import Algorithm
-from dtvn.events.judging import NO_DECISIONS, DecisionRule, Verdict
+from dtvn.events.judging import NO_DECISIONS, DecisionRule, Promise, Verdict
 from dtvn.events.rules import Violation, quoted
 from dtvn.gateway.thread_queues import ThreadQueues
 from dtvn.machine.reasons import NOT_NEXT, NOT_PERMITTED, RUN_REFUSED
 
+NAME_MAX = 1_024
+"""Most characters in the name of a run or thread."""
 CALL_EVENTS_MAX = 4_096
 """Most events of one call of `judge`."""
 VERDICT_WAIT = 5.0
@@ -40,7 +43,10 @@ class Given(StrEnum):
     INVALID = "invalid"
     ABSTAINED = "abstained"
     SILENT = "silent"
-    """It was asked, and nothing had come when the decision was made."""
+    """It was asked, and time ran out before it answered. Runs that earlier releases kept have it for
+    NOT_WAITED_FOR too."""
+    NOT_WAITED_FOR = "not_waited_for"
+    """It was asked, and the decision was made without its answer, before the time was out."""
     CONTRADICTED = "contradicted"
     """It gave two different votes, of which neither counts; `Events.evidence` convicts it."""
     NOT_ASKED = "not_asked"
@@ -69,16 +75,28 @@ class JudgedPiece(msgspec.Struct, frozen=True, gc=False):
     code: str
     """Rule id of the failure if the verdict is NONE (NO_QUORUM, PBFT_NO_CONSENSUS, ...), else ""."""
     text: str
-    """Sentence of that failure, else ""."""
+    """Sentence of that failure, or of a refusal without a certificate, else ""."""
     errors: tuple[str, ...]
-    """Each rule id of an invalid verdict once, sorted."""
+    """Each rule id of an invalid verdict once, by its first event. Without a certificate those that f + 1
+    members name for the same event: what fewer name, liars could have invented (`members` has it)."""
     certificate: bytes
     """Canonical bytes of the VoteCertificate; b"" if not enough equal votes came."""
     epoch: int
     members: tuple[MemberAnswer, ...]
     """All members of the epoch, by index."""
+    quorum: int
+    """How many of them are a quorum."""
+    believable: int
+    """How many must name the same error before it is given as a reason: f + 1."""
     partial: bool
     """Whether time ran out before all that were asked had answered."""
+
+    @property
+    def refusals(self) -> Counter[tuple[int, str]]:
+        """(index of the event in the run, rule id) -> how many members name it; only those that f + 1 members
+        name."""
+        named = Counter(error for answer in self.members for error in answer.errors)
+        return Counter({error: count for error, count in named.items() if count >= self.believable})
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -279,6 +297,13 @@ class EventFigures(msgspec.Struct, frozen=True):
         return self.unanswered.get(member, 0) + contradicted
 
 
+def check_names(thread: str, run: str) -> None:
+    """Raises ValueError for names that no run can have."""
+    for field, name in (("thread", thread), ("run", run)):
+        if not 0 < len(name) <= NAME_MAX:
+            raise ValueError(f"{field}: {len(name)} characters, not 1 to {NAME_MAX}")
+
+
 class RunEnded(ValueError):
     """`end` was called before."""
 
@@ -303,6 +328,9 @@ class Events(Protocol):
     def offered(self) -> tuple[Algorithm, ...]:
         """The algorithms by which this cluster can decide."""
 
+    def promises(self) -> dict[str, Promise]:
+        """What each algorithm promises in this cluster, by its name: those first that are offered."""
+
     def rule(self, algorithm: Algorithm | None = None) -> DecisionRule:
         """The rule by which runs with `algorithm` are decided (None: runs that name none). Raises
         AlgorithmNotOffered, ConfigError."""
@@ -322,10 +350,10 @@ class Events(Protocol):
     ) -> EventRun:
         """A run to be judged from its first event on, or from `place` on.
 
-        `algorithm`: None means pbft if it is offered, else majority. `recorded`: whether certified heads are
-        recorded in the ordered log, once a second and at the run's end; None: for pbft. `on_recorded` hears
-        of each record, in the gateway's thread: it must not block. `event`, `actor`: those of the records;
-        the gateway's principal needs the capability `record` in that event. `drop_unknown`: events
+        `algorithm`: None means that of the cluster's log, pbft or raft. `recorded`: whether certified heads
+        are recorded in the ordered log, once a second and at the run's end; None: for these. `on_recorded`
+        hears of each record, in the gateway's thread: it must not block. `event`, `actor`: those of the
+        records; the gateway's principal needs the capability `record` in that event. `drop_unknown`: events
         of unknown type are accepted with a warning, as clients treat them.
 
         Raises AlgorithmNotOffered, RunIsLive, ValueError for a name that is empty or over 1,024 characters

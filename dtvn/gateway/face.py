@@ -41,6 +41,12 @@ class MemberView(msgspec.Struct, frozen=True):
     """Its newest status answer, complete."""
     entering: int = 0
     """The epoch that has just begun, in which it has not reported a vote yet; 0: none."""
+    heard_at: int | None = None
+    """Monotonic nanoseconds of its newest status answer, of this process's clock; None: as `heard` says."""
+    missed: int = 0
+    """Status questions that it left unanswered."""
+    response_time_ms: float = 0.0
+    """Milliseconds that its newest status answer took; 0: none yet."""
 
 
 class Balance(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dtvn.protocol import quorum
+from dtvn.protocol.quorum import Mode
 
 QUORUM_GRACE = 3_000_000_000
 """Nanoseconds that a call waits for a quorum of connections before it is refused with nothing sent."""
@@ -11,8 +12,8 @@ QUORUM_GRACE = 3_000_000_000
 class Reach:
     """Times are monotonic nanoseconds. At first no member is connected."""
 
-    def __init__(self, members: int) -> None:
-        self._quorum = quorum.quorum(members)
+    def __init__(self, members: int, mode: Mode) -> None:
+        self._quorum = quorum.quorum(members, mode)
         self.connected: frozenset[int] = frozenset()
         self._lost_at: int | None = None
 

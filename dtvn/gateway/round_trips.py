@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 
 from dtvn.protocol import quorum
+from dtvn.protocol.quorum import Mode
 
 MILLISECOND = 1_000_000
 
@@ -57,9 +58,9 @@ class Views:
     """The view that each member reports. Believed is the highest view that f + 1 members have reached,
     so f lying members cannot name a primary of their choice."""
 
-    def __init__(self, members: int) -> None:
+    def __init__(self, members: int, mode: Mode) -> None:
         self._views = [0] * members
-        self._needed = quorum.weak_quorum(members)
+        self._needed = quorum.weak_quorum(members, mode)
 
     def says(self, member: int, view: int) -> None:
         """Note the view that a member reports; a lower one than before is late and ignored."""

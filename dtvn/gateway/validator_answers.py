@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from functools import partial
 
 import msgspec
@@ -23,10 +23,15 @@ from dtvn.events.rules import SUGGESTIONS, Severity, Violation, refused
 from dtvn.gateway.calls import Overloaded
 from dtvn.gateway.events_face import Events, Judged, JudgedPiece, RunIsLive
 from dtvn.gateway.face import GatewayClosed
-from dtvn.protocol import quorum
+from dtvn.protocol import partitions
+from dtvn.protocol.consensus.membership import Membership
 
 EventText = bytes | str
 """An event as its JSON text."""
+LOCAL_ONLY = "LOCAL_ONLY"
+"""Rule id of the mark on a verdict of the rules in this process alone."""
+NOT_OWED = "NOT_OWED"
+"""Rule id of the warning that the members will not judge such a verdict later."""
 NO_VERDICT = (BreakerError, GatewayClosed, Overloaded, TimeoutError, TooManyStreams, ValueError)
 """Exceptions that end a call without a verdict: its result says why."""
 
@@ -39,12 +44,25 @@ class Wanted(msgspec.Struct, frozen=True):
     algorithm: Algorithm | None
 
 
+class Owing(StrEnum):
+    """Whether the members owe a judgement for a result, and for how long that is remembered."""
+
+    NOTHING = ""
+    """They have judged, or no verdict was given at all."""
+    ON_DISK = "on_disk"
+    """Until they have judged, whatever happens to this process."""
+    IN_MEMORY = "in_memory"
+    """Until they have judged, or this process ends."""
+    REFUSED = "refused"
+    """It found no place in the queue: have the events judged again."""
+
+
 class NodeState(IntEnum):
     """State of a member as this validator sees it."""
 
     ACTIVE = 0
     PARTITIONED = 1
-    """Unreachable, and the reachable members are no quorum."""
+    """Unreachable, and listed so in the active partition."""
     FAILED = 2
     SYNCING = 3
     """It enters a new epoch."""
@@ -132,14 +150,51 @@ class Health(msgspec.Struct, frozen=True):
         return ComponentHealth.HEALTHY if self.network_healthy else ComponentHealth.DEGRADED
 
 
-class PartitionInfo(msgspec.Struct, frozen=True):
-    """Which members are reached, while they are too few to decide anything."""
+class PartitionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One partition of the network, with all members that were unreachable since it was detected."""
 
+    id: str
+    detected_at: datetime
+    """UTC."""
     reachable_nodes: tuple[str, ...]
     unreachable_nodes: tuple[str, ...]
-    type: str
-    """isolated, minority, split or majority."""
-    severity: str
+    affected_nodes: tuple[str, ...]
+    """All members, the reachable ones first."""
+    type: partitions.PartitionType
+    """The side on which this process is, by the number of members that it reaches."""
+    severity: partitions.Severity
+    """Critical also once it lasts longer than `max_partition_duration`."""
+    recovery_strategy: partitions.RecoveryStrategy
+    recovered_at: datetime | None
+    """UTC; None while it is active."""
+    is_active: bool
+    requires_operator: bool
+    """Whether only `resolve_partition` ends it."""
+    resolved_by: str
+    """The operator that ended it; "": none."""
+    messages: tuple[str, ...]
+    """What is wrong: "lost contact with 2 nodes", "operating in minority partition", "recovery failed: state
+    synchronization error"."""
+
+
+def partition_info(info: partitions.PartitionInfo) -> PartitionInfo:
+    """What the watch knows of a partition, for callers."""
+    recovered = info.recovered_at
+    return PartitionInfo(
+        id=info.id,
+        detected_at=datetime.fromtimestamp(info.detected_at / 1e9, UTC),
+        reachable_nodes=info.reachable_nodes,
+        unreachable_nodes=info.unreachable_nodes,
+        affected_nodes=info.affected_nodes,
+        type=info.type,
+        severity=info.severity,
+        recovery_strategy=info.recovery_strategy,
+        recovered_at=None if recovered is None else datetime.fromtimestamp(recovered / 1e9, UTC),
+        is_active=info.is_active,
+        requires_operator=info.requires_operator,
+        resolved_by=info.resolved_by,
+        messages=info.messages,
+    )
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -161,6 +216,12 @@ class Metrics(msgspec.Struct, frozen=True):
     """Calls that the rules judged in this process alone; the figures above leave them out."""
     avg_local_validation_latency_ms: float
     """Mean of these."""
+    owed: int
+    """Results of these that wait for the members' judgement."""
+    owed_settled: int
+    """Owed runs that the members have judged."""
+    owed_differences: int
+    """Those of them on which they said otherwise."""
     consensus_operations: int
     """Calls for which members were asked."""
     consensus_failures: int
@@ -205,16 +266,20 @@ class ValidationResult(msgspec.Struct, frozen=True):
     """Whether time ran out before all members that were asked had answered."""
     pieces: tuple[JudgedPiece, ...] = ()
     """What each member answered, by consecutive events that were judged as a whole."""
+    owing: Owing = Owing.NOTHING
+    """Whether the members owe a judgement for this verdict, which is then LOCAL_ONLY."""
+    owed_id: int = 0
+    """Number of the owed run in `get_owed` and `get_settled`; 0 if nothing is owed."""
     timestamp: datetime = msgspec.field(default_factory=partial(datetime.now, UTC))
     """When it was made, UTC."""
 
 
 def agreed_algorithm(
-    events: Events, config: ConsensusConfig, members: int, wanted: Algorithm | None = None
+    events: Events, config: ConsensusConfig, present: Membership, wanted: Algorithm | None = None
 ) -> Algorithm:
     """The configured algorithm, or the one that a call wants instead. Raises AlgorithmNotOffered or
     ConfigError if this cluster does not decide by it, or decides by fewer votes than are configured."""
-    rule = decision_rule(config, members, wanted)
+    rule = decision_rule(config, len(present.members), present.mode, wanted)
     votes = events.rule(rule.algorithm).needed
     if rule.needed > votes:
         raise ConfigError(
@@ -273,13 +338,36 @@ def texts_of(events: Sequence[EventText | None]) -> tuple[list[bytes], Validatio
     return [], ValidationResult(False, tuple(wrong), (), len(events), 0.0, certified=False)
 
 
-def local_result(violations: Sequence[Violation], events: int, duration: float) -> ValidationResult:
-    """The verdict of the rules in this process alone, marked LOCAL_ONLY."""
+def local_result(
+    violations: Sequence[Violation], events: int, duration: float, *, owing: Owing, owed_id: int, refusal: str
+) -> ValidationResult:
+    """The verdict of the rules in this process alone, marked LOCAL_ONLY; the mark says whether the members
+    owe a judgement. `refusal`: why it found no place in the queue, "" if it did."""
     errors = tuple(each for each in violations if each.severity is Severity.ERROR)
     warnings = tuple(each for each in violations if each.severity is Severity.WARNING)
-    text = "Judged in this process alone: too few members are reached to decide."
-    mark = Violation(0, "LOCAL_ONLY", Severity.WARNING, None, text, "")
-    return ValidationResult(not errors, errors, (mark, *warnings), events, duration, certified=False)
+    text = f"Judged in this process alone: too few members are reached to decide. {_OWED[owing]}"
+    marks = [Violation(0, LOCAL_ONLY, Severity.WARNING, None, text, "")]
+    if refusal:
+        advice = "Have these events judged again once a quorum is reached."
+        marks.append(Violation(0, NOT_OWED, Severity.WARNING, None, f"{refusal}.", advice))
+    return ValidationResult(
+        not errors,
+        errors,
+        (*marks, *warnings),
+        events,
+        duration,
+        certified=False,
+        owing=owing,
+        owed_id=owed_id,
+    )
+
+
+_OWED = {
+    Owing.NOTHING: "",
+    Owing.ON_DISK: "The members judge it once a quorum is reached, also if this process ends meanwhile.",
+    Owing.IN_MEMORY: "The members judge it once a quorum is reached, if this process still runs then.",
+    Owing.REFUSED: "The members will not judge it later.",
+}
 
 
 def joined(judged: Judged, following: Judged) -> Judged:
@@ -338,25 +426,8 @@ def _reason(judged: Judged) -> Iterator[Violation]:
 def _refused_by_members(judged: Judged, known: set[str]) -> Iterator[Violation]:
     """Each rule id of a piece's verdict that is not in `known`, at the first event refused by it."""
     for piece in judged.pieces:
-        refusals = [error for member in piece.members for error in member.errors]
         for code in piece.errors:
-            index = min((at for at, each in refusals if each == code), default=piece.position)
+            index = min((at for at, each in piece.refusals if each == code), default=piece.position)
             said = "Members refuse this event; the rules here do not."
             if code not in known:
                 yield Violation(index, code, Severity.ERROR, None, said, SUGGESTIONS.get(code, ""))
-
-
-def partition(reached: Sequence[str], lost: Sequence[str]) -> PartitionInfo | None:
-    """The partition of the cluster into these members; None if those reached are a quorum."""
-    count, total = len(reached), len(reached) + len(lost)
-    if count >= quorum.quorum(total):
-        return None
-    kind = "minority"
-    if count <= 1:
-        kind = "isolated"
-    elif 2 * count > total:
-        kind = "majority"
-    elif 2 * count == total:
-        kind = "split"
-    severity = {"isolated": "critical", "majority": "low"}.get(kind, "high")
-    return PartitionInfo(tuple(reached), tuple(lost), kind, severity)

@@ -12,7 +12,7 @@ import msgspec
 from dtvn.events.balancing import BreakerState, CallBreaker, LoadBalancerMetrics, NodeLoadInfo, Stats
 from dtvn.events.config import Balancing, ConsensusConfig
 from dtvn.gateway.events_face import EventFigures
-from dtvn.gateway.face import GatewayFace
+from dtvn.gateway.face import GatewayFace, MemberView
 from dtvn.gateway.validator_answers import ConnectionStatus, Health, Metrics
 
 
@@ -80,7 +80,18 @@ class ConsensusMetrics(msgspec.Struct, frozen=True):
     """Share with a verdict, 0 to 1; 0 without operations."""
     avg_latency_ms: float
     current_leader: str
-    """Member id of the primary of the ordered log, as the gateway knows it; "" if no member is it."""
+    """See known_leader."""
+
+
+def known_leader(members: Sequence[MemberView]) -> str:
+    """Member id of the primary, or Raft's leader, of the ordered log; "" while the members that are in its
+    view, or term, say that it has not begun."""
+    leader = next((view for view in members if view.primary), None)
+    if leader is None:
+        return ""
+    newest = max(view.view for view in members)
+    said = [view.status.get("changing", False) for view in members if view.connected and view.view == newest]
+    return "" if said and all(said) else leader.id
 
 
 class ConsensusManager:
@@ -106,8 +117,8 @@ class ConsensusManager:
         """Figures of the calls so far."""
         metrics = self._metrics
         total = metrics.consensus_operations
-        leader = next((view.id for view in self._gateway.members() if view.primary), "")
         decided = (total - metrics.consensus_failures) / total if total else 0.0
+        leader = known_leader(self._gateway.members())
         return ConsensusMetrics(total, decided, metrics.avg_consensus_time_ms, leader)
 
     def get_health(self) -> Issues:

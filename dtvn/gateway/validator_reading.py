@@ -13,10 +13,11 @@ from dtvn.events.config import (
 )
 from dtvn.events.judging import AlgorithmNotOffered, DecisionRule
 from dtvn.gateway.face import GatewayFace
+from dtvn.gateway.state_sync import StateSynchronizer
 from dtvn.gateway.validator_answers import ComponentState, Health, Metrics
 from dtvn.gateway.validator_meter import Meter
 from dtvn.gateway.validator_nodes import Nodes, ValidatorError
-from dtvn.gateway.validator_parts import CircuitBreaker, ConsensusManager
+from dtvn.gateway.validator_parts import CircuitBreaker, ConsensusManager, known_leader
 from dtvn.protocol import quorum
 
 
@@ -29,20 +30,20 @@ class Reading(Nodes):
         algorithm: Algorithm | None,
         actor: str,
         wait: float,
-        allow_local: bool,
+        partitions: PartitionHandlerConfig,
         breaker: CircuitBreakerConfig,
     ) -> None:
         """See the validator."""
-        super().__init__(gateway)
+        super().__init__(gateway, partitions)
         self._algorithm = algorithm
         self._config: DistributedValidatorConfig | None = None
-        self._allow_local = allow_local
         self._actor = actor
         self._wait = wait
         self._state = ComponentState.INITIALIZED
         self._meter = Meter()
         self._breakers = CallBreakers()
         self._breaker = self._breakers.get(breaker)
+        self._synchronizer: StateSynchronizer | None = None
 
     def get_running(self) -> bool:
         """Whether it was started and not stopped."""
@@ -56,28 +57,33 @@ class Reading(Nodes):
         """The configuration in effect: that of `from_config`, or what the arguments say."""
         if self._config is not None:
             return self._config
-        members = self.get_total_nodes()
+        members, mode = self.get_total_nodes(), self._gateway.present.mode
         try:
             rule = self._gateway.events.rule(self._algorithm)
         except (AlgorithmNotOffered, ConfigError):  # then the algorithm that was asked for
-            rule = DecisionRule(self._algorithm or Algorithm.PBFT, members, quorum.quorum(members))
+            needed = quorum.quorum(members, mode)
+            rule = DecisionRule(self._algorithm or Algorithm(mode.value), members, needed, mode)
         consensus = ConsensusConfig(
             algorithm=rule.algorithm,
             min_nodes=members,
             quorum_size=rule.needed,
-            byzantine_fault_tolerance=quorum.faults(members),
+            byzantine_fault_tolerance=quorum.faults(members, mode),
         )
         return DistributedValidatorConfig(
             node_id=self._actor,
             consensus_config=consensus,
             validation_timeout=self._wait,
-            partition_handler=PartitionHandlerConfig(allow_local_validation=self._allow_local),
+            partition_handler=self._partitions.get_config(),
         )
 
     def get_consensus_manager(self) -> ConsensusManager:
         """How the members decide."""
         consensus = self.get_config().consensus_config
         return ConsensusManager(self._gateway, consensus, self.get_metrics(), self.get_health())
+
+    def get_state_synchronizer(self) -> StateSynchronizer | None:
+        """What keeps state that no log orders alike with other processes, if it was given one."""
+        return self._synchronizer
 
     def get_metrics(self) -> Metrics:
         """Counts and means of all calls so far."""
@@ -100,12 +106,13 @@ class Reading(Nodes):
         found = self.get_current_partition()
         lost = [each.id for each in self._gateway.present.members if each.id not in reached]
         issues = [f"{node_id} is not reached" for node_id in lost]
-        decides = found is None
-        if found is not None:
+        decides = not self._alone()
+        if not decides:
             issues.append(f"{len(reached)} of {total} members are no quorum")
         elif lacks := self._lacking(len(reached), total):
             decides = False
             issues.append(lacks)
+        issues += found.messages if found is not None else ()
         if not self.get_running():
             issues.append("the validator is not running")
         refused = [node_id for node_id, node in self.get_load_balancer().nodes.items() if node.circuit_state]
@@ -113,7 +120,8 @@ class Reading(Nodes):
         if state := self._breaker.state:
             issues.append(f"the circuit breaker consensus is {state.name.lower().replace('_', '-')}")
         well = not (lost or refused or self._breaker.state)
-        return Health(self.get_running() and decides, len(reached), total, decides, well, tuple(issues))
+        healthy = self.get_running() and decides and found is None
+        return Health(healthy, len(reached), total, decides, well, tuple(issues))
 
     def _lacking(self, reached: int, total: int) -> str:
         """Why `reached` of `total` members cannot decide; "" if they can."""
@@ -121,5 +129,8 @@ class Reading(Nodes):
             rule = self._gateway.events.rule(self._algorithm)
         except (AlgorithmNotOffered, ConfigError) as error:
             return str(error)
-        lacks = f"{rule.algorithm} needs {rule.needed} of {total} members, and {reached} are reached"
-        return lacks if reached < rule.needed else ""
+        if reached < rule.needed:
+            return f"{rule.algorithm} needs {rule.needed} of {total} members, and {reached} are reached"
+        if rule.algorithm is Algorithm.RAFT and not known_leader(self._gateway.members()):
+            return "no leader is known: the members elect one"
+        return ""

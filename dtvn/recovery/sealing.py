@@ -10,7 +10,7 @@ import msgspec
 from dtvn.proof import ProofError
 from dtvn.proof.epoch_chain import EpochChain
 from dtvn.proof.evidence import encode_evidence
-from dtvn.protocol import canonical, quorum
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus import EPOCH, epoch_change_proof
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, read_continuation
 from dtvn.protocol.consensus.effects import CheckpointRecord, Prune, Record, StateRecord
@@ -77,7 +77,7 @@ def by_witnesses(
         for index, each in found.items()
         if index in plan.witnesses
     }
-    needed = quorum.weak_quorum(plan.reading.config.n)
+    needed = plan.reading.config.f + 1
     if len(able) < needed:
         names = ", ".join(plan.reading.config.members[index] for index in plan.witnesses)
         raise RecoveryError(
@@ -182,7 +182,7 @@ def records(sealed: Sealed, ending: Ending | None) -> list[Record]:
         StateRecord(epoch_change_proof.record_name(number), data)
         for number, data in enumerate(sealed.epoch_changes)
     ]
-    return [*found, StateRecord(EPOCH, canonical.encode(sealed.following)), VOTES_AGAIN]
+    return [*found, StateRecord(EPOCH, canonical.encode_trimmed(sealed.following)), VOTES_AGAIN]
 
 
 def _verified(

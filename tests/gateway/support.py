@@ -13,6 +13,7 @@ from dtvn.machine.leaf import subtree
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import Envelope, link_frame
 from tests.host.support import Paper
 
@@ -43,8 +44,8 @@ class Executed(msgspec.Struct):
 class Members:
     """n members with one log between them."""
 
-    def __init__(self, count: int = 4) -> None:
-        self.paper = Paper(count)
+    def __init__(self, count: int = 4, mode: Mode = Mode.PBFT) -> None:
+        self.paper = Paper(count, mode=mode)
         self.count = count
         self.sequence = 0
         self.seen: set[str] = set()
@@ -163,11 +164,17 @@ class Desk:
     """A collector with its members and a clock that the test moves."""
 
     def __init__(
-        self, count: int = 4, *, session: bool = True, poll_at_rest: int = SECOND, ahead: int = 0
+        self,
+        count: int = 4,
+        *,
+        session: bool = True,
+        poll_at_rest: int = SECOND,
+        ahead: int = 0,
+        mode: Mode = Mode.PBFT,
     ) -> None:
         """`ahead`: nanoseconds by which this host's wall clock is ahead of START."""
         self.ahead = ahead
-        self.members = Members(count)
+        self.members = Members(count, mode)
         paper = self.members.paper
         self.collector = Collector(
             paper.genesis,

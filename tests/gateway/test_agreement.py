@@ -23,6 +23,8 @@ from dtvn.gateway.agreement import (
     report_of,
 )
 from dtvn.protocol import quorum
+from dtvn.protocol.consensus.membership import founding
+from dtvn.protocol.quorum import Mode
 from tests.host.support import make_genesis
 
 WINDOW = 32
@@ -93,7 +95,7 @@ TABLE = [
 def test_the_sentence_says_how_many_agree_and_may_fail(
     members: int, changes: list[dict[str, Any]], level: str, sentence: str
 ) -> None:
-    found = agreement(cluster(members, *changes), window=WINDOW)
+    found = agreement(cluster(members, *changes), window=WINDOW, mode=Mode.PBFT)
     assert (found.sentence, found.level) == (sentence, level)
 
 
@@ -107,22 +109,22 @@ def test_the_sentence_says_how_many_agree_and_may_fail(
 def test_a_change_that_does_not_end_is_trouble(change: dict[str, Any], sentence: str) -> None:
     """A red band beside a cluster that goes on within a second frightened people; one that stays is red."""
     reports = cluster(4, *[change] * 4)
-    before = agreement(reports, window=WINDOW, changing_for=CHANGE_USUAL - 0.1)
+    before = agreement(reports, window=WINDOW, changing_for=CHANGE_USUAL - 0.1, mode=Mode.PBFT)
     assert (before.level, before.changing, before.sentence.endswith(WAIT)) == ("tight", True, True)
     for seconds in (CHANGE_USUAL, 2 * CHANGE_USUAL):
-        after = agreement(reports, window=WINDOW, changing_for=seconds)
+        after = agreement(reports, window=WINDOW, changing_for=seconds, mode=Mode.PBFT)
         assert (after.sentence, after.level, after.changing) == (sentence, "stuck", False)
 
 
 def test_the_counts_and_names_are_those_of_the_sentence() -> None:
-    found = agreement(cluster(7, DOWN, FOLLOWS, LAGS, {"view": 4}), window=WINDOW)
+    found = agreement(cluster(7, DOWN, FOLLOWS, LAGS, {"view": 4}), window=WINDOW, mode=Mode.PBFT)
     assert (found.reachable, found.voting, found.current, found.agreeing) == (6, 5, 4, 3)
     assert (found.needed, found.can_lose, found.liars_tolerated, found.certified) == (5, 0, 2, 100)
     assert found.agreeing_members == ("r4", "r5", "r6")
 
 
 def test_without_members_there_is_no_cluster() -> None:
-    assert agreement([], window=WINDOW) == NO_CLUSTER
+    assert agreement([], window=WINDOW, mode=Mode.PBFT) == NO_CLUSTER
 
 
 reports = st.lists(
@@ -145,7 +147,7 @@ reports = st.lists(
 
 @given(reports)
 def test_a_quorum_is_claimed_if_and_only_if_one_agrees(told: list[Report]) -> None:
-    found = agreement(told, window=WINDOW)
+    found = agreement(told, window=WINDOW, mode=Mode.PBFT)
     named = [each for each in told if each.id in found.agreeing_members]
     assert len(named) == found.agreeing <= found.current <= found.voting <= found.reachable <= len(told)
     assert all(each.reachable and each.voting and not each.changing for each in named)
@@ -153,14 +155,16 @@ def test_a_quorum_is_claimed_if_and_only_if_one_agrees(told: list[Report]) -> No
     assert len({(each.epoch, each.view) for each in named}) <= 1
     assert found.sentence.startswith("No quorum") == (found.level == "stuck")
     assert (WAIT in found.sentence) == found.changing
-    assert (found.level == "stuck" or found.changing) == (found.agreeing < quorum.quorum(len(told)))
+    assert (found.level == "stuck" or found.changing) == (
+        found.agreeing < quorum.quorum(len(told), Mode.PBFT)
+    )
 
 
 @given(reports, st.data())
 def test_a_cluster_survives_the_losses_that_it_reports(told: list[Report], data: st.DataObject) -> None:
-    found = agreement(told, window=WINDOW)
+    found = agreement(told, window=WINDOW, mode=Mode.PBFT)
     lost = data.draw(st.sets(st.sampled_from([each.id for each in told]), max_size=found.can_lose))
-    after = agreement(told, window=WINDOW, without=lost)
+    after = agreement(told, window=WINDOW, without=lost, mode=Mode.PBFT)
     if found.agreeing >= found.needed:
         assert (after.level != "stuck", after.changing) == (True, False)
         assert after.agreeing >= found.agreeing - len(lost)
@@ -168,9 +172,9 @@ def test_a_cluster_survives_the_losses_that_it_reports(told: list[Report], data:
 
 @given(st.integers(1, quorum.MEMBERS_MAX), reports)
 def test_no_claim_of_f_liars_makes_honest_members_lag(members: int, lies: list[Report]) -> None:
-    honest = cluster(members)[min(quorum.faults(members), len(lies)) :]
+    honest = cluster(members)[min(quorum.faults(members, Mode.PBFT), len(lies)) :]
     liars = [msgspec.structs.replace(lie, id=f"l{i}") for i, lie in enumerate(lies)]
-    found = agreement([*liars[: members - len(honest)], *honest], window=WINDOW)
+    found = agreement([*liars[: members - len(honest)], *honest], window=WINDOW, mode=Mode.PBFT)
     assert found.agreeing >= len(honest) >= found.needed
 
 
@@ -220,7 +224,7 @@ SAID = "log time is 58 min ahead of this clock; windows of validity are judged b
 
 
 def at_noon(*reports: Report, bound: int = 2_000_000) -> Agreement:
-    return agreement(reports, window=WINDOW, clock=Clock(NOW, bound))
+    return agreement(reports, window=WINDOW, clock=Clock(NOW, bound), mode=Mode.PBFT)
 
 
 def test_log_time_ahead_of_the_clock_is_amber_and_said() -> None:
@@ -243,7 +247,10 @@ def test_one_liar_cannot_say_that_log_time_is_ahead() -> None:
 
 
 def test_without_a_clock_nothing_is_said_of_log_time() -> None:
-    assert agreement(cluster(4, *[AHEAD] * 4), window=WINDOW).sentence == "4 of 4 agree, can lose 1 more"
+    assert (
+        agreement(cluster(4, *[AHEAD] * 4), window=WINDOW, mode=Mode.PBFT).sentence
+        == "4 of 4 agree, can lose 1 more"
+    )
 
 
 def test_a_member_that_withholds_for_time_says_by_how_much() -> None:
@@ -280,25 +287,25 @@ def test_a_withheld_vote_makes_a_cluster_amber_that_can_lose_more() -> None:
 
 
 def test_the_view_is_that_of_those_that_agree() -> None:
-    assert agreement(cluster(4, *[{"view": 3}] * 4), window=WINDOW).view == 3
-    assert agreement(cluster(4, *[DOWN] * 4), window=WINDOW).view == 0
+    assert agreement(cluster(4, *[{"view": 3}] * 4), window=WINDOW, mode=Mode.PBFT).view == 3
+    assert agreement(cluster(4, *[DOWN] * 4), window=WINDOW, mode=Mode.PBFT).view == 0
 
 
 def test_members_left_out_count_as_unreachable_wherever_they_are_counted() -> None:
-    found = agreement(cluster(4), window=WINDOW, without={"r0", "r3"})
+    found = agreement(cluster(4), window=WINDOW, without={"r0", "r3"}, mode=Mode.PBFT)
     assert (found.reachable, found.agreeing_members) == (2, ("r1", "r2"))
     entering = cluster(4, ENTERS, DOWN, {"epoch": 7}, {"epoch": 7})
-    assert agreement(entering, window=WINDOW).sentence.startswith("Changing members")
-    assert agreement(entering, window=WINDOW, without={"r0"}).sentence.startswith("No quorum")
+    assert agreement(entering, window=WINDOW, mode=Mode.PBFT).sentence.startswith("Changing members")
+    assert agreement(entering, window=WINDOW, without={"r0"}, mode=Mode.PBFT).sentence.startswith("No quorum")
 
 
 def test_a_member_is_in_the_next_epoch_once_it_votes_there() -> None:
     """One that only follows there is not in it, and one that is on its way counts once."""
     follows = {"epoch": 7, "voting": False}
-    found = agreement(cluster(4, ENTERS, follows, {"epoch": 7}, {"epoch": 7}), window=WINDOW)
+    found = agreement(cluster(4, ENTERS, follows, {"epoch": 7}, {"epoch": 7}), window=WINDOW, mode=Mode.PBFT)
     assert found.sentence == f"Changing members: 2 of 4 are in epoch 7, 3 needed; {WAIT}"
     coming = {"epoch": 6, "entering": 7}
-    found = agreement(cluster(4, coming, DOWN, DOWN, {"epoch": 7}), window=WINDOW)
+    found = agreement(cluster(4, coming, DOWN, DOWN, {"epoch": 7}), window=WINDOW, mode=Mode.PBFT)
     assert found.sentence.startswith("No quorum")
 
 
@@ -306,9 +313,21 @@ def test_the_members_asked_about_are_those_given_or_all_of_the_gateway() -> None
     """With a clock, log time is compared; without one it is not."""
     ahead = {"voting": True, "epoch": 1, "stable": 5, "log_time": NOW + HOUR}
     all_of_it = [view(id=f"r{number}", status=ahead) for number in range(4)]
-    gateway: Any = SimpleNamespace(
-        members=lambda: all_of_it, present=SimpleNamespace(parameters=make_genesis(4).parameters)
-    )
+    gateway: Any = SimpleNamespace(members=lambda: all_of_it, present=founding(make_genesis(4)))
     assert (agreement_of(gateway).members, agreement_of(gateway).log_time_ahead) == (4, 0.0)
     assert agreement_of(gateway, members=all_of_it[:1]).members == 1
     assert agreement_of(gateway, wall=NOW).log_time_ahead == 3_600.0
+
+
+def test_r44_the_state_of_a_raft_cluster_says_that_no_member_may_lie() -> None:
+    """Three of five agree and are a quorum, which four would have to be with PBFT."""
+    told = cluster(5, DOWN, DOWN)
+    found = agreement(told, mode=Mode.RAFT, window=WINDOW)
+    assert found.sentence == "3 of 5 agree, can lose none; crash-only: a lying member is not tolerated"
+    assert (found.needed, found.liars_tolerated, found.level) == (3, 0, "tight")
+    assert agreement(told, mode=Mode.PBFT, window=WINDOW).sentence.startswith("No quorum")
+
+
+def test_r44_a_raft_cluster_chooses_a_leader() -> None:
+    found = agreement(cluster(5, *[{"changing": True}] * 5), window=WINDOW, mode=Mode.RAFT)
+    assert found.sentence.startswith("Choosing a new leader; scans wait a moment")

@@ -6,6 +6,7 @@ from dtvn.gateway import Collector, OperationTooLarge, Overloaded
 from dtvn.gateway.reach import QUORUM_GRACE
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import link_frame
 from tests.gateway.support import MILLISECOND, SECOND, Desk, operation
 
@@ -47,10 +48,19 @@ def test_r16_a_call_ends_at_f_plus_1_equal_receipts_and_not_before(count: int) -
     desk = Desk(count)
     call = desk.submit(operation())
     done = desk.members.execute(*desk.bundles())
-    for member in range(quorum.weak_quorum(count) - 1):
+    for member in range(quorum.weak_quorum(count, Mode.PBFT) - 1):
         desk.receive(member, desk.members.reply(member, done[0]))
     assert desk.codes(call) is None
     desk.receive(count - 1, desk.members.reply(count - 1, done[0]))
+    assert desk.codes(call) == ("ok",)
+
+
+def test_r44_one_receipt_ends_a_call_to_a_raft_cluster() -> None:
+    """None of its members lies; PBFT would need two of five."""
+    desk = Desk(5, mode=Mode.RAFT)
+    call = desk.submit(operation())
+    done = desk.members.execute(*desk.bundles())
+    desk.receive(3, desk.members.reply(3, done[0]))
     assert desk.codes(call) == ("ok",)
 
 
@@ -59,7 +69,7 @@ def test_only_f_plus_1_receipts_are_verified() -> None:
     desk.submit(operation())
     before = desk.members.paper.door.verifications
     desk.answer(*desk.bundles())
-    assert desk.members.paper.door.verifications - before == quorum.weak_quorum(10)
+    assert desk.members.paper.door.verifications - before == quorum.weak_quorum(10, Mode.PBFT)
 
 
 def test_bundles_of_one_batch_share_their_receipts() -> None:

@@ -10,6 +10,7 @@ from dtvn.machine.principals import ShownPrincipal
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import link_frame
 from tests.gateway.support import Desk, Executed, Members, operation
 
@@ -93,7 +94,7 @@ def test_f_liars_are_never_believed_and_block_nothing(count: int, lie: str) -> N
     desk = Desk(count)
     call = desk.submit(operation("A"), operation("A"))
     (item,) = desk.members.execute(*desk.bundles())
-    liars = range(quorum.faults(count))
+    liars = range(quorum.faults(count, Mode.PBFT))
     for member in liars:
         desk.receive(member, LIES[lie](desk.members, member, item))
     assert desk.codes(call) is None

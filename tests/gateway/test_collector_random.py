@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dtvn.protocol import quorum
+from dtvn.protocol.quorum import Mode
 from tests.gateway.support import SECOND, Desk, operation
 from tests.gateway.test_collector_liars import LIES
 
@@ -14,7 +15,7 @@ from tests.gateway.test_collector_liars import LIES
 def test_each_result_equals_the_log_despite_f_liars(data: st.DataObject) -> None:
     """Random clusters, calls, batches, losses, repetitions, orders and lies."""
     count = data.draw(st.sampled_from([1, 2, 3, 4, 5, 6, 7]), label="members")
-    liars = frozenset(range(quorum.faults(count)))
+    liars = frozenset(range(quorum.faults(count, Mode.PBFT)))
     desk = Desk(count)
     tickets = st.sampled_from(["A", "B", "C"])
     calls = [

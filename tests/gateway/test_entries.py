@@ -33,7 +33,7 @@ def view(index: int, **changes: Any) -> MemberView:
 def entries(**fields: Any) -> Entries:
     """With the fields of a load balancer; without, as a gateway that was given none."""
     config = LoadBalancerConfig(**fields) if fields else TURNS
-    return Entries(NAMES, random.Random(0), 0.0, config)
+    return Entries(NAMES, 1, random.Random(0), 0.0, config)
 
 
 def chosen(found: Entries, *views: MemberView, now: float = 0.0) -> set[str]:

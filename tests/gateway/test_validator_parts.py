@@ -99,7 +99,8 @@ def test_the_consensus_manager_tells_figures_and_health(gateway: FakeGateway) ->
         assert manager.get_health().issues == ()
         gateway.down = frozenset({2, 3})
         issues = validator.get_consensus_manager().get_health().issues
-        assert issues == ("r2 is not reached", "r3 is not reached", "2 of 4 members are no quorum")
+        lost = ("r2 is not reached", "r3 is not reached", "2 of 4 members are no quorum")
+        assert issues == (*lost, "lost contact with 2 nodes", "operating in minority partition")
 
 
 def test_the_transport_diagnoses_the_network(gateway: FakeGateway) -> None:

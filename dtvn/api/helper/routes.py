@@ -16,6 +16,7 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, ServiceError
 from dtvn.api.helper.front import NONCE
 from dtvn.api.helper.service import Service
+from dtvn.api.mode import label
 from dtvn.api.ordering import Decision
 from dtvn.api.outcome import details
 from dtvn.api.queries import RecordsQuery, TicketsQuery, read_event, read_records_query, read_tickets_query
@@ -25,6 +26,7 @@ from dtvn.machine import State, public_counts, reasons, seeded_count
 from dtvn.machine.contract import ticket_of_bytes
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.kinds import OPERATIONS
+from dtvn.protocol import genesis as g
 
 Handler = Callable[[Request], Awaitable[Answer | Response]]
 
@@ -120,10 +122,10 @@ class Routes:
     # --- the node itself ------------------------------------------------------------------------
 
     async def health(self, http: Request) -> Answer:
-        """Whether the node's loop is running; without envelope."""
+        """Whether the node's loop is running; without envelope. In a Raft cluster with its label."""
         if not self._service.healthy:
             return bare({"status": "unhealthy"}, status=503)
-        return bare({"status": "healthy"})
+        return bare({"status": "healthy"} | label(g.mode(self._service.genesis)))
 
     async def live(self, http: Request) -> Answer:
         """200 while this process answers at all."""
