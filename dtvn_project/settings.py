@@ -24,6 +24,9 @@ NODE_PORTS = environment.node_ports()
 EVENTS_CONFIG = events_config()
 """How events are judged; None: as the number of members allows."""
 
+FOLLOWS = environment.following(DATA)
+"""How this follower was started (dtvn.node.following), if this is one (manage.py follow); else None."""
+
 INSTALLED_APPS = [
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
@@ -39,6 +42,8 @@ INSTALLED_APPS = [
     "events",
     "simulator.web",
 ]
+
+FOLLOWER_ONLY_SHOWS = "validators.rest.follower.FollowerOnlyShows"
 
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
@@ -56,6 +61,9 @@ MIDDLEWARE = [
     "validators.dashboard.login.RefusedLogins",
     "validators.web.middleware.RequestFigures",
 ]
+
+if FOLLOWS is not None:
+    MIDDLEWARE.insert(MIDDLEWARE.index("validators.rest.health.HealthAtAnyName"), FOLLOWER_ONLY_SHOWS)
 
 ROOT_URLCONF = "dtvn_project.urls"
 ASGI_APPLICATION = "dtvn_project.asgi.application"

@@ -16,7 +16,10 @@ class ValidatorsConfig(AppConfig):
 
     def ready(self) -> None:
         """`manage.py check --deploy` tries the broker as `make up` does; groups of people follow the table
-        of roles."""
+        of roles; the live feed has its part about the network."""
+        from validators.feed import parts
+
+        parts.add("validators.network_watch.feed")
         post_migrate.connect(_reset_roles, dispatch_uid="dtvn-roles")
         register(broker_errors, deploy=True)
 

@@ -9,6 +9,7 @@
   const REASONS_NAMED = 3; // of a gate's refusals, the most frequent
   const { at, cell, clock: moment, drawConnection, facts, fetchJson, grouped, make, pill, put, root, states } = dtvn.ui;
   const { link, sentenceOf, ticketsOf } = dtvn.outcomes;
+  const { owner: OWNER, view: VIEW } = root.dataset; // who orders requests, and its time: primary and View, or leader and Term
   const milliseconds = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
   let state = null;
   let nodes = [];
@@ -89,7 +90,7 @@
     const views = running.map((node) => node.view || 0);
     put("view", views.length ? Math.max(...views) : "–");
     const primary = members.find((node) => node.is_primary);
-    put("primary", primary ? `primary ${primary.id}` : "primary unknown");
+    put("primary", `${OWNER} ${primary ? primary.id : "unknown"}`);
     drawLearner(newest);
     drawWhy();
     askInTime();
@@ -120,13 +121,13 @@
     const details = `${root.dataset.nodesUrl}?${new URLSearchParams({ node: node.id })}`;
     name.append(link(node.id, node.role === "validator" && details, "name"));
     if (node.is_primary) {
-      name.append(" ", pill("plain accent", "primary"));
+      name.append(" ", pill("plain accent", OWNER));
     }
     const behind = node.sequence === undefined ? "–" : Math.max(0, newest - node.sequence);
     row.append(
       name,
       dtvn.ui.nodeState(node),
-      cell("number", node.view ?? "–", "View"),
+      cell("number", node.view ?? "–", VIEW),
       cell("number", node.sequence === undefined ? "–" : grouped.format(node.sequence), "Sequence"),
       cell("number", behind, "Behind"),
       cell("", votes(node), "Votes"),
@@ -207,7 +208,7 @@
     const held = (votes) => `${votes.length} of ${quorum}` + lacking(votes, all);
     row.append(
       name,
-      cell("", node.changing ? `changing to ${node.view}` : node.view, "View"),
+      cell("", node.changing ? `changing to ${node.view}` : node.view, VIEW),
       cell("", slot ? `${slot.sequence}, ${slot.phase.replaceAll("_", " ")}` : "none", "Undecided"),
       cell("", slot ? held(slot.prepares.concat(node.primary)) : "–", "Prepares"),
       cell("", slot ? held(slot.commits) : "–", "Commits"),

@@ -7,12 +7,13 @@
   const RUNS = 50;
   const AGAIN_AFTER = 300; // milliseconds
   const VERDICT = { valid: ["ok", "valid"], invalid: ["bad", "not valid"], none: ["warn", "no verdict"] };
-  const GIVEN = ["valid", "invalid", "abstained", "silent", "contradicted", "not_asked"];
+  const GIVEN = ["valid", "invalid", "abstained", "silent", "not_waited_for", "contradicted", "not_asked"];
   const SAID = {
     valid: ["ok", "valid"],
     invalid: ["bad", "not valid"],
     abstained: ["warn", "abstained"],
-    silent: ["", "no answer by then"],
+    silent: ["warn", "no answer"],
+    not_waited_for: ["", "not waited for"],
     contradicted: ["bad", "contradicted itself"],
     not_asked: ["", "not asked"],
   };
@@ -20,12 +21,16 @@
     "": "No run has been judged yet. Agents' runs appear here while they are judged: over the API, a WebSocket or the proxy.",
     "verdict=invalid": "No run was found not valid.",
     "status=open": "No run is open now.",
+    "owed=waiting": "No run is owed: the members have judged all that the platform judged alone.",
+    "differs=true": "The members have found nothing otherwise than the platform did when it judged alone.",
   };
   const form = at("request");
+  let known = {}; // cautions by algorithm
+  let promised = {}; // what each algorithm promises here, and what it needs
 
   let { show: shown = "", run: chosen = null } = placed(); // which runs are listed, and the one in detail
 
-  const WORDS = { not_next: "this run was recorded before" };
+  const WORDS = { not_next: "this run was recorded before", REFUSED_BY_FEW: "too few name the same rule" };
   const plain = (word) => WORDS[word] ?? word.replaceAll("_", " ");
   const verdict = (word) => pill(`${(VERDICT[word] ?? VERDICT.none)[0]} firm`, (VERDICT[word] ?? VERDICT.none)[1]);
 
@@ -37,6 +42,38 @@
     }
     return made;
   }
+
+  // --- judged twice: by the platform's rules alone, later by the members ---------------------------
+
+  const time = (moment) => dtvn.ui.clock(Date.parse(moment) / 1000);
+  const said = (code, by) => (code ? `refused ${by} (${plain(code)})` : `accepted ${by}`);
+  const difference = (each) => `event ${each.index}: ${said(each.here, "here")}, ${said(each.members, "by the members")}`;
+
+  /* Both verdicts in one sentence; "" for a run that the members judged at once. */
+  function twice(run) {
+    if (!run.owed) {
+      return "";
+    }
+    const here = `Judged here at ${time(run.here_at)}: ${run.here_code ? `not valid, ${plain(run.here_code)}` : "valid"}`;
+    if (run.owed === "waiting") {
+      return `${here}. The members owe a judgement, which they give once a quorum answers.`;
+    }
+    if (run.owed === "refused") {
+      return `${here}. The members will not judge it later: have it judged again.`;
+    }
+    const members = run.differs ? `differs: ${run.differences.map(difference).join("; ")}` : "the same";
+    return `${here}; by the members at ${time(run.settled_at)}: ${members}.`;
+  }
+
+  const OWED = { waiting: ["warn", "owed"], refused: ["warn", "judged here only"] };
+
+  function mark(run) {
+    const [tone, word] = run.differs ? ["bad", "differs"] : OWED[run.owed] ?? ["", ""];
+    return word ? [pill(tone, word)] : [];
+  }
+
+  /* The verdict of the platform's own rules, while the members owe theirs. */
+  const judgedHere = (run) => (run.here_valid ? pill("ok", "valid here") : pill("bad", "not valid here"));
 
   function details(run, label) {
     const acts = cell("whole acts", "");
@@ -54,7 +91,7 @@
     const name = cell("whole why", "");
     name.append(make("b", "", run.run || `Run ${run.id}`), make("span", "under", run.thread));
     const outcome = cell("whole", "");
-    outcome.append(verdict(run.verdict));
+    outcome.append(run.owed === "waiting" ? judgedHere(run) : verdict(run.verdict), ...mark(run));
     if (run.status !== "ended") {
       outcome.append(pill(run.status === "open" ? "accent" : "warn", run.status));
     }
@@ -62,7 +99,7 @@
       name,
       outcome,
       cell("", run.algorithm, "Algorithm"),
-      cell("number", grouped.format(run.events), "Events"),
+      cell("number", grouped.format(run.here_events ?? run.events), "Events"),
       cell("why", run.code ? plain(run.code) : "–", "First refusal"),
       cell("roomy", dtvn.ui.clock(Date.parse(run.created_at) / 1000), "Started"),
       details(run, `Details of run ${run.id}`),
@@ -87,6 +124,8 @@
     put("no-runs", EMPTY[wanted] ?? EMPTY[""]);
     const total = Number(found.headers.get("X-Total-Count"));
     put("counted", total > runs.length ? `newest ${runs.length} of ${grouped.format(total)}` : "");
+    const owed = Number((await look("/events/runs?owed=waiting&limit=1")).headers.get("X-Total-Count"));
+    put("owed", owed ? `${dtvn.ui.counted(owed, "run")} owed` : "");
   }
 
   // --- one run -----------------------------------------------------------------------------------
@@ -150,11 +189,13 @@
     const [tone, word] = VERDICT[run.verdict];
     at("one-verdict").className = `pill ${tone}`;
     put("one-verdict", word);
+    at("twice").hidden = !run.owed;
+    put("twice", twice(run));
     const log = run.recorded ? run.records.at(-1) : null;
     const refused = run.failure && run.failure === run.record_code; // by the log
     facts(at("facts"), [
       ["Thread", run.thread],
-      ["Algorithm", run.algorithm],
+      ["Algorithm", run.caution ? `${run.algorithm}. ${run.caution}` : run.algorithm],
       ["State", run.status],
       ["Events", `${grouped.format(run.events)} judged, ${grouped.format(run.refused)} refused`],
       ["Certificate", run.scope === "LOCAL_ONLY" ? "none" : run.scope],
@@ -198,7 +239,9 @@
 
   // --- a recording -------------------------------------------------------------------------------
 
+  /* The report, and the milliseconds until it came. */
   async function judge(algorithm, text) {
+    const begun = performance.now();
     const response = await fetch(`/api/v1/events/stream?recorded=false&algorithm=${algorithm}`, {
       method: "POST",
       credentials: "same-origin",
@@ -210,11 +253,13 @@
     if (!response.ok || last.error) {
       throw new Error(last.error ?? `the platform answered ${response.status}`);
     }
-    return last.report;
+    return [last.report, performance.now() - begun];
   }
 
-  function compared(report) {
+  function compared(report, took) {
     const made = make("tr");
+    const promise = promised[report.algorithm];
+    const certificates = report.pieces.filter((one) => one.certificate).length;
     const outcome = cell("whole", "");
     outcome.append(verdict(report.verdict));
     if (report.failure) {
@@ -226,26 +271,45 @@
     const nodes = cell("whole", "");
     nodes.append(answers(report.pieces.at(-1)?.members ?? []));
     const first = report.violations.find((one) => one.code === report.code);
+    if (report.caution) {
+      caution(report.caution);
+    }
     made.append(
       cell("whole", report.algorithm),
       outcome,
-      cell("whole why", report.code ? `${plain(report.code)}${first ? ` at event ${first.index}` : ""}` : "–", "First refusal"),
+      cell("whole why said", report.code ? `${plain(report.code)}${first ? ` at event ${first.index}` : ""}` : "–", "First refusal"),
       nodes,
-      cell("number", grouped.format(report.events), "Events"),
+      cell("", promise ? `${promise.needed} of ${promise.members}, ${promise.asked} asked at once` : "–", "Answers needed"),
+      cell("number", `${grouped.format(Math.round(took))} ms`, "Time"),
+      cell("", certificates ? `yes, ${certificates === 1 ? "one" : certificates}` : "none", "Certificate"),
+      cell("whole why said", promise ? `${promise.liar} ${promise.crash}` : "–", "If members lie or crash"),
       details(report, `Details under ${report.algorithm}`),
     );
     return made;
   }
 
-  async function compare(algorithms, text) {
+  /* The algorithms of which this cluster offers none, and why. */
+  function absent() {
+    return Object.entries(promised).filter(([, promise]) => !promise.offered).map(([name, promise]) => {
+      const made = make("tr");
+      const why = cell("whole why said", `not offered here: ${promise.reason}`);
+      why.colSpan = 8;
+      made.append(cell("whole", name), why);
+      return made;
+    });
+  }
+
+  async function compare(wanted, text) {
+    const algorithms = wanted ? [wanted] : await offered();
     at("judge").disabled = true;
     at("comparison").replaceChildren();
     try {
       for (const algorithm of algorithms) {
         put("judging", `Asking the nodes: ${algorithm}`);
-        at("comparison").append(compared(await judge(algorithm, text)));
+        at("comparison").append(compared(...(await judge(algorithm, text))));
         at("compared").hidden = false;
       }
+      at("comparison").append(...(wanted ? [] : absent()));
     } finally {
       at("judge").disabled = false;
       put("judging", "");
@@ -261,12 +325,23 @@
 
   async function offered() {
     const list = at("algorithms");
-    const { algorithms } = (await look("/events")).content;
+    const { algorithms, cautions, promises } = (await look("/events")).content;
     const held = list.value;
     list.replaceChildren(list.options[0], ...algorithms.map((name) => new Option(name, name)));
     list.value = algorithms.includes(held) ? held : "";
+    known = cautions;
+    promised = promises;
+    warn();
     return algorithms;
   }
+
+  /* Below the choice: what whoever takes this algorithm should know. */
+  function caution(said) {
+    at("caution").hidden = !said;
+    put("caution", said);
+  }
+
+  const warn = () => caution(known[at("algorithms").value] ?? "");
 
   const renew = dtvn.ui.soon(draw, AGAIN_AFTER);
 
@@ -309,6 +384,7 @@
     });
   }
   if (form) {
+    form.elements.algorithm.addEventListener("change", warn);
     form.elements.file.addEventListener("change", async function () {
       const file = form.elements.file.files[0];
       if (file) {
@@ -318,7 +394,7 @@
     form.addEventListener("submit", function (event) {
       event.preventDefault();
       const wanted = form.elements.algorithm.value;
-      attempt(async () => compare(wanted ? [wanted] : await offered(), form.elements.events.value), "Checked");
+      attempt(async () => compare(wanted, form.elements.events.value), "Checked");
     });
   }
 })();

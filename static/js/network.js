@@ -1,8 +1,9 @@
-/* Who is connected to whom, by each node's own word: a drawing that can be moved about, and a table. */
+/* Who is connected to whom, by each node's own word: a drawing that can be moved about, and a table of links. */
 (function () {
   "use strict";
 
-  const { at, cell, counted, fetchJson, make, nodeState, put, root, shape, toneOf } = dtvn.ui;
+  const { at, cell, counted, fetchJson, make, put, root, shape, toneOf } = dtvn.ui;
+  const { owner: OWNER, view: VIEW } = root.dataset; // as on the live page
   const LOOK_EVERY = 3000;
   const LOOK_FIRST = 1000; // milliseconds to the second look: a rate needs two
   const LOOK_AFTER = 500; // milliseconds from a change of a node to a look
@@ -36,7 +37,6 @@
     at("graph").classList.toggle("gone", nodes.length === 0);
     at("no-graph").hidden = nodes.length > 0;
     put("count", all.length ? `${links.filter((link) => link.there && link.back).length} of ${counted(all.length, "link")} up` : "");
-    at("peers").replaceChildren(...nodes.map(row));
     at("links").replaceChildren(...all.map(linkRow));
   }
 
@@ -108,26 +108,13 @@
 
   function tip(node) {
     const [, lacks] = toneOf(node);
-    return `${node.id}${node.is_primary ? ", primary" : ""}\n${node.error || lacks || node.status}\nport ${node.port}, API ${node.api_port}\nview ${node.view}, sequence ${node.sequence}`;
+    return `${node.id}${node.is_primary ? `, ${OWNER}` : ""}\n${node.error || lacks || node.status}\nport ${node.port}, API ${node.api_port}\n${VIEW.toLowerCase()} ${node.view}, sequence ${node.sequence}`;
   }
 
   function nameCell(text) {
     const name = cell("whole", "");
     name.append(make("b", "", text));
     return name;
-  }
-
-  function row(node) {
-    const made = make("tr");
-    const told = peers[node.id] && Object.keys(peers[node.id]);
-    const lacking = nodes.filter((other) => other.id !== node.id && !told?.includes(other.id)).map((other) => other.id);
-    made.append(
-      nameCell(node.id),
-      nodeState(node),
-      cell("", told ? told.join(", ") || "none" : node.status === "stopped" ? "–" : "does not respond", "Connected to"),
-      cell("", told ? lacking.join(", ") || "none" : "–", "Not connected to"),
-    );
-    return made;
   }
 
   function linkRow(link) {
@@ -230,7 +217,11 @@
         renewSoon();
       }
     },
-    onLive: renewSoon,
+    onMessage: (message) => message.type === "network" && dtvn.hearing.renew(),
+    onLive: function () {
+      renewSoon();
+      dtvn.hearing.renew();
+    },
   });
   setInterval(() => document.hidden || renewSoon(), LOOK_EVERY);
 })();

@@ -3,7 +3,8 @@
   "use strict";
 
   const { place, placed } = dtvn.ui;
-  const { at, button, call, cell, facts, fetchJson, grouped, look, make, nodeState, pill, put } = dtvn.ui;
+  const { at, button, call, cell, facts, fetchJson, grouped, look, make, nodeState, pill, put, root } = dtvn.ui;
+  const { owner: OWNER, view: VIEW } = root.dataset; // as on the live page
   const LINES = 400;
   const RECORDS = 100;
   const LOOK_AFTER = 400; // milliseconds from a sign of something new to a look at it
@@ -67,7 +68,7 @@
     const made = make("tr");
     const name = cell("whole", "");
     name.append(make("b", "", node.id));
-    for (const [holds, text] of [[node.is_primary, "primary"], [node.is_bootstrap, "bootstrap"], [node.external, "external"]]) {
+    for (const [holds, text] of [[node.is_primary, OWNER], [node.is_bootstrap, "bootstrap"], [node.external, "external"]]) {
       if (holds) {
         name.append(" ", pill("plain accent", text));
       }
@@ -75,7 +76,7 @@
     made.append(
       name,
       nodeState(node),
-      cell("number", node.view ?? "–", "View"),
+      cell("number", node.view ?? "–", VIEW),
       cell("number", grouped.format(node.sequence ?? 0), "Sequence"),
       cell("number mono", node.port || "–", "Port"),
       cell("number mono roomy", node.api_port || "–", "API"),
@@ -103,8 +104,10 @@
   }
 
   async function act(id, verb) {
-    const after = () => clusterState.if_stopped[id] ?? "it has no vote yet, the cluster decides as before";
-    const said = () => (verb === "stop" ? `Then: ${after()}.` : `Until it runs again: ${after()}.`);
+    const novice = "it has no vote yet, the cluster decides as before";
+    const stopped = () => `Then: ${clusterState.if_stopped[id] ?? novice}.`;
+    const restarted = () => `${clusterState.if_restarted[id] ?? `Until it runs again: ${novice}`}.`;
+    const said = verb === "stop" ? stopped : restarted;
     const name = verb === "stop" ? "Stop" : "Restart";
     if (verb !== "start" && !(await dtvn.ui.ask(`${name} ${id}?`, said, name))) {
       return false;
@@ -219,7 +222,7 @@
           cell("", (record.verdict || record.operation.toLowerCase()) + (record.code === "ok" ? "" : `: ${record.code.replaceAll("_", " ")}`), "Operation"),
           cell("mono", record.ticket_id || "–", "Ticket"),
           cell("", record.node_id || "–", "Entry node"),
-          cell("number", record.view, "View"),
+          cell("number", record.view, VIEW),
           cell("", dtvn.ui.clock(record.timestamp), "Time"),
           cell("mono short", record.digest, "Digest"),
         );

@@ -133,6 +133,7 @@ dtvn.ui = (function () {
     const [level, sentence] = unknownSince === null ? [clusterState.level, clusterState.sentence] : ["none", `State unknown since ${clock(unknownSince)}`];
     at("cluster-state").className = `state ${level}`;
     put("cluster-state", sentence);
+    at("cut-link")?.toggleAttribute("hidden", unknownSince !== null || !clusterState.cut);
     if (consequence && clusterState) {
       put("confirm-text", consequence());
     }

@@ -147,15 +147,30 @@ def test_ready_shows_the_sequence_that_a_quorum_has_executed(
 
 
 def test_ready_needs_one_view_shared_by_a_quorum(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = [msgspec.structs.replace(m, view=m.index // 2) for m in fake.members()]
+    shown = [
+        msgspec.structs.replace(m, view=m.index // 2, sequence=(99, 8, 7, 0)[m.index]) for m in fake.members()
+    ]
     monkeypatch.setattr(fake, "members", lambda: tuple(shown))
-    assert Api(None).get("/ready").status_code == 503
+    response = Api(None).get("/ready")
+    assert response.status_code == 503
+    assert response.headers[SEQUENCE_HEADER] == "8", "what one member alone claims counts for nothing"
+
+
+def test_ready_gives_no_sequence_before_any_is_known(
+    fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = tuple(msgspec.structs.replace(m, connected=False, heard=None, sequence=0) for m in fake.members())
+    monkeypatch.setattr(fake, "members", lambda: shown)
+    response = Api(None).get("/ready")
+    assert response.status_code == 503
+    assert SEQUENCE_HEADER not in response.headers
 
 
 def test_ready_gives_the_reason_when_not_ready(fake: FakeGateway) -> None:
     fake.quorum = False
     response = Api(None).get("/ready")
     assert response.status_code == 503
+    assert response.headers[SEQUENCE_HEADER] == str(fake._sequence)
     assert read(response)["error"] == "Nothing was sent: too few validators answer."
     assert "Retry-After" in response.headers
 

@@ -9,7 +9,7 @@ from django.db.models import F
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from validators.models import ManagedNode, NodeStatus, PlatformAction
-from validators.services import network, nodes
+from validators.services import cluster_state, network, nodes
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -28,6 +28,7 @@ def test_the_state_is_a_sentence_with_its_counts(api: Api, fake: FakeGateway) ->
         "level": "ok",
         "members": 4,
         "needed": 3,
+        "consensus": "pbft",
         "reachable": 4,
         "voting": 4,
         "current": 4,
@@ -41,6 +42,7 @@ def test_the_state_is_a_sentence_with_its_counts(api: Api, fake: FakeGateway) ->
         "agreeing_members": ["r0", "r1", "r2", "r3"],
         "stopped": [],
         "under_way": None,
+        "cut": "",
         "error": "",
     }
 
@@ -52,6 +54,17 @@ def test_a_follower_without_a_vote_counts_as_lost(
     monkeypatch.setattr(fake, "members", lambda: tuple(views))
     data = read(api.get("cluster"))["data"]
     assert (data["sentence"], data["level"]) == ("3 of 4 agree, can lose none", "tight")
+
+
+def test_r11_where_a_liar_is_tolerated_a_restart_waits_for_no_member_by_name(
+    api: Api, fake: FakeGateway
+) -> None:
+    fake.down = frozenset({3})
+    assert cluster_state.missing_now() == []
+    told = cluster_state.consequences()
+    assert told["if_restarted"]["r0"].startswith("Until it runs again: No quorum: 2 of 4 reachable")
+    assert "does not vote before" not in str(told)
+    assert "warning" not in read(api.post("nodes/r0/restart"))
 
 
 def test_two_of_four_are_said_to_be_no_quorum_wherever_it_matters(api: Api, fake: FakeGateway) -> None:

@@ -25,7 +25,7 @@ def test_members_take_turns_as_the_entry_node_of_requests(api: Api, fake: FakeGa
 
 def test_operations_on_one_lock_have_one_entry_node_by_consistent_hash(api: Api, fake: FakeGateway) -> None:
     config = LoadBalancerConfig(algorithm=Balancing.CONSISTENT_HASH)
-    fake.entries = Entries([member.id for member in fake.present.members], random.Random(0), 0.0, config)
+    fake.entries = Entries([member.id for member in fake.present.members], 1, random.Random(0), 0.0, config)
     names = [f"L-{number}" for number in range(9)]
     for _ in range(2):
         asked = ({"name": name, "holder": "a", "lease": 30} for name in names)

@@ -38,7 +38,7 @@ ABOUT_EVENTS = {
 }
 ABOUT_NO_TICKET = {
     f"/api/v1/{name}"
-    for name in ("cluster", "stats", "status", "peers", "config", "nodes/r0/stats", "epochs")
+    for name in ("cluster", "network", "stats", "status", "peers", "config", "nodes/r0/stats", "epochs")
 }
 OTHERS = (
     {

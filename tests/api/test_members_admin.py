@@ -60,6 +60,7 @@ def test_a_change_is_previewed_and_ordered_once(admin: Client, living: LivingGat
     address = f"{MEMBERS}ask/remove/"
     form = admin.get(f"{address}?node_id=r3")
     assert 'value="r3" selected' in form.content.decode()
+    assert "Allow fewer than four members" in text(form)
     fields = {"node_id": "r3", "nonce": nonce_in(form), "step": "preview"}
     refused = admin.post(address, fields)
     assert "The cluster would reject this change: Fewer than four members" in text(refused)
@@ -67,6 +68,8 @@ def test_a_change_is_previewed_and_ordered_once(admin: Client, living: LivingGat
     fields |= {"allow_small": "on"}
     shown = admin.post(address, fields)
     assert "Byzantine members tolerated 1 0" in text(shown)
+    assert "When the change begins, gates wait for 0.2 seconds" in text(shown)
+    assert "The newcomer follows" not in text(shown)
     assert "crash-only, no liar tolerated" in text(shown)
     assert "3 r3" in text(shown)
     assert "Confirm the change" in text(shown)

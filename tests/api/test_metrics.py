@@ -209,7 +209,7 @@ def test_the_doctor_reads_the_breakers_of_the_web_process(
         folder.prometheus.mkdir()
         tcp_ports._write_targets(folder.prometheus / "platform.json", [{"targets": [f"127.0.0.1:{port}"]}])
         states = own_api.read_breakers()
-        fake.entries = Entries(list(states), random.Random(0), 0.0)
+        fake.entries = Entries(list(states), 1, random.Random(0), 0.0)
         assert doctor.breakers(fake) == dict.fromkeys(["r0", "r1", "r2", "r3"], "open")
     assert doctor.breakers(fake) == dict.fromkeys(["r0", "r1", "r2", "r3"], "closed"), "it is down"
 

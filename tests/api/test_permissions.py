@@ -52,6 +52,7 @@ ROUTES: list[tuple[str, str, str | None]] = [
     ("GET", "/api/v1/status", None),
     ("GET", "/api/v1/cluster", None),
     ("GET", "/api/v1/peers", None),
+    ("GET", "/api/v1/network", None),
     ("GET", "/api/v1/config", None),
     ("GET", "/api/v1/consensus/logs", None),
     ("GET", "/api/v1/nodes", None),

@@ -21,6 +21,7 @@ from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, StartErro
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.settings import SETTINGS, settings_of
 from dtvn.node.start import get_ready
+from dtvn.overlay.overlay import Settings as Overlay
 from dtvn.protocol import genesis as g
 from validators.management.commands.validator import flags
 
@@ -144,6 +145,7 @@ def test_x18_each_key_of_the_file_takes_effect(told: Told, tmp_path: Path) -> No
         ledger_folder=tmp_path / "store",
         ledger_patience=3_000_000_000,
         remembered_max=500,
+        overlay=Overlay("member", fanout=2, ttl=3, cache_size=500, anti_entropy_interval=700_000_000),
         status_idle=700_000_000,
         metrics=MetricsOptions(port=9191, host="127.0.0.2", needed=True),
         api=ApiOptions(port=8181, host="127.0.0.3", cors=False, static=str(page), needed=True),

@@ -32,8 +32,9 @@ from tickets.importing.differences import (
     requests_of,
     sentence,
 )
+from tickets.importing.imported import WrongRow
 from tickets.importing.shown import Confirmed
-from tickets.importing.standing import standing
+from tickets.importing.standing import standing, unconfirmed
 
 ADA = Holder("Ada T", "ada@example.org")
 COLUMNS: dict[str, list[str]] = {
@@ -310,8 +311,9 @@ def test_only_what_is_as_it_was_shown_is_ordered_of_a_confirmation() -> None:
     known.tickets["fest", "T-2"] = msgspec.structs.replace(known.tickets["fest", "T-2"], seat="C")
     confirmed = Confirmed({first.key, second.key}, {third.key}, Counter())
     held = standing(plan, known.compare(plan), confirmed)
-    assert (held.wanted, held.missing, +held.left) == ([first], {second.key}, Counter(change=1))
+    assert (held.wanted, held.missing, held.counts_left()) == ([first], {second.key}, Counter(change=1))
     assert [one.ticket_id for one in held.unseen] == ["T-2"]
+    assert unconfirmed(held, lambda one: f"{one.ticket_id} stays") == [WrongRow(third.row, "T-3 stays")]
 
 
 def test_a_confirmed_row_that_became_unclear_is_not_issued() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from dtvn.gateway import Answered, Balance, MemberView, Result
 from dtvn.gateway.entries import Entries
 from dtvn.machine import Issue, build
+from dtvn.net import LinkCounters
 from dtvn.node.inspect import Inspector
 from dtvn.node.journal import JournalMeter
 from dtvn.node.metrics import Figures
@@ -26,6 +27,7 @@ from dtvn.protocol.consensus.effects import Executed, Note, Record
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.messages import Query
 from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.quorum import Mode
 from simulator.clock import SECOND
 from simulator.cluster import Cluster
 from simulator.network import PERFECT, LinkQuality
@@ -46,6 +48,7 @@ class Member:
     withheld_ahead = RealNode.withheld_ahead
     disk_full = False
     started = 0.0
+    complete_from = 0
 
     def __init__(self, node: Node, cluster: Cluster) -> None:
         assert node.index is not None
@@ -93,9 +96,9 @@ class Member:
 class Simulated(Observer):
     """Four members under load from one gateway; the part of GatewayFace that a doctor uses, and nodes."""
 
-    def __init__(self, quality: LinkQuality = PERFECT) -> None:
+    def __init__(self, quality: LinkQuality = PERFECT, mode: Mode = Mode.PBFT) -> None:
         self.cluster = cluster = Cluster(
-            0, Settings(members=4, learners=0, gateways=1, skew_max=0, quality=quality)
+            0, Settings(members=4, learners=0, gateways=1, skew_max=0, quality=quality, mode=mode)
         )
         self.world = world = cluster.world
         self.present = world.present
@@ -107,7 +110,7 @@ class Simulated(Observer):
         paper = make_genesis(4)
         self.events = FakeEvents(cluster_id(paper), founding(paper), self.submit)
         """Members with keys of their own judge events; nothing is recorded."""
-        self.entries = Entries(world.member_names, random.Random(0), 0.0)
+        self.entries = Entries(world.member_names, 1, random.Random(0), 0.0)
         cluster.start()
         self.pass_seconds(0.2)
         self.callers = Callers(cluster.gateways[0], 2, pause=SECOND // 20)
@@ -181,6 +184,9 @@ class Simulated(Observer):
     def _status(self, name: str) -> dict[str, Any]:
         answered = self.members_of[name].answer("status")
         return {} if answered.code else dict(json.loads(answered.text))
+
+    def links(self) -> dict[str, LinkCounters]:
+        return {name: LinkCounters() for name in self.world.member_names}
 
     def query(self, member: int, what: str, arguments: Any = (), *, wait: float = 2.0) -> Future[Answered]:
         future: Future[Answered] = Future()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,10 +13,14 @@ import pytest
 
 from dtvn.gateway import Agreement, Answered
 from dtvn.gateway.agreement import CHANGE_USUAL
+from dtvn.protocol.quorum import Mode
 from tests.pages.learner import RealLearner
-from validators.dashboard.diagnosis import Node, Slot, _reading, explain, judge
+from validators.dashboard import diagnosis
+from validators.dashboard.diagnosis import Node, Slot, _reading, explain
 from validators.models import ManagedNode
 from validators.services import cluster_state
+
+judge = partial(diagnosis.judge, mode=Mode.PBFT)
 
 
 def node(name: str, **fields: Any) -> Node:
@@ -125,7 +130,7 @@ def test_a_view_change_is_reported() -> None:
     changing = {name: node(name, changing=True, view=3) for name in ("r1", "r2")}
     level, verdict = judge(four(**changing))
     assert level == "slow"
-    assert "view change to view 3 is in progress (r1, r2)" in verdict
+    assert "In progress: the view change to view 3 (r1, r2)" in verdict
     stuck = Agreement(sentence="No quorum", level="stuck")
     assert judge(four(**changing), state=stuck) == (
         "stuck",
@@ -281,3 +286,13 @@ def test_members_that_do_not_answer_are_shown_as_such(learner: RealLearner) -> N
         "unknown_query",
     ]
     assert found["quorum"] == 3
+
+
+def test_r44_a_raft_cluster_is_told_of_in_its_own_words() -> None:
+    changing = {name: node(name, changing=True, view=3) for name in ("r1", "r2", "r3")}
+    assert judge(four(**changing), mode=Mode.RAFT) == (
+        "slow",
+        "In progress: the election for term 3 (r1, r2, r3); it takes a second or two.",
+    )
+    verdict = judge(four(r1=node("r1", slot=slot(phase="waiting"))), mode=Mode.RAFT)[1]
+    assert verdict.startswith("Sequence 41 in term 2 is undecided on r1")

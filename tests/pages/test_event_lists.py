@@ -229,6 +229,24 @@ def test_each_number_is_the_one_counted_by_hand(festival: Client) -> None:
     assert gates == [("lounge", 2, 1, 0, 1)]
 
 
+@pytest.mark.parametrize(
+    ("gate", "tickets"),
+    [
+        ("north", ["G-1", "T-1", "T-2"]),  # T-1 moved on to others, and of T-2 it was taken back elsewhere
+        ("south-1", ["T-1", "T-3"]),  # by device
+        ("office", ["T-2"]),
+        ("lounge", ["T-1", "T-3"]),
+    ],
+)
+def test_the_link_of_a_gate_finds_all_who_passed_it(festival: Client, gate: str, tickets: list[str]) -> None:
+    """Whatever they did afterwards, as far as their tickets keep it."""
+    play(festival)
+    page = festival.get(EVENTS, {"slug": SLUG})
+    assert f'?event={SLUG}#q=north">north</a>' in text(page)
+    found = festival.post("/dashboard/tickets/found", {"event": SLUG, "q": gate}).json()
+    assert [one["id"] for one in found["tickets"]] == tickets
+
+
 def enter_long_ago(admin: Client, *tickets: str) -> None:
     """These entered on another day, and their state is CONSUMED."""
     assert save(admin, "main", rule="once", takes="all").status_code == 302

@@ -73,6 +73,12 @@ def test_what_a_later_file_says_otherwise_is_ordered_if_it_is_ticked(
         assert done.report["not_ordered"][0] in page
         assert '<span class="pill plain warn"' in page, "it does not look as if all was done"
     assert seats() == {"T-1": "A12", "T-2": "B1", "T-3": "C1", "T-4": "D1"}, "what is not ticked stays"
+    # The one that stays is named; that a ticket is gone from the file is no order that was left out.
+    assert done.report["unconfirmed"] == [{"row": 3, "reason": "T-2: seat B2, stored B1"}]
+    assert "<h2>Not confirmed</h2>" in page
+    assert "T-2: seat B2, stored B1" in page
+    report = desk.get(f"{URL}/{second}/report").content.decode()
+    assert '3,unconfirmed,"T-2: seat B2, stored B1"' in report
     assert not ShownDifference.objects.exists(), "it may name persons"
     # A file without these columns says nothing about them.
     third = TicketImport.objects.get(pk=previewed(desk, asked, b"ticket_id\nT-1\n"))
@@ -86,6 +92,8 @@ def test_a_new_ticket_that_is_unticked_is_not_issued(desk: Client, asked: Any, s
         "1 new ticket was not ordered: these guests are not found at the gate." in done.report["not_ordered"]
     )
     assert (done.report["present"], done.report["issued"]) == (2, 0)
+    named = {row["reason"].partition(":")[0]: row["row"] for row in done.report["unconfirmed"]}
+    assert sorted(named) == ["T-1", "T-4"]
 
 
 def test_what_is_gone_is_blocked_if_it_is_ticked(desk: Client, asked: Any, second: int) -> None:

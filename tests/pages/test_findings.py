@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from dtvn.memory import resident_bytes
+from dtvn.protocol.quorum import Mode
 from validators.dashboard.doctor import report_of
-from validators.dashboard.findings import REMEDIES, Look, find
+from validators.dashboard.findings import REMEDIES, Look, filling, find
 
 NAMES = ("r0", "r1", "r2", "r3")
 MIB = 1024 * 1024
@@ -64,6 +65,32 @@ TROUBLES: list[tuple[str, list[Look], list[Look], dict[str, Any], str]] = [
         four(r1={"contradiction": True}),
         {},
         "r1 has stopped: two certificates contradict each other, the log may have forked.",
+    ),
+    (
+        "waits_for_others",
+        four(),
+        four(r0={"voting": False, "waits": True, "awaits": ("r3",)}),
+        {},
+        "r0 waits for the word of r3 about its own votes.",
+    ),
+    (
+        "no_quorum",
+        four(),
+        [
+            look("r0", voting=False, waits=True, awaits=("r3",)),
+            look("r1", voting=False, waits=True),
+            *silent("r3")[2:],
+        ],
+        {},
+        "1 of 4 nodes vote, 3 are needed. Missing: r0 (waits for the word of r3), "
+        "r1 (asks the others for its own votes), r3 (no answer).",
+    ),
+    (
+        "partition_not_healed",
+        four(),
+        four(),
+        {"cut": "r0 and r1 | r2 and r3"},
+        "Members that run do not hear each other: r0 and r1 | r2 and r3.",
     ),
     (
         "partition_not_healed",
@@ -150,7 +177,7 @@ TROUBLES: list[tuple[str, list[Look], list[Look], dict[str, Any], str]] = [
 def test_each_trouble_is_named_with_a_remedy(
     trouble: str, first: list[Look], second: list[Look], more: dict[str, Any], wrong: str
 ) -> None:
-    found = [each for each in find(first, second, **more) if each.trouble == trouble]
+    found = [each for each in find(first, second, mode=Mode.PBFT, **more) if each.trouble == trouble]
     assert wrong in [each.wrong for each in found]
     assert all(each.remedy == REMEDIES[trouble] for each in found)
 
@@ -161,12 +188,12 @@ def test_all_troubles_are_covered() -> None:
 
 def test_a_healthy_cluster_has_no_finding() -> None:
     later = [msgspec.structs.replace(each, executed=90, memory=95 * MIB) for each in four()]
-    assert find(four(), later, evidence={}, breakers={"r0": "closed"}) == []
+    assert find(four(), later, mode=Mode.PBFT, evidence={}, breakers={"r0": "closed"}) == []
 
 
 def test_what_heals_between_the_looks_is_no_trouble() -> None:
-    assert find(HALVES, four()) == []
-    assert find(four(r3={"executed": 10}), four(r3={"executed": 30})) == []
+    assert find(HALVES, four(), mode=Mode.PBFT) == []
+    assert find(four(r3={"executed": 10}), four(r3={"executed": 30}), mode=Mode.PBFT) == []
 
 
 def test_who_follows_without_a_vote_is_a_finding() -> None:
@@ -181,3 +208,10 @@ def test_memory_is_that_of_this_process_now() -> None:
     with mmap.mmap(-1, 32 * MIB) as held:  # not from what this process has freed
         held.write(b"x" * len(held))
         assert resident_bytes() - before > 16 * MIB
+
+
+def test_a_member_that_fetches_the_log_below_its_state_is_named_and_nothing_is_wrong() -> None:
+    looks = four(r3={"complete_from": 1_201})
+    assert filling(looks) == ["r3 lacks entries of the log below 1201; it fetches them in the background."]
+    assert (filling(four()), filling(silent("r3"))) == ([], [])
+    assert find(looks, looks, mode=Mode.PBFT) == []

@@ -17,6 +17,7 @@ from dtvn.api.queries import RecordsQuery
 from dtvn.gateway.agreement import Report, agreement
 from dtvn.node.kept_ports import rewrite_ports
 from dtvn.node.layout import ClusterFolder
+from dtvn.protocol.quorum import Mode
 from tests.pages.learner import ALIAS, RealLearner
 from validators.dashboard import nodes, pages
 from validators.feed.rows import read_snapshot
@@ -221,7 +222,7 @@ def test_the_tone_of_a_node_is_never_good_news_without_a_quorum(
         Report(id=each, reachable=changing or each in agreeing, voting=True, changing=changing)
         for each in ("n0", "n1", "n2", "n3")
     ]
-    monkeypatch.setattr(nodes, "cluster_state", lambda: agreement(reports, window=20))
+    monkeypatch.setattr(nodes, "cluster_state", lambda: agreement(reports, mode=Mode.PBFT, window=20))
     assert nodes.describe_state_of_page([node])["tones"] == {"n0": (tone, lacks)}
 
 
@@ -235,13 +236,13 @@ def test_the_tone_of_a_node_is_never_good_news_without_a_quorum(
     ],
 )
 def test_one_more_member_is_asked_about_with_the_quorum_calculator(members: int, told: str) -> None:
-    assert told in if_added(members)
-    assert ("gates wait for 0.2 seconds at most" in if_added(members)) is (members < 31)
-    assert if_added(0) == "", "there is no cluster to add it to"
+    assert told in if_added(members, Mode.PBFT)
+    assert ("gates wait for 0.2 seconds at most" in if_added(members, Mode.PBFT)) is (members < 31)
+    assert if_added(0, Mode.PBFT) == "", "there is no cluster to add it to"
 
 
 def test_fewer_members_gain_nothing_and_nothing_is_said_of_it() -> None:
-    assert (gained(5, 4), gained(4, 5) != "") == ("", True)
+    assert (gained(5, 4, Mode.PBFT), gained(4, 5, Mode.PBFT) != "") == ("", True)
 
 
 def test_a_change_of_members_is_in_the_sentence_of_state(learner: RealLearner) -> None:

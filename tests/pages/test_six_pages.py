@@ -236,15 +236,18 @@ def test_the_network_page_draws_the_existing_links(s: Supervised, page: Page, ap
     expect(page.locator("text.label")).to_have_count(6)
     for link in (page.locator("text.label").first, row(page, "links", "node0 – node3")):
         expect(link).to_have_text(re.compile(r"\d ms.*\d KiB/s"))
-    expect(row(page, "peers", "node0").first).to_contain_text("node1, node2, node3")
+    expect(shown(page, "cut-sentence")).to_have_text("All members that report hear each other.")
+    expect(shown(page, "hears-rows").locator("td.heard")).to_have_count(12)
     api.delete("/nodes/node2").raise_for_status()
     expect(shown(page, "count")).to_have_text("3 of 6 links up")
     expect(page.locator("[data-node=node2]")).to_have_class("dot stopped")
+    expect(shown(page, "cut-sentence")).to_contain_text("Stopped here: node2.")
     api.post("/nodes", json={"node_id": "node2"}).raise_for_status()
     expect(shown(page, "count")).to_have_text("6 of 6 links up")
     node1 = page.locator("[data-node=node1]")
     before = node1.get_attribute("transform")
     assert before is not None
+    node1.scroll_into_view_if_needed()
     # in one step of the page: a drawing that is renewed between finding and measuring has no box
     box = page.evaluate("document.querySelector('[data-node=node1] circle').getBoundingClientRect().toJSON()")
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -406,6 +409,7 @@ HOSTILE_STATE = {
     "under_way": None,
     "error": HOSTILE,
     "if_stopped": {HOSTILE: HOSTILE},
+    "if_restarted": {HOSTILE: HOSTILE},
     "tones": {HOSTILE: ["", HOSTILE]},
 }
 HOSTILE_EVENT = {
@@ -481,6 +485,34 @@ def test_c40_the_progress_of_a_newcomer_is_shown(s: Supervised, page: Page) -> N
     lie(page, "**/api/v1/nodes/**", {"logs": []})
     page.goto(f"{s.url}/dashboard/nodes")
     expect(row(page, "nodes", "node7")).to_contain_text("joining: following")
+
+
+def test_r11_the_question_before_a_restart_is_what_the_platform_says_follows(
+    s: Supervised, page: Page
+) -> None:
+    counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "UPHELD", "applied", "refused"), 0)
+    running = [HOSTILE_NODE | {"id": name, "status": "running", "error": ""} for name in ("node0", "node1")]
+    page.route_web_socket("**/ws", lambda _: None)  # nothing true comes after it
+    state = HOSTILE_STATE | {
+        "tones": {"node0": ["ok", ""], "node1": ["", ""]},
+        "if_stopped": {"node0": "nothing is decided"},
+        "if_restarted": {"node0": "Until it votes again: nothing is decided; not before node4 is back"},
+    }
+    log = HOSTILE_LOG | {"counts": counts, "latest": []}
+    snapshot = {"log": log, "nodes": running, "nodes_as_of": 1, "state": state, "now": 1}
+    lie(page, "**/dashboard/snapshot", snapshot)
+    lie(page, "**/api/v1/nodes/**", {"logs": []})
+    page.goto(f"{s.url}/dashboard/nodes")
+    question = page.get_by_role("dialog")
+    for asked, told in (
+        ("Restart node0", "Until it votes again: nothing is decided; not before node4 is back."),
+        ("Stop node0", "Then: nothing is decided."),
+        ("Restart node1", "Until it runs again: it has no vote yet, the cluster decides as before."),
+    ):
+        page.get_by_role("button", name=asked).click()
+        expect(question).to_contain_text(told)
+        question.get_by_role("button", name="Cancel").click()
+        expect(question).to_be_hidden()
 
 
 def test_x42_ids_and_data_of_tickets_are_shown_as_text(s: Supervised, page: Page, api: httpx.Client) -> None:

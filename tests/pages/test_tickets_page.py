@@ -20,7 +20,6 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 Operate = Callable[..., Any]
 Submit = Callable[[Command, str], None]
-UNTIL = (int(time.time()) + 600) * 1_000_000
 FOUND = "/dashboard/tickets/found"
 ONE = "/dashboard/tickets/one"
 HOLDERS = {
@@ -36,7 +35,8 @@ def submit(learner: RealLearner) -> Submit:
     """Have one command on a ticket of the default event executed."""
 
     def run(command: Command, ticket: str) -> None:
-        operation = build(command, ticket=ticket, actor="desk", entry="r0", valid_until=UNTIL)
+        until = (int(time.time()) + 600) * 1_000_000
+        operation = build(command, ticket=ticket, actor="desk", entry="r0", valid_until=until)
         (result,) = learner.gateway.submit([operation]).result()
         assert result.code == "ok", result
 

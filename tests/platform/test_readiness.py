@@ -19,6 +19,7 @@ from tests.platform.test_folder import end, hold_elsewhere
 from validators.data_folder.folder import DataFolder
 from validators.models import ManagedNode, NodePart
 from validators.processes import readiness
+from validators.processes.follow import tell_age
 from validators.processes.readiness import Reply
 from validators.services import cluster, nodes
 
@@ -147,6 +148,18 @@ def test_the_unready_reason_is_shown_every_10_s_despite_slow_answers(
     assert not readiness.wait("http://x:1", Stop(), said.append)
     assert len(said) == 2
     assert said[0].startswith("not ready yet: node0 does not vote; node0 ")
+
+
+def test_a_followers_terminal_tells_once_that_its_copy_is_too_old_and_once_that_it_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old, fresh = Reply(reason="as of 61 s ago", answered=True), Reply(sequence=7, answered=True)
+    left = [fresh, SILENT, old, SILENT, old, fresh, fresh]
+    monkeypatch.setattr(readiness, "ask", lambda url: left.pop(0))
+    stop, said = Stop(), list[str]()
+    stop.looks = len(left)
+    tell_age("http://x:1", stop, said.append)
+    assert said == ["not ready: as of 61 s ago", "ready again"]
 
 
 def down(folder: DataFolder, settings: Any) -> str:

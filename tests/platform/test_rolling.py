@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from django.db.models import F
 
+from dtvn.node.provision import create_demo_cluster
+from dtvn.protocol.quorum import Mode
 from tests.platform.desk import FOUR, Desk, started
 from validators.models import ClusterRequest, DesiredState, ManagedNode, NodeStatus
 from validators.processes import rolling
@@ -105,6 +107,65 @@ def test_a_node_that_stays_without_a_vote_ends_the_restart(running: Desk) -> Non
     late = rolling.step(first, 11.0 + cluster.START_PATIENCE)
     assert late.over
     assert late.error.startswith("node0 does not vote again; not restarted: node1")
+
+
+@pytest.fixture
+def raft(running: Desk, settings: Any) -> Desk:
+    """The same, of five that agree by Raft; another party runs the fifth."""
+    settings.DATA = running.folder.root
+    create_demo_cluster(running.folder.root, 5, "127.0.0.1", range(1, 6), consensus=Mode.RAFT)
+    back(*FOUR, peer_count=4, members=5)
+    return running
+
+
+def said(desk: Desk) -> tuple[str, str]:
+    """How far the restart is, and why it waits, once it has waited for a while."""
+    if desk.controller._rolling is not None:
+        desk.controller._rolling.since -= rolling.TOLD_AFTER
+    desk.controller.turn()
+    return str(cluster.under_way()), cluster.cluster_now().error
+
+
+def test_r11_none_restarts_while_it_would_wait_for_a_member_that_is_away(raft: Desk) -> None:
+    """Three of the four others are a quorum, but a start waits for all four."""
+    back("node3", voting=False, peer_count=4, members=5)
+    before = asked()
+    raft.controller.turn()
+    why = "node0 would not vote again: in this cluster a restarted member does not vote before {} back"
+    assert restarted(before) == []
+    assert said(raft) == (f"0 of 5 restarted; {why.format('node3 is')}", why.format("node3 is"))
+    back(*FOUR, peer_count=3, members=5)
+    raft.controller.turn()
+    assert restarted(before) == []
+    assert said(raft)[1] == why.format("a member of another party is")
+    late = rolling.step(rolling.Rolling(told=before, since=0.0), 1.0 + cluster.START_PATIENCE)
+    assert (late.over, late.error.startswith(said(raft)[1])) == (True, True)
+    back(*FOUR, peer_count=4, members=5)
+    raft.controller.turn()
+    assert (restarted(before), said(raft)) == (["node0"], ("0 of 5 restarted", ""))
+
+
+def test_r11_a_member_that_waits_for_others_after_its_restart_says_so(raft: Desk) -> None:
+    asked()
+    raft.controller.turn()
+    back("node0", voting=False, peer_count=3, members=5, awaits=["node4"])
+    raft.controller.turn()
+    assert cluster.cluster_now().error == "", "every start asks for a moment"
+    why = "node0 waits for the word of node4 about its own votes"
+    assert said(raft) == (f"1 of 5 restarted; {why}", why)
+    told = dict(cluster.cluster_now().told)
+    late = rolling.step(rolling.Rolling(told=told, since=0.0), 1.0 + cluster.START_PATIENCE)
+    assert late.error.startswith(f"{why}; not restarted: node1")
+
+
+def test_a_restart_says_that_no_quorum_would_vote_meanwhile(running: Desk) -> None:
+    back("node3", voting=False)
+    asked()
+    running.controller.turn()
+    assert said(running) == (
+        "0 of 5 restarted; no quorum votes without node0",
+        "no quorum votes without node0",
+    )
 
 
 def test_who_is_stopped_meanwhile_is_left_alone(running: Desk) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
-from tickets.importing.differences import NEW, SHOWN_KINDS, Difference, Differences, key_of_new
+from tickets.importing.differences import LEFT, NEW, SHOWN_KINDS, Difference, Differences, key_of_new
 from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.plan import ImportPlan
 from tickets.importing.shown import Confirmed
@@ -30,16 +30,22 @@ class Standing(msgspec.Struct):
     """Confirmed differences that are as they were shown."""
     missing: set[str] = set()
     """Keys of confirmed differences that are no more, or no longer the same."""
-    left: Counter[str] = msgspec.field(default_factory=Counter)
-    """Kind -> number of rows that were shown, are as they were, and not confirmed."""
+    left: list[Difference] = []
+    """Those that were shown, are as they were, and not confirmed."""
+    left_new: list[ImportedTicket] = []
+    """New tickets that were shown, are still new, and not confirmed."""
     unseen: list[Difference] = []
     """Differences that came up since the file was shown."""
+
+    def counts_left(self) -> Counter[str]:
+        """Kind -> number of rows in `left` and `left_new`."""
+        return Counter({NEW: len(self.left_new)}) + Counter(one.kind for one in self.left)
 
 
 def standing(found: ImportPlan, differences: Differences, confirmed: Confirmed) -> Standing:
     """What holds now of what was confirmed."""
     held = Standing(fresh=_fresh(found, differences, confirmed))
-    held.left[NEW] = sum(key_of_new(ticket) in confirmed.left for ticket in differences.new)
+    held.left_new = [ticket for ticket in differences.new if key_of_new(ticket) in confirmed.left]
     issued = {(ticket.event, ticket.ticket_id) for ticket in held.fresh.values()}
     held.missing = confirmed.chosen - held.fresh.keys()
     for one in differences.orderable():
@@ -48,10 +54,16 @@ def standing(found: ImportPlan, differences: Differences, confirmed: Confirmed) 
             held.missing.discard(key)
             held.wanted.append(one)
         elif key in confirmed.left:
-            held.left[one.kind] += 1
+            held.left.append(one)
         elif not (one.kind in COMPLETED and (one.event, one.ticket_id) in issued):
             held.unseen.append(one)
     return held
+
+
+def unconfirmed(held: Standing, said: Callable[[Difference], str]) -> list[WrongRow]:
+    """Each row that could be ordered and was not confirmed, by name, besides that tickets are gone."""
+    new = [WrongRow(ticket.row, f"{ticket.ticket_id}: {SHOWN_KINDS[NEW]}") for ticket in held.left_new]
+    return new + [WrongRow(one.row, said(one)) for one in held.left if one.kind in LEFT]
 
 
 def changed_since(

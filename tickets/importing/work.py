@@ -37,6 +37,7 @@ from tickets.importing.delivery import Delivery
 from tickets.importing.differences import (
     KINDS,
     NEW,
+    Difference,
     Differences,
     is_done,
     key_of_new,
@@ -61,7 +62,7 @@ from tickets.importing.reporting import (
     understood,
 )
 from tickets.importing.settled import Known
-from tickets.importing.standing import changed_since, standing
+from tickets.importing.standing import changed_since, standing, unconfirmed
 from tickets.importing.stored import stored_answers
 from tickets.importing.time_limit import TookTooLong, time_limit
 from tickets.importing.uploads import OPEN, WORKING, UploadOptions, storable
@@ -262,6 +263,7 @@ class _Issuing:
                 why += f" Until then {counted(missing, 'guest')} who entered elsewhere can enter once more."
         wrong = [*self._found.wrong, *differences.unclear, *delivery.wrong]
         before = len(self._present_before())
+        left = unconfirmed(self._held, self._said)
         report |= {
             "issued": delivery.issued,
             "existed": delivery.existed + before,
@@ -269,7 +271,9 @@ class _Issuing:
             "entered_done": delivery.entered,
             "operates": any(ticket.needs_operate for ticket in fresh),  # if it goes on later
             "ordered": kinds_of(self._done, KINDS),
-            "not_ordered": [*not_ordered(self._held.left), *_said_of(since)],
+            "not_ordered": [*not_ordered(self._held.counts_left()), *_said_of(since)],
+            "unconfirmed_count": len(left),
+            "unconfirmed": storable(listed(left)),
             "wrong_count": len(wrong),
             "wrong": storable(listed(wrong)),
         }
@@ -284,10 +288,14 @@ class _Issuing:
             self._held,
             self._differences,
             partial(shown.words_of, self._one),
-            lambda one: sentence_of(one, self._found, personal=False),
+            self._said,
         )
         self._mark(settled)
         return wrong
+
+    def _said(self, one: Difference) -> str:
+        """A difference in words that may be kept: without what it says of a person."""
+        return sentence_of(one, self._found, personal=False)
 
     def _present_before(self) -> set[tuple[str, str]]:
         """The tickets of the file that were in the network when this task began, but those that it issues."""

@@ -35,6 +35,7 @@ from validators.ledger.read import EventSummary
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import Caller
 from validators.services import network
+from validators.services.following import is_follower
 
 SCOPE = CAPABILITY["set_event"]
 SLUG_LENGTH_MAX = 64
@@ -94,7 +95,7 @@ def _page(
         "platform_zone": event_zones.zone_of(None).key,
         "slug_max": SLUG_LENGTH_MAX,
         "label_max": LABEL_LENGTH_MAX,
-        "may_change": SCOPE in caller.scopes,
+        "may_change": SCOPE in caller.scopes and not is_follower(),
         "saved": saved if saved in {one.event for one in known} else "",
         "list_saved": _named(request, "list_saved"),
         "taken": _named(request, "taken"),

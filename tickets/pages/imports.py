@@ -32,9 +32,12 @@ from validators.dashboard.views import frame
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger.read import list_events
 from validators.rest.keys import Caller
+from validators.services.following import is_follower
 from validators.services.roles import CODES_SEEN_WITH
 
 SCOPE = "issue"
+PROBLEMS = {"unconfirmed": "Not confirmed", "wrong": "Wrong rows", "left_out": "Rows left out"}
+"""Field of a report with rows that were not imported -> its title."""
 SHOWN = 200
 """Rows of each kind on the page; the report has more."""
 LISTED = 10
@@ -104,11 +107,10 @@ def report(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse
     response.headers["Content-Disposition"] = f'attachment; filename="import-{one.pk}.csv"'
     rows = csv.writer(response)
     rows.writerow(["row", "result", "reason"])
-    kinds = ("wrong", "left_out")
-    for kind in kinds:
+    for kind in PROBLEMS:
         for row in one.report.get(kind, []):
             rows.writerow([row["row"], kind, defused(row["reason"])])
-    for kind in kinds:
+    for kind in PROBLEMS:
         if more := one.report.get(f"{kind}_count", 0) - len(one.report.get(kind, [])):
             rows.writerow(["", kind, f"and {more:,} more"])
     if one.state == ImportState.PREVIEW:
@@ -258,7 +260,7 @@ def _import_page(
         "shown": SHOWN,
         "problems": [
             (title, report.get(f"{kind}_count", 0), report.get(kind, [])[:SHOWN])
-            for kind, title in (("wrong", "Wrong rows"), ("left_out", "Rows left out"))
+            for kind, title in PROBLEMS.items()
             if report.get(kind)
         ],
     }
@@ -271,7 +273,7 @@ def _tone(state: str, not_ordered: list[str] | None) -> str:
 
 def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status: int = 200) -> HttpResponse:
     uploads.forget_old()
-    may_import = SCOPE in caller.scopes
+    may_import = SCOPE in caller.scopes and not is_follower()
     newest = TicketImport.objects.defer("content", "preview", "report").annotate(
         not_ordered=F("report__not_ordered")
     )

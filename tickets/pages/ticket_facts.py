@@ -23,6 +23,7 @@ from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.ledger.event_zones import zone_of
 from validators.rest.keys import Caller
+from validators.services.following import is_follower
 
 MEANINGS = {
     State.ISSUED: "not entered yet",
@@ -47,6 +48,8 @@ Fact = tuple[str, str | int]
 
 def offered(caller: Caller) -> list[str]:
     """Acts (keys of ACTS) that the caller may perform on some ticket."""
+    if is_follower():
+        return []
     return [name for name, (kind, _) in ACTS.items() if kind.capability in caller.scopes]
 
 

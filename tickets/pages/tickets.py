@@ -30,6 +30,7 @@ from validators.ledger.models import OperationRecord, Ticket
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import Caller, caller_of_person
 from validators.services import network
+from validators.services.following import is_follower
 
 PAGE_SIZE = 50
 SELECTED_MAX = 10_000
@@ -50,7 +51,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The page; its content comes from `found`, `one`, the feed and the API."""
     acts = [(name, ACTS[name][1]) for name in ticket_facts.offered(caller)]
     context = frame(caller, "Tickets") | {
-        "may_seed": CAPABILITY["seed"] in caller.scopes,
+        "may_seed": not is_follower() and CAPABILITY["seed"] in caller.scopes,
         "acts": [(name, act.title) for name, act in acts],
         "acts_on_many": [(name, act.title) for name, act in acts if not act.inputs],
         "may_admit": "admit" in dict(acts),

@@ -15,14 +15,13 @@ from dtvn.machine import Issue, Replace, reasons
 from dtvn.machine.codes import CodeError, code_digest, default_salt, normalised
 from dtvn.machine.fields import is_name
 from dtvn.machine.rows import EventRow, TicketRow
-from dtvn.protocol.genesis import cluster_id
 from tickets.models import TicketCode
 from tickets.services.search import without_case
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import models as ledger
 from validators.ledger import read
-from validators.services.network import gateway
+from validators.services.network import own_cluster
 
 ROWS_AT_ONCE = 500
 """Rows per query; SQLite takes at most 32,766 parameters."""
@@ -39,7 +38,7 @@ _LOOKS = str.maketrans("oil", "011")
 
 def salt_of(event: str, row: EventRow | None) -> bytes:
     """The salt, 32 bytes, of the codes of an event with this row."""
-    return row.salt if row is not None else default_salt(cluster_id(gateway().genesis), event)
+    return row.salt if row is not None else default_salt(own_cluster(), event)
 
 
 def digest_of(event: str, text: str) -> bytes:

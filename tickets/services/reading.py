@@ -103,7 +103,7 @@ class _Reader:
 
     def ask(self) -> tuple[Proved | None, Counter[str]]:
         """See QuorumReader: waits for f + 1 proofs, or all answers, or one second."""
-        chain, needed = known_chain(), quorum.weak_quorum(len(self.present.members))
+        chain, needed = known_chain(), quorum.weak_quorum(len(self.present.members), self.present.mode)
         codes: Counter[str] = Counter()
         wanted = (self._event, self._ticket)
         members = range(len(self.present.members))

@@ -1,5 +1,5 @@
-"""Finds tickets by id, product, seat, gate, device, order, holder's name and e-mail address: any part in any
-case, with or without accents, from the platform's own copies.
+"""Finds tickets by id, product, seat, order, holder's name and e-mail address, and by gates and devices of
+the movements that they keep: any part in any case, with or without accents, from the platform's own copies.
 
 No index of the two databases finds a text inside another one, so tickets are read in the order of their keys,
 at most SCANNED_MAX of them in one call: a search of a million tickets is many short answers, each of which
@@ -24,8 +24,10 @@ SCANNED_MAX = 5_000
 """Tickets that one call compares with the words."""
 SCANNED_AT_ONCE = 1_000
 """Of these in one query."""
+ROWS_AT_ONCE = 100
+"""Whole rows in memory at a time: one may have 64 KiB."""
 SEARCHED = ("ticket_id", "product", "seat", "gate", "device")
-"""Columns of a ticket in which words are found."""
+"""Columns of a ticket in which words are found, besides its movements."""
 PLAIN = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
 )
@@ -39,7 +41,8 @@ class Search(msgspec.Struct, frozen=True):
     """What is looked for."""
 
     words: tuple[str, ...] = ()
-    """Words in folded form; each must occur in one of SEARCHED or in what is seen of the holder."""
+    """Words in folded form; each must occur in one of SEARCHED, in gate or device of a movement, or in what
+    is seen of the holder."""
     event: str | None = None
     """None: all events."""
     state: State | None = None
@@ -140,8 +143,17 @@ def _texts(using: str, event: str, wanted: Search, behind: str, limit: int) -> d
         rows = rows.filter(state=wanted.state.name)
     if wanted.blocked:
         rows = rows.filter(blocked=True)
-    columns = SEARCHED if wanted.words else SEARCHED[:1]
-    return {found[0]: " ".join(filter(None, found)) for found in rows.values_list(*columns)[:limit]}
+    if not wanted.words:
+        return dict.fromkeys(rows.values_list("ticket_id", flat=True)[:limit], "")
+    found = rows.values_list(*SEARCHED, "row")[:limit].iterator(chunk_size=ROWS_AT_ONCE)
+    return {one[0]: " ".join(filter(None, (*one[:-1], *_places(one[-1])))) for one in found}
+
+
+def _places(packed: bytes) -> Iterator[str]:
+    """Gates and devices of the movements that a ticket keeps; the columns have the newest one's alone."""
+    for movement in unpack_ticket(bytes(packed)).movements:
+        yield movement.gate
+        yield movement.device
 
 
 def _holders(event: str, ids: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -23,6 +23,7 @@ admin.site.unregister([User, Group])
 class AccountAdmin(BulkActions, UserAdmin):
     """User accounts."""
 
+    of_platform = True
     filter_horizontal = ()
     readonly_fields = ("last_login", "date_joined")
 
@@ -31,6 +32,7 @@ class AccountAdmin(BulkActions, UserAdmin):
 class AccountGroupAdmin(BulkActions, GroupAdmin):
     """Groups of permissions."""
 
+    of_platform = True
     filter_horizontal = ()
 
 

@@ -71,6 +71,7 @@ class ApiKeyForm(forms.ModelForm):
 class ApiKeyAdmin(BulkActions):
     """Keys of programs and gates. A key is shown once, when it is created; only its hash is kept."""
 
+    of_platform = True
     form = ApiKeyForm
     list_display = (
         "label",

@@ -14,6 +14,7 @@ from dtvn.machine.reasons import REASONS
 from validators.models import ApiKey
 from validators.rest.keys import caller_of_person
 from validators.services.cluster_state import cluster_state
+from validators.services.following import is_follower
 
 WORDS = {
     "verbs": {name: kind.verb for name, kind in KINDS.items() if kind.verb}
@@ -64,7 +65,7 @@ def _places(request: HttpRequest) -> dict[str, str]:
 
 def state_of_cluster(request: HttpRequest) -> dict[str, Any]:
     """`cluster_state`, which a template calls only when it shows it; see services.cluster_state."""
-    return {"cluster_state": cluster_state}
+    return {"cluster_state": cluster_state, "follows": is_follower()}
 
 
 def access(request: HttpRequest) -> dict[str, Any]:

@@ -26,12 +26,15 @@ from dtvn.gateway import (
 )
 from dtvn.protocol import quorum
 from dtvn.protocol.log_time import ahead_sentence, withheld_sentence
+from dtvn.protocol.quorum import Mode
 from dtvn.wording import counted
 from validators.feed.rows import read_applied
 from validators.membership import CONTRADICTION, DISK_FULL, WAITING, error_of
 from validators.models import ManagedNode, NodeRole, NodeStatus
 from validators.services import network
 from validators.services.cluster_state import cluster_state
+from validators.services.following import is_follower
+from validators.services.following import state as following_state
 
 ANSWER_WAIT = 1.0
 """Seconds that a node has to answer."""
@@ -94,6 +97,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 def explain() -> dict[str, Any]:
     """The verdict and every node's report, for the page."""
+    if is_follower():  # its own line on each page says all that it knows
+        told = {"level": "ok", "verdict": following_state().sentence}
+        return told | {"quorum": 0, "nodes": [], "log_time_ahead": 0.0}
     try:
         gateway = network.informed_gateway()
     except Unavailable as error:
@@ -106,11 +112,11 @@ def explain() -> dict[str, Any]:
     ids = [member.id for member in members]
     nodes = [_node(member, future, ids) for member, future in zip(members, asked, strict=True)]
     state = _state(gateway, members, nodes)
-    level, verdict = judge(nodes, state=state, reading=_reading())
+    level, verdict = judge(nodes, gateway.present.mode, state=state, reading=_reading())
     return {
         "level": level,
         "verdict": verdict,
-        "quorum": quorum.quorum(len(nodes)),
+        "quorum": quorum.quorum(len(nodes), gateway.present.mode),
         "nodes": msgspec.to_builtins(nodes),
         "log_time_ahead": state.log_time_ahead,
     }
@@ -134,11 +140,13 @@ def _state(gateway: GatewayFace, members: Sequence[MemberView], nodes: Sequence[
     return cluster_state() if now.agreeing < now.needed else now
 
 
-def judge(nodes: Sequence[Node], *, state: Agreement = NO_CLUSTER, reading: str = "") -> tuple[str, str]:
+def judge(
+    nodes: Sequence[Node], mode: Mode, *, state: Agreement = NO_CLUSTER, reading: str = ""
+) -> tuple[str, str]:
     """("ok", "slow" or "stuck", a sentence). `state`: that of the cluster; if it is stuck and the nodes give
     no reason, its sentence is the verdict. `reading`: why the learner does not follow the log for the pages.
     Pure."""
-    needed = quorum.quorum(len(nodes))
+    needed, words = quorum.quorum(len(nodes), mode), quorum.WORDS[mode]
     silent = [f"{node.id} ({node.problem})" for node in nodes if node.problem]
     mute = [f"{node.id} ({node.voting_reason or 'not voting'})" for node in nodes if _follows(node)]
     voting = [node for node in nodes if not node.problem and node.voting]
@@ -149,17 +157,17 @@ def judge(nodes: Sequence[Node], *, state: Agreement = NO_CLUSTER, reading: str 
         absent = ", ".join(silent + mute) or "none"
         lost = sum(_follows(node) and not node.waiting for node in nodes)
         verdict = f"Voting: {len(voting)} of {len(nodes)}, {needed} needed. Missing: {absent}."
-        return "stuck", f"{verdict} {quorum.lost_votes_sentence(len(nodes), lost)}".rstrip()
+        return "stuck", f"{verdict} {quorum.lost_votes_sentence(len(nodes), lost, mode)}".rstrip()
     changing = [node for node in voting if node.changing]
     if len(changing) > len(voting) - needed:
         ids = ", ".join(node.id for node in changing)
         view = max(node.view for node in changing)
         if state.level == "stuck":
-            return "stuck", f"The view change to view {view} does not end ({ids})."
-        return "slow", f"A view change to view {view} is in progress ({ids}); it takes a second or two."
+            return "stuck", f"The {words.change} {view} does not end ({ids})."
+        return "slow", f"In progress: the {words.change} {view} ({ids}); it takes a second or two."
     if state.changing:
         return "slow", f"{state.sentence}."
-    if found := _undecided(voting, nodes):
+    if found := _undecided(voting, nodes, words):
         return found
     if state.level == "stuck":
         return "stuck", f"{state.sentence}."
@@ -195,7 +203,7 @@ def _reading() -> str:
     return f"the learner has been {learner.status}{since}; they show sequence {read_applied()}"
 
 
-def _undecided(voting: Sequence[Node], nodes: Sequence[Node]) -> tuple[str, str] | None:
+def _undecided(voting: Sequence[Node], nodes: Sequence[Node], words: quorum.Words) -> tuple[str, str] | None:
     """The oldest sequence that some node has waited for too long, and the members whose votes it lacks."""
     slow = [node for node in voting if node.slot is not None and node.slot.open_for > SLOW]
     if not slow:
@@ -216,7 +224,8 @@ def _undecided(voting: Sequence[Node], nodes: Sequence[Node]) -> tuple[str, str]
     else:
         cause = f"{kind} are missing from {', '.join(missing)}"
     where = (
-        f"Sequence {slot.sequence} in view {slot.view} is undecided on {node.id} after {slot.open_for:.1f} s"
+        f"Sequence {slot.sequence} in {words.view} {slot.view} is undecided on {node.id} "
+        f"after {slot.open_for:.1f} s"
     )
     return "stuck", f"{where}: {cause}."
 

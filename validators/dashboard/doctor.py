@@ -15,13 +15,16 @@ from dtvn.api.errors import Unavailable
 from dtvn.events.balancing import BreakerState
 from dtvn.events.config import Algorithm
 from dtvn.gateway import GatewayFace, Judged, seconds_told
+from dtvn.protocol import quorum
 from dtvn.waiting import saying
 from dtvn.wording import counted
 from validators.dashboard.diagnosis import ANSWER_WAIT, PROBLEMS, explain
-from validators.dashboard.findings import Finding, Look, find
-from validators.membership import CONTRADICTION
+from validators.dashboard.findings import Finding, Look, filling, find
+from validators.membership import CONTRADICTION, WAITING, awaited_by
 from validators.models import MemberEvidence
 from validators.own_api import read_breakers
+from validators.services import following
+from validators.services.cluster_state import cut_now
 from validators.services.network import informed_gateway
 
 SECONDS_MAX = 600.0
@@ -43,12 +46,16 @@ RUNBOOK = {
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The doctor's result; `verdict` is the sentence of the diagnosis (*Why is it stuck?*)."""
+    """The doctor's result; `verdict` is the sentence of the diagnosis (*Why is it stuck?*), `note` what the
+    cluster does not tolerate even if it is healthy (R37), "" if a member may lie; `filling`: members that
+    took a state, and fetch the log below it (R23)."""
 
     healthy: bool
     sentence: str
     verdict: str
     findings: list[Finding]
+    note: str
+    filling: list[str] = []
 
 
 def examine(*, seconds: float) -> Report:
@@ -56,6 +63,8 @@ def examine(*, seconds: float) -> Report:
     ask, ValueError if `seconds` is not in 0 to SECONDS_MAX."""
     if not (math.isfinite(seconds) and 0 <= seconds <= SECONDS_MAX):
         raise ValueError(f"--for: {seconds} is not in 0 to {SECONDS_MAX:.0f} seconds")
+    if following.is_follower():
+        return of_follower()
     network = informed_gateway()
     first = looks(network)
     with saying("the second look"):
@@ -70,12 +79,27 @@ def examine(*, seconds: float) -> Report:
     found = find(
         first,
         second,
+        mode=network.present.mode,
         evidence=evidence,
         breakers=breakers(network),
         judged=judge_valid_run(network),
         log_time_ahead=explained["log_time_ahead"],
+        cut=cut_now(),
     )
-    return report_of(explained["level"], explained["verdict"], found)
+    note = quorum.fault_tolerance_note(len(second), network.present.mode)
+    report = report_of(explained["level"], explained["verdict"], found, note)
+    return msgspec.structs.replace(report, filling=filling(second))
+
+
+def of_follower() -> Report:
+    """The report of a follower: how old its copy is. It asks no member."""
+    found = following.freshness()
+    if found.level == "ok":
+        return report_of("ok", f"{found.sentence}.", [])
+    remedy = "See the runbook, DtvnFollowerOld."
+    return report_of(
+        found.level, f"{found.sentence}.", [Finding("follower_old", f"{found.sentence}.", remedy)]
+    )
 
 
 def judge_valid_run(network: GatewayFace) -> Judged | None:
@@ -99,12 +123,12 @@ def breakers(network: GatewayFace) -> dict[str, str]:
     return own | read_breakers()
 
 
-def report_of(level: str, verdict: str, findings: list[Finding]) -> Report:
+def report_of(level: str, verdict: str, findings: list[Finding], note: str = "") -> Report:
     """The report on these findings; without any, the level and verdict of the diagnosis decide. Pure."""
     if level != "ok" and not findings:
         findings = [Finding(level, verdict, RUNBOOK[level])]
     sentence = f"{counted(len(findings), 'finding')}." if findings else f"Healthy. {verdict}"
-    return Report(not findings, sentence, verdict, findings)
+    return Report(not findings, sentence, verdict, findings, note)
 
 
 def looks(network: GatewayFace, explained: dict[str, Any] | None = None) -> list[Look]:
@@ -143,6 +167,8 @@ def look_of(node_id: str, problem: str, node: dict[str, Any], status: dict[str, 
     return Look(
         id=node_id,
         voting=status["voting"],
+        waits=status.get("state") == WAITING,
+        awaits=tuple(awaited_by(status)),
         cluster=status["cluster"],
         linked=tuple(status["peers"]),
         executed=status["sequence"],
@@ -156,4 +182,5 @@ def look_of(node_id: str, problem: str, node: dict[str, Any], status: dict[str, 
         clock_offsets=status.get("clock_offsets", {}),
         log_time_ahead=seconds_told(status, "log_time_ahead"),
         withheld_ahead=seconds_told(status, "withheld_ahead"),
+        complete_from=status.get("complete_from", 0),
     )

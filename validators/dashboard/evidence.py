@@ -24,6 +24,7 @@ SUSPICIONS_MAX = 200
 class MemberEvidenceAdmin(ReadOnlyAdmin):
     """Opening the list asks the nodes for new evidence."""
 
+    of_members = True
     change_list_template = "admin/evidence_list.html"
     list_display = ("name", "code", "epoch", "place", "reported_by", "collected_at")
     list_display_links = ("name", "code")

@@ -14,6 +14,7 @@ from dtvn.events.judging import Abstention
 from dtvn.gateway import STATE_DIFFERS, Given, Judged, MemberAnswer
 from dtvn.protocol import quorum
 from dtvn.protocol.log_time import ahead_sentence, span, withheld_sentence
+from dtvn.protocol.quorum import Mode
 
 CLOCK_OFF = 0.5
 """Seconds between the clocks of a node and a primary, network delay included."""
@@ -36,6 +37,10 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     problem: str = ""
     voting: bool = True
+    waits: bool = False
+    """It votes only after others have shown it its own votes (R11)."""
+    awaits: tuple[str, ...] = ()
+    """Ids of those whose word it waits for, once all others must give it."""
     cluster: str = ""
     """Id of the cluster that it belongs to, in hexadecimal digits."""
     linked: tuple[str, ...] = ()
@@ -57,6 +62,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds by which log time is ahead of its clock."""
     withheld_ahead: float = 0.0
     """Seconds by which the time of a proposal from which it withholds its vote is ahead of its clock."""
+    complete_from: int = 0
+    """The lowest sequence from which on its log has no holes; 0: it is whole."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -71,21 +78,25 @@ def find(
     first: Sequence[Look],
     second: Sequence[Look],
     *,
+    mode: Mode,
     evidence: Mapping[str, int] | None = None,
     breakers: Mapping[str, str] | None = None,
     judged: Judged | None = None,
     log_time_ahead: float = 0.0,
+    cut: str = "",
 ) -> list[Finding]:
-    """All troubles, the gravest first; none: healthy. `evidence`: pieces of proved misbehaviour by member;
+    """All troubles, the gravest first; none: healthy. `mode`: how the members agree; `evidence`: pieces of
+    proved misbehaviour by member;
     `breakers`: state of each member's circuit breaker by id, "closed" where calls pass; `judged`: what all
     members said of events that are valid by the rules here; `log_time_ahead`: seconds by which log time is
-    ahead of this platform's clock."""
+    ahead of this platform's clock; `cut`: what the platform sees to be cut between members that run."""
     wrongs = {
         "split_brain": _split_brain(second),
         "checksum_mismatch": _checksums(second),
         "conflicting_verdicts": [*_conflicts(evidence or {}), *_verdicts(judged)],
-        "no_quorum": _no_quorum(second),
-        "partition_not_healed": _partition(first, second),
+        "no_quorum": _no_quorum(second, mode),
+        "waits_for_others": _waits(second),
+        "partition_not_healed": [*_cut(cut), *_partition(first, second)],
         "not_registered": _not_registered(second),
         "not_converging": _not_converging(first, second),
         "log_time_ahead": _log_time(second, log_time_ahead),
@@ -102,13 +113,25 @@ def find(
     ]
 
 
+def filling(looks: Sequence[Look]) -> list[str]:
+    """What heals by itself: nodes that took a state, and fetch the log below it, a sentence each."""
+    return [
+        f"{look.id} lacks entries of the log below {look.complete_from}; it fetches them in the background."
+        for look in _answering(looks)
+        if look.complete_from
+    ]
+
+
 REMEDIES = {
     "split_brain": "Stop all writers, keep every ledger, and follow the runbook, DtvnContradiction.",
     "checksum_mismatch": "Stop the node named, keep its ledger for comparison, and replace the member.",
     "conflicting_verdicts": "Download the evidence on the nodes page, and replace the member; "
     "without evidence, bring all to one release.",
-    "no_quorum": "Start the missing nodes; see the runbook, DtvnQuorumLost.",
-    "partition_not_healed": "Open the members' ports between the groups in both directions.",
+    "no_quorum": "Start the missing nodes that do not run; see the runbook, DtvnQuorumLost.",
+    "waits_for_others": "Start those that it waits for; if one is gone for good or lost its ledger, see the "
+    "runbook, DtvnNodeNotVoting (-others-are-gone).",
+    "partition_not_healed": "Open the members' ports between the groups in both directions; see the runbook, "
+    "DtvnNetworkCut.",
     "not_registered": "Start the node; check its address, its port, and that its genesis is this cluster's.",
     "not_converging": "Read the node's log and check its disk; restart it if it does not catch up.",
     "log_time_ahead": "Nothing is lost, and tickets without a window are admitted. Synchronise the clocks "
@@ -179,16 +202,34 @@ def _silent(looks: Sequence[Look], judged: Judged | None) -> Iterator[str]:
     answering = {look.id for look in _answering(looks)}
     for piece in judged.pieces if judged else ():
         for answer in piece.members:
-            if piece.partial and answer.given is Given.SILENT and answer.member in answering:
+            if answer.given is Given.SILENT and answer.member in answering:
                 yield f"{answer.member} answers, but gave no vote on events in time."
 
 
-def _no_quorum(looks: Sequence[Look]) -> Iterator[str]:
-    needed = quorum.quorum(len(looks)) if looks else 1
+def _no_quorum(looks: Sequence[Look], mode: Mode) -> Iterator[str]:
+    needed = quorum.quorum(len(looks), mode) if looks else 1
     voting = sum(look.voting for look in _answering(looks))
     if voting < needed:
-        absent = [f"{look.id} ({look.problem or 'not voting'})" for look in looks if not _votes(look)]
+        absent = [f"{look.id} ({_lacks(look)})" for look in looks if not _votes(look)]
         yield f"{voting} of {len(looks)} nodes vote, {needed} are needed. Missing: {', '.join(absent)}."
+
+
+def _lacks(look: Look) -> str:
+    """Why a node does not vote."""
+    if look.waits and look.awaits:
+        return f"waits for the word of {', '.join(look.awaits)}"
+    return look.problem or ("asks the others for its own votes" if look.waits else "not voting")
+
+
+def _waits(looks: Sequence[Look]) -> Iterator[str]:
+    for look in _answering(looks):
+        if look.waits and look.awaits:
+            yield f"{quorum.waits_sentence(look.id, look.awaits)}."
+
+
+def _cut(cut: str) -> Iterator[str]:
+    if cut:
+        yield f"Members that run do not hear each other: {cut}."
 
 
 def _votes(look: Look) -> bool:

@@ -26,6 +26,7 @@ from validators.services.errors import ServiceError
 class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
     """Nodes that this platform runs: desired state, process, and the node's own report."""
 
+    of_members = True
     list_display = (
         "node_id",
         "role",

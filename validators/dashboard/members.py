@@ -25,9 +25,11 @@ from validators.membership import FIXED_PARAMETERS, ChangeRequest, PresentEpoch,
 from validators.models import ChangeState, MembershipChange
 from validators.rest.keys import actor_of, may
 from validators.services import audit
-from validators.services.cluster_state import GATES_WAIT, cluster_state, gained
+from validators.services.cluster_state import cluster_state, gained, gates_wait
 from validators.services.errors import ServiceError
+from validators.services.following import is_follower
 from validators.services.login_throttle import client_address
+from validators.services.mode import cluster_mode
 
 TITLES = {
     "add": "Add a member",
@@ -81,6 +83,8 @@ class ChangeForm(forms.Form):
         super().__init__(data, initial=initial)
         self.kind = kind
         self.fields = {name: self.fields[name] for name in self.FIELDS[kind]}
+        if now.strength.liars == 0:  # at this size already, or at any with Raft: there is nothing to allow
+            self.fields.pop("allow_small", None)
         ids = [(member.node.id, member.node.id) for member in now.members]
         if kind in ("remove", "rotate"):
             self.fields["node_id"] = forms.ChoiceField(label="Member", choices=ids)
@@ -105,6 +109,7 @@ class ChangeForm(forms.Form):
 class MembershipChangeAdmin(ReadOnlyAdmin):
     """The list shows the members first; below are the changes that were requested here."""
 
+    of_members = True
     change_list_template = "admin/members.html"
     change_form_template = "admin/membership_change.html"
     list_display = ("asked", "state_pill", "sentence", "epoch", "sequence", "actor", "created_at")
@@ -127,7 +132,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
     readonly_fields = ("asked", "state_pill", "details")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may(request, "admin") or super().has_view_permission(request, obj)
+        return super().has_view_permission(request, obj) or (may(request, "admin") and not is_follower())
 
     def get_urls(self) -> list[URLPattern]:
         asking = path(
@@ -232,7 +237,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
                 if request.POST.get("step") == "confirm":
                     return self._store(request, requested)
                 context["preview"] = found = changes.foresee(requested)
-                context["gained"] = gained(found.before.members, found.after.members)
+                context["gained"] = gained(found.before.members, found.after.members, cluster_mode())
             except ServiceError as error:
                 form.add_error(None, str(error))
         context |= {
@@ -242,7 +247,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
             "form": form,
             "now": now,
             "nonce": request.POST.get("nonce") or uuid.uuid4().hex,
-            "gates_wait": GATES_WAIT,
+            "gates_wait": gates_wait(newcomer=kind in ("add", "replace")),
         }
         return TemplateResponse(request, "admin/members_ask.html", context)
 

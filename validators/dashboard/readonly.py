@@ -14,6 +14,7 @@ from dtvn.api.errors import InvalidRequest
 from dtvn.api.queries import read_words
 from validators.rest.keys import actor_of
 from validators.services import audit
+from validators.services.following import is_follower
 from validators.services.login_throttle import client_address
 
 OFFERED_LOOKUPS = frozenset({"exact", "isnull", "isempty", "gte", "lt"})
@@ -25,7 +26,32 @@ NUL = "\x00"
 class StrictAdmin(admin.ModelAdmin):
     """A list that is queried only by the filters that it offers: Django passes any other lookup to the
     database, which fails on an invalid regular expression or a number beyond 64 bits, and may scan for
-    long."""
+    long. On a follower it offers no form and no action that rest.follower would refuse."""
+
+    of_platform = False
+    """Whether the rows are this platform's own accounts and keys, which a follower may change as well."""
+
+    of_members = False
+    """Whether the rows come from members, which a follower does not ask: it has no such list."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        absent = self.of_members and is_follower()
+        return not absent and super().has_view_permission(request, obj)
+
+    def _shows_only(self) -> bool:
+        return is_follower() and not self.of_platform
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return not self._shows_only() and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not self._shows_only() and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not self._shows_only() and super().has_delete_permission(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return {} if self._shows_only() else super().get_actions(request)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -16,12 +16,15 @@ from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import Unavailable
 from dtvn.proof.continuation import continues
+from dtvn.protocol import quorum
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.dashboard.diagnosis import explain
 from validators.dashboard.nodes import describe_nodes, describe_state_of_page
 from validators.feed.rows import read_snapshot
 from validators.ledger.read import STATES
 from validators.rest.keys import ANYBODY, Caller, caller_of_person
+from validators.services.following import PAGES_OF_MEMBERS, is_follower
+from validators.services.mode import cluster_mode
 from validators.services.network import gateway
 
 View = Callable[..., HttpResponse]
@@ -47,13 +50,19 @@ NEEDED = {
 """Scopes any one of which allows changes on a page; the API checks the exact one."""
 
 
+def _offered(caller: Caller) -> tuple[tuple[str, str], ...]:
+    found = (*PAGES, GATE) if "gate" in caller.scopes else PAGES
+    return tuple(each for each in found if each[0] not in PAGES_OF_MEMBERS) if is_follower() else found
+
+
 def frame(caller: Caller, title: str) -> dict[str, Any]:
     """What dashboard/base.html needs; `title` is that of the page, or of the page it belongs to."""
     return {
         "title": title,
-        "pages": (*PAGES, GATE) if "gate" in caller.scopes else PAGES,
+        "pages": _offered(caller),
         "closed_no_access": CLOSED_NO_ACCESS,
         "states": STATES,
+        "words_of_mode": quorum.WORDS[cluster_mode()],
         "known": caller.actor != ANYBODY.actor,
         "actor": caller.actor,
     }
@@ -70,7 +79,7 @@ def page_of(name: str, **context: Any) -> View:
         if caller is None:
             return redirect_to_login(request.get_full_path())
         shown = frame(caller, name.capitalize()) | {
-            "may_change": bool(NEEDED.get(name, frozenset()) & caller.scopes),
+            "may_change": not is_follower() and bool(NEEDED.get(name, frozenset()) & caller.scopes),
             "continues": _continues() if name == "nodes" else "",
         }
         return render(request, f"dashboard/{name}.html", shown | context)

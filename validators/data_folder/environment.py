@@ -6,6 +6,7 @@ files and a file broker under one data folder.
 
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import secrets
@@ -20,6 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.core.exceptions import ImproperlyConfigured
 
 from dtvn.files.whole import write_private
+from dtvn.protocol.quorum import Mode
 from validators.data_folder.addresses import FILE_BROKER, RABBITMQ
 from validators.database_url import postgresql_database
 
@@ -35,6 +37,7 @@ class Variable(NamedTuple):
 VARIABLES = (
     Variable("DTVN_DATA", "./data"),
     Variable("NODES", "4"),
+    Variable("CONSENSUS", "pbft"),
     Variable("DTVN_HOST", "127.0.0.1"),
     Variable("PORT", "8080"),
     Variable("DATABASE_URL", "(SQLite files)"),
@@ -84,6 +87,21 @@ def read_secret_key(data: Path) -> str:
     return secrets.token_urlsafe(64)
 
 
+def following(data: Path) -> dict[str, str] | None:
+    """How the follower of a data folder was started, None if the folder is none of a follower. Read here, for
+    settings, without what dtvn.node.following imports. Raises ImproperlyConfigured."""
+    path = data / "cluster" / "follow.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{path} is damaged: {error}") from error
+    if not isinstance(found, dict):
+        raise ImproperlyConfigured(f"{path} is damaged: not an object")
+    return found
+
+
 def kill_silent_after() -> float:
     """Seconds after which a process that runs but sends no heartbeat is killed and restarted
     (`DTVN_KILL_SILENT_AFTER`)."""
@@ -95,6 +113,19 @@ def kill_silent_after() -> float:
     if not 5.0 <= seconds <= 3_600.0:
         raise ImproperlyConfigured(f"DTVN_KILL_SILENT_AFTER={text} is not between 5 and 3600 seconds")
     return seconds
+
+
+def consensus(text: str | None = None) -> Mode | None:
+    """How the members of a cluster that is founded here are to agree, by `text` or the variable; None: as
+    usual. Raises ImproperlyConfigured."""
+    found = os.environ.get("CONSENSUS", "") if text is None else text
+    if not found:
+        return None
+    try:
+        return Mode(found)
+    except ValueError as error:
+        there = ", ".join(each.value for each in Mode)
+        raise ImproperlyConfigured(f"CONSENSUS={found} is none of {there}") from error
 
 
 def event_time_zone() -> str:

@@ -25,9 +25,11 @@ from dtvn.protocol.consensus.effects import (
     Record,
     StateRecord,
 )
+from dtvn.protocol.consensus.ledger_tail import Base, Gap
 from dtvn.protocol.host.ports import JournalError, JournalFull, LedgerTail
 from validators.ledger import encoding, integrity
 from validators.ledger.bodies import Bodies
+from validators.ledger.gaps import filling, find_gap
 from validators.ledger.install import installing
 from validators.ledger.location import DAMAGE_FILE, drop_alias
 from validators.ledger.log_reading import read_entries
@@ -97,6 +99,8 @@ class Ledger:
         self._older: OlderEntries | None = None
         """What the first `load` left unread; None before it, and when all is checked."""
         self._loaded_before = False
+        self._base: Base | None = None
+        """The snapshot below which entries may be missing."""
         self._noted: list[Noted] = []
         """Executed entries whose rows are not written yet: those of the last 100 ms (R9)."""
         self._batches: dict[int, bytes] = {}
@@ -287,6 +291,7 @@ class Ledger:
             self._store.begin_check()
         self._loaded_before = True
         self._head = found.head
+        self._base = found.tail.base
         self._noted = []
         self._bodies = found.bodies
         self._broken = ""
@@ -317,6 +322,23 @@ class Ledger:
         up to the first missing entry (below a snapshot)."""
         found = read_entries(self._store, first, last, bytes_max)
         return found if found and found[0].entry.sequence == first else []
+
+    def gap(self, below: int) -> Gap:
+        """See ports.Journal."""
+        return find_gap(self._store, self._base, below)
+
+    def fill(self, records: Sequence[EntryRecord]) -> None:
+        """See ports.Journal. A power cut may take it back; nothing rests on it."""
+        try:
+            writes = filling(records, self._loaded())
+            fence = count_turn(self._turn + 1, held_by=self.incarnation)
+            size = sum(len(record.body) for record in records)
+            self._store.commit(fence, writes, durable=False, body_bytes=size)
+        except JournalError as error:
+            self._fail(error)
+            raise
+        self._turn += 1
+        self._written = True
 
     def evidence(self, after: int, limit: int) -> Sequence[StoredEvidence]:
         """See NodeLedger."""

@@ -95,6 +95,10 @@ class Log:
     def add(self, record: EntryRecord) -> None:
         """Add the next entry, which has been checked by itself."""
         sequence = record.entry.sequence
+        base = self.chain.base
+        if base is not None and sequence <= base.entry.sequence:
+            self._add_older(record, base)
+            return
         if self.chain.reaches_base(sequence):
             self._go_on_from_base()
         self.chain.follow(record)
@@ -105,6 +109,15 @@ class Log:
         self.kept.append(record)
         if sequence <= self._keep_after:
             self._trim(len(record.body))
+
+    def _add_older(self, record: EntryRecord, base: Base) -> None:
+        """Add an entry that is not above the snapshot: from before it, or filled in since. No root is known
+        behind a gap, but that of the snapshot."""
+        self.chain.follow(record)
+        if record.entry.sequence == base.entry.sequence:
+            if record.entry != base.entry:
+                raise LedgerDamaged("it is not the snapshot's entry", sequence=record.entry.sequence)
+            self._go_on_from_base()
 
     def end(self) -> None:
         """Finish after the last entry."""

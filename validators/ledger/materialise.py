@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from dtvn.machine.rows import TicketBytes
@@ -12,6 +13,9 @@ from dtvn.protocol.consensus.effects import ApplicationChange
 from validators.ledger import state_rows, statements
 from validators.ledger.outcomes import INSERT_OPERATION, INSERT_OUTCOMES, INSERT_STATES, Noted
 from validators.ledger.store import Store, Write
+
+_STATE_AND_EVENT = itemgetter(2, 0)
+"""(state, event) in the parameters of a searched ticket."""
 
 
 class StateWrites:
@@ -31,7 +35,8 @@ class StateWrites:
                 self._packed.append(state_rows.ticket_bytes(row))
             elif change.table == "ticket":
                 self.searched[change.key] = state_rows.ticket_row(row)
-                self._codes |= {code[:2]: code for code in state_rows.ticket_codes(row)}
+                if row.codes or row.revoked:
+                    self._codes |= {code[:2]: code for code in state_rows.ticket_codes(row)}
             elif row is None:
                 self._dropped.append((state_rows.state_key(change),))
             else:
@@ -49,7 +54,8 @@ class StateWrites:
 
     def counts(self) -> Counter[str]:
         """Ticket counter -> number of searched tickets that it counts now."""
-        return Counter(f"ticket/{row[2]}/{row[0]}" for row in self.searched.values())
+        counted = Counter(map(_STATE_AND_EVENT, self.searched.values()))
+        return Counter({f"ticket/{state}/{event}": number for (state, event), number in counted.items()})
 
 
 class RowWrites:

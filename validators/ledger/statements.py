@@ -25,7 +25,7 @@ UPSERT_STATE = (
 # replica to a view has no sequence and is deleted when a higher view was entered, never before (R29).
 DROP_SLOTS = (
     "DELETE FROM ledger_protocolrecord WHERE sequence <= ?"
-    " AND phase IN ('pre_prepare', 'prepare', 'commit', 'prepared', 'checkpoint')"
+    " AND phase IN ('pre_prepare', 'prepare', 'commit', 'prepared', 'checkpoint', 'append')"
 )
 DROP_VIEWS = (
     "DELETE FROM ledger_protocolrecord WHERE phase IN ('view_change', 'new_view', 'view')"

@@ -51,7 +51,8 @@ def check_continued(ceremony: c.Ceremony, state: Path | None, old_chain: Path | 
     """Checks before a member seals: the whole state is the one that the terms name, and is proved through
     what this party knows of the old cluster. Raises FoundingError."""
     terms = ceremony.terms
-    if not isinstance(terms, c.ContinuedTerms):
+    continues = c.continued(terms)
+    if continues is None:
         if state is not None:
             raise FoundingError(f"{terms.name} continues no other cluster: it has no state to begin with.")
         return
@@ -61,7 +62,12 @@ def check_continued(ceremony: c.Ceremony, state: Path | None, old_chain: Path | 
             "is checked before it is sealed."
         )
     try:
-        file = _fitting(state, terms.continues)
+        file = _fitting(state, continues)
+        if file.mode is not c.mode(terms):
+            raise FoundingError(
+                f"consensus: {terms.name} is to agree by {c.mode(terms).value}, and the cluster that it "
+                f"continues agreed by {file.mode.value}: a continuation keeps it (genesis continue init)."
+            )
         _check_known(file, old_chain)
         _whole(file)
     except StateFileError as error:
@@ -136,12 +142,12 @@ def _show(options: dict[str, Any], say: Callable[[str], Any]) -> None:
 def _init(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     file = open_state(options["state"])
     _whole(file)
-    terms = c.ContinuedTerms(
-        name=options["name"],
-        created_at=time.time_ns() // 1_000,
-        members=options["members"],
-        parameters=parameters_of(options),
-        protocol_version=g.CONTINUED_VERSION,
+    terms = c.propose(
+        options["name"],
+        time.time_ns() // 1_000,
+        options["members"],
+        parameters_of(options),
+        consensus=file.mode,
         continues=file.continued,
     )
     write_file(options["out"], c.begin(terms), replace=False)
@@ -165,7 +171,15 @@ def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
         raise FoundingError(f"{folder.root} already holds a cluster: use another --data-dir.")
     try:
         ports = choose_ports([""] * count)
-        create_demo_cluster(folder.root, count, LOOPBACK, ports, options["name"], continues=file.continued)
+        create_demo_cluster(
+            folder.root,
+            count,
+            LOOPBACK,
+            ports,
+            options["name"],
+            consensus=file.mode,
+            continues=file.continued,
+        )
     except OSError as error:
         raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error
     put_in_place(options["state"], folder)

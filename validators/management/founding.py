@@ -25,6 +25,7 @@ from dtvn.proof import shown
 from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c
+from dtvn.protocol.quorum import Mode
 from dtvn.recovery import RecoveryError
 from validators.management import continuing, granting, recover
 
@@ -54,16 +55,18 @@ class Verbs:
 
     def _init(self, options: dict[str, Any]) -> None:
         parameters = continuing.parameters_of(options)
-        terms = c.Terms(
-            name=options["name"],
-            created_at=time.time_ns() // 1_000,
-            members=options["members"],
-            parameters=parameters,
+        terms = c.propose(
+            options["name"],
+            time.time_ns() // 1_000,
+            options["members"],
+            parameters,
+            consensus=Mode(options["consensus"]),
         )
         write_file(options["out"], c.begin(terms), replace=False)
         self.stdout.write(
             f"{options['out']}: {options['name']} is proposed; pass it to all parties for `genesis join`."
         )
+        self._warn(terms)
 
     def _join(self, options: dict[str, Any]) -> None:
         path: Path = options["file"]
@@ -82,7 +85,7 @@ class Verbs:
         self.stdout.write(
             f"{out}: {options['id']} has joined; its keys are in {options['data_dir']} and must stay there."
         )
-        self._warn(joined.terms.members)
+        self._warn(joined.terms)
 
     def _seal(self, options: dict[str, Any]) -> None:
         path: Path = options["file"]
@@ -109,7 +112,7 @@ class Verbs:
             if options["state"] is not None:
                 continuing.put_in_place(options["state"], folder)
             self._say_installed(out, ceremony, folder)
-        self._warn(ceremony.terms.members)
+        self._warn(ceremony.terms)
 
     def _install(self, options: dict[str, Any]) -> None:
         ceremony, folder = read_file(options["file"]), ClusterFolder(options["data_dir"])
@@ -150,9 +153,10 @@ class Verbs:
         whole = len(parties) == terms.members
         say(f"name         {terms.name}")
         say(f"cluster id   {g.cluster_id(c.founded(ceremony)).hex() if whole else joined}")
-        if isinstance(terms, c.ContinuedTerms):
-            say(f"continues    {continuing.described(terms.continues)}")
-        say(f"survives     {quorum.fault_tolerance_sentence(terms.members)}")
+        if (continues := c.continued(terms)) is not None:
+            say(f"continues    {continuing.described(continues)}")
+        say(f"consensus    {c.mode(terms).value}")
+        say(f"survives     {quorum.fault_tolerance_sentence(terms.members, c.mode(terms))}")
         for member in (party.member for party in parties):
             mark = "not sealed" if member.id in absent else "sealed"
             say(
@@ -170,6 +174,7 @@ class Verbs:
         if absent:
             raise CommandError(f"not sealed: {', '.join(absent)} must still sign")
 
-    def _warn(self, members: int) -> None:
-        if members and quorum.fault_tolerance_note(members):
-            self.stderr.write(f"WARNING: {quorum.fault_tolerance_sentence(members)}")
+    def _warn(self, terms: c.Terms) -> None:
+        """Warn each party, before it joins and before it seals, where no member may lie."""
+        if terms.members and quorum.fault_tolerance_note(terms.members, c.mode(terms)):
+            self.stderr.write(f"WARNING: {quorum.fault_tolerance_sentence(terms.members, c.mode(terms))}")

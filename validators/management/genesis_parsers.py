@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dtvn.protocol import genesis as g
+from dtvn.protocol.quorum import Mode
 from validators.management.teaching import add_data_folder, add_steps
 
 GRANT_DAYS = 7
@@ -41,9 +42,10 @@ epoch chain gives it to `show` and `seal` (--old-chain FILE). For a demo cluster
   manage.py genesis continue demo cup.state --data-dir ./new, then make up DATA=./new
 A member that joins later needs the file too: `genesis continue install` with its --id.
 
-Kept: complete tickets, with their admissions. Not kept: clients' sessions and nonces (clients open new
-sessions), principals, grants and members (the new genesis sets them). Certificates of the new cluster say
-"continued, not proved by all"; those of the old one stay valid under its own id, and convict no member.
+Kept: complete tickets, with their admissions; and how the members agree, PBFT or Raft. Not kept: clients'
+sessions and nonces (clients open new sessions), principals, grants and members (the new genesis sets them).
+Certificates of the new cluster say "continued, not proved by all"; those of the old one stay valid under its
+own id, and convict no member.
 """
 
 GRANT = """\
@@ -88,6 +90,7 @@ stopped until the last step. The files that members exchange hold nothing secret
 
 At least n - q + 1 members must vouch: one of them holds every acknowledged entry, unless it lies.
 With three members that is two, which can decide by themselves: after the loss of two it never helps.
+It is for clusters that agree by PBFT: of a Raft cluster, only `genesis continue` goes on.
 If fewer can vouch, if a member's old key is lost, or if a membership change is only prepared or not
 sealed, recovery is refused, and only `manage.py genesis continue` remains. Compare the plan's id over a
 second channel. Signing a second end of one epoch convicts the signer.
@@ -141,6 +144,17 @@ def add_terms(parser: ArgumentParser) -> None:
         parser.add_argument(
             f"--{field.replace('_', '-')}", type=int, default=default, help=f"default {default}"
         )
+
+
+def add_consensus(parser: ArgumentParser) -> None:
+    """`--consensus`: how the members of a new cluster agree."""
+    parser.add_argument(
+        "--consensus",
+        choices=[each.value for each in Mode],
+        default=Mode.PBFT.value,
+        help="how the members agree, for ever: pbft, where some may lie, or raft, where none does and more "
+        "may crash (default pbft; see manage.py genesis --help)",
+    )
 
 
 def add_grant(verbs: Any, read_grant: Callable[[str], g.Grant]) -> None:

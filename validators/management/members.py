@@ -11,14 +11,14 @@ from django.core.management.base import CommandError, OutputWrapper
 from dtvn.files.genesis import read_genesis_bytes
 from dtvn.gateway import Agreement, agreement_of, gather_liveness_proofs
 from dtvn.machine import reasons
-from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
+from dtvn.net import KeyFileError, ensure_seed, format_multiaddr, public_key_of, read_seed
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.moved import keep_address
 from dtvn.node.provision import make_newcomer
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import Membership
-from dtvn.protocol.genesis import GenesisError
+from dtvn.protocol.genesis import GenesisError, cluster_id
 from dtvn.protocol.genesis.ceremony import check_address, open_genesis
 from dtvn.waiting import saying
 from validators.management.own_gateway import gateway_of, is_platforms
@@ -101,11 +101,15 @@ class Verbs:
                 gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
             now = gateway.present
             if options["write"] is not None:
-                options["write"].write_bytes(canonical.encode(now))
+                options["write"].write_bytes(canonical.encode_trimmed(now))
+            self.stdout.write(f"cluster {cluster_id(gateway.genesis).hex()}")
             self.stdout.write(f"epoch {now.epoch}, after sequence {now.after}")
-            self.stdout.write(quorum.fault_tolerance_sentence(len(now.members)))
+            self.stdout.write(f"consensus {now.mode.value}")
+            self.stdout.write(quorum.fault_tolerance_sentence(len(now.members), now.mode))
             for member in now.members:
-                self.stdout.write(f"{member.id}  {member.host}:{member.port}  {peer_id(member.public_key)}")
+                own = peer_id(member.public_key)
+                self.stdout.write(f"{member.id}  {member.host}:{member.port}  {own}")
+                self.stdout.write(f"    {format_multiaddr(member.host, member.port, own)}")
             for name in now.parameters.__struct_fields__:
                 self.stdout.write(f"{name} = {getattr(now.parameters, name)}")
 

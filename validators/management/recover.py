@@ -42,7 +42,8 @@ def run(options: dict[str, Any], say: Say) -> None:
 
 def _state(options: dict[str, Any], say: Say) -> None:
     others = [_read(StateFile, options["epochs"])] if options["epochs"] else []
-    told, names = recovery_steps.state(_place(options), vouches=options["vouch"], others=others)
+    place = _place(options)
+    told, names = recovery_steps.state(place, vouches=options["vouch"], others=others)
     _write(options["out"], told)
     statement = told.statement
     vouched = "vouches that this is its newest log" if statement.vouches else "does not vouch for its log"
@@ -51,7 +52,7 @@ def _state(options: dict[str, Any], say: Say) -> None:
         f"{options['out']}: {statement.member} executed {statement.executed} in epoch {statement.epoch}, "
         f"its stable checkpoint is {statement.stable}; it {vouched}{why}."
     )
-    n, q = len(names), quorum.quorum(len(names))
+    n, q = len(names), quorum.quorum(len(names), g.mode(place.genesis))
     say(
         f"Next: keep the node stopped, and hand {options['out']} to the one that makes the plan "
         f"(genesis recover plan) of the files of all {n} members ({_shown(names)}), at least {n - q + 1} of "
@@ -67,7 +68,7 @@ def _plan(options: dict[str, Any], say: Say) -> None:
     _tell_plan(file, plan, say)
     members, late = plan.reading.config.members, _late(plan)
     able = [name for name in members if name not in late]
-    needed = quorum.weak_quorum(len(members))
+    needed = plan.reading.config.f + 1
     order = f"first {_shown(able)}, then {_shown(late)} with the files of {needed} of them"
     say(
         f"Next: hand {options['out']} to all members; each compares the plan id and signs (genesis recover "
@@ -131,7 +132,7 @@ def _install(options: dict[str, Any], say: Say) -> None:
     )
     say(
         f"Next: start it (manage.py validator -data-dir {options['data_dir']} -id {options['id']}), never "
-        f"from an older copy of this folder: {quorum.quorum(len(following.members))} of "
+        f"from an older copy of this folder: {quorum.quorum(len(following.members), following.mode)} of "
         f"{len(following.members)} members can decide again."
     )
 
@@ -154,7 +155,7 @@ def _tell_plan(file: PlanFile, plan: Plan, say: Say) -> None:
         statement = told.statement
         reach = "" if plan.executes(told.index) else "  (its log does not reach the plan: it signs last)"
         say(f"member       {shown(statement.member)}  executed {statement.executed}{reach}")
-    if quorum.faults(config.n):
+    if config.f:
         say("It is correct unless a member that vouches is wrong or lies.")
 
 

@@ -9,7 +9,7 @@
 The names import models, so Django's apps are loaded before this package.
 """
 
-from dtvn.node.process import CONTRADICTION, DISK_FULL, WAITING
+from dtvn.node.process import CONTRADICTION, DISK_FULL, FOLLOWING, WAITING
 from validators.membership.adding import add_node
 from validators.membership.change_limits import refuse_standstill
 from validators.membership.change_loop import run_changes
@@ -44,6 +44,7 @@ __all__ = [
     "DISK_FULL",
     "DISK_IS_FULL",
     "FIXED_PARAMETERS",
+    "FOLLOWING",
     "LIVENESS_PROOF_BYTES_MAX",
     "WAITING",
     "ChangeRequest",

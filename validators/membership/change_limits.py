@@ -14,7 +14,7 @@ from django.utils import timezone
 from dtvn.api.errors import TicketError
 from dtvn.machine import reasons
 from dtvn.protocol.consensus.membership import Change, Membership, outline
-from dtvn.protocol.quorum import faults
+from dtvn.protocol.quorum import Mode, faults
 from validators.membership.change_request import ChangeRequest
 from validators.models import FINISHED, MembershipChange
 from validators.services.errors import ChangePending, TooManyChanges
@@ -60,14 +60,15 @@ def refuse_standstill(now: Membership, change: Change) -> None:
     """Raise TicketError (not_ready) if nothing could be decided after the change: in an epoch that tolerates
     no liar, each member waits for all others at its start (R11), and one did not answer."""
     found = outline(now, change)
-    if isinstance(found, str) or faults(len(found[0])):
+    if isinstance(found, str) or faults(len(found[0]), now.mode):
         return
     living = {proof.member for proof in change.alive}
     silent = [member.id for member in found[0] if member.id not in living]
     if silent:
         names = " and ".join(silent)
+        where = "In a Raft cluster" if now.mode is Mode.RAFT else "With fewer than four members"
         raise TicketError(
             reasons.NOT_READY,
-            f"{names} did not answer. With fewer than four members, all must run when members or parameters "
+            f"{names} did not answer. {where}, all must run when members or parameters "
             f"change: start {names}, or remove or replace a member that is permanently lost.",
         )

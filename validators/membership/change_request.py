@@ -24,6 +24,7 @@ from dtvn.node.layout import is_node_id, why_not_joins_as
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import FIXED, Change, LivenessProof, Membership, outline
 from dtvn.protocol.genesis import GenesisError, Member, Parameters, check_terms, why_not_reached
+from dtvn.protocol.quorum import Mode
 from dtvn.waiting import look_until
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
@@ -85,6 +86,8 @@ class Strength(msgspec.Struct, frozen=True):
     crashes: int
     note: str
     sentence: str
+    consensus: str
+    """How the members agree, a word of Mode; no change changes it (R44)."""
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -130,17 +133,18 @@ def newest_epoch(network: GatewayFace) -> Membership:
     return max([network.present, *followed], key=lambda membership: membership.epoch)
 
 
-def strength(members: int) -> Strength:
+def strength(members: int, mode: Mode) -> Strength:
     """Faults that a cluster of this many members survives; one without members survives none."""
     if not members:
-        return Strength(0, 0, 0, 0, "no members", "no members")
+        return Strength(0, 0, 0, 0, "no members", "no members", mode.value)
     return Strength(
         members=members,
-        quorum=quorum.quorum(members),
-        liars=quorum.faults(members),
-        crashes=quorum.crashes_tolerated(members),
-        note=quorum.fault_tolerance_note(members),
-        sentence=quorum.fault_tolerance_sentence(members),
+        quorum=quorum.quorum(members, mode),
+        liars=quorum.faults(members, mode),
+        crashes=quorum.crashes_tolerated(members, mode),
+        note=quorum.fault_tolerance_note(members, mode),
+        sentence=quorum.fault_tolerance_sentence(members, mode),
+        consensus=mode.value,
     )
 
 
@@ -154,10 +158,10 @@ def preview(now: Membership, asked: ChangeRequest, key: bytes = UNKNOWN_KEY) -> 
         except GenesisError as error:
             raise InvalidRequest(str(error)) from error
     found = outline(now, change)
-    before = strength(len(now.members))
+    before = strength(len(now.members), now.mode)
     if isinstance(found, str):
         count = len(now.members) + (asked.change == "add") - (asked.change == "remove")
-        after = strength(count) if 0 <= count <= quorum.MEMBERS_MAX else before
+        after = strength(count, now.mode) if 0 <= count <= quorum.MEMBERS_MAX else before
         sentence = reasons.REASONS[found].sentence
         if found == reasons.MALFORMED:
             sentence = "The change has no effect, is not possible, or makes messages too large for the wire."
@@ -170,7 +174,7 @@ def preview(now: Membership, asked: ChangeRequest, key: bytes = UNKNOWN_KEY) -> 
         for name in Parameters.__struct_fields__
         if getattr(now.parameters, name) != getattr(wanted, name)
     }
-    return Preview(now.epoch, before, strength(len(members)), _seats(now.members, members), changed)
+    return Preview(now.epoch, before, strength(len(members), now.mode), _seats(now.members, members), changed)
 
 
 def change_of(

@@ -68,7 +68,7 @@ def present_epoch() -> PresentEpoch:
     return PresentEpoch(
         epoch=present.epoch,
         after=present.after,
-        strength=strength(len(present.members)),
+        strength=strength(len(present.members), present.mode),
         parameters=present.parameters,
         members=tuple(
             ShownMember(node.index, keys[node.id], node) for node in list_members() if node.id in keys

@@ -139,8 +139,8 @@ def caught_up(asked: ChangeRequest, proof: LivenessProof, network: GatewayFace) 
     member has executed."""
     now = network.present
     told = [member for member in network.members() if member.connected]
-    front = _reached((member.sequence for member in told), len(now.members))
-    log_time = _reached((member.status.get("log_time") for member in told), len(now.members))
+    front = _reached((member.sequence for member in told), now)
+    log_time = _reached((member.status.get("log_time") for member in told), now)
     said = liveness_bytes(
         cluster_id(network.genesis), now.epoch, proof.member, proof.executed, proof.timestamp
     )
@@ -155,10 +155,11 @@ def caught_up(asked: ChangeRequest, proof: LivenessProof, network: GatewayFace) 
     )
 
 
-def _reached(told: Iterable[object], members: int) -> int:
+def _reached(told: Iterable[object], now: Membership) -> int:
     """The highest of the numbers told by single members that an honest one has reached; 0: unknown."""
     numbers = sorted((number for number in told if type(number) is int), reverse=True)
-    return numbers[min(quorum.weak_quorum(members), len(numbers)) - 1] if numbers else 0
+    needed = quorum.weak_quorum(len(now.members), now.mode)
+    return numbers[min(needed, len(numbers)) - 1] if numbers else 0
 
 
 def settle(*, joined: str, left: str) -> None:
@@ -215,7 +216,7 @@ def _present(network: GatewayFace) -> Membership:
     begun; what a gateway knows may be old. Raises Unavailable when fewer answer."""
     proofs = gather_liveness_proofs(network, wait=PROOFS_WAIT)
     now = network.present
-    if len(proofs) < quorum.quorum(len(now.members)):
+    if len(proofs) < quorum.quorum(len(now.members), now.mode):
         raise Unavailable("Too few members report their epoch; try again.")
     return now
 

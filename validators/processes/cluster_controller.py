@@ -44,6 +44,7 @@ from validators.services.cluster import (
     own_validators,
     stopped_since,
 )
+from validators.services.mode import cluster_mode
 
 logger = logging.getLogger("dtvn.cluster")
 
@@ -148,7 +149,7 @@ class ClusterController:
             self._over()
         if found.error:
             logger.warning("the restart of all nodes ends: %s", found.error)
-        tell(ClusterStatus.RUNNING, running, own_members().count(), found.error, before=row)
+        tell(ClusterStatus.RUNNING, running, own_members().count(), found.error or found.waits, before=row)
 
     def _over(self) -> None:
         """The start is over, successful or not: another may be requested. A newer desired state is kept."""
@@ -167,7 +168,7 @@ class ClusterController:
         failed = [row for row in rows if row.status == NodeStatus.ERROR and row.error]
         held_up = [row for row in rows if row.status == NodeStatus.STARTING and row.error]
         reasons = "; ".join(f"{row.node_id}: {row.error}" for row in rows if row in failed or row in held_up)
-        needed = min(quorum.quorum(total), len(rows))
+        needed = min(quorum.quorum(total, cluster_mode()), len(rows))
         up = sum(row.status == NodeStatus.RUNNING or _votes(row) for row in rows)
         if running == len(rows) or (late and up >= needed):
             self._over()

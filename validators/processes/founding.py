@@ -15,11 +15,13 @@ from dtvn.node.options import StartError, load_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.settings import FIRST_MEMBER_PORT
 from dtvn.protocol import genesis
+from dtvn.protocol.quorum import Mode
 from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.models import ChangeState, DesiredState, ManagedNode, MembershipChange
 from validators.processes import preparation
 from validators.services.cluster import member_names
+from validators.services.mode import cluster_mode
 
 logger = logging.getLogger("dtvn.cluster")
 
@@ -29,19 +31,21 @@ PARTS = ("nodes", "learner", "keys/gateway.key", "keys/learner.key", "prometheus
 UNFINISHED = ".unfinished"
 
 
-def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
+def found_cluster(folder: DataFolder, names: Sequence[str], web: str, consensus: Mode | None = None) -> None:
     """Ensure that the cluster in the folder is that of `names`, and that its nodes can listen.
 
-    A cluster with other members is moved aside. `web`: host:port of the platform, for Prometheus. No process
-    of the cluster may run. Raises StartError.
+    A cluster with other members is moved aside. `web`: host:port of the platform, for Prometheus.
+    `consensus`: how the members agree; None: as those of the cluster that was there. No process of the
+    cluster may run. Raises StartError.
     """
     path = ClusterFolder(folder.root).genesis
+    mode = consensus or cluster_mode()
     if path.exists() and member_names() != list(names):
         put_aside(folder)
     if not path.exists():
         chosen = tcp_ports.choose_ports(names, first=FIRST_MEMBER_PORT)
-        create_demo_cluster(folder.root, len(names), tcp_ports.LOOPBACK, chosen, names=names)
-    founded, _ = preparation.ensure_cluster(folder, None)
+        create_demo_cluster(folder.root, len(names), tcp_ports.LOOPBACK, chosen, names=names, consensus=mode)
+    founded, _ = preparation.ensure_cluster(folder, None, consensus)
     own = preparation.own_members(folder, founded)
     if set(member_names()) != set(names):
         with transaction.atomic():

@@ -17,12 +17,20 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 
 from dtvn.events.checked import fields_of, without_effect
-from dtvn.events.config import CLUSTER_FIELDS, LoadBalancerConfig
-from dtvn.events.judging import OFFERED, AlgorithmNotOffered
+from dtvn.events.config import (
+    CLUSTER_FIELDS,
+    ConfigError,
+    ConsensusConfig,
+    LoadBalancerConfig,
+    algorithms_of,
+    caution,
+)
+from dtvn.events.judging import AlgorithmNotOffered, decision_rule, other_mode
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, load_genesis
 from dtvn.node.provision import create_demo_cluster
-from dtvn.protocol import genesis
+from dtvn.protocol import genesis, quorum
+from dtvn.protocol.quorum import Mode
 from dtvn.wording import counted
 from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder, read_json, write_private_json
@@ -48,16 +56,26 @@ MIGRATION_LOCK = int.from_bytes(b"dtvn", "big")
 """Number of PostgreSQL's advisory lock, which holds in one database."""
 
 
-def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genesis, str]:
-    """The genesis of this data folder, created on the first start, and a remark for the operator."""
+def ensure_cluster(
+    folder: DataFolder, nodes: int | None, consensus: Mode | None = None
+) -> tuple[genesis.Genesis, str]:
+    """The genesis of this data folder, created on the first start, and a remark for the operator. Raises
+    StartError, also if the cluster that is there agrees in another way than `consensus`."""
     places = ClusterFolder(folder.root)
     path = places.genesis
     if not path.exists():
         count = NODES_DEFAULT if nodes is None else nodes
         if not 1 <= count <= NODES_MAX:
             raise StartError(f"NODES={count} is not between 1 and {NODES_MAX}")
-        create_demo_cluster(folder.root, count, LOOPBACK, choose_ports([""] * count))
+        ports = choose_ports([""] * count)
+        create_demo_cluster(folder.root, count, LOOPBACK, ports, consensus=consensus or Mode.PBFT)
     founded = load_genesis(path)
+    mode = genesis.mode(founded)
+    if consensus not in (None, mode):
+        raise StartError(
+            f"the members of the cluster in {folder.root} agree by {mode.value}, which nothing changes, and "
+            f"CONSENSUS={consensus} is asked for: leave it out, or found another cluster (DATA=...)"
+        )
     for key in (places.gateway_key, places.learner_key):
         if not key.exists():
             raise StartError(
@@ -67,22 +85,44 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
     if nodes is not None and nodes != members:
         size = counted(members, "validator")
         return founded, f"this cluster has {size}; NODES counts only at the first start"
-    return founded, ""
+    return founded, quorum.fault_tolerance_sentence(members, mode) if mode is Mode.RAFT else ""
 
 
-def check_events_config() -> None:
+def check_events_config(folder: DataFolder, nodes: int | None = None, consensus: Mode | None = None) -> None:
     """Warns of fields that are set and that nothing here reads. Raises StartError if events are to be judged
-    by an algorithm that no cluster offers."""
+    by an algorithm that the cluster of this folder, or the one that is to be founded here, does not offer."""
     config = settings.EVENTS_CONFIG
     if config is None:
         return
     name = os.environ.get(VARIABLE, "")
     named = f"{VARIABLE}={name}"
-    if config.consensus_config.algorithm not in OFFERED:
-        refusal = AlgorithmNotOffered(config.consensus_config.algorithm, OFFERED)
-        raise StartError(f"{named}: {refusal.code}: {refusal}")
+    try:
+        _check_algorithm(config.consensus_config, folder, nodes, consensus)
+    except (AlgorithmNotOffered, ConfigError) as refusal:
+        raise StartError(f"{named}: {AlgorithmNotOffered.code}: {refusal}") from None
+    if said := caution(config.consensus_config.effective_algorithm):
+        logger.warning("%s: %s", named, said)
     if idle := without_effect(fields_of(given_values(name)), EFFECTIVE):
         logger.warning("%s: %s", named, idle)
+
+
+def _check_algorithm(
+    config: ConsensusConfig, folder: DataFolder, nodes: int | None, consensus: Mode | None
+) -> None:
+    """Raises AlgorithmNotOffered for the other mode's algorithm; ConfigError if the cluster is to be founded
+    here with too few members. One that is there may have changed its members: then its answers say so."""
+    path = ClusterFolder(folder.root).genesis
+    mode = genesis.mode(load_genesis(path)) if path.exists() else consensus or Mode.PBFT
+    if config.algorithm not in algorithms_of(mode):
+        raise AlgorithmNotOffered(config.algorithm, algorithms_of(mode), other_mode(mode))
+    count = NODES_DEFAULT if nodes is None else nodes
+    if path.exists() or not 1 <= count <= NODES_MAX:
+        return
+    try:
+        decision_rule(config, count, mode)
+    except ConfigError as error:
+        least = max(config.min_nodes, config.quorum_size)
+        raise ConfigError(f"{error} that are founded: NODES={least}") from None
 
 
 def own_members(folder: DataFolder, founded: genesis.Genesis) -> list[str]:

@@ -21,6 +21,7 @@ from dtvn.protocol.quorum import quorum
 from validators.local_get import NO_ANSWER, get
 from validators.models import ClusterRequest, DesiredState, ManagedNode, NodeRole
 from validators.services.cluster import cluster_now, own_members
+from validators.services.mode import cluster_mode
 
 ASK_INTERVAL = 0.25
 SAY_INTERVAL = 10.0
@@ -71,7 +72,11 @@ def way_out() -> str:
         close_old_connections()
         return ""
     running = wanted.count(DesiredState.RUNNING)
-    if not wanted or running >= quorum(len(wanted)) or cluster.requested == ClusterRequest.START:
+    if (
+        not wanted
+        or running >= quorum(len(wanted), cluster_mode())
+        or cluster.requested == ClusterRequest.START
+    ):
         return ""
     if running:
         return f"{len(wanted) - running} of {len(wanted)} nodes are stopped, as requested: start them"

@@ -8,9 +8,14 @@ import msgspec
 from django.db.models import F
 
 from dtvn.protocol import quorum
+from validators.membership import awaited_by
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.services.announcing import desired_state_changed
 from validators.services.cluster import START_PATIENCE, everybody, runs_as_wanted
+from validators.services.mode import cluster_mode
+
+TOLD_AFTER = 5.0
+"""Seconds after which it is told why the next node waits: each start asks the others for a moment."""
 
 
 class Rolling(msgspec.Struct):
@@ -29,22 +34,27 @@ class Outcome(msgspec.Struct, frozen=True):
     total: int
     over: bool
     error: str = ""
+    """Why it ends before all have restarted."""
+    waits: str = ""
+    """Why the next node does not restart yet."""
 
 
 def step(rolling: Rolling, now: float) -> Outcome:
-    """Restart the next node if the one before is back and a quorum votes without the next. Nodes that an
-    operator stopped meanwhile are left alone. A node that does not come back ends the restart: the others run
-    on."""
+    """Restart the next node if the one before is back and a quorum votes without the next; where its start
+    waits for all other members (R11), if all of them vote. Nodes that an operator stopped meanwhile are left
+    alone. A node that does not come back ends the restart: the others run on."""
     rows = [row for row in everybody() if row.desired == DesiredState.RUNNING and row.node_id in rolling.told]
     coming = [row for row in rows if row.generation > rolling.told[row.node_id] and not _is_back(row)]
     left = [row for row in rows if row.generation == rolling.told[row.node_id]]
     done, late = len(rows) - len(coming) - len(left), now - rolling.since > START_PATIENCE
-    error = ""
+    error = waits = ""
     if coming:
         error = next((f"{row.node_id}: {row.error}" for row in coming if row.status == NodeStatus.ERROR), "")
+        awaited = awaited_by(coming[0].report)
+        waits = quorum.waits_sentence(coming[0].node_id, awaited) if awaited else ""
         if late and not error:
-            error = f"{coming[0].node_id} does not vote again"
-    elif left and _spares(left[0], rows):
+            error = waits or f"{coming[0].node_id} does not vote again"
+    elif left and not (waits := _holds_up(left[0], rows)):
         changed = ManagedNode.objects.filter(
             node_id=left[0].node_id, generation=left[0].generation, desired=DesiredState.RUNNING
         ).update(generation=F("generation") + 1)
@@ -52,10 +62,12 @@ def step(rolling: Rolling, now: float) -> Outcome:
         if changed:
             desired_state_changed()
     elif left and late:
-        error = f"no quorum votes without {left[0].node_id}"
+        error = waits
     if error and left:
         error += f"; not restarted: {', '.join(row.node_id for row in left)}"
-    return Outcome(done, len(rows), over=bool(error) or not (coming or left), error=error)
+    if now - rolling.since < TOLD_AFTER:
+        waits = ""
+    return Outcome(done, len(rows), over=bool(error) or not (coming or left), error=error, waits=waits)
 
 
 def _is_back(row: ManagedNode) -> bool:
@@ -64,16 +76,24 @@ def _is_back(row: ManagedNode) -> bool:
     return runs_as_wanted(row) and (not member or row.report.get("voting") is True)
 
 
-def _spares(row: ManagedNode, rows: Sequence[ManagedNode]) -> bool:
-    """Whether a quorum votes without a node. Members that others run count as voting if each of our members
-    that vote is connected to them."""
+def _holds_up(row: ManagedNode, rows: Sequence[ManagedNode]) -> str:
+    """Why a node cannot be spared, or would not vote again after its restart; "" if neither is so. Members
+    that others run count as voting if each of our members that vote is connected to them."""
     if row.role != NodeRole.VALIDATOR or row.part != NodePart.MEMBER:
-        return True
+        return ""
     ours = [each for each in everybody() if each.role == NodeRole.VALIDATOR and each.part == NodePart.MEMBER]
-    voting = [each.report for each in rows if each in ours and each.node_id != row.node_id and _is_back(each)]
+    others = [each for each in ours if each.node_id != row.node_id]
+    back = {each.node_id for each in rows if _is_back(each)}
+    voting = [each.report for each in others if each.node_id in back]
     if not voting:
-        return False
+        return f"no quorum votes without {row.node_id}"
     linked = min(int(report.get("peer_count", 0)) for report in voting)
     elsewhere = max(0, linked - (len(ours) - 1))
-    members = max(int(report.get("members", 0)) for report in voting)
-    return len(voting) + elsewhere >= quorum.quorum(max(members, len(ours)))
+    members = max(len(ours), *(int(report.get("members", 0)) for report in voting))
+    count, mode = len(voting) + elsewhere, cluster_mode()
+    if count < quorum.quorum(members, mode):
+        return f"no quorum votes without {row.node_id}"
+    if count < members - 1 and quorum.starts_wait_for_all(members, mode):
+        away = [each.node_id for each in others if each.node_id not in back] or ["a member of another party"]
+        return f"{row.node_id} would not vote again: {quorum.start_waits_sentence(away, members, mode)}"
+    return ""

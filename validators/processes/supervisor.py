@@ -18,9 +18,11 @@ from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connections
 
+from dtvn.node.following import following_in
 from dtvn.node.json_lines import JsonLines
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
+from dtvn.protocol.quorum import Mode
 from dtvn.waiting import look_until, saying
 from validators.data_folder import environment, tcp_ports
 from validators.data_folder.celery import send_task
@@ -74,11 +76,18 @@ NODES_WORKER, DEFAULT_WORKER, WEB = NODES, "background", "web"
 class Supervisor:
     """One run of `make up` over one data folder."""
 
-    def __init__(self, folder: DataFolder, *, host: str, port: int, nodes: int | None) -> None:
+    TRIED = "/api/v1/nodes"
+    """Path of the API that the operator is told to try."""
+
+    def __init__(
+        self, folder: DataFolder, *, host: str, port: int, nodes: int | None, consensus: Mode | None = None
+    ) -> None:
+        """`nodes`, `consensus`: of the cluster to found, None: as usual, or as the one that is there."""
         self._folder = folder
         self._host = host
         self._port = port
         self._nodes = nodes
+        self._consensus = consensus
         json = environment.log_format() == "json"
         self._output = JsonOutput(sys.stdout) if json else Output(NAME_WIDTH, sys.stdout)
         self._stop = threading.Event()
@@ -94,7 +103,7 @@ class Supervisor:
         self._reconciler = Reconciler(folder, send_start, self._probes, ending=self._stop.is_set)
         self._attention = Attention(folder, self._probes.answers)
         self._cluster = ClusterController(
-            folder, lambda names: found_cluster(folder, names, self._url.removeprefix("http://"))
+            folder, lambda names: found_cluster(folder, names, self._url.removeprefix("http://"), consensus)
         )
         self._slots = 0
         """Total number of slots in all workers for nodes."""
@@ -114,6 +123,7 @@ class Supervisor:
         log_through(self._output)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        self._check_settings()
         self._folder.create()
         lock = RecordLock(self._folder.lock_file)
         if not lock.take():
@@ -121,8 +131,7 @@ class Supervisor:
             raise StartError(f"a network is already running on {self._folder.root} (process {holder})")
         self._folder.credentials.unlink(missing_ok=True)
         end_leftovers(self._folder)
-        preparation.check_events_config()
-        servers.check_servers(alone=self._folder)
+        self._check_servers()
         self._lease.take()
         try:
             self._run_network()
@@ -131,6 +140,15 @@ class Supervisor:
         if self._lease.lost:
             raise StartError(self._lease.lost)
         return 0
+
+    def _check_settings(self) -> None:
+        """First of all: a start that is refused for its configuration leaves no new folder."""
+        if following_in(self._folder.root) is not None:
+            raise StartError(f"{self._folder.root} holds a follower: manage.py follow runs it")
+        preparation.check_events_config(self._folder, self._nodes, self._consensus)
+
+    def _check_servers(self) -> None:
+        servers.check_servers(alone=self._folder)
 
     def _run_network(self) -> None:
         listener = tcp_ports.listen(self._host, self._port)
@@ -155,7 +173,7 @@ class Supervisor:
 
     def _prepare(self) -> int:
         """What all processes need. Returns the number of own members."""
-        founded, remark = preparation.ensure_cluster(self._folder, self._nodes)
+        founded, remark = preparation.ensure_cluster(self._folder, self._nodes, self._consensus)
         # Only now: in a folder that is refused, a new key would stand in the place of a backup's.
         environment.ensure_secret_key(self._folder.root)
         self._folder.clear_celery()
@@ -185,15 +203,18 @@ class Supervisor:
             self._worker(
                 DEFAULT_WORKER, [platform.DEFAULT, platform.SIMULATIONS], DEFAULT_SLOTS, NodeRole.LEARNER
             ),
-            Child(
-                WEB,
-                ["validators.processes.web", str(listening)],
-                self._output,
-                descriptors=[listening],
-                health=HealthCheck(kill_after=KILL_SILENT_AFTER),
-                beat=lambda: self._probe.answers,
-            ),
+            self._web(listening),
         ]
+
+    def _web(self, listening: int) -> Child:
+        return Child(
+            WEB,
+            ["validators.processes.web", str(listening)],
+            self._output,
+            descriptors=[listening],
+            health=HealthCheck(kill_after=KILL_SILENT_AFTER),
+            beat=lambda: self._probe.answers,
+        )
 
     def _worker(self, name: str, purposes: Sequence[str], slots: int, role: str) -> Child:
         slot = self._folder.slot_lock(name)
@@ -284,7 +305,7 @@ class Supervisor:
         if not self._wait_until_ready() or self._stop.is_set():
             return
         write_private_json(self._folder.credentials, {"url": self._url, **self._accounts})
-        for line in greeting(self._url, self._host, self._folder):
+        for line in greeting(self._url, self._host, self._folder, self.TRIED):
             self._output.say("up", line)
 
     def _wait_until_ready(self) -> bool:
@@ -354,12 +375,12 @@ def public_url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def greeting(url: str, host: str, folder: DataFolder) -> list[str]:
+def greeting(url: str, host: str, folder: DataFolder, tried: str) -> list[str]:
     lines = [
         f"ready: {url}",
         f"user name, password and API key: {folder.credentials}",
         f"try: curl -H \"X-API-Key: $(python3 -c 'import json; "
-        f'print(json.load(open("{folder.credentials}"))["api_key"])\')" {url}/api/v1/nodes',
+        f'print(json.load(open("{folder.credentials}"))["api_key"])\')" {url}{tried}',
     ]
     if host not in {"127.0.0.1", "localhost", "::1"}:
         lines.append(
@@ -396,6 +417,6 @@ def end_process(pid: int) -> None:
         return
 
 
-def run(folder: DataFolder, *, host: str, port: int, nodes: int | None) -> int:
+def run(folder: DataFolder, *, host: str, port: int, nodes: int | None, consensus: Mode | None = None) -> int:
     """Entry point of the command."""
-    return Supervisor(folder, host=host, port=port, nodes=nodes).answer("make up")
+    return Supervisor(folder, host=host, port=port, nodes=nodes, consensus=consensus).answer("make up")

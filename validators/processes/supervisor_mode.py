@@ -23,6 +23,7 @@ from django.db import connections
 from django.utils.crypto import constant_time_compare
 
 from dtvn.node.layout import ClusterFolder
+from dtvn.protocol.quorum import Mode
 from dtvn.wording import counted
 from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder
@@ -40,8 +41,10 @@ USUAL_NODES = 4
 class SupervisorMode(Supervisor):
     """One run of `manage.py supervisor` over one data folder. `auto_start`: nodes to start at once."""
 
-    def __init__(self, folder: DataFolder, *, host: str, port: int, auto_start: int) -> None:
-        super().__init__(folder, host=host, port=port, nodes=None)
+    def __init__(
+        self, folder: DataFolder, *, host: str, port: int, auto_start: int, consensus: Mode | None = None
+    ) -> None:
+        super().__init__(folder, host=host, port=port, nodes=None, consensus=consensus)
         self._auto_start = auto_start
 
     def _prepare(self) -> int:
@@ -73,7 +76,7 @@ class SupervisorMode(Supervisor):
         if not ClusterFolder(self._folder.root).genesis.exists():
             ManagedNode.objects.all().delete()
             return 0
-        founded, _ = preparation.ensure_cluster(self._folder, None)
+        founded, _ = preparation.ensure_cluster(self._folder, None, self._consensus)
         own = preparation.own_members(self._folder, founded)
         own = preparation.register_cluster(self._folder, founded, own)
         ManagedNode.objects.update(desired=DesiredState.STOPPED)
@@ -106,6 +109,7 @@ def main() -> int:
         host=os.environ["DTVN_HOST"],
         port=int(os.environ["PORT"]),
         auto_start=int(os.environ.get("DTVN_AUTO_START") or 0),
+        consensus=environment.consensus(),
     )
     return made.answer("supervisor")
 

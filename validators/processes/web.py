@@ -34,21 +34,23 @@ def main(descriptor: int, parent_id: int) -> None:
     if not SlotLock(folder.slot_lock(NAME)).take():
         sys.exit(f"{NAME} is already running on {folder.root}")
     setproctitle(f"dtvn web ({folder.root})")
-    serve(descriptor, before_end=partial(take_away, folder.credentials, parent_id))
+    serve(descriptor, before_end=partial(take_away, folder.credentials, parent_id), keeps_history=True)
 
 
-def serve(descriptor: int, *, before_end: Callable[[], object] | None = None) -> None:
-    """Serve on a listening socket until SIGTERM or SIGINT."""
+def serve(
+    descriptor: int, *, before_end: Callable[[], object] | None = None, keeps_history: bool = False
+) -> None:
+    """Serve on a listening socket until SIGTERM or SIGINT. `keeps_history`: of cuts; one web process does."""
     from daphne.cli import CommandLineInterface
 
-    from validators.web import body_limit, http_channel, websocket_limit
+    from validators.web import body_limit, http_channel, parts, websocket_limit
 
     for bounded in (body_limit, http_channel, websocket_limit):
         bounded.install()
     http_channel.TimedChannel.room.most = connections_within(CONNECTIONS_MAX, files_each=FILES_EACH)
     from twisted.internet import reactor
 
-    for begin in (keep_figures, end_hashing):
+    for begin in (keep_figures, partial(keep_watch, keeps_history=keeps_history), end_hashing, parts.begin):
         reactor.callWhenRunning(begin)  # type: ignore[attr-defined]
     if before_end is not None:
         reactor.addSystemEventTrigger("before", "shutdown", before_end)  # type: ignore[attr-defined,arg-type]
@@ -72,6 +74,13 @@ def keep_figures() -> None:
 
     keep_sampling(DataFolder(environment.data_folder()).figures)
     reactor.addSystemEventTrigger("before", "shutdown", sampler.save)  # type: ignore[attr-defined,arg-type]
+
+
+def keep_watch(*, keeps_history: bool) -> None:
+    """Watch who hears whom; called once Django is set up."""
+    from validators.network_watch.watch import keep_watching
+
+    keep_watching(keeps_history=keeps_history)
 
 
 def end_hashing() -> None:

@@ -15,6 +15,7 @@ from validators.feed import simulation
 from validators.membership import MemberNode, list_members
 from validators.rest.http import waits
 from validators.rest.nodes import ASK_WAIT, node_objects, own_sequence, read_answered
+from validators.services import following
 from validators.services.network import gateway
 
 SUPERVISOR = "supervisor"
@@ -68,7 +69,7 @@ def show_status(call: Call) -> Answer:
         "nodes": listed,
         "simulator_status": simulation.simulator.status_now(),
     }
-    return bare(status)
+    return bare(status | following.told())
 
 
 @waits

@@ -7,6 +7,7 @@ session. The nodes' own metrics are on each node's own port (docs/operate/metric
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -32,10 +33,12 @@ from validators.data_folder.locks import lock_holder
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
+from validators.network_watch.watch import watch
 from validators.rest.errors import UNAUTHORIZED
 from validators.rest.http import for_one_event, response_of
 from validators.rest.keys import authenticate_key, key_of
-from validators.services import network
+from validators.services import following, network
+from validators.web import parts
 
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
 
@@ -80,7 +83,7 @@ class PlatformFigures(Collector):
         """See prometheus_client."""
         database = GaugeMetricFamily("dtvn_platform_database_up", "1 if the platform's tables can be read.")
         gateway = network.opened()
-        entries = [_log_time(gateway)]
+        entries = [_log_time(gateway), *_network()]
         if gateway is not None:
             entries += [*_entries(gateway.balance()), *_runs(gateway.events.figures())]
         try:
@@ -89,7 +92,9 @@ class PlatformFigures(Collector):
             database.add_metric((), 0)
             return [database, _up(_holds_lock()), *entries]
         database.add_metric((), 1)
-        return [database, *_nodes(nodes), *_learner(nodes), *entries]
+        with suppress(DatabaseError):  # it went this moment: the rest is told all the same
+            entries += [metric for part in parts.parts() for metric in part.collect()]
+        return [database, *_nodes(nodes), *_learner(nodes), *_follower(), *entries]
 
 
 def _entries(balance: Balance) -> Iterable[Metric]:
@@ -127,6 +132,25 @@ def _log_time(gateway: GatewayFace | None) -> Metric:
         "How far log time is ahead of this process's clock; 0 within the drift bound.",
         state.log_time_ahead,
     )
+
+
+def _network() -> Iterable[Metric]:
+    """Who hears whom, as members of this platform and of others report it to this process."""
+    cut = GaugeMetricFamily(
+        "dtvn_platform_network_cut",
+        "1 if members do not hear each other, by their own reports.",
+        int(watch.cut is not None),
+    )
+    silent = GaugeMetricFamily(
+        "dtvn_platform_link_silent_seconds",
+        "Seconds since the hearer last heard the other member; +Inf: never.",
+        labels=("hearer", "heard"),
+    )
+    for pair in watch.hearing.pairs():
+        if pair[1] in watch.hearing.ages.get(pair[0], {}):
+            last = watch.hearing.last_heard(pair)
+            silent.add_metric(pair, math.inf if last is None else watch.hearing.at - last)
+    return cut, silent
 
 
 def _runs(figures: EventFigures) -> Iterable[Metric]:
@@ -218,6 +242,19 @@ def _learner(nodes: list[ManagedNode]) -> Iterable[Metric]:
     said = [cast(int, node.report.get("sequence", 0)) for node in nodes if node.role == NodeRole.VALIDATOR]
     lag.add_metric((), max(0, max(said, default=0) - copied))
     return sequence, lag
+
+
+def _follower() -> Iterable[Metric]:
+    """How old a follower's copy is."""
+    age = following.freshness().age if following.is_follower() else 0.0
+    return (
+        GaugeMetricFamily(
+            "dtvn_platform_follower_age_seconds",
+            "Seconds since f + 1 members said that their logs were no longer than a follower's copy; +Inf if "
+            "they never did, 0 on a platform that is no follower.",
+            math.inf if age is None else age,
+        ),
+    )
 
 
 _registry = CollectorRegistry(auto_describe=False)

@@ -29,6 +29,7 @@ from validators.membership import (
 from validators.models import ChangeState
 from validators.rest.http import waits
 from validators.services import node_logs, nodes
+from validators.services.cluster_state import missing_now, start_waits
 from validators.services.errors import ChangePending, NodeExternal, NodeRunning
 from validators.services.network import gateway
 
@@ -183,12 +184,12 @@ def show_node_ticket(call: Call, node_id: str, ticket_id: str) -> Answer:
 
 
 def start(call: Call, node_id: str) -> Answer:
-    """Start a node; 409 if it is running."""
+    """Start a node; 409 if it is running. `warning`: the members without which it does not vote."""
     member = _managed(node_id)
     if member.status in nodes.RUNNING:
         raise NodeRunning(node_id)
     nodes.start_node(node_id)
-    return bare({"status": "starting", "node_id": node_id})
+    return bare({"status": "starting", "node_id": node_id} | _warning(started=[node_id]))
 
 
 def stop(call: Call, node_id: str) -> Answer:
@@ -198,15 +199,21 @@ def stop(call: Call, node_id: str) -> Answer:
     """
     if not (_managed(node_id).joining and changes.call_off(node_id)):
         nodes.stop_node(node_id)
-    return bare({"status": "stopping", "node_id": node_id})
+    return bare({"status": "stopping", "node_id": node_id} | _warning(stopped=node_id))
 
 
 def restart(call: Call, node_id: str) -> Answer:
-    """Restart a node."""
+    """Restart a node. `warning`: the members without which it does not vote again."""
     if _managed(node_id).joining == ChangeState.WAITING:
         raise ChangePending(f"{node_id} is still being created: wait until its process runs")
     nodes.restart_node(node_id)
-    return bare({"status": "restarting", "node_id": node_id})
+    return bare({"status": "restarting", "node_id": node_id} | _warning(started=[node_id]))
+
+
+def _warning(*, started: Sequence[str] = (), stopped: str = "") -> dict[str, str]:
+    """The field that says what a start then waits for (R11); none where nothing holds it up."""
+    waits = start_waits(missing_now(), started=started, stopped=stopped)
+    return {"warning": f"{waits[0].upper()}{waits[1:]}."} if waits else {}
 
 
 def _managed(node_id: str) -> MemberNode:

@@ -18,7 +18,7 @@ from validators.membership import MemberNode, find_node
 from validators.models import NodeStatus
 from validators.own_api import ask_any_api
 from validators.rest.http import waits
-from validators.services import cluster
+from validators.services import cluster, following
 from validators.services.cluster_state import cluster_state, describe_progress, describe_state
 from validators.services.decide import decide_one
 
@@ -103,7 +103,7 @@ def _restart_one_by_one() -> Answer:
 def show_cluster(call: Call) -> Answer:
     """State of the cluster: the sentence and its counts, the nodes that are stopped, and the start or stop
     that is under way."""
-    return success(data=describe_state(cluster_state()))
+    return success(data=describe_state(cluster_state()) | following.told())
 
 
 def stop_cluster(call: Call) -> Answer:

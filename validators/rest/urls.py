@@ -4,7 +4,18 @@ from django.urls import URLPattern, URLResolver, path, re_path
 
 from dtvn.api.locks import VERBS
 from dtvn.machine import CAPABILITY
-from validators.rest import cluster, evidence, health, locks, members, metrics, nodes, principals, supervision
+from validators.rest import (
+    cluster,
+    evidence,
+    health,
+    locks,
+    members,
+    metrics,
+    network,
+    nodes,
+    principals,
+    supervision,
+)
 from validators.rest.http import not_found, route
 from validators.rest.openapi import show_document, show_index, show_page
 
@@ -73,6 +84,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         f"{V1}/changes/<int:number>",
         route(get=members.show_change, delete=members.cancel_change, scope=ADMIN, body_bytes=0),
     ),
+    path(f"{V1}/network", route(get=network.show_network, about="cluster")),
     path(f"{V1}/evidence", route(get=evidence.list_evidence)),
     path(f"{V1}/evidence/<int:number>", route(get=evidence.show_evidence)),
     path(f"{V1}/openapi.json", show_document),

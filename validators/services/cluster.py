@@ -30,6 +30,7 @@ from validators.models import (
 )
 from validators.services.announcing import desired_state_changed
 from validators.services.errors import ClusterBusy, ClusterSize
+from validators.services.mode import cluster_mode
 from validators.services.network import gateway
 
 CLUSTER_NODES_DEFAULT = 4
@@ -44,7 +45,7 @@ COMING = (NodeStatus.STOPPED, NodeStatus.STARTING)
 """Statuses of a node that is wanted and does not run yet."""
 
 
-class Progress(msgspec.Struct, frozen=True):
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """A start or stop under way: `done` of `total` nodes run, or have ended."""
 
     verb: str
@@ -53,10 +54,13 @@ class Progress(msgspec.Struct, frozen=True):
     total: int
     whole: bool
     """It is a start of the whole cluster: no other is taken until it is over."""
+    waits: str = ""
+    """Why the next node does not restart yet."""
 
     def __str__(self) -> str:
         done = {"starting": "running", "stopping": "stopped", "restarting": "restarted"}[self.verb]
-        return f"{self.done} of {self.total} {done}"
+        waits = f"; {self.waits}" if self.waits else ""
+        return f"{self.done} of {self.total} {done}{waits}"
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -110,7 +114,7 @@ def restart_one_by_one() -> Progress | None:
             start_existing()
         else:
             told = dict(everybody().values_list("node_id", "generation"))
-            _request(ClusterRequest.ROLL, told=told)
+            _request(ClusterRequest.ROLL, told=told, error="")
         return under_way()
 
 
@@ -120,7 +124,7 @@ def rolls() -> bool:
     if not members:
         return False
     known = [int(node.report.get("members", 0)) for node in members]
-    spare = quorum.crashes_tolerated(max([len(members), *known]))
+    spare = quorum.crashes_tolerated(max([len(members), *known]), cluster_mode())
     return spare > 0 and all(map(runs_as_wanted, members))
 
 
@@ -162,7 +166,9 @@ def under_way() -> Progress | None:
     if row.requested == ClusterRequest.ROLL:
         rolled = [node for node in everybody() if node.node_id in row.told]
         again = [node for node in rolled if node.generation > row.told[node.node_id]]
-        return Progress("restarting", sum(map(runs_as_wanted, again)), len(rolled), whole=True)
+        return Progress(
+            "restarting", sum(map(runs_as_wanted, again)), len(rolled), whole=True, waits=row.error
+        )
     ending = [node for node in rows if node.desired == DesiredState.STOPPED]
     ended = sum(node.status in ENDED for node in ending)
     if ended < len(ending):
@@ -246,10 +252,12 @@ def why_no_node() -> str:
 
 def _has_quorum() -> bool:
     try:
-        members = gateway().members()
+        network = gateway()
+        members = network.members()
     except Unavailable:
         return False
-    return sum(member.connected for member in members) >= quorum.quorum(len(members))
+    needed = quorum.quorum(len(members), network.present.mode)
+    return sum(member.connected for member in members) >= needed
 
 
 def member_names() -> list[str]:

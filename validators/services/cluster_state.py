@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
+from django.utils import timezone
 
 from dtvn.api.errors import Unavailable
-from dtvn.gateway import NO_CLUSTER, Agreement, agreement_of
+from dtvn.gateway import NO_CLUSTER, Agreement, MemberView, agreement_of, report_of
+from dtvn.node.process import FOLLOWING
 from dtvn.protocol import quorum
-from validators.models import FINISHED, DesiredState, MembershipChange
+from dtvn.protocol.quorum import Mode
+from validators.models import FINISHED, DesiredState, MembershipChange, NetworkCut
+from validators.services import following
 from validators.services.cluster import (
     START_PATIENCE,
     Progress,
@@ -22,14 +27,14 @@ from validators.services.cluster import (
     stopped_nodes,
     under_way,
 )
+from validators.services.mode import cluster_mode
 from validators.services.network import informed_gateway
 
 UNSEEN_MAX = 5.0
 """Seconds between two looks after which nothing is known of what was between them."""
-GATES_WAIT = (
-    "The newcomer follows the log first, then gates wait for 0.2 seconds at most "
-    "(measured on a quiet machine; 0.3 on a busy one)."
-)
+GATES_WAIT = "gates wait for 0.2 seconds at most (measured on a quiet machine; 0.3 on a busy one)."
+CUT_FRESH = timedelta(minutes=1)
+"""Time after which a cut that nobody has seen any more is not told: it is seen every ten seconds."""
 RESTART_USUAL = "5 to 15"
 """Seconds from the first stop to the next decision when all nodes restart: an estimate for four nodes."""
 
@@ -61,7 +66,10 @@ _changing = Lasting()
 
 def cluster_state(*, without: Collection[str] = ()) -> Agreement:
     """How many members agree now, as this process sees them, whether log time is ahead of its clock, and
-    which change of members is under way; with `without`, how many would agree if these members failed."""
+    which change of members is under way; with `without`, how many would agree if these members failed. Of a
+    follower: how old its copy is."""
+    if following.is_follower():
+        return following.state()
     try:
         gateway = informed_gateway()
         if without:
@@ -70,10 +78,17 @@ def cluster_state(*, without: Collection[str] = ()) -> Agreement:
         found = agreement_of(gateway, wall=wall)
         lasting = _changing.seconds(holds=found.changing)
         found = agreement_of(gateway, wall=wall, changing_for=lasting) if lasting else found
-        change = "" if found.changing else _change_of_members()
-        return msgspec.structs.replace(found, sentence=f"{found.sentence}; {change}") if change else found
+        told = (found.sentence, "" if found.changing else _change_of_members(), cut_now())
+        return msgspec.structs.replace(found, sentence="; ".join(filter(None, told)))
     except Unavailable as error:
         return msgspec.structs.replace(NO_CLUSTER, sentence=str(error).removesuffix("."))
+
+
+def cut_now() -> str:
+    """What is cut between members that are known to run, as the web process of this platform last saw it; ""
+    for nothing."""
+    row = NetworkCut.objects.filter(ended_at=None).exclude(present="").first()
+    return row.present if row is not None and timezone.now() - row.seen_at < CUT_FRESH else ""
 
 
 def _change_of_members() -> str:
@@ -88,30 +103,68 @@ def state_without(names: Collection[str]) -> Agreement:
     return cluster_state(without={*names, *ending})
 
 
+def missing_now() -> list[str]:
+    """The members that a start waits for, as this process sees them (R11): those that give no word about
+    others' votes, or are to stop. Empty where a start waits for no member by name."""
+    try:
+        network = informed_gateway()
+    except Unavailable:
+        return []
+    members = network.members()
+    if not quorum.starts_wait_for_all(len(members), network.present.mode):
+        return []
+    ending = set(own_members().filter(desired=DesiredState.STOPPED).values_list("node_id", flat=True))
+    return [view.id for view in members if view.id in ending or _is_away(view)]
+
+
+def start_waits(missing: Iterable[str], *, started: Collection[str] = (), stopped: str = "") -> str:
+    """What a member that is started waits for with `missing_now`, once `started` run and `stopped` does not;
+    a sentence without a full stop, "" where nothing holds it up."""
+    try:
+        present = informed_gateway().present
+    except Unavailable:
+        return ""
+    gone = {*missing, stopped} - set(started)
+    names = [member.id for member in present.members if member.id in gone]
+    return quorum.start_waits_sentence(names, len(present.members), present.mode)
+
+
+def _is_away(view: MemberView) -> bool:
+    """Whether a member gives no word about others' votes: it does not answer, or has lost its ledger."""
+    return not report_of(view).reachable or view.status.get("state") == FOLLOWING
+
+
 def describe_state(state: Agreement) -> dict[str, Any]:
     """The state as JSON: `Agreement`, and the processes that this platform runs."""
     return msgspec.to_builtins(state) | {
         "stopped": stopped_nodes(),
         "under_way": describe_progress(under_way()),
+        "cut": cut_now(),
         "error": cluster_now().error,
     }
 
 
-def if_added(members: int) -> str:
+def gates_wait(*, newcomer: bool) -> str:
+    """How long gates wait for a change of members, with or without one that comes in; a sentence."""
+    before = "The newcomer follows the log first, then " if newcomer else "When the change begins, "
+    return f"{before}{GATES_WAIT}"
+
+
+def if_added(members: int, mode: Mode) -> str:
     """What one more member than `members` gives a cluster, by the quorum calculator, and how long gates wait
     for it; sentences."""
     if not 1 <= members < quorum.MEMBERS_MAX:
         return f"A cluster has at most {quorum.MEMBERS_MAX} members." if members else ""
-    now, then = quorum.fault_tolerance_sentence(members), quorum.fault_tolerance_sentence(members + 1)
-    told = (f"Now {now}.", f"Then {then}.", gained(members, members + 1), GATES_WAIT)
+    now, then = (quorum.fault_tolerance_sentence(count, mode) for count in (members, members + 1))
+    told = (f"Now {now}.", f"Then {then}.", gained(members, members + 1, mode), gates_wait(newcomer=True))
     return " ".join(filter(None, told))
 
 
-def gained(members: int, then: int) -> str:
+def gained(members: int, then: int, mode: Mode) -> str:
     """What a change of the number of members gives, a sentence; where it gives nothing, which number does."""
 
     def strength(count: int) -> tuple[int, int]:
-        return quorum.faults(count), quorum.crashes_tolerated(count)
+        return quorum.faults(count, mode), quorum.crashes_tolerated(count, mode)
 
     if then <= members or strength(then) != strength(members):
         return ""
@@ -128,8 +181,9 @@ def describe_progress(progress: Progress | None) -> dict[str, Any] | None:
 
 
 def consequences() -> dict[str, Any]:
-    """What would follow if a node of this platform stopped, by its name; if all of them stopped; while all of
-    them restart; and if a member joined. Sentences without a full stop, but for the last."""
+    """What would follow if a node of this platform stopped, or restarted, by its name; if all of them
+    stopped; while all of them restart; and if a member joined. Sentences without a full stop, but for the
+    last."""
     names = list(own_members().values_list("node_id", flat=True))
     gone = state_without(names)
     restart = f"until they run again: {gone.sentence}"
@@ -141,9 +195,22 @@ def consequences() -> dict[str, Any]:
             "nothing is decided from the first stop until a quorum runs again: usually "
             f"{RESTART_USUAL} seconds; if no quorum runs after {minutes:.0f} minutes, all stay stopped"
         )
+    missing = missing_now()
+    without = {name: state_without([name]).sentence for name in names}
     return {
-        "if_added": if_added(gone.members),
-        "if_stopped": {name: state_without([name]).sentence for name in names},
+        "if_added": if_added(gone.members, cluster_mode()),
+        "if_stopped": {name: _joined(without[name], start_waits(missing, stopped=name)) for name in names},
+        "if_restarted": {name: _restarted(without[name], missing, name) for name in names},
         "if_all_stopped": gone.sentence,
-        "if_all_restarted": restart,
+        "if_all_restarted": _joined(restart, start_waits(missing, started=names)),
     }
+
+
+def _restarted(sentence: str, missing: Sequence[str], name: str) -> str:
+    """What follows from a restart of a member, a sentence without a full stop; `sentence`: from its stop."""
+    waits = start_waits(missing, started=[name])
+    return f"Until it {'votes' if waits else 'runs'} again: {_joined(sentence, waits)}"
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(filter(None, parts))

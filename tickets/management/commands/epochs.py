@@ -42,6 +42,6 @@ def _lines(chain: Chain) -> list[str]:
     return [
         f"epoch {number} from sequence {epoch.after + 1}: "
         f"{', '.join(shown(member.id) for member in epoch.members)} "
-        f"({quorum.fault_tolerance_sentence(len(epoch.members))})"
+        f"({quorum.fault_tolerance_sentence(len(epoch.members), chain.mode)})"
         for number, epoch in enumerate(chain.epochs)
     ]

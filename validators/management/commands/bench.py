@@ -27,6 +27,7 @@ Networks live in temporary folders; a running one is not touched (but competes f
   rejoin      a member returns under load: --behind sequences later, and wiped with --tickets
   gate        25 admissions a second beside one trouble after the other (ten minutes)
   members     25 admissions a second while members join, are replaced, re-keyed and leave (four minutes)
+  followers   what 64 followers cost four members, in turn with and without them (five minutes)
   contract    200 validates by 10 clients over the REST of four validators (X43)
   events      rules of AG-UI streams on one core
   event-command
@@ -44,6 +45,7 @@ KINDS = (
     "rejoin",
     "gate",
     "members",
+    "followers",
     "contract",
     "events",
     "event-command",
@@ -139,6 +141,7 @@ class Command(BaseCommand):
             event_proxy,
             event_runs,
             events,
+            followers,
             gate,
             growth,
             large,
@@ -163,6 +166,8 @@ class Command(BaseCommand):
                 return rejoin.main(options["behind"], tickets)
             case "gate":
                 return gate.main(options["scale"])
+            case "followers":
+                return followers.main(options["scale"])
             case "members":
                 return members.main(options["scale"])
             case "contract":

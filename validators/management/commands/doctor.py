@@ -52,5 +52,9 @@ class Command(TeachingCommand):
             for finding in report.findings:
                 self.stdout.write(f"{finding.trouble}: {finding.wrong}\n  {finding.remedy}")
             self.stdout.write(report.sentence)
+            for sentence in report.filling:
+                self.stdout.write(sentence)
+            if report.note:
+                self.stdout.write(f"This cluster is {report.note}.")
         if not report.healthy:
             sys.exit(1)

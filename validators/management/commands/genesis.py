@@ -29,6 +29,12 @@ Found a cluster of several parties. No key leaves the host it was made on; the p
        manage.py genesis install cup.genesis --data-dir ./data
        make up DATA=./data           (or only the node: manage.py validator -data-dir ./data -id venue)
 
+How the members agree is sealed too, and nothing changes it later. PBFT, the default, is for parties that
+do not trust each other: of 3f + 1 members f may lie. `init --consensus raft` is for machines that trust
+each other, as those of one party do: five members survive two crashes (with PBFT one), and three of them
+decide, with a phase less. But it is crash-only: a lying member is not tolerated, and one is enough to have
+a ticket admitted twice. Compare: manage.py quorum 5, and manage.py quorum 5 --consensus raft
+
 A cluster in which no principal may issue, admit or administer is sealed only --without-grants.
 All members together can grant it later: manage.py genesis grant --help
 
@@ -52,6 +58,7 @@ class Command(TeachingCommand):
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
         one = verbs.add_parser("init", help="propose a cluster: name and parameters, no members yet")
         parsers.add_terms(one)
+        parsers.add_consensus(one)
         two = verbs.add_parser("join", help="make this party's keys and add its signed record")
         two.add_argument("file", type=Path)
         add_data_folder(two)

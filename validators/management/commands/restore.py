@@ -136,7 +136,7 @@ def advice(path: Path, root: Path, manifest: Manifest, restored: list[str], *, l
             *lines,
             "API keys that were revoked since the backup are valid again. Next: start it (make up).",
         ]
-    needed = quorum.quorum(len(manifest.members))
+    needed = quorum.quorum(len(manifest.members), manifest.mode)
     left = len(manifest.members) - len(members)
     lines.append(
         f"{', '.join(members)}: to follow without voting, since later votes under the same key are unknown."

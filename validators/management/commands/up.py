@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder
 from validators.management.teaching import add_data_folder, begin_again
 from validators.processes.output import refuse
@@ -28,6 +29,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--nodes", default=os.environ.get("NODES", ""), help="number of validators (first start only)"
         )
+        parser.add_argument(
+            "--consensus",
+            default=os.environ.get("CONSENSUS", ""),
+            help="how they agree, pbft (default) or raft (first start only, see manage.py genesis --help)",
+        )
         parser.add_argument("--host", default=os.environ.get("DTVN_HOST") or HOST_DEFAULT)
         parser.add_argument("--port", default=os.environ.get("PORT") or PORT_DEFAULT)
 
@@ -40,6 +46,7 @@ class Command(BaseCommand):
                 refuse("make up", str(error))
                 sys.exit(1)
         nodes, port = number(options["nodes"], "NODES"), number(options["port"], "PORT")
+        consensus = environment.consensus(options["consensus"])
         if port is None or not 1 <= port <= 65_535:
             raise ImproperlyConfigured(f"PORT={options['port']} is not between 1 and 65535")
         host = options["host"]
@@ -47,7 +54,9 @@ class Command(BaseCommand):
         os.environ |= {"DTVN_DATA": str(settings.DATA), "DTVN_HOST": host, "PORT": str(port)}
         from validators.processes import supervisor
 
-        sys.exit(supervisor.run(DataFolder(settings.DATA), host=host, port=port, nodes=nodes))
+        sys.exit(
+            supervisor.run(DataFolder(settings.DATA), host=host, port=port, nodes=nodes, consensus=consensus)
+        )
 
 
 def number(text: str, name: str) -> int | None:

@@ -10,8 +10,10 @@ from dtvn.api.outcome import Told
 from dtvn.machine.kinds import KINDS
 from dtvn.proof import certificate_json, chain_json
 from dtvn.protocol.genesis import Parameters
+from dtvn.protocol.partitions import Severity
 from validators.membership import ChangeRequest, Preview
 from validators.models import ChangeState, NodeStatus
+from validators.network_watch.hearing import State
 from validators.rest.openapi.shapes import (
     BOOLEAN,
     COUNTS,
@@ -53,6 +55,17 @@ _CHANGE = {name: each for name, each in _STRUCTS["ChangeRequest"]["properties"].
 
 _TOLD_BESIDES: dict[str, Schema] = {"holder": or_null(STRING), "hint": STRING, "keyboard": STRING}
 """Where the caller may see names; where a code was not found, and if a wrong keyboard layout may be why."""
+
+_CUT: dict[str, Schema] = {
+    "sentence": STRING,
+    "statements": many(reference("CutStatement")),
+    "groups": many(many(STRING)),
+    "decides": many(STRING),
+    "may_decide": many(STRING),
+    "consequence": STRING,
+    "certain": BOOLEAN,
+    "severity": {"enum": ["", *Severity]},
+}
 
 _FOUND = shape({"barcode_valid": BOOLEAN, "entries_used": INTEGER, "entries_allowed": or_null(INTEGER)})
 """What is said of a ticket that was found by its code."""
@@ -124,6 +137,31 @@ SCHEMAS: dict[str, Schema] = {
             "finished_at": or_null(_MOMENT),
         },
         **_CHANGE,
+    ),
+    "CutStatement": shape({"what": STRING, "since": _MOMENT, "also": STRING}),
+    "Cut": shape(_CUT),
+    "PastCut": shape(
+        _CUT | {"id": INTEGER, "started_at": _MOMENT, "seen_at": _MOMENT, "ended_at": or_null(_MOMENT)}
+    ),
+    "Network": shape(
+        {"as_of": or_null(_MOMENT), "sentence": STRING, "members": many(STRING), "quorum": INTEGER}
+        | {
+            "consequence": STRING,
+            "stopped": many(STRING),
+            "cut": or_null(reference("Cut")),
+            "links": many(
+                shape(
+                    dict.fromkeys(("hearer", "heard"), STRING)
+                    | {
+                        "state": {"enum": [*State]},
+                        "since": or_null(_MOMENT),
+                        "last_heard": or_null(_MOMENT),
+                        "spans": many(shape({"state": {"enum": [*State]}, "start": _MOMENT, "end": _MOMENT})),
+                    }
+                )
+            ),
+            "history": many(reference("PastCut")),
+        }
     ),
     "Evidence": shape(
         dict.fromkeys(("id", "epoch", "member"), INTEGER)
@@ -265,6 +303,7 @@ ANSWERS: dict[tuple[str, str], Schema] = {
         )
     },
     ("GET", "/api/v1/changes"): success(many(reference("Change"))),
+    ("GET", "/api/v1/network"): success(reference("Network")),
     ("GET", "/api/v1/evidence"): success(many(reference("Evidence"))),
     ("GET", "/api/v1/evidence/{number}"): success(
         shape({"format": {"const": "dtvn-evidence/1"}, "evidence": STRING | {"contentEncoding": "base64"}})

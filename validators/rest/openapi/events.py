@@ -50,7 +50,7 @@ def _described(body: type[RunBody]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, each in told.items():
         plain = next((one for one in each.get("anyOf", ()) if one != {"type": "null"}), each)
-        if "$ref" in plain:
+        if name == "algorithm":
             plain = {"enum": [algorithm.value for algorithm in Algorithm]}
         plain = {key: value for key, value in plain.items() if key != "default"}
         fields[name] = {"anyOf": [plain, {"type": "null"}]}

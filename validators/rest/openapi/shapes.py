@@ -11,6 +11,7 @@ from dtvn.machine.bodies import PRINTABLE
 from dtvn.machine.fields import LOCK_NAME_LENGTH_MAX, NONCE_BYTES_MAX, TICKET_NAME
 from dtvn.machine.kinds import KINDS
 from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
+from dtvn.protocol.quorum import Mode
 from validators.services.node_logs import LINES_MAX
 
 Schema = dict[str, Any]
@@ -168,7 +169,9 @@ SCHEMAS: dict[str, Schema] = {
         withheld_ahead=NUMBER,
         error=STRING,
     ),
-    "NodeWish": shape({"status": {"enum": ["starting", "stopping", "restarting"]}, "node_id": STRING}),
+    "NodeWish": shape(
+        {"status": {"enum": ["starting", "stopping", "restarting"]}, "node_id": STRING}, warning=STRING
+    ),
     "Progress": shape(
         {
             "verb": {"enum": ["starting", "stopping"]},
@@ -176,10 +179,15 @@ SCHEMAS: dict[str, Schema] = {
             "total": INTEGER,
             "whole": BOOLEAN,
             "text": STRING,
-        }
+        },
+        waits=STRING,
     ),
     "ClusterState": shape(
-        {"sentence": STRING, "level": {"enum": ["ok", "tight", "stuck", "none"]}}
+        {
+            "sentence": STRING,
+            "level": {"enum": ["ok", "tight", "stuck", "none"]},
+            "consensus": {"enum": ["", *(each.value for each in Mode)]},
+        }
         | dict.fromkeys(COUNTS_OF_STATE, INTEGER)
         | {
             "log_time_ahead": NUMBER,
@@ -187,6 +195,7 @@ SCHEMAS: dict[str, Schema] = {
             "agreeing_members": many(STRING),
             "stopped": many(STRING),
             "under_way": or_null(reference("Progress")),
+            "cut": STRING,
             "error": STRING,
         },
     ),
