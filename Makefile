@@ -8,6 +8,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # The network that `make up` runs. Two networks side by side: give each its own DATA and PORT.
 NODES ?=
+# How its validators agree, at the first start: pbft (default) or raft.
+CONSENSUS ?=
 PORT ?=
 DATA ?= ./data
 # Only from make's own line: in some shells HOST is the machine's name. DTVN_HOST in the environment.
@@ -40,7 +42,8 @@ help: ## List the commands
 	@echo
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-24s %s\n", $$1, $$2}'
 	@echo
-	@echo "  make up takes NODES=4 PORT=8080 DATA=./data HOST=127.0.0.1"
+	@echo "  make up takes NODES=4 CONSENSUS=pbft PORT=8080 DATA=./data HOST=127.0.0.1"
+	@echo "  The other targets of the Go DTVN are here too: docs/start/coming-from-go.md"
 
 $(BIN)/python:
 	@deploy/make-venv $(VENV)
@@ -67,12 +70,13 @@ build: $(VENV)/.installed ## Install, and compile every file once: bin/ then sta
 	@$(BIN)/python -m compileall -q $(COMPILED)
 
 up: $(VENV)/.installed ## Run the network in the foreground; Ctrl-C stops it
-	@DTVN_DATA="$(DATA)" NODES="$(NODES)" PORT="$(PORT)" $(if $(HOST),DTVN_HOST="$(HOST)") exec $(BIN)/python manage.py up
+	@DTVN_DATA="$(DATA)" NODES="$(NODES)" CONSENSUS="$(CONSENSUS)" PORT="$(PORT)" $(if $(HOST),DTVN_HOST="$(HOST)") exec $(BIN)/python manage.py up
 
 down: $(VENV)/.installed ## Stop a network left behind (DATA=./data)
 	@DTVN_DATA="$(DATA)" exec $(BIN)/python manage.py down
 
 run-network: $(VENV)/.installed ## Four validators by themselves in the foreground (DATA=./data-network)
+	@$(if $(filter raft,$(CONSENSUS)),echo "make run-network: its validators agree by PBFT; make up CONSENSUS=raft founds others" >&2; exit 2)
 	@$(if $(filter command line environment,$(origin DATA)),DATA="$(DATA)") exec deploy/run-network
 
 run-simulator: $(VENV)/.installed ## The consensus core in a virtual network (ARGS="-nodes 7 -seed 3")
@@ -131,4 +135,43 @@ profile: $(VENV)/.installed-dev ## Record where a process spends its time (WHAT=
 	@deploy/profile $(BIN)/py-spy "$(WHAT)" "$(DATA)" "$(FOR)" "$(OUT)"
 
 clean: ## Remove .venv and caches (never the data)
-	@rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) site test-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# --- Under the names of the Go DTVN: the same, and one sentence where there is a better way -------------------
+.PHONY: all deps dev-setup tidy proto integration-test test-integration-verbose test-integration-parallel \
+	test-integration-debug run-validator run-bootstrap
+RUNNER := scripts/run-integration-tests.sh
+NODE0_PEER_ID := 12D3KooWLtBkKrip2jyaRzhUphqYyVXGUPMMbmpBWHZMYXaueb9C
+
+all: build
+
+deps dev-setup: $(VENV)/.installed-dev
+	@echo "Installed into $(VENV); every other target does this by itself."
+
+tidy: $(VENV)/.installed-dev
+	@$(BIN)/python -m pip check
+	@echo "Versions are pinned in constraints.txt; nothing is downloaded or removed here."
+
+proto:
+	@echo "Nothing to generate: messages are typed in dtvn/protocol, and docs/understand/protocol has their form."
+
+integration-test: test-integration
+
+test-integration-verbose: $(VENV)/.installed-dev
+	@$(RUNNER) -v
+
+test-integration-parallel: $(VENV)/.installed-dev
+	@$(RUNNER) -p
+
+test-integration-debug: $(VENV)/.installed-dev
+	@$(RUNNER) -v --no-cleanup
+
+run-validator: $(VENV)/.installed
+	@echo "One of four, which decide once three run: \`make run-network\` starts all four, \`make up\` a network with pages."
+	@echo "The next one: bin/validator -id node1 -total-nodes 4 -dev-keys -data-dir ./data-network/node1 -bootstrap /ip4/127.0.0.1/tcp/4001/p2p/$(NODE0_PEER_ID)"
+	@exec bin/validator -id node0 -port 4001 -api-port 8080 -data-dir ./data-network/node0 -primary -total-nodes 4 -dev-keys
+
+run-bootstrap: $(VENV)/.installed
+	@echo "One of seven, which decide once five run: \`make up NODES=7\` starts all of them, with pages."
+	@echo "The next one: bin/validator -id node1 -total-nodes 7 -dev-keys -data-dir ./data-bootstrap/node1 -bootstrap /ip4/127.0.0.1/tcp/4000/p2p/$(NODE0_PEER_ID)"
+	@exec bin/validator -id node0 -port 4000 -api-port 8000 -data-dir ./data-bootstrap/node0 -bootstrap-node -primary -total-nodes 7 -dev-keys

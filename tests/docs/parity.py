@@ -17,9 +17,7 @@ from typing import TypedDict
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = Path(__file__).with_name("parity.json")
-LATER = {11, 12, 13, *range(43, 54), *range(55, 62)}
-"""Cases of agent events about Raft, synchronisation and partitions, which the product does not offer yet."""
-EVENTS = [f"A{n}" for n in range(1, 88) if n not in {*LATER, 74}]
+EVENTS = [f"A{n}" for n in range(1, 88) if n != 74]
 CASES = [*(f"C{n}" for n in range(1, 49)), *(f"X{n}" for n in range(1, 44)), "X6b", "X26b", *EVENTS]
 NUMBER = re.compile(r"[acx]\d+b?")
 REAL, INTEGRATION = "tests/integration/", "pytest.mark.integration"

@@ -13,8 +13,9 @@ import msgspec
 
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.effects import CheckpointRecord, EntryRecord, Record, SlotRecord
+from dtvn.protocol.consensus.effects import CheckpointRecord, EntryRecord, Record, SlotRecord, StateRecord
 from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.raft.elections import TERM
 from dtvn.protocol.consensus.requests import clients
 from dtvn.protocol.wire.envelope import decode_envelope
 from simulator import campaign
@@ -25,10 +26,16 @@ from simulator.world import World
 from simulator.worlds import world_of
 
 WORLDS = (("random", 1), ("random", 65), ("state-transfers", 3), ("many-sessions", 1), ("epoch-catch-up", 2))
-"""Together they play every kind but Hello, with which a connection begins."""
+"""Together they play every kind but those of Raft, and Hello, with which a connection begins."""
+RAFT = (("raft", 7), ("raft-three-two", 1))
+RAFT_KINDS = frozenset((m.RequestVote, m.RequestVoteResult, m.AppendEntries, m.AppendEntriesResult))
+"""What worlds of Raft are played for: of a COMMIT, say, the page tells what holds with PBFT."""
 
 FACTS = frozenset(
-    ("itself", "the batch", "the PRE-PREPARE", "the prepared certificate", "the entry", "synced", "the state")
+    (
+        *("itself", "the batch", "the PRE-PREPARE", "the prepared certificate", "the entry", "synced"),
+        *("the state", "the term"),
+    )
 )
 """What may be durable with the sender of a message; `synced`: no power cut takes the entry back."""
 
@@ -57,6 +64,8 @@ class Shelf:
         """(epoch, view, sequence, digest) of PRE-PREPAREs, and of prepared certificates."""
         self.certified: set[tuple[int, int, int, bytes]] = set()
         self.last = self.stable = 0
+        self.terms: set[tuple[int, int]] = {(0, 0)}
+        """(epoch, term) of Raft."""
 
     def put(self, record: Record) -> None:
         """A record was written."""
@@ -64,6 +73,8 @@ class Shelf:
             self.last = max(self.last, record.entry.sequence)
         elif isinstance(record, CheckpointRecord):
             self.stable = max(self.stable, record.sequence)
+        elif isinstance(record, StateRecord) and record.name == TERM:
+            self.terms.add(canonical.decode(tuple[int, int], record.value))
         elif isinstance(record, SlotRecord):
             for frame in record.frames:
                 self._frame(frame, certified=record.phase == "prepared")
@@ -171,12 +182,23 @@ def facts(shelf: Shelf, node: Node, message: Any, body: bytes) -> frozenset[str]
                 found.add("the prepared certificate")
             if place in shelf.proposed and type(message) is not m.PrePrepare:
                 found.add("the PRE-PREPARE")
+        case m.Head() | m.Announce():  # the entry may be that of an installed state
+            sequence = told(message)
+            found |= {"the entry"} if sequence <= len(node.disk.log) else set()
+            found |= {"synced"} if sequence <= len(node.disk.synced.log) else set()
         case m.Reply() | m.Receipt() | m.Repeat() | m.Entries():
             sequence = told(message)
             if sequence <= shelf.last:
                 found.add("the entry")
             if sequence <= len(node.disk.synced.log):
                 found.add("synced")
+        case m.RequestVote(pre=True) | m.RequestVoteResult(pre=True) | m.RequestVoteResult(granted=False):
+            found.add("the term")
+        case m.RequestVote() | m.RequestVoteResult() | m.AppendEntries() | m.AppendEntriesResult():
+            if message.term == 0 or (message.epoch, message.term) in shelf.terms:
+                found.add("the term")
+            if all(digest_of(body) in shelf.bodies for body in getattr(message, "bodies", ())):
+                found.add("the batch")
         case m.Snapshot() if message.entry.sequence <= shelf.stable:
             found.add("the state")
         case m.Groups() if message.sequence <= shelf.stable:
@@ -191,6 +213,8 @@ def told(message: Any) -> int:
             return message.entry.sequence
         case m.Entries():
             return max((entry.sequence for entry, _body, _votes in message.entries), default=0)
+        case m.Announce():
+            return message.executed
     return int(message.sequence)
 
 
@@ -206,12 +230,14 @@ def digest_of(body: bytes) -> bytes:
 def played() -> dict[type[Any], Seen]:
     """Observations of all WORLDS together."""
     total: dict[type[Any], Seen] = defaultdict(Seen)
-    for name, seed in WORLDS:
+    for name, seed in (*WORLDS, *RAFT):
         log = Log()
         drawn = msgspec.structs.replace(world_of(name, seed), adversaries=(), liars=(), rogue=False)
         report = campaign.run(campaign.Task(seed, name), log, drawn=drawn)
         assert report.ended == "finished", report.violation
         for kind, seen in log.seen.items():
+            if (kind in RAFT_KINDS) != ((name, seed) in RAFT):
+                continue
             into = total[kind]
             into.senders |= seen.senders
             into.receivers |= seen.receivers

@@ -11,9 +11,10 @@ from tests.docs.played import Seen, played
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "understand" / "protocol" / "messages.md"
 KINDS = sorted(m.KINDS.values(), key=lambda kind: kind.__name__)
-PLAYED = [kind for kind in KINDS if kind not in (m.Hello, m.Continuation, m.Judge, m.Judged)]
+PLAYED = [kind for kind in KINDS if kind not in (m.Hello, m.Continuation, m.Gossip, m.Judge, m.Judged)]
 """With a Hello a connection begins, and the simulator's always stand; a Continuation goes from hand to
-hand; in the worlds played here nobody asks about events (tests/integration/test_event_votes.py has these)."""
+hand, Gossip is the overlay's; in the worlds played here nobody asks about events
+(tests/integration/test_event_votes.py has these)."""
 OUTSIDE = frozenset({"epoch", "sender"})
 """Fields that the page leaves out."""
 ROLES = {
@@ -33,6 +34,9 @@ FACTS = {
     "the entry": {"the entry", "synced"},
     "the entry, written": {"the entry"},
     "the state": {"the state"},
+    "the term": {"the term"},
+    "the term, unless it only asks": {"the term"},
+    "the term, unless it was only asked": {"the term"},
     "-": set[str](),
 }
 """What the last column says, in the words of tests.docs.played."""

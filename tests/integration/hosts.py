@@ -8,10 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
+
+NETWORK = f"10.77.{os.getpid() % 256}"
+TOGETHER, APART = "switch", "apart"
+"""Bridges in the namespace of the switch: nothing goes from one to the other."""
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -21,6 +25,10 @@ class Host(msgspec.Struct, frozen=True):
     """The address at which the other hosts reach it."""
     enter: tuple[str, ...] = ()
     """Words before a command that runs there."""
+    switch: str = ""
+    """Namespace of the switch that joins it to the others; "" if it has no network of its own."""
+    port: str = ""
+    """Its port there."""
 
     @property
     def separate(self) -> bool:
@@ -30,7 +38,8 @@ class Host(msgspec.Struct, frozen=True):
 
 @contextmanager
 def hosts(count: int) -> Iterator[list[Host]]:
-    """That many hosts, joined by a switch; their namespaces are deleted afterwards."""
+    """That many hosts, joined by a switch; their namespaces are deleted afterwards. Two processes that have
+    hosts at once use different networks, since both may `join` theirs."""
     switch = f"dtvn{os.getpid()}"
     names = [f"{switch}-{at}" for at in range(count)]
     made: list[str] = []
@@ -38,21 +47,64 @@ def hosts(count: int) -> Iterator[list[Host]]:
         if not _ip("netns", "add", switch, known=made, name=switch):
             yield [Host(f"127.0.0.{11 + at}") for at in range(count)]
             return
-        _must("-n", switch, "link", "add", "switch", "type", "bridge")
-        _must("-n", switch, "link", "set", "switch", "up")
+        for bridge in (TOGETHER, APART):
+            _must("-n", switch, "link", "add", bridge, "type", "bridge")
+            _must("-n", switch, "link", "set", bridge, "up")
         for at, name in enumerate(names):
             assert _ip("netns", "add", name, known=made, name=name)
             _must(
                 "-n", switch, "link", "add", f"p{at}", "type", "veth", "peer", "name", "eth0", "netns", name
             )
-            _must("-n", switch, "link", "set", f"p{at}", "master", "switch", "up")
-            _must("-n", name, "address", "add", f"10.77.0.{11 + at}/24", "dev", "eth0")
+            _must("-n", switch, "link", "set", f"p{at}", "master", TOGETHER, "up")
+            _must("-n", name, "address", "add", f"{NETWORK}.{11 + at}/24", "dev", "eth0")
             for device in ("lo", "eth0"):
                 _must("-n", name, "link", "set", device, "up")
-        yield [Host(f"10.77.0.{11 + at}", ("ip", "netns", "exec", name)) for at, name in enumerate(names)]
+        yield [
+            Host(f"{NETWORK}.{11 + at}", ("ip", "netns", "exec", name), switch, f"p{at}")
+            for at, name in enumerate(names)
+        ]
     finally:
         for name in made:
             _must("netns", "delete", name)
+
+
+def cut(group: Iterable[Host]) -> None:
+    """Cut these hosts off from all others from now on, not from each other. What is under way is lost without
+    a word, as when a cable is pulled."""
+    _plug(group, APART)
+
+
+def heal(group: Iterable[Host]) -> None:
+    """Undo `cut`."""
+    _plug(group, TOGETHER)
+
+
+def _plug(group: Iterable[Host], bridge: str) -> None:
+    for host in group:
+        _must("-n", host.switch, "link", "set", host.port, "master", bridge)
+
+
+def join(host: Host) -> None:
+    """Give this process, and the browser that it starts, a link to the switch of this host, which is never
+    cut off; it ends with the switch."""
+    name = f"{host.switch[:10]}t"
+    _must(
+        "-n",
+        host.switch,
+        "link",
+        "add",
+        "pt",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        name,
+        "netns",
+        str(os.getpid()),
+    )
+    _must("-n", host.switch, "link", "set", "pt", "master", TOGETHER, "up")
+    _must("address", "add", f"{NETWORK}.250/24", "dev", name)
+    _must("link", "set", name, "up")
 
 
 def _ip(*words: str, known: list[str], name: str) -> bool:

@@ -31,7 +31,8 @@ START_PATIENCE = 2 * PATIENCE
 
 NOT_HANDED_ON = frozenset(
     {
-        *("DTVN_HOST", "PORT", "NODES", "DATA", "DJANGO_SETTINGS_MODULE", "MAKELEVEL", "MAKEFLAGS"),
+        *("DTVN_HOST", "PORT", "NODES", "CONSENSUS", "DATA"),
+        *("DJANGO_SETTINGS_MODULE", "MAKELEVEL", "MAKEFLAGS"),
         *("DTVN_API_KEY", "DTVN_SUPERVISOR", "DTVN_STATIC_DIR", "DTVN_AUTO_START", "DTVN_WS_ORIGINS"),
     }
 )
@@ -76,6 +77,10 @@ class Network:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def set(self, **variables: str) -> None:
+        """Of its environment, for what is started later."""
+        self._environment |= variables
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in NOT_HANDED_ON}

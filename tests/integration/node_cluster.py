@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,6 +24,7 @@ from dtvn.node.ledger_place import ledger_schema
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import Genesis, decode
+from dtvn.protocol.quorum import Mode
 from tests.integration import servers
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
@@ -41,16 +42,25 @@ def environment() -> dict[str, str]:
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
+HONEST = ("manage.py",)
+LYING = ("-m", "tests.integration.lying_node")
+"""Words after `python` that make a node."""
+
+
 def validator(
-    *flags: str, log: IO[bytes], settings: Mapping[str, str] | None = None
+    *flags: str,
+    log: IO[bytes],
+    settings: Mapping[str, str] | None = None,
+    program: Sequence[str] = HONEST,
+    enter: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
     """`manage.py validator` with these flags; what it prints goes to `log`. Neither metrics nor an API
-    unless asked for."""
+    unless asked for. `enter`: words before a command on its host."""
     for served in ("-metrics-port", "-api-port"):
         if served not in flags:
             flags = (*flags, served, "0")
     return subprocess.Popen(
-        [sys.executable, "manage.py", "validator", *flags],
+        [*enter, sys.executable, *program, "validator", *flags],
         cwd=ROOT,
         env=environment() | dict(settings or {}),
         stdin=subprocess.DEVNULL,
@@ -69,8 +79,12 @@ class Cluster:
         *,
         settings: Mapping[str, str] | None = None,
         flags: Callable[[int], Sequence[str]] = lambda index: (),
+        liars: Container[int] = (),
+        consensus: Mode = Mode.PBFT,
     ) -> None:
+        """`liars`: nodes that are of `lying_node`. `consensus`: how the cluster is founded."""
         self.data = data
+        self._liars = liars
         self._flags = flags
         self._place = ExitStack()
         place = self._place.enter_context(servers.place(broker=False))
@@ -79,7 +93,7 @@ class Cluster:
         self.settings = place | dict(settings or {})
         """Environment of the nodes besides the least."""
         self.folder = ClusterFolder(data)
-        create_demo_cluster(data, nodes=n, host="127.0.0.1", ports=free_ports(n))
+        create_demo_cluster(data, nodes=n, host="127.0.0.1", ports=free_ports(n), consensus=consensus)
         self.genesis: Genesis = decode(self.folder.genesis.read_bytes())
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self._gateways: list[Gateway] = []
@@ -96,6 +110,7 @@ class Cluster:
                     *self._flags(index),
                     log=log,
                     settings=self.settings,
+                    program=LYING if index in self._liars else HONEST,
                 )
 
     def kill(self, *indices: int) -> None:
@@ -232,10 +247,15 @@ def submit(
 
 @contextmanager
 def running_cluster(
-    data: Path, n: int, *, settings: Mapping[str, str] | None = None
+    data: Path,
+    n: int,
+    *,
+    settings: Mapping[str, str] | None = None,
+    liars: Container[int] = (),
+    consensus: Mode = Mode.PBFT,
 ) -> Iterator[tuple[Cluster, Gateway]]:
     """n nodes that commit, and a gateway."""
-    with Cluster(data, n, settings=settings) as cluster:
+    with Cluster(data, n, settings=settings, liars=liars, consensus=consensus) as cluster:
         cluster.start()
         gateway = cluster.gateway()
         cluster.ready(gateway)

@@ -18,6 +18,7 @@ from dtvn.net import ensure_seed, public_key_of
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Change, LivenessProof
 from dtvn.protocol.genesis import Member
+from dtvn.protocol.quorum import Mode
 from tests.integration.network import contents
 from tests.integration.node_cluster import ANSWER_WAIT, Cluster, operation, running_cluster, submit, validator
 from tests.ports import free_ports
@@ -90,12 +91,18 @@ class Town:
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    with running_cluster(tmp_path / "data", 4) as (cluster, gateway):
+def consensus() -> Mode:
+    return Mode.PBFT
+
+
+@pytest.fixture
+def town(tmp_path: Path, consensus: Mode) -> Iterator[Town]:
+    with running_cluster(tmp_path / "data", 4, consensus=consensus) as (cluster, gateway):
         yield Town(cluster, gateway)
 
 
 @pytest.mark.exhaustive
+@pytest.mark.parametrize("consensus", list(Mode))
 def test_a_cluster_grows_to_seven_and_shrinks_while_issuing_tickets(town: Town) -> None:
     stop = threading.Event()
     codes: list[str] = []
@@ -131,6 +138,7 @@ def test_a_cluster_grows_to_seven_and_shrinks_while_issuing_tickets(town: Town) 
 
 
 @pytest.mark.exhaustive
+@pytest.mark.parametrize("consensus", list(Mode))
 def test_a_key_is_rotated_and_the_old_one_erased(town: Town) -> None:
     folder = town.cluster.folder.node("node2")
     old = folder.key.read_bytes()
@@ -145,6 +153,7 @@ def test_a_key_is_rotated_and_the_old_one_erased(town: Town) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.parametrize("consensus", list(Mode))
 def test_a_wiped_node_unknown_to_genesis_takes_a_state_of_the_newest_epoch(town: Town) -> None:
     """Its log would be 1,200 sequences long, through two epochs that are over (R11, R23, R35)."""
     folder = town.cluster.folder.node("node2")

@@ -34,7 +34,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster,
 
 
 def electorate(gateway: Gateway) -> Electorate:
-    return Electorate(cluster_id(gateway.genesis), 0, gateway.present.members)
+    return Electorate(cluster_id(gateway.genesis), 0, gateway.present.members, gateway.present.mode)
 
 
 def judge(run: EventRun, *texts: bytes) -> Judged:

@@ -14,7 +14,7 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import LivenessProof
 from tests.integration.node_cluster import validator
-from tests.integration.test_epochs import Town, town  # noqa: F401 - a fixture
+from tests.integration.test_epochs import Town, consensus, town  # noqa: F401 - fixtures
 from tests.ports import free_ports
 from tests.waiting import wait_until
 

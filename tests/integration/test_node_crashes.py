@@ -12,6 +12,7 @@ import pytest
 
 from dtvn.gateway import Gateway
 from dtvn.machine import Admit, Issue
+from dtvn.protocol.quorum import Mode
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
 from tests.waiting import PATIENCE, wait_until
 
@@ -47,14 +48,15 @@ class Gate(threading.Thread):
 
 @pytest.mark.backend
 @pytest.mark.parametrize("all_at_once", [pytest.param(False, marks=pytest.mark.exhaustive), True])
+@pytest.mark.parametrize("consensus", list(Mode))
 def test_r6_acknowledged_admissions_survive_kill_9_at_random_moments(
-    tmp_path: Path, all_at_once: bool
+    tmp_path: Path, all_at_once: bool, consensus: Mode
 ) -> None:
     seed = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
     print(f"SEED={seed}")  # noqa: T201 - a failure is replayed with it
     dice = random.Random(seed)
     tickets = [f"T-{number}" for number in range(TICKETS)]
-    with running_cluster(tmp_path, 4) as (cluster, gateway):
+    with running_cluster(tmp_path, 4, consensus=consensus) as (cluster, gateway):
         issued = submit(gateway, [operation(Issue(), ticket) for ticket in tickets])
         assert {result.code for result in issued} == {"ok"}
         gates = [Gate(cluster.gateway(), tickets[part::4]) for part in range(4)]

@@ -3,20 +3,27 @@ R23): real processes, real disks."""
 
 from __future__ import annotations
 
+import base64
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import pytest
 
 from dtvn.api.errors import OutcomeUnknown, Unavailable
 from dtvn.gateway import Gateway
 from dtvn.machine import Issue, Validate, read_state
 from dtvn.machine.reasons import UNAVAILABLE
-from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.messages import KIND_OF, Operation, Receipt
+from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.scheme import ED25519
+from dtvn.protocol.wire import signed_bytes
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
 from tests.waiting import PATIENCE, wait_until
 from tickets.services import reading
@@ -133,12 +140,46 @@ def test_a_node_whose_data_is_lost_under_load_takes_the_state_and_follows(
             what=lambda: f"one checkpoint: {roots(cluster, gateway)}",
         ).values()
         assert len(found) == 1, "the same state everywhere"
+        the_log_below_the_state_is_filled(cluster, gateway)
         assert cluster.ticket(gateway, 3, "T-7")["ticket"]["State"] == "VALIDATED"
         grow_past(cluster, gateway)
         reads_promise_what_they_say(gateway)
         assert cluster.stop(3) == [0]
         cluster.start(3)
         wait_until(lambda: cluster.status(gateway, 3).get("voting"), what="restarts included")
+
+
+def the_log_below_the_state_is_filled(cluster: Cluster, gateway: Gateway) -> None:
+    """R23: node3 fetches in the background what the state replaced, and says so; then it proves old outcomes
+    as the others do (R26)."""
+    wait_until(
+        lambda: "archive_complete" in cluster.output(3),
+        what=lambda: f"node3 has the whole log: {cluster.status(gateway, 3)}\n{cluster.outputs()}",
+    )
+    assert cluster.output(3).index("archive_filling") < cluster.output(3).index("archive_complete")
+    assert cluster.status_of(gateway, 3)["complete_from"] == 0
+    entries = [entry_hashes(cluster, index) for index in (0, 3)]
+    shared = min(map(len, entries))
+    assert shared > SEQUENCES
+    assert entries[0][:shared] == entries[1][:shared]
+    member, name = cluster.genesis.members[3], cluster_id(cluster.genesis)
+    for sequence in (1, 2, SEQUENCES // 2):
+        answer = gateway.query(3, "receipt", [str(sequence)], wait=PATIENCE).result(PATIENCE)
+        assert not answer.code, answer.code
+        body = canonical.encode(Receipt(0, 3, sequence, entries[0][sequence - 1]))
+        signature = base64.b64decode(msgspec.json.decode(answer.text)["signature"])
+        assert ED25519.verify(member.public_key, signed_bytes(name, KIND_OF[Receipt], body), signature)
+
+
+def entry_hashes(cluster: Cluster, index: int) -> list[bytes]:
+    """The hash of each entry in a node's ledger; its sequences are 1, 2, ... without a hole."""
+    [file] = cluster.node(index).ledger.glob("*.sqlite3")
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as reading_only:
+        rows = reading_only.execute(
+            "SELECT sequence, entry_hash FROM ledger_consensusentry ORDER BY sequence"
+        ).fetchall()
+    assert [sequence for sequence, _hash in rows] == list(range(1, len(rows) + 1))
+    return [bytes(found) for _sequence, found in rows]
 
 
 def proved(ticket: str) -> reading.Proved:

@@ -284,6 +284,8 @@ def test_an_unwritable_folder_is_reported_in_one_line(tmp_path: Path) -> None:
 def test_an_invalid_value_is_reported_in_one_line(tmp_path: Path, name: str, value: str, code: int) -> None:
     line = refused(tmp_path / "data", code, **{name: value})
     assert f"{name}={value}" in line
+    if name == "DTVN_EVENTS_CONFIG":
+        assert not (tmp_path / "data").exists(), "nothing is made before it is checked"
 
 
 @pytest.mark.exhaustive

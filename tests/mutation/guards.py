@@ -76,7 +76,7 @@ SUBJECTS: dict[str, Subject] = {
     "dtvn.protocol.consensus.transfer.entries": Subject(("tests/consensus/test_log_ranges.py",)),
     "dtvn.protocol.consensus.transfer.receiving": Subject(
         ("tests/consensus/test_offers.py", "tests/consensus/test_transfer_guards.py"),
-        frozenset({"Transfer.refuse_snapshot", "Transfer.on_snapshot", "Transfer.refuse_groups"}),
+        frozenset({"Receiving.refuse_snapshot", "Receiving.on_snapshot", "Receiving.refuse_groups"}),
     ),
     "dtvn.protocol.epochs.catch_up": Subject(("tests/epochs/test_epoch_catch_up_steps.py",)),
     "dtvn.protocol.epochs.proofs": Subject(("tests/epochs/test_proofs.py", "tests/gateway/test_epochs.py")),
@@ -270,7 +270,7 @@ EQUIVALENT: dict[str, str] = {
     ),
     **dict.fromkeys(
         (
-            f"dtvn.protocol.consensus.transfer.receiving.Transfer.{change}"
+            f"dtvn.protocol.consensus.transfer.receiving.Receiving.{change}"
             for change in (
                 "refuse_snapshot: member is None -> False",
                 "on_snapshot: member is None -> False",
@@ -282,17 +282,17 @@ EQUIVALENT: dict[str, str] = {
     ),
     **dict.fromkeys(
         (
-            "dtvn.protocol.consensus.transfer.receiving.Transfer.on_snapshot: reason -> False",
-            "dtvn.protocol.consensus.transfer.receiving.Transfer.on_snapshot: Reason.NOT_ASKED -> True",
-            "dtvn.protocol.consensus.transfer.receiving.Transfer.on_snapshot: Reason.NOT_ASKED -> False",
+            "dtvn.protocol.consensus.transfer.receiving.Receiving.on_snapshot: reason -> False",
+            "dtvn.protocol.consensus.transfer.receiving.Receiving.on_snapshot: Reason.NOT_ASKED -> True",
+            "dtvn.protocol.consensus.transfer.receiving.Receiving.on_snapshot: Reason.NOT_ASKED -> False",
         ),
         "there is no other reason",
     ),
-    "dtvn.protocol.consensus.transfer.receiving.Transfer.on_snapshot: certificate is None -> False": (
+    "dtvn.protocol.consensus.transfer.receiving.Receiving.on_snapshot: certificate is None -> False": (
         "without a certificate there is no place for a state"
     ),
-    "dtvn.protocol.consensus.transfer.receiving.Transfer.on_snapshot: len(self._offers) + len(self._banned) "
-    ">= len(state.others) -> len(self._offers) + len(self._banned) == len(state.others)": ONE_BY_ONE,
+    "dtvn.protocol.consensus.transfer.receiving.Receiving.on_snapshot: len(self._offers) + len(self._banned) "
+    ">= len(self._peers()) -> len(self._offers) + len(self._banned) == len(self._peers())": ONE_BY_ONE,
     "dtvn.gateway.collector.Collector.flies: self._flights.flying > 0 -> self._flights.flying != 0": (
         "a number of flights is not negative"
     ),
