@@ -21,6 +21,7 @@ from dtvn.net import read_seed
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.parents_death import signal_at_parents_death
 from dtvn.node.provision import create_demo_cluster, member_id
+from dtvn.protocol.quorum import Mode
 from dtvn.waiting import look_until
 
 STOP_SECONDS = 15.0
@@ -110,12 +111,13 @@ class Processes:
 
 @contextmanager
 def running_cluster(
-    nodes: int, *, learners: int = 1, delayable: bool = False
+    nodes: int, *, learners: int = 1, delayable: bool = False, consensus: Mode = Mode.PBFT
 ) -> Iterator[tuple[Processes, Gateway]]:
     """A cluster in a temporary folder, and a gateway through which it has committed; every process has ended
     when the block ends."""
     with tempfile.TemporaryDirectory(prefix="dtvn-bench-") as name:
-        create_demo_cluster(Path(name), nodes=nodes, host="127.0.0.1", ports=free_ports(nodes))
+        ports = free_ports(nodes)
+        create_demo_cluster(Path(name), nodes=nodes, host="127.0.0.1", ports=ports, consensus=consensus)
         processes = Processes(Path(name), nodes, learners, delayable=delayable)
         try:
             with gateway(processes.folder) as first:

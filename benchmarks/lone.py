@@ -4,9 +4,10 @@ It uses processor time, since latencies mean little on a busy machine. `waits` a
 voluntary and involuntary context switches; `ready` is the time for which it was runnable while another thread
 had the processor.
 
-`python -m benchmarks.lone [operations] [chunks] [clients]` prints medians of the chunks per operation: of one
-client that waits for each outcome (the default), or of `clients` at once, with each operation signed by
-itself. The clients run in the gateway's process, and their work is counted with it. Linux only.
+`python -m benchmarks.lone [operations] [chunks] [clients] [members] [pbft|raft]` prints medians of the chunks
+per operation: of one client that waits for each outcome (the default), or of `clients` at once, with each
+operation signed by itself. The clients run in the gateway's process, and their work is counted with it. Linux
+only.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from pathlib import Path
 
 from benchmarks import load
 from benchmarks.cluster import gateway, running_cluster
+from dtvn.protocol.quorum import Mode
 
-MEMBERS = 4
 BUNDLE = 100
 WARM = 20
 """Number of operations before the first chunk."""
@@ -48,19 +49,19 @@ def spent(pid: int) -> dict[str, Spent]:
 
 
 def _measure(
-    operations: int, chunks: int, clients: int
+    operations: int, chunks: int, clients: int, members: int, consensus: Mode
 ) -> tuple[list[load.Rates], dict[tuple[str, str], list[Spent]]]:
     """Rates of each chunk; by process and thread, the cost of each chunk per operation."""
     rates: list[load.Rates] = []
     costs: dict[tuple[str, str], list[Spent]] = {}
     with (
-        running_cluster(MEMBERS) as (processes, first),
+        running_cluster(members, consensus=consensus) as (processes, first),
         gateway(processes.folder, bundle_operations_max=1, in_flight_max=clients) as single,
     ):
         tickets = load.names("L", WARM + operations * chunks)
         load.drive(first, load.chunks(load.issues(tickets), BUNDLE), outstanding=4)
         load.lone(single, load.admits(tickets[:WARM]))
-        pids = {processes.name(index): processes.pid(processes.name(index)) for index in range(MEMBERS)}
+        pids = {processes.name(index): processes.pid(processes.name(index)) for index in range(members)}
         pids |= {"learner": processes.pid(""), "gateway": os.getpid()}
         for chunk in load.chunks(tickets[WARM:], operations):
             calls = load.chunks(load.admits(chunk), 1)
@@ -74,10 +75,10 @@ def _measure(
     return rates, costs
 
 
-def main(operations: int, chunks: int, clients: int) -> None:
+def main(operations: int, chunks: int, clients: int, members: int, consensus: Mode) -> None:
     """Run a cluster and print."""
     logging.disable(logging.WARNING)
-    rates, costs = _measure(operations, chunks, clients)
+    rates, costs = _measure(operations, chunks, clients, members, consensus)
     print(f"p50 of each chunk, ms: {'  '.join(f'{each.p50_ms:.2f}' for each in rates)}")
     print(f"operations a second: {'  '.join(f'{each.operations_per_second:.0f}' for each in rates)}")
     print(f"{'process':10} {'thread':24} {'us':>8} {'ready us':>9} {'waits':>7} {'put off':>8}")
@@ -95,4 +96,6 @@ if __name__ == "__main__":
         int(sys.argv[1]) if len(sys.argv) > 1 else 60,
         int(sys.argv[2]) if len(sys.argv) > 2 else 5,
         int(sys.argv[3]) if len(sys.argv) > 3 else 1,
+        int(sys.argv[4]) if len(sys.argv) > 4 else 4,
+        Mode(sys.argv[5]) if len(sys.argv) > 5 else Mode.PBFT,
     )

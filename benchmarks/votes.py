@@ -35,6 +35,7 @@ from dtvn.events.judging import (
     sign_turn,
 )
 from dtvn.protocol.genesis import Member
+from dtvn.protocol.quorum import Mode
 
 MEMBERS = 4
 RUNS = 1_000
@@ -75,9 +76,9 @@ class Bench:
     def __init__(self) -> None:
         pairs = [bindings.crypto_sign_keypair() for _ in range(MEMBERS)]
         members = tuple(Member(f"n{i}", pair[0], "127.0.0.1", 1) for i, pair in enumerate(pairs))
-        self.voters = Electorate(sha256(b"cluster").digest(), 0, members)
+        self.voters = Electorate(sha256(b"cluster").digest(), 0, members, Mode.PBFT)
         self.secrets = [pair[1] for pair in pairs]
-        self.rule = decision_rule(ConsensusConfig(algorithm=Algorithm.PBFT, min_nodes=4), MEMBERS)
+        self.rule = decision_rule(ConsensusConfig(algorithm=Algorithm.PBFT, min_nodes=4), MEMBERS, Mode.PBFT)
         self.spent: dict[str, float] = {}
         self.certificates: list[bytes] = []
 
