@@ -51,7 +51,7 @@ WORLDS: tuple[str, ...] = (
     "raft-leader-restarts", "raft-short-log", "raft-brief-cut", "raft-no-room", "raft-one-of-three",
     "raft-late-duplicates", "raft-minority-leader", "raft-three-two", "raft-lost-disks", "raft-changes",
     "raft-leaders-clock", "raft-comes-back",
-    "raft-first-clock",
+    "raft-first-clock", "raft-head-from-the-future",
 )
 IN_RAFT_TOO = (
     "calm", "clocks-of-gateways", "clock-of-one", "lossy", "crashes", "power-cut", "all-crash",

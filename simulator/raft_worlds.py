@@ -355,3 +355,19 @@ COMES_BACK: dict[str, Any] = {
     "duration": 5 * SECOND,
 }
 """A follower is cut off, misses its leader, and comes back: it disturbs no term that others are in."""
+
+HEAD_FROM_THE_FUTURE: dict[str, Any] = {
+    "members": 3,
+    "mode": Mode.RAFT,
+    "learners": 1,
+    "plan": STILL,
+    "traffic": BRISK,
+    "clock_steps": (ClockStep(0, "r1", HOUR),),
+    "partitions": (
+        Partition(3 * SECOND, (("learner-0",), ("r0", "r1", "r2", *CLIENTS))),
+        Partition(15 * SECOND, ()),
+    ),
+    "duration": 17 * SECOND,
+}
+"""The clock of one member is an hour ahead, so that its first head is dated an hour from now. Then a learner
+is cut off: each second it is a second older (R45)."""

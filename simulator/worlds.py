@@ -321,6 +321,7 @@ WORLDS: dict[str, Drawing] = {
     "raft-leaders-clock": of(**raft.LEADERS_CLOCK),
     "raft-first-clock": of(**raft.FIRST_CLOCK),
     "raft-comes-back": of(**raft.COMES_BACK),
+    "raft-head-from-the-future": of(**raft.HEAD_FROM_THE_FUTURE),
     "twins": twins.draw_run,
     "calm": of(),
     "clocks-ahead-and-back": of(**clocks.THERE_AND_BACK),

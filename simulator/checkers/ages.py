@@ -1,7 +1,8 @@
 """Does no follower look younger than its log is, and does each know its age in the end? (R45)
 
 A follower of age A says: at a moment no earlier than A ago, some honest member's log was no longer than mine
-is now. Wall clocks differ, so this much is allowed.
+is now. Wall clocks differ, so this much is allowed. Where more clocks went ahead than members may lie, heads
+from the future count as of their arrival, and the time on their way is allowed too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from dtvn.protocol import quorum
 from dtvn.protocol.consensus.effects import EntryRecord, Record
 from simulator.checkers.base import Checker
 from simulator.clock import MICROSECOND, SECOND
@@ -21,6 +23,8 @@ KNOWN_WITHIN = 12 * SECOND
 """Time after which a follower that is up must know its age: two heads of each member, and two seconds."""
 SETTLED = 6 * SECOND
 """Time for which a member must be up for its log to count by itself."""
+ON_THE_WAY = 5 * SECOND
+"""Time in which a head comes to a follower: the slowest message takes four seconds."""
 WORD = 10 * SECOND
 """How old the word of others may be by which a member that has just started knows the log's end: it counts
 for five seconds, and the slowest message takes four."""
@@ -58,6 +62,8 @@ class Ages(Checker):
         self._look_at: dict[str, int] = {}
         """Follower -> when it is looked at next."""
         self._slack = 2 * world.settings.skew_max + SECOND // 10
+        self._ahead: set[str] = set()
+        """Members whose clock was ahead of the others'."""
 
     def started(self, node: Node) -> None:
         """See Observer."""
@@ -74,6 +80,8 @@ class Ages(Checker):
 
     def turning(self, node: Node) -> None:
         """See Observer."""
+        if node.index is not None and node.clock.skew > self.world.settings.skew_max:
+            self._ahead.add(node.name)
         if node.index is not None or not node.honest:
             return
         if self.world.time >= self._look_at.get(node.name, 0):
@@ -86,6 +94,8 @@ class Ages(Checker):
         if host is None or age is None:
             return
         then = self.world.time - age * MICROSECOND - self._slack
+        if len(self._ahead) > quorum.faults(self.world.members, self.world.mode):
+            then -= ON_THE_WAY
         shortest = max(self._of_all.at(then), self._of_settled.at(then - WORD))
         if shortest > host.executed:
             self.fail(

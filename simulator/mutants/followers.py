@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import Plant, mutant, replaces
-from simulator.seams import ALL, CoreFace, Heads, Host, ProvedEntry, Range, Send, Staging, learner, pump
+from simulator.seams import ALL, CoreFace, Heads, Host, Now, ProvedEntry, Range, Send, Staging, learner, pump
 
 
 @mutant("heads-before-they-are-durable", "R45 R6", world="followers-over-relays")
@@ -16,7 +16,7 @@ def before_durable(plant: Plant) -> None:
 
 
 def _says_at_once(self: Any, now: Any) -> None:
-    frame = self.heads.sign(self.executed, self._head, now.monotonic, now.wall // 1_000)
+    frame = self.heads.sign(self.executed, self._head, now)
     self.transport.send(Send(ALL, frame))
 
 
@@ -28,11 +28,23 @@ def age_of_one(_right: Any, self: Heads, wall: int) -> int | None:
 
 
 @replaces(Heads, "take", "heads-of-another-log", "R45", world="heads-only")
-def another_log(_right: Any, self: Heads, head: Any, frame: bytes, executed: int, now: int) -> None:
+def another_log(_right: Any, self: Heads, head: Any, frame: bytes, executed: int, now: Now) -> None:
     """A head counts even if the follower does not hold the entry that it names."""
     if self.refuse(head, now) is None:
         self._keep(head, frame, now)
         self._known[head.sender].proved = head.timestamp
+
+
+@replaces(Heads, "take", "heads-from-the-future", "R45", world="raft-head-from-the-future")
+def from_the_future(right: Any, self: Heads, head: Any, frame: bytes, executed: int, now: Now) -> None:
+    """A head that is dated an hour from now makes a copy look fresh for an hour."""
+    right(self, head, frame, executed, Now(now.monotonic, max(now.wall, head.timestamp * 1_000)))
+
+
+@replaces(Heads, "_is_ahead", "clock-set-back-is-not-heard", "R3 R45", world="raft:lists-and-clocks")
+def not_heard_again(*_arguments: Any) -> bool:
+    """After a clock was set back, its heads count no more until it shows the same time again."""
+    return False
 
 
 @replaces(Staging, "add", "follower-takes-any-chunk", "R45 P17", world="lying-relay-of-states")

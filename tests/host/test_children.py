@@ -10,6 +10,7 @@ import msgspec
 from dtvn.protocol.canonical import decode
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.config import build
+from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import log_server
 from dtvn.protocol.host.heads import Heads
@@ -41,7 +42,8 @@ class Relay(Shop):
         self.ask(m.Follow(3, first, lazy), Peer(name, None))
 
     def say(self, sender: int, time: int) -> None:
-        self.heads.take(m.Head(0, sender, 1, b"h" * 32, time), b"head %d" % sender, 0, time * SECOND)
+        now = Now(time * SECOND, time * 1_000)
+        self.heads.take(m.Head(0, sender, 1, b"h" * 32, time), b"head %d" % sender, 0, now)
 
     def sent(self) -> list[tuple[str, Any]]:
         """(peer, message) of everything sent in this turn."""

@@ -38,11 +38,21 @@ class Follower:
         self.executed = executed
         self.now = 0
 
-    def hear(self, sender: int, sequence: int, time: int, entry_hash: bytes | None = None) -> None:
+    def hear(
+        self,
+        sender: int,
+        sequence: int,
+        time: int,
+        entry_hash: bytes | None = None,
+        *,
+        at: int | None = None,
+    ) -> None:
+        """`time`: that of the head; `at`: that of the own clock when it comes, the same if left out."""
         self.now += APART
         named = entry_hash or hash_at(sequence) or b"x" * 32
         head = m.Head(0, sender, sequence, named, WALL + time)
-        self.heads.take(head, b"frame of %d" % sender, self.executed, self.now)
+        now = Now(self.now, (WALL + (time if at is None else at)) * 1_000)
+        self.heads.take(head, b"frame of %d" % sender, self.executed, now)
 
     def age(self, time: int) -> int | None:
         return self.heads.age(WALL + time)
@@ -139,7 +149,7 @@ def test_a_follower_is_current_while_f_plus_one_members_keep_saying_so() -> None
 def test_heads_that_came_long_ago_make_no_follower_current_whose_clock_is_behind() -> None:
     follower = Follower(executed=7)
     for member in range(4):
-        follower.hear(member, 7, 3_600_000_000)
+        follower.hear(member, 7, 3_600_000_000, at=0)
     assert follower.heads.is_current(Now(follower.now, WALL * 1_000))
     assert not follower.heads.is_current(Now(follower.now + CURRENT, WALL * 1_000 + CURRENT))
 
@@ -148,7 +158,7 @@ def test_a_member_is_never_current() -> None:
     """Its own log is what the others compare theirs with."""
     heads = Heads(build(make_genesis(), PAPER.cluster, "r0"), PAPER.signer("r0"), hash_at)
     for sender in (1, 2, 3):
-        heads.take(m.Head(0, sender, 0, bytes(32), WALL), b"frame", 0, SECOND)
+        heads.take(m.Head(0, sender, 0, bytes(32), WALL), b"frame", 0, Now(SECOND, WALL * 1_000))
     assert not heads.is_current(Now(SECOND, WALL * 1_000))
 
 
@@ -161,24 +171,50 @@ def test_who_is_current_asks_for_no_epoch() -> None:
     assert len(catch_up.ask(7, ASK_EVERY, lambda: False)) == 1
 
 
-def test_a_time_in_the_future_counts_as_now() -> None:
+def test_a_head_from_the_future_counts_as_of_its_arrival() -> None:
     follower = Follower(executed=7)
-    follower.hear(0, 7, 10**15)
+    follower.hear(0, 7, 10**15, at=10)
     follower.hear(1, 7, 20)
-    assert follower.age(50) == 30, "a fast clock alone makes nobody fresh"
-    follower.hear(2, 7, 10**15)
-    assert follower.age(50) == 0
+    assert follower.age(50) == 40, "a fast clock alone makes nobody fresh"
+    follower.hear(2, 8, 10**15, at=50)
+    follower.execute(8)
+    assert (follower.age(50), follower.age(90)) == (30, 70)
+    follower.hear(3, 8, 10**15, at=90)
+    assert (follower.age(90), follower.age(190)) == (40, 140)
+
+
+def test_no_age_is_below_nothing_after_the_own_clock_was_set_back() -> None:
+    follower = Follower(executed=7)
+    for member in range(4):
+        follower.hear(member, 7, 40)
+    assert follower.age(30) == 0
 
 
 def test_an_older_head_a_quick_one_and_one_of_another_epoch_are_refused() -> None:
     follower = Follower(executed=7)
     follower.hear(0, 7, 40)
-    heads, now = follower.heads, follower.now
-    assert heads.refuse(m.Head(0, 0, 7, b"h" * 32, WALL + 40), now) is Reason.DECIDED
+    heads, now = follower.heads, Now(follower.now, (WALL + 41) * 1_000)
+    later = Now(now.monotonic + APART, now.wall)
+    assert heads.refuse(m.Head(0, 0, 7, b"h" * 32, WALL + 40), later) is Reason.DECIDED
     assert heads.refuse(m.Head(0, 0, 7, b"h" * 32, WALL + 41), now) is Reason.BUSY
-    assert heads.refuse(m.Head(0, 0, 7, b"h" * 32, WALL + 41), now + APART) is None
-    assert heads.refuse(m.Head(1, 0, 7, b"h" * 32, WALL + 41), now + APART) is Reason.WRONG_EPOCH
-    assert heads.refuse(m.Head(0, 4, 7, b"h" * 32, WALL + 41), now + APART) is Reason.UNKNOWN_SENDER
+    assert heads.refuse(m.Head(0, 0, 7, b"h" * 32, WALL + 41), later) is None
+    assert heads.refuse(m.Head(1, 0, 7, b"h" * 32, WALL + 41), later) is Reason.WRONG_EPOCH
+    assert heads.refuse(m.Head(0, 4, 7, b"h" * 32, WALL + 41), later) is Reason.UNKNOWN_SENDER
+
+
+def test_heads_count_again_after_a_clock_was_set_back_and_a_repeated_one_never() -> None:
+    """An hour ahead, and back: what was dated an hour from now can make nobody look fresh a second time."""
+    hour = 3_600_000_000
+    follower = Follower(executed=7)
+    follower.hear(0, 7, hour, at=0)
+    follower.hear(1, 7, hour, at=0)
+    assert follower.age(SECOND // 1_000) == SECOND // 1_000
+    repeated = m.Head(0, 1, 7, hash_at(7) or b"", WALL + hour)
+    later = Now(follower.now + EVERY, (WALL + EVERY // 1_000) * 1_000)
+    assert follower.heads.refuse(repeated, later) is Reason.DECIDED
+    follower.hear(0, 7, EVERY // 1_000)
+    follower.hear(1, 7, EVERY // 1_000)
+    assert follower.age(EVERY // 1_000) == 0
 
 
 def test_each_head_is_passed_on_once_and_all_to_newcomers() -> None:
@@ -230,10 +266,10 @@ def test_a_member_signs_its_head_every_five_seconds_also_when_idle() -> None:
 def test_a_member_that_never_sent_a_head_gets_few() -> None:
     """Of a release before heads, for example: it counts each as a bad frame."""
     heads = Member().host.heads
-    heads.take(m.Head(0, 2, 0, bytes(32), WALL), b"frame", 0, SECOND)
+    heads.take(m.Head(0, 2, 0, bytes(32), WALL), b"frame", 0, Now(SECOND, WALL * 1_000))
     to = []
     for number in range(1, 2 * UNHEARD_EVERY + 1):
-        heads.sign(0, bytes(32), number * EVERY, WALL + number)
+        heads.sign(0, bytes(32), Now(number * EVERY, (WALL + number) * 1_000))
         to.append(heads.hearers())
     assert to[:TRIED] == [[1, 2, 3]] * TRIED
     assert [number for number, each in enumerate(to, 1) if each == [1, 2, 3]] == [1, 2, 3, 4, 6, 12]

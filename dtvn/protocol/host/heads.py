@@ -43,13 +43,17 @@ class _Known(msgspec.Struct):
     frame: bytes = b""
     """Its newest head, for followers."""
     newest: int = -1
-    """That head's time, Unix microseconds."""
+    """That head's time, Unix microseconds; if it came from the future, that of its arrival: after a clock was
+    set back, its heads must count again."""
+    ahead: int = -1
+    """The latest time of a head that came from the future: until then, a repeated one is told by it."""
     next_at: int = 0
     """Monotonic nanoseconds before which none of its heads is taken."""
     proved: int = -1
     """Time of its newest head that names an entry of this log."""
-    pending: list[Head] = msgspec.field(default_factory=list)
-    """Its heads that name later entries than this log has, the oldest first."""
+    pending: list[tuple[Head, int]] = msgspec.field(default_factory=list)
+    """Its heads that name later entries than this log has, the oldest first, each with the time that it can
+    prove: its own, or that of its arrival if a clock says that it came from the future."""
 
 
 class Heads:
@@ -88,12 +92,11 @@ class Heads:
         look younger than they are; with f liars' that would do."""
         self._due = now + SOON
 
-    def sign(self, sequence: int, entry_hash: bytes, now: int, wall: int) -> bytes:
-        """This member's head: its durable log ends with this entry. `now`: monotonic nanoseconds; `wall`:
-        Unix microseconds."""
-        self._due = now + (SOON if self._due is None else EVERY)
+    def sign(self, sequence: int, entry_hash: bytes, now: Now) -> bytes:
+        """This member's head: its durable log ends with this entry."""
+        self._due = now.monotonic + (SOON if self._due is None else EVERY)
         self._signed += 1
-        head = Head(self._config.epoch, self._config.index or 0, sequence, entry_hash, wall)
+        head = Head(self._config.epoch, self._config.index or 0, sequence, entry_hash, now.wall // 1_000)
         frame = self._signer.sign(head)
         self._keep(head, frame, now)
         return frame
@@ -107,42 +110,50 @@ class Heads:
 
     # --- those of others -----------------------------------------------------------------------------
 
-    def refuse(self, head: Head, now: int) -> Reason | None:
-        """Why a head is of no use, before its signature is checked; else None. `now`: monotonic
-        nanoseconds."""
+    def refuse(self, head: Head, now: Now) -> Reason | None:
+        """Why a head is of no use, before its signature is checked; else None."""
         if head.epoch != self._config.epoch:
             return Reason.WRONG_EPOCH
         known = self._known.get(head.sender)
         if known is None or head.sender == self._config.index:
             return Reason.UNKNOWN_SENDER
-        if head.timestamp <= known.newest:
+        if head.timestamp <= (known.ahead if self._is_ahead(head, now) else known.newest):
             return Reason.DECIDED
-        return Reason.BUSY if now < known.next_at else None
+        return Reason.BUSY if now.monotonic < known.next_at else None
 
-    def take(self, head: Head, frame: bytes, executed: int, now: int) -> None:
+    def take(self, head: Head, frame: bytes, executed: int, now: Now) -> None:
         """Keep a head whose signature is good, if it is newer than that member's before. `executed`: the end
-        of the own log."""
+        of the own log. A head from the future says no more than that it has come: a clock that is an hour
+        ahead would make a copy look fresh for an hour, where one member's word is enough (f = 0, Raft)."""
         if self.refuse(head, now) is not None:
             return
         self._keep(head, frame, now)
         known = self._known[head.sender]
-        known.pending.append(head)
+        known.pending.append((head, min(head.timestamp, now.wall // 1_000)))
         if len(known.pending) > PENDING_MAX:
             del known.pending[0]
         self.on_executed(executed)
 
-    def _keep(self, head: Head, frame: bytes, now: int) -> None:
+    def _keep(self, head: Head, frame: bytes, now: Now) -> None:
         known = self._known[head.sender]
-        known.newest, known.frame, known.next_at = head.timestamp, frame, now + APART
+        if self._is_ahead(head, now):
+            known.ahead, known.newest = head.timestamp, max(known.newest, now.wall // 1_000)
+        else:
+            known.newest = head.timestamp
+        known.frame, known.next_at = frame, now.monotonic + APART
         self._fresh[head.sender] = frame
+
+    def _is_ahead(self, head: Head, now: Now) -> bool:
+        """Whether it comes from the future: clocks may differ by the drift bound (R3)."""
+        return head.timestamp > now.wall // 1_000 + self._config.drift_bound
 
     def on_executed(self, executed: int) -> None:
         """Compare the heads up to `executed`, the end of the own log, with its entries."""
         for known in self._known.values():
-            while known.pending and known.pending[0].sequence <= executed:
-                head = known.pending.pop(0)
+            while known.pending and known.pending[0][0].sequence <= executed:
+                head, time = known.pending.pop(0)
                 if self._hash_at(head.sequence) in (head.entry_hash, None):
-                    known.proved = max(known.proved, head.timestamp)
+                    known.proved = max(known.proved, time)
 
     def age(self, wall: int) -> int | None:
         """Microseconds since f + 1 members said that their logs were no longer than what this follower holds;

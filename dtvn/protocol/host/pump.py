@@ -314,7 +314,7 @@ class Host:
             return
         if isinstance(header.message, m.Announce):
             for nested in verified.nested.values():
-                self.heads.take(nested.message, nested.frame, self.executed, now.monotonic)
+                self.heads.take(nested.message, nested.frame, self.executed, now)
         if isinstance(header.message, m.Answer) and not self._on_busy(header, now):
             effects.notes.append(_refused(item, Reason.MALFORMED, "Answer"))
             return
@@ -363,9 +363,9 @@ class Host:
             if reason is not None:
                 effects.notes.append(_refused(item, reason, "Judge"))
         elif isinstance(message, m.Head):
-            reason = self.heads.refuse(message, now.monotonic)
+            reason = self.heads.refuse(message, now)
             if reason is None:
-                self.heads.take(message, self.door.verify(header).frame, self.executed, now.monotonic)
+                self.heads.take(message, self.door.verify(header).frame, self.executed, now)
             elif reason is not Reason.DECIDED:
                 effects.notes.append(_refused(item, reason, "Head"))
         elif isinstance(message, m.Gossip):
@@ -401,7 +401,7 @@ class Host:
 
         def wanted(nested: Header, _kind: type[Any]) -> Reason | None:
             head = nested.message
-            return self.heads.refuse(head, now.monotonic) if isinstance(head, m.Head) else None
+            return self.heads.refuse(head, now) if isinstance(head, m.Head) else None
 
         return wanted
 
@@ -491,7 +491,7 @@ class Host:
         if self._synced != self.executed:
             self._append([StateRecord("head", b"%d" % self.executed)], durable=True)
             self._synced = self.executed
-        frame = self.heads.sign(self.executed, self._head, now.monotonic, now.wall // 1_000)
+        frame = self.heads.sign(self.executed, self._head, now)
         for member in self.heads.hearers():
             self.transport.send(Send(member, frame))
 
