@@ -84,7 +84,7 @@ _FEW = msgspec.Meta(max_length=CHILDREN_MAX)
 ANNOUNCE_EVERY = 100_000_000
 """Nanoseconds between two announcements."""
 MEMBER_ANNOUNCES_EVERY = 500_000_000
-MEMBER_PUSHES_EVERY = 100_000_000
+MEMBER_PUSHES_EVERY = 200_000_000
 """Nanoseconds for which a member gathers what followers get: it takes a member as long to send them one entry
 as ten. What comes after a pause goes at once."""
 
