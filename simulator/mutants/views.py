@@ -191,7 +191,7 @@ def early_votes_are_work(_right: Any, self: Slot, digest: bytes, frame: bytes, n
     self.digest = self.digest or digest
 
 
-@replaces(Retransmission, "on_status", "no-retransmission", "R33 P13", world="lossy", seed=32)
+@replaces(Retransmission, "on_status", "no-retransmission", "R33 P13", world="lossy", seed=11)
 def nothing_again(*_arguments: Any) -> None:
     """Lost messages are never sent again."""
 
