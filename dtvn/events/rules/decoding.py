@@ -177,14 +177,14 @@ def known_fields(kind: type[s.Event]) -> frozenset[str]:
 def unknown_fields(data: bytes, kind: type[s.Event]) -> list[str]:
     """Top-level names in the JSON text of a well-formed event that the protocol does not define."""
     try:
-        _fields_alone(kind)(data)
+        fields_alone(kind)(data)
     except msgspec.ValidationError:
         return [name for name in _as_object.decode(data) if name not in known_fields(kind)]
     return []
 
 
 @cache
-def _fields_alone(kind: type[s.Event]) -> Callable[[bytes], object]:
+def fields_alone(kind: type[s.Event]) -> Callable[[bytes], object]:
     """Raises ValidationError for any other field, and reads no values: nearly all events have none."""
     absent = msgspec.UNSET
     # In the order that events usually have, in which a field is found at once.

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
+
+from msgspec import ValidationError
 
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
-from dtvn.events.rules.decoding import unknown_fields
+from dtvn.events.rules.decoding import fields_alone, unknown_fields
 from dtvn.events.rules.items import owner_of
 from dtvn.events.rules.state import Phase
 from dtvn.events.rules.stream import Stream
@@ -164,14 +167,16 @@ class Linter:
     def _seed(self, data: bytes, event: s.Event, now_ms: int | None) -> list[tuple[str, str | None, str]]:
         kind, stream = type(event), self.stream
         said: list[tuple[str, str | None, str]] = []
-        names, advice = _FORMS[kind]
-        for attribute, field, formatted in names:
+        names, values, advice = _FORMS[kind]
+        # Nearly all events have them all.
+        for attribute, field, formatted in () if self.quiet and all(values(event)) else names:
             value = getattr(event, attribute)
             if not value or (formatted and not self.quiet and not _PLAIN_ID.fullmatch(value)):
                 said += self._id(field, value)
-        unknown = unknown_fields(data, kind)
-        if unknown:
-            said += self._unknown(unknown, kind)
+        try:
+            fields_alone(kind)(data)
+        except ValidationError:
+            said += self._unknown(unknown_fields(data, kind), kind)
         if advice is not None and (stream.order or kind not in _OF_ORDER):
             said += advice(self, event)
         if self.timestamps and not self._is_in_time(event.timestamp, now_ms):
@@ -471,5 +476,14 @@ _ADVICE: dict[type[s.Event], Callable[[Linter, Any], Said]] = {
     s.Custom: Linter.custom,
     s.RawEvent: Linter.raw,
 }
-_FORMS = {kind: (_names_of(kind), _ADVICE.get(kind)) for kind in s.NAMES}
+
+
+def _values_of(kind: type[s.Event]) -> Callable[[s.Event], tuple[Any, ...]]:
+    """Reads what an event has under these names."""
+    attributes = [attribute for attribute, _, _ in _names_of(kind)]
+    # Of a single one `attrgetter` would make no tuple.
+    return attrgetter(*attributes, attributes[0]) if attributes else lambda _event: ()
+
+
+_FORMS = {kind: (_names_of(kind), _values_of(kind), _ADVICE.get(kind)) for kind in s.NAMES}
 """What is looked at of each kind."""
