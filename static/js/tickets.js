@@ -101,7 +101,7 @@
     const withCode = coded.length ? [`${counted(coded.length, "ticket")} with this code`] : [];
     put("total", [...withCode, ...(coded.length && !shown.length ? [] : [many])].join(", "));
     const none = hint ? `No matching tickets. ${hint}` : "No matching tickets.";
-    put("no-tickets", narrowed || from ? none : "No tickets yet. Import a file of tickets, or the demo tickets.");
+    put("no-tickets", narrowed || from ? none : at("no-tickets").dataset.ofAll);
     at("no-tickets").hidden = shown.length + coded.length > 0;
     at("paging").hidden = all;
     at("first").disabled = from === "";
