@@ -44,10 +44,10 @@ class OwnRecord:
     def reaches(self, hosts: Iterable[str]) -> None:
         """Others are at these hosts. How this machine reaches a DNS name is found out in a thread, which
         may take seconds."""
-        new = {host for host in hosts if host not in self._hosts}
-        self._hosts |= new
         if not is_wildcard(self._listens[0]):
             return
+        new = {host for host in hosts if host not in self._hosts}
+        self._hosts |= new
         names = sorted(host for host in new if not is_place(host))
         self._find(sorted(new.difference(names)))
         if names:

@@ -308,6 +308,14 @@ def test_a_wildcard_is_no_address_but_the_ways_to_others_are() -> None:
     assert places_of(own.item()) == (("127.0.0.1", 4001),)
 
 
+def test_who_others_are_may_be_told_before_where_it_listens() -> None:
+    own = own_record()
+    own.reaches(["127.0.0.1"])
+    own.listens(("::", 4001))
+    own.reaches(["127.0.0.1"])
+    assert places_of(own.item()) == (("127.0.0.1", 4001),)
+
+
 def test_a_node_at_a_name_has_no_record() -> None:
     own = own_record()
     own.listens(("node0.example", 4001))
