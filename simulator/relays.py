@@ -2,9 +2,9 @@
 
 A relay is a learner that serves its log, and so is every follower here; what makes one a relay is that others
 are linked to it. Relays are linked to the members, or, if they loop, to each other only; followers to two
-relays and one member; when the faults end, all to all members, as the overlay does for whoever sees that its
-relays show old logs. A lying relay is an honest learner inside, like every liar; what it sends to followers
-differs.
+relays and one member; when the faults end, all to all members, as the overlay does for a follower that sees
+that its relays show old logs. A lying relay is an honest learner inside, like every liar; what it sends to
+followers differs.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def noted(owed: OwedSummary) -> bytes:
 
 
 def note_of(item: Item) -> OwedNote:
-    """What an item of kind "owed" says; raise ItemError if it is none."""
+    """Read an item of kind "owed"; raise ItemError for any other item."""
     try:
         return canonical.decode(OwedNote, item.value)
     except canonical.CanonicalError as error:

@@ -109,7 +109,7 @@ class NodeState:
         return found
 
     def delete(self, key: str) -> None:
-        """Leave a tombstone, whoever wrote the value."""
+        """Leave a tombstone for a value of any author."""
         self._write(STATE, key, b"", deleted=True)
 
     def get(self, key: str) -> StateVersion | None:

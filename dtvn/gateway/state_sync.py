@@ -41,7 +41,7 @@ class StateSynchronizer:
     """The state of one node and its exchanges with others. Threads may share it.
 
     `nodes`: node id -> Ed25519 public key of all nodes whose items count, this one included. `peers` carries
-    its questions; the other way, whoever receives a question calls `answer`.
+    its questions; in the other direction, the receiver of a question calls `answer`.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class StateSynchronizer:
             self._loop.start()
 
     def stop(self) -> None:
-        """End the background exchanges; nothing happens if there are none."""
+        """End the background exchanges, if any run."""
         with self._lock:
             loop, self._loop = self._loop, None
         self._stopping.set()
@@ -125,12 +125,12 @@ class StateSynchronizer:
         return found
 
     def get_state(self, key: str) -> StateVersion | None:
-        """The value of a key over what all nodes wrote, by `conflict_resolution`; None: there is none."""
+        """The value of a key by `conflict_resolution`, of what all nodes wrote; None if there is no value."""
         with self._lock:
             return self._state.get(key)
 
     def delete_state(self, key: str) -> None:
-        """Delete a key, whoever wrote it: a tombstone travels as values do."""
+        """Delete a key that any node wrote: its tombstone travels as values do."""
         with self._lock:
             self._state.delete(key)
         self._changed()
@@ -189,8 +189,8 @@ class StateSynchronizer:
     # --- exchanges -------------------------------------------------------------------------------
 
     def answer(self, node_id: str, body: bytes) -> bytes:
-        """The answer to another node's question, for whoever carries it; raise SyncError if it is none. The
-        carrier vouches for `node_id`."""
+        """The answer to another node's question, for the caller to carry; raise SyncError if it is none.
+        The carrier vouches for `node_id`."""
         with self._lock:
             return self._sessions.answer(self._keys.get(node_id, b""), body, now_us())
 

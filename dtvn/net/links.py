@@ -1,7 +1,7 @@
 """What all transports share: links that this process dialled, one ROUTER for those that dial it, and one
 bounded inbox behind both.
 
-`ZmqTransport` (a member) and `RelayTransport` (whoever follows the log) say whom to dial and whom to accept.
+`ZmqTransport` (a member) and `RelayTransport` (a follower) say whom to dial and whom to accept.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ the two. CURVE runs from end to end, so the splice learns who listens, the addre
 sizes. It can cut and delay; it can neither read, alter nor forge a frame.
 
 Diallers need nothing: ZeroMQ connects to a host and a port. A dialler's first ten bytes must be ZMTP's
-signature (ZMTP 3.1, RFC 37), so that whoever scans ports does not reach a node.
+signature (ZMTP 3.1, RFC 37), so that a port scanner does not reach a node.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ SAID_BURST = 0.25
 
 
 class Bucket:
-    """A token bucket that may go into debt: whoever took too much waits."""
+    """A token bucket that may go into debt: after taking too much, one waits."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate, self._burst = rate, burst

@@ -1,7 +1,7 @@
 """Members learn each other's addresses from any member: the overlay's book, asked beside the links (R45).
 
 A member that is missing (not linked, or its record unknown) is searched for in the books of those whose
-address was given or learned. Whoever is asked is told first where the asker listens, so that asking makes
+address was given or learned. A question says first where the asker listens, so that asking makes
 known. One `-bootstrap` is enough, one that is down only causes a delay, and who was told may go. A record
 moves its author only, and holds IP addresses, never names.
 

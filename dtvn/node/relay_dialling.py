@@ -2,9 +2,9 @@
 hears does not bring it forward; and the peer that it asked first, and members, while it has no link at all
 (R45).
 
-A member's link costs the member a Follow a second and the announcements, so whoever has RELAYS_ENOUGH relays
-leaves it to those with fewer. Relays that all lie, or all show an old log, lead back to a member: the tree
-wants one as soon as the members' heads stay away (dtvn.overlay.tree, rules 4 and 5).
+A member's link costs the member a Follow a second and the announcements, so a follower with RELAYS_ENOUGH
+relays leaves it to those with fewer. Relays that all lie, or all show an old log, lead back to a member: the
+tree wants one as soon as the members' heads stay away (dtvn.overlay.tree, rules 4 and 5).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class RelayDialling:
         return self._links.has_dialled(public_key)
 
     def speaks(self, public_key: bytes) -> bool:
-        """See Dialling. Whoever this follower dials serves followers."""
+        """See Dialling. All peers that this follower dials serve followers."""
         return self._links.has_dialled(public_key) or self._links.index_of(public_key) is not None
 
     def look(self, now: Now) -> None:

@@ -6,8 +6,8 @@ two places is their XOR. A book keeps
 
 1. the members' records, always: they are few, known from the epoch chain, and everybody needs them;
 2. the NEAR_MAX records nearest to its own place (S/Kademlia, section 4.3: siblings). Up to that number of
-   nodes each book is complete; beyond it, whoever wants to hide a node from its neighbours needs more keys
-   than this near it, each of which must belong to a principal that counts;
+   nodes each book is complete; beyond it, an attacker who wants to hide a node from its neighbours needs more
+   keys than this near it, each of which must belong to a principal that counts;
 3. of the others K for each number of leading bits shared with its own place (Kademlia's k-buckets, section
    2.2), and in each of these one for each /24 (IPv6: /48) of the Internet, so that one host with many keys
    does not fill it. Private networks and loopback are exempt: there one venue's computers are one /24. Who

@@ -168,7 +168,7 @@ def encode(message: Message) -> bytes:
 
 def decode(body: bytes) -> Message:
     """The message of a body; raise OverlayMessageError if it is too long, of an unknown kind, or not in
-    canonical form. Signatures of items are checked later, by whoever uses them."""
+    canonical form. Signatures of items are checked later, where they are used."""
     if len(body) > GOSSIP_BYTES_MAX:
         raise OverlayMessageError(f"{len(body)} bytes, more than {GOSSIP_BYTES_MAX}")
     kind = KINDS.get(body[0]) if body else None

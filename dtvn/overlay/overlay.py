@@ -148,7 +148,7 @@ class Overlay:
 
     @property
     def checks(self) -> int:
-        """Signature checks that were made; whoever runs it charges them to the sender of a message."""
+        """Signature checks that were made; the caller charges them to the sender of a message."""
         return self.gossip.store.checks + self.book.checks
 
     def receive(self, key: bytes, body: bytes, now: Now) -> Reason | None:

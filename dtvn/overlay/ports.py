@@ -70,7 +70,7 @@ class Contact(msgspec.Struct, frozen=True):
 
 
 class Out:
-    """What the overlay wants done; whoever runs it takes all of it after each call (`Overlay.take`)."""
+    """What the overlay wants done; the caller takes all of it after each call (`Overlay.take`)."""
 
     def __init__(self) -> None:
         self.sends: list[tuple[bytes, Message]] = []

@@ -53,8 +53,8 @@ def signed_address(
 
 
 def address_of(item: Item) -> AddressValue:
-    """What a checked item of kind "address" says; raise ItemError if it is none, or names a place that nobody
-    can dial."""
+    """Read a checked item of kind "address"; raise ItemError if it is of another kind, or names a place that
+    nobody can dial."""
     if item.kind != ADDRESS or item.key or item.deleted:
         raise ItemError("kind: not an address")
     try:

@@ -14,7 +14,7 @@ number, and of all eager links one upwards is enough. Five rules:
 4. *Referral.* A peer without a place is left for another; after REFERRALS_MAX of them in a row a member is
    asked. While nobody has a place, announcements are followed at once, so that nobody starves.
 5. *Lead.* Each peer is sometimes first with what proves itself: an entry, or a head of a member, of which
-   new ones are signed every five seconds. Whoever is below this one in the tree, or in a loop with it, or
+   new ones are signed every five seconds. A peer that is below this one in the tree, or in a loop with it, or
    shows an old log, never is. So those that were first lately are preferred, and a source that was not for
    STALE is left for one that was; if none was, for a member.
 """

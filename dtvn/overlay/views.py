@@ -119,7 +119,7 @@ class Views:
             self._out.send(key, Join(self.record))
 
     def on_down(self, key: bytes, now: int) -> None:
-        """A link is down, or could not be made: whoever was asked is forgotten."""
+        """A link is down, or could not be made: the peer that was asked is forgotten."""
         self.linked.pop(key, None)
         self.leaves.pop(key, None)
         if self._asked.pop(key, None) is not None or key in self.active:

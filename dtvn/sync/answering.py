@@ -51,7 +51,7 @@ class Settings(msgspec.Struct, frozen=True):
     compression: bool = True
     """Whether snapshots are compressed."""
     snapshots: bool = True
-    """Whether snapshots are given and taken at all: one of 64 MiB costs whoever takes it many seconds."""
+    """Whether snapshots are given and taken at all: one of 64 MiB costs its receiver many seconds."""
 
 
 class Answerer:

@@ -1,4 +1,4 @@
-"""A store and its exchanges as one thing, for whoever only delivers messages: the overlay's anti-entropy.
+"""A store and its exchanges as one thing, for a caller that only delivers messages (anti-entropy).
 
 It gives and takes no snapshots, so that one message costs little, and thus never counts as away for too long:
 it is for kinds whose values may come back after a day (an address that came back is replaced by its author).

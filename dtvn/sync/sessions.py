@@ -32,7 +32,7 @@ class Session:
         self._ask(next(steps, None))
 
     def answered(self, body: bytes, now: int) -> None:
-        """The peer's answer; raise SyncError, and end, if it is none."""
+        """The peer's answer; raise SyncError, and end, if it is no answer."""
         envelope = decode(body)
         if not envelope.answer or envelope.number != self._number:
             return  # late, of a question that was given up
@@ -77,7 +77,7 @@ class Sessions:
         return Session(side, push(side) if only_give else exchange(side, protocol), self._number)
 
     def answer(self, peer: bytes, body: bytes, now: int) -> bytes:
-        """The answer to a peer's question; raise SyncError if it is none."""
+        """The answer to a peer's question; raise SyncError if it is no question."""
         envelope = decode(body)
         if envelope.answer or not isinstance(envelope.body, Question):
             raise SyncError("an answer that nobody asked for")

@@ -111,7 +111,7 @@ class RunTable:
             return next((each for each in live if (each.actor, each.thread, each.run) == wanted), None)
 
     def writes(self, run_id: int) -> OpenRun | None:
-        """The run if this process writes it, whoever its caller is."""
+        """The run if this process writes it, for any caller."""
         return self._runs.get(run_id)
 
     def keep(self, run: OpenRun) -> None:

@@ -22,7 +22,7 @@ def _says_at_once(self: Any, now: Any) -> None:
 
 @replaces(Heads, "age", "age-of-one-member", "R45", world="old-head-signer")
 def age_of_one(_right: Any, self: Heads, wall: int) -> int | None:
-    """A follower believes the newest head, whoever signed it."""
+    """A follower believes the newest head of any single member."""
     newest = max(known.proved for known in self._known.values())
     return None if newest < 0 else max(0, wall - newest)
 

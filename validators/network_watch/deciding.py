@@ -33,7 +33,7 @@ def components(members: Sequence[str], linked: Callable[[str, str], bool]) -> tu
 
 
 def needed(hearing: Hearing) -> int:
-    """Votes of a quorum: that of the whole cluster, whoever is cut off or stopped."""
+    """Votes of a quorum: that of the whole cluster, also while members are cut off or stopped."""
     return quorum.quorum(len(hearing.members), hearing.mode)
 
 

@@ -14,8 +14,8 @@ from dtvn.protocol.quorum import Mode
 
 
 def cluster_mode() -> Mode:
-    """The mode in the genesis of the data folder; PBFT while there is none that can be read: whoever starts
-    nodes then reports why."""
+    """The mode in the genesis of the data folder; PBFT while none can be read: the start of a node
+    then reports why."""
     path = ClusterFolder(Path(settings.DATA)).genesis
     try:
         return _mode(path, path.stat().st_mtime_ns)

@@ -1,9 +1,9 @@
 """Fills the log below an installed state, in the background, from the members (R23).
 
-Whoever took a state has no entries below it. If all members came that way, nobody would have the old log. So
-this asks for the highest missing range, without proofs, and checks it backwards: the entry behind it, or the
-state's own entry, names the hash of its last one, and that one names the next. Nothing is executed, and no
-signature is checked (decision 0290). What is written need not be durable: after a crash the search begins
+A node that took a state has no entries below it. If all members came that way, nobody would have the old log.
+So this asks for the highest missing range, without proofs, and checks it backwards: the entry behind it, or
+the state's own entry, names the hash of its last one, and that one names the next. Nothing is executed, and
+no signature is checked (decision 0290). What is written need not be durable: after a crash the search begins
 again.
 """
 

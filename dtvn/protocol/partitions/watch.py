@@ -5,8 +5,8 @@
     events = watch.update_node_health("node1", True, 12.5, now)     # milliseconds
     if watch.deadline() <= now.monotonic: events = watch.tick(now)
 
-Duties of a host: report what it learns of each node; call `tick` at `deadline`, for whoever calls later
-seems to have slept himself; and do what WantsJudgement and WantsState say, then report it. Events are told
+Duties of a host: report what it learns of each node; call `tick` at `deadline`, since a host that calls later
+seems to have slept itself; and do what WantsJudgement and WantsState say, then report it. Events are told
 once.
 
 A partition is one of the network, not of the order: members that are no quorum decide nothing, so both sides
@@ -53,7 +53,7 @@ class NotActive(ValueError):
 
 
 class PartitionWatch:
-    """See the module. `own`: the watching node; "" if it is none, as a gateway."""
+    """See the module. `own`: the watching node; "" if the watcher is no node, such as a gateway."""
 
     def __init__(self, own: str = "", config: WatchConfig | None = None) -> None:
         """Nobody is known yet."""

@@ -14,7 +14,7 @@ from validators.processes.output import refuse
 
 TEACH = """\
 Follow a cluster: keep a verified copy of its tickets on this host, and show it. A follower decides nothing
-and changes nothing; each entry that it shows is proved by the members, whoever passed it on.
+and changes nothing; each entry that it shows is proved by the members, no matter which peer passed it on.
 
   1. manage.py follow --from MULTIADDR --name NAME
      makes this host's key and prints its peer id, then waits.
