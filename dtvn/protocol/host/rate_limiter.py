@@ -11,9 +11,10 @@ SECOND = 1_000_000_000
 
 
 class RateLimiter:
-    """A leaky bucket for each name: of listed members and principals, so there are few.
+    """A leaky bucket (ITU-T I.371, Annex A) for each name: of listed members and principals, thus few.
 
-    `per_second`: frames that drain in a second. `burst`: capacity of a bucket, in frames.
+    `per_second`: frames that drain in a second, and parts of a frame in less, so that what comes a little
+    faster is cut to this rate and not below it. `burst`: capacity of a bucket, in frames.
 
     The other limits are no buckets: consensus.throttle spaces equal answers, net.inbox mutes a peer after
     forged frames, node.watcher spaces equal lines of a log, and node.request_log counts what it left out.
@@ -23,11 +24,11 @@ class RateLimiter:
         self.per_second = per_second
         self.burst = burst
         self._levels: dict[str, tuple[int, int]] = {}
-        """Level in frames, and the time at which it was measured."""
+        """Level in billionths of a frame, and the time at which it was measured."""
 
     def allows(self, name: str, now: int) -> bool:
         """Whether more frames of this peer are examined now (monotonic nanoseconds)."""
-        return self._level(name, now) < self.burst
+        return self._level(name, now) <= (self.burst - 1) * SECOND
 
     def takes(self, name: str, now: int) -> bool:
         """As `allows`; counts the frame if so."""
@@ -39,8 +40,8 @@ class RateLimiter:
     def consume(self, name: str, frames: int, now: int) -> None:
         """Count useless frames of this peer."""
         if frames:
-            self._levels[name] = (self._level(name, now) + frames, now)
+            self._levels[name] = (self._level(name, now) + frames * SECOND, now)
 
     def _level(self, name: str, now: int) -> int:
         level, since = self._levels.get(name, (0, now))
-        return max(0, level - (now - since) * self.per_second // SECOND)
+        return max(0, level - (now - since) * self.per_second)
