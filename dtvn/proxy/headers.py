@@ -81,6 +81,13 @@ def _location(value: bytes, agent: httpx.URL) -> bytes:
     """Where a redirect leads, told from this proxy: paths of clients are added to the agent's."""
     path = value.removeprefix(b"%b://%b" % (agent.scheme.encode(), agent.netloc))
     below = agent.raw_path.rstrip(b"/")
-    if not path.startswith(below + b"/") or path.startswith((below + b"//", b"//")):
+    if not path.startswith(below + b"/") or path.startswith(b"//"):
         return value
-    return path.removeprefix(below)
+    told = path.removeprefix(below)
+    return value if _names_a_host(told) else told
+
+
+def _names_a_host(path: bytes) -> bool:
+    """Whether browsers read a path as one that begins with a host: they leave out tabs, and take a backslash
+    for a slash (WHATWG URL, 4.4)."""
+    return path.translate(None, b"\t").replace(b"\\", b"/").startswith(b"//")

@@ -13,6 +13,7 @@ import pytest
 
 from dtvn.cli.serving import names
 from dtvn.proxy import AllowHosts, EventsMiddleware, Forward, LocalJudge
+from dtvn.proxy.headers import answered
 from tests.proxy.support import GOOD, Agent, Request, Script, answering, listening, proxied, served, sse
 from tests.waiting import PATIENCE
 
@@ -216,6 +217,8 @@ async def test_a_stream_with_a_length_loses_it_where_events_may_be_added(mode: s
         ("/one/agents/", "/agents/"),
         ("{agent}/two/", "{agent}/two/"),
         ("{agent}/one//evil.example/", "{agent}/one//evil.example/"),
+        ("{agent}/one/\\evil.example/", "{agent}/one/\\evil.example/"),
+        ("{agent}/one/a//b\\c", "/a//b\\c"),
         ("//evil.example/one/", "//evil.example/one/"),
         ("https://elsewhere.example/one/", "https://elsewhere.example/one/"),
     ],
@@ -235,3 +238,13 @@ async def test_a_redirect_to_the_agent_itself_stays_at_the_proxy(to: str, told: 
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.post(url + "/agents")
         assert answer.headers["location"] == told.format(agent=address)
+
+
+@pytest.mark.parametrize(
+    "rest", [b"/evil.example", b"\\evil.example", b"\t/evil.example", b"\t\\evil.example"]
+)
+async def test_no_redirect_becomes_one_to_another_host(rest: bytes) -> None:
+    """Browsers leave out tabs, and take a backslash for a slash."""
+    agent = httpx.URL("http://127.0.0.1:9000/one")
+    location = [(b"location", b"http://127.0.0.1:9000/one/" + rest)]
+    assert answered(307, location, agent) == location
