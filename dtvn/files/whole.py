@@ -7,6 +7,7 @@ that a command writes for its caller, who runs it again if it failed.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ def whole_file(path: Path, *, replace: bool = False, mode: int = PRIVATE) -> Ite
     """A file to write, which appears as `path` durably at the end of the block, and not at all after an
     exception. Raise FileExistsError if the file exists already, unless `replace`. `mode`: its permissions
     from its first byte on, before the umask."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{threading.get_native_id()}")
     temporary.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(temporary, flags, mode)
