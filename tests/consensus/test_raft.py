@@ -45,6 +45,21 @@ def order(cluster: Cluster, node: Node, *tickets: str) -> None:
         cluster.advance(10)
 
 
+def test_r31_a_suspended_cluster_keeps_its_leader() -> None:
+    """All members sleep for a minute; none was silent."""
+    cluster = raft(3)
+    order(cluster, cluster[0], "before")
+    first = leader(cluster, 0, 1, 2)
+    term = first.core.state.views.view
+    cluster.time += 60_000_000_000
+    for node in (first, *cluster.nodes):
+        node.tick()
+    order(cluster, first, "after")
+    cluster.advance(2_000)
+    assert (leader(cluster, 0, 1, 2), first.core.state.views.view) == (first, term)
+    assert [node.told("stepped_down") for node in cluster.nodes] == [[], [], []]
+
+
 def test_r44_an_entry_whose_term_the_leader_forgot_matches_no_entry_of_term_0() -> None:
     """Member 4 has entries of term 0 that nobody else has, up to the one below the checkpoint from which the
     next leader, started again, knows the terms. What member 4 acknowledges above them is lost with them when

@@ -132,6 +132,20 @@ def test_row_15_places_are_given_in_turn(monkeypatch: pytest.MonkeyPatch) -> Non
             cluster.ask(each, m.FetchSnapshot(0, 0))
 
 
+def test_row_15_who_has_its_share_takes_the_place_of_its_own_longest_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Followers(monkeypatch)
+    held = [follower(name, route) for name in ("first", "second") for route in range(serving.FOLLOWERS_SHARE)]
+    for _ in range(serving.TURN // serving.FRESH_AFTER + 1):
+        for each in held:
+            cluster.ask(each, m.FetchSnapshot(0, 0))
+        cluster.advance(1_000)
+    spare = follower("second", 99)
+    left, offer = cluster.ask(spare, m.FetchSnapshot(0, 0))
+    assert (left, offer[0]) == ((follower("second", 0), m.Groups(10, ())), spare)
+
+
 def test_r45_followers_get_less_often_and_after_members(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Followers(monkeypatch)
     some = [follower(f"f{number}") for number in range(3)]

@@ -93,6 +93,20 @@ def shown(said: Said, *, error: str = "") -> dict[str, str]:
     return {line[:13].strip(): line[13:] for line in said.text.splitlines()[:4]}
 
 
+def test_r15_the_key_is_that_of_the_folders_own_cluster(town: Town, tmp_path: Path, settings: Any) -> None:
+    """Whatever principal of this name the platform of the same process knows."""
+    other = {party.name: party for party in found(tmp_path / "other", PORTS)}["venue"]
+    gateway = FakeGateway(c.open_genesis(other.folder.genesis.read_bytes()), principal="venue-gateway")
+    keys = [
+        next(each.public_key for each in genesis.principals if each.name == NAME)
+        for genesis in (town.genesis, gateway.genesis)
+    ]
+    platforms = town.parties["venue"].data
+    settings.DATA = platforms
+    assert granting._key_of(NAME, town.gateway, platforms) == keys[0] != keys[1]
+    assert granting._key_of(NAME, gateway, other.data) == keys[1]
+
+
 def test_r15_all_parties_grant_what_each_of_them_reads(town: Town) -> None:
     proposed = town.proposes("--days", 3)
     told = shown(proposed)

@@ -213,6 +213,9 @@ def test_a_node_is_named_first_to_who_seeks_it_and_last_if_it_failed(book: Addre
     assert book.closest(book_id(author))[-1].author == author
     book.met(author)
     assert book.closest(book_id(author))[0].author == author
+    book.failed(author)
+    assert book.learn(record("c", ("10.0.0.1", 2), at=NOW + 1), NOW)
+    assert book.closest(book_id(author))[0].author == author, "it has not failed where it is now"
     book.forget(author)
     assert author not in {item.author for item in book.closest(book_id(author))}
 
@@ -234,6 +237,8 @@ def test_its_parts_agree_after_any_history(history: list[tuple[int, str]]) -> No
     assert len(near) == len(book._near) <= NEAR_MAX
     assert len(bucketed) == len(set(bucketed))
     assert near.isdisjoint(bucketed)
+    assert len(near) == NEAR_MAX or not bucketed, "a place that becomes free is taken"
+    assert list(book._near) == sorted(book._near)
     assert near | set(bucketed) == {item.author for item in book.items()}
 
 

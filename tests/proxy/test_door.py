@@ -51,7 +51,14 @@ async def test_addresses_localhost_and_own_names_are_answered(host: bytes) -> No
 
 @pytest.mark.parametrize(
     "host",
-    [b"evil.example:8090", b"own.evil.example", b"localhost.evil.example", b"127.0.0.1.evil.example", b""],
+    [
+        b"evil.example:8090",
+        b"own.evil.example",
+        b"localhost.evil.example",
+        b"evillocalhost",
+        b"127.0.0.1.evil.example",
+        b"",
+    ],
 )
 async def test_a_strangers_page_does_not_reach_the_agent(host: bytes) -> None:
     """Its name was resolved to this machine (DNS rebinding)."""

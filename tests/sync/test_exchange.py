@@ -8,8 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from dtvn.sync import Store, SyncProtocol
-from tests.sync.support import exchanged, gossip_round, item, many, store
+from dtvn.sync import Sessions, Store, SyncProtocol
+from dtvn.sync.messages import decode, encode
+from tests.sync.support import NOW, exchanged, gossip_round, item, many, store
 
 ALL = list(SyncProtocol)
 
@@ -48,6 +49,20 @@ def test_an_empty_store_takes_everything(protocol: SyncProtocol) -> None:
     again, full = store(*many("ann", 250)), store()
     exchanged(again, full, protocol)
     assert contents(full) == contents(again)
+
+
+def test_a_late_answer_to_a_question_that_was_given_up_is_passed_over() -> None:
+    full, now = Sessions(store(*many("ann", 250))), NOW
+    empty = Sessions(store())
+    session = empty.open(SyncProtocol.MERKLE, now)
+    while session.question is not None:
+        question = session.question
+        late = encode(decode(question).number - 1, decode(full.answer(b"a", question, now)).body, answer=True)
+        before = session.outcome.bytes_received
+        session.answered(late, now)
+        assert (session.question, session.outcome.bytes_received) == (question, before)
+        session.answered(full.answer(b"a", question, now), now)
+    assert contents(empty.store) == contents(full.store)
 
 
 def test_a46_one_write_reaches_eight_nodes_within_eight_rounds() -> None:
