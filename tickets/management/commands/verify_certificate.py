@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from dtvn.files.whole import whole_file
 from dtvn.proof import (
     CERTIFICATE,
     CHAIN,
@@ -102,7 +103,8 @@ def _pin(path: Path, chain: Chain) -> None:
             raise ProofError(Code.WRONG_FILE, "pin", f"{path} is not a pin file") from error
     links = [link.hex() for link in chain.pinned(pins)]
     try:
-        path.write_text(json.dumps({"format": PIN_FORMAT, "epochs": links}) + "\n", encoding="utf-8")
+        with whole_file(path, replace=True, mode=0o666) as file:
+            file.write(json.dumps({"format": PIN_FORMAT, "epochs": links}).encode() + b"\n")
     except OSError as error:
         said = f"{path} cannot be written: {error.strerror}"
         raise ProofError(Code.UNWRITABLE, str(path), said) from error
