@@ -100,7 +100,8 @@ class Identities:
         role = self._roles.get(parent) if parent else None
         if parent and role is not None and role not in ("assistant", _CALLER):
             said = f"{quoted(parent)} is {_WHAT[role]}: clients make a message of its own for the call."
-            self._roles.setdefault(identifier, _CALLER)
+            if identifier not in self._roles:
+                self._set(identifier, _CALLER)
             return (("PARENT_NOT_ASSISTANT", "parentMessageId", said),)
         if role is None:
             self._set(parent or identifier, _CALLER)
