@@ -462,12 +462,51 @@ def test_a_replaced_code_stays_that_of_its_ticket(
         ("fest,T-1,,CONSUMED,,,,,,2026-08-01 20:00,4,n1,", "admitted at '2026-08-01 20:00' has no offset"),
         ("fest,T 1,,ISSUED,,,,,,,4,n1,", "ticket_id 'T 1' is not 1 to 128"),
         ("fest,T-0,,ISSUED,,,,,,,4,n1,", "ticket T-0 is already in row 2"),
+        ('fest,T-1,"[""a""]",ISSUED,,,,,,,4,n1,"[""a""]"', "has the same code twice"),
+        ("my fest,T-1,,ISSUED,,,,,,,4,n1,", "event 'my fest' is not 1 to 64 of"),
+        (f"{'e' * 65},T-1,,ISSUED,,,,,,,4,n1,", f"event '{'e' * 65}' is not 1 to 64 of"),
+        (f"fest,T-1,,ISSUED,{'P' * 129},,,,,,4,n1,", "product is longer than 128 characters"),
+        (f"fest,T-1,,ISSUED,,,yes,{'r' * 257},,,4,n1,", "block reason is longer than 256 characters"),
+        ("fest,T-1,,CONSUMED,,,,,,at eight,4,n1,", "admitted at 'at eight' is not a time"),
     ],
 )
 def test_a_row_of_our_own_export_that_was_edited_wrongly_is_wrong(tmp_path: Path, row: str, why: str) -> None:
     found = plan(tmp_path, f"{OWN}fest,T-0,,ISSUED,,,,,,,4,n1,\n{row}\n", known=Known())
     assert [one.ticket_id for one in found.tickets] == ["T-0"]
     assert found.wrong[0].reason.startswith(why)
+
+
+BOUNDED = "event,ticket_id,state,codes,valid_from,valid_until,entries,entries_used,sequence,entry_node\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        ("2026-08-02T00:00:00Z,2026-08-01T23:59:59Z,,", "valid_until is a time before valid_from"),
+        ("tomorrow,,,", "valid from 'tomorrow' is not a time"),
+        (",,1001,", "entries '1001' is not at most 1,000"),
+        (",,2,1001", "entries_used '1001' is not at most 1,000"),
+        (",,two,", "entries 'two' is not at most 1,000"),
+    ],
+)
+def test_a_bound_of_our_own_export_that_no_ticket_has_makes_its_row_wrong(
+    tmp_path: Path, cells: str, why: str
+) -> None:
+    found = plan(tmp_path, f"{BOUNDED}fest,T-1,ISSUED,,{cells},4,n1\n", known=Known())
+    assert (found.tickets, found.wrong[0].reason.startswith(why)) == ([], True), found.wrong
+
+
+def test_a_ticket_of_our_own_export_may_be_valid_from_a_time_on(tmp_path: Path) -> None:
+    content = f"{BOUNDED}fest,T-1,ISSUED,,2026-08-01T20:00:00Z,,3,2,4,n1\n"
+    (ticket,) = plan(tmp_path, content, known=Known()).tickets
+    assert (ticket.not_before, ticket.not_after) == (moment(2026, 8, 1, 20), 0)
+    assert (ticket.entries, ticket.entered, ticket.entries_made) == (3, True, 2)
+
+
+def test_neither_yes_nor_no_in_our_own_export_is_refused_with_its_row(tmp_path: Path) -> None:
+    content = f"{OWN}fest,T-1,,ISSUED,,,perhaps,,,,4,n1,\n"
+    with pytest.raises(FileRefused, match=r"Row 2, blocked: 'perhaps' is neither yes nor no\."):
+        plan(tmp_path, content, known=Known())
 
 
 def test_an_export_without_the_codes_that_open_the_door_is_refused(tmp_path: Path) -> None:

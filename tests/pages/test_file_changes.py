@@ -12,10 +12,11 @@ from django.test import Client
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
 from dtvn.machine import Admit, ChangeTicket, Unblock
+from dtvn.machine.reasons import REASONS
 from tests.pages.file_imports import URL, confirmed, previewed
 from tests.pages.learner import RealLearner
 from tickets import tasks
-from tickets.importing import shown, work
+from tickets.importing import shown, uploads, work
 from tickets.models import ImportState, ShownDifference, TicketImport
 from validators.ledger.models import Ticket
 from validators.services import decide
@@ -233,6 +234,37 @@ def test_changes_that_stop_half_way_go_on_without_ordering_twice(
     assert [(one["kind"], one["count"]) for one in done.report["ordered"]] == [("change", 2), ("gone", 1)]
     assert [row["reason"].partition(":")[0] for row in done.report["wrong"]] == ["T-3"]
     assert (done.report["issued"], done.report["present"]) == (0, 3)
+
+
+def test_a_change_that_the_cluster_refuses_is_a_wrong_row_and_not_counted(
+    desk: Client, asked: Any, second: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = decide.batch
+
+    def strict(requests: list[Request], **options: Any) -> list[Decision]:
+        refused = Result("not_permitted", b"", 1)
+        decided = {one.request: one for one in honest([r for r in requests if r.ticket != "T-2"], **options)}
+        return [decided.get(one) or Decision(one, refused) for one in requests]
+
+    monkeypatch.setattr(decide, "batch", strict)
+    done = reconciled(desk, asked, second, change="change")
+    assert (done.state, seats()["T-1"], seats()["T-2"]) == (ImportState.DONE, "A12", "B1")
+    assert done.report["ordered"] == [{"kind": "change", "words": "changed", "count": 1}]
+    sentence = REASONS["not_permitted"].sentence
+    assert done.report["wrong"] == [{"row": 3, "reason": f"T-2 was not changed: {sentence}"}]
+
+
+def test_a_tick_on_a_page_drawn_before_another_change_is_refused(
+    desk: Client, asked: Any, second: int
+) -> None:
+    drawn = TicketImport.objects.get(pk=second)
+    shown_first = uploads.Choice(pages={"change": 1}, ticked=ticked(second, "T-1"))
+    uploads.choose(TicketImport.objects.get(pk=second), shown_first)
+    with pytest.raises(uploads.ImportRefused) as refused:
+        uploads.choose(drawn, uploads.Choice(kinds=["gone"]))
+    assert str(refused.value) == uploads.CHANGED_MEANWHILE
+    chosen = ShownDifference.objects.filter(of=second, chosen=True).exclude(kind="new")
+    assert list(chosen.values_list("ticket", flat=True)) == ["T-1"]
 
 
 def test_changes_are_offered_only_to_those_who_may_operate(

@@ -16,6 +16,7 @@ from django.contrib.auth.models import Group, User
 from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerError
 from openpyxl import Workbook
 
 from dtvn.api.ordering import Decision, Request
@@ -27,6 +28,7 @@ from tickets import tasks
 from tickets.importing import reporting, time_limit, uploads, work
 from tickets.importing.moments import shown_moment
 from tickets.models import EventTimeZone, ImportState, TicketHolder, TicketImport
+from tickets.pages import imports
 from tickets.pages.imports import FILE_BYTES_MAX
 from validators.ledger.models import Ticket
 from validators.models import PlatformAction
@@ -386,6 +388,33 @@ def test_a_file_that_was_read_again_is_not_confirmed_by_an_old_page(desk: Client
     old = desk.post(f"{URL}/{import_id}/confirm", {"token": token})
     assert (old.status_code, "look at it once more" in old.content.decode()) == (409, True)
     assert not Ticket.objects.exists()
+
+
+def test_answers_of_an_import_that_is_done_cannot_be_changed(desk: Client, asked: Any) -> None:
+    done = confirmed(desk, asked, previewed(desk, asked))
+    late = desk.post(f"{URL}/{done.pk}/answers", {"stewards_see_why": "on"})
+    said = "Answers cannot be changed: the import is imported."
+    assert (late.status_code, said in late.content.decode()) == (409, True)
+    left = TicketImport.objects.get(pk=done.pk)
+    assert (left.state, left.report, left.token) == (ImportState.DONE, done.report, done.token)
+
+
+def test_a_file_for_which_no_worker_can_be_asked_is_stopped_and_can_go_on(
+    desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker was away."""
+
+    def away(*_: Any) -> None:
+        raise BrokerError("refused")
+
+    with monkeypatch.context() as context:
+        context.setattr(imports, "send", away)
+        answer = upload(desk, b"ticket_id\nT-1\n")
+    said = "No worker is available to read the file; try again."
+    assert (answer.status_code, said in answer.content.decode()) == (503, True)
+    stopped = TicketImport.objects.get()
+    assert (stopped.state, stopped.error) == (ImportState.STOPPED, "No worker could be asked.")
+    assert confirmed(desk, asked, stopped.pk).state == ImportState.PREVIEW
 
 
 def test_the_state_of_an_import_says_what_it_waits_for(desk: Client, asked: Any) -> None:

@@ -19,6 +19,7 @@ from tickets.importing import work
 from tickets.importing.answers import answers_from
 from tickets.importing.uploads import ImportRefused, confirm
 from tickets.models import ImportAnswers, ImportState, TicketCode, TicketImport
+from tickets.services import events
 from tickets.services.codes import digest_of
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import models as ledger
@@ -253,6 +254,52 @@ def test_entries_need_their_scope(learner: RealLearner, client: Client, asked: A
     assert (refused.status_code, "needs the scope 'operate'" in refused.json()["error"]) == (403, True)
     assert client.post(f"{path}/confirm").status_code == 302, "without the key, to the login"
     assert event_row(LEARNER_ALIAS, "gala") is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ({"scopes": ["gate", "operate"]}, "This needs the scope 'issue'."),
+        ({"event": "gala"}, "This key is only for tickets of the event 'gala'."),
+    ],
+)
+def test_a_key_that_may_not_import_is_refused_at_each_address(
+    desk: Client, client: Client, asked: Any, limits: dict[str, Any], says: str
+) -> None:
+    """An import shows and changes tickets of any event; the file and its names stay unseen."""
+    one = answered(desk, asked)
+    client.logout()
+    key = generate_api_key()
+    store_api_key(key, label="door", **limits)
+    keys.forget()
+    with_key = {"headers": {"X-API-Key": key}}
+    path, before = f"{URL}/{one.pk}", len(asked)
+    answers = [client.get(f"{path}{page}", **with_key) for page in ("", "/state", "/changes")]
+    answers += [client.post(f"{path}{page}", **with_key) for page in ("/answers", "/choose", "/confirm")]
+    answers += [client.post(URL, {"file": SimpleUploadedFile("guests.csv", FILE)}, **with_key)]
+    assert [(each.status_code, each.json()) for each in answers] == [(403, {"error": says})] * 7
+    assert (len(asked), TicketImport.objects.count()) == (before, 1)
+
+
+@pytest.mark.parametrize("code", ["unavailable", "not_permitted"])
+def test_an_event_that_cannot_be_created_ends_the_import_before_any_ticket(
+    desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """Without it, gates would take the ids for codes."""
+    one = answered(desk, asked)
+
+    def strict(requests: list[Request], **_: Any) -> list[Decision]:
+        return [Decision(request, Result(code)) for request in requests]
+
+    with monkeypatch.context() as context:
+        context.setattr(events, "decide", strict)
+        context.setattr(work, "PATIENCE", 0.05)
+        stopped = sent(desk, asked, f"/{one.pk}/confirm")
+    assert stopped.state == ImportState.STOPPED
+    assert ("no final answer" if code == "unavailable" else "event gala: ") in stopped.error
+    assert not ledger.Ticket.objects.exists()
+    done = sent(desk, asked, f"/{one.pk}/confirm")
+    assert (done.state, done.report["issued"]) == (ImportState.DONE, 4)
 
 
 def test_a_page_of_another_site_cannot_upload(learner: RealLearner, admin: Client) -> None:
