@@ -262,9 +262,11 @@ def report_fields(findings: Findings, local: LocalFinding | None, given: int) ->
     the `given` events that have no certificate, None if all have one; it sets the scope LOCAL_ONLY, and
     decides unless a quorum has voted."""
     first, code, violations = findings.first_refused, findings.code, list(findings.violations)
-    events, delivered = findings.events, findings.delivered
+    events, delivered, omitted = findings.events, findings.delivered, findings.omitted
     if local is not None:
-        violations += local.violations[: max(VIOLATIONS_MAX - len(violations), 0)]
+        room = max(VIOLATIONS_MAX - len(violations), 0)
+        violations += local.violations[:room]
+        omitted = omitted + Counter(violation.code for violation in local.violations[room:])
         events = given
         if first is None and not findings.agreed:
             denied = findings.denied
@@ -278,7 +280,7 @@ def report_fields(findings: Findings, local: LocalFinding | None, given: int) ->
         "delivered": delivered,
         "code": code,
         "violations": violations,
-        "omitted": dict(findings.omitted),
+        "omitted": dict(omitted),
         "scope": findings.scope if local is None else LOCAL_ONLY,
         "verdict": findings.verdict,
         "failure": Failure(*failure) if failure[0] else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -9,6 +10,9 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.utils import timezone
 
+from dtvn.api import event_findings
+from dtvn.api.errors import InvalidRequest
+from dtvn.api.event_bodies import NO_EVENTS, SEQUENCE_EVENTS_MAX, EventStream, names_of, read_lines
 from dtvn.proof import TRANSCRIPT, unwrap
 from dtvn.proof.transcripts import verify_transcript
 from events.feed import newest_event, read_frames
@@ -109,6 +113,23 @@ def test_an_algorithm_that_is_no_name_is_400(api: Api, given: object) -> None:
         400,
         "algorithm must be one of majority, unanimous, raft, pbft",
     )
+
+
+@pytest.mark.parametrize("down", [frozenset[int](), frozenset({1, 2, 3})], ids=["judged", "local"])
+def test_violations_that_are_not_listed_are_counted_by_rule(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, down: frozenset[int]
+) -> None:
+    """Also those that the platform's rules find alone."""
+    wrong = [GOOD[0], b"{", b"[", event("TC:other")]
+    whole = sequence(api, wrong, thread="t", run="whole")
+    codes = [each["code"] for each in whole["violations"]]
+    assert (len(codes) > 2, whole["omitted"]) == (True, {})
+    monkeypatch.setattr(event_findings, "VIOLATIONS_MAX", 2)
+    fake.events.down = down
+    told = sequence(api, wrong, thread="t", run="cut")
+    assert [each["code"] for each in told["violations"]] == codes[:2]
+    assert told["omitted"] == Counter(codes[2:])
+    assert (told["scope"] == "LOCAL_ONLY") is bool(down)
 
 
 def test_answers_warn_that_under_unanimous_one_member_denies(api: Api) -> None:
@@ -534,6 +555,10 @@ def test_the_run_of_a_stream_ends_with_an_answer_that_nobody_reads(api: Api) -> 
         b'{"events":[{"a":' + b"[" * 5_000,
         b"\xff\xfe",
         b'{"text":"' + b"x" * (1024 * 1024 + 1) + b'"}',
+        b'{"text":"x","thread":nil}',
+        {"texts": [""] * (SEQUENCE_EVENTS_MAX + 1)},
+        {"texts": ["a", "b"], "salts": ["AAAAAAAAAAAAAAAAAAAAAA=="]},
+        {"texts": ["a"], "salts": ["AAAAAAAAAAAAAAAAAAAAAAA="]},
     ],
 )
 def test_bodies_that_are_wrong_are_400(api: Api, body: Any) -> None:
@@ -541,6 +566,47 @@ def test_bodies_that_are_wrong_are_400(api: Api, body: Any) -> None:
         answer = api.post(f"events/{path}", body)
         assert answer.status_code == 400, answer.content
         assert read(answer)["error"]
+
+
+def test_empty_lines_of_a_body_are_no_events() -> None:
+    assert read_lines(b'\n{"a": 1} \r\n\n \t\nx\n').texts == (b'{"a": 1}', b"x")
+    for nothing in (b"", b"\n \r\n"):
+        with pytest.raises(InvalidRequest, match=NO_EVENTS):
+            read_lines(nothing)
+
+
+def test_the_events_of_a_stream_are_counted_over_all_its_pieces() -> None:
+    stream = EventStream()
+    assert len(stream.feed(b"{}\n" * (SEQUENCE_EVENTS_MAX - 1))) == SEQUENCE_EVENTS_MAX - 1
+    assert stream.feed(b"{}\n") == (b"{}",)
+    with pytest.raises(InvalidRequest, match=f"events must be at most {SEQUENCE_EVENTS_MAX}"):
+        stream.feed(b"{}\n")
+
+
+def test_a_stream_without_events_is_refused_at_its_end() -> None:
+    stream = EventStream()
+    assert stream.feed(b"\n\n") == ()
+    with pytest.raises(InvalidRequest, match=NO_EVENTS):
+        stream.end()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (b'{"type":"RUN_STARTED","threadId":"t","runId":"r"}', ("t", "r")),
+        (b'{"type":"RUN_STARTED","threadId":"t"}', ("t", "")),
+        (b'{"type":"RUN_FINISHED","threadId":"t","runId":"r"}', ("", "")),
+        (b'{"type":"RUN_STARTED","threadId":"a\\u0000b","runId":"r"}', ("", "r")),
+        (
+            b'{"type":"RUN_STARTED","threadId":"' + b"x" * 1_025 + b'","runId":"' + b"x" * 1_024 + b'"}',
+            ("", "x" * 1_024),
+        ),
+        (b'{"type":"RUN_STARTED","threadId":5,"runId":"r"}', ("", "")),
+        (b"[]", ("", "")),
+    ],
+)
+def test_only_the_event_that_starts_a_run_names_it(text: bytes, names: tuple[str, str]) -> None:
+    assert names_of(text) == names
 
 
 def test_events_that_are_hostile_are_judged_not_500(api: Api) -> None:
