@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.pages.learner import RealLearner
+from tests.ports import free_ports
 from tests.tools.test_commands import Ran
 from validators.ledger.models import OperationRecord, Ticket
 
@@ -152,6 +153,25 @@ def test_a_guest_who_entered_before_the_rehearsal_is_a_fault(imported: list[str]
         1,
         ["A7B3C-1: never admitted: it had been consumed before this run"],
     )
+
+
+def test_an_entry_of_unknown_time_or_gate_is_said_as_far_as_it_is_known(
+    imported: list[str], platform: Platform
+) -> None:
+    platform.order("import_entry", "A7B3C-1", gate="west")
+    platform.order("import_entry", "A7B3C-2", at=1_700_000_000)
+    found = {one["ticket_id"]: one["more"] for one in checked(imported)[1]["differing"]}
+    assert found == {"A7B3C-1": "at an unknown time at gate west", "A7B3C-2": "2023-11-14T23:13:20+01:00"}
+
+
+def test_a_check_that_the_platform_refuses_or_leaves_open_is_no_result(
+    imported: list[str], learner: RealLearner
+) -> None:
+    ran = Ran("scan", *imported, "--check", "--api-key", "dtvn_wrong")
+    assert (ran.code, "Stopped: the platform answered 401: " in ran.error) == (2, True)
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    ran = Ran("scan", *imported, "--check", "--url", url, "--patience", "0.05")
+    assert (ran.code, ran.error) == (2, "Stopped: no answer for 0 s.")
 
 
 def test_a_check_on_a_second_day_foretells_what_the_gates_answer(

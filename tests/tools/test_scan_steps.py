@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.pages.learner import RealLearner
 from tests.tools.test_commands import Ran
 from tests.tools.test_scan_command import Platform, at, file, imported, platform  # noqa: F401
 from tickets.importing import FileRefused
-from tickets.scanning.steps import Played, Step, Sums, read_steps, sums_of
+from tickets.scanning.steps import Played, Step, Sums, read_steps, steps_lines, steps_object, sums_of
 from tickets.services import list_counts
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -66,6 +67,51 @@ def test_a_day_from_a_file_sums_up_as_the_page_of_the_event_does(
     assert "NOT as expected." in again.text
 
 
+def test_a_step_that_is_never_decided_is_not_as_expected(
+    imported: list[str],  # noqa: F811
+    at: list[str],  # noqa: F811
+    tmp_path: Path,
+    learner: RealLearner,
+) -> None:
+    (day := tmp_path / "day.csv").write_text("act,code\nentry,nvrpdkx3wwbm\nentry,emz7zb34ha8x\n")
+    learner.gateway.quorum = False
+    ran = Ran("scan", "--steps", str(day), "--event", "fest", "--patience", "0.05", *at)
+    assert (ran.code, ran.text.splitlines()) == (
+        1,
+        [
+            "2 steps played. On the lists now, of these steps:",
+            "  main: 0 entries (0 forced), 0 exits, 0 inside, 0 annulled, 0 refused",
+            "  row 2, entry: not decided (status 503)",
+            "  row 3, entry: not decided (status 503)",
+            "NOT as expected.",
+        ],
+    )
+
+
+def test_a_step_that_the_platform_does_not_take_ends_the_day(
+    imported: list[str],  # noqa: F811
+    at: list[str],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    (day := tmp_path / "day.csv").write_text("act,code\nentry,nvrpdkx3wwbm\n")
+    ran = Ran("scan", "--steps", str(day), "--event", "fest", *at, "--api-key", "dtvn_wrong")
+    assert (ran.code, "row 2: the platform answered 401: " in ran.error) == (2, True)
+
+
+def test_more_differing_steps_than_are_shown_are_counted() -> None:
+    step = Step(2, "entry", "x", "", "main", "", "", "", "ok")
+    played = [
+        Played(msgspec.structs.replace(step, row=row), "list_full", "T-1") for row in reversed(range(2, 25))
+    ]
+    lines = list(steps_lines(steps_object(played)))
+    assert lines[2] == "  row 2, entry: list_full, not ok"
+    assert lines[21:] == [
+        "  row 21, entry: list_full, not ok",
+        "  and 3 more (--json shows all)",
+        "NOT as expected.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
@@ -83,6 +129,13 @@ def test_a_wrong_file_of_steps_names_the_row(tmp_path: Path, rows: str, said: st
     (path := tmp_path / "day.csv").write_text(rows, encoding="utf-8")
     with pytest.raises(FileRefused, match=said):
         read_steps(path)
+
+
+def test_a_file_of_steps_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "day.csv").write_bytes(b"act,code\nentry,\xff\n")
+    for name in ("day.csv", "none.csv"):
+        with pytest.raises(FileRefused, match=f"{name} cannot be read: "):
+            read_steps(tmp_path / name)
 
 
 def test_an_annulment_takes_back_the_newest_movement_of_its_list() -> None:
