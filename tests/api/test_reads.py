@@ -491,6 +491,21 @@ def test_a_certificate_waits_for_its_sequence_as_one_read(
     assert waited == [far]
 
 
+def test_a_search_by_code_waits_for_the_writes_of_its_caller(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that finds nothing: both answers say how far the copy is."""
+    issue(api)
+    waited: list[int] = []
+    monkeypatch.setattr(feed, "wait_for", lambda sequence, _: waited.append(sequence) or fake._sequence)
+    for code, status in (("T-1", 200), ("nobody", 404)):
+        for named, sequence in (({}, fake.acknowledged), ({"X-DTVN-Min-Sequence": "77"}, 77)):
+            answer = api.post("tickets/find", {"event": "default", "barcode": code}, **named)
+            assert (answer.status_code, waited) == (status, [sequence])
+            assert answer.headers["X-DTVN-Sequence"] == str(fake._sequence)
+            waited.clear()
+
+
 def test_waiting_reads_of_many_keys_leave_threads_to_others() -> None:
     """Two keys had all of them; a further key gets one while there are some."""
 
