@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -16,6 +18,7 @@ from dtvn.machine import (
     SetEvent,
     State,
     Validate,
+    build,
     read_state,
 )
 from dtvn.machine.commands import request_digest
@@ -134,6 +137,22 @@ def test_the_digest_of_a_code_has_32_bytes(code: bytes) -> None:
         door.operation(Admit(code=code), "T-1", event=EVENT)
     asked = with_payload(door.operation(Admit(), "T-1", event=EVENT), ("", "", code))
     assert door.order(asked)[0].code == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"commitment": bytes(31)}, "commitment: 32 bytes or none"),
+        ({"not_before": 2, "not_after": 1}, "not_after: lies before not_before"),
+        ({"metadata": (("a", "1"), ("a", "2"))}, "metadata: keys must ascend, each once"),
+        ({"metadata": (("a", "\x07"),)}, "metadata: holds a control character"),
+        ({"metadata": (("\x07", "a"),)}, "metadata: holds a control character"),
+        ({"block_reason": "unpaid"}, "block_reason: of a ticket that is not blocked"),
+    ],
+)
+def test_what_an_issue_may_not_say(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(CommandError, match=f"^{said}$"):
+        build(Issue(**wrong), ticket="T-1", event="fest", actor="a", entry="node0", valid_until=1)
 
 
 def test_only_a_code_may_stand_for_the_name_of_a_ticket() -> None:

@@ -77,6 +77,21 @@ def test_r15_a_grant_adds_to_those_that_the_principal_has(machine: Bare) -> None
     assert set(seller.grants) == {*ISSUE, *gate}
 
 
+def test_r15_a_grant_beyond_what_a_principal_may_have_changes_nothing(machine: Bare) -> None:
+    for first in range(0, granting.GRANTS_MAX, granting.STATEMENT_GRANTS_MAX):
+        events = range(first, first + granting.STATEMENT_GRANTS_MAX)
+        some = tuple(Grant(f"e{number:02}", "gate") for number in events)
+        assert machine.do(machine.signed(machine.statement(grants=some)), principal="door") == "ok"
+    assert machine.do(machine.signed(machine.statement(grants=ISSUE)), principal="door") == "full"
+    seller = machine.application.principals.get("seller")
+    assert seller is not None
+    assert [each.event for each in seller.grants] == [
+        f"e{number:02}" for number in range(granting.GRANTS_MAX)
+    ]
+    again = machine.statement(grants=(Grant("e00", "gate"),))
+    assert machine.do(machine.signed(again), principal="door") == "ok", "it has this one"
+
+
 def without_one(machine: Bare) -> GrantPrincipal:
     whole = machine.signed(machine.statement())
     return replace(whole, signatures=whole.signatures[:3])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -108,6 +110,30 @@ def test_a_newcomer_whose_host_cannot_be_dialled_never_joins(host: str) -> None:
     assert [outcome.code for outcome in machine.order(bad)] == ["malformed"]
     with pytest.raises(CommandError, match="address cannot be dialled"):
         machine.operation(Reconfigure(Change(epoch=0, joins=(there,))))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"id": ""}, "a member's id has 1 to 64 characters"),
+        ({"id": "n" * 65}, "a member's id has 1 to 64 characters"),
+        ({"id": "-n"}, "a member's id has 1 to 64 characters"),
+        ({"id": "n 1"}, "a member's id has 1 to 64 characters"),
+        ({"public_key": bytes(31)}, "the newcomer's key is not an Ed25519 key"),
+        ({"port": 0}, "address cannot be dialled"),
+        ({"port": 65_536}, "address cannot be dialled"),
+    ],
+)
+def test_a_newcomer_without_a_name_key_or_port_never_joins(wrong: dict[str, Any], said: str) -> None:
+    machine = Machine()
+    operation = machine.operation(Reconfigure(Change(epoch=0, joins=(newcomer(9),))))
+    there = msgspec.structs.replace(newcomer(9), **wrong)
+    bad = msgspec.structs.replace(operation, payload=canonical.encode(Reconfigure(Change(0, "", (there,)))))
+    assert [outcome.code for outcome in machine.order(bad)] == ["malformed"]
+    with pytest.raises(CommandError, match=said):
+        machine.operation(Reconfigure(Change(epoch=0, joins=(there,))))
+    longest = msgspec.structs.replace(newcomer(9), id="n" * 64, port=65_535)
+    machine.operation(Reconfigure(Change(epoch=0, joins=(longest,))))
 
 
 @pytest.mark.parametrize(

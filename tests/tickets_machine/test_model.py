@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from dtvn.machine import Admit, Command, Consume, Dispute, Issue, Resolve, Validate
+from dtvn.machine import (
+    Admit,
+    Command,
+    Consume,
+    Dispute,
+    ImportEntry,
+    Issue,
+    Resolve,
+    Validate,
+)
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from tests.tickets_machine.support import HOUR, MINUTE, SECOND, Machine, genesis
@@ -178,3 +188,20 @@ def test_after_an_hour_nonces_are_forgotten_and_tickets_are_kept() -> None:
     machine.now += 2 * HOUR
     assert machine.do(Admit(gate="n"), "T-1", nonce=b"n1") == "ok"
     assert machine.do(Admit(gate="n"), "T-1", nonce=b"n2") == "already_consumed"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Admit(gate="n"), ImportEntry(gate="n"), Consume(), Dispute()],
+    ids=lambda command: type(command).__name__,
+)
+def test_a_nonce_that_a_ticket_bears_is_reused_by_no_other_operation(other: Command) -> None:
+    """Also after it is forgotten: what is sent under it must be the operation that it stands for."""
+    machine = Machine()
+    machine.do(Issue(), "T-1")
+    assert machine.do(Validate(), "T-1", nonce=b"n1") == "ok"
+    machine.now += 2 * HOUR
+    before = machine.show("T-1")
+    assert machine.do(other, "T-1", nonce=b"n1") == "nonce_reused"
+    assert machine.show("T-1") == before
+    assert machine.do(Validate(), "T-1", nonce=b"n1") == "ok"

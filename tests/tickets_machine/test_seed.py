@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from dtvn.machine import SEED_TICKETS, Seed, Validate, seeded_count
+import pytest
+
+from dtvn.machine import SEED_TICKETS, Issue, Seed, Validate, seeded_count
 from dtvn.machine.rows import TicketRow
 from dtvn.machine.seed import seed_data
 from dtvn.protocol import canonical
@@ -85,3 +87,16 @@ def test_r15_a_seed_takes_a_demonstration_genesis() -> None:
     (outcome,) = machine.order(machine.operation(Seed()))
     assert (outcome.code, seeded_count(outcome.state)) == ("demo_only", 0)
     assert machine.application.size() == 0
+
+
+@pytest.mark.parametrize(("others", "code", "size"), [(1, "ok", 501), (2, "full", 2)])
+def test_a_seed_for_which_there_is_no_room_creates_nothing(
+    monkeypatch: pytest.MonkeyPatch, others: int, code: str, size: int
+) -> None:
+    monkeypatch.setattr("dtvn.machine.kinds.seed.TICKETS_MAX", 501)
+    machine = Machine()
+    for number in range(others):
+        machine.do(Issue(), f"T-{number}")
+    (outcome,) = machine.order(machine.operation(Seed()))
+    assert (outcome.code, seeded_count(outcome.state)) == (code, size - others)
+    assert machine.application.size() == size
