@@ -126,6 +126,27 @@ def test_the_gates_own_faults_never_look_like_a_refused_guest(fest: Api) -> None
     assert read(fest.get("tickets/T-1?event=fest"))["data"]["last_entry"] is None
 
 
+@pytest.mark.parametrize(
+    ("verb", "scopes"),
+    [("admit", ["gate"]), ("consume", ["gate"]), ("force", ["gate", "supervise"])],
+)
+def test_in_a_created_event_no_gate_lets_in_by_a_name_alone(fest: Api, verb: str, scopes: list[str]) -> None:
+    """Whichever route it takes, alone or in a batch: whoever reads the list of guests knows their ids."""
+    gate, desk = gate_key("gate", *scopes), gate_key("desk", *scopes, "operate")
+    fest.post("tickets/validate", {"ticket_id": "T-1", "event": "fest"})
+    body = {"ticket_id": "T-1", "event": "fest", "reason": "looked fine"}
+    if verb != "force":
+        del body["reason"]
+    alone = gate.post(f"tickets/{verb}", body)
+    assert (alone.status_code, read(alone)["code"]) == (403, "not_permitted"), alone.content
+    assert read(alone)["error"].startswith("In this event only codes admit; by ticket_id it needs")
+    together = gate.post("tickets/batch", {"operations": [{"op": verb, **body}]})
+    assert [each["status"] for each in read(together)["data"]["results"]] == [403]
+    assert read(fest.get("tickets/T-1?event=fest"))["data"]["State"] == "VALIDATED"
+    assert desk.post(f"tickets/{verb}", body).status_code == 200
+    assert read(fest.get("tickets/T-1?event=fest"))["data"]["State"] == "CONSUMED"
+
+
 def test_without_an_outcome_it_is_the_networks_matter(fest: Api, fake: FakeGateway) -> None:
     fake.quorum = False
     status, answer = admit(fest, FIRST)
