@@ -19,8 +19,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dtvn.cli import events_proxy
-from dtvn.proxy import Report
+from dtvn.cli import events_proxy, serving
+from dtvn.events.rules import Severity, Violation
+from dtvn.proxy import Report, Run
 from tests.waiting import PATIENCE
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "use" / "events.md"
@@ -113,7 +114,6 @@ def test_a_port_in_use_ends_it_with_2_and_a_sentence() -> None:
 
 
 def refused(wrong: dict[str, object]) -> str:
-
     parser = argparse.ArgumentParser()
     events_proxy.add_options(parser)
     options = vars(parser.parse_args(["--upstream", "http://127.0.0.1:1"])) | wrong
@@ -140,3 +140,73 @@ def test_without_its_libraries_it_says_what_to_install(tmp_path: Path) -> None:
 def test_a_stream_without_a_verdict_is_told_once_that_nothing_is_owed(reason: str, said: str) -> None:
     report = Report("POST", "/agent", None, 3, None, None, (), 0, "", reason, "complete")
     assert events_proxy._lines(report) == [f'POST "/agent": not validated. 3 events. not_validated: {said}']
+
+
+def test_a_stream_is_told_with_its_run_its_end_and_what_it_broke() -> None:
+    broken = Violation(3, "FIELD_MISSING", Severity.ERROR, "runId", "it lacks runId", "")
+    whole = Violation(4, "NOT_JSON", Severity.WARNING, None, "it is no JSON", "")
+    said = "FIELD_MISSING", (broken, whole), 0, "LOCAL_ONLY", None, "refused", 2
+    report = Report("POST", "/agent", Run("t", "r"), 1_234, False, *said)
+    assert events_proxy._lines(report) == [
+        'POST "/agent", thread "t", run "r": NOT VALID. 1,234 events. LOCAL_ONLY. Ended: refused.'
+        " 2 marks not sent, for want of a place inside a run.",
+        "  error FIELD_MISSING at event 3, runId: it lacks runId",
+        "  warning NOT_JSON at event 4: it is no JSON",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("listed", "omitted", "shown", "last"),
+    [(10, 0, 10, None), (10, 5, 10, 5), (11, 0, 10, 1), (12, 3, 10, 5), (1, 0, 1, None)],
+)
+def test_violations_that_are_not_shown_are_counted(
+    listed: int, omitted: int, shown: int, last: int | None
+) -> None:
+    broken = tuple(Violation(at, "NOT_JSON", Severity.ERROR, None, "no", "") for at in range(listed))
+    report = Report("GET", "/", None, 1, True, None, broken, omitted, "", None, "complete")
+    lines = events_proxy._lines(report)
+    assert lines[0] == 'GET "/": valid. 1 event.'
+    assert lines[1 : shown + 1] == [f"  error NOT_JSON at event {at}: no" for at in range(shown)]
+    assert lines[shown + 1 :] == ([] if last is None else [f"  ... and {last} more"])
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "86400", "nan", "inf"])
+def test_a_time_out_of_bounds_is_refused(text: str) -> None:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    events_proxy.add_options(parser)
+    for option in ("--verdict-seconds", "--silence-seconds"):
+        with pytest.raises(argparse.ArgumentError, match="above 0 and under a day"):
+            parser.parse_args(["--upstream", "http://a", f"{option}={text}"])
+    found = parser.parse_args(["--upstream", "http://a", "--silence-seconds", "86399.5"])
+    assert found.silence_seconds == 86_399.5
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "seconds"),
+    [
+        ("observe", None, None),
+        ("mark", None, None),
+        ("refuse", None, 300.0),
+        ("refuse", 5.0, 5.0),
+        ("mark", 5.0, 5.0),
+    ],
+)
+def test_only_refuse_drops_a_silent_stream_unasked(
+    mode: str, given: float | None, seconds: float | None
+) -> None:
+    assert events_proxy.silence({"mode": mode, "silence_seconds": given}) == seconds
+
+
+def test_the_folder_of_transcripts_is_for_its_owner_and_needs_a_cluster(tmp_path: Path) -> None:
+    folder = tmp_path / "of" / "streams"
+    assert "--transcripts needs --cluster" in refused({"transcripts": folder})
+    assert not folder.exists()
+    refused({"transcripts": folder, "cluster": "http://127.0.0.1:1", "port": 70_000})
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert "--accept-0x is for this machine" in refused({"accept_0x": True, "cluster": "http://127.0.0.1:1"})
+
+
+@pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "http://127.0.0.1:"), ("::1", "http://[::1]:")])
+def test_the_address_that_is_printed_can_be_asked(host: str, address: str) -> None:
+    with serving.listen(host, 0) as listener:
+        assert serving.address_of(listener) == f"{address}{listener.getsockname()[1]}"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from dtvn.cli import circuit_breaker_status, cluster_status, consensus_metrics
+from dtvn.cli.platform import text_of
 from dtvn.gateway.questions import MemberStatus
 from events.models import JudgedRun
 from tests.api.conftest import KEY, Api
@@ -164,6 +165,58 @@ def test_a87_circuit_breaker_status_tells_each_member(api: Api, fake: FakeGatewa
         code, out, _ = told(circuit_breaker_status, url, json=False)
     assert code == 1
     assert out.endswith("r3                     open\n")
+
+
+@contextmanager
+def answering(status: int, content: bytes) -> Iterator[str]:
+    """An address at which something answers each request so."""
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a87_each_state_of_a_breaker_has_its_word_and_none_is_no_answer() -> None:
+    lines = "\n".join(f'dtvn_platform_breaker_state{{node_id="r{state}"}} {state}.0' for state in range(3))
+    with answering(200, lines.encode()) as url:
+        code, out, _ = told(circuit_breaker_status, url)
+    assert (code, json.loads(out)) == (1, {"r0": "closed", "r1": "open", "r2": "half-open"})
+    with answering(200, b"# nothing yet\n") as url:
+        found = told(circuit_breaker_status, url)
+    said = f"dtvn circuit-breaker-status: {url} has not reached its cluster yet\n"
+    assert found == (2, "", said)
+
+
+@pytest.mark.parametrize(("status", "content"), [(200, b"<html>"), (200, b"[]"), (502, b"<html>")])
+def test_what_is_no_platform_is_said_to_be_none(status: int, content: bytes) -> None:
+    with answering(status, content) as url:
+        found = told(cluster_status, url)
+    assert found == (2, "", f"dtvn cluster-status: {url} answers {status}: not what a platform answers\n")
+
+
+def test_fields_for_people_are_one_line_each() -> None:
+    fields = {"rate": 2 / 3, "counts": {"r0": {"valid": 2}, "r1": {}}, "issues": ["a", "b"], "none": []}
+    assert text_of(fields | {"name": "x"}, json=False) == (
+        "rate                   0.667\n"
+        "counts                 r0: valid: 2, r1: -\n"
+        "issues                 a; b\n"
+        "none                   -\n"
+        "name                   x\n"
+    )
 
 
 def test_the_key_goes_to_the_platform_and_through_no_proxy(
