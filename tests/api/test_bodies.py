@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.api.bodies import Number, read_body, request_of
+from dtvn.api.bodies import Number, convert, read_body, request_of
 from dtvn.api.errors import InvalidRequest
 from dtvn.machine import Admit, Issue, Seed
 from dtvn.machine.bodies import Body, Text
@@ -100,3 +100,34 @@ def test_a_text_is_composed_before_it_is_counted() -> None:
     decomposed = {"ticket_id": "T", "gate": "e\u0301" * 64}
     body = read_body(msgspec.json.encode(decomposed), OPERATIONS["admit"].body)
     assert request_of("admit", body).command == Admit(gate="\u00e9" * 64, code=b"")
+
+
+@pytest.mark.parametrize("kind", ["field", "header"])
+@pytest.mark.parametrize(
+    ("text", "fits"), [("", False), ("n", True), ("é" * 32, True), ("é" * 32 + "n", False)]
+)
+def test_a_nonce_has_1_to_64_bytes_wherever_it_stands(kind: str, text: str, fits: bool) -> None:
+    """Not characters: the log bounds its bytes."""
+    body = {"ticket_id": "T-1"} | ({"nonce": text} if kind == "field" else {})
+    header = text.encode().decode("latin-1") if kind == "header" else None
+    shape = OPERATIONS["validate"].body
+    if fits:
+        assert request_of("validate", convert(body, shape), header).nonce == text.encode()
+        return
+    name = "nonce must" if kind == "field" else "Idempotency-Key must"
+    with pytest.raises(InvalidRequest, match=rf"^{name} (be a string of|have) 1 to 64 bytes( of UTF-8)?$"):
+        request_of("validate", convert(body, shape), header)
+
+
+def test_a_nonce_in_both_places_must_be_the_same() -> None:
+    body = convert({"ticket_id": "T-1", "nonce": "n-1"}, OPERATIONS["validate"].body)
+    assert request_of("validate", body, "n-1").nonce == b"n-1"
+    assert request_of("validate", body).nonce == b"n-1"
+    with pytest.raises(InvalidRequest, match=r"^nonce and Idempotency-Key differ$"):
+        request_of("validate", body, "n-2")
+
+
+def test_the_text_of_a_key_of_repetition_is_not_composed() -> None:
+    """Its bytes are what tells two requests apart."""
+    body = convert({"ticket_id": "T-1", "nonce": "e\u0301"}, OPERATIONS["validate"].body)
+    assert request_of("validate", body).nonce == b"e\xcc\x81"

@@ -17,6 +17,7 @@ from tests.api.test_tickets import forget_states
 from tests.fake_gateway import FakeGateway
 from tickets.services import events, lists
 from tickets.services.lists import offsets, with_days_of
+from validators import feed
 
 __all__ = ["fest"]
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -210,6 +211,35 @@ def test_a_repetition_whose_state_is_lost_is_told_from_the_copy(
     forget_states(fake, monkeypatch)
     _, again = ask(zoned, "admit", list="vip", nonce="n1")
     assert shown(again, "outcome", *COUNTED) == ["admitted", "vip", "entry", 1, 2, 1, False]
+
+
+def test_a_repetition_whose_state_is_lost_waits_for_the_copy(
+    zoned: Api, fake: FakeGateway, tables: TableWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the guest who was let in is told as nobody who ever entered."""
+    waited: list[int] = []
+
+    def arrives(sequence: int, _: float) -> int:
+        waited.append(sequence)
+        tables.catch_up()
+        return sequence
+
+    tables.lagging = True
+    assert ask(zoned, "admit", list="vip", nonce="n1")[0] == 200
+    forget_states(fake, monkeypatch)
+    monkeypatch.setattr(feed, "wait_for", arrives)
+    _, again = ask(zoned, "admit", list="vip", nonce="n1")
+    assert shown(again, "outcome", *COUNTED) == ["admitted", "vip", "entry", 1, 2, 1, False]
+    assert waited == [fake._sequence]
+
+
+def test_an_admission_is_told_as_it_was_decided_though_the_copy_lags(api: Api, tables: TableWriter) -> None:
+    """By id in an event that nobody created: the outcome has a state, and the copy the rest."""
+    api.post("tickets", {"ticket_id": "T-1"})
+    tables.lagging = True
+    answer = read(api.post("tickets/admit", {"ticket_id": "T-1", "gate": "north", "device": "d1"}))
+    assert shown(answer, "outcome", *COUNTED) == ["admitted", "main", "entry", 1, 1, 1, False]
+    assert shown(answer["last_entry"], "gate", "device") == ["north", "d1"]
 
 
 def test_the_days_of_a_daily_list_are_those_of_the_zone(zoned: Api, fake: FakeGateway) -> None:
