@@ -16,7 +16,7 @@ from tests.api.test_ticket_events import MAIN
 from tests.api.test_tickets import forget_states
 from tests.fake_gateway import FakeGateway
 from tickets.services import events, lists
-from tickets.services.lists import offsets, with_days_of
+from tickets.services.lists import in_words, name_of, offsets, with_days_of
 from validators import feed
 
 __all__ = ["fest"]
@@ -291,3 +291,39 @@ def test_past_days_are_those_of_the_offset_that_held_then(monkeypatch: pytest.Mo
     january = 1_767_225_600_000_000
     assert meal.day(january - 1_800_000_000) == meal.day(january)
     assert meal.day(january - 5_400_000_000) == meal.day(january) - 1
+
+
+EIGHT = 1_785_520_800_000_000
+"""2026-07-31 20:00 in Berlin."""
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        (EventList("a"), "once; all that admit"),
+        (EventList("a", rule="daily", products=()), "once a day; no product"),
+        (EventList("a", rule="times", times=1), "1 time; all that admit"),
+        (
+            EventList("a", rule="times", times=1_000, returns=True),
+            "1,000 times, an exit gives the entry back",
+        ),
+        (
+            EventList("a", rule="free", exit_first=True, capacity=1_500, products=("Adult", "Child")),
+            "without limit, again only after an exit, at most 1,500 inside; Adult, Child",
+        ),
+        (EventList("a", not_before=EIGHT), "once, from 2026-07-31 20:00; all that admit"),
+        (EventList("a", not_after=EIGHT), "once, until 2026-07-31 20:00; all that admit"),
+    ],
+)
+def test_a_list_is_said_in_the_words_of_a_person(listed: EventList, words: str) -> None:
+    said = in_words(listed, ZoneInfo("Europe/Berlin"))
+    assert said == (words if ";" in words else f"{words}; all that admit")
+
+
+def test_a_list_has_a_name_for_people_also_once_it_is_gone() -> None:
+    assert [name_of(one, one.slug) for one in (EventList("main"), EventList("vip"))] == [
+        "Main entrance",
+        "vip",
+    ]
+    assert name_of(EventList("main", name="Gate A"), "main") == "Gate A"
+    assert name_of(None, "vip") == "vip (taken away)"

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.test import Client
 
-from dtvn.machine.lists import DAY, EventList
+from dtvn.machine.lists import CAPACITY_MAX, DAY, LISTS_MAX, EventList
 from tests.pages.learner import RealLearner
 from tests.pages.test_events_page import EVENTS, FORM, text
 from tickets.exporting import open_table, write_chunks
@@ -129,8 +129,12 @@ def test_a_list_that_becomes_daily_counts_who_came_before_on_the_day_of_its_zone
         ({"rule": "times", "times": "1001"}, "times", "from 0 to 1,000"),
         ({"opens": "soon"}, "opens", "It must be a date and a time"),
         ({"opens": "2026-03-29T02:30"}, "opens", "the clocks of the zone skip"),
+        ({"opens": "1969-12-31T23:00"}, "opens", "It must be after 1970."),
         ({"closes": "2026-06-18T18:00"}, "closes", "The list closes before it opens"),
         ({"capacity": "-1"}, "capacity", "a whole number"),
+        ({"capacity": f"{CAPACITY_MAX + 1}"}, "capacity", f"from 0 to {CAPACITY_MAX:,}"),
+        ({"list": "l" * 65}, "list", "must be 1 to 64 characters"),
+        ({"name": "N" * 129}, "name", "at most 128 characters"),
     ],
 )
 def test_a_wrong_field_is_told_beside_it_and_what_was_typed_stays(
@@ -143,6 +147,30 @@ def test_a_wrong_field_is_told_beside_it_and_what_was_typed_stays(
     assert f'aria-describedby="{field}-problem"' in text(answer)
     assert f'value="{fields.get("name", "Second lounge")}"' in text(answer)
     assert sorted(lists()) == ["main", "meal", "vip"]
+
+
+def test_an_event_has_a_bounded_number_of_lists(festival: Client) -> None:
+    written = [{"list": each} for each in ("meal", "vip", *(f"l{at:02}" for at in range(30)))]
+    body = {"lists": written}
+    address = f"/api/v1/events/{SLUG}"
+    assert festival.put(address, body, content_type="application/json").status_code == 200
+    full = sorted(lists())
+    late = save(festival, **VIP | {"list": "terrace"})
+    said = f"An event has at most {LISTS_MAX} lists."
+    assert (late.status_code, late.context["problems"]) == (409, {"": said})
+    assert sorted(lists()) == full
+    assert save(festival, "l28", take_away="yes").status_code == 302
+    assert save(festival, **VIP | {"list": "terrace"}).status_code == 302
+
+
+def test_a_list_that_the_cluster_does_not_take_is_told_and_what_was_typed_stays(
+    festival: Client, learner: RealLearner
+) -> None:
+    learner.gateway.quorum = False
+    late = save(festival, **VIP | {"list": "terrace"})
+    assert (late.status_code, list(late.context["problems"])) == (409, [""])
+    assert 'value="VIP lounge"' in text(late)
+    assert "terrace" not in lists()
 
 
 def test_two_organisers_do_not_overwrite_each_others_lists(festival: Client) -> None:
