@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from dtvn.proof import ProofError, chain_of_genesis, extend_chain, read_chain
+from dtvn.proof.certificate import Leaf
 from dtvn.proof.chain import EpochStart
 from dtvn.proof.epoch_chain import EpochChain, epoch_change_certificate
 from dtvn.proof.verify import Chain
@@ -183,3 +184,24 @@ def test_r11_the_end_that_all_members_signed_begins_the_next_epoch() -> None:
     with pytest.raises(ProofError):
         chain.take(end)
     assert chain.present == begun
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [("admit", canonical.encode(("", ""))), ("reconfigure", b"noise"), ("nonsense", b"")],
+)
+def test_r35_an_end_by_another_operation_begins_no_epoch(kind: str, payload: bytes) -> None:
+    """Though q members signed the outcome of one: what the ledger keeps of it is not what they executed."""
+    log = changed()
+    now = founding(log.genesis)
+    chain = EpochChain(log.genesis, (now,))
+    whole = log.epoch_changes[0]
+    leaf = canonical.decode(Leaf, whole.leaf)
+    other = replace(leaf, operation=replace(leaf.operation, kind=kind, payload=payload))
+    with pytest.raises(ProofError):
+        chain.take(canonical.encode(replace(whole, leaf=canonical.encode(other))))
+    with pytest.raises(ProofError, match="no epoch change proof"):
+        chain.take(b"noise")
+    assert chain.present == now
+    chain.take(canonical.encode(whole))
+    assert chain.present.epoch == 1

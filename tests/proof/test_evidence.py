@@ -11,6 +11,7 @@ from nacl import bindings
 
 from dtvn.proof import ProofError, read_chain
 from dtvn.proof.evidence import DOUBLES, convict, encode_evidence
+from dtvn.proof.statements import open_signed
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
@@ -250,3 +251,14 @@ def test_p22_unsigned_content_convicts_no_member(hung_on: bytes, code: str) -> N
 def with_attachment(frame: bytes, attachment: bytes) -> bytes:
     envelope, _message = decode_envelope(frame)
     return encode_envelope(envelope.kind, envelope.body, envelope.signature, attachment)
+
+
+def test_a_frame_is_a_statement_only_of_a_known_and_wanted_kind() -> None:
+    assert isinstance(open_signed(COMMIT, CHAIN), m.Commit)
+    with pytest.raises(ProofError, match="of a kind that cannot stand there"):
+        open_signed(COMMIT, CHAIN, m.Prepare)
+    with pytest.raises(ProofError):
+        open_signed(signed(1, 200, 0, 1, 0, 7, ONE), CHAIN)
+    fetch = next(kind for kind, found in m.KINDS.items() if found not in m.STATEMENTS)
+    with pytest.raises(ProofError):
+        open_signed(signed(1, fetch), CHAIN)

@@ -6,11 +6,14 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dtvn.proof import FILE_BYTES_MAX, ProofError, chain_json, read_file
+from dtvn.proof import FILE_BYTES_MAX, ProofError, chain_json, read_chain, read_file
+from dtvn.proof.certificate import CERTIFICATE_BYTES_MAX, decode_certificate
+from dtvn.proof.evidence import convict
 from dtvn.proof.files import BYTES_MAX
 from tests.proof.support import PaperLog
 from tests.proof.test_standalone import FILE, MANAGE
@@ -106,3 +109,26 @@ def test_a_file_is_refused_from_the_first_byte_above_the_bound(kind: str, tmp_pa
         with pytest.raises(dtvn_verify.Refused) as theirs:
             dtvn_verify.read(path, kind)
         assert ours.value.code == theirs.value.code == why
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [
+        ("certificate", CERTIFICATE_BYTES_MAX),
+        ("chain", BYTES_MAX["chain"]),
+        ("evidence", BYTES_MAX["evidence"]),
+    ],
+)
+def test_what_did_not_come_from_a_file_is_bounded_too(kind: str, most: int) -> None:
+    """As what a member or a platform sends."""
+    trusted = read_chain(PaperLog().chain())
+    readers: dict[str, Callable[[bytes], object]] = {
+        "certificate": decode_certificate,
+        "chain": read_chain,
+        "evidence": lambda data: convict(data, trusted),
+    }
+    for size, large in ((most, False), (most + 1, True)):
+        with pytest.raises(ProofError) as refused:
+            readers[kind](bytes(size))
+        assert (refused.value.code == "too_large") is large
+        assert not large or f"at most {most} bytes, not {size}" in str(refused.value)
