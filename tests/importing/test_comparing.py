@@ -249,6 +249,20 @@ def test_a_code_that_was_replaced_stays_so() -> None:
     assert known.compare(file(ticket(codes=("C-9",)))).same == 1
 
 
+@pytest.mark.parametrize(("revoked", "replaced"), [(30, True), (31, False)])
+def test_a_ticket_gets_no_more_codes_than_it_may_have_in_all(revoked: int, replaced: bool) -> None:
+    """Those that were replaced stay its own for ever, so a replacement would be refused each time."""
+    before = tuple(digest(f"old-{number}") for number in range(revoked))
+    known = network(ticket())
+    known.tickets["fest", "T-1"] = msgspec.structs.replace(known.tickets["fest", "T-1"], revoked=before)
+    found = known.compare(file(ticket(codes=("C-9",))))
+    commands = [request.command for request in ordered(found, KINDS)]
+    assert commands == ([Replace((digest("C-9"),))] if replaced else [])
+    assert [one.why for one in found.unchanged] == (
+        [] if replaced else ["a ticket has at most 32 codes in all"]
+    )
+
+
 def test_one_of_several_codes_is_no_difference() -> None:
     known = network(ticket(codes=("C-1", "band-1")))
     assert known.compare(file(ticket())).same == 1

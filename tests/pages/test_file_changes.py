@@ -254,6 +254,20 @@ def test_a_change_that_the_cluster_refuses_is_a_wrong_row_and_not_counted(
     assert done.report["wrong"] == [{"row": 3, "reason": f"T-2 was not changed: {sentence}"}]
 
 
+def test_all_changes_are_shown_ordered_and_counted_however_few_at_once(
+    desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (shown, work):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
+    confirmed(desk, asked, previewed(desk, asked, b"ticket_id,seat\nT-1,A\nT-2,A\nT-3,A\nT-4,A\nT-5,A\n"))
+    later = previewed(desk, asked, b"ticket_id,seat\nT-1,B\nT-2,B\nT-3,B\nT-4,B\nT-5,B\n")
+    rows = ShownDifference.objects.filter(of=later).order_by("ticket")
+    assert list(rows.values_list("ticket", flat=True)) == [f"T-{number}" for number in range(1, 6)]
+    done = reconciled(desk, asked, later, change="change")
+    assert done.report["ordered"] == [{"kind": "change", "words": "changed", "count": 5}]
+    assert (done.done, set(seats().values())) == (done.total, {"B"})
+
+
 def test_a_tick_on_a_page_drawn_before_another_change_is_refused(
     desk: Client, asked: Any, second: int
 ) -> None:

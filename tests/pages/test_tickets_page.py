@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -199,6 +200,21 @@ def test_each_ticket_offers_what_role_and_state_allow(
     assert [terms & set(acts[name]) for name in ("T-1", "T-3")] == (
         [terms, terms - {"change"}] if group == "organiser" else [set(), set()]
     )
+
+
+def test_of_an_erased_holder_only_the_day_is_shown(operate: Operate, admin: Client) -> None:
+    operate("issue T-1")
+    holder = TicketHolder.objects.create(
+        event="default", ticket="T-1", name="Ada", company="Engines", order="O-1", salt=b"s" * 32
+    )
+    shown = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()["facts"]
+    assert [fact for fact in shown if fact[0] in ("Holder", "Order")] == [
+        ["Holder", "Ada, Engines"],
+        ["Order", "O-1"],
+    ]
+    TicketHolder.objects.filter(pk=holder.pk).update(erased_at=datetime(2026, 11, 3, 12, tzinfo=UTC))
+    shown = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()["facts"]
+    assert [fact for fact in shown if fact[0] in ("Holder", "Order")] == [["Holder", "erased on 2026-11-03"]]
 
 
 def test_one_ticket_is_shown_with_refusals_and_the_newest_first(

@@ -139,6 +139,31 @@ def test_what_a_later_file_says_otherwise_is_said_and_ordered_on_request(
     assert (ran.code, "is none of change, holder" in ran.error) == (2, True)
 
 
+def test_rows_and_differences_beyond_what_is_printed_are_counted(
+    at: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_tickets, "REPORTED_MAX", 2)
+    path = tmp_path / "fest.csv"
+    head = "ticket_id,seat,checked in\n"
+    path.write_text(head + "".join(f"T-{number},A,\n" for number in range(4)) + ",x,\n" * 3)
+    options = [*NAMED, "--entered", "checked in=*", *at]
+    assert Ran("import_tickets", str(path), *options).text.splitlines()[-4:] == [
+        "3 rows wrong:",
+        "  row 6: column 'ticket_id': a code is empty",
+        "  row 7: column 'ticket_id': a code is empty",
+        "  and 1 more (--report FILE writes all)",
+    ]
+    path.write_text(head + "".join(f"T-{number},B,\n" for number in range(4)) + "T-9,B,1\n")
+    lines = Ran("import_tickets", str(path), "--dry-run", *options).text.splitlines()
+    first = lines.index("4 tickets of the network: changed (--changes change).")
+    assert lines[first + 1 : first + 4] == [
+        "  row 2: T-0: seat B, stored A",
+        "  row 3: T-1: seat B, stored A",
+        "  and 2 more (--report FILE writes all)",
+    ]
+    assert "1 guest entered already." in lines
+
+
 def test_apply_orders_all_but_what_is_gone_for_a_source_that_is_known(at: list[str], tmp_path: Path) -> None:
     path = tmp_path / "fest.csv"
     path.write_text("ticket_id,seat,status\nT-1,A11,valid\nT-2,B1,valid\nT-3,C1,valid\n")
