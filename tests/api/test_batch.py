@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dtvn.api import ordering
-from dtvn.gateway import GatewayClosed
+from dtvn.gateway import GatewayClosed, OperationTooLarge, Overloaded, Result
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from tickets.models import TicketCode, TicketHolder
@@ -201,3 +201,46 @@ def test_a_batch_that_takes_too_long_is_cut_between_two_pieces(
 
     monkeypatch.setattr(fake, "submit", submit_for_long)
     assert statuses(api, *[op("issue", "A")] * 3) == [200, 409, 503]
+
+
+def failing(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, *calls: Exception | None) -> None:
+    """The gateway answers its calls so, one after the other; None: as it is."""
+    honest, left = fake.submit, list(calls)
+
+    def submit(*arguments: Any, **options: Any) -> Future[tuple[Result, ...]]:
+        error = left.pop(0) if left else None
+        if error is None:
+            return honest(*arguments, **options)
+        future: Future[tuple[Result, ...]] = Future()
+        future.set_exception(error)
+        return future
+
+    monkeypatch.setattr(fake, "submit", submit)
+
+
+def test_a_piece_for_which_there_is_no_room_takes_nothing_back(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was decided before it stands, and what comes after it was not sent."""
+    monkeypatch.setattr(ordering, "PIECE", 2)
+    failing(fake, monkeypatch, None, Overloaded("full"))
+    assert statuses(api, *(op("issue", name) for name in "ABCDE")) == [200, 200, 503, 503, 503]
+    assert [name for name in "ABCDE" if fake.application.ticket("default", name)] == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (Overloaded("full"), 503, "busy"),
+        (OperationTooLarge("it has 9 bytes"), 413, "too_large"),
+        (GatewayClosed("closed"), 504, "outcome_unknown"),
+        (TimeoutError(), 504, "outcome_unknown"),
+    ],
+)
+def test_what_the_gateway_says_late_is_the_answer(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, code: str
+) -> None:
+    failing(fake, monkeypatch, error)
+    answer = api.post("tickets", {"ticket_id": "A"})
+    assert (answer.status_code, read(answer)["code"]) == (status, code)
+    assert fake.application.ticket("default", "A") is None
