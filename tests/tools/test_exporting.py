@@ -285,10 +285,17 @@ def test_all_tickets_and_outcomes_are_exported(evening: None, tmp_path: Path) ->
         ("gala", "T-1"),
     ]
     outcomes = exported(tmp_path, "outcomes", "--event", "fest")
-    assert [(row["operation"], row["ticket_id"], row["outcome"]) for row in outcomes][3:5] == [
-        ("admit", "T-2", "ok"),
-        ("consume", "T-1", "not_validated"),
+    told = [(row["event"], row["operation"], row["ticket_id"], row["outcome"]) for row in outcomes]
+    assert told == [
+        *(("fest", "issue", f"T-{number}", "ok") for number in (1, 2, 3)),
+        ("fest", "admit", "T-2", "ok"),
+        ("fest", "consume", "T-1", "not_validated"),
+        ("fest", "dispute", "T-3", told[-1][3]),
     ]
+    places = [(int(row["sequence"]), int(row["index"])) for row in outcomes]
+    assert places == sorted({*places})
+    every = [(row["event"], row["operation"], row["ticket_id"]) for row in exported(tmp_path, "outcomes")]
+    assert every == [row[:3] for row in told] + [("gala", "issue", "T-1")]
 
 
 def test_an_export_by_the_command_is_recorded(evening: None, tmp_path: Path) -> None:
@@ -358,6 +365,13 @@ def test_pages_of_an_export_join_without_gap(
     for kind in ("tickets", "outcomes", "admission"):
         rows = exported(tmp_path, kind)
         assert [row["ticket_id"] for row in rows] == [f"T-{number}" for number in range(9)]
+    operate(*(f"issue T-{number}" for number in range(4)), event="fest")
+    for kind in ("tickets", "admission"):
+        found = [(row["event"], row["ticket_id"]) for row in exported(tmp_path, kind)]
+        assert found == [("default", f"T-{number}") for number in range(9)] + [
+            ("fest", f"T-{number}") for number in range(4)
+        ]
+        assert len(exported(tmp_path, kind, "--event", "fest")) == 4
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,9 @@ def forgeries() -> list[Transcript]:
         )
     ]
     found += [REPLACE(whole, events=events) for events in ((second, first, *rest), (first, *rest), ())]
+    lines = [REPLACE(first, **{name: b""}) for name in ("text", "salt")]
+    lines += [REPLACE(first, text=first.text + b" "), REPLACE(first, salt=bytes(16))]
+    found += [REPLACE(whole, events=(line, second, *rest)) for line in lines]
     found += [REPLACE(whole, **{name: "other"}) for name in ("thread", "run")]
     found += [REPLACE(whole, **{name: bytes(32)}) for name in ("cluster", "rules")]
     return [*found, REPLACE(whole, version=2), REPLACE(whole, run="r" * 1025), joined()]
@@ -171,6 +174,7 @@ def test_all_refuse_forgeries_with_one_code_and_place() -> None:
         "unknown_member",
         "unknown_version",
         "wrong_chunk",
+        "wrong_event",
     }
 
 
