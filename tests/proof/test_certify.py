@@ -53,6 +53,7 @@ class PaperMembers(FakeGateway):
         self.log = log
         self.silent: set[int] = set()
         self.lying: set[int] = set()
+        self.hanging: set[int] = set()
         self.asked = 0
 
     def query(
@@ -62,6 +63,8 @@ class PaperMembers(FakeGateway):
             return super().query(member, what, arguments, wait=wait)
         self.asked += 1
         future: Future[Answered] = Future()
+        if member in self.hanging:
+            return future
         sequence = int(arguments[0])
         hashed = bytes(32) if member in self.lying else self.log.steps[sequence - 1].entry_hash
         epoch = self.log.steps[sequence - 1].entry.epoch
@@ -182,6 +185,36 @@ def test_r27_q_receipts_are_found_though_f_members_are_silent_or_lie(
     response = platform.get("tickets/TICKET-1/certificate")
     assert code_of(response) == (503, "not_provable_yet")
     assert response.headers["Retry-After"]
+
+
+def test_r27_a_member_that_hangs_takes_no_receipt_of_the_others(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.log.admit()
+    platform.learn()
+    monkeypatch.setattr(certify, "RECEIPT_WAIT", -0.95)
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    platform.members.hanging = {0}
+    certificate = saved(platform, tmp_path, "tickets/TICKET-1/certificate", "certificate.json")
+    assert "signed by r1, r2, r3: 3 of 4 members" in say(certificate, "--genesis", chain)
+    platform.members.hanging = {0, 1}
+    assert code_of(platform.get("tickets/TICKET-1/certificate")) == (503, "not_provable_yet")
+
+
+def test_r26_members_are_asked_for_no_receipt_of_an_ended_epoch(platform: Platform, tmp_path: Path) -> None:
+    """Its keys may be gone; the checkpoint that ended it proves the outcome, once the copy has it."""
+    log = platform.log
+    log.admit("OLD")
+    log.change(leaves="r1")
+    first = len(log.steps)
+    log.admit("NEW")
+    platform.learn()
+    platform.members.present = log.application.membership()
+    assert code_of(platform.get("tickets/OLD/certificate")) == (503, "not_provable_yet")
+    assert platform.members.asked == 0
+    assert platform.get("tickets/NEW/certificate").status_code == 200
+    platform.learn(first)
+    assert platform.get("tickets/OLD/certificate").status_code == 200
 
 
 def test_any_outcome_of_the_ticket_is_proved_refusals_included(platform: Platform, tmp_path: Path) -> None:
