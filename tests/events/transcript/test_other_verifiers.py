@@ -7,11 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from dtvn.events.judging import VoteCertificate
 from dtvn.events.transcript import Transcript, decode_transcript, encode_transcript, withhold
@@ -91,11 +92,25 @@ def test_all_prove_the_same() -> None:
     assert all(len(found) == 3 for found in alike([encode_transcript(each) for each in made]))
 
 
-def test_all_count_the_least_signatures_of_any_chunk() -> None:
+def test_all_say_the_same_of_many_refusals_over_two_epochs() -> None:
+    data = encode_transcript(over_two_epochs())
+    vector = {"chain": base64.b64encode(CHAIN).decode(), "transcript": base64.b64encode(data).decode()}
+    ours = [*verify_transcript(data, OURS).sentences()]
+    assert [*dtvn_verify_transcript.sentences(data, THEIRS)] == ours
+    assert by_browser([vector])[0]["sentences"] == ours
+    refused = [line for line in ours if re.match(r"event \d+ was refused: ", line)]
+    places = [int(line.split()[1]) for line in refused]
+    assert (len(refused), places == sorted({*places})) == (10, True)
+    all_of_them = int(re.findall(r"(\d+) refused", ours[0])[0])
+    assert ours[ours.index(refused[-1]) + 1] == f"... and {all_of_them - 10} more"
+
+
+@pytest.mark.parametrize("signers", [((0, 1, 2), range(4)), (range(4), (0, 1, 2))])
+def test_all_count_the_least_signatures_of_any_chunk(signers: tuple[Sequence[int], ...]) -> None:
     """One chunk has those of all four members, the other of three."""
     run = JudgedRun()
-    run.judge(CHUNKS[0], voters_of(cluster()))
-    run.judge(CHUNKS[1], voters_of(cluster()), range(4))
+    for chunk, signed in zip(CHUNKS, signers, strict=False):
+        run.judge(chunk, voters_of(cluster()), signed)
     data = encode_transcript(run.transcript())
     vector = {"chain": base64.b64encode(CHAIN).decode(), "transcript": base64.b64encode(data).decode()}
     for said in (
