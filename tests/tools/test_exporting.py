@@ -251,6 +251,22 @@ def test_an_export_tells_what_opens_the_door_and_why_not(door: None, tmp_path: P
     assert [row["admit"] for row in rows] == ["yes", "no", "no", "no", "no"]
 
 
+def test_a_product_that_was_taken_off_the_event_opens_nothing_in_an_export(
+    door: None, learner: RealLearner, tmp_path: Path
+) -> None:
+    """As at the gate: it is no longer one of those that admit."""
+    until = time.time_ns() // 1_000 + 60_000_000
+    fewer = SetEvent(products=(("Parking", False),))
+    operation = build(fewer, ticket="", event="fest", actor="desk", entry="r0", valid_until=until)
+    assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
+    rows = exported(tmp_path, "admission")
+    assert [(row["product"], row["product_admits"], row["admit"]) for row in rows][:3] == [
+        ("VIP", "no", "no"),
+        ("Parking", "no", "no"),
+        ("VIP", "no", "no"),
+    ]
+
+
 def test_the_json_form_holds_the_events_too(door: None, tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     call_command("export_tickets", "tickets", str(path), stdout=io.StringIO())
