@@ -267,6 +267,21 @@ def test_a_product_that_was_taken_off_the_event_opens_nothing_in_an_export(
     ]
 
 
+def test_in_an_event_that_nobody_created_ids_and_all_products_open(
+    learner: RealLearner, tmp_path: Path
+) -> None:
+    """The log has a row of it for the salt of its codes."""
+    until = time.time_ns() // 1_000 + 60_000_000
+    code = digest_of("old", "printed")
+    for ticket, command in (("T-1", Issue(product="Parking", codes=(code,))), ("T-2", Issue())):
+        operation = build(command, ticket=ticket, event="old", actor="desk", entry="r0", valid_until=until)
+        assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
+    assert read.event_row("learner", "old") is not None
+    names = ("product_admits", "ids_are_codes", "admit", "event_zone")
+    rows = exported(tmp_path, "admission")
+    assert [[row[name] for name in names] for row in rows] == [["yes", "yes", "yes", ""]] * 2
+
+
 def test_the_json_form_holds_the_events_too(door: None, tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     call_command("export_tickets", "tickets", str(path), stdout=io.StringIO())
