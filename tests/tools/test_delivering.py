@@ -11,15 +11,17 @@ import pytest
 from dtvn.api.errors import TicketError
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
-from dtvn.machine import Block, Replace
+from dtvn.machine import Block, Issue, Replace
 from dtvn.machine.codes import code_digest
+from dtvn.machine.reasons import REASONS
 from tests.tools.test_holders import ticket
 from tests.waiting import PATIENCE
 from tickets.importing import Holder, ImportedTicket, ordering
 from tickets.importing.completing import Order
 from tickets.importing.delivering import Delivering
 from tickets.importing.delivery import Delivery
-from tickets.importing.ordering import Ordering, issue_of
+from tickets.importing.imported import WrongRow
+from tickets.importing.ordering import Ordering, Part, issue_of
 from tickets.importing.platform import NetworkSilent, Refused
 from tickets.models import TicketCode, TicketHolder
 
@@ -227,6 +229,30 @@ def test_an_import_goes_on_as_long_as_answers_come(monkeypatch: pytest.MonkeyPat
     assert clock.now == 30.0
 
 
+def test_all_that_is_delivered_is_told_and_the_highest_sequence_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever became of each ticket, and in whatever order it was decided."""
+    monkeypatch.setattr(ordering, "BATCH_SIZE", 2)
+    outcomes = {"T-0": ("ok", 9), "T-1": ("ticket_exists", 4), "T-2": ("not_permitted", 8), "T-3": ("ok", 7)}
+
+    def order(requests: Sequence[Request]) -> Sequence[Decision]:
+        return [
+            Decision(one, Result(code, b"", sequence))
+            for one in requests
+            for code, sequence in [outcomes.get(one.ticket, ("ok", 3))]
+        ]
+
+    told: list[int] = []
+    delivery = Delivery()
+    tickets = [ticket(number) for number in range(5)]
+    Ordering(order, patience=1.0, told=told.append).send(Part("default", tickets, {}, b"salt"), delivery)
+    assert told == [2, 2, 1]
+    assert (delivery.issued, delivery.existed, delivery.sequence) == (3, 1, 9)
+    said = f"T-2 was refused: {REASONS['not_permitted'].sentence}"
+    assert delivery.wrong == [WrongRow(3, said)]
+
+
 def test_a_ticket_is_issued_with_the_digests_of_its_first_codes() -> None:
     (one,) = of_events("a")
     assert issue_of(one, b"", b"salt").command.codes == tuple(
@@ -236,3 +262,32 @@ def test_a_ticket_is_issued_with_the_digests_of_its_first_codes() -> None:
     found = issue_of(coded, b"", b"salt")
     assert found.command.codes == (code_digest(b"salt", "c-1"), code_digest(b"salt", "c-2"))
     assert found.texts == ("c-1", "c-2")
+
+
+def test_a_ticket_is_issued_as_its_file_has_it() -> None:
+    """Its window to the end of its last second."""
+    whole = msgspec.structs.replace(
+        ticket(1),
+        event="fest",
+        product="Day",
+        seat="A1",
+        entries=3,
+        not_before=7_000_000,
+        not_after=9_000_000,
+        blocked=True,
+        block_reason="unpaid",
+        codes=("c-1",),
+    )
+    request = issue_of(whole, b"\xab" * 32, b"salt")
+    assert (request.ticket, request.event, request.nonce) == ("T-1", "fest", b"")
+    assert request.command == Issue(
+        not_before=7_000_000,
+        not_after=9_999_999,
+        product="Day",
+        seat="A1",
+        commitment=b"\xab" * 32,
+        codes=(code_digest(b"salt", "c-1"),),
+        blocked=True,
+        block_reason="unpaid",
+        entries=3,
+    )
