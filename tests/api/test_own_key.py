@@ -62,3 +62,26 @@ def test_a_next_key_that_was_replaced_meanwhile_is_dropped(
     assert api.post("principals/gateway/rotate", other).status_code == 200
     assert read(api.post("principals/gateway/rotate"))["code"] == "key_in_use"
     assert api.post("principals/gateway/rotate").status_code == 200
+
+
+def test_a_next_key_that_a_later_call_has_made_is_kept(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The refused call drops its own key only."""
+    path = tmp_path / "gateway.key"
+    write_private(path, encode_seed(bytes(32), "gateway"))
+    monkeypatch.setattr(principals, "key_file", lambda: path)
+    fake.mute = True
+    assert api.post("principals/gateway/rotate").status_code == 504
+    fake.mute = False
+    other = {"peer_id": peer_id(public_key_of(b"o" * 32)), "overlap": 0}
+    assert api.post("principals/gateway/rotate", other).status_code == 200
+    later = encode_seed(b"l" * 32, "gateway#2")
+
+    def meanwhile(sequence: int, _wait: float) -> int:
+        write_private(principals.next_path(path), later, replace=True)
+        return sequence
+
+    monkeypatch.setattr(principals.feed, "wait_for", meanwhile)
+    assert read(api.post("principals/gateway/rotate"))["code"] == "key_in_use"
+    assert principals.next_path(path).read_bytes() == later

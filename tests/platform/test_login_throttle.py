@@ -31,7 +31,9 @@ def test_attempts_beyond_the_maximum_are_refused_for_the_window() -> None:
     assert refused.value.status == 429
     assert 0 < int(refused.value.headers["Retry-After"]) <= WINDOW.total_seconds()
     LoginAttempts.objects.update(since=timezone.now() - WINDOW)
-    assert login_throttle.begin(HERE) == 1
+    assert [login_throttle.begin(HERE) for _ in range(TRIES_MAX)] == list(range(1, TRIES_MAX + 1))
+    with pytest.raises(LoginThrottled):  # the window that the first of these began
+        login_throttle.begin(HERE)
 
 
 def test_other_users_and_other_addresses_are_not_refused() -> None:
@@ -48,6 +50,14 @@ def test_rows_are_bounded_and_rows_of_ended_windows_are_deleted(monkeypatch: pyt
     LoginAttempts.objects.create(subject="ended", tries=1, since=now - WINDOW)
     login_throttle.begin(HERE)
     assert set(LoginAttempts.objects.values_list("subject", flat=True)) == {HERE, "s0", "s1"}
+
+
+def test_rows_of_ended_windows_are_deleted_though_there_is_room() -> None:
+    now = timezone.now()
+    LoginAttempts.objects.create(subject="ended", tries=TRIES_MAX, since=now - WINDOW)
+    LoginAttempts.objects.create(subject="present", tries=1, since=now - WINDOW + timedelta(minutes=1))
+    login_throttle.begin(HERE)
+    assert set(LoginAttempts.objects.values_list("subject", flat=True)) == {HERE, "present"}
 
 
 def test_rows_of_invented_names_take_no_locked_out_users_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from dtvn.node.logs import BEGUN, node_logger
+from tests.waiting import wait_until
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock
 from validators.models import ManagedNode
@@ -69,16 +71,35 @@ def test_a_log_continues_after_a_crash_and_is_new_after_a_requested_start(slot: 
     assert words() == [BEGUN, "fourth"], "another life of the platform"
 
 
-def test_a_report_and_the_look_at_what_is_desired_are_one_statement(slot: DataFolder) -> None:
-    ManagedNode.objects.update(start_token="token", desired="running")
+@pytest.mark.parametrize("order", [nodes.stop_node, nodes.restart_node])
+def test_a_report_and_the_look_at_what_is_desired_are_one_statement(
+    slot: DataFolder, order: Callable[[str], ManagedNode]
+) -> None:
+    ManagedNode.objects.update(start_token="token", desired="running", running_generation=F("generation"))
     row = ManagedNode.objects.filter(node_id="node0")
     lock = SlotLock(slot.node_lock("node0"))
     lease = Lease(row.get(), token="token", lock=lock)
     with CaptureQueriesContext(connection) as asked:
         seen = [lease._tell(None), lease._tell({"sequence": 7}), lease._tell(None)]
     assert (seen, len(asked)) == ([True, True, True], 3)
-    nodes.stop_node("node0")
-    assert not lease._tell({"sequence": 8}), "a stop is seen with the next report"
+    order("node0")
+    assert not lease._tell({"sequence": 8}), "the order is seen with the next report"
     assert not lease._tell(None)
     assert row.get().report == {"sequence": 7}
+    lock.release()
+
+
+def test_the_row_of_a_later_start_is_left_alone(slot: DataFolder) -> None:
+    """A process that was replaced ends, and writes neither its report nor its end over the next one's."""
+    ManagedNode.objects.update(start_token="token", desired="running")
+    row = ManagedNode.objects.filter(node_id="node0")
+    lock = SlotLock(slot.node_lock("node0"))
+    lease = Lease(row.get(), token="token", lock=lock)
+    lease.claim()
+    row.update(start_token="newer", claimed_token="newer", pid=4, host="elsewhere", report={"sequence": 9})
+    newer = row.values().get()
+    lease.beat({"sequence": 7})
+    wait_until(lease.should_stop, what="the process is told to stop")
+    lease.end("ended", 1)
+    assert row.values().get() == newer
     lock.release()
