@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dtvn.files.epoch_changes import encode_epoch_changes
 from dtvn.gateway import Gateway
 from dtvn.node.options import StartError
 from dtvn.protocol import genesis as g
@@ -82,3 +84,30 @@ def test_a_gateway_finds_its_principal_by_its_key(venue: Party) -> None:
         assert gateway.principal == "venue-gateway"
     with pytest.raises(g.GenesisError, match="no principal"):
         Gateway.open(venue.folder.genesis, venue.folder.node("venue").key)
+
+
+@pytest.mark.django_db(databases=["default", "learner"])
+def test_the_gateway_of_a_process_is_opened_anew_after_a_recovery(
+    venue: Party, forgotten: None, settings: Any
+) -> None:
+    """All members may have new keys then, which the gateway that was opened before does not know."""
+    settings.DATA = venue.data
+    network.use(None)
+    try:
+        first = network.gateway()
+        assert network.gateway() is first
+        (venue.folder.genesis.parent / "handovers.bin").write_bytes(encode_epoch_changes(()))
+        assert network.gateway() is not first
+    finally:
+        network.close()
+
+
+def test_ends_of_epochs_are_known_once_from_a_recovery_then_from_the_log(
+    venue: Party, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DATA = venue.data
+    log = [b"first", b"second", b"third"]
+    monkeypatch.setattr(network.read, "epoch_changes", lambda _alias, after=0: log[after:])
+    assert network._epoch_changes() == log
+    (venue.folder.genesis.parent / "handovers.bin").write_bytes(encode_epoch_changes((b"first", b"second")))
+    assert network._epoch_changes() == log

@@ -93,6 +93,14 @@ def test_a_tail_continues_in_the_file_after_a_rotation(log: Path) -> None:
     assert tail.fresh() == []
 
 
+def test_a_tail_begins_again_in_a_file_that_was_emptied(log: Path) -> None:
+    log.write_text(line(1) + line(2))
+    tail = Tail(log)
+    log.write_text(line(3))
+    assert [text[-6:] for text in tail.fresh()] == ["line 3"]
+    assert tail.fresh() == []
+
+
 def test_a_tail_waits_for_a_missing_file(log: Path) -> None:
     tail = Tail(log)
     assert tail.fresh() == []

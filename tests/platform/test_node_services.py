@@ -2,7 +2,10 @@
 
 import pytest
 from django.db.models import F
+from django.utils import timezone
 
+from validators.data_folder.changes import change_mark
+from validators.data_folder.folder import DataFolder
 from validators.models import DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.services import nodes
 from validators.services.errors import NodeNotRunning, NodeRunning, NodeUnknown
@@ -26,12 +29,22 @@ def test_members_and_the_learner_are_registered_in_order() -> None:
 def test_registering_again_keeps_orders_and_forgets_old_processes() -> None:
     nodes.stop_node("node1")
     ManagedNode.objects.update(
-        pid=1, status=NodeStatus.RUNNING, start_token="old", running_generation=F("generation")
+        pid=1,
+        status=NodeStatus.RUNNING,
+        error="old",
+        start_token="old",
+        claimed_token="old",
+        running_generation=F("generation"),
+        exit_reason="old",
+        heartbeat_at=timezone.now(),
+        report={"sequence": 1},
     )
     nodes.register_nodes(["node0", "node1"])
     assert ManagedNode.objects.get(pk="node1").desired == DesiredState.STOPPED
-    forgotten = ManagedNode.objects.values_list("pid", "status", "start_token", "running_generation")
-    assert set(forgotten) == {(None, NodeStatus.STOPPED, "", None)}
+    for node in ManagedNode.objects.all():
+        assert (node.pid, node.status, node.error) == (None, NodeStatus.STOPPED, "")
+        assert (node.start_token, node.claimed_token, node.running_generation) == ("", "", None)
+        assert (node.exit_reason, node.heartbeat_at, node.report) == ("", None, {})
 
 
 def test_only_the_nodes_that_this_platform_runs_are_registered() -> None:
@@ -57,6 +70,19 @@ def test_starting_a_running_node_is_refused() -> None:
 def test_starting_a_failed_node_is_a_new_generation(verb) -> None:
     ManagedNode.objects.update(status=NodeStatus.ERROR)
     assert verb("node0").generation == 2
+
+
+@pytest.mark.parametrize("order", [nodes.start_node, nodes.stop_node, nodes.restart_node])
+def test_an_order_is_told_to_reconcile_once_it_can_be_read(
+    order, settings, tmp_path, django_capture_on_commit_callbacks
+) -> None:
+    settings.DATA = tmp_path
+    told = DataFolder(tmp_path).desired_changes
+    ManagedNode.objects.update(status=NodeStatus.ERROR)
+    with django_capture_on_commit_callbacks(execute=True):
+        order("node0")
+        assert change_mark(told) == (0, 0), "not before"
+    assert change_mark(told) != (0, 0)
 
 
 @pytest.mark.parametrize("press", [nodes.start_node, nodes.restart_node])

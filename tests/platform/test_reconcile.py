@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
@@ -129,12 +130,35 @@ def test_a_dead_process_is_hidden_and_its_node_requested_again(desk: Desk) -> No
     desk.reconciler.turn()
     assert desk.status("node0")[2] is None
     assert [node_id for node_id, _ in desk.sent].count("node0") == 2
-    assert ManagedNode.objects.get(pk="node0").restarts == 1
+    node = ManagedNode.objects.get(pk="node0")
+    assert (node.restarts, node.exit_reason, node.heartbeat_at, node.report) == (1, "", None, {})
     told = Announcement.objects.filter(node_id="node0").values_list("status", "error")
     assert list(told)[-2:] == [
         ("error", "its process was killed, or could not report its end"),
         ("starting", "its process was killed, or could not report its end"),
     ], "as the error that it was (X31), before it starts again"
+
+
+def test_a_node_that_restarts_after_a_pause_is_announced_once_at_each_stage(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=1_000.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("validators.processes.reconcile.time", clock)
+    desk.reconciler.turn()
+    for _ in range(2):
+        process = desk.run("node0")
+        desk.reconciler.turn()
+        process.kill()
+        process.wait()
+        desk.reconciler.turn()
+    killed = "its process was killed, or could not report its end"
+    assert desk.status("node0") == (NodeStatus.ERROR, f"{killed}; restarts after a pause", None)
+    before = Announcement.objects.filter(node_id="node0").count()
+    clock.now += 1.5
+    desk.reconciler.turn()
+    told = Announcement.objects.filter(node_id="node0").order_by("pk").values_list("status", flat=True)
+    assert list(told)[before - 1 :] == ["error", "starting"]
 
 
 def test_a_reason_given_between_the_two_looks_is_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
