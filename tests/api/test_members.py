@@ -15,7 +15,7 @@ from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.founding.parties import NOWHERE
 from tests.host.support import key_pair
-from validators.membership import changes
+from validators.membership import ChangeRequest, changes
 from validators.models import MembershipChange
 from validators.rest import members
 
@@ -253,6 +253,22 @@ def test_the_same_nonce_is_the_same_change(town: Api) -> None:
     other = town.call("PATCH", "parameters", {"view_timeout": 950_000}, Idempotency_Key="change-1")
     assert (other.status_code, read(other)["code"]) == (422, "nonce_reused")
     assert read(town.get("members"))["data"]["epoch"] == 1
+
+
+def test_the_same_change_stored_at_the_same_moment_is_stored_once(
+    town: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process stores it between the first look and the lock."""
+    asked = ChangeRequest(change="parameters", parameters={"view_timeout": 900_000})
+    rows: list[MembershipChange] = []
+
+    def lock() -> None:
+        monkeypatch.setattr(changes, "lock_cluster", lambda: None)
+        rows.append(changes.ask(asked, actor="user:x", nonce=b"n"))
+
+    monkeypatch.setattr(changes, "lock_cluster", lock)
+    assert changes.ask(asked, actor="user:x", nonce=b"n") == rows[0]
+    assert MembershipChange.objects.count() == 1
 
 
 def test_a_lost_outcome_is_queried_again_and_not_executed_twice(

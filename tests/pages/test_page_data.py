@@ -248,12 +248,17 @@ def test_fewer_members_gain_nothing_and_nothing_is_said_of_it() -> None:
 def test_a_change_of_members_is_in_the_sentence_of_state(learner: RealLearner) -> None:
     whole = "4 of 4 agree, can lose 1 more"
     assert cluster_state().sentence == whole
-    row = MembershipChange.objects.create(
+    MembershipChange.objects.create(
         request={"change": "add", "node_id": "node4"}, actor="user:x", nonce="n", state="following"
     )
     assert cluster_state().sentence == f"{whole}; changing members: add node4, newcomer catches up"
     assert "node4" not in cluster_state(without=["r3"]).sentence, "what would follow is about members alone"
-    MembershipChange.objects.filter(pk=row.pk).update(state="done")
+    MembershipChange.objects.create(
+        request={"change": "add", "node_id": "node5"}, actor="user:x", nonce="n2", state="waiting"
+    )
+    told = cluster_state().sentence
+    assert told == f"{whole}; changing members: add node4, newcomer catches up", "the one that is carried out"
+    MembershipChange.objects.update(state="done")
     assert cluster_state().sentence == whole
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from django.db import DatabaseError
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -17,7 +18,7 @@ from tests.waiting import wait_until
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.models import Announcement, ManagedNode, NodePart, NodeStatus
-from validators.processes.reconcile import Reconciler
+from validators.processes.reconcile import Reconciler, observe
 from validators.services import nodes
 
 pytestmark = pytest.mark.django_db(transaction=True)  # a look closes its connection
@@ -234,6 +235,30 @@ def test_requests_the_broker_refused_are_sent_when_it_is_back(
     assert set(dict(desk.sent)) == {"node0", "learner"}
     said = [record.getMessage() for record in caplog.records if "broker" in record.getMessage()]
     assert said == [f"{why}; sent again until it does", "the broker takes start requests again"]
+    told = Announcement.objects.filter(node_id="node0").order_by("pk").values_list("status", "error")
+    assert list(told) == [("starting", ""), ("starting", why)], "once"
+
+
+def test_a_start_that_could_not_be_written_is_requested_at_the_next_turn(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(**_: object) -> None:
+        raise DatabaseError("no connection")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("validators.processes.reconcile.announce", away)
+        with pytest.raises(DatabaseError):
+            desk.reconciler.turn()
+    assert "node0" not in dict(desk.sent)
+    desk.reconciler.turn()
+    assert "node0" in dict(desk.sent)
+
+
+def test_a_node_that_was_never_requested_is_not_claimed(desk: Desk) -> None:
+    """Of a holder of its slot, which an earlier platform left, nothing is known."""
+    row = ManagedNode.objects.get(pk="node0")
+    assert (row.start_token, row.claimed_token) == ("", "")
+    assert not observe(row, desk.folder).claimed
 
 
 def test_an_absent_broker_is_tried_once_for_all_nodes(desk: Desk) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from dtvn.events.rules import EventReader
-from dtvn.proxy import LOCAL_ONLY, LocalJudge, Run
+from dtvn.proxy import LOCAL_ONLY, LocalJudge, Run, holding
 from tests.events.rules.samples import event
 from tests.proxy.support import BAD, GOOD, answering, parsed, proxied, sse, types
 
@@ -122,6 +124,31 @@ async def test_each_run_of_a_stream_is_marked() -> None:
     assert [each["value"]["valid"] for each in parsed(answer.content) if each["type"] == "CUSTOM"] == [
         False, False, True,
     ]  # fmt: skip
+
+
+async def test_marks_of_a_run_that_found_no_place_are_not_said_in_the_next() -> None:
+    """Some clients see no boundary behind carriage returns, so nothing may stand before the next event."""
+    torn = b"data: no event\r\n\r\n"
+    body = sse([event("RS")]) + torn + sse([event("RF"), event("RS:r2"), event("RF:r2")])
+    async with proxied(answering(body), "mark") as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    unmarked = [each for each in answer.content.split(b"\n\n") if b"dtvn.verdict" not in each]
+    assert b"\n\n".join(unmarked) == body
+    said = [each for each in answer.content.split(b"\n\n") if b"dtvn.verdict" in each]
+    bad, last = (json.loads(each.removeprefix(b"data: "))["value"] for each in said)
+    assert (bad["index"], bad["code"]) == (1, "INVALID_JSON")
+    assert (last["valid"], last["events"], last["code"]) == (True, 2, None), "of the second run"
+    assert report.marks_unsent == 1
+
+
+async def test_a_stream_has_a_bounded_number_of_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holding, "MARKS", 3)
+    events = [event("RS"), *[event("TC:z")] * 5, event("RF")]
+    async with proxied(answering(sse(events)), "mark") as proxy:
+        answer = await proxy.post()
+    marks = [each["value"] for each in parsed(answer.content) if each["type"] == "CUSTOM"]
+    assert [mark.get("index") for mark in marks] == [1, 2, 3, None], "and the one of the run"
 
 
 @pytest.mark.parametrize("kind", [b"application/x-ndjson", b"application/jsonl; charset=utf-8"])

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from dtvn.events.rules import refused
+from dtvn.events.rules import Violation, refused
 from events.services import excerpts
 from events.services.excerpts import CHARACTERS_MAX, EACH_MAX, Excerpt, Excerpts
+
+
+def violation(index: int, sentence: str) -> Violation:
+    return refused(index, "MESSAGE_NOT_OPEN", sentence).violations[0]
 
 
 def taken(*calls: int, bad: dict[int, str]) -> list[Excerpt]:
@@ -42,25 +46,21 @@ def test_an_offending_event_is_a_neighbour_of_the_next_and_the_last_has_none_aft
 
 def test_of_several_violations_the_first_is_told() -> None:
     made = Excerpts()
-    both = [
-        *refused(0, "MESSAGE_NOT_OPEN", "first").violations,
-        *refused(0, "EVENT_TOO_LARGE", "second").violations,
-    ]
-    made.take(0, [b"e0"], both)
+    made.take(0, [b"e0"], [violation(0, "first"), violation(0, "second")])
     assert [each.message for each in made.found] == ["first"]
 
 
 def test_a_bounded_number_of_shortened_events_is_kept() -> None:
     assert len(taken(EACH_MAX + 5, bad=dict.fromkeys(range(EACH_MAX + 5), "why"))) == EACH_MAX
     made = Excerpts()
-    made.take(0, [b"x" * 10_000], refused(0, "MESSAGE_NOT_OPEN", "why").violations)
+    made.take(0, [b"x" * 10_000], [violation(0, "why")])
     assert made.found[0].text == "x" * (CHARACTERS_MAX - 1) + "…"
 
 
 def test_beyond_a_number_of_runs_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(excerpts, "RUNS_MAX", 2)
     made = Excerpts()
-    made.take(0, [b"e0"], refused(0, "MESSAGE_NOT_OPEN", "why").violations)
+    made.take(0, [b"e0"], [violation(0, "why")])
     numbers = range(2**62, 2**62 + 3)  # of no row
     for number in numbers:
         excerpts.keep(number, made)

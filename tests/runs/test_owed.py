@@ -381,6 +381,10 @@ def test_no_verdict_leaves_it_waiting_and_pauses_grow(api: Api, fake: FakeGatewa
     assert thread.turn() == PACE
     kept = shown(api, told)
     assert (kept["owed"], kept["record_code"]) == ("settled", "ok")
+    cut(fake)
+    sequence(api, GOOD, run="r2")
+    fake.down = frozenset()
+    assert [thread.turn() for _ in range(3)] == [LOOK, LOOK, 2 * LOOK], "after a verdict they begin anew"
 
 
 def test_a_decision_that_cannot_change_is_settled_without_a_certificate(
