@@ -137,7 +137,7 @@ async def test_marks_of_a_run_that_found_no_place_are_not_said_in_the_next() -> 
     assert b"\n\n".join(unmarked) == body
     said = [each for each in answer.content.split(b"\n\n") if b"dtvn.verdict" in each]
     bad, last = (json.loads(each.removeprefix(b"data: "))["value"] for each in said)
-    assert (bad["index"], bad["code"]) == (1, "INVALID_JSON")
+    assert (bad["index"], bad["code"]) == (1, "NOT_JSON")
     assert (last["valid"], last["events"], last["code"]) == (True, 2, None), "of the second run"
     assert report.marks_unsent == 1
 
