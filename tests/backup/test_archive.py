@@ -11,6 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dtvn.files.whole import sync_folder
+from validators.backup import archive
 from validators.backup.archive import MANIFEST, Writer, extract, read, verify
 from validators.backup.forms import FORMAT, BackupError, Entry, Manifest
 
@@ -71,6 +73,22 @@ def test_extracted_files_have_their_content_and_are_private(tmp_path: Path) -> N
         assert (target / name).stat().st_mode & 0o777 == 0o600
         assert (target / name).parent.stat().st_mode & 0o077 == 0
     assert read(path, "secret.key") == FILES["secret.key"]
+
+
+def test_each_folder_that_extracting_made_outlives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder whose entry in the one above was not synced is gone with all that is in it."""
+    made(path := tmp_path / "a.tar.gz")
+    durable: set[Path] = set()
+
+    def noted(folder: Path) -> None:
+        sync_folder(folder)
+        durable.update(folder.iterdir())
+
+    monkeypatch.setattr(archive, "sync_folder", noted)
+    extract(path, verify(path), lambda _name: True, target := tmp_path / "out")
+    assert durable == set(target.rglob("*"))
 
 
 def test_each_damaged_byte_of_a_small_archive_is_found(tmp_path: Path) -> None:

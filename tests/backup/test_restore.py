@@ -20,7 +20,7 @@ import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 
-from dtvn.files.whole import write_private
+from dtvn.files.whole import sync_folder, write_private
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.moved import keep_address, moved_to
 from dtvn.node.options import StartError
@@ -33,6 +33,7 @@ from dtvn.protocol.consensus.membership import Membership
 from tests.disks import read_only
 from tests.ports import free_ports
 from tests.proof.continuing import keep, old_log
+from validators.backup import archive, restoring
 from validators.backup.archive import Writer, extract
 from validators.backup.copying import back_up, copy_sqlite
 from validators.backup.covering import _certified
@@ -310,6 +311,28 @@ def test_a_platform_is_restored_beside_nodes_that_are_there(old: Source, tmp_pat
     assert old.database.exists()
     assert (old.root / "keys/gateway.key").read_bytes() == b"gateway.key secret"
     assert (old.root / "nodes/r0/identity/node.key").stat().st_ino == kept
+
+
+@pytest.mark.parametrize("request_", [RestoreRequest("node", "r0"), RestoreRequest("platform")])
+def test_what_is_restored_in_part_outlives_a_power_cut(
+    old: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_: RestoreRequest
+) -> None:
+    """Each file, and each folder on the way to it, has its entry on the disk."""
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    durable: set[tuple[int, int]] = set()
+
+    def noted(folder: Path) -> None:
+        sync_folder(folder)
+        durable.update((each.stat().st_ino, each.stat().st_dev) for each in folder.iterdir())
+
+    monkeypatch.setattr(archive, "sync_folder", noted)
+    monkeypatch.setattr(restoring, "sync_folder", noted)
+    new = Source(tmp_path / "new" / "data")
+    new.root.parent.mkdir()
+    restore(out, check(out), new, request_)
+    found = [new.root, *new.root.rglob("*")]
+    assert len(found) > 4
+    assert [each for each in found if (each.stat().st_ino, each.stat().st_dev) not in durable] == []
 
 
 def test_a_platform_is_not_restored_into_an_unrelated_cluster(old: Source, tmp_path: Path) -> None:

@@ -140,8 +140,10 @@ def is_safe(name: str) -> bool:
 def _write(content: IO[bytes], target: Path, name: str) -> Entry:
     place = target
     for part in PurePosixPath(name).parent.parts:
-        place /= part
-        place.mkdir(mode=0o700, exist_ok=True)
+        above, place = place, place / part
+        if not place.is_dir():
+            place.mkdir(mode=0o700)
+            sync_folder(above)
     file = target / name
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as writing:

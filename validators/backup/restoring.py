@@ -239,10 +239,12 @@ def _put(staged: Path, root: Path, request: RestoreRequest) -> None:
         sync_folder(root.parent)
         return
     root.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(root.parent)
     if request.part == "node":
         make_private(root / "nodes")
         _put_node(staged / "nodes" / request.node, root / "nodes" / request.node)
         sync_folder(root / "nodes")
+        sync_folder(root)
         return
     files = [path for path in staged.rglob("*") if path.is_file() and staged / PLATFORM not in path.parents]
     first = [file for file in files if file.relative_to(staged).as_posix() not in STARTING]
@@ -274,4 +276,5 @@ def _link(files: list[Path], staged: Path, root: Path) -> None:
         place = root / file.relative_to(staged)
         make_private(place.parent)
         os.link(file, place)
-        sync_folder(place.parent)
+        for folder in (each for each in place.parents if each.is_relative_to(root)):
+            sync_folder(folder)
