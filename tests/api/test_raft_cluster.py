@@ -111,6 +111,7 @@ def test_r11_a_restart_says_without_whom_the_member_does_not_vote(
     assert told["if_restarted"]["r0"] == f"Until it votes again: 3 of 5 agree, can lose none; {LABEL}; {only}"
     assert told["if_restarted"]["r4"].startswith("Until it runs again: 4 of 5"), "it waits for nobody"
     assert told["if_stopped"]["r0"].endswith(waits.format("r0, r4 are"))
+    assert "does not vote before" not in told["if_all_restarted"], "r4 is started with them"
     assert read(Api().post("nodes/r0/restart")) == {
         "status": "restarting",
         "node_id": "r0",

@@ -245,6 +245,11 @@ def test_fewer_members_gain_nothing_and_nothing_is_said_of_it() -> None:
     assert (gained(5, 4, Mode.PBFT), gained(4, 5, Mode.PBFT) != "") == ("", True)
 
 
+def test_the_next_number_of_members_that_gains_something_may_be_the_most() -> None:
+    assert gained(29, 30, Mode.RAFT).endswith(" 31 members are the next that tolerate more.")
+    assert gained(30, 31, Mode.RAFT) == "", "it gains something itself"
+
+
 def test_a_change_of_members_is_in_the_sentence_of_state(learner: RealLearner) -> None:
     whole = "4 of 4 agree, can lose 1 more"
     assert cluster_state().sentence == whole

@@ -18,6 +18,7 @@ from tests.waiting import wait_until
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.models import Announcement, ManagedNode, NodePart, NodeStatus
+from validators.processes.api_probes import ApiProbes
 from validators.processes.reconcile import Reconciler, observe
 from validators.services import nodes
 
@@ -259,6 +260,17 @@ def test_a_node_that_was_never_requested_is_not_claimed(desk: Desk) -> None:
     row = ManagedNode.objects.get(pk="node0")
     assert (row.start_token, row.claimed_token) == ("", "")
     assert not observe(row, desk.folder).claimed
+
+
+def test_apis_are_asked_of_running_validators_only(desk: Desk) -> None:
+    probes = ApiProbes(desk.folder)
+    reconciler = Reconciler(desk.folder, desk.send, probes)
+    reconciler.turn()
+    assert probes.due(0.0) == [], "none runs"
+    desk.run("node0")
+    desk.run("learner")
+    reconciler.turn()
+    assert probes.due(0.0) == ["node0"], "the learner has none"
 
 
 def test_an_absent_broker_is_tried_once_for_all_nodes(desk: Desk) -> None:

@@ -326,6 +326,16 @@ async def test_a_stream_waits_for_an_earlier_one_of_its_run(mode: str) -> None:
     assert platform.busy == []
 
 
+async def test_what_a_call_waited_for_is_not_said_of_later_ones() -> None:
+    platform = Platform()
+    platform.busy = [(409, "run_is_live")] * 2
+    async with judged_by(platform) as judge:
+        judgement = await judge.open()
+        assert len(await judgement.judge(GOOD[:2])) == 2
+        assert judgement.waits_for == ""
+        await judgement.close()
+
+
 async def test_a_stream_beside_an_earlier_one_of_its_run_is_not_validated_and_says_so() -> None:
     platform = Platform()
     platform.later = (409, "run_is_live")
