@@ -276,6 +276,16 @@ def test_a_node_that_is_to_stop_is_given_time_then_killed(world: World) -> None:
     assert world.kills == 1
 
 
+def test_a_pause_of_the_controller_is_no_part_of_the_time_to_stop(world: World) -> None:
+    wish(world, DesiredState.STOPPED)
+    world.look()
+    world.now += 3_600
+    assert world.look().status == NodeStatus.STOPPING
+    assert world.kills == 0
+    assert world.run_for(watch.STOP_PATIENCE + 1).status == NodeStatus.STOPPED
+    assert world.kills == 1
+
+
 def test_a_stopped_node_stays_stopped(world: World) -> None:
     world.change(desired=DesiredState.STOPPED, generation=2)
     world.end()
@@ -297,6 +307,17 @@ def test_the_end_of_a_worker_is_not_counted_as_a_crash_of_its_node(world: World)
     world.end()
     world.look()
     assert (world.starts, world.restarts) == (2, 0)
+
+
+def test_a_crash_after_the_end_of_a_worker_is_counted_as_ever(world: World) -> None:
+    world.watch.worker_lost()
+    world.end()
+    world.look()
+    world.claim()
+    world.run_for(60)
+    world.end()
+    world.look()
+    assert (world.starts, world.restarts) == (3, 1)
 
 
 def test_a_request_the_lost_worker_had_is_sent_again_at_once() -> None:

@@ -64,6 +64,10 @@ def test_folder_and_database_get_one_identity(first: PlatformLease, folder: Data
     row = Platform.objects.get()
     assert folder.identity.read_text().strip() == row.platform_id == first.platform_id
     assert len(row.platform_id) == 32
+    assert (row.host, row.folder) == (os.uname().nodename, str(folder.root)), (
+        "where a refused run sends people"
+    )
+    assert row.process == this_process()
     assert stat.S_IMODE(folder.identity.stat().st_mode) == 0o600
     assert own_queue(NODES) == f"dtvn.{row.platform_id[:12]}.nodes"
 

@@ -120,6 +120,7 @@ def test_a_cluster_that_commits_is_ready_once_the_learner_has_it(monkeypatch: py
     nodes.register_nodes(FOUR)
     ManagedNode.objects.filter(role="learner").update(report={"sequence": 7})
     assert waited(monkeypatch, REFUSED, Reply(sequence=7, answered=True)) == (True, [])
+    assert waited(monkeypatch, REFUSED, Reply(sequence=8, answered=True)) == (False, [])
 
 
 def test_a_briefly_absent_database_does_not_end_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:

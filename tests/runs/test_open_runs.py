@@ -25,8 +25,21 @@ def test_of_more_pieces_than_may_wait_the_oldest_are_lost(newer: int) -> None:
     run.pieces.extend(pieces[:PIECES_WAITING_MAX])
     taken, _ = run.waiting()
     run.pieces.extend(pieces[PIECES_WAITING_MAX:])
+    run.changed = False
     run.put_back(taken, [])
     assert list(run.pieces) == pieces[-PIECES_WAITING_MAX:]
+    assert run.changed, "the sweep writes it again"
+
+
+def test_records_that_could_not_be_written_come_before_later_ones() -> None:
+    run = OpenRun(FakeGateway(make_genesis(4), principal="gateway"), RunBody(), "tester")
+    records: list[Any] = list(range(5))
+    run.records.extend(records[:3])
+    taken = run.waiting()
+    assert taken == ([], records[:3])
+    run.records.extend(records[3:])
+    run.put_back(*taken)
+    assert list(run.records) == records
 
 
 def _finish(steps: Steps, step: Future[Any]) -> Judgement:
