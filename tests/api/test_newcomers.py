@@ -22,7 +22,7 @@ from tests.api.living import LivingGateway
 from tests.host.support import make_genesis
 from validators.data_folder.folder import DataFolder
 from validators.membership import ChangeRequest, changes, newcomers
-from validators.models import DesiredState, ManagedNode, MembershipChange, NodePart, NodeStatus
+from validators.models import DesiredState, ManagedNode, MembershipChange, NodePart, NodeRole, NodeStatus
 from validators.processes import preparation
 from validators.services import principals
 
@@ -53,6 +53,8 @@ def test_a_newcomer_gets_key_and_ports_and_follows_before_it_votes(
     node = folder.node("r4")
     assert oct(node.key.stat().st_mode & 0o777) == "0o600"
     assert row_of("r4") == (NodePart.JOINING, DesiredState.RUNNING)
+    places = ManagedNode.objects.filter(role=NodeRole.VALIDATOR).values_list("node_id", "position")
+    assert dict(places) == {"r0": 0, "r1": 1, "r2": 2, "r3": 3, "r4": 4}
     listed = {each.name: each for each in principals.list_principals()}
     assert listed["r4"].public_key == public_key_of(read_seed(node.key))
     assert listed["r4"].grants == ()

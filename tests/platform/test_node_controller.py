@@ -217,6 +217,8 @@ def test_a_failed_node_stays_failed_until_a_person_starts_it() -> None:
     assert world.starts == starts
     world.change(generation=2)
     assert world.look().action is Action.START
+    crash_until_failed(world)
+    assert world.restarts == 2 * watch.RESTARTS.max_restarts, "the earlier crashes no longer count"
 
 
 def test_rare_crashes_never_exhaust_the_restart_budget(world: World) -> None:

@@ -180,6 +180,26 @@ def test_a_lease_from_the_future_is_taken_unless_it_is_renewed(
     assert first.lost
 
 
+def test_a_lease_from_the_future_that_another_run_took_meanwhile_is_refused(
+    first: PlatformLease, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(*_: object) -> None:
+        Platform.objects.update(run="another")
+
+    renewed_in_the_future()
+    refused = PlatformLease(folder)
+    monkeypatch.setattr(refused._ended, "wait", taken)
+    with pytest.raises(StartError):
+        refused.take()
+    assert Platform.objects.get().run == "another"
+
+
+def test_a_run_that_ended_in_order_has_not_lost_its_lease(first: PlatformLease) -> None:
+    first.release()
+    first.renew()
+    assert first.lost == ""
+
+
 def test_a_lease_late_in_an_outage_is_kept_if_nobody_took_it(first: PlatformLease) -> None:
     age(LEASE * 4)
     first.renew()

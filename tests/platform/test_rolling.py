@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from django.db.models import F
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol.quorum import Mode
 from tests.platform.desk import FOUR, Desk, started
+from validators.data_folder.changes import change_mark
+from validators.data_folder.folder import DataFolder
 from validators.models import ClusterRequest, DesiredState, ManagedNode, NodeStatus
 from validators.processes import rolling
 from validators.processes.cluster_controller import ClusterController
@@ -85,6 +88,26 @@ def test_members_that_others_run_count_if_ours_are_connected_to_them(running: De
         before = dict(ManagedNode.objects.values_list("node_id", "generation"))
         rolling.step(rolling.Rolling(told=before, since=0.0), 1.0)
         assert restarted(before) == expected
+
+
+def test_a_member_elsewhere_counts_only_if_each_of_ours_is_connected_to_it(running: Desk) -> None:
+    back(*FOUR, peer_count=6, members=7)
+    back("node2", peer_count=4, members=7)
+    before = dict(ManagedNode.objects.values_list("node_id", "generation"))
+    found = rolling.step(rolling.Rolling(told=before, since=0.0), rolling.TOLD_AFTER + 1)
+    assert (restarted(before), found.waits) == ([], "no quorum votes without node0")
+
+
+def test_a_restart_of_the_next_node_is_told_to_reconcile(
+    running: Desk, settings: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any
+) -> None:
+    settings.DATA = tmp_path
+    before = asked()
+    mark = change_mark(DataFolder(tmp_path).desired_changes)
+    with django_capture_on_commit_callbacks(execute=True):
+        running.controller.turn()
+    assert restarted(before) == ["node0"]
+    assert change_mark(DataFolder(tmp_path).desired_changes) != mark
 
 
 def test_a_node_that_does_not_come_back_ends_the_restart(running: Desk) -> None:

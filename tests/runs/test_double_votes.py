@@ -22,7 +22,7 @@ from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.proof.test_evidence import PAPER
 from tests.proof.test_evidence_of_votes import two_votes
-from tests.runs.test_rest import GOOD, sequence
+from tests.runs.test_rest import GOOD, sequence, texts
 from tests.waiting import PATIENCE
 from validators.models import MemberEvidence
 from validators.services import evidence, network
@@ -104,6 +104,17 @@ def test_the_admin_shows_both_votes_and_a_file_that_convicts(api: Api, fake: Fak
     file = admin.get(f"{LIST}{row.pk}/file/").content
     found = convict(unwrap("evidence", file), read_chain(g.encode(fake.genesis)))
     assert (found.name, found.where) == ("r1", row.place)
+
+
+def test_a_double_vote_names_the_event_by_its_place_in_the_run(api: Api, fake: FakeGateway) -> None:
+    api.post("events/validate", texts(GOOD[:3], thread="t", run="r"))
+    falsely(fake, 1, also_honest=True)
+    api.post("events/validate", texts(GOOD[3:], thread="t", run="r", end=True))
+    run_table.sweep()
+    votes = evidence.statements(bytes(MemberEvidence.objects.get().content))
+    assert [kind for kind, _fields in votes] == ["Vote", "Vote"]
+    assert {dict(fields)["errors"] for _kind, fields in votes} == {"none", "event 3: A_LIE"}
+    assert {dict(fields)["position"] for _kind, fields in votes} == {"3"}
 
 
 def test_rest_shows_double_votes_and_a_file_that_convicts(api: Api, fake: FakeGateway) -> None:

@@ -11,7 +11,7 @@ from dtvn.api.errors import ApiError
 from dtvn.api.event_bodies import GivenEvents, RunBody
 from dtvn.protocol.genesis import CAPABILITIES
 from events.services.answered_here import AnsweredHere
-from events.services.open_runs import PIECES_WAITING_MAX, Judgement, OpenRun, Steps, waited
+from events.services.open_runs import IDLE, PIECES_WAITING_MAX, Judgement, OpenRun, Steps, waited
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
 from tests.runs.test_rest import GOOD
@@ -40,6 +40,17 @@ def test_records_that_could_not_be_written_come_before_later_ones() -> None:
     run.records.extend(records[3:])
     run.put_back(*taken)
     assert list(run.records) == records
+
+
+def test_a_run_is_idle_once_no_call_came_since_its_last_one_ended() -> None:
+    run = OpenRun(FakeGateway(make_genesis(4), principal="gateway"), RunBody(), "tester")
+    run.touched -= IDLE + 1
+    assert run.idle()
+    call = run.judge(GivenEvents(tuple(GOOD[:1])))
+    asked = next(call)
+    assert not run.idle(), "it waits for the members"
+    _finish(call, asked)
+    assert not run.idle()
 
 
 def _finish(steps: Steps, step: Future[Any]) -> Judgement:
