@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -54,7 +56,7 @@ def test_a_newcomer_gets_key_and_ports_and_follows_before_it_votes(
     assert oct(node.key.stat().st_mode & 0o777) == "0o600"
     assert row_of("r4") == (NodePart.JOINING, DesiredState.RUNNING)
     places = ManagedNode.objects.filter(role=NodeRole.VALIDATOR).values_list("node_id", "position")
-    assert dict(places) == {"r0": 0, "r1": 1, "r2": 2, "r3": 3, "r4": 4}
+    assert dict(places) == {"r0": 0, "r1": 1, "r4": 2}, "behind the others of this platform"
     listed = {each.name: each for each in principals.list_principals()}
     assert listed["r4"].public_key == public_key_of(read_seed(node.key))
     assert listed["r4"].grants == ()
@@ -96,6 +98,74 @@ def test_a_newcomer_has_caught_up_within_half_a_window(
     proof = newcomers.proof_of(asked, living)
     assert proof is not None
     assert newcomers.caught_up(asked, proof, living) is enough
+
+
+HOUR = 3_600_000_000
+
+
+@pytest.mark.parametrize(
+    ("clock", "log_times", "enough"),
+    [
+        (0, (), True),
+        (-HOUR, (), False),
+        (-HOUR, (0, 0), True),
+        (0, (HOUR, HOUR, 0, 0), False),
+        (0, (HOUR, 0, 0, 0), True),
+        (HOUR, (), False),
+    ],
+)
+def test_a_newcomers_proof_is_fresh_by_the_clock_and_by_the_time_of_the_log(
+    living: LivingGateway,
+    folder: ClusterFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: int,
+    log_times: tuple[int, ...],
+    *,
+    enough: bool,
+) -> None:
+    """Log time counts as f + 1 members tell it; microseconds ahead of the newcomer's clock."""
+    node = folder.node("r4")
+    node.create()
+    ensure_seed(node.key)
+    follows(node, living)
+    now = time.time_ns()
+    statuses = [{"log_time": now // 1_000 + each} for each in log_times] + [{}] * (4 - len(log_times))
+    shown = tuple(
+        msgspec.structs.replace(each, status=status)
+        for each, status in zip(living.members(), statuses, strict=True)
+    )
+    monkeypatch.setattr(living, "members", lambda: shown)
+    monkeypatch.setattr(newcomers, "time", SimpleNamespace(time_ns=lambda: now + clock * 1_000))
+    asked = ChangeRequest(change="add", node_id="r4")
+    proof = newcomers.proof_of(asked, living)
+    assert proof is not None
+    assert newcomers.caught_up(asked, proof, living) is enough
+
+
+@pytest.mark.parametrize(("telling", "enough"), [(1, True), (2, False)])
+def test_a_newcomer_need_not_reach_what_a_liar_says(
+    living: LivingGateway,
+    folder: ClusterFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    telling: int,
+    *,
+    enough: bool,
+) -> None:
+    """Nor what members said that are no longer connected."""
+    node = folder.node("r4")
+    node.create()
+    ensure_seed(node.key)
+    follows(node, living)
+    far = [msgspec.structs.replace(each, sequence=10**9) for each in living.members()]
+    shown = (*far[:telling], *living.members()[telling:])
+    monkeypatch.setattr(living, "members", lambda: shown)
+    asked = ChangeRequest(change="add", node_id="r4")
+    proof = newcomers.proof_of(asked, living)
+    assert proof is not None
+    assert newcomers.caught_up(asked, proof, living) is enough
+    gone = tuple(msgspec.structs.replace(each, connected=each.sequence < 10**9) for each in shown)
+    monkeypatch.setattr(living, "members", lambda: gone)
+    assert newcomers.caught_up(asked, proof, living)
 
 
 def test_a_member_of_another_party_joins_without_a_pasted_word(town: Api, living: LivingGateway) -> None:

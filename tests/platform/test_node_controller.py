@@ -217,8 +217,17 @@ def test_a_failed_node_stays_failed_until_a_person_starts_it() -> None:
     assert world.starts == starts
     world.change(generation=2)
     assert world.look().action is Action.START
-    crash_until_failed(world)
-    assert world.restarts == 2 * watch.RESTARTS.max_restarts, "the earlier crashes no longer count"
+
+
+def test_a_person_who_starts_a_failed_node_clears_its_crashes() -> None:
+    world = World()
+    world.look()
+    for times in (1, 2):
+        crash_until_failed(world)
+        assert world.look().error.startswith("failed: ended ")
+        assert world.restarts == times * watch.RESTARTS.max_restarts
+        wish(world, DesiredState.RUNNING)
+        assert world.look().action is Action.START
 
 
 def test_rare_crashes_never_exhaust_the_restart_budget(world: World) -> None:

@@ -72,7 +72,9 @@ def test_bytes_after_what_cannot_be_events_are_kept() -> None:
 def test_a_block_whose_beginning_was_drained_says_so() -> None:
     blocks = Blocks(10)
     assert list(blocks.feed(b'data: {"a":"0123456789')) == []
+    assert blocks.held == 22
     assert blocks.drained() == b'data: {"a":"0123456789'
+    assert blocks.held == 0, "they are no longer here"
     (block,) = blocks.feed(b'"}\n\n')
     assert (block.raw, block.begun, len(block.text or b"")) == (b'"}\n\n', True, 11)
 

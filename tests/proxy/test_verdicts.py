@@ -238,6 +238,24 @@ async def test_short_pieces_that_wait_count_with_what_holds_them(monkeypatch: py
     assert beside.size == 0, "no longer held against other streams"
 
 
+async def test_what_was_judged_no_longer_counts_while_the_stream_goes_on() -> None:
+    findings, beside = Findings("POST", "/"), passages.Beside()
+    judging = Judging(LocalJudge(), findings, None, closing_seconds=1, resumed="", to_first=False)
+
+    async def send(message: passages.Message) -> None:
+        """The client takes all."""
+
+    passage = passages.Observing(send, judging, Limits(), Identity(), beside)
+    for each in GOOD[:3]:
+        await passage.body(sse([each]))
+        assert beside.size > 0
+        for _ in range(1_000):  # the judging is a task of its own
+            await asyncio.sleep(0)
+        assert beside.size == 0
+    await passage.close()
+    assert (findings.events, findings.not_validated) == (3, None)
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_stream_that_goes_on_after_an_event_is_not_accused(mode: str) -> None:
     async with proxied(answering(sse(GOOD[2:])), mode) as proxy:

@@ -12,6 +12,7 @@ from dtvn.api.event_bodies import GivenEvents, RunBody
 from dtvn.protocol.genesis import CAPABILITIES
 from events.services.answered_here import AnsweredHere
 from events.services.open_runs import IDLE, PIECES_WAITING_MAX, Judgement, OpenRun, Steps, waited
+from events.services.run_table import outcome_of
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
 from tests.runs.test_rest import GOOD
@@ -51,6 +52,16 @@ def test_a_run_is_idle_once_no_call_came_since_its_last_one_ended() -> None:
     assert not run.idle(), "it waits for the members"
     _finish(call, asked)
     assert not run.idle()
+
+
+@pytest.mark.parametrize(("recorded", "code"), [(True, "outcome_unknown"), (False, "")])
+def test_of_an_end_that_failed_the_outcome_of_the_record_is_unknown(recorded: bool, code: str) -> None:
+    run = OpenRun(FakeGateway(make_genesis(4), principal="gateway"), RunBody(recorded=recorded), "tester")
+    assert outcome_of(run) == "", "it goes on"
+    run.ending = Future()
+    assert outcome_of(run) == "", "it ends"
+    run.ending.set_exception(TimeoutError())
+    assert outcome_of(run) == code
 
 
 def _finish(steps: Steps, step: Future[Any]) -> Judgement:

@@ -427,6 +427,23 @@ def test_an_idle_run_ends_by_itself(api: Api, monkeypatch: pytest.MonkeyPatch) -
     assert (shown["status"], shown["events"], shown["record_code"]) == ("ended", 1, "ok")
 
 
+def test_an_idle_run_that_never_began_ends_by_itself_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = api.post("events/runs", {}).headers["Location"]
+    monkeypatch.setattr(open_runs, "IDLE", 0.0)
+    run_table.sweep()
+    shown = read(api.get(path))["data"]
+    assert (shown["status"], shown["events"], len(run_table)) == ("ended", 0, 0)
+
+
+def test_a_run_that_waits_for_its_client_is_not_taken_for_lost(api: Api) -> None:
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    run_table.sweep()
+    JudgedRun.objects.update(changed_at=timezone.now() - 2 * run_rows.SILENCE)
+    run_table._heard = -run_table_module.HEARD_INTERVAL
+    run_table.sweep()
+    assert read(api.get(path))["data"]["status"] == "open"
+
+
 def test_the_runs_of_a_gateway_that_was_closed_are_ended_like_others(api: Api, fake: FakeGateway) -> None:
     path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
     api.post(f"{path}/events", GOOD[0], Content_Type="application/x-ndjson")
