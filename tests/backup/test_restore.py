@@ -33,11 +33,11 @@ from dtvn.protocol.consensus.membership import Membership
 from tests.disks import read_only
 from tests.ports import free_ports
 from tests.proof.continuing import keep, old_log
-from validators.backup import archive, restoring
+from validators.backup import archive, copying, restoring
 from validators.backup.archive import Writer, extract
 from validators.backup.copying import back_up, copy_sqlite
 from validators.backup.covering import _certified
-from validators.backup.forms import BackupError
+from validators.backup.forms import BackupError, Manifest
 from validators.backup.restoring import RestoreRequest, check, restore
 from validators.backup.sources import Source
 from validators.data_folder.folder import DataFolder
@@ -293,6 +293,32 @@ def test_a_damaged_archive_leaves_nothing_behind(old: Source, tmp_path: Path) ->
     with pytest.raises(CommandError, match=r"damaged|no backup"):
         run("restore", out, "--data-dir", tmp_path / "new")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_archive_that_cannot_be_read_back_is_removed(
+    old: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(path: Path) -> Manifest:
+        assert path.exists()
+        raise BackupError(f"{path} is damaged.")
+
+    monkeypatch.setattr(copying, "verify", damaged)
+    with pytest.raises(BackupError, match="is damaged"):
+        back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    assert not out.exists()
+
+
+def test_the_members_in_a_backup_are_those_of_the_newest_epoch_that_any_ledger_knows(
+    old: Source, tmp_path: Path
+) -> None:
+    genesis = old.genesis()
+    epochs = {
+        epoch: Membership(epoch, 10 * epoch, genesis.members, genesis.parameters) for epoch in (1, 2, 3)
+    }
+    copy = copying._Copy(old, genesis, Writer(io.BytesIO()), tmp_path)
+    for epoch in (2, 3, 1):
+        copy._learn([(canonical.encode_trimmed(epochs[epoch]),)])
+    assert copy._newest == epochs[3]
 
 
 def test_an_existing_archive_is_not_overwritten(old: Source, tmp_path: Path) -> None:

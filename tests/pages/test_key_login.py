@@ -100,3 +100,12 @@ def test_a_key_session_replaces_the_session_of_a_person(client: Client) -> None:
     enter(client)
     assert client.post("/api/v1/cluster/stop").status_code == 403
     assert client.get("/admin/").status_code == 302
+
+
+def test_a_key_session_gets_a_csrf_token_of_its_own(client: Client) -> None:
+    """Whoever knew the token from before the login cannot use it after."""
+    api_keys.store_api_key(KEY, label="entry")
+    client.get("/admin/login/")
+    before = client.cookies[settings.CSRF_COOKIE_NAME].value
+    enter(client)
+    assert client.cookies[settings.CSRF_COOKIE_NAME].value != before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ from dtvn.protocol.genesis import GenesisError
 from tests.platform.desk import FOUR, Desk, own, show, started
 from tests.platform.test_reconcile import HOLD
 from validators.data_folder import tcp_ports
-from validators.models import ClusterRequest, DesiredState, ManagedNode, NodePart, NodeStatus
-from validators.processes import founding
+from validators.models import ClusterRequest, DesiredState, ManagedCluster, ManagedNode, NodePart, NodeStatus
+from validators.processes import cluster_controller, founding
 from validators.processes.cluster_controller import ClusterController
 from validators.processes.supervisor_mode import SupervisorMode
 from validators.services import cluster, nodes
@@ -38,6 +39,48 @@ def test_a_start_creates_the_cluster_and_counts_its_running_nodes(desk: Desk) ->
     show(NodeStatus.RUNNING)
     desk.controller.turn()
     assert desk.told() == [("starting", 0, 4), ("starting", 2, 4), ("running", 4, 4)]
+
+
+def test_an_order_that_comes_while_a_start_ends_is_carried_out(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(desk)
+    show(NodeStatus.RUNNING)
+
+    def meanwhile() -> Any:
+        monkeypatch.setattr(cluster_controller, "own_members", cluster.own_members)
+        again = {"generation": F("generation") + 1, "requested": ClusterRequest.START}
+        ManagedCluster.objects.update(**again, members=["node7"])
+        return cluster.own_members()
+
+    monkeypatch.setattr(cluster_controller, "own_members", meanwhile)
+    desk.controller.turn()
+    assert cluster.cluster_now().requested == ClusterRequest.START, "the newer one"
+    desk.controller.turn()
+    assert desk.controller.starting
+
+
+def test_stopping_what_ran_before_is_no_part_of_the_time_to_start(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=1_000.0)
+    monkeypatch.setattr(cluster_controller, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    nodes.register_nodes(FOUR)
+    show(NodeStatus.RUNNING)
+    cluster.start_cluster(4)
+    desk.controller.turn()
+    clock.now += cluster.START_PATIENCE - 1
+    desk.controller.turn()
+    assert desk.founded == [], "nodes still run"
+    show(NodeStatus.STOPPED)
+    desk.controller.turn()
+    assert desk.founded == [FOUR]
+    clock.now += cluster.START_PATIENCE - 1
+    desk.controller.turn()
+    assert (cluster.cluster_now().status, cluster.cluster_now().error) == ("starting", "")
+    clock.now += 2
+    desk.controller.turn()
+    assert cluster.cluster_now().error == "only 0 of 4 started"
 
 
 def test_a_second_start_is_refused_while_one_is_under_way(desk: Desk) -> None:

@@ -10,14 +10,18 @@ import httpx
 import pytest
 
 from dtvn.cli import events_proxy
+from dtvn.proxy import Forward
 from tests.events.rules.samples import event
 from tests.proxy.support import (
     GOOD,
+    Agent,
     Request,
     Script,
     answering,
+    listening,
     parsed,
     proxied,
+    served,
     sse,
     types,
 )
@@ -81,6 +85,18 @@ async def test_an_agent_that_dies_breaks_the_clients_answer_too(mode: str) -> No
     assert body.startswith(sse(GOOD[:2]))
     assert (report.valid, report.events) == (True, 2)
     assert "peer closed" in report.ended
+
+
+async def test_streams_that_broke_off_make_room_for_others() -> None:
+    agent = Agent(dying(sse(GOOD[:2])))
+    async with listening(agent) as address, served(Forward(address, streams=1)) as url:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+            for _ in range(2):
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await client.post(url, content=b"{}")
+        agent.script = answering(sse(GOOD))
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+            assert (await client.post(url, content=b"{}")).content == sse(GOOD)
 
 
 async def test_refuse_ends_a_run_whose_agent_dies() -> None:
