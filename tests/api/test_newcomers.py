@@ -280,6 +280,13 @@ def test_r35_a_member_keeps_an_untaken_next_key_and_gets_no_other(
     node = folder.node("r1")
     node.create()
     write_private(node.key, b"11" * 32 + b"\n")
+    ManagedNode.objects.filter(pk="r1").update(part=NodePart.LEFT)
+    left = town.post("members/r1/rotate")
+    assert (left.status_code, read(left)["error"]) == (
+        400,
+        "peer_id is required: r1 makes its next key on its own host",
+    )
+    ManagedNode.objects.filter(pk="r1").update(part=NodePart.MEMBER)
     refused = town.post("members/r1/rotate")  # its words are signed with the old key: it is not heard
     assert (refused.status_code, read(refused)["code"]) == (409, "not_ready")
     assert not node.next_key.exists()

@@ -14,7 +14,7 @@ import pytest
 from dtvn.files.whole import sync_folder
 from validators.backup import archive
 from validators.backup.archive import MANIFEST, Writer, extract, read, verify
-from validators.backup.forms import FORMAT, BackupError, Entry, Manifest
+from validators.backup.forms import FORMAT, BackupError, Entry, LedgerCopy, Manifest
 
 FILES = {
     "secret.key": b"s" * 40,
@@ -187,3 +187,56 @@ def test_a_link_planted_in_the_target_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         extract(path, known, lambda _name: True, target)
     assert not victim.exists()
+
+
+def test_a_file_behind_the_manifest_is_refused(tmp_path: Path) -> None:
+    """Nobody would have checked it."""
+    with tarfile.open(path := tmp_path / "a.tar.gz", "w:gz") as tar:
+        for name, content in ((MANIFEST, msgspec.json.encode(manifest([]))), ("late", b"a")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    with pytest.raises(BackupError, match="is damaged: 'late' follows its manifest"):
+        verify(path)
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ({"secret.key": b"s" * 40}, r"nodes/node0/identity/node.key is missing\.$"),
+        (FILES | {"secret.key": b"S" * 40}, r"secret.key differs\.$"),
+    ],
+)
+def test_an_archive_that_was_replaced_since_it_was_verified_is_refused(
+    tmp_path: Path, later: dict[str, bytes], said: str
+) -> None:
+    made(path := tmp_path / "a.tar.gz")
+    verified = verify(path)
+    made(path, later)
+    with pytest.raises(BackupError, match=f"was replaced while it was read: {said}"):
+        extract(path, verified, lambda _name: True, tmp_path / "out")
+
+
+def test_an_archive_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BackupError, match=r"a.tar.gz cannot be read: No such file or directory\.$"):
+        verify(tmp_path / "a.tar.gz")
+
+
+def test_a_manifest_tells_its_ledgers_and_what_can_be_continued() -> None:
+    def copy(name: str, certified: int) -> LedgerCopy:
+        return LedgerCopy(name, "sqlite", f"nodes/{name}/ledger/ledger.sqlite3", 1, 90, certified)
+
+    a, b, c = copy("a", 0), copy("b", 20), copy("c", 10)
+    whole = manifest([], ledgers=(a, b, c))
+    assert (whole.certified, whole.ledger("c"), whole.ledger("d")) == (b, c, None)
+    assert manifest([], ledgers=(a,)).certified is None, "it has no state that could be continued"
+
+
+@pytest.mark.parametrize(
+    ("database", "name", "lacks"),
+    [("", "platform/identity", True), ("", "secret.key", False), ("sqlite", "platform/identity", False)],
+)
+def test_a_manifest_tells_whether_a_platforms_database_was_not_found(
+    database: str, name: str, lacks: bool
+) -> None:
+    assert manifest([Entry(name, 1, "00" * 32)], database=database).lacks_database is lacks

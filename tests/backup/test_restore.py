@@ -36,7 +36,7 @@ from tests.proof.continuing import keep, old_log
 from validators.backup import archive, copying, restoring
 from validators.backup.archive import Writer, extract
 from validators.backup.copying import back_up, copy_sqlite
-from validators.backup.covering import _certified
+from validators.backup.covering import _certified, cover
 from validators.backup.forms import BackupError, Manifest
 from validators.backup.restoring import RestoreRequest, check, restore
 from validators.backup.sources import Source
@@ -293,6 +293,35 @@ def test_a_damaged_archive_leaves_nothing_behind(old: Source, tmp_path: Path) ->
     with pytest.raises(CommandError, match=r"damaged|no backup"):
         run("restore", out, "--data-dir", tmp_path / "new")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_restore_that_finds_too_little_space_writes_nothing(
+    old: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    needed = sum(each.size for each in manifest.files)
+    usage = type(shutil.disk_usage(tmp_path))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: usage(10 * needed, 9 * needed, needed - 1))
+    new = Source(tmp_path / "new")
+    with pytest.raises(BackupError, match=f"has too little space: {needed} bytes are needed"):
+        restore(out, check(out), new, RestoreRequest())
+    assert not new.root.exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: usage(10 * needed, 9 * needed, needed))
+    assert restore(out, check(out), new, RestoreRequest()) == ["r0"]
+
+
+def test_an_archive_without_a_genesis_is_refused(old: Source, tmp_path: Path) -> None:
+    manifest = back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    files = tuple(each for each in manifest.files if not each.path.endswith("/genesis.bin"))
+    with pytest.raises(BackupError, match="holds no genesis"):
+        restore(
+            out, msgspec.structs.replace(manifest, files=files), Source(tmp_path / "new"), RestoreRequest()
+        )
+
+
+def test_a_folder_without_a_platform_certifies_nothing(tmp_path: Path) -> None:
+    sequence, why = cover(Source(tmp_path))
+    assert (sequence, why.startswith("this folder has no platform that could")) == (0, True)
 
 
 def test_an_archive_that_cannot_be_read_back_is_removed(
