@@ -111,15 +111,24 @@ def test_r15_an_overlap_lets_the_old_key_finish_and_then_ends(machine: Machine) 
 
 
 @pytest.mark.parametrize("late", [0, 1])
-def test_r15_an_overlap_is_over_at_its_end_and_not_before(machine: Machine, late: int) -> None:
+@pytest.mark.parametrize("restarted", [False, True])
+def test_r15_an_overlap_is_over_at_its_end_and_not_before(
+    machine: Machine, late: int, *, restarted: bool
+) -> None:
     machine.do(Barrier(), principal="scanner")
     machine.do(RotatePrincipal("scanner", NEW, overlap=MINUTE))
     retired = machine.application.principals.retired("scanner")
     assert retired is not None
+    if restarted:
+        machine.restart()
+    version = machine.application.principals.version
     bundle = machine.bundle([machine.operation(Barrier())], principal="scanner")
     machine.now = retired.until - 2 + late  # it is executed a microsecond later
     executed = machine.execute([bundle])
     assert executed.results.count(None) == late
+    principals = machine.application.principals
+    assert (principals.who("scanner") == "") == ("scanner" not in principals.counting()) == bool(late)
+    assert (principals.version > version) == bool(late), "or lists of keys keep it"
 
 
 def test_r15_revoking_ends_keys_in_overlap_too(machine: Machine) -> None:
