@@ -168,6 +168,26 @@ def test_a_newcomer_need_not_reach_what_a_liar_says(
     assert newcomers.caught_up(asked, proof, living)
 
 
+@pytest.mark.parametrize("liars", [0, 1, 2])
+def test_the_word_of_one_member_decides_nothing_about_how_far_the_log_is(
+    living: LivingGateway, folder: ClusterFolder, monkeypatch: pytest.MonkeyPatch, liars: int
+) -> None:
+    """Else one that reports a sequence far ahead lets nobody join. Of f + 1 that say so one is honest."""
+    node = folder.node("r4")
+    node.create()
+    ensure_seed(node.key)
+    members = living.members()
+    ahead = tuple(
+        msgspec.structs.replace(each, sequence=1_000_000) if each.index < liars else each for each in members
+    )
+    monkeypatch.setattr(living, "members", lambda: ahead)
+    follows(node, living)
+    asked = ChangeRequest(change="add", node_id="r4")
+    proof = newcomers.proof_of(asked, living)
+    assert proof is not None
+    assert newcomers.caught_up(asked, proof, living) is (liars < 2)
+
+
 def test_a_member_of_another_party_joins_without_a_pasted_word(town: Api, living: LivingGateway) -> None:
     """Its node announces liveness proofs to the members, which the platform asks for them."""
     seed = b"n" * 32

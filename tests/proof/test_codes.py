@@ -103,18 +103,26 @@ def test_all_verifiers_give_the_codes_that_no_kept_vector_has() -> None:
     later = Later(log, ["r1", "r2", "r3", "r4"])
     admit = (0, log.operation(Admit(gate="east"), "TICKET-9"), "ok", b"")
     early = later.prove(admit, epoch=1, checkpoint_epoch=0, names=later.names)
-    first = log.genesis.members[0]
-    twice = msgspec.structs.replace(log.genesis, members=(first, first))
+    first, second, *others = log.genesis.members
+    members = (
+        (first, first),
+        (first, msgspec.structs.replace(second, public_key=first.public_key), *others),
+        (first, msgspec.structs.replace(second, id=first.id), *others),
+        (),
+    )
     given = [
         {"chain": b64encode(chain).decode(), "certificate": b64encode(certificate).decode()}
         for chain, certificate in (
             (log.chain(later.epoch_change_proof), early),
-            (g.encode(twice), log.receipts(3)),
+            *(
+                (g.encode(msgspec.structs.replace(log.genesis, members=one)), log.receipts(3))
+                for one in members
+            ),
         )
     ]
     due = [
         {"refused": "early_checkpoint", "place": "epoch 0"},
-        {"refused": "bad_members", "place": "members"},
+        *({"refused": "bad_members", "place": "members"} for _ in members),
     ]
     assert [by_dtvn(each) for each in given] == due
     assert [by_one_file(each) for each in given] == due

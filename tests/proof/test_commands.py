@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 
+from dtvn.machine import Issue
 from dtvn.proof import evidence_json
 from dtvn.proof.evidence import convict
 from dtvn.protocol import canonical
@@ -99,6 +100,33 @@ def test_p22_a_fork_in_one_view_convicts_members_that_committed_twice(tmp_path: 
     for name in report["culprits"]:
         (file,) = (tmp_path / "files").glob(f"{name}-*.json")
         assert dtvn_verify.main("evidence", file, "--genesis", chain) == 0
+
+
+def test_p22_every_fork_of_several_ledgers_is_followed_from_the_first_on(tmp_path: Path, chain: Path) -> None:
+    """r2 signed on both sides of the one at 3, r1 of that at 4."""
+    one, other = forked()
+    third = PaperLog()
+    third.admit(gate="north")
+    for log, ticket in ((one, "A"), (other, "A"), (third, "B")):
+        log.order([log.operation(Issue(), ticket)])
+    places = [
+        keep(tmp_path / "first", one, 0, (0, 1)),
+        keep(tmp_path / "second", other, 0, (2, 3)),
+        keep(tmp_path / "third", third, 0, (1, 2)),
+    ]
+    code, said = audit(*places, "--genesis", chain, "--json")
+    report = json.loads(said)
+    assert [(fork["sequence"], fork["ledgers"]) for fork in report["forks"]] == [
+        (3, [str(places[0]), str(places[1])]),
+        (4, [str(places[0]), str(places[2])]),
+        (3, [str(places[1]), str(places[2])]),
+    ]
+    assert (code, report["needed"]) == (1, 2)
+    found = {
+        name: sorted(piece.rpartition(" ")[2] for piece in pieces)
+        for name, pieces in report["culprits"].items()
+    }
+    assert found == {"r1": ["4"], "r2": ["3", "4"]}
 
 
 def test_p22_each_members_evidence_has_its_own_files(tmp_path: Path) -> None:
