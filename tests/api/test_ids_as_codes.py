@@ -76,6 +76,17 @@ def test_where_ids_are_codes_the_id_of_another_ticket_is_taken(api: Api, fake: F
     assert api.post("tickets", first).status_code == 200, "a repetition gets the first answer"
 
 
+def test_a_refused_issue_forgets_its_own_codes_alone(api: Api) -> None:
+    """Neither those that the ticket has, nor those of a ticket of that id in another event."""
+    kept = {("fest", "T-1", "ONE"), ("gala", "T-1", "TWO"), ("gala", "T-2", "THREE")}
+    for event, ticket, code in sorted(kept):
+        answer = api.post("tickets", {"ticket_id": ticket, "event": event, "barcodes": [code]})
+        assert answer.status_code == 200
+    refused = api.post("tickets", {"ticket_id": "T-1", "event": "gala", "barcodes": ["FOUR", "THREE"]})
+    assert refused.status_code == 409
+    assert {*TicketCode.objects.values_list("event", "ticket", "code")} == kept
+
+
 def test_a_code_is_not_sent_as_an_id_while_the_copy_is_away(
     api: Api, fake: FakeGateway, tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,11 @@ from tickets.services import events, lists
 from tickets.services.lists import in_words, name_of, offsets, with_days_of
 from validators import feed
 
+
+from tickets.services.lists import offsets, with_days_of
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import read as ledger
+
 __all__ = ["fest"]
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -59,6 +64,11 @@ def test_lists_are_said_and_shown_with_main_among_them(zoned: Api) -> None:
         "2026-07-31T17:00:00+02:00",
         "2026-08-01T02:00:00+02:00",
     ]
+    row = ledger.event_row(LEARNER_ALIAS, "fest")
+    assert row is not None
+    assert [(each.not_before, each.not_after) for each in row.lists] == [
+        (1_785_510_000_000_000, 1_785_542_400_999_999)
+    ], "through its whole second"
 
 
 def test_find_says_what_is_left_on_main_now(zoned: Api) -> None:

@@ -142,6 +142,7 @@ def test_an_annulment_takes_back_the_newest_movement_of_its_list() -> None:
     def played(act: str, code: str = "ok") -> Played:
         return Played(Step(2, act, "x", "", "vip", "g", "d", "", ""), code, "T-1")
 
+    assert sums_of(map(played, ("entry", "exit", "annul"))) == {"vip": Sums(entries=1, annulled=1)}
     acts = ("entry", "exit", "annul", "force", "annul", "annul")
     assert sums_of(map(played, acts)) == {"vip": Sums(entries=0, exits=0, forced=0, annulled=3)}
     assert sums_of([played("entry"), played("entry", "list_full"), played("exit", "")]) == {
