@@ -101,6 +101,29 @@ def test_a_restore_that_fails_in_the_middle_leaves_the_log_alone(
     assert list(log.parent.iterdir()) == [log]
 
 
+def test_keys_are_put_in_place_last_of_all(
+    old: Source,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before them nothing starts: whenever a restore is killed, no node runs with a part of its files."""
+    rewrite_ports(old.places.node("r0"), metrics=1)
+    back_up(old, out := tmp_path / "b.tar.gz", keys=True, ledgers=True)
+    (old.root / "nodes/r0").rename(tmp_path / "lost")
+    rename, place = Path.rename, old.places.node("r0").root
+    there: list[list[str]] = []
+
+    def watched(source: Path, target: Path) -> Path:
+        there.append(sorted(each.name for each in place.iterdir()))
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    restore(out, check(out), old, RestoreRequest("node", "r0"))
+    whole = sorted(each.name for each in place.iterdir())
+    assert whole == ["identity", "ports.json"]
+    assert there == [[], ["ports.json"]]
+
+
 def test_anything_else_in_the_nodes_folder_is_an_obstacle(old: Source, archive: Path) -> None:  # noqa: F811
     rewrite_ports(old.places.node("r0"), metrics=1)
     with pytest.raises(BackupError, match="r0 exists: move it away first"):

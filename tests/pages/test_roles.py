@@ -71,8 +71,10 @@ GUESTS: dict[str, set[str]] = {
     "organiser": {"name", "order", "email"},
     "gate": {"name", "order"},
     "auditor": set(),
+    "operate": {"name", "order"},
+    "issue": set(),
 }
-"""By group: what it sees of a guest on pages and in exports."""
+"""By group, the last two named after a scope: what it sees of a guest on pages and in exports."""
 
 
 def person(group: str) -> User:

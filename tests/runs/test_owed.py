@@ -332,6 +332,21 @@ def test_when_no_room_is_left_the_newest_is_refused_and_says_so(
     assert list(OwedRun.objects.values_list("pk", flat=True)) == [kept["id"]]
 
 
+@pytest.mark.parametrize("bound", ["WAITING_MAX", "BYTES_MAX"])
+def test_a_run_that_waits_keeps_its_place_when_it_goes_on(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """Its own events do not count twice."""
+    cut(fake)
+    next_call(api, GOOD[:4])
+    size = OwedRun.objects.get().size
+    monkeypatch.setattr(owed_rows, bound, {"WAITING_MAX": 1, "BYTES_MAX": 2 * size}[bound])
+    told = next_call(api, GOOD[4:], thread="t", run="r", end=True)
+    kept = OwedRun.objects.get()
+    assert (told["owed"], kept.pk) == ("waiting", told["id"])
+    assert size < kept.size < 2 * size
+
+
 def test_waiting_runs_make_no_room_for_newer_ones(
     api: Api, fake: FakeGateway, thread: Settling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
