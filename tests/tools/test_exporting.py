@@ -33,7 +33,7 @@ from dtvn.machine import (
 )
 from tests.pages.learner import RealLearner
 from tickets.exact import exact, meant
-from tickets.exporting import CODES, FORMS, KINDS, Table, defused, open_table, write_chunks
+from tickets.exporting import CODES, FORMS, KINDS, Table, defused, files, open_table, write_chunks
 from tickets.formulas import unquoted
 from tickets.importing.moments import shown_moment
 from tickets.importing.reading import records_of_csv
@@ -197,6 +197,37 @@ def test_the_entry_that_is_exported_is_the_newest_of_the_main_entrance(
     assert ticket_facts.entry(None, one).endswith(", gate north, device n1")
     assert ticket_facts.entry(None, two).endswith(", gate east, device e1")
     assert ticket_facts.entry(None, three) == ""
+
+
+def test_who_holds_tickets_of_an_event_that_nobody_created_is_exported_as_let_in(
+    learner: RealLearner, tmp_path: Path
+) -> None:
+    """By its id, in no zone, and whatever its product; a holder is that of the event's own ticket."""
+    until = time.time_ns() // 1_000 + 60_000_000
+    for event, product in (("gala", ""), ("old", "VIP"), ("older", "")):
+        operation = build(
+            Issue(product=product), ticket="T-1", event=event, actor="desk", entry="r0", valid_until=until
+        )
+        assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
+    TicketHolder.objects.create(event="gala", ticket="T-1", name="Ada", salt=b"s")
+    shown = ("event", "name", "product", "admit", "product_admits", "ids_are_codes", "event_zone")
+    assert [tuple(row[name] for name in shown) for row in exported(tmp_path, "admission")] == [
+        ("gala", "Ada", "", "yes", "yes", "yes", ""),
+        ("old", "", "VIP", "yes", "yes", "yes", ""),
+        ("older", "", "", "yes", "yes", "yes", ""),
+    ]
+
+
+@pytest.mark.parametrize(("rows", "sheets"), [(3, [3]), (4, [3, 1]), (7, [3, 3, 1])])
+def test_a_full_sheet_is_continued_on_the_next(
+    monkeypatch: pytest.MonkeyPatch, rows: int, sheets: list[int]
+) -> None:
+    monkeypatch.setattr(files, "SHEET_ROWS_MAX", 3)
+    book = load_workbook(io.BytesIO(whole("xlsx", [[str(number), ""] for number in range(rows)])))
+    assert [[cell.value for cell in sheet[1]] for sheet in book.worksheets] == [["a", "b"]] * len(sheets)
+    assert [sheet.max_row - 1 for sheet in book.worksheets] == sheets
+    told = [row[0] for sheet in book.worksheets for row in sheet.iter_rows(min_row=2, values_only=True)]
+    assert told == [str(number) for number in range(rows)]
 
 
 @pytest.fixture
