@@ -199,6 +199,20 @@ def test_a_code_that_is_not_found_helps_without_betraying_another(fest: Api) -> 
     assert FIRST in read(found)["hint"]
 
 
+def test_codes_of_other_events_hide_no_hint(fest: Api) -> None:
+    """However many of them look like the one that was scanned."""
+    known = TicketCode.objects.get(event="fest", code=FIRST)
+    TicketCode.objects.all().delete()
+    others = [f"early{number}" for number in range(codes.CANDIDATES_MAX)]
+    TicketCode.objects.bulk_create(
+        TicketCode(event=event, ticket="T-1", code=FIRST, folded=known.folded, digest="00" * 32)
+        for event in others
+    )
+    known.pk = None
+    known.save()
+    assert admit(fest, FIRST.swapcase())[1]["hint"].startswith("It differs only in case from ")
+
+
 def test_no_hint_names_a_code_that_was_replaced(fest: Api) -> None:
     """Who types it right is refused, too."""
     fest.post("tickets/replace", {"ticket_id": "T-1", "event": "fest", "barcodes": ["new"]})
@@ -430,6 +444,24 @@ def test_a_code_is_forgotten_only_if_what_gives_it_was_refused(
     told = fest.post("tickets", {"ticket_id": "T-2", "event": "fest", "barcodes": ["late"]})
     assert read(told)["code"] == code
     assert TicketCode.objects.filter(ticket="T-2").exists() is kept
+
+
+def test_no_code_is_forgotten_before_the_copy_has_the_refusal(
+    fest: Api, tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that the ticket has had for a moment are not known here to be its own yet."""
+    wait = codes.OWN_WRITES_WAIT
+    monkeypatch.setattr(codes, "OWN_WRITES_WAIT", 0.0)
+    tables.lagging = True
+    ticket = {"ticket_id": "T-2", "event": "fest"}
+    answers = [fest.post("tickets", ticket | {"barcodes": [code]}) for code in ("given", "refused")]
+    assert [answer.status_code for answer in answers] == [200, 409]
+    assert TicketCode.objects.filter(ticket="T-2", code="given").exists()
+    tables.catch_up()
+    monkeypatch.setattr(codes, "OWN_WRITES_WAIT", wait)
+    tables.lagging = False
+    assert fest.post("tickets", ticket | {"barcodes": ["again"]}).status_code == 409
+    assert [row.code for row in TicketCode.objects.filter(ticket="T-2")] == ["given"]
 
 
 @pytest.mark.parametrize(

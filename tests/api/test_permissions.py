@@ -365,7 +365,7 @@ def test_a_user_calls_with_the_scopes_of_a_role_and_only_while_active(
     [
         ("POST", None, True),
         ("POST", "http://testserver", True),
-        ("POST", "https://elsewhere.example", False),
+        *((method, "https://elsewhere.example", False) for method in ("POST", "PUT", "PATCH", "DELETE")),
         ("GET", "https://elsewhere.example", True),
     ],
 )
