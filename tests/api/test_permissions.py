@@ -360,6 +360,22 @@ def test_a_user_calls_with_the_scopes_of_a_role_and_only_while_active(
     assert not keys.may(request, "admin")
 
 
+def test_a_user_lets_in_only_where_and_whom_its_groups_name(person: User) -> None:
+    """Several of a kind allow each of them; none of a kind allows all."""
+    person.groups.add(Group.objects.get(name="gate"))
+    unlimited = keys.caller_of_user(person)
+    for name in ("list:vip", "list:meal", "product:VIP", "product:Crew: all days"):
+        person.groups.add(Group.objects.create(name=name))
+    limited = keys.caller_of_user(person)
+    assert unlimited == keys.Caller(keys.actor_of(person), frozenset({"gate"}))
+    assert limited == keys.Caller(
+        keys.actor_of(person),
+        frozenset({"gate"}),
+        lists=frozenset({"vip", "meal"}),
+        products=frozenset({"VIP", "Crew: all days"}),
+    )
+
+
 @pytest.mark.parametrize(
     ("method", "origin", "allowed"),
     [

@@ -16,6 +16,7 @@ from dtvn.machine.lists import CAPACITY_MAX, DAY, LISTS_MAX, EventList
 from tests.pages.learner import RealLearner
 from tests.pages.test_events_page import EVENTS, FORM, text
 from tickets.exporting import open_table, write_chunks
+from tickets.pages import event_lists
 from tickets.services import interventions, list_counts
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed.rows import read_snapshot
@@ -83,7 +84,10 @@ def test_a_list_is_added_as_it_was_typed_and_shown_in_words(festival: Client) ->
         "Main entrance",
     ):
         assert words in page
-    form = text(festival.get(LIST, {"slug": SLUG, "list": "vip"}))
+    asked = festival.get(LIST, {"slug": SLUG, "list": "vip"})
+    kept = {name: getattr(asked.context["form"], name) for name in ("name", "opens", "closes", "capacity")}
+    assert kept == {name: VIP[name] for name in kept}
+    form = text(asked)
     for shown in ('value="2026-06-19T18:00"', 'value="VIP" checked', 'value="50"', "Take this list away"):
         assert shown in form
     assert "counts on its own day in Europe/Stockholm" in form
@@ -176,10 +180,35 @@ def test_a_list_that_the_cluster_does_not_take_is_told_and_what_was_typed_stays(
 def test_two_organisers_do_not_overwrite_each_others_lists(festival: Client) -> None:
     stale = festival.get(LIST, {"slug": SLUG}).context["form"].as_of
     assert save(festival, **VIP | {"list": "backstage"}).status_code == 302
-    late = save(festival, **VIP | {"list": "terrace"}, as_of=stale)
-    assert late.status_code == 409
-    assert "The event was changed meanwhile" in text(late)
+    for other in (stale, "", "1.0", "999.0"):
+        late = save(festival, **VIP | {"list": "terrace"}, as_of=other)
+        assert late.status_code == 409
+        assert "The event was changed meanwhile" in text(late)
     assert sorted(lists()) == ["backstage", "main", "meal", "vip"]
+
+
+def test_an_event_has_as_many_lists_as_the_page_says(
+    festival: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where there is no room for another one, those that are there may still be changed."""
+    monkeypatch.setattr(event_lists, "LISTS_MAX", 4)
+    assert save(festival, **VIP | {"list": "terrace"}).status_code == 302
+    full = save(festival, **VIP | {"list": "backstage"})
+    assert full.status_code == 409
+    assert "An event has at most 4 lists." in text(full)
+    assert save(festival, "terrace", **VIP | {"name": "Terrace"}).status_code == 302
+    assert {slug: each.name for slug, each in lists().items()} == {
+        "main": "",
+        "meal": "Meal",
+        "terrace": "Terrace",
+        "vip": "VIP lounge",
+    }
+
+
+def test_a_list_that_takes_all_takes_the_ticked_products_not_alone(festival: Client) -> None:
+    assert save(festival, "vip", **VIP | {"takes": "all", "returns": "on"}).status_code == 302
+    vip = lists()["vip"]
+    assert (vip.products, vip.returns, vip.exit_first) == (None, True, True)
 
 
 def test_a_list_taken_away_keeps_what_was_entered(festival: Client) -> None:
