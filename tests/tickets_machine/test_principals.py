@@ -156,10 +156,15 @@ def test_a_revoked_name_can_be_added_again_with_another_key(machine: Machine) ->
     assert machine.do(Admit(), "T-1", principal="scanner#1") == "not_permitted"
 
 
-def test_the_last_administrator_cannot_be_revoked(machine: Machine) -> None:
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_last_administrator_cannot_be_revoked(machine: Machine, *, restarted: bool) -> None:
+    """One of genesis that was revoked is none, also for a node that begins with genesis again."""
     assert machine.do(RevokePrincipal("gateway")) == "last_admin"
     machine.do(AddPrincipal("chief", NEW, (Grant("*", "admin"),)))
     assert machine.do(RevokePrincipal("gateway")) == "ok"
+    if restarted:
+        machine.restart()
+    assert not machine.application.principals.may("gateway", "admin", "default")
     assert machine.do(RevokePrincipal("chief"), principal="chief") == "last_admin"
 
 
