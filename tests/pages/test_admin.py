@@ -289,6 +289,8 @@ def test_a_new_key_is_limited_as_its_form_says(admin: Client) -> None:
     assert key is not None
     assert (key.event, key.lists, key.products) == ("fest", ["lunch", "vip"], ["Day pass"])
     assert key.expires_at == datetime(2099, 12, 31, 12, tzinfo=UTC)
+    page = text(admin.get(f"/admin/validators/apikey/{key.pk}/change/"))
+    assert "on the list lunch, on the list vip, tickets of Day pass" in page
 
 
 def test_a_revoked_key_stays_listed(admin: Client) -> None:

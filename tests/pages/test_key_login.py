@@ -39,9 +39,11 @@ def test_each_page_leads_to_the_form_and_the_key_back_to_the_page(client: Client
     assert client.get("/dashboard/snapshot").status_code == 200
 
 
-@pytest.mark.parametrize("key", ["", "dtvn_no_key", "x" * 600])
+@pytest.mark.parametrize("key", ["", "dtvn_no_key", "x" * 600, f"{KEY}_of_one_event"])
 def test_a_wrong_key_is_reported_and_gives_no_access(client: Client, key: str) -> None:
+    """Neither does one for a single event: pages show all."""
     api_keys.store_api_key(KEY, label="entry")
+    api_keys.store_api_key(f"{KEY}_of_one_event", label="shop", scopes=["issue"], event="fest")
     assert "This key is not valid" in enter(client, key).content.decode()
     assert client.get("/dashboard/nodes").status_code == 302
     assert client.get("/dashboard/snapshot").status_code == 401

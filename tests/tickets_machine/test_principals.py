@@ -20,6 +20,7 @@ from dtvn.machine import (
     RotatePrincipal,
     TicketApplication,
     build,
+    principals,
     shown_principal,
 )
 from dtvn.protocol.consensus.membership import Change
@@ -147,6 +148,18 @@ def test_a_key_that_another_has_or_had_is_refused(machine: Machine) -> None:
     assert machine.do(AddPrincipal("gateway", NEW)) == "principal_exists"
     assert machine.do(RotatePrincipal("nobody", NEW)) == "principal_not_found"
     assert machine.do(RevokePrincipal("nobody")) == "principal_not_found"
+
+
+def test_retired_keys_count_for_the_most_that_there_may_be(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is kept for ever, to check old batches."""
+    monkeypatch.setattr(principals, "KEYS_MAX", 5)
+    assert machine.do(RotatePrincipal("scanner", public("1"))) == "ok"
+    assert machine.do(RevokePrincipal("reader")) == "ok"
+    assert machine.do(AddPrincipal("door", NEW)) == "ok"
+    assert machine.do(AddPrincipal("other", public("2"))) == "full"
+    assert machine.do(RotatePrincipal("scanner", public("2"))) == "full"
 
 
 def test_a_revoked_name_can_be_added_again_with_another_key(machine: Machine) -> None:
