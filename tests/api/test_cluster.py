@@ -200,6 +200,10 @@ def test_nodes_are_listed_in_order_without_an_envelope(api: Api, fake: FakeGatew
     assert listed[1]["peer_id"] == peer_id(fake.genesis.members[1].public_key)
     assert (listed[1]["port"], listed[1]["pid"], listed[1]["external"]) == (7001, None, False)
     assert listed[0]["sequence"] == fake._sequence
+    fake.down = frozenset({0})
+    listed = read(api.get("nodes"))
+    assert not any(node["is_primary"] for node in listed), "what is not connected leads nothing"
+    assert [node["is_bootstrap"] for node in listed] == [True, False, False, False]
 
 
 def test_a_node_shows_its_error_only_when_there_is_one(api: Api) -> None:

@@ -10,6 +10,7 @@ from django.test import Client, RequestFactory
 import dtvn_project.urls  # noqa: F401 - fills the admin
 from tests.pages.test_admin_selected import VANISHED, act
 from validators.dashboard.bulk_actions import BulkActions
+from validators.models import PlatformAction
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -38,6 +39,8 @@ def test_a_user_that_left_the_filter_is_deleted_too(admin: Client) -> None:
     )
     assert told == ["Successfully deleted 2 users.", "1 selected user no longer exists."]
     assert list(User.objects.values_list("username", flat=True)) == ["operator"]
+    deleted = PlatformAction.objects.filter(action="delete user").order_by("target")
+    assert list(deleted.values_list("target", flat=True)) == ["ada", "bob"], "each by its name"
 
 
 def test_a_group_that_the_search_no_longer_finds_is_deleted_too(admin: Client) -> None:

@@ -244,6 +244,23 @@ async def test_each_applied_operation_is_sent_once_and_refusals_are_not(
     ]
 
 
+async def test_the_log_of_another_cluster_is_told_from_its_beginning(
+    open_socket: Any, operate: Operate
+) -> None:
+    """However far the one before had come."""
+    socket = await open_socket()
+    await socket.until("connected")
+    operate("issue T-1", "issue T-2", "issue T-3")
+    for _ in range(3):
+        await socket.until("ticket_issued")
+    feed = live.live_of_this_loop()
+    feed.tell({"type": "feed.founded"})
+    assert await socket.until("reset") == {"type": "reset", "sequence": 0}
+    text = msgspec.json.encode({"events": [{"type": "ticket_issued", "ticket_id": "first"}]}).decode()
+    feed.tell({"type": "feed.events", "after": 0, "to": 1, "text": text})
+    assert (await socket.until("ticket_issued"))["ticket_id"] == "first"
+
+
 async def test_an_event_carries_what_the_contract_names(open_socket: Any, operate: Operate) -> None:
     socket = await open_socket()
     await socket.until("connected")

@@ -12,6 +12,7 @@ from django.db.models.functions import Concat
 from django.test import Client
 from django.utils import timezone
 
+from tickets.admin import TicketHolderAdmin
 from tickets.models import SearchKey, TicketHolder
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -80,6 +81,26 @@ def test_erased_holders_are_listed_by_a_filter(desk: Client) -> None:
 @pytest.mark.usefixtures("people")
 def test_a_page_of_holders_continues_after_the_given_key(desk: Client) -> None:
     assert shown(desk, after="default/T-1") == ["T-2", "T-3"]
+
+
+def test_pages_of_holders_follow_each_other_over_events(
+    db: None, desk: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has as many rows as the one before, until the last."""
+    keys = [(event, ticket) for event in "ab" for ticket in "1234"]
+    TicketHolder.objects.bulk_create(
+        TicketHolder(event=event, ticket=ticket, salt=b"s" * 32) for event, ticket in keys
+    )
+    monkeypatch.setattr(TicketHolderAdmin, "list_per_page", 3)
+    pages, after = [], {}
+    while True:
+        response: Any = desk.get(HOLDERS, after)
+        shown = response.context["cl"]
+        pages.append([(holder.event, holder.ticket) for holder in shown.result_list])
+        if not shown.next_key:
+            break
+        after = {"after": shown.next_key}
+    assert pages == [keys[:3], keys[3:6], keys[6:]]
 
 
 def test_searches_of_holders_are_answered_from_indexes(db: None) -> None:

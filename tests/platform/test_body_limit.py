@@ -87,6 +87,8 @@ def test_the_body_limit_ignores_the_content_type(one: Connection, kind: bytes) -
         (b"/api/v1/tickets/batch", {"success": False}, BATCH_BYTES_MAX),
         (b"/api/v1/tickets/batch?a=b", {"success": False}, BATCH_BYTES_MAX),
         (b"/api/v1/tickets/validate", {"success": False}, OPERATION_BYTES_MAX),
+        (b"/api/v1/events/validate", {"success": False}, BODY_BYTES_MAX),
+        (b"/api/v1/events/runs/7/events?from=0", {"success": False}, BODY_BYTES_MAX),
         (b"/api/v1/nodes", {}, OPERATION_BYTES_MAX),
         (b"/", {}, OPERATION_BYTES_MAX),
         (b"/dashboard/tickets/files", {}, BODY_BYTES_MAX),
@@ -100,6 +102,19 @@ def test_an_announced_oversize_body_is_refused_in_its_routes_own_form(
     assert head.startswith(b"HTTP/1.1 413 ")
     sentence = {"error": f"The body is larger than {limit} bytes.", "code": "too_large"}
     assert msgspec.json.decode(content) == envelope | sentence
+    assert one.transport.half_closed
+    assert not one.channel.held
+
+
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"]
+)
+def test_the_handshake_of_a_websocket_has_no_body(one: Connection, body: bytes) -> None:
+    """It would be taken for frames."""
+    one.channel.dataReceived(b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\n" + body)
+    head, _, content = one.transport.value().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert msgspec.json.decode(content)["error"] == "The handshake of a WebSocket has no body."
     assert one.transport.half_closed
     assert not one.channel.held
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from base64 import b64encode
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -189,6 +190,26 @@ def test_the_application_waits_until_its_client_reads(clock: Clock) -> None:
         assert waiting
         client.transport.is_read()
         await asyncio.wait_for(sending, 10)
+
+    asyncio.run(sends())
+
+
+def test_a_lost_websocket_leaves_its_place_and_lets_the_application_go_on(clock: Clock) -> None:
+    """Else places run out, and what waits for the client waits for ever."""
+
+    async def sends() -> None:
+        client = Client(clock).opened()
+        channel: Any = SimpleNamespace(transport=client.transport, waits_for_client=False)
+        TimedChannel.room.enter(channel)
+        server = BoundedServer.__new__(BoundedServer)
+        server.connections = {client.socket: {}}
+        message = {"type": "websocket.send", "text": "x" * 2 * BUFFER}
+        sending = asyncio.ensure_future(server.handle_reply(client.socket, message))
+        _done, waiting = await asyncio.wait({sending}, timeout=0.05)
+        assert (len(waiting), len(TimedChannel.room)) == (1, 1)
+        client.socket.connectionLost(Failure(ConnectionError()))
+        await asyncio.wait_for(sending, 10)
+        assert len(TimedChannel.room) == 0
 
     asyncio.run(sends())
 
