@@ -64,7 +64,7 @@ def config_for(index: int | None, members: int, **changes: Any) -> Config:
         window=changes.pop("window", max(2 * interval, 32)),
         drift_bound=2_000_000,
         batch_operations_max=1_000,
-        batch_bytes_max=512 * 1024,
+        batch_bytes_max=changes.pop("batch_bytes_max", 512 * 1024),
         **changes,
     )
     check(config)

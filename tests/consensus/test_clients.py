@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.requests import clients
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from tests.consensus import helpers
 from tests.consensus.helpers import Cluster, is_kind
 
 
@@ -104,13 +108,88 @@ def test_row_9_a_thousand_requests_in_flight_execute_once() -> None:
     cluster.agree()
 
 
-def test_a_request_that_the_state_refuses_is_answered_with_the_reason() -> None:
+@pytest.mark.parametrize("reason", [Reason.UNKNOWN_SESSION, Reason.EXPIRED])
+def test_a_request_that_the_state_refuses_is_answered_with_the_reason(
+    reason: Reason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an expired one the client learns the time of the log, by which its own clock may be wrong."""
     cluster = Cluster(4)
     cluster.request("T-0")
     cluster.stabilize()
-    cluster[0].application.refusing.add((1, 1))
-    cluster.request("T-1", session=(1, 1))
-    assert [busy.code for busy in cluster.answers(m.Busy)] == [Reason.UNKNOWN_SESSION.value]
+    monkeypatch.setattr(cluster[0].application, "refuse", lambda _bundle, _timestamp: reason)
+    frame = cluster.request("T-1", session=(1, 1))
+    asked = cluster.verified(frame, 0).bundle
+    assert asked is not None
+    time = cluster[0].core.state.executor.timestamp
+    assert time > 0
+    at = time if reason is Reason.EXPIRED else 0
+    assert cluster.answers(m.Busy) == [
+        m.Busy((1, 1), asked.bundle.number, asked.digest, reason.value, clients.RETRY_AFTER_MS, at)
+    ]
+
+
+def test_row_15_a_settled_request_is_answered_only_on_its_own_clients_link() -> None:
+    """Whoever has seen it could make a member answer its client as often as he likes."""
+    cluster = Cluster(4)
+    frame = cluster.request("T-1")
+    cluster.stabilize()
+    core = cluster[0].core
+    for peer, answers in ((Peer("other", None), 0), (Peer("m1", 1), 0), (Peer("gateway", None), 1)):
+        header = cluster[0].door.peek(Inbound(peer, frame))
+        reason = core.wants(header)
+        assert reason is Reason.DECIDED
+        assert len(core.on_refused(header, reason).reply) == answers
+
+
+def large(cluster: Cluster, operations: int, size: int = 0, epoch: int = 0) -> bytes:
+    """A request of so many operations, whose frame has so many bytes, if that is given."""
+    operation = m.Operation("seed", "default", "T-1", "actor", "m0", 1 << 60, b"", b"")
+
+    def frame(value: bytes) -> bytes:
+        last = msgspec.structs.replace(operation, payload=value)
+        some = (operation,) * (operations - 1)
+        return cluster.client.sign(m.Bundle(epoch, "gateway", b"client-1", (1, 0), 5, 0, (*some, last)))
+
+    around = len(frame(bytes(60_000))) - 60_000
+    return frame(bytes(size - around) if size else b"")
+
+
+BATCH_BYTES = 64 * 1024
+
+
+@pytest.mark.parametrize(
+    ("operations", "size", "fits"),
+    [(1_000, 0, True), (1_001, 0, False), (1, BATCH_BYTES - 40, True), (1, BATCH_BYTES - 39, False)],
+)
+def test_r20_a_request_that_fits_no_batch_is_refused_and_not_kept_over_a_view_change(
+    operations: int, size: int, fits: bool
+) -> None:
+    """A faulty primary's batch may hold it; an honest one that proposed it again would be deposed."""
+    cluster = Cluster(4, batch_bytes_max=BATCH_BYTES)
+    frame = large(cluster, operations, size)
+    bundle = cluster.verified(frame, 0).bundle
+    policy = cluster[1].core.policy
+    policy.requeue([bundle])
+    assert len(policy.pool) == fits
+    cluster[2].hear(None, frame)
+    assert [busy.code for busy in cluster.answers(m.Busy)] == ([] if fits else [Reason.TOO_LARGE.value])
+
+
+def test_r35_a_request_of_an_epoch_that_did_not_begin_here_is_refused() -> None:
+    cluster = Cluster(4)
+    assert cluster[0].hear(None, large(cluster, 1, epoch=1)) is Reason.WRONG_EPOCH
+
+
+def test_r16_a_large_reply_is_not_kept_for_retries() -> None:
+    """Those of thousands of requests would fill the memory; the log says the same in fewer bytes."""
+    cluster = Cluster(4)
+    frame = large(cluster, 1_000)
+    cluster[0].hear(None, frame)
+    cluster.stabilize()
+    assert len(cluster.answers(m.Reply)) == 4
+    cluster.replies.clear()
+    cluster[0].hear(None, frame)
+    assert [type(helpers.open_frame(reply.frame)) for _index, reply in cluster.replies] == [m.Repeat]
 
 
 def test_r30_a_refused_body_does_not_take_another_out_of_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.certificate import CommitCertificate
 from dtvn.protocol.consensus.contradiction import read
@@ -153,6 +155,26 @@ def test_a_page_not_continuing_the_log_asks_for_the_checkpoint_below() -> None:
     cluster[3].take(core.state.outbox.take())
     asked = cluster.messages(m.FetchEntries, source=3)[-1]
     assert (asked.first, asked.last) == (10, 10)
+
+
+def test_the_source_of_a_false_page_is_asked_for_the_checkpoint_below() -> None:
+    """It lies, or its log and this one have parted: only its certificate tells which."""
+    cluster = settled()
+    late = cluster[3]
+    cluster.drop(lambda _source, target, _message: target == 3)
+    cluster.request("T-late")
+    cluster.stabilize()
+    length = cluster.executed()[0]
+    catch_up = late.core.catch_up
+    for member in range(3):
+        catch_up.on_said(member, length)
+    catch_up.ask()
+    source, record = catch_up.source, cluster[0].journal.log[-1]
+    false = msgspec.structs.replace(record.entry, batch_digest=OTHER)
+    page = m.Entries(((false, record.body, record.commits),), ())
+    late.hear(cluster[source], cluster[source].signer.link(page))
+    assert late.told("refused")[-1]["reason"] == "bad_proof"
+    assert cluster.messages(m.FetchEntries, source=3)[-1] == m.FetchEntries(0, 10, 10)
 
 
 class Tickets(Cluster):

@@ -138,3 +138,21 @@ def test_r30_a_skipped_body_removes_no_other_of_its_session() -> None:
     assert skipped is not None
     cluster[1].core.policy.clients.leave_pool(skipped)
     assert len(cluster[1].core.policy.pool) == 1
+
+
+def test_r30_a_body_behind_counts_as_a_members_once_one_passes_it_on() -> None:
+    """Whoever passed it on first; the next body of a client then takes its place no more."""
+    cluster = helpers.Cluster(4)
+    primary = cluster[0]
+    primary.hear(None, signed(cluster, "first", 100, (1, 0)))
+    kept = signed(cluster, "kept", 500, (1, 0))
+    primary.hear(None, kept)
+    primary.hear(cluster[2], kept)
+    primary.hear(None, signed(cluster, "a-client-says", 1_000, (1, 0)))
+    (item,) = primary.core.policy.pool
+    assert (item.behind.frame, item.passed_on) == (kept, 2)
+    primary.hear(None, kept)
+    assert item.passed_on == 2, "its client repeats it"
+    primary.core.policy.clients.leave_pool(item.bundle)
+    (item,) = primary.core.policy.pool
+    assert (item.bundle.frame, item.told_by) == (kept, (2,)), "that member still waits for it"
