@@ -13,6 +13,7 @@ import pytest
 import yaml
 from django.core.management import call_command
 
+from dtvn.files.whole import write_private
 from dtvn.node.kept_ports import keep_ports, kept_port
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
@@ -232,6 +233,18 @@ def test_the_api_is_closed_to_other_machines_unless_a_host_is_given(told: Told) 
     assert "asks for no key" in told.warnings[-1]
     assert told.options("-api-port", "0").api is None
     assert "geheim" not in "".join(told.warnings)
+
+
+def test_a_node_that_a_platform_runs_keeps_the_port_and_the_key_of_its_api(told: Told) -> None:
+    """The platform's own keys would be bypassed by an API that asks for none."""
+    create_demo_cluster(told.data, nodes=1, host="127.0.0.1", ports=[1])
+    folder = ClusterFolder(told.data).node("node0")
+    keep_ports([folder], "api", lambda _names: [18_080])
+    write_private(folder.api_token, b"own\n")
+    kept = ApiOptions(port=18_080, key="own", closed=True, needed=True)
+    assert told.ready("-id", "node0")[1].api == kept
+    given = told.ready("-id", "node0", "-api-key", "given")[1].api
+    assert given == msgspec.structs.replace(kept, key="given")
 
 
 def test_a_folder_without_a_page_is_no_static_folder(told: Told) -> None:

@@ -219,6 +219,17 @@ def test_a_member_that_does_not_answer_is_passed_over() -> None:
     assert [member for member, _first, _last in room.asked[:3]] == [1, 2, 3]
 
 
+def test_lost_answers_between_others_make_it_neither_rest_nor_ask_for_less() -> None:
+    room = Room()
+    room.answer = lambda _member, *span: room.said(*span) if len(room.asked) % 2 == 0 else None  # type: ignore
+    began = room.now
+    room.run()
+    assert room.whole
+    assert len(room.asked) == 8
+    assert [last - first + 1 for _member, first, last in room.asked[:6]] == [SPAN_MAX] * 6
+    assert room.now - began < 4 * PATIENCE + SECOND < 4 * PATIENCE + REST
+
+
 def test_a_member_of_an_older_release_is_not_asked_and_nothing_rests_because_of_it() -> None:
     room = Room()
     room.silent = {1, 2, 3}
@@ -264,9 +275,14 @@ def test_when_nobody_has_a_range_it_rests_and_asks_for_less() -> None:
 def test_a_range_that_is_cut_by_its_size_is_asked_for_in_smaller_pieces() -> None:
     room = Room()
     room.answer = lambda member, first, last: room.said(first, min(last, first + 9))  # type: ignore
+    began = room.now
     room.run()
     assert room.whole
     assert not room.refused
+    assert {member for member, _first, _last in room.asked} == {1}, "it is not to blame"
+    spans = [last - first + 1 for _member, first, last in room.asked]
+    assert spans[:3] == [SPAN_MAX, 10, 20], "what comes whole is followed by more"
+    assert room.now - began < PATIENCE, "nothing is waited for"
 
 
 def test_what_nobody_asked_for_is_not_taken() -> None:
@@ -276,6 +292,8 @@ def test_what_nobody_asked_for_is_not_taken() -> None:
     assert not room.repair.awaits(member + 1, room.said(first, last))
     assert not room.repair.awaits(None, room.said(first, last))
     assert not room.repair.awaits(member, room.said(first - 1, last))
+    assert not room.repair.awaits(member, room.said(first + 1, last))
+    assert not room.repair.awaits(member, room.said(first, last + 1))
     assert not room.repair.awaits(member, m.Entries((), ()))
     assert room.repair.awaits(member, room.said(first, last))
 

@@ -496,6 +496,14 @@ def test_buckets_are_forgotten_when_nothing_counts_against_their_owners() -> Non
     assert len(buckets) <= 3
 
 
+def test_who_owes_is_not_forgotten_for_newcomers_while_others_owe_nothing() -> None:
+    buckets = Buckets(1.0, 2.0, kept_max=3)
+    buckets.of("greedy", 0.0).owe(100.0, 0.0)
+    for number in range(9):
+        buckets.of(number, 1.0)
+    assert not buckets.of("greedy", 2.0).allows(2.0)
+
+
 def test_one_host_is_one_address_whatever_its_ipv6_addresses() -> None:
     assert network_of("2001:db8::1") == network_of("2001:db8::ffff:2") != network_of("2001:db8:0:1::1")
     assert network_of("::ffff:192.0.2.7") == network_of("192.0.2.7") != network_of("192.0.2.8")

@@ -95,6 +95,36 @@ def test_p22_stored_evidence_is_answered_page_by_page(
         assert ask(gateway, "evidence", "newest") == "bad_arguments"
 
 
+def test_p22_a_page_of_evidence_is_bounded_in_bytes_and_has_one_piece_at_least(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attest, "EVIDENCE_PAGE_BYTES", 100)
+    frames = canonical.encode((bytes(20), bytes(20)))
+    large = canonical.encode((bytes(200), b""))
+    rows = [
+        SimpleNamespace(
+            id=number, code="commit", epoch=0, member=1, view=2, sequence=3, timestamp=4, frames=each
+        )
+        for number, each in enumerate((large, frames, frames, frames), 1)
+    ]
+    ledger = SimpleNamespace(evidence=lambda after, most: rows[after:][:most])
+    node: Any = SimpleNamespace(id="node0", ledger=ledger)
+    pages = [attest.evidence(node, (after,))[1]["evidence"] for after in ("0", "1", "3")]
+    assert [[row["id"] for row in page] for page in pages] == [[1], [2, 3], [4]]
+    assert pages[2] == [
+        {
+            "id": 4,
+            "code": "commit",
+            "epoch": 0,
+            "member": 1,
+            "view": 2,
+            "sequence": 3,
+            "timestamp": 4,
+            "frames": [base64.b64encode(bytes(20)).decode()] * 2,
+        }
+    ]
+
+
 def _until_told(gateway: Gateway) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = []
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from dtvn.sync import Sessions, Store, SyncProtocol
+from dtvn.sync.answering import delta
 from dtvn.sync.messages import decode, encode
 from tests.sync.support import NOW, exchanged, gossip_round, item, many, store
 
@@ -128,3 +129,16 @@ def test_a_hole_below_a_claimed_version_is_found_by_the_walk() -> None:
     here.completed(items[0].author, 0, 40)  # as after a peer lied that it sent everything
     exchanged(here, there, SyncProtocol.CRDT)
     assert here.root == there.root
+
+
+def test_a_delta_has_nothing_above_what_its_sender_has_whole() -> None:
+    """What it says to be complete would have a hole otherwise, which no later delta fills."""
+    held = store(*many("ann", 7))
+    author = item("ann").author
+    held.completed(author, 0, 3)
+    told = delta(held, {}, 2)
+    assert [each.version for each in told.items] == [1, 2]
+    assert (told.spans, told.has_more) == (((author, 0, 2),), True)
+    told = delta(held, {author: 2}, 2)
+    assert [each.version for each in told.items] == [3]
+    assert (told.spans, told.has_more) == (((author, 2, 3),), False)

@@ -112,6 +112,19 @@ def test_a_small_message_that_unpacks_to_a_huge_one_is_not_unpacked() -> None:
         asked(store(), *offered(bomb, compressed=True, unpacked=1_000))
 
 
+def test_what_stands_behind_a_packed_snapshot_is_refused() -> None:
+    """Equal items give equal bytes: whoever passes a snapshot on passes on nothing else."""
+    held, body = store(), canonical.encode(by_place(*many("ann", 5)))
+    packer = zlib.compressobj(wbits=31)
+    sent = packer.compress(body) + packer.flush()
+    question, *chunks = offered(sent + b"more", compressed=True, unpacked=len(body))
+    assert isinstance(question, Offer)
+    head = msgspec.structs.replace(question.head, checksum=canonical.digest(body))
+    with pytest.raises(SyncError, match="does not end where it says"):
+        asked(held, msgspec.structs.replace(question, head=head), *chunks)
+    assert len(held) == 0
+
+
 def test_messages_that_are_too_large_or_none_are_refused() -> None:
     sessions = Sessions(store())
     for body in (bytes(MESSAGE_BYTES_MAX + 1), b"", b"\x93\x01\xc2\xa1x", b"x" * 100):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -75,7 +77,7 @@ def test_a_place_without_an_item_is_passed_over_in_an_answer_that_has_more() -> 
     assert (len(said.items), said.has_more, said.next_cursor) == (1, True, 2)
 
 
-def uploaded(sessions: Sessions, peer: bytes, question: Offer | Chunk) -> object:
+def uploaded(sessions: Sessions, peer: bytes, question: Offer | Chunk | Fetch) -> Any:
     return decode(sessions.answer(peer, encode(1, question, answer=False), NOW)).body
 
 
@@ -102,6 +104,22 @@ def test_uploads_are_bounded_and_a_chunk_that_is_sent_again_is_passed_over() -> 
     assert uploaded(sessions, b"6", Chunk(0, first)) == Wanted(yes=False)
     equal = msgspec.structs.replace(offer, root=held.root)
     assert uploaded(sessions, b"7", equal) == Wanted(yes=False)
+    behind = msgspec.structs.replace(offer, head=msgspec.structs.replace(offer.head, behind=True))
+    assert uploaded(sessions, b"8", behind) == Wanted(yes=False), "its own state may be deleted elsewhere"
+    uploaded(sessions, b"8", offer)
+    with pytest.raises(SyncError):
+        uploaded(sessions, b"8", Chunk(1, first))
+    assert uploaded(sessions, b"8", Chunk(0, first)) == Wanted(yes=False), "one that failed is over"
+
+
+def test_a_snapshot_is_of_what_is_held_when_it_is_asked_for() -> None:
+    held = store(*many("ann", 3))
+    sessions = Sessions(held)
+    for more in (item("bob"), item("cat")):
+        head = uploaded(sessions, b"one", Fetch())
+        assert uploaded(sessions, b"two", Fetch()) == head
+        assert head.checksum == canonical.digest(canonical.encode(by_place(*held.items())))
+        held.take(more, NOW)
 
 
 def test_a_hybrid_clock_is_later_than_all_it_saw() -> None:

@@ -88,9 +88,10 @@ def test_an_author_keeps_its_newest_items_up_to_its_quota() -> None:
 
 def test_a51_a_tombstone_is_kept_24_hours_and_as_long_as_it_hides_what_others_wrote() -> None:
     hidden, gone = item("ann"), item("bob", version=2, deleted=True)
-    held = store(hidden, gone, item("bob", "alone", deleted=True))
+    both = [item(author, "alone", deleted=True) for author in ("bob", "cat")]
+    held = store(hidden, gone, *both)
     held.expire(NOW + 24 * HOUR)
-    assert len(held) == 3
+    assert len(held) == 4
     held.expire(NOW + 24 * HOUR + 1)
     assert len(held) == 2
     assert held.get(key_of("bob"), "state", "k") == gone
