@@ -219,8 +219,10 @@ def test_a_removed_member_is_stopped_and_signs_nothing(
     follows(folder.node("r4"), living)
     while changes.turn():
         pass
+    generation = ManagedNode.objects.get(pk="r4").generation
     assert town.call("DELETE", "members/r4").status_code == 200
     assert row_of("r4") == (NodePart.LEFT, DesiredState.STOPPED)
+    assert ManagedNode.objects.get(pk="r4").generation == generation + 1, "its process notices that"
     assert [each.name for each in principals.list_principals()] == ["gateway"]
     assert [each["id"] for each in read(town.get("nodes"))] == ["r0", "r1", "r2", "r3"]
 

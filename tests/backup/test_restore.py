@@ -14,6 +14,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ from dtvn.protocol.consensus.membership import Membership
 from tests.disks import read_only
 from tests.ports import free_ports
 from tests.proof.continuing import keep, old_log
-from validators.backup import archive, copying, restoring
+from validators.backup import archive, copying, covering, restoring
 from validators.backup.archive import Writer, extract
 from validators.backup.copying import back_up, copy_sqlite
 from validators.backup.covering import _certified, cover
@@ -322,6 +323,41 @@ def test_an_archive_without_a_genesis_is_refused(old: Source, tmp_path: Path) ->
 def test_a_folder_without_a_platform_certifies_nothing(tmp_path: Path) -> None:
     sequence, why = cover(Source(tmp_path))
     assert (sequence, why.startswith("this folder has no platform that could")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("before", "stable", "told", "last"),
+    [
+        (10, True, (11, ""), 20),
+        (18, True, (19, ""), 20),
+        (19, True, (20, ""), 20),
+        (20, True, (21, ""), 30),
+        (10, False, (0, "no ledger of this folder has a stable checkpoint above"), 20),
+    ],
+)
+def test_operations_are_ordered_up_to_the_next_checkpoint_and_it_is_waited_for(
+    old: Source,
+    monkeypatch: pytest.MonkeyPatch,
+    before: int,
+    stable: bool,
+    told: tuple[int, str],
+    last: int,
+) -> None:
+    """Each tenth sequence has a checkpoint; without `stable` only those before this backup are stable."""
+    log = [before]
+
+    def order(_gateway: object) -> int:
+        log.append(log[-1] + 1)
+        return log[-1]
+
+    monkeypatch.setattr(covering, "_order", order)
+    monkeypatch.setattr(covering, "_certified", lambda _place: (log[-1] if stable else before) // 10 * 10)
+    monkeypatch.setattr(covering, "STABLE_WAIT", 0.05)
+    parameters = msgspec.structs.replace(old.genesis().parameters, checkpoint_interval=10)
+    present = SimpleNamespace(parameters=parameters)
+    sequence, why = covering._covered(old, SimpleNamespace(present=present))  # type: ignore[arg-type]
+    assert (sequence, why[: len(told[1])] if told[1] else why) == told
+    assert log[-1] == last, "and no further"
 
 
 def test_an_archive_that_cannot_be_read_back_is_removed(

@@ -65,6 +65,16 @@ async def running(log: Log) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_first_client_does_not_take_the_relay_back() -> None:
+    """What it asked of the rows may be older than what was published meanwhile."""
+    log = Log()
+    log.relay.position, log.applied = 7, 5
+    assert await log.relay.join() == 7
+    log.relay.leave()
+    log.applied = 9
+    assert await log.relay.join() == 9, "what nobody watched is skipped"
+
+
 async def test_frames_follow_each_other_without_a_gap() -> None:
     log = Log(per_sequence=7)
     async with running(log):
