@@ -267,6 +267,22 @@ def test_row_17_an_old_state_is_served_for_a_bounded_time(monkeypatch: pytest.Mo
     assert cluster.gets(3, 20)
 
 
+def test_r23_a_state_that_nobody_asks_for_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the application keeps for it fills the memory."""
+    released: list[int] = []
+    monkeypatch.setattr(KeyValue, "release", lambda _self: released.append(1))
+    cluster = Serving(monkeypatch)
+    cluster.wish(3, 0)
+    idle = serving.IDLE_MAX // 1_000_000
+    cluster.advance(idle - 100)
+    assert cluster.gets(3, 10)
+    cluster.advance(idle - 100)
+    assert released == []
+    cluster.advance(200)
+    assert released == [1]
+    assert not cluster.gets(3, 10)
+
+
 def test_r31_a_pause_ages_neither_a_state_nor_who_fetches_it(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Serving(monkeypatch)
     cluster.wish(3, 0)

@@ -12,7 +12,7 @@ from dtvn.files import whole
 from dtvn.net import ensure_seed, public_key_of, read_seed
 from dtvn.node import epochs
 from dtvn.node.build import build_node
-from dtvn.node.epochs import own_place
+from dtvn.node.epochs import other_sources, own_place
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import NodeFolder
 from dtvn.node.node import Node
@@ -129,3 +129,16 @@ def test_r11_a_member_unknown_to_genesis_votes_unless_its_ledger_was_lost(
         assert ("lost" in made.voting_reason) == lost
     finally:
         made.close()
+
+
+@pytest.mark.parametrize(("epoch", "asked"), [(0, []), (1, []), (2, ["r1@2"])])
+def test_r36_only_those_of_a_later_epoch_whose_keys_are_new_are_asked_besides(
+    folder: NodeFolder, epoch: int, asked: list[str]
+) -> None:
+    now = replace(founding(make_genesis(4)), epoch=1)
+    assert other_sources(folder.sources, now) == ()
+    later = replace(named(folder, folder.key), epoch=epoch)
+    folder.sources.write_bytes(canonical.encode_trimmed(later))
+    found = other_sources(folder.sources, now)
+    assert [member.id for member in found] == asked
+    assert all(member.public_key == later.members[1].public_key for member in found)

@@ -134,3 +134,13 @@ def test_r11_the_stamp_survives_its_process(tmp_path: Path) -> None:
     stamp.write()
     assert stamp.present
     assert VotedStamp(tmp_path).present
+
+
+def test_r11_a_replaced_key_is_stamped_again_before_its_first_vote(tmp_path: Path) -> None:
+    stamp = VotedStamp(tmp_path)
+    stamp.write()
+    stamp.clear()
+    assert not stamp.present
+    assert not VotedStamp(tmp_path).present
+    stamp.write()
+    assert VotedStamp(tmp_path).present

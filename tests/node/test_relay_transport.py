@@ -44,6 +44,7 @@ def turn(*followers: RelayTransport) -> None:
 def test_a_follower_dials_the_members_that_it_wants_and_no_others() -> None:
     with net(3) as three, relay(three, "gate") as gate:
         assert gate.dial(key_of("node1"), three.ports[1]) == 1
+        assert gate.peers_up() == {}, "it did not answer yet"
         three.until(lambda: (turn(gate), gate.up())[1])
         assert gate.up() == (1,)
         assert set(gate.peers_up()) == {key_of("node1")}

@@ -6,10 +6,19 @@ import msgspec
 import pytest
 
 from dtvn.overlay import messages as o
-from dtvn.overlay.conduct import BURST, POINTS_MAX, RECORDS_MAX, Conduct, Fault
+from dtvn.overlay.conduct import (
+    BURST,
+    DROPPED_MAX,
+    DROPPED_TIME,
+    POINTS_MAX,
+    RECORDS_MAX,
+    Conduct,
+    Fault,
+)
 from dtvn.overlay.records import ADDRESS, AddressValue, signed_address
 from dtvn.overlay.records import BURST as BURST_OF_AUTHOR
 from dtvn.overlay.views import DIAL_TIME, LEAVES_MAX
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import GOSSIP_BYTES_MAX
 from dtvn.sync import Item, sign
@@ -193,6 +202,12 @@ def altered(item: Item) -> Item:
     return msgspec.structs.replace(item, timestamp=item.timestamp + 1)
 
 
+def of_leaf(alone: Alone) -> Item:
+    """What a party signs that listens nowhere."""
+    leaf = alone.others[9]
+    return signed_address(alone.world.cluster, leaf.secret, AddressValue("l", "leaf", ()), alone.world.wall)
+
+
 def of_stranger(alone: Alone) -> Item:
     public, secret = alone.world.keyring.pair("a stranger")
     del public
@@ -267,6 +282,42 @@ def test_r45_three_forgeries_drop_the_link_and_keep_its_peer_away_for_a_minute()
     assert alone.overlay.may_link(near.public, alone.world.now)
 
 
+def test_r45_a_forgery_behind_a_replay_counts_and_nothing_behind_it_is_looked_at() -> None:
+    alone = Alone()
+    near = alone.others[0]
+    alone.befriend(near)
+    known = alone.newer(alone.others[5], 5)
+    alone.hear(near, o.Rumour(0, (known,)))
+    forged, behind = altered(alone.newer(alone.others[6], 9)), alone.newer(alone.others[7], 9)
+    replayed = alone.newer(alone.others[5], 1)
+    assert alone.hear(near, o.Rumour(0, (replayed, forged, behind))) is Reason.BAD_SIGNATURE
+    assert alone.overlay.conduct.counts(near.public) == {Fault.FORGED: 1}
+    assert alone.overlay.gossip.store.get(behind.author, ADDRESS, "") != behind
+
+
+def test_r45_who_is_dropped_again_stays_away_twice_as_long_up_to_sixteen_times() -> None:
+    conduct, now, away = Conduct(), 0, []
+    for _ in range(7):
+        conduct.on_dropped(b"peer", now)
+        until = conduct._dropped[b"peer"][1]
+        assert conduct.is_shunned(b"peer", until - 1)
+        assert not conduct.is_shunned(b"peer", until)
+        away.append((until - now) // DROPPED_TIME)
+        now = until
+    assert away == [1, 2, 4, 8, 16, 16, 16]
+
+
+def test_of_many_that_were_dropped_who_is_let_in_first_is_forgotten() -> None:
+    conduct = Conduct()
+    for _ in range(5):
+        conduct.on_dropped(b"often", 0)
+    for number in range(DROPPED_MAX):
+        conduct.on_dropped(b"%d" % number, number)
+    assert conduct.is_shunned(b"often", 2 * DROPPED_TIME)
+    assert not conduct.is_shunned(b"0", 0)
+    assert conduct.is_shunned(b"1", 0)
+
+
 def test_a_member_hangs_up_on_no_member() -> None:
     world = OverlayWorld(1, 1)
     member, other = world.peers[0], world.peers[1]
@@ -326,6 +377,17 @@ def test_r45_children_that_a_full_node_names_are_dialled_forged_ones_are_not() -
     alone.said()
     assert alone.dialled == [child]
     assert alone.overlay.records_of([child.public, other.public]) == [good]
+
+
+def test_r45_of_its_children_a_full_node_names_those_that_can_be_dialled() -> None:
+    alone = Alone()
+    relay, near = alone.others[:2]
+    leaf = of_leaf(alone)
+    alone.befriend(near)
+    alone.hear(near, o.Rumour(0, (alone.newer(relay),)))
+    alone.overlay.gossip.store.take(leaf, alone.world.wall)
+    keys = [leaf.author, relay.public, alone.world.peers[0].public, b"n" * 32]
+    assert alone.overlay.records_of(keys) == [canonical.encode(alone.newer(relay))]
 
 
 def test_r45_points_and_shunning_outlast_hanging_up_and_a_visit_is_refused_too() -> None:

@@ -153,6 +153,16 @@ def test_r45_who_lies_is_left_at_once_and_not_taken_again_soon() -> None:
     assert tree.source is not None
 
 
+def test_r45_what_a_liar_announced_is_asked_of_nobody() -> None:
+    tree = members()
+    tree.due(0, 0)
+    tree.announced(2, 5, 0)
+    tree.lied(2, MS)
+    assert asks(tree, 0, t.GRACE + MS, "fetch") == []
+    tree.announced(3, 4, t.GRACE + MS)
+    assert asks(tree, 0, 2 * t.GRACE + MS, "fetch") == [Ask(3, "fetch", 1, t.FETCHED)]
+
+
 def test_r45_while_nobody_has_a_place_announcements_are_followed_at_once() -> None:
     tree = members()
     for peer in range(MEMBERS):

@@ -142,3 +142,13 @@ def test_a_delta_has_nothing_above_what_its_sender_has_whole() -> None:
     told = delta(held, {author: 2}, 2)
     assert [each.version for each in told.items] == [3]
     assert (told.spans, told.has_more) == (((author, 2, 3),), False)
+
+
+@pytest.mark.parametrize("protocol", ALL)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_of_two_values_of_one_version_both_sides_keep_the_same(protocol: SyncProtocol, swapped: bool) -> None:
+    """Its author is broken or lies; its peers agree all the same."""
+    values = [store(*many("bob", 3), item("ann", value=value)) for value in (b"one", b"two")]
+    here, there = values[::-1] if swapped else values
+    exchanged(here, there, protocol)
+    assert here.root == there.root

@@ -98,6 +98,13 @@ def test_a51_a_tombstone_is_kept_24_hours_and_as_long_as_it_hides_what_others_wr
     assert held.get(key_of("bob"), "state", "alone") is None
 
 
+def test_a_key_whose_last_item_is_dropped_is_listed_no_more() -> None:
+    held = store(item("ann", "gone", deleted=True), item("bob", "stays"))
+    assert held.keys("state") == ["gone", "stays"]
+    held.expire(NOW + 24 * HOUR + 1)
+    assert held.keys("state") == ["stays"]
+
+
 def test_a51_a_peer_that_was_away_longer_takes_a_snapshot_before_it_sends() -> None:
     value, gone = item("ann"), item("ann", version=2, deleted=True)
     away = store(value, item("cat", "own"), own=key_of("cat"))

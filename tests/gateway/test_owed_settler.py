@@ -1,0 +1,88 @@
+"""Which owed run is tried next, how soon, and who is told (R16)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from dtvn.events.rules import Severity, Violation
+from dtvn.gateway.events_face import RunIsLive
+from dtvn.gateway.owed import refused_here
+from dtvn.gateway.owed_queue import OwedQueue
+from dtvn.gateway.owed_settler import AGAIN_MAX, LOOK, PACE, Settler
+from tests.gateway.test_owed_queue import owed, settled, taken
+
+
+class Turns:
+    """A settler whose thread does not run: each turn is made by the test. `outcomes` are those of its tries,
+    the last one for ever."""
+
+    def __init__(self, *outcomes: bool | Exception, runs: int = 2) -> None:
+        self.queue = OwedQueue(None)
+        self.ids = [self.queue.add(owed(f"run-{number}")) for number in range(runs)]
+        self.outcomes = list(outcomes)
+        self.tries: list[int] = []
+        self.told: list[int] = []
+        self.quorum = True
+        told: Callable[[], None] = lambda: self.told.append(len(self.tries))  # noqa: E731
+        self.settler = Settler(self.queue, lambda: self.quorum, self.settle, told)
+        self.turn = self.settler._turn
+
+    def settle(self, number: int) -> bool:
+        self.tries.append(number)
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        if outcome:
+            self.queue.settle(settled(taken(self.queue, number)))
+        return outcome
+
+
+@pytest.mark.parametrize("outcome", [False, RunIsLive(), OSError("the disk is full")])
+def test_a_run_that_gets_no_verdict_keeps_no_other_waiting(outcome: bool | Exception) -> None:
+    turns = Turns(outcome, True)
+    first, second = turns.ids
+    for _ in range(4):
+        turns.turn()
+    assert turns.tries == [first, second, first]
+    assert turns.told == [3], "once all are settled"
+    assert turns.turn() is None, "nothing is owed"
+
+
+def test_pauses_grow_up_to_a_bound_and_are_short_again_after_a_verdict() -> None:
+    turns = Turns(*[False] * 9, True, False)
+    first, second = turns.ids
+    pauses = [turns.settler._try(number, None) for number in (*[first] * 9, second, first, first)]
+    assert pauses == [*(min(LOOK * 2**times, AGAIN_MAX) for times in range(9)), PACE, LOOK, 2 * LOOK]
+
+
+def test_a_run_that_is_waited_for_comes_first_and_its_caller_is_told() -> None:
+    turns = Turns(True, False, runs=3)
+    turns.settler._stopping = True  # no thread
+    asked = turns.settler.hurry(turns.ids[2])
+    assert isinstance(asked.exception(0), TimeoutError)
+    turns.settler._asked.clear()
+    turns.settler._stopping = False
+    turns.settler._thread = object()  # type: ignore[assignment]
+    asked, other = (turns.settler.hurry(number) for number in turns.ids[:0:-1])
+    turns.quorum = False
+    assert turns.turn() == LOOK
+    assert str(asked.exception(0)) == "too few members are reached to decide"
+    turns.quorum = True
+    turns.turn()
+    assert other.result(0) is True
+    assert turns.tries == [turns.ids[1]]
+
+
+def test_the_first_error_of_an_event_is_why_it_was_refused_here() -> None:
+    def found(index: int, code: str, severity: Severity) -> Violation:
+        return Violation(index, code, severity, None, "", "")
+
+    violations = [
+        found(2, "STYLE", Severity.WARNING),
+        found(2, "FIRST", Severity.ERROR),
+        found(2, "SECOND", Severity.ERROR),
+        found(3, "STYLE", Severity.WARNING),
+    ]
+    assert refused_here(violations) == {2: "FIRST"}
