@@ -15,6 +15,7 @@ from dtvn.protocol.consensus.transfer import serving
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from tests.consensus.doubles import KeyValue
 from tests.consensus.helpers import Cluster, open_frame
+from tests.consensus.test_pauses import STAY, pause
 
 ITEMS = ((b"an item",),)
 QUIET_MS = serving.QUIET_AFTER // serving.MILLISECOND
@@ -292,6 +293,14 @@ def test_r31_a_pause_ages_neither_a_state_nor_who_fetches_it(monkeypatch: pytest
     assert cluster[0].told("paused")
     cluster.wish(1, 10)
     assert cluster.gets(3, 10)
+
+
+def test_r31_a_pause_takes_no_followers_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Followers(monkeypatch)
+    cluster.ask(follower("f"), m.FetchSnapshot(0, 0))
+    moved, stayed = pause(cluster[0].core.serving)
+    assert moved >= {"Serving._followers[]", "Serving._since[]", "Serving._busy[]", "Serving._asked"}
+    assert stayed <= STAY
 
 
 def test_row_17_a_group_that_no_state_has_is_refused_unread() -> None:
