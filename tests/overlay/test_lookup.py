@@ -9,7 +9,7 @@ from statistics import fmean
 
 import pytest
 
-from dtvn.overlay import book_id
+from dtvn.overlay import AddressValue, book_id, signed_address
 from dtvn.overlay.book import AddressBook
 from dtvn.overlay.lookup import ALPHA, ANSWER_WITHIN, QUESTIONS_MAX, Lookup
 from dtvn.sync import Item
@@ -119,6 +119,7 @@ def place(party: str) -> bytes:
 
 def test_three_are_asked_at_a_time_and_the_next_one_when_one_answered_or_failed(book: AddressBook) -> None:
     search = Lookup(book, place("z"))
+    assert search.deadline() is None, "nobody was asked yet"
     first = search.due(0)
     assert len(first) == ALPHA
     assert search.due(0) == []
@@ -141,6 +142,26 @@ def test_silence_and_failure_are_remembered_in_the_book(book: AddressBook) -> No
     known = book.get(silent)
     assert known is not None
     assert known.failed
+    search = Lookup(book, place("z"))
+    asked = search.due(0)
+    other = next(item.author for item in book.items() if item.author not in asked)
+    book.met(other)
+    search.failed(other)
+    assert book.get(other).failed, "also of one that was not asked: its link is down"  # type: ignore[union-attr]
+    answers, *_ = Lookup(book, place("z")).due(0)
+    book.failed(answers)
+    search = Lookup(book, place("z"), first=(answers,))
+    assert search.due(0)[0] == answers
+    search.answered(answers, (record("g"), nowhere("h")), NOW)
+    assert not book.get(answers).failed, "it is back"  # type: ignore[union-attr]
+    near = {item.author for item in search.nearest()}
+    assert record("g").author in near
+    assert nowhere("h").author not in near, "nobody can ask it"
+
+
+def nowhere(party: str) -> Item:
+    """The record of one that listens nowhere."""
+    return signed_address(CLUSTER, pair(party)[1], AddressValue(party, "leaf", ()), NOW)
 
 
 def test_contacts_without_a_record_are_asked_and_the_named_ones_first(book: AddressBook) -> None:

@@ -82,6 +82,10 @@ def test_r45_a_full_relay_refers_and_evicts_only_for_who_has_nobody() -> None:
     assert isinstance(reply, o.NeighbourReply)
     assert not reply.accepted
     assert {item.author for item in reply.records} == {peer.public for peer in near}
+    alone.hear(late, o.Neighbour(False, late.record))
+    [(_to, again)] = alone.said()
+    assert isinstance(again, o.NeighbourReply)
+    assert late.public not in {item.author for item in again.records}, "it knows itself"
     alone.hear(late, o.Neighbour(True, late.record))
     victim, message = alone.said()[0]
     assert message == o.Disconnect()
@@ -111,13 +115,97 @@ def test_at_the_end_of_its_walk_a_newcomer_is_dialled() -> None:
     assert (newcomer, o.Neighbour(False, alone.peer.record)) in alone.said()
 
 
-def test_a_join_in_anothers_name_is_a_lie_and_begins_no_walk() -> None:
+@pytest.mark.parametrize("neighbour", [False, True])
+def test_a_join_in_anothers_name_is_a_lie_and_begins_no_walk(neighbour: bool) -> None:
     alone = Alone()
     near, liar, other = alone.others[:3]
     alone.befriend(near)
     alone.link(liar)
-    assert alone.hear(liar, o.Join(other.record)) is Reason.BAD_PROOF
+    lie = o.Neighbour(False, other.record) if neighbour else o.Join(other.record)
+    assert alone.hear(liar, lie) is Reason.BAD_PROOF
     assert alone.said() == []
+    assert alone.overlay.conduct.counts(liar.public) == {Fault.LIED: 1}
+
+
+def test_who_leaves_its_neighbour_is_not_asked_again_at_once() -> None:
+    alone = Alone()
+    near = alone.others[0]
+    alone.befriend(near)
+    assert alone.hear(near, o.Disconnect()) is None
+    assert near.public not in alone.overlay.views.neighbours
+    assert [to for to, _message in alone.said()] == []
+    assert near not in alone.dialled
+
+
+def test_r45_who_does_not_answer_where_it_was_dialled_comes_last_and_who_was_linked_does_not() -> None:
+    alone = Alone()
+    near, away = alone.others[:2]
+    alone.befriend(near)
+    alone.hear(near, o.Rumour(0, (alone.newer(near), alone.newer(away))))
+    for peer, failed in ((near, False), (away, True)):
+        if not failed:
+            alone.overlay.views.linked[near.public] = True
+        alone.overlay.on_down(peer.public, alone.world.now)
+        known = alone.overlay.book.get(peer.public)
+        assert known is not None
+        assert known.failed is failed
+
+
+def test_what_a_node_publishes_is_told_to_its_neighbours() -> None:
+    alone = Alone()
+    near = alone.others[0]
+    alone.befriend(near)
+    own = alone.newer(alone.peer, 9)
+    alone.overlay.publish(own, alone.world.now)
+    [(to, rumour)] = alone.said()
+    assert isinstance(rumour, o.Rumour)
+    assert (to, rumour.items) == (near, (own,))
+
+
+def test_a_comparison_of_stores_that_is_none_is_held_against_its_sender() -> None:
+    alone = Alone()
+    near = alone.others[0]
+    alone.befriend(near)
+    assert alone.hear(near, o.Exchange(b"nonsense")) is Reason.BAD_SIGNATURE
+    assert alone.overlay.conduct.counts(near.public) == {Fault.FORGED: 1}
+
+
+def test_stores_are_compared_again_after_a_link_broke_in_the_middle() -> None:
+    alone = Alone()
+    near = alone.others[0]
+    for _ in range(2):
+        alone.befriend(near)
+        alone.world.time += 6 * SECOND
+        alone.overlay.tick(alone.world.now)
+        assert o.Exchange in [type(message) for _to, message in alone.said()]
+        alone.overlay.on_down(near.public, alone.world.now)
+        alone.said()
+
+
+def test_digests_of_items_that_came_are_remembered_up_to_a_bound_the_newest_longest() -> None:
+    alone = Alone()
+    near = alone.others[0]
+    alone.befriend(near)
+    gossip = alone.overlay.gossip
+    gossip._cache_size = 3
+    items = [alone.newer(peer) for peer in alone.others[1:7]]
+    for item in items:
+        alone.hear(near, o.Rumour(0, (item,)))
+    assert gossip.cached == 3
+    hits = gossip.hits
+    alone.hear(near, o.Rumour(0, tuple(items[3:])))
+    assert gossip.hits == hits + 3
+
+
+def test_a_relay_hangs_up_on_a_member_whose_gossip_lies() -> None:
+    """Only members vote over their links."""
+    alone = Alone()
+    member = alone.world.peers[0]
+    alone.link(member)
+    for by in range(POINTS_MAX // 100):
+        alone.hear(member, o.Rumour(1, (altered(alone.newer(alone.others[5], by)),)))
+    alone.said()
+    assert alone.hung_up == [member]
 
 
 def test_who_does_not_answer_is_given_up_and_another_is_dialled() -> None:
@@ -275,6 +363,7 @@ def test_r45_three_forgeries_drop_the_link_and_keep_its_peer_away_for_a_minute()
         alone.hear(near, o.Rumour(1, (altered(alone.newer(alone.others[5], by)),)))
     alone.said()
     assert alone.hung_up == [near]
+    assert alone.overlay.views.neighbours == [alone.others[1].public], "before its link is down"
     alone.overlay.on_down(near.public, alone.world.now)
     assert not alone.overlay.may_link(near.public, alone.world.now)
     assert near.public not in alone.overlay.views.passive
@@ -334,6 +423,7 @@ def test_more_messages_than_a_link_may_bring_are_dropped() -> None:
     alone.link(near)
     reasons = [alone.hear(near, o.Closest(1, bytes(32))) for _ in range(BURST + 20)]
     assert reasons[BURST:] == [Reason.BUSY] * 20
+    assert alone.overlay.conduct.counts(near.public) == {Fault.FLOODED: 20}
     assert len(alone.said()) == BURST
     alone.world.time += SECOND
     assert alone.hear(near, o.Closest(1, bytes(32))) is None
@@ -373,7 +463,8 @@ def test_r45_children_that_a_full_node_names_are_dialled_forged_ones_are_not() -
     child, other = alone.others[:2]
     good = msgspec.msgpack.encode(child.record)
     bad = msgspec.msgpack.encode(altered(other.record))
-    alone.overlay.refer([good, bad, b"nonsense"], alone.world.now)
+    leaf = msgspec.msgpack.encode(of_leaf(alone))
+    alone.overlay.refer([leaf, good, bad, b"nonsense"], alone.world.now)
     alone.said()
     assert alone.dialled == [child]
     assert alone.overlay.records_of([child.public, other.public]) == [good]

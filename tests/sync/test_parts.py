@@ -42,6 +42,7 @@ from dtvn.sync.messages import (
     Offer,
     Open,
     Question,
+    Root,
     Want,
     Wanted,
     decode,
@@ -240,6 +241,12 @@ def test_the_overlays_store_takes_items_and_exchanges_them() -> None:
     one.take(item("ann", "gone", 2, deleted=True), NOW)
     assert [each.key for each in one.items("state")] in (["k", "b"], ["b", "k"])
     assert one.get(BOB, "state", "b") == item("bob", "b")
+    one.forget(BOB)
+    later = NOW + 30 * 3600 * SECOND
+    body = one.open_exchange(BOB, later)
+    assert body is not None
+    (answer,), _news = two.on_exchange(ANN, body, later)
+    assert decode(answer).body == Root(two.store.root), "who only answers is never behind"
     one.forget(BOB)
     one.expire(NOW + 25 * 3600 * SECOND)
     assert one.get(ANN, "state", "gone") is None

@@ -76,6 +76,11 @@ def test_a_peer_cannot_say_that_more_is_complete_than_the_author_signed() -> Non
     assert held.complete() == {key_of("ann"): 3}
     held.completed(key_of("ann"), 7, 9)
     assert held.complete() == {key_of("ann"): 3}
+    held.take(item(version=9), NOW)
+    held.completed(key_of("ann"), 4, 9)
+    assert held.complete() == {key_of("ann"): 3}, "nothing was said of the versions between"
+    held.completed(key_of("ann"), 3, 8)
+    assert held.complete() == {key_of("ann"): 8}
 
 
 def test_an_author_keeps_its_newest_items_up_to_its_quota() -> None:
