@@ -18,9 +18,6 @@ from tests.fake_gateway import FakeGateway
 from tickets.services import events, lists
 from tickets.services.lists import in_words, name_of, offsets, with_days_of
 from validators import feed
-
-
-from tickets.services.lists import offsets, with_days_of
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read as ledger
 
