@@ -503,6 +503,13 @@ def test_a_ticket_of_our_own_export_may_be_valid_from_a_time_on(tmp_path: Path) 
     assert (ticket.entries, ticket.entered, ticket.entries_made) == (3, True, 2)
 
 
+def test_of_our_own_export_only_the_chosen_event_is_taken(tmp_path: Path) -> None:
+    rows = "fest,T-1,,ISSUED,,,,,,,4,n1,\ngala,T-2,,ISSUED,,,,,,,4,n1,\n"
+    found = plan(tmp_path, OWN + rows, known=Known(event="fest"))
+    assert [(one.event, one.ticket_id) for one in found.tickets] == [("fest", "T-1")]
+    assert [(one.row, one.reason) for one in found.left_out] == [(3, "belongs to event 'gala'")]
+
+
 def test_neither_yes_nor_no_in_our_own_export_is_refused_with_its_row(tmp_path: Path) -> None:
     content = f"{OWN}fest,T-1,,ISSUED,,,perhaps,,,,4,n1,\n"
     with pytest.raises(FileRefused, match=r"Row 2, blocked: 'perhaps' is neither yes nor no\."):

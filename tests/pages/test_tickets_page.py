@@ -115,6 +115,27 @@ def test_an_address_finds_a_ticket_only_for_those_who_see_it(admin: Client) -> N
     assert ids(person("gate"), q="byron") == ids(person("auditor"), q="byron") == []
 
 
+def test_a_holder_of_the_same_id_in_another_event_is_somebody_else(admin: Client, operate: Operate) -> None:
+    """Neither found by, nor shown with, the other one's name, order or address."""
+    for event, name in (("default", "Ada"), ("friday", "Grace"), ("gala", "")):
+        operate("issue T-1", event=event)
+        if name:
+            email, order = f"{name}@example.org", f"order-of-{name}"
+            TicketHolder.objects.create(
+                event=event, ticket="T-1", name=name, email=email, order=order, salt=b"s"
+            )
+
+    def found(words: str) -> list[tuple[str, str]]:
+        tickets = admin.post(FOUND, {"q": words}).json()["tickets"]
+        return [(one["event"], one["holder"]) for one in tickets]
+
+    for words in ("Ada", "order-of-ada", "ada@example"):
+        assert found(words) == [("default", "Ada")]
+    assert found("grace@") == [("friday", "Grace")]
+    assert found("T-1") == [("default", "Ada"), ("friday", "Grace"), ("gala", found("T-1")[2][1])]
+    assert not found("T-1")[2][1]
+
+
 @pytest.mark.usefixtures("guests")
 def test_a_search_may_be_of_one_event_and_state(admin: Client, operate: Operate) -> None:
     operate("validate ABC12-1")
