@@ -18,6 +18,7 @@ from tickets.importing import (
     LeftOut,
     WrongRow,
 )
+from tickets.importing.imported import ImportedEvent
 
 # --- pretix ----------------------------------------------------------------------------------------
 
@@ -508,6 +509,44 @@ def test_of_our_own_export_only_the_chosen_event_is_taken(tmp_path: Path) -> Non
     found = plan(tmp_path, OWN + rows, known=Known(event="fest"))
     assert [(one.event, one.ticket_id) for one in found.tickets] == [("fest", "T-1")]
     assert [(one.row, one.reason) for one in found.left_out] == [(3, "belongs to event 'gala'")]
+
+
+def test_a_reason_of_a_ticket_that_is_not_blocked_is_not_issued(tmp_path: Path) -> None:
+    """The log takes none: the ticket would be refused."""
+    rows = "fest,T-1,,ISSUED,,,no,was lost,,,4,n1,\nfest,T-2,,ISSUED,,,yes,lost,,,4,n1,\n"
+    found = plan(tmp_path, OWN + rows, known=Known()).tickets
+    assert [(one.blocked, one.block_reason) for one in found] == [(False, ""), (True, "lost")]
+
+
+def test_what_our_own_export_says_of_events_is_of_those_that_are_imported(tmp_path: Path) -> None:
+    """Under the name that the person gives them; the zone is that of the rows."""
+    head = "event,ticket_id,state,codes,product,product_admits,ids_are_codes,event_zone,sequence,entry_node\n"
+    rows = "fest,T-1,ISSUED,,VIP,no,no,Europe/Berlin,4,n1\ngala,T-2,ISSUED,,Day,yes,yes,,4,n1\n"
+    only = plan(tmp_path, head + rows, known=Known(event="fest"))
+    fest = ImportedEvent("fest", zone="Europe/Berlin", ids_are_codes=False, products={"VIP": False})
+    assert only.events == [fest]
+    renamed = plan(tmp_path, head + rows, known=Known(), event_name=["fest=summer"])
+    assert [one.slug for one in renamed.events] == ["summer", "gala"]
+    assert [one.event for one in renamed.tickets] == ["summer", "gala"]
+
+
+def test_the_doors_of_an_event_in_json_are_a_time_of_the_log(tmp_path: Path) -> None:
+    said = {"slug": "fest", "name": "Fest", "zone": "Europe/Berlin", "doors": "2026-08-01T20:00:00+02:00"}
+    said |= {"ids_are_codes": False, "products": [{"name": "VIP", "admits": True}]}
+    row = {
+        "event": "fest",
+        "ticket_id": "T-1",
+        "state": "ISSUED",
+        "codes": [],
+        "sequence": 4,
+        "entry_node": "n1",
+    }
+    found = plan(tmp_path, {"events": [said], "rows": [row]}, known=Known())
+    doors = moment(2026, 8, 1, 18)
+    assert found.events == [ImportedEvent("fest", "Fest", "Europe/Berlin", doors, False, {"VIP": True})]
+    for damaged in (said | {"doors": "at eight"}, {"slug": "fest"}):
+        with pytest.raises(FileRefused, match="The events of this export are damaged: "):
+            plan(tmp_path, {"events": [damaged], "rows": [row]}, known=Known())
 
 
 def test_neither_yes_nor_no_in_our_own_export_is_refused_with_its_row(tmp_path: Path) -> None:
