@@ -387,6 +387,23 @@ def test_the_report_names_who_forced_and_annulled_when_where_and_why(festival: C
     assert festival.get("/dashboard/tickets/events/interventions", {"event": "none"}).status_code == 404
 
 
+def test_an_annulment_takes_back_what_stood_on_its_own_list_and_event(festival: Client) -> None:
+    """Whatever the ticket, or one of its name elsewhere, did in between; and it may need no supervision."""
+    for event in (SLUG, "elsewhere"):
+        assert ask(festival, "", ticket_id="T-9", product="VIP", event=event) == 200
+    assert ask(festival, "/admit", ticket_id="T-9", gate="north") == 200
+    assert ask(festival, "/admit", ticket_id="T-9", gate="lounge", list="vip") == 200
+    assert ask(festival, "/admit", ticket_id="T-9", gate="far", event="elsewhere") == 200
+    assert ask(festival, "/annul", ticket_id="T-9", gate="north") == 200
+    supervised = {"supervised": True, "reason": "the wrong person"}
+    assert ask(festival, "/annul", ticket_id="T-9", gate="south", list="vip", **supervised) == 200
+    found, _more = interventions.newest(SLUG, 9)
+    assert [(one.list, one.gate, one.taken, one.reason, one.supervised) for one in found] == [
+        ("vip", "lounge", "entry", "the wrong person", True),
+        ("main", "north", "entry", "", False),
+    ]
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 3])
 def test_the_report_names_each_once_however_few_are_read_at_once(
     festival: Client, monkeypatch: pytest.MonkeyPatch, at_once: int
