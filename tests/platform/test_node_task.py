@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from dtvn.node.logs import BEGUN, node_logger
+from dtvn.node.run import EXIT_FAILED
+from tests.platform.test_reconcile import HOLD
 from tests.waiting import wait_until
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock
@@ -103,3 +107,50 @@ def test_the_row_of_a_later_start_is_left_alone(slot: DataFolder) -> None:
     lease.end("ended", 1)
     assert row.values().get() == newer
     lock.release()
+
+
+def lived(run: Callable[[Callable[[], bool], Any], int]) -> tuple[str, str, dict[str, Any], int | None]:
+    """What the worker's log has of a life, and what the row has of its end."""
+    ManagedNode.objects.update(start_token="token")
+    said = node_task.occupy_slot("node0", "token", run)
+    row = ManagedNode.objects.get(node_id="node0")
+    return said, row.exit_reason, row.report, row.pid
+
+
+def test_the_row_says_why_a_process_ended(slot: DataFolder) -> None:
+    def fails(should_stop: object, beat: object) -> int:
+        logging.getLogger("dtvn.node").error("no disk")
+        return 4
+
+    def breaks(should_stop: object, beat: object) -> int:
+        raise ValueError("boom")
+
+    def stops(should_stop: Callable[[], bool], beat: object) -> int:
+        nodes.stop_node("node0")
+        wait_until(should_stop, what="it is told to stop")
+        return 0
+
+    assert lived(lambda *_: 1)[1:] == ("ended with code 1", {"exit_code": 1}, None)
+    assert lived(fails)[1:] == ("ended with code 4: no disk", {"exit_code": 4}, None)
+    assert lived(breaks)[1:] == ("ValueError: boom", {"exit_code": EXIT_FAILED}, None)
+    assert lived(stops) == ("stopped", "", {"exit_code": 0}, None)
+
+
+@pytest.mark.parametrize("other", [{"start_token": "newer"}, {"desired": "stopped"}])
+def test_a_request_that_is_no_longer_wanted_runs_nothing(slot: DataFolder, other: dict[str, str]) -> None:
+    ManagedNode.objects.update(**({"start_token": "token"} | other))
+    before = ManagedNode.objects.values().get(node_id="node0")
+    assert node_task.occupy_slot("node0", "token", lambda *_: pytest.fail("it runs")) == "superseded"
+    assert ManagedNode.objects.values().get(node_id="node0") == before
+
+
+def test_a_node_that_runs_elsewhere_is_not_run_twice(slot: DataFolder) -> None:
+    ManagedNode.objects.update(start_token="token")
+    words = [sys.executable, "-c", HOLD, str(slot.node_lock("node0"))]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "True"
+        said = node_task.occupy_slot("node0", "token", lambda *_: pytest.fail("it runs"))
+        assert said == "already running"
+        holder.communicate()
+    assert ManagedNode.objects.get(node_id="node0").claimed_token == ""
