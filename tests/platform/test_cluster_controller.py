@@ -60,6 +60,15 @@ def test_an_order_that_comes_while_a_start_ends_is_carried_out(
     assert desk.controller.starting
 
 
+def test_a_member_that_left_holds_up_no_start(desk: Desk) -> None:
+    nodes.register_nodes(FOUR)
+    left = {"part": NodePart.LEFT, "desired": DesiredState.STOPPED, "status": NodeStatus.STOPPING}
+    ManagedNode.objects.create(node_id="node9", position=9, **left)
+    cluster.start_cluster(4)
+    desk.controller.turn()
+    assert desk.founded == [FOUR]
+
+
 def test_stopping_what_ran_before_is_no_part_of_the_time_to_start(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,6 +202,17 @@ def test_who_is_stopped_meanwhile_is_left_alone(running: Desk) -> None:
     assert "node2" not in restarted(before), "three of four run: none can be spared"
 
 
+def test_a_stop_ends_a_restart_that_is_under_way(running: Desk) -> None:
+    before = asked()
+    running.controller.turn()
+    assert running.controller.starting
+    cluster.stop_cluster()
+    running.controller.turn()
+    assert not running.controller.starting
+    assert restarted(before)[0] == "node0"
+    assert set(cluster.own_members().values_list("desired", flat=True)) == {DesiredState.STOPPED}
+
+
 def test_a_second_restart_is_refused_while_one_is_under_way(running: Desk) -> None:
     asked()
     with pytest.raises(ClusterBusy):
