@@ -18,7 +18,7 @@ from django.utils import timezone
 from rest_framework.exceptions import PermissionDenied
 
 from dtvn.protocol.genesis import CAPABILITIES
-from tests.api.conftest import Api, read
+from tests.api.conftest import KEY, Api, read
 from tests.fake_gateway import FakeGateway
 from tests.waiting import PATIENCE
 from validators.models import ApiKey
@@ -397,3 +397,19 @@ def test_an_open_api_takes_changes_of_its_own_pages_only(
         return
     with pytest.raises(PermissionDenied):
         keys.OpenAuthentication().authenticate(asked)
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "status"), [(KEY, "nodes/none/logs?lines=0", 400), ("no key", "nodes", 401)]
+)
+def test_r17_a_refusal_reports_the_sequence_too(
+    api: Api, fake: FakeGateway, key: str, path: str, status: int
+) -> None:
+    fake.acknowledged = 7
+    answer = Api(key).get(path)
+    assert (answer.status_code, answer.headers["X-DTVN-Sequence"]) == (status, "7")
+
+
+def test_the_actor_of_a_long_user_name_fits_into_the_log() -> None:
+    assert keys.actor_of(User(username="ada")) == "user:ada"
+    assert keys.actor_of(User(username="x" * 150)) == f"user:{'x' * 123}"
