@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from dtvn.machine import Admit, Command, Issue, build
+from dtvn.machine import Admit, Command, Issue, SetEvent, build
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
 from tickets.services import search as searching
@@ -95,6 +95,38 @@ def test_tickets_are_found_by_any_part_of_their_order(admin: Client) -> None:
     assert ids(admin, q="GRÖSSE-47") == ["GATE-ADA"]
     shown = admin.get(ONE, {"event": "default", "ticket": "GATE-ADA"}).json()["facts"]
     assert ["Order", "Web-Größe-4711"] in shown
+
+
+def test_a_ticket_is_told_by_its_own_event_alone(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    """Another event may have a ticket of this id: its holder, its zone and its history are not this one's."""
+    until = (int(time.time()) + 600) * 1_000_000
+    window = {"not_before": 1_785_510_000_000_000, "not_after": 4_000_000_000_999_999}
+    commands: list[tuple[str, Command]] = [
+        ("", SetEvent("Das Fest", "Asia/Tokyo", 0, True, ())),
+        ("T-1", Issue(**window, blocked=True, block_reason="stolen")),
+    ]
+    operate("issue T-1", "validate T-1", event="default")
+    for ticket, command in commands:
+        operation = build(command, ticket=ticket, event="fest", actor="desk", entry="r0", valid_until=until)
+        assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
+    TicketHolder.objects.create(event="default", ticket="T-1", name="Ada", salt=b"s")
+    TicketHolder.objects.create(event="fest", ticket="T-1", name="Grace", salt=b"s")
+    told = admin.get(ONE, {"event": "fest", "ticket": "T-1"}).json()
+    facts = dict(told["facts"])
+    assert {name: facts[name] for name in ("Holder", "Valid from", "Valid until", "Blocked")} == {
+        "Holder": "Grace",
+        "Valid from": "2026-08-01 00:00:00 Asia/Tokyo",
+        "Valid until": "2096-10-02 16:06:40 Asia/Tokyo",
+        "Blocked": "stolen",
+    }
+    assert [each["operation"] for each in told["history"]] == ["issue"]
+    assert not {"admit", "validate", "block"} & set(told["acts"])
+    assert "unblock" in told["acts"]
+    other = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()
+    assert dict(other["facts"])["Holder"] == "Ada"
+    assert [each["operation"] for each in other["history"]] == ["validate", "issue"]
 
 
 @pytest.mark.parametrize("words", ["a-17", "stehplatz", "STEHPLÄTZ a-1", "north", "north d-7"])
