@@ -166,6 +166,15 @@ def test_ready_gives_no_sequence_before_any_is_known(
     assert SEQUENCE_HEADER not in response.headers
 
 
+def test_ready_says_what_a_quorum_has_executed(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what one member is ahead, nor what one is behind."""
+    told = zip(fake.members(), (3, 10, 9, 8), strict=True)
+    views = tuple(msgspec.structs.replace(view, sequence=sequence) for view, sequence in told)
+    monkeypatch.setattr(fake, "members", lambda: views)
+    response = Api(None).get("/ready")
+    assert (response.status_code, read(response)["sequence"]) == (200, 8)
+
+
 def test_ready_gives_the_reason_when_not_ready(fake: FakeGateway) -> None:
     fake.quorum = False
     response = Api(None).get("/ready")

@@ -17,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from tests.waiting import PATIENCE
 from validators.web import lane, one_hop
+from validators.web.fair_threads import FairThreads
 from validators.web.one_hop import READS, WRITES, WRITES_SPARE, HeldResponse, LaterResponse, OneHopHandler
 
 pytestmark = pytest.mark.urls(__name__)
@@ -215,6 +216,20 @@ def test_a_write_whose_client_left_before_its_turn_is_not_made(handler: OneHopHa
 
     assert asyncio.run(play()) == [2] * WRITES_EACH + [0] * WRITES_SPARE
     assert not entered.acquire(blocking=False)
+
+
+def test_a_call_whose_caller_left_during_it_frees_its_thread() -> None:
+    """Those that wait behind it are made."""
+
+    async def calls() -> str:
+        made, going_on = FairThreads(1, 0, "test"), threading.Event()
+        left = made.run("one", going_on.wait, PATIENCE)
+        waiting = [made.run(caller, str, caller) for caller in ("one", "other")]
+        left.cancel()
+        going_on.set()
+        return ",".join(await asyncio.wait_for(asyncio.gather(*waiting), 10))
+
+    assert asyncio.run(calls()) == "one,other"
 
 
 def test_a_prompt_answer_takes_one_step_one_receive_and_no_task(

@@ -16,6 +16,7 @@ from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
 from tickets.services import search as searching
 from tickets.services.data_text import in_words
+from validators.services.api_keys import store_api_key
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -108,8 +109,9 @@ def test_a_ticket_is_told_by_its_own_event_alone(
         ("T-1", Issue(**window, blocked=True, block_reason="stolen")),
     ]
     operate("issue T-1", "validate T-1", event="default")
+    actor = f"key:{store_api_key('a key', label='north gate').pk}"
     for ticket, command in commands:
-        operation = build(command, ticket=ticket, event="fest", actor="desk", entry="r0", valid_until=until)
+        operation = build(command, ticket=ticket, event="fest", actor=actor, entry="r0", valid_until=until)
         assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
     TicketHolder.objects.create(event="default", ticket="T-1", name="Ada", salt=b"s")
     TicketHolder.objects.create(event="fest", ticket="T-1", name="Grace", salt=b"s")
@@ -121,7 +123,7 @@ def test_a_ticket_is_told_by_its_own_event_alone(
         "Valid until": "2096-10-02 16:06:40 Asia/Tokyo",
         "Blocked": "stolen",
     }
-    assert [each["operation"] for each in told["history"]] == ["issue"]
+    assert [(each["operation"], each["actor"]) for each in told["history"]] == [("issue", "north gate")]
     assert not {"admit", "validate", "block"} & set(told["acts"])
     assert "unblock" in told["acts"]
     other = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()
