@@ -321,3 +321,26 @@ def test_row_17_of_large_groups_one_is_listed_at_a_time(monkeypatch: pytest.Monk
         cluster[0].hear(cluster[3], cluster[3].signer.link(m.FetchGroups(10, asked)))
         cluster.advance(20)
         assert tuple(number for number, _items in cluster.messages(m.Groups, 0)[-1].groups) == answered
+
+
+def test_r23_a_group_that_is_larger_than_an_answer_is_sent_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Serving(monkeypatch)
+    cluster.wish(3, 0)
+    large = ((bytes(serving.ANSWER_BYTES + 1),),)
+    monkeypatch.setattr(KeyValue, "read_pinned", lambda _self, group: large if group % 2 else ITEMS)
+    for asked, answered in (((1, 3), (1,)), ((2, 1), (2,)), ((1, 2), (1,))):
+        cluster[0].hear(cluster[3], cluster[3].signer.link(m.FetchGroups(10, asked)))
+        cluster.advance(20)
+        assert tuple(number for number, _items in cluster.messages(m.Groups, 0)[-1].groups) == answered
+
+
+def test_row_15_a_follower_that_only_fetches_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Followers(monkeypatch)
+    some = [follower("f", route) for route in range(serving.FOLLOWERS_SHARE)]
+    for each in some:
+        assert cluster.ask(each, m.FetchSnapshot(0, 0))
+    for _ in range(2 * serving.IDLE_MAX // serving.FRESH_AFTER):
+        cluster.advance(1_000)
+        for each in some:
+            cluster.ask(each, m.FetchGroups(10, (7,)))
+    assert cluster.ask(follower("f", 99), m.FetchSnapshot(0, 0)) == [], "all places are taken"

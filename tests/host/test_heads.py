@@ -125,6 +125,18 @@ def test_a_host_after_an_installed_state_knows_the_heads_of_the_one_before() -> 
         before.hear(member, 7, 10)
     after.heads.adopt(before.heads)
     assert after.age(50) == 40
+    later = Follower(executed=7)
+    later.heads._config = msgspec.structs.replace(later.heads._config, epoch=1)
+    later.heads.adopt(before.heads)
+    assert later.age(50) is None, "its members may be others"
+
+
+def test_a_head_in_this_members_own_name_and_one_of_nobody_are_refused() -> None:
+    heads = Heads(build(make_genesis(), PAPER.cluster, "r0"), PAPER.signer("r0"), hash_at)
+    now = Now(SECOND, WALL * 1_000)
+    for sender, reason in ((0, Reason.UNKNOWN_SENDER), (1, None), (4, Reason.UNKNOWN_SENDER)):
+        assert heads.refuse(m.Head(0, sender, 7, bytes(32), WALL), now) is reason
+    assert heads.refuse(m.Head(1, 1, 7, bytes(32), WALL), now) is Reason.WRONG_EPOCH
 
 
 def test_a_follower_is_current_while_f_plus_one_members_keep_saying_so() -> None:
