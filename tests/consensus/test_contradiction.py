@@ -146,6 +146,25 @@ def test_one_deviating_state_is_noted_once_and_stops_no_member() -> None:
     assert cluster[3].core.state.log.stable == 20
 
 
+def test_who_signed_another_state_early_is_asked_once_this_one_is_stable() -> None:
+    cluster = settled(19)
+    cluster[3].hear(cluster[1], cluster.sign(m.Checkpoint(0, 1, 20, OTHER, OTHER, 1)))
+    assert cluster.messages(m.FetchEntries, source=3) == []
+    cluster.request("T-20")
+    cluster.stabilize()
+    assert cluster.messages(m.FetchEntries, source=3) == [m.FetchEntries(0, 20, 20)]
+
+
+def test_of_the_signers_of_a_checkpoint_each_ones_own_words_are_told_apart() -> None:
+    cluster = settled()
+    core = cluster[3].core
+    signers = {core.state.signer.open(frame).message.sender for frame in core.state.checkpoint.frames}
+    assert len(signers) == 3
+    for member in range(4):
+        said = [core.state.signer.open(frame).message for frame in core.checkpoints.said_by(member)]
+        assert [(each.sender, each.sequence) for each in said] == [(member, 10)] * (member in signers)
+
+
 def test_a_page_not_continuing_the_log_asks_for_the_checkpoint_below() -> None:
     """Its source lies, or both stand on two sides of a fork."""
     cluster = settled()

@@ -103,6 +103,12 @@ def test_a51_a_tombstone_is_kept_24_hours_and_as_long_as_it_hides_what_others_wr
     assert held.get(key_of("bob"), "state", "alone") is None
 
 
+def test_a51_a_value_that_was_written_after_its_deletion_does_not_expire() -> None:
+    held = store(item("ann", deleted=True), item("ann", version=2))
+    held.expire(NOW + 25 * HOUR)
+    assert held.get(key_of("ann"), "state", "k") == item("ann", version=2)
+
+
 def test_a_key_whose_last_item_is_dropped_is_listed_no_more() -> None:
     held = store(item("ann", "gone", deleted=True), item("bob", "stays"))
     assert held.keys("state") == ["gone", "stays"]
