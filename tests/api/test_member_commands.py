@@ -77,6 +77,9 @@ def test_principals_are_added_limited_rekeyed_and_revoked(say: Say) -> None:
     assert f"gate-1  signs as gate-1#1  {second}  *:gate" in listed
     assert "gateway  signs as gateway" in listed
     assert "signs as none" in say("principals", "revoke", "gate-1")
+    given = peer_id(key_pair("gateway later")[0])
+    assert "gateway  signs as gateway#1" in say("principals", "rotate", "gateway", given)
+    assert f"gateway  signs as gateway#1  {given}" in say("principals", "list")
     assert "gate-1" not in say("principals", "list")
 
 

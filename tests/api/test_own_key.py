@@ -49,6 +49,29 @@ def test_r14_a_rotation_without_an_outcome_is_repeated_otherwise(
     assert accepted in {public_key_of(read_identity(file).seed) for file in kept}
 
 
+def test_a_decided_key_that_cannot_be_installed_is_still_there(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The members accept no other. Gateways try it (gateway.identity), and a repeated call installs it."""
+    path = tmp_path / "gateway.key"
+    write_private(path, encode_seed(bytes(32), "gateway"))
+    monkeypatch.setattr(principals, "key_file", lambda: path)
+
+    def full(file: Path, content: bytes, *, replace: bool = False) -> None:
+        if file == path:
+            raise OSError(28, "No space left on device")
+        write_private(file, content, replace=replace)
+
+    with monkeypatch.context() as context:
+        context.setattr(principals, "write_private", full)
+        with pytest.raises(OSError, match="No space left"):
+            principals.rotate_own(actor="anna")
+    accepted = fake.application.principals.get("gateway").public_key
+    assert public_key_of(read_identity(principals.next_path(path)).seed) == accepted
+    principals.rotate_own(actor="anna")
+    assert public_key_of(read_identity(path).seed) == accepted
+
+
 def test_a_next_key_that_was_replaced_meanwhile_is_dropped(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

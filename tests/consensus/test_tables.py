@@ -131,6 +131,20 @@ def test_r30_naming_a_foreign_session_takes_neither_its_place_nor_share() -> Non
     assert len(pool) == 2
 
 
+def test_what_waited_behind_others_takes_no_room_once_they_left() -> None:
+    pool = Pool(operations_max=200, bytes_max=10**6, client_share=8)
+    for number in range(50):
+        first, behind = verified_bundle(1, number, 10), verified_bundle(1, number, 10)
+        key = key_of(first.bundle)
+        assert pool.refuse(first) is None, f"after {number} others"
+        pool.add(first, key, 0)
+        item = pool.get(key)
+        assert item is not None
+        assert pool.put_behind(item, behind, None)
+        assert pool.remove(key) is item
+    assert (len(pool), pool.operations, pool.bytes, pool.work) == (0, 0, 0, 0)
+
+
 def test_r13_opening_bundles_are_distinguished_as_by_the_state() -> None:
     """They share session (0, 0) and number 0; one nonce of one actor opens one session, however it travels.
     If another actor or body had its place too, a principal without grants could hold one at the backups and

@@ -61,3 +61,16 @@ async def test_a_caller_has_a_bounded_number_of_exports_under_way(
     assert [await status_of_another(client) for client in clients] == [429, 200]
     assert [part async for part in parts]
     assert await status_of_another(clients[0]) == 200
+
+
+@pytest.mark.asyncio
+async def test_an_export_whose_client_leaves_in_the_middle_is_under_way_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    under_way = ["bob"]
+    monkeypatch.setattr(exports, "_under_way", under_way)
+    sent = exports._sent((chunk for chunk in (b"one", b"two")), "ada")
+    assert await anext(sent) == b"one"
+    assert under_way == ["bob", "ada"]
+    await sent.aclose()  # type: ignore[attr-defined]
+    assert under_way == ["bob"]

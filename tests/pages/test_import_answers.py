@@ -106,6 +106,20 @@ def test_what_is_answered_on_the_page_is_what_gates_are_told(desk: Client, asked
     assert set(TicketCode.objects.values_list("code", flat=True)) == {f"s3cret/+{n}=" for n in (1, 2, 3, 4)}
 
 
+def test_a_product_that_is_an_entrance_after_all_opens_the_gate(desk: Client, asked: Any) -> None:
+    sent(desk, asked, f"/{answered(desk, asked).pk}/confirm")
+    assert scanned("s3cret/+4=") == "wrong_product"
+    more = SimpleUploadedFile("more.csv", b"Barcode,Product\nM-9,Mug\n")
+    one = sent(desk, asked, "", file=more, event="gala")
+    one = sent(desk, asked, f"/{one.pk}/answers", code="Barcode", entrances="Mug")
+    assert "Mug is an entrance" in desk.get(f"{URL}/{one.pk}").content.decode()
+    assert sent(desk, asked, f"/{one.pk}/confirm").state == ImportState.DONE
+    row = event_row(LEARNER_ALIAS, "gala")
+    assert row is not None
+    assert row.products == (("Day", True), ("Mug", True))
+    assert [scanned("M-9"), scanned("s3cret/+4=")] == ["ok", "ok"]
+
+
 GROUPS = b"Barcode,Admits,Checked in\nG-1,3,\nG-2,2,yes\nG-3,1,yes\n"
 
 

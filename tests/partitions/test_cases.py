@@ -340,6 +340,18 @@ def test_a60_a_partition_that_lasts_is_escalated_once() -> None:
     assert watched.of(WantsJudgement), "recovery is still tried"
 
 
+def test_a60_an_escalated_partition_that_widens_stays_critical() -> None:
+    watched = Watched(
+        peers=6, min_nodes_for_operation=7, recovery_strategy="manual", max_partition_duration=60 * SECOND
+    )
+    watched.cut("n5", "n6")
+    watched.pass_seconds(61, heard=["n1", "n2", "n3", "n4"])
+    assert watched.active.severity is Severity.CRITICAL
+    watched.cut("n4")
+    assert watched.active.unreachable_nodes == ("n4", "n5", "n6")
+    assert watched.active.severity is Severity.CRITICAL
+
+
 def test_a61_history_keeps_the_newest_hundred() -> None:
     watched = Watched("n0", 1, min_nodes_for_operation=2, recovery_strategy="manual")
     for number in range(150):

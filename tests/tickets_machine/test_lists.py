@@ -354,6 +354,17 @@ def test_counts_of_lists_that_are_no_more_are_dropped_behind_the_kept_movements(
     assert codes(scan(door, "b31"), scan(door, "b31")) == ["ok", "already_consumed"]
 
 
+def test_the_count_of_a_list_that_is_still_there_is_kept_however_long_ago_it_was_entered() -> None:
+    door = door_with()
+    for season in "abc":
+        lists = ["all", *(f"{season}{number:02}" for number in range(LISTS_MAX - 1))]
+        assert door.does(SetEvent(lists=tuple(map(EventList, sorted(lists))))).code == "ok"
+        entered = [scan(door, slug).code for slug in lists]
+        assert entered == ["ok" if season == "a" else "already_consumed"] + ["ok"] * (LISTS_MAX - 1)
+    door.restart()
+    assert scan(door, "all").code == "already_consumed"
+
+
 def test_a_ticket_that_entered_another_list_is_changed_blocked_and_replaced_as_before() -> None:
     door = door_with(EventList("vip", rule="free"))
     scan(door, "vip")

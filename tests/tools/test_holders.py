@@ -20,6 +20,10 @@ pytestmark = pytest.mark.django_db
 ADA = Holder("Ada Lovelace", "ada@example.org")
 
 
+STAYS = {"id", "event", "ticket", "imported_at", "erased_at"}
+"""What says that there was a holder, and that the person is gone."""
+
+
 def ticket(number: int, holder: Holder = ADA, secret: str = "", order: str = "") -> ImportedTicket:
     return ImportedTicket(
         row=number + 1,
@@ -64,6 +68,18 @@ def test_an_order_is_kept_outside_the_commitment_and_erased() -> None:
     assert list(TicketHolder.objects.values_list("ticket", "order")) == [("T-1", "R-7"), ("T-2", "R-8")]
     erase_holders("default", ["T-1", "T-2"])
     assert set(TicketHolder.objects.values_list("order", flat=True)) == {""}
+
+
+def test_of_an_erased_holder_nothing_is_left() -> None:
+    """Whatever fields a holder has, now or later."""
+    whole = Holder(*(f"the {name}" for name in Holder.__struct_fields__))
+    remember_holders([ticket(1, whole, order="R-9")])
+    personal = [name for name in TicketHolder.objects.values()[0] if name not in STAYS]
+    assert {*Holder.__struct_fields__, "order", "salt"} == {*personal}
+    assert all(TicketHolder.objects.values(*personal)[0].values())
+    assert erase_holders("default", ["T-1"]) == 1
+    assert not any(TicketHolder.objects.values(*personal)[0].values())
+    assert erase_holders("default", ["T-1"]) == 0, "it was erased before"
 
 
 def test_a_ticket_that_came_to_nothing_keeps_its_salt() -> None:

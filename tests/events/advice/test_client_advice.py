@@ -163,6 +163,10 @@ CASES: dict[str, tuple[list[Any], list[tuple[str, int]]]] = {
         [*call("c", "{}"), event("KS:d", parentMessageId="result-c"), event("KE:d"), result("d")],
         [("PARENT_NOT_ASSISTANT", 5)],
     ),
+    "call again after a snapshot without it": (
+        [*call("c", "{}"), messages({"id": "m", "role": "assistant"}), *call("c", "{}")[:-1]],
+        [("CALL_NOT_ANSWERED", 9)],
+    ),
     "snapshot without what is open": (
         [event("TS:m"), messages(), event("TC:m"), event("TE:m")],
         [("SNAPSHOT_DROPS_OPEN", 2)],

@@ -63,6 +63,13 @@ def test_ids_are_references_in_results_and_not_in_texts_arguments_and_errors() -
     assert [each.where for each in differences(one, other)] == ["outcome"]
 
 
+def test_what_a_run_leaves_to_the_client_are_its_own_calls() -> None:
+    first = [event("RS:r1"), event("KS:c1", toolCallName="weather"), event("KE:c1"), event("RF:r1")]
+    second = [event("RS:r2"), event("KS:c2", toolCallName="time"), event("KE:c2"), event("RF:r2")]
+    outcomes = meaning([*first, *second, event("RS:r3"), event("RF:r3")]).outcomes
+    assert [each.get("calls_for_the_client") for each in outcomes] == [["weather"], ["time"], None]
+
+
 def test_two_runs_of_a_stream_are_two() -> None:
     def second(last: str) -> Meaning:
         runs = [[event(f"{kind}:{name}") for kind in ("RS", "RF")] for name in MADE]
