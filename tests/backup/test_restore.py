@@ -21,6 +21,7 @@ import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 
+from dtvn.files.epoch_changes import encode_epoch_changes
 from dtvn.files.whole import sync_folder, write_private
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.moved import keep_address, moved_to
@@ -497,6 +498,21 @@ def test_a_backup_covers_nothing_above_the_states_of_its_ledgers(old: Source, tm
     """The one that had certified it may be away when it is to be copied."""
     assert back_up(old, tmp_path / "a.tar.gz", keys=False, ledgers=True, covered=10).covered == 10
     assert back_up(old, tmp_path / "b.tar.gz", keys=False, ledgers=True, covered=11).covered == 0
+
+
+@pytest.mark.parametrize("recovered", [(), (b"one", b"two")])
+def test_the_epochs_after_a_recovery_are_those_of_the_copy_of_the_log(
+    old: Source, settings: Any, monkeypatch: pytest.MonkeyPatch, recovered: tuple[bytes, ...]
+) -> None:
+    """Of another folder's platform this one knows none."""
+    log = [b"one", b"two", b"three"]
+    monkeypatch.setattr(covering.read, "epoch_changes", lambda _alias, *, after: log[after:])
+    if recovered:
+        write_private(old.places.epoch_changes, encode_epoch_changes(recovered))
+    settings.DATA = old.root
+    assert covering._epoch_changes(old) == log
+    settings.DATA = old.root / "other"
+    assert covering._epoch_changes(old) == list(recovered)
 
 
 def test_only_a_stable_checkpoint_certifies_what_a_backup_promises(old: Source) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dtvn.node.options import StartError
 from tests.waiting import PATIENCE, wait_until
 from validators.data_folder.folder import DataFolder
 from validators.processes import supervisor
@@ -32,6 +33,24 @@ class Hanging:
     def join(cls, timeout: float) -> None:
         """See threading.Thread."""
         cls.now += timeout
+
+
+def test_a_start_takes_away_what_a_killed_run_said_of_the_network(
+    ending: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file says that the network is ready, and where; a killed run leaves it."""
+    credentials = ending._folder.credentials
+    credentials.write_text("{}")
+
+    def stop() -> None:
+        assert not credentials.exists()
+        raise StartError("no server answers")
+
+    monkeypatch.setattr(supervisor.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(supervisor, "log_through", lambda _output: None)
+    monkeypatch.setattr(ending, "_check_servers", stop)
+    with pytest.raises(StartError, match="no server answers"):
+        ending.run()
 
 
 def test_x29_threads_that_hang_are_waited_for_together(
