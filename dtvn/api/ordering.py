@@ -149,8 +149,9 @@ def decide(
 
 
 def decide_batch(network: GatewayFace, requests: Sequence[Request], *, actor: str) -> list[Decision]:
-    """As `decide` for many requests, in pieces one after the other; pieces after one without an outcome are
-    not sent. Raises Unavailable if nothing was sent at all."""
+    """As `decide` for many requests, in pieces one after the other; pieces after one without an outcome, and
+    one that the gateway refuses, are not sent. Raises Unavailable or InvalidRequest if nothing was sent at
+    all."""
     begun = time.monotonic()
     decisions: list[Decision] = []
     for start in range(0, len(requests), PIECE):
@@ -160,7 +161,7 @@ def decide_batch(network: GatewayFace, requests: Sequence[Request], *, actor: st
         wait = max(DEFAULT_WAIT - gone, LATER_WAIT)
         try:
             told = decide(network, requests[start : start + PIECE], actor=actor, wait=wait)
-        except Unavailable:
+        except (Unavailable, InvalidRequest):  # what was decided before it stands
             if not decisions:
                 raise
             break

@@ -218,12 +218,13 @@ def failing(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, *calls: Exceptio
     monkeypatch.setattr(fake, "submit", submit)
 
 
-def test_a_piece_for_which_there_is_no_room_takes_nothing_back(
-    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [Overloaded("full"), OperationTooLarge("it has 9 bytes")])
+def test_a_piece_that_the_gateway_refuses_takes_nothing_back(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """What was decided before it stands, and what comes after it was not sent."""
     monkeypatch.setattr(ordering, "PIECE", 2)
-    failing(fake, monkeypatch, None, Overloaded("full"))
+    failing(fake, monkeypatch, None, error)
     assert statuses(api, *(op("issue", name) for name in "ABCDE")) == [200, 200, 503, 503, 503]
     assert [name for name in "ABCDE" if fake.application.ticket("default", name)] == ["A", "B"]
 
