@@ -24,7 +24,8 @@ VOTE_BYTES_MAX = 32 * 1024
 """A vote with the longest names and as many errors as events takes less."""
 
 ErrorCode = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
-"""Rule id of a violation of severity error."""
+"""Rule id of a violation of severity error. A last line feed is let through, as the log has always read it:
+who refused it would execute a recorded certificate otherwise than members before."""
 EventCount = Annotated[int, msgspec.Meta(ge=1, le=CHUNK_EVENTS_MAX)]
 Place = Annotated[int, msgspec.Meta(ge=0, lt=CHUNK_EVENTS_MAX)]
 """Index of an event in its chunk, from 0."""
