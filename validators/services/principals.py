@@ -191,9 +191,18 @@ def rotate_own(*, overlap: float = OWN_OVERLAP, actor: str) -> Changed:
         changed = Changed(known, refused.sequence)
     if changed.principal.public_key != upcoming.public_key:
         raise OutcomeUnknown  # the copy lags behind
-    write_private(path, encode_seed(upcoming.seed, changed.principal.wire), replace=True)
-    next_path(path).unlink(missing_ok=True)
+    _install(path, upcoming, changed.principal.wire)
     return changed
+
+
+def _install(path: Path, upcoming: Identity, wire: str) -> None:
+    """The next key becomes the platform's; raise ServiceError if it cannot be stored, and stays the next."""
+    try:
+        write_private(path, encode_seed(upcoming.seed, wire), replace=True)
+        next_path(path).unlink(missing_ok=True)
+    except OSError as error:
+        said = f"The new key counts, but cannot be saved as the platform's own: {error.strerror}."
+        raise ServiceError(f"{said} Gateways sign with it all the same; rotate again to save it.") from error
 
 
 def _drop(path: Path, upcoming: Identity) -> None:
