@@ -272,9 +272,11 @@ def _put_node(restored: Path, place: Path) -> None:
 
 
 def _link(files: list[Path], staged: Path, root: Path) -> None:
+    """Link files to their places, durably."""
     for file in files:
         place = root / file.relative_to(staged)
         make_private(place.parent)
         os.link(file, place)
-        for folder in (each for each in place.parents if each.is_relative_to(root)):
-            sync_folder(folder)
+    places = [root / file.relative_to(staged) for file in files]
+    for folder in {each for place in places for each in place.parents if each.is_relative_to(root)}:
+        sync_folder(folder)

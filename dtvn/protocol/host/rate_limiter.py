@@ -11,7 +11,7 @@ SECOND = 1_000_000_000
 
 
 class RateLimiter:
-    """A leaky bucket (ITU-T I.371, Annex A) for each name: of listed members and principals, thus few.
+    """A leaky bucket for each name (ITU-T I.371, Annex A). Only listed members and principals have one.
 
     `per_second`: frames that drain in a second, and parts of a frame in less, so that what comes a little
     faster is cut to this rate and not below it. `burst`: capacity of a bucket, in frames.
