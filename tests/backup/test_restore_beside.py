@@ -47,6 +47,15 @@ def archive(old: Source, tmp_path: Path) -> Path:  # noqa: F811
     return out
 
 
+@pytest.fixture
+def with_ports(old: Source, tmp_path: Path) -> Path:  # noqa: F811
+    """The same of a node that has more than keys: its kept ports."""
+    rewrite_ports(old.places.node("r0"), metrics=1)
+    back_up(old, out := tmp_path / "b.tar.gz", keys=True, ledgers=True)
+    (old.root / "nodes/r0").rename(tmp_path / "lost")
+    return out
+
+
 def test_the_log_of_starts_in_vain_is_no_obstacle_and_is_kept(old: Source, archive: Path) -> None:  # noqa: F811
     log = old.places.node("r0").log
     log.mkdir(parents=True)
@@ -81,12 +90,9 @@ def test_a_start_in_the_middle_is_no_obstacle_and_the_log_is_kept(
 
 def test_a_restore_that_fails_in_the_middle_leaves_the_log_alone(
     old: Source,  # noqa: F811
-    tmp_path: Path,
+    with_ports: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rewrite_ports(old.places.node("r0"), metrics=1)
-    back_up(old, out := tmp_path / "b.tar.gz", keys=True, ledgers=True)
-    (old.root / "nodes/r0").rename(tmp_path / "lost")
     log, rename = old.places.node("r0").log, Path.rename
     log.mkdir(parents=True)
 
@@ -97,19 +103,16 @@ def test_a_restore_that_fails_in_the_middle_leaves_the_log_alone(
 
     monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises(BackupError, match="No space left on device"):
-        restore(out, check(out), old, RestoreRequest("node", "r0"))
+        restore(with_ports, check(with_ports), old, RestoreRequest("node", "r0"))
     assert list(log.parent.iterdir()) == [log]
 
 
 def test_keys_are_put_in_place_last_of_all(
     old: Source,  # noqa: F811
-    tmp_path: Path,
+    with_ports: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Before them nothing starts: whenever a restore is killed, no node runs with a part of its files."""
-    rewrite_ports(old.places.node("r0"), metrics=1)
-    back_up(old, out := tmp_path / "b.tar.gz", keys=True, ledgers=True)
-    (old.root / "nodes/r0").rename(tmp_path / "lost")
     rename, place = Path.rename, old.places.node("r0").root
     there: list[list[str]] = []
 
@@ -118,7 +121,7 @@ def test_keys_are_put_in_place_last_of_all(
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", watched)
-    restore(out, check(out), old, RestoreRequest("node", "r0"))
+    restore(with_ports, check(with_ports), old, RestoreRequest("node", "r0"))
     whole = sorted(each.name for each in place.iterdir())
     assert whole == ["identity", "ports.json"]
     assert there == [[], ["ports.json"]]

@@ -78,6 +78,17 @@ def pause(part: Any) -> tuple[set[str], set[str]]:
     return _plain({*before} - stayed), _plain(stayed)
 
 
+def moved_by_a_pause(cluster: Cluster) -> set[str]:
+    """Names of the times that a pause of each member moved; all others may stay."""
+    moved: set[str] = set()
+    for node in cluster.up():
+        for part in node.core._timers._moved:
+            shifted, stayed = pause(part)
+            assert stayed <= STAY
+            moved |= shifted
+    return moved
+
+
 def _plain(places: set[str]) -> set[str]:
     return {re.sub(r"\[.*\]", "[]", place) for place in places}
 
@@ -140,12 +151,7 @@ def test_r31_a_pause_moves_all_times_of_a_replica(happens: Callable[[Cluster], N
     cluster = Tickets(4, transfer_lag=5 if happens is one_fetches_a_state else 1_000, transfer_tickets=1_000)
     cluster.advance(400)
     happens(cluster)
-    moved: set[str] = set()
-    for node in cluster.up():
-        for part in node.core._timers._moved:
-            shifted, stayed = pause(part)
-            assert stayed <= STAY
-            moved |= shifted
+    moved = moved_by_a_pause(cluster)
     assert MOVED[happens] <= moved
 
 
@@ -154,11 +160,6 @@ def test_r31_a_pause_moves_all_times_of_a_raft_member(happens: Callable[[Cluster
     cluster = Cluster(4, mode=Mode.RAFT)
     cluster.advance(400)
     happens(cluster)
-    moved: set[str] = set()
-    for node in cluster.up():
-        for part in node.core._timers._moved:
-            shifted, stayed = pause(part)
-            assert stayed <= STAY
-            moved |= shifted
+    moved = moved_by_a_pause(cluster)
     assert {"Elections.heard", "Elections._waits_since", "Statuses.members[].heard"} <= moved
     assert ("Forwarding._last" in moved) is (happens is the_primary_is_silent)

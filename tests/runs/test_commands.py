@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -39,12 +39,25 @@ def platform(api: Api, **cluster: Any) -> Iterator[str]:
     state = json.loads(answers["/api/v1/cluster"])
     answers["/api/v1/cluster"] = json.dumps(state | {"data": state["data"] | cluster}).encode()
 
+    def answer(path: str, key: str | None) -> tuple[int, bytes]:
+        if key != KEY:
+            return 401, b'{"error":"Invalid or missing API key"}'
+        return 200, answers[path]
+
+    with answering(answer) as url:
+        yield url
+
+
+@contextmanager
+def answering(answer: Callable[[str, str | None], tuple[int, bytes]]) -> Iterator[str]:
+    """An address at which a GET is answered as `answer` says: (path, API key) -> (status, body)."""
+
     class Server(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            known = self.headers.get("X-API-Key") == KEY
-            self.send_response(200 if known else 401)
+            status, body = answer(self.path, self.headers.get("X-API-Key"))
+            self.send_response(status)
             self.end_headers()
-            self.wfile.write(answers[self.path] if known else b'{"error":"Invalid or missing API key"}')
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -167,35 +180,12 @@ def test_a87_circuit_breaker_status_tells_each_member(api: Api, fake: FakeGatewa
     assert out.endswith("r3                     open\n")
 
 
-@contextmanager
-def answering(status: int, content: bytes) -> Iterator[str]:
-    """An address at which something answers each request so."""
-
-    class Server(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Server) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def test_a87_each_state_of_a_breaker_has_its_word_and_none_is_no_answer() -> None:
     lines = "\n".join(f'dtvn_platform_breaker_state{{node_id="r{state}"}} {state}.0' for state in range(3))
-    with answering(200, lines.encode()) as url:
+    with answering(lambda *_: (200, lines.encode())) as url:
         code, out, _ = told(circuit_breaker_status, url)
     assert (code, json.loads(out)) == (1, {"r0": "closed", "r1": "open", "r2": "half-open"})
-    with answering(200, b"# nothing yet\n") as url:
+    with answering(lambda *_: (200, b"# nothing yet\n")) as url:
         found = told(circuit_breaker_status, url)
     said = f"dtvn circuit-breaker-status: {url} has not reached its cluster yet\n"
     assert found == (2, "", said)
@@ -203,7 +193,7 @@ def test_a87_each_state_of_a_breaker_has_its_word_and_none_is_no_answer() -> Non
 
 @pytest.mark.parametrize(("status", "content"), [(200, b"<html>"), (200, b"[]"), (502, b"<html>")])
 def test_what_is_no_platform_is_said_to_be_none(status: int, content: bytes) -> None:
-    with answering(status, content) as url:
+    with answering(lambda *_: (status, content)) as url:
         found = told(cluster_status, url)
     assert found == (2, "", f"dtvn cluster-status: {url} answers {status}: not what a platform answers\n")
 
