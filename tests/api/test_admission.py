@@ -131,7 +131,7 @@ def test_the_gates_own_faults_never_look_like_a_refused_guest(fest: Api) -> None
     [("admit", ["gate"]), ("consume", ["gate"]), ("force", ["gate", "supervise"])],
 )
 def test_in_a_created_event_no_gate_lets_in_by_a_name_alone(fest: Api, verb: str, scopes: list[str]) -> None:
-    """Whichever route it takes, alone or in a batch: whoever reads the list of guests knows their ids."""
+    """Ids are no secret: a reader of the guest list knows them. No route takes one, alone or in a batch."""
     gate, desk = gate_key("gate", *scopes), gate_key("desk", *scopes, "operate")
     fest.post("tickets/validate", {"ticket_id": "T-1", "event": "fest"})
     body = {"ticket_id": "T-1", "event": "fest", "reason": "looked fine"}
@@ -200,7 +200,7 @@ def test_a_code_that_is_not_found_helps_without_betraying_another(fest: Api) -> 
 
 
 def test_codes_of_other_events_hide_no_hint(fest: Api) -> None:
-    """However many of them look like the one that was scanned."""
+    """Similar codes of other events, however many, do not use up the candidates."""
     known = TicketCode.objects.get(event="fest", code=FIRST)
     TicketCode.objects.all().delete()
     others = [f"early{number}" for number in range(codes.CANDIDATES_MAX)]
@@ -449,7 +449,7 @@ def test_a_code_is_forgotten_only_if_what_gives_it_was_refused(
 def test_no_code_is_forgotten_before_the_copy_has_the_refusal(
     fest: Api, tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that the ticket has had for a moment are not known here to be its own yet."""
+    """The copy does not show yet which codes the ticket already has, so all of them must stay."""
     wait = codes.OWN_WRITES_WAIT
     monkeypatch.setattr(codes, "OWN_WRITES_WAIT", 0.0)
     tables.lagging = True

@@ -107,7 +107,7 @@ def test_a_text_is_composed_before_it_is_counted() -> None:
     ("text", "fits"), [("", False), ("n", True), ("é" * 32, True), ("é" * 32 + "n", False)]
 )
 def test_a_nonce_has_1_to_64_bytes_wherever_it_stands(kind: str, text: str, fits: bool) -> None:
-    """Not characters: the log bounds its bytes."""
+    """The log bounds the number of bytes, not of characters."""
     body = {"ticket_id": "T-1"} | ({"nonce": text} if kind == "field" else {})
     header = text.encode().decode("latin-1") if kind == "header" else None
     shape = OPERATIONS["validate"].body
@@ -128,6 +128,6 @@ def test_a_nonce_in_both_places_must_be_the_same() -> None:
 
 
 def test_the_text_of_a_key_of_repetition_is_not_composed() -> None:
-    """Its bytes are what tells two requests apart."""
+    """Two requests are told apart by the bytes of their keys."""
     body = convert({"ticket_id": "T-1", "nonce": "e\u0301"}, OPERATIONS["validate"].body)
     assert request_of("validate", body).nonce == b"e\xcc\x81"

@@ -167,7 +167,7 @@ def test_ready_gives_no_sequence_before_any_is_known(
 
 
 def test_ready_says_what_a_quorum_has_executed(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither what one member is ahead, nor what one is behind."""
+    """One member that is ahead, or one that is behind, does not change it."""
     told = zip(fake.members(), (3, 10, 9, 8), strict=True)
     views = tuple(msgspec.structs.replace(view, sequence=sequence) for view, sequence in told)
     monkeypatch.setattr(fake, "members", lambda: views)

@@ -77,7 +77,7 @@ def test_where_ids_are_codes_the_id_of_another_ticket_is_taken(api: Api, fake: F
 
 
 def test_a_refused_issue_forgets_its_own_codes_alone(api: Api) -> None:
-    """Neither those that the ticket has, nor those of a ticket of that id in another event."""
+    """The codes that the ticket has stay, and so do those of a ticket with the same id in another event."""
     kept = {("fest", "T-1", "ONE"), ("gala", "T-1", "TWO"), ("gala", "T-2", "THREE")}
     for event, ticket, code in sorted(kept):
         answer = api.post("tickets", {"ticket_id": ticket, "event": event, "barcodes": [code]})

@@ -223,7 +223,7 @@ def test_a_repetition_whose_state_is_lost_is_told_from_the_copy(
 def test_a_repetition_whose_state_is_lost_waits_for_the_copy(
     zoned: Api, fake: FakeGateway, tables: TableWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the guest who was let in is told as nobody who ever entered."""
+    """Without the wait, the answer would show the admitted guest as one who never entered."""
     waited: list[int] = []
 
     def arrives(sequence: int, _: float) -> int:

@@ -36,7 +36,7 @@ TERMS = Terms(
     revoked=(b"\1" * 32, b"\2" * 32),
 )
 FREE = Visit("vip", "entry", 3, 0, 2, True, AT, "lounge", "l1")
-"""On a list without a limit."""
+"""A visit on a list without a limit of entries."""
 
 
 def state(found: TicketState = ENTERED, terms: Terms = TERMS, visit: Visit | None = None) -> bytes:

@@ -494,7 +494,7 @@ def test_a_certificate_waits_for_its_sequence_as_one_read(
 def test_a_search_by_code_waits_for_the_writes_of_its_caller(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also one that finds nothing: both answers say how far the copy is."""
+    """A search that finds nothing waits too: both answers say how far the copy is."""
     issue(api)
     waited: list[int] = []
     monkeypatch.setattr(feed, "wait_for", lambda sequence, _: waited.append(sequence) or fake._sequence)

@@ -190,7 +190,7 @@ def test_a_link_planted_in_the_target_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_file_behind_the_manifest_is_refused(tmp_path: Path) -> None:
-    """Nobody would have checked it."""
+    """A file that nobody checked must not be restored."""
     with tarfile.open(path := tmp_path / "a.tar.gz", "w:gz") as tar:
         for name, content in ((MANIFEST, msgspec.json.encode(manifest([]))), ("late", b"a")):
             member = tarfile.TarInfo(name)

@@ -504,7 +504,7 @@ def test_a_backup_covers_nothing_above_the_states_of_its_ledgers(old: Source, tm
 def test_the_epochs_after_a_recovery_are_those_of_the_copy_of_the_log(
     old: Source, settings: Any, monkeypatch: pytest.MonkeyPatch, recovered: tuple[bytes, ...]
 ) -> None:
-    """Of another folder's platform this one knows none."""
+    """This platform knows no later epochs of another folder's cluster."""
     log = [b"one", b"two", b"three"]
     monkeypatch.setattr(covering.read, "epoch_changes", lambda _alias, *, after: log[after:])
     if recovered:

@@ -236,7 +236,7 @@ def test_the_api_is_closed_to_other_machines_unless_a_host_is_given(told: Told) 
 
 
 def test_a_node_that_a_platform_runs_keeps_the_port_and_the_key_of_its_api(told: Told) -> None:
-    """The platform's own keys would be bypassed by an API that asks for none."""
+    """An API without a key would bypass the keys of the platform."""
     create_demo_cluster(told.data, nodes=1, host="127.0.0.1", ports=[1])
     folder = ClusterFolder(told.data).node("node0")
     keep_ports([folder], "api", lambda _names: [18_080])

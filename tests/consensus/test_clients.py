@@ -112,7 +112,7 @@ def test_row_9_a_thousand_requests_in_flight_execute_once() -> None:
 def test_a_request_that_the_state_refuses_is_answered_with_the_reason(
     reason: Reason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of an expired one the client learns the time of the log, by which its own clock may be wrong."""
+    """If it expired, the client also learns the time of the log, since its own clock may be wrong."""
     cluster = Cluster(4)
     cluster.request("T-0")
     cluster.stabilize()
@@ -129,7 +129,7 @@ def test_a_request_that_the_state_refuses_is_answered_with_the_reason(
 
 
 def test_row_15_a_settled_request_is_answered_only_on_its_own_clients_link() -> None:
-    """Whoever has seen it could make a member answer its client as often as he likes."""
+    """Otherwise anybody who has seen the request could make a member flood its client with answers."""
     cluster = Cluster(4)
     frame = cluster.request("T-1")
     cluster.stabilize()
@@ -181,7 +181,7 @@ def test_r35_a_request_of_an_epoch_that_did_not_begin_here_is_refused() -> None:
 
 
 def test_r16_a_large_reply_is_not_kept_for_retries() -> None:
-    """Those of thousands of requests would fill the memory; the log says the same in fewer bytes."""
+    """Large replies to thousands of requests would fill the memory; the log says the same in fewer bytes."""
     cluster = Cluster(4)
     frame = large(cluster, 1_000)
     cluster[0].hear(None, frame)

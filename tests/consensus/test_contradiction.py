@@ -177,7 +177,7 @@ def test_a_page_not_continuing_the_log_asks_for_the_checkpoint_below() -> None:
 
 
 def test_the_source_of_a_false_page_is_asked_for_the_checkpoint_below() -> None:
-    """It lies, or its log and this one have parted: only its certificate tells which."""
+    """The source lies, or the two logs have parted; only its certificate tells which."""
     cluster = settled()
     late = cluster[3]
     cluster.drop(lambda _source, target, _message: target == 3)

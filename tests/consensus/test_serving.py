@@ -269,7 +269,7 @@ def test_row_17_an_old_state_is_served_for_a_bounded_time(monkeypatch: pytest.Mo
 
 
 def test_r23_a_state_that_nobody_asks_for_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the application keeps for it fills the memory."""
+    """The application keeps memory for a state that is being served."""
     released: list[int] = []
     monkeypatch.setattr(KeyValue, "release", lambda _self: released.append(1))
     cluster = Serving(monkeypatch)

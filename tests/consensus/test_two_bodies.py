@@ -141,7 +141,7 @@ def test_r30_a_skipped_body_removes_no_other_of_its_session() -> None:
 
 
 def test_r30_a_body_behind_counts_as_a_members_once_one_passes_it_on() -> None:
-    """Whoever passed it on first; the next body of a client then takes its place no more."""
+    """The member that passed it on first keeps it: the client's next body no longer takes its place."""
     cluster = helpers.Cluster(4)
     primary = cluster[0]
     primary.hear(None, signed(cluster, "first", 100, (1, 0)))

@@ -94,7 +94,7 @@ def shown(said: Said, *, error: str = "") -> dict[str, str]:
 
 
 def test_r15_the_key_is_that_of_the_folders_own_cluster(town: Town, tmp_path: Path, settings: Any) -> None:
-    """Whatever principal of this name the platform of the same process knows."""
+    """The platform of the same process may know another principal of this name."""
     other = {party.name: party for party in found(tmp_path / "other", PORTS)}["venue"]
     gateway = FakeGateway(c.open_genesis(other.folder.genesis.read_bytes()), principal="venue-gateway")
     keys = [

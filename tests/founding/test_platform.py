@@ -90,7 +90,7 @@ def test_a_gateway_finds_its_principal_by_its_key(venue: Party) -> None:
 def test_the_gateway_of_a_process_is_opened_anew_after_a_recovery(
     venue: Party, forgotten: None, settings: Any
 ) -> None:
-    """All members may have new keys then, which the gateway that was opened before does not know."""
+    """All members may have new keys by then, unknown to a gateway that was opened before."""
     settings.DATA = venue.data
     network.use(None)
     try:

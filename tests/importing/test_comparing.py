@@ -251,7 +251,7 @@ def test_a_code_that_was_replaced_stays_so() -> None:
 
 @pytest.mark.parametrize(("revoked", "replaced"), [(30, True), (31, False)])
 def test_a_ticket_gets_no_more_codes_than_it_may_have_in_all(revoked: int, replaced: bool) -> None:
-    """Those that were replaced stay its own for ever, so a replacement would be refused each time."""
+    """Replaced codes belong to the ticket for ever, so another replacement would be refused each time."""
     before = tuple(digest(f"old-{number}") for number in range(revoked))
     known = network(ticket())
     known.tickets["fest", "T-1"] = msgspec.structs.replace(known.tickets["fest", "T-1"], revoked=before)

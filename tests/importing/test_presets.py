@@ -512,7 +512,7 @@ def test_of_our_own_export_only_the_chosen_event_is_taken(tmp_path: Path) -> Non
 
 
 def test_a_reason_of_a_ticket_that_is_not_blocked_is_not_issued(tmp_path: Path) -> None:
-    """The log takes none: the ticket would be refused."""
+    """The log accepts none, so the ticket would be refused."""
     rows = "fest,T-1,,ISSUED,,,no,was lost,,,4,n1,\nfest,T-2,,ISSUED,,,yes,lost,,,4,n1,\n"
     found = plan(tmp_path, OWN + rows, known=Known()).tickets
     assert [(one.blocked, one.block_reason) for one in found] == [(False, ""), (True, "lost")]

@@ -1,4 +1,4 @@
-"""A file appears whole or not at all, whoever writes it meanwhile."""
+"""A file appears whole or not at all, even while somebody else writes it."""
 
 from __future__ import annotations
 

@@ -247,7 +247,7 @@ async def test_each_applied_operation_is_sent_once_and_refusals_are_not(
 async def test_the_log_of_another_cluster_is_told_from_its_beginning(
     open_socket: Any, operate: Operate
 ) -> None:
-    """However far the one before had come."""
+    """It makes no difference how far the earlier process had come."""
     socket = await open_socket()
     await socket.until("connected")
     operate("issue T-1", "issue T-2", "issue T-3")

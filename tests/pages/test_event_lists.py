@@ -190,7 +190,7 @@ def test_two_organisers_do_not_overwrite_each_others_lists(festival: Client) -> 
 def test_an_event_has_as_many_lists_as_the_page_says(
     festival: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And where there is no room for another one, those that are there may still be changed."""
+    """Where there is no room for another list, existing ones may still be changed."""
     monkeypatch.setattr(event_lists, "LISTS_MAX", 4)
     assert save(festival, **VIP | {"list": "terrace"}).status_code == 302
     full = save(festival, **VIP | {"list": "backstage"})

@@ -402,7 +402,7 @@ def test_answers_of_an_import_that_is_done_cannot_be_changed(desk: Client, asked
 def test_a_file_for_which_no_worker_can_be_asked_is_stopped_and_can_go_on(
     desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The broker was away."""
+    """The broker was away when the job was to be queued."""
 
     def away(*_: Any) -> None:
         raise BrokerError("refused")

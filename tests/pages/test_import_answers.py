@@ -299,7 +299,7 @@ def test_a_key_that_may_not_import_is_refused_at_each_address(
 def test_an_event_that_cannot_be_created_ends_the_import_before_any_ticket(
     desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    """Without it, gates would take the ids for codes."""
+    """In an event that nobody created, gates take ids for codes."""
     one = answered(desk, asked)
 
     def strict(requests: list[Request], **_: Any) -> list[Decision]:

@@ -41,7 +41,7 @@ def test_each_page_leads_to_the_form_and_the_key_back_to_the_page(client: Client
 
 @pytest.mark.parametrize("key", ["", "dtvn_no_key", "x" * 600, f"{KEY}_of_one_event"])
 def test_a_wrong_key_is_reported_and_gives_no_access(client: Client, key: str) -> None:
-    """Neither does one for a single event: pages show all."""
+    """A key for a single event opens no page either, for pages show all events."""
     api_keys.store_api_key(KEY, label="entry")
     api_keys.store_api_key(f"{KEY}_of_one_event", label="shop", scopes=["issue"], event="fest")
     assert "This key is not valid" in enter(client, key).content.decode()
@@ -105,7 +105,7 @@ def test_a_key_session_replaces_the_session_of_a_person(client: Client) -> None:
 
 
 def test_a_key_session_gets_a_csrf_token_of_its_own(client: Client) -> None:
-    """Whoever knew the token from before the login cannot use it after."""
+    """A token that was known before the login is worthless after it."""
     api_keys.store_api_key(KEY, label="entry")
     client.get("/admin/login/")
     before = client.cookies[settings.CSRF_COOKIE_NAME].value

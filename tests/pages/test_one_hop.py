@@ -219,7 +219,7 @@ def test_a_write_whose_client_left_before_its_turn_is_not_made(handler: OneHopHa
 
 
 def test_a_call_whose_caller_left_during_it_frees_its_thread() -> None:
-    """Those that wait behind it are made."""
+    """The calls that wait behind it are made."""
 
     async def calls() -> str:
         made, going_on = FairThreads(1, 0, "test"), threading.Event()

@@ -150,7 +150,7 @@ def test_an_address_finds_a_ticket_only_for_those_who_see_it(admin: Client) -> N
 
 
 def test_a_holder_of_the_same_id_in_another_event_is_somebody_else(admin: Client, operate: Operate) -> None:
-    """Neither found by, nor shown with, the other one's name, order or address."""
+    """It is neither found by the other holder's name, order or address, nor shown with them."""
     for event, name in (("default", "Ada"), ("friday", "Grace"), ("gala", "")):
         operate("issue T-1", event=event)
         if name:

@@ -110,7 +110,7 @@ def test_an_announced_oversize_body_is_refused_in_its_routes_own_form(
     "body", [b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"]
 )
 def test_the_handshake_of_a_websocket_has_no_body(one: Connection, body: bytes) -> None:
-    """It would be taken for frames."""
+    """The server would take the body for frames."""
     one.channel.dataReceived(b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\n" + body)
     head, _, content = one.transport.value().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")

@@ -256,7 +256,7 @@ def test_a_start_that_could_not_be_written_is_requested_at_the_next_turn(
 
 
 def test_a_node_that_was_never_requested_is_not_claimed(desk: Desk) -> None:
-    """Of a holder of its slot, which an earlier platform left, nothing is known."""
+    """Nothing is known of a process that an earlier platform left in the slot."""
     row = ManagedNode.objects.get(pk="node0")
     assert (row.start_token, row.claimed_token) == ("", "")
     assert not observe(row, desk.folder).claimed

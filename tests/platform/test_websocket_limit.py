@@ -195,7 +195,7 @@ def test_the_application_waits_until_its_client_reads(clock: Clock) -> None:
 
 
 def test_a_lost_websocket_leaves_its_place_and_lets_the_application_go_on(clock: Clock) -> None:
-    """Else places run out, and what waits for the client waits for ever."""
+    """Otherwise places run out, and what waits for the client waits for ever."""
 
     async def sends() -> None:
         client = Client(clock).opened()

@@ -202,7 +202,7 @@ def test_r27_a_member_that_hangs_takes_no_receipt_of_the_others(
 
 
 def test_r26_members_are_asked_for_no_receipt_of_an_ended_epoch(platform: Platform, tmp_path: Path) -> None:
-    """Its keys may be gone; the checkpoint that ended it proves the outcome, once the copy has it."""
+    """The keys of that epoch may be gone, but its last checkpoint proves the outcome once the copy has it."""
     log = platform.log
     log.admit("OLD")
     log.change(leaves="r1")

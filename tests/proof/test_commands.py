@@ -130,7 +130,7 @@ def test_p22_every_fork_of_several_ledgers_is_followed_from_the_first_on(tmp_pat
 
 
 def test_p22_each_members_evidence_has_its_own_files(tmp_path: Path) -> None:
-    """However alike their names are."""
+    """Similar names of members do not share files."""
     data = file_of("prepare", *pairs()["prepare"])
     found = convict(data, CHAIN)
     write_files(tmp_path, {name: [(found, data)] * 2 for name in ("node-1", "node_1", "node.1")})

@@ -191,7 +191,7 @@ def test_r11_the_end_that_all_members_signed_begins_the_next_epoch() -> None:
     [("admit", canonical.encode(("", ""))), ("reconfigure", b"noise"), ("nonsense", b"")],
 )
 def test_r35_an_end_by_another_operation_begins_no_epoch(kind: str, payload: bytes) -> None:
-    """Though q members signed the outcome of one: what the ledger keeps of it is not what they executed."""
+    """q members signed the outcome of one, but the ledger keeps something else than they executed."""
     log = changed()
     now = founding(log.genesis)
     chain = EpochChain(log.genesis, (now,))

@@ -120,7 +120,7 @@ def test_a_file_is_refused_from_the_first_byte_above_the_bound(kind: str, tmp_pa
     ],
 )
 def test_what_did_not_come_from_a_file_is_bounded_too(kind: str, most: int) -> None:
-    """As what a member or a platform sends."""
+    """The bounds are those of what a member or a platform sends."""
     trusted = read_chain(PaperLog().chain())
     readers: dict[str, Callable[[bytes], object]] = {
         "certificate": decode_certificate,

@@ -336,7 +336,7 @@ def test_when_no_room_is_left_the_newest_is_refused_and_says_so(
 def test_a_run_that_waits_keeps_its_place_when_it_goes_on(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    """Its own events do not count twice."""
+    """The run's own events do not count twice."""
     cut(fake)
     next_call(api, GOOD[:4])
     size = OwedRun.objects.get().size

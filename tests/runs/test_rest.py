@@ -117,7 +117,7 @@ def test_an_algorithm_that_is_no_name_is_400(api: Api, given: object) -> None:
 def test_violations_that_are_not_listed_are_counted_by_rule(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, down: frozenset[int]
 ) -> None:
-    """Also those that the platform's rules find alone."""
+    """Violations that only the platform's rules found are counted too."""
     wrong = [GOOD[0], b"{", b"[", event("TC:other")]
     whole = sequence(api, wrong, thread="t", run="whole")
     codes = [each["code"] for each in whole["violations"]]

@@ -1,4 +1,4 @@
-"""Checkers see what is broken though everything else is right: disks and histories changed by hand."""
+"""Checkers notice a single thing that is broken: here disks and histories are changed by hand."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_a_hole_below_a_claimed_version_is_found_by_the_walk() -> None:
 
 
 def test_a_delta_has_nothing_above_what_its_sender_has_whole() -> None:
-    """What it says to be complete would have a hole otherwise, which no later delta fills."""
+    """Otherwise what it calls complete would have a hole that no later delta fills."""
     held = store(*many("ann", 7))
     author = item("ann").author
     held.completed(author, 0, 3)

@@ -113,7 +113,7 @@ def test_a_small_message_that_unpacks_to_a_huge_one_is_not_unpacked() -> None:
 
 
 def test_what_stands_behind_a_packed_snapshot_is_refused() -> None:
-    """Equal items give equal bytes: whoever passes a snapshot on passes on nothing else."""
+    """Equal items give equal bytes, so a snapshot carries nothing beside its items when it is passed on."""
     held, body = store(), canonical.encode(by_place(*many("ann", 5)))
     packer = zlib.compressobj(wbits=31)
     sent = packer.compress(body) + packer.flush()

@@ -1,4 +1,4 @@
-"""Every rule that a command can break by itself: who builds it is told which, and no log executes it."""
+"""Every rule that a command can break by itself. The builder is told which, and no log executes it."""
 
 from __future__ import annotations
 

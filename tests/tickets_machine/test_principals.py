@@ -153,7 +153,7 @@ def test_a_key_that_another_has_or_had_is_refused(machine: Machine) -> None:
 def test_retired_keys_count_for_the_most_that_there_may_be(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is kept for ever, to check old batches."""
+    """Each key is kept for ever, because old batches are checked with it."""
     monkeypatch.setattr(principals, "KEYS_MAX", 5)
     assert machine.do(RotatePrincipal("scanner", public("1"))) == "ok"
     assert machine.do(RevokePrincipal("reader")) == "ok"
@@ -171,7 +171,7 @@ def test_a_revoked_name_can_be_added_again_with_another_key(machine: Machine) ->
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_the_last_administrator_cannot_be_revoked(machine: Machine, *, restarted: bool) -> None:
-    """One of genesis that was revoked is none, also for a node that begins with genesis again."""
+    """A revoked principal of genesis stays revoked when a node starts from genesis again."""
     assert machine.do(RevokePrincipal("gateway")) == "last_admin"
     machine.do(AddPrincipal("chief", NEW, (Grant("*", "admin"),)))
     assert machine.do(RevokePrincipal("gateway")) == "ok"

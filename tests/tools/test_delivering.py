@@ -265,7 +265,7 @@ def test_a_ticket_is_issued_with_the_digests_of_its_first_codes() -> None:
 
 
 def test_a_ticket_is_issued_as_its_file_has_it() -> None:
-    """Its window to the end of its last second."""
+    """Its window lasts to the end of its last second."""
     whole = msgspec.structs.replace(
         ticket(1),
         event="fest",

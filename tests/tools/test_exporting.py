@@ -285,7 +285,7 @@ def test_an_export_tells_what_opens_the_door_and_why_not(door: None, tmp_path: P
 def test_a_product_that_was_taken_off_the_event_opens_nothing_in_an_export(
     door: None, learner: RealLearner, tmp_path: Path
 ) -> None:
-    """As at the gate: it is no longer one of those that admit."""
+    """The gate refuses it too, for it is no longer one of the products that admit."""
     until = time.time_ns() // 1_000 + 60_000_000
     fewer = SetEvent(products=(("Parking", False),))
     operation = build(fewer, ticket="", event="fest", actor="desk", entry="r0", valid_until=until)

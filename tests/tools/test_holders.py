@@ -71,7 +71,7 @@ def test_an_order_is_kept_outside_the_commitment_and_erased() -> None:
 
 
 def test_of_an_erased_holder_nothing_is_left() -> None:
-    """Whatever fields a holder has, now or later."""
+    """This holds for every field of a holder, also for one that is added later."""
     whole = Holder(*(f"the {name}" for name in Holder.__struct_fields__))
     remember_holders([ticket(1, whole, order="R-9")])
     personal = [name for name in TicketHolder.objects.values()[0] if name not in STAYS]
