@@ -196,7 +196,7 @@ def test_after_an_hour_nonces_are_forgotten_and_tickets_are_kept() -> None:
     ids=lambda command: type(command).__name__,
 )
 def test_a_nonce_that_a_ticket_bears_is_reused_by_no_other_operation(other: Command) -> None:
-    """This holds after it is forgotten too: it must be sent with the operation that it stands for."""
+    """This holds after the nonce is forgotten too: only its own operation may be sent under it."""
     machine = Machine()
     machine.do(Issue(), "T-1")
     assert machine.do(Validate(), "T-1", nonce=b"n1") == "ok"
