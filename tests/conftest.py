@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.integration import servers
 
-pytest_plugins = ["tests.integration.shared"]
+pytest_plugins = ["tests.golden", "tests.integration.shared"]
 
 # How long an example takes says how busy the machine is. In CI hypothesis has it so by itself.
 settings.register_profile(
@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=False,
         help="networks of the integration tests live on the PostgreSQL and Redis of this machine",
     )
+    parser.addoption("--rewrite", action="store_true", default=False, help="write golden files anew")
 
 
 def pytest_configure(config: pytest.Config) -> None:

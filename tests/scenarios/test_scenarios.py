@@ -8,19 +8,15 @@ from pathlib import Path
 import pytest
 
 from simulator.scenario import ScenarioError, play
+from tests.golden import Compare
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_a_scenario_gives_the_transcript_in_its_file(path: Path, request: pytest.FixtureRequest) -> None:
-    told = path.read_text(encoding="utf-8")
-    played = play(told)
-    if request.config.getoption("--rewrite", default=False):
-        path.write_text(played, encoding="utf-8")
-        return
-    assert played == told, f"run `pytest tests/scenarios --rewrite` and read the difference of {path.name}"
+def test_a_scenario_gives_the_transcript_in_its_file(path: Path, golden: Compare) -> None:
+    golden(path, play(path.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
