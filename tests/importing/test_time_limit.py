@@ -50,3 +50,20 @@ def test_afterwards_nothing_is_limited() -> None:
         assert signal.getitimer(signal.ITIMER_PROF)[0] > 0
     assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
     assert signal.getsignal(signal.SIGPROF) == before
+
+
+def test_a_timer_that_strikes_once_more_while_a_block_ends_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, stop = signal.getsignal(signal.SIGPROF), signal.setitimer
+
+    def strike_and_stop(which: int, seconds: float, again: float = 0.0) -> None:
+        if not seconds:
+            signal.raise_signal(signal.SIGPROF)
+        stop(which, seconds, again)
+
+    monkeypatch.setattr(signal, "setitimer", strike_and_stop)
+    with pytest.raises(FileRefused):
+        read()
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGPROF) == before

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from types import FrameType
+from typing import Any
 
 from tickets.importing.record import FileRefused
 
@@ -23,21 +23,27 @@ class TookTooLong(FileRefused):
     """The file was not read in time."""
 
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
+class time_limit(ContextDecorator):
     """A block that raises TookTooLong once this process has computed for `seconds`. Only the main thread, as
     of a worker's slot, can be interrupted: in another one nothing is bounded. Not within itself."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
-    def over(_signal: int, _frame: FrameType | None) -> None:
-        raise TookTooLong(f"The file takes over {seconds:.0f} s to read: split it, or save it as CSV.")
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._before: Any = None
 
-    before = signal.signal(signal.SIGPROF, over)
-    signal.setitimer(signal.ITIMER_PROF, seconds, AGAIN)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGPROF, self._over)
+            signal.setitimer(signal.ITIMER_PROF, self._seconds, AGAIN)
+
+    def __exit__(self, *_error: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.signal(signal.SIGPROF, self._before)
+
+    def _over(self, _signal: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code in (time_limit.__enter__.__code__, time_limit.__exit__.__code__):
+                return  # an error there would leave the timer running, and end whatever comes next
+            frame = frame.f_back
+        raise TookTooLong(f"The file takes over {self._seconds:.0f} s to read: split it, or save it as CSV.")
