@@ -1,0 +1,85 @@
+"""What an import tells of each file of `cases`: all questions, and all that comes of their answers.
+
+The story of a file has two parts. Without answers: its form, what is told by itself, and each question with
+its values and the options that answer it. With the answers of `table.py`: each ticket, each row that is left
+out or wrong and why, all remarks, and what is stored for the next file of the source.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.golden import Compare
+from tests.importing.table import TABLE, Case
+from tests.importing.telling import each, section
+from tests.importing.test_cases import CASES, SUMMER, plan
+from tickets.importing import FileRefused, ImportPlan
+from tickets.importing.settled import Known
+
+GOLDEN = Path(__file__).parent / "golden" / "files"
+REFUSED = [
+    "15-utf16le-nobom.csv",
+    "49-csv-no-header-whitelist.csv",
+    "60-csv-seat-map-dup-names.csv",
+]
+ABROAD = Known(
+    event="summer",
+    events=("summer", "winter"),
+    zones={"summer": "America/New_York"},
+    products={"summer": {"Day": True, "GA": False}},
+    asks_events=True,
+    by_id=(),
+    salt_of=lambda event: f"salt of {event}".encode(),
+)
+
+
+def told_plan(found: ImportPlan) -> str:
+    """All that a plan says."""
+    lists = ("questions", "told", "said", "tickets", "left_out", "wrong", "refused", "events")
+    facts = ("form", "preset", "key", "rows", "samples", "products", "event_names", "zones", "new_event")
+    kept = ("answers", "read", "unread")
+    lines = [section(name, value) for name in facts if (value := getattr(found, name))]
+    lines += [each(name, values) for name in lists if (values := getattr(found, name))]
+    lines += [section(name, value) for name in kept if (value := getattr(found, name))]
+    return "\n".join(lines)
+
+
+def told_file(file: str, *answers: dict[str, object], known: Known) -> str:
+    """What is told of a file under these answers, or why it is refused."""
+    try:
+        return told_plan(plan(file, *answers, known=known))
+    except FileRefused as error:
+        return f"refused: {error}"
+
+
+@pytest.mark.parametrize("case", TABLE, ids=str)
+def test_what_an_import_tells_of_a_file(case: Case, golden: Compare) -> None:
+    story = f"# Without answers\n\n{told_file(case.file, known=SUMMER)}\n"
+    if case.asked:
+        answered = told_file(case.file, *case.asked.values(), known=SUMMER)
+        story += f"\n# With {', '.join(case.asked)} answered\n\n{answered}\n"
+    golden(GOLDEN / f"{Path(case.file).stem}.txt", story)
+
+
+def test_what_an_import_tells_of_a_file_of_an_event_that_is_known(golden: Compare) -> None:
+    """Zones and products of the event answer, ids are no codes, and new events are asked about."""
+    stories = []
+    for file in ("35b-reimport-v2.csv", "06-xlsx-merged-title.xlsx", "46-csv-event-names.csv"):
+        case = next(case for case in TABLE if case.file == file)
+        stories.append(f"# {file}, without answers\n\n{told_file(file, known=ABROAD)}\n")
+        answered = told_file(file, *case.asked.values(), {"stewards_see_why": True}, known=ABROAD)
+        stories.append(f"# {file}, with answers, stewards see why\n\n{answered}\n")
+    golden(GOLDEN / "known-event.txt", "\n".join(stories))
+
+
+def test_what_an_import_tells_of_files_that_it_refuses(golden: Compare) -> None:
+    told = [f"{file}: {told_file(file, known=SUMMER)}\n" for file in REFUSED]
+    golden(GOLDEN / "refused.txt", "\n".join(told))
+
+
+def test_each_file_has_its_story() -> None:
+    """A file without one is read by nobody."""
+    named = {case.file for case in TABLE} | set(REFUSED)
+    assert {path.name for path in CASES.iterdir()} == named
