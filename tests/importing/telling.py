@@ -19,7 +19,7 @@ MOMENTS = frozenset({"not_before", "not_after", "entered_at", "at", "doors"})
 
 
 class Unknowns:
-    """Names for values that differ from run to run, in the order in which they appear; equal ones have one."""
+    """Names for values that differ from run to run, in the order of their appearance."""
 
     def __init__(self, prefix: str = "#") -> None:
         self._prefix = prefix
@@ -62,7 +62,9 @@ def _lines(value: Any, width: int, field: str = "") -> list[str]:
         lines += [shared] if shared else []
         shared = text if len(text) <= width else ""
         if not shared:
-            lines += [label.rstrip(), *(f"  {line}" for line in _lines(part, width - 2, label[:-2]))]
+            first, *others = _lines(part, width - 2, label[:-2])
+            lines += [label.rstrip(), f"  {first}"] if label else [f"- {first}"]
+            lines += [f"  {line}" for line in others]
     return [*lines, shared] if shared else lines
 
 

@@ -20,6 +20,7 @@ from dtvn.protocol.genesis import cluster_id
 from tests.host.support import key_pair, make_genesis
 from tests.pages.browsing import browser, complaints  # noqa: F401 - fixtures of all browser tests
 from tests.pages.learner import RealLearner
+from tests.pages.stories import clock  # noqa: F401 - the fixture of all stories
 from tickets.pages import imports
 from validators.feed import progress
 from validators.ledger import open_ledger
