@@ -122,7 +122,7 @@ class Story:
         sent = "" if body is None else f" {_shown_body(body)}"
         self._lines.append(f"{method.upper()} {path}{sent}")
         call = getattr(client, method)
-        response = call(path, **more) if body is None else call(path, body, **more)
+        response = call(path, **more) if body is None else call(path, data=body, **more)
         self._answer(f"{path.partition('?')[0]}", response)
         self.written()
         return response
@@ -157,6 +157,11 @@ class Story:
         kept = len(self._lines)
         self.written()
         del self._lines[kept:]
+
+    def restart(self) -> None:
+        """Leave out what was told so far."""
+        self.forget()
+        self._lines = []
 
     def end(self, golden: Compare, path: Path) -> None:
         """Compare all of it."""
@@ -201,7 +206,7 @@ PLAIN = ("Content-Type", "text/html; charset=utf-8")
 
 
 def _shown_body(body: Any) -> str:
-    return told(body) if not isinstance(body, bytes) else body.decode("utf-8", "replace")
+    return body if isinstance(body, str) else told(body)
 
 
 def _place(place: tuple[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The story of a list of guests on the import page: questions, preview, tickets, and what a later one changes.
+"""The story of a list of guests on the import page: questions, preview, tickets, and a later list.
 
 Told are each page in words with its forms, what the worker answers, every row that is written for the guests,
 in the log and in the audit, and what gates hear afterwards.
@@ -158,7 +158,8 @@ def test_the_story_of_a_list_and_of_a_later_one(
 def imported(story: Story, clock: Clock, desk: Client, asked: list[tuple[int, str]]) -> None:
     """The first list is in the network; nothing of that is told."""
     file = SimpleUploadedFile("first.csv", FIRST.encode("cp1252"))
-    for path, form in (("", {"file": file, "event": "gala"}), ("/1/answers", ANSWERS), ("/1/confirm", {})):
+    steps: list[tuple[str, Any]] = [("", {"file": file, "event": "gala"})]
+    for path, form in [*steps, ("/1/answers", ANSWERS), ("/1/confirm", {})]:
         desk.post(f"{URL}{path}", form)
         tasks.run_import(*asked[-1])
         clock.forward(20)

@@ -1,0 +1,404 @@
+"""A day of a festival over REST: an event with lists, tickets with codes, and several gates with their keys.
+
+Told are each answer with all its fields and headers, each ticket's row in the log's copy, each operation, and
+what the platform stores of codes; then what lists, finds and the log say of the day.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from django.test import Client
+
+from tests.golden import Compare
+from tests.pages.conftest import _own_listener, empty_ledger, learner
+from tests.pages.learner import ALIAS, RealLearner
+from tests.pages.stories import Clock, Story, clock
+from tickets.models import TicketCode, TicketHolder
+from tickets.services import reading
+from validators.ledger.models import OperationRecord, Ticket
+from validators.models import PlatformAction
+from validators.rest import keys
+from validators.services.api_keys import store_api_key
+
+__all__ = ["_own_listener", "clock", "empty_ledger", "learner"]
+pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True, databases=["default", "learner"])
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def base64(data: bytes) -> str:
+    """Data as bodies have it."""
+    return b64encode(data).decode()
+
+
+KEYS: dict[str, dict[str, Any]] = {
+    "organiser": {"scopes": ["issue", "operate"]},
+    "desk": {"scopes": ["operate", "gate"]},
+    "north": {"scopes": ["gate"], "event": "fest"},
+    "south": {"scopes": ["gate"], "lists": ["main", "dinner"]},
+    "lounge": {"scopes": ["gate"], "lists": ["vip"], "products": ["VIP"]},
+    "chief": {"scopes": ["gate", "supervise"]},
+    "auditor": {"scopes": []},
+}
+EVENT: dict[str, Any] = {
+    "name": "Harbour Fest",
+    "zone": "Europe/Berlin",
+    "doors": "2026-06-05T20:00:00+02:00",
+    "ids_are_codes": False,
+    "products": [
+        {"name": "VIP", "admits": True},
+        {"name": "Adult", "admits": True},
+        {"name": "Parking", "admits": False},
+    ],
+    "lists": [
+        {
+            "list": "vip",
+            "name": "VIP lounge",
+            "products": ["VIP"],
+            "rule": "free",
+            "exit_first": True,
+            "capacity": 2,
+        },
+        {
+            "list": "dinner",
+            "rule": "times",
+            "times": 2,
+            "returns": True,
+            "not_before": "2026-06-05T19:45:00+02:00",
+            "not_after": 1_780_700_400,
+        },
+        {"list": "ferry", "name": "Ferry", "rule": "daily"},
+    ],
+}
+TICKETS: list[dict[str, Any]] = [
+    {"ticket_id": "A-1", "product": "Adult", "seat": "14", "barcodes": ["ada/+1=", "ADA-SECOND"]},
+    {"ticket_id": "A-2", "product": "Adult", "barcodes": ["bob/+2="], "entries": 3},
+    {"ticket_id": "A-3", "product": "Adult", "barcodes": ["cy/+3="], "not_before": 1_780_684_200},
+    {"ticket_id": "A-4", "product": "Adult", "barcodes": ["dan/+4="], "not_after": 1_780_680_900},
+    {
+        "ticket_id": "A-5",
+        "product": "Adult",
+        "barcodes": ["eve/+5="],
+        "blocked": True,
+        "block_reason": "unpaid",
+    },
+    {"ticket_id": "P-1", "product": "Parking", "barcodes": ["park/+1="]},
+    {
+        "ticket_id": "V-1",
+        "product": "VIP",
+        "barcodes": ["vip/+1="],
+        "data": base64(b'{"table": 7, "vegan": true}'),
+    },
+    {"ticket_id": "V-2", "product": "VIP", "barcodes": ["vip/+2="]},
+    {"ticket_id": "V-3", "product": "VIP", "barcodes": ["vip/+3="]},
+]
+
+
+class Day:
+    """The story of programs that ask, each with its key."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.story = Story(
+            TicketCode, TicketHolder, PlatformAction, (Ticket, ALIAS), (OperationRecord, ALIAS)
+        )
+        self.clock = clock
+        for label, limits in KEYS.items():
+            store_api_key(f"dtvn_{label}", label=label, **limits)
+        keys.forget()
+
+    def ask(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """A request of a program, and all of its answer."""
+        self.story.say(f"{who}:")
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if who:
+            named["X-API-Key"] = f"dtvn_{who}"
+        more: dict[str, Any] = {"headers": named}
+        if body is not None:
+            more |= {"content_type": "application/json"}
+            body = body if isinstance(body, str) else msgspec.json.encode(body).decode()
+        return self.story.ask(Client(), method, f"/api/v1/{path}", body, **more)
+
+    def at_gate(self, who: str, verb: str, code: str, **fields: Any) -> Any:
+        """A scan: a gate and a device are named after who scans."""
+        body = {"event": "fest", "barcode": code, "gate": who, "device": f"{who}-1"} | fields
+        return self.ask(who, "post", f"tickets/{verb}", body)
+
+
+@pytest.fixture
+def day(clock: Clock, learner: RealLearner) -> Day:
+    return Day(clock)
+
+
+def make_fest(day: Day) -> None:
+    """The event and its tickets."""
+    day.ask("organiser", "put", "events/fest", EVENT)
+    for ticket in TICKETS:
+        day.ask("organiser", "post", "tickets", {"event": "fest"} | ticket)
+    TicketHolder.objects.create(
+        event="fest", ticket="A-1", name="Ada Lovelace", email="ada@example.org", salt=b"s"
+    )
+    TicketHolder.objects.create(event="fest", ticket="V-1", name="Zoë Öst", order="O-77", salt=b"t")
+
+
+def test_an_event_and_its_tickets_are_made(day: Day, golden: Compare) -> None:
+    story = day.story
+    story.part("An event, said, shown and said again")
+    day.ask("", "get", "events/fest")
+    day.ask("auditor", "get", "events/fest")
+    day.ask("north", "put", "events/fest", EVENT)
+    for wrong in (
+        {"zone": "Mars/North"},
+        {"doors": "tomorrow"},
+        {"doors": "2026-06-05T20:00:00"},
+        {"products": [{"name": "", "admits": True}]},
+        {"lists": [{"list": "v ip"}]},
+        {"lists": [{"list": "vip", "rule": "often"}]},
+        {"lists": [{"list": "vip", "not_before": 20, "not_after": 10}]},
+        {"lists": [{"list": "vip"}, {"list": "vip"}]},
+        {"lists": [{"list": "vip", "rule": "times"}]},
+        "[]",
+        "{",
+    ):
+        day.ask("organiser", "put", "events/fest", wrong)
+    day.ask("organiser", "put", "events/runs", {})
+    day.ask("organiser", "put", "events/a b", {})
+    day.ask("organiser", "put", "events/fest", EVENT, Idempotency_Key="said-once")
+    day.ask("organiser", "put", "events/fest", EVENT, Idempotency_Key="said-once")
+    day.ask("organiser", "put", "events/fest", {"name": "Another"}, Idempotency_Key="said-once")
+    day.ask("organiser", "put", "events/fest", {"products": EVENT["products"][1:]})
+    day.ask(
+        "organiser", "put", "events/fest", {"products": EVENT["products"], "zone": "Asia/Tokyo", "doors": 0}
+    )
+    day.ask("organiser", "put", "events/fest", {"zone": "Europe/Berlin", "doors": 1_780_682_400})
+    story.part("Tickets: new, repeated, of another code, wrong")
+    for ticket in (
+        *TICKETS,
+        TICKETS[0],
+        {"ticket_id": "B-1", "barcodes": ["ada/+1="]},
+        {"ticket_id": "B-2", "product": "Camping", "barcodes": ["camp/+1="]},
+        {"ticket_id": "B-3", "not_before": 20, "not_after": 10},
+        {"ticket_id": "B 4"},
+        {"ticket_id": "B-5", "entries": 0},
+        {"ticket_id": "B-6", "barcodes": [""]},
+        {"ticket_id": "B-7", "barcodes": ["x"] * 9},
+        {"ticket_id": "B-8", "event": "", "seat": 7},
+        {"ticket_id": "B-9", "data": {"table": 7}},
+    ):
+        day.ask("organiser", "post", "tickets", {"event": "fest"} | ticket)
+    day.ask("north", "post", "tickets", {"event": "fest", "ticket_id": "B-9"})
+    day.ask(
+        "organiser",
+        "post",
+        "tickets",
+        {"ticket_id": "T-1", "data": base64(b"shirt XL")},
+        Idempotency_Key="t1",
+    )
+    day.ask(
+        "organiser",
+        "post",
+        "tickets",
+        {"ticket_id": "T-1", "data": base64(b"shirt XL")},
+        Idempotency_Key="t1",
+    )
+    day.ask("organiser", "get", "tickets/events")
+    day.ask("organiser", "get", "tickets/events?limit=1")
+    day.ask("organiser", "get", "tickets/events?limit=1&after=default")
+    day.ask("north", "get", "tickets/events")
+    day.ask("organiser", "get", "tickets/events?after=a b")
+    story.end(golden, GOLDEN / "event-and-tickets.txt")
+
+
+def test_gates_admit_and_refuse(day: Day, golden: Compare) -> None:
+    """Friday evening at the main entrance, then at the lists behind it."""
+    make_fest(day)
+    story = day.story
+    story.restart()
+    story.part("At the main entrance")
+    day.at_gate("north", "admit", " ada/+1=\r\n", nonce="scan-1")
+    day.at_gate("north", "admit", "ada/+1=", nonce="scan-1")
+    day.at_gate("north", "admit", "bob/+2=", nonce="scan-1")
+    day.clock.forward(65)
+    day.at_gate("south", "admit", "ADA-SECOND")
+    for code in ("bob/+2=", "bob/+2=", "bob/+2=", "bob/+2="):
+        day.clock.forward(5)
+        day.at_gate("south", "admit", code)
+    for code in (
+        "cy/+3=",
+        "dan/+4=",
+        "eve/+5=",
+        "park/+1=",
+        "vip/+1=",
+        "ADA/+1=",
+        "adaü+1´",
+        "A-1",
+        "nobody",
+    ):
+        day.at_gate("desk", "admit", code)
+    day.ask("north", "post", "tickets/admit", {"event": "fest", "ticket_id": "V-2", "gate": "north"})
+    day.ask("desk", "post", "tickets/admit", {"event": "fest", "ticket_id": "V-2", "gate": "desk"})
+    day.ask("north", "post", "tickets/admit", {"event": "gala", "barcode": "x"})
+    day.ask("north", "post", "tickets/admit", {"barcode": "ada/+1="})
+    day.ask("auditor", "post", "tickets/admit", {"event": "fest", "barcode": "ada/+1="})
+    day.ask("north", "post", "tickets/admit", {"event": "fest", "barcode": "x", "ticket_id": "A-1"})
+    story.part("The windows begin and end")
+    day.clock.forward(3_600)
+    day.at_gate("north", "admit", "cy/+3=")
+    day.at_gate("north", "admit", "dan/+4=")
+    story.part("The lounge for two, where nobody enters twice before leaving")
+    for kind, code in (
+        ("entry", "vip/+1="),
+        ("entry", "vip/+1="),
+        ("entry", "vip/+2="),
+        ("entry", "vip/+3="),
+        ("exit", "vip/+3="),
+        ("exit", "vip/+1="),
+        ("entry", "vip/+3="),
+        ("entry", "ada/+1="),
+    ):
+        day.at_gate("lounge", "admit", code, kind=kind, list="vip")
+    day.at_gate("lounge", "admit", "vip/+1=")
+    day.at_gate("south", "admit", "vip/+1=", list="vip")
+    day.at_gate("north", "admit", "vip/+1=", list="roof")
+    story.part("Dinner twice, given back by an exit")
+    for kind in ("entry", "entry", "entry", "exit", "entry"):
+        day.at_gate("south", "admit", "ada/+1=", list="dinner", kind=kind)
+    story.end(golden, GOLDEN / "gates.txt")
+
+
+def test_what_supervisors_and_desks_change(
+    day: Day,
+    learner: RealLearner,
+    golden: Compare,
+) -> None:
+    """Forced, annulled, disputed, blocked, replaced and changed tickets, and entries elsewhere."""
+    make_fest(day)
+    story = day.story
+    story.restart()
+    story.part("Forced and taken back")
+    day.at_gate("north", "force", "park/+1=", reason="carries the cake")
+    day.at_gate("chief", "force", "park/+1=", reason="")
+    day.at_gate("chief", "force", "park/+1=", reason="carries the cake", nonce="forced-1")
+    day.at_gate("chief", "force", "eve/+5=", reason="a friend")
+    day.at_gate("chief", "force", "nobody", reason="a friend")
+    day.at_gate("north", "annul", "ada/+1=")
+    day.at_gate("north", "admit", "ada/+1=", nonce="scan-7")
+    day.at_gate("south", "annul", "ada/+1=", nonce="undo-1")
+    day.at_gate("north", "annul", "ada/+1=", movement="scan-8")
+    day.at_gate("north", "annul", "ada/+1=", movement="scan-7", nonce="undo-2")
+    day.at_gate("north", "annul", "ada/+1=", movement="scan-7", nonce="undo-2")
+    day.at_gate("north", "admit", "ada/+1=")
+    day.clock.forward(900)
+    day.at_gate("north", "annul", "ada/+1=")
+    day.clock.forward(1)
+    day.at_gate("north", "annul", "ada/+1=", supervised=True, reason="late")
+    day.at_gate("chief", "annul", "park/+1=", supervised=True)
+    day.at_gate("chief", "annul", "park/+1=", supervised=True, reason="the cake fell")
+    story.part("Changed by the desk")
+    for verb, fields in (
+        ("change", {"seat": "15"}),
+        ("change", {"product": "Parking", "not_before": 30, "not_after": 20}),
+        ("change", {}),
+        ("block", {"reason": "stolen"}),
+        ("block", {"reason": "once more"}),
+        ("unblock", {}),
+        ("unblock", {}),
+        ("replace", {"barcodes": ["bob-new"]}),
+        ("replace", {"barcodes": ["ada/+1="]}),
+        ("replace", {"barcodes": ["bob/+2="]}),
+        ("replace", {}),
+        ("validate", {"data": base64(b"\xff passport")}),
+        ("validate", {}),
+        ("dispute", {"reason": "two of them"}),
+        ("resolve", {"verdict": "clear"}),
+        ("resolve", {"verdict": "perhaps"}),
+        ("dispute", {}),
+        ("resolve", {"verdict": "uphold"}),
+        ("resolve", {"verdict": "clear"}),
+    ):
+        day.ask("desk", "post", f"tickets/{verb}", {"event": "fest", "ticket_id": "A-2", **fields})
+    day.ask("desk", "post", "tickets/consume", {"event": "fest", "ticket_id": "V-1"})
+    day.ask("desk", "post", "tickets/validate", {"event": "fest", "ticket_id": "V-1"})
+    day.ask("desk", "post", "tickets/consume", {"event": "fest", "ticket_id": "V-1", "gate": "west"})
+    day.ask(
+        "desk", "post", "tickets/import_entry", {"event": "fest", "ticket_id": "V-2", "at": 1_780_675_200}
+    )
+    day.ask("desk", "post", "tickets/import_entry", {"event": "fest", "ticket_id": "V-2", "gate": "east"})
+    for code in ("bob/+2=", "bob-new", "vip/+2="):
+        day.at_gate("north", "admit", code)
+    story.part("A network that is away, mute and full")
+    for name in ("quorum", "mute", "full"):
+        setattr(learner.gateway, name, name != "quorum")
+        day.at_gate("north", "admit", "vip/+3=", nonce=f"while-{name}")
+        day.ask("organiser", "post", "tickets", {"event": "fest", "ticket_id": "W-1", "barcodes": [name]})
+        setattr(learner.gateway, name, name == "quorum")
+    day.at_gate("north", "admit", "vip/+3=", nonce="while-mute")
+    story.end(golden, GOLDEN / "changed-tickets.txt")
+
+
+def test_what_is_read_of_the_day(day: Day, golden: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finds, lists, the log, and batches."""
+    monkeypatch.setattr(reading, "WAIT", 0.0)
+    make_fest(day)
+    for code in ("ada/+1=", "bob/+2=", "bob/+2=", "eve/+5="):
+        day.clock.forward(10)
+        day.at_gate("north", "admit", code)
+    day.ask("desk", "post", "tickets/replace", {"event": "fest", "ticket_id": "V-2", "barcodes": ["vip-new"]})
+    story = day.story
+    story.restart()
+    story.part("Found by a code")
+    for code in ("ADA-SECOND", "vip/+2=", "vip-new", "VIP-NEW", "nothing", "", "A-1"):
+        day.ask("desk", "post", "tickets/find", {"event": "fest", "barcode": code})
+    day.ask("north", "post", "tickets/find", {"event": "fest", "barcode": "Vip-New"})
+    day.ask("north", "post", "tickets/find", {"event": "gala", "barcode": "x"})
+    story.part("Shown and listed")
+    for path in (
+        "tickets/A-1?event=fest",
+        "tickets/A-1",
+        "tickets/V-1?event=fest&read=linearizable",
+        "tickets/V-1?event=fest&read=quorum",
+        "tickets/V-1?event=fest&read=never",
+        "tickets/V-1?event=a b",
+        "tickets?event=fest&limit=3",
+        "tickets?event=fest&limit=3&after=A-3",
+        "tickets?event=fest&state=CONSUMED",
+        "tickets?event=fest&state=GONE",
+        "tickets?event=fest&limit=0",
+        "tickets?event=none",
+        "events/fest",
+        "consensus/logs?limit=2",
+        "consensus/logs?outcome=all&kind=all&limit=30",
+        "consensus/logs?kind=all&after=13",
+        "consensus/logs?state=CONSUMED",
+        "consensus/logs?after=x",
+        "tickets/A-1/certificate?event=fest&at=x",
+        "tickets/A-1/certificate?event=fest&at=900",
+        "tickets/A-9/certificate?event=fest",
+    ):
+        day.ask("auditor", "get", path)
+    day.ask("north", "get", "tickets?event=gala")
+    day.ask("auditor", "get", "tickets/A-1?event=fest", X_DTVN_Min_Sequence="3")
+    day.ask("auditor", "get", "tickets/A-1?event=fest", X_DTVN_Min_Sequence="three")
+    story.part("Several in one call")
+    operations = [
+        {"op": "admit", "event": "fest", "barcode": "vip/+1=", "gate": "north", "nonce": "b-1"},
+        {"op": "admit", "event": "fest", "barcode": "vip/+1=", "gate": "north", "nonce": "b-1"},
+        {"op": "admit", "event": "fest", "barcode": "vip/+1=", "gate": "north", "nonce": "b-2"},
+        {"op": "issue", "event": "fest", "ticket_id": "N-1"},
+        {"op": "fly", "event": "fest"},
+        {"op": "block", "event": "fest", "ticket_id": "A-9", "reason": "?"},
+        7,
+    ]
+    day.ask("desk", "post", "tickets/batch", {"operations": operations})
+    day.ask("organiser", "post", "tickets/batch", {"operations": operations[3:4]})
+    day.ask("desk", "post", "tickets/batch", {"operations": []})
+    day.ask("auditor", "post", "tickets/batch", {"operations": operations[:1]})
+    story.part("Seeded, with a network that is away, and an unknown address")
+    day.ask("desk", "post", "tickets/seed", {})
+    day.ask("desk", "get", "tickets/admit")
+    day.ask("desk", "post", "tickets/fly", {})
+    story.end(golden, GOLDEN / "day-is-read.txt")
