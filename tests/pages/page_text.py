@@ -7,7 +7,10 @@ forms.
 
 from __future__ import annotations
 
+import json
+import re
 from html.parser import HTMLParser
+from typing import Any
 
 
 def _names(text: str) -> frozenset[str]:
@@ -47,6 +50,12 @@ def page_text(html: str, *, within: str = "main") -> str:
     marks = [at for at, (tags, _) in enumerate(lines) if within in tags]
     shown = lines[marks[0] : marks[-1] + 1] if marks else lines
     return "\n".join(text for _, text in shown)
+
+
+def json_scripts(html: str) -> dict[str, Any]:
+    """The data that a page hands to its scripts, by id."""
+    found = re.findall(r'<script id="([^"]+)" type="application/json">(.*?)</script>', html, re.DOTALL)
+    return {name: json.loads(text) for name, text in found}
 
 
 class _Reader(HTMLParser):

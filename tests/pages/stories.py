@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from tests.golden import Compare
 from tests.importing.telling import told
-from tests.pages.page_text import page_text
+from tests.pages.page_text import json_scripts, page_text
 
 BEGIN = datetime(2026, 6, 5, 17, 30, tzinfo=UTC)
 """A Friday evening: doors of the stories' event open half an hour later."""
@@ -174,14 +174,17 @@ class Story:
             if header not in HEADERS_UNTOLD and (header, value) != PLAIN
         ]
         self._lines.append(f"-> {' '.join([str(response.status_code), *('; '.join(headers).split())])}")
-        content = b"".join(response.streaming_content) if response.streaming else response.content
+        content = b"" if response.streaming else response.content
         self._lines += [f"   {line}" for line in self._content(name, response, content)]
 
     def _content(self, name: str, response: Any, content: bytes) -> list[str]:
         kind = response.headers.get("Content-Type", "").partition(";")[0]
         if kind == "text/html" and content:
-            lines = page_text(content.decode()).split("\n")
-            return self._page(name, [line for line in lines if not line.endswith(FRAME)])
+            page = content.decode()
+            lines = [line for line in page_text(page).split("\n") if not line.endswith(FRAME)]
+            for given, value in json_scripts(page).items():
+                lines += [f"data {given}:", *told(value, indent=2).split("\n")] if given != "words" else []
+            return self._page(name, lines)
         if kind == "application/json":
             return told(json.loads(content)).split("\n") if content else []
         if kind.startswith("text/"):
