@@ -165,7 +165,8 @@ class Story:
 
     def end(self, golden: Compare, path: Path) -> None:
         """Compare all of it."""
-        golden(path, "\n".join(line.rstrip() for line in self._lines).strip() + "\n")
+        lines = "\n".join(self._lines).splitlines()
+        golden(path, "\n".join(line.rstrip() for line in lines).strip() + "\n")
 
     def _answer(self, name: str, response: Any) -> None:
         headers = [

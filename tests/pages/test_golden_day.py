@@ -34,7 +34,7 @@ EVENTS = f"{TICKETS}/events"
 def play(day: Day) -> None:
     """The first day of the festival, and a morning after it."""
     make_fest(day)
-    for who, code, fields in (
+    scans: list[tuple[str, str, dict[str, str]]] = [
         ("north", "ada/+1=", {"nonce": "scan-1"}),
         ("south", "ada/+1=", {}),
         ("north", "bob/+2=", {}),
@@ -46,7 +46,8 @@ def play(day: Day) -> None:
         ("south", "ada/+1=", {"list": "dinner", "kind": "exit"}),
         ("desk", "vip/+1=", {"list": "ferry"}),
         ("north", "eve/+5=", {}),
-    ):
+    ]
+    for who, code, fields in scans:
         day.clock.forward(60)
         day.at_gate(who, "admit", code, **fields)
     day.at_gate("chief", "force", "park/+1=", reason="carries the =cake")
@@ -55,7 +56,7 @@ def play(day: Day) -> None:
         "chief", "annul", "bob/+2=", supervised=True, reason="turned back at the bags", device="south-1"
     )
     day.at_gate("lounge", "annul", "vip/+1=", list="vip")
-    for verb, ticket, fields in (
+    changes: list[tuple[str, str, dict[str, Any]]] = [
         ("validate", "A-3", {}),
         ("dispute", "A-3", {"reason": "two of them"}),
         ("validate", "A-4", {}),
@@ -64,8 +65,9 @@ def play(day: Day) -> None:
         ("replace", "V-2", {"barcodes": ["vip-new"]}),
         ("change", "V-2", {"seat": "Sofa 3"}),
         ("import_entry", "V-3", {"at": 1_780_675_200, "gate": "harbour", "device": "old"}),
-    ):
-        day.ask("desk", "post", f"tickets/{verb}", {"event": "fest", "ticket_id": ticket, **fields})
+    ]
+    for verb, ticket, changed in changes:
+        day.ask("desk", "post", f"tickets/{verb}", {"event": "fest", "ticket_id": ticket, **changed})
     day.ask("organiser", "post", "tickets", {"ticket_id": "D-1", "product": "@free", "barcodes": ["d-1"]})
     TicketHolder.objects.create(event="fest", ticket="A-2", erased_at=day.clock.at(), salt=b"")
     day.clock.forward(16 * 3600)
@@ -213,7 +215,7 @@ def test_the_form_of_a_list_interventions_and_the_gate(day: Day, admin: Client, 
     for query in ("", "&list=vip", "&list=main", "&list=dinner", "&list=none"):
         story.ask(organiser, "get", address + query)
     place = organiser.get(address).context["form"].as_of
-    for changed in (
+    wrong: list[dict[str, Any]] = [
         {"list": "v ip"},
         {"list": "vip"},
         {"name": "x" * 129},
@@ -226,7 +228,8 @@ def test_the_form_of_a_list_interventions_and_the_gate(day: Day, admin: Client, 
         {"closes": "2026-06-05T22:00"},
         {"as_of": "1.0"},
         {},
-    ):
+    ]
+    for changed in wrong:
         story.ask(organiser, "post", address, {**VIP, "as_of": place, **changed})
     place = organiser.get(address).context["form"].as_of
     story.ask(organiser, "post", f"{address}&list=dinner", {"rule": "daily", "takes": "all", "as_of": place})

@@ -157,9 +157,13 @@ def test_the_story_of_a_list_and_of_a_later_one(
 
 def imported(story: Story, clock: Clock, desk: Client, asked: list[tuple[int, str]]) -> None:
     """The first list is in the network; nothing of that is told."""
-    file = SimpleUploadedFile("first.csv", FIRST.encode("cp1252"))
-    steps: list[tuple[str, Any]] = [("", {"file": file, "event": "gala"})]
-    for path, form in [*steps, ("/1/answers", ANSWERS), ("/1/confirm", {})]:
+    file: Any = SimpleUploadedFile("first.csv", FIRST.encode("cp1252"))
+    steps: list[tuple[str, Any]] = [
+        ("", {"file": file, "event": "gala"}),
+        ("/1/answers", ANSWERS),
+        ("/1/confirm", {}),
+    ]
+    for path, form in steps:
         desk.post(f"{URL}{path}", form)
         tasks.run_import(*asked[-1])
         clock.forward(20)
@@ -202,8 +206,8 @@ def test_the_story_of_a_later_list(
 
     story.part("Meanwhile gates and a desk went on; then it is confirmed")
     scanned(story, "s3cret/+8=", gate="south")
-    form = {"page": ["new:1", "cancel:1"], "change": differences("Ida", "cancelled", "Hal")}
-    story.ask(desk, "post", f"{URL}/2/confirm", form)
+    ticked: dict[str, Any] = {"page": ["new:1", "cancel:1"], "change": differences("Ida", "cancelled", "Hal")}
+    story.ask(desk, "post", f"{URL}/2/confirm", ticked)
     worked(story, asked)
     story.ask(desk, "get", f"{URL}/2")
     story.ask(desk, "get", f"{URL}/2/report")
