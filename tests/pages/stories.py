@@ -103,24 +103,27 @@ class Story:
     """Writes down what is asked, answered and written."""
 
     def __init__(self, *tables: type[models.Model] | tuple[type[models.Model], str]) -> None:
-        self._lines: list[str] = []
+        self.lines: list[str] = []
+        """What was told so far."""
         self._pages: dict[str, list[str]] = {}
         self._tables = [(one, "default") if isinstance(one, type) else one for one in tables]
         self._rows: dict[tuple[str, Any], dict[str, str]] = {}
+        self.names: dict[str, str] = {}
+        """What is called otherwise, since it differs from run to run -> its name."""
         self.log: pytest.LogCaptureFixture | None = None
 
     def part(self, title: str) -> None:
         """A new part of the story."""
-        self._lines += ["", f"# {title}", ""]
+        self.lines += ["", f"# {title}", ""]
 
     def say(self, text: str) -> None:
         """A line of the story."""
-        self._lines.append(text)
+        self.lines.append(text)
 
     def ask(self, client: Client, method: str, path: str, body: Any = None, **more: Any) -> Any:
         """A request, and its answer."""
         sent = "" if body is None else f" {_shown_body(body)}"
-        self._lines.append(f"{method.upper()} {path}{sent}")
+        self.lines.append(f"{method.upper()} {path}{sent}")
         call = getattr(client, method)
         response = call(path, **more) if body is None else call(path, data=body, **more)
         self._answer(f"{path.partition('?')[0]}", response)
@@ -143,29 +146,32 @@ class Story:
         for place, fields in now.items():
             before = self._rows.get(place)
             if before is None:
-                self._lines.append(f"  + {_place(place)}: {_listed(fields)}")
+                self.lines.append(f"  + {_place(place)}: {_listed(fields)}")
             elif changed := {name: text for name, text in fields.items() if text != before[name]}:
-                self._lines.append(f"  ~ {_place(place)}: {_listed(changed, left=True)}")
-        self._lines += [f"  - {_place(place)}" for place in self._rows if place not in now]
+                self.lines.append(f"  ~ {_place(place)}: {_listed(changed, left=True)}")
+        self.lines += [f"  - {_place(place)}" for place in self._rows if place not in now]
         self._rows = now
         if self.log is not None:
-            self._lines += [f"  log {one.levelname.lower()}: {one.getMessage()}" for one in self.log.records]
+            self.lines += [f"  log {one.levelname.lower()}: {one.getMessage()}" for one in self.log.records]
             self.log.clear()
 
     def forget(self) -> None:
         """Take what is in the tables for known."""
-        kept = len(self._lines)
+        kept = len(self.lines)
         self.written()
-        del self._lines[kept:]
+        del self.lines[kept:]
 
     def restart(self) -> None:
         """Leave out what was told so far."""
         self.forget()
-        self._lines = []
+        self.lines = []
 
     def end(self, golden: Compare, path: Path) -> None:
         """Compare all of it."""
-        lines = "\n".join(self._lines).splitlines()
+        text = "\n".join(self.lines)
+        for given, name in self.names.items():
+            text = text.replace(given, name)
+        lines = text.splitlines()
         golden(path, "\n".join(line.rstrip() for line in lines).strip() + "\n")
 
     def _answer(self, name: str, response: Any) -> None:
@@ -174,9 +180,9 @@ class Story:
             for header, value in response.headers.items()
             if header not in HEADERS_UNTOLD and (header, value) != PLAIN
         ]
-        self._lines.append(f"-> {' '.join([str(response.status_code), *('; '.join(headers).split())])}")
+        self.lines.append(f"-> {' '.join([str(response.status_code), *('; '.join(headers).split())])}")
         content = b"" if response.streaming else response.content
-        self._lines += [f"   {line}" for line in self._content(name, response, content)]
+        self.lines += [f"   {line}" for line in self._content(name, response, content)]
 
     def _content(self, name: str, response: Any, content: bytes) -> list[str]:
         kind = response.headers.get("Content-Type", "").partition(";")[0]
