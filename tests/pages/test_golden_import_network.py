@@ -1,7 +1,7 @@
 """What an import does to a network that has tickets already.
 
-There are two events with the same ids, a holder that was erased, a ticket of another source, and our own exports
-with all that they say of codes, entries and events.
+There are two events with the same ids, a holder that was erased, a ticket of another source, and our own
+exports with all that they say of codes, entries and events.
 
 Told are the answers to the program that imports, and every row of holders, codes and tickets.
 """
@@ -66,7 +66,7 @@ two,T-2,b2,Dan,,B2,
 
 
 def test_two_events_with_the_same_ids(story: Story, asked: Any, golden: Compare) -> None:
-    answers = {"event_name": ["one=one", "two=two"], "new_event": "create"}
+    answers = {"code": "barcode", "event_name": ["one=one", "two=two"], "new_event": "create"}
     story.part("Two events at once")
     imports(story, asked, TWO, **answers)
     story.part("Holders change in one of them; one was erased, and one has entered meanwhile")

@@ -41,7 +41,7 @@ def report_of(
         "tickets": len(found.tickets),
         "new": len(new),
         "identical": differences.same,
-        "differing": len({one.ticket_id for one in differences.found}),
+        "differing": len({(one.event, one.ticket_id) for one in differences.found}),
         "kinds": kinds_of(differences.counts(), KINDS),
         "stays": stays,
         "entered": sum(ticket.entered for ticket in new),
