@@ -200,6 +200,20 @@ def test_forms_of_shops(tmp_path: Path, golden: Compare) -> None:
                 ("an export of pretix", PRETIX, {}),
                 ("the same, answered", PRETIX, {"timezone": "Europe/Berlin", "cells": "tickets"}),
                 ("orders of pretix's API", {"results": PRETIX["event"]["orders"][:2]}, {"entrances": "10"}),
+                (
+                    "orders of several events",
+                    [
+                        {"code": "A", "event": "fest", "status": "p", "positions": [position(1, phone="7")]},
+                        {
+                            "code": "B",
+                            "event": "gala",
+                            "status": "p",
+                            "email": "b@x",
+                            "positions": [position(1)],
+                        },
+                    ],
+                    {"entrances": "10", "event_name": ["gala="]},
+                ),
                 ("positions of pretix's API", rest, {"entrances": "10"}),
                 ("attendees of Eventbrite", EVENTBRITE, {"entrances": "GA"}),
                 (

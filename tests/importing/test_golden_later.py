@@ -155,7 +155,7 @@ def test_the_story_of_what_holds_of_a_confirmation(golden: Compare) -> None:
         {keys[name] for name in ("change T-3", "change T-4", "new T-7")},
         Counter(change=2),
     )
-    changed = {
+    changed: dict[str, dict[str, Any]] = {
         "T-1": {"seat": "Z1"},
         "T-2": {"seat": "B2"},
         "T-5": {"state": "CONSUMED"},
