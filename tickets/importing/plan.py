@@ -266,7 +266,8 @@ def _remark(plan: ImportPlan, source: Source, decided: Decided) -> None:
     plan.said += [*_alike(codes), *_guessed(codes), *_seats(plan.tickets), *_forms(source, plan)]
     late = sum("although its guest is checked in" in one.reason for one in plan.left_out)
     if late:
-        plan.said.append(f"{late} rows are left out although their guests are checked in.")
+        whose = "is left out although its guest is" if late == 1 else "are left out although their guests are"
+        plan.said.append(f"{counted(late, 'row')} {whose} checked in.")
 
 
 def _alike(codes: Sequence[str]) -> Iterable[str]:

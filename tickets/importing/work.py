@@ -258,7 +258,8 @@ class _Issuing:
             self._delivering.deliver(fresh, delivery)
             self._change()
         except (NetworkSilent, Refused, DatabaseError) as error:
-            why = f"Stopped: {error}. Start it again to finish; tickets in the network stay as they are."
+            said = str(error).rstrip(".")
+            why = f"Stopped: {said}. Start it again to finish; tickets in the network stay as they are."
             if missing := sum(ticket.entered for ticket in fresh) - delivery.entered:
                 why += f" Until then {counted(missing, 'guest')} who entered elsewhere can enter once more."
         wrong = [*self._found.wrong, *differences.unclear, *delivery.wrong]
