@@ -1,0 +1,188 @@
+"""Which page each visitor may open, and what of a guest it shows.
+
+Users of each group, holders of keys of each scope, visitors of an open platform, and everybody before
+there is a ledger; then forms that clear what was set.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from tests.api.festival import Day
+from tests.golden import Compare
+from tests.pages.learner import RealLearner
+from tests.pages.stories import Clock, Story
+from tests.pages.test_golden_day import EVENTS, TICKETS, person, play
+from tickets.models import TicketHolder
+from validators.rest.keys import SESSION_KEY, forget
+from validators.services.api_keys import api_key_digest, store_api_key
+
+pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True, databases=["default", "learner"])
+
+GOLDEN = Path(__file__).parent / "golden"
+PAGES = (
+    TICKETS,
+    f"{TICKETS}/one?event=fest&ticket=A-1",
+    EVENTS,
+    f"{EVENTS}/list?slug=fest",
+    f"{EVENTS}/interventions?event=fest",
+    f"{TICKETS}/files",
+    f"{TICKETS}/files/1",
+    f"{TICKETS}/files/1/state",
+    f"{TICKETS}/files/1/report",
+    f"{TICKETS}/files/1/changes",
+    f"{TICKETS}/files/2",
+    f"{TICKETS}/export/tickets.csv?event=fest",
+    f"{TICKETS}/export/history.csv?event=fest",
+    f"{TICKETS}/export/none.csv",
+    "/gate/",
+)
+SENT = (
+    f"{TICKETS}/found",
+    EVENTS,
+    f"{EVENTS}/list?slug=fest",
+    f"{TICKETS}/files",
+    f"{TICKETS}/files/1/answers",
+    f"{TICKETS}/files/1/choose",
+    f"{TICKETS}/files/1/confirm",
+    f"{TICKETS}/files/1/discard",
+)
+SCOPES = ("issue", "operate", "gate", "admin")
+
+
+def holder_of_key(*scopes: str, **more: Any) -> Client:
+    """Somebody who has entered a key with these scopes on the login page."""
+    plain = f"dtvn_{scopes}{sorted(more)}"
+    store_api_key(plain, label=f"key of {', '.join(scopes) or 'nothing'}", scopes=scopes, **more)
+    client = Client()
+    session = client.session
+    session[SESSION_KEY] = api_key_digest(plain)
+    session.save()
+    return client
+
+
+def everybody(admin: Client) -> dict[str, Client]:
+    """Who looks."""
+    found = {"nobody": Client(), "user": person("nora"), "superuser": admin}
+    found |= {name: person(f"{name}-1", name) for name in ("organiser", "gate", "auditor")}
+    found["VIP gate"] = person("vip-gate", "gate", "list:vip", "product:VIP")
+    found["gate of addresses"] = person("gate-2", "gate")
+    allowed = Permission.objects.get(codename="view_ticketholder", content_type__app_label="tickets")
+    User.objects.get(username="gate-2").user_permissions.add(allowed)
+    found |= {f"key {scope}": holder_of_key(scope) for scope in SCOPES}
+    found["key nothing"] = holder_of_key()
+    found["key of fest"] = holder_of_key("operate", event="fest")
+    return found
+
+
+def statuses(story: Story, client: Client) -> None:
+    """How each page answers, in short."""
+    for path in PAGES:
+        response = client.get(path)
+        where = response.headers.get("Location", "")
+        size = " as a file" if "Content-Disposition" in response.headers else ""
+        story.say(f"  GET {path}: {response.status_code}{size} {where}".rstrip())
+        response.close()
+    for path in SENT:
+        response = client.post(path, {})
+        where = response.headers.get("Location", "")
+        story.say(f"  POST {path}: {response.status_code} {where}".rstrip())
+    story.written()
+
+
+def of_guests(story: Story, client: Client) -> None:
+    """What a visitor finds of guests."""
+    for words in ("ada", "ada@example.org", "vip-new"):
+        story.ask(client, "post", f"{TICKETS}/found", {"q": words})
+    story.ask(client, "get", f"{TICKETS}/one?event=fest&ticket=A-1")
+
+
+def upload(client: Client) -> None:
+    """A file that waits for its worker."""
+    file = BytesIO(b"Ticket,Name\nT-1,Ada\n")
+    file.name = "guests.csv"
+    client.post(f"{TICKETS}/files", {"file": file})
+
+
+@pytest.fixture
+def day(clock: Clock, learner: RealLearner) -> Day:
+    forget()
+    found = Day(clock)
+    play(found)
+    TicketHolder.objects.filter(event="fest", ticket="A-1").update(
+        email="ada@example.org", phone="+49 30 1", address="Kai 1, Kiel"
+    )
+    return found
+
+
+def test_each_visitor_at_each_page(day: Day, admin: Client, golden: Compare, asked: Any) -> None:
+    story = day.story
+    upload(admin)
+    for name, client in everybody(admin).items():
+        story.part(name)
+        statuses(story, client)
+    story.end(golden, GOLDEN / "visitors.txt")
+
+
+def test_what_each_visitor_sees_of_a_guest(day: Day, admin: Client, golden: Compare) -> None:
+    story = day.story
+    for name, client in everybody(admin).items():
+        story.part(name)
+        of_guests(story, client)
+    story.end(golden, GOLDEN / "visitors-guests.txt")
+
+
+def test_an_open_platform(day: Day, admin: Client, settings: Any, golden: Compare, asked: Any) -> None:
+    upload(admin)
+    settings.API_IS_OPEN = True
+    story = day.story
+    for name, client in (("nobody", Client()), ("a gate", person("gus", "gate")), ("superuser", admin)):
+        story.part(name)
+        statuses(story, client)
+        of_guests(story, client)
+    story.end(golden, GOLDEN / "visitors-open.txt")
+
+
+def test_forms_that_clear_what_was_set(day: Day, admin: Client, golden: Compare) -> None:
+    """Times, limits and names that are left empty are none, and stay so when the form is sent again."""
+    story = day.story
+    organiser = person("olga", "organiser")
+    address = f"{EVENTS}/list?slug=fest"
+    for name in ("vip", "dinner", "main"):
+        for _again in range(2):
+            place = organiser.get(address).context["form"].as_of
+            sent = {"rule": "once", "takes": "all", "opens": "", "closes": "", "capacity": "", "as_of": place}
+            story.ask(organiser, "post", f"{address}&list={name}", sent)
+            story.ask(organiser, "get", f"{address}&list={name}")
+            day.ask("desk", "get", "events/fest")
+    for _again in range(2):
+        place = organiser.get(f"{EVENTS}?slug=fest").context["form"].as_of
+        story.ask(
+            organiser,
+            "post",
+            f"{EVENTS}?slug=fest",
+            {"slug": "fest", "doors": "", "zone": "", "as_of": place},
+        )
+        story.ask(organiser, "get", f"{EVENTS}?slug=fest")
+        day.ask("desk", "get", "events/fest")
+    story.end(golden, GOLDEN / "forms-cleared.txt")
+
+
+def test_before_there_is_a_ledger(clock: Clock, admin: Client, golden: Compare, db: None) -> None:
+    forget()
+    story = Story()
+    for name, client in {"superuser": admin, "organiser": person("olga", "organiser")}.items():
+        story.part(name)
+        for path in (TICKETS, EVENTS, f"{EVENTS}/list?slug=default", f"{TICKETS}/files", "/gate/"):
+            story.ask(client, "get", path)
+        story.ask(client, "post", f"{TICKETS}/found", {"q": "ada"})
+        story.ask(client, "post", EVENTS, {"slug": "gala"})
+        story.ask(client, "get", f"{TICKETS}/one?event=default&ticket=T-1")
+        story.ask(client, "get", f"{EVENTS}/interventions?event=default")
+    story.end(golden, GOLDEN / "no-ledger.txt")
