@@ -18,7 +18,7 @@ from django.utils import timezone
 from validators.models import PlatformAction
 
 NOW = 1_790_000_000_000_000
-"""Microseconds: 2026-09-21 13:33:20 UTC."""
+"""Microseconds: 2026-09-21 14:13:20 UTC."""
 GOLDEN = "golden"
 WIDTH = 140
 DRAWN = re.compile(
