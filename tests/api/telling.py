@@ -7,10 +7,12 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import models
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -99,6 +101,23 @@ class Story:
         self.say(f"rows of {model.__name__}")
         for row in model.objects.using(using).order_by("pk").values(*names):  # type: ignore[attr-defined]
             self.say("  " + ", ".join(f"{name}={_plain(value)}" for name, value in row.items()))
+
+    def command(self, *words: object, hidden: tuple[str, ...] = ()) -> None:
+        """Runs a command of manage.py and tells its output, errors and exit status. `hidden`: words that
+        are not shown, such as folders."""
+        said = [str(word) for word in words]
+        self.say("$ manage.py " + " ".join(word for word in said if word not in hidden))
+        out, err, status = StringIO(), StringIO(), "0"
+        try:
+            call_command(*said, stdout=out, stderr=err)
+        except CommandError as error:
+            status = f"{error.returncode}, {error}"
+        except SystemExit as ended:
+            status = str(ended.code)
+        for mark, text in (("| ", out), ("! ", err)):
+            for line in text.getvalue().splitlines():
+                self.say(f"  {mark}{line}")
+        self.say(f"  exit: {status}")
 
     def audit(self) -> None:
         """Platform actions written since the last call."""
