@@ -25,7 +25,7 @@ GOLDEN = "golden"
 WIDTH = 140
 DRAWN = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32,}\b|12D3KooW\w{44}"
-    r"|(?<![\w/+-])(?=[\w/+-]*\d)(?=[\w/+-]*[A-Z])[\w/+-]{40,}={0,2}"
+    r"|(?<![\w/+.-])(?=[\w/+-]*\d)(?=[\w/+-]*[A-Z])[\w/+-]{40,}={0,2}"
 )
 """Digests, keys, signatures and tokens: each is told as its place in the order of appearance."""
 
