@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import base64
 import builtins
+import itertools
+import json
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -20,6 +22,7 @@ from tests.api.telling import Clock, Story, Teller, beside, clock  # noqa: F401 
 from tests.api.test_newcomers import follows
 from tests.golden import Compare
 from tests.host.support import key_pair
+from validators.data_folder import tcp_ports
 from validators.membership import changes
 from validators.models import Announcement, ManagedNode, MembershipChange
 from validators.rest import members
@@ -49,6 +52,11 @@ def rows(story: Story) -> None:
     story.rows(ManagedNode, *NODE)
     story.rows(MembershipChange)
     story.rows(Announcement)
+
+
+def work_off() -> None:
+    for _ in range(12):
+        changes.turn()
 
 
 def newcomer(living: LivingGateway, name: str, **more: Any) -> dict[str, Any]:
@@ -161,7 +169,10 @@ def test_what_a_newcomer_of_the_platform_tells(
     living: LivingGateway,
     folder: ClusterFolder,
     clock: Clock,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    ports = itertools.count(31_000)
+    monkeypatch.setattr(tcp_ports, "choose_ports", lambda names, **_: [next(ports) for _ in names])
     tell("POST", "members", {"node_id": "r4"})
     tell("PATCH", "parameters", {"view_timeout": 900_000})
     tell("POST", "members", {"node_id": "r5"})
@@ -176,8 +187,7 @@ def test_what_a_newcomer_of_the_platform_tells(
     clock.forward(60)
     story.heading("It has followed")
     follows(folder.node("r4"), living)
-    while changes.turn():
-        pass
+    work_off()
     rows(story)
     tell("GET", "changes")
     tell("GET", "nodes")
@@ -187,16 +197,17 @@ def test_what_a_newcomer_of_the_platform_tells(
     tell("DELETE", "changes/4")
     tell("POST", "nodes", {"node_id": "r7"})
     tell("POST", "nodes/r7/stop")
-    while changes.turn():
-        pass
+    work_off()
     tell("POST", "members", {"node_id": "r8"})
     clock.forward(601)
-    while changes.turn():
-        pass
+    work_off()
     tell("GET", "changes")
     tell("DELETE", "changes/1")
     tell("GET", "principals")
     rows(story)
+    for file in sorted(folder.root.rglob("*.json")):
+        story.say(f"{file.relative_to(folder.root)}")
+        story.value(json.loads(file.read_text()), 2)
     golden(beside(__file__, "members_newcomer"), str(story))
 
 
