@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from validators.models import PlatformAction
 
 NOW = 1_790_000_000_000_000
 """Microseconds: 2026-09-21 14:13:20 UTC."""
+LONG = 32
+"""Bytes; of more than these the digest is told."""
 GOLDEN = "golden"
 WIDTH = 140
 DRAWN = re.compile(
@@ -57,10 +60,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class Story:
-    """Lines that tell what was asked and what was answered. Values that are drawn get names `#1`, `#2` in
-    order of appearance, so that equal ones stay equal."""
+    """Lines that tell what was asked and what was answered. Long values are cut where they are the same in
+    each run (`exact`); else they get names `#1`, `#2` in order of appearance, so equal ones stay equal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, exact: bool = False) -> None:
+        self._exact = exact
         self.lines: list[str] = []
         self.drawn: dict[str, str] = {}
         self.usual: dict[str, str] = {}
@@ -148,6 +152,8 @@ class Story:
         return "; ".join(told)
 
     def _named(self, text: str) -> str:
+        if self._exact:
+            return DRAWN.sub(lambda found: f"{found[0][:6]}~{found[0][-6:]}", text)
         return DRAWN.sub(lambda found: self.drawn.setdefault(found[0], f"#{len(self.drawn) + 1}"), text)
 
 
@@ -211,7 +217,11 @@ def _plain(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, (bytes, memoryview)):
-        return bytes(value).hex() or "-"
+        content = bytes(value)
+        shown = (
+            content.hex() if len(content) <= LONG else f"{len(content)} bytes, {sha256(content).hexdigest()}"
+        )
+        return shown or "-"
     if isinstance(value, (dict, list)):
         return json.dumps(value, ensure_ascii=False)
     return str(value)

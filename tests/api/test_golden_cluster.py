@@ -36,7 +36,7 @@ ROW = (
 
 @pytest.fixture
 def story() -> Story:
-    return Story()
+    return Story(exact=True)
 
 
 @pytest.fixture

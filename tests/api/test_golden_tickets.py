@@ -62,7 +62,7 @@ ISSUED: list[dict[str, Any]] = [
 
 @pytest.fixture
 def story() -> Story:
-    return Story()
+    return Story(exact=True)
 
 
 @pytest.fixture
