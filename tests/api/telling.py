@@ -65,6 +65,8 @@ class Story:
 
     def __init__(self, *, exact: bool = False) -> None:
         self._exact = exact
+        self.hidden: dict[str, str] = {}
+        """Text that differs from run to run -> what stands in its place."""
         self.lines: list[str] = []
         self.drawn: dict[str, str] = {}
         self.usual: dict[str, str] = {}
@@ -152,6 +154,8 @@ class Story:
         return "; ".join(told)
 
     def _named(self, text: str) -> str:
+        for found, shown in self.hidden.items():
+            text = text.replace(found, shown)
         if self._exact:
             return DRAWN.sub(lambda found: f"{found[0][:6]}~{found[0][-6:]}", text)
         return DRAWN.sub(lambda found: self.drawn.setdefault(found[0], f"#{len(self.drawn) + 1}"), text)
@@ -181,7 +185,7 @@ def laid_out(value: Any, indent: int) -> str:
     """JSON with the members in their order; short members share a line."""
     pad = " " * indent
     short = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, (dict, list)) or not value or len(short) + indent <= WIDTH:
+    if not isinstance(value, (dict, list, tuple)) or not value or len(short) + indent <= WIDTH:
         return pad + short
     if isinstance(value, dict):
         ends = "{}"
