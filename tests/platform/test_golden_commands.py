@@ -3,17 +3,25 @@ calculator and the configuration, with the source of each value, with wrong flag
 
 from __future__ import annotations
 
+import io
 import os
 from argparse import ArgumentParser, _SubParsersAction
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import load_command_class
+from django.core.management.base import OutputWrapper
 
 from tests.api.telling import Story, beside
 from tests.golden import Compare
 
 ROOT = Path(__file__).resolve().parents[2]
+DJANGO = {"--help", "--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color"} | {
+    "--force-color",
+    "--skip-checks",
+}
 COMMANDS = sorted(path.stem for path in (ROOT / "validators/management/commands").glob("[a-z]*.py"))
 
 
@@ -27,13 +35,27 @@ def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tell_parser(story: Story, parser: ArgumentParser) -> None:
-    story.say(parser.format_help().replace(str(Path.cwd()), "HERE"))
+    """What a parser takes, and its texts; without the options that each command of Django has."""
+    for text in (parser.description, parser.epilog):
+        story.say(str(text or "").replace(str(Path.cwd()), "HERE"))
     for action in parser._actions:
-        if not isinstance(action, _SubParsersAction):
+        if isinstance(action, _SubParsersAction) or set(action.option_strings) & DJANGO:
             continue
-        for name, verb in action.choices.items():
-            story.heading(f"{parser.prog} {name}")
-            tell_parser(story, verb)
+        names = " ".join(action.option_strings) or str(action.metavar or action.dest)
+        facts = {
+            "nargs": action.nargs,
+            "choices": None if action.choices is None else list(action.choices),
+            "default": str(action.default).replace(str(settings.DATA), "DATA"),
+            "type": getattr(action.type, "__name__", None),
+            "required": action.required or None,
+        }
+        told = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
+        story.say(f"  {names}: {told}\n    {action.help}")
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            for name, verb in action.choices.items():
+                story.heading(f"{parser.prog} {name}")
+                tell_parser(story, verb)
 
 
 def test_what_helps_tell(golden: Compare) -> None:
@@ -42,11 +64,21 @@ def test_what_helps_tell(golden: Compare) -> None:
         story.heading(name)
         command = load_command_class("validators", name)
         parser = command.flags() if hasattr(command, "flags") else command.create_parser("manage.py", name)
-        if isinstance(parser, ArgumentParser):
-            tell_parser(story, parser)
-        else:
-            story.say(parser.help() if hasattr(parser, "help") else str(type(parser)))
+        tell_parser(story, parser)
     golden(beside(__file__, "command_helps"), str(story))
+
+
+def configured(story: Story, *words: str) -> None:
+    """Runs `manage.py config` with Go's flags."""
+    command = load_command_class("validators", "config")
+    out, err = io.StringIO(), io.StringIO()
+    command.stdout, command.stderr = OutputWrapper(out), OutputWrapper(err)
+    story.say(f"$ manage.py config {' '.join(words)}")
+    with pytest.raises(SystemExit) as ended, redirect_stderr(err):
+        command.run_from_argv(["manage.py", "config", *words])
+    for line in (*out.getvalue().splitlines(), *(f"! {line}" for line in err.getvalue().splitlines())):
+        story.say(f"  {line}")
+    story.say(f"  exit: {ended.value.code}")
 
 
 def test_what_quorum_and_config_tell(
@@ -58,17 +90,19 @@ def test_what_quorum_and_config_tell(
     story.command("quorum", 4, 31, "--consensus", "raft")
     story.command("quorum", 1, 0)
     file = tmp_path / "node.yaml"
-    file.write_text("node:\n  id: node3\n  port: 4104\nmetrics:\n  port: 9193\n")
-    story.command("config", "--show")
-    story.command("config", "--show", "-config", file, "-id", "node5")
+    file.write_text("node:\n  id: node3\nnetwork:\n  listen_port: 4104\nmetrics:\n  port: 9193\n")
+    configured(story, "--show")
+    configured(story, "--show", "-config", str(file), "-id", "node5")
     monkeypatch.setenv("DTVN_METRICS_PORT", "9191")
     monkeypatch.setenv("DTVN_API_KEY", "secret")
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:hidden@db.example:5433/dtvn")
-    story.command("config", "--show", "-config", file)
-    story.command("config", "-config", file)
+    configured(story, "--show", "-config", str(file))
+    configured(story, "-config", str(file))
     file.write_text("node:\n  id: node3\n  prot: 4104\n")
-    story.command("config", "-config", file)
-    story.command("config", "-config", tmp_path / "absent.yaml")
+    configured(story, "-config", str(file))
+    configured(story, "-config", str(tmp_path / "absent.yaml"))
+    configured(story, "-metrics-port", "many")
+    configured(story, "-fly")
     monkeypatch.setenv("DTVN_METRICS_PORT", "many")
-    story.command("config")
+    configured(story)
     golden(beside(__file__, "command_config"), str(story))
