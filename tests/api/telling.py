@@ -71,6 +71,8 @@ class Story:
         self._exact = exact
         self.hidden: dict[str, str] = {}
         """Text that differs from run to run -> what stands in its place."""
+        self.masked: dict[re.Pattern[str], str] = {}
+        """The same for what is found by a pattern."""
         self.lines: list[str] = []
         self.drawn: dict[str, str] = {}
         self.usual: dict[str, str] = {}
@@ -161,6 +163,8 @@ class Story:
     def _named(self, text: str) -> str:
         for found, shown in self.hidden.items():
             text = text.replace(found, shown)
+        for pattern, shown in self.masked.items():
+            text = pattern.sub(shown, text)
         if self._exact:
             return DRAWN.sub(lambda found: f"{found[0][:6]}~{found[0][-6:]}", text)
         return DRAWN.sub(lambda found: self.drawn.setdefault(found[0], f"#{len(self.drawn) + 1}"), text)
