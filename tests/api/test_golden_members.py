@@ -292,6 +292,8 @@ def test_what_commands_of_members_and_principals_tell(
     folder: ClusterFolder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    story.hidden[str(folder.root)] = "DIR"
+
     def close() -> None:
         network.use(living)
 
@@ -340,5 +342,14 @@ def test_what_commands_of_members_and_principals_tell(
     run("members", "changes")
     run("members", "cancel", 1)
     run("members", "cancel", 99)
+    elsewhere = ("--data-dir", str(folder.root / "elsewhere"))
+    for words in (
+        ("changes",),
+        ("cancel", 1),
+        ("show",),
+        ("remove", "r2", "--yes"),
+        ("rotate", "r2", "--yes"),
+    ):
+        story.command("members", words[0], *elsewhere, *words[1:], hidden=elsewhere)
     run("members", "show")
     golden(beside(__file__, "members_commands"), str(story))

@@ -3,6 +3,7 @@ back, ranges, checkpoints, pruning, evidence, an installed state with the gap be
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot, tick
 from tests.ledger.test_install import snapshot_of
 from tests.ledger.test_materialise import OTHERS, change
 from validators.ledger import Ledger, models, open_ledger
+from validators.ledger.location import LOCK_FILE
+from validators.ledger.lock import FileLock
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -158,6 +161,32 @@ def test_what_a_ledger_tells_of_its_life(golden: Compare, told: Told) -> None:
     told.load()
     told.tables()
     golden(beside(__file__, "ledger_life"), str(story))
+
+
+def test_what_the_lock_of_a_ledger_tells(
+    golden: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story()
+    story.hidden[str(tmp_path)] = "DIR"
+    monkeypatch.setattr(os, "getpid", lambda: 4711)
+    path = tmp_path / LOCK_FILE
+    path.write_text("12345678901234567890\nand more\n")
+    first = FileLock(tmp_path)
+    story.say(f"held: {path.read_text()!r}, mode {path.stat().st_mode & 0o777:o}")
+    for text in (None, "no number\n", ""):
+        if text is not None:
+            path.write_text(text)
+        with pytest.raises(LedgerError) as busy:
+            FileLock(tmp_path)
+        story.say(f"again: {type(busy.value).__name__}: {busy.value}")
+    first.close()
+    first.close()
+    FileLock(tmp_path).close()
+    story.say(f"released: {path.read_text()!r}")
+    with pytest.raises(LedgerError) as unusable:
+        FileLock(tmp_path / "absent")
+    story.say(f"unusable: {type(unusable.value).__name__}: {unusable.value}")
+    golden(beside(__file__, "ledger_lock"), str(story))
 
 
 def test_what_an_installed_state_tells(golden: Compare, told: Told) -> None:

@@ -16,6 +16,7 @@ from django.core.management.base import OutputWrapper
 
 from tests.api.telling import Story, beside
 from tests.golden import Compare
+from validators.management.command_help import asked, show
 
 ROOT = Path(__file__).resolve().parents[2]
 DJANGO = {"--help", "--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color"} | {
@@ -66,6 +67,25 @@ def test_what_helps_tell(golden: Compare) -> None:
         parser = command.flags() if hasattr(command, "flags") else command.create_parser("manage.py", name)
         tell_parser(story, parser)
     golden(beside(__file__, "command_helps"), str(story))
+
+
+def test_what_the_overview_tells(golden: Compare, capsys: pytest.CaptureFixture[str]) -> None:
+    story = Story()
+    for words in (
+        [],
+        ["help"],
+        ["--help"],
+        ["-h"],
+        ["help", "quorum"],
+        ["quorum", "--help"],
+        ["quorum", "--", "-h"],
+    ):
+        story.say(f"{words}: asks for help: {asked(words)}")
+    for words in (["help"], ["--help"], ["help", "absent"], ["absent", "--help"], ["help", "migrate"]):
+        shown = show(["manage.py", *words])
+        head, _, own = capsys.readouterr().out.partition("[validators]")
+        story.say(f"{words}: shown: {shown}\n{head.partition('[')[0].partition('    ')[0]}[validators]{own}")
+    golden(beside(__file__, "command_overview"), str(story))
 
 
 def configured(story: Story, *words: str) -> None:

@@ -1,0 +1,97 @@
+"""Tells every finding of the doctor about clusters in which much is wrong at once, in no order, and with
+figures just at, below and above each limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dtvn.protocol.quorum import Mode
+from tests.api.telling import Story, beside
+from tests.golden import Compare
+from validators.dashboard import findings
+from validators.dashboard.findings import Look, filling, find
+
+NAMES = ("zeta", "alfa", "mike", "kilo", "echo")
+MIB = 1024 * 1024
+
+
+def look(name: str, **fields: Any) -> Look:
+    linked = tuple(other for other in NAMES if other != name)
+    return Look(
+        **{"id": name, "cluster": "c0", "linked": linked, "executed": 40, "memory": 90 * MIB} | fields
+    )
+
+
+def five(**changed: dict[str, Any]) -> list[Look]:
+    return [look(name, **changed.get(name, {})) for name in NAMES]
+
+
+def tell(story: Story, heading: str, first: list[Look], second: list[Look], **more: Any) -> None:
+    for mode in Mode:
+        story.heading(f"{heading}, {mode.value}")
+        for finding in find(first, second, mode=mode, **more):
+            story.say(f"{finding.trouble}: {finding.wrong}\n  {finding.remedy}")
+    story.say("".join(f"{sentence}\n" for sentence in filling(second)))
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+def test_what_the_doctor_finds(golden: Compare, story: Story) -> None:
+    tell(story, "Nothing is wrong", five(), five())
+    roots: dict[str, dict[str, Any]] = {
+        "zeta": {"stable": 64, "state_root": "aa"},
+        "alfa": {"stable": 32, "state_root": "bb"},
+        "mike": {"stable": 64, "state_root": "cc", "contradiction": True},
+        "kilo": {"stable": 32, "state_root": "dd", "differing": 3},
+        "echo": {"stable": 32, "state_root": "bb", "differing": 1},
+    }
+    evidence, breakers = {"mike": 2, "alfa": 1}, {"zeta": "open", "alfa": "half-open", "kilo": "closed"}
+    tell(story, "Forks and lies", five(), five(**roots), evidence=evidence, breakers=breakers)
+    votes: dict[str, dict[str, Any]] = {
+        "zeta": {"voting": False, "waits": True, "awaits": ("kilo", "alfa")},
+        "alfa": {"voting": False, "waits": True},
+        "mike": {"voting": False, "problem": "no answer"},
+        "kilo": {"voting": False},
+    }
+    tell(story, "Few vote", five(), five(**votes), cut="zeta | alfa and mike")
+    parts: dict[str, dict[str, Any]] = {
+        "zeta": {"linked": ("kilo",), "executed": 12},
+        "alfa": {"linked": ("mike",), "cluster": "c1"},
+        "mike": {"linked": (), "executed": 39},
+        "kilo": {"linked": ()},
+        "echo": {"linked": ("zeta", "absent"), "complete_from": 17},
+    }
+    tell(story, "Groups, in both looks", five(**parts), five(**parts))
+    tell(story, "Groups, in the second look only", five(), five(**parts))
+    clocks: dict[str, dict[str, Any]] = {
+        "zeta": {"clock_offsets": {"mike": 2.5, "alfa": -7.25, "kilo": 0.1}, "log_time_ahead": 61.0},
+        "alfa": {"log_time_ahead": 61.0, "withheld_ahead": 12.5},
+        "mike": {"log_time_ahead": 3_700.0},
+    }
+    tell(story, "Clocks", five(), five(**clocks), log_time_ahead=61.0)
+    golden(beside(__file__, "doctor_findings"), str(story))
+
+
+def test_what_the_doctor_finds_at_its_limits(golden: Compare, story: Story) -> None:
+    many, slow, most = findings.PENDING_MANY, findings.ROUND_TRIP_SLOW_MS, findings.MEMORY_MAX
+    off, least = findings.CLOCK_OFF, findings.MEMORY_GROWTH_LEAST
+    for step in (-1, 0, 1):
+        changed: dict[str, dict[str, Any]] = {
+            "zeta": {"pending": many + step, "memory": most + step},
+            "alfa": {"round_trip_ms": slow + step / 10, "memory": 90 * MIB + least + step},
+            "mike": {"clock_offsets": {"echo": off + step / 10, "alfa": -off - step / 10}},
+            "kilo": {"pending": int(findings.UNEVEN * many) + step},
+        }
+        tell(story, f"{step:+d}", five(), five(**changed))
+    shares: dict[str, dict[str, Any]] = {name: {"pending": 10 * many} for name in NAMES}
+    tell(story, "All have much to do", five(), five(**shares))
+    tell(
+        story, "Nobody answers", five(), [Look(id=name, problem="no answer", voting=False) for name in NAMES]
+    )
+    tell(story, "Nobody is there", [], [])
+    golden(beside(__file__, "doctor_limits"), str(story))
