@@ -178,6 +178,30 @@ def test_what_probes_tell(
     golden(beside(__file__, "cluster_probed"), str(story))
 
 
+def tell_output(tell: Teller, story: Story) -> None:
+    """Ends of a node's log."""
+    story.heading("Output")
+    log = log_file("r1")
+    log.parent.mkdir(parents=True)
+    log.write_text(
+        "2026-11-20T10:00:00.001Z INFO     begins\n"
+        "2026-11-20T10:00:00.002Z WARNING  is slow\nTraceback (most recent call last):\n"
+        "2026-11-20T10:00:00.003Z DEBUG    goes on \u00e4\n2026-11-20T10:00:00.004Z ERROR    ends\n"
+    )
+    for query in (
+        "",
+        "?lines=2",
+        "?lines=3",
+        "?lines=999999999",
+        "?lines=0",
+        "?lines=1000000000",
+        "?lines=x",
+    ):
+        tell("GET", f"nodes/r1/logs{query}")
+    tell("GET", "nodes/r0/logs")
+    tell("GET", "nodes/absent/logs")
+
+
 def test_what_starts_and_stops_tell(
     golden: Compare, fake: FakeGateway, tell: Teller, story: Story, tmp_path: Path, settings: Any
 ) -> None:
@@ -224,26 +248,7 @@ def test_what_starts_and_stops_tell(
     tell("POST", "nodes", {"node_id": "r1", "is_primary": True})
     tell("POST", "nodes", {})
     tell("GET", "status")
-    story.heading("Output")
-    log = log_file("r1")
-    log.parent.mkdir(parents=True)
-    log.write_text(
-        "2026-11-20T10:00:00.001Z INFO     begins\n"
-        "2026-11-20T10:00:00.002Z WARNING  is slow\nTraceback (most recent call last):\n"
-        "2026-11-20T10:00:00.003Z DEBUG    goes on \u00e4\n2026-11-20T10:00:00.004Z ERROR    ends\n"
-    )
-    for query in (
-        "",
-        "?lines=2",
-        "?lines=3",
-        "?lines=999999999",
-        "?lines=0",
-        "?lines=1000000000",
-        "?lines=x",
-    ):
-        tell("GET", f"nodes/r1/logs{query}")
-    tell("GET", "nodes/r0/logs")
-    tell("GET", "nodes/absent/logs")
+    tell_output(tell, story)
     golden(beside(__file__, "cluster_started"), str(story))
 
 

@@ -7,6 +7,7 @@ import base64
 import builtins
 import itertools
 import json
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -64,6 +65,32 @@ def newcomer(living: LivingGateway, name: str, **more: Any) -> dict[str, Any]:
     return place | {"word": living.word_file(name)} | more
 
 
+def refuse_changes(tell: Teller, story: Story, living: LivingGateway) -> None:
+    """What is refused, and the one removal that leaves too few."""
+    story.heading("Refused")
+    for path in ("members/r8", "members/r0", "members/r0?allow_small=maybe", "members/r0?allow_small=false"):
+        tell("DELETE", path)
+    for body in (
+        newcomer(living, "r1"),
+        newcomer(living, "r5", word=living.word_file("r5", key="somebody")),
+        newcomer(living, "r6", peer_id=key_of("gateway")),
+        newcomer(living, "r7", peer_id=NO_KEY),
+        newcomer(living, "r7", host="a b"),
+        newcomer(living, "r7", port=70_000),
+        newcomer(living, "r7", word="AAAA"),
+        {"node_id": "preview"},
+        {"node_id": "n", "host": "h"},
+        {"node_id": "n", "replaces": "n"},
+        {"node_id": "../x"},
+    ):
+        tell("POST", "members", body)
+    living.down = frozenset({1, 2})
+    tell("DELETE", "members/r3?allow_small=true")
+    living.down = frozenset()
+    tell("DELETE", "members/r3", {"allow_small": True})
+    tell("GET", "members")
+
+
 def test_what_changes_of_members_tell(
     golden: Compare,
     tell: Teller,
@@ -104,28 +131,7 @@ def test_what_changes_of_members_tell(
     ):
         clock.forward(1)
         tell("PATCH", "parameters", body)
-    story.heading("Refused")
-    for path in ("members/r8", "members/r0", "members/r0?allow_small=maybe", "members/r0?allow_small=false"):
-        tell("DELETE", path)
-    for body in (
-        newcomer(living, "r1"),
-        newcomer(living, "r5", word=living.word_file("r5", key="somebody")),
-        newcomer(living, "r6", peer_id=key_of("gateway")),
-        newcomer(living, "r7", peer_id=NO_KEY),
-        newcomer(living, "r7", host="a b"),
-        newcomer(living, "r7", port=70_000),
-        newcomer(living, "r7", word="AAAA"),
-        {"node_id": "preview"},
-        {"node_id": "n", "host": "h"},
-        {"node_id": "n", "replaces": "n"},
-        {"node_id": "../x"},
-    ):
-        tell("POST", "members", body)
-    living.down = frozenset({1, 2})
-    tell("DELETE", "members/r3?allow_small=true")
-    living.down = frozenset()
-    tell("DELETE", "members/r3", {"allow_small": True})
-    tell("GET", "members")
+    refuse_changes(tell, story, living)
     story.heading("All changes, and each")
     tell("GET", "changes")
     tell("GET", "changes/2")
@@ -285,6 +291,25 @@ def test_what_principals_tell(golden: Compare, tell: Teller, story: Story, clock
     golden(beside(__file__, "principals"), str(story))
 
 
+def run_principals(run: Callable[..., None], story: Story, folder: ClusterFolder) -> None:
+    """The commands of principals, one after the other."""
+    story.heading("Principals")
+    run("principals", "list")
+    run("principals", "add", "gate-1", key_of("gate-1"), "--grant", "fest:gate", "--grant", "operate")
+    run("principals", "add", "gate-1", key_of("gate-1"))
+    run("principals", "limit", "gate-1", "--grant", "*:gate")
+    run("principals", "limit", "gate-1", "--grant", "*:fly")
+    run("principals", "rotate", "gate-1", key_of("gate-1 later"), "--overlap", "5")
+    run("principals", "rotate", "gate-1")
+    run("principals", "rotate", "gate-1", key_of("x"), "--overlap", "601")
+    folder.gateway_key.parent.mkdir(parents=True, exist_ok=True)
+    folder.gateway_key.write_bytes(encode_seed(sha256(b"gateway").digest(), "gateway"))
+    run("principals", "list")
+    run("principals", "revoke", "gate-1")
+    run("principals", "revoke", "gate-1")
+    run("principals", "revoke", "gateway")
+
+
 def test_what_commands_of_members_and_principals_tell(
     golden: Compare,
     story: Story,
@@ -305,21 +330,7 @@ def test_what_commands_of_members_and_principals_tell(
         story.command(command, verb, *where, *words, hidden=place)
 
     monkeypatch.setattr(builtins, "input", lambda _question: "n")
-    story.heading("Principals")
-    run("principals", "list")
-    run("principals", "add", "gate-1", key_of("gate-1"), "--grant", "fest:gate", "--grant", "operate")
-    run("principals", "add", "gate-1", key_of("gate-1"))
-    run("principals", "limit", "gate-1", "--grant", "*:gate")
-    run("principals", "limit", "gate-1", "--grant", "*:fly")
-    run("principals", "rotate", "gate-1", key_of("gate-1 later"), "--overlap", "5")
-    run("principals", "rotate", "gate-1")
-    run("principals", "rotate", "gate-1", key_of("x"), "--overlap", "601")
-    folder.gateway_key.parent.mkdir(parents=True, exist_ok=True)
-    folder.gateway_key.write_bytes(encode_seed(sha256(b"gateway").digest(), "gateway"))
-    run("principals", "list")
-    run("principals", "revoke", "gate-1")
-    run("principals", "revoke", "gate-1")
-    run("principals", "revoke", "gateway")
+    run_principals(run, story, folder)
     story.heading("Members")
     run("members", "show")
     run("members", "enlist", "r4", key_of("r4"))

@@ -3,6 +3,7 @@ pages, searches and the log, with statuses, headers, bodies, audit and hints."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -112,6 +113,25 @@ def test_what_issuing_tells(golden: Compare, fest: Teller, story: Story) -> None
     golden(beside(__file__, "tickets_issued"), str(story))
 
 
+def scan_lists(scan: Callable[..., None], story: Story, clock: Clock) -> None:  # noqa: F811
+    """Entries and exits on lists, with their rules."""
+    story.heading("Lists")
+    scan("admit", ticket_id="T-6", list="workshop", gate="loft", device="d-4", nonce="l-1")
+    scan("admit", barcode="third-1", list="workshop", gate="loft", device="d-4", nonce="l-2")
+    scan(
+        "force", barcode="third-1", list="workshop", gate="loft", device="d-4", reason="speaker", nonce="l-3"
+    )
+    scan("admit", ticket_id="T-6", list="workshop", gate="loft", device="d-4", kind="exit", nonce="l-4")
+    for number in range(3):
+        scan("admit", ticket_id="T-6", list="bar", gate="bar", device="d-5", nonce=f"b-{number}")
+        scan("admit", ticket_id="T-6", list="bar", gate="bar", device="d-5", kind="exit", nonce=f"x-{number}")
+    scan("admit", ticket_id="T-6", list="cellar", gate="bar", device="d-5")
+    scan("admit", ticket_id="T-6", list="yard", gate="yard", device="d-5")
+    scan("admit", ticket_id="T-6", list="yard", gate="yard", device="d-5")
+    clock.forward(86_400)
+    scan("admit", ticket_id="T-6", list="yard", gate="yard", device="d-5")
+
+
 def test_what_gates_are_told(golden: Compare, fest: Teller, story: Story, clock: Clock) -> None:  # noqa: F811
     def scan(verb: str, **body: Any) -> None:
         fest("POST", f"tickets/{verb}", {"event": "fest"} | body)
@@ -152,21 +172,7 @@ def test_what_gates_are_told(golden: Compare, fest: Teller, story: Story, clock:
     scan("force", barcode="second", gate="north", device="d-1")
     scan("force", barcode="second", gate="north", device="d-1", reason="late")
     scan("force", barcode="fifth", gate="north", device="d-1", reason="late")
-    story.heading("Lists")
-    scan("admit", ticket_id="T-6", list="workshop", gate="loft", device="d-4", nonce="l-1")
-    scan("admit", barcode="third-1", list="workshop", gate="loft", device="d-4", nonce="l-2")
-    scan(
-        "force", barcode="third-1", list="workshop", gate="loft", device="d-4", reason="speaker", nonce="l-3"
-    )
-    scan("admit", ticket_id="T-6", list="workshop", gate="loft", device="d-4", kind="exit", nonce="l-4")
-    for number in range(3):
-        scan("admit", ticket_id="T-6", list="bar", gate="bar", device="d-5", nonce=f"b-{number}")
-        scan("admit", ticket_id="T-6", list="bar", gate="bar", device="d-5", kind="exit", nonce=f"x-{number}")
-    scan("admit", ticket_id="T-6", list="cellar", gate="bar", device="d-5")
-    scan("admit", ticket_id="T-6", list="yard", gate="yard", device="d-5")
-    scan("admit", ticket_id="T-6", list="yard", gate="yard", device="d-5")
-    clock.forward(86_400)
-    scan("admit", ticket_id="T-6", list="yard", gate="yard", device="d-5")
+    scan_lists(scan, story, clock)
     story.heading("What remains")
     for ticket in ("T-1", "T-3", "T-6"):
         fest("GET", f"tickets/{ticket}?event=fest")

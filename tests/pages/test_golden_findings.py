@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from dtvn.protocol.quorum import Mode
@@ -19,9 +20,8 @@ MIB = 1024 * 1024
 
 def look(name: str, **fields: Any) -> Look:
     linked = tuple(other for other in NAMES if other != name)
-    return Look(
-        **{"id": name, "cluster": "c0", "linked": linked, "executed": 40, "memory": 90 * MIB} | fields
-    )
+    fine = Look(id=name, cluster="c0", linked=linked, executed=40, memory=90 * MIB)
+    return msgspec.structs.replace(fine, **fields)
 
 
 def five(**changed: dict[str, Any]) -> list[Look]:
