@@ -54,6 +54,8 @@ def tell_parser(story: Story, parser: ArgumentParser) -> None:
         story.say(f"  {names}: {told}\n    {action.help}")
     for action in parser._actions:
         if isinstance(action, _SubParsersAction):
+            for verb_help in action._choices_actions:
+                story.say(f"  verb {verb_help.dest}: {verb_help.help}")
             for name, verb in action.choices.items():
                 story.heading(f"{parser.prog} {name}")
                 tell_parser(story, verb)
