@@ -330,6 +330,17 @@ def test_how_a_cluster_decided(commands: CommandStory, platform: Platform, golde
     golden(GOLDEN / "consensus-metrics.txt", commands.text())
 
 
+PROXY_MISTAKES: list[tuple[str, ...]] = [
+    ("--mode", "other"),
+    ("--port", "-1"),
+    ("--host", "not a host"),
+    ("--algorithm", "pbft"),
+    ("--cluster", "nowhere"),
+    ("--cluster", "http://127.0.0.1:1", "--algorithm", "none"),
+    ("--streams", "x"),
+]
+
+
 def test_what_keeps_servers_from_starting(commands: CommandStory, golden: Compare) -> None:
     commands.write("run", lines(stream(Told(SAID), PLAIN)))
     commands.write("empty", b"")
@@ -347,10 +358,9 @@ def test_what_keeps_servers_from_starting(commands: CommandStory, golden: Compar
         ("replay", "run", "--host", "not a host"),
         ("replay", "run", "--streams", "0"),
         ("events-proxy",),
-        ("events-proxy", "nowhere"),
-        ("events-proxy", "--mode", "other", "http://127.0.0.1:1"),
-        ("events-proxy", "--port", "-1", "http://127.0.0.1:1"),
-        ("events-proxy", "--algorithm", "pbft", "http://127.0.0.1:1"),
+        *(("events-proxy", "--upstream", "http://127.0.0.1:1", *more) for more in PROXY_MISTAKES),
+        ("events-proxy", "--upstream", "nowhere"),
+        ("events-proxy", "--upstream", "http://agent/path?query"),
     ):
         commands.run(*given)
     golden(GOLDEN / "servers.txt", commands.text())
