@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.cli import events_proxy, replay, serving
 from dtvn.cli import platform as asked_platform
 from dtvn.cli.main import PRINTING, READING
 from dtvn.cli.platform import PlatformError
@@ -334,14 +335,25 @@ PROXY_MISTAKES: list[tuple[str, ...]] = [
     ("--mode", "other"),
     ("--port", "-1"),
     ("--host", "not a host"),
-    ("--algorithm", "pbft"),
     ("--cluster", "nowhere"),
-    ("--cluster", "http://127.0.0.1:1", "--algorithm", "none"),
     ("--streams", "x"),
+    ("--verdict-seconds", "0"),
+    ("--silence-seconds", "86400"),
+    ("--transcripts", "folder"),
+    ("--cluster", "http://127.0.0.1:1", "--accept-0x"),
 ]
 
 
-def test_what_keeps_servers_from_starting(commands: CommandStory, golden: Compare) -> None:
+def _never(*_: object) -> None:
+    raise AssertionError("a server started")
+
+
+def test_what_keeps_servers_from_starting(
+    commands: CommandStory, golden: Compare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "serve", _never)
+    monkeypatch.setattr(events_proxy, "serve", _never)
+    monkeypatch.setattr(replay, "serve", _never)
     commands.write("run", lines(stream(Told(SAID), PLAIN)))
     commands.write("empty", b"")
     commands.write("text", b"Hello\n")
