@@ -214,7 +214,9 @@ class Judge:
 @pytest.mark.parametrize("fails", ["nowhere", "open", "judge", "later", "hangs", "close"])
 async def test_a_judge_that_gives_no_verdict(fails: str, golden: Compare) -> None:
     story = Story()
-    for mode, passes in (("observe", True), ("mark", True), ("refuse", False), ("refuse", True)):
+    modes = [("observe", True), ("mark", True), ("refuse", False), ("refuse", True)]
+    # A judge that hangs is waited for in `observe`, for long: nothing is held meanwhile.
+    for mode, passes in modes[1:] if fails == "hangs" else modes:
         for name in ("good, cut anywhere", "bad", "not ended"):
             story.lines.append(f"\nrefuse what is not judged: {not passes}")
             patience = 0.001 if fails == "hangs" else 30.0
