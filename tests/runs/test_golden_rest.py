@@ -79,7 +79,7 @@ class Story:
         told = "\n".join(self.lines) + "\n"
         for number, name in self.runs.items():
             told = re.sub(rf'(runs/|"id": |"run": |"judged_run": |"run_id": ){number}\b', rf"\1{name}", told)
-        told = re.sub(r"\bkey:\d+", "key:N", told)
+        told = re.sub(r'"id": \d+', '"id": ROW', re.sub(r"\bkey:\d+", "key:N", told))
         names: dict[str, str] = {}
         for pattern in UNKNOWN:
             told = pattern.sub(lambda found: names.setdefault(found[0], f"#{len(names) + 1}"), told)
