@@ -62,12 +62,20 @@ BODIES: dict[str, tuple[bytes, list[bytes]]] = {
     "deflated": (b"text/event-stream", [zlib.compress(sse(GOOD))]),
     "said to be compressed": (b"text/event-stream", [sse(GOOD)]),
     "in an unknown encoding": (b"text/event-stream", [b"xyz"]),
+    "compressed JSON": (b"application/json", [gzip.compress(LINES, mtime=0)]),
+    "JSON, said to be compressed": (b"application/json", [LINES]),
+    "JSON in an unknown encoding": (b"application/json", [LINES]),
+    "of no type": (b"", [sse(BAD)]),
+    "bytes": (b"application/octet-stream", [sse(BAD)[:3], sse(BAD)[3:]]),
 }
 ENCODINGS = {
     "compressed": b"gzip",
     "deflated": b"deflate",
     "said to be compressed": b"gzip",
     "in an unknown encoding": b"snappy",
+    "compressed JSON": b"gzip",
+    "JSON, said to be compressed": b"gzip",
+    "JSON in an unknown encoding": b"snappy",
 }
 Send = Callable[[Message], Awaitable[None]]
 

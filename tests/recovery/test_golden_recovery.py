@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.ceremony import recovery_steps
 from tests.founding.genesis_story import GenesisStory, fixed_chance, private_files
 from tests.golden import Compare
 from tests.recovery.steps import Steps
@@ -39,6 +40,8 @@ class RecoveryStory:
 @pytest.fixture
 def told(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecoveryStory]:
     fixed_chance(monkeypatch)
+    # Ledgers are read in many pages.
+    monkeypatch.setattr(recovery_steps, "PAGE_BYTES", 3_000)
     with private_files():
         yield RecoveryStory(steps)
 
@@ -84,7 +87,17 @@ def test_wrong_steps_of_a_recovery(told: RecoveryStory, golden: Compare) -> None
     told.types("state", "--vouch", "--out", "r2.state", node="r2")
     told.types("state", "--vouch", "--out", "r1.state", node="r1")
     told.types("plan", *all_states, "--out", "cup.plan")
+    told.types("state", "--out", "r3.state", node="r3")
+    told.types("plan", *all_states, "--out", "cup.plan")
     told.types("plan", *reversed(all_states), "--out", "other.plan")
+    for name in ("r0", "r1", "r3"):
+        told.signs(name)
+    told.types("sign", "other.plan", "--out", "r0.other", node="r0")
+    told.types("state", "--vouch", "--out", "r0.newer", node="r0")
+    told.types("plan", "r0.newer", *all_states[1:], "--out", "newer.plan")
+    told.types("sign", "newer.plan", "--out", "r0.newer-signed", node="r0")
+    told.types("seal", "cup.plan", "r0.signed", "r0.newer-signed", "r1.signed", "--out", "cup.sealed")
+    told.types("seal", "cup.plan", "r0.signed", "r1.signed", "r3.signed", "--out", "cup.sealed")
     story.tell("a plan that is no plan")
     told.signs("r0", plan="r0.state")
     told.signs("r0", plan="missing.plan")
