@@ -111,9 +111,11 @@ def answered(operation: Operation, outcome: Outcome) -> str:
 class Teller:
     """Executes batches and writes the story."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, node: Machine | None = None) -> None:
         self.machine = machine
-        self.node = Machine(machine.genesis, searched=False)
+        self.node = node or Machine(machine.genesis)
+        self.node.searched = False
+        self.node.application = self.node.reload()
         self.lines: list[str] = []
         self.known: dict[str, dict[str, Any]] = {}
         """What each row was told to be."""
@@ -131,13 +133,13 @@ class Teller:
     def chapter(self, title: str) -> None:
         self.lines += ["", f"# {title}"]
 
-    def ask(self, command: Command, ticket: str = "", *, principal: str = "gateway", **fields: Any) -> str:
-        """Orders one operation alone; its code."""
-        return self.order(self.machine.operation(command, ticket, **fields), principal=principal)[0]
+    def ask(self, command: Command, ticket: str = "", *, principal: str = "gateway", **fields: Any) -> None:
+        """Orders one operation alone."""
+        self.order(self.machine.operation(command, ticket, **fields), principal=principal)
 
-    def order(self, *operations: Operation, principal: str = "gateway") -> list[str]:
+    def order(self, *operations: Operation, principal: str = "gateway") -> None:
         """Orders one bundle alone."""
-        return self.batch(self.bundle(*operations, principal=principal))
+        self.batch(self.bundle(*operations, principal=principal))
 
     def bundle(self, *operations: Operation, principal: str = "gateway", **more: Any) -> VerifiedBundle:
         if principal not in self.machine.sessions and "session" not in more:
@@ -146,14 +148,13 @@ class Teller:
             self.machine.numbers[principal] = 0
         return self.machine.bundle(operations, principal=principal, **more)
 
-    def batch(self, *bundles: VerifiedBundle, after: int = 1) -> list[str]:
-        """Executes a batch and tells all of it; the codes."""
+    def batch(self, *bundles: VerifiedBundle, after: int = 1) -> None:
+        """Executes a batch and tells all of it."""
         machine = self.machine
         soon = machine.now + after
         before = [self._before(each, soon) for each in bundles]
         execution = machine.execute(bundles, after=after)
         self.say(f"{machine.sequence} {words(machine.now)}")
-        codes = []
         for verified, result, hint in zip(bundles, execution.results, before, strict=True):
             bundle = verified.bundle
             self.say(f"  bundle {bundle.principal} {bundle.session} {bundle.number}{hint}")
@@ -162,14 +163,12 @@ class Teller:
                 continue
             self.say(f"    from {result.first_index}")
             for operation, outcome in zip(bundle.operations, result.outcomes, strict=True):
-                codes.append(outcome.code)
                 self._operation(operation, outcome)
             self.tally += tally([(bundle, result.first_index, result.outcomes)])
         self._follow(bundles, execution)
         self._rows()
         root = shown_bytes(self.machine.application.root())
         self.say(f"  results {shown_bytes(execution.results_root)} root {root}")
-        return codes
 
     def restart(self) -> None:
         """Loads the machine from its rows, and tells all that it can be asked."""
@@ -183,9 +182,14 @@ class Teller:
         self.say(f"so far: {words({' '.join(key): count for key, count in sorted(self.tally.items())})}")
         self.say(f"stands: {application.size()} tickets {application.count_states()}")
         self.say(f"  kept {application.count_kept()}, due {words(application.due())}")
-        self.say(f"  members {list(application.member_names)} epoch {membership.epoch}")
+        past = words(application.epoch(membership.epoch - 1))
+        self.say(f"  members {list(application.member_names)}, before {past}")
         self.say(f"  keys {words(principals.counting())}, listed {principals.names()}")
         governing = [name for name in principals.counting() if application.governs(name)]
+        for name in principals.names():
+            self.say(f"  {principals.wire(name)} is {words(principals.get(name))}")
+        keys = [application.member_key(membership.epoch, index) for index in (-1, 0, len(membership.members))]
+        self.say(f"  {words(membership)}, keys {words(keys)}")
         self.say(f"  governing {governing}, root {shown_bytes(application.root())}")
 
     def _before(self, verified: VerifiedBundle, timestamp: int) -> str:
