@@ -1,0 +1,93 @@
+"""Values as readable text; what cannot be known beforehand is named in the order of its appearance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+import tests.fake_events
+import tests.fake_gateway
+
+WALL = 1_700_000_000_000_000_000
+"""Nanoseconds at the beginning of a story, Unix time."""
+SECOND = 1_000_000_000
+EMPTY = ("''", "b''", "[]", "None", "{}", "False")
+
+
+class Clock(SimpleNamespace):
+    """A clock that the story moves; each look at it takes a microsecond, so that no two are equal."""
+
+    def __init__(self) -> None:
+        self.elapsed = 0
+        """Nanoseconds."""
+        self.looks = count(1)
+
+    def time_ns(self) -> int:
+        return WALL + self.elapsed + next(self.looks) * 1_000
+
+    def time(self) -> float:
+        return self.time_ns() / SECOND
+
+    def monotonic(self) -> float:
+        return 100 + self.elapsed / SECOND
+
+    def monotonic_ns(self) -> int:
+        return 100 * SECOND + self.elapsed
+
+    def perf_counter(self) -> float:
+        return self.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self.elapsed += round(seconds * SECOND)
+
+
+def fixed_clock(monkeypatch: pytest.MonkeyPatch, *modules: Any) -> Clock:
+    """One clock for the gateway without a network and these modules."""
+    clock = Clock()
+    for module in (tests.fake_gateway, tests.fake_events, *modules):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+class Wording:
+    """Tells values; equal bytes have equal names."""
+
+    def __init__(self) -> None:
+        self._names: dict[Any, str] = {}
+
+    def name(self, value: Any) -> str:
+        return self._names.setdefault(value, f"#{len(self._names) + 1}")
+
+    def __call__(self, value: Any) -> str:
+        if isinstance(value, msgspec.Struct):
+            return f"{type(value).__name__}({', '.join(self.fields(value))})"
+        if isinstance(value, Enum):
+            return str(value.value)
+        if isinstance(value, bytes):
+            short = len(value) <= 60 and all(0x20 <= byte < 0x7F for byte in value)
+            return f"b'{value.decode()}'" if short else f"{self.name(value)}..{len(value)}"
+        if isinstance(value, Mapping):
+            return "{" + ", ".join(f"{self(key)}: {self(each)}" for key, each in value.items()) + "}"
+        if isinstance(value, (set, frozenset)):
+            return "{" + ", ".join(sorted(map(self, value))) + "}"
+        if isinstance(value, (list, tuple)):
+            return "[" + ", ".join(map(self, value)) + "]"
+        if isinstance(value, float):
+            return f"{value:.4g}"
+        if isinstance(value, datetime):
+            return value.isoformat()
+        if isinstance(value, BaseException):
+            return f"{type(value).__name__}: {value}"
+        return repr(value)
+
+    def fields(self, value: msgspec.Struct) -> list[str]:
+        """name=value of the fields that are not empty."""
+        told = ((name, self(getattr(value, name))) for name in value.__struct_fields__)
+        return [f"{name}={text}" for name, text in told if text not in EMPTY]
