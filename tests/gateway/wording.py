@@ -83,7 +83,7 @@ class Wording:
         if isinstance(value, (list, tuple)):
             return "[" + ", ".join(map(self, value)) + "]"
         if isinstance(value, float):
-            return f"{value:.4g}"
+            return f"{value:.12g}"
         if isinstance(value, datetime):
             return "a time"
         if isinstance(value, BaseException):
