@@ -212,7 +212,10 @@ class NodeState:
             value=value,
             deleted=deleted,
         )
-        item = canonical.decode(Item, canonical.encode(item))  # bounds of key and value
+        try:
+            item = canonical.decode(Item, canonical.encode(item))  # bounds of key and value
+        except canonical.CanonicalError as error:
+            raise ItemError(f"{key[:64]}: {error}") from error
         self.store.proved(item)
         if self.store.put_own(item) is Taken.FULL:
             raise ItemError(f"{key}: this node holds as many items as it may")
