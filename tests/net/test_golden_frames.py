@@ -179,7 +179,8 @@ def test_outbound_and_limits(golden: Compare) -> None:
         first = outbound.first() or b""
         lines.append(f"first {first[:1].hex()} {len(first)}")
         outbound.sent()
-    lines.append(f"cleared {outbound.clear()}, {outbound.first()}, {len(outbound)}")
+    outbound.put(Lane.BULK, b"one more")
+    lines.append(f"cleared {outbound.clear()}, {len(outbound)} left")
     outbound.sent()
     for frame in (
         b"",
