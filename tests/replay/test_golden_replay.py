@@ -57,7 +57,7 @@ async def asked(
 ) -> list[str]:
     """One request and its answer, as lines."""
     lines: list[str] = []
-    text = b""
+    text, ended = b"", False
     given: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> dict[str, Any]:
@@ -67,7 +67,8 @@ async def asked(
         return {}
 
     async def send(message: Any) -> None:
-        nonlocal text
+        nonlocal text, ended
+        ended = message["type"] == "http.response.body" and not message.get("more_body")
         if message["type"] == "http.response.start":
             lines.append(f"  < {message['status']}")
             lines.extend(f"  < {name.decode()}: {value.decode()}" for name, value in message["headers"])
@@ -82,7 +83,8 @@ async def asked(
         "scheme": "http",
     }
     await app(scope, receive, send)
-    return [*lines, *("  | " + line for line in text.decode().splitlines() if line)]
+    body = ["  | " + line for line in text.decode().splitlines() if line]
+    return [*lines, *body, "  ended" if ended else "  not ended"]
 
 
 @pytest.mark.asyncio
