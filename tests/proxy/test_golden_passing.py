@@ -93,7 +93,6 @@ def answering(kind: bytes, pieces: Sequence[bytes], *headers: tuple[bytes, bytes
         for place, piece in enumerate(pieces):
             more = place + 1 < len(pieces)
             await send({"type": "http.response.body", "body": piece, "more_body": more})
-            await asyncio.sleep(0)
 
     application.asked = []  # type: ignore[attr-defined]
     return application
@@ -159,8 +158,6 @@ class Story:
 
     async def tell_reports(self) -> None:
         """What the command prints of each stream, in both forms."""
-        for _ in range(20):
-            await asyncio.sleep(0)
         for report in self.reports:
             for as_json in (False, True):
                 out = io.StringIO()
