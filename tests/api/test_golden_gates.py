@@ -7,6 +7,7 @@ what the platform stores of codes; then what lists, finds and the log say of the
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,89 @@ __all__ = ["_own_listener", "clock", "empty_ledger", "learner"]
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True, databases=["default", "learner"])
 
 GOLDEN = Path(__file__).parent / "golden"
+WRONG_EVENTS = (
+    {"zone": "Mars/North"},
+    {"doors": "tomorrow"},
+    {"doors": "2026-06-05T20:00:00"},
+    {"products": [{"name": "", "admits": True}]},
+    {"lists": [{"list": "v ip"}]},
+    {"lists": [{"list": "vip", "rule": "often"}]},
+    {"lists": [{"list": "vip", "not_before": 20, "not_after": 10}]},
+    {"lists": [{"list": "vip"}, {"list": "vip"}]},
+    {"lists": [{"list": "vip", "rule": "times"}]},
+    "[]",
+    "{",
+)
+"""Bodies that make no event."""
+MORE_TICKETS = (
+    TICKETS[0],
+    {"ticket_id": "B-1", "barcodes": ["ada/+1="]},
+    {"ticket_id": "B-2", "product": "Camping", "barcodes": ["camp/+1="]},
+    {"ticket_id": "B-3", "not_before": 20, "not_after": 10},
+    {"ticket_id": "B 4"},
+    {"ticket_id": "B-5", "entries": 0},
+    {"ticket_id": "B-6", "barcodes": [""]},
+    {"ticket_id": "B-7", "barcodes": ["x"] * 9},
+    {"ticket_id": "B-8", "event": "", "seat": 7},
+    {"ticket_id": "B-9", "data": {"table": 7}},
+)
+"""Tickets that repeat others, differ from them, or are wrong."""
+AT_THE_DESK: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("change", {"seat": "15"}),
+    ("change", {"product": "Parking", "not_before": 30, "not_after": 20}),
+    ("change", {}),
+    ("block", {"reason": "stolen"}),
+    ("block", {"reason": "once more"}),
+    ("unblock", {}),
+    ("unblock", {}),
+    ("replace", {"barcodes": ["bob-new"]}),
+    ("replace", {"barcodes": ["ada/+1="]}),
+    ("replace", {"barcodes": ["bob/+2="]}),
+    ("replace", {}),
+    ("validate", {"data": base64(b"\xff passport")}),
+    ("validate", {}),
+    ("dispute", {"reason": "two of them"}),
+    ("resolve", {"verdict": "clear"}),
+    ("resolve", {"verdict": "perhaps"}),
+    ("dispute", {}),
+    ("resolve", {"verdict": "uphold"}),
+    ("resolve", {"verdict": "clear"}),
+)
+"""What is done to ticket A-2, in order."""
+READ = (
+    "tickets/A-1?event=fest",
+    "tickets/A-1",
+    "tickets/V-1?event=fest&read=linearizable",
+    "tickets/V-1?event=fest&read=quorum",
+    "tickets/V-1?event=fest&read=never",
+    "tickets/V-1?event=a b",
+    "tickets?event=fest&limit=3",
+    "tickets?event=fest&limit=3&after=A-3",
+    "tickets?event=fest&state=CONSUMED",
+    "tickets?event=fest&state=GONE",
+    "tickets?event=fest&limit=0",
+    "tickets?event=none",
+    "events/fest",
+    "consensus/logs?limit=2",
+    "consensus/logs?outcome=all&kind=all&limit=30",
+    "consensus/logs?kind=all&after=13",
+    "consensus/logs?state=CONSUMED",
+    "consensus/logs?after=x",
+    "tickets/A-1/certificate?event=fest&at=x",
+    "tickets/A-1/certificate?event=fest&at=900",
+    "tickets/A-9/certificate?event=fest",
+)
+"""Addresses that an auditor reads."""
+OPERATIONS = [
+    {"op": "admit", "event": "fest", "barcode": "vip/+1=", "gate": "north", "nonce": "b-1"},
+    {"op": "admit", "event": "fest", "barcode": "vip/+1=", "gate": "north", "nonce": "b-1"},
+    {"op": "admit", "event": "fest", "barcode": "vip/+1=", "gate": "north", "nonce": "b-2"},
+    {"op": "issue", "event": "fest", "ticket_id": "N-1"},
+    {"op": "fly", "event": "fest"},
+    {"op": "block", "event": "fest", "ticket_id": "A-9", "reason": "?"},
+    7,
+]
+"""One batch."""
 
 
 @pytest.fixture
@@ -34,19 +118,7 @@ def test_an_event_and_its_tickets_are_made(day: Day, golden: Compare) -> None:
     day.ask("", "get", "events/fest")
     day.ask("auditor", "get", "events/fest")
     day.ask("north", "put", "events/fest", EVENT)
-    for wrong in (
-        {"zone": "Mars/North"},
-        {"doors": "tomorrow"},
-        {"doors": "2026-06-05T20:00:00"},
-        {"products": [{"name": "", "admits": True}]},
-        {"lists": [{"list": "v ip"}]},
-        {"lists": [{"list": "vip", "rule": "often"}]},
-        {"lists": [{"list": "vip", "not_before": 20, "not_after": 10}]},
-        {"lists": [{"list": "vip"}, {"list": "vip"}]},
-        {"lists": [{"list": "vip", "rule": "times"}]},
-        "[]",
-        "{",
-    ):
+    for wrong in WRONG_EVENTS:
         day.ask("organiser", "put", "events/fest", wrong)
     day.ask("organiser", "put", "events/runs", {})
     day.ask("organiser", "put", "events/a b", {})
@@ -59,19 +131,7 @@ def test_an_event_and_its_tickets_are_made(day: Day, golden: Compare) -> None:
     )
     day.ask("organiser", "put", "events/fest", {"zone": "Europe/Berlin", "doors": 1_780_682_400})
     story.part("Tickets: new, repeated, of another code, wrong")
-    for ticket in (
-        *TICKETS,
-        TICKETS[0],
-        {"ticket_id": "B-1", "barcodes": ["ada/+1="]},
-        {"ticket_id": "B-2", "product": "Camping", "barcodes": ["camp/+1="]},
-        {"ticket_id": "B-3", "not_before": 20, "not_after": 10},
-        {"ticket_id": "B 4"},
-        {"ticket_id": "B-5", "entries": 0},
-        {"ticket_id": "B-6", "barcodes": [""]},
-        {"ticket_id": "B-7", "barcodes": ["x"] * 9},
-        {"ticket_id": "B-8", "event": "", "seat": 7},
-        {"ticket_id": "B-9", "data": {"table": 7}},
-    ):
+    for ticket in (*TICKETS, *MORE_TICKETS):
         day.ask("organiser", "post", "tickets", {"event": "fest"} | ticket)
     day.ask("north", "post", "tickets", {"event": "fest", "ticket_id": "B-9"})
     day.ask(
@@ -182,27 +242,7 @@ def test_what_supervisors_and_desks_change(
     day.at_gate("chief", "annul", "park/+1=", supervised=True)
     day.at_gate("chief", "annul", "park/+1=", supervised=True, reason="the cake fell")
     story.part("Changed by the desk")
-    for verb, fields in (
-        ("change", {"seat": "15"}),
-        ("change", {"product": "Parking", "not_before": 30, "not_after": 20}),
-        ("change", {}),
-        ("block", {"reason": "stolen"}),
-        ("block", {"reason": "once more"}),
-        ("unblock", {}),
-        ("unblock", {}),
-        ("replace", {"barcodes": ["bob-new"]}),
-        ("replace", {"barcodes": ["ada/+1="]}),
-        ("replace", {"barcodes": ["bob/+2="]}),
-        ("replace", {}),
-        ("validate", {"data": base64(b"\xff passport")}),
-        ("validate", {}),
-        ("dispute", {"reason": "two of them"}),
-        ("resolve", {"verdict": "clear"}),
-        ("resolve", {"verdict": "perhaps"}),
-        ("dispute", {}),
-        ("resolve", {"verdict": "uphold"}),
-        ("resolve", {"verdict": "clear"}),
-    ):
+    for verb, fields in AT_THE_DESK:
         day.ask("desk", "post", f"tickets/{verb}", {"event": "fest", "ticket_id": "A-2", **fields})
     day.ask("desk", "post", "tickets/consume", {"event": "fest", "ticket_id": "V-1"})
     day.ask("desk", "post", "tickets/validate", {"event": "fest", "ticket_id": "V-1"})
@@ -239,47 +279,16 @@ def test_what_is_read_of_the_day(day: Day, golden: Compare, monkeypatch: pytest.
     day.ask("north", "post", "tickets/find", {"event": "fest", "barcode": "Vip-New"})
     day.ask("north", "post", "tickets/find", {"event": "gala", "barcode": "x"})
     story.part("Shown and listed")
-    for path in (
-        "tickets/A-1?event=fest",
-        "tickets/A-1",
-        "tickets/V-1?event=fest&read=linearizable",
-        "tickets/V-1?event=fest&read=quorum",
-        "tickets/V-1?event=fest&read=never",
-        "tickets/V-1?event=a b",
-        "tickets?event=fest&limit=3",
-        "tickets?event=fest&limit=3&after=A-3",
-        "tickets?event=fest&state=CONSUMED",
-        "tickets?event=fest&state=GONE",
-        "tickets?event=fest&limit=0",
-        "tickets?event=none",
-        "events/fest",
-        "consensus/logs?limit=2",
-        "consensus/logs?outcome=all&kind=all&limit=30",
-        "consensus/logs?kind=all&after=13",
-        "consensus/logs?state=CONSUMED",
-        "consensus/logs?after=x",
-        "tickets/A-1/certificate?event=fest&at=x",
-        "tickets/A-1/certificate?event=fest&at=900",
-        "tickets/A-9/certificate?event=fest",
-    ):
+    for path in READ:
         day.ask("auditor", "get", path)
     day.ask("north", "get", "tickets?event=gala")
     day.ask("auditor", "get", "tickets/A-1?event=fest", X_DTVN_Min_Sequence="3")
     day.ask("auditor", "get", "tickets/A-1?event=fest", X_DTVN_Min_Sequence="three")
     story.part("Several in one call")
-    operations = [
-        {"op": "admit", "event": "fest", "barcode": "vip/+1=", "gate": "north", "nonce": "b-1"},
-        {"op": "admit", "event": "fest", "barcode": "vip/+1=", "gate": "north", "nonce": "b-1"},
-        {"op": "admit", "event": "fest", "barcode": "vip/+1=", "gate": "north", "nonce": "b-2"},
-        {"op": "issue", "event": "fest", "ticket_id": "N-1"},
-        {"op": "fly", "event": "fest"},
-        {"op": "block", "event": "fest", "ticket_id": "A-9", "reason": "?"},
-        7,
-    ]
-    day.ask("desk", "post", "tickets/batch", {"operations": operations})
-    day.ask("organiser", "post", "tickets/batch", {"operations": operations[3:4]})
+    day.ask("desk", "post", "tickets/batch", {"operations": OPERATIONS})
+    day.ask("organiser", "post", "tickets/batch", {"operations": OPERATIONS[3:4]})
     day.ask("desk", "post", "tickets/batch", {"operations": []})
-    day.ask("auditor", "post", "tickets/batch", {"operations": operations[:1]})
+    day.ask("auditor", "post", "tickets/batch", {"operations": OPERATIONS[:1]})
     story.part("Seeded, with a network that is away, and an unknown address")
     day.ask("desk", "post", "tickets/seed", {})
     day.ask("desk", "get", "tickets/admit")

@@ -314,6 +314,20 @@ def silent_of(monkeypatch: pytest.MonkeyPatch, *codes: str) -> None:
     monkeypatch.setattr(work, "PATIENCE", 0.0)
 
 
+def confirm_in_a_silent_network(
+    story: Story, desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first import is confirmed again and again, until the network answers."""
+    story.part("A network that is silent, then before the entry, then refuses it")
+    for codes in (("unavailable",), ("", "unavailable"), ("not_permitted",), ()):
+        with monkeypatch.context() as context:
+            silent_of(context, *codes)
+            story.say(f"the network answers {codes or 'honestly'}")
+            story.ask(desk, "post", f"{URL}/1/confirm")
+            worked(story, asked)
+            story.ask(desk, "get", f"{URL}/1")
+
+
 def test_the_story_of_imports_that_end_early(
     story: Story, clock: Clock, desk: Client, asked: Any, golden: Compare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,15 +369,7 @@ def test_the_story_of_imports_that_end_early(
         send("third.csv")
     story.ask(desk, "get", f"{URL}/2")
 
-    story.part("A network that is silent, then before the entry, then refuses it")
-    for codes in (("unavailable",), ("", "unavailable"), ("not_permitted",), ()):
-        with monkeypatch.context() as context:
-            silent_of(context, *codes)
-            story.say(f"the network answers {codes or 'honestly'}")
-            story.ask(desk, "post", f"{URL}/1/confirm")
-            worked(story, asked)
-            story.ask(desk, "get", f"{URL}/1")
-
+    confirm_in_a_silent_network(story, desk, asked, monkeypatch)
     story.part("Two files are worked at, and no third")
     for name in ("a", "b"):
         begin(f"{name}.csv", SMALL, UploadOptions(), actor=f"user:{name}", send=lambda *_: None)
