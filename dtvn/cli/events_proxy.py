@@ -155,6 +155,8 @@ def _judge(options: Mapping[str, Any]) -> Judge:
     if options["cluster"] is None:
         if transcripts is not None:
             raise ValueError("--transcripts needs --cluster: a transcript holds the members' signatures")
+        if options["algorithm"] is not None:
+            raise ValueError("--algorithm needs --cluster: this machine has no votes to count")
         return LocalJudge(drop_unknown=unknown, accept_0x=options["accept_0x"])
     if options["accept_0x"]:
         raise ValueError("--accept-0x is for this machine: a cluster judges by protocol 1.0")

@@ -340,6 +340,7 @@ PROXY_MISTAKES: list[tuple[str, ...]] = [
     ("--verdict-seconds", "0"),
     ("--silence-seconds", "86400"),
     ("--transcripts", "folder"),
+    ("--algorithm", "pbft"),
     ("--cluster", "http://127.0.0.1:1", "--accept-0x"),
 ]
 

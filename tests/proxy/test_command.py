@@ -206,6 +206,10 @@ def test_the_folder_of_transcripts_is_for_its_owner_and_needs_a_cluster(tmp_path
     assert "--accept-0x is for this machine" in refused({"accept_0x": True, "cluster": "http://127.0.0.1:1"})
 
 
+def test_an_algorithm_needs_a_cluster_whose_votes_it_counts() -> None:
+    assert "--algorithm needs --cluster" in refused({"algorithm": "pbft"})
+
+
 @pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "http://127.0.0.1:"), ("::1", "http://[::1]:")])
 def test_the_address_that_is_printed_can_be_asked(host: str, address: str) -> None:
     with serving.listen(host, 0) as listener:
