@@ -50,7 +50,7 @@ def cover(source: Source) -> tuple[int, str]:
         with Gateway.open(places.genesis, places.gateway_key, epoch_changes=known) as gateway:
             return _covered(source, gateway)
     except (OSError, ValueError, KeyFileError, CanonicalError) as error:
-        return 0, f"its gateway cannot be opened: {error}"
+        return 0, f"its gateway cannot be opened: {str(error).rstrip('.')}"
     except (Overloaded, GatewayClosed, CancelledError, TimeoutError, FutureTimeoutError):
         return 0, "the cluster does not decide now"
 
