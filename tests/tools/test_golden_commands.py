@@ -243,6 +243,7 @@ def test_the_story_of_scans(
     platform.order("unblock", "A7B3C-2")
     commands.run("scan", str(shop), *ANSWERS, *one_gate, "--duplicates", "0.5", "--record", str(record))
     commands.file(record)
+    commands.run("scan", str(shop), *ANSWERS, *one_gate, "--record", str(tmp_path / "no" / "r"))
     commands.result(str(shop), *ANSWERS, *one_gate, "--duplicates", "0")
     commands.run("scan", str(shop), *ANSWERS, *one_gate, "--list", "vip", "--limit", "2")
     commands.run("scan", str(shop), *ANSWERS, *one_gate, "--list", "vip", "--exit", "--limit", "1")
