@@ -101,8 +101,9 @@ class OverlayStory:
             self.lines.append(f"  to {self.names.key(key)}: {self.names.message(message)}")
         self.dialled += [item.author for item in done.dials]
         self.lines += [f"  dials {self.names.item(item)}" for item in done.dials]
-        self.lines += [f"  hangs up on {self.names.key(key)}" for key in done.hang_ups]
-        for key in done.hang_ups:
+        ended = sorted(done.hang_ups)  # searches that end at once name their links in no order
+        self.lines += [f"  hangs up on {self.names.key(key)}" for key in ended]
+        for key in ended:
             if self.chance.random() < 0.7:
                 self.overlay.on_down(key, self.world.now)
 
