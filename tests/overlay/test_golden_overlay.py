@@ -121,7 +121,7 @@ class OverlayStory:
         return msgspec.structs.replace(item, timestamp=wall + 7) if 0.4 < sort < 0.43 else item
 
     def records(self) -> tuple[Item, ...]:
-        some = self.chance.sample(self.others, self.chance.randrange(5))
+        some = self.chance.sample(self.others, self.chance.randrange(5 if len(self.others) < 20 else 14))
         return tuple(self.record(peer) for peer in some)
 
     def message(self, peer: Peer) -> o.Message | bytes:
@@ -210,7 +210,7 @@ class OverlayStory:
                 self.hears(peer)
 
 
-@pytest.mark.parametrize(("who", "number", "others"), [("relay", MEMBERS, 9), ("member", 0, 7)])
+@pytest.mark.parametrize(("who", "number", "others"), [("relay", MEMBERS, 9), ("member", 0, 7), ("crowded-relay", MEMBERS, 60)])
 def test_an_overlay_by_chance(golden: Compare, who: str, number: int, others: int) -> None:
     story = OverlayStory(number, others, who)
     for _step in range(600):
