@@ -210,7 +210,9 @@ class OverlayStory:
                 self.hears(peer)
 
 
-@pytest.mark.parametrize(("who", "number", "others"), [("relay", MEMBERS, 9), ("member", 0, 7), ("crowded-relay", MEMBERS, 60)])
+@pytest.mark.parametrize(
+    ("who", "number", "others"), [("relay", MEMBERS, 9), ("member", 0, 7), ("crowded-relay", MEMBERS, 60)]
+)
 def test_an_overlay_by_chance(golden: Compare, who: str, number: int, others: int) -> None:
     story = OverlayStory(number, others, who)
     for _step in range(600):
