@@ -91,6 +91,8 @@ def test_a_sequence_judged_here_is_judged_by_the_members_after_healing(
         [waits] = validator.get_owed()
         assert (waits.id, waits.thread, waits.run, waits.events) == (found.owed_id, "t", "r", 5)
         assert validator.get_metrics().owed == 1
+        validator.forget_settled(waits.id)
+        assert validator.get_owed() == [waits], "it is not settled yet"
         heal(gateway)
         [settled] = all_settled(validator)
         assert (settled.id, settled.run, settled.position) == (found.owed_id, "r", 0)

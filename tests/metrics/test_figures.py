@@ -125,3 +125,15 @@ def test_undecided_sequences_are_kept_in_a_bounded_number() -> None:
     for sequence in range(10_000):
         figures.recorded([entry(sequence)], now)
     assert value(figures, "consensus_latency_seconds_count") == 4_096
+
+
+def test_a_member_that_left_takes_its_clock_along() -> None:
+    figures = Figures(MEMBERS, 1)
+    for sequence in range(1, 7):
+        view = 2 if sequence < 4 else 3
+        now = time.monotonic_ns()
+        figures.recorded([slot(sequence, "prepare", view=view)], now)
+        figures.recorded([entry(sequence, timestamp=time.time_ns() // 1_000)], now)
+    assert figures.offsets().keys() == {MEMBERS[2], MEMBERS[3]}
+    figures.follow([MEMBERS[0], MEMBERS[1], MEMBERS[3]], 1)
+    assert figures.offsets().keys() == {MEMBERS[3]}

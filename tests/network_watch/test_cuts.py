@@ -121,3 +121,11 @@ def test_with_raft_only_who_reaches_a_majority_itself_leads() -> None:
     assert (found.groups, found.decides) == ((names,), ())
     assert found.consequence.startswith("No member reaches a quorum itself (4 of 7 members)")
     assert cut(*apart, names=names).decides == names, "with PBFT they pass on what others lack"
+
+
+def test_pairs_that_are_not_named_are_cut_since_the_first_of_them() -> None:
+    names = tuple("abcdefg")
+    pairs = [pair for one, other in pairwise(names) for pair in between(one, other)]
+    found = cut_of(look(1_000.0, *pairs, names=names), {pair: 900.0 - at for at, pair in enumerate(pairs)})
+    assert found is not None
+    assert [statement.since for statement in found.statements] == [900.0, 898.0, 896.0, 894.0, 890.0]

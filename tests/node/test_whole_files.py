@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -40,3 +41,15 @@ def test_a_file_that_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert path.read_bytes() == b"first"
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_has_the_mode_that_is_asked_for_less_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        for name, mode in (("shared", 0o666), ("program", 0o755)):
+            with whole_file(tmp_path / name, mode=mode) as file:
+                file.write(b"content")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "program").stat().st_mode & 0o777 == 0o755

@@ -574,3 +574,14 @@ def test_a_version_of_the_far_future_is_refused_by_store_and_book_and_replaced_b
     known = alone.overlay.book.get(author.public)
     assert known is not None
     assert known.item == following
+
+
+def test_what_is_refused_takes_no_room_of_a_link() -> None:
+    conduct = Conduct()
+    for _ in range(3):
+        assert not conduct.admits(b"peer", 0, BURST + 1)
+    assert conduct.admits(b"peer", 0, BURST - 1)
+    assert not conduct.admits(b"peer", 0, 2)
+    assert conduct.admits(b"peer", 0, 1)
+    assert not conduct.admits(b"peer", 0, 1)
+    assert conduct.counts(b"peer") == {Fault.FLOODED: 5}

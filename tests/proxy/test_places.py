@@ -76,3 +76,12 @@ def test_what_a_carriage_return_may_have_torn_is_no_place() -> None:
     place.take(b'"b"}\n\n', None)
     assert place.free
     assert after(STARTED, end=b"\r\n\r\n").free
+
+
+def test_a_run_that_begins_after_an_error_is_read_again() -> None:
+    place = after(STARTED, event("RE"))
+    assert place.errored
+    place.take(event("RS:r2"), event("RS:r2"))
+    assert not place.errored
+    place.take(event("RE"), event("RE"))
+    assert place.errored

@@ -382,3 +382,10 @@ def test_r35_the_key_of_a_rotation_under_way_is_not_overwritten(steps: Steps, se
         assert upcoming.read_bytes() == kept
         with town.ledger("r0") as ledger:
             assert membership_of(ledger, town.town.genesis).epoch == 0
+
+
+def test_r11_epoch_changes_that_cannot_be_read_are_not_none(tmp_path: Path) -> None:
+    """A process that went on without them would know only old keys, and reach no member."""
+    assert read_epoch_changes(tmp_path / "missing") == []
+    with pytest.raises(IsADirectoryError):
+        read_epoch_changes(tmp_path)

@@ -128,3 +128,10 @@ def test_a_tombstone_covers_what_was_written_before_it_and_not_what_came_after()
     found = view_of([before, gone, after], ConflictResolution.MERGE)
     assert found is not None
     assert (found.value, found.version) == (3, 1)
+
+
+def test_a45_a_merge_of_equal_values_keeps_the_higher_version() -> None:
+    old, new = item("bob", version=9, value=b"7", at=NOW), item("ann", version=3, value=b"7", at=NOW + 1)
+    found = view_of([old, new], ConflictResolution.MERGE)
+    assert found is not None
+    assert (found.value, found.version, found.author) == (7, 9, key_of("ann"))

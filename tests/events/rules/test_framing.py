@@ -44,6 +44,12 @@ def test_the_same_events_however_they_are_cut(form: str, cuts: list[int]) -> Non
     assert [line for line, _ in found] == LINES[form]
 
 
+def test_an_event_of_a_list_that_is_written_over_several_lines_is_at_its_first() -> None:
+    pretty = b'[\n  {\n    "a": 1\n  },\n\n  {"b": 2}, {\n    "c": 3\n  }\n]\n'
+    assert [line for line, _ in read(pretty, [])] == [2, 6, 6]
+    assert [line for line, _ in read(b"[{\n},\n{\n}, {}]", [])] == [1, 3, 4]
+
+
 @pytest.mark.parametrize("form", WHOLE)
 def test_byte_by_byte(form: str) -> None:
     assert read(WHOLE[form], list(range(400))) == read(WHOLE[form], [])
