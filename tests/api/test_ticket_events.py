@@ -80,6 +80,18 @@ def test_a_change_of_the_name_drops_no_product_unknown_to_the_copy(
     assert api.post("tickets/admit", {"event": "fest", "barcode": "v"}).status_code == 200
 
 
+def test_what_is_set_of_an_undeclared_event_counts_more_than_what_it_did(api: Api) -> None:
+    for ticket, product in (("A", "Adult"), ("B", "Parking")):
+        api.post("tickets", {"event": "old", "ticket_id": ticket, "product": product})
+    products = (("Parking", False),)
+    decision = events.set_event("old", name="Old", products=products, others_stay=True, actor="user:olga")
+    assert decision.code == "ok"
+    assert read(api.get("events/old"))["data"]["products"] == [
+        {"name": "Adult", "admits": True},
+        {"name": "Parking", "admits": False},
+    ]
+
+
 def test_who_holds_tickets_of_an_event_that_nobody_created_is_not_shut_out(api: Api) -> None:
     for ticket, product in (("A", "Adult"), ("B", "Child"), ("C", "")):
         api.post("tickets", {"event": "old", "ticket_id": ticket, "product": product})

@@ -160,6 +160,18 @@ def test_the_plain_log_leaves_out_seed_issue_sessions_and_barriers(ledger: Ledge
     assert read.count_operations(ALIAS, all_kinds=True) == 4
 
 
+def test_entries_that_hold_only_issues_are_listed_by_their_state(ledger: Ledger) -> None:
+    writer = LogWriter()
+    for height, kinds in enumerate((["issue", "issue"], ["issue", "admit"], ["issue"]), 1):
+        record = writer.entry(kinds=kinds)
+        ledger.append([record])
+        ledger.notice(executed(record, ["ok"] * len(kinds)))
+        ledger.materialise([], height, height)
+    assert kinds_of(read.list_operations(ALIAS, limit=9, state="ISSUED")) == ["issue"] * 4
+    assert read.count_operations(ALIAS, state="ISSUED") == 4
+    assert kinds_of(read.list_operations(ALIAS, limit=9)) == ["admit"]
+
+
 def test_skipped_bundles_are_no_operations(ledger: Ledger) -> None:
     """R19: a duplicate in a batch is skipped, and still counts for the index of what follows."""
     record = LogWriter().entry(bundles=3)

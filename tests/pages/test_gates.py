@@ -173,6 +173,8 @@ def test_gates_are_bounded_in_number(doors: Doors, monkeypatch: pytest.MonkeyPat
     assert told(GateCount()) == {
         ("", OTHERS): (3, 0), ("default", "gate-0"): (1, 0), ("default", "gate-1"): (1, 0),
     }  # fmt: skip
+    doors.scan("gate-1", "T-5")
+    assert told(GateCount())["default", "gate-1"] == (2, 0), "those that are known go on"
 
 
 def test_the_page_asks_for_it(doors: Doors, admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from tickets.importing import Holder, ImportedTicket, ordering
 from tickets.importing.completing import Order
 from tickets.importing.delivering import Delivering
 from tickets.importing.delivery import Delivery
+from tickets.importing.holders import erase_holders
 from tickets.importing.imported import WrongRow
 from tickets.importing.ordering import Ordering, Part, issue_of
 from tickets.importing.platform import NetworkSilent, Refused
@@ -291,3 +292,17 @@ def test_a_ticket_is_issued_as_its_file_has_it() -> None:
         block_reason="unpaid",
         entries=3,
     )
+
+
+def test_no_code_is_stored_of_a_ticket_whose_holder_was_erased() -> None:
+    first, second = of_events("a", "a")
+    imported([first], answering())
+    assert erase_holders("a", [first.ticket_id]) == 1
+    coded = [
+        msgspec.structs.replace(one, codes=(f"code {number}",), revoked=(f"old {number}",))
+        for number, one in enumerate((first, second))
+    ]
+    again = imported(coded, answering())
+    assert [wrong.row for wrong in again.wrong] == [first.row]
+    stored = set(TicketCode.objects.filter(event="a").values_list("ticket", flat=True))
+    assert stored == {second.ticket_id}

@@ -21,6 +21,7 @@ from openpyxl import load_workbook
 from dtvn.machine import (
     Admit,
     Annul,
+    Block,
     Command,
     Dispute,
     EventList,
@@ -40,7 +41,7 @@ from tickets.importing.reading import records_of_csv
 from tickets.management.commands import export_tickets
 from tickets.models import TicketHolder
 from tickets.pages import ticket_facts
-from tickets.services import list_counts
+from tickets.services import interventions, list_counts
 from tickets.services.codes import digest_of, remember_codes
 from validators.dashboard.formatting import moment as in_the_admin
 from validators.ledger import read
@@ -160,6 +161,49 @@ def test_the_admission_list_of_a_second_day_says_who_may_come_in_again(
         ("CONSUMED", "no"),
         ("ISSUED", "yes"),
     ]
+
+
+def order_in_turn(learner: RealLearner, *commands: tuple[str, Command]) -> None:
+    """Each of these commands about a ticket of the event `fest` is executed."""
+    until = time.time_ns() // 1_000 + 60_000_000
+    for ticket, command in commands:
+        operation = build(command, ticket=ticket, event="fest", actor="desk", entry="r0", valid_until=until)
+        assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
+
+
+def test_an_entry_at_an_unknown_time_stays_without_one(learner: RealLearner, tmp_path: Path) -> None:
+    """What is done to the ticket later has a time of its own."""
+    order_in_turn(learner, ("T-1", Issue()), ("T-1", ImportEntry(gate="north")), ("T-1", Block("lost")))
+    [row] = exported(tmp_path, "tickets", "--event", "fest")
+    assert (row["gate"], row["admitted_at"]) == ("north", "")
+    found = read.read_ticket("learner", "fest", "T-1")
+    assert found is not None
+    entered = list_counts.entry_on_main(found)
+    assert entered is not None
+    assert (entered.at, entered.gate) == (0, "north")
+
+
+def test_products_that_are_declared_are_counted_also_without_tickets(learner: RealLearner) -> None:
+    products = (("Adult", True), ("Camping", False), ("Parking", False))
+    fest = SetEvent("Das Fest", "", 0, False, products)
+    order_in_turn(learner, ("", fest), ("T-1", Issue(product="Camping")))
+    counted = list_counts.count("fest").products
+    assert {name: one.tickets for name, one in counted.items()} == {"Adult": 0, "Camping": 1, "Parking": 0}
+
+
+def test_two_annulments_take_back_the_exit_and_then_the_entry_before_it(learner: RealLearner) -> None:
+    lounge = EventList("vip", rule="free")
+    order_in_turn(
+        learner,
+        ("", SetEvent("Das Fest", "", 0, False, (), lists=(lounge,))),
+        ("T-1", Issue()),
+        ("T-1", Admit("east", "e1", b"", list="vip")),
+        ("T-1", Admit("west", "e1", b"", list="vip", kind="exit")),
+        ("T-1", Annul("west", "e1", b"", list="vip")),
+        ("T-1", Annul("east", "e1", b"", list="vip")),
+    )
+    found = [one for page in interventions.pages("fest") for one in page]
+    assert [(one.taken, one.gate) for one in found] == [("exit", "west"), ("entry", "east")]
 
 
 def test_the_entry_that_is_exported_is_the_newest_of_the_main_entrance(
