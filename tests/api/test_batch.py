@@ -218,6 +218,23 @@ def failing(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, *calls: Exceptio
     monkeypatch.setattr(fake, "submit", submit)
 
 
+def test_r14_one_operation_without_an_outcome_ends_a_batch_after_its_piece(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ordering, "PIECE", 2)
+    honest = fake.submit
+
+    def submit_and_lose_the_second(*arguments: Any, **options: Any) -> Future[tuple[Result, ...]]:
+        first, *_ = honest(*arguments, **options).result()
+        future: Future[tuple[Result, ...]] = Future()
+        future.set_result((first, Result("outcome_unknown")))
+        return future
+
+    monkeypatch.setattr(fake, "submit", submit_and_lose_the_second)
+    assert statuses(api, *(op("issue", name) for name in "ABCD")) == [200, 504, 503, 503]
+    assert [name for name in "ABCD" if fake.application.ticket("default", name)] == ["A", "B"]
+
+
 @pytest.mark.parametrize("error", [Overloaded("full"), OperationTooLarge("it has 9 bytes")])
 def test_a_piece_that_the_gateway_refuses_takes_nothing_back(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -385,3 +385,21 @@ def test_lines_that_the_official_client_cannot_split_are_told(tmp_path: Path) ->
     source = tmp_path / "run.sse"
     source.write_bytes(b"".join(b"data: " + each + b"\r\n\r\n" for each in GOOD))
     assert [each["code"] for each in result(source)["violations"]] == ["LINE_ENDS"]
+
+
+class Interrupted(io.BytesIO):
+    """A stream at whose end the operator presses Ctrl-C."""
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        if piece := super().read1(-1 if size is None else size):
+            return piece
+        raise KeyboardInterrupt
+
+
+def test_a_stream_that_the_operator_interrupts_is_judged_as_far_as_it_was_read() -> None:
+    """Also the last event, whose line has no end, and that the run is not finished."""
+    out = io.StringIO()
+    given = defaults(json=True, complete=True, skip=["timestamps"]) | {"sources": ["-"]}
+    code = validate.run(given, Interrupted(b"\n".join(GOOD[:4])), out, io.StringIO())
+    found = json.loads(out.getvalue())
+    assert (code, found["events"], found["complete"]) == (1, 4, False)
