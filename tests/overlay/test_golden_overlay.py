@@ -97,7 +97,8 @@ class OverlayStory:
         done = self.overlay.take()
         for key, body in done.sends:
             message = o.decode(body)
-            self.asked.setdefault(key, []).append(message)
+            if isinstance(message, o.Shuffle | o.Closest | o.Neighbour | o.Join):
+                self.asked.setdefault(key, []).append(message)
             self.lines.append(f"  to {self.names.key(key)}: {self.names.message(message)}")
         self.dialled += [item.author for item in done.dials]
         self.lines += [f"  dials {self.names.item(item)}" for item in done.dials]
@@ -110,25 +111,28 @@ class OverlayStory:
     def record(self, peer: Peer) -> Item:
         """One of a peer's records: mostly true ones, of one role or the other."""
         sort = self.chance.random()
-        if sort < 0.4:
+        if sort < 0.5:
             return peer.record
         role, places = ("leaf", ()) if sort > 0.9 else ("relay", (("10.1.1.1", 9),))
         wall = self.world.wall + self.chance.randrange(50)
         secret, cluster = peer.secret, self.world.cluster
-        if sort > 0.97:
+        if sort > 0.985:
             _public, secret = self.world.keyring.pair("a stranger")
         item = signed_address(cluster, secret, AddressValue(peer.name, role, places), wall)  # type: ignore[arg-type]
-        return msgspec.structs.replace(item, timestamp=wall + 7) if 0.4 < sort < 0.43 else item
+        return msgspec.structs.replace(item, timestamp=wall + 7) if 0.5 < sort < 0.515 else item
 
     def records(self) -> tuple[Item, ...]:
         some = self.chance.sample(self.others, self.chance.randrange(5 if len(self.others) < 20 else 14))
         return tuple(self.record(peer) for peer in some)
 
     def message(self, peer: Peer) -> o.Message | bytes:
-        """Something that a peer may say, or may not."""
+        """Something that a peer may say, or may not: often the answer to what it was asked."""
         chance, about = self.chance, self.chance.choice(self.others)
-        numbers = [m.number for m in self.asked.get(peer.public, []) if isinstance(m, o.Shuffle | o.Closest)]
-        number = numbers[-1] if numbers else 5
+        questions = self.asked.get(peer.public)
+        asked = questions.pop() if questions else None
+        if asked is not None and chance.random() < 0.8:
+            return self.answer(peer, asked)
+        number = 5
         says: list[Callable[[], o.Message | bytes]] = [
             lambda: o.Join(self.record(peer if chance.random() < 0.9 else about)),
             lambda: o.ForwardJoin(self.record(about), chance.choice((0, 0, 2, 3, 4, 9))),
@@ -146,6 +150,15 @@ class OverlayStory:
             lambda: b"nonsense" if chance.random() < 0.2 else o.Rumour(3, (peer.record,)),
         ]  # fmt: skip
         return chance.choice(says)()
+
+    def answer(self, peer: Peer, asked: o.Message) -> o.Message:
+        if isinstance(asked, o.Shuffle):
+            return o.ShuffleReply(asked.number, self.records())
+        if isinstance(asked, o.Closest):
+            return o.Records(asked.number, self.records())
+        accepted = self.chance.random() < 0.7
+        own = (peer.record,) if self.chance.random() < 0.5 else ()
+        return o.NeighbourReply(accepted, own if accepted else self.records())
 
     def hears(self, peer: Peer) -> None:
         linked = peer.public in self.overlay.views.linked
