@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.genesis import Parameters
+from dtvn.protocol.genesis import ceremony as c
 from tests.founding.genesis_story import GenesisStory, fixed_chance, private_files
 from tests.founding.parties import NOWHERE, Party
 from tests.golden import Compare
@@ -72,6 +75,11 @@ def test_four_parties(story: GenesisStory, golden: Compare) -> None:
     story.types("attach", story.root / "draft.genesis", "--data-dir", outside, "--id", "office")
     (story.root / "noise").write_bytes(b"noise")
     story.types("attach", auditor.file, "--data-dir", outside, "--id", "x", "--sources", story.root / "noise")
+    members = story.root / "members"
+    members.write_bytes(canonical.encode_trimmed(founding(c.open_genesis(auditor.file.read_bytes()))))
+    for _time in range(2):
+        hall = story.root / "hall"
+        story.types("attach", auditor.file, "--data-dir", hall, "--id", "hall", "--sources", members)
     golden(GOLDEN / "four-parties.txt", story.text())
 
 

@@ -128,6 +128,7 @@ def test_limits_of_a_genesis(golden: Compare) -> None:
     for what, value in changed_genesis():
         told.tries(what, partial(_taken, value))
     for mode in Mode:
+        told.tries((mode.value, "begins"), partial(_begins, g.agreeing_by(make_genesis(4), mode)))
         for what, state in changed_continued():
             begun = g.continuing(g.agreeing_by(make_genesis(4), mode), state)
             told.tries((mode.value, what), partial(_begins, begun))

@@ -17,7 +17,7 @@ from dtvn.overlay.conduct import (
 )
 from dtvn.overlay.records import ADDRESS, AddressValue, signed_address
 from dtvn.overlay.records import BURST as BURST_OF_AUTHOR
-from dtvn.overlay.views import DIAL_TIME, LEAVES_MAX
+from dtvn.overlay.views import DIAL_TIME, LEAVES_MAX, PASSIVE_MAX
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import GOSSIP_BYTES_MAX
@@ -442,6 +442,22 @@ def test_a_shuffle_goes_on_and_its_answer_comes_back_the_same_way() -> None:
     answer = (alone.others[6].record,)
     assert alone.hear(second, o.ShuffleReply(onward.number, answer)) is None
     assert alone.said() == [(first, o.ShuffleReply(77, answer))]
+
+
+def test_of_a_full_passive_view_those_make_room_that_a_shuffle_was_answered_with() -> None:
+    alone = Alone(PASSIVE_MAX + 3)
+    near, known, newcomer = alone.others[0], alone.others[1:-2], alone.others[-1]
+    alone.link(alone.world.peers[0], near)
+    alone.hear(alone.world.peers[0], o.Rumour(0, tuple(peer.record for peer in known)))
+    passive = alone.overlay.views.passive
+    before = set(passive)
+    assert len(before) == PASSIVE_MAX
+    alone.said()
+    alone.hear(near, o.Shuffle(1, 0, (newcomer.record,)))
+    [(to, reply)] = alone.said()
+    assert isinstance(reply, o.ShuffleReply)
+    assert (to, len(reply.records)) == (near, 1)
+    assert set(passive) == before - {reply.records[0].author} | {newcomer.public}
 
 
 def test_leaves_have_places_of_their_own_up_to_a_bound() -> None:

@@ -93,12 +93,23 @@ def shown(view: View | None) -> str:
 
 def test_views_of_a_key(golden: Compare) -> None:
     chance, lines = random.Random("views"), list[str]()
-    values = [None, True, 1, "é", [1, 2], [2, 3], {"a": 1, "b": [1]}, {"b": [2], "c": {}}, {"a": {"x": 1}}]
+    values = [
+        None,
+        True,
+        1,
+        "é",
+        [1, 2],
+        [2, 3],
+        [3, 1, 4],
+        {"a": 1, "b": [1]},
+        {"b": [2], "c": {}},
+        {"a": {"x": 1}},
+    ]
 
     def longest(first: View, second: View) -> View:
         return max(first, second, key=lambda view: len(str(view.value)))
 
-    for _round in range(60):
+    for _round in range(120):
         items = []
         for name in chance.sample(NAMES, chance.randrange(4)):
             value = msgspec.json.encode(chance.choice(values), order="sorted")
