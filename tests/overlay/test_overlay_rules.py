@@ -15,7 +15,8 @@ from dtvn.overlay.conduct import (
     Conduct,
     Fault,
 )
-from dtvn.overlay.records import ADDRESS, AddressValue, signed_address
+from dtvn.overlay.ports import Contact
+from dtvn.overlay.records import ADDRESS, AddressValue, address_of, signed_address
 from dtvn.overlay.records import BURST as BURST_OF_AUTHOR
 from dtvn.overlay.views import DIAL_TIME, LEAVES_MAX, PASSIVE_MAX
 from dtvn.protocol import canonical
@@ -286,6 +287,10 @@ def test_a_rumour_without_hops_left_stays() -> None:
     assert alone.said() == []
 
 
+def contact_of(peer: Peer) -> Contact:
+    return Contact(peer.record, address_of(peer.record))
+
+
 def altered(item: Item) -> Item:
     return msgspec.structs.replace(item, timestamp=item.timestamp + 1)
 
@@ -444,6 +449,39 @@ def test_a_shuffle_goes_on_and_its_answer_comes_back_the_same_way() -> None:
     assert alone.said() == [(first, o.ShuffleReply(77, answer))]
 
 
+def test_walks_that_are_said_to_be_longer_are_cut_to_their_length() -> None:
+    alone = Alone()
+    near, other, newcomer = alone.others[:3]
+    alone.befriend(near, other)
+    alone.hear(near, o.ForwardJoin(newcomer.record, o.TTL_MAX))
+    assert alone.said() == [(other, o.ForwardJoin(newcomer.record, 5))]
+    alone.hear(near, o.Shuffle(1, o.TTL_MAX, (newcomer.record,)))
+    [(to, onward)] = alone.said()
+    assert isinstance(onward, o.Shuffle)
+    assert (to, onward.ttl) == (other, 2)
+
+
+def test_of_a_long_referral_the_first_sixteen_are_known_and_two_dialled() -> None:
+    alone = Alone(o.SHUFFLE_MAX + 4)
+    alone.overlay.refer([canonical.encode(peer.record) for peer in alone.others], alone.world.now)
+    alone.said()
+    assert set(alone.overlay.views.passive) == {peer.public for peer in alone.others[: o.SHUFFLE_MAX]}
+    assert len(alone.dialled) == 2
+
+
+def test_of_the_store_a_node_looks_for_addresses_every_ten_seconds_while_it_knows_few() -> None:
+    alone = Alone()
+    for known, found in ((0, 2), (4, 0)):
+        passive = alone.overlay.views.passive
+        passive.clear()
+        alone.overlay.views.offer(contact_of(peer) for peer in alone.others[4 : 4 + known])
+        for peer in alone.others[:2]:
+            alone.overlay.gossip.store.take(peer.record, alone.world.wall)
+        alone.world.time += 10 * SECOND
+        alone.overlay.tick(alone.world.now)
+        assert sum(peer.public in passive for peer in alone.others[:2]) == found
+
+
 def test_of_a_full_passive_view_those_make_room_that_a_shuffle_was_answered_with() -> None:
     alone = Alone(PASSIVE_MAX + 3)
     near, known, newcomer = alone.others[0], alone.others[1:-2], alone.others[-1]
@@ -512,6 +550,16 @@ def test_r45_points_and_shunning_outlast_hanging_up_and_a_visit_is_refused_too()
     assert alone.overlay.visit(liar.public, asked, alone.world.now)[0] is None
     assert alone.hear(liar, forged) is Reason.BAD_SIGNATURE
     assert alone.overlay.conduct.is_shunned(liar.public, alone.world.now.monotonic), "not all points ran off"
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_r45_how_often_a_peer_may_do_each_thing_before_its_link_is_dropped(fault: Fault) -> None:
+    times = {Fault.MALFORMED: 3, Fault.TOO_LARGE: 3, Fault.FORGED: 3, Fault.LIED: 3, Fault.UNASKED: 60}
+    conduct = Conduct()
+    for number in range(times.get(fault, 1_000)):
+        assert not conduct.must_drop(b"peer"), number
+        conduct.blame(b"peer", fault, 0)
+    assert conduct.must_drop(b"peer") == (fault in times)
 
 
 def test_points_are_remembered_of_a_bounded_number_of_peers_of_the_worst_longest() -> None:
