@@ -26,8 +26,8 @@ class _Search(msgspec.Struct, eq=False):
     sought: bytes
     """Key of the sought node."""
     lookup: Lookup
-    dialled: set[bytes] = msgspec.field(default_factory=set)
-    """Peers that were dialled for it."""
+    dialled: dict[bytes, None] = msgspec.field(default_factory=dict)
+    """Peers that were dialled for it, in this order: a seeded run ends their links in it too."""
 
 
 class Questions:
@@ -137,7 +137,7 @@ class Questions:
                     search.lookup.failed(key)  # a contact without a link
                 else:
                     self._waiting.setdefault(key, []).append(place)
-                    search.dialled.add(key)
+                    search.dialled[key] = None
                     self._out.dials.append(item)
             if search.lookup.done:
                 del self._searches[place]
