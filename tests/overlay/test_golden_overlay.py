@@ -102,7 +102,7 @@ class OverlayStory:
             self.lines.append(f"  to {self.names.key(key)}: {self.names.message(message)}")
         self.dialled += [item.author for item in done.dials]
         self.lines += [f"  dials {self.names.item(item)}" for item in done.dials]
-        ended = sorted(done.hang_ups)  # searches that end at once name their links in no order
+        ended = done.hang_ups
         self.lines += [f"  hangs up on {self.names.key(key)}" for key in ended]
         for key in ended:
             if self.chance.random() < 0.7:
