@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="networks of the integration tests live on the PostgreSQL and Redis of this machine",
     )
     parser.addoption("--rewrite", action="store_true", default=False, help="write golden files anew")
+    parser.addoption("--told", metavar="FOLDER", help="write what golden tests tell into this folder too")
 
 
 def pytest_configure(config: pytest.Config) -> None:

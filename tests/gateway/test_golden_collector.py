@@ -228,7 +228,7 @@ def test_an_eventful_hour(golden: Compare, seed: int, count: int, mode: Mode) ->
     desk.connect(*range(count))
     desk.wait(15_000)
     desk.standing()
-    golden(GOLDEN / f"eventful-{seed}.txt", "\n".join(desk.lines) + "\n")
+    golden.drawn(GOLDEN / f"eventful-{seed}.txt", "\n".join(desk.lines) + "\n")
 
 
 def _drawn_step(desk: TellingDesk, drawn: random.Random, number: int) -> None:

@@ -231,7 +231,7 @@ def test_an_overlay_by_chance(golden: Compare, who: str, number: int, others: in
     for _step in range(600):
         story.step()
     story.lines += story.names.standing(story.overlay)
-    golden(GOLDEN / f"overlay-of-a-{who}.txt", "\n".join(story.lines) + "\n")
+    golden.drawn(GOLDEN / f"overlay-of-a-{who}.txt", "\n".join(story.lines) + "\n")
 
 
 def test_a_world_of_overlays(golden: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,4 +257,4 @@ def test_a_world_of_overlays(golden: Compare, monkeypatch: pytest.MonkeyPatch) -
     for peer in world.peers:
         if peer.up:
             lines += [f"{peer.name}", *names.standing(peer.overlay)]
-    golden(GOLDEN / "world-of-overlays.txt", "\n".join(lines) + "\n")
+    golden.drawn(GOLDEN / "world-of-overlays.txt", "\n".join(lines) + "\n")

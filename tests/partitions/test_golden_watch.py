@@ -166,4 +166,4 @@ def test_some_minutes_of_chance(
     story.tell("the history")
     story.lines += [f"  {_said(info)}" for info in story.watch.get_partition_history()]
     name = f"watch-{method}-{strategy}{'' if own else '-of-no-node'}.txt"
-    golden(GOLDEN / name, "\n".join(story.lines) + "\n")
+    golden.drawn(GOLDEN / name, "\n".join(story.lines) + "\n")

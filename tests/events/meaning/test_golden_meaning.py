@@ -33,7 +33,7 @@ def test_all_that_a_client_has(commands: CommandStory, golden: Compare) -> None:
     for seed in range(400, 412):
         write(commands, f"s{seed}", drawn_stream(seed, 45, refused=0.0))
         commands.run("diff", f"s{seed}", "empty", "--json")
-    golden(GOLDEN / "drawn.txt", commands.text())
+    golden.drawn(GOLDEN / "drawn.txt", commands.text())
 
 
 def test_two_drawn_streams(commands: CommandStory, golden: Compare) -> None:
@@ -42,7 +42,7 @@ def test_two_drawn_streams(commands: CommandStory, golden: Compare) -> None:
         write(commands, "one", one)
         write(commands, "other", [*one[:20], *drawn_stream(seed + 100, 25, refused=0.0)[1:]])
         commands.run("diff", "one", "other")
-    golden(GOLDEN / "drawn-pairs.txt", commands.text())
+    golden.drawn(GOLDEN / "drawn-pairs.txt", commands.text())
 
 
 def message(kind: str, **fields: Any) -> bytes:

@@ -59,7 +59,7 @@ def shown(text: bytes) -> str:
 def test_what_the_rules_say_of_each_event(seed: int, golden: Compare) -> None:
     texts = drawn_stream(seed, 110, refused=0.15)
     lines = lines_of_rules(texts, accept_0x=seed % 2 == 1, drop_unknown=seed % 3 == 1)
-    golden(HERE / f"drawn-rules-{seed}.txt", "\n".join(lines) + "\n")
+    golden.drawn(HERE / f"drawn-rules-{seed}.txt", "\n".join(lines) + "\n")
 
 
 def test_a_run_as_votes_see_it(golden: Compare) -> None:
@@ -74,7 +74,7 @@ def test_a_run_as_votes_see_it(golden: Compare) -> None:
             assert before.state == run.state
             refused = "; ".join(f"{each.index} {sentence(each)}" for each in judged)
             lines.append(f"{number} {code or 'ok'} {run.state_digest().hex()[:12]} {refused}".rstrip())
-    golden(HERE / "drawn-votes.txt", "\n".join(lines) + "\n")
+    golden.drawn(HERE / "drawn-votes.txt", "\n".join(lines) + "\n")
 
 
 REPORTS: dict[str, dict[str, Any]] = {
@@ -105,4 +105,4 @@ def test_what_validate_reports(choice: str, golden: Compare) -> None:
         f"== stream {seed}\n{report(drawn_stream(seed, 36, refused=0.1), REPORTS[choice])}"
         for seed in range(200, 206)
     ]
-    golden(HERE / f"drawn-report-{choice}.txt", "".join(lines))
+    golden.drawn(HERE / f"drawn-report-{choice}.txt", "".join(lines))
