@@ -8,9 +8,11 @@ from typing import Any
 from django.test import Client
 
 from tests.api.telling import Story
-from tests.pages.plain_text import ROW, plain_text
+from tests.pages.page_text import json_scripts, page_text
 
-SALTED = re.compile(r"salt : \S+ hash : \S+")
+SALTED = re.compile(r"salt: \S+ hash: \S+")
+CELLS = " | "
+"""Between cells of a table's row."""
 
 
 class Visitor:
@@ -21,6 +23,8 @@ class Visitor:
         self._story = story
         self._who = f" ({who})" if who else ""
         self._frame: set[str] = set()
+        self._data: dict[str, Any] = {}
+        """What pages handed to their scripts, by id, as told last."""
 
     def get(self, address: str, **headers: str) -> str:
         """Tells the page, and returns it."""
@@ -62,11 +66,16 @@ class Visitor:
         return text
 
     def _tell_page(self, text: str) -> None:
-        lines = [SALTED.sub("salt and hash", line) for line in plain_text(text)]
+        lines = [SALTED.sub("salt and hash", line) for line in page_text(text, within="html").splitlines()]
         if not self._frame:
             self._frame = set(lines)
             own = lines
         else:
-            own = [line for line in lines if line not in self._frame or line.startswith(ROW)]
+            own = [line for line in lines if line not in self._frame or CELLS in line]
             self._story.say(f"    ({len(lines) - len(own)} lines of the frame)")
         self._story.say("".join(f"    {line}\n" for line in own))
+        for name, data in json_scripts(text).items():
+            if self._data.get(name) != data:
+                self._story.say(f"    data {name}:")
+                self._story.value(data, 6)
+            self._data[name] = data
