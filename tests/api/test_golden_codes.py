@@ -83,7 +83,7 @@ def test_where_ids_are_codes(day: Day, golden: Compare) -> None:
     day.ask(
         "desk", "post", "tickets/replace", {"event": "old", "ticket_id": "ZY-5", "barcodes": ["ZY-5", "n"]}
     )
-    story.part("Created with ids that are none any more")
+    story.part("Created again, and ids are codes no more")
     day.ask("organiser", "put", "events/old", {"name": "Old", "ids_are_codes": False})
     day.ask("south", "post", "tickets/admit", {"event": "old", "ticket_id": "N-2"})
     scan(day, "south", "N-2")

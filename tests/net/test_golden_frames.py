@@ -238,7 +238,7 @@ def _addresses() -> list[str]:
 
 
 def test_splice_frames(golden: Compare) -> None:
-    """Each frame there and back, and bytes that are none."""
+    """Each kind of frame, encoded and decoded, and bytes that are not a frame."""
     lines = []
     key, signature = bytes(32), bytes(64)
     bodies: tuple[Any, ...] = (

@@ -42,7 +42,7 @@ TONES = _names("ok warn bad accent busy soft")
 
 
 def page_text(html: str, *, within: str = "main") -> str:
-    """The text of the first element `within`; of the whole page if there is none."""
+    """The text of the first element `within`, or of the whole page if it has no such element."""
     reader = _Reader()
     reader.feed(html)
     reader.close()

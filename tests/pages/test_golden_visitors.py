@@ -150,7 +150,7 @@ def test_an_open_platform(day: Day, admin: Client, settings: Any, golden: Compar
 
 
 def test_forms_that_clear_what_was_set(day: Day, admin: Client, golden: Compare) -> None:
-    """Times, limits and names that are left empty are none, and stay so when the form is sent again."""
+    """Times, limits and names that are left empty stay unset when the form is sent again."""
     story = day.story
     organiser = person("olga", "organiser")
     address = f"{EVENTS}/list?slug=fest"

@@ -92,7 +92,7 @@ STATES: dict[str, type[Any]] = {
 
 
 def answered(operation: Operation, outcome: Outcome) -> str:
-    """The state in an outcome, decoded as whoever asked would."""
+    """The state in an outcome, decoded as the client decodes it."""
     state = outcome.state
     if not state:
         return "-"

@@ -59,7 +59,7 @@ def _bundles(teller: Teller) -> None:
     teller.batch(first)
     teller.batch(teller.bundle(validate, issue), after=SECOND)
     teller.batch(teller.bundle(validate), after=SECOND)
-    teller.chapter("Openings that are none, and bundles without any operation")
+    teller.chapter("Bundles that open no session, and bundles without operations")
     opening = machine.operation(OpenSession(), nonce=b"again")
     for operations in ((opening, opening), (machine.operation(OpenSession()),), (issue,), ()):
         teller.batch(teller.bundle(*operations, session=(0, 0), number=0))
