@@ -20,6 +20,7 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.node.moved import keep_address
 from dtvn.protocol import genesis as g
 from tests.api.telling import Story, beside
+from tests.backup.sources import source_with_keys
 from tests.golden import Compare
 from tests.proof.continuing import keep, old_log
 from validators.backup.sources import Source
@@ -39,24 +40,7 @@ def _ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Source:
-    """One node with a ledger of 12 entries, its keys, and the platform's."""
-    root = tmp_path / "old"
-    log = old_log(12)
-    keep(log, root, stable=10)
-    node = ClusterFolder(root).node("r0")
-    for name in SECRETS:
-        write_private(node.root / name, f"{name} secret".encode())
-    for name in ("gateway.key", "gateway.key.next", "learner.key", "platform.json"):
-        write_private(root / "keys" / name, f"{name} secret".encode())
-    write_private(root / "secret.key", b"secret")
-    write_private(root / "cluster" / "genesis.bin", g.encode(log.genesis))
-    (root / "platform").mkdir()
-    with sqlite3.connect(root / "platform" / "platform.sqlite3") as database:
-        database.executescript(
-            "CREATE TABLE django_migrations (app TEXT, name TEXT);"
-            "INSERT INTO django_migrations VALUES ('validators', '0001_initial');"
-        )
-    return Source(root)
+    return source_with_keys(tmp_path / "old", SECRETS)
 
 
 @pytest.fixture

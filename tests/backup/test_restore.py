@@ -23,7 +23,6 @@ from django.core.management import CommandError, call_command
 
 from dtvn.files.epoch_changes import encode_epoch_changes
 from dtvn.files.whole import sync_folder, write_private
-from dtvn.node.layout import ClusterFolder
 from dtvn.node.moved import keep_address, moved_to
 from dtvn.node.options import StartError
 from dtvn.node.provision import create_demo_cluster
@@ -32,9 +31,10 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import EPOCH
 from dtvn.protocol.consensus.effects import CheckpointRecord, StateRecord
 from dtvn.protocol.consensus.membership import Membership
+from tests.backup.sources import source_with_keys
 from tests.disks import read_only
 from tests.ports import free_ports
-from tests.proof.continuing import keep, old_log
+from tests.proof.continuing import old_log
 from validators.backup import archive, copying, covering, restoring
 from validators.backup.archive import Writer, extract
 from validators.backup.copying import back_up, copy_sqlite
@@ -60,24 +60,9 @@ def _ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Source:
-    """One node with a ledger of 12 entries, its keys, those of a rotation under way, and the platform's."""
-    root = tmp_path / "old"
-    log = old_log(12)
-    keep(log, root, stable=10)
-    node = ClusterFolder(root).node("r0")
-    for name in ("identity/node.key", "identity/api.key", "identity/api.token", *NEVER):
-        write_private(node.root / name, f"{name} secret".encode())
-    for name in ("gateway.key", "gateway.key.next", "learner.key", "platform.json"):
-        write_private(root / "keys" / name, f"{name} secret".encode())
-    write_private(root / "secret.key", b"secret")
-    write_private(root / "cluster" / "genesis.bin", g.encode(log.genesis))
-    (root / "platform").mkdir()
-    with sqlite3.connect(root / "platform" / "platform.sqlite3") as database:
-        database.executescript(
-            "CREATE TABLE django_migrations (app TEXT, name TEXT);"
-            "INSERT INTO django_migrations VALUES ('validators', '0001_initial');"
-        )
-    return Source(root)
+    """With the keys of a rotation under way."""
+    secrets = ("identity/node.key", "identity/api.key", "identity/api.token", *NEVER)
+    return source_with_keys(tmp_path / "old", secrets)
 
 
 @pytest.mark.parametrize("place", ["missing/b.tar.gz", "old/secret.key/b.tar.gz", "locked/b.tar.gz"])

@@ -16,9 +16,10 @@ from dtvn.node.options import StartError
 from tests.api.telling import Story, beside
 from tests.golden import Compare
 from tests.platform.desk import FOUR, Desk
+from tests.platform.observed import never_started
 from validators.models import Announcement, DesiredState, ManagedCluster, ManagedNode, NodeStatus
 from validators.processes import cluster_controller
-from validators.processes.node_controller import Action, NodeController, Observation
+from validators.processes.node_controller import Action, NodeController
 from validators.services import cluster, nodes
 from validators.services.errors import ServiceError
 
@@ -200,16 +201,7 @@ class Watched:
 
     def __init__(self, story: Story) -> None:
         self.story, self.now, self.beats = story, 500.0, True
-        self.facts = Observation(
-            desired=DesiredState.RUNNING,
-            generation=1,
-            running_generation=None,
-            claimed=False,
-            holder=None,
-            heartbeat=None,
-            turning=False,
-            exit_reason="",
-        )
+        self.facts = never_started()
         self.controller = NodeController(1)
         self._told = ""
         self.quiet = False

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from tests.platform.observed import never_started
 from validators.models import DesiredState, NodeStatus
 from validators.processes import node_controller as watch
-from validators.processes.node_controller import Action, Decision, NodeController, Observation
+from validators.processes.node_controller import Action, Decision, NodeController
 
 PID = 4242
 
@@ -17,16 +18,7 @@ class World:
 
     def __init__(self) -> None:
         self.now = 1_000.0
-        self.facts = Observation(
-            desired=DesiredState.RUNNING,
-            generation=1,
-            running_generation=None,
-            claimed=False,
-            holder=None,
-            heartbeat=None,
-            turning=False,
-            exit_reason="",
-        )
+        self.facts = never_started()
         self.watch = NodeController(1)
         self.starts = self.restarts = self.kills = 0
         self.beating = False
