@@ -27,6 +27,26 @@ DRAWN = """Its lines {first} to {last} are the first that differ; now they are a
 and in a checkout from before the change, writes the whole stories to compare."""
 
 
+class Telling:
+    """A story as it is written down, in chapters."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """The whole story."""
+        return "\n".join(self.lines) + "\n"
+
+    def say(self, line: str) -> None:
+        """Tell one thing."""
+        self.lines.append(line)
+
+    def chapter(self, title: str) -> None:
+        """Begin a part of the story."""
+        self.lines += ["", f"# {title}"]
+
+
 class Compare:
     """Compares what a test tells with the golden file at a path."""
 

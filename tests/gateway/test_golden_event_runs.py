@@ -18,13 +18,13 @@ from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import CLOSE, END, OPEN, RUN, START, TEXT, falsely
 from tests.gateway.wording import Wording, fixed_clock
-from tests.golden import Compare
+from tests.golden import Compare, Telling
 from tests.host.support import make_genesis
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-class Story:
+class Story(Telling):
     """A gateway without a network, and all that it answers about runs."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, members: int = 4) -> None:
@@ -33,18 +33,8 @@ class Story:
         self.events = self.gateway.events
         self.events.on_evidence = lambda: self.say("  evidence has grown")
         self.words = Wording()
-        self.lines: list[str] = []
+        super().__init__()
         self.salts = 0
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines) + "\n"
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def chapter(self, title: str) -> None:
-        self.lines += ["", f"# {title}"]
 
     def begin(self, thread: str, run: str, **more: Any) -> OpenRun:
         begun = self.events.begin(thread, run, on_recorded=self.recorded, **more)

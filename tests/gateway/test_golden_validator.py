@@ -41,7 +41,7 @@ from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.gateway.wording import SECOND, WALL, Wording, fixed_clock
-from tests.golden import Compare
+from tests.golden import Compare, Telling
 from tests.host.support import make_genesis
 from tests.waiting import wait_until
 
@@ -64,28 +64,18 @@ def run_of(name: str, middle: str = "TC:m") -> list[bytes]:
     return [edges[0], event("TS:m"), event(middle), event("TE:m"), edges[1]]
 
 
-class Story:
+class Story(Telling):
     """A validator over a gateway without a network. Its watch takes its turns when the story says so."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, members: int = 4) -> None:
         self.clock = fixed_clock(monkeypatch, *PATCHED)
         self.gateway = FakeGateway(make_genesis(members, capabilities=CAPABILITIES), principal="gateway")
         self.words = Wording()
-        self.lines: list[str] = []
+        super().__init__()
         monkeypatch.setattr(Partitions, "start", _started)
         drawn = count(1)
         names = SimpleNamespace(token_hex=lambda size: f"{next(drawn):0{2 * size}x}")
         monkeypatch.setattr(validator_runs, "secrets", names)
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines) + "\n"
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def chapter(self, title: str) -> None:
-        self.lines += ["", f"# {title}"]
 
     def made(self, **more: Any) -> DistributedValidator:
         """A validator with the story's clock."""

@@ -34,6 +34,7 @@ from dtvn.protocol.consensus.application import BatchResult
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.messages import Operation, Outcome
 from dtvn.protocol.consensus.verified import VerifiedBundle
+from tests.golden import Telling
 from tests.tickets_machine.support import START, Machine
 
 NEAR = 40 * 86_400_000_000
@@ -108,7 +109,7 @@ def answered(operation: Operation, outcome: Outcome) -> str:
     return words(canonical.decode(tuple, state))
 
 
-class Teller:
+class Teller(Telling):
     """Executes batches and writes the story."""
 
     def __init__(self, machine: Machine, node: Machine | None = None) -> None:
@@ -116,22 +117,12 @@ class Teller:
         self.node = node or Machine(machine.genesis)
         self.node.searched = False
         self.node.application = self.node.reload()
-        self.lines: list[str] = []
+        super().__init__()
         self.known: dict[str, dict[str, Any]] = {}
         """What each row was told to be."""
         self.answers: dict[str, str] = {}
         """What was told last of each ticket."""
         self.tally: Counter[tuple[str, str]] = Counter()
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines) + "\n"
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def chapter(self, title: str) -> None:
-        self.lines += ["", f"# {title}"]
 
     def ask(self, command: Command, ticket: str = "", *, principal: str = "gateway", **fields: Any) -> None:
         """Orders one operation alone."""
