@@ -35,17 +35,16 @@ def read_seed(path: Path) -> bytes:
 def read_named_seed(path: Path) -> tuple[bytes, str]:
     """The seed in `path` and the name on its second line ("" without that line); raise KeyFileError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with open(path, "rb", opener=_open_no_link) as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            text = file.read(FILE_BYTES_MAX)
     except OSError as error:
         raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from error
-    with os.fdopen(descriptor, "rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if mode & 0o077:
-            raise KeyFileError(
-                f"The key file {path} is open to others (mode {mode:04o}): chmod 600 it, and make a new "
-                "key if anybody may have read it."
-            )
-        text = file.read(FILE_BYTES_MAX)
+    if mode & 0o077:
+        raise KeyFileError(
+            f"The key file {path} is open to others (mode {mode:04o}): chmod 600 it, and make a new "
+            "key if anybody may have read it."
+        )
     try:
         digits, _, name = text.decode("ascii").strip().partition("\n")
         seed = bytes.fromhex(digits)
@@ -54,6 +53,10 @@ def read_named_seed(path: Path) -> tuple[bytes, str]:
     if len(seed) != SEED_SIZE:
         raise KeyFileError(f"The key file {path} does not hold {2 * SEED_SIZE} hex digits.")
     return seed, name.strip()
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)
 
 
 def encode_seed(seed: bytes, name: str = "") -> bytes:
