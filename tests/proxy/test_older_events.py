@@ -44,6 +44,7 @@ def test_what_is_wrong_after_the_conversion_is_refused() -> None:
 
 def test_a_cluster_judges_by_1_0() -> None:
     options: dict[str, Any] = {"drop_unknown": False, "transcripts": None, "accept_0x": True}
+    options["algorithm"] = None
     assert isinstance(events_proxy._judge(options | {"cluster": None}), LocalJudge)
     with pytest.raises(ValueError, match="--accept-0x is for this machine"):
         events_proxy._judge(options | {"cluster": "http://127.0.0.1:1"})
