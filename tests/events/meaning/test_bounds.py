@@ -75,11 +75,12 @@ def lines_of(action: Callable[[], object]) -> int:
         count += 1
         return traced
 
+    before = sys.gettrace()
     sys.settrace(traced)
     try:
         action()
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
     return count
 
 
