@@ -176,11 +176,12 @@ def test_a_field_without_a_column_stays() -> None:
     assert (found.same, found.found) == (1, [])
 
 
-def test_each_guest_of_a_ticket_for_several_has_an_entry() -> None:
-    known = network(ticket(entries=3))
-    found = known.compare(file(ticket(entries=3, entered=True)))
-    assert ordered(found, ["entry"]) == [Request(ImportEntry(), "T-1", "fest")] * 3
-    known.take_all(file(ticket(entries=3, entered=True)))
+@pytest.mark.parametrize("persons", [{"entries": 3}, {}])
+def test_each_guest_of_a_ticket_for_several_has_an_entry(persons: dict[str, int]) -> None:
+    """Whether the file says again for how many it is or not."""
+    known, again = network(ticket(entries=3)), file(ticket(entered=True, **persons))
+    assert ordered(known.compare(again), ["entry"]) == [Request(ImportEntry(), "T-1", "fest")] * 3
+    known.take_all(again)
     assert known.tickets["fest", "T-1"].state == "CONSUMED"
 
 
