@@ -126,6 +126,18 @@ def test_a_replay_counts_nothing_twice(ledger: Ledger) -> None:
         again.close()
 
 
+def test_a_ledger_loaded_again_in_the_same_process_counts_nothing_twice(ledger: Ledger) -> None:
+    """What waits for its rows then is noted again by the replay."""
+    writer = LogWriter()
+    ledger.append(writer.entries(2))
+    for _ in range(2):
+        ledger.load()
+        for record in writer.records:
+            ledger.notice(executed(record, ["ok", "ok"]))
+    ledger.materialise([], 2, 2)
+    assert counters(ledger) == {"operation/validate/ok": 4}
+
+
 @pytest.mark.parametrize("column", ["state", "gate", "row", "seat", "checksum"])
 def test_a_changed_ticket_row_is_noticed_at_start(ledger: Ledger, column: str) -> None:
     ledger.append(LogWriter().entries(1))
