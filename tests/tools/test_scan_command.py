@@ -15,6 +15,9 @@ import pytest
 from tests.pages.learner import RealLearner
 from tests.ports import free_ports
 from tests.tools.test_commands import Ran
+from tickets.importing import ImportedTicket
+from tickets.management.commands.scan import _played
+from tickets.scanning.foretelling import Foretold
 from validators.ledger.models import OperationRecord, Ticket
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -287,3 +290,27 @@ def test_entries_and_exits_on_a_list_are_played_and_proved(imported: list[str], 
     assert sorted({*told}) == ["already_consumed", "not_inside", "ok"]
     assert Ran("scan", *words, "--check").code == 2
     assert "no such list" in Ran("scan", *imported, "--list", "bar").error
+
+
+def test_of_a_ticket_with_several_codes_those_that_open_are_scanned() -> None:
+    both, shut, unknown = (
+        ImportedTicket(row=2, ticket_id=name, event="fest", codes=(f"{name}-old", f"{name}-new"))
+        for name in ("T-1", "T-2", "T-3")
+    )
+    answers = {
+        "T-1-old": "code_revoked",
+        "T-1-new": "ok",
+        "T-2-old": "ticket_blocked",
+        "T-2-new": "ticket_blocked",
+        "T-3-old": "barcode_not_found",
+        "T-3-new": "already_consumed",
+    }
+    foretold = [
+        Foretold(ticket=one, code=code, file="ok", network=answers[code])
+        for one in (both, shut, unknown)
+        for code in one.codes
+    ]
+    assert _played([both, shut, unknown], foretold) == (
+        {"T-1": ["T-1-new"], "T-2": ["T-2-old", "T-2-new"], "T-3": ["T-3-old", "T-3-new"]},
+        {"T-2": "ticket_blocked"},
+    )
