@@ -261,6 +261,23 @@ async def test_the_log_of_another_cluster_is_told_from_its_beginning(
     assert (await socket.until("ticket_issued"))["ticket_id"] == "first"
 
 
+async def test_what_a_slow_client_owes_of_an_earlier_log_holds_the_new_one_back_no_more(
+    open_socket: Any, operate: Operate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "UNACKNOWLEDGED_MAX", 1)
+    socket = await open_socket()
+    sequence = (await socket.until("connected"))["sequence"]
+    await socket.send({"type": "resume", "after": sequence, "batch": True})
+    operate("issue T-1")
+    await socket.until("events")
+    feed = live.live_of_this_loop()
+    feed.tell({"type": "feed.founded"})
+    await socket.until("reset")
+    text = msgspec.json.encode({"type": "events", "after": 0, "to": 1, "events": []}).decode()
+    feed.tell({"type": "feed.events", "after": 0, "to": 1, "text": text})
+    assert (await socket.until("events"))["after"] == 0
+
+
 async def test_an_event_carries_what_the_contract_names(open_socket: Any, operate: Operate) -> None:
     socket = await open_socket()
     await socket.until("connected")
