@@ -74,6 +74,19 @@ def test_p22_both_verifiers_convict_the_signer_of_the_same_crime(code: str) -> N
     assert dtvn_verify_evidence.convicted(data, SMALL) == told
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [(), (prepared(0, 7),), (prepared(0, 7, TWO), prepared(1, 6)), (prepared(1, 6), prepared(2, 8))],
+    ids=["nothing", "an earlier view", "another digest of an earlier view", "other sequences"],
+)
+def test_p22_a_view_change_hides_the_commit_of_a_later_view(shown: tuple[m.PreparedProof, ...]) -> None:
+    """What it shows of the sequence is older than the COMMIT, or is not of that sequence."""
+    data = file_of("hidden_commit", m.Commit(0, 2, 1, 7, ONE), change(2, 3, *shown))
+    conviction = convict(data, CHAIN)
+    assert (conviction.name, conviction.where) == ("r2", "sequence 7, view 3")
+    assert dtvn_verify_evidence.convicted(data, SMALL)[0] == "r2"
+
+
 def test_every_known_pair_of_conflicting_statements_is_tested() -> None:
     assert set(pairs()) == {*DOUBLES, "hidden_commit"} == {*dtvn_verify_evidence.CRIMES}
 
