@@ -10,6 +10,7 @@ import pytest
 
 from dtvn.node.kept_ports import kept_metrics
 from dtvn.node.layout import ClusterFolder
+from dtvn.node.moved import keep_address
 from dtvn.node.options import StartError
 from dtvn.node.provision import make_newcomer
 from dtvn.protocol.genesis import ceremony
@@ -67,6 +68,16 @@ def test_a_newcomer_listens_at_the_port_of_its_number(
     assert newcomer(tmp_path, "node4") == first, "kept"
     monkeypatch.setattr(tcp_ports, "FIRST_MEMBER_PORT", first - 5)
     assert newcomer(tmp_path, "node5") != first, "node4's, though nobody listens there now"
+
+
+def test_a_newcomer_is_reached_where_the_first_member_is_now(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    folder, places = DataFolder(tmp_path), ClusterFolder(tmp_path)
+    founded = ceremony.open_genesis(places.genesis.read_bytes())
+    keep_address(places.node("node0"), "venue.example", 5001, "12D3KooW")
+    make_newcomer(places.node("node4"), places.genesis.read_bytes())
+    host, _port = tcp_ports.keep_newcomer_ports(folder, founded, places.node("node4"))
+    assert host == "venue.example"
 
 
 @pytest.mark.parametrize("name", ["node6", "venue"])
