@@ -11,6 +11,7 @@ from django.test import Client
 from tests.api.conftest import Api, read
 from tests.api.test_admission import FIRST, fest
 from tests.api.test_lists import VIP, said
+from tickets.rest.asking import PlatformAsking
 from validators.services import api_keys
 
 __all__ = ["fest"]
@@ -59,6 +60,24 @@ def test_a_key_for_a_product_takes_tickets_of_that_product_alone(fest: Api) -> N
     assert ask(key, "annul") == (403, "not_permitted", sentence)
     assert ask(key, barcode="a child's code")[1] == "wrong_product"
     assert ask(key, barcode="nobody's")[1] == "barcode_not_found"
+
+
+def test_a_ticket_that_the_copy_learns_of_while_it_is_waited_for_is_of_its_product(
+    fest: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = {"ticket_id": "L-1", "event": "fest", "product": "Adult", "barcodes": ["late code"]}
+    catch_up = PlatformAsking._catch_up
+
+    def waits(asking: PlatformAsking) -> None:
+        monkeypatch.setattr(PlatformAsking, "_catch_up", catch_up)
+        assert fest.post("tickets", late).status_code == 200
+        catch_up(asking)
+
+    monkeypatch.setattr(PlatformAsking, "_catch_up", waits)
+    sentence = "This login takes only tickets of Parking, not of Adult."
+    key = limited("cars", products=["Parking"])
+    assert ask(key, barcode="late code") == (403, "not_permitted", sentence)
+    assert ask(fest, barcode="late code")[1] == "ok", "it had not entered"
 
 
 def test_a_ticket_without_a_product_is_of_none_that_a_key_takes(fest: Api) -> None:
