@@ -100,6 +100,20 @@ def test_r11_two_decisions_for_one_sequence_are_refused(town: Town) -> None:
         town.plan(town.told(0, 1))
 
 
+@pytest.mark.parametrize("views", [(3, 1), (1, 3)])
+def test_r11_the_lowest_view_in_which_an_entry_was_decided_counts(town: Town, views: tuple[int, int]) -> None:
+    """Whoever tells first: what was prepared in a view between them contradicts it."""
+    sequence = town.admit("T-0")
+    for index in (0, 1, 3):
+        town.enter(index, 3)
+    for index in (0, 1):
+        town.execute(index, [sequence], view=views[index])
+    assert town.plan(town.told(0, 1)).last == 61
+    town.prepare(3, sequence, view=2, null=True)
+    with pytest.raises(RecoveryError, match="two different decisions for sequence 61"):
+        town.plan(town.told(0, 1))
+
+
 def test_r11_an_idle_cluster_ends_at_its_checkpoint(town: Town) -> None:
     plan = town.plan(town.told(0, 1))
     assert (plan.first, plan.last) == (19, 60)
