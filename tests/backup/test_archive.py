@@ -223,10 +223,11 @@ def test_an_archive_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_manifest_tells_its_ledgers_and_what_can_be_continued() -> None:
-    def copy(name: str, certified: int) -> LedgerCopy:
-        return LedgerCopy(name, "sqlite", f"nodes/{name}/ledger/ledger.sqlite3", 1, 90, certified)
+    def copy(name: str, executed: int, certified: int) -> LedgerCopy:
+        place = f"nodes/{name}/ledger/ledger.sqlite3"
+        return LedgerCopy(name, "sqlite", place, 1, executed, certified)
 
-    a, b, c = copy("a", 0), copy("b", 20), copy("c", 10)
+    a, b, c = copy("a", 95, 0), copy("b", 90, 20), copy("c", 99, 10)
     whole = manifest([], ledgers=(a, b, c))
     assert (whole.certified, whole.ledger("c"), whole.ledger("d")) == (b, c, None)
     assert manifest([], ledgers=(a,)).certified is None, "it has no state that could be continued"
