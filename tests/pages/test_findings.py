@@ -191,6 +191,16 @@ def test_a_healthy_cluster_has_no_finding() -> None:
     assert find(four(), later, mode=Mode.PBFT, evidence={}, breakers={"r0": "closed"}) == []
 
 
+@pytest.mark.parametrize("linked", [("r1", "r2", "r3"), ("r0", "r1", "r2")])
+def test_a_link_that_one_end_reports_parts_nobody(linked: tuple[str, ...]) -> None:
+    """Whichever end it is."""
+    (one,) = {*NAMES} - {*linked}
+    looks = [look(name, linked=linked if name == one else ()) for name in NAMES]
+    assert "partition_not_healed" not in {each.trouble for each in find(looks, looks, mode=Mode.PBFT)}
+    apart = [look(name, linked=()) for name in NAMES]
+    assert "partition_not_healed" in {each.trouble for each in find(apart, apart, mode=Mode.PBFT)}
+
+
 def test_what_heals_between_the_looks_is_no_trouble() -> None:
     assert find(HALVES, four(), mode=Mode.PBFT) == []
     assert find(four(r3={"executed": 10}), four(r3={"executed": 30}), mode=Mode.PBFT) == []
