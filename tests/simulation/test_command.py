@@ -298,6 +298,35 @@ def test_a_campaign_prints_totals_and_fails_on_a_planted_bug(capsys: pytest.Capt
     call_command("simulator", "run", "--seed", "0", "--world", "calm")
 
 
+def test_the_totals_of_a_campaign() -> None:
+    totals = batch._Totals()
+    for seed, probes, fields in (
+        (7, {"views.bad_view_change": 2}, {"events": 10, "committed": 3, "virtual_time": 2 * 3_600 * 10**9}),
+        (5, {"views.bad_view_change": 1}, {"events": 30, "outcomes": 4, "executed": 5, "view_changes": 6}),
+        (9, {}, {"violation": "two entered", "checker": "at-most-once", "command": "simulator run"}),
+    ):
+        totals.add(Report(seed, "calm", 0, (), **{"command": ""} | fields, probes=probes), 0.5)
+    told = totals.summary(12.34)
+    (hit,) = (each for each in told.pop("probes") if each["hits"])
+    assert hit == {"name": "views.bad_view_change", "hits": 3, "first_seed": 7}
+    assert told == {
+        "runs": 3,
+        "operations_committed": 3,
+        "operations_acknowledged": 4,
+        "sequences_executed": 5,
+        "virtual_hours": 2.0,
+        "events": 40,
+        "events_per_second": 27,
+        "seconds": 12.3,
+        "view_changes": 6,
+        "probes_hit": 1,
+        "probes_total": len(batch.PROBES),
+        "violations": [
+            {"seed": 9, "checker": "at-most-once", "text": "two entered", "command": "simulator run"}
+        ],
+    }
+
+
 def test_a_campaign_ends_with_its_verdict_and_can_require_probes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

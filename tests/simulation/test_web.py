@@ -329,6 +329,27 @@ def test_the_end_of_a_run_is_written_when_the_database_is_back(
     assert SimulatorEvent.objects.filter(type="simulator_results").count() == 1
 
 
+def test_what_could_not_be_written_is_written_later_in_its_order(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = services.start(StartRequest(), web.asked.append)
+    told = playing._Told(run)
+    for number in range(3):
+        told.line(f"line {number}")
+    with monkeypatch.context() as locked:
+
+        def refuse(*_words: Any, **_more: Any) -> None:
+            raise OperationalDatabaseError("database is locked")
+
+        locked.setattr(SimulatorEvent.objects, "bulk_create", refuse)
+        with pytest.raises(OperationalDatabaseError):
+            told._write()
+    told.line("line 3")
+    told._write()
+    told._write()
+    assert web.get("/output")["output"] == [f"line {number}" for number in range(4)]
+
+
 def test_the_admin_shows_runs_and_changes_none(web: Web) -> None:
     run = web.post("/start", SMALL)["run_id"]
     playing.play(run)
