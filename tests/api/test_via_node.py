@@ -42,10 +42,3 @@ def test_c35_decided_outcomes_have_the_nodes_envelope(api: Api) -> None:
     again = api.post(PATH, GOOD)
     assert (again.status_code, read(again)["success"]) == (409, False)
     assert "already validated" in read(again)["error"]
-
-
-def test_r14_a_repetition_with_the_same_key_gets_the_first_answer(api: Api) -> None:
-    api.post("tickets/seed")
-    first, again = (api.post(PATH, GOOD, Idempotency_Key="once") for _ in range(2))
-    assert (first.status_code, again.status_code) == (200, 200)
-    assert api.post(PATH, GOOD, Idempotency_Key="twice").status_code == 409
