@@ -43,6 +43,18 @@ def test_a_result_has_the_sequence_and_index_of_its_outcome() -> None:
     assert desk.collector.acknowledged == item.entry.sequence
 
 
+def test_r17_an_answer_that_comes_late_takes_nothing_back_of_what_was_acknowledged() -> None:
+    desk = Desk()
+    calls = [desk.submit(operation(f"T-{number}")) for number in range(2)]
+    (first,), (second,) = (desk.members.execute(frame) for frame in desk.bundles())
+    assert first.entry.sequence < second.entry.sequence
+    for item in (second, first):
+        for member in range(2):
+            desk.receive(member, desk.members.reply(member, item))
+    assert [desk.codes(call) for call in calls] == [("ok",), ("ok",)]
+    assert desk.collector.acknowledged == second.entry.sequence
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 10])
 def test_r16_a_call_ends_at_f_plus_1_equal_receipts_and_not_before(count: int) -> None:
     desk = Desk(count)
