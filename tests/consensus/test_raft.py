@@ -183,3 +183,21 @@ def test_r44_a_member_whose_log_ends_with_a_state_waits_for_words_before_it_take
     assert not core.state.voting_right.holding
     assert core.log.last > end
     cluster.agree()
+
+
+def test_empty_entries_of_many_failed_terms_do_not_fill_the_window() -> None:
+    """Leader after leader is elected and not heard. Each begins its term with an empty entry, until there are
+    more than the window takes; the last one is heard, and its followers take them all."""
+    cluster = raft(3, checkpoint_interval=4)
+    order(cluster, cluster[0], "before")
+    cluster.drop(lambda _source, _target, message: isinstance(message, m.AppendEntries))
+    for _ in range(200):
+        cluster.advance(1_000)
+    log = cluster[0].core.state.log
+    last = sorted(node.core.log.last for node in cluster.nodes)
+    assert not log.inside(last[1]), "the window is full in two logs"
+    cluster.heal()
+    cluster.advance(10_000)
+    order(cluster, leader(cluster, 0, 1, 2), "after")
+    assert min(cluster.executed()) > last[1]
+    cluster.agree()
