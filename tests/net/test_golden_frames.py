@@ -170,6 +170,8 @@ def test_outbound_and_limits(golden: Compare) -> None:
         (0, 2),
         (1, 101),
         (0, 1),
+        (1, 100),
+        (1, 0),
     ):
         frame = bytes((lane, size)) * size
         lines.append(

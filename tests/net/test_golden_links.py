@@ -638,6 +638,8 @@ def _follower_in_another_epoch(here: Station, follower: RelayTransport, genesis:
     wires.say(f"dialled again: {follower.dial(key_of('relay'), ('192.0.2.70', 70))}")
     wires.say(f"dialled again: {follower.dial(key_of('node1'), ('192.0.2.71', 71))}")
     here.tell("dialled again")
+    follower.follow(members[:3])
+    here.tell("with a member less")
 
 
 # --- a gateway -------------------------------------------------------------------------------------
@@ -689,7 +691,7 @@ def test_links_of_a_gateway(golden: Compare, wires: Wires) -> None:
     counters = dialler.counters()
     counters[0].connects += 9
     wires.say(f"copies: {dialler.counters()[0].connects != counters[0].connects}")
-    for seconds in (1.1, 5.0, 1.0, 4.1, 1.1):
+    for seconds in (1.1, 5.0, 1.0, 4.1, 4.9, 0.2, 0.9):
         wires.pass_seconds(seconds)
         poll()
     dialler.close()

@@ -22,7 +22,7 @@ from tests.golden import Telling
 
 START = 1_700_000_000
 """Unix seconds at which a story begins."""
-KINDS = {zmq.DEALER: "dealer", zmq.ROUTER: "router", zmq.REP: "gate"}
+KINDS: dict[int, str] = {zmq.DEALER: "dealer", zmq.ROUTER: "router", zmq.REP: "gate"}
 ENVELOPE = 0x94
 FOR_EVER = 1_000_000
 
