@@ -31,10 +31,9 @@ from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.wire import link_frame
 from dtvn.protocol.wire.envelope import encode_envelope
 from tests.golden import Compare
-from tests.net.wires import FOR_EVER, Wire, Wires
+from tests.net.wires import DOWN, FOR_EVER, UP, Wire, Wires, user
 
 GOLDEN = Path(__file__).parent / "golden"
-UP, DOWN = zmq.EVENT_HANDSHAKE_SUCCEEDED, zmq.EVENT_DISCONNECTED
 MEMBERS = ("node0", "node1", "node2", "node3")
 
 
@@ -54,8 +53,6 @@ def key_of(owner: str) -> bytes:
 def wires(monkeypatch: pytest.MonkeyPatch) -> Wires:
     made = Wires(monkeypatch)
     made.know(*MEMBERS, "node0 again", "gateway", "relay", "child", "another")
-    for owner in (*MEMBERS, "node0 again", "gateway", "relay"):
-        made.names[curve_keys(dev_seed(owner)).secret] = f"secret of {owner}"
     return made
 
 
@@ -382,12 +379,6 @@ class Station:
             self.wires.say(f"  nothing of {', '.join(name for name in told if told[name] == 'nothing')}")
         elif isinstance(t, RelayTransport):
             self.wires.say(f"  connected {t.connected()}, indices {t.up()}, listens {t.listens}")
-
-
-def user(genesis: Genesis, index: int) -> str:
-    """User-Id of a member's connection."""
-    member = genesis.members[index]
-    return f"member/{member.id}/{member.public_key.hex()[:16]}"
 
 
 def test_links_of_a_member(golden: Compare, wires: Wires) -> None:

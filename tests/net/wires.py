@@ -14,9 +14,10 @@ import pytest
 import zmq
 from zmq.utils import z85
 
-from dtvn.net import counters, curve_public, dial, dialled, links, public_key_of
+from dtvn.net import counters, curve_keys, curve_public, dial, dialled, links, public_key_of
 from dtvn.node.keys import dev_seed
 from dtvn.protocol import canonical
+from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.wire import Envelope
 from tests.golden import Telling
 
@@ -25,6 +26,13 @@ START = 1_700_000_000
 KINDS: dict[int, str] = {zmq.DEALER: "dealer", zmq.ROUTER: "router", zmq.REP: "gate"}
 ENVELOPE = 0x94
 FOR_EVER = 1_000_000
+UP, DOWN = zmq.EVENT_HANDSHAKE_SUCCEEDED, zmq.EVENT_DISCONNECTED
+
+
+def user(genesis: Genesis, index: int) -> str:
+    """User-Id of a member's connection."""
+    member = genesis.members[index]
+    return f"member/{member.id}/{member.public_key.hex()[:16]}"
 
 
 class Head:
@@ -44,22 +52,34 @@ class Wires(Telling):
         super().__init__()
         self.now = 50_000_000_000
         self.made: dict[str, Wire] = {}
+        self.tells_polls = True
         self.names: dict[object, str] = {}
         self.usual: dict[str, dict[str, object]] = {}
         """Kind of sockets -> options of the last one."""
         clock = SimpleNamespace(
             monotonic_ns=lambda: self.now,
-            time_ns=lambda: START * 1_000_000_000 + self.now,
-            time=lambda: START + self.now / 1e9,
+            time_ns=lambda: self.wall,
+            time=lambda: self.wall / 1e9,
         )
         for module in (counters, dial, dialled, links):
             monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(zmq, "Poller", lambda: Poller(self))
 
+    @property
+    def wall(self) -> int:
+        """Unix nanoseconds."""
+        return START * 1_000_000_000 + self.now
+
     def know(self, *owners: str) -> None:
         """Tell the keys of these by name."""
         for owner in owners:
-            self.names[curve_public(public_key_of(dev_seed(owner)))] = f"key of {owner}"
+            key = public_key_of(dev_seed(owner))
+            self.names[key] = self.names[curve_public(key)] = f"key of {owner}"
+            self.names[curve_keys(dev_seed(owner)).secret] = f"secret of {owner}"
+
+    def owner(self, key: bytes) -> str:
+        """Whose public key this is."""
+        return self.names.get(key, key.hex()[:8])
 
     def socket(self, kind: int) -> Wire:
         return self.make(KINDS[kind])
@@ -254,7 +274,8 @@ class Poller:
             f"{wanted[events]} {each.name if isinstance(each, Wire) else 'wakes'}"
             for each, events in self._registered.items()
         )
-        self._wires.say(f"polls for {timeout} ms{'' if told == self._told else f': {told}'}")
+        if self._wires.tells_polls:
+            self._wires.say(f"polls for {timeout} ms{'' if told == self._told else f': {told}'}")
         self._told = told
         found = []
         for each, events in self._registered.items():
