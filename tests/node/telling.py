@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -120,7 +121,7 @@ class Stage(Wires):
         self.tells_polls = False
 
     def say(self, line: str) -> None:
-        super().say(line.replace(self._data, "DATA"))
+        super().say(re.sub(r'"pid":\d+', '"pid":...', line.replace(self._data, "DATA")))
 
     def destroy(self, linger: int) -> None:
         """As a context's."""
