@@ -18,7 +18,6 @@ from dtvn.node.build import build_node
 from dtvn.node.follower import FollowerOptions, build_follower
 from dtvn.node.keys import dev_seed
 from dtvn.node.learner import build_learner
-from dtvn.node.learning import LearningProcess
 from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions, StartError
 from dtvn.protocol import canonical
@@ -51,7 +50,7 @@ class Feed:
 class Following(Stage):
     """A process that a test drives as the loop does."""
 
-    process: LearningProcess
+    process: Any
 
     def keep_key(self, path: Path, owner: str) -> None:
         path.write_bytes(encode_seed(dev_seed(owner)))
@@ -64,7 +63,7 @@ class Following(Stage):
         self.process.give_way()
         self.process.refresh()
 
-    def start(self, process: LearningProcess) -> None:
+    def start(self, process: Any) -> None:
         self.process = process
         process.start()
         process.introduce()
