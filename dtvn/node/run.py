@@ -356,7 +356,7 @@ class Loop:
         try:
             self._process.start()
         except TurnLost as lost:
-            if not isinstance(lost.__cause__, EpochOver | Halted | JournalFull):
+            if not isinstance(lost.__cause__, EpochOver | Halted | JournalError):
                 raise
             self._recover(lost)
 

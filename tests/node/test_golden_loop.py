@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -212,6 +212,7 @@ def test_lost_turns(golden: Compare, play: Callable[..., Play]) -> None:
     looped(told, "The epoch is over", play(over()))
     looped(told, "At the start it is over", play(starts=(over(),)), carried=True)
     looped(told, "The start fails", play(starts=(lost(JournalError("Damaged.")),)))
+    looped(told, "Another process owns it", play(starts=(lost(JournalFenced("Fenced.")),)))
     looped(told, "The start raises", play(starts=(lost(RuntimeError("a bug")),)))
     looped(told, "The start finds another error", play(starts=(JournalError("Cannot be read."),)))
     looped(told, "The second start raises", play(bug, 0, starts=(None, lost(RuntimeError("again")))))
