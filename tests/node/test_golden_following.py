@@ -70,8 +70,9 @@ class Following(Stage):
         self.tell("it runs")
 
     def tell(self, what: str) -> None:
-        self.say(f"{what}:")
-        self.fields(self.process.brief())
+        process = self.process
+        self.say(f"{what}: searched {process.application._searched}, {len(process.links._links)} links")
+        self.fields(process.brief())
 
     def linked(self, indices: Sequence[int]) -> None:
         """Links come up, and their members say how far they are."""
@@ -103,7 +104,7 @@ def test_a_node_that_is_no_member(golden: Compare, monkeypatch: pytest.MonkeyPat
     stage = Following(monkeypatch, tmp_path, 3)
     folder = stage.node("node9")
     stage.keep_key(folder.next_key, "node9 again")
-    stage.know("node9", "node9 again", "another")
+    stage.know("node9", "node9 again", "another", "relay")
     folder.sources.write_bytes(canonical.encode_trimmed(_later(stage)))
     options = NodeOptions()
     lone = NodeOptions(others_are_gone=True)
@@ -137,14 +138,15 @@ def test_a_node_that_is_no_member(golden: Compare, monkeypatch: pytest.MonkeyPat
     stage.turn(2.0)
     made.publish()
     stage.states()
-    stage.chapter("Another process goes on with its links; then it ends")
+    stage.chapter("Another process goes on with its links, and asks another one besides; then it ends")
+    folder.sources.write_bytes(canonical.encode_trimmed(_later(stage, "relay")))
     _gone_on(stage, folder.root, options)
     golden(GOLDEN / "no-member.txt", stage.text)
 
 
-def _later(stage: Stage) -> Membership:
+def _later(stage: Stage, owner: str = "another") -> Membership:
     """A membership of the next epoch, with one member that is not in this one."""
-    other = g.Member("node8", key_of("another"), "192.0.2.88", 88)
+    other = g.Member("node8", key_of(owner), "192.0.2.88", 88)
     first = founding(stage.genesis)
     return replace(first, epoch=1, members=(first.members[0], other))
 
