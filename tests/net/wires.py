@@ -14,7 +14,16 @@ import pytest
 import zmq
 from zmq.utils import z85
 
-from dtvn.net import counters, curve_keys, curve_public, dial, dialled, links, public_key_of
+from dtvn.net import (
+    counters,
+    curve_keys,
+    curve_public,
+    dial,
+    dialled,
+    links,
+    public_key_of,
+    questions,
+)
 from dtvn.node.keys import dev_seed
 from dtvn.protocol import canonical
 from dtvn.protocol.genesis import Genesis
@@ -60,8 +69,9 @@ class Wires(Telling):
             monotonic_ns=lambda: self.now,
             time_ns=lambda: self.wall,
             time=lambda: self.wall / 1e9,
+            monotonic=lambda: self.now / 1e9,
         )
-        for module in (counters, dial, dialled, links):
+        for module in (counters, dial, dialled, links, questions):
             monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(zmq, "Poller", lambda: Poller(self))
 
@@ -80,6 +90,10 @@ class Wires(Telling):
     def owner(self, key: bytes) -> str:
         """Whose public key this is."""
         return self.names.get(key, key.hex()[:8])
+
+    def destroy(self, linger: int) -> None:
+        """As a context's."""
+        self.say(f"the context ends, lingering {linger}")
 
     def socket(self, kind: int) -> Wire:
         return self.make(KINDS[kind])
@@ -220,11 +234,19 @@ class Wire:
             self.rest = list(self.incoming.popleft())
         return self.rest.pop(0)
 
-    def recv_multipart(self, flags: int = 0) -> list[Any]:
+    def recv_multipart(self, flags: int = 0, *, copy: bool = True) -> list[Any]:
+        del copy
         frames = [self.recv(flags)]
         while self.rest:
             frames.append(self.recv(flags))
         return frames
+
+    def poll(self, timeout: int) -> int:
+        """Whether a frame waits; if none does, the time passes."""
+        found = self.events() & zmq.POLLIN
+        if not found:
+            self.wires.now += timeout * 1_000_000
+        return found
 
     def close(self, linger: int) -> None:
         self.say(f"is closed, lingering {linger}")

@@ -123,10 +123,6 @@ class Stage(Wires):
     def say(self, line: str) -> None:
         super().say(re.sub(r'"pid":\d+', '"pid":...', line.replace(self._data, "DATA")))
 
-    def destroy(self, linger: int) -> None:
-        """As a context's."""
-        self.say(f"the context ends, lingering {linger}")
-
     def node(self, name: str) -> NodeFolder:
         """The folder of a node with the key of that name, and the genesis."""
         made = self.folder.node(name)
