@@ -185,6 +185,10 @@ def test_one_of_four(golden: Compare, monkeypatch: pytest.MonkeyPatch, tmp_path:
     member.process.publish()
     member.all_answers()
     member.metrics()
+    for disk_full, halted in ((True, ""), (False, "two commits differ")):
+        member.process.disk_full, member.process.halted = disk_full, halted
+        member.ask("status")
+    member.process.disk_full, member.process.halted = False, ""
     _handed_over(member)
     golden(GOLDEN / "one-of-four.txt", member.text)
 
