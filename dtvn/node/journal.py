@@ -53,7 +53,7 @@ class JournalMeter(msgspec.Struct):
     turns: int = 0
     turn_time: int = 0
     turn_time_max: int = 0
-    """Slowest turn since the last status report."""
+    """Of the slowest turn."""
 
 
 class NodeJournal:

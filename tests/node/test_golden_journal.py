@@ -112,7 +112,7 @@ def test_the_journal_of_a_node(golden: Compare, monkeypatch: pytest.MonkeyPatch,
         announce=lambda sequence: below.say(f"  announces {sequence}"),
     )
     made.alive = lambda: below.say("  is alive")
-    turns: tuple[tuple[list[Record], bool], ...] = (
+    turns: tuple[tuple[Sequence[Record], bool], ...] = (
         *(([STATE], False), ([VOTE, STATE], True)),
         *(([VOTE], True), ([], True)),
     )
