@@ -25,7 +25,6 @@ from dtvn.protocol.consensus.effects import (
     Install,
     Note,
     Reason,
-    Record,
     SlotRecord,
     StateRecord,
 )
@@ -112,7 +111,7 @@ def test_the_journal_of_a_node(golden: Compare, monkeypatch: pytest.MonkeyPatch,
         announce=lambda sequence: below.say(f"  announces {sequence}"),
     )
     made.alive = lambda: below.say("  is alive")
-    turns: tuple[tuple[Sequence[Record], bool], ...] = (
+    turns: Any = (
         *(([STATE], False), ([VOTE, STATE], True)),
         *(([VOTE], True), ([], True)),
     )
