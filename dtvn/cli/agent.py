@@ -77,7 +77,7 @@ def pieces(address: str, asked: Request) -> Iterator[bytes]:
             yield from answer.iter_bytes()
     # The last three: certificates or proxies that environment variables name cannot be used.
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:
-        raise SourceError(f"cannot read {address}: {error or type(error).__name__}") from None
+        raise SourceError(f"cannot read {address}: {str(error) or type(error).__name__}") from None
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def fetch(platform: str, path: str) -> bytes:
         with httpx.Client(trust_env=False, timeout=TIMEOUT_SECONDS) as client:
             answer = client.get(url, headers={"X-API-Key": key} if key else {})
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise PlatformError(f"cannot reach {platform}: {error or type(error).__name__}") from None
+        raise PlatformError(f"cannot reach {platform}: {str(error) or type(error).__name__}") from None
     if answer.status_code == httpx.codes.OK:
         return answer.content
     try:

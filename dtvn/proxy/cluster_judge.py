@@ -144,7 +144,7 @@ class ClusterJudge:
                         answer = await self.client.post(path, content=body, headers={"Content-Type": media})
                     except httpx.TransportError as error:
                         trouble = NoVerdict(
-                            f"cannot reach the cluster's platform: {error or type(error).__name__}"
+                            f"cannot reach the cluster's platform: {str(error) or type(error).__name__}"
                         )
                         if self.patience is not None and not self.reached:
                             break
