@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -189,6 +190,7 @@ def test_one_of_four(golden: Compare, monkeypatch: pytest.MonkeyPatch, tmp_path:
         member.process.disk_full, member.process.halted = disk_full, halted
         member.ask("status")
     member.process.disk_full, member.process.halted = False, ""
+    _gives_way(member, monkeypatch)
     _handed_over(member)
     golden(GOLDEN / "one-of-four.txt", member.text)
 
@@ -222,6 +224,16 @@ def _newcomers(member: Member) -> None:
         member.ask("announce", *arguments_of(proof))
     member.ask("announce", "x")
     member.ask("newcomer", "learner")
+
+
+def _gives_way(member: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = member.process
+    rests = SimpleNamespace(rest=lambda: member.say("rests"), end=lambda: member.say("rests no more"))
+    with monkeypatch.context() as changed:
+        changed.setattr(process, "_cpu_yield", rests)
+        for dispensable in (True, False):
+            changed.setattr(process.core.catch_up, "is_dispensable", lambda found=dispensable: found)
+            process.give_way()
 
 
 def _handed_over(member: Member) -> None:
