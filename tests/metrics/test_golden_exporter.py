@@ -16,12 +16,18 @@ from prometheus_client import CollectorRegistry
 from dtvn.node.metrics import exporter
 from dtvn.node.metrics.disk import DiskWatch
 from dtvn.node.metrics.exporter import Exporter
+from dtvn.node.metrics.names import ALL, counter, gauge, histogram
 from dtvn.node.metrics.snapshot import Snapshot
 from dtvn.node.options import MetricsOptions, StartError
 from tests.golden import Compare, Telling
 
 GOLDEN = Path(__file__).parent / "golden"
 SECOND = 1_000_000_000
+MAKERS: dict[str, Callable[[str, CollectorRegistry], Any]] = {
+    "counter": counter,
+    "gauge": gauge,
+    "histogram": histogram,
+}
 
 
 class Lines(logging.Handler):
@@ -169,3 +175,17 @@ def test_a_full_disk_is_foretold(golden: Compare, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(shutil, "disk_usage", unreadable)
     story.say(f"{DiskWatch(tmp_path).look()}")
     golden(GOLDEN / "disk.txt", story.text)
+
+
+def test_every_metric(golden: Compare) -> None:
+    """Its name, kind, labels and bounds, and the text that a page of metrics has."""
+    story = Telling()
+    for metric in ALL:
+        bounds = f" {metric.bounds}" if metric.kind == "histogram" else ""
+        story.say(f"{metric.kind} {metric.name}{list(metric.labels)}{bounds}: {metric.text}")
+    registry = CollectorRegistry()
+    made = [make(metric.name, registry) for metric in ALL for make in (MAKERS[metric.kind],)]
+    for each in made:
+        family = next(iter(each.collect()))
+        story.say(f"{family.type} {family.name}: {family.documentation}")
+    golden(GOLDEN / "every-metric.txt", story.text)

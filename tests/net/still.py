@@ -41,6 +41,16 @@ def play(story: Coroutine[Any, Any, Result]) -> Result:
         return runner.run(story)
 
 
+async def passes(seconds: float) -> None:
+    """Let so much of this loop's time pass; no real time does."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, StillLoop):
+        raise TypeError("only time that stands still may pass")
+    passed = loop.create_future()
+    loop.call_later(seconds, passed.set_result, None)
+    await passed
+
+
 class Side:
     """One side of a connection: what asyncio calls the writer and its transport."""
 

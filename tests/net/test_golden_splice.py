@@ -40,7 +40,7 @@ from dtvn.net.splice_wire import (
 from dtvn.protocol.scheme import ED25519
 from tests.golden import Compare, Telling
 from tests.net.splices import GREETING, NODE, OTHER, SEED, STRANGER, key_of, secret_of
-from tests.net.still import Side, connection, play
+from tests.net.still import Side, connection, passes, play
 
 GOLDEN = Path(__file__).parent / "golden"
 Arrived = Callable[[Any, Any], Awaitable[None]]
@@ -97,12 +97,12 @@ class World(Telling):
         return Stream(dialling.reader, cast(Any, dialling))
 
     async def passes(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        await passes(seconds)
         self.say(f"({seconds:g} s later)")
 
     async def heard(self, side: Side, what: str) -> None:
         """All that a side has got by now, and whether the other one has ended."""
-        await asyncio.sleep(0.001)
+        await passes(0.001)
         data = bytes(side.reader._buffer)  # type: ignore[attr-defined]
         side.reader._buffer.clear()  # type: ignore[attr-defined]
         self.say(f"{what} heard {frames(data)}{', and the end' if side.reader.at_eof() else ''}")
@@ -249,7 +249,7 @@ async def dialled(world: World) -> None:
     bench.figures()
     dialler.close()
     await world.heard(joined, "the node")
-    await asyncio.sleep(2.1)
+    await passes(2.1)
     bench.figures()
     world.chapter("Diallers that are not joined")
     for words in (b"GET / HTTP/1.1\r\n", b"\xff" + bytes(9), bytes(9) + b"\x7f", GREETING[:9]):
@@ -264,16 +264,16 @@ async def dialled(world: World) -> None:
     await world.heard(side, "a dialler whom the node declines")
     side = world.dials(100)
     side.write(GREETING[:9])
-    await asyncio.sleep(1.0)
+    await passes(1.0)
     control.write(encoded(Pong()))
-    await asyncio.sleep(4.1)
+    await passes(4.1)
     control.write(encoded(Pong()))
     await world.heard(side, "a slow dialler")
     side = world.dials(100)
     side.write(GREETING)
-    await asyncio.sleep(3.0)
+    await passes(3.0)
     control.write(encoded(Pong()))
-    await asyncio.sleep(2.1)
+    await passes(2.1)
     await world.heard(side, "one to whom nobody connects back")
     bench.figures()
     world.chapter("A frame that does not belong here")
@@ -302,7 +302,7 @@ async def bounded(world: World) -> None:
         world.dials(7, f"198.51.100.{number}")
     await world.heard(world.dials(7, "203.0.113.1"), "one more of another address")
     bench.figures()
-    await asyncio.sleep(5.1)
+    await passes(5.1)
     bench.figures()
     await bench.splice.close()
     world.chapter("Failures and dials that run out, and come back with time")
@@ -311,7 +311,7 @@ async def bounded(world: World) -> None:
     world.ports[7] = world.ports[8]
     control = await bench.register(NODE)
     for seconds in (0.0, 0.0, 0.0, 2.1, 0.0):
-        await asyncio.sleep(seconds)
+        await passes(seconds)
         side = world.dials(7)
         side.write(encoded(Ping()))
         await world.heard(side, f"failing after {seconds:g} s")
@@ -329,7 +329,7 @@ async def bounded(world: World) -> None:
         side = world.dials(100)
         side.write(GREETING)
         await world.heard(side, f"a dialler while {waiting} bytes wait")
-    await asyncio.sleep(2.1)
+    await passes(2.1)
     bench.figures()
     await bench.splice.close()
 
@@ -346,9 +346,9 @@ async def listened(world: World) -> None:
     listener = SpliceListener(("192.0.2.200", 7), key_of(SEED), NODE, report)
     world.chapter("Nobody is there; the pauses grow")
     running = asyncio.ensure_future(listener.run())
-    await asyncio.sleep(12.0)
+    await passes(12.0)
     await bench.splice.begin("192.0.2.200", 7)
-    await asyncio.sleep(5.0)
+    await passes(5.0)
     world.chapter("Its node does not listen yet, then does")
     side = world.dials(100)
     side.write(GREETING)
@@ -366,13 +366,13 @@ async def listened(world: World) -> None:
     world.chapter("The splice ends, and begins again")
     await bench.splice.close()
     world.ports.pop(7, None)
-    await asyncio.sleep(3.0)
+    await passes(3.0)
     bench = Bench(world)
     await bench.splice.begin("192.0.2.200", 7)
-    await asyncio.sleep(3.0)
+    await passes(3.0)
     world.chapter("It is allowed no more")
     del bench.allowed[key_of(NODE)]
-    await asyncio.sleep(3.0)
+    await passes(3.0)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await bench.splice.close()
@@ -402,7 +402,7 @@ async def lied_to(world: World) -> None:
             hello = await read_frame(reader)
             for answer in answers:
                 if answer is None:
-                    await asyncio.sleep(60.0)
+                    await passes(60.0)
                 elif answer == b"right":
                     said = granting(b"c" * 32, hello.nonce, key_of(NODE), "", 77)  # type: ignore[attr-defined]
                     writer.write(encoded(Registered("", 77, ED25519.sign(secret_of(SEED), said))))
@@ -415,7 +415,7 @@ async def lied_to(world: World) -> None:
             ("192.0.2.200", 7), key_of(SEED), NODE, lambda said: world.say(f"reports {said}"), wanted=5
         )
         running = asyncio.ensure_future(listener.run())
-        await asyncio.sleep(6.5)
+        await passes(6.5)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
@@ -437,17 +437,17 @@ async def piped(world: World) -> None:
     async def ends(one: Side, other: Side) -> None:
         one.write(b"from one")
         other.write(b"from the other")
-        await asyncio.sleep(1.0)
+        await passes(1.0)
         other.close()
 
     async def is_idle(one: Side, _other: Side) -> None:
-        await asyncio.sleep(9.0)
+        await passes(9.0)
         one.write(b"late")
 
     async def is_paced(one: Side, _other: Side) -> None:
         for _piece in range(3):
             one.write(b"x" * 70_000)
-            await asyncio.sleep(0.001)
+            await passes(0.001)
         one.close()
 
     async def hangs(one: Side, other: Side) -> None:

@@ -21,7 +21,7 @@ from dtvn.api.helper.service import Service
 from dtvn.node.api_channel import Answered, Channel, Counted
 from tests.fake_gateway import FakeGateway
 from tests.golden import Compare, Telling
-from tests.net.still import play
+from tests.net.still import passes, play
 from tests.node_api.test_deadlines import App
 from tests.node_api.test_routes import FOREIGN, STATUS, Node
 
@@ -203,11 +203,11 @@ class Clients(Telling):
         return wire
 
     async def after(self, seconds: float, *sent: tuple[Wire, bytes]) -> None:
-        await asyncio.sleep(seconds)
+        await passes(seconds)
         for wire, data in sent:
             self.say(f"after {seconds:g} s {wire.name} says {data[:50]!r}")
             cast(Any, wire.protocol).data_received(data)
-        await asyncio.sleep(0.01)
+        await passes(0.01)
         for wire, _data in sent:
             self.say(f"  it waits for its client: {cast(Any, wire.protocol).waits_for_client}")
 
@@ -232,7 +232,7 @@ async def _late(told: Clients) -> None:
         await told.after(20.0)
         await told.after(70.0)
         wire.abort()
-        await asyncio.sleep(0)
+        await passes(0)
 
 
 async def _kept(told: Clients) -> None:
@@ -264,7 +264,7 @@ async def _crowded(told: Clients) -> None:
         await told.after(1.0)
     for wire in wires:
         wire.abort()
-    await asyncio.sleep(0)
+    await passes(0)
 
 
 def test_deadlines_of_connections(golden: Compare) -> None:
@@ -311,7 +311,7 @@ def test_what_the_node_is_told(golden: Compare, monkeypatch: pytest.MonkeyPatch)
             *((0.7, lambda: room.__setitem__(0, True)), (0.7, lambda: None)),
         )
         for seconds, act in steps:
-            await asyncio.sleep(seconds)
+            await passes(seconds)
             act()
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
