@@ -223,7 +223,7 @@ class Listening:
         names = ("a", "b", "c", "gateway", "nobody")
         self.wires.say(f"  newest {' '.join(f'{name}:{a.route_of(name)!r}' for name in names)}")
         self.wires.say(f"  live {a.live()}")
-        clients = (b"", b"client-1", b"client-2")
+        clients = (b"", b"client-1", b"client-2", b"abc")
         found = [f"{n} {c.decode()}:{a.client_route(n, c)!r}" for n in names for c in clients]
         self.wires.say(f"  clients {', '.join(each for each in found if not each.endswith('None'))}")
         for name, counters in a.counters.items():
