@@ -218,9 +218,10 @@ class TellingWorld(World, Telling):
         self.say(f"  due {_milliseconds(self.runs.deadline())}")
 
     def _tell_judged(self, call: int, judged: Judged) -> None:
+        here = [(violation.index, violation.code) for violation in judged.violations]
         self.say(
             f"  call {call}: {judged.verdict.value} {judged.run} {judged.algorithm.value} "
-            f"at {judged.position} salts {len(judged.salts)} here {[(v.index, v.code) for v in judged.violations]}"
+            f"at {judged.position} salts {len(judged.salts)} here {here}"
         )
         for piece in judged.pieces:
             self.say(
