@@ -455,18 +455,54 @@ def test_r11_a_log_with_a_state_other_than_signed_is_refused(town: Town) -> None
         town.sign(1, file, town.plan(file))
 
 
+def unsigned(body: bytes) -> bytes:
+    """The same batch, whose first request has no valid signature."""
+    batch = canonical.decode(m.Batch, body)
+    frame = list(msgspec.msgpack.decode(batch.requests[0]))
+    frame[2] = bytes(64)
+    return canonical.encode(msgspec.structs.replace(batch, requests=(canonical.encode(tuple(frame)),)))
+
+
 def test_r11_unsigned_requests_are_not_executed(town: Town) -> None:
     """Their signatures are in no digest: who tells a batch may put other bytes there."""
     sequence = town.admit("T-0")
     town.prepare(0, sequence)
     file = town.told(0, 1)
     proofs = proofs_of(file.states[0])
-    body = canonical.decode(m.Batch, proofs.prepared[0].body)
-    frame = list(msgspec.msgpack.decode(body.requests[0]))
-    frame[2] = bytes(64)
-    unsigned = canonical.encode(msgspec.structs.replace(body, requests=(canonical.encode(tuple(frame)),)))
-    prepared = (msgspec.structs.replace(proofs.prepared[0], body=unsigned),)
+    prepared = (msgspec.structs.replace(proofs.prepared[0], body=unsigned(proofs.prepared[0].body)),)
     told = retold(town, file.states[0], msgspec.structs.replace(proofs, prepared=prepared))
     forged = changed(file, 0, told)
     with pytest.raises(RecoveryError, match="No request of the batch at sequence 61 is signed"):
         town.sign(1, forged, town.plan(forged))
+
+
+def test_r11_of_two_versions_of_a_batch_the_signed_one_is_executed(town: Town) -> None:
+    """A member that shows unsigned requests before all others keeps nobody from the end."""
+    sequence = town.admit("T-0")
+    for index in (0, 1):
+        town.prepare(index, sequence)
+    file = town.told(0, 1)
+    proofs = proofs_of(file.states[0])
+    prepared = msgspec.structs.replace(proofs.prepared[0], body=unsigned(proofs.prepared[0].body))
+    told = retold(town, file.states[0], msgspec.structs.replace(proofs, prepared=(prepared,)))
+    forged = changed(file, 0, told)
+    plan = town.plan(forged)
+    assert plan.slots[-1].bodies == (prepared.body, proofs.prepared[0].body)
+    honest, shown = (town.sign(3, each, town.plan(each))[1] for each in (file, forged))
+    assert shown == honest
+
+
+def test_r11_only_the_body_of_the_decided_batch_is_executed(town: Town) -> None:
+    """What reads the statements compares each body with its digest; what executes them does so again."""
+    sequence = town.admit("T-0")
+    town.prepare(0, sequence)
+    other = town.decide((Admit(gate="south"), "T-5")).batch.body
+    file = town.told(0, 1)
+    plan = town.plan(file)
+    *below, slot = plan.slots
+    both = msgspec.structs.replace(slot, bodies=(other, *slot.bodies))
+    _signed, ending = town.sign(1, file, msgspec.structs.replace(plan, slots=(*below, both)))
+    assert ending == town.sign(1, file, plan)[1]
+    foreign = msgspec.structs.replace(slot, bodies=(other,))
+    with pytest.raises(RecoveryError, match="No request of the batch at sequence 61 is signed"):
+        town.sign(1, file, msgspec.structs.replace(plan, slots=(*below, foreign)))
