@@ -5,12 +5,14 @@ Members answer when the story says so, and so does the log, which keeps the head
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
 
 import pytest
 
-from dtvn.events.asking.forms import decode_asks
-from dtvn.events.judging import Event, check_form, next_head
+from dtvn.events.asking.forms import VERSION, Answers, decode_answers, decode_asks
+from dtvn.events.judging import Event, Vote, check_form, next_head, sign_turn
+from dtvn.events.judging.turns import Turn
 from dtvn.gateway import Recorded, Result, RunPlace, event_records, event_runs
 from dtvn.gateway.event_runs import EventActions, LiveRun
 from dtvn.gateway.events_face import Judged
@@ -19,12 +21,13 @@ from dtvn.machine.commands import check
 from dtvn.machine.rows import RunRow
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
+from tests.events.judging.support import CLUSTER, keys
 from tests.gateway.test_event_epochs import WAIT, World
 from tests.gateway.wording import Wording
 from tests.golden import Telling
 
 MILLISECOND = 1_000_000
-Answers = list[tuple[int, bytes]]
+Said = list[tuple[int, bytes]]
 
 
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,11 +57,13 @@ class TellingWorld(World, Telling):
         self.salts = 0
         self.live: dict[str, LiveRun] = {}
         """Runs by the name that they were begun with."""
-        self.held: Answers = []
+        self.held: Said = []
         """Answers on their way from the members."""
         self.rows: dict[tuple[str, str], RunRow] = {}
         """What the log holds of each run."""
         self.sequence = 0
+        self.liars: dict[int, Callable[[Vote], Vote]] = {}
+        """Members that vote otherwise than they should."""
         Telling.__init__(self)
         World.__init__(self)
 
@@ -125,6 +130,19 @@ class TellingWorld(World, Telling):
             if not any(member in speakers for member, _answer in self.held):
                 return
             self.hear(*speakers)
+
+    def said(self, actions: EventActions) -> Said:
+        """See World; liars sign their own votes."""
+        return [(member, self._changed(member, answer)) for member, answer in super().said(actions)]
+
+    def _changed(self, member: int, answer: bytes) -> bytes:
+        answers = decode_answers(canonical.decode(m.Judged, answer).body)
+        if member not in self.liars or not answers.turn:
+            return answer
+        told = [canonical.decode(Vote, vote) for vote in canonical.decode(Turn, answers.turn).votes]
+        votes = [self.liars[member](vote) for vote in told]
+        turn = sign_turn(votes, cluster=CLUSTER, epoch=self.epoch, member=member, secret=keys(member)[1])
+        return canonical.encode(m.Judged(canonical.encode(Answers(VERSION, self.epoch, turn, ()))))
 
     # --- the log --------------------------------------------------------------------------------
 
@@ -221,7 +239,8 @@ class TellingWorld(World, Telling):
         here = [(violation.index, violation.code) for violation in judged.violations]
         self.say(
             f"  call {call}: {judged.verdict.value} {judged.run} {judged.algorithm.value} "
-            f"at {judged.position} salts {len(judged.salts)} here {here}"
+            f"at {judged.position} salts {len(judged.salts)} certified {judged.certified} "
+            f"partial {judged.partial} failure {judged.failure} here {here}"
         )
         for piece in judged.pieces:
             self.say(

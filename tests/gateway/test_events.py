@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import pytest
 
 from dtvn.events.asking.forms import VERSION, Answers, decode_answers
@@ -19,7 +21,17 @@ from dtvn.events.judging import (
     sign_turn,
 )
 from dtvn.events.judging.turns import Turn
-from dtvn.gateway import Given, Judged, Recorded, RunEnded, RunIsLive, RunPlace
+from dtvn.gateway import (
+    Given,
+    Judged,
+    OperationTooLarge,
+    Overloaded,
+    Recorded,
+    Result,
+    RunEnded,
+    RunIsLive,
+    RunPlace,
+)
 from dtvn.gateway.event_records import EVERY
 from dtvn.protocol import canonical
 from dtvn.protocol.genesis import cluster_id
@@ -274,6 +286,23 @@ def test_records_that_cannot_be_sent_are_tried_again(gateway: FakeGateway) -> No
     gateway.events.attend()
     gateway.quorum = True
     assert run.end().result(0).code == "ok"
+
+
+@pytest.mark.parametrize("error", [Overloaded("full"), OperationTooLarge("large")])
+def test_records_that_are_refused_later_are_tried_again(gateway: FakeGateway, error: Exception) -> None:
+    """A gateway's own thread finds out that its queue is full."""
+    refused: Future[tuple[Result, ...]] = Future()
+    refused.set_exception(error)
+    submit = gateway.submit
+    gateway.events._submit_operations = lambda _operations, wait: refused
+    run = gateway.events.begin("thread", "run")
+    run.judge([START]).result(0)
+    gateway.events.time += EVERY
+    gateway.events.attend()
+    gateway.events._submit_operations = submit
+    assert run.place.position == 0
+    assert run.end().result(0).code == "ok"
+    assert run.place.position == 1
 
 
 def test_a_record_whose_outcome_was_lost_is_found_in_the_log(gateway: FakeGateway) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dtvn.events.config import Algorithm, ConsensusConfig
@@ -34,6 +35,7 @@ def test_records(golden: Compare, world: TellingWorld) -> None:
     _outcomes(world)
     _found(world)
     _backlog(world)
+    _merges(world)
     golden(GOLDEN / "run-records.txt", world.text)
 
 
@@ -175,6 +177,70 @@ def _backlog(world: TellingWorld) -> None:
         world.logged()
         world.turns()
     world.later(5 * SECOND)
+    world.turns()
+    world.standing()
+
+
+def _small(world: TellingWorld, run: str, *texts: bytes) -> None:
+    """Chunks that are judged again as one."""
+    world.begun("merges", run)
+    for text in texts:
+        world.asked(run, text)
+        world.turns()
+    world.later(SECOND)
+    world.turn()
+
+
+def _merges(world: TellingWorld) -> None:
+    world.chapter("The votes of a merge do not come, then only those of its first part, then all")
+    _small(world, "late", *RUN[:3])
+    world.hear(1)
+    world.held.clear()
+    for member in range(4):
+        world.liars[member] = lambda vote: vote
+    world.links(1)
+    for pause in (251, 4_748, 1, 999, 1):
+        world.later(pause)
+        world.turn()
+        world.standing()
+    world.links(0, 1, 2, 3)
+    for member in (2, 3):
+        world.liars[member] = lambda vote: msgspec.structs.replace(vote, errors=((1, "LIE"),))
+    world.turns()
+    world.later(5 * SECOND)
+    world.turns()
+    world.liars.clear()
+    while world.submitted:
+        world.logged()
+        world.turns()
+    world.later(SECOND)
+    world.turns()
+    while world.submitted:
+        world.logged()
+        world.turns()
+    world.standing()
+    world.chapter("All members come to another state than this process: in a merge, and in a chunk")
+    _small(world, "other-merge", *RUN[:2])
+    for member in range(4):
+        world.liars[member] = lambda vote: msgspec.structs.replace(vote, after=bytes(32))
+    world.held.clear()
+    world.later(SECOND)
+    world.turns()
+    world.standing()
+    world.begun("merges", "other-chunk")
+    world.asked("other-chunk", START, OPEN)
+    world.asked("other-chunk", TEXT)
+    world.turns()
+    world.asked("other-chunk", CLOSE)
+    world.turns()
+    world.standing()
+    for run in ("late", "other-merge", "other-chunk"):
+        world.ending(run)
+    world.turns()
+    while world.submitted:
+        world.logged()
+        world.turns()
+    world.later(6 * SECOND)
     world.turns()
     world.standing()
 
