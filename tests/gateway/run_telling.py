@@ -27,6 +27,8 @@ from tests.gateway.wording import Wording
 from tests.golden import Telling
 
 MILLISECOND = 1_000_000
+TURNS_MAX = 40
+"""Turns after which something must have been decided."""
 Said = list[tuple[int, bytes]]
 
 
@@ -125,11 +127,12 @@ class TellingWorld(World, Telling):
     def turns(self, *members: int) -> None:
         """Turns until these members (none named: all) have nothing more to say."""
         speakers = members or tuple(range(self.members))
-        while True:
+        for _turn in range(TURNS_MAX):
             self.turn()
             if not any(member in speakers for member, _answer in self.held):
                 return
             self.hear(*speakers)
+        pytest.fail("the same is asked again and again")
 
     def said(self, actions: EventActions) -> Said:
         """See World; liars sign their own votes."""
