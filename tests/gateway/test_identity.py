@@ -9,7 +9,7 @@ import pytest
 
 from dtvn.files.whole import write_private
 from dtvn.gateway import next_path, read_identity
-from dtvn.gateway.identity import KeyWatch
+from dtvn.gateway.identity import LOOK_EVERY, TRY_FOR, KeyWatch
 from dtvn.net import KeyFileError, encode_seed, read_seed
 
 SECOND = 1_000_000_000
@@ -72,3 +72,18 @@ def test_a_refused_gateway_tries_the_next_key_and_installs_it(key: Path) -> None
     assert not next_path(key).exists()
     assert oct(os.stat(key).st_mode & 0o777) == "0o600"
     assert watch.look(15 * SECOND, True) is None
+
+
+def test_a_gateway_that_was_never_let_in_tries_the_next_key_too(key: Path) -> None:
+    """It was started after the process that rotated the key had died."""
+    watch = KeyWatch(key, read_identity(key))
+    write_private(next_path(key), encode_seed(b"\x22" * 32, "gateway#1"))
+    assert watch.look(10 * SECOND, False) is None
+    assert watch.look(10 * SECOND + TRY_FOR, False) is None
+    assert watch.look(10 * SECOND + TRY_FOR + LOOK_EVERY - 1, False) is None, "it looks twice a second"
+    upcoming = watch.look(10 * SECOND + TRY_FOR + LOOK_EVERY, False)
+    assert upcoming == read_identity(next_path(key)) == watch.used
+    assert watch.look(10 * SECOND + 2 * TRY_FOR + LOOK_EVERY, False) is None, (
+        "the second key has its time too"
+    )
+    assert next_path(key).exists()
