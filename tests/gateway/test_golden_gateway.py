@@ -205,7 +205,7 @@ def story(monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayStory]:
     made.gateway.close()
 
 
-def test_turns(golden: Compare, story: GatewayStory) -> None:
+def test_turns(golden: Compare, story: GatewayStory, monkeypatch: pytest.MonkeyPatch) -> None:
     story.gateway = Gateway(
         story.members.paper.genesis,
         SEED,
@@ -220,6 +220,7 @@ def test_turns(golden: Compare, story: GatewayStory) -> None:
     _runs(story)
     _moves(story)
     _epoch(story)
+    _forked(story, monkeypatch)
     story.chapter("The gateway closes")
     story.calls_for("last", operation("L"))
     story.turn()
@@ -326,6 +327,20 @@ def _epoch(story: GatewayStory) -> None:
     story.standing()
     story.turn(4_100)
     story.standing()
+
+
+def _forked(story: GatewayStory, monkeypatch: pytest.MonkeyPatch) -> None:
+    story.chapter("A forked process has a copy of the gateway, which refuses to work")
+    gateway, process = story.gateway, os.getpid()
+    with monkeypatch.context() as forked:
+        forked.setattr(os, "getpid", lambda: process + 1)
+        story.say(f"alive {gateway.alive}")
+        story.raises(gateway.submit, [operation()])
+        story.raises(gateway.attend)
+        story.raises(gateway.events.begin("t", "forked").judge, [b"{}"])
+        story.say(f"a question: {story.words(gateway.query(0, 'log').result(0))}")
+        gateway.close()
+    story.say(f"alive {gateway.alive}")
 
 
 def _pages(proofs: list[EpochChangeProof]) -> list[str]:
