@@ -8,15 +8,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dtvn.events.config import Algorithm, ConsensusConfig
+from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig
+from dtvn.events.judging import AlgorithmNotOffered
 from dtvn.gateway import Overloaded, Result
+from dtvn.gateway.event_runs import EventRuns
 from dtvn.gateway.events_face import RunIsLive
 from dtvn.machine import reasons
 from dtvn.machine.rows import RunRow
 from dtvn.protocol import canonical
+from dtvn.protocol.quorum import Mode
+from tests.events.judging.support import electorate
 from tests.gateway.run_telling import TellingWorld, few
 from tests.gateway.test_events import CLOSE, END, OPEN, RUN, START, TEXT
-from tests.golden import Compare
+from tests.gateway.wording import Wording
+from tests.golden import Compare, Telling
 
 GOLDEN = Path(__file__).parent / "golden"
 SECOND = 1_000
@@ -374,6 +379,29 @@ def _epochs(world: TellingWorld) -> None:
     world.later(6 * SECOND)
     world.turns()
     world.standing()
+
+
+def test_algorithms(golden: Compare) -> None:
+    """What the members of each epoch offer, with the settings that were given and without."""
+    told, words = Telling(), Wording()
+    given = ConsensusConfig(algorithm=Algorithm.MAJORITY, min_nodes=4, byzantine_fault_tolerance=1)
+    for config in (None, given, msgspec.structs.replace(given, quorum_size=5, min_nodes=5)):
+        told.chapter(f"With {words(config)}")
+        runs = EventRuns(electorate(4, 0), config=config)
+        for epoch, (members, mode) in enumerate(
+            ((4, Mode.PBFT), (3, Mode.PBFT), (7, Mode.PBFT), (5, Mode.RAFT), (1, Mode.PBFT))
+        ):
+            if epoch:
+                runs.enter(msgspec.structs.replace(electorate(members, epoch), mode=mode), 0)
+            told.say(f"{members} members, {mode.value}: {words(runs.offered)}")
+            for name, promise in runs.promises.items():
+                told.say(f"  {name}: {words(promise)}")
+            for algorithm in (None, *Algorithm):
+                try:
+                    told.say(f"  rule {algorithm}: {words(runs.rule(algorithm))}")
+                except (AlgorithmNotOffered, ConfigError) as error:
+                    told.say(f"  rule {algorithm}: {words(error)}")
+    golden(GOLDEN / "run-algorithms.txt", told.text)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
