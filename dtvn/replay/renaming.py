@@ -65,7 +65,7 @@ class Names:
             self._own(value, name)
         for name in _LISTS:
             if isinstance(value.get(name), list):
-                value[name] = [f"{each}{self._suffix}" for each in value[name]]
+                value[name] = [each + self._suffix if isinstance(each, str) else each for each in value[name]]
 
     def _own(self, value: dict[str, Any], name: str) -> None:
         if isinstance(value.get(name), str):
