@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.gateway import OperationTooLarge, Overloaded
+from dtvn.gateway import OperationTooLarge, Overloaded, collector
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.quorum import Mode
-from dtvn.protocol.wire import decode_envelope, link_frame
+from dtvn.protocol.wire import decode_envelope, encode_envelope, link_frame
 from tests.gateway.support import SECOND, operation
 from tests.gateway.telling import TellingDesk
 from tests.golden import Compare
@@ -264,3 +264,40 @@ def _drawn_answer(desk: TellingDesk, drawn: random.Random, what: str) -> None:
         repeats = drawn.random() < 0.3
         frame_of = desk.members.repeat(member, item) if repeats else desk.members.reply(member, item)
         desk.hear(member, f"{'repeat' if repeats else 'reply'} {item.entry.sequence}", frame_of)
+
+
+def test_many_bundles(golden: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles that stay unanswered, up to the most that fly; sessions that are lost one after the other."""
+    monkeypatch.setattr(collector, "FLIGHTS_MAX", 3)
+    desk = TellingDesk("Many bundles")
+    desk.opened()
+    desk.chapter("Three fly, and the fourth waits for the end of one")
+    for number in range(5):
+        desk.call(operation(f"F{number}", valid=600), wait=60 * SECOND)
+        desk.wait(1_001)
+    desk.standing()
+    desk.honest(desk.flying[-1])
+    desk.call(operation("F5", nonce=b"f5"), wait=SECOND)
+    desk.honest(desk.flying[-3])
+    desk.wait(1_001)
+    desk.standing()
+    desk.chapter("Sessions are lost, and bundles of all of them are heard up to the most")
+    for number in range(5):
+        desk.call(operation(f"S{number}", nonce=b"s%d" % number, valid=600), wait=90 * SECOND)
+        lost = desk.flying[-1]
+        for member in (1, 2):
+            hint = desk.members.busy(lost, Reason.OUTSIDE_SESSION_WINDOW.value)
+            desk.hear(member, "busy outside_session_window", hint)
+        desk.wait(1_001)
+        desk.honest(desk.flying[-1])
+        desk.standing()
+    for frame in desk.flying[-12:-1:3]:
+        desk.honest(frame, members=(0, 1))
+    for name, body in (("reply", m.Reply), ("repeat", m.Repeat), ("busy", m.Busy), ("answer", m.Answer)):
+        for junk in (b"\x90", b"\xc1", b""):
+            frame = encode_envelope(m.KIND_OF[body], junk, bytes(64))
+            desk.hear(3, f"a {name} of other bytes", frame)
+    desk.standing()
+    desk.wait(12_000)
+    desk.standing()
+    golden(GOLDEN / "many-bundles.txt", "\n".join(desk.lines) + "\n")
