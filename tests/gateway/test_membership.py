@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 from nacl import bindings
 
 from dtvn import waiting
-from dtvn.gateway import Answered, gather_liveness_proofs
+from dtvn.gateway import Answered, gather_liveness_proofs, newcomer_proof
+from dtvn.gateway.liveness import ANSWER_WAIT
 from dtvn.net import public_key_of
 from dtvn.node.keys import dev_seed
 from dtvn.protocol import canonical
@@ -153,3 +155,59 @@ def test_r36_proofs_of_an_epoch_that_ended_are_gathered_again(moves: int) -> Non
     for each in words:
         said = liveness_bytes(CLUSTER, 1, each.member, each.executed, each.timestamp)
         assert verify(public_key_of(dev_seed(each.member)), said, each.signature)
+
+
+class Kept:
+    """Members that each give one answer about a newcomer; who asks and how is noted."""
+
+    genesis = GENESIS
+    present = founding(GENESIS)
+
+    def __init__(self, *answers: Answered | Exception) -> None:
+        self.answers = answers
+        self.asked: list[tuple[Any, ...]] = []
+
+    def query(self, *given: Any, wait: float) -> Future[Answered]:
+        self.asked.append((*given, wait))
+        future: Future[Answered] = Future()
+        answer = self.answers[given[0]]
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+        return future
+
+
+def said(member: str, at: int, *, key: str = "", epoch: int = 0) -> Answered:
+    """A member that keeps a liveness proof of this time."""
+    secret = bindings.crypto_sign_seed_keypair(dev_seed(key or member))[1]
+    signature = ED25519.sign(secret, liveness_bytes(CLUSTER, epoch, member, 100, at))
+    return Answered(1, "", told(LivenessProof(member, 100, at, signature)))
+
+
+def newest(*answers: Answered | Exception) -> int | None:
+    """Time of the proof that is found for node9, whom four members were asked about."""
+    kept = Kept(*answers)
+    found = newcomer_proof(kept, "node9", public_key_of(dev_seed("node9")))  # type: ignore[arg-type]
+    assert kept.asked == [(index, "newcomer", ("node9",), ANSWER_WAIT) for index in range(4)]
+    assert found is None or (found.member, found.executed) == ("node9", 100)
+    return None if found is None else found.timestamp
+
+
+def test_r36_the_newest_valid_proof_of_a_newcomer_counts() -> None:
+    good = said("node9", 5)
+    none = Answered(1, "not_found", good.text)
+    assert newest(said("node9", 3), good, said("node9", 4), none) == 5
+    liars = (
+        said("node9", 9, key="node3"),
+        said("node8", 9),
+        said("node9", 9, epoch=1),
+        Answered(1, "", '{"word": "zz"}'),
+        Answered(1, "", "[]"),
+        Answered(1, "", '{"word": "00"}'),
+        TimeoutError(),
+        said("node8", 9, key="node9"),
+    )
+    for liar in liars:
+        assert newest(liar, none, good, liar) == 5
+        assert newest(liar, liar, liar, none) is None
