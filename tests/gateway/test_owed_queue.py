@@ -184,7 +184,8 @@ def test_a_queue_as_it_comes(
     drawn, story, queue = random.Random(seed), Telling(), OwedQueue(tmp_path)
     for step in range(150):
         what = drawn.choice(("add", "add", "extend", "settle", "settle", "again", "forget", "open"))
-        number = drawn.choice([*(each.id for each in (*queue.waiting(), *queue.settled())), 99])
+        waiting, kept = queue.waiting(), queue.settled()
+        number = drawn.choice([*(each.id for each in waiting), *(each.id for each in kept), 99])
         events = [event(at, b"x" * drawn.randrange(12), drawn.choice((None, "", "NO"))) for at in range(2)]
         told: object = None
         try:
@@ -195,7 +196,7 @@ def test_a_queue_as_it_comes(
             elif what == "settle" and (found := queue.next()) is not None:
                 differs = [Difference(0, "", "NO")] if drawn.random() < 0.5 else []
                 told = queue.settle(settled(found, *differs))
-            elif what == "again" and (kept := queue.settled()):
+            elif what == "again" and kept:
                 told = queue.settle(kept[0])
             elif what == "forget":
                 queue.forget(number)
