@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from dtvn.gateway import (
     SettledRun,
     ValidationResult,
     ValidatorError,
+    validator_local,
 )
 from dtvn.gateway.events import OpenRun
 from dtvn.protocol.genesis import CAPABILITIES, cluster_id
@@ -242,6 +244,30 @@ def test_two_validators_of_one_gateway_may_judge_the_same_run(gateway: FakeGatew
     with made(gateway) as first, made(gateway) as second:
         assert first.validate_event(GOOD[0]).certified
         assert second.validate_event(GOOD[0]).certified
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_is_judged_here_while_the_validator_is_stopped_is_not_owed(
+    gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """Its folder is closed by then, and may belong to another validator."""
+    validator = made(gateway, tmp_path)
+    judged_here = validator_local._judged_here
+
+    def stopped_meanwhile(*given: Any) -> Any:
+        validator.stop()
+        return judged_here(*given)
+
+    monkeypatch.setattr(validator_local, "_judged_here", stopped_meanwhile)
+    validator.start()
+    cut(gateway)
+    if not whole:
+        found = validator.validate_event(GOOD[0])
+        assert [each.message for each in found.errors] == ["the validator was stopped"]
+        return
+    found = validator.validate_sequence(GOOD)
+    assert (found.owing, found.owed_id, found.is_valid) == (Owing.REFUSED, 0, True)
+    assert [each.message for each in found.warnings][1:] == ["The validator was stopped."]
 
 
 def test_a_full_queue_refuses_the_newest_and_says_so(
