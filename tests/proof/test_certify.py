@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -55,6 +56,7 @@ class PaperMembers(FakeGateway):
         self.lying: set[int] = set()
         self.hanging: set[int] = set()
         self.asked = 0
+        self.waits: set[float] = set()
 
     def query(
         self, member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 2.0
@@ -62,6 +64,7 @@ class PaperMembers(FakeGateway):
         if what != "receipt":
             return super().query(member, what, arguments, wait=wait)
         self.asked += 1
+        self.waits.add(wait)
         future: Future[Answered] = Future()
         if member in self.hanging:
             return future
@@ -91,7 +94,7 @@ class Platform:
         steps = self.log.steps[self._written :]
         self.ledger.append([step.record((b"commit",) * 3) for step in steps])
         for sequence in checkpoints:
-            self.ledger.append([self._checkpoint(sequence)])
+            self.ledger.append([self.checkpoint(sequence)])
         for found in self.log.epoch_changes:
             name = epoch_change_proof.record_name(found.entry.epoch)
             self.ledger.append([StateRecord(name, canonical.encode(found))])
@@ -104,7 +107,7 @@ class Platform:
     def get(self, path: str) -> HttpResponse:
         return self.client.get(f"/api/v1/{path}", headers={"X-API-Key": KEY})
 
-    def _checkpoint(self, sequence: int) -> CheckpointRecord:
+    def checkpoint(self, sequence: int) -> CheckpointRecord:
         entry, state = self.log.steps[sequence - 1].entry, self.log.roots[sequence - 1]
         root = canonical.merkle_root(self.log.hashes[:sequence])
         frames = self.log.checkpoint_frames(sequence)
@@ -161,6 +164,7 @@ def test_r27_receipts_prove_a_fresh_admission_and_the_log_an_old_one(
     said = say(fresh, "--genesis", chain)
     assert said.startswith("ticket TICKET-1 of event default: admit -> ok at sequence 3, index 0, epoch 0")
     assert "proved by their receipts" in said
+    assert (platform.members.asked, platform.members.waits) == (4, {certify.RECEIPT_WAIT})
     platform.log.fill(20)
     platform.learn(10, 20)
     platform.members.silent = {0, 1, 2, 3}
@@ -201,6 +205,34 @@ def test_r27_a_member_that_hangs_takes_no_receipt_of_the_others(
     assert code_of(platform.get("tickets/TICKET-1/certificate")) == (503, "not_provable_yet")
 
 
+def test_r27_each_member_is_waited_for_until_the_same_moment(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that answers late leaves less time for those behind it, but what they said by then counts."""
+    platform.log.admit()
+    now, waited = [100.0], list[float | None]()
+    slow = iter((0.5, 2.0, 9.0, 0.0))
+
+    class Slow(Future[Answered]):
+        def result(self, timeout: float | None = None) -> Answered:
+            waited.append(timeout)
+            now[0] += next(slow)
+            return super().result(timeout)
+
+    def query(member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 0) -> Future[Answered]:
+        answer, future = ask(member, what, arguments, wait=wait).result(0), Slow()
+        future.set_result(answer)
+        return future
+
+    ask = platform.members.query
+    monkeypatch.setattr(platform.members, "query", query)
+    monkeypatch.setattr(certify, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    offered = list(certify._offered(platform.members, 4, 3))
+    assert [(member, len(signature)) for member, signature in offered] == [(n, 64) for n in range(4)]
+    most = certify.RECEIPT_WAIT + 1
+    assert waited == [most, most - 0.5, most - 2.5, 0.0]
+
+
 def test_r26_members_are_asked_for_no_receipt_of_an_ended_epoch(platform: Platform, tmp_path: Path) -> None:
     """The keys of that epoch may be gone, but its last checkpoint proves the outcome once the copy has it."""
     log = platform.log
@@ -215,6 +247,34 @@ def test_r26_members_are_asked_for_no_receipt_of_an_ended_epoch(platform: Platfo
     assert platform.get("tickets/NEW/certificate").status_code == 200
     platform.learn(first)
     assert platform.get("tickets/OLD/certificate").status_code == 200
+
+
+def test_r26_members_are_asked_for_no_receipt_of_an_epoch_that_the_copy_does_not_know(
+    platform: Platform,
+) -> None:
+    """The network is ahead of the platform's copy, whose chain lacks the newest members' keys."""
+    log = platform.log
+    log.change(leaves="r1")
+    log.admit("NEW")
+    log.epoch_changes.clear()
+    platform.learn()
+    platform.members.present = log.application.membership()
+    assert code_of(platform.get("tickets/NEW/certificate")) == (503, "not_provable_yet")
+    assert platform.members.asked == 0
+
+
+def test_r26_a_damaged_checkpoint_of_the_copy_proves_nothing(platform: Platform, tmp_path: Path) -> None:
+    """Nor does it keep receipts from proving the outcome."""
+    platform.log.admit()
+    platform.log.fill(20)
+    platform.learn()
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    sound = platform.checkpoint(10)
+    platform.ledger.append([msgspec.structs.replace(sound, frames=sound.frames[:2])])
+    fresh = saved(platform, tmp_path, "tickets/TICKET-1/certificate", "fresh.json")
+    assert "proved by their receipts" in say(fresh, "--genesis", chain)
+    platform.members.silent = {0, 1}
+    assert code_of(platform.get("tickets/TICKET-1/certificate")) == (503, "not_provable_yet")
 
 
 def test_any_outcome_of_the_ticket_is_proved_refusals_included(platform: Platform, tmp_path: Path) -> None:
@@ -262,7 +322,13 @@ def test_an_outcome_that_cannot_be_proved_gets_the_reason(platform: Platform) ->
         "tickets/TICKET-1/certificate?at=99": (404, "outcome_not_found"),
         "tickets/TICKET-1/certificate?at=x": (400, "bad_request"),
         "tickets/TICKET-1/certificate?at=3.-1": (400, "bad_request"),
-        f"tickets/TICKET-1/certificate?at={'9' * 30}": (400, "bad_request"),
+        "tickets/TICKET-1/certificate?at=3.": (400, "bad_request"),
+        "tickets/TICKET-1/certificate?at=.0": (400, "bad_request"),
+        "tickets/TICKET-1/certificate?at=\u0663": (400, "bad_request"),
+        "tickets/TICKET-1/certificate?at=\u00b2": (400, "bad_request"),
+        f"tickets/TICKET-1/certificate?at={'9' * 18}.{'9' * 18}": (404, "outcome_not_found"),
+        f"tickets/TICKET-1/certificate?at={'9' * 19}": (400, "bad_request"),
+        f"tickets/TICKET-1/certificate?at=3.{'9' * 19}": (400, "bad_request"),
         "tickets/TICKET-001/certificate": (409, "nothing_to_prove"),
     }
     assert {path: code_of(platform.get(path)) for path in expected} == expected
@@ -371,11 +437,19 @@ def test_r27_receipts_replace_a_too_long_path_while_members_answer(
     platform.log.fill(20)
     platform.learn(10, 20)
     chain = saved(platform, tmp_path, "epochs", "epochs.json")
-    monkeypatch.setattr(certify, "CERTIFICATE_FILE_MAX", 100)
-    for silent, how in ((set(), "proved by their receipts"), ({0, 1}, "under their checkpoint")):
-        platform.members.silent = silent
+    path = platform.get("tickets/TICKET-1/certificate").content
+    size = len(path) - len(b'{"success":true,"data":}')
+    plays: list[tuple[int, set[int], str, int]] = [
+        (size, set(), "under their checkpoint", 0),
+        (size - 1, set(), "proved by their receipts", 4),
+        (size - 1, {0, 1}, "under their checkpoint", 4),
+    ]
+    for most, silent, how, asked in plays:
+        monkeypatch.setattr(certify, "CERTIFICATE_FILE_MAX", most)
+        platform.members.silent, platform.members.asked = silent, 0
         file = saved(platform, tmp_path, "tickets/TICKET-1/certificate", "certificate.json")
         assert how in say(file, "--genesis", chain)
+        assert platform.members.asked == asked
 
 
 def test_the_tickets_page_leads_to_its_certificate_and_to_the_chain(

@@ -109,19 +109,22 @@ def _proved(certificate: Certificate, found: EntryProof, network: GatewayFace) -
     checkpoint = lowest_checkpoint(LEARNER_ALIAS, found.entry.sequence)
     if checkpoint is not None and (proof := _path_proof(found, checkpoint)) is not None:
         by_path = msgspec.structs.replace(certificate, proof=proof)
-        if len(certificate_json(encode_certificate(by_path))) <= CERTIFICATE_FILE_MAX:
-            verify(by_path, chain)
+        is_small = len(certificate_json(encode_certificate(by_path))) <= CERTIFICATE_FILE_MAX
+        if is_small and _holds(by_path, chain):
             return by_path
     by_receipts = msgspec.structs.replace(certificate, proof=_receipts(found, network, chain))
     for candidate in (by_receipts, by_path):
-        if candidate is None:
-            continue
-        try:
-            verify(candidate, chain)
-        except ProofError:
-            continue
-        return candidate
+        if candidate is not None and _holds(candidate, chain):
+            return candidate
     raise ApiError(*NOT_YET)
+
+
+def _holds(certificate: Certificate, chain: Chain) -> bool:
+    try:
+        verify(certificate, chain)
+    except ProofError:
+        return False
+    return True
 
 
 def _path_proof(found: EntryProof, checkpoint: CheckpointRecord) -> CheckpointProof | None:
