@@ -9,7 +9,15 @@ import pytest
 
 from dtvn.machine.order_of_reasons import ORDER
 from tickets.importing import ImportedTicket
-from tickets.scanning.foretelling import REFUSES, Foretold, Standing, by_file, by_network, reason_of
+from tickets.scanning.foretelling import (
+    REFUSES,
+    Foretold,
+    Standing,
+    by_file,
+    by_network,
+    reason_of,
+    windows_over,
+)
 
 NOW = 1_785_510_000
 ENDED = NOW - 2
@@ -105,6 +113,20 @@ TICKET = ImportedTicket(row=2, ticket_id="T-1", event="fest", product="Day", cod
 def test_the_file_tells_the_reason_too(more: dict[str, Any], reason: str) -> None:
     ticket = msgspec.structs.replace(TICKET, **more)
     assert reason_of(by_file(ticket, {"Day": True, "T-shirt": False}), NOW) == reason
+
+
+@pytest.mark.parametrize(
+    ("network", "over"),
+    [
+        (["no_longer_valid", "no_longer_valid", "blocked"], 2),
+        (["no_longer_valid", "ok"], 0),
+        (["no_longer_valid", "not_yet_valid"], 0),
+        (["blocked", "wrong_product"], 0),
+    ],
+)
+def test_windows_are_over_unless_one_is_open_or_to_come(network: list[str], over: int) -> None:
+    foretold = [Foretold(ticket=TICKET, code="secret", file="ok", network=one) for one in network]
+    assert windows_over(foretold) == over
 
 
 @pytest.mark.parametrize(
