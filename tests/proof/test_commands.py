@@ -26,6 +26,7 @@ from tests.host.support import Paper
 from tests.proof.support import PaperLog
 from tests.proof.test_evidence import CHAIN, digest_of, file_of, pairs
 from tickets.management.auditing import write_files
+from tickets.management.commands import verify_certificate
 from validators.ledger import open_ledger
 from verifier import dtvn_verify
 
@@ -233,6 +234,56 @@ def test_unreadable_and_unwritable_pin_files_are_reported(tmp_path: Path) -> Non
         with pytest.raises(CommandError, match=f"not proved: .* {why}") as told:
             call_command("verify_certificate", str(one), "--genesis", str(epochs), "--pin", str(pin))
         assert told.value.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "{}",
+        '{"format": "dtvn-pin/1"}',
+        '{"format": "dtvn-pin/2", "epochs": []}',
+        '{"epochs": []}',
+        '{"format": "dtvn-pin/1", "epochs": ["xy"]}',
+        '{"format": "dtvn-pin/1", "epochs": [1]}',
+        '{"format": "dtvn-pin/1", "epochs": []}' + " " * 30,
+    ],
+)
+def test_a_file_that_is_no_pin_is_not_taken_for_one_nor_written_over(
+    tmp_path: Path, content: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, _other = forked()
+    one, epochs, pin = (tmp_path / name for name in ("one", "epochs", "pin"))
+    one.write_bytes(log.receipts(3))
+    epochs.write_bytes(log.chain())
+    pin.write_text(content, encoding="ascii")
+    monkeypatch.setattr(verify_certificate, "PIN_BYTES_MAX", 60)
+    with pytest.raises(CommandError) as told:
+        call_command("verify_certificate", str(one), "--genesis", str(epochs), "--pin", str(pin))
+    assert str(told.value) == f"not proved: {pin} is not a pin file [wrong_file]"
+    assert pin.read_text(encoding="ascii") == content
+
+
+def test_a_pin_of_the_greatest_size_is_read_and_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, _other = forked()
+    one, epochs, pin = (tmp_path / name for name in ("one", "epochs", "pin"))
+    one.write_bytes(log.receipts(3))
+    epochs.write_bytes(log.chain())
+    told = []
+    for _time in range(2):
+        out = StringIO()
+        call_command("verify_certificate", str(one), "--genesis", str(epochs), "--pin", str(pin), stdout=out)
+        told.append((out.getvalue(), pin.read_text(encoding="ascii")))
+        monkeypatch.setattr(verify_certificate, "PIN_BYTES_MAX", pin.stat().st_size)
+    assert told[0] == told[1]
+    written = told[0][1]
+    assert (written[-1], json.loads(written)["format"], len(json.loads(written)["epochs"])) == (
+        "\n",
+        "dtvn-pin/1",
+        1,
+    )
 
 
 def test_a_ledger_of_another_cluster_or_no_ledger_is_reported(tmp_path: Path, chain: Path) -> None:
