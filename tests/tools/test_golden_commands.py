@@ -122,6 +122,7 @@ def test_the_story_of_imports(
     words, story = (str(shop), *ANSWERS), commands.story
     story.part("Commands that cannot begin")
     for arguments in (
+        [],
         [str(tmp_path / "absent.csv")],
         [*words, "--changes", "change,everything"],
         [*words, "--column", "nonsense=x"],
