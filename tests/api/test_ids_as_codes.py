@@ -46,6 +46,15 @@ def test_a_ticket_with_codes_is_neither_found_nor_hinted_at_by_its_id(api: Api) 
     ]
 
 
+@pytest.mark.parametrize(("name", "scanned"), [("ZY-1", "zy-1"), ("zy-1", "ZY-1"), ("zy-1", "Zy-1")])
+def test_an_id_in_another_case_is_hinted_at_and_named_to_the_desk(api: Api, name: str, scanned: str) -> None:
+    gate = gate_key("gate", "gate")
+    api.post("tickets", {"ticket_id": name, "event": "old"})
+    said = "It differs only in case from"
+    assert admit(api, scanned, event="old")[1]["hint"] == f"{said} ticket {name}."
+    assert admit(gate, scanned, event="old")[1]["hint"] == f"{said} a ticket of this event."
+
+
 def test_where_ids_are_codes_the_id_of_another_ticket_is_taken(api: Api, fake: FakeGateway) -> None:
     """The same text would open twice. The log can tell it of an id, not of a code."""
     issue = {"op": "issue", "event": "old"}

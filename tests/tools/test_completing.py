@@ -242,9 +242,10 @@ def test_a_guest_whose_ticket_has_other_codes_is_said(learner: RealLearner) -> N
 
 
 def test_tickets_that_lack_nothing_cost_nothing(learner: RealLearner) -> None:
-    network = Network()
-    assert completed(ticket(1, revoked=(), entered=False), order=network) == Delivery()
-    assert network.asked == []
+    """Nor do they wait for a copy that is behind."""
+    network, delivery = Network(), Delivery(sequence=1_000)
+    complete([ticket(1, revoked=(), entered=False)], delivery, order=network, patience=0.0)
+    assert (network.asked, delivery) == ([], Delivery(sequence=1_000))
 
 
 def test_a_copy_that_lags_behind_the_issue_is_not_read(learner: RealLearner) -> None:
