@@ -8,6 +8,7 @@ Time passes only in pauses, and in answers that take some.
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -163,7 +164,7 @@ async def test_the_story_of_gates(
     scripted: Scripted, golden: Compare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a race both scans are sent together; one whose other gate does not come goes on alone."""
-    monkeypatch.setattr(gates, "RACE_PATIENCE", 0.0)
+    monkeypatch.setattr(gates, "RACE_PATIENCE", 60.0)  # it is over as soon as the other gate comes
 
     async def play(*by_gate: tuple[Scan, ...], **how: Any) -> Any:
         async with open_client(AT, connections=2, patience=4.5) as client:
@@ -179,6 +180,7 @@ async def test_the_story_of_gates(
 
     one, two = scan(1, 1), scan(2, 1)
     racing = scan(3, 1, races=True), scan(3, 2, races=True)
+    other = scan(4, 2, races=True), scan(4, 3, races=True)
     no_number = Said(200, {"outcome": "admitted", "code": "ok"}, {"X-DTVN-Sequence": "soon"})
     plays: list[tuple[str, tuple[tuple[Scan, ...], ...], dict[str, Any], list[Any]]] = [
         (
@@ -192,11 +194,14 @@ async def test_the_story_of_gates(
         ("never decided", ((one, two),), {"patience": 0.1}, [*[httpx.ReadError] * 2, Said(504), Said(504)]),
         ("a race", ((racing[0], one), (two, racing[1])), {},
          [decided("ok"), decided("ok"), decided("blocked"), decided("already_consumed")]),
+        ("two races at once", ((racing[0],), (other[0],), (racing[1], other[1])), {}, [decided("ok")] * 4),
         ("a race that the other gate does not come to", ((racing[0],),), {}, [decided("ok")]),
         ("the gate is at fault", ((one,),), {}, [Said(404, {"outcome": "failed", "code": "unknown_event"})]),
         ("no answer of a platform", ((one,),), {}, [Said(200, "<html>" * 50)]),
     ]  # fmt: skip
     for title, by_gate, how, answers in plays:
+        if "does not come" in title:
+            monkeypatch.setattr(gates, "RACE_PATIENCE", 0.0)
         await scripted.play(title, partial(play, *by_gate, **how), *answers)
     golden(GOLDEN / "asked-by-gates.txt", scripted.text)
 
@@ -306,6 +311,25 @@ async def test_the_story_of_what_is_asked_before_a_scan(scripted: Scripted, gold
     golden(GOLDEN / "asked-before.txt", scripted.text)
 
 
+@pytest.mark.asyncio
+async def test_what_is_foretold_stands_in_the_order_of_the_file(scripted: Scripted) -> None:
+    """Whichever answer comes first."""
+    second = asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"data": EVENT})
+        if json.loads(request.content)["barcode"] == "c1":
+            await second.wait()
+        second.set()
+        return httpx.Response(404, json={})
+
+    tickets = [ticket(2, "c1"), ticket(3, "c2")]
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url=AT.url) as client:
+        found = await foretell(client, "fest", tickets, {}, now=0, patience=0.0, told=lambda: None)
+    assert [one.code for one in found] == ["c1", "c2"]
+
+
 def results(*found: tuple[int, str]) -> Said:
     """The answer to a batch."""
     return Said(
@@ -336,6 +360,8 @@ async def test_the_story_of_tickets_of_a_rehearsal(scripted: Scripted, golden: C
         ("the answer lacks some", {}, [results(ok, ok, busy), results(ok, ok, ok)]),
         ("the platform is busy", {}, [Said(503, "", {"Retry-After": "2"}), results(*[ok] * 5)]),
         ("undecided for too long", {"patience": 0.3}, [results(*[busy] * 5)] * 5),
+        ("undecided at the end", {"patience": 0.25}, [results(*[busy] * 5)._replace(takes=0.25)] * 5),
+        ("all decided after the end", {"patience": 0.25}, [results(*[ok] * 5)._replace(takes=9.0)]),
         ("no answer for too long", {"patience": 0.3}, [Said(503)] * 5),
         ("one is refused", {}, [results(ok, (403, "not_permitted"), busy, ok, ok)]),
         ("the key is wrong", {}, [Said(401, {})]),

@@ -33,6 +33,8 @@ def test_the_story_of_plans(golden: Compare) -> None:
         {"gates": 3, "duplicates": 0.5, "seed": 2},
         {"gates": 3, "duplicates": 1.0, "seed": 3, "persons": {"T-2": 3, "T-5": 2}},
         {"gates": 9, "duplicates": 0.3, "seed": 4},
+        {"gates": 2, "duplicates": 0.6, "seed": 5},
+        {"gates": 1, "duplicates": 0.6, "seed": 6, "persons": {"T-3": 2}},
     ]
     for how in plays:
         plan = make_plan(CODES, run="r", **how)
@@ -89,6 +91,7 @@ RECORD = [
     outcome("EARLY", 15, "ok"),
     outcome("USED", 16, "already_consumed"),
 ]
+OUTSIDE = outcome("OUTSIDE", 20, "not_inside")
 PLANNED = [*(one.scan for one in RECORD), Scan(17, "ABSENT", "x", "gate-1", "n-17")]
 FORETOLD = {"SHUT": "blocked", "OPENED": "blocked", "EARLY": "not_yet_valid", "USED": "already_consumed"}
 PERSONS = {"FAMILY": 2, "PAIR": 3}
@@ -102,6 +105,8 @@ def test_the_story_of_proofs(golden: Compare) -> None:
         ("an exit", PLANNED[:6], RECORD[:6], {"again": "not_inside"}),
         ("all well", PLANNED[:2], RECORD[:2], {}),
         ("as foretold", PLANNED[11:13], RECORD[11:13], {}),
+        ("as foretold, and one lost", PLANNED[11:13], RECORD[11:12], {}),
+        ("nobody was inside", [OUTSIDE.scan], [OUTSIDE], {"again": "not_inside"}),
         ("nothing", [], [], {}),
     ):
         verdict = prove(planned, record, FORETOLD, **how)
