@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.golden import Compare, Telling
 from tests.importing.telling import told
 from tickets.exact import exact, meant
@@ -17,6 +19,7 @@ from tickets.formulas import quoted, unquoted
 from tickets.importing import words
 from tickets.importing.answers import Question, answers_from, source_key
 from tickets.importing.arguments import at_least_one, open_questions, seconds, zone_of
+from tickets.importing.platform import PlatformUnknown, platform_of
 from tickets.importing.record import FileRefused, Record, invisible_inside, normalised, shown
 from tickets.importing.slugs import check_event, slug_of
 from tickets.importing.uploads import UploadOptions, storable
@@ -181,3 +184,47 @@ def test_the_story_of_columns_and_cells(golden: Compare) -> None:
     story.say(f"{damage} {record.code('none')!r}")
     story.say(ascii(storable({"a\x00": ["\x00", "\ud800", 7, None, {"b": "ok\udfff"}], "c": ("\x00",)})))
     golden(GOLDEN / "columns-and-cells.txt", story.text)
+
+
+KNOWN = '{"url": "http://kept:8000/", "api_key": "kept"}'
+PLATFORMS: list[tuple[str | None, dict[str, str]]] = [
+    (None, {}),
+    (None, {"url": "http://here:8000//", "api_key": "k"}),
+    (None, {"url": "http://here:8000"}),
+    (KNOWN, {}),
+    (KNOWN, {"url": "https://here/sub/"}),
+    (KNOWN, {"api_key": "given"}),
+    (KNOWN, {"url": "http://here", "api_key": "given"}),
+    ('{"url": "http://kept"}', {}),
+    ('{"api_key": "kept"}', {}),
+    ('{"url": ', {}),
+    ('{"url": "http://kept:8000", "api_key": "Schl\u00fcssel"}', {}),
+    (KNOWN, {"url": "ftp://here"}),
+    (KNOWN, {"url": "here:8000"}),
+    (KNOWN, {"url": "http://"}),
+    (KNOWN, {"url": "http://[::1"}),
+    (KNOWN, {"url": "http://here:port"}),
+    ('{"url": "http://\\u0000", "api_key": "x"}', {}),
+]
+
+
+def test_the_story_of_platforms(tmp_path: Path, golden: Compare) -> None:
+    """Where a command finds the platform, and its key."""
+    story = Telling()
+    for content, given in PLATFORMS:
+        (file := tmp_path / "credentials.json").unlink(missing_ok=True)
+        if content is not None:
+            file.write_text(content, encoding="utf-8")
+        story.say(f"{content}, given {given}")
+        try:
+            told_of = told(platform_of(tmp_path, **given))
+        except PlatformUnknown as error:
+            told_of = f"unknown: {error}"
+        story.say(f"   -> {told_of.replace(str(tmp_path), 'FOLDER')}")
+    golden(GOLDEN / "platforms.txt", story.text)
+
+
+def test_a_file_of_credentials_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "credentials.json").mkdir()
+    with pytest.raises(PlatformUnknown, match=r"credentials\.json cannot be read: "):
+        platform_of(tmp_path)

@@ -25,6 +25,7 @@ from tickets.importing.imported import WrongRow
 from tickets.importing.ordering import Ordering, Part, issue_of
 from tickets.importing.platform import NetworkSilent, Refused
 from tickets.models import TicketCode, TicketHolder
+from validators.services.decide import batch
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "learner"]),
@@ -306,3 +307,36 @@ def test_no_code_is_stored_of_a_ticket_whose_holder_was_erased() -> None:
     assert [wrong.row for wrong in again.wrong] == [first.row]
     stored = set(TicketCode.objects.filter(event="a").values_list("ticket", flat=True))
     assert stored == {second.ticket_id}
+
+
+def test_only_what_is_as_the_file_says_counts_as_delivered() -> None:
+    """A ticket that was refused is asked for no entry, although one of its id is there, and what is refused
+    later is no more delivered than what was refused at once."""
+    asked, delivered = list[list[tuple[str, str]]](), list[list[str]]()
+    refused = {("Issue", "T-1"): "not_permitted", ("ImportEntry", "T-2"): "disputed"}
+
+    def order(requests: Sequence[Request]) -> Sequence[Decision]:
+        asked.append([(type(one.command).__name__, one.ticket) for one in requests])
+        codes = [refused.get(each, "") for each in asked[-1]]
+        return [
+            Decision(one, Result(code, b"", 1)) if code else batch([one], actor="desk")[0]
+            for one, code in zip(requests, codes, strict=True)
+        ]
+
+    tickets = [ticket(number, Holder()) for number in (1, 2, 3)]
+    assert imported(tickets, lambda requests: batch(requests, actor="desk")).issued == 3
+    delivering = Delivering(
+        order,
+        source="",
+        patience=5.0,
+        told=lambda _: None,
+        delivered=lambda part: delivered.append([one.ticket_id for one in part]),
+    )
+    delivery = Delivery()
+    delivering.deliver([msgspec.structs.replace(one, entered=True) for one in tickets], delivery)
+    assert asked == [
+        [("Issue", "T-1"), ("Issue", "T-2"), ("Issue", "T-3")],
+        [("ImportEntry", "T-2"), ("ImportEntry", "T-3")],
+    ]
+    assert delivered == [["T-3"]]
+    assert (delivery.existed, delivery.entered, [one.row for one in delivery.wrong]) == (2, 1, [2, 3])

@@ -95,6 +95,9 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     found = Scripted()
 
     async def answer(_transport: object, request: httpx.Request) -> httpx.Response:
+        turn = asyncio.Event()  # the others go on meanwhile
+        asyncio.get_running_loop().call_soon(turn.set)
+        await turn.wait()
         return found.answer(request)
 
     async def sleep(seconds: float) -> None:
