@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connections
 from django.test import Client
 
 from dtvn.machine.lists import CAPACITY_MAX, DAY, LISTS_MAX, EventList
@@ -402,6 +403,18 @@ def test_an_annulment_takes_back_what_stood_on_its_own_list_and_event(festival: 
         ("vip", "lounge", "entry", "the wrong person", True),
         ("main", "north", "entry", "", False),
     ]
+
+
+def test_an_annulment_of_what_the_copy_does_not_hold_is_told_without_it(festival: Client) -> None:
+    """As after a snapshot, before whose sequence the copy has no operations."""
+    assert ask(festival, "", ticket_id="T-9", product="VIP") == 200
+    assert ask(festival, "/admit", ticket_id="T-9", gate="north", device="s1") == 200
+    supervised = {"supervised": True, "reason": "the wrong person"}
+    assert ask(festival, "/annul", ticket_id="T-9", gate="south", device="s1", **supervised) == 200
+    with connections[LEARNER_ALIAS].cursor() as cursor:
+        cursor.execute("DELETE FROM ledger_operationrecord WHERE operation = 'admit'")
+    ((one,), more) = interventions.newest(SLUG, 9)
+    assert (one.taken, one.gate, one.device, one.list, more) == ("", "south", "s1", "main", False)
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
