@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
@@ -48,7 +48,7 @@ class Members:
         monkeypatch.setattr(fake, "query", self.query)
 
     def query(self, member: int, what: str, arguments: Any = (), *, wait: float = 2.0) -> Future[Answered]:
-        assert what == "proof"
+        assert (what, wait) == ("proof", 1.0)
         self.asked += 1
         future: Future[Answered] = Future()
         text = self.answers.get(member)
@@ -123,6 +123,19 @@ def test_r18_a_quorum_read_shows_what_q_members_signed(api: Api, members: Member
     assert shown["Metadata"] == local["Metadata"] == {"row": "4"}
     assert answer.headers["X-DTVN-Sequence"] == str(at)
     assert answer.headers["X-DTVN-Read"] == "quorum"
+
+
+def test_r18_a_quorum_read_goes_on_with_each_answer(
+    api: Api, members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for no member that hangs once f + 1 proved the ticket."""
+    issue(api)
+    members.answers = dict.fromkeys(range(4), members.proof("T-1"))
+    waited: list[dict[str, Any]] = []
+    plain = reading.wait
+    monkeypatch.setattr(reading, "wait", lambda given, **how: (waited.append(how), plain(given, **how))[1])
+    assert api.get("tickets/T-1?read=quorum").status_code == 200
+    assert waited == [{"timeout": 2.0, "return_when": FIRST_COMPLETED}]
 
 
 def test_r18_absence_is_proved_too(api: Api, members: Members) -> None:

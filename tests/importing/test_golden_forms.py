@@ -326,6 +326,21 @@ HOLDERS = (
     "barcode,first name,last name,name,email,e-mail,phone,company,street,zip,city,country,order\n"
     "C1,Ada,Lovelace,,a@x,,1,Engines,Main 1,10115,Berlin,DE,O-1\nC2,Ada,,Lovelace,,b@x,,,,,Rome,,\n"
     "C3,,Lovelace,Ada Lovelace,,,,,,,,FR,\nC4,,,  Bo \n"
+    "CB,,,,,,7,,,,,,\nCC,,,,,,,,,,,,O-2\nCD,,,,,,,,Main 1,,,,\n"
+    + "".join(
+        f"D{number},{names}{',' * (12 - 1 - names.count(','))}\n"
+        for number, names in enumerate(
+            (
+                "Ada,King,A. King",
+                "Ada,,Ada King",
+                ",King,Ada",
+                "Ada,King",
+                ",King",
+                "Ada,,Ada",
+                ",King,Ada King",
+            )
+        )
+    )
 )
 STATES = (
     "barcode,order status,ticket state,checked in,product,note\nC1,paid,valid,,Day,\nC2,Paid,void,yes,Day,\n"
@@ -348,6 +363,7 @@ def test_rows(tmp_path: Path, golden: Compare) -> None:
         ("several codes, each of a ticket", SEVERAL, {"quantity": "tickets", "cells": "tickets"}),
         ("several codes, as one", SEVERAL, {"quantity": "entries", "cells": "one"}),
         ("holders", HOLDERS, {}),
+        ("holders, answered", HOLDERS, {"code": "barcode"}),
         ("labels as long as may be, and longer", f"barcode,seat\nC1,{long}\nC2,{long}x\nC3,a\tb\n", {}),
         ("statuses, not answered", STATES, {}),
         ("statuses", STATES, STATED),

@@ -335,6 +335,19 @@ def test_an_existing_event_only_gets_the_products_it_lacks(learner: RealLearner,
         prepare_events([ImportedEvent("fest", ids_are_codes=True)], actor="desk")
 
 
+@pytest.mark.parametrize("products", [{"Bar": False}, {"VIP": True}])
+def test_an_event_that_is_not_ordered_ends_the_import_and_says_why(
+    learner: RealLearner, run: Run, products: dict[str, bool]
+) -> None:
+    run("old", ("", SetEvent("Old", "", 0, False, ())))
+    learner.gateway.quorum = False
+    for slug in ("old", "new"):
+        said = ImportedEvent(slug, name="Fest", ids_are_codes=False, products=products)
+        with pytest.raises(Refused, match=f"event {slug}: "):
+            prepare_events([said], actor="desk")
+    assert read.event_row("learner", "new") is None
+
+
 def test_a_product_that_does_not_admit_shuts_out_no_older_ticket(learner: RealLearner, run: Run) -> None:
     run("plain", ("P-1", Issue(product="Day")))
     prepare_events([ImportedEvent("plain", ids_are_codes=True, products={"Bar": False})], actor="desk")
