@@ -19,6 +19,7 @@ from tickets.formulas import quoted, unquoted
 from tickets.importing import words
 from tickets.importing.answers import Question, answers_from, source_key
 from tickets.importing.arguments import at_least_one, open_questions, seconds, zone_of
+from tickets.importing.lists import codes_in, is_list_of_codes
 from tickets.importing.platform import PlatformUnknown, platform_of
 from tickets.importing.record import FileRefused, Record, invisible_inside, normalised, shown
 from tickets.importing.slugs import check_event, slug_of
@@ -152,6 +153,13 @@ CELLS = (
 )  # fmt: skip
 
 
+LISTS = (
+    "", "C001", "C001,C002", " C001 ; C002 ", "C001|C002\nC003", ",C001,,C002,", "C001 C002", "C0001 C0002",
+    "C00001 C00002", "C00001 C0002", "C00001\tC00002", "C1,C2", "C01,C0002", "C001,ABCD", "1234,{567}",
+    "a.b:c+/=-_1,2345", "https://x/1,1234", "http:/x/1,1234", "1234,http://x5", "C001;C002 C003",
+)  # fmt: skip
+
+
 def test_the_story_of_columns_and_cells(golden: Compare) -> None:
     story = Telling()
     story.chapter("Columns")
@@ -178,6 +186,9 @@ def test_the_story_of_columns_and_cells(golden: Compare) -> None:
         }
         kept = {name: text for name, text in found.items() if text != (cell if name != "inside" else "")}
         story.say(f"{cell!r}: {kept!a}")
+    story.chapter("Cells with several codes")
+    for cell in LISTS:
+        story.say(f"{cell!r}: {codes_in(cell)} {is_list_of_codes(cell)}")
     story.chapter("Damage, and what a database takes")
     record = Record(2, {"a": "x", "b": "y"}, damaged={"a": "a date, no text"})
     damage = [record.damage("a"), record.damage("a", "a date, no text"), record.damage("b")]
