@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -67,10 +68,18 @@ async def test_a_caller_has_a_bounded_number_of_exports_under_way(
 async def test_an_export_whose_client_leaves_in_the_middle_is_under_way_no_longer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    under_way = ["bob"]
+    under_way, done = ["bob"], list[str]()
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            yield from (b"", b"one", b"two")
+        finally:
+            done.append("closed")
+
     monkeypatch.setattr(exports, "_under_way", under_way)
-    sent = exports._sent((chunk for chunk in (b"one", b"two")), "ada")
+    monkeypatch.setattr(exports, "close_old_connections", lambda: done.append("connections"))
+    sent = exports._sent(chunks(), "ada")
     assert await anext(sent) == b"one"
-    assert under_way == ["bob", "ada"]
+    assert (under_way, done) == (["bob", "ada"], ["connections"] * 2)
     await sent.aclose()  # type: ignore[attr-defined]
-    assert under_way == ["bob"]
+    assert (under_way, done) == (["bob"], ["connections", "connections", "closed"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -108,9 +109,14 @@ def test_a_text_that_a_reader_would_alter_is_written_as_a_json_string(text: str)
 
 
 def test_a_text_too_long_for_a_sheet_is_not_cut_off() -> None:
-    sheet = load_workbook(io.BytesIO(whole("xlsx", [["x" * 40_000, ["y" * 40_000]]]))).active
+    rows: list[list[Any]] = [["x" * 40_000, ["y" * 40_000]], ["x" * 32_767, "y" * 32_768]]
+    sheet = load_workbook(io.BytesIO(whole("xlsx", rows))).active
     assert sheet is not None
     assert [str(cell.value)[:21] for cell in sheet[2]] == ["(too long for a sheet"] * 2
+    assert [cell.value for cell in sheet[3]] == [
+        "x" * 32_767,
+        "(too long for a sheet: 32,768 characters; export CSV or JSON)",
+    ]
 
 
 @pytest.fixture
@@ -260,6 +266,26 @@ def test_who_holds_tickets_of_an_event_that_nobody_created_is_exported_as_let_in
         ("old", "", "VIP", "yes", "yes", "yes", ""),
         ("older", "", "", "yes", "yes", "yes", ""),
     ]
+
+
+def test_a_reader_that_leaves_a_workbook_leaves_no_files_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """openpyxl would delete them when the process ends."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(files, "SHEET_ROWS_MAX", 2)
+    pages = [[["T-1", "a"], ["T-2", "b"], ["T-3", "c"]], [["T-4", "d"]]]
+    chunks = write_chunks(Table("tickets", None, 7, ("a", "b"), iter(pages)), "xlsx")
+    assert [next(chunks), len(list(tmp_path.iterdir()))] == [b"", 2]
+    chunks.close()
+    assert list(tmp_path.iterdir()) == []
+    whole_file = write_chunks(Table("tickets", None, 7, ("a", "b"), iter(pages)), "xlsx")
+    book = load_workbook(io.BytesIO(b"".join(whole_file)))
+    assert [(sheet.title, sheet.freeze_panes, sheet.max_row) for sheet in book.worksheets] == [
+        ("tickets 1", "A2", 3),
+        ("tickets 2", "A2", 3),
+    ]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("rows", "sheets"), [(3, [3]), (4, [3, 1]), (7, [3, 3, 1])])
