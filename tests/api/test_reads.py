@@ -138,6 +138,16 @@ def test_r18_a_quorum_read_goes_on_with_each_answer(
     assert waited == [{"timeout": 2.0, "return_when": FIRST_COMPLETED}]
 
 
+@pytest.mark.parametrize("kind", ["local", "quorum", "linearizable"])
+def test_nobody_is_asked_for_a_ticket_whose_name_is_none(api: Api, members: Members, kind: str) -> None:
+    issue(api)
+    before = members.fake._sequence
+    answer = api.get(f"tickets/-!?read={kind}")
+    assert (answer.status_code, read(answer)["code"]) == (404, "ticket_not_found")
+    assert answer.headers["X-DTVN-Read"] == kind
+    assert (members.asked, members.fake._sequence) == (0, before)
+
+
 def test_r18_absence_is_proved_too(api: Api, members: Members) -> None:
     issue(api)
     members.answers = dict.fromkeys(range(4), members.proof("NOBODY"))

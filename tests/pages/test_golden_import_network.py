@@ -89,6 +89,36 @@ def test_two_events_with_the_same_ids(story: Story, asked: Any, golden: Compare)
     story.end(golden, GOLDEN / "imports-two-events.txt")
 
 
+SOLD_ELSEWHERE = """event,barcode,seat,status
+plain,T-1,A1,ok
+plain,c2,A2,void
+plain,T-3,A3,void
+plain,c4,A4,ok
+plain,c5,A5,void
+void,v1,A1,void
+made,M-1,A1,ok
+"""
+
+
+def test_tickets_that_others_issued(story: Story, asked: Any, golden: Compare) -> None:
+    """A file knows them by a code, or by an id where ids are codes; it cancels those of which it says so,
+    also in an event of which it names no other ticket."""
+    events.set_event("made", actor="desk", ids_are_codes=False)
+    known = [("plain", "T-1", ""), ("plain", "T-2", "c2"), ("plain", "T-3", ""), ("plain", "T-9", "")]
+    known += [("void", "V-1", "v1"), ("made", "M-1", "")]
+    requests = [
+        Request(Issue(codes=(digest_of(event, code),) if code else ()), name, event)
+        for event, name, code in known
+    ]
+    story.say(f"issued: {[one.code for one in decide.decide(requests, actor='desk')]}")
+    names = [f"{slug}={slug}" for slug in ("plain", "void", "made")]
+    how: dict[str, Any] = {"code": "barcode", "admits": ["status=ok"], "event_name": names}
+    imports(story, asked, SOLD_ELSEWHERE, "cancel", "change", "replace", new_event="as-it-is", **how)
+    story.part("The same once more")
+    imports(story, asked, SOLD_ELSEWHERE, new_event="as-it-is", **how)
+    story.end(golden, GOLDEN / "imports-of-others.txt")
+
+
 def tell_event(story: Story, slug: str) -> None:
     """An event as programs see it."""
     found = events.summary_of(slug)
