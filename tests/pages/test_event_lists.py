@@ -336,6 +336,9 @@ def test_a_guest_of_the_first_day_is_admitted_by_name_on_the_second(festival: Cl
         return [(one["id"], one["meaning"], "admit" in one["acts"]) for one in found]
 
     assert offered() == [("T-1", "admitted before, may enter again", True), ("T-2", "admitted", False)]
+    assert ask(festival, "/block", ticket_id="T-1", reason="lost") == 200
+    assert offered()[0] == ("T-1", "admitted before, may enter again", False)
+    assert ask(festival, "/unblock", ticket_id="T-1") == 200
     assert ask(festival, "/admit", ticket_id="T-1", gate="desk") == 200
     assert offered()[0] == ("T-1", "admitted", False)
 

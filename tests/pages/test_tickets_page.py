@@ -14,6 +14,7 @@ from django.test import Client
 from dtvn.machine import Admit, Command, Issue, SetEvent, build
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
+from tickets.pages import tickets
 from tickets.services import search as searching
 from tickets.services.data_text import in_words
 from validators.services.api_keys import store_api_key
@@ -176,6 +177,39 @@ def test_a_search_may_be_of_one_event_and_state(admin: Client, operate: Operate)
     assert ids(admin, q="ada", event="friday") == ["ABC12-3"]
     assert ids(admin, q="abc", state="validated") == ["ABC12-1"]
     assert admin.post(FOUND).json()["events"] == ["default", "friday"]
+
+
+@pytest.mark.usefixtures("guests")
+def test_blocked_tickets_are_found_and_counted_by_event(admin: Client, operate: Operate) -> None:
+    operate("block ABC12-1", "block NOBODY")
+    operate("block ABC12-3", event="friday")
+    found = [admin.post(FOUND, {"state": "blocked"} | more).json() for more in ({}, {"event": "friday"})]
+    assert [([one["id"] for one in each["tickets"]], each["total"]) for each in found] == [
+        (["ABC12-1", "NOBODY", "ABC12-3"], 3),
+        (["ABC12-3"], 1),
+    ]
+    none = admin.post(FOUND, {"state": "upheld"}).json()
+    assert (none["tickets"], none["total"], "hint" in none) == ([], 0, False)
+    assert admin.post(FOUND, {"q": "nobody at all"}).json()["hint"] == ""
+
+
+def test_the_page_says_how_much_its_script_may_ask_for(admin: Client) -> None:
+    page = admin.get("/dashboard/tickets")
+    asked = ("page_size", "part_size", "selected_max", "reason_max", "text_max")
+    assert [page.context[name] for name in asked] == [50, 50, 10_000, 256, 4_096]
+    for name in ("page-size", "part-size", "reason-max", "selected-max"):
+        value = page.context[name.replace("-", "_")]
+        assert f'data-{name}="{value}"' in page.content.decode()
+
+
+def test_as_many_operations_as_are_shown_are_all(
+    operate: Operate, admin: Client, learner: RealLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operate("issue T-1", "validate T-1", "dispute T-1")
+    for most, shown in ((2, ["dispute", "validate"]), (3, ["dispute", "validate", "issue"])):
+        monkeypatch.setattr(tickets, "HISTORY_MAX", most)
+        told = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()
+        assert ([one["operation"] for one in told["history"]], told["more"]) == (shown, most < 3)
 
 
 def test_pages_of_a_search_continue_after_a_key(
