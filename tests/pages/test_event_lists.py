@@ -436,6 +436,22 @@ def test_the_report_names_each_once_however_few_are_read_at_once(
     assert list(chain.from_iterable(interventions.pages(SLUG))) == whole[::-1]
 
 
+def test_operations_of_which_the_copy_has_no_bodies_are_told_without_their_reasons(festival: Client) -> None:
+    """As after a snapshot."""
+    play(festival)
+
+    def told() -> list[tuple[str, str, str]]:
+        shown = festival.get("/dashboard/tickets/one", {"event": SLUG, "ticket": "T-1"}).json()["history"]
+        return [(one["operation"], one["code"], one["reason"]) for one in shown]
+
+    whole = told()
+    assert len([reason for _operation, _code, reason in whole if reason]) == 3
+    with connections[LEARNER_ALIAS].cursor() as cursor:
+        cursor.execute("DELETE FROM ledger_batchbody")
+    assert told() == [(operation, code, "") for operation, code, _reason in whole]
+    assert interventions.newest(SLUG, 9) == ([], False)
+
+
 def test_the_history_and_the_live_page_name_list_exit_and_what_a_person_overruled(festival: Client) -> None:
     play(festival)
     shown = festival.get("/dashboard/tickets/one", {"event": SLUG, "ticket": "T-1"}).json()["history"]
