@@ -13,6 +13,7 @@ from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from openpyxl import Workbook
 from openpyxl.styles import numbers
@@ -387,7 +388,14 @@ def test_events(tmp_path: Path, golden: Compare) -> None:
         ("events, one of them wrong", EVENTS, {**names, "event_name": ["Gala Night=Gala Night"]}),
     ]
     told = story(tmp_path, cases, OPEN)
-    golden(GOLDEN / "events.txt", f"{told}\nOf the event gala alone:\n\n{story(tmp_path, cases, gala)}")
+    told += f"\nOf the event gala alone:\n\n{story(tmp_path, cases, gala)}"
+    first = plan(tmp_path, EVENTS, known=OPEN, **names)
+    stored = {first.key: first.answers}
+    told += f"\n# What was answered is stored: {section('answers', first.answers)}\n"
+    for event in ("", "gala", "fest"):
+        later = plan(tmp_path, EVENTS, known=msgspec.structs.replace(OPEN, event=event), stored=stored)
+        told += f"\n# The same of {event or 'all events'}\n{told_plan(later)}\n"
+    golden(GOLDEN / "events.txt", told)
 
 
 def test_stored_answers(tmp_path: Path, golden: Compare) -> None:
