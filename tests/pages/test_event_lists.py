@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.test import Client
 
 from dtvn.machine.lists import CAPACITY_MAX, DAY, LISTS_MAX, EventList
@@ -21,6 +21,7 @@ from tickets.pages import event_lists
 from tickets.services import interventions, list_counts
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed.rows import read_snapshot
+from validators.ledger import read
 from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.read import event_row
 
@@ -434,6 +435,29 @@ def test_the_report_names_each_once_however_few_are_read_at_once(
         (whole, False),
     ]
     assert list(chain.from_iterable(interventions.pages(SLUG))) == whole[::-1]
+
+
+def test_while_the_copy_is_away_nothing_is_told_or_changed(
+    festival: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_given: Any) -> Any:
+        raise OperationalError("the server closed the connection")
+
+    before = lists()
+    with monkeypatch.context() as context:
+        context.setattr(read, "event_row", away)
+        context.setattr(read, "list_events", away)
+        answers = [
+            festival.get("/dashboard/tickets/events/interventions", {"event": SLUG}),
+            festival.get(LIST, {"slug": SLUG, "list": "vip"}),
+            festival.post(f"{LIST}?slug={SLUG}&list=vip", {"take_away": "yes"}),
+            festival.post(f"{EVENTS}?slug={SLUG}", FORM),
+        ]
+    assert [(one.status_code, one.context["sentence"]) for one in answers] == [
+        (404, "There is no such event."),
+        *[(503, "This platform has no ledger yet: start its nodes.")] * 3,
+    ]
+    assert lists() == before
 
 
 def test_operations_of_which_the_copy_has_no_bodies_are_told_without_their_reasons(festival: Client) -> None:
