@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.db import OperationalError
 from django.test import Client
 
+from dtvn.machine.fields import REASON_LENGTH_MAX
 from tests.pages.learner import RealLearner
 from tickets.services import patience
 from validators.ledger import read
@@ -47,7 +48,10 @@ def test_only_those_who_may_scan_open_the_page_and_see_it_in_the_menu(learner: R
     gate = person("gate")
     assert gate.get("/gate/?event=fest&gate=north").status_code == 200
     assert 'href="/gate/"' in gate.get("/").content.decode()
-    assert 'data-actor="user:person"' in gate.get("/gate/").content.decode()
+    page = gate.get("/gate/").content.decode()
+    assert 'data-actor="user:person"' in page
+    assert 'data-admit="/tickets/admit" data-annul="/tickets/annul" data-force=""' in page
+    assert f'data-reason-max="{REASON_LENGTH_MAX}"' in page
 
 
 def test_the_page_offers_the_events_by_name(learner: RealLearner, operate: Any, admin: Client) -> None:

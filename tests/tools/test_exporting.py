@@ -189,6 +189,37 @@ def test_an_entry_at_an_unknown_time_stays_without_one(learner: RealLearner, tmp
     assert (entered.at, entered.gate) == (0, "north")
 
 
+@pytest.mark.parametrize(
+    ("lists", "used"),
+    [
+        ((), [0, 1, 2, 1]),
+        ((EventList("dinner", rule="free"),), [0, 1, 2, 1]),
+        ((EventList("dinner", rule="free"), EventList("main", rule="free")), [0, 1, 2, 1]),
+        ((EventList("main", returns=True), EventList("vip", rule="free")), [0, 1, 1, 1]),
+    ],
+)
+def test_the_entries_that_are_used_are_those_of_the_main_entrance(
+    learner: RealLearner, tmp_path: Path, lists: tuple[EventList, ...], used: list[int]
+) -> None:
+    """What happened on other lists uses none of a ticket for three; an exit gives one back where the main
+    entrance says so."""
+    order_in_turn(
+        learner,
+        ("", SetEvent("Das Fest", "", 0, False, (), lists=lists)),
+        *((name, Issue(entries=3)) for name in ("T-1", "T-2", "T-3")),
+        ("T-4", Issue()),
+        ("T-2", Admit("north", "n1", b"")),
+        *(("T-3", Admit("north", "n1", b"")),) * 2,
+        *(("T-3", Admit("north", "n1", b"", kind="exit")),) * any(one.returns for one in lists),
+        ("T-4", Admit("north", "n1", b"")),
+        *((name, Admit("tent", "t1", b"", list=one.slug)) for name in ("T-1", "T-4") for one in lists[:1]
+          if one.slug != "main"),
+    )  # fmt: skip
+    rows = exported(tmp_path, "tickets", "--event", "fest")
+    assert [int(row["entries_used"]) for row in rows] == used
+    assert [int(row["entries"]) for row in rows] == [3, 3, 3, 1]
+
+
 def test_products_that_are_declared_are_counted_also_without_tickets(learner: RealLearner) -> None:
     products = (("Adult", True), ("Camping", False), ("Parking", False))
     fest = SetEvent("Das Fest", "", 0, False, products)
