@@ -189,6 +189,25 @@ def test_an_entry_at_an_unknown_time_stays_without_one(learner: RealLearner, tmp
     assert (entered.at, entered.gate) == (0, "north")
 
 
+def test_the_json_form_holds_the_events_of_its_tickets_alone(learner: RealLearner) -> None:
+    """And none where it has no tickets."""
+    order_in_turn(learner, ("T-1", Issue()))
+    until = time.time_ns() // 1_000 + 60_000_000
+    other = build(Issue(), ticket="T-2", event="gala", actor="desk", entry="r0", valid_until=until)
+    assert [result.code for result in learner.gateway.submit([other]).result()] == ["ok"]
+
+    def told(kind: str, event: str | None) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(b"".join(write_chunks(open_table(kind, event), "json")))
+        return found
+
+    for event, slugs in ((None, ["fest", "gala"]), ("gala", ["gala"]), ("fest", ["fest"])):
+        for kind in ("tickets", "admission"):
+            found = told(kind, event)
+            assert [one["slug"] for one in found["events"]] == slugs
+            assert (found["kind"], found["event"], len(found["rows"])) == (kind, event, len(slugs))
+        assert told("outcomes", event).keys() == {"kind", "event", "sequence", "rows"}
+
+
 @pytest.mark.parametrize(
     ("lists", "used"),
     [
