@@ -302,7 +302,7 @@ def test_times(tmp_path: Path, golden: Compare) -> None:
     rows = "".join(f'C{number},"{text}","{text}"\n' for number, text in enumerate(TIMES))
     content = f"barcode,valid from,valid until\n{rows}CA,2026-08-02,2026-08-01\nCB,2026-08-01,2026-08-01\n"
     entered = "".join(f'D{number},"{text}"\n' for number, text in enumerate(TIMES[:12]))
-    entries = f"barcode,checked in at\n{entered}DA,\n"
+    entries = f"barcode,checked in at\n{entered}DA,\nDB,1969-12-31 20:00\nDC,1970-01-01 01:00:01\n"
     cases: list[Case] = [
         ("begins and ends", content, {}),
         ("begins and ends in Berlin", content, ZONED),
