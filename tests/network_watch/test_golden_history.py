@@ -47,9 +47,9 @@ def told(row: NetworkCut) -> str:
     )
 
 
-def noted(history: History, at: float, silent: list[Pair], **named: Any) -> None:
+def noted(history: History, at: float, since: float, silent: list[Pair], **named: Any) -> None:
     hearing = look(at, *silent, **named)
-    pairs = {pair: at - 3 for pair in hearing.pairs() if hearing.state(pair) is State.SILENT}
+    pairs = {pair: since for pair in hearing.pairs() if hearing.state(pair) is State.SILENT}
     history.note(cut_of(hearing, pairs), at)
 
 
@@ -66,7 +66,8 @@ def test_what_a_day_of_cuts_leaves(golden: Compare) -> None:
         if chance.random() < 0.1:
             unseen = tuple(name for name in NAMES if chance.random() < 0.3)
         hanging = unseen if chance.random() < 0.2 else ()
-        noted(history, at, silent, unseen=unseen, hanging=hanging, mode=Mode.PBFT)
+        since = at - chance.choice((3, 3, 3, 100))
+        noted(history, at, since, silent, unseen=unseen, hanging=hanging, mode=Mode.PBFT)
         now = [told(row) for row in rows()[:2]]
         if now != before:
             story.say(f"{at - NOW:.0f}: {len(silent)} pairs, {unseen}, {hanging}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from validators.network_watch.cuts import Cut, cut_of
 from validators.network_watch.hearing import Pair, State
 from validators.network_watch.history import (
     KEPT_LEAST,
+    KEPT_MOST,
     SETTLED,
     WARM_UP,
     History,
@@ -171,3 +173,27 @@ def test_the_newest_hundred_and_those_of_the_last_day_are_kept() -> None:
     NetworkCut.objects.update(started_at=moment(NOW) - timedelta(days=4_000))
     prune()
     assert len(rows()) == KEPT_LEAST
+
+
+def test_a_new_cut_deletes_the_rows_that_are_kept_no_longer() -> None:
+    history = History()
+    noted(history, NOW, *PAIR)
+    noted(history, NOW + WARM_UP)
+    [row] = rows()
+    for _ in range(KEPT_LEAST + 20):
+        row.pk = None
+        row.save(force_insert=True)
+    NetworkCut.objects.update(started_at=moment(NOW) - timedelta(days=4_000))
+    noted(history, NOW + 40, *PAIR)
+    assert NetworkCut.objects.count() == KEPT_LEAST
+
+
+def test_of_the_last_day_too_not_more_than_a_thousand_are_kept() -> None:
+    today = NetworkCut(started_at=moment(time.time()), seen_at=moment(NOW), statements=[], groups=[])
+    today.decides, today.certain = [], True
+    NetworkCut.objects.bulk_create([today] * (KEPT_MOST + 5))
+    newest = NetworkCut.objects.latest("pk").pk
+    assert len(rows()) == KEPT_MOST
+    prune()
+    assert [row.pk for row in rows()] == list(range(newest, newest - KEPT_MOST, -1))
+    assert NetworkCut.objects.count() == KEPT_MOST

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+from django.db import DatabaseError
 
 from dtvn.protocol.durations import SECOND
 from tests.network_watch.members import BEGAN, Members
 from tests.network_watch.seen import NAMES, between
+from validators.network_watch import watch as watching
 from validators.network_watch.hearing import State
 from validators.network_watch.history import rows
 from validators.network_watch.watch import NetworkWatch
@@ -192,3 +196,71 @@ def test_members_that_report_again_and_are_still_cut_say_so(members: Members) ->
     assert members.watch.cut is not None
     assert members.watch.cut.what == "venue and seller | promoter and auditor"
     assert members.watch.cut.since == pytest.approx(START + 30, abs=1.0)
+
+
+class Ended(BaseException):
+    """Leaves a loop that never ends."""
+
+
+def test_the_thread_begins_a_look_every_second_and_goes_on_after_an_outage(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, clock = list[str](), SimpleNamespace(now=100.0)
+    takes = iter([0.25, 3.0, 0.5, 0.0])
+
+    class Counted(NetworkWatch):
+        def refresh(self, interval: float = 1.0) -> None:
+            told.append(f"look at {clock.now}")
+            clock.now += next(takes)
+            if len(told) == 6:
+                raise DatabaseError("gone")
+
+    def sleep(seconds: float) -> None:
+        told.append(f"sleep {seconds}")
+        clock.now += seconds
+        if len(told) == 12:
+            raise Ended
+
+    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
+    monkeypatch.setattr(watching, "close_old_connections", lambda: told.append("drop lost connections"))
+    with pytest.raises(Ended):
+        Counted().run_forever()
+    assert told == [
+        *("drop lost connections", "look at 100.0", "sleep 0.75"),
+        *("drop lost connections", "look at 101.0", "sleep 0.0"),
+        *("drop lost connections", "look at 104.0", "sleep 0.5"),
+        *("drop lost connections", "look at 105.0", "sleep 1.0"),
+    ]
+
+
+def test_one_look_at_a_time() -> None:
+    """A page that asks while another thread looks does not wait for it."""
+    looks = []
+
+    class Slow(NetworkWatch):
+        def _look(self, now: object) -> None:
+            looks.append(now)
+            self.refresh(0.0)
+            if len(looks) == 1:
+                raise DatabaseError("gone")
+
+    watch = Slow()
+    with pytest.raises(DatabaseError):
+        watch.refresh(0.0)
+    watch.refresh(0.0)
+    assert len(looks) == 2, "one that failed does not hold up the next"
+
+
+@pytest.mark.parametrize("keeps_history", [True, False])
+def test_a_web_process_watches_from_its_start(monkeypatch: pytest.MonkeyPatch, keeps_history: bool) -> None:
+    threads = list[dict[str, object]]()
+
+    def thread(**named: object) -> SimpleNamespace:
+        return SimpleNamespace(start=lambda: threads.append(named))
+
+    watch = NetworkWatch()
+    monkeypatch.setattr(watching, "threading", SimpleNamespace(Thread=thread))
+    monkeypatch.setattr(watching, "watch", watch)
+    watching.keep_watching(keeps_history=keeps_history)
+    assert threads == [{"target": watch.run_forever, "daemon": True, "name": "network-watch"}]
+    assert watch.keeps_history is keeps_history

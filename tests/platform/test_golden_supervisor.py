@@ -293,7 +293,7 @@ def test_what_reconcile_does_after_troubles(
         made._make_room()
         told.say(f"  {validators} validators, {made._slots} slots, {len(made._children)} children")
     told.chapter("waits for a change of members, and founding")
-        told.say(f"  {made._stopped(3.0)}")
+    told.say(f"  {made._stopped(3.0)}")
     monkeypatch.setattr(supervisor, "found_cluster", told.function("found_cluster"))
     run.found(MEMBERS)
     golden(beside(__file__, "supervisor_turns"), run.text())
