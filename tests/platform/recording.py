@@ -18,7 +18,7 @@ class Recorder(Telling):
         self.folder = folder
         self.answers: dict[str, Any] = {}
 
-    def call(self, name: str, *arguments: Any, **named: Any) -> Any:
+    def call(self, name: str, /, *arguments: Any, **named: Any) -> Any:
         """Tell a call, and answer it."""
         told = [self.shown(each) for each in arguments]
         told += [f"{key}={self.shown(value)}" for key, value in named.items()]
@@ -48,6 +48,10 @@ class Recorder(Telling):
             return repr(str(value) if isinstance(value, Path) else value).replace(str(self.folder), "DATA")
         if isinstance(value, partial) and value.func == self.call:
             return str(value.args[0])
+        if isinstance(value, partial):
+            given = [self.shown(each) for each in value.args]
+            given += [f"{key}={self.shown(each)}" for key, each in value.keywords.items()]
+            return f"partial {self.shown(value.func)}({', '.join(given)})"
         return getattr(value, "__qualname__", type(value).__name__).rpartition("<locals>.")[2]
 
 
