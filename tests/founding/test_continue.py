@@ -109,6 +109,16 @@ def test_r11_a_state_is_rebuilt_across_the_end_of_an_epoch(tmp_path: Path) -> No
     assert (found.epoch, found.sequence) == (1, 20)
 
 
+def test_save_makes_no_ledger_where_none_is(tmp_path: Path) -> None:
+    keep(old_log(SEQUENCE), tmp_path / "data", stable=SEQUENCE)
+    ledger = ClusterFolder(tmp_path / "data").node("r0").ledger
+    for each in ledger.iterdir():
+        each.unlink()
+    said = refused("continue", "save", "--data-dir", tmp_path / "data", "--id", "r0", "--out", tmp_path / "x")
+    assert said.endswith(f"{ledger / DATABASE_FILE} does not exist: this folder holds no ledger.")
+    assert list(ledger.iterdir()) == []
+
+
 def test_r11_an_empty_ledger_found_by_save_does_not_vote(tmp_path: Path) -> None:
     """Witness file and content are gone, as with a dropped schema: opening it again does not make it new."""
     log = old_log(SEQUENCE)
