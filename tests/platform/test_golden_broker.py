@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 from kombu.messaging import Consumer, Producer
 
 from dtvn.node.options import StartError
-from tests.api.telling import beside
+from tests.api.telling import LEFT_OUT, beside
 from tests.golden import Compare
 from tests.platform.recording import Recorder
 from validators.data_folder import celery, environment
@@ -188,7 +188,7 @@ def test_how_an_outage_of_the_broker_is_waited_for(
     golden: Compare, told: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def logged() -> None:
-        told.lines.extend(f"  log: {record.getMessage()}" for record in caplog.records)
+        told.lines.extend(f"  log: {LEFT_OUT.sub('', record.getMessage())}" for record in caplog.records)
         caplog.clear()
 
     consumer = BrokerConsumer.__new__(BrokerConsumer)

@@ -16,7 +16,7 @@ from django.db import OperationalError, connections
 
 from dtvn.node.options import StartError
 from dtvn.protocol.quorum import Mode
-from tests.api.telling import beside
+from tests.api.telling import LEFT_OUT, beside
 from tests.golden import Compare
 from tests.platform.recording import Recorder
 from validators.data_folder import environment
@@ -286,7 +286,7 @@ def test_what_reconcile_does_after_troubles(
     }
     made._make_children(9, 4)
     made._reconcile()
-    told.lines += [f"  log: {record.getMessage()}" for record in caplog.records]
+    told.lines += [f"  log: {LEFT_OUT.sub('', record.getMessage())}" for record in caplog.records]
     told.chapter("room for more nodes")
     for validators in (4, 5, 12, 12):
         run.cluster.validators = validators
@@ -319,7 +319,7 @@ def test_whose_nodes_are_lost_with_a_worker(
     monkeypatch.setattr(supervisor, "ManagedNode", SimpleNamespace(objects=told.thing("rows")))
     told.answers["rows.filter"] = OperationalError("the server has gone\naway")
     made._worker_lost(NodeRole.VALIDATOR)
-    told.lines += [f"log: {record.getMessage()}" for record in caplog.records]
+    told.lines += [f"log: {LEFT_OUT.sub('', record.getMessage())}" for record in caplog.records]
     golden(beside(__file__, "supervisor_lost_workers"), run.text())
 
 
