@@ -314,7 +314,8 @@ def without_password(url: str) -> str:
     """A URL without its password, for a terminal and its log."""
     try:
         parts = urlsplit(url)
-        place = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+        host = parts.hostname or ""
+        place = f"{f'[{host}]' if ':' in host else host}{f':{parts.port}' if parts.port else ''}"
     except ValueError:
         return "(no URL)"
     return f"{parts.scheme}://{place}/"
