@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import msgspec
 import pytest
 
 from dtvn.ledger import LedgerDamaged, Location
 from dtvn.protocol.consensus.effects import EntryRecord
-from dtvn.protocol.consensus.ledger_tail import Gap
+from dtvn.protocol.consensus.ledger_tail import Base, Gap
 from dtvn.protocol.host.ports import JournalError
 from tests.ledger.samples import CLUSTER, LogWriter
 from tests.ledger.test_install import behind, snapshot_of
@@ -113,3 +116,13 @@ def test_an_entry_that_is_there_is_not_filled_again(ledger: Ledger) -> None:
         ledger.fill(bare(writer.records[2:5]))
     ledger.load()
     assert ledger.gap(21).first == 4
+
+
+def test_an_entry_behind_a_gap_that_is_missing_now_is_damage(ledger: Ledger) -> None:
+    """What the gap's last entry hashes to is read from the entry above it."""
+    writer = installed(ledger)
+    base = cast(Base, SimpleNamespace(entry=writer.records[19].entry))
+    assert gaps._gap(ledger._store, base, 4, 20) == Gap(4, 20, writer.records[19].entry_hash)
+    assert gaps._gap(ledger._store, base, 1, 1) == Gap(1, 1, writer.records[0].entry_hash)
+    with pytest.raises(LedgerDamaged, match="it was read before and is missing"):
+        gaps._gap(ledger._store, base, 4, 9)
