@@ -70,8 +70,7 @@ class StrictAdmin(admin.ModelAdmin):
         """Whether one of the list's filters makes this query parameter; 400 if not."""
         own: set[str] = set()
         for offered in self.get_list_filter(request):
-            name: Any = offered[0] if isinstance(offered, list | tuple) else offered
-            name = getattr(name, "parameter_name", name)
+            name: Any = getattr(offered, "parameter_name", offered)
             own |= {name, *(f"{name}{LOOKUP_SEP}{kind}" for kind in OFFERED_LOOKUPS)}
             own.add(f"{name}{LOOKUP_SEP}id{LOOKUP_SEP}exact")
         return lookup in own and NUL not in value and super().lookup_allowed(lookup, value, request)
