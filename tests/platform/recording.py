@@ -9,6 +9,9 @@ from typing import Any
 
 from tests.golden import Telling
 
+SHORT = 32
+"""Bytes that are told as they are; of more, that they are bytes."""
+
 
 class Recorder(Telling):
     """A story of calls. `answers`: what a call returns, by its name, or an exception that it raises."""
@@ -44,6 +47,8 @@ class Recorder(Telling):
             return f"[{', '.join(self.shown(each) for each in value)}]"
         if isinstance(value, dict):
             return f"{{{', '.join(f'{key!r}: {self.shown(each)}' for key, each in value.items())}}}"
+        if isinstance(value, bytes) and len(value) <= SHORT:
+            return repr(value)
         if isinstance(value, (str, int, float, Path)) or value is None:
             return repr(str(value) if isinstance(value, Path) else value).replace(str(self.folder), "DATA")
         if isinstance(value, partial) and value.func == self.call:
