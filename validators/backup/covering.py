@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from concurrent.futures import CancelledError
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import closing
 
 from django.conf import settings
@@ -49,10 +48,10 @@ def cover(source: Source) -> tuple[int, str]:
         known = _epoch_changes(source)
         with Gateway.open(places.genesis, places.gateway_key, epoch_changes=known) as gateway:
             return _covered(source, gateway)
+    except (Overloaded, GatewayClosed, CancelledError, TimeoutError):  # the last is an OSError
+        return 0, "the cluster does not decide now"
     except (OSError, ValueError, KeyFileError, CanonicalError) as error:
         return 0, f"its gateway cannot be opened: {str(error).rstrip('.')}"
-    except (Overloaded, GatewayClosed, CancelledError, TimeoutError, FutureTimeoutError):
-        return 0, "the cluster does not decide now"
 
 
 def _covered(source: Source, gateway: Gateway) -> tuple[int, str]:
