@@ -184,7 +184,7 @@ class Once:
         self.story = story
         self.world: Any = StandInWorld()
         self.history: Any = StandInHistory(self.world)
-        self.checker = kind(self.world) if kind is NeverTwoHolders else kind(self.world, self.history)
+        self.checker: Any = kind(self.world) if kind is NeverTwoHolders else kind(self.world, self.history)
         self.now = NOON
 
     def log(self, what: str, *calls: tuple[m.Operation, str, bytes], later: int = 1, **said: Any) -> None:
