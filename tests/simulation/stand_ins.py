@@ -55,7 +55,9 @@ class StandInWorld:
         self.frame_cache = FrameCache()
         self.time = 0
         self.clock: Any = SimpleNamespace(time=0)
-        self.settings: Any = SimpleNamespace(node_reads=False, skew_max=0, parameters=Parameters())
+        self.settings: Any = SimpleNamespace(
+            node_reads=False, skew_max=0, parameters=Parameters(), mode=mode, beyond=False
+        )
         self.genesis: Any = SimpleNamespace(principals=())
         self.recoveries: dict[int, set[str]] = {}
         self.nodes: dict[str, Any] = {}
@@ -65,6 +67,11 @@ class StandInWorld:
             self.add(f"m{number}", number)
         for number in range(learners):
             self.add(f"l{number}", None)
+
+    @property
+    def members(self) -> int:
+        """Number of members of the newest epoch."""
+        return len(self.present.members)
 
     @property
     def present(self) -> Membership:
@@ -101,6 +108,9 @@ class StandInWorld:
             losses=0,
             inbox=[],
             slept=(0, 0),
+            paused=False,
+            halted="",
+            member_id=name,
             core=core,
             host=SimpleNamespace(executed=0),
         )

@@ -55,8 +55,8 @@ class Terms:
     def __init__(self, story: Story, title: str) -> None:
         story.chapter(title)
         self.story = story
-        self.world: Any = StandInWorld(3, mode=Mode.RAFT)
-        self.checker = RaftElections(self.world)
+        world: Any = StandInWorld(3, mode=Mode.RAFT)
+        self.world, self.checker = world, RaftElections(world)
         for node in self.world.nodes.values():
             node.core = raft_core()
             self.keeps(node.name, 0, 9)
@@ -259,9 +259,10 @@ class Clocks:
     def __init__(self, story: Story, title: str) -> None:
         story.chapter(title)
         self.story = story
-        self.world: Any = StandInWorld(5, mode=Mode.RAFT)
+        world: Any = StandInWorld(5, mode=Mode.RAFT)
+        self.world = world
         self.world.settings.parameters = msgspec.structs.replace(Parameters(), drift_bound=1_000)
-        self.checker = RaftClocks(self.world)
+        self.checker = RaftClocks(world)
         self.node = self.world.nodes["m0"]
         self.node.core = raft_core(q=3)
         self.monotonic = 1_000_000
