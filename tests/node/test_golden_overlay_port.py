@@ -215,6 +215,12 @@ def _turns(script: Script, port: OverlayPort) -> None:
     turn("the leaf went, and the port is another", 0.05)
     script.up[KEYS["leaf"]] = Peer("leaf", None, b"l3")
     turn("it is back, and has not spoken", 0.05)
+    script.can_dial, script.dials = True, [record("far", "relay", ("192.0.2.5", 5))]
+    turn("it dials once more", 0.05)
+    script.up[KEYS["far"]] = Peer("far", None, b"f")
+    hears("far", b"hello", b"f")
+    turn("who was dialled is up in time", 1.0)
+    turn("and stays", 10.0)
     script.say(f"a member dials nobody: {NoDialling().dial(KEYS['far'], ('', 0))}")
 
 
