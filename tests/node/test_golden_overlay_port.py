@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -158,7 +158,9 @@ def test_between_links_and_overlay(golden: Compare, monkeypatch: pytest.MonkeyPa
     golden(GOLDEN / "overlay-port.txt", script.text)
 
 
-def _turns(script: Script, port: OverlayPort) -> None:
+def _hands(script: Script, port: OverlayPort) -> tuple[Callable[..., None], Callable[..., None]]:
+    """(plays a turn, lets a peer say something)."""
+
     def now() -> Now:
         return Now(script.now, WALL + script.now)
 
@@ -173,10 +175,15 @@ def _turns(script: Script, port: OverlayPort) -> None:
         script.say(f"{name} by {route!r} says {body!r}")
         script.say(f"= {port.receive(Peer(name=name, member=None, route=route), body, now())}")
 
+    return turn, hears
+
+
+def _turns(script: Script, port: OverlayPort) -> None:
+    turn, hears = _hands(script, port)
     script.chapter("It does not take part yet")
     turn("nothing")
     hears("relay", b"too early")
-    port.referred(Peer(name="relay", member=None), [b"record"], now())
+    port.referred(Peer(name="relay", member=None), [b"record"], Now(script.now, WALL + script.now))
     script.chapter("It begins")
     script.due = script.now + SECOND
     port.begin()
@@ -192,7 +199,7 @@ def _turns(script: Script, port: OverlayPort) -> None:
     hears("relay", b"junk", b"visit")
     hears("unknown", b"who is it")
     hears("relay", b"without a route")
-    port.referred(Peer(name="relay", member=None), [b"record"], now())
+    port.referred(Peer(name="relay", member=None), [b"record"], Now(script.now, WALL + script.now))
     script.sends = [(KEYS["leaf"], b"to the leaf"), (KEYS["far"], b"to who is not up")]
     script.hang_ups = [KEYS["far"]]
     script.dials = [
