@@ -304,6 +304,8 @@ class Poller:
             ready = each.events() & events if isinstance(each, Wire) else _readable(each)
             if ready:
                 found.append((each, ready))
+                if not isinstance(each, Wire):
+                    self._wires.say("it is woken")
         return found
 
 
