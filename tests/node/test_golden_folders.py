@@ -7,12 +7,14 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from dtvn.files.whole import write_private
+from dtvn.ledger import FoundLedger, Location
 from dtvn.net import KeyFileError, encode_seed, public_key_of, read_seed
 from dtvn.node import provision
 from dtvn.node.epochs import as_genesis, other_sources, own_place
@@ -29,9 +31,15 @@ from dtvn.node.following import (
 from dtvn.node.kept_ports import all_kept, keep_ports, kept_api, kept_metrics, kept_port
 from dtvn.node.keys import VotedStamp, dev_seed, peer_id, public_key_of_peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder, is_node_id, why_not_joins_as
-from dtvn.node.ledger_place import keep_server, ledger_schema, own_server
+from dtvn.node.ledger_place import (
+    keep_server,
+    ledger_schema,
+    own_server,
+    place_ledger,
+    warn_of_neighbours,
+)
 from dtvn.node.moved import keep_address, moved_to
-from dtvn.node.options import StartError, genesis_in
+from dtvn.node.options import NodeOptions, StartError, genesis_in
 from dtvn.node.provision import create_demo_cluster, dev_genesis, make_newcomer
 from dtvn.node.splice_allowed import Allowed, read_allowed
 from dtvn.protocol import canonical
@@ -159,10 +167,35 @@ def test_files_of_a_node(golden: Compare, folders: Folders) -> None:
     genesis = dev_genesis(2, "192.0.2.9", lambda at: at + 1)
     for name in ("node0", "Gate-A.1", "n" * 64):
         folders.say(f"schema {ledger_schema(genesis, name)}")
+    _ledgers(folders, folder, genesis)
     _ports(folders, folder)
     _stamp(folders, folder)
     _places(folders, folder, genesis)
     golden(GOLDEN / "folders-of-a-node.txt", folders.text)
+
+
+def _ledgers(folders: Folders, folder: NodeFolder, genesis: g.Genesis) -> None:
+    keep_server(folder, "postgresql://kept")
+    write_private(folder.genesis, g.encode(genesis))
+    logger = SimpleNamespace(warning=lambda text, said: folders.say(f"  warns: {text % said}"))
+    for options, warning in (
+        (NodeOptions(), ""),
+        (NodeOptions(own_url="postgresql://own", platform_url="postgresql://platform"), "it is there too"),
+        (NodeOptions(ledger_folder=folders.root / "elsewhere"), ""),
+    ):
+
+        def find(place: Path, warning: str = warning, **named: object) -> FoundLedger:
+            folders.say(f"  finds {place}, {named}")
+            return FoundLedger(Location(place), warning)
+
+        placed = place_ledger(folder, options, cast(Any, find), cast(Any, logger))
+        folders.say(f"placed {placed.ledger}")
+    membership = founding(genesis)
+    for there in ((), (ledger_schema(genesis, "node1"),)):
+        ledger: Any = SimpleNamespace(
+            on_same_server=lambda names, there=there: [each for each in names if each in there]
+        )
+        warn_of_neighbours(ledger, genesis, membership, "node0", cast(Any, logger))
 
 
 def _ports(folders: Folders, folder: NodeFolder) -> None:

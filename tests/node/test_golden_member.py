@@ -22,6 +22,7 @@ from dtvn.node.options import NodeOptions
 from dtvn.overlay import AddressValue, signed_address
 from dtvn.overlay.messages import Records, encode
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Note
 from dtvn.protocol.wire import link_frame
 from tests.golden import Compare
 from tests.net.wires import DOWN, UP, user
@@ -234,6 +235,13 @@ def _gives_way(member: Member, monkeypatch: pytest.MonkeyPatch) -> None:
         for dispensable in (True, False):
             changed.setattr(process.core.catch_up, "is_dispensable", lambda found=dispensable: found)
             process.give_way()
+    member.chapter("A principal counts no more")
+    process.watcher.notice(Note("paused", {}))
+    process.application.principals.revoke("gateway")
+    process.watcher.notice(Note("paused", {}))
+    for owner in ("gateway", "learner"):
+        member.made["gate#1"].asks(owner)
+    member.turn()
 
 
 def _handed_over(member: Member) -> None:
