@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 from pathlib import Path
@@ -162,14 +161,11 @@ class DrawnWatch(Telling):
 
 
 @pytest.mark.parametrize("seed", range(1, 7))
-def test_a_watch_as_it_comes(golden: Compare, caplog: pytest.LogCaptureFixture, seed: int) -> None:
-    caplog.set_level(logging.WARNING)
+def test_a_watch_as_it_comes(golden: Compare, seed: int) -> None:
     told = DrawnWatch(seed)
     for _step in range(70):
         told.step()
     told.say(f"stopped {told.watch.stop()()} turn {told.watch.turn()}")
     for partition in told.watch.get_partition_history():
         told.say(f"history {told.words(partition)}")
-    for record in caplog.records:
-        told.say(f"log {record.levelname} {record.getMessage()}")
     golden.drawn(GOLDEN / f"watch-{seed}.txt", told.text)
