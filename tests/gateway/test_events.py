@@ -316,3 +316,24 @@ def test_a_record_whose_outcome_was_lost_is_found_in_the_log(gateway: FakeGatewa
     run.judge([CLOSE]).result(0)
     assert run.end().result(0).code == "ok"
     assert [(each.position, each.count) for each in heard] == [(0, 256), (256, 46), (302, 1)]
+
+
+def test_a_callback_that_fails_keeps_no_record_and_no_other_callback(
+    gateway: FakeGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[Recorded] = []
+
+    def fails(record: Recorded) -> None:
+        heard.append(record)
+        raise RuntimeError("a program's own")
+
+    first = gateway.events.begin("thread", "run", on_recorded=fails)
+    second = gateway.events.begin("thread", "other", on_recorded=heard.append)
+    for run in (first, second):
+        run.judge(RUN[:2]).result(0)
+    gateway.events.time += EVERY
+    gateway.events.attend()
+    gateway.events.attend()
+    assert [first.end().result(0).code, second.end().result(0).code] == ["ok", "ok"]
+    assert [(each.run, each.position, each.count) for each in heard] == [("run", 0, 2), ("other", 0, 2)]
+    assert "a callback for records failed" in caplog.text

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig
-from dtvn.events.judging import AlgorithmNotOffered
+from dtvn.events.judging import AlgorithmNotOffered, Vote
 from dtvn.gateway import Overloaded, Result
 from dtvn.gateway.event_runs import EventRuns
 from dtvn.gateway.events_face import RunIsLive
@@ -196,6 +196,12 @@ def _small(world: TellingWorld, run: str, *texts: bytes) -> None:
     world.turn()
 
 
+def _third_differs(vote: Vote) -> Vote:
+    """The third event of a chunk is refused by another rule."""
+    errors = tuple((place, "LIE" if place == 2 else code) for place, code in vote.errors)
+    return msgspec.structs.replace(vote, errors=errors)
+
+
 def _merges(world: TellingWorld) -> None:
     world.chapter("The votes of a merge do not come, then only those of its first part, then all")
     _small(world, "late", *RUN[:3])
@@ -224,6 +230,23 @@ def _merges(world: TellingWorld) -> None:
         world.logged()
         world.turns()
     world.standing()
+    world.chapter("Votes on a merge differ within a chunk that it is made of")
+    _small(world, "split", b"not json")
+    world.logged()
+    world.turns()
+    _large(world, "split", 3, 2)
+    for member in (0, 1):
+        world.liars[member] = _third_differs
+    for _second in range(3):
+        world.later(SECOND)
+        world.turns()
+        world.standing()
+        while world.submitted:
+            world.logged()
+            world.turns()
+    world.liars.clear()
+    world.ending("split")
+    world.turns()
     world.chapter("All members come to another state than this process: in a merge, and in a chunk")
     _small(world, "other-merge", *RUN[:2])
     for member in range(4):
@@ -402,6 +425,41 @@ def test_algorithms(golden: Compare) -> None:
                 except (AlgorithmNotOffered, ConfigError) as error:
                     told.say(f"  rule {algorithm}: {words(error)}")
     golden(GOLDEN / "run-algorithms.txt", told.text)
+
+
+def test_a_merge_without_its_algorithm(golden: Compare, world: TellingWorld) -> None:
+    """An epoch whose members cannot decide by it begins while a run merges; the run records no more."""
+    given = ConsensusConfig(algorithm=Algorithm.PBFT, min_nodes=4, byzantine_fault_tolerance=1)
+    world.runs._given_config = given
+    for name in ("merges", "waits"):
+        world.later(300)
+        world.begun("t", name, algorithm=Algorithm.PBFT)
+        for text in (START, OPEN):
+            world.asked(name, text)
+            world.turns()
+    world.later(800)
+    world.turn()
+    world.held.clear()
+    world.entered(3, 1)
+    world.turns()
+    world.standing()
+    world.later(SECOND)
+    world.turns()
+    world.standing()
+    world.entered(4, 2)
+    for name in ("merges", "waits"):
+        world.asked(name, TEXT)
+    world.turns()
+    for name in ("merges", "waits"):
+        world.ending(name)
+    for _second in range(6):
+        world.later(SECOND)
+        world.turns()
+        while world.submitted:
+            world.logged()
+            world.turns()
+    world.standing()
+    golden(GOLDEN / "run-without-algorithm.txt", world.text)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -80,6 +80,8 @@ class DrawnWatch(Telling):
             detection_method=METHODS[seed % len(METHODS)],
             recovery_strategy=STRATEGIES[seed % len(STRATEGIES)],
             heartbeat_timeout=2.0,
+            quorum_size=2 + seed % 3,
+            min_nodes_for_operation=1 + seed % 4,
             max_partition_duration=40.0,
             recovery_timeout=20.0,
             auto_recovery=seed % 4 > 0,
