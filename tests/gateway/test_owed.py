@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dtvn.events.asking.forms import decode_answers
 from dtvn.events.config import Algorithm, DistributedValidatorConfig
-from dtvn.events.judging import Electorate, Event
+from dtvn.events.judging import Electorate, Event, Vote
+from dtvn.events.judging.turns import Turn
 from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits
 from dtvn.events.transcript import check_transcript, compose
@@ -22,8 +25,13 @@ from dtvn.gateway import (
     ValidationResult,
     ValidatorError,
     validator_local,
+    validator_runs,
 )
 from dtvn.gateway.events import OpenRun
+from dtvn.gateway.owed import OwedEvent, OwedRun
+from dtvn.gateway.owed_queue import OwedQueue
+from dtvn.gateway.owed_settler import LOOK, PACE, Settler
+from dtvn.protocol import canonical
 from dtvn.protocol.genesis import CAPABILITIES, cluster_id
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
@@ -453,3 +461,61 @@ async def test_an_event_loop_owes_too(gateway: FakeGateway, tmp_path: Path) -> N
         heal(gateway)
         wait_until(heard.is_set, what="the members have judged")
         assert [each.id for each in validator.get_settled()] == [found.owed_id]
+
+
+def silent_from(gateway: FakeGateway, position: int) -> None:
+    """No answer about events from this index on arrives."""
+
+    def changed(_member: int, body: bytes) -> list[bytes]:
+        answers = decode_answers(body)
+        turn = canonical.decode(Turn, answers.turn) if answers.turn else None
+        asked = [canonical.decode(Vote, each).question.position for each in turn.votes] if turn else []
+        return [] if any(at >= position for at in asked) else [body]
+
+    gateway.events.changed = changed
+
+
+def test_events_whose_last_ones_get_no_votes_are_asked_again_from_there(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is certified stays so; the next event gets no verdict of theirs before the earlier ones have."""
+    monkeypatch.setattr(validator_runs, "CALL_EVENTS_MAX", 2)
+    monkeypatch.setattr(Settler, "wake", lambda settler: settler._turn())
+    with made(gateway) as validator:
+        cut(gateway)
+        for text in GOOD[:3]:
+            validator.validate_event(text)
+        heal(gateway)
+        silent_from(gateway, 2)
+        settler = validator._settler
+        assert settler is not None
+        assert settler._turn() == LOOK
+        assert [(each.events, each.id) for each in validator.get_owed()] == [(3, 1)]
+        following = validator.validate_event(GOOD[3])
+        assert (following.is_valid, following.certified, following.owed_id) == (True, False, 1)
+        assert [(each.events, each.id) for each in validator.get_owed()] == [(4, 1)]
+        silent_from(gateway, 99)
+        assert settler._turn() == PACE
+        [settled] = validator.get_settled()
+        assert (settled.position, settled.events, settled.differences) == (0, tuple(GOOD[:4]), ())
+        assert [each.count for each in settled.result.pieces] == [2, 2]
+        assert (settled.result.certified, settled.result.is_valid) == (True, True)
+        check_proved(gateway, settled)
+        last = validator.validate_event(GOOD[4])
+        assert (last.certified, last.pieces[0].position) == (True, 4)
+
+
+def test_an_owed_run_by_an_algorithm_that_is_not_offered_settles_so(
+    gateway: FakeGateway, tmp_path: Path
+) -> None:
+    """It was judged here before the settings of the gateway changed."""
+    event_of = OwedEvent(0, bytes(16), GOOD[0], "")
+    made_at = datetime(2026, 11, 29, tzinfo=UTC)
+    queue = OwedQueue(tmp_path)
+    queue.add(OwedRun(0, "t", "r", "raft", None, None, made_at, (event_of,)))
+    queue.close()
+    with made(gateway, tmp_path) as validator:
+        [settled] = all_settled(validator)
+    assert [each.code for each in settled.result.errors] == ["algorithm_not_offered"]
+    assert (settled.events, settled.position, settled.made) == ((GOOD[0],), 0, made_at)
+    assert (settled.differs, settled.result.event_count, settled.result.certified) == (False, 1, False)
