@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from dtvn.events.config import DetectionMethod, PartitionHandlerConfig, RecoveryStrategy
-from dtvn.gateway import PartitionInfo
+from dtvn.gateway import PartitionInfo, validator_partitions
 from dtvn.gateway.face import MemberView
 from dtvn.gateway.validator_partitions import Partitions
 from dtvn.net import LinkCounters
 from dtvn.protocol.consensus.effects import Now
-from tests.gateway.wording import WALL, Wording
+from tests.gateway.wording import WALL, Clock, Wording
 from tests.golden import Compare, Telling
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -171,3 +171,10 @@ def test_a_watch_as_it_comes(golden: Compare, seed: int) -> None:
     for partition in told.watch.get_partition_history():
         told.say(f"history {told.words(partition)}")
     golden.drawn(GOLDEN / f"watch-{seed}.txt", told.text)
+
+
+def test_a_watch_reads_both_clocks_of_its_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    clock.elapsed = 5 * SECOND
+    monkeypatch.setattr(validator_partitions, "time", clock)
+    assert validator_partitions.clock() == Now(monotonic=105 * SECOND, wall=WALL + 5 * SECOND + 1_000)
