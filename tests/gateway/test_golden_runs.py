@@ -41,6 +41,7 @@ def test_records(golden: Compare, world: TellingWorld) -> None:
     _found(world)
     _backlog(world)
     _merges(world)
+    _other_states(world)
     golden(GOLDEN / "run-records.txt", world.text)
 
 
@@ -247,6 +248,9 @@ def _merges(world: TellingWorld) -> None:
     world.liars.clear()
     world.ending("split")
     world.turns()
+
+
+def _other_states(world: TellingWorld) -> None:
     world.chapter("All members come to another state than this process: in a merge, and in a chunk")
     _small(world, "other-merge", *RUN[:2])
     for member in range(4):
