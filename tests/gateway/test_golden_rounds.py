@@ -221,3 +221,32 @@ def test_a_peer_is_asked_again(golden: Compare, monkeypatch: pytest.MonkeyPatch)
         peer.asks(b"eight")
         text += peer.text
     golden(GOLDEN / "asked-again.txt", text)
+
+
+def test_a_stop_waits_for_the_background_and_leaves_all_ready_for_the_next_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = StateSynchronizer("a", seed=SEEDS["a"], cluster=CLUSTER, nodes=NODES, peers=None)
+    noted: list[Any] = []
+
+    class Background:
+        def __init__(self, target: Any, name: str, daemon: bool) -> None:
+            noted.append((target == node._run, name, daemon))
+
+        def start(self) -> None:
+            noted.append(("starts", node._stopping.is_set()))
+
+        def join(self) -> None:
+            noted.append(("ends", node._stopping.is_set(), node._wake.is_set()))
+
+    monkeypatch.setattr(state_sync.threading, "Thread", Background)  # type: ignore[attr-defined]
+    with node:
+        assert node.get_sync_status().running
+        with pytest.raises(StateSyncError, match="runs already"):
+            node.start()
+    assert noted == [(True, "state-sync", True), ("starts", False), ("ends", True, True)]
+    assert not node.get_sync_status().running
+    node.stop()
+    assert (len(noted), node._stopping.is_set()) == (3, False)
+    node.start()
+    assert noted[3:] == [noted[0], ("starts", False)]
