@@ -79,7 +79,7 @@ class DrawnWatch(Telling):
         config = PartitionHandlerConfig(
             detection_method=METHODS[seed % len(METHODS)],
             recovery_strategy=STRATEGIES[seed % len(STRATEGIES)],
-            heartbeat_timeout=2.0,
+            heartbeat_timeout=2.0 + 2 * (seed % 3),
             quorum_size=2 + seed % 3,
             min_nodes_for_operation=1 + seed % 4,
             max_partition_duration=40.0,
@@ -153,9 +153,26 @@ class DrawnWatch(Telling):
         self.gateway.failing = what == "fails"
 
     def _standing(self) -> None:
+        """All that can be asked, in any order: each question looks first."""
         watch = self.watch
-        self.say(f"  {watch.get_status()} {watch.get_recovery_status()} {sorted(watch.unreachable())}")
-        self.say(f"  {self.words(watch.get_current_partition())} {self.words(watch.get_metrics())}")
+        questions: list[tuple[str, Any]] = [
+            ("status", watch.get_status),
+            ("recovery", watch.get_recovery_status),
+            ("unreachable", lambda: sorted(watch.unreachable())),
+            ("partitioned", watch.is_partitioned),
+            ("current", watch.get_current_partition),
+            ("figures", watch.get_metrics),
+            (
+                "history",
+                lambda: [(each.id, each.recovered_at is None) for each in watch.get_partition_history()],
+            ),
+            ("r1", lambda: watch.get_node_health("r1")),
+        ]
+        self.drawn.shuffle(questions)
+        if self.drawn.random() < 0.4:
+            questions.sort(key=lambda each: each[0] != "history")
+        for name, ask in questions:
+            self.say(f"  {name} {self.words(ask())}")
         self.say(f"  woken {watch._wake.is_set()}")
         watch._wake.clear()
         for name in self.gateway.views:
