@@ -15,7 +15,7 @@ import pytest
 from tests.golden import Compare, Telling
 from tests.importing.telling import told
 from tests.pages.stories import Clock
-from tickets.importing import uploads
+from tickets.importing import shown, uploads
 from tickets.importing.uploads import Choice, ImportRefused
 from tickets.models import ImportState, ShownDifference, TicketImport
 
@@ -83,9 +83,9 @@ def test_the_story_of_turns(clock: Clock, golden: Compare) -> None:
 def rows(story: Telling) -> None:
     """All imports that are left."""
     for one in TicketImport.objects.order_by("pk"):
-        shown = ShownDifference.objects.filter(of=one).count()
+        count = ShownDifference.objects.filter(of=one).count()
         story.say(
-            f"{one.pk} {one.state}: {len(one.content)} bytes, {one.preview}, {shown} shown, "
+            f"{one.pk} {one.state}: {len(one.content)} bytes, {one.preview}, {count} shown, "
             f"{one.error or 'no error'}; waits for {uploads.waits_for(one)}"
         )
 
@@ -126,6 +126,58 @@ def test_the_story_of_old_imports(clock: Clock, golden: Compare, monkeypatch: py
     uploads.forget_old()
     rows(story)
     golden(GOLDEN / "uploads-old.txt", story.text)
+
+
+def test_the_story_of_ticks(clock: Clock, golden: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New tickets are ticked from the start, others are not; a form tells of the pages that it shows alone."""
+    monkeypatch.setattr(shown, "PAGE", 2)
+    monkeypatch.setattr(shown, "ROWS_AT_ONCE", 2)
+    story, one = Telling(), made(clock, "preview", preview={"reading": "second"})
+    kinds = [("new", 3), ("change", 5), ("gone", 1)]
+    for reading in ("first", "second"):
+        listed = [(kind, number) for kind, count in kinds for number in range(count)]
+        found = [
+            ShownDifference(
+                kind=kind, key=f"{kind} {number}", row=9 - number, event="e", ticket="t", words="w"
+            )
+            for kind, number in listed
+        ]
+        shown.store_shown(one, reading, found)
+    places = {row.pk: row.key for row in ShownDifference.objects.filter(reading="second")}
+    by_key = {key: pk for pk, key in places.items()}
+
+    def tell(title: str, changed: object = "") -> None:
+        story.chapter(f"{title} {changed}".strip())
+        for group in shown.groups(one):
+            pages = [[row.key for row in shown.page(one, group.kind, number)] for number in range(1, 5)]
+            story.say(f"{group.kind}: {group.total}, {group.chosen} ticked, {group.pages} pages: {pages}")
+        confirmed = shown.confirmed(one)
+        story.say(f"ticked {sorted(confirmed.chosen)}")
+        story.say(f"left {sorted(confirmed.left)}; done {dict(confirmed.done)}; {shown.has_changes(one)}")
+        first = ShownDifference.objects.filter(reading="first")
+        story.say(f"of the first reading {sorted(row.key for row in first if row.chosen)}")
+
+    tell("Read")
+    for pages, ticked in (
+        ({"change": 1}, ["change 4", "change 1", "gone 0"]),
+        ({"change": 1, "gone": 1}, ["change 4"]),
+        ({"change": 1}, ["change 4"]),
+        ({"new": 2, "change": 3}, []),
+        ({}, ["gone 0"]),
+        ({"gone": 9}, ["gone 0"]),
+    ):
+        tell(f"{pages} {ticked}", shown.tick(one, pages, {by_key[key] for key in ticked}))
+    tell("All changes and gone", shown.choose(one, ["change", "gone"]))
+    tell("No new and gone", shown.choose(one, ["new", "gone"], chosen=False))
+    tell("Nothing", shown.choose(one, []))
+    marks = shown.DoneMarks(one)
+    marks.add(["change 0", "new 1", "unknown"])
+    tell("Done")
+    story.say(f"every: {[row.key for row in shown.every(one)]}")
+    story.say(f"words of: {[row.key for row in shown.words_of(one, ['new 1', 'change 3', 'x', 'new 0'])]}")
+    shown.forget(of=one)
+    tell("Forgotten")
+    golden(GOLDEN / "uploads-ticks.txt", story.text)
 
 
 REPORTS: list[dict[str, Any]] = [
