@@ -97,6 +97,8 @@ CSV: list[Case] = [
     ("columns without a name, and twice", "barcode,,note,note\nC1,x,a,b\nC2,,c,\n", {}),
     ("a used column twice", "barcode,seat,Seat\nC1,A1,A2\n", {}),
     ("the first of two is left unread", "barcode,seat,Seat\nC1,A1,A2\n", {"column": ["seat="]}),
+    ("a chosen column twice", "barcode,Rang,rang\nC1,A1,A2\n", {"column": ["seat=Rang"]}),
+    ("the same, not chosen", "barcode,Rang,rang\nC1,A1,A2\n", {}),
     ("marks of a spreadsheet", "barcode,seat\n'007,'A\n\"=\"\"0042\"\"\",B\n", {}),
     ("damage of a spreadsheet",
      "barcode,seat\n1.2E+12,A\n#REF!,B\n#####,C\n2E3,D\n17.0,E\n1234567890123450,F\n", {}),
@@ -443,6 +445,7 @@ OWN = OWN_HEAD + "".join(
         "fest,T-22,ISSUED,,,,,,,,0,0,,,,,,,[],,1,r0",
         "fest,T-23,ISSUED,,,,,,,,1000,1000,,,,,,,[],,1,r0",
         "fest,T-24,ISSUED,,,,,,,,-1,x,,,,,,,[],,1,r0",
+        ",T-25,ISSUED,,,,,,,,,,,,,,,,[],,1,r0",
     )
 )  # fmt: skip
 

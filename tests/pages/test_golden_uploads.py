@@ -129,7 +129,7 @@ def test_the_story_of_old_imports(clock: Clock, golden: Compare, monkeypatch: py
 
 
 def test_the_story_of_ticks(clock: Clock, golden: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
-    """New tickets are ticked from the start, others are not; a form tells of the pages that it shows alone."""
+    """New tickets are ticked from the start, others are not; a form tells of the pages it shows alone."""
     monkeypatch.setattr(shown, "PAGE", 2)
     monkeypatch.setattr(shown, "ROWS_AT_ONCE", 2)
     story, one = Telling(), made(clock, "preview", preview={"reading": "second"})
