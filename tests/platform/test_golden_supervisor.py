@@ -26,6 +26,7 @@ from validators.processes import follow, readiness, supervisor, supervisor_mode
 from validators.processes.follow import FollowSupervisor
 from validators.processes.supervisor import Supervisor
 from validators.processes.supervisor_mode import SupervisorMode
+from validators.services import api_keys
 
 MEMBERS = ["node0", "node1", "node2", "node3"]
 TURNS = 4
@@ -353,3 +354,54 @@ def test_what_supervisor_prepares(golden: Compare, run: Run, monkeypatch: pytest
     mode(run, monkeypatch)
     run.tell("until a signal")
     golden(beside(__file__, "supervisor_mode"), run.text())
+
+
+@pytest.mark.django_db
+def test_which_key_a_supervisor_holds(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that it was given last; keys that people made stay."""
+    settings.DATA = tmp_path
+    told = list[str]()
+    monkeypatch.setattr(api_keys, "tell_of_change", lambda: told.append("told"))
+    api_keys.store_api_key("of a person", label="mine")
+
+    def valid() -> list[str]:
+        return [each for each in ("of a person", "first", "second") if api_keys.find_api_key(each)]
+
+    found = []
+    for plain in ("first", "first", "second", ""):
+        supervisor_mode.hold_key(plain)
+        found.append(valid())
+    assert found == [
+        ["of a person", "first"],
+        ["of a person", "first"],
+        ["of a person", "second"],
+        ["of a person"],
+    ]
+    assert told == ["told"] * 4
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [({}, (0, None)), ({"DTVN_AUTO_START": "3", "CONSENSUS": "raft"}, (3, Mode.RAFT))],
+)
+def test_what_the_process_of_a_supervisor_reads(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    environ: dict[str, str],
+    expected: tuple[int, Mode | None],
+) -> None:
+    made: list[Any] = []
+
+    def run(folder: DataFolder, **named: Any) -> Any:
+        made.append((folder.root, named))
+        return SimpleNamespace(answer=lambda command: f"answer of {command}")
+
+    monkeypatch.setattr(supervisor_mode, "SupervisorMode", run)
+    for name in ("DTVN_AUTO_START", "CONSENSUS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (environ | {"DTVN_DATA": str(tmp_path), "DTVN_HOST": "::", "PORT": "81"}).items():
+        monkeypatch.setenv(name, value)
+    assert supervisor_mode.main() == "answer of supervisor"  # type: ignore[comparison-overlap]
+    auto_start, consensus = expected
+    told = {"host": "::", "port": 81, "auto_start": auto_start, "consensus": consensus}
+    assert made == [(tmp_path, told)]
