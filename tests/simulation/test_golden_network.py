@@ -106,8 +106,10 @@ def tell_matches(story: Telling) -> None:
 def tell_cuts(story: Telling) -> None:
     links = Links(story, "cuts", LinkQuality(5, 9 * MILLISECOND, 0.5, 70 * MILLISECOND, 0.3, 0.3, 0.3))
     network = links.network
-    network.when().drop()
     network.cut("a", "b")
+    links.sends("only one way is cut", times=4)
+    links.sends("the other one is not", link="ba", times=4)
+    network.when().drop()
     network.part(["a", "b"], ["c"], ["d", "e"])
     names = "abcde"
     for here in names:
