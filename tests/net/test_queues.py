@@ -19,6 +19,16 @@ def test_the_lane_follows_from_the_kind_of_the_envelope(kind: int) -> None:
     assert lane_of(frame) is expected
 
 
+def test_what_went_with_its_link_takes_no_room_any_more() -> None:
+    outbound = Outbound(bytes_max=8)
+    for _ in range(3):
+        outbound.put(Lane.BULK, b"entries")
+        outbound.put(Lane.CONSENSUS, b"vote")
+        assert outbound.clear() == 2
+        assert [outbound.put(lane, b"four") for lane in (*Lane, *Lane)] == [0, 0, 0, 0]
+        assert outbound.clear() == 4
+
+
 @given(st.binary(max_size=8))
 def test_any_bytes_have_a_lane(frame: bytes) -> None:
     assert lane_of(frame) in Lane

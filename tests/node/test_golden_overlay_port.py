@@ -153,6 +153,10 @@ def test_between_links_and_overlay(golden: Compare, monkeypatch: pytest.MonkeyPa
     script.say(f"records {len(port.records_of(found))}")
     port.admit([KEYS["own"], KEYS["member"]], [KEYS["relay"]])
     script.say(f"without the leaf {[peer.name for peer in found if port.is_follower(peer)]}")
+    for counting in ([KEYS["relay"]], []):
+        port.admit([KEYS["own"], KEYS["member"]], counting)
+        script.say(f"its book {sorted(named(item.author) for item in port.overlay.book.items())}")
+    port.admit([KEYS["own"], KEYS["member"]], [KEYS["relay"]])
     port.overlay = cast(Any, Overlay(script))
     _turns(script, port)
     golden(GOLDEN / "overlay-port.txt", script.text)
