@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from dtvn.ledger import Location
@@ -46,6 +47,16 @@ def test_p22_evidence_is_in_the_transaction_of_the_turn_that_found_it(ledger: Le
     with pytest.raises(JournalError):
         ledger.append([double_commit(7), SlotRecord(0, 0, 7, "prepare", (b"other",))])
     assert Evidence.objects.using(ALIAS).count() == 1
+
+
+def test_p15_evidence_that_is_too_large_keeps_no_other_out(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = double_commit(1), double_commit(2)
+    large = msgspec.structs.replace(large, frames=(large.frames[0], bytes(2_000)))
+    monkeypatch.setattr(convictions, "EVIDENCE_BYTES_MAX", 1_000)
+    ledger.append([small, large, double_commit(3)])
+    assert [*Evidence.objects.using(ALIAS).order_by("pk").values_list("sequence", flat=True)] == [1, 3]
 
 
 def test_p15_a_member_cannot_fill_the_ledger_with_evidence(ledger: Ledger) -> None:

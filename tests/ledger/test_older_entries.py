@@ -354,3 +354,10 @@ def test_a_long_check_of_the_structure_ends_with_the_ledger(tmp_path: Path) -> N
     check.close()
     assert check.done
     check.raise_failure()
+
+
+def test_a_file_that_cannot_be_opened_is_a_finding_and_no_end_of_the_check(tmp_path: Path) -> None:
+    check = StructureCheck(tmp_path / "no folder" / "file", lambda _connection: None)
+    wait_until(lambda: check.done, what="the check")
+    with pytest.raises(JournalError, match="SQLite could not check the ledger: unable to open"):
+        check.raise_failure()

@@ -32,6 +32,12 @@ def test_the_last_frame_of_a_removed_node_is_complete() -> None:
     assert (frame["status"], frame["node"]) == ("stopped", {**NODE, "status": "stopped"})
 
 
+def test_a_transition_is_told_with_what_the_newest_look_found() -> None:
+    before, now = {**NODE, "pid": 7, "sequence": 40}, {**NODE, "pid": 8, "sequence": 41}
+    [frame] = node_changes([before], [now], [Announcement(node_id="node2", status="running")])
+    assert frame["node"] == {**now, "status": "running"}
+
+
 def test_a_node_that_was_started_is_not_shown_as_joining() -> None:
     joining = {**NODE, "joining": "ordering"}
     [frame] = node_changes([joining], [joining], [Announcement(node_id="node2", status="running")])

@@ -12,7 +12,7 @@ from simulator import frame_cache
 from simulator.campaign import Task, run
 from simulator.checkers import no_wasted_verification
 from simulator.checkers.no_wasted_verification import WatchedDoor
-from simulator.frame_cache import FrameCache
+from simulator.frame_cache import AskedKeys, FrameCache
 from simulator.scheme import Keyring
 
 CLUSTER = bytes(32)
@@ -89,6 +89,38 @@ def test_a_result_is_shared_only_for_its_peer_and_with_equal_limits() -> None:
     with pytest.raises(PeerError) as much:
         come(stage.door(statements_max=1), frame)
     assert much.value.reason is Reason.TOO_LARGE
+
+
+class Principals:
+    """wire.Keys of principals alone."""
+
+    def __init__(self, **keys: bytes) -> None:
+        self._keys = keys
+
+    def member_key(self, epoch: int, index: int) -> bytes | None:
+        return self._keys.get(f"m{epoch}_{index}")
+
+    def principal_key(self, name: str) -> bytes | None:
+        return self._keys.get(name)
+
+
+def test_readers_agree_only_on_all_keys_that_were_asked_for() -> None:
+    asked = AskedKeys(Principals(gate=b"one", m0_1=b"two"))
+    assert (asked.principal_key("gate"), asked.member_key(0, 1), asked.principal_key("absent")) == (
+        b"one",
+        b"two",
+        None,
+    )
+    looked_up = tuple(asked.asked)
+    assert looked_up == ((-1, "gate", b"one"), (0, 1, b"two"), (-1, "absent", None))
+    for other, agrees in (
+        (Principals(gate=b"one", m0_1=b"two", more=b"three"), True),
+        (Principals(gate=b"other", m0_1=b"two"), False),
+        (Principals(gate=b"one", m0_1=b"other"), False),
+        (Principals(gate=b"one"), False),
+        (Principals(gate=b"one", m0_1=b"two", absent=b"there"), False),
+    ):
+        assert AskedKeys(other).agree(looked_up) is agrees
 
 
 @pytest.mark.parametrize("world", ["flooder", "impostor", "epochs"])
