@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -17,7 +17,7 @@ from django.test import Client
 
 from dtvn_project.asgi import application
 from tests.pages.learner import RealLearner
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 from validators.dashboard import consumers, live
 from validators.feed.rows import read_frame
 from validators.models import ManagedNode
@@ -496,3 +496,45 @@ async def test_recent_frames_are_bounded_and_the_oldest_go_first() -> None:
     recent.add(live.Sendable(after=10, to=11, text="x" * 500))
     assert recent.get(10) is not None
     assert recent.get(9) is None
+
+
+class Watched(asyncio.Event):
+    """Says whether somebody waits for it in vain."""
+
+    idle = False
+
+    async def wait(self) -> Literal[True]:
+        self.idle = not self.is_set()
+        return await super().wait()
+
+
+async def test_what_a_part_of_the_feed_tells_while_nobody_watches_is_told_to_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "PART_INTERVAL", 0.001)
+    feed, asked, told = live.Live(), list[int](), list[Any]()
+    monkeypatch.setattr(feed, "tell", told.append)
+    feed._watched = watched = Watched()
+
+    class Part:
+        newest = 5
+
+        def newest_event(self) -> int:
+            return self.newest
+
+        def read_frames(self, after: int) -> tuple[int, list[dict[str, Any]]]:
+            asked.append(after)
+            return after, []
+
+    part = Part()
+    task = asyncio.create_task(feed._watch_part(part))
+    for newest in (5, 9):
+        part.newest = newest
+        asked.clear()
+        watched.set()
+        await asyncio.to_thread(wait_until, lambda: len(asked) > 1, what="two looks")
+        watched.clear()
+        assert asked[-1] == newest
+        await asyncio.to_thread(wait_until, lambda: watched.idle, what="it waits for a client")
+    task.cancel()
+    assert told == []

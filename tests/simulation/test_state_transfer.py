@@ -144,6 +144,16 @@ def test_p17_a_poisoned_chunk_is_found_and_its_sender_avoided_and_recorded(lie: 
 
 
 @pytest.mark.parametrize("lie", OFFER_LIES)
+def test_each_lie_of_an_offer_is_one(lie: str) -> None:
+    entry = m.Entry(0, 10, bytes(32), bytes([1]) * 32, 7, bytes(32))
+    true = m.Snapshot((b"a", b"b", b"c"), entry, (bytes(32),), b"manifest")
+    told = OFFER_LIES[lie](true)
+    assert told != true
+    if lie == "one signature twice":
+        assert told.checkpoint == (b"a", b"a", b"b")
+
+
+@pytest.mark.parametrize("lie", OFFER_LIES)
 def test_p17_an_offer_that_its_certificate_does_not_cover_is_no_target(lie: str) -> None:
     story = Story(r1=lie)
     story.back()
