@@ -512,7 +512,7 @@ async def test_what_a_part_of_the_feed_tells_while_nobody_watches_is_told_to_nob
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(live, "PART_INTERVAL", 0.001)
-    feed, asked, told = live.Live(), list[int](), list[Any]()
+    feed, asked, told = live.live_of_this_loop(), list[int](), list[Any]()
     monkeypatch.setattr(feed, "tell", told.append)
     feed._watched = watched = Watched()
 
