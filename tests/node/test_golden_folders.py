@@ -149,6 +149,14 @@ def _names(folders: Folders, folder: ClusterFolder) -> None:
             )
 
 
+def test_the_genesis_of_a_node_has_its_place_though_it_is_lost(folders: Folders) -> None:
+    """Who opens it says how a new member takes the node's place."""
+    folder = ClusterFolder(folders.root / "data")
+    folder.node("node7").create()
+    assert not folder.node("node7").genesis.exists()
+    assert genesis_in(folder, "node7") == folder.node("node7").genesis
+
+
 def test_files_of_a_node(golden: Compare, folders: Folders) -> None:
     folder = ClusterFolder(folders.root / "data").node("node0")
     folder.create()

@@ -6,14 +6,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from dtvn.node.build import _in_epoch
+from dtvn.node.layout import ClusterFolder
 from dtvn.node.node import Node
+from dtvn.node.options import NodeOptions
 from dtvn.node.run import EXIT_STOPPED
 from dtvn.protocol.consensus.effects import Effects, StateRecord, Successor
+from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.host.ports import JournalFull
+from tests.host.support import make_genesis
 from tests.node.running import Running, is_sent_and_not_answered, until_commits
 from tests.waiting import wait_until
+
+
+def test_r18_addresses_follow_their_members_into_another_epoch(tmp_path: Path) -> None:
+    """An operator names members by their places in genesis; the first of them has left."""
+    genesis = make_genesis(4)
+    membership = founding(genesis)
+    left = msgspec.structs.replace(membership, members=membership.members[1:])
+    options = NodeOptions(addresses={0: ("192.0.2.0", 1), 1: ("192.0.2.1", 1), 3: ("192.0.2.3", 3)})
+    found = _in_epoch(ClusterFolder(tmp_path).node("r1"), options, genesis, left)
+    assert found.addresses == {0: ("192.0.2.1", 1), 2: ("192.0.2.3", 3)}
+
 
 FULL = JournalFull("No space left on device.")
 

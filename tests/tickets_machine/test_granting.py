@@ -173,6 +173,13 @@ def test_r15_a_batch_holds_one_grant_because_each_costs_signature_checks(machine
     assert machine.order(asked(second), principal="door")[0].code == "ok"
 
 
+def test_r15_a_grant_that_was_refused_cost_its_checks_too(machine: Bare) -> None:
+    late, second = machine.statement(until=machine.now - DAY), machine.statement(until=machine.now + DAY)
+    asked = [machine.operation(machine.signed(each)) for each in (late, second)]
+    outcomes = machine.order(*asked, principal="door")
+    assert [outcome.code for outcome in outcomes] == ["expired", "busy"]
+
+
 def test_the_largest_grant_fits_the_smallest_batch(machine: Bare) -> None:
     grants = tuple(Grant(f"{at:064}", "operate") for at in range(granting.STATEMENT_GRANTS_MAX))
     statement = machine.statement(name="n" * 64, grants=grants)

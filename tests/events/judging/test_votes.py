@@ -7,6 +7,7 @@ import pytest
 
 from dtvn.events.judging import TURN_VOTES_MAX, Abstains, Abstention, Vote, cast_vote, open_turn, sign_turn
 from dtvn.events.judging.turns import TAG, Turn
+from dtvn.events.judging.votes import first_difference
 from dtvn.protocol import canonical
 from dtvn.protocol.proof_errors import Code, ProofError
 from tests.events.judging.support import (
@@ -35,6 +36,21 @@ def refused(data: bytes, code: Code, member: int = 1, **where: object) -> str:
         open_turn(data, electorate(**where), member)  # type: ignore[arg-type]
     assert told.value.code is code
     return told.value.place
+
+
+def test_votes_part_at_the_earliest_event_that_any_two_judge_differently() -> None:
+    true = honest("a", "b", "c", "d")
+    late, early = lie(true, (2, "X")), lie(true, (1, "X"), (2, "X"))
+    for votes, place in (
+        ((true, late, early), 1),
+        ((true, early, late), 1),
+        ((late, early), 1),
+        ((late, lie(true, (2, "Y")), true), 2),
+        ((true, true, lie(true, (3, "X"))), 3),
+        ((true, lie(true, after=bytes(32))), 0),
+        ((true,), 0),
+    ):
+        assert first_difference(votes) == place
 
 
 def test_a_refused_event_is_named_and_changes_no_state() -> None:
