@@ -168,6 +168,14 @@ def test_p22_forgeries_in_a_ledger_hide_no_crime_and_convict_no_member() -> None
     ]
 
 
+def test_p22_a_checkpoint_that_stands_only_inside_a_view_change_convicts_its_signer() -> None:
+    paper = Paper()
+    one, other = (paper.sign(m.Checkpoint(0, 1, 10, bytes([number]) * 32, bytes(32), 7)) for number in (1, 2))
+    audit = Audit(read_chain(g.encode(paper.genesis)))
+    audit.add([one, paper.sign(m.ViewChange(0, 3, 1, (other,), ()))])
+    assert [found.code for found, _data in audit.culprits()["r1"]] == ["checkpoint"]
+
+
 def test_p22_an_unreadable_statement_prevents_no_verdict() -> None:
     """A culprit may sign noise inside a VIEW-CHANGE, and who compares it with his COMMITs stumbles."""
     paper = Paper()

@@ -32,6 +32,10 @@ CASES: dict[str, tuple[list[bytes], list[tuple[str, int]]]] = {
         [RS, event("TS:m"), RF, event("RS:r2"), RF],
         [("RUN_HAS_OPEN_MESSAGES", 2)],
     ),
+    "an end that was refused in another run": (
+        [RS, event("TE:n"), RF, event("RS:r2"), event("TS:m"), RF],
+        [("MESSAGE_NOT_OPEN", 1), ("RUN_HAS_OPEN_MESSAGES", 5)],
+    ),
     "a run that did not begin": (
         [b'{"type":"RUN_STARTED","threadId":1,"runId":"r"}', event("TS:m"), event("TE:m"), RF],
         [("FIELD_INVALID", 0)],

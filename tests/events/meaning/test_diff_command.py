@@ -200,6 +200,13 @@ def test_a_refused_event_is_said_and_is_an_outcome(tmp_path: Path) -> None:
     assert compared(tmp_path, sse(bad), sse(bad))[0] == 0
 
 
+def test_streams_that_mean_the_same_until_both_are_refused_name_both_places(tmp_path: Path) -> None:
+    one, other = ([*stream(TOLD, manner)[:-1], event("TC:zz")] for manner in (PLAIN, BY_LETTERS))
+    code, out, err = compared(tmp_path, sse(one), sse(other))
+    assert (code, err.count("is refused")) == (0, 2)
+    assert f"up to events {len(one) - 1} and {len(other) - 1}, which are refused" in out
+
+
 def test_the_program_compares_without_the_extra_libraries(tmp_path: Path) -> None:
     for name, told in (("a.sse", TOLD), ("b.sse", CHANGED)):
         (tmp_path / name).write_bytes(sse(stream(told, PLAIN)))
