@@ -41,6 +41,7 @@ from dtvn.protocol.scheme import ED25519
 from tests.golden import Compare, Telling
 from tests.net.splices import GREETING, NODE, OTHER, SEED, STRANGER, key_of, secret_of
 from tests.net.still import Side, connection, passes, play
+from validators.management.commands.splice import Command
 
 GOLDEN = Path(__file__).parent / "golden"
 Arrived = Callable[[Any, Any], Awaitable[None]]
@@ -481,3 +482,10 @@ def test_a_splice(
 
     play(whole())
     golden(GOLDEN / f"splice-{story.__name__.replace('_', '-')}.txt", world.text)
+
+
+def test_the_command_says_each_line_at_once(tmp_path: Path) -> None:
+    """Its output is often a file or a pipe, where its key and address are waited for."""
+    with (tmp_path / "said").open("w", encoding="utf-8") as out:
+        Command(stdout=out)._say("It listens.\n")
+        assert (tmp_path / "said").read_text(encoding="utf-8") == "It listens.\n"

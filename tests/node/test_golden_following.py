@@ -230,7 +230,13 @@ def test_a_follower_with_children(golden: Compare, monkeypatch: pytest.MonkeyPat
     again = build_follower(tmp_path, options, stage.logger, open_ledger, made.hand_over())
     stage.start(again)
     stage.turn(0.1)
+    key = again.application.principals.counting()["api-node1"]
+    stage.say(f"a child's key counts: {again.overlay.counts(key)}")
+    again.application.principals.revoke("api-node1")
+    again.watcher.notice(Note("paused", {}))
+    stage.say(f"it is revoked: {again.overlay.counts(key)}")
     again.restart()
+    stage.say(f"the ledger does not know of that: {again.overlay.counts(key)}")
     stage.turn(0.1)
     stage.fields(again.status())
     again.close()
