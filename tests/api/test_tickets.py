@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from tests.api.conftest import Api, read
 from tests.api.learner import TableWriter
 from tests.fake_gateway import FakeGateway
 from tests.waiting import PATIENCE
+from tickets.rest import objects
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.services.decide import decide_one
 
@@ -462,3 +464,16 @@ def test_reading_costs_few_queries(seeded: Api, django_assert_max_num_queries: A
         seeded.get("consensus/logs?limit=100")
     with django_assert_max_num_queries(1, using="default"):
         seeded.post("tickets/validate", {"ticket_id": "TICKET-001"})
+
+
+def test_a_clock_names_members_that_came_after_the_founding(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as the platform's copy knows them."""
+    first, *others = (member.id for member in fake.genesis.members)
+    founded = SimpleNamespace(genesis=SimpleNamespace(members=fake.genesis.members[:1]))
+    monkeypatch.setattr(objects, "gateway", lambda: founded)
+    monkeypatch.setattr(objects.read, "member_names", lambda _alias, names: [*names, *others])
+    issued = [read(api.post("tickets", {"ticket_id": f"T-{number}"}))["data"] for number in range(12)]
+    named = {name for each in issued for name, count in each["VectorClock"].items() if count}
+    assert named == {first, *others}
