@@ -9,6 +9,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from dtvn.log_limit import limit
 from tests.integration import servers
 
 pytest_plugins = ["tests.golden", "tests.integration.shared"]
@@ -18,6 +19,13 @@ settings.register_profile(
     "unhurried", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True)
+def _own_log_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test logs says nothing of lines that were left out before it, or of a slow machine."""
+    limit._logged.clear()
+    monkeypatch.setattr(limit, "_now", lambda: 0.0)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
