@@ -14,7 +14,7 @@ from dtvn.events.config import CircuitBreakerConfig, StateSyncConfig, SyncProtoc
 from dtvn.gateway import StateSynchronizer, state_peers, state_store, state_sync
 from dtvn.gateway.state_peers import Asker, StateSyncError
 from tests.gateway.test_golden_sync import CLUSTER, NODES, SEEDS
-from tests.gateway.wording import Clock, Wording, fixed_clock, logged
+from tests.gateway.wording import Clock, Wording, fixed_clock
 from tests.golden import Compare, Telling
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -107,7 +107,9 @@ class Rounds(Telling):
         self.asked.clear()
         for record in self.caplog.records:
             error = record.exc_info and record.exc_info[1]
-            self.say(f"  logged {record.levelname} {logged(record)} {self.words(error) if error else ''}")
+            self.say(
+                f"  logged {record.levelname} {record.getMessage()} {self.words(error) if error else ''}"
+            )
         self.caplog.clear()
         values = {name: node.get_state("k") for name, node in self.town.items()}
         told = {name: found.value for name, found in values.items() if found is not None}

@@ -40,7 +40,7 @@ from dtvn.protocol.genesis import CAPABILITIES
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
-from tests.gateway.wording import SECOND, WALL, Wording, fixed_clock, logged
+from tests.gateway.wording import SECOND, WALL, Wording, fixed_clock
 from tests.golden import Compare, Telling
 from tests.host.support import make_genesis
 from tests.waiting import wait_until
@@ -283,7 +283,7 @@ def test_configurations(
         story.tell("health", made.get_health())
         story.tell("required", made.get_consensus_manager().get_required_nodes())
     for record in caplog.records:
-        story.say(f"log {record.levelname} {logged(record)}")
+        story.say(f"log {record.levelname} {record.getMessage()}")
     golden(GOLDEN / "configurations.txt", story.text)
 
 
@@ -304,7 +304,7 @@ def test_partitions(
         made.stop()
     _reports(story)
     for record in caplog.records:
-        story.say(f"log {record.levelname} {logged(record)}")
+        story.say(f"log {record.levelname} {record.getMessage()}")
     golden(GOLDEN / "partitions.txt", story.text)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
@@ -20,7 +18,6 @@ import tests.fake_gateway
 WALL = 1_700_000_000_000_000_000
 """Nanoseconds at the beginning of a story, Unix time."""
 SECOND = 1_000_000_000
-LEFT_OUT = re.compile(r" \(\d+ more like it were left out\)$")
 EMPTY = ("''", "b''", "[]", "None", "{}", "False")
 
 
@@ -60,11 +57,6 @@ def fixed_clock(monkeypatch: pytest.MonkeyPatch, *modules: Any) -> Clock:
     for module in (tests.fake_gateway, tests.fake_events, *modules):
         monkeypatch.setattr(module, "time", clock)
     return clock
-
-
-def logged(record: logging.LogRecord) -> str:
-    """A logged sentence, without what a limit of the real clock has added (dtvn.log_limit)."""
-    return LEFT_OUT.sub("", record.getMessage())
 
 
 class Wording:
