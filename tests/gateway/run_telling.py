@@ -200,6 +200,12 @@ class TellingWorld(World, Telling):
         """The time since the beginning."""
         return f"{self.time / MILLISECOND:g} ms"
 
+    def all_logged(self) -> None:
+        """The log answers what is submitted, and what is submitted then, until nothing is left."""
+        while self.submitted:
+            self.logged()
+            self.turns()
+
     def standing(self) -> None:
         """All that the runs, and the newest ones among them, can be asked."""
         runs = self.runs

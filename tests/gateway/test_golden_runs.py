@@ -117,9 +117,7 @@ def _outcomes(world: TellingWorld) -> None:
             world.turns()
         world.ending(code)
         world.turns()
-        while world.submitted:
-            world.logged()
-            world.turns()
+        world.all_logged()
         world.later(5 * SECOND)
         world.turns()
 
@@ -179,9 +177,7 @@ def _backlog(world: TellingWorld) -> None:
     world.asked("slow", TEXT)
     world.turns()
     world.ending("slow")
-    while world.submitted:
-        world.logged()
-        world.turns()
+    world.all_logged()
     world.later(5 * SECOND)
     world.turns()
     world.standing()
@@ -222,14 +218,10 @@ def _merges(world: TellingWorld) -> None:
     world.later(5 * SECOND)
     world.turns()
     world.liars.clear()
-    while world.submitted:
-        world.logged()
-        world.turns()
+    world.all_logged()
     world.later(SECOND)
     world.turns()
-    while world.submitted:
-        world.logged()
-        world.turns()
+    world.all_logged()
     world.standing()
     world.chapter("Votes on a merge differ within a chunk that it is made of")
     _small(world, "split", b"not json")
@@ -242,9 +234,7 @@ def _merges(world: TellingWorld) -> None:
         world.later(SECOND)
         world.turns()
         world.standing()
-        while world.submitted:
-            world.logged()
-            world.turns()
+        world.all_logged()
     world.liars.clear()
     world.ending("split")
     world.turns()
@@ -266,15 +256,17 @@ def _other_states(world: TellingWorld) -> None:
     world.asked("other-chunk", CLOSE)
     world.turns()
     world.standing()
-    for run in ("late", "other-merge", "other-chunk"):
+    _all_end(world, "late", "other-merge", "other-chunk")
+    world.standing()
+
+
+def _all_end(world: TellingWorld, *runs: str) -> None:
+    for run in runs:
         world.ending(run)
     world.turns()
-    while world.submitted:
-        world.logged()
-        world.turns()
+    world.all_logged()
     world.later(6 * SECOND)
     world.turns()
-    world.standing()
 
 
 def test_judging(golden: Compare, world: TellingWorld) -> None:
@@ -344,9 +336,7 @@ def _silence(world: TellingWorld) -> None:
         world.ending(name)
         world.links(0, 1, 2, 3)
         world.turns()
-        while world.submitted:
-            world.logged()
-            world.turns()
+        world.all_logged()
         world.later(6 * SECOND)
         world.turns()
     world.say("junk and a stranger")
@@ -377,9 +367,7 @@ def _epochs(world: TellingWorld) -> None:
     world.turns()
     world.later(SECOND)
     world.turns()
-    while world.submitted:
-        world.logged()
-        world.turns()
+    world.all_logged()
     world.standing()
     world.chapter("The next epoch has too few members for the algorithm; the one after it has enough")
     world.runs._given_config = ConsensusConfig(
@@ -397,14 +385,7 @@ def _epochs(world: TellingWorld) -> None:
     world.entered(4, 3)
     world.asked("rests", START)
     world.turns()
-    for name in ("asked", "merges", "flies", "rests"):
-        world.ending(name)
-    world.turns()
-    while world.submitted:
-        world.logged()
-        world.turns()
-    world.later(6 * SECOND)
-    world.turns()
+    _all_end(world, "asked", "merges", "flies", "rests")
     world.standing()
 
 
@@ -459,9 +440,7 @@ def test_a_merge_without_its_algorithm(golden: Compare, world: TellingWorld) -> 
     for _second in range(6):
         world.later(SECOND)
         world.turns()
-        while world.submitted:
-            world.logged()
-            world.turns()
+        world.all_logged()
     world.standing()
     golden(GOLDEN / "run-without-algorithm.txt", world.text)
 
