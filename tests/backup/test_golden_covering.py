@@ -129,7 +129,7 @@ def test_what_a_backup_asks_of_the_cluster(golden: Compare, room: Room, settings
 
 def test_up_to_where_a_ledger_is_certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Location(tmp_path / "ledger")
-    assert covering._certified(place) == 0, "there is none"
+    assert covering._certified(place) == 0, "no ledger is there"
     place.folder.mkdir()
     place.database_file.write_bytes(b"no database at all" * 99)
     assert covering._certified(place) == 0

@@ -177,6 +177,13 @@ class GatewayStory(Telling):
         cause = raised.value.__cause__
         self.say(f"raises {self.words(raised.value)}{f' because of {self.words(cause)}' if cause else ''}")
 
+    def has_ended(self) -> None:
+        """How its calls ended, and that it takes no others."""
+        for name, future in self.calls.items():
+            self.say(f"  {name}: {self._result(future)}")
+        self.raises(self.gateway.submit, [operation()])
+        self.raises(self.gateway.attend)
+
     def standing(self) -> None:
         gateway = self.gateway
         self.say(
@@ -227,10 +234,7 @@ def test_turns(golden: Compare, story: GatewayStory, monkeypatch: pytest.MonkeyP
     story.calls_for("later", operation("M"))
     story.asks("question", 0, "log")
     story.gateway.close()
-    for name, future in story.calls.items():
-        story.say(f"  {name}: {story._result(future)}")
-    story.raises(story.gateway.submit, [operation()])
-    story.raises(story.gateway.attend)
+    story.has_ended()
     story.say(f"  a question: {story.words(story.gateway.query(0, 'log').result(0))}")
     story.gateway.dial({})
     story.gateway.close()
@@ -293,7 +297,7 @@ def _limits(story: GatewayStory) -> None:
 
 
 def _runs(story: GatewayStory) -> None:
-    story.chapter("A run of agent events: questions go out, and a vote that is none comes in")
+    story.chapter("A run of agent events: questions go out, and junk comes in as a vote")
     run = story.gateway.events.begin("t", "r")
     story.calls["judged"] = run.judge([b'{"type":"RUN_STARTED","threadId":"t","runId":"r"}'], wait=1.0)
     story.turn(0, (1, link_frame(m.Judged(b"nothing"))))
@@ -399,10 +403,7 @@ def test_keys_that_change(golden: Compare, story: GatewayStory, tmp_path: Path) 
     story.calls["run"] = story.gateway.events.begin("t", "r").judge([b"{}"])
     story.links.failure = OSError(5, "the links broke")
     story.gateway._run()
-    for name, future in story.calls.items():
-        story.say(f"  {name}: {story._result(future)}")
-    story.raises(story.gateway.submit, [operation()])
-    story.raises(story.gateway.attend)
+    story.has_ended()
     story.say(f"alive {story.gateway.alive}")
     golden(GOLDEN / "gateway-keys.txt", story.text.replace(str(tmp_path), "FOLDER"))
 

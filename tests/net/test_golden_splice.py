@@ -387,7 +387,7 @@ async def echo(reader: asyncio.StreamReader, writer: Any) -> None:
 
 
 async def lied_to(world: World) -> None:
-    """Splices that are none, or another one."""
+    """It registers with peers that behave unlike a splice, or that have the key of another one."""
     for name, answers in (
         ("is silent", [None]),
         ("hangs up", [b""]),

@@ -192,7 +192,7 @@ def _member_in_another_epoch(here: Station, member: ZmqTransport, genesis: Genes
 
 def _members_next_key(here: Station, member: ZmqTransport) -> None:
     wires = here.wires
-    wires.chapter("A next key of its own: it dials with it whoever is not connected")
+    wires.chapter("It gets its next key, and dials with it everybody who is not connected")
     genesis = dev_genesis(3, "192.0.2.9", lambda index: 7_000 + index)
     member.follow(genesis, 1)
     member.admit({})

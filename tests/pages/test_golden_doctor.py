@@ -53,7 +53,7 @@ ANSWERS = {
     "its disk is full": (PROBLEMS[DISK_FULL], NODE, STATUS),
     "its disk is full, and it has stopped": (PROBLEMS[DISK_FULL], NODE, STATUS | {"contradiction": "two"}),
     "no answer, for no reason": ("", NODE, {}),
-    "times that are none": ("", NODE, STATUS | {"log_time_ahead": "much", "withheld_ahead": None}),
+    "times that are no numbers": ("", NODE, STATUS | {"log_time_ahead": "much", "withheld_ahead": None}),
 }
 
 

@@ -16,7 +16,7 @@ def member(name: str, refused: Any) -> Any:
 
 
 def test_counts_of_members_are_told_serious_ones_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A member may say anything: what is no count is left out, and words are cut."""
+    """A member may send anything: values that are not counts are left out, and long names are cut."""
     members = [
         member("b", {"a": {"bad_signature": 2, "stale": 9, "odd": "many", "flag": True}, "c": 7}),
         member("a", {"z" * 100: {"bad_signature": 2}, "b": {"bad_signature": 2}}),

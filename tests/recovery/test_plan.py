@@ -102,7 +102,8 @@ def test_r11_two_decisions_for_one_sequence_are_refused(town: Town) -> None:
 
 @pytest.mark.parametrize("views", [(3, 1), (1, 3)])
 def test_r11_the_lowest_view_in_which_an_entry_was_decided_counts(town: Town, views: tuple[int, int]) -> None:
-    """Whoever tells first: what was prepared in a view between them contradicts it."""
+    """A batch that was prepared in a view between the two contradicts the entry, whichever member tells
+    its state first."""
     sequence = town.admit("T-0")
     for index in (0, 1, 3):
         town.enter(index, 3)

@@ -306,7 +306,7 @@ def test_archives(golden: Compare) -> None:
     case.ends("a log without its beginning")
     case = Filling(story)
     case.change(3, body=case.node.disk.log[1].body)
-    case.ends("a batch where there is none")
+    case.ends("a batch for a null request")
     case = Filling(story)
     case.change(2, body=b"")
     case.ends("no batch where there is one")
