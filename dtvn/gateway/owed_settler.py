@@ -105,13 +105,13 @@ class Settler:
                 self._after = 0
                 return LOOK if self._queue.counts().runs else None
             number = owed.id
-        if not self._reaches_quorum():
-            _tell(asked, TimeoutError("too few members are reached to decide"))
-            return LOOK
         return self._try(number, asked)
 
     def _try(self, number: int, asked: Future[bool] | None) -> float:
         try:
+            if not self._reaches_quorum():
+                _tell(asked, TimeoutError("too few members are reached to decide"))
+                return LOOK
             settled = self._settle(number)
         except RunIsLive as error:
             self._after = number
@@ -127,9 +127,9 @@ class Settler:
             _tell(asked, False)
             return self._longer()
         self._pause = LOOK
+        _tell(asked, True)
         if not self._queue.counts().runs:
             self._on_all_settled()
-        _tell(asked, True)
         return PACE
 
     def _longer(self) -> float:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -127,21 +128,34 @@ def _done(asked: dict[int, Future[bool]]) -> list[tuple[int, Future[bool]]]:
     return [(number, future) for number, future in asked.items() if future.done()]
 
 
-def test_a_thread_that_fails_tells_who_waits(caplog: pytest.LogCaptureFixture) -> None:
-    turns = Turns(True, runs=3)
+def test_a_caller_is_told_when_nobody_can_say_whether_a_quorum_is_reached() -> None:
+    turns = Turns(True)
     turns.settler._thread = threading.Thread()
-    first, _at_that_moment, third = [turns.settler.hurry(number) for number in turns.ids]
-    answers = [True]
+    waits = turns.settler.hurry(turns.ids[1])
 
-    def reached() -> bool:
-        if not answers:
-            raise RuntimeError("the gateway is gone")
-        return answers.pop()
+    def unknown() -> bool:
+        raise RuntimeError("the gateway is gone")
 
-    turns.settler._reaches_quorum = reached
+    turns.settler._reaches_quorum = unknown
+    assert turns.turn() == LOOK
+    assert str(waits.exception(0)) == "the gateway is gone"
+    assert turns.tries == []
+
+
+def test_a_thread_that_fails_tells_who_waits(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    turns = Turns(True, runs=2)
+    turns.settler._thread = threading.Thread()
+    first, second = [turns.settler.hurry(number) for number in turns.ids]
+
+    def gone() -> NoReturn:
+        raise RuntimeError("the database is gone")
+
+    monkeypatch.setattr(turns.queue, "counts", gone)
     turns.settler._work()
-    assert first.result(0) is True
-    assert str(third.exception(0)) == "the validator was stopped"
+    assert first.result(0) is True, "what was decided is told before anything else is done"
+    assert str(second.exception(0)) == "the validator was stopped"
     assert turns.settler.ended.result(0) is None
     assert "not judged any more" in caplog.text
 
