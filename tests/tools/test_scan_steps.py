@@ -80,7 +80,7 @@ def test_a_step_that_is_never_decided_is_not_as_expected(
         1,
         [
             "2 steps played. On the lists now, of these steps:",
-            "  main: 0 entries (0 forced), 0 exits, 0 inside, 0 annulled, 0 refused",
+            "  main: 0 admitted (0 by force), 0 let out, 0 inside, 0 annulled, 0 refused",
             "  row 2, entry: not decided (status 503)",
             "  row 3, entry: not decided (status 503)",
             "NOT as expected.",

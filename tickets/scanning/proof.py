@@ -114,10 +114,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def _fault(outcomes: Sequence[Outcome], again: str, guests: int, *, scan_missing: bool) -> str:
     """Why these outcomes do not prove one admission of each guest, "" when they do."""
+    done = "admitted" if again == ALREADY_CONSUMED else "let out"
     opened = [outcome for outcome in outcomes if outcome.code == OK]
     if len(opened) > guests:
         gates = ", ".join(f"{outcome.scan.gate} at sequence {outcome.sequence}" for outcome in opened)
-        return f"admitted {len(opened)} times ({gates})"
+        return f"{done} {len(opened)} times ({gates})"
     if undecided := [outcome for outcome in outcomes if not outcome.code]:
         first = undecided[0]
         return f"a scan at {first.scan.gate} was never decided ({first.remark or 'no answer'})"
@@ -127,7 +128,7 @@ def _fault(outcomes: Sequence[Outcome], again: str, guests: int, *, scan_missing
         return f"refused with {strange[0].code} at {strange[0].scan.gate}"
     if not opened:
         before = "it had been consumed" if again == ALREADY_CONSUMED else "nobody was inside"
-        return f"never admitted: {before} before this run"
+        return f"never {done}: {before} before this run"
     if len(opened) < guests:
-        return f"admitted {len(opened)} times, and is for {guests} persons"
+        return f"{done} {len(opened)} times, and is for {guests} persons"
     return ""

@@ -85,8 +85,8 @@ def result_object(verdict: Verdict, record: Sequence[Outcome], elapsed: float) -
     }
 
 
-def result_lines(result: dict[str, Any]) -> Iterator[str]:
-    """The same, in sentences."""
+def result_lines(result: dict[str, Any], done: str = "admitted") -> Iterator[str]:
+    """The same, in sentences. `done`: what the gates did with a ticket."""
     latency, shut = result["latency_ms"], result["refused_as_foretold"]
     yield (
         f"{counted(result['scans'], 'scan')} of {counted(result['tickets'], 'ticket')} "
@@ -98,7 +98,7 @@ def result_lines(result: dict[str, Any]) -> Iterator[str]:
         f"p99 {latency['p99']:.0f} ms, slowest {latency['max']:.0f} ms."
     )
     yield (
-        f"{result['admitted_once']:,} admitted once, {result['refused_again']:,} refused when shown "
+        f"{result['admitted_once']:,} {done} once, {result['refused_again']:,} refused when shown "
         f"again; {counted(result['sent_again'], 'scan')} repeated after errors (seed {result['seed']})."
     )
     faults = result["faults"]
@@ -108,10 +108,10 @@ def result_lines(result: dict[str, Any]) -> Iterator[str]:
         if len(faults) > SHOWN_MAX:
             yield f"  and {len(faults) - SHOWN_MAX:,} more (--json shows all)"
     elif not shut:
-        yield "Proved: each ticket was admitted exactly once."
+        yield f"Proved: each ticket was {done} exactly once."
     else:
         yield (
-            f"Proved: {counted(result['admitted_once'], 'ticket')} admitted exactly once, "
+            f"Proved: {counted(result['admitted_once'], 'ticket')} {done} exactly once, "
             f"{shut:,} refused as foretold."
         )
 

@@ -94,8 +94,9 @@ class Misreading(msgspec.Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """What is wrong, and what to do; without the text."""
+        article = "an" if self.reader.startswith("I") else "a"
         return (
-            f"The reader sends the keys of a {self.reader} keyboard, but this computer's keyboard is "
+            f"The reader sends the keys of {article} {self.reader} keyboard, but this computer's keyboard is "
             f"{self.computer}: set both to the same layout, then scan again."
         )
 

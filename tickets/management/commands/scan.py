@@ -308,7 +308,8 @@ class Command(BaseCommand):
         again = NOT_INSIDE if options["exit"] else ALREADY_CONSUMED
         verdict = prove(plan.scans, record, shut, again=again, persons=persons)
         result = result_object(verdict, record, elapsed) | {"gates": options["gates"], "seed": seed}
-        self.stdout.write(json.dumps(result) if options["json"] else "\n".join(result_lines(result)))
+        done = "let out" if options["exit"] else "admitted"
+        self.stdout.write(json.dumps(result) if options["json"] else "\n".join(result_lines(result, done)))
         if verdict.faults:
             sys.exit(EXIT_NOT_PROVED)
 
