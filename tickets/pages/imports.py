@@ -229,7 +229,7 @@ def _import_page(
     context = frame(caller, "Tickets") | {
         "one": one,
         "problem": problem or one.error,
-        "tone": _tone(one.state, report.get("not_ordered")),
+        "ended": _ended(one, report),
         "working": one.state in uploads.WORKING,
         "startable": one.state in (ImportState.PREVIEW, ImportState.STOPPED),
         "changeable": one.state in uploads.ANSWERABLE and "asked" in one.preview,
@@ -267,15 +267,19 @@ def _import_page(
     return render(request, "files/import.html", context, status=200 if sent is None else 400)
 
 
-def _tone(state: str, not_ordered: list[str] | None) -> str:
-    return "warn" if state == ImportState.DONE and not_ordered else TONE[ImportState(state)]
+def _ended(one: TicketImport, report: dict[str, Any]) -> tuple[str, str]:
+    """The words and the tone of its state: an import that left nothing in the network is no success."""
+    if one.state == ImportState.DONE and not report.get("present") and not report.get("ordered"):
+        return "Nothing imported", "warn"
+    warns = one.state == ImportState.DONE and report.get("not_ordered")
+    return one.get_state_display(), "warn" if warns else TONE[ImportState(one.state)]
 
 
 def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status: int = 200) -> HttpResponse:
     uploads.forget_old()
     may_import = SCOPE in caller.scopes and not is_follower()
     newest = TicketImport.objects.defer("content", "preview", "report").annotate(
-        not_ordered=F("report__not_ordered")
+        **{field: F(f"report__{field}") for field in ("present", "ordered", "not_ordered")}
     )
     context: dict[str, Any] = frame(caller, "Tickets") | {
         "problem": problem,
@@ -283,7 +287,7 @@ def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status:
         "file_mb": FILE_BYTES_MAX // 1_000_000,
         "may_import": may_import,
         "imports": [
-            (one, _tone(one.state, one.not_ordered)) for one in newest[: LISTED if may_import else 0]
+            (one, *_ended(one, vars(one))) for one in newest[: LISTED if may_import else 0]
         ],
         "given": request.POST,
         "default_event": DEFAULT_EVENT,
