@@ -286,9 +286,7 @@ def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status:
         "file_max": FILE_BYTES_MAX,
         "file_mb": FILE_BYTES_MAX // 1_000_000,
         "may_import": may_import,
-        "imports": [
-            (one, *_ended(one, vars(one))) for one in newest[: LISTED if may_import else 0]
-        ],
+        "imports": [(one, *_ended(one, vars(one))) for one in newest[: LISTED if may_import else 0]],
         "given": request.POST,
         "default_event": DEFAULT_EVENT,
         "events": list_events(LEARNER_ALIAS),

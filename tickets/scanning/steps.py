@@ -231,8 +231,9 @@ def steps_lines(result: dict[str, Any]) -> Iterator[str]:
     yield f"{counted(result['steps'], 'step')} played. On the lists now, of these steps:"
     for name, sums in result["lists"].items():
         yield (
-            f"  {name}: {sums['entries']:,} admitted ({sums['forced']:,} by force), {sums['exits']:,} let out, "
-            f"{sums['inside']:,} inside, {sums['annulled']:,} annulled, {sums['refused']:,} refused"
+            f"  {name}: {sums['entries']:,} admitted ({sums['forced']:,} by force), "
+            f"{sums['exits']:,} let out, {sums['inside']:,} inside, "
+            f"{sums['annulled']:,} annulled, {sums['refused']:,} refused"
         )
     differing = result["differing"]
     for one in differing[:DIFFERING_SHOWN]:
