@@ -78,6 +78,7 @@ from dtvn.protocol.consensus import (
     view_change,
 )
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.bodies import Bodies
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, CommitCertificate
 from dtvn.protocol.consensus.certificate_comparison import Contradictions
 from dtvn.protocol.consensus.checkpoint import Checkpoints

@@ -10,6 +10,7 @@ from simulator.checkers.at_most_once import AtMostOnce
 from simulator.checkers.base import Checker
 from simulator.checkers.bounds import Bounds
 from simulator.checkers.certificates import Certificates
+from simulator.checkers.counted import Counted
 from simulator.checkers.durability import Durability
 from simulator.checkers.durable_before_send import DurableBeforeSend
 from simulator.checkers.epoch_changes import EpochChanges
@@ -70,4 +71,5 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         Reads(world, history),
         ReadYourWrites(world),
         stops_on_fork,
+        Counted(world),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import replaces
-from simulator.seams import Collector, Door, Future, PeerError, PeerLimits, Pool, answers, m
+from simulator.seams import Bodies, Collector, Door, Future, PeerError, PeerLimits, Pool, Queue, answers, m
 
 
 @replaces(Collector, "__init__", "one-receipt-is-enough", "R16", world="byte-corrupter", seed=1)
@@ -65,3 +65,38 @@ def dies_of_noise(right: Any, self: Door, inbound: Any) -> Any:
         return right(self, inbound)
     except PeerError as error:
         raise ValueError("noise") from error
+
+
+@replaces(Future, "take", "shares-of-links-not-given-back", "R30 P15", seed=2)
+def keeps_shares(right: Any, self: Future, view: int) -> Any:
+    """What a link sent for later views counts against its share after that view was entered."""
+    before = list(self._bytes)
+    taken = right(self, view)
+    self._bytes = [old + new for old, new in zip(before, self._bytes, strict=True)]
+    return taken
+
+
+@replaces(Bodies, "_forget", "bodies-not-given-back", "R30 P15")
+def keeps_bytes(right: Any, self: Bodies, digest: bytes) -> None:
+    """The bytes of a body that is forgotten stay counted."""
+    before = self._bytes
+    right(self, digest)
+    self._bytes = before
+
+
+@replaces(Pool, "remove", "requests-not-given-back", "R30 P15")
+def keeps_requests(right: Any, self: Pool, key: Any) -> Any:
+    """The work of a request stays counted after it left the pool."""
+    before = self.work
+    gone = right(self, key)
+    self.work = before
+    return gone
+
+
+@replaces(Queue, "_close", "calls-not-given-back", "R30 P15", seed=2)
+def keeps_calls(right: Any, self: Queue, call: Any) -> Any:
+    """The bytes of a gateway's call stay counted after its answer."""
+    before = self._bytes
+    ended = right(self, call)
+    self._bytes = before
+    return ended
