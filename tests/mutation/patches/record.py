@@ -66,7 +66,7 @@ class Record:
             for measured in data.measured_files():
                 if measured.endswith(f"/{path}"):
                     for line, contexts in data.contexts_by_lineno(measured).items():
-                        found[line] |= {context.partition("|")[0] for context in contexts if context}
+                        found[line] |= {context.rpartition("|")[0] for context in contexts if context}
         return found
 
 
