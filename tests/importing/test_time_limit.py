@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
@@ -15,8 +16,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 def compute() -> None:
-    """Never ends by itself."""
-    while True:
+    """Ends by itself long after the limit."""
+    end = time.process_time() + 5
+    while time.process_time() < end:
         pass
 
 

@@ -45,7 +45,7 @@ def test_it_needs_a_platform_broker_secret_and_the_same_cluster(
     assert refusal(tmp_path) == "CELERY_BROKER_URL is not set: files do not reach the workers on other"
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://cache:6379/1")
     assert refusal(tmp_path).startswith("set DTVN_SECRET_KEY as for make up, or copy its secret.key")
-    (tmp_path / "secret.key").write_text("t" * 64)
+    (tmp_path / "secret.key").write_text("s" * 63 + "t")
     Platform.objects.update(secret_fingerprint=fingerprint("a" * 32, "s" * 64))
     assert refusal(tmp_path).startswith("the secret key is not that of the platform on other: set")
     (tmp_path / "secret.key").write_text("s" * 64)

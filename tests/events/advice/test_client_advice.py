@@ -254,6 +254,16 @@ def test_arguments_are_compared_with_the_tools_that_the_stream_says() -> None:
     ]
 
 
+def test_a_later_run_has_parameters_of_its_own() -> None:
+    numbers = WEATHER | {"parameters": {"properties": {"city": {"type": "number"}}}}
+    runs = [
+        [event(f"RS:{run}", input=asked(tools=[tool])), *call(run, '{"city": "Rome"}', tool="weather"), RF]
+        for run, tool in (("r", WEATHER), ("s", numbers))
+    ]
+    found = codes(*runs[0], *runs[1], config=ONLY_CLIENT)
+    assert found == [("ARGUMENTS_DO_NOT_FIT", len(runs[0]) + 3)]
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -23,6 +23,10 @@ CASES: dict[str, tuple[list[bytes], list[tuple[str, int]]]] = {
         [RS, event("TS:m", role="tool"), event("TC:m"), event("TE:m"), RF],
         [("FIELD_INVALID", 1)],
     ),
+    "a start that was refused, and another id": (
+        [RS, event("TS:m", role="tool"), event("TC:m"), event("TC:z"), RF],
+        [("FIELD_INVALID", 1), ("MESSAGE_NOT_OPEN", 3)],
+    ),
     "an end that was refused": ([RS, event("TS:m"), event("TE:n"), RF], [("MESSAGE_NOT_OPEN", 2)]),
     "an end too many, and a message left open": (
         [RS, event("TS:m"), event("TE:m"), event("TE:m"), event("TS:n"), RF],
