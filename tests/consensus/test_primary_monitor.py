@@ -136,6 +136,15 @@ class Judged:
             self.pool.operations = waiting
             self.primary_monitor.on_executed(1, rate // 10, [])
 
+    def execute(self, sequence: int, *, waited: int, quorum: int, calm: bool = True) -> None:
+        """A request that waited for its proposal, and then for the quorum, so many milliseconds."""
+        self.state.now.monotonic += (waited + quorum) * MILLISECOND
+        opened = self.state.now.monotonic - quorum * MILLISECOND
+        slot = SimpleNamespace(proposals={b"d": b"f"}, reproposed=False, opened=opened)
+        self.state.log.slots[sequence] = slot
+        item: Any = SimpleNamespace(arrived=opened - waited * MILLISECOND, calm=calm, ahead=0)
+        self.primary_monitor.on_executed(sequence, 17, [item])
+
     def next_view(self) -> None:
         self.primary_monitor.begin()
 
@@ -166,15 +175,20 @@ def test_r32_latency_runs_from_first_sight_to_pre_prepare(
 ) -> None:
     """Milliseconds until the proposal, and from there to execution; T / 4 is 200."""
     judged = Judged()
-    core = judged.state
     for sequence in range(1, 9):
-        core.now.monotonic += (waited + quorum) * MILLISECOND
-        opened = core.now.monotonic - quorum * MILLISECOND
-        core.log.slots[sequence] = SimpleNamespace(proposals={b"d": b"f"}, reproposed=False, opened=opened)
-        item = SimpleNamespace(arrived=opened - waited * MILLISECOND, calm=calm, ahead=0)
         assert judged.primary_monitor.cause() is None, "eight of them, not fewer"
-        judged.primary_monitor.on_executed(sequence, 17, [item])
+        judged.execute(sequence, waited=waited, quorum=quorum, calm=calm)
     assert judged.primary_monitor.cause() == verdict
+
+
+def test_r32_slow_requests_of_an_earlier_view_accuse_no_later_primary() -> None:
+    judged = Judged()
+    for sequence in range(1, 8):
+        judged.execute(sequence, waited=500, quorum=20)
+    judged.next_view()
+    for sequence in range(8, 15):
+        judged.execute(sequence, waited=10, quorum=20)
+        assert judged.primary_monitor.cause() is None
 
 
 @pytest.mark.parametrize(

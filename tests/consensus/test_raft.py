@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.quorum import Mode
 from tests.consensus.helpers import Cluster, Node
@@ -201,3 +202,17 @@ def test_empty_entries_of_many_failed_terms_do_not_fill_the_window() -> None:
     order(cluster, leader(cluster, 0, 1, 2), "after")
     assert min(cluster.executed()) > last[1]
     cluster.agree()
+
+
+def test_r44_a_status_counts_only_on_its_senders_own_link() -> None:
+    """One that another member relays may be old."""
+    cluster = raft(3)
+    order(cluster, leader(cluster, 0, 1, 2), "a", "b")
+    cluster.advance(2_000)
+    statuses = cluster[0].core.statuses
+    said = statuses.members[2].status
+    assert [statuses.refuse(said, member) for member in (2, 1, None)] == [
+        None,
+        Reason.WRONG_KIND,
+        Reason.WRONG_KIND,
+    ]
