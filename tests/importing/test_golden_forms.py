@@ -128,6 +128,10 @@ JSON: list[Case] = [
      '{"barcode": "C1"}\n\n{"barcode": "C2"}\n{"barcode" "C3"}\n[1]\n', {}),
     ("a name twice in an object", '[{"barcode": "C1", "barcode": "C2"}, {"barcode": "C3"}]', {}),
     ("a name twice inside an object", '[{"barcode": "C1", "x": {"a": 1, "a": 2}}, {"barcode": "C3"}]', {}),
+    ("a name twice, of which the first value is nothing",
+     '[{"barcode": "C1", "seat": null, "seat": "A1"}, {"barcode": "C2", "seat": false, "seat": true},'
+     ' {"barcode": "C3", "seat": 0, "seat": 3}, {"barcode": "C4", "seat": "", "seat": "A4"},'
+     ' {"barcode": "C5", "seat": null}]', {}),
     ("two spellings of a name", '[{"barcode": "C1", "Barcode": "C2"}, {"barcode": "C3"}]', {}),
     ("numbers", '[{"barcode": 7}, {"barcode": 7.5}, {"barcode": 1e5}, {"barcode": 1234567890123456},'
      ' {"barcode": 123456789012345}, {"barcode": true}, {"barcode": NaN}, {"barcode": -4}]', {}),

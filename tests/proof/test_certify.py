@@ -307,6 +307,24 @@ def test_an_admission_by_code_is_proved_as_that_of_its_ticket(platform: Platform
     assert code_of(platform.get("tickets/T-2/certificate?at=3.0")) == (404, "outcome_not_found")
 
 
+def test_a_certificate_shows_no_outcome_of_the_same_id_in_another_event(platform: Platform) -> None:
+    """A key for the gala reads nothing of the ball: neither a named outcome, nor the last one."""
+    log = platform.log
+    log.order([log.operation(Issue(), "T-1", event="ball"), log.operation(Issue(), "T-1", event="gala")])
+    log.order([log.operation(Admit("north"), "T-1", event="ball")])
+    platform.learn()
+    api_keys.store_api_key("dtvn_gala", label="gala", event="gala")
+    keys.forget()
+
+    def asked(path: str) -> HttpResponse:
+        return platform.client.get(f"/api/v1/tickets/T-1/{path}", headers={"X-API-Key": "dtvn_gala"})
+
+    for at in ("2.0", "3.0"):
+        assert code_of(asked(f"certificate?at={at}")) == (404, "outcome_not_found")
+    assert asked("certificate?at=2.1").content == asked("certificate").content
+    assert code_of(asked("certificate?event=ball")) == (403, "not_permitted")
+
+
 def test_an_outcome_that_cannot_be_proved_gets_the_reason(platform: Platform) -> None:
     log = platform.log
     log.admit()
