@@ -321,6 +321,25 @@ def test_an_event_never_read_is_not_guessed_while_the_copy_is_away(
     assert found.state.name == "ISSUED"
 
 
+def test_an_event_that_was_unknown_when_it_was_read_is_not_taken_for_unknown_while_the_copy_is_away(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was created since, maybe with the salt of an earlier cluster."""
+
+    def away(*_given: Any, **_named: Any) -> Any:
+        raise OperationalError("the server closed the connection")
+
+    gate = gate_key("gate", "gate")
+    asked = {"event": "later", "barcode": FIRST}
+    assert gate.post("tickets/admit", asked).status_code == 404
+    assert api.call("PUT", "events/later", {"ids_are_codes": False}).status_code == 200
+    monkeypatch.setattr(patience, "copy", patience.Patience())
+    with monkeypatch.context() as outage:
+        outage.setattr(connections["learner"], "cursor", away)
+        answer = gate.post("tickets/admit", asked)
+        assert (answer.status_code, read(answer)["whose"]) == (503, "network")
+
+
 def test_a_batch_waits_for_the_copy_once(api: Api, tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that names a hundred events which the copy lacks; a wait costs an ordered barrier."""
     waits: list[str] = []

@@ -130,7 +130,9 @@ def test_codes_and_names_are_known_however_few_are_looked_up_at_once(
     monkeypatch.setattr(asking, "HOLDERS_AT_ONCE", 2)
     ids = [f"A-{number}" for number in range(5)]
     TicketHolder.objects.bulk_create(
-        TicketHolder(event="default", ticket=name, name=f"of {name}") for name in ids
+        TicketHolder(event=event, ticket=name, name=f"of {name}{apart}")
+        for event, apart in (("default", ""), ("other", ", another event's"))
+        for name in ids
     )
     assert statuses(api, *(op("issue", name) for name in ids)) == [200] * 5
     taken = [op("issue", f"B-{name}", barcodes=[name]) for name in ids]

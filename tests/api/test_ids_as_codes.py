@@ -85,6 +85,20 @@ def test_where_ids_are_codes_the_id_of_another_ticket_is_taken(api: Api, fake: F
     assert api.post("tickets", first).status_code == 200, "a repetition gets the first answer"
 
 
+def test_a_ticket_keeps_its_code_that_is_the_id_of_another_one(api: Api) -> None:
+    """Both were made while ids were no codes; a code is of its ticket for ever, and opens that one."""
+    assert api.call("PUT", "events/fest", {"ids_are_codes": False}).status_code == 200
+    for ticket, code in (("A1", "C1"), ("C1", "D1")):
+        made = api.post("tickets", {"ticket_id": ticket, "event": "fest", "barcodes": [code]})
+        assert made.status_code == 200
+    assert api.call("PUT", "events/fest", {"ids_are_codes": True}).status_code == 200
+    for ticket, codes, status in (("A1", ["C1", "N1"], 200), ("A1", ["D1"], 409), ("C1", ["A1"], 409)):
+        replaced = {"ticket_id": ticket, "event": "fest", "barcodes": codes}
+        assert api.post("tickets/replace", replaced).status_code == status
+    found = [api.post("tickets/find", {"event": "fest", "barcode": code}) for code in ("C1", "D1")]
+    assert [read(each)["data"]["ID"] for each in found] == ["A1", "C1"]
+
+
 def test_a_refused_issue_forgets_its_own_codes_alone(api: Api) -> None:
     """The codes that the ticket has stay, and so do those of a ticket with the same id in another event."""
     kept = {("fest", "T-1", "ONE"), ("gala", "T-1", "TWO"), ("gala", "T-2", "THREE")}

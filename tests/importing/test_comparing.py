@@ -280,8 +280,9 @@ def test_a_row_is_known_by_its_code_whatever_its_id() -> None:
     assert known.compare(file(*moved)).same == 3
 
 
-def test_an_id_of_another_source_is_no_reason_to_replace_a_code() -> None:
-    other = StoredTicket(event="fest", ticket_id="T-1", codes=(digest("X-1"),))
+@pytest.mark.parametrize("codes", ["codes", "revoked"])
+def test_an_id_of_another_source_is_no_reason_to_replace_a_code(codes: str) -> None:
+    other = msgspec.structs.replace(StoredTicket(event="fest", ticket_id="T-1"), **{codes: (digest("X-1"),)})
     found = PlainNetwork(other).compare(file(ticket()))
     assert (found.new, found.found) == ([], [])
     assert [wrong.row for wrong in found.unclear] == [2]

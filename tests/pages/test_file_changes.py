@@ -254,6 +254,26 @@ def test_a_change_that_the_cluster_refuses_is_a_wrong_row_and_not_counted(
     assert done.report["wrong"] == [{"row": 3, "reason": f"T-2 was not changed: {sentence}"}]
 
 
+def test_a_refused_change_is_told_of_the_row_of_its_own_event(
+    desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both events have a ticket of this id."""
+    honest, events = decide.batch, {"a": "a", "b": "b"}
+
+    def strict(requests: list[Request], **options: Any) -> list[Decision]:
+        refused = Result("not_permitted", b"", 1)
+        decided = {one.request: one for one in honest([r for r in requests if r.event != "a"], **options)}
+        return [decided.get(one) or Decision(one, refused) for one in requests]
+
+    first = b"ticket_id,event,seat\nT-1,a,A\nT-1,b,A\n"
+    confirmed(desk, asked, previewed(desk, asked, first, events=events))
+    later = previewed(desk, asked, first.replace(b"A", b"B"), events=events)
+    monkeypatch.setattr(decide, "batch", strict)
+    done = reconciled(desk, asked, later, change="change")
+    assert [(row["row"], row["reason"][:3]) for row in done.report["wrong"]] == [(2, "T-1")]
+    assert {(row.event, row.seat) for row in Ticket.objects.all()} == {("a", "A"), ("b", "B")}
+
+
 def test_all_changes_are_shown_ordered_and_counted_however_few_at_once(
     desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

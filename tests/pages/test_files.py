@@ -26,7 +26,9 @@ from tests.pages.learner import RealLearner
 from tests.waiting import PATIENCE
 from tickets import tasks
 from tickets.importing import reporting, time_limit, uploads, work
+from tickets.importing.answers import answers_from
 from tickets.importing.moments import shown_moment
+from tickets.importing.stored import store_answers
 from tickets.models import EventTimeZone, ImportState, TicketHolder, TicketImport
 from tickets.pages import imports
 from tickets.pages.imports import FILE_BYTES_MAX
@@ -112,6 +114,17 @@ def test_a_zone_changed_after_the_preview_changes_no_ticket(desk: Client, asked:
     zone.save()
     confirmed(desk, asked, asked[-1][0])
     assert shown_moment(Ticket.objects.get().whole.not_after, UTC) == "2026-08-01 18:00:00 UTC"
+
+
+def test_answers_stored_after_the_confirmation_change_no_ticket(desk: Client, asked: Any) -> None:
+    """Another file of the same source is confirmed meanwhile, with a seat where this one shows none."""
+    import_id = previewed(desk, asked, b"ticket_id,Rang\nT-1,A7\n")
+    key = TicketImport.objects.get(pk=import_id).preview["key"]
+    assert desk.post(f"{URL}/{import_id}/confirm").status_code == 302
+    stored = msgspec.to_builtins(answers_from(code="ticket_id", column=["seat=Rang"]))
+    store_answers(key, stored, actor="another", file_name="other.csv")
+    assert tasks.run_import(*asked[-1]) == "done"
+    assert Ticket.objects.get().seat == ""
 
 
 def test_an_import_whose_database_goes_away_writes_one_line(

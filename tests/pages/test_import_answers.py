@@ -109,14 +109,15 @@ def test_what_is_answered_on_the_page_is_what_gates_are_told(desk: Client, asked
 def test_a_product_that_is_an_entrance_after_all_opens_the_gate(desk: Client, asked: Any) -> None:
     sent(desk, asked, f"/{answered(desk, asked).pk}/confirm")
     assert scanned("s3cret/+4=") == "wrong_product"
-    more = SimpleUploadedFile("more.csv", b"Barcode,Product\nM-9,Mug\n")
+    more = SimpleUploadedFile("more.csv", b"Barcode,Product,Valid until\nM-9,Mug,2099-01-01 12:00\n")
     one = sent(desk, asked, "", file=more, event="gala")
-    one = sent(desk, asked, f"/{one.pk}/answers", code="Barcode", entrances="Mug")
+    one = sent(desk, asked, f"/{one.pk}/answers", code="Barcode", entrances="Mug", timezone="Asia/Tokyo")
     assert "Mug is an entrance" in desk.get(f"{URL}/{one.pk}").content.decode()
     assert sent(desk, asked, f"/{one.pk}/confirm").state == ImportState.DONE
     row = event_row(LEARNER_ALIAS, "gala")
     assert row is not None
     assert row.products == (("Day", True), ("Mug", True))
+    assert row.zone == "", "times of this file are of Tokyo, the event that was there is not"
     assert [scanned("M-9"), scanned("s3cret/+4=")] == ["ok", "ok"]
 
 
@@ -159,6 +160,32 @@ def test_an_entry_elsewhere_is_recorded_once_where_a_list_takes_several(
         "already_consumed",
         "already_consumed",
     ]
+
+
+def test_an_entry_of_several_guests_is_ordered_once_all_of_them_are_in(
+    desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = GROUPS.replace(b"yes", b"")
+    one = sent(desk, asked, "", file=SimpleUploadedFile("groups.csv", file), event="gala")
+    one = sent(desk, asked, f"/{one.pk}/answers", **{"quantity": "entries", "new-event": "create"})
+    sent(desk, asked, f"/{one.pk}/confirm")
+    one = sent(desk, asked, "", file=SimpleUploadedFile("groups.csv", GROUPS), event="gala")
+    one = sent(desk, asked, f"/{one.pk}/answers", **{"entered:checked in": "yes"})
+    honest, seen = decide.batch, set[str]()
+
+    def refusing(requests: list[Request], **options: Any) -> list[Decision]:
+        """Each further entry of a ticket is refused."""
+        decided = []
+        for request in requests:
+            again = request.ticket in seen
+            seen.add(request.ticket)
+            decided += [Decision(request, Result("disputed"))] if again else honest([request], **options)
+        return decided
+
+    monkeypatch.setattr(decide, "batch", refusing)
+    done = sent(desk, asked, f"/{one.pk}/confirm", change="entry")
+    assert done.report["ordered"] == [{"kind": "entry", "words": "entered elsewhere since", "count": 1}]
+    assert [row["row"] for row in done.report["wrong"]] == [3]
 
 
 def test_the_next_file_of_the_source_is_not_asked_again(desk: Client, asked: Any) -> None:
