@@ -83,7 +83,7 @@ def test_r7_a_slot_is_that_of_its_epoch_view_sequence_and_phase(ledger: Ledger) 
     ]
     ledger.append([first, *others])
     for _ in range(2):
-        ledger.append([*others, StateRecord("view", b"\x02")])
+        ledger.append([first, *others, StateRecord("view", b"\x02")])
     again, tail = reopened(ledger)
     again.close()
     assert set(tail.slots) == {first, *others}

@@ -82,6 +82,20 @@ def test_a_moved_ledger_holds_every_row_and_still_votes(places: tuple[Location, 
     assert sorted(path.name for path in source.folder.iterdir() if path.is_dir()) == []
 
 
+def test_no_log_of_an_older_file_stays_beside_a_ledger_that_moved(
+    places: tuple[Location, Location],
+) -> None:
+    """SQLite would take the turns in it for those of the new file."""
+    source, target = places
+    fill(source)
+    (file,) = [place.database_file for place in places if not place.url]
+    older = [file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm")]
+    for path in older:
+        path.write_bytes(b"older")
+    move_ledger(source, target, settle=lambda: None)
+    assert not any(path.exists() for path in older)
+
+
 def test_a_ledger_in_use_is_not_moved(places: tuple[Location, Location]) -> None:
     source, target = places
     ledger = opened(source)

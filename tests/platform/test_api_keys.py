@@ -27,8 +27,14 @@ def test_storing_a_key_twice_makes_one_row() -> None:
 
 def test_a_revoked_key_is_not_found() -> None:
     plain = api_keys.generate_api_key()
-    api_keys.revoke_api_key(api_keys.store_api_key(plain, label="gate"))
+    key = api_keys.store_api_key(plain, label="gate")
+    assert api_keys.revoke_api_key(key)
     assert api_keys.find_api_key(plain) is None
+    key.refresh_from_db()
+    revoked_at = key.revoked_at
+    assert not api_keys.revoke_api_key(key)
+    key.refresh_from_db()
+    assert key.revoked_at == revoked_at, "the time of the first revocation stays"
 
 
 def test_an_expired_key_is_not_found() -> None:
