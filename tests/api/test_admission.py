@@ -322,7 +322,7 @@ def test_an_event_never_read_is_not_guessed_while_the_copy_is_away(
 
 
 def test_an_event_that_was_unknown_when_it_was_read_is_not_taken_for_unknown_while_the_copy_is_away(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+    api: Api, tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was created since, maybe with the salt of an earlier cluster."""
 
@@ -333,6 +333,7 @@ def test_an_event_that_was_unknown_when_it_was_read_is_not_taken_for_unknown_whi
     asked = {"event": "later", "barcode": FIRST}
     assert gate.post("tickets/admit", asked).status_code == 404
     assert api.call("PUT", "events/later", {"ids_are_codes": False}).status_code == 200
+    tables.lagging = True
     monkeypatch.setattr(patience, "copy", patience.Patience())
     with monkeypatch.context() as outage:
         outage.setattr(connections["learner"], "cursor", away)
