@@ -98,6 +98,16 @@ def test_a_status_that_admits_and_says_used_is_asked_for_entries(tmp_path: Path)
     assert [one.entered for one in found.tickets] == [False, True]
 
 
+def test_an_id_of_the_source_is_kept_in_each_event_that_has_it(tmp_path: Path) -> None:
+    content = "barcode,Ticket ID,event\nA,7,fest\nB,7,gala\nC,8,gala\n"
+    found = plan(tmp_path, content, known=Known(events=("fest", "gala")))
+    assert [(one.event, one.ticket_id) for one in found.tickets] == [
+        ("fest", "7"),
+        ("gala", "7"),
+        ("gala", "8"),
+    ]
+
+
 def test_an_answer_that_was_not_asked_for_is_accepted(tmp_path: Path) -> None:
     found = plan(
         tmp_path,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import OperationalError
 from django.test import Client
 
 from dtvn.api.ordering import Decision, Request
@@ -286,6 +287,25 @@ def test_all_changes_are_shown_ordered_and_counted_however_few_at_once(
     done = reconciled(desk, asked, later, change="change")
     assert done.report["ordered"] == [{"kind": "change", "words": "changed", "count": 5}]
     assert (done.done, set(seats().values())) == (done.total, {"B"})
+
+
+def test_marks_that_the_database_did_not_take_are_written_with_later_ones(
+    second: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an import that goes on would order again what is done."""
+
+    def away(*_: Any) -> Any:
+        raise OperationalError("the server closed the connection")
+
+    rows = ShownDifference.objects.filter(of=second).order_by("pk")
+    first, later = rows.values_list("key", flat=True)[:2]
+    marks = shown.DoneMarks(TicketImport.objects.get(pk=second))
+    with monkeypatch.context() as context:
+        context.setattr(shown, "_of", away)
+        marks.add([first])
+    assert not rows.filter(done=True).exists()
+    marks.add([later])
+    assert list(rows.filter(done=True).values_list("key", flat=True)) == [first, later]
 
 
 def test_a_tick_on_a_page_drawn_before_another_change_is_refused(

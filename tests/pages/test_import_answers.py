@@ -17,8 +17,9 @@ from tests.pages.learner import RealLearner
 from tickets import tasks
 from tickets.importing import work
 from tickets.importing.answers import answers_from
+from tickets.importing.arguments import known_of
 from tickets.importing.uploads import ImportRefused, confirm
-from tickets.models import ImportAnswers, ImportState, TicketCode, TicketImport
+from tickets.models import EventTimeZone, ImportAnswers, ImportState, TicketCode, TicketImport
 from tickets.services import events
 from tickets.services.codes import digest_of
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -119,6 +120,15 @@ def test_a_product_that_is_an_entrance_after_all_opens_the_gate(desk: Client, as
     assert row.products == (("Day", True), ("Mug", True))
     assert row.zone == "", "times of this file are of Tokyo, the event that was there is not"
     assert [scanned("M-9"), scanned("s3cret/+4=")] == ["ok", "ok"]
+
+
+def test_times_are_in_the_zone_that_the_log_has_for_the_event(desk: Client, asked: Any) -> None:
+    """The zone that this platform alone knew counts where the event says none."""
+    EventTimeZone.objects.create(event="gala", zone="Europe/Berlin")
+    EventTimeZone.objects.create(event="ball", zone="Europe/Berlin")
+    for event, zone in (("gala", "Asia/Tokyo"), ("ball", "")):
+        assert events.set_event(event, actor="desk", zone=zone).code == "ok"
+    assert known_of("").zones == {"gala": "Asia/Tokyo", "ball": "Europe/Berlin"}
 
 
 GROUPS = b"Barcode,Admits,Checked in\nG-1,3,\nG-2,2,yes\nG-3,1,yes\n"
