@@ -217,6 +217,17 @@ def test_the_admin_lists_locks_with_their_queues(api: Api, other: Api) -> None:
     assert "<b>Locks</b>" in person.get("/admin/").content.decode()
 
 
+def test_each_lock_of_an_event_is_shown_with_its_own_queue(api: Api, other: Api) -> None:
+    for name in ("empty", "leader"):
+        acquire(api, name)
+    acquire(other, "leader", status=202, wait=30)
+    person = Client()
+    person.force_login(User.objects.create_superuser("root"))
+    page = person.get("/admin/ledger/operationrecord/locks/").content.decode()
+    _, empty, leader = re.split(r'row">(?:empty|leader)<', page)
+    assert ["of gateway, until" in row for row in (empty, leader)] == [False, True]
+
+
 def test_pages_of_locks_follow_each_other_in_the_admin(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("validators.dashboard.locks.PAGE_SIZE", 2)
     for name in ("a", "b", "c"):

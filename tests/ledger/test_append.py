@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from dtvn.protocol.consensus import log_tree
 from dtvn.protocol.consensus.effects import Prune, StateRecord
 from dtvn.protocol.host.ports import JournalError, LedgerTail
+from tests.consensus.doubles import SLOT_PHASES
 from tests.ledger.samples import CLUSTER, LogWriter, slot
 from validators.ledger import Ledger, open_ledger
 
@@ -181,6 +182,18 @@ def test_pruning_drops_slots_and_batches_that_nothing_executed(ledger: Ledger) -
     ledger.append([writer.checkpoint(), Prune(2)])
     assert ledger.load().slots == (kept,)
     assert count(ledger, "ledger_batchbody") == 3
+
+
+@pytest.mark.parametrize("phase", SLOT_PHASES)
+def test_r24_a_slot_of_each_phase_lasts_until_a_checkpoint_covers_its_sequence(
+    ledger: Ledger, phase: str
+) -> None:
+    covered, later = slot(phase, 2), slot(phase, 3)
+    ledger.append([covered, later])
+    ledger.append([Prune(1)])
+    assert ledger.load().slots == (covered, later)
+    ledger.append([Prune(2)])
+    assert ledger.load().slots == (later,)
 
 
 def test_r29_what_binds_a_replica_to_a_view_outlives_checkpoints(ledger: Ledger) -> None:

@@ -28,7 +28,7 @@ from tests.ledger.test_materialise import change, counters
 from validators.ledger import Ledger, open_ledger
 
 ALIAS = "ledger-model"
-SEQUENCED = ("pre_prepare", "prepare", "commit", "prepared", "checkpoint")
+SEQUENCED = ("pre_prepare", "prepare", "commit", "prepared", "checkpoint", "append")
 PHASES = (*SEQUENCED, "view_change", "new_view")
 STATES = ("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED")
 views = st.integers(0, 3)

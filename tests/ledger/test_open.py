@@ -24,6 +24,7 @@ from tests.ledger.samples import CLUSTER, LogWriter, slot
 from validators.ledger import Ledger, open_ledger, postgresql
 from validators.ledger.location import LOCK_FILE
 from validators.ledger.meta import replace_meta
+from validators.ledger.witness import Witness
 
 ALIAS = "ledger-under-test"
 
@@ -256,6 +257,21 @@ def test_r11_a_restored_old_copy_follows_without_a_vote(sqlite_place: Location, 
     assert not again.voting
     assert "holds 1 turns of 2" in again.voting_reason
     again.close()
+
+
+def test_r11_a_turn_that_a_power_cut_may_take_back_is_not_witnessed(place: Location) -> None:
+    """Else a ledger that lost it would count as cut off, and its replica would not vote."""
+    ledger = opened(place)
+    ledger.load()
+    seen = []
+    for number, durable in ((1, True), (2, False), (3, False), (4, True)):
+        ledger.append([slot("prepare", number)], durable=durable)
+        witness = Witness(place.folder)
+        assert witness.seen is not None
+        seen.append(witness.seen[1])
+        witness.close()
+    ledger.close()
+    assert seen == [1, 1, 1, 4]
 
 
 def test_r11_stopping_to_vote_is_durable(place: Location) -> None:

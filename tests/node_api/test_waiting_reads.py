@@ -68,6 +68,16 @@ def test_each_waiting_read_ends_with_its_own_sequence(
     assert asyncio.run(play()) == [12, 20, 9]
 
 
+@pytest.mark.parametrize("named", [0, 9, 12])
+def test_a_read_waits_for_what_this_api_acknowledged_whatever_it_names_besides(
+    made: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, named: int
+) -> None:
+    """The later one of the two (R17)."""
+    monkeypatch.setattr(service, "OWN_WRITES_WAIT", PATIENCE)
+    ledger.rise, made._gateway.acknowledged = 1, 10
+    assert asyncio.run(made.seen(named)) == max(named, 10)
+
+
 def test_a_ledger_that_is_away_meanwhile_ends_no_wait(
     made: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
