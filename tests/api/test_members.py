@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dtvn.files.whole import write_private
@@ -223,6 +224,17 @@ def test_a_bad_request_names_the_field(town: Api, body: Any, said: str) -> None:
     assert (answer.status_code, read(answer)["code"]) == (400, "bad_request"), answer.content
     assert said in read(answer)["error"]
     assert MembershipChange.objects.count() == 0
+
+
+def test_all_that_a_body_says_of_a_newcomer_reaches_the_change() -> None:
+    place: dict[str, Any] = {"peer_id": "p", "host": "venue", "port": 7}
+    body = members.MemberBody(node_id="n", replaces="r1", word=b"w", allow_small=True, **place)
+    asked = ChangeRequest(
+        change="replace", node_id="n", replaces="r1", liveness_proof="dw==", allow_small=True, **place
+    )
+    assert members._newcomer(body) == asked
+    preview = members.PreviewBody(change="replace", **msgspec.structs.asdict(body))
+    assert members._requested(preview) == asked
 
 
 def test_a_principal_s_key_that_is_no_curve_point_is_refused(town: Api) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dtvn.protocol.consensus.effects import StateRecord
+from dtvn.protocol.consensus.epoch_change_proof import record_name
 from tests.tickets_machine.support import Machine
 from tests.tickets_machine.test_membership import newcomer, reconfigured
 from validators.ledger import Ledger, read
@@ -20,6 +21,14 @@ def test_epochs_are_stored_read_back_first_and_name_all_members(ledger: Ledger) 
     assert read.member_names(ledger.alias, founders) == [*founders, "node4", "node5"]
     rows = [change for change in MaterialisedRows(ledger._store) if change.table == "membership"]
     assert [row.row.epoch for row in rows] == [1, 2]
+
+
+def test_ends_of_epochs_are_read_from_any_of_them_on_up_to_a_missing_one(ledger: Ledger) -> None:
+    """Those before are known from elsewhere, as after a recovery."""
+    ends = {epoch: b"end %d" % epoch for epoch in (0, 1, 2, 4)}
+    ledger.append([StateRecord(record_name(epoch), end) for epoch, end in ends.items()])
+    found = [read.epoch_changes(ledger.alias, after=after) for after in range(5)]
+    assert found == [[ends[0], ends[1], ends[2]], [ends[1], ends[2]], [ends[2]], [], [ends[4]]]
 
 
 def test_a_named_state_is_read_without_the_whole_ledger(ledger: Ledger) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from tests.disks import fill, mounted
 from tests.ledger.samples import CLUSTER, START, LogWriter, slot, ticket
 from tests.ledger.test_materialise import change
 from tests.waiting import wait_until
-from validators.ledger import Ledger, open_ledger
+from validators.ledger import Ledger, open_ledger, sqlite
 from validators.ledger.sqlite import SqliteStore
 
 ALIAS = "ledger-under-test"
@@ -123,6 +125,24 @@ def test_r8_a_file_at_its_size_limit_fails_the_turn_only(sqlite_ledger: Ledger) 
     assert sqlite_ledger.load().slots == ()
     sqlite_ledger.append([slot("prepare", 1), record])
     assert sqlite_ledger.load().entries == (record,)
+
+
+def test_r8_a_disk_that_takes_only_a_part_of_the_probe_is_still_full(
+    sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class AlmostFull:
+        """The calls of a system whose disk has room for a few blocks."""
+
+        def write(self, descriptor: int, content: bytes) -> int:
+            return os.write(descriptor, content[:4_096])
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(os, name)
+
+    with monkeypatch.context() as context:
+        context.setattr(sqlite, "os", AlmostFull())
+        assert not sqlite_ledger.takes_writes()
+    assert sqlite_ledger.takes_writes()
 
 
 def test_r8_a_full_server_fails_the_turn_only(postgres_place: Location) -> None:

@@ -190,6 +190,7 @@ def test_a_fault_of_the_feed_is_counted_and_leaves_no_client_waiting(
 
     assert asyncio.run(story()) is None, "its writer hangs up"
     assert (failures, feed._queues) == ([1], {})
+    assert feed._at is None, "who listens next begins at the position of then"
 
 
 def test_x19_a_client_receives_each_event_after_its_handshake_once(feed: Feed) -> None:

@@ -114,6 +114,10 @@ def test_a_chunk_is_repeated_while_a_missing_vote_may_decide_it(api: Api, fake: 
     assert (answer.status_code, read(answer)["code"]) == (503, "no_verdict")
     fake.events.down = frozenset()
     assert api.post(f"{path}/events?from=0", texts(GOOD)).status_code == 200
+    kept = read(api.post(f"{path}/end"))["data"]
+    assert (kept["verdict"], kept["code"], kept["valid"]) == ("valid", None, True), (
+        "nothing is held against it"
+    )
 
 
 def test_without_a_quorum_the_scope_says_local_only(api: Api, fake: FakeGateway) -> None:
