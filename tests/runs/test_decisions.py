@@ -120,6 +120,14 @@ def test_a_chunk_is_repeated_while_a_missing_vote_may_decide_it(api: Api, fake: 
     )
 
 
+def test_without_a_quorum_the_rules_here_judge_from_the_first_event_on(api: Api, fake: FakeGateway) -> None:
+    fake.events.down = frozenset({2, 3})
+    told = sequence(api, GOOD[1:])
+    assert (told["scope"], told["valid"], told["delivered"]) == ("LOCAL_ONLY", False, 0)
+    assert told["violations"][0]["index"] == 0
+    assert told["code"] == told["violations"][0]["code"]
+
+
 def test_without_a_quorum_the_scope_says_local_only(api: Api, fake: FakeGateway) -> None:
     fake.events.down = frozenset({2, 3})
     told = sequence(api, BAD)
