@@ -152,6 +152,25 @@ def test_in_a_full_pool_the_address_with_most_places_gives_one_up() -> None:
         assert sorted(ends, key=str) == [type(None)] * 3 + [HashingBusy]
 
 
+def test_in_a_full_pool_no_address_gets_more_places_than_the_one_that_gives_up() -> None:
+    """Else two of them would take each other's places in turn."""
+    pool, go = HashingPool(1, 2), threading.Event()
+
+    def log_in(address: str) -> str:
+        with counted_for(address):
+            return pool.run(lambda: address if go.wait(PATIENCE) else "late")
+
+    addresses = ["198.51.100.7", "192.0.2.1", "192.0.2.1"]
+    with ThreadPoolExecutor(4) as people:
+        found = [people.submit(log_in, address) for address in addresses]
+        wait_until(lambda: len(pool._places) == 3, what="all places are taken")
+        further = people.submit(log_in, "198.51.100.7")
+        wait_until(lambda: further.done() or any(each.done() for each in found), what="one is refused")
+        go.set()
+        assert [each.result(PATIENCE) for each in found] == addresses
+        assert isinstance(further.exception(PATIENCE), HashingBusy)
+
+
 def test_an_ending_process_waits_for_one_hash_not_for_all() -> None:
     """A web process under a flood of logins took 90 s to end."""
     pool, go = HashingPool(1, 3), threading.Event()

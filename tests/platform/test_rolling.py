@@ -13,7 +13,7 @@ from dtvn.protocol.quorum import Mode
 from tests.platform.desk import FOUR, Desk, started
 from validators.data_folder.changes import change_mark
 from validators.data_folder.folder import DataFolder
-from validators.models import ClusterRequest, DesiredState, ManagedNode, NodeStatus
+from validators.models import ClusterRequest, DesiredState, ManagedNode, NodePart, NodeStatus
 from validators.processes import rolling
 from validators.processes.cluster_controller import ClusterController
 from validators.services import cluster, nodes
@@ -217,6 +217,19 @@ def test_a_second_restart_is_refused_while_one_is_under_way(running: Desk) -> No
     asked()
     with pytest.raises(ClusterBusy):
         cluster.restart_one_by_one()
+
+
+def test_members_that_run_elsewhere_count_for_whether_one_can_be_spared(running: Desk) -> None:
+    """Two of four run here: the other two vote meanwhile, with the one that stays."""
+    ManagedNode.objects.filter(node_id__in=("node2", "node3")).update(part=NodePart.LEFT)
+    assert cluster.rolls()
+
+
+def test_a_start_that_failed_stops_nothing_that_was_wanted_since(running: Desk) -> None:
+    newest = cluster.cluster_now().generation
+    for generation, desired in ((newest - 1, DesiredState.RUNNING), (newest, DesiredState.STOPPED)):
+        cluster.give_up(generation)
+        assert set(cluster.own_members().values_list("desired", flat=True)) == {desired}
 
 
 def test_all_restart_at_once_where_none_can_be_spared(running: Desk) -> None:
