@@ -58,11 +58,14 @@ def test_heartbeats_continue_while_a_large_state_is_written_and_read() -> None:
     ledger.heart.tell({"state": "following"}, 0)
     most = BEAT_NS + ROWS * ROW_NS
     ledger.journal.install(Install(ledger.rows))  # type: ignore[arg-type]
-    written = ledger.time
     assert ledger.longest_silence(0) <= most
+    assert {report["state"] for _, report in ledger.said} == {"following"}
+    ledger.said.clear()
+    written = ledger.time
+    ledger.heart.tell({"state": "voting"}, written)
     assert sum(1 for _ in ledger.journal.load().rows) == 300 * ROWS
     assert ledger.longest_silence(written) <= most
-    assert {report["state"] for _, report in ledger.said} == {"following"}
+    assert {report["state"] for _, report in ledger.said} == {"voting"}, "the newest report"
 
 
 def test_a_process_that_has_not_reported_is_not_shown_as_running() -> None:

@@ -25,10 +25,15 @@ def book() -> AddressBook:
     return AddressBook(CLUSTER, OWN, admits=everybody)
 
 
-def said(value: object, *, at: int = NOW) -> Item:
+def said(value: object, *, at: int = NOW, version: int | None = None) -> Item:
     """What the party "a" signs, whatever it is."""
     data = canonical.encode(value)
-    return sign(CLUSTER, pair("a")[1], kind="address", key="", version=at, timestamp=at, value=data)
+    number = at if version is None else version
+    return sign(CLUSTER, pair("a")[1], kind="address", key="", version=number, timestamp=at, value=data)
+
+
+AHEAD = NOW + AHEAD_MAX + 1
+FIT = ("a", "relay", (("10.0.0.1", 1),))
 
 
 def test_the_newest_record_of_an_author_counts_in_any_order(book: AddressBook) -> None:
@@ -50,7 +55,9 @@ def test_the_newest_record_of_an_author_counts_in_any_order(book: AddressBook) -
         msgspec.structs.replace(record("a"), signature=bytes(64)),
         msgspec.structs.replace(record("a"), author=bytes(32)),
         msgspec.structs.replace(record("a"), deleted=True, value=b""),
-        record("a", at=NOW + AHEAD_MAX + 1),
+        said(FIT, at=AHEAD, version=AHEAD),
+        said(FIT, at=AHEAD, version=NOW),
+        said(FIT, at=NOW, version=AHEAD),
         said(("a", "relay", (("10.0.0.1", 0),))),
         said(("a", "relay", (("10.0.0.1", 65_536),))),
         said(("a", "relay", ())),
@@ -68,6 +75,8 @@ def test_the_newest_record_of_an_author_counts_in_any_order(book: AddressBook) -
         "no key",
         "tombstone",
         "future",
+        "future time",
+        "future version",
         "no port",
         "port too high",
         "nowhere",

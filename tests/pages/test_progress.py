@@ -136,12 +136,14 @@ def test_the_socket_is_in_a_folder_only_its_owner_can_open(tmp_path: Path) -> No
 
 def test_a_data_folder_with_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
     """Socket paths end at 108 bytes."""
-    data = tmp_path / ("long" * 30)
-    path = Path(feed_address(data).removeprefix("ipc://"))
-    assert len(str(path)) <= SOCKET_PATH_MAX
-    assert feed_address(data) == f"ipc://{path}"
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    path.parent.rmdir()
+    folders = [tmp_path / ("long" * 30) / name for name in ("berlin/data", "munich/data", "berlin/test")]
+    paths = [Path(feed_address(data).removeprefix("ipc://")) for data in folders]
+    assert len({path.parent for path in paths}) == len(folders), "each network has its own"
+    for data, path in zip(folders, paths, strict=True):
+        assert len(str(path)) <= SOCKET_PATH_MAX
+        assert feed_address(data) == f"ipc://{path}"
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        path.parent.rmdir()
 
 
 def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:

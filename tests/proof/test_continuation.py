@@ -150,6 +150,10 @@ def test_r11_a_large_group_is_proved_leaf_by_leaf(monkeypatch: pytest.MonkeyPatc
     changed: Piece = (number, ((state, issued[:-1] + bytes([issued[-1] ^ 1])),))
     with pytest.raises(StateError, match="a part of group"):
         read(head, [*pieces[:at], changed, *pieces[at + 1 :]])
+    last = max(at for at, (number, _items) in enumerate(pieces) if number >= GROUPS)
+    number, items = pieces[last]
+    with pytest.raises(StateError, match="a part of group"):
+        read(head, [*pieces[:last], (number, (*items, items[0])), *pieces[last + 1 :]])
     for at, (number, _items) in enumerate(pieces[:12]):
         other: Piece = (number, ((b"",),))
         for wrong in ([*pieces[:at], *pieces[at + 1 :]], [*pieces[:at], other, *pieces[at + 1 :]]):

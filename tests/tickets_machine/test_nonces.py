@@ -331,6 +331,7 @@ def altered(operation: Operation, **fields: object) -> Operation:
     return msgspec.structs.replace(operation, **fields)
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
 @pytest.mark.parametrize(
     "fields",
     [
@@ -354,9 +355,12 @@ def altered(operation: Operation, **fields: object) -> Operation:
     ],
 )
 def test_a_malformed_operation_has_an_outcome_and_changes_nothing(
-    machine: Machine, fields: dict[str, object]
+    machine: Machine, fields: dict[str, object], *, known: bool
 ) -> None:
+    """`known`: the same command came before: some members have it in their memo, others not."""
     machine.session()
+    if known:
+        assert machine.do(Admit(), "T-2")
     operation = altered(machine.operation(Admit(), "T-1"), **fields)
     before = machine.show("T-1")
     machine.application.root()
