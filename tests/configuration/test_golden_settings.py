@@ -140,7 +140,7 @@ def test_a_genesis_file(golden: Compare, story: Story) -> None:
     genesis = dev_genesis(3, "192.0.2.9", lambda at: 7_000 + at)
     path.write_bytes(g.encode(genesis))
     story.node("-genesis", str(path))
-    for name, owner in (("node0", "node0"), ("guest", "guest")):
+    for name, owner in (("node0", "node0"), ("node2", "node2"), ("guest", "guest")):
         folder = ClusterFolder(story.folder / "data").node(name)
         folder.create()
         write_private(folder.key, encode_seed(dev_seed(owner)))

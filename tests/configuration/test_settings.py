@@ -176,8 +176,9 @@ def test_a_ledgers_server_is_the_nodes_own_setting_in_the_environment(told: Told
     assert (found.own_url, found.platform_url) == (own, platforms)
     told.write({"storage": {"type": "sqlite"}})
     assert told.options(environment={"DTVN_STORAGE_URL": own}).own_url == own
-    with pytest.raises(UsageError, match="contradict"):
-        told.options(environment={"DTVN_STORAGE_URL": own, "DTVN_STORAGE_TYPE": "sqlite"})
+    for beside in ({}, {"DATABASE_URL": platforms}):
+        with pytest.raises(UsageError, match="contradict"):
+            told.options(environment={"DTVN_STORAGE_URL": own, "DTVN_STORAGE_TYPE": "sqlite", **beside})
 
 
 def test_the_platforms_database_holds_a_ledger_only_if_the_type_says_so(told: Told) -> None:

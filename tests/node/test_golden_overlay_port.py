@@ -360,4 +360,8 @@ def test_whom_a_follower_dials(golden: Compare, monkeypatch: pytest.MonkeyPatch)
     dialling.hang_up(RELAYS[1])
     links.up = [RELAYS[2]]
     look("one relay", 1.0, 1.0)
+    links.up = [MEMBERS[1].public_key]
+    look("a member again", 5.0)
+    links.up = []
+    look("it is lost", 0.5, 0.4, 0.1)
     golden(GOLDEN / "relay-dialling.txt", links.text)

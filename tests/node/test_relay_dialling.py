@@ -38,10 +38,10 @@ class Links:
 
 
 class Follower:
-    def __init__(self) -> None:
+    def __init__(self, first: bytes = RELAYS[0]) -> None:
         self.links = Links()
         self.executed = self.vouched = 0
-        start = Place(RELAYS[0], ("127.0.0.1", 5000))
+        start = Place(first, ("127.0.0.1", 5000))
         self.dialling = RelayDialling(
             cast(Any, self.links), start, b"o" * 32, list, lambda: (self.executed, self.vouched)
         )
@@ -78,3 +78,15 @@ def test_r45_relays_that_pass_on_heads_and_hold_back_entries_lead_to_one_member_
     follower.executed = 9
     follower.run(60)
     assert follower.links.up == RELAYS, "members are left to those with fewer relays"
+
+
+def test_r45_members_take_turns_beside_the_one_that_was_asked_first() -> None:
+    """The others' turns do not end the link to it."""
+    first = MEMBERS[2].public_key
+    follower = Follower(first)
+    follower.vouched = 9
+    assert len(follower.run(60)) == len(MEMBERS)
+    for _ in range(60):
+        follower.run(1)
+        assert first in follower.links.up
+        assert len(follower.links.up) <= len(RELAYS) + 3

@@ -392,3 +392,16 @@ def test_a_splice_that_cannot_be_run_says_why(given: dict[str, object], said: st
     bounds = dict.fromkeys(("splices_a_key", "splices_an_address", "dials_a_second", "mib_a_second"))
     with pytest.raises(StartError, match=said):
         splice_of({**plain, **bounds, "allow_file": None, **given}, lambda _text: None)
+
+
+def test_whom_a_splice_allows_may_be_written_once_it_runs(tmp_path: Path) -> None:
+    """Somebody whose list is still empty starts it, and adds the members when they tell their keys."""
+    listed = tmp_path / "allowed"
+    listed.write_text("")
+    bounds = dict.fromkeys(("splices_a_key", "splices_an_address", "dials_a_second", "mib_a_second"))
+    plain = {"data_dir": tmp_path, "ports": "7101-7199", "public": "", "genesis": [], "allow": []}
+    _, allowed = splice_of({**plain, **bounds, "allow_file": listed}, lambda _text: None)
+    assert not allowed()
+    listed.write_text(f"{ONE}\n")
+    os.utime(listed, (1, 1))
+    assert list(allowed()) == [public_key_of(dev_seed("one"))]

@@ -251,6 +251,19 @@ def test_r27_a_ticket_admitted_twice_convicts_the_signers_of_both() -> None:
     assert "was final at sequence 3" in found.why
 
 
+def test_certificates_of_two_epochs_convict_f_plus_1_of_the_smaller_one() -> None:
+    one, other = (proved(log.receipts(3), log) for log in forked())
+    for members in ((4, 7), (7, 4)):
+        found = compare(
+            *(
+                msgspec.structs.replace(each, members=count)
+                for each, count in zip((one, other), members, strict=True)
+            )
+        )
+        assert found is not None
+        assert found.needed == 2
+
+
 def test_r41_two_admissions_of_the_first_form_convict_nobody() -> None:
     """The first may have been annulled between them: neither state says whether it was."""
     one, _ = forked()
