@@ -324,9 +324,12 @@ def _follower_in_another_epoch(here: Station, follower: RelayTransport, genesis:
     here.link(4).gets(bulk("of the relay in its new slot"))
     here.turn()
     wires.chapter("It hangs up")
+    left = Peer(name=f"relay/{key_of('relay').hex()[:16]}", member=4)
+    follower.inbox.put(left, bulk("of who is left: its slot gets another"), wires.now)
     for owner in ("relay", "node1", "node2", "node3", "child"):
         follower.hang_up(key_of(owner))
         here.tell(f"without {owner}")
+    wires.say(f"{len(follower.inbox)} frames wait")
     wires.say(f"dialled again: {follower.dial(key_of('relay'), ('192.0.2.70', 70))}")
     wires.say(f"dialled again: {follower.dial(key_of('node1'), ('192.0.2.71', 71))}")
     here.tell("dialled again")

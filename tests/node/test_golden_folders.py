@@ -198,8 +198,11 @@ def _ledgers(folders: Folders, folder: NodeFolder, genesis: g.Genesis) -> None:
 
         placed = place_ledger(folder, options, cast(Any, find), cast(Any, logger))
         folders.say(f"placed {placed.ledger}")
-    membership = founding(genesis)
-    for there in ((), (ledger_schema(genesis, "node1"),)):
+    founded = founding(genesis)
+    joined = msgspec.structs.replace(founded.members[1], id="late")
+    later = founded.followed_by(9, (founded.members[0], joined), founded.parameters)
+    both = tuple(ledger_schema(genesis, name) for name in ("node1", "late"))
+    for membership, there in ((founded, ()), (founded, both), (later, both)):
         ledger: Any = SimpleNamespace(
             on_same_server=lambda names, there=there: [each for each in names if each in there]
         )

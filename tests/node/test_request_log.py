@@ -65,3 +65,8 @@ def test_requests_above_the_rate_limit_are_counted_in_one_line(
     assert caplog.messages[LINES_MAX + 1].startswith("request method=GET")
     log.flush()
     assert len(caplog.messages) == LINES_MAX + 2, "nothing was left out since"
+    caplog.clear()
+    clock.now += 60.0
+    for _ in range(10):
+        log.answered([asked()] * LINES_MAX)
+    assert len(caplog.messages) == LINES_MAX, "quiet seconds leave no room for later ones"

@@ -11,6 +11,7 @@ from dtvn.machine import Admit, Annul, Block, Consume, Force, Issue
 from dtvn.proof import (
     ProofError,
     Proved,
+    assembly,
     certificate_json,
     chain_json,
     compare,
@@ -20,6 +21,7 @@ from dtvn.proof import (
     unwrap,
     verify,
 )
+from dtvn.proof.certificate import Receipts
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.log_tree import climb, inclusion_path
 from tests.proof.support import Later, PaperLog, subtree_of
@@ -89,6 +91,20 @@ def test_a_refusal_is_proved_like_any_outcome() -> None:
     found = proved(log.receipts(4), log)
     assert (found.code, found.sequence) == ("already_consumed", 4)
     assert "gate north" in found.sentences()[3]
+
+
+def test_r26_receipts_are_those_of_q_members_of_their_own_epoch(log: PaperLog) -> None:
+    proof = decode_certificate(log.receipts(3)).proof
+    assert isinstance(proof, Receipts)
+    signed = proof.signatures
+    chain = read_chain(log.chain())
+    [founded] = chain.epochs
+    small = msgspec.structs.replace(founded, members=founded.members[:1])
+    longer = msgspec.structs.replace(chain, epochs=(founded, small))
+    hashed = proved(log.receipts(3), log).entry_hash
+    offered = iter([(3, signed[0][1]), *signed, (3, b"not asked for")])
+    assert assembly.receipts(0, 3, hashed, longer, offered).signatures == signed
+    assert list(offered) == [(3, b"not asked for")], "nobody is waited for after the q-th"
 
 
 @pytest.mark.parametrize("members", [1, 2, 3])
