@@ -224,6 +224,24 @@ def test_bounds_hold_for_a_lock_given_back_early_and_a_wait_moved_often(
     assert table.due() is None
 
 
+def test_leases_and_waits_end_however_often_others_are_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To forget what the moves left behind forgets nothing else."""
+    monkeypatch.setattr(locks, "LOCKS_MAX", 3)
+    monkeypatch.setattr(waiters, "WAITERS_MAX", 3)
+    table = locks.Locks(lambda _key: None, lambda _key: None)
+    holder, waiting = ("gateway", b"a"), ("gateway", b"b")
+    for number, (name, moves) in enumerate((("first", 1), ("often", 30), ("last", 1), ("often", 30))):
+        for _ in range(moves):
+            table.lock(("agents", name), holder, lease=40 + number, place=(number, 0), timestamp=100)
+            table.lock(("agents", name), waiting, lease=9, wait=30 + number, place=(number, 1), timestamp=100)
+    assert (len(table), len(table.waiters)) == (3, 3)
+    left = []
+    while (moment := table.due()) is not None:
+        table.begin(moment, moment)
+        left.append((moment, len(table), len(table.waiters)))
+    assert left == [(131, 3, 2), (133, 3, 1), (134, 3, 0), (141, 2, 0), (143, 1, 0), (144, 0, 0)]
+
+
 def test_a_wait_ends_when_it_was_said_last_and_leaves_nothing() -> None:
     touched: list[waiters.WaiterKey] = []
     queue, lock = waiters.Waiters(touched.append), ("agents", "leader")
