@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -276,3 +277,25 @@ def test_a_muted_peer_stays_muted_in_the_next_epoch() -> None:
     inbox.follow({"quiet": 0})
     inbox.put(NOISY, VOTE, 2)
     assert inbox.empty
+
+
+def test_a_frame_that_waits_over_an_epoch_changes_its_senders_index_and_nothing_else() -> None:
+    inbox = Inbox()
+    inbox.put(Peer("moves", 2, b"route"), VOTE, 0, 9)
+    inbox.put(Peer("client", None, b"other"), BULK, 0, 7)
+    inbox.follow({"moves": 0})
+    kept = [Inbound(Peer("moves", 0, b"route"), VOTE, 9), Inbound(Peer("client", None, b"other"), BULK, 7)]
+    assert inbox.drain(8) == kept
+
+
+def test_pitfall_15_a_peer_with_faults_is_forgotten_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else others that come and go would end its mute."""
+    monkeypatch.setattr(inbox_module, "PEERS_MAX", 2)
+    inbox = Inbox()
+    inbox.bad_frame("forger", 1)
+    for name in ("idle", "another", "third"):
+        inbox.put(Peer(name, None), VOTE, 1)
+        assert len(inbox.drain(8)) == 1
+    assert inbox.counters("forger").bad_frames == 1
