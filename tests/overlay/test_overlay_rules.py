@@ -19,6 +19,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import GOSSIP_BYTES_MAX
 from dtvn.sync import Item, sign
+from dtvn.sync.store import FUTURE_US_MAX
 from simulator.overlay_peers import MEMBERS, Peer
 from simulator.overlay_world import SECOND, OverlayWorld
 
@@ -340,6 +341,20 @@ def test_r45_what_is_forged_altered_replayed_or_oversized_goes_nowhere_and_count
     assert alone.said() == []
     assert alone.overlay.conduct.counts(near[0].public) == {fault: 1}
     assert alone.overlay.conduct.counts(near[1].public) == {}
+
+
+def test_r45_a_record_that_came_before_its_time_is_taken_once_it_has_come() -> None:
+    """Its author's clock is ahead: to remember it as old would keep it out for good."""
+    alone = Alone()
+    near, other = alone.others[0], alone.others[5]
+    alone.befriend(near)
+    first, early = alone.newer(other, 1), alone.newer(other, FUTURE_US_MAX + SECOND // 1_000)
+    alone.hear(near, o.Rumour(0, (first,)))
+    for seconds, held in ((0, first), (2, early)):
+        alone.world.time += seconds * SECOND
+        alone.hear(near, o.Rumour(0, (early,)))
+        assert alone.overlay.gossip.store.get(other.public, ADDRESS, "") == held
+    assert alone.overlay.conduct.counts(near.public) == {Fault.STRANGER: 1}
 
 
 def test_r45_an_unchecked_replay_moves_nobody() -> None:
