@@ -10,6 +10,8 @@ import zmq
 from nacl import bindings
 
 from dtvn.net import curve_keys, public_key_of
+from dtvn.node import discovery as discovery_module
+from dtvn.node.asker import Heard, Talk
 from dtvn.node.discovery import SILENT_MAX, Discovery
 from dtvn.node.keys import dev_seed
 from dtvn.node.own_record import OwnRecord
@@ -321,3 +323,101 @@ def test_a_node_at_a_name_has_no_record() -> None:
     own.listens(("node0.example", 4001))
     own.reaches(["127.0.0.1"])
     assert own.item() is None
+
+
+# --- turns without sockets ------------------------------------------------------------------------
+
+
+class Scripted:
+    """Stands for the sockets: keeps what is said, and hears what a test gives it."""
+
+    def __init__(self, _keys: object) -> None:
+        self.talks: list[Talk] = []
+        self.heard: list[Heard] = []
+        self.busy = False
+
+    def ask(self, talk: Talk) -> None:
+        self.talks.append(talk)
+
+    def take(self) -> list[Heard]:
+        heard, self.heard = self.heard, []
+        return heard
+
+    def close(self) -> None:
+        pass
+
+
+class Turns:
+    """Discovery of node0, which may ask node1 only, in a time that a test gives."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(discovery_module, "Asker", Scripted)
+        keys = frozenset(KEYS.values())
+        self.book = AddressBook(CLUSTER, KEYS["node0"], admits=keys.__contains__, members=keys)
+        own = OwnRecord(CLUSTER, secret("node0"), "node0", "member")
+        self.discovery = Discovery(self.book, own, KEYS, seed=dev_seed("node0"))
+        self.discovery.begin(("127.0.0.1", 5000), {"node1": ("127.0.0.1", 5001)}, ("node1",))
+        self.wall = time.time_ns()
+        self.asker: Scripted = self.discovery._asker  # type: ignore[assignment]
+
+    def turn(self, seconds: float, *heard: Heard, linked: tuple[str, ...] = ()) -> list[Talk]:
+        """What is asked in the turn at this time, in which this was heard."""
+        self.asker.talks = []
+        self.asker.heard = list(heard)
+        moment = Now(round((100 + seconds) * 1e9), self.wall + round(seconds * 1e9))
+        self.discovery.look(linked, moment)
+        self.discovery.turn(moment)
+        return self.asker.talks
+
+    def asked_again(self, since: float, *heard: Heard) -> float:
+        """Seconds from what was heard until the next question."""
+        talks = self.turn(since, *heard)
+        tenths = 0
+        while not talks:
+            tenths += 1
+            talks = self.turn(since + tenths / 10)
+        return tenths / 10
+
+
+def answered(talk: Talk) -> Heard:
+    """What one that knows nobody says to these questions."""
+    questions = [each for each in map(decode, talk.bodies) if isinstance(each, Closest)]
+    return Heard(talk.key, True, [encode(Records(each.number, ())) for each in questions])
+
+
+def test_only_who_was_reached_and_said_nothing_is_left_alone_ever_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns = Turns(monkeypatch)
+    silent, down = Heard(KEYS["node1"], True, ()), Heard(KEYS["node1"], False, ())
+    assert turns.turn(0)
+    assert turns.asked_again(10, down) == 0
+    assert [turns.asked_again(at, silent) for at in (20, 30, 40)] == [1, 2, 4]
+    [talk] = turns.asker.talks
+    turns.turn(45, answered(talk))
+    assert turns.turn(60)
+    assert turns.asked_again(70, silent) == 1, "it has answered since"
+
+
+def test_a_search_ends_once_its_member_is_linked_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns(monkeypatch)
+    assert turns.turn(0)
+    for name in ("node1", "node2"):
+        turns.book.learn(record(name, 5001), turns.wall // 1_000)
+    assert turns.turn(0.1, linked=("node1", "node2")) == []
+    assert turns.discovery.deadline() is None
+    assert turns.turn(3, linked=("node1", "node2")) == [], "no question is open that could be late"
+
+
+def test_a_newer_record_is_tried_from_its_first_address_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns(monkeypatch)
+
+    def at(seconds: int) -> Address | None:
+        return turns.discovery.look((), Now(seconds * 1_000_000_000, 0)).get("node1")
+
+    wall = turns.wall // 1_000
+    value = AddressValue("node1", "member", (("127.0.0.1", 1), ("10.0.0.1", 2)))
+    turns.book.learn(signed_address(CLUSTER, secret("node1"), value, wall), wall)
+    assert [at(1), at(5)] == list(value.addresses)
+    turns.book.learn(record("node1", 3, later=1_000), wall)
+    assert at(6) == ("127.0.0.1", 3)
