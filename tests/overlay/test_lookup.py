@@ -223,3 +223,14 @@ def test_a_search_is_bounded_whatever_liars_answer(book: AddressBook) -> None:
             search.answered(key, lies, NOW)
     assert search.done
     assert search.questions == QUESTIONS_MAX
+
+
+def test_who_searches_never_asks_itself_though_others_name_it(book: AddressBook) -> None:
+    """Each answer may hold the asker's record, which a question tells first."""
+    search = Lookup(book, place("z"))
+    asked: list[bytes] = []
+    while some := search.due(0):
+        asked += some
+        for key in some:
+            search.answered(key, (record("own"), record("g")), NOW)
+    assert sorted(asked) == sorted(pair(name)[0] for name in "abcdefg")

@@ -17,6 +17,7 @@ from dtvn.machine import (
     nonces,
     seeded_count,
 )
+from dtvn.machine.nonces import KEPT_AFTER, NonceTable, Remembered
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import Operation
@@ -254,6 +255,31 @@ def test_r13_a_principal_holds_a_bounded_number_of_nonces() -> None:
     assert machine.do(Barrier()) == "ok"
     machine.now += 2 * HOUR
     assert machine.do(Barrier(), nonce=bytes([110, 1])) == "ok"  # busy bound nothing
+
+
+def test_r13_forgotten_nonces_make_room_for_as_many_and_a_load_counts_each_once() -> None:
+    table = NonceTable(4, lambda _key: None)
+
+    def use(*names: str, sequence: int) -> None:
+        for at, name in enumerate(names):
+            assert not table.full("gateway")
+            first = Remembered(b"", 0, sequence, at)
+            table.remember(("gateway", "", name.encode()), first, 10 * sequence)
+
+    use("a", "b", sequence=1)
+    use("c", "d", sequence=2)
+    assert table.full("gateway")
+    table.forget(KEPT_AFTER + 11)
+    use("e", "f", sequence=3)
+    assert table.full("gateway")
+    table.forget(KEPT_AFTER + 21)
+    use("g", sequence=4)
+    groups = [(number, group) for number in (3, 4) if (group := table.row((number,))) is not None]
+    for _ in range(2):  # a fetched state replaces what was there
+        table.load(groups)
+    use("h", sequence=5)
+    assert table.full("gateway")
+    assert not table.full("other")
 
 
 def test_r13_a_full_quota_of_nonces_leaves_room_to_open_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
