@@ -293,7 +293,8 @@ def test_a_followers_folder(golden: Compare, folders: Folders) -> None:
     other = g.encode(dev_genesis(3, "192.0.2.9", lambda at: at + 1))
     known = following_in(data)
     assert known is not None
-    folders.tries("another cluster", lambda: pin(data, known, other, ""))
+    for asked in ("", g.cluster_id(g.decode(other)).hex()):
+        folders.tries("another cluster", lambda asked=asked: pin(data, known, other, asked))  # type: ignore[misc]
     folders.tries("pinned", lambda: follower_options(data))
     for report in ({"state": "following"}, [1]):
         keep_report(data, report)  # type: ignore[arg-type]
