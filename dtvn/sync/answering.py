@@ -108,9 +108,8 @@ class Answerer:
         return Found(items, more, held[len(items)][0] if more else len(question.places))
 
     def _snapshot(self, now: int) -> Head:
-        root = self._store.root
-        if self._packed is None or self._packed[0] != root:
-            behind = self._store.is_behind(now)
+        root, behind = self._store.root, self._store.is_behind(now)
+        if self._packed is None or (self._packed[0], self._packed[1].behind) != (root, behind):
             self._packed = (root, *pack(self._store, compression=self._settings.compression, behind=behind))
         return self._packed[1]
 

@@ -123,6 +123,17 @@ def test_a_snapshot_is_of_what_is_held_when_it_is_asked_for() -> None:
         held.take(more, NOW)
 
 
+def test_a_snapshot_says_whether_its_sender_is_away_when_it_is_asked_for() -> None:
+    held = store(item("ann"))
+    sessions = Sessions(held)
+    later = NOW + 31 * 3600 * SECOND
+    fetch = encode(1, Fetch(), answer=False)
+    said = [decode(sessions.answer(b"peer", fetch, now)).body for now in (NOW, later)]
+    held.heard = later  # it has caught up, and holds the same as before
+    said.append(decode(sessions.answer(b"peer", fetch, later)).body)
+    assert [head.behind for head in said if isinstance(head, Head)] == [False, True, False]
+
+
 def test_a_hybrid_clock_is_later_than_all_it_saw() -> None:
     clock = HybridClock()
     assert clock.tick(NOW) == NOW
