@@ -6,8 +6,19 @@ import pytest
 
 from dtvn.events.asking import Member, MemberJudge
 from dtvn.events.config import Algorithm
-from dtvn.events.judging import Event, Verdict, check_certificate, decode_certificate
+from dtvn.events.judging import (
+    Event,
+    RunPoint,
+    Verdict,
+    cast_vote,
+    check_certificate,
+    decode_certificate,
+    event_digest,
+)
+from dtvn.events.ruled_run import RuledRun
+from dtvn.events.rules import Limits
 from dtvn.gateway import Judged, Result
+from dtvn.gateway.event_chunks import Chunk, Panel, Settled, Track
 from dtvn.gateway.event_records import EVERY
 from dtvn.gateway.event_runs import EventActions, EventRuns
 from dtvn.machine import Record, reasons
@@ -15,7 +26,7 @@ from dtvn.machine.commands import check
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import Peer
-from tests.events.judging.support import CLUSTER, electorate, keys
+from tests.events.judging.support import CLUSTER, electorate, given, keys, lie, rule
 
 GATEWAY = Peer("gateway", None, b"1")
 STARTED = b'{"type":"RUN_STARTED","threadId":"t","runId":"r"}'
@@ -195,3 +206,30 @@ def test_without_its_algorithm_in_the_next_epoch_a_run_has_no_verdict() -> None:
     world.settle()
     assert world.judged[0].verdict is Verdict.NONE
     assert world.judged[0].pieces == ()
+
+
+def first_piece(chunk: Chunk, epoch: int, liars: tuple[int, ...]) -> list[Settled]:
+    """The votes of an epoch until a piece is decided; liars refuse the second event of each question."""
+    voters = electorate(4, epoch)
+    chunk.begin(Panel(voters, frozenset(range(4))), rule("pbft"), 0, wait=WAIT, patience=WAIT)
+    while not chunk.inquiry.settled:
+        for ask, events in chunk.asks():
+            vote = cast_vote(ask.question, events, chunk.track.rules.copy())
+            said = lie(vote, (1, "NO")) if ask.member in liars and ask.question.count > 1 else vote
+            chunk.receive(given(ask.member, said, voters))
+    return chunk.settled()
+
+
+def test_what_is_decided_in_part_goes_on_behind_that_part_in_each_later_epoch() -> None:
+    more = [OPENED.replace(b'"m"', b'"%d"' % number) for number in range(3)]
+    events = [Event(bytes(16), text) for text in (STARTED, OPENED, *more)]
+    rules = RuledRun(Limits())
+    start = RunPoint("t", "r", 0, rules.state_digest(), rules.rules_digest())
+    chunk = Chunk(Track(start, rules), events, [event_digest(event) for event in events], ())
+    found = [first_piece(chunk, epoch, liars) for epoch, liars in enumerate([(0, 1), (2, 3), ()])]
+    assert [(piece.piece.position, piece.events, piece.piece.epoch) for (piece,) in found] == [
+        (0, tuple(events[:1]), 0),
+        (1, tuple(events[1:2]), 1),
+        (2, tuple(events[2:]), 2),
+    ]
+    assert chunk.inquiry.done

@@ -146,3 +146,21 @@ def test_one_exchange_with_a_peer_runs_at_a_time_and_one_without_an_answer_is_ov
     assert len(sessions.begin(b"peer", SyncProtocol.GOSSIP, NOW + 31_000_000)) == 1
     sessions.forget(b"peer")
     assert len(sessions.begin(b"peer", SyncProtocol.GOSSIP, NOW + 31_000_000)) == 1
+
+
+def test_an_exchange_that_ends_by_a_lie_leaves_room_for_the_next() -> None:
+    sessions = Sessions(store(*many("ann", 2)))
+    (body,) = sessions.begin(b"peer", SyncProtocol.GOSSIP, NOW)
+    with pytest.raises(SyncError):
+        sessions.receive(b"peer", encode(decode(body).number, Took(), answer=True), NOW)
+    assert len(sessions.begin(b"peer", SyncProtocol.GOSSIP, NOW)) == 1
+
+
+def test_an_exchange_whose_answers_come_goes_on_for_longer_than_30_s() -> None:
+    sessions = Sessions(store(*many("ann", 2)))
+    (body,) = sessions.begin(b"peer", SyncProtocol.GOSSIP, NOW)
+    later = NOW + 20_000_000
+    (body,) = sessions.receive(b"peer", encode(decode(body).number, OTHER, answer=True), later)
+    assert sessions.begin(b"peer", SyncProtocol.GOSSIP, NOW + 40_000_000) == []
+    empty = encode(decode(body).number, Listing((), has_more=False), answer=True)
+    assert len(sessions.receive(b"peer", empty, NOW + 40_000_000)) == 1
