@@ -272,6 +272,7 @@ def test_a_member_that_answers_pings_and_does_not_vote_is_not_healthy(gateway: F
         validator.validate_sequence(GOOD)
         gateway.events.time += LATE
         sick = validator.get_node_health("r3")
+        assert validator.get_node_health("r0").healthy, "the silence of another one is not its own"
         gateway.events.changed = lambda _member, body: [body]
         for _ in range(16):
             validator.validate_sequence(GOOD)

@@ -31,6 +31,15 @@ def test_a_forged_item_is_refused_and_changes_nothing() -> None:
     assert len(held) == 0
 
 
+def test_of_a_burst_a_peer_takes_what_costs_others_and_all_of_its_own() -> None:
+    held = Store(CLUSTER, {"state": Kind(burst=2)}, own=key_of("ann"), now=NOW)
+    for author, taken in (("ann", Taken.NEW), ("bob", Taken.EARLY)):
+        found = [held.take(each, NOW) for each in many(author, 4)]
+        assert found == [Taken.NEW, Taken.NEW, taken, taken]
+    assert held.take(many("bob", 4)[2], NOW + SECOND) is Taken.NEW
+    assert held.take(many("bob", 4)[3], NOW + SECOND) is Taken.EARLY, "room for one, and it is used"
+
+
 def test_a_value_that_is_none_of_its_kind_is_refused() -> None:
     def check(found: object) -> None:
         raise ItemError("value: none of this kind")
