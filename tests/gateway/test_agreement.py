@@ -291,6 +291,22 @@ def test_the_view_is_that_of_those_that_agree() -> None:
     assert agreement(cluster(4, *[DOWN] * 4), window=WINDOW, mode=Mode.PBFT).view == 0
 
 
+@pytest.mark.parametrize(
+    ("changes", "names", "view"),
+    [
+        ([{"view": 1}] * 2, ("r0", "r1"), 1),
+        ([{}] * 2 + [{"view": 1}] * 2, ("r2", "r3"), 1),
+        ([{"epoch": 1}] * 2 + [{"view": 9}] * 2, ("r0", "r1"), 0),
+        ([{"view": 9}] * 2 + [{"epoch": 1}] * 2, ("r2", "r3"), 0),
+    ],
+)
+def test_of_two_groups_of_one_size_the_later_one_agrees(
+    changes: list[dict[str, Any]], names: tuple[str, ...], view: int
+) -> None:
+    found = agreement(cluster(4, *changes), mode=Mode.PBFT, window=WINDOW)
+    assert (found.agreeing_members, found.view) == (names, view)
+
+
 def test_members_left_out_count_as_unreachable_wherever_they_are_counted() -> None:
     found = agreement(cluster(4), window=WINDOW, without={"r0", "r3"}, mode=Mode.PBFT)
     assert (found.reachable, found.agreeing_members) == (2, ("r1", "r2"))
