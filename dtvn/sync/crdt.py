@@ -120,13 +120,15 @@ def counter_of(items: Iterable[Item]) -> PNCounter:
 
 
 def set_of(items: Iterable[Item]) -> ORSet:
-    """A set of its parts: the items of all authors under one key."""
-    found = ORSet()
+    """A set of its parts: the items of all authors under one key. An adding that was removed is in it for as
+    long as its author holds it, so that its removal is remembered."""
+    added: set[tuple[str, Dot]] = set()
+    removed: set[Dot] = set()
     for item in items:
         part = set_part(item)
-        added = frozenset((element, (item.author, number)) for element, number in part.added)
-        found = found.merge(ORSet(added, frozenset(part.removed)))
-    return found
+        added |= {(element, (item.author, number)) for element, number in part.added}
+        removed |= set(part.removed)
+    return ORSet(frozenset(added), frozenset(removed))
 
 
 def counter_part(item: Item) -> CounterPart:
@@ -151,7 +153,8 @@ def removed_from(part: SetPart, author: bytes, whole: ORSet, element: str) -> Se
     remembered as removed until their authors have dropped them. Raises ItemError if these are too many."""
     kept = tuple(each for each in part.added if each[0] != element)
     standing = {dot for _element, dot in whole.added}
-    seen = {dot for its, dot in whole.added if its == element and dot[0] != author}
+    shown = {dot for its, dot in whole.added if its == element and dot not in whole.removed}
+    seen = {dot for dot in shown if dot[0] != author}
     removed = {dot for dot in part.removed if dot in standing} | seen
     if len(removed) > ELEMENTS_MAX:
         raise ItemError(f"set: more than {ELEMENTS_MAX} removals of one author")

@@ -190,6 +190,17 @@ def test_a_set_forgets_removals_once_their_authors_have_dropped_them() -> None:
     assert removed_from(bob, BOB, later, "z").removed == ()
 
 
+def test_what_was_removed_stays_so_when_something_else_is_removed() -> None:
+    ann = added_to(added_to(added_to(SetPart(0), "x"), "y"), "z")
+    bob = cat = SetPart(0)
+    for element, left in (("x", {"y", "z"}), ("y", {"z"}), ("w", {"z"})):
+        bob = removed_from(bob, BOB, set_of([part("ann", ann), part("bob", bob)]), element)
+        whole = set_of([part("ann", ann), part("bob", bob)])
+        assert whole.value == left
+        assert whole.merge(ORSet()).value == left
+    assert removed_from(cat, key_of("cat"), whole, "x").removed == (), "another one remembers it"
+
+
 def test_an_authors_part_of_a_set_is_bounded() -> None:
     full = SetPart(ELEMENTS_MAX, tuple(("x", n) for n in range(ELEMENTS_MAX)))
     with pytest.raises(ItemError, match="more than 4096 elements"):
