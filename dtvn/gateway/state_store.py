@@ -45,6 +45,7 @@ from dtvn.sync.crdt import (
     removed_from,
     set_of,
     set_part,
+    without_removed,
 )
 
 __all__ = ["NodeState", "now_us"]
@@ -149,6 +150,7 @@ class NodeState:
         """Add to a set; raise ItemError if this node has added too many."""
         held = self.store.get(self.key, SET, key)
         part = set_part(held) if held else SetPart(0)
+        part = without_removed(part, self.key, set_of(self.store.under(SET, key)))
         self._write(SET, key, canonical.encode(added_to(part, element)))
 
     def remove(self, key: str, element: str) -> None:

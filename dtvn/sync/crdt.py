@@ -148,10 +148,17 @@ def added_to(part: SetPart, element: str) -> SetPart:
     return SetPart(part.next + 1, (*part.added, (element, part.next)), part.removed)
 
 
+def without_removed(part: SetPart, author: bytes, whole: ORSet) -> SetPart:
+    """An author's part without the addings that others removed: these need not remember that any more."""
+    kept = tuple(each for each in part.added if (author, each[1]) not in whole.removed)
+    return SetPart(part.next, kept, part.removed)
+
+
 def removed_from(part: SetPart, author: bytes, whole: ORSet, element: str) -> SetPart:
     """An author's part once it removed an element from the whole set: own addings go, those of others are
     remembered as removed until their authors have dropped them. Raises ItemError if these are too many."""
-    kept = tuple(each for each in part.added if each[0] != element)
+    own = without_removed(part, author, whole)
+    kept = tuple(each for each in own.added if each[0] != element)
     standing = {dot for _element, dot in whole.added}
     shown = {dot for its, dot in whole.added if its == element and dot not in whole.removed}
     seen = {dot for dot in shown if dot[0] != author}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import msgspec
 import pytest
 
+from dtvn.gateway.state_store import NodeState
 from dtvn.protocol import canonical
 from dtvn.sync import (
     CarriedStore,
@@ -49,7 +51,19 @@ from dtvn.sync.messages import (
     encode,
 )
 from dtvn.sync.views import ConflictResolution
-from tests.sync.support import CLUSTER, KINDS, NOW, SECOND, by_place, exchanged, item, key_of, many, store
+from tests.sync.support import (
+    CLUSTER,
+    KINDS,
+    NOW,
+    SECOND,
+    by_place,
+    exchanged,
+    item,
+    key_of,
+    many,
+    secret,
+    store,
+)
 
 ANN, BOB = key_of("ann"), key_of("bob")
 
@@ -199,6 +213,57 @@ def test_what_was_removed_stays_so_when_something_else_is_removed() -> None:
         assert whole.value == left
         assert whole.merge(ORSet()).value == left
     assert removed_from(cat, key_of("cat"), whole, "x").removed == (), "another one remembers it"
+
+
+class Nodes:
+    """Three nodes that see each other's writes at once."""
+
+    def __init__(self) -> None:
+        names = {key_of(name): name for name in ("ann", "bob", "cat")}
+        self.all = [
+            NodeState(CLUSTER, secret(name)[:32], names, ConflictResolution.LAST_WRITE)
+            for name in names.values()
+        ]
+
+    def add(self, node: int, element: str) -> None:
+        self.all[node].add("k", element)
+        self.seen(node)
+
+    def remove(self, node: int, element: str) -> None:
+        self.all[node].remove("k", element)
+        self.seen(node)
+
+    def seen(self, node: int) -> None:
+        for other in self.all:
+            other.apply(self.all[node].snapshot({}))
+
+    @property
+    def members(self) -> list[frozenset[str]]:
+        return [each.members("k") for each in self.all]
+
+
+def test_a_set_of_nodes_that_see_each_other_is_a_plain_set() -> None:
+    nodes, chance, plain = Nodes(), random.Random(7), set[str]()
+    for _step in range(150):
+        node, element = chance.randrange(3), chance.choice("wxyz")
+        if chance.random() < 0.5:
+            nodes.add(node, element)
+            plain.add(element)
+        else:
+            nodes.remove(node, element)
+            plain.discard(element)
+        assert nodes.members == [plain] * 3
+
+
+def test_what_one_node_adds_and_another_removes_leaves_nothing_behind() -> None:
+    nodes = Nodes()
+    for turn in range(5):
+        nodes.add(0, f"added-{turn}")
+        nodes.remove(1, f"added-{turn}")
+    nodes.remove(0, "none")  # it writes, and drops what was removed
+    nodes.remove(1, "none")
+    parts = [set_part(each) for each in nodes.all[2].store.under("set", "k")]
+    assert [(each.added, each.removed) for each in parts] == [((), ())] * 2
 
 
 def test_an_authors_part_of_a_set_is_bounded() -> None:
