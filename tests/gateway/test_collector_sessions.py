@@ -5,7 +5,9 @@ from msgspec.structs import replace
 
 from dtvn.gateway.collector import FLIGHTS_MAX
 from dtvn.gateway.reach import QUORUM_GRACE
-from dtvn.gateway.sessions import REOPEN_AFTER
+from dtvn.gateway.sessions import REOPEN_AFTER, Sessions
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.sessions import WINDOW
 from tests.gateway.support import MILLISECOND, SECOND, Desk, operation
@@ -20,6 +22,24 @@ def test_an_idle_session_is_replaced_before_use() -> None:
     desk.answer(frame)
     desk.answer(*desk.bundles())
     assert desk.codes(call) == ("ok",)
+
+
+def test_r14_each_session_that_is_refused_for_its_date_is_asked_for_again_at_once_but_only_once() -> None:
+    sessions = Sessions("gateway", bytes(8))
+    for time in (10 * SECOND, 60 * SECOND):
+        now = Now(monotonic=time, wall=time)
+        for request, due in ((b"1", True), (b"2", False)):
+            assert sessions.to_open(now) is not None
+            sessions.opening(request)
+            sessions.misdated(request)
+            sessions.ended(request, m.UNOPENED, 0)
+            assert (sessions.deadline() == 0) is due
+        later = Now(monotonic=time + REOPEN_AFTER, wall=time)
+        assert sessions.to_open(later) is not None
+        sessions.opening(b"3")
+        sessions.opened(b"3", (1, 0), later)
+        sessions.ended(b"3", m.UNOPENED, 0)
+        sessions.leave((1, 0))
 
 
 def test_an_evicted_session_moves_only_what_nonces_protect() -> None:

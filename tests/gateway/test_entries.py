@@ -180,6 +180,11 @@ def test_the_member_with_fewest_calls_under_way_is_next() -> None:
     found.end(99)
     assert found.choose(views, 0.0) == "r2"
     assert [node.active_connections for node in found.balance().nodes.values()] == [2, 1, 0, 1]
+    found.begin(5, [operation("r2"), operation("r3")])
+    assert [node.active_connections for node in found.balance().nodes.values()] == [2, 1, 1, 2]
+    for call in range(6):
+        found.end(call)
+    assert [node.active_connections for node in found.balance().nodes.values()] == [0, 0, 0, 0]
 
 
 def test_the_member_that_answers_soonest_is_preferred() -> None:

@@ -125,8 +125,8 @@ def test_a_record_of_an_ended_epoch_is_voted_again_with_the_same_head() -> None:
     assert len(operations) == 1
 
 
-@pytest.mark.parametrize("code", [reasons.BUSY, reasons.UNAVAILABLE, reasons.NOT_NEXT])
-def test_a_record_that_is_not_taken_is_tried_again_after_a_pause(code: str) -> None:
+@pytest.mark.parametrize("code", [reasons.BUSY, reasons.UNAVAILABLE, reasons.NOT_NEXT, None])
+def test_a_record_that_is_not_taken_is_tried_again_after_a_pause(code: str | None) -> None:
     world = World()
     number = begun(world)
     world.judge(number, STARTED, OPENED)
@@ -136,7 +136,8 @@ def test_a_record_that_is_not_taken_is_tried_again_after_a_pause(code: str) -> N
     while len(world.runs) and len(times) < 20:
         for submitted, operations in world.take().submit:
             times.append(world.time)
-            world.runs.outcomes(submitted, (Result(code),) * len(operations), world.time)
+            results = (Result(code),) * len(operations) if code else None  # None: it could not be submitted
+            world.runs.outcomes(submitted, results, world.time)
         world.time = max(world.time, world.runs.deadline() or 0)
     tries = 2 if code == reasons.NOT_NEXT else 1 + WAIT // EVERY  # the former may be a lost outcome
     assert times == [attempt * EVERY for attempt in range(tries)]
