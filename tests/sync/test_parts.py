@@ -121,6 +121,10 @@ def test_uploads_are_bounded_and_a_chunk_that_is_sent_again_is_passed_over() -> 
     assert uploaded(sessions, b"7", equal) == Wanted(yes=False)
     behind = msgspec.structs.replace(offer, head=msgspec.structs.replace(offer.head, behind=True))
     assert uploaded(sessions, b"8", behind) == Wanted(yes=False), "its own state may be deleted elsewhere"
+    for refused in (equal, behind):
+        assert uploaded(sessions, b"9", offer) == Wanted(yes=True)
+        assert uploaded(sessions, b"9", refused) == Wanted(yes=False)
+        assert uploaded(sessions, b"9", Chunk(0, first)) == Wanted(yes=False), "it took the other's place"
     uploaded(sessions, b"8", offer)
     with pytest.raises(SyncError):
         uploaded(sessions, b"8", Chunk(1, first))
