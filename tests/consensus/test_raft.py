@@ -216,3 +216,17 @@ def test_r44_a_status_counts_only_on_its_senders_own_link() -> None:
         Reason.WRONG_KIND,
         Reason.WRONG_KIND,
     ]
+
+
+def test_r3_a_leader_says_by_how_much_its_clock_differs_from_those_it_needs() -> None:
+    """The clock of one member went wrong with the leader's: the difference to the nearest says nothing."""
+    cluster = raft(5)
+    first = leader(cluster, *range(5))
+    other = (first.index + 1) % 5
+    for node in (first, cluster[other]):
+        node.skew = 3_600_000_000_000
+    cluster.advance(100)
+    order(cluster, first, "late")
+    withheld = first.core.elections.clocks.withheld
+    assert withheld is not None
+    assert abs(withheld.ahead - 3_600_000_000) < 2_000_000
