@@ -29,11 +29,13 @@ def follows_without_a_vote(cluster: Cluster, member: int) -> None:
     busy(cluster, ENOUGH)
 
 
-def wish(cluster: Cluster, member: int, view: int, *, to: tuple[int, ...], number: int = 0) -> None:
+def wish(
+    cluster: Cluster, member: int, view: int, *, to: tuple[int, ...], number: int = 0, epoch: int = 0
+) -> None:
     """Each target receives a Ping in which this member requests a view from which on it may vote."""
     cluster.time += 30 * MILLISECOND  # Pings are answered so often
     for target in to:
-        frame = cluster[member].signer.link(m.Ping(number, False, 0, view))
+        frame = cluster[member].signer.link(m.Ping(number, False, 0, view, epoch))
         assert cluster[target].hear(cluster[member], frame) is None
 
 
@@ -111,18 +113,21 @@ def test_r11_a_liars_rejoin_requests_are_granted_once_a_minute() -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "to", "why"),
+    ("view", "epoch", "to", "why"),
     [
-        (0, (0, 1, 2), "it waits for none"),
-        (3, (0, 1, 2), "nobody honest waits for a view so far ahead"),
-        (1, (0,), "one that hears it is no quorum"),
-        (1, (0, 1), "and two are none"),
+        (0, 0, (0, 1, 2), "it waits for none"),
+        (3, 0, (0, 1, 2), "nobody honest waits for a view so far ahead"),
+        (1, 1, (0, 1, 2, 3, 4, 5), "it waits for a view of another epoch"),
+        (1, 0, (0,), "one that hears it is no quorum"),
+        (1, 0, (0, 1), "and two are none"),
     ],
 )
-def test_r11_a_requested_view_alone_moves_no_member(view: int, to: tuple[int, ...], why: str) -> None:
+def test_r11_a_requested_view_alone_moves_no_member(
+    view: int, epoch: int, to: tuple[int, ...], why: str
+) -> None:
     cluster = Cluster(7)
     busy(cluster, 3)
-    wish(cluster, 6, view, to=to)
+    wish(cluster, 6, view, to=to, epoch=epoch)
     cluster.advance(3_000)
     assert {node.core.state.views.view for node in cluster.nodes} == {0}, why
 
