@@ -7,8 +7,9 @@ import pytest
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.future import Future
 from dtvn.protocol.consensus.requests import clients
-from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.consensus.verified import Inbound, Peer, Verified, VerifiedBatch
 from tests.consensus import helpers
 from tests.consensus.helpers import Cluster, is_kind
 
@@ -328,6 +329,26 @@ def test_row_15_relayed_frames_take_the_room_of_the_relaying_member() -> None:
     assert cluster[0].hear(cluster[2], votes[149]) is None, "on its own link it has its own room"
     assert cluster[0].hear(cluster[2], votes[0]) is Reason.SECOND_MESSAGE
     assert len(cluster[0].core.state.future) == 101
+
+
+def waiting(view: int, sequence: int, body: bytes = b"") -> Verified[m.PrePrepare]:
+    """A proposal of member 3, with its batch."""
+    batch = VerifiedBatch(m.Batch(view, 0, ()), b"d" * 32, body, ()) if body else None
+    message = m.PrePrepare(0, 3, view, sequence, b"d" * 32)
+    return Verified(Peer("m3", 3), message, b"frame", b"b" * 32, batch)
+
+
+def test_row_15_a_statement_that_waits_for_a_later_view_keeps_its_arrival_and_room() -> None:
+    future = Future(members=4, frames_max=8, bytes_max=4_000)
+    first, second, third = waiting(1, 1), waiting(2, 1), waiting(2, 2)
+    assert [future.add(first, 5), future.add(second, 7)] == [None, None]
+    assert future.add(third, 8) is Reason.FUTURE_VIEW, "two of each link"
+    assert future.take(1) == [(first, 5)]
+    assert future.add(third, 9) is None
+    assert future.add(waiting(3, 1), 10) is Reason.FUTURE_VIEW, "the second has its room still"
+    assert future.take(2) == [(second, 7), (third, 9)]
+    assert future.add(waiting(3, 1, bytes(2_000)), 11) is None
+    assert future.add(waiting(3, 2), 12) is Reason.FUTURE_VIEW, "a batch takes its bytes"
 
 
 def test_a_request_of_an_evicted_session_leaves_every_pool() -> None:
