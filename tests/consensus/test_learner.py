@@ -574,6 +574,8 @@ def test_r45_marks_of_a_relay_go_with_its_link_and_the_liar_is_reported() -> Non
     assert sources.liars == [0, 5]
     asked = [core.receives.refuse_snapshot(peer) for peer in (0, 4, 5)]
     assert asked == [Reason.NOT_ASKED, None, Reason.NOT_ASKED]
+    core.receives._slow |= {0, 4, 5}
     core.links((1, 4), cluster.time)
     core.links((0, 1, 4, 5), cluster.time)
+    assert core.receives._slow == {0, 4}
     assert [core.receives.refuse_snapshot(peer) for peer in (0, 5)] == [Reason.NOT_ASKED, None]
