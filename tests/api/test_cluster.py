@@ -341,6 +341,23 @@ def test_hanging_members_delay_no_read(
     assert answers.asked == [(0, "stats", ())], "while the primary answers nobody else is asked"
 
 
+def test_the_primarys_late_answer_is_taken_while_the_others_hang(
+    api: Api, fake: FakeGateway, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "PRIMARY_WAIT", 0.01)
+    told, late = fake.query, Future[Answered]()
+
+    def query(member: int, what: str, *rest: Any, **named: Any) -> Future[Answered]:
+        if member == 0:
+            return late
+        if not late.done():
+            late.set_result(told(0, what, *rest, **named).result())
+        return Future()
+
+    fake.query = query  # type: ignore[method-assign]
+    assert read(api.get("stats"))["data"]["node_id"] == "r0"
+
+
 def test_without_any_node_the_platform_answers_for_itself(api: Api, fake: FakeGateway) -> None:
     fake.quorum = False
     assert read(api.get("stats")) == {

@@ -312,3 +312,13 @@ def test_r30_an_idle_primary_sends_a_heartbeat_every_200_ms() -> None:
     beats = [target for source, target, message in cluster.sent if source == 0 and type(message) is m.Status]
     assert beats.count(1) == 10
     assert cluster.messages(m.Status, source=0)[-1].view == 0
+
+
+def test_r31_a_replicas_pause_reaches_the_monitor_and_the_measured_rates() -> None:
+    policy = Cluster(4)[1].core.policy
+    told: list[tuple[str, int]] = []
+    for name in ("primary_monitor", "throughput"):
+        part = SimpleNamespace(shift=lambda gap, name=name: told.append((name, gap)))
+        setattr(policy, name, part)
+    policy.shift(30 * SECOND)
+    assert told == [("primary_monitor", 30 * SECOND), ("throughput", 30 * SECOND)]

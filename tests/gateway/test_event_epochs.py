@@ -125,6 +125,21 @@ def test_a_record_of_an_ended_epoch_is_voted_again_with_the_same_head() -> None:
     assert len(operations) == 1
 
 
+def test_the_outcome_of_a_run_that_was_forgotten_is_no_other_runs() -> None:
+    world = World()
+    number = begun(world)
+    world.judge(number, STARTED, OPENED)
+    world.settle()
+    world.time += EVERY
+    world.settle()
+    ((first, _operations),) = world.submitted
+    world.runs._flying[first].insert(0, (number + 1, 1))
+    world.enter(4, 1)
+    world.runs.outcomes(first, (Result(reasons.NOT_NEXT), Result(reasons.WRONG_EPOCH)), world.time)
+    world.settle()
+    assert len(world.submitted) == 2, "its own was of an ended epoch, and is voted again at once"
+
+
 @pytest.mark.parametrize("code", [reasons.BUSY, reasons.UNAVAILABLE, reasons.NOT_NEXT, None])
 def test_a_record_that_is_not_taken_is_tried_again_after_a_pause(code: str | None) -> None:
     world = World()

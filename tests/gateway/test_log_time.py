@@ -131,6 +131,18 @@ def test_r14_what_was_refused_for_its_date_did_not_happen(code: str) -> None:
     assert [result.code for result in completed.results] == ["unavailable"] * 2
 
 
+def test_r14_what_an_earlier_bundle_carried_may_have_happened_whatever_a_later_one_was_refused_for() -> None:
+    queue = Queue(operations_max=9, bytes_max=9_000)
+    call = queue.add((undated(),), 0)
+    queue.put_back(queue.gather(9)[0])
+    (again,) = queue.gather(9)
+    assert queue.settle(again, [Result("too_far_ahead")]) is None
+    assert queue.unsent() == []
+    completed = queue.give_up(call)
+    assert completed is not None
+    assert [result.code for result in completed.results] == ["outcome_unknown"]
+
+
 def test_an_operation_that_its_caller_dated_is_sent_as_it_is() -> None:
     desk = Desk()
     asked = operation(valid=2)

@@ -1,6 +1,7 @@
 """The data folder: private files, one owner, clear refusals."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -92,6 +93,14 @@ def test_a_lock_ends_with_its_holder_however_that_dies(tmp_path: Path) -> None:
     end(process)
     assert lock_holder(path) is None
     assert not process_lives(process.pid)
+
+
+def test_a_process_of_another_user_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_pid: int, _signal: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert process_lives(os.getpid())
 
 
 @pytest.mark.parametrize("name", ["web", "validators", "background", "simulator"])

@@ -284,6 +284,16 @@ def test_bounds_hold_for_a_part_of_any_name(tmp_path: Path, name: str, other: st
         read(tmp_path, packed(parts))
 
 
+def test_a_part_that_is_used_twice_is_bounded_in_each_use() -> None:
+    """As shared texts it has none that is large; as a sheet it has such a row."""
+    parts = workbook_parts._Parts(io.BytesIO(with_sheet(b'<row r="7">' + b"<c/>" * 5_000 + b"</row>")))
+    parts.whole = "si"
+    parts.open("xl/worksheets/sheet1.xml").close()
+    parts.whole = "row"
+    with pytest.raises(FileRefused, match="Row 7 of the workbook has more than 4,096 cells"):
+        parts.open("xl/worksheets/sheet1.xml")
+
+
 @pytest.mark.parametrize(
     "elements",
     [
