@@ -1,4 +1,4 @@
-"""Location of the code that mutants and liars replace or build upon: name -> module.
+"""Location of the code that mutants and liars replace or build upon, and checkers look into: name -> module.
 
 Mutants import the product only from here, so a move of product code touches one file. A mutant names the
 attribute that it replaces; `replaces` and `Plant.put` refuse one that does not exist.
@@ -78,7 +78,7 @@ from dtvn.protocol.consensus import (
     view_change,
 )
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.bodies import Bodies
+from dtvn.protocol.consensus.bodies import Bodies, memory
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, CommitCertificate
 from dtvn.protocol.consensus.certificate_comparison import Contradictions
 from dtvn.protocol.consensus.checkpoint import Checkpoints

@@ -11,16 +11,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from dtvn.gateway.calls import Queue
-from dtvn.protocol.consensus.bodies import Bodies, memory
-from dtvn.protocol.consensus.future import Future, _size
-from dtvn.protocol.consensus.request_key import FRAMING
-from dtvn.protocol.consensus.requests.fair_policy import FairPolicy
-from dtvn.protocol.consensus.requests.pending import Pending, principal_of
-from dtvn.protocol.consensus.requests.pool import Pool
+from dtvn.protocol.consensus import FRAMING
 from simulator.checkers.base import Checker
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
+from simulator.seams import Bodies, Future, Pool, Queue, memory
 from simulator.world import World
 
 LOOK_EVERY = 64
@@ -59,8 +54,8 @@ class Counted(Checker):
 
 
 def _totals(core: Any) -> Iterator[Total]:
-    if isinstance(core.policy, FairPolicy):
-        yield from pool(core.policy.pool)
+    if (waiting := getattr(core.policy, "pool", None)) is not None:
+        yield from pool(waiting)
     if (future := getattr(core.state, "future", None)) is not None:
         yield from statements(future)
     if (kept := getattr(core.state, "bodies", None)) is not None:
@@ -72,7 +67,8 @@ def statements(future: Future) -> Iterator[Total]:
     links, sizes = Counter[int](), Counter[int]()
     for link, verified, _arrival in future._kept.values():
         links[link] += 1
-        sizes[link] += _size(verified)
+        sizes[link] += len(verified.frame)
+        sizes[link] += memory(verified.batch) if verified.batch is not None else 0
     members = range(len(future._count))
     yield "statements of later views", future._count, [links[link] for link in members]
     yield "their bytes", future._bytes, [sizes[link] for link in members]
@@ -93,7 +89,7 @@ def pool(waiting: Pool) -> Iterator[Total]:
     totals = waiting.operations, waiting._operations_behind, waiting.bytes, waiting.work
     yield "requests that wait", totals, _sums(items)
     yield "requests of sessions", _held(waiting._held), _shares(items, lambda item: item.share)
-    by_name = _shares(items, lambda item: principal_of(item.share))
+    by_name = _shares(items, lambda item: _principal_of(item.share))
     yield "requests of principals", _held(waiting._held_by), by_name
     if waiting.leading:
         sums = _sums([item for item in items if not item.proposed])
@@ -102,7 +98,7 @@ def pool(waiting: Pool) -> Iterator[Total]:
         told = Counter[tuple[int, str]]()
         for item in items:
             for member in item.told_by:
-                told[member, principal_of(item.share)] += item.work
+                told[member, _principal_of(item.share)] += item.work
         yield "work that members are told to wait for", waiting._told_work, told
 
 
@@ -113,7 +109,7 @@ def calls(queue: Queue) -> Iterator[Total]:
     yield "bytes of calls", queue._bytes, sum(call.size for call in there)
 
 
-def _sums(items: list[Pending]) -> tuple[int, int, int, int]:
+def _sums(items: list[Any]) -> tuple[int, int, int, int]:
     return (
         sum(item.operations for item in items),
         sum(item.operations_behind for item in items),
@@ -122,12 +118,17 @@ def _sums(items: list[Pending]) -> tuple[int, int, int, int]:
     )
 
 
+def _principal_of(share: Any) -> str:
+    name: str = share if isinstance(share, str) else share[0]
+    return name
+
+
 def _held(shares: Any) -> dict[Any, tuple[int, int, int, int]]:
     return {share: (held.requests, held.operations, held.bytes, held.work) for share, held in shares.items()}
 
 
-def _shares(items: list[Pending], share_of: Any) -> dict[Any, tuple[int, int, int, int]]:
-    by_share: dict[Any, list[Pending]] = {}
+def _shares(items: list[Any], share_of: Any) -> dict[Any, tuple[int, int, int, int]]:
+    by_share: dict[Any, list[Any]] = {}
     for item in items:
         by_share.setdefault(share_of(item), []).append(item)
     summed = {share: (_sums(held), len(held)) for share, held in by_share.items()}
