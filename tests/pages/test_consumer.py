@@ -499,12 +499,14 @@ async def test_recent_frames_are_bounded_and_the_oldest_go_first() -> None:
 
 
 class Watched(asyncio.Event):
-    """Says whether somebody waits for it in vain."""
+    """Says whether one task waits for it in vain; the feed's own parts wait for it too."""
 
     idle = False
+    task: asyncio.Task[None] | None = None
 
     async def wait(self) -> Literal[True]:
-        self.idle = not self.is_set()
+        if asyncio.current_task() is self.task:
+            self.idle = not self.is_set()
         return await super().wait()
 
 
@@ -527,7 +529,7 @@ async def test_what_a_part_of_the_feed_tells_while_nobody_watches_is_told_to_nob
             return after, []
 
     part = Part()
-    task = asyncio.create_task(feed._watch_part(part))
+    watched.task = task = asyncio.create_task(feed._watch_part(part))
     for newest in (5, 9):
         part.newest = newest
         asked.clear()
