@@ -288,6 +288,17 @@ def test_a_file_that_takes_too_long_to_read_is_refused(
     assert previewed(desk, asked) > refused.pk
 
 
+def test_an_import_whose_report_does_not_say_what_is_there_is_shown_as_before(desk: Client) -> None:
+    """Releases before this one did not write it."""
+    for name, report in (("older.csv", {}), ("empty.csv", {"present": 0}), ("full.csv", {"present": 1})):
+        TicketImport.objects.create(
+            file_name=name, state=ImportState.DONE, report=report, heartbeat_at=timezone.now()
+        )
+    page = re.sub(r"<[^>]+>", " ", desk.get(URL).content.decode())
+    shown = re.findall(r"(older|empty|full)\.csv\s+(Imported|Nothing imported)", page)
+    assert dict(shown) == {"older": "Imported", "empty": "Nothing imported", "full": "Imported"}
+
+
 def test_of_two_confirmations_at_once_one_starts(desk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = {"heartbeat_at": timezone.now(), "content": b"x", "state": ImportState.PREVIEW}
     first, second = (TicketImport.objects.create(file_name=name, **kept) for name in "ab")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -229,7 +230,7 @@ def _import_page(
     context = frame(caller, "Tickets") | {
         "one": one,
         "problem": problem or one.error,
-        "ended": _ended(one, report),
+        "state": _shown_state(one, report),
         "working": one.state in uploads.WORKING,
         "startable": one.state in (ImportState.PREVIEW, ImportState.STOPPED),
         "changeable": one.state in uploads.ANSWERABLE and "asked" in one.preview,
@@ -267,12 +268,14 @@ def _import_page(
     return render(request, "files/import.html", context, status=200 if sent is None else 400)
 
 
-def _ended(one: TicketImport, report: dict[str, Any]) -> tuple[str, str]:
-    """The words and the tone of its state: an import that left nothing in the network is no success."""
-    if one.state == ImportState.DONE and not report.get("present") and not report.get("ordered"):
+def _shown_state(one: TicketImport, report: Mapping[str, Any]) -> tuple[str, str]:
+    """Words and tone of an import's state. One that left nothing in the network is no success; reports of
+    earlier releases do not say what is there."""
+    if one.state != ImportState.DONE:
+        return one.get_state_display(), TONE[ImportState(one.state)]
+    if report.get("present") == 0 and not report.get("ordered"):
         return "Nothing imported", "warn"
-    warns = one.state == ImportState.DONE and report.get("not_ordered")
-    return one.get_state_display(), "warn" if warns else TONE[ImportState(one.state)]
+    return one.get_state_display(), "warn" if report.get("not_ordered") else TONE[ImportState.DONE]
 
 
 def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status: int = 200) -> HttpResponse:
@@ -286,7 +289,7 @@ def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status:
         "file_max": FILE_BYTES_MAX,
         "file_mb": FILE_BYTES_MAX // 1_000_000,
         "may_import": may_import,
-        "imports": [(one, *_ended(one, vars(one))) for one in newest[: LISTED if may_import else 0]],
+        "imports": [(one, *_shown_state(one, vars(one))) for one in newest[: LISTED if may_import else 0]],
         "given": request.POST,
         "default_event": DEFAULT_EVENT,
         "events": list_events(LEARNER_ALIAS),
