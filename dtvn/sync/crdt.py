@@ -149,7 +149,8 @@ def added_to(part: SetPart, element: str) -> SetPart:
 
 
 def without_removed(part: SetPart, author: bytes, whole: ORSet) -> SetPart:
-    """An author's part without the addings that others removed: these need not remember that any more."""
+    """An author's part without its addings that others removed. Once it is without them, the others no
+    longer have to remember their removals."""
     kept = tuple(each for each in part.added if (author, each[1]) not in whole.removed)
     return SetPart(part.next, kept, part.removed)
 

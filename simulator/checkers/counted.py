@@ -63,7 +63,7 @@ def _totals(core: Any) -> Iterator[Total]:
 
 
 def statements(future: Future) -> Iterator[Total]:
-    """Those of later views: each link's share."""
+    """Statements of later views, and their bytes, in each link's share."""
     links, sizes = Counter[int](), Counter[int]()
     for link, verified, _arrival in future._kept.values():
         links[link] += 1
@@ -71,7 +71,7 @@ def statements(future: Future) -> Iterator[Total]:
         sizes[link] += memory(verified.batch) if verified.batch is not None else 0
     members = range(len(future._count))
     yield "statements of later views", future._count, [links[link] for link in members]
-    yield "their bytes", future._bytes, [sizes[link] for link in members]
+    yield "bytes of statements of later views", future._bytes, [sizes[link] for link in members]
 
 
 def bodies(kept: Bodies) -> Iterator[Total]:
