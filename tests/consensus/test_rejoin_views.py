@@ -118,8 +118,8 @@ def test_r11_a_liars_rejoin_requests_are_granted_once_a_minute() -> None:
         (0, 0, (0, 1, 2), "it waits for none"),
         (3, 0, (0, 1, 2), "nobody honest waits for a view so far ahead"),
         (1, 1, (0, 1, 2, 3, 4, 5), "it waits for a view of another epoch"),
-        (1, 0, (0,), "one that hears it is no quorum"),
-        (1, 0, (0, 1), "and two are none"),
+        (1, 0, (0,), "only one member hears it"),
+        (1, 0, (0, 1), "two members are fewer than a quorum"),
     ],
 )
 def test_r11_a_requested_view_alone_moves_no_member(

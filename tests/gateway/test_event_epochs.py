@@ -105,14 +105,21 @@ def test_votes_of_an_ended_epoch_count_for_nothing() -> None:
     assert (piece.epoch, len(found.signers)) == (1, 5)
 
 
-def test_a_record_of_an_ended_epoch_is_voted_again_with_the_same_head() -> None:
-    world = World()
+def submitted_once(world: World) -> tuple[int, int]:
+    """Numbers of a judged run and of the submission that carries its one record."""
     number = begun(world)
     world.judge(number, STARTED, OPENED)
     world.settle()
     world.time += EVERY
     world.settle()
-    ((first, operations),) = world.submitted
+    ((submission, operations),) = world.submitted
+    assert len(operations) == 1
+    return number, submission
+
+
+def test_a_record_of_an_ended_epoch_is_voted_again_with_the_same_head() -> None:
+    world = World()
+    _number, first = submitted_once(world)
     world.enter(4, 1)
     world.runs.outcomes(first, (Result(reasons.WRONG_EPOCH),), world.time)
     world.settle()
@@ -122,17 +129,11 @@ def test_a_record_of_an_ended_epoch_is_voted_again_with_the_same_head() -> None:
     assert (old.certificate.epoch, new.certificate.epoch) == (0, 1)
     assert (old.certificate.vote, old.previous) == (new.certificate.vote, new.previous)
     check_certificate(new.certificate, electorate(4, 1))
-    assert len(operations) == 1
 
 
 def test_the_outcome_of_a_run_that_was_forgotten_is_no_other_runs() -> None:
     world = World()
-    number = begun(world)
-    world.judge(number, STARTED, OPENED)
-    world.settle()
-    world.time += EVERY
-    world.settle()
-    ((first, _operations),) = world.submitted
+    number, first = submitted_once(world)
     world.runs._flying[first].insert(0, (number + 1, 1))
     world.enter(4, 1)
     world.runs.outcomes(first, (Result(reasons.NOT_NEXT), Result(reasons.WRONG_EPOCH)), world.time)

@@ -7,11 +7,7 @@ from pathlib import Path
 
 import zmq
 
-from dtvn.net import (
-    DialledLink,
-    curve_keys,
-    curve_public,
-)
+from dtvn.net import DialledLink, curve_keys, curve_public
 from dtvn.node.keys import dev_seed
 from dtvn.protocol.consensus.messages import Hello
 from dtvn.protocol.wire import link_frame

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from dtvn.net import (
-    Dialler,
-)
+from dtvn.net import Dialler
 from dtvn.node.keys import dev_seed
 from dtvn.node.provision import dev_genesis
 from dtvn.protocol.consensus.messages import Hello

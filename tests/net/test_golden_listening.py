@@ -8,9 +8,7 @@ import pytest
 import zmq
 
 from dtvn.net import acceptor as acceptor_module
-from dtvn.net import (
-    curve_keys,
-)
+from dtvn.net import curve_keys
 from dtvn.net.acceptor import Acceptor
 from dtvn.node.keys import dev_seed
 from dtvn.protocol.consensus.messages import Hello

@@ -11,11 +11,7 @@ from typing import Any
 import pytest
 import zmq
 
-from dtvn.net import (
-    NoAnswer,
-    QuestionLinks,
-    questions,
-)
+from dtvn.net import NoAnswer, QuestionLinks, questions
 from dtvn.node.keys import dev_seed
 from tests.golden import Compare
 from tests.net.linking import key_of

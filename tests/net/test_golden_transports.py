@@ -6,11 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from dtvn.net import (
-    RelayTransport,
-    ZmqTransport,
-    curve_public,
-)
+from dtvn.net import RelayTransport, ZmqTransport, curve_public
 from dtvn.net.links import Links
 from dtvn.node.keys import dev_seed
 from dtvn.node.provision import dev_genesis
