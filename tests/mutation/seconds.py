@@ -1,4 +1,4 @@
-"""A pytest plugin (`-p tests.mutation.patches.seconds --seconds FILE`): seconds of each test, as JSON."""
+"""A pytest plugin (`-p tests.mutation.seconds --seconds FILE`): seconds of each test, as JSON."""
 
 from __future__ import annotations
 

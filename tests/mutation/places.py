@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import re
 
-from tests.mutation.patches.record import ROOT, Record
+from tests.mutation.record import PRODUCT, ROOT, Record
 
 NEAR = 6
 """So many lines on each side of a change are looked at if no test runs its own."""
-PRODUCT = ("dtvn", "dtvn_project", "validators", "tickets", "events", "simulator")
 
 
 def changed_lines(patch: str) -> dict[str, set[int]]:

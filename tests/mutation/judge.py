@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from tests.mutation.patches.places import choose_tests
-from tests.mutation.patches.record import FAST, ROOT, Record
+from tests.mutation.places import choose_tests
+from tests.mutation.record import FAST, ROOT, Record
 
 FIRST = 100
 """The quickest tests are run first, so that the modules of the others need not be imported."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from coverage import CoverageData
 
-from tests.mutation.patches.judge import checkout, judge
-from tests.mutation.patches.places import changed_lines, choose_tests
-from tests.mutation.patches.record import ROOT, Record
+from tests.mutation.judge import checkout, judge
+from tests.mutation.places import changed_lines, choose_tests
+from tests.mutation.record import ROOT, Record
 
 QUORUM = "dtvn/protocol/quorum.py"
 TEST = "tests/host/test_quorum.py"
@@ -35,13 +35,13 @@ WRONG = patch_of(QUORUM, "(members - 1) // 3", "members // 3")
 
 
 def recorded(folder: Path, path: str, lines: dict[int, list[str]], seconds: dict[str, float]) -> Record:
-    data = CoverageData(str(folder / "some.coverage"))
+    data = CoverageData(str(folder / "lines.coverage"))
     for line, tests in lines.items():
         for test in tests:
             data.set_context(f"{test}|run")
             data.add_lines({f"/elsewhere/{path}": [line]})
     data.write()
-    (folder / "some.json").write_text(json.dumps(seconds))
+    (folder / "seconds.json").write_text(json.dumps(seconds))
     return Record(folder)
 
 
