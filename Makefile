@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # Some images set it: each test process then compiles all tests again, two thirds of the time to collect them.
 unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help install build up down run-network run-simulator run-simulator-partition test test-unit \
-	test-coverage test-integration test-integration-single test-all lint fmt types docs schema parity sbom bench profile clean
+	check test-tables test-coverage test-integration test-integration-single test-all nightly lint fmt types docs schema parity sbom bench profile clean
 
 # The network that `make up` runs. Two networks side by side: give each its own DATA and PORT.
 NODES ?=
@@ -14,14 +14,16 @@ PORT ?=
 DATA ?= ./data
 # Only from make's own line: in some shells HOST is the machine's name. DTVN_HOST in the environment.
 HOST =
-# Tests run beside each other in this many processes: many wait more than they work.
-JOBS ?= 3
+# Tests run beside each other in this many processes; each collects all of them first.
+JOBS ?= 2
 FAST = -n $(JOBS) --dist worksteal
 NETWORKS = -n 4 --dist loadfile
 # A network keeps up to 41 connections, its web process 24 of them; a PostgreSQL allows 97 by default.
 ON_SERVERS = -n 2 --dist loadfile
 # Left to `make test-all`.
 QUICK = not exhaustive and not bench
+# What `make check` looks at: a folder of tests.
+ROOM ?=
 # What `make test-integration-single` runs: part of a test's name, or a file.
 TEST ?=
 # What `make profile` records, for how many seconds, into which file (.svg, or .json for speedscope).
@@ -34,6 +36,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENT := tests/proxy/client
+ROOMS = $(notdir $(patsubst %/__init__.py,%,$(wildcard tests/*/__init__.py)))
 # Compiled at installation: otherwise each process of the first `make up` compiles them for itself.
 COMPILED := dtvn dtvn_project validators tickets events simulator
 
@@ -85,7 +88,15 @@ run-simulator: $(VENV)/.installed ## The consensus core in a virtual network (AR
 run-simulator-partition: $(VENV)/.installed ## The same, cut in two now and then
 	@bin/simulator -partition $(ARGS)
 
-test: $(VENV)/.installed-dev ## The fast tests: no long-lived processes (ARGS="-x -k name")
+test: $(VENV)/.installed-dev ## The fast tests: five minutes, no long-lived processes (ARGS="-x -k name")
+	@$(BIN)/python -m pytest -q $(FAST) --first-rows -m "not integration and $(QUICK)" $(ARGS)
+
+check: $(VENV)/.installed-dev ## The fast tests of one room with all rows of their tables, and its style: a minute (ROOM=gateway)
+	@test -d "tests/$(or $(ROOM),-)" || { echo "which one? make check ROOM=gateway, a folder of tests: $(ROOMS)" >&2; exit 2; }
+	@$(BIN)/python -m pytest -q $(FAST) -m "not integration and $(QUICK)" tests/$(ROOM) $(ARGS)
+	@$(BIN)/ruff check --quiet .
+
+test-tables: $(VENV)/.installed-dev ## The fast tests with all rows of their tables
 	@$(BIN)/python -m pytest -q $(FAST) -m "not integration and $(QUICK)" $(ARGS)
 
 test-unit: test ## The same, under the Go DTVN's name
@@ -97,8 +108,11 @@ test-integration: $(VENV)/.installed-dev ## Real processes, sockets and disks: i
 	@$(BIN)/python -m pytest -q $(NETWORKS) -m "integration and $(QUICK)" $(ARGS)
 	@$(BIN)/python -m pytest -q $(ON_SERVERS) -m backend --scaled-out tests/integration $(ARGS)
 
-test-all: $(VENV)/.installed-dev ## Everything, benches included: an hour or two alone on a quiet machine
+test-all: $(VENV)/.installed-dev ## Everything, benches included: an hour alone on a quiet machine
 	@deploy/test-all
+
+nightly: $(VENV)/.installed-dev ## The same with 3,000 fresh worlds and 300 generated mutants
+	@deploy/test-all nightly
 
 test-integration-single: $(VENV)/.installed-dev ## One of them: TEST=name or TEST=tests/integration/test_rest.py
 	@test -n "$(TEST)" || { echo "which one? make test-integration-single TEST=part_of_its_name" >&2; exit 2; }

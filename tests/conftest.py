@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from dtvn.log_limit import limit
 from tests.integration import servers
+from tests.simulation import fresh
 
 pytest_plugins = ["tests.golden", "tests.integration.shared"]
 
@@ -35,11 +36,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=False,
         help="networks of the integration tests live on the PostgreSQL and Redis of this machine",
     )
+    parser.addoption(
+        "--first-rows", action="store_true", default=False, help="of each table of rows only the first one"
+    )
     parser.addoption("--rewrite", action="store_true", default=False, help="write golden files anew")
     parser.addoption("--told", metavar="FOLDER", help="write what golden tests tell into this folder too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    fresh.choose_first_seed()
     # A shell starts what it puts in the background deaf to Ctrl-C, and `make` would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -56,9 +61,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Tests of one deployment only run there, and are not counted as skipped elsewhere."""
     elsewhere = "embedded_only" if servers.scaled_out() else "scaled_out_only"
     left = [item for item in items if item.get_closest_marker(elsewhere)]
+    if config.getoption("--first-rows"):
+        left += _further_rows(items)
     if left:
-        items[:] = [item for item in items if item not in left]
+        gone = set(left)
+        items[:] = [item for item in items if item not in gone]
         config.hook.pytest_deselected(items=left)
+
+
+def _further_rows(items: list[pytest.Item]) -> list[pytest.Item]:
+    """All rows of a parametrised test but its first, unless its table is marked `every_row`."""
+    seen: set[str] = set()
+    further = []
+    for item in items:
+        test, row, _ = item.nodeid.partition("[")
+        if row and test in seen and not item.get_closest_marker("every_row"):
+            further.append(item)
+        seen.add(test)
+    return further
 
 
 def pytest_collection_finish() -> None:
@@ -69,4 +89,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_report_header() -> str:
-    return f"networks under test: {'on PostgreSQL and Redis' if servers.scaled_out() else 'embedded'}"
+    seeds = fresh.seeds()
+    return (
+        f"networks under test: {'on PostgreSQL and Redis' if servers.scaled_out() else 'embedded'}; "
+        f"fresh worlds: {fresh.WORLD} {seeds.start} to {seeds.stop - 1} (WORLDS_FROM, WORLDS)"
+    )
