@@ -13,7 +13,8 @@ from dtvn.protocol.quorum import Mode, faults
 from tests.mutation.planting import plant, slips
 before = faults(7, Mode.PBFT)
 wrong = next(each for each in slips("dtvn/protocol/quorum.py") if each.change == "members - 1 -> members + 1")
-print(plant(wrong), before, faults(8, Mode.PBFT))
+assert plant(wrong)
+print(before, faults(8, Mode.PBFT))
 """
 
 
@@ -29,4 +30,4 @@ def test_each_slip_of_a_function_is_listed_once_with_its_line() -> None:
 def test_a_planted_slip_is_what_importers_of_the_function_call() -> None:
     command = [sys.executable, "-c", PROGRAM]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ended.stdout.split() == ["1", "2", "3"]
+    assert ended.stdout.split() == ["2", "3"]
