@@ -148,6 +148,7 @@ def _live(folder: Path, name: str, stop: Any, delays: Any) -> None:
     database. It never outlives the benchmark, however that ends."""
     signal_at_parents_death(signal.SIGKILL)
     use_folder(folder)
+    from dtvn.node.garbage import BetweenTurns
     from dtvn.node.run import run_learner, run_node
     from validators.ledger import find_ledger, open_ledger
 
@@ -159,6 +160,7 @@ def _live(folder: Path, name: str, stop: Any, delays: Any) -> None:
             stop.is_set,
             open_ledger=open_ledger,
             find_ledger=find_ledger,
+            garbage=BetweenTurns(),
         )
     else:
-        run_learner(folder, stop.is_set, open_ledger=open_ledger)
+        run_learner(folder, stop.is_set, open_ledger=open_ledger, garbage=BetweenTurns())

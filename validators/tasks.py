@@ -3,6 +3,7 @@ slot."""
 
 from django.conf import settings
 
+from dtvn.node.garbage import BetweenTurns
 from dtvn.node.run import run_learner, run_node
 from validators.data_folder.celery import app
 from validators.data_folder.folder import DataFolder
@@ -19,7 +20,12 @@ def run_validator(node_id: str, start_token: str) -> str:
         node_id,
         start_token,
         lambda should_stop, beat: run_node(
-            directory, should_stop, beat, open_ledger=open_ledger, find_ledger=find_ledger
+            directory,
+            should_stop,
+            beat,
+            open_ledger=open_ledger,
+            find_ledger=find_ledger,
+            garbage=BetweenTurns(),
         ),
     )
 
@@ -30,5 +36,7 @@ def follow_cluster(node_id: str, start_token: str) -> str:
     return occupy_slot(
         node_id,
         start_token,
-        lambda should_stop, beat: run_learner(settings.DATA, should_stop, beat, open_ledger=open_ledger),
+        lambda should_stop, beat: run_learner(
+            settings.DATA, should_stop, beat, open_ledger=open_ledger, garbage=BetweenTurns()
+        ),
     )

@@ -6,7 +6,6 @@ process owns the ledger now (R10); 4 its ledger's server or folder cannot be rea
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import time
@@ -21,6 +20,7 @@ from dtvn.net import KeyFileError
 from dtvn.node.api_start import start_api
 from dtvn.node.build import build_node
 from dtvn.node.carried import Carried
+from dtvn.node.garbage import BetweenTurns
 from dtvn.node.heart import Beat, Heart
 from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import ClusterFolder, NodeFolder
@@ -61,16 +61,6 @@ REBUILDS_WINDOW_NS = 60_000_000_000
 """A step that raises loses the turn, and the core is rebuilt (R8); more than REBUILDS_MAX in a minute
 end the process, because then the fault is in durable data or in the program."""
 
-COLLECT_NS = 2_000_000_000
-COLLECT_LATEST_NS = 20_000_000_000
-"""Young garbage is collected when idle after COLLECT_NS, else after COLLECT_LATEST_NS: a collection in
-the middle of a turn costs milliseconds that a waiting gate would notice."""
-
-COLLECT_ALL_NS = 300_000_000_000
-COLLECT_SLOW_NS = 20_000_000
-"""All garbage is collected every five minutes, when idle. Objects that survive a slow collection are
-frozen: they are state, and examining them again would only take longer each time."""
-
 CHECK_NS = 100_000_000
 """Nanoseconds between two checks of a few older entries of the ledger, until all are checked."""
 
@@ -86,12 +76,14 @@ def run_node(
     open_ledger: OpenLedger,
     find_ledger: FindLedger,
     options: NodeOptions | None = None,
+    garbage: BetweenTurns | None = None,
 ) -> int:
     """Run the node in `node_directory` until `should_stop()`; return an exit code (see above).
 
     `open_ledger` opens the ledger and `find_ledger` finds it (`validators.ledger`). `should_stop` is called
     at every turn and must be cheap. `beat` receives the node's brief status at most once a second, from this
-    thread, also while the disk is full or a large state is written.
+    thread, also while the disk is full or a large state is written. `garbage`: from a program that is
+    this node and nothing else.
     """
     raise_file_limit(FILES_WANTED)
     logger = node_logger(node_directory)
@@ -112,7 +104,7 @@ def run_node(
         return _cannot_start(error, logger)
     chosen = msgspec.structs.replace(chosen, via=via)
     try:
-        return _run_chosen(folder, should_stop, beat, open_ledger, chosen, logger)
+        return _run_chosen(folder, should_stop, beat, open_ledger, chosen, logger, garbage)
     finally:
         if via is not None:
             via.close()
@@ -125,6 +117,7 @@ def _run_chosen(
     open_ledger: OpenLedger,
     chosen: NodeOptions,
     logger: logging.Logger,
+    garbage: BetweenTurns | None,
 ) -> int:
     """Run the node with these options; see `run_node`."""
     try:
@@ -143,14 +136,14 @@ def _run_chosen(
         return process
 
     if api is None:
-        return _live(build, should_stop, beat, logger)
+        return _live(build, should_stop, beat, logger, garbage)
 
     def beat_with_api(report: Mapping[str, Any]) -> None:
         if beat is not None:
             beat({**report, "api_error": api.trouble})
 
     try:
-        return _live(build, lambda: should_stop() and api.drained(), beat_with_api, logger)
+        return _live(build, lambda: should_stop() and api.drained(), beat_with_api, logger, garbage)
     finally:
         api.close()
 
@@ -186,6 +179,7 @@ def run_learner(
     beat: Beat | None = None,
     *,
     open_ledger: OpenLedger,
+    garbage: BetweenTurns | None = None,
 ) -> int:
     """Run the learner of the cluster in `data_dir` until `should_stop()`; exit codes as `run_node`. It
     announces its rows to the platform's feed; its ledger's database: `DATABASE_URL` in the environment."""
@@ -198,6 +192,7 @@ def run_learner(
         should_stop,
         beat,
         logger,
+        garbage,
     )
 
 
@@ -208,6 +203,7 @@ def run_follower(
     *,
     open_ledger: OpenLedger,
     pages: bool = True,
+    garbage: BetweenTurns | None = None,
 ) -> int:
     """Run the follower of a data folder until `should_stop()`; exit codes as `run_node`. `pages`: a web
     process shows its rows, and hears of them by its feed."""
@@ -228,6 +224,7 @@ def run_follower(
             should_stop,
             beat,
             logger,
+            garbage,
         )
     finally:
         if via is not None:
@@ -255,6 +252,7 @@ def _live(
     should_stop: Callable[[], bool],
     beat: Beat | None,
     logger: logging.Logger,
+    garbage: BetweenTurns | None = None,
 ) -> int:
     """Run one process after the other, one for each epoch (R35), which takes over what the one before leaves;
     return the last one's exit code."""
@@ -269,7 +267,7 @@ def _live(
             return EXIT_STOPPED
         except (StartError, LedgerError, KeyFileError, JournalError) as error:
             return _cannot_start(error, logger)
-        loop = Loop(process, should_stop, heart, carried=carried is not None)
+        loop = Loop(process, should_stop, heart, carried=carried is not None, garbage=garbage)
         try:
             code = loop.run()
         finally:
@@ -306,14 +304,20 @@ class Loop:
     """The main loop of one process. `carried`: it goes on with the state of the epoch before."""
 
     def __init__(
-        self, process: Process, should_stop: Callable[[], bool], heart: Heart, *, carried: bool = False
+        self,
+        process: Process,
+        should_stop: Callable[[], bool],
+        heart: Heart,
+        *,
+        carried: bool = False,
+        garbage: BetweenTurns | None = None,
     ) -> None:
         self._process = process
         self._carried = carried
         self._should_stop = should_stop
         self._heart = heart
+        self._garbage = garbage
         process.journal.alive = heart.alive
-        self._collected = self._collected_all = time.monotonic_ns()
         self._maintained = 0
         self._checked = 0
         self._rebuilds: list[int] = []
@@ -324,15 +328,13 @@ class Loop:
 
     def run(self) -> int:
         """Turn until asked to stop or until the process cannot go on; return the exit code."""
-        process = self._process
-        enabled = gc.isenabled()
+        process, garbage = self._process, self._garbage
         try:
-            if not self._carried:
-                gc.collect()
-            gc.disable()
+            if garbage is not None:
+                garbage.begin(carried=self._carried)
             self._start()
-            if not self._carried:  # else the core before is garbage, which the next whole collection frees
-                gc.freeze()
+            if garbage is not None:
+                garbage.started(carried=self._carried)
             if self.successor is None:
                 process.introduce()
             while self.successor is None and not self._should_stop():
@@ -347,9 +349,8 @@ class Loop:
         except (TurnLost, JournalError) as error:
             return self._failed(error)
         finally:
-            gc.unfreeze()
-            if enabled:
-                gc.enable()
+            if garbage is not None:
+                garbage.end()
         return EXIT_STOPPED
 
     def _start(self) -> None:
@@ -384,14 +385,8 @@ class Loop:
 
     def _tidy(self, now: int, *, idle: bool) -> None:
         """Collect garbage and maintain the ledger, preferably when idle; check a little of it."""
-        if now - self._collected > (COLLECT_NS if idle else COLLECT_LATEST_NS):
-            self._collected = now
-            gc.collect(1)
-        if idle and now - self._collected_all > COLLECT_ALL_NS:
-            self._collected_all = now
-            gc.collect()
-            if time.monotonic_ns() - now > COLLECT_SLOW_NS:
-                gc.freeze()
+        if self._garbage is not None:
+            self._garbage.tidy(now, idle=idle)
         if idle and now - self._maintained > MAINTAIN_NS:
             self._maintained = now
             self._process.ledger.maintain()

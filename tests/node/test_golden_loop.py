@@ -3,7 +3,6 @@ are lost, the disk is full, certificates exclude each other, epochs end and star
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,7 +51,7 @@ class Lines(logging.Handler):
 
 
 class Play(Telling):
-    """A process, its parts, the clock and the garbage collector, as the loop sees them."""
+    """A process, its parts and the clock, as the loop sees them."""
 
     def __init__(self, *turns: Did, starts: tuple[BaseException | None, ...] = ()) -> None:
         super().__init__()
@@ -62,8 +61,6 @@ class Play(Telling):
         self.waits: list[float] = []
         """Seconds that each wait takes; the last one for ever."""
         self.room: Iterator[bool] = iter(())
-        self.slow = 0.0
-        """Seconds that a whole collection takes."""
         self.wake: int | None = None
         self.stopped = False
         self.executed = 7
@@ -134,29 +131,14 @@ class Play(Telling):
     def close(self) -> None:
         self.say("closes")
 
-    def collect(self, generation: int = 2) -> int:
-        self.say(f"collects {generation}")
-        if generation == 2:
-            self.now += int(self.slow * 1e9)
-        return 0
-
 
 @pytest.fixture(autouse=True)
 def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Play]:
-    """Makes the play of the one process of a test; clock and collector are its."""
+    """Makes the play of the one process of a test; the clock is its."""
 
     def make(*turns: Did, starts: tuple[BaseException | None, ...] = ()) -> Play:
         made = Play(*turns, starts=starts)
         monkeypatch.setattr(run, "time", SimpleNamespace(monotonic_ns=lambda: made.now))
-        collector = SimpleNamespace(
-            isenabled=gc.isenabled,
-            collect=made.collect,
-            disable=lambda: made.say("disables the collector"),
-            enable=lambda: made.say("enables the collector"),
-            freeze=lambda: made.say("freezes what is there"),
-            unfreeze=lambda: made.say("unfreezes"),
-        )
-        monkeypatch.setattr(run, "gc", collector)
         return made
 
     return make
@@ -190,10 +172,7 @@ def test_turns(golden: Compare, play: Callable[..., Play]) -> None:
     looped(told, "A deadline is near, then past", made)
     made = play(INBOUND_MAX, 5, 5, 0, 0, 0, 0)
     made.waits = [10, 9, 1, 1, 250, 40, 1]
-    looped(told, "Garbage and maintenance wait for idle turns", made, carried=True)
-    made = play(0, 0, 0)
-    made.waits, made.slow = [301, 1, 1], 0.021
-    looped(told, "What survives a slow collection is frozen", made)
+    looped(told, "Maintenance waits for idle turns", made, carried=True)
     golden(GOLDEN / "loop-turns.txt", told.text)
 
 

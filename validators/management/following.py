@@ -142,6 +142,7 @@ class _Follow:
         return FollowSupervisor(folder, host=host, port=port).answer("follow")
 
     def _without_pages(self) -> int:
+        from dtvn.node.garbage import BetweenTurns
         from dtvn.node.run import run_follower
         from validators.ledger import open_ledger
 
@@ -149,7 +150,12 @@ class _Follow:
             signal.signal(number, self._on_signal)
         setproctitle(f"dtvn follower ({self._data})")
         return run_follower(
-            self._data, lambda: self._stopped, self._beat, open_ledger=open_ledger, pages=False
+            self._data,
+            lambda: self._stopped,
+            self._beat,
+            open_ledger=open_ledger,
+            pages=False,
+            garbage=BetweenTurns(),
         )
 
     def _beat(self, report: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
     django.setup()
 
+from dtvn.node.garbage import BetweenTurns
 from dtvn.node.run import run_follower
 from validators.data_folder import environment
 from validators.ledger import open_ledger
@@ -34,7 +35,7 @@ def main(parent_id: int) -> None:
         LEARNER_ID,
         token,
         lambda should_stop, beat: run_follower(
-            environment.data_folder(), should_stop, beat, open_ledger=open_ledger
+            environment.data_folder(), should_stop, beat, open_ledger=open_ledger, garbage=BetweenTurns()
         ),
     )
     row.update(status=NodeStatus.STOPPED, error="" if ended == "stopped" else ended)

@@ -83,6 +83,7 @@ class Command(GoCommand):
 
     def run(self, options: Namespace) -> int:
         """Runs the node to its end; returns its exit code."""
+        from dtvn.node.garbage import BetweenTurns
         from dtvn.node.run import (  # the whole engine: not for --help
             EXIT_FAILED,
             EXIT_FENCED,
@@ -119,6 +120,7 @@ class Command(GoCommand):
             open_ledger=open_ledger,
             find_ledger=find_ledger,
             options=node_options,
+            garbage=BetweenTurns(),
         )
         # A worker slot distinguishes a ledger that is in use or cannot be reached from other failures; the
         # contract has 1 for all.
