@@ -28,6 +28,10 @@ NANOSECONDS_PER_HOUR = 3_600_000_000_000
 AHEAD = 4
 """Tasks submitted per process ahead of their reports, so that those of a long campaign do not pile up."""
 
+SPARED = (1_000_000, 20, 50)
+"""Thresholds of the collector: the objects of a world die with it, and looking for cycles in between finds
+nothing. Only an exceptionally large world is collected while it is played."""
+
 Tell = Callable[[str], None] | None
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -135,27 +139,20 @@ def _end_workers() -> None:
 
 def _begin_worker(parent: int) -> None:
     begin_worker(parent)
-    _spare_the_collector()
+    gc.collect()
+    gc.freeze()  # imported objects stay
+    gc.set_threshold(*SPARED)
 
 
 @contextmanager
 def _spared() -> Iterator[None]:
     """Reduces garbage collection for a while, in a process that does other things too."""
     usual = gc.get_threshold()
-    _spare_the_collector()
+    gc.set_threshold(*SPARED)
     try:
         yield
     finally:
         gc.set_threshold(*usual)
-        gc.unfreeze()
-
-
-def _spare_the_collector() -> None:
-    """Reduces garbage collection: imported objects stay, and the objects of a world die with it, so looking
-    for cycles in between finds nothing. Only an exceptionally large world is collected while it is played."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(1_000_000, 20, 50)
 
 
 SUMMED = ("events", "virtual_time", "committed", "outcomes", "executed", "view_changes")
