@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from dtvn.ledger import LedgerBusy
 from dtvn.node import run
 from dtvn.node.options import NodeOptions
 from tests.node.running import Running, until_commits
-from tests.waiting import wait_until
+from tests.threads import Start
+from tests.waiting import PATIENCE, wait_until
 from validators.ledger import find_ledger, open_ledger
 from validators.ledger.lock import FileLock, make_private_folder
 
@@ -25,15 +27,14 @@ def ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
         yield
 
 
-def test_cache_interval_and_folder_reach_door_core_and_ledger(tmp_path: Path) -> None:
+def test_cache_interval_and_folder_reach_door_core_and_ledger(tmp_path: Path, started: Start) -> None:
     options = NodeOptions(
         bind=("127.0.0.1", 0),
         remembered_max=16,
         status_idle=700_000_000,
         ledger_folder=tmp_path / "store",
     )
-    node = Running(tmp_path / "data", options=options)
-    node.start()
+    node = started(Running(tmp_path / "data", options=options))
     with node.gateway() as gateway:
         for _ in range(20):
             until_commits(gateway)
@@ -57,13 +58,11 @@ def test_a_start_waits_for_a_ledger_that_becomes_free(tmp_path: Path) -> None:
         lock.close()
         return "built"
 
-    found: list[Any] = []
-    waiting = threading.Thread(target=lambda: found.append(run._once_free(build, 60 * 10**9, lambda: False)))
-    waiting.start()
-    wait_until(lambda: len(tries) >= 2, what="it tries again")
-    held.close()
-    waiting.join()
-    assert found == ["built"]
+    with ThreadPoolExecutor(1) as other, closing(held):
+        waiting = other.submit(run._once_free, build, 60 * 10**9, lambda: False)
+        wait_until(lambda: len(tries) >= 2, what="it tries again")
+        held.close()
+        assert waiting.result(PATIENCE) == "built"
 
 
 def test_a_start_without_waiting_time_does_not_wait(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from dtvn.proof.reads import NO_PROOF
 from tests.founding.parties import Said
 from tests.node.running import Running, answer_of, commits, until_commits
 from tests.proof.continuing import LOST
+from tests.threads import Start
 from tests.waiting import PATIENCE, wait_until
 
 ADMITTED = "T-ADMITTED"
@@ -31,10 +32,9 @@ def _ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
         yield
 
 
-def test_r11_tickets_admitted_below_the_checkpoint_are_refused(tmp_path: Path) -> None:
+def test_r11_tickets_admitted_below_the_checkpoint_are_refused(tmp_path: Path, started: Start) -> None:
     """Real nodes and ledgers, alone in their clusters."""
-    first = Running(tmp_path / "old")
-    first.start()
+    first = started(Running(tmp_path / "old"))
     with first.gateway() as gateway:
         until_commits(gateway)
         assert code(gateway, Issue(), ADMITTED, "o") == "ok"
@@ -50,8 +50,7 @@ def test_r11_tickets_admitted_below_the_checkpoint_are_refused(tmp_path: Path) -
     assert f"sequence {stable}" in said.text, said.error
     said = Said("continue", "demo", state, "--data-dir", tmp_path / "new", "--nodes", 1)
     assert said.code == 0, said.error
-    second = Running(tmp_path / "new")
-    second.start()
+    second = started(Running(tmp_path / "new"))
     with second.gateway() as gateway:
         until_commits(gateway)
         assert second.node.executed > stable
@@ -78,8 +77,7 @@ def test_r11_tickets_admitted_below_the_checkpoint_are_refused(tmp_path: Path) -
     assert open_state(again).continued.cluster == second.node.cluster
     assert Said("continue", "demo", again, "--data-dir", tmp_path / "newest", "--nodes", 1).code == 0
     for data in ("new", "newest"):  # after a restart too
-        third = Running(tmp_path / data)
-        third.start()
+        third = started(Running(tmp_path / data))
         with third.gateway() as gateway:
             until_commits(gateway)
             assert code(gateway, Admit(), ADMITTED, "m") == "already_consumed"
@@ -88,14 +86,14 @@ def test_r11_tickets_admitted_below_the_checkpoint_are_refused(tmp_path: Path) -
 
 
 def test_r3_a_cluster_that_continues_says_that_log_time_is_ahead(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: Start
 ) -> None:
     """It takes over the old one's time, which an hour of wrong clocks had moved ahead."""
     first = Running(tmp_path / "old")
     with monkeypatch.context() as all_clocks:
         right = time.time_ns
         all_clocks.setattr(time, "time_ns", lambda: right() + HOUR * 1_000_000_000)
-        first.start()
+        started(first)
         with first.gateway() as gateway:
             wait_until(
                 lambda: commits(gateway) and first.node.core.state.log.stable >= SEQUENCE, what="a checkpoint"
@@ -107,8 +105,7 @@ def test_r3_a_cluster_that_continues_says_that_log_time_is_ahead(
     assert saved.code == 0, saved.error
     assert Said("continue", "demo", state, "--data-dir", tmp_path / "new", "--nodes", 1).code == 0
     for _life in range(2):
-        second = Running(tmp_path / "new", found=False)
-        second.start()
+        second = started(Running(tmp_path / "new", found=False))
         with second.gateway() as gateway:
             wait_until(lambda: not answer_of(gateway, "status").code, what="an answer")
             told = msgspec.json.decode(answer_of(gateway, "status").text)

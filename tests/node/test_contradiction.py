@@ -13,6 +13,7 @@ from dtvn.node.run import EXIT_STOPPED
 from dtvn.protocol.consensus.contradiction import RECORD, read
 from dtvn.protocol.consensus.effects import StateRecord
 from tests.node.running import Running, answer_of, commits, is_sent_and_not_answered, until_commits
+from tests.threads import Start
 from tests.waiting import wait_until
 
 WHY = "quorums signed two states after sequence 1 of epoch 0"
@@ -30,7 +31,9 @@ def find_two(running: Running) -> None:
     core.receive = receive  # type: ignore[method-assign]
 
 
-def test_r24_the_node_reports_why_it_halts_and_stays_halted_after_restart(running: Running) -> None:
+def test_r24_the_node_reports_why_it_halts_and_stays_halted_after_restart(
+    running: Running, started: Start
+) -> None:
     with running.gateway() as gateway:
         until_commits(gateway)
         before = running.node.executed
@@ -47,8 +50,7 @@ def test_r24_the_node_reports_why_it_halts_and_stays_halted_after_restart(runnin
         assert take(running.node).values["dtvn_contradiction"] == 1
     kept = running.node.ledger.state_value(RECORD)
     assert running.end() == EXIT_STOPPED
-    again = Running(running.data, found=False)
-    again.start()
+    again = started(Running(running.data, found=False))
     with again.gateway() as gateway:
         wait_until(lambda: commits(gateway) == reasons.CLUSTER_CONTRADICTION, what="it refuses again")
         assert msgspec.json.decode(answer_of(gateway, "status").text)["contradiction"] == WHY

@@ -24,6 +24,7 @@ from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from tests.node.running import Running, until_commits
 from tests.ports import free_ports
+from tests.threads import Start
 from tests.waiting import PATIENCE, wait_until
 from validators.ledger import find_ledger, open_ledger
 
@@ -96,9 +97,8 @@ class Told(Living):
 
 
 @pytest.fixture
-def living(tmp_path: Path) -> Iterator[Living]:
-    made = Living(tmp_path / "data")
-    made.start()
+def living(tmp_path: Path, started: Start) -> Iterator[Living]:
+    made = started(Living(tmp_path / "data"))
     yield made
     assert made.end() == run.EXIT_STOPPED
 
@@ -134,9 +134,10 @@ def test_r35_a_node_with_another_key_opens_other_links_over_the_same_state(livin
         assert after.transport.address == address
 
 
-def test_r11_that_others_are_gone_holds_for_one_start_and_no_later_epoch(tmp_path: Path) -> None:
-    told = Told(tmp_path / "data")
-    told.start()
+def test_r11_that_others_are_gone_holds_for_one_start_and_no_later_epoch(
+    tmp_path: Path, started: Start
+) -> None:
+    told = started(Told(tmp_path / "data"))
     with told.gateway() as gateway:
         until_commits(gateway)
         terms = replace(gateway.present.parameters, view_timeout=900_000)
@@ -145,15 +146,14 @@ def test_r11_that_others_are_gone_holds_for_one_start_and_no_later_epoch(tmp_pat
     assert told.words == [True, False]
 
 
-def test_r9_a_process_killed_at_the_border_goes_on_in_the_next_epoch(living: Living) -> None:
+def test_r9_a_process_killed_at_the_border_goes_on_in_the_next_epoch(living: Living, started: Start) -> None:
     with living.gateway() as gateway:
         until_commits(gateway)
         terms = replace(gateway.present.parameters, view_timeout=900_000)
         living.change(gateway, Change(epoch=0, parameters=(terms,)))
     assert living.end() == run.EXIT_STOPPED  # one process opens one ledger
-    again = Running(living.left, found=False)
-    again.start()
+    again = started(Running(living.left, found=False))
     wait_until(lambda: again.node.executed, what="the killed node runs again")
+    assert again.end() == run.EXIT_STOPPED
     assert again.node.membership.epoch == 1
     assert [(again.node.executed, again.node.application.root())] == living.carried
-    assert again.end() == run.EXIT_STOPPED

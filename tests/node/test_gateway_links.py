@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from dtvn.gateway import ConnectionStatus, DistributedValidator, Gateway
-from dtvn.node.options import NodeOptions
 from tests.node.running import Running, until_commits
+from tests.threads import Start
 from tests.waiting import wait_until
 
 
-@pytest.fixture(autouse=True)
-def ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
-    """A ledger is a database of its own, made by its node and not by the test runner."""
-    with django_db_blocker.unblock():
-        yield
-
-
-def test_the_transport_counts_bytes_and_connections(tmp_path: Path) -> None:
-    node = Running(tmp_path / "data", options=NodeOptions(bind=("127.0.0.1", 0)))
-    node.start()
+def test_the_transport_counts_bytes_and_connections(tmp_path: Path, started: Start) -> None:
+    node = started(Running(tmp_path / "data"))
     with node.gateway() as gateway:
         validator = DistributedValidator(gateway)
         before = validator.get_metrics()
@@ -43,10 +31,9 @@ def test_the_transport_counts_bytes_and_connections(tmp_path: Path) -> None:
     assert gateway.links() == {}, "a closed gateway has none"
 
 
-def test_a_real_member_has_a_load_and_a_last_heartbeat(tmp_path: Path) -> None:
+def test_a_real_member_has_a_load_and_a_last_heartbeat(tmp_path: Path, started: Start) -> None:
     begun = datetime.now(UTC)
-    node = Running(tmp_path / "data", options=NodeOptions(bind=("127.0.0.1", 0)))
-    node.start()
+    node = started(Running(tmp_path / "data"))
     with node.gateway() as gateway:
         validator = DistributedValidator(gateway)
 
@@ -63,10 +50,10 @@ def test_a_real_member_has_a_load_and_a_last_heartbeat(tmp_path: Path) -> None:
     assert node.end() == 0
 
 
-def test_a_link_that_was_never_made_is_connecting_or_an_error(tmp_path: Path) -> None:
+def test_a_link_that_was_never_made_is_connecting_or_an_error(tmp_path: Path, started: Start) -> None:
     """Nobody listens at the member's address; then it is said to be where another cluster's member is."""
     absent, stranger = (Running(tmp_path / name) for name in ("absent", "stranger"))
-    stranger.start()
+    started(stranger)
     port = int(stranger.node.transport.endpoint.rpartition(":")[2])
     folder = absent.folder
     with Gateway.open(folder.genesis, folder.gateway_key, principal="gateway") as gateway:

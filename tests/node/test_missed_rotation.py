@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from dtvn.node.run import run_node
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Member
 from tests.ports import free_ports
+from tests.threads import Start
 from tests.waiting import PATIENCE, wait_until
 from validators.ledger import find_ledger, open_ledger
 
@@ -38,6 +38,8 @@ class Life:
         self.root = folder.node(name).root
         self.stopped = threading.Event()
         self._thread = threading.Thread(target=self._live)
+
+    def start(self) -> None:
         self._thread.start()
 
     def _live(self) -> None:
@@ -78,12 +80,9 @@ def built(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Node]]:
 
 
 @pytest.fixture
-def lives(tmp_path: Path, built: object) -> Iterator[list[Life]]:
+def lives(tmp_path: Path, built: object, started: Start) -> list[Life]:
     create_demo_cluster(tmp_path, nodes=3, host="127.0.0.1", ports=free_ports(3))
-    living = [Life(ClusterFolder(tmp_path), f"node{index}") for index in range(3)]
-    yield living
-    for life in living:
-        life.end()
+    return [started(Life(ClusterFolder(tmp_path), f"node{index}")) for index in range(3)]
 
 
 def ordered(gateway: Gateway, command: Barrier | Reconfigure, *, wait: float = 5.0) -> str:
@@ -113,7 +112,7 @@ def rotate(gateway: Gateway, folder: ClusterFolder, life: Life, index: int) -> N
 
 @pytest.mark.parametrize("away", [0, 2], ids=["it dials the others", "they dial it"])
 def test_r35_a_member_away_at_its_key_change_returns_under_the_new_key(
-    away: int, tmp_path: Path, lives: list[Life], built: dict[str, list[Node]]
+    away: int, tmp_path: Path, lives: list[Life], built: dict[str, list[Node]], started: Start
 ) -> None:
     """With three members the others wait for it (R11): without its vote nothing would be decided for ever."""
     folder = ClusterFolder(tmp_path)
@@ -123,13 +122,13 @@ def test_r35_a_member_away_at_its_key_change_returns_under_the_new_key(
         decide_together(gateway, built)
         rotate(gateway, folder, lives[away], away)
         wait_until(lambda: built[other][-1].membership.epoch == 1, what="the epoch begins")
-        lives[away] = Life(folder, name)
+        lives[away] = started(Life(folder, name))
         wait_until(lambda: ordered(gateway, Barrier()) == "ok", what="three members decide again")
         wait_until(lambda: not next_key.exists(), what="it stands under its next key")
 
 
 def test_r35_a_member_without_a_ledger_finds_the_epoch_with_its_next_key(
-    tmp_path: Path, lives: list[Life], built: dict[str, list[Node]]
+    tmp_path: Path, lives: list[Life], built: dict[str, list[Node]], started: Start
 ) -> None:
     """Genesis names neither of its keys, so it begins as a follower; members take its next key only."""
     folder = ClusterFolder(tmp_path)
@@ -141,22 +140,22 @@ def test_r35_a_member_without_a_ledger_finds_the_epoch_with_its_next_key(
             wait_until(lambda: built["node0"][-1].membership.epoch == epoch, what="the epoch begins")  # noqa: B023
             if epoch == 2:
                 shutil.rmtree(node.ledger)
-            lives[2] = Life(folder, "node2")
+            lives[2] = started(Life(folder, "node2"))
             wait_until(lambda: not node.next_key.exists(), what="it stands under its next key")
         wait_until(lambda: built["node2"][-1].membership.epoch == 2, what="it is a member of the epoch")
 
 
 def test_r35_a_key_of_no_epoch_yet_does_not_stop_decisions(
-    tmp_path: Path, lives: list[Life], built: dict[str, list[Node]]
+    tmp_path: Path, lives: list[Life], built: dict[str, list[Node]], started: Start
 ) -> None:
     folder = ClusterFolder(tmp_path)
     for index in (0, 2):
         ensure_seed(folder.node(f"node{index}").next_key)
     for life in lives:
         life.end()
-    lives[2] = Life(folder, "node2")
+    lives[2] = started(Life(folder, "node2"))
     wait_until(lambda: len(built["node2"]) == 2, what="one of them runs")
-    lives[:2] = [Life(folder, "node0"), Life(folder, "node1")]
+    lives[:2] = [started(Life(folder, name)) for name in ("node0", "node1")]
     with Gateway.open(folder.genesis, folder.gateway_key) as gateway:
         wait_until(lambda: ordered(gateway, Barrier()) == "ok", what="three members decide")
     assert folder.node("node2").next_key.exists()

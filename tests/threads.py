@@ -1,0 +1,64 @@
+"""What runs in threads of this process ends with its test: a node that is left keeps its whole world."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Protocol, TypeVar
+
+import pytest
+
+ENDING = 10.0
+"""Seconds that the threads of a test that was told to end may take."""
+
+
+class Living(Protocol):
+    """A node, or another thing with threads of its own."""
+
+    def start(self) -> object: ...
+    def end(self) -> object: ...
+
+
+One = TypeVar("One", bound=Living)
+
+
+class Start(Protocol):
+    """Starts one, which ends with the test, even one that fails; returns it."""
+
+    def __call__(self, one: One) -> One: ...
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_behind() -> Iterator[None]:
+    """A thread that outlives its test keeps what it works on; without the collector everything stays."""
+    before = set(threading.enumerate())
+    yield
+    collects = gc.isenabled()
+    gc.enable()  # only this test fails
+    assert collects, "the garbage collector was left off"
+    assert not _left_running(before)
+
+
+@pytest.fixture
+def started() -> Iterator[Start]:
+    """See Start."""
+    with ExitStack() as ends:
+
+        def start(one: One) -> One:
+            ends.callback(one.end)
+            one.start()
+            return one
+
+        yield start
+
+
+def _left_running(before: set[threading.Thread]) -> list[threading.Thread]:
+    """Threads that were not there before, and do not end by themselves in a moment."""
+    fresh = [thread for thread in threading.enumerate() if thread not in before]
+    until = time.monotonic() + ENDING
+    for thread in fresh:
+        thread.join(max(0.0, until - time.monotonic()))
+    return [thread for thread in fresh if thread.is_alive()]
