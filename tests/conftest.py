@@ -13,7 +13,7 @@ from dtvn.log_limit import limit
 from tests.integration import servers
 from tests.simulation import fresh
 
-pytest_plugins = ["tests.golden", "tests.integration.shared", "tests.threads"]
+pytest_plugins = ["tests.golden", "tests.integration.shared", "tests.needed", "tests.threads"]
 
 # How long an example takes says how busy the machine is. In CI hypothesis has it so by itself.
 settings.register_profile(

@@ -126,7 +126,7 @@ def town(root: Path, members: int, mode: Mode, side: int) -> Iterator[Town]:
     """A town that runs; without network namespaces the test is skipped."""
     with hosts(members) as made:
         if not made[0].separate:
-            lacking("no network namespaces on this machine: root and `ip` are needed")
+            lacking("no network namespaces on this machine: apt-get install iproute2, and be root")
         join(made[0])
         with Town(root, made, mode, side).running() as running:
             yield running

@@ -131,7 +131,7 @@ def lossy_hosts(count: int, line: Line) -> Iterator[list[Host]]:
     try:
         for at, name in enumerate(names):
             if not _ip("netns", "add", name):
-                lacking("no network namespaces on this machine: root and `ip` are needed")
+                lacking("no network namespaces on this machine: apt-get install iproute2, and be root")
             made.append(name)
             device = f"dl{os.getpid() % 100_000}t{at}"
             ports.append(_tap(device))

@@ -80,7 +80,7 @@ def own_redis(folder: Path, *options: str) -> Iterator[OwnBroker]:
     """`options` as on the command line of redis-server. Keeps nothing on disk."""
     server = shutil.which("redis-server")
     if server is None:
-        lacking("no redis-server is installed")
+        lacking("no redis-server on this machine: apt-get install redis-server")
     folder.mkdir()
     (port,) = free_ports(1)
     command = [server, "--bind", LOOPBACK, "--port", str(port), "--dir", str(folder), "--save", "", *options]
@@ -123,7 +123,9 @@ def _rabbitmq_server() -> str:
         return os.environ["TEST_RABBITMQ_SERVER"]
     found = sorted(Path("/usr/lib/rabbitmq/lib").glob("*/sbin/rabbitmq-server"))
     if not found or shutil.which("epmd") is None:
-        lacking("no rabbitmq-server is installed (TEST_RABBITMQ_SERVER names its script)")
+        lacking(
+            "no rabbitmq-server on this machine: apt-get install rabbitmq-server (or TEST_RABBITMQ_SERVER)"
+        )
     return str(found[-1])
 
 

@@ -115,7 +115,7 @@ def programs() -> Path:
         return Path(in_path).parent
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if not found:
-        lacking("no PostgreSQL server is installed")
+        lacking("no PostgreSQL server on this machine: apt-get install postgresql")
     return found[-1].parent
 
 

@@ -19,6 +19,7 @@ import redis
 POSTGRESQL = os.environ.get("TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432")
 REDIS = os.environ.get("TEST_REDIS", "redis://127.0.0.1:6379")
 RABBITMQ = os.environ.get("TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//")
+PACKAGES = {"PostgreSQL": "postgresql", "Redis": "redis-server", "RabbitMQ": "rabbitmq-server"}
 REDIS_NUMBERS = range(1, 16)
 CLAIM = "dtvn-tests-claim"
 CLAIM_SECONDS = 3_600
@@ -41,18 +42,24 @@ def missing() -> str:
     try:
         psycopg.connect(f"{POSTGRESQL}/postgres", connect_timeout=10).close()
     except psycopg.OperationalError as error:
-        return f"no PostgreSQL answers at {POSTGRESQL}: {str(error).splitlines()[0]}"
+        return silent("PostgreSQL", POSTGRESQL, "TEST_POSTGRESQL", str(error).splitlines()[0])
     try:
         with redis.Redis.from_url(REDIS, socket_timeout=10) as client:
             client.ping()
     except redis.RedisError as error:
-        return f"no Redis answers at {REDIS}: {error}"
+        return silent("Redis", REDIS, "TEST_REDIS", error)
     try:
         with kombu.Connection(RABBITMQ, connect_timeout=10) as client:
             client.ensure_connection(max_retries=1)
     except kombu.exceptions.OperationalError as error:
-        return f"no RabbitMQ answers at {RABBITMQ}: {error}"
+        return silent("RabbitMQ", RABBITMQ, "TEST_RABBITMQ", error)
     return ""
+
+
+def silent(server: str, url: str, variable: str, error: object) -> str:
+    """That a server does not answer, and what to do."""
+    install = f"apt-get install {PACKAGES[server]} and start it, or {variable}=URL"
+    return f"no {server} answers at {url}: {install} ({error})"
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def nginx(folder: Path, upstreams: tuple[int, int]) -> Iterator[tuple[str, ssl.S
     """Address of the example's server, and who trusts its certificate."""
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
-        lacking("no nginx is installed")
+        lacking("no nginx on this machine: apt-get install nginx")
     folder.mkdir()
     certificate, key = folder / "tickets.crt", folder / "tickets.key"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tickets"]

@@ -34,7 +34,7 @@ def server_url() -> Iterator[str]:
         with psycopg.connect(f"{server}/postgres", autocommit=True, connect_timeout=10) as admin:
             admin.execute(f"CREATE DATABASE {name}".encode())
     except psycopg.OperationalError as error:
-        lacking(f"no PostgreSQL answers at {server}: {str(error).splitlines()[0]}")
+        lacking(servers.silent("PostgreSQL", server, "TEST_POSTGRESQL", str(error).splitlines()[0]))
     yield f"{server}/{name}"
     with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

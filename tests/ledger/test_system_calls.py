@@ -30,7 +30,7 @@ def test_operations_make_few_system_calls_on_a_ledger(
     bundles: int, operations: int, calls_max: int, tmp_path: Path
 ) -> None:
     if not shutil.which("strace"):
-        lacking("counts with strace")
+        lacking("no strace on this machine: apt-get install strace")
     log = tmp_path / "strace.log"
     tracer = ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-e", "trace=%desc,%file", "-o", str(log)]
     played = [str(tmp_path / "world"), "4", "", str(bundles), str(operations)]

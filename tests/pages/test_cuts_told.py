@@ -78,7 +78,7 @@ def parties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
     with ExitStack() as ended:
         made = ended.enter_context(hosts(len(PARTIES)))
         if not made[0].separate:
-            lacking("no network namespaces on this machine: root and `ip` are needed")
+            lacking("no network namespaces on this machine: apt-get install iproute2, and be root")
         join(made[0])
         desks = {name: Desk(root / name, host) for name, host in zip(PARTIES, made, strict=True)}
         address = desks["seller"].host.address

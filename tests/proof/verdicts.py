@@ -149,7 +149,7 @@ def evidence_by_two_files(data: bytes, chain: bytes) -> Verdict:
 def by_browser(vectors: list[Vector], *flags: str) -> list[Verdict]:
     """The same by static/verifier under node."""
     if NODE is None:
-        lacking("no node on this machine: the browser's verifier is tested in chromium only")
+        lacking("no node on this machine: apt-get install nodejs")
     done = subprocess.run(
         [NODE, ROOT / "tests/proof/check_vectors.cjs", *flags],
         input=json.dumps({"vectors": vectors}),

@@ -20,7 +20,7 @@ async def outcomes(asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the client makes of each agent: see run.mjs."""
     node = shutil.which("node")
     if node is None or not INSTALLED.exists():
-        lacking("needs node and @ag-ui/client: npm ci --prefix tests/proxy/client, as `make test` does")
+        lacking("no node or @ag-ui/client on this machine: apt-get install nodejs npm, then `make test`")
     process = await asyncio.create_subprocess_exec(
         node,
         HERE / "run.mjs",
