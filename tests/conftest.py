@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,7 +12,13 @@ from dtvn.log_limit import limit
 from tests.integration import servers
 from tests.simulation import fresh
 
-pytest_plugins = ["tests.golden", "tests.integration.shared", "tests.needed", "tests.threads"]
+pytest_plugins = [
+    "tests.golden",
+    "tests.integration.shared",
+    "tests.interrupted",
+    "tests.needed",
+    "tests.threads",
+]
 
 # How long an example takes says how busy the machine is. In CI hypothesis has it so by itself.
 settings.register_profile(
@@ -45,9 +50,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     fresh.choose_first_seed()
-    # A shell starts what it puts in the background deaf to Ctrl-C, and `make` would inherit that.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not config.getoption("--scaled-out"):
         return
     if reason := servers.missing():

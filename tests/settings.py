@@ -6,7 +6,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-_folder = tempfile.mkdtemp(prefix="dtvn-tests-")
+_run = os.environ.get("DTVN_TESTS_FOLDER")
+_folder = tempfile.mkdtemp(prefix="" if _run else "dtvn-tests-", dir=_run)
+os.environ["DTVN_TESTS_FOLDER"] = _folder  # xdist's workers have theirs in it, and may be killed
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 (Path(_folder) / "static").mkdir()
 os.environ["DTVN_DATA"] = _folder

@@ -177,11 +177,10 @@ def test_an_event_of_too_many_levels_has_a_span_too(gateway: FakeGateway) -> Non
 
 def test_a_cancelled_call_ends_its_span(gateway: FakeGateway) -> None:
     tracer = Recorder()
-    validator = DistributedValidator.from_config(gateway, from_profile("small", "n0"), tracer)
-    validator.start()
-    steps = validator._validate_sequence(GOOD, Wanted("t", "r", None))
-    next(steps)
-    steps.close()
+    with DistributedValidator.from_config(gateway, from_profile("small", "n0"), tracer) as validator:
+        steps = validator._validate_sequence(GOOD, Wanted("t", "r", None))
+        next(steps)
+        steps.close()
     assert [(name, told["node.id"]) for name, told in tracer.ended] == [
         ("distributed_sequence_validation", "n0")
     ]
