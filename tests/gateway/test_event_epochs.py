@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from dtvn.events.asking import Member, MemberJudge
 from dtvn.events.config import Algorithm
@@ -42,6 +45,9 @@ class World:
         self.time = 0
         self.submitted: list[tuple[int, tuple[m.Operation, ...]]] = []
         self.judged: list[Judged] = []
+        self.answered: list[int] = []
+        """Calls in the order of their answers."""
+        self.ended: list[int] = []
         self._seat(4, 0)
 
     def _seat(self, members: int, epoch: int) -> None:
@@ -61,6 +67,8 @@ class World:
         actions = self.runs.take(self.time)
         self.submitted += actions.submit
         self.judged += [judged for _call, judged in actions.judged]
+        self.answered += [call for call, _judged in actions.judged]
+        self.ended += [number for number, _end in actions.ended]
         return actions
 
     def said(self, actions: EventActions) -> list[tuple[int, bytes]]:
@@ -250,3 +258,48 @@ def test_what_is_decided_in_part_goes_on_behind_that_part_in_each_later_epoch() 
         (2, tuple(events[2:]), 2),
     ]
     assert chunk.inquiry.done
+
+
+@settings(max_examples=60, deadline=None)
+@drawn(st.data())
+def test_each_call_and_each_end_is_answered_once_whatever_happens(data: st.DataObject) -> None:
+    """Links break, votes come late, records are lost or refused, epochs end."""
+    world, calls, late = World(), dict[int, list[int]](), list[tuple[int, bytes]]()
+    for name in ("a", "b"):
+        calls[world.runs.begin("t", name, event="default", actor="a").number] = []
+    steps = st.sampled_from(("judge", "judge", "take", "hear", "log", "time", "links", "epoch"))
+    for step in data.draw(st.lists(steps, max_size=30)):
+        if step == "judge":
+            run = data.draw(st.sampled_from(sorted(calls)))
+            texts = data.draw(
+                st.lists(st.sampled_from((STARTED, OPENED, b"not json")), min_size=1, max_size=3)
+            )
+            events = [Event(bytes(16), text) for text in texts]
+            calls[run].append(world.runs.judge(run, events, world.time, wait=WAIT))
+        elif step == "hear":
+            for member, answer in late:
+                world.runs.receive(member, answer)
+            late = []
+        elif step == "log" and world.submitted:
+            number, operations = world.submitted.pop()
+            code = data.draw(st.sampled_from((None, reasons.BUSY, reasons.WRONG_EPOCH, reasons.NOT_NEXT)))
+            world.runs.outcomes(number, code and (Result(code),) * len(operations), world.time)
+        elif step == "links":
+            world.runs.connected(data.draw(st.frozensets(st.integers(0, 3))))
+        elif step == "epoch":
+            world.enter(4, world.epoch + 1)
+        else:
+            world.time += data.draw(st.sampled_from((1, EVERY // 3, EVERY))) if step == "time" else 0
+            late += world.said(world.take())
+    for run in calls:
+        world.runs.end(run, world.time, wait=WAIT)
+    while len(world.runs):
+        world.settle()
+        for number, _operations in world.submitted:
+            world.runs.outcomes(number, None, world.time)
+        world.submitted.clear()
+        world.time = max(world.time + 1, world.runs.deadline() or 0)
+    assert sorted(world.ended) == sorted(calls)
+    for own in calls.values():
+        assert [call for call in world.answered if call in own] == own
+    assert len(world.answered) == sum(map(len, calls.values()))

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 
-from dtvn.gateway import owed_queue
 from dtvn.gateway.events_face import RunPlace
 from dtvn.gateway.owed import Difference, OwedEvent, OwedRun, SettledRun
 from dtvn.gateway.owed_queue import FILE, LOCK, OwedFolderError, OwedQueue, OwedRefused
 from dtvn.gateway.validator_answers import failed
-from tests.golden import Compare, Telling
-
-GOLDEN = Path(__file__).parent / "golden"
 
 NOW = datetime(2026, 11, 28, 9, tzinfo=UTC)
 
@@ -169,46 +168,29 @@ def test_a_file_that_is_no_queue_is_named(tmp_path: Path, content: bytes | str) 
     assert (tmp_path / LOCK).exists()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_queue_as_it_comes(
-    golden: Compare, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seed: int
-) -> None:
-    """Runs come, grow, are settled and forgotten, in a queue with small bounds that is opened anew."""
-    for name, bound in (
-        ("RESULTS_MAX", 6),
-        ("BYTES_MAX", 40),
-        ("SETTLED_MAX", 3),
-        ("SETTLED_BYTES_MAX", 1_500),
-    ):
-        monkeypatch.setattr(owed_queue, name, bound)
-    drawn, story, queue = random.Random(seed), Telling(), OwedQueue(tmp_path)
-    for step in range(150):
-        what = drawn.choice(("add", "add", "extend", "settle", "settle", "again", "forget", "open"))
-        waiting, kept = queue.waiting(), queue.settled()
-        number = drawn.choice([*(each.id for each in waiting), *(each.id for each in kept), 99])
-        events = [event(at, b"x" * drawn.randrange(12), drawn.choice((None, "", "NO"))) for at in range(2)]
-        told: object = None
-        try:
-            if what == "add":
-                told = queue.add(owed(f"run-{step}", *events))
-            elif what == "extend":
-                queue.extend(number, [event(at, b"y" * 3) for at in (7, 8)])
-            elif what == "settle" and (found := queue.next()) is not None:
-                differs = [Difference(0, "", "NO")] if drawn.random() < 0.5 else []
-                told = queue.settle(settled(found, *differs))
-            elif what == "again" and kept:
-                told = queue.settle(kept[0])
-            elif what == "forget":
-                queue.forget(number)
-            else:
-                queue.close()
-                told, queue = "opened", OwedQueue(tmp_path)
-        except (OwedRefused, KeyError) as error:
-            told = repr(error)
-        story.say(f"{step} {what} {number}: {told}")
-        story.say(f"  {queue.counts()}")
-        story.say(f"  waiting {[(each.id, each.run, each.events, each.bytes) for each in queue.waiting()]}")
-        story.say(f"  settled {[(each.id, each.run, each.differs) for each in queue.settled()]}")
-        story.say(f"  found {queue.find(number)} next {(found := queue.next(number)) and found.id}")
-    queue.close()
-    golden.drawn(GOLDEN / f"owed-queue-{seed}.txt", story.text)
+STEPS = st.tuples(st.sampled_from(("add", "extend", "settle", "forget")), st.integers(1, 4))
+
+
+@settings(max_examples=40, deadline=None)
+@drawn(st.lists(STEPS, max_size=12))
+def test_a_queue_on_disk_is_as_one_in_memory_after_each_restart(steps: list[tuple[str, int]]) -> None:
+    with TemporaryDirectory() as folder:
+        memory, disk = OwedQueue(None), OwedQueue(Path(folder))
+        for step, number in steps:
+            found = memory.find(number)
+            done = found and settled(found)
+            for queue in (memory, disk):
+                if step == "add":
+                    queue.add(owed(f"run-{number}"))
+                elif step == "forget":
+                    queue.forget(number)
+                elif found is not None and step == "extend":
+                    queue.extend(number, [event(len(found.events))])
+                elif done is not None:
+                    assert queue.settle(done)
+            disk.close()
+            disk = OwedQueue(Path(folder))
+            assert disk.waiting() == memory.waiting()
+            assert disk.settled() == memory.settled()
+            assert [disk.find(each) for each in range(1, 13)] == [memory.find(each) for each in range(1, 13)]
+        disk.close()

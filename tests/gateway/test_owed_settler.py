@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -17,9 +14,6 @@ from dtvn.gateway.owed import refused_here
 from dtvn.gateway.owed_queue import OwedQueue
 from dtvn.gateway.owed_settler import AGAIN_MAX, LOOK, PACE, Settler
 from tests.gateway.test_owed_queue import owed, settled, taken
-from tests.golden import Compare, Telling
-
-GOLDEN = Path(__file__).parent / "golden"
 
 
 class Turns:
@@ -94,38 +88,6 @@ def test_the_first_error_of_an_event_is_why_it_was_refused_here() -> None:
         found(3, "STYLE", Severity.WARNING),
     ]
     assert refused_here(violations) == {2: "FIRST"}
-
-
-def test_turns_as_they_come(golden: Compare) -> None:
-    """Quorums, verdicts, failures and callers that wait are drawn; everything that a turn does is told."""
-    drawn, told = random.Random(4), Telling()
-    turns = Turns(False, runs=0)
-    asked: dict[int, Future[bool]] = {}
-    turns.settler._thread = threading.Thread()  # wakes nobody
-    for step in range(160):
-        what = drawn.choice(("add", "turn", "turn", "turn", "hurry", "quorum", "outcome", "outcome"))
-        if what == "add" and len(turns.queue.waiting()) < 5:
-            turns.ids.append(turns.queue.add(owed(f"run-{step}")))
-        elif what == "hurry" and turns.ids:
-            number = drawn.choice(turns.ids)
-            asked[number] = turns.settler.hurry(number)
-        elif what == "quorum":
-            turns.quorum = drawn.random() < 0.8
-        elif what == "outcome":
-            turns.outcomes = [drawn.choice((True, True, False, RunIsLive("live"), OSError("full")))]
-        elif what == "turn":
-            told.say(f"{step} turn, quorum {turns.quorum}, {turns.outcomes}: {turns.turn()}")
-            waiting = [each.id for each in turns.queue.waiting()]
-            told.say(f"  tried {turns.tries} waiting {waiting} all settled {turns.told}")
-            done = {number: future.exception(0) or future.result(0) for number, future in _done(asked)}
-            told.say(f"  answered {done} woken {turns.settler._woken.is_set()}")
-            asked = {number: future for number, future in asked.items() if number not in done}
-            turns.tries.clear()
-    golden(GOLDEN / "settler.txt", told.text)
-
-
-def _done(asked: dict[int, Future[bool]]) -> list[tuple[int, Future[bool]]]:
-    return [(number, future) for number, future in asked.items() if future.done()]
 
 
 def test_a_caller_is_told_when_nobody_can_say_whether_a_quorum_is_reached() -> None:

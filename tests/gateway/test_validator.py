@@ -6,7 +6,6 @@ import asyncio
 import mmap
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -36,7 +35,6 @@ from dtvn.gateway import (
     ValidatorError,
     validator_meter,
 )
-from dtvn.gateway.events import OpenRun
 from dtvn.gateway.questions import MemberStatus
 from dtvn.gateway.validator import STOP_WAIT
 from dtvn.gateway.validator_parts import CircuitState
@@ -99,14 +97,14 @@ def test_all_cleanups_run_in_their_order_a24(validator: DistributedValidator) ->
 
 
 def test_stop_does_not_wait_for_members_that_hang_a24(
-    validator: DistributedValidator, monkeypatch: pytest.MonkeyPatch
+    validator: DistributedValidator, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert STOP_WAIT < 3
     monkeypatch.setattr("dtvn.gateway.validator.STOP_WAIT", 0.05)
-    monkeypatch.setattr(OpenRun, "end", lambda _run, wait: Future())
     ran: list[int] = []
     validator.register_cleanup_func(lambda: ran.append(1))
     assert validator.validate_event(GOOD[0]).is_valid
+    gateway.events.rests = True
     validator.stop()
     assert ran == [1]
     assert not validator.get_running()

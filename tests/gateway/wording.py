@@ -5,58 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from itertools import count
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-import pytest
 
-import tests.fake_events
-import tests.fake_gateway
-
-WALL = 1_700_000_000_000_000_000
-"""Nanoseconds at the beginning of a story, Unix time."""
-SECOND = 1_000_000_000
 EMPTY = ("''", "b''", "[]", "None", "{}", "False")
-
-
-class Clock(SimpleNamespace):
-    """A clock that the story moves; each look at it takes a microsecond, so that no two are equal."""
-
-    def __init__(self) -> None:
-        self.elapsed = 0
-        """Nanoseconds."""
-        self.looks = count(1)
-
-    def time_ns(self) -> int:
-        return WALL + self.elapsed + next(self.looks) * 1_000
-
-    def time(self) -> float:
-        return self.time_ns() / SECOND
-
-    def monotonic(self) -> float:
-        return 100 + self.elapsed / SECOND
-
-    def monotonic_ns(self) -> int:
-        return 100 * SECOND + self.elapsed
-
-    def perf_counter(self) -> float:
-        return self.monotonic()
-
-    def process_time(self) -> float:
-        return 7 + self.elapsed / SECOND / 4
-
-    def sleep(self, seconds: float) -> None:
-        self.elapsed += round(seconds * SECOND)
-
-
-def fixed_clock(monkeypatch: pytest.MonkeyPatch, *modules: Any) -> Clock:
-    """One clock for the gateway without a network and these modules."""
-    clock = Clock()
-    for module in (tests.fake_gateway, tests.fake_events, *modules):
-        monkeypatch.setattr(module, "time", clock)
-    return clock
 
 
 class Wording:
