@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
 from dtvn.overlay import tree as t
 from dtvn.overlay.tree import Tree
 from dtvn.protocol.consensus.sources import RENEW, RENEW_LAZY, Ask
@@ -269,3 +272,34 @@ def test_no_links_no_source_no_deadline() -> None:
     assert tree.due(0, 0) == []
     assert tree.deadline() == t.NEVER
     assert tree.wants_member
+
+
+PEERS = range(8)
+
+
+@settings(max_examples=100, deadline=None)
+@given(some.data(), some.booleans())
+def test_only_linked_peers_are_asked_and_never_at_once_a_liar(data: some.DataObject, relays: bool) -> None:
+    tree = Tree(range(5), 0, relays_from=MEMBERS, relays_first=relays, start=1)
+    up, now, executed = list(range(5)), 0, 0
+    for _step in range(data.draw(some.integers(1, 40))):
+        peer, count = data.draw(some.sampled_from(up)), data.draw(some.sampled_from((0, 1, 2, 16)))
+        act, liar = data.draw(some.sampled_from(("links", "lied", "busy", "brought", "announced"))), None
+        if act == "links":
+            up = sorted(data.draw(some.sets(some.sampled_from(PEERS), min_size=1)))
+            tree.links(up, now)
+        elif act == "lied":
+            tree.lied(peer, now)
+            liar = peer
+        elif act == "busy":
+            tree.busy(peer, now)
+        elif act == "brought":
+            executed += count
+            tree.brought(peer, count, executed, now)
+        else:
+            tree.announced(peer, executed + count, now)
+        asked = {ask.peer for ask in tree.due(executed, now) if ask.what != "lazy"}
+        assert asked <= set(up)
+        assert liar not in asked or len(up) == 1
+        assert tree.source is None or tree.source in up
+        now += data.draw(some.sampled_from((0, MS, 310 * MS, 5_000 * MS)))

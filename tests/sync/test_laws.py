@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from dtvn.sync import ConflictResolution, Item, Store, view_of
+from dtvn.sync import ConflictResolution, Item, Store, SyncProtocol, view_of
 from dtvn.sync.crdt import GCounter, ORSet, PNCounter, counter_of, set_of
-from tests.sync.support import NOW, SECOND, item, key_of, store
+from tests.sync.support import NOW, SECOND, exchanged, item, key_of, store
 
 CASES = settings(max_examples=1_000, deadline=None)
 AUTHORS = ["ann", "bob", "cat"]
@@ -39,6 +39,16 @@ def test_a48_merging_stores_obeys_the_laws(a: list[Item], b: list[Item], c: list
     left = merged(merged(one, two, quota), three, quota)
     assert left.root == merged(one, merged(two, three, quota), quota).root
     assert merged(left, left, quota).root == left.root == store(*a, *b, *c, author_items_max=quota).root
+
+
+@settings(max_examples=40, deadline=None)
+@given(lists, lists, some.sampled_from(SyncProtocol), some.integers(1, 100))
+def test_one_exchange_makes_any_two_stores_equal(
+    a: list[Item], b: list[Item], protocol: SyncProtocol, batch: int
+) -> None:
+    here, there = store(*a), store(*b)
+    exchanged(here, there, protocol, batch=batch)
+    assert here.root == there.root == store(*a, *b).root
 
 
 counts = some.dictionaries(some.sampled_from([b"a", b"b", b"c"]), some.integers(0, 9))
