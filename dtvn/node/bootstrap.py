@@ -10,6 +10,7 @@ import base64
 import binascii
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import msgspec
 import zmq
@@ -70,7 +71,8 @@ def fetch_genesis(
     peer answers something else."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        return _Asking(context, seed, place).run(should_stop, say)
+        with closing(_Asking(context, seed, place)) as asking:
+            return asking.run(should_stop, say)
     finally:
         context.destroy(linger=0)
 
@@ -92,6 +94,10 @@ class _Asking:
             endpoint=endpoint_of(*self._place.address),
             hello=link_frame(Hello(client=b"")),
         )
+
+    def close(self) -> None:
+        """End the link."""
+        self._link.close()
 
     def run(self, should_stop: Callable[[], bool], say: Callable[[bool], object]) -> bytes | None:
         """See fetch_genesis."""

@@ -43,6 +43,7 @@ from tests.net.splices import (
     secret_of,
     takes,
 )
+from tests.ports import ports_in_a_row
 from tests.waiting import until
 
 SHORT = Limits(handshake=0.3, heartbeat=0.2, idle=0.6)
@@ -97,6 +98,24 @@ def test_a_key_that_is_not_listed_is_refused_in_words() -> None:
             assert refused.code == "not_allowed"
             await table.node(STRANGER, local_port=1)
             assert "must allow this key" in table.reports[-1].trouble
+
+    run(story())
+
+
+def test_a_node_for_which_no_port_can_be_opened_is_told_so() -> None:
+    async def story() -> None:
+        port, taken = ports_in_a_row(2), None
+        async with bench(ports=PortBook(port, port)) as table:
+            await table.node(NODE)
+            refused = await table.register(OTHER)
+            assert isinstance(refused, Refused)
+            assert refused.code == "no_port"
+        async with bench(ports=PortBook(port, port)) as table:
+            taken = await asyncio.start_server(lambda _reader, _writer: None, LOOPBACK, port)
+            refused = await table.register(OTHER)
+            taken.close()
+            assert isinstance(refused, Refused)
+            assert refused.code == "port_taken"
 
     run(story())
 
