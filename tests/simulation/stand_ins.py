@@ -1,11 +1,10 @@
-"""A small world in which nothing happens by itself, and a story of what checkers say to what they are told.
+"""A small world in which nothing happens by itself.
 
 The checkers are the simulator's own; nodes, disks and log are stand-ins that a test sets as it wants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,8 +20,6 @@ from simulator.disk import Image
 from simulator.frame_cache import FrameCache
 from simulator.gateway import Request
 from simulator.scheme import Keyring
-from simulator.violation import Violation
-from tests.golden import Telling
 
 CLUSTER = b"c" * 32
 
@@ -30,19 +27,6 @@ CLUSTER = b"c" * 32
 def word(text: str) -> bytes:
     """A digest that stands for something."""
     return canonical.digest(text.encode())
-
-
-class Story(Telling):
-    """Tells of each call to a checker what came of it."""
-
-    def hears(self, what: str, call: Callable[..., object], *arguments: Any) -> None:
-        """Make the call; tell the sentence of a violation, or that there was none."""
-        try:
-            call(*arguments)
-        except Violation as violation:
-            self.say(f"{what}: {violation}")
-        else:
-            self.say(f"{what}: nothing to say")
 
 
 class StandInWorld:
