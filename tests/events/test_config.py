@@ -9,6 +9,7 @@ import pytest
 
 from dtvn.events import checked
 from dtvn.events import config as c
+from tests.support.table import table
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "ConsensusConfig": {
@@ -83,7 +84,7 @@ BREAKER = {
 }
 
 
-@pytest.mark.parametrize("name", DEFAULTS)
+@table("name", DEFAULTS, count=7)
 def test_defaults_are_those_of_the_contract_a85(name: str) -> None:
     assert msgspec.to_builtins(getattr(c, name)()) == DEFAULTS[name]
 
@@ -199,7 +200,7 @@ PROFILE_VALUES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("profile", PROFILE_VALUES)
+@table("profile", PROFILE_VALUES, count=3)
 def test_profiles_have_exactly_the_values_of_the_contract_a84(profile: str) -> None:
     wanted = msgspec.to_builtins(c.DistributedValidatorConfig(node_id="n0"))
     for path, value in PROFILE_VALUES[profile].items():
@@ -210,7 +211,7 @@ def test_profiles_have_exactly_the_values_of_the_contract_a84(profile: str) -> N
     assert found.decision_timeout == wanted["consensus_config"]["timeout"]
 
 
-@pytest.mark.parametrize(
+@table(
     ("kind", "fields", "said"),
     [
         (c.DistributedValidatorConfig, {"node_id": ""}, "node_id: '' is empty"),
@@ -249,13 +250,14 @@ def test_profiles_have_exactly_the_values_of_the_contract_a84(profile: str) -> N
         (c.CircuitBreakerConfig, {"name": ""}, "name: '' is empty"),
         (c.CircuitBreakerConfig, {"name": "x", "timeout": -1.0}, "timeout: -1.0 is less than 0"),
     ],
+    count=19,
 )
 def test_an_invalid_value_is_refused_by_field_name_a86(kind: Any, fields: dict[str, Any], said: str) -> None:
     with pytest.raises(c.ConfigError, match=said):
         kind(**fields)
 
 
-@pytest.mark.parametrize(
+@table(
     ("kind", "fields", "said"),
     [
         (c.ConsensusConfig, {"min_nodes": 2.5}, "min_nodes: 2.5 is not a whole number"),
@@ -273,6 +275,7 @@ def test_an_invalid_value_is_refused_by_field_name_a86(kind: Any, fields: dict[s
             "consensus_config: {'min_nodes': 3} is not a ConsensusConfig",
         ),
     ],
+    count=10,
 )
 def test_a_value_of_another_type_is_refused_by_field_name_a86(
     kind: Any, fields: dict[str, Any], said: str

@@ -28,6 +28,7 @@ from dtvn.events.report import KEPT
 from dtvn.events.rules import EventReader
 from tests.events.advice.support import NOW, RECORDED, REPORTED
 from tests.events.rules.test_validate_command import result
+from tests.support.table import table
 
 STARTED = {"type": "RUN_STARTED", "threadId": "t", "runId": "r"}
 FINISHED = {"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}
@@ -72,7 +73,7 @@ def test_a_type_may_be_a_member_of_the_official_enum() -> None:
     assert validate([STARTED | {"type": EventType.RUN_STARTED}, FINISHED]).valid
 
 
-@pytest.mark.parametrize("path", STREAMS, ids=lambda path: path.name)
+@table("path", STREAMS, ids=lambda path: path.name, count=61)
 def test_the_function_finds_what_the_command_finds(path: Path) -> None:
     """But for the time of day, which a test should not depend on."""
     off = "TIMESTAMP_VALIDATION"
@@ -100,7 +101,7 @@ def test_every_form_of_an_event_is_judged_alike(path: Path, data: st.DataObject)
     assert validate([item(text) for text in part]) == validate(part)
 
 
-@pytest.mark.parametrize("path", sorted(RECORDED.iterdir()), ids=lambda path: path.name)
+@table("path", sorted(RECORDED.iterdir()), ids=lambda path: path.name, count=36)
 def test_recorded_events_read_by_the_official_models_stay_what_they_are(path: Path) -> None:
     found, recorded = validate(MODEL.validate_json(text) for text in texts(path)), validate(texts(path))
     assert (found.complete, found.runs, found.events) == (recorded.complete, recorded.runs, recorded.events)
@@ -117,9 +118,7 @@ def test_an_unfinished_run_is_said_and_fails_if_asked() -> None:
     assert "RUN_FINISHED" in asked.errors[0].suggestion
 
 
-@pytest.mark.parametrize(
-    ("events", "words"), [([], "it has no events"), ([b" "], "no events"), ("", "no events")]
-)
+@table(("events", "words"), [([], "it has no events"), ([b" "], "no events"), ("", "no events")], count=3)
 def test_no_run_is_said_and_fails_if_asked(events: Any, words: str) -> None:
     found = validate(events)
     assert (found.valid, found.complete, found.runs, found.warnings) == (True, False, 0, found.findings)
@@ -196,7 +195,7 @@ class Failing:
         raise KeyError("role")
 
 
-@pytest.mark.parametrize(
+@table(
     ("item", "words"),
     [
         (Failing(), "events[1] is a value of type Failing whose model_dump fails: 'role'"),
@@ -207,6 +206,7 @@ class Failing:
         (NoJson(), "events[1] is a value of type NoJson, which is no event"),
         (STARTED | {"input": object()}, "events[1] is a value of type dict that has no JSON form: Object of"),
     ],
+    count=7,
 )
 def test_an_item_of_the_wrong_type_is_named(item: object, words: str) -> None:
     with pytest.raises(TypeError) as raised:
@@ -218,7 +218,7 @@ async def answers() -> Any:
     yield STARTED
 
 
-@pytest.mark.parametrize(
+@table(
     ("events", "words"),
     [
         (STARTED, "events is one event, not an iterable of events: give a list with it"),
@@ -228,6 +228,7 @@ async def answers() -> Any:
         (None, "events is None: give an iterable, or the text of a stream"),
         (1, "events is a value of type int"),
     ],
+    count=6,
 )
 def test_what_is_no_iterable_of_events_is_named(events: Any, words: str) -> None:
     with pytest.raises(TypeError) as raised:
@@ -240,7 +241,7 @@ def test_a_text_without_events_is_refused() -> None:
         validate("<html>500</html>")
 
 
-@pytest.mark.parametrize(
+@table(
     ("options", "words"),
     [
         ({"profile": "strict"}, "profile: 'strict' is none of default, seed, client"),
@@ -248,6 +249,7 @@ def test_a_text_without_events_is_refused() -> None:
         ({"only": ["MESSAGE_NOT_OPEN"]}, "only: 'MESSAGE_NOT_OPEN' is no code of advice"),
         ({"run_input": {"threadId": "t"}}, "run_input is no RunAgentInput: Object missing required field"),
     ],
+    count=4,
 )
 def test_options_that_do_not_exist_are_named(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=r"^(profile|off|only|run_input)") as raised:

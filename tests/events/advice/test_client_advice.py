@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import msgspec
-import pytest
 
 from dtvn.events.advice import Profile
 from dtvn.events.advice.arguments import ARGUMENT_CHARACTERS
@@ -15,6 +14,7 @@ from dtvn.events.rules import RunInput
 from dtvn.events.validation_config import ValidationConfig
 from tests.events.advice.support import codes, told
 from tests.events.rules.samples import event
+from tests.support.table import table
 
 ONLY_CLIENT = ValidationConfig(profile=Profile.CLIENT)
 RS, RF = event("RS"), event("RF")
@@ -179,7 +179,7 @@ CASES: dict[str, tuple[list[Any], list[tuple[str, int]]]] = {
 }
 
 
-@pytest.mark.parametrize(("given", "expected"), CASES.values(), ids=CASES)
+@table(("given", "expected"), CASES.values(), ids=CASES, count=40)
 def test_what_clients_lose_is_told(given: list[Any], expected: list[tuple[str, int]]) -> None:
     last = (
         []
@@ -229,7 +229,7 @@ WEATHER = {
 }
 
 
-@pytest.mark.parametrize(
+@table(
     ("arguments", "said"),
     [
         ('{"city": "Rome"}', None),
@@ -237,6 +237,7 @@ WEATHER = {
         ("{}", "$: 'city' is a required property"),
         ("[1]", "$: [1] is not of type 'object'"),
     ],
+    count=4,
 )
 def test_arguments_fit_the_parameters_of_their_tool(arguments: str, said: str | None) -> None:
     lines = b"\n".join([RS, *call("c", arguments, tool="weather"), RF])
@@ -264,7 +265,7 @@ def test_a_later_run_has_parameters_of_its_own() -> None:
     assert found == [("ARGUMENTS_DO_NOT_FIT", len(runs[0]) + 3)]
 
 
-@pytest.mark.parametrize(
+@table(
     "parameters",
     [
         {"type": 5},
@@ -279,6 +280,7 @@ def test_a_later_run_has_parameters_of_its_own() -> None:
         {"properties": {"city": {"pattern": "(a+)+$"}}},
     ],
     ids=["no schema", "elsewhere", "without end", "pattern of the stream"],
+    count=4,
 )
 def test_parameters_that_cannot_be_used_are_harmless(parameters: dict[str, Any]) -> None:
     tool = WEATHER | {"parameters": parameters}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
-
 from dtvn.events.advice.identities import Identities
 from dtvn.events.rules import shapes as s
+from tests.support.table import table
 
 MOST = 8
 
@@ -34,7 +33,7 @@ def answers(identities: Identities, number: int) -> Iterator[object]:
     yield from identities.result(s.ToolCallResult(message_id=f"m{number}", tool_call_id="c", content=""))
 
 
-@pytest.mark.parametrize("sends", [calls, calls_of_a_result, texts, reasons, answers])
+@table("sends", [calls, calls_of_a_result, texts, reasons, answers], count=5)
 def test_ever_new_ids_take_no_more_room(sends: Callable[[Identities, int], Iterator[Any]]) -> None:
     identities = Identities(MOST)
     for number in range(5 * MOST):

@@ -12,6 +12,7 @@ import pytest
 from dtvn.events.advice import json_patch
 from dtvn.events.advice.json_patch import OPERATIONS_MAX, Document, Failure, TooLarge
 from dtvn.events.rules.messages import Patch
+from tests.support.table import table
 
 LIMIT = 4096
 
@@ -129,12 +130,12 @@ REFUSED: dict[str, tuple[Any, list[dict[str, Any]], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("document", "operations", "result"), APPENDIX.values(), ids=APPENDIX)
+@table(("document", "operations", "result"), APPENDIX.values(), ids=APPENDIX, count=13)
 def test_a_patch_applies(document: Any, operations: list[dict[str, Any]], result: Any) -> None:
     assert patched(document, *operations) == (result, None)
 
 
-@pytest.mark.parametrize(("document", "operations", "at", "reason"), REFUSED.values(), ids=REFUSED)
+@table(("document", "operations", "at", "reason"), REFUSED.values(), ids=REFUSED, count=18)
 def test_a_patch_fails_and_says_why(
     document: Any, operations: list[dict[str, Any]], at: str, reason: str
 ) -> None:

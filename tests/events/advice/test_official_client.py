@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-import pytest
 
 from dtvn.events.advice.json_patch import Document, same
 from dtvn.events.rules import Severity
@@ -17,6 +16,7 @@ from dtvn.events.rules.messages import Patch
 from dtvn.events.validation_config import ValidationConfig
 from tests.events.advice.support import HERE, told
 from tests.events.rules.samples import FULL
+from tests.support.table import table
 
 VALUES: list[dict[str, Any]] = json.loads((HERE / "official_values.json").read_bytes())
 PATCHES: list[dict[str, Any]] = json.loads((HERE / "official_patches.json").read_bytes())
@@ -29,9 +29,7 @@ STRICTER = {"unkrole"}
 """The client leaves out a message of an unknown role, and the rules refuse it (contract 7.3)."""
 
 
-@pytest.mark.parametrize(
-    "case", [each for each in VALUES if each["name"] not in STRICTER], ids=lambda c: c["name"]
-)
+@table("case", [each for each in VALUES if each["name"] not in STRICTER], ids=lambda c: c["name"], count=36)
 def test_a_run_that_the_client_ends_is_told_of(case: dict[str, Any]) -> None:
     data = "\n".join(map(json.dumps, case["events"])).encode()
     found = told(data, ValidationConfig(accept_protocol_0x=True))
@@ -39,7 +37,7 @@ def test_a_run_that_the_client_ends_is_told_of(case: dict[str, Any]) -> None:
     assert bool(ends) == case["refused"], found
 
 
-@pytest.mark.parametrize("case", PATCHES, ids=range(len(PATCHES)))
+@table("case", PATCHES, ids=range(len(PATCHES)), count=200)
 def test_a_patch_does_what_it_does_in_the_client(case: dict[str, Any]) -> None:
     document = Document(json.dumps(case["document"]).encode(), 1024)
     failure = document.apply(msgspec.json.decode(json.dumps(case["patch"]), type=Patch))
@@ -101,7 +99,7 @@ def changed(given: dict[str, Any], path: str, value: Any) -> bytes:
     return json.dumps(made).encode()
 
 
-@pytest.mark.parametrize("kind", FULL)
+@table("kind", FULL, count=31)
 def test_each_value_that_ends_a_run_in_the_client_is_told(kind: str) -> None:
     """And no other, of all fields of all events."""
     config = ValidationConfig(skip_sequence_validation=True, advice_only=("CLIENT_REFUSES",))

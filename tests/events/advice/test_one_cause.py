@@ -13,6 +13,7 @@ from dtvn.events.rules import SUGGESTIONS, Stream
 from dtvn.events.validation_config import ValidationConfig, rules_of
 from tests.events.advice.support import NOW, codes, told
 from tests.events.rules.samples import event
+from tests.support.table import table
 
 RS, RF = event("RS"), event("RF")
 QUIET = ValidationConfig(advice_only=("PROTOCOL_0X",))
@@ -53,7 +54,7 @@ CASES: dict[str, tuple[list[bytes], list[tuple[str, int]]]] = {
 }
 
 
-@pytest.mark.parametrize(("events", "expected"), CASES.values(), ids=CASES)
+@table(("events", "expected"), CASES.values(), ids=CASES, count=12)
 def test_a_cause_is_told_once(events: list[bytes], expected: list[tuple[str, int]]) -> None:
     assert codes(*events, config=QUIET) == expected
 
@@ -124,7 +125,7 @@ CURES: dict[str, tuple[list[bytes], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("events", "message", "suggestion"), CURES.values(), ids=CURES)
+@table(("events", "message", "suggestion"), CURES.values(), ids=CURES, count=11)
 def test_a_refusal_says_what_to_do(events: list[bytes], message: str, suggestion: str) -> None:
     found = told(b"\n".join([RS, *events]), QUIET)[0]
     assert message in found.message
@@ -151,7 +152,7 @@ def test_forms_of_0x_are_named_field_by_field() -> None:
     assert len({each.suggestion for each in found}) == 5
 
 
-@pytest.mark.parametrize("part", [{"data": "AA=="}, {"url": "https://x"}, {"id": "f"}, {"mimeType": 1}])
+@table("part", [{"data": "AA=="}, {"url": "https://x"}, {"id": "f"}, {"mimeType": 1}], count=4)
 def test_binary_parts_of_0x_are_converted_as_clients_do(part: dict[str, Any]) -> None:
     content = [{"type": "binary", "mimeType": "image/png"} | part, {"type": "text", "text": "x"}]
     data = json.dumps(

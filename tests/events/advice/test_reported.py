@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from dtvn.events.rules import Severity, Violation
 from dtvn.events.validation_config import ValidationConfig
 from tests.events.advice.support import RECORDED, REPORTED, told
+from tests.support.table import table
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 FOUND: dict[str, list[tuple[str, int, Severity]]] = {
@@ -83,17 +82,17 @@ def test_every_reported_stream_is_judged_here() -> None:
     assert {path.name for path in REPORTED.iterdir()} == {*FOUND}
 
 
-@pytest.mark.parametrize(("name", "expected"), FOUND.items(), ids=FOUND)
+@table(("name", "expected"), FOUND.items(), ids=FOUND, count=25)
 def test_a_reported_fault_is_found_once(name: str, expected: list[tuple[str, int, Severity]]) -> None:
     assert [(each.code, each.index, each.severity) for each in of(name)] == expected
 
 
-@pytest.mark.parametrize(("name", "cure"), CURES.items(), ids=CURES)
+@table(("name", "cure"), CURES.items(), ids=CURES, count=11)
 def test_its_cure_cures(name: str, cure: str) -> None:
     assert cure in of(name)[0].suggestion
 
 
-@pytest.mark.parametrize(("name", "words"), SAID.items(), ids=SAID)
+@table(("name", "words"), SAID.items(), ids=SAID, count=11)
 def test_it_is_said_what_is_wrong(name: str, words: str) -> None:
     assert words in of(name)[0].message
 
@@ -120,7 +119,7 @@ ADVICE = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(RECORDED.iterdir()), ids=lambda path: path.name)
+@table("path", sorted(RECORDED.iterdir()), ids=lambda path: path.name, count=36)
 def test_recorded_streams_are_told_little_of(path: Path) -> None:
     found = told(path.read_bytes())
     errors = [(each.code, each.index) for each in found if each.severity is ERROR]

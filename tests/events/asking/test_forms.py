@@ -19,6 +19,7 @@ from dtvn.events.asking.forms import (
 )
 from dtvn.events.judging import CHUNK_EVENTS_MAX
 from tests.events.asking.support import GATEWAY, asked, body, judge
+from tests.support.table import table
 
 GIVEN = body(asked(), asked(b"x", number=2, state=b"s"))
 
@@ -29,7 +30,7 @@ def test_what_is_decoded_is_what_was_encoded() -> None:
     assert asks[1].state == b"s"
 
 
-@pytest.mark.parametrize("place", range(len(GIVEN)))
+@table("place", range(len(GIVEN)), count=327)
 def test_a_flipped_byte_is_refused_or_means_something_else(place: int) -> None:
     changed = GIVEN[:place] + bytes([GIVEN[place] ^ 1]) + GIVEN[place + 1 :]
     try:
@@ -46,7 +47,7 @@ def test_any_bytes_raise_only_the_forms_error(data: bytes) -> None:
             decode(data)
 
 
-@pytest.mark.parametrize(
+@table(
     "data",
     [
         body(asked(), version=2),
@@ -60,6 +61,7 @@ def test_any_bytes_raise_only_the_forms_error(data: bytes) -> None:
         b"x" * (ASKS_BYTES_MAX + 1),
     ],
     ids=["version", "none", "asks", "event", "chunk", "events", "state", "salt", "bytes"],
+    count=9,
 )
 def test_what_is_beyond_a_bound_is_refused(data: bytes) -> None:
     with pytest.raises(FormError):

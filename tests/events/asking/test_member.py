@@ -27,6 +27,7 @@ from tests.events.asking.support import (
     judge,
     votes,
 )
+from tests.support.table import table
 
 
 def after(*texts: bytes) -> RuledRun:
@@ -85,7 +86,7 @@ def test_a_state_is_believed_by_its_digest_alone() -> None:
     assert votes(answers(said)[0])[0].vote.valid
 
 
-@pytest.mark.parametrize(
+@table(
     ("field", "value", "reason"),
     [
         ("rules", bytes(32), Abstention.OTHER_RULES),
@@ -93,6 +94,7 @@ def test_a_state_is_believed_by_its_digest_alone() -> None:
         ("chunk", bytes(32), Abstention.OTHER_EVENTS),
         ("count", 2, Abstention.OTHER_EVENTS),
     ],
+    count=4,
 )
 def test_a_question_that_names_something_else_gets_no_vote(
     field: str, value: bytes | int, reason: Abstention

@@ -20,6 +20,7 @@ from dtvn.events.judging.votes import CHUNK_EVENTS_MAX, VOTE_BYTES_MAX, Question
 from dtvn.protocol import canonical
 from dtvn.protocol.proof_errors import Code, ProofError
 from tests.events.judging.support import changed, electorate, given, honest, lie
+from tests.support.table import table
 
 VOTE = honest("a", "!MESSAGE_NOT_OPEN", "b")
 OTHERS = [honest(f"beside {number}") for number in range(5)]
@@ -95,7 +96,7 @@ QUESTION_CHANGES = {
 }
 
 
-@pytest.mark.parametrize("field", [*QUESTION_CHANGES, "after", "code", "index", "error"])
+@table("field", [*QUESTION_CHANGES, "after", "code", "index", "error"], count=11)
 def test_a_certificate_with_a_changed_vote_is_refused(field: str) -> None:
     replace = msgspec.structs.replace
     if field in QUESTION_CHANGES:

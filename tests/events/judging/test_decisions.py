@@ -9,6 +9,7 @@ from dtvn.events.judging import AlgorithmNotOffered, Decision, Ignored, Verdict,
 from dtvn.events.judging.decision_rules import Count
 from dtvn.protocol.quorum import Mode
 from tests.events.judging.support import electorate, given, honest, lie, rule, tally
+from tests.support.table import table
 
 VALID = honest()
 INVALID = lie(VALID, (0, "FIRST_EVENT"))
@@ -52,7 +53,7 @@ def test_unanimous_needs_all_valid_votes_a4() -> None:
     assert "2 of 3" in two.text
 
 
-@pytest.mark.parametrize("algorithm", ["majority", "unanimous", "pbft"])
+@table("algorithm", ["majority", "unanimous", "pbft"], count=3)
 def test_no_votes_are_no_decisions_a5(algorithm: str) -> None:
     found = decided(algorithm, [])
     assert (found.verdict, found.code, found.silent) == ("none", "NO_DECISIONS", (0, 1, 2, 3))

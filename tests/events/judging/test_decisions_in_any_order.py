@@ -21,6 +21,7 @@ from dtvn.events.judging.decision_rules import Count, DecisionRule
 from dtvn.protocol import quorum
 from dtvn.protocol.quorum import Mode
 from tests.events.judging.support import electorate, given, honest, lie, rule
+from tests.support.table import table
 
 TRUTHS = (honest(), honest("!FIRST_EVENT"))
 SIZES = [1, 2, 3, 4, 5, 6, 7]
@@ -85,8 +86,8 @@ def test_order_loss_and_liars_never_give_two_decisions(
             assert decision.errors == tuple(code for _place, code in truth.errors)
 
 
-@pytest.mark.parametrize("members", SIZES)
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@table("members", SIZES, count=7)
+@table("algorithm", ALGORITHMS, count=3)
 def test_all_honest_votes_decide_and_certify(algorithm: str, members: int) -> None:
     """With f liars that are silent, the honest ones suffice, but for unanimous."""
     liars = quorum.faults(members, Mode.PBFT) if algorithm != "unanimous" else 0
@@ -136,8 +137,8 @@ def completions(count: Count) -> list[Count]:
     return found
 
 
-@pytest.mark.parametrize("members", [3, 4, 5, 7])
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@table("members", [3, 4, 5, 7], count=4)
+@table("algorithm", ALGORITHMS, count=3)
 def test_a_verdict_comes_exactly_when_no_missing_vote_can_change_it(algorithm: str, members: int) -> None:
     """Against all completions, one by one."""
     decides = rule(algorithm, members)

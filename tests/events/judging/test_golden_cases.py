@@ -31,6 +31,7 @@ from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import SUGGESTIONS, Limits, Stream
 from dtvn.events.rules.state import RunState
 from tests.events.judging.support import SALT, digests, electorate, given, lie, rule
+from tests.support.table import table
 
 CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "rules" / "golden_cases.json").read_bytes()
@@ -110,8 +111,8 @@ def locally_voted(text: bytes) -> Vote:
     return cast_vote(start.question(digests(chunk)), chunk, run)
 
 
-@pytest.mark.parametrize("size", [1, 3, 256])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+@table("size", [1, 3, 256], count=3)
+@table("case", CASES, ids=lambda case: case["id"], count=87)
 def test_a_golden_case_by_votes_is_as_on_one_machine_a77(case: dict[str, Any], size: int) -> None:
     judged = Conversation(case["events"])
     judged.liars = {3: {0: "LIE", 2: "LIE"}}
@@ -120,8 +121,8 @@ def test_a_golden_case_by_votes_is_as_on_one_machine_a77(case: dict[str, Any], s
     assert judged.point.position == len(case["events"])
 
 
-@pytest.mark.parametrize("algorithm", ["majority", "unanimous"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+@table("algorithm", ["majority", "unanimous"], count=2)
+@table("case", CASES, ids=lambda case: case["id"], count=87)
 def test_a_golden_case_by_three_members_is_as_on_one_machine_a77(
     case: dict[str, Any], algorithm: str
 ) -> None:

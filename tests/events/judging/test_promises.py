@@ -11,6 +11,7 @@ from dtvn.events.judging import Verdict, decision_rule, promises
 from dtvn.events.judging.decision_rules import Count
 from dtvn.protocol import quorum
 from dtvn.protocol.quorum import Mode
+from tests.support.table import table
 
 CLUSTERS = [*product((1, 2, 3, 4, 5, 7, 10), Mode)]
 
@@ -37,7 +38,7 @@ def test_as_many_may_be_down_as_is_said_and_no_more(members: int, mode: Mode) ->
         assert 0 < promise.asked <= members
 
 
-@pytest.mark.parametrize(("members", "mode"), CLUSTERS)
+@table(("members", "mode"), CLUSTERS, count=14)
 def test_as_many_liars_turn_no_verdict_as_is_said(members: int, mode: Mode) -> None:
     for name, promise in promises(config(members, mode), members, mode).items():
         if not promise.offered:
@@ -57,3 +58,19 @@ def test_the_other_modes_algorithm_says_why_it_is_not_offered(mode: Mode) -> Non
     assert list(found)[-1] == other.value
     assert f"CONSENSUS={other}" in found[other.value].reason
     assert (found[other.value].offered, found[mode.value].reason) == (False, "")
+
+
+MORE = "With 1 down the others still decide; with one more there is no verdict."
+
+
+@table(
+    "name, members, liar, crash",
+    [
+        ("majority", 3, "A lying member is not tolerated: it may turn a verdict.", MORE),
+        ("pbft", 4, "1 lying member cannot turn a verdict.", MORE),
+    ],
+    count=2,
+)
+def test_a_promise_is_said_in_sentences(name: str, members: int, liar: str, crash: str) -> None:
+    found = promises(config(members, Mode.PBFT), members, Mode.PBFT)[name]
+    assert (found.liar, found.crash) == (liar, crash)

@@ -22,6 +22,7 @@ from tests.events.judging.support import (
     keys,
     lie,
 )
+from tests.support.table import table
 
 VOTES = [honest("a"), honest("b", "!FIRST_EVENT", "c"), honest("d")]
 
@@ -64,7 +65,7 @@ def test_equal_questions_get_equal_votes() -> None:
     assert canonical.encode(honest("a", "!X")) == canonical.encode(honest("a", "!X"))
 
 
-@pytest.mark.parametrize(
+@table(
     ("run", "texts", "reason"),
     [
         (SimpleRun(rules=b"\x12" * 32), ("a", "b"), Abstention.OTHER_RULES),
@@ -73,6 +74,7 @@ def test_equal_questions_get_equal_votes() -> None:
         (SimpleRun(), ("a",), Abstention.OTHER_EVENTS),
         (SimpleRun(), ("b", "a"), Abstention.OTHER_EVENTS),
     ],
+    count=5,
 )
 def test_events_that_the_question_does_not_name_get_no_vote(
     run: SimpleRun, texts: tuple[str, ...], reason: Abstention
@@ -83,7 +85,7 @@ def test_events_that_the_question_does_not_name_get_no_vote(
     assert (told.value.reason, run.state) == (reason, before)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 7, 100])
+@table("count", [1, 2, 3, 7, 100], count=5)
 def test_votes_of_one_turn_are_each_shown_alone(count: int) -> None:
     from dtvn.events.judging.turns import check_ballot
 
@@ -129,9 +131,10 @@ def test_a_turn_with_one_vote_more_less_or_moved_is_refused() -> None:
         assert refused(changed(signed(VOTES), Turn, votes=votes), Code.BAD_SIGNATURE) == "n1"
 
 
-@pytest.mark.parametrize(
+@table(
     "errors",
     [((1, "X"),), ((0, "X"), (0, "Y")), ((0, "x"),), ((0, ""),), ((0, "X" * 65),), ((-1, "X"),)],
+    count=6,
 )
 def test_a_signed_vote_without_its_form_is_refused(errors: tuple[tuple[int, str], ...]) -> None:
     vote = lie(honest("a"), *errors)

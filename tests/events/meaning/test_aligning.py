@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dtvn.events.meaning import Aligner, aligning
+from tests.support.table import table
 
 ITEMS = st.lists(st.integers(0, 3), max_size=12)
 
@@ -45,8 +45,8 @@ class Counting(int):
     __hash__ = int.__hash__
 
 
-@pytest.mark.parametrize("size", [500, 5_000, 50_000])
-@pytest.mark.parametrize("kind", ["disjoint", "repeated", "long runs on all diagonals"])
+@table("size", [500, 5_000, 50_000], count=3)
+@table("kind", ["disjoint", "repeated", "long runs on all diagonals"], count=3)
 def test_the_work_for_two_lists_is_bounded(size: int, kind: str) -> None:
     one, other = {
         "disjoint": ([*range(size)], [*range(size, 2 * size)]),

@@ -14,6 +14,7 @@ import pytest
 from dtvn.events.meaning import NOT_FOLLOWED, STATE_BYTES, Meaning, conversation, differences
 from dtvn.events.rules import shapes as s
 from tests.events.meaning.support import run, snapshot
+from tests.support.table import table
 
 
 def delta(*operations: dict[str, Any]) -> bytes:
@@ -48,8 +49,8 @@ def nested(levels: int, *, moved: bool) -> Meaning:
     return run(snapshot({"a": {}}), *patches)
 
 
-@pytest.mark.parametrize("moved", [False, True])
-@pytest.mark.parametrize("levels", [200, 500, 5000])
+@table("moved", [False, True], count=2)
+@table("levels", [200, 500, 5000], count=3)
 def test_a_state_that_patches_nest_too_deep_is_not_followed(levels: int, moved: bool) -> None:
     assert nested(levels, moved=moved).state is NOT_FOLLOWED
     assert nested(100, moved=moved).state is not NOT_FOLLOWED

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dtvn.events.meaning import ABSENT, Difference, Meaning, aligning, differences
 from tests.events.meaning.support import Manner, Told, called, folded, meaning, run, snapshot, stream
 from tests.events.rules.samples import event
+from tests.support.table import table
 
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=12)
 JSON = st.recursive(
@@ -102,7 +103,7 @@ def test_the_state_is_compared_by_its_parts() -> None:
     ]
 
 
-@pytest.mark.parametrize(("one", "other"), [(True, 1), (None, False), ("1", 1), ([], {}), (0, False)])
+@table(("one", "other"), [(True, 1), (None, False), ("1", 1), ([], {}), (0, False)], count=5)
 def test_values_of_other_types_differ(one: Any, other: Any) -> None:
     (found,) = differences(meaning(state_of({"x": one})), meaning(state_of({"x": other})))
     assert (found.at, found.one, found.other) == ("/x", one, other)
@@ -116,7 +117,7 @@ def test_what_is_inserted_does_not_make_the_rest_differ() -> None:
     assert found == [Difference("message", 11, "assistant", "", ABSENT, {"text": "New"})]
 
 
-@pytest.mark.parametrize(("text", "value"), [("hello", '"hello"'), ("NaN", '"NaN"'), ("[1", '"[1"')])
+@table(("text", "value"), [("hello", '"hello"'), ("NaN", '"NaN"'), ("[1", '"[1"')], count=3)
 def test_arguments_that_are_no_json_are_not_the_text_of_the_same_letters(text: str, value: str) -> None:
     found = differences(run(*called("c", text)), run(*called("c", value)))
     assert [(each.at, each.one, each.other) for each in found] == [

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from dtvn.events.meaning import Meaning, differences
 from tests.events.meaning.support import called, meaning, run, snapshot
 from tests.events.rules.samples import event
+from tests.support.table import table
 
 MADE = "661a61b9-24db-48d1-9c4b-e460f86a4486", "msg_68f1c2aeb0d48190"
 
@@ -34,7 +33,7 @@ def test_ids_that_the_state_repeats_are_known() -> None:
     assert len(differences(one, written)) == 1
 
 
-@pytest.mark.parametrize(
+@table(
     ("one", "other"),
     [
         ("approved", "rejected"),
@@ -43,6 +42,7 @@ def test_ids_that_the_state_repeats_are_known() -> None:
         ("message-1234", "message-9876"),
         ("20241128", "20251128"),
     ],
+    count=5,
 )
 def test_words_that_an_agent_chose_as_ids_are_words(one: str, other: str) -> None:
     found = differences(naming(one, {"decision": one}), naming(other, {"decision": other}))

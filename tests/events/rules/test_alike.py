@@ -18,6 +18,7 @@ from dtvn.events.rules.lint import AHEAD_MS
 from dtvn.events.validation import Checker
 from dtvn.events.validation_config import VALIDATION_PRESETS, ValidationConfig
 from tests.events.rules.samples import event
+from tests.support.table import table
 
 NOW = 1_795_754_078_885
 CONFIGURATIONS = [
@@ -201,8 +202,8 @@ def with_time(at: str) -> str:
     return TIMED.replace("{at}", at)
 
 
-@pytest.mark.parametrize("place", [1, 5, 10])
-@pytest.mark.parametrize(
+@table("place", [1, 5, 10], count=3)
+@table(
     ("form", "code"),
     [
         (with_delta('"line\u2028separator"'), None),
@@ -244,6 +245,7 @@ def with_time(at: str) -> str:
         (TIMED.replace(",", "\n,"), None),
         (UNTIMED, None),
     ],
+    count=38,
 )
 def test_what_is_odd_in_a_row_is_said(form: str, code: str | None, place: int) -> None:
     row = pieces(TIMED, 10)
@@ -327,8 +329,8 @@ def test_an_event_of_0x_between_pieces_is_converted() -> None:
     assert told(events)["code"] == "PROTOCOL_0X"
 
 
-@pytest.mark.parametrize("first", [False, True])
-@pytest.mark.parametrize("place", [2, 3, 7, 11])
+@table("first", [False, True], count=2)
+@table("place", [2, 3, 7, 11], count=4)
 def test_the_verdicts_of_a_cluster_count_for_each_piece(place: int, first: bool) -> None:
     events = [*STARTS[:2], *pieces(TIMED, 10)]
     verdicts = [ACCEPTED] * len(events)
@@ -343,8 +345,8 @@ def test_the_first_refusal_behind_a_row_ends_the_check() -> None:
     assert (found["code"], found["events"]) == ("RUN_ALREADY_ACTIVE", 12)
 
 
-@pytest.mark.parametrize("count", [WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW, 2 * WINDOW + 1])
-@pytest.mark.parametrize("odd", [b"", b'{"type":"PING"}', TIMED.format(id="m", delta='""', at=NOW).encode()])
+@table("count", [WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW, 2 * WINDOW + 1], count=5)
+@table("odd", [b"", b'{"type":"PING"}', TIMED.format(id="m", delta='""', at=NOW).encode()], count=3)
 def test_a_row_ends_anywhere_about_the_border_of_what_is_compared_at_once(count: int, odd: bytes) -> None:
     events = [*STARTS[:2], *pieces(TIMED, count), *([odd] if odd else []), *pieces(TIMED, 3, NOW + count)]
     found = told(events)
@@ -355,7 +357,7 @@ def test_a_row_ends_anywhere_about_the_border_of_what_is_compared_at_once(count:
     }.get(odd, {"EMPTY_DELTA", "TIMESTAMP_VALIDATION"})
 
 
-@pytest.mark.parametrize("cut", range(1, 12))
+@table("cut", range(1, 12), count=11)
 def test_a_row_goes_on_in_the_next_batch(cut: int) -> None:
     events = [*STARTS[:2], *pieces(TIMED, 8), TIMED.format(id="m", delta='"x"', at=NOW + 3).encode()]
     found = told(events, cuts=[cut] if cut < len(events) else [])

@@ -3,12 +3,11 @@ open."""
 
 from __future__ import annotations
 
-import pytest
-
 from dtvn.events.rules import Stream
 from dtvn.events.rules.chunks import Expansion, ending, expand
 from dtvn.events.rules.shapes import NAMES, Event, decode_event
 from tests.events.rules.samples import event
+from tests.support.table import table
 
 SHORT = {
     "RUN_STARTED": "RS",
@@ -65,7 +64,7 @@ def expanded(stream: Stream, data: bytes) -> list[Event]:
     return [*(ending(lane) for lane in expansion.closed), *expansion.events]
 
 
-@pytest.mark.parametrize(("events", "becomes", "code"), CASES.values(), ids=CASES)
+@table(("events", "becomes", "code"), CASES.values(), ids=CASES, count=11)
 def test_a_chunk_expands_to_the_events_that_it_stands_for(
     events: list[bytes], becomes: str, code: str | None
 ) -> None:

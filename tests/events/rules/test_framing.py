@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dtvn.events.rules import EventReader, FramingError
 from dtvn.events.rules import framing as framings
+from tests.support.table import table
 
 EVENTS = [b'{"type":"RUN_STARTED"}', b'{"a":"\xc3\xa9"}', b'{"b":{"c":[1,2]}}', b'{"b":{"c":[1,2]}}']
 NDJSON = b"\r\n".join([EVENTS[0], b"", *EVENTS[1:]])
@@ -50,7 +51,7 @@ def test_an_event_of_a_list_that_is_written_over_several_lines_is_at_its_first()
     assert [line for line, _ in read(b"[{\n},\n{\n}, {}]", [])] == [1, 3, 4]
 
 
-@pytest.mark.parametrize("form", WHOLE)
+@table("form", WHOLE, count=3)
 def test_byte_by_byte(form: str) -> None:
     assert read(WHOLE[form], list(range(400))) == read(WHOLE[form], [])
 
@@ -91,7 +92,7 @@ _NO_EVENTS = [
 ]
 
 
-@pytest.mark.parametrize("data", _NO_EVENTS)
+@table("data", _NO_EVENTS, count=7)
 def test_input_that_holds_no_events_raises_framing_error(data: bytes) -> None:
     with pytest.raises(FramingError):
         read(data, [])
@@ -102,7 +103,7 @@ def test_further_lines_make_an_event_of_the_largest_size_too_large() -> None:
     assert len(text) == 101, "the rules refuse it by its size"
 
 
-@pytest.mark.parametrize("data", [b"[{}", b"[1,", b"[\xff]", b"[" * 100_000])
+@table("data", [b"[{}", b"[1,", b"[\xff]", b"[" * 100_000], count=4)
 def test_a_malformed_list_raises_framing_error(data: bytes) -> None:
     with pytest.raises(FramingError):
         read(data, [])
@@ -114,12 +115,12 @@ def test_a_too_long_list_raises_framing_error(monkeypatch: pytest.MonkeyPatch) -
         read(LIST, [])
 
 
-@pytest.mark.parametrize("data", [b"", b" \n", b"\xef\xbb\xbf"])
+@table("data", [b"", b" \n", b"\xef\xbb\xbf"], count=3)
 def test_an_empty_stream_has_no_events(data: bytes) -> None:
     assert read(data, list(range(9))) == []
 
 
-@pytest.mark.parametrize("form", WHOLE)
+@table("form", WHOLE, count=3)
 def test_a_byte_order_mark_is_passed_over(form: str) -> None:
     assert read(b"\xef\xbb\xbf" + WHOLE[form], [1, 2]) == read(WHOLE[form], [])
 
@@ -129,7 +130,7 @@ def test_endless_white_space_raises_framing_error() -> None:
         read(b"\n" * 100_000, [])
 
 
-@pytest.mark.parametrize("head", [b"x: 1\n", b"data\n\n", b"hello\n\n\n", b"\n" * 300])
+@table("head", [b"x: 1\n", b"data\n\n", b"hello\n\n\n", b"\n" * 300], count=4)
 def test_clients_pass_over_unknown_fields_and_empty_events(head: bytes) -> None:
     line = head.count(b"\n") + 1
     assert read(head + b"data: {}\n\n", list(range(400))) == [(line, b"{}")]
@@ -139,8 +140,8 @@ def test_an_empty_line_of_an_event_is_part_of_its_text() -> None:
     assert read(b"data: {\ndata:\ndata: }\n\n", []) == [(1, b"{\n\n}")]
 
 
-@pytest.mark.parametrize(("end", "told"), [(b"\r\n", "CRLF"), (b"\r", "CR"), (b"\n", None)])
-@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+@table(("end", "told"), [(b"\r\n", "CRLF"), (b"\r", "CR"), (b"\n", None)], count=3)
+@table("size", [1, 2, 3, 1000], count=4)
 def test_line_ends_are_told_however_a_stream_is_cut(end: bytes, told: str | None, size: int) -> None:
     reader = EventReader(1024)
     data = end.join([b"data: {}", b"", b"data: {}", b"", b""])

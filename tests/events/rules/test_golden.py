@@ -10,9 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from dtvn.events.rules import Limits, Stream, decode_state
+from tests.support.table import table
 
 HERE = Path(__file__).parent
 CASES: list[dict[str, Any]] = json.loads((HERE / "golden_cases.json").read_bytes())
@@ -35,14 +34,12 @@ def test_all_87_cases_are_here() -> None:
     assert len({case["id"] for case in CASES}) == 87
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+@table("case", CASES, ids=lambda case: case["id"], count=87)
 def test_order_rules_alone_give_the_golden_verdicts(case: dict[str, Any]) -> None:
     assert judged(case["events"], Stream(shape=False)) == (case["delivered"], case["code"])
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if case["id"] not in OF_BAD_SHAPE], ids=lambda c: c["id"]
-)
+@table("case", [case for case in CASES if case["id"] not in OF_BAD_SHAPE], ids=lambda c: c["id"], count=86)
 def test_shape_and_order_rules_give_the_golden_verdicts(case: dict[str, Any]) -> None:
     assert judged(case["events"], Stream()) == (case["delivered"], case["code"])
 
@@ -52,7 +49,7 @@ def test_events_without_required_fields_are_refused_with_all_rules() -> None:
     assert judged(case["events"], Stream()) == (2, "FIELD_MISSING")
 
 
-@pytest.mark.parametrize("case", OFFICIAL, ids=range(len(OFFICIAL)))
+@table("case", OFFICIAL, ids=range(len(OFFICIAL)), count=65)
 def test_streams_pass_as_far_as_with_the_official_client(case: dict[str, Any]) -> None:
     delivered, code = judged(case["events"], Stream())
     assert (delivered, code is None) == (case["delivered"], case["refused"] is None), (code, case["refused"])

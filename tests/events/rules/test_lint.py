@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from dtvn.events.rules import Limits, Linter, Severity, Stream
 from tests.events.rules.samples import event
+from tests.support.table import table
 
 NOW = 1_732_380_000_000
 DAY = 24 * 3600 * 1000
@@ -133,7 +132,7 @@ CASES: dict[str, tuple[list[dict[str, Any] | bytes], list[tuple[str, str | None]
 }
 
 
-@pytest.mark.parametrize(("given", "said"), CASES.values(), ids=CASES)
+@table(("given", "said"), CASES.values(), ids=CASES, count=38)
 def test_lint_advice_names_the_rule_and_the_field(
     given: list[dict[str, Any] | bytes], said: list[tuple[str, str | None]]
 ) -> None:
@@ -188,7 +187,7 @@ def test_ends_that_are_never_seen_fill_no_memory() -> None:
     assert len(linter.unfinished) == 3
 
 
-@pytest.mark.parametrize("events", [[], [event("RS"), event("RF")], [event("RE")]])
+@table("events", [[], [event("RS"), event("RF")], [event("RE")]], count=3)
 def test_a_stream_that_ends_outside_a_run_is_whole(events: list[bytes]) -> None:
     stream = Stream()
     for data in events:
@@ -212,7 +211,7 @@ NOT_PLAIN: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("given", PLAIN, ids=["text", "quotes", "arguments"])
+@table("given", PLAIN, ids=["text", "quotes", "arguments"], count=3)
 def test_pieces_of_which_nothing_is_to_be_said_are_known_at_once(given: dict[str, Any] | bytes) -> None:
     stream = Stream()
     linter = Linter(stream)
@@ -226,7 +225,7 @@ def test_pieces_of_which_nothing_is_to_be_said_are_known_at_once(given: dict[str
     assert linter.advise(data, NOW) == []
 
 
-@pytest.mark.parametrize("fields", NOT_PLAIN.values(), ids=NOT_PLAIN)
+@table("fields", NOT_PLAIN.values(), ids=NOT_PLAIN, count=11)
 def test_pieces_of_which_something_may_be_said_are_looked_at(fields: dict[str, Any]) -> None:
     stream = Stream()
     linter = Linter(stream)

@@ -8,7 +8,6 @@ from copy import deepcopy
 from typing import Any, get_args
 
 import msgspec
-import pytest
 from ag_ui.core import Event, TextMessageStartEvent
 from ag_ui.encoder import EventEncoder
 from hypothesis import assume, given, settings
@@ -19,6 +18,7 @@ from dtvn.events.rules import EventReader
 from dtvn.events.rules.decoding import NOT_DECODED, known_fields
 from dtvn.events.rules.shapes import TYPES, decode_event
 from tests.events.rules.samples import FULL
+from tests.support.table import table
 
 OFFICIAL: TypeAdapter[Any] = TypeAdapter(Event)
 REMOVED = "(removed)"
@@ -70,7 +70,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, each in inner for place in places(each, (*path, key)))]
 
 
-@pytest.mark.parametrize("name", FULL)
+@table("name", FULL, count=31)
 def test_an_official_object_is_taken_with_every_field(name: str) -> None:
     """Encoded by the official encoder, framed and decoded here, and nothing of it is unknown."""
     official = OFFICIAL.validate_python(FULL[name])
@@ -125,7 +125,7 @@ def differences(event: dict[str, Any], place: tuple[Any, ...], value: Any) -> li
     return [] if taken(data) == taken_officially(data) else [f"{event['type']} {place} {value!r}"]
 
 
-@pytest.mark.parametrize("name", FULL)
+@table("name", FULL, count=31)
 def test_each_value_of_an_event_is_judged_as_officially(name: str) -> None:
     event = FULL[name]
     found = [

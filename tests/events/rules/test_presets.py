@@ -16,6 +16,7 @@ from dtvn.events.validation_config import (
     rules_of,
 )
 from tests.events.rules.samples import event
+from tests.support.table import table
 
 NOW = 1_732_380_000_000
 OUT_OF_ORDER = event("TE:m")
@@ -25,7 +26,7 @@ AHEAD = event("CU", timestamp=NOW + 6_000)
 UNKNOWN = b'{"type":"NEWS"}'
 
 
-@pytest.mark.parametrize(
+@table(
     ("preset", "level", "strict", "times", "order", "fields", "empty_ids", "unknown"),
     [
         ("default", "strict", True, False, False, False, False, False),
@@ -34,6 +35,7 @@ UNKNOWN = b'{"type":"NEWS"}'
         ("production", "strict", True, False, False, False, False, False),
         ("testing", "strict", True, True, True, False, True, False),
     ],
+    count=5,
 )
 def test_presets_are_those_of_the_contract(
     preset: str,
@@ -69,7 +71,7 @@ def said(config: ValidationConfig, *events: bytes) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
+@table(
     ("data", "code", "fields"),
     [
         (AHEAD, "TIMESTAMP_VALIDATION", {"skip_timestamp_validation": True}),
@@ -79,6 +81,7 @@ def said(config: ValidationConfig, *events: bytes) -> list[str]:
         (AHEAD, "TIMESTAMP_VALIDATION", {"strict": False}),
     ],
     ids=["timestamps", "order", "fields", "empty ids", "advice"],
+    count=5,
 )
 def test_each_field_leaves_out_its_rules(data: bytes, code: str, fields: dict[str, Any]) -> None:
     assert said(ValidationConfig(), data) == [code]

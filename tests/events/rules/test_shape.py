@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dtvn.events.rules import TYPES, Severity, Stream
 from dtvn.events.rules.limits import nesting
 from tests.events.rules.samples import FULL, event
+from tests.support.table import table
 
 TEXT = {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "x"}
 START = {"type": "TEXT_MESSAGE_START", "messageId": "m"}
@@ -97,12 +98,12 @@ def within_a_run() -> Stream:
     return stream
 
 
-@pytest.mark.parametrize("given", ACCEPTED.values(), ids=ACCEPTED)
+@table("given", ACCEPTED.values(), ids=ACCEPTED, count=13)
 def test_an_event_of_the_right_shape_is_accepted(given: dict[str, Any]) -> None:
     assert within_a_run().feed(json.dumps(given).encode()).violations == ()
 
 
-@pytest.mark.parametrize(("given", "code", "field"), REFUSED.values(), ids=REFUSED)
+@table(("given", "code", "field"), REFUSED.values(), ids=REFUSED, count=27)
 def test_an_event_of_a_wrong_shape_is_refused_with_its_field(
     given: dict[str, Any], code: str, field: str | None
 ) -> None:
@@ -131,7 +132,7 @@ def test_a_name_in_snake_case_is_recognised(missing: str) -> None:
     assert violation.suggestion.startswith("Write names in camelCase on the wire") == ("_" in missing)
 
 
-@pytest.mark.parametrize(
+@table(
     ("data", "code"),
     [
         (b"", "NOT_JSON"),
@@ -148,6 +149,7 @@ def test_a_name_in_snake_case_is_recognised(missing: str) -> None:
         (b'{"type":"RAW","event":"' + b"x" * (32 << 20) + b'"}', "EVENT_TOO_LARGE"),
     ],
     ids=range(12),
+    count=12,
 )
 def test_malformed_bytes_are_refused_and_leave_the_state(data: bytes, code: str | None) -> None:
     stream = within_a_run()
@@ -156,7 +158,7 @@ def test_malformed_bytes_are_refused_and_leave_the_state(data: bytes, code: str 
     assert stream.state.digest() == before
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "halved"),
     [
         (rb"\ud83d", True),
@@ -165,6 +167,7 @@ def test_malformed_bytes_are_refused_and_leave_the_state(data: bytes, code: str 
         (rb"\ud83d\ude00\x", False),
         (rb"\\ud83d\x", False),
     ],
+    count=5,
 )
 def test_half_of_a_character_is_named(text: bytes, halved: bool) -> None:
     (violation,) = within_a_run().feed(b'{"type":"RAW","event":"' + text + b'"}').violations
@@ -187,7 +190,7 @@ def test_unknown_types_can_be_dropped_with_a_warning() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["THINKING_START", "THINKING_END", "THINKING_TEXT_MESSAGE_CONTENT"])
+@table("name", ["THINKING_START", "THINKING_END", "THINKING_TEXT_MESSAGE_CONTENT"], count=3)
 def test_a_type_of_protocol_0x_is_named(name: str) -> None:
     (violation,) = within_a_run().feed(json.dumps({"type": name}).encode()).violations
     assert violation.code == "PROTOCOL_0X"

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from dtvn.events.rules import Limits, RunState, StateError, Stream, decode_state, rules_digest, state_digest
 from dtvn.events.rules.state import StateForm
 from tests.events.rules.samples import FULL, event
+from tests.support.table import table
 
 SMALL = Limits(open_items=3, owners=12, id_characters=16)
 IDS = st.sampled_from(["a", "b", "c", "x" * 17])
@@ -160,7 +161,7 @@ def test_no_more_than_the_limit_is_open() -> None:
     assert stream.feed(event("TS:b")).accepted
 
 
-@pytest.mark.parametrize("code", ["TS", "KS", "GS", "AS"])
+@table("code", ["TS", "KS", "GS", "AS"], count=4)
 def test_a_long_id_is_refused(code: str) -> None:
     assert fed(event("RS"), limits=SMALL).feed(event(f"{code}:{'x' * 17}")).code == "ID_TOO_LONG"
 
@@ -206,9 +207,7 @@ def test_the_digest_of_rules_names_what_they_depend_on() -> None:
     assert len(digests) == 3
 
 
-@pytest.mark.parametrize(
-    "bad", [{"owners": 4}, {"depth": 1}, {"depth": 200}, {"event_bytes": 1}, {"open_items": 0}]
-)
+@table("bad", [{"owners": 4}, {"depth": 1}, {"depth": 200}, {"event_bytes": 1}, {"open_items": 0}], count=5)
 def test_limits_in_which_nothing_could_run_are_refused(bad: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"at least|from"):
         Limits(**bad)

@@ -24,6 +24,7 @@ from dtvn.events.report import KEPT
 from dtvn.events.validation_config import VALIDATION_PRESETS as PRESETS
 from tests.events.rules.samples import event
 from tests.events.rules.test_golden import CASES, OF_BAD_SHAPE
+from tests.support.table import table
 
 GOOD = [event("RS"), event("TS:m"), event("TC:m"), event("TE:m"), event("RF")]
 BAD = [*GOOD[:3], event("TC:z"), event("TE:m"), event("RF")]
@@ -203,7 +204,7 @@ def test_a_dash_reads_standard_input(tmp_path: Path) -> None:
     assert result("-", stdin=b"")["events"] == 0
 
 
-@pytest.mark.parametrize("source", ["nowhere.ndjson", ".", "http://127.0.0.1:1/", "http://[", "-"])
+@table("source", ["nowhere.ndjson", ".", "http://127.0.0.1:1/", "http://[", "-"], count=5)
 def test_an_unreadable_source_is_reported_in_one_line(source: str) -> None:
     code, out, err = run(source, stdin=b"hello\n")
     assert (code, out) == (2, "")
@@ -293,8 +294,10 @@ def test_any_text_is_printed_whatever_the_encoding(tmp_path: Path, form: str, sa
     assert said in found.stdout
 
 
-@pytest.mark.parametrize(
-    "environment", [{"ALL_PROXY": "socks5://a"}, {"ALL_PROXY": "odd://a"}, {"SSL_CERT_FILE": "nowhere"}]
+@table(
+    "environment",
+    [{"ALL_PROXY": "socks5://a"}, {"ALL_PROXY": "odd://a"}, {"SSL_CERT_FILE": "nowhere"}],
+    count=3,
 )
 def test_an_environment_that_httpx_cannot_use_ends_with_2(environment: dict[str, str]) -> None:
     found = program("https://127.0.0.1:1/", **environment)

@@ -31,6 +31,7 @@ from dtvn.protocol.proof_errors import Code, ProofError
 from tests.events.judging.support import changed
 from tests.events.transcript.support import CHUNKS, GOLDEN, JudgedRun, cluster, joined, story, voters_of
 from tests.proof.support import PaperLog
+from tests.support.table import table
 
 STORY = bytes.fromhex(GOLDEN.read_text(encoding="ascii"))
 REPLACE = msgspec.structs.replace
@@ -166,7 +167,7 @@ def test_a_refused_event_cannot_be_left_out() -> None:
     assert refused(shorter) == (Code.WRONG_CHUNK, "chunk 1, from event 3")
 
 
-@pytest.mark.parametrize("name", ["thread", "run", "rules"])
+@table("name", ["thread", "run", "rules"], count=3)
 def test_certificates_of_another_run_or_rules_are_refused(name: str) -> None:
     other = {"thread": "t2", "run": "r2", "rules": bytes(32)}
     forged = REPLACE(decode_transcript(STORY), **{name: other[name]})
