@@ -8,6 +8,7 @@ from django.apps import apps
 from django.utils import timezone
 
 from validators.models import ApiKey
+from validators.processes.supervisor_mode import hold_key
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db
@@ -61,3 +62,11 @@ def test_a_key_with_all_former_scopes_gets_the_new_ones() -> None:
     for row in rows:
         row.refresh_from_db()
     assert [row.scopes for row in rows] == [[*former, "record", "lock"], former[:3]]
+
+
+def test_a_supervisor_holds_the_key_that_it_was_given_last_and_peoples_keys_stay() -> None:
+    api_keys.store_api_key("of a person", label="mine")
+    for given, valid in (("first", ["first"]), ("second", ["second"]), ("", [])):
+        hold_key(given)
+        found = [plain for plain in ("of a person", "first", "second") if api_keys.find_api_key(plain)]
+        assert found == ["of a person", *valid]

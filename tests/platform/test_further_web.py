@@ -13,7 +13,6 @@ from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
 from validators.data_folder.folder import DataFolder
 from validators.models import Platform
-from validators.processes import further_web, preparation, web
 from validators.processes.further_web import FILES, check
 from validators.services.platform import fingerprint
 
@@ -79,27 +78,6 @@ def test_before_the_first_make_up_the_start_is_refused(
 ) -> None:
     monkeypatch.setattr(Platform._meta, "db_table", "not_made_yet")
     assert "run make up first" in refusal(tmp_path)
-
-
-def test_that_it_serves_is_a_line_of_its_log(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """So it is JSON where the log is."""
-    Platform.objects.create(platform_id="a" * 32, host=os.uname().nodename, folder=str(tmp_path))
-    for name, value in (("DTVN_DATA", str(tmp_path)), ("DTVN_HOST", "127.0.0.1"), ("PORT", "0")):
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(preparation, "collect_static", lambda _folder: None)
-    monkeypatch.setattr(further_web, "setproctitle", lambda _title: None)
-    served: list[int] = []
-    monkeypatch.setattr(web, "serve", served.append)
-    with caplog.at_level("INFO", "dtvn.web"):
-        further_web.main()
-    assert served
-    assert [record.getMessage() for record in caplog.records] == ["serving 127.0.0.1:0"]
-    assert capsys.readouterr().out == ""
 
 
 def test_on_the_folder_of_the_platform_it_needs_nothing_more(

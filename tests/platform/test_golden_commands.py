@@ -35,39 +35,41 @@ def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def tell_parser(story: Story, parser: ArgumentParser) -> None:
-    """What a parser takes, and its texts; without the options that each command of Django has."""
+def tell_parser(story: Story, parser: ArgumentParser, told: set[str]) -> None:
+    """What a parser takes, and its texts; an option that was told before, by its name alone."""
     for text in (parser.description, parser.epilog):
-        story.say(str(text or "").replace(str(Path.cwd()), "HERE"))
+        if text:
+            story.say(str(text).replace(str(Path.cwd()), "HERE"))
+    again = []
     for action in parser._actions:
         if isinstance(action, _SubParsersAction) or set(action.option_strings) & DJANGO:
             continue
         names = " ".join(action.option_strings) or str(action.metavar or action.dest)
-        facts = {
-            "nargs": action.nargs,
-            "choices": None if action.choices is None else list(action.choices),
-            "default": str(action.default).replace(str(settings.DATA), "DATA"),
-            "type": getattr(action.type, "__name__", None),
-            "required": action.required or None,
-        }
-        told = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
-        story.say(f"  {names}: {told}\n    {action.help}")
+        facts = [" | ".join(map(str, action.choices))] if action.choices else []
+        if action.default not in (None, "", False) and not isinstance(action.default, list):
+            facts.append(str(action.default).replace(str(settings.DATA), "DATA"))
+        line = f"  {names} ({'; '.join(facts)}): {action.help}".replace(" ()", "")
+        if line in told:
+            again.append(names.split()[0])
+        else:
+            told.add(line)
+            story.say(line)
+    if again:
+        story.say(f"  as before: {' '.join(again)}")
     for action in parser._actions:
         if isinstance(action, _SubParsersAction):
-            for verb_help in action._choices_actions:
-                story.say(f"  verb {verb_help.dest}: {verb_help.help}")
             for name, verb in action.choices.items():
                 story.heading(f"{parser.prog} {name}")
-                tell_parser(story, verb)
+                tell_parser(story, verb, told)
 
 
 def test_what_helps_tell(golden: Compare) -> None:
-    story = Story()
+    story, told = Story(), set[str]()
     for name in COMMANDS:
         story.heading(name)
         command = load_command_class("validators", name)
         parser = command.flags() if hasattr(command, "flags") else command.create_parser("manage.py", name)
-        tell_parser(story, parser)
+        tell_parser(story, parser, told)
     golden(beside(__file__, "command_helps"), str(story))
 
 
@@ -90,15 +92,17 @@ def test_what_the_overview_tells(golden: Compare, capsys: pytest.CaptureFixture[
     golden(beside(__file__, "command_overview"), str(story))
 
 
-def configured(story: Story, *words: str) -> None:
-    """Runs `manage.py config` with Go's flags."""
+def configured(story: Story, *words: str, all_values: bool = False) -> None:
+    """Runs `manage.py config` with Go's flags; values that are no defaults, or all."""
     command = load_command_class("validators", "config")
     out, err = io.StringIO(), io.StringIO()
     command.stdout, command.stderr = OutputWrapper(out), OutputWrapper(err)
     story.say(f"$ manage.py config {' '.join(words)}")
     with pytest.raises(SystemExit) as ended, redirect_stderr(err):
         command.run_from_argv(["manage.py", "config", *words])
-    for line in (*out.getvalue().splitlines(), *(f"! {line}" for line in err.getvalue().splitlines())):
+    said, _, usage = err.getvalue().partition("usage: ")
+    shown = [line for line in out.getvalue().splitlines() if all_values or not line.endswith("# default")]
+    for line in (*shown, *(f"! {line}" for line in said.splitlines()), *(["! usage"] if usage else [])):
         story.say(f"  {line}")
     story.say(f"  exit: {ended.value.code}")
 
@@ -113,7 +117,7 @@ def test_what_quorum_and_config_tell(
     story.command("quorum", 1, 0)
     file = tmp_path / "node.yaml"
     file.write_text("node:\n  id: node3\nnetwork:\n  listen_port: 4104\nmetrics:\n  port: 9193\n")
-    configured(story, "--show")
+    configured(story, "--show", all_values=True)
     configured(story, "--show", "-config", str(file), "-id", "node5")
     monkeypatch.setenv("DTVN_METRICS_PORT", "9191")
     monkeypatch.setenv("DTVN_API_KEY", "secret")
