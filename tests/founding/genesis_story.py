@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ class GenesisStory:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.lines: list[str] = []
-        self._known: dict[Path, str] = {}
+        self._known: dict[Path, bytes] = {}
+        self._shown: set[str] = set()
 
     def tell(self, title: str) -> None:
         self.lines.append(f"\n== {title}")
@@ -61,7 +63,7 @@ class GenesisStory:
     def told(self, said: Said, *words: Any) -> None:
         """One command: its words, output, warnings, error, and the files that it changed."""
         self.lines.append(f"\n$ genesis {' '.join(str(word) for word in words)}")
-        self.lines += [f"  {line}" for line in said.text.splitlines()]
+        self.lines += self._anew(said.text.splitlines())
         self.lines += [f"! {line}" for line in said.warnings.splitlines()]
         if said.code:
             self.lines.append(f"exit {said.code}: {said.error}")
@@ -73,25 +75,31 @@ class GenesisStory:
         return said
 
     def files(self) -> None:
-        """Tell which files and folders came, changed or went since the last time."""
-        now: dict[Path, str] = {}
-        for path in sorted(self.root.rglob("*")):
-            kind = "folder" if path.is_dir() else _content(path)
-            now[path] = f"{path.stat().st_mode & 0o777:o} {kind}"
-        for path, content in now.items():
-            if self._known.get(path) != content:
-                self.lines.append(f"  + {path.relative_to(self.root)} {content}")
-        for path in sorted(self._known.keys() - now.keys()):
-            self.lines.append(f"  - {path.relative_to(self.root)}")
+        """Tell which files came or changed since the last time, in one line; only the owner reads keys."""
+        now = {
+            path: path.read_bytes()
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file() and not path.name.endswith(OF_THIS_PROCESS)
+        }
+        new = [path for path, content in now.items() if self._known.get(path) != content]
+        if new:
+            self.lines.append(f"  files: {', '.join(str(path.relative_to(self.root)) for path in new)}")
+        for path in new:
+            if path.suffix == ".key":
+                assert path.stat().st_mode & 0o777 == 0o600, path
+        if gone := sorted(self._known.keys() - now.keys()):
+            self.lines.append(f"  gone: {', '.join(str(path.relative_to(self.root)) for path in gone)}")
         self._known = now
+
+    def _anew(self, lines: list[str]) -> list[str]:
+        """Output as lines of the story; tables that were shown before are not repeated."""
+        shown: list[str] = []
+        for known, run in groupby(lines, self._shown.__contains__):
+            found = list(run)
+            shown += ["  (as before)"] if known and len(found) > 2 else [f"  {line}" for line in found]
+        self._shown.update(lines)
+        return shown
 
     def text(self) -> str:
         """The story, without what depends on this machine."""
         return "\n".join(self.lines).replace(str(self.root), "ROOT") + "\n"
-
-
-def _content(path: Path) -> str:
-    if path.name.endswith(OF_THIS_PROCESS):
-        return "of this process"
-    data = path.read_bytes()
-    return f"{len(data)} bytes {sha256(data).hexdigest()[:12]}"

@@ -106,8 +106,7 @@ def test_wrong_steps(story: GenesisStory, golden: Compare) -> None:
     story.types("init", "--name", "", "--members", 2, "--out", draft)
     story.types("init", "--name", "x" * 65, "--members", 2, "--out", draft)
     for parameter in Parameters.__struct_fields__:
-        for wrong in (0, 10**12):
-            story.types(*init, 2, f"--{parameter.replace('_', '-')}", wrong)
+        story.types(*init, 2, f"--{parameter.replace('_', '-')}", 10**12)
     story.types(*init, 2)
     story.types(*init, 2)
     party, other = Party(story.root, "venue"), Party(story.root, "promoter")
