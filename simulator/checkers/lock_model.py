@@ -45,8 +45,8 @@ class LockModel:
 
     def pass_time(self, now: int) -> None:
         """A batch begins at this time of the log."""
-        for key, queue in self.queues.items():
-            self.queues[key] = [wait for wait in queue if wait.until >= now]
+        waiting = {key: [wait for wait in queue if wait.until >= now] for key, queue in self.queues.items()}
+        self.queues = {key: queue for key, queue in waiting.items() if queue}
         for key, lease in list(self.held.items()):
             if lease.ends < now:
                 self._hand_on(key, now)

@@ -112,6 +112,10 @@ class State(msgspec.Struct, frozen=True):
     signed: bool = True
     """Whether it matters who made a movement, where and when; else all entries look alike."""
 
+    def ticket(self, name: str) -> Ticket | None:
+        """A ticket by its name; None: there is none."""
+        return next((ticket for known, ticket in self.tickets if known == name), None)
+
 
 class Asked(msgspec.Struct, frozen=True):
     """One operation."""
@@ -127,6 +131,8 @@ class Asked(msgspec.Struct, frozen=True):
     now: int = NOW
     """Log time, Unix microseconds."""
     nonce: bytes = b""
+    id_code: bytes = b""
+    """Of an issue, the ticket's id as a code; b"": that is no code of another one."""
 
 
 Step = tuple[State, tuple[str, ...], str]
@@ -162,15 +168,12 @@ def _set_event(state: State, asked: Asked) -> Result:
 
 def _issue(state: State, asked: Asked) -> Result:
     said, name = asked.command, asked.ticket
-    if said is None:
-        return (
-            _put(state, name, Ticket(ISSUED))
-            if _find(state, name) is None
-            else (state, "ticket_exists", name)
-        )
-    if _find(state, name) is not None:
+    if state.ticket(name) is not None:
         return state, "ticket_exists", name
-    if any(_holder(state, code) for code in said.codes):
+    if said is None:
+        return _put(state, name, Ticket(ISSUED))
+    ids = (asked.id_code,) if state.products is None or state.ids_are_codes else ()
+    if any(_holder(state, code) for code in (*said.codes, *ids) if code):
         return state, "barcode_taken", ""
     window = said.not_before, said.not_after
     codes = frozenset(said.codes)
@@ -180,7 +183,7 @@ def _issue(state: State, asked: Asked) -> Result:
 
 def _lives(state: State, asked: Asked) -> Result:
     """Operations of the first form along the ticket's life; only what admits or validates asks for more."""
-    ticket = _find(state, asked.ticket)
+    ticket = state.ticket(asked.ticket)
     after, answer = ANSWERS[asked.kind][ABSENT if ticket is None else ticket.state]
     if ticket is None:
         return state, answer, ""
@@ -219,7 +222,7 @@ def _scan(state: State, asked: Asked) -> Result:
     if listed is None:
         return state, "unknown_list", ""
     name = _scanned(state, asked)
-    ticket = _find(state, name)
+    ticket = state.ticket(name)
     if ticket is None:
         return state, "barcode_not_found" if said.code else "ticket_not_found", ""
     refusal = _REFUSE[wanted](state, asked, listed, ticket)
@@ -234,7 +237,7 @@ def _scanned(state: State, asked: Asked) -> str:
     name = _holder(state, code) if code else ""
     if not name and (not code or state.products is None or state.ids_are_codes):
         name = asked.ticket
-    ticket = _find(state, name)
+    ticket = state.ticket(name)
     if ticket is not None and ticket.codes and code and not _holder(state, code):
         return ""  # its codes open it, and its id no more
     return name
@@ -309,7 +312,7 @@ def _moves(
 
 
 def _block(state: State, asked: Asked) -> Result:
-    ticket = _find(state, asked.ticket)
+    ticket = state.ticket(asked.ticket)
     wanted = asked.kind == "block"
     if ticket is None:
         return state, "ticket_not_found", ""
@@ -319,7 +322,7 @@ def _block(state: State, asked: Asked) -> Result:
 
 
 def _replace(state: State, asked: Asked) -> Result:
-    ticket, wanted = _find(state, asked.ticket), frozenset(asked.command.codes)
+    ticket, wanted = state.ticket(asked.ticket), frozenset(asked.command.codes)
     if ticket is None:
         return state, "ticket_not_found", ""
     if any(_holder(state, code) not in ("", asked.ticket) for code in wanted):
@@ -331,7 +334,7 @@ def _replace(state: State, asked: Asked) -> Result:
 
 
 def _change(state: State, asked: Asked) -> Result:
-    ticket, said = _find(state, asked.ticket), asked.command
+    ticket, said = state.ticket(asked.ticket), asked.command
     if ticket is None:
         return state, "ticket_not_found", ""
     if ticket.state == CONSUMED:
@@ -348,7 +351,7 @@ def _change(state: State, asked: Asked) -> Result:
 
 def _import_entry(state: State, asked: Asked) -> Result:
     """An entry made elsewhere: nothing is asked but the ticket's life, as an admission asks it."""
-    ticket = _find(state, asked.ticket)
+    ticket = state.ticket(asked.ticket)
     _after, answer = ANSWERS["admit"][ABSENT if ticket is None else ticket.state]
     if ticket is None or answer != "ok":
         return state, answer, "" if ticket is None else asked.ticket
@@ -370,10 +373,6 @@ _RULES: dict[str, Callable[[State, Asked], Result]] = {
 }
 KINDS = frozenset({*_RULES, *ANSWERS, "resolve"})
 """Kinds of operations that the model knows."""
-
-
-def _find(state: State, name: str) -> Ticket | None:
-    return next((ticket for known, ticket in state.tickets if known == name), None)
 
 
 def _holder(state: State, code: bytes) -> str:
