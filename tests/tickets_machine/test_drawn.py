@@ -1,4 +1,4 @@
-"""Long sequences of operations, drawn with every field, against the model of simulator (R12 to R15, R40 to R42)."""
+"""Long sequences of operations drawn with every field, against the model of simulator."""
 
 from __future__ import annotations
 
