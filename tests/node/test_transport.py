@@ -46,30 +46,6 @@ def test_each_pair_has_one_link_and_each_frame_the_right_name() -> None:
             assert all(item.peer.name == f"node{item.peer.member}" for item in received)
 
 
-@pytest.mark.parametrize("index", range(3))
-def test_a_frame_is_given_once_to_the_socket_of_each_receiver(
-    monkeypatch: pytest.MonkeyPatch, index: int
-) -> None:
-    """By links that it dialled, and that others did."""
-    with net(3) as three:
-        client = three.dial(client=b"client-1")
-        three.until(lambda: len(client.connected()) == 3)
-        client.send(index, bulk(b"its Hello came before this"))
-        collect(three.nodes[index], 1)
-        given: list[object] = []
-        send = zmq.Socket.send
-
-        def note(socket: zmq.Socket[bytes], data: object, *flags: int) -> object:
-            sent = send(socket, data, *flags)  # type: ignore[arg-type]
-            given.append(data)
-            return sent
-
-        monkeypatch.setattr(zmq.Socket, "send", note)
-        three.nodes[index].send(Send(to=ALL, frame=vote(b"for all")))
-        three.nodes[index].reply(ReplyTo(principal="gateway", client=b"client-1", frame=bulk(b"reply")))
-    assert (given.count(vote(b"for all")), given.count(bulk(b"reply"))) == (2, 1)
-
-
 def test_a_principal_is_heard_by_name_and_answered_at_its_own_connection() -> None:
     with net(1) as one:
         first = one.dial(client=b"client-1")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from types import SimpleNamespace
 
 import pytest
 
@@ -35,32 +34,6 @@ def test_an_idle_server_looks_for_nothing_and_ends_when_told(monkeypatch: pytest
 
     server = asyncio.run(life())
     assert server.looks <= 2
-
-
-def test_a_report_without_news_is_followed_by_no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "REPORT_INTERVAL_MAX", 0.001)
-    monkeypatch.setattr(process, "TELL_SPACE", 2 * PATIENCE)
-
-    async def life() -> None:
-        enough, sent = asyncio.Event(), []
-
-        def send(message: object) -> bool:
-            sent.append(message)
-            if len(sent) == 5:
-                enough.set()
-            return True
-
-        service = Service.__new__(Service)
-        service.news = asyncio.Event()
-        monkeypatch.setattr(service, "take_answered", tuple, raising=False)
-        monkeypatch.setattr(service, "take_faults", int, raising=False)
-        service.sockets = 0
-        service.news.clear()
-        telling = asyncio.create_task(process._tell(SimpleNamespace(send=send), service))  # type: ignore[arg-type]
-        await asyncio.wait_for(enough.wait(), PATIENCE)
-        telling.cancel()
-
-    asyncio.run(life())
 
 
 def test_an_opened_socket_is_news_for_the_node() -> None:
