@@ -23,6 +23,7 @@ from tests.ledger.children import ROOT, reopen_when_free, script
 from tests.ledger.samples import CLUSTER, LogWriter, slot
 from validators.ledger import Ledger, open_ledger, postgresql
 from validators.ledger.location import LOCK_FILE
+from validators.ledger.lock import FileLock
 from validators.ledger.meta import replace_meta
 from validators.ledger.witness import Witness
 
@@ -55,6 +56,11 @@ def test_r10_a_second_opener_is_refused_and_changes_nothing(place: Location) -> 
     finally:
         first.close()
     assert not is_locked(place.folder)
+
+
+def test_a_folder_in_which_nothing_can_be_locked_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnreachable, match=f"The lock file {tmp_path}/absent/.* cannot be used"):
+        FileLock(tmp_path / "absent")
 
 
 def test_r11_only_the_process_that_wrote_a_ledger_continues_it(place: Location) -> None:
