@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dtvn.events.rules import EventReader, FramingError
 from dtvn.proxy.blocks import Block, Blocks
 from dtvn.proxy.media import holds_events
+from tests.support.table import table
 
 LINES = st.sampled_from(
     [b": c", b"data: {}", b'data: {"a":', b"data: 1}", b"id: 7", b"", b"", b"event: x", b"data"]
@@ -79,7 +80,7 @@ def test_a_block_whose_beginning_was_drained_says_so() -> None:
     assert (block.raw, block.begun, len(block.text or b"")) == (b'"}\n\n', True, 11)
 
 
-@pytest.mark.parametrize(
+@table(
     ("head", "found"),
     [
         (b"", None),
@@ -100,6 +101,7 @@ def test_a_block_whose_beginning_was_drained_says_so() -> None:
         (b'[{"type":"RUN_STARTED"', False),
         (b" " * 300, False),
     ],
+    count=17,
 )
 def test_the_first_bytes_tell_whether_a_body_holds_events(head: bytes, found: bool | None) -> None:
     assert holds_events(head) is found

@@ -22,6 +22,7 @@ import pytest
 from dtvn.cli import events_proxy, serving
 from dtvn.events.rules import Severity, Violation
 from dtvn.proxy import Report, Run
+from tests.support.table import table
 from tests.waiting import PATIENCE
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "use" / "events.md"
@@ -94,7 +95,7 @@ def test_a_json_line_is_printed_for_each_stream(tmp_path: Path) -> None:
     assert (found["valid"], found["code"], found["events"]) == (False, "FIELD_MISSING", 2)
 
 
-@pytest.mark.parametrize(
+@table(
     ("wrong", "said"),
     [
         ({"upstream": "agent:8000"}, "no address of the form"),
@@ -102,6 +103,7 @@ def test_a_json_line_is_printed_for_each_stream(tmp_path: Path) -> None:
         ({"cluster": "ftp://platform"}, "no address of the form"),
         ({"port": 70_000}, "not from 0 to 65535"),
     ],
+    count=4,
 )
 def test_invalid_settings_end_it_with_2_and_a_sentence(wrong: dict[str, object], said: str) -> None:
     assert said in refused(wrong)
@@ -155,9 +157,10 @@ def test_a_stream_is_told_with_its_run_its_end_and_what_it_broke() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@table(
     ("listed", "omitted", "shown", "last"),
     [(10, 0, 10, None), (10, 5, 10, 5), (11, 0, 10, 1), (12, 3, 10, 5), (1, 0, 1, None)],
+    count=5,
 )
 def test_violations_that_are_not_shown_are_counted(
     listed: int, omitted: int, shown: int, last: int | None
@@ -170,7 +173,7 @@ def test_violations_that_are_not_shown_are_counted(
     assert lines[shown + 1 :] == ([] if last is None else [f"  ... and {last} more"])
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "86400", "nan", "inf"])
+@table("text", ["0", "-1", "86400", "nan", "inf"], count=5)
 def test_a_time_out_of_bounds_is_refused(text: str) -> None:
     parser = argparse.ArgumentParser(exit_on_error=False)
     events_proxy.add_options(parser)
@@ -181,7 +184,7 @@ def test_a_time_out_of_bounds_is_refused(text: str) -> None:
     assert found.silence_seconds == 86_399.5
 
 
-@pytest.mark.parametrize(
+@table(
     ("mode", "given", "seconds"),
     [
         ("observe", None, None),
@@ -190,6 +193,7 @@ def test_a_time_out_of_bounds_is_refused(text: str) -> None:
         ("refuse", 5.0, 5.0),
         ("mark", 5.0, 5.0),
     ],
+    count=5,
 )
 def test_only_refuse_drops_a_silent_stream_unasked(
     mode: str, given: float | None, seconds: float | None

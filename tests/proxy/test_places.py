@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from dtvn.proxy.places import Place
 from tests.events.rules.samples import event
+from tests.support.table import table
 
 STARTED, FINISHED = event("RS"), event("RF")
 CHUNK = event("TK", messageId="m", delta="a")
@@ -18,7 +17,7 @@ def after(*texts: bytes | None, end: bytes = b"\n\n") -> Place:
     return place
 
 
-@pytest.mark.parametrize(
+@table(
     ("texts", "free"),
     [
         ([], False),
@@ -47,6 +46,7 @@ def after(*texts: bytes | None, end: bytes = b"\n\n") -> Place:
         ([STARTED, b'{"type":"RUN_FINISHED"}'], False),
         ([STARTED, b'{"type":"CUSTOM","value":' + b"[" * 100_000 + b"]" * 100_000 + b"}"], False),
     ],
+    count=23,
 )
 def test_free_places(texts: list[bytes | None], free: bool) -> None:
     assert after(*texts).free is free

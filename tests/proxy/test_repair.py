@@ -12,6 +12,7 @@ from dtvn.proxy import EventsMiddleware, Forward, LocalJudge, Mode, Repair, Repo
 from dtvn.proxy.repair import LineRepair
 from tests.events.advice.support import REPORTED
 from tests.proxy.support import SSE, Agent, answering, listening, served
+from tests.support.table import table
 from tests.waiting import PATIENCE
 
 
@@ -35,7 +36,7 @@ SAME: dict[str, tuple[bytes, bytes]] = {
 }
 
 
-@pytest.mark.parametrize(("given", "repaired"), SAME.values(), ids=SAME)
+@table(("given", "repaired"), SAME.values(), ids=SAME, count=9)
 def test_a_stream_is_repaired_wherever_it_is_cut(given: bytes, repaired: bytes) -> None:
     cuts = [*itertools.combinations(range(len(given) + 1), 2), (0, 0)]
     for first, second in cuts:
@@ -55,8 +56,8 @@ def test_lines_pass_as_they_come() -> None:
     assert lines.feed(b"{") == b"data: {"
 
 
-@pytest.mark.parametrize("mode", [*Mode])
-@pytest.mark.parametrize("name", ["crlf.sse", "cr.sse", "done.sse"])
+@table("mode", [*Mode], count=3)
+@table("name", ["crlf.sse", "cr.sse", "done.sse"], count=3)
 def test_a_reported_stream_reaches_its_client_whole(mode: Mode, name: str) -> None:
     reports: list[Report] = []
     answer = asyncio.run(repaired((REPORTED / name).read_bytes(), mode, reports))
