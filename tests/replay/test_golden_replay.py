@@ -1,4 +1,4 @@
-"""What a replayed agent answers: each turn of two threads, each kind of request, and what it reports."""
+"""What a replayed agent answers: each turn of two threads, each kind of request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dtvn.replay import Answered, Replay, runs_of
+from dtvn.replay import Replay, runs_of
 from tests.events.rules.samples import event
 from tests.golden import Compare
 
@@ -88,23 +88,18 @@ async def asked(
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("as_recorded", [False, True])
-async def test_turns_of_threads(as_recorded: bool, golden: Compare) -> None:
-    told: list[Answered] = []
-    app = Replay(runs_of(STREAM), as_recorded=as_recorded, speed=None, report=told.append)
+async def test_turns_of_threads(golden: Compare) -> None:
+    app = Replay(runs_of(STREAM), speed=None)
     lines = []
     for thread, run in (("t1", "r1"), ("t1", "r2"), ("t2", "r1"), ("t1", "r3"), ("t1", "r4"), ("t2", "r2")):
         lines.append(f"\n== thread {thread}, run {run}")
         lines += await asked(app, json.dumps(ASKED | {"threadId": thread, "runId": run}).encode())
-        lines += [f"  {each}" for each in told]
-        told.clear()
-    golden(GOLDEN / f"turns-{'recorded' if as_recorded else 'renamed'}.txt", "\n".join(lines) + "\n")
+    golden(GOLDEN / "turns.txt", "\n".join(lines) + "\n")
 
 
 @pytest.mark.asyncio
 async def test_requests_of_all_kinds(golden: Compare) -> None:
-    told: list[Answered] = []
-    app = Replay(runs_of(STREAM), speed=None, origins=["http://page:3000"], streams=1, report=told.append)
+    app = Replay(runs_of(STREAM), speed=None, origins=["http://page:3000"], streams=1)
     good = json.dumps(ASKED).encode()
     page, stranger = (b"origin", b"http://page:3000"), (b"origin", b"http://evil")
     wishes = [
@@ -132,22 +127,6 @@ async def test_requests_of_all_kinds(golden: Compare) -> None:
     for body, method, headers in cases:
         lines.append(f"\n== {method} {body[:40].decode()} {headers}")
         lines += await asked(app, body, method, headers)
-        lines += [f"  {each}" for each in told]
-        told.clear()
     app = Replay(runs_of(STREAM), speed=None, origins=["*"])
     lines += ["\n== any origin", *await asked(app, b"", "OPTIONS", [stranger, *wishes])]
     golden(GOLDEN / "requests.txt", "\n".join(lines) + "\n")
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("speed", [1.0, 10.0])
-async def test_pauses_between_events(speed: float, golden: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock stands still: what is waited for is told, not waited."""
-    waits: list[float] = []
-
-    async def noted(_futures: object, **options: float) -> None:
-        waits.append(round(options["timeout"], 3))
-
-    monkeypatch.setattr(asyncio, "wait", noted)
-    lines = await asked(Replay(runs_of(STREAM), speed=speed), json.dumps(ASKED).encode())
-    golden(GOLDEN / f"pauses-{speed:.0f}.txt", "\n".join([f"waits {waits}", *lines]) + "\n")
