@@ -10,6 +10,7 @@ from dtvn.proof.barriers import NothingStable, SharedBarriers, passed_checkpoint
 from dtvn.proof.reads import NO_PROOF, NOT_FROZEN
 from dtvn.protocol.consensus.membership import founding
 from tests.host.support import make_genesis
+from tests.support.table import table
 
 FOUR = founding(make_genesis())
 INTERVAL = FOUR.parameters.checkpoint_interval
@@ -88,7 +89,7 @@ def test_r18_a_barrier_that_is_not_ordered_is_not_counted() -> None:
     assert reader.tried == INTERVAL + 5
 
 
-@pytest.mark.parametrize(("said_by", "tried"), [(1, 0), (2, INTERVAL), (4, INTERVAL)])
+@table(("said_by", "tried"), [(1, 0), (2, INTERVAL), (4, INTERVAL)], count=3)
 def test_p19_without_proofs_at_most_one_barrier_interval_is_ordered(said_by: int, tried: int) -> None:
     reader = Reader(NOT_FROZEN, said_by, 1)
     assert quorum_read(reader) is None
@@ -101,7 +102,7 @@ def test_p19_no_barrier_is_ordered_after_the_deadline() -> None:
     assert reader.tried == 0
 
 
-@pytest.mark.parametrize("said_by", [2, 3, 4])
+@table("said_by", [2, 3, 4], count=3)
 def test_r18_only_f_plus_1_members_can_attest_that_nothing_is_stable(said_by: int) -> None:
     reader = Reader(NO_PROOF, said_by, 1)
     with pytest.raises(NothingStable):

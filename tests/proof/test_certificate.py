@@ -25,6 +25,7 @@ from dtvn.proof.certificate import Receipts
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.log_tree import climb, inclusion_path
 from tests.proof.support import Later, PaperLog, subtree_of
+from tests.support.table import table
 
 BYTES_MAX = 2_048
 
@@ -41,7 +42,7 @@ def log() -> PaperLog:
     return made
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 30, 33])
+@table("size", [1, 2, 3, 7, 8, 9, 30, 33], count=8)
 def test_r26_every_entry_has_one_path_to_the_root_of_every_log_size(size: int) -> None:
     hashes = [bytes([number]) * 32 for number in range(size)]
     for index in range(size):
@@ -107,7 +108,7 @@ def test_r26_receipts_are_those_of_q_members_of_their_own_epoch(log: PaperLog) -
     assert list(offered) == [(3, b"not asked for")], "nobody is waited for after the q-th"
 
 
-@pytest.mark.parametrize("members", [1, 2, 3])
+@table("members", [1, 2, 3], count=3)
 def test_r37_a_small_cluster_says_that_it_is_crash_only(members: int) -> None:
     log = PaperLog(members)
     log.admit()

@@ -22,6 +22,7 @@ from dtvn.protocol.quorum import MEMBERS_MAX
 from dtvn.protocol.wire.envelope import KIND_OF, encode_envelope
 from tests.host.support import key_pair
 from tests.proof.support import Later, PaperLog
+from tests.support.table import table
 
 NAMES = ["r1", "r2", "r3", "r4"]
 WORDS = "does not end with this epoch change proof"
@@ -56,11 +57,7 @@ def test_r35_the_next_epoch_begins_where_its_members_say() -> None:
     assert ended(members=[member("r1", port=2**62)])
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"epoch": 0}, {"epoch": 2}, {"kind": "barrier"}, {"code": "not_ready"}],
-    ids=str,
-)
+@table("wrong", [{"epoch": 0}, {"epoch": 2}, {"kind": "barrier"}, {"code": "not_ready"}], ids=str, count=4)
 def test_r35_an_invalid_end_of_an_epoch_does_not_extend_the_chain(wrong: dict[str, Any]) -> None:
     with pytest.raises(ProofError, match=WORDS):
         ended(**wrong)
@@ -79,7 +76,7 @@ ODD_MEMBERS: dict[str, list[g.Member]] = {
 }
 
 
-@pytest.mark.parametrize("name", ODD_MEMBERS)
+@table("name", ODD_MEMBERS, count=9)
 def test_p18_an_invalid_list_of_members_begins_no_epoch(name: str) -> None:
     with pytest.raises(ProofError):
         ended(members=ODD_MEMBERS[name])
@@ -147,7 +144,7 @@ SEALS: dict[str, Callable[[tuple[bytes, ...]], tuple[bytes, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", SEALS)
+@table("name", SEALS, count=4)
 def test_r35_a_stored_epoch_end_without_checkpoints_is_refused(name: str) -> None:
     log = changed()
     whole = log.epoch_changes[0]
@@ -157,8 +154,8 @@ def test_r35_a_stored_epoch_end_without_checkpoints_is_refused(name: str) -> Non
         epoch_change_certificate(canonical.encode(other), log.cluster)
 
 
-@pytest.mark.parametrize("by", [-1, 1])
-@pytest.mark.parametrize("field", ["results_root", "timestamp"])
+@table("by", [-1, 1], count=2)
+@table("field", ["results_root", "timestamp"], count=2)
 def test_r11_a_kept_end_holds_the_entry_of_its_operation(field: str, by: int) -> None:
     """What its CHECKPOINTs or the recovery sign does not hold these two."""
     log = changed()
@@ -186,9 +183,10 @@ def test_r11_the_end_that_all_members_signed_begins_the_next_epoch() -> None:
     assert chain.present == begun
 
 
-@pytest.mark.parametrize(
+@table(
     ("kind", "payload"),
     [("admit", canonical.encode(("", ""))), ("reconfigure", b"noise"), ("nonsense", b"")],
+    count=3,
 )
 def test_r35_an_end_by_another_operation_begins_no_epoch(kind: str, payload: bytes) -> None:
     """q members signed the outcome of one, but the ledger keeps something else than they executed."""

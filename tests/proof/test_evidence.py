@@ -18,6 +18,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import decode_envelope
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
 from tests.host.support import Paper, key_pair
+from tests.support.table import table
 from verifier import dtvn_verify, dtvn_verify_evidence
 
 PAPER = Paper()
@@ -64,7 +65,7 @@ def file_of(code: str, *messages: Any) -> bytes:
     return encode_evidence(PAPER.cluster, code, [PAPER.sign(message) for message in messages])
 
 
-@pytest.mark.parametrize("code", pairs())
+@table("code", pairs(), count=9)
 def test_p22_both_verifiers_convict_the_signer_of_the_same_crime(code: str) -> None:
     one, other = pairs()[code]
     data = file_of(code, one, other)
@@ -74,10 +75,11 @@ def test_p22_both_verifiers_convict_the_signer_of_the_same_crime(code: str) -> N
     assert dtvn_verify_evidence.convicted(data, SMALL) == told
 
 
-@pytest.mark.parametrize(
+@table(
     "shown",
     [(), (prepared(0, 7),), (prepared(0, 7, TWO), prepared(1, 6)), (prepared(1, 6), prepared(2, 8))],
     ids=["nothing", "an earlier view", "another digest of an earlier view", "other sequences"],
+    count=4,
 )
 def test_p22_a_view_change_hides_the_commit_of_a_later_view(shown: tuple[m.PreparedProof, ...]) -> None:
     """What it shows of the sequence is older than the COMMIT, or is not of that sequence."""
@@ -91,7 +93,7 @@ def test_every_known_pair_of_conflicting_statements_is_tested() -> None:
     assert set(pairs()) == {*DOUBLES, "hidden_commit"} == {*dtvn_verify_evidence.CRIMES}
 
 
-@pytest.mark.parametrize(
+@table(
     ("code", "one", "other"),
     [
         ("commit", m.Commit(0, 1, 3, 7, ONE), m.Commit(0, 1, 3, 7, ONE)),
@@ -110,6 +112,7 @@ def test_every_known_pair_of_conflicting_statements_is_tested() -> None:
         ("continuation", m.Checkpoint(0, 2, 10, ONE, ONE, 5), m.Checkpoint(0, 2, 10, TWO, ONE, 5)),
         ("nonsense", m.Commit(0, 1, 3, 7, ONE), m.Commit(0, 1, 3, 7, TWO)),
     ],
+    count=15,
 )
 def test_p3_statements_of_an_honest_member_never_convict(code: str, one: Any, other: Any) -> None:
     convicts_nobody(file_of(code, one, other))
@@ -136,7 +139,7 @@ COMMIT = signed(1, 18, 0, 1, 0, 7, ONE)
 WRONG = PAPER.sign(m.Prepare(0, 1, 0, 7, ONE))
 
 
-@pytest.mark.parametrize(
+@table(
     ("code", "one", "other"),
     [
         ("commit", COMMIT, signed(1, 18, 0, 1, 0, 7, b"short")),
@@ -158,6 +161,7 @@ WRONG = PAPER.sign(m.Prepare(0, 1, 0, 7, ONE))
         ("hidden_commit", COMMIT, signed(1, 21, 0, 1, 2, [], [["text", []]])),
     ],
     ids=lambda each: each if isinstance(each, str) else "frame",
+    count=17,
 )
 def test_p22_both_verifiers_ignore_frames_that_are_no_statements(code: str, one: bytes, other: bytes) -> None:
     """Such content is ambiguous: verifiers could read it differently."""
@@ -200,7 +204,7 @@ def checkpoints(epoch: int, *senders: int) -> tuple[bytes, ...]:
     return tuple(PAPER.signer("r0").sign(m.Checkpoint(epoch, each, 5, ONE, TWO, 7)) for each in senders)
 
 
-@pytest.mark.parametrize(
+@table(
     ("beyond_me", "why"),
     [
         (m.ViewChange(0, 1, 2, checkpoints(1, 0, 1, 2), ()), "epoch 1 is not in this chain"),
@@ -208,6 +212,7 @@ def checkpoints(epoch: int, *senders: int) -> tuple[bytes, ...]:
         (change(1, 2, *[m.PreparedProof(b"", (b"",) * 31)] * 2_100), "too many statements in one message"),
     ],
     ids=["the next epoch", "an epoch far away", "too large"],
+    count=3,
 )
 def test_p3_content_unknown_to_a_verifier_leads_to_no_verdict(beyond_me: m.ViewChange, why: str) -> None:
     """A longer chain, or a larger verifier, may find that it proves what it claims."""

@@ -6,8 +6,6 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-import pytest
-
 from dtvn.proof import read_chain
 from dtvn.proof.evidence import encode_evidence
 from dtvn.protocol import genesis as g
@@ -19,6 +17,7 @@ from simulator.node import Node
 from simulator.observers import Observer
 from simulator.scenario import Stage
 from tests.proof.test_evidence_views import both
+from tests.support.table import table
 from verifier import dtvn_verify
 
 STORY = """request box issue T-100
@@ -77,8 +76,8 @@ def played(members: int, liar: str) -> tuple[Minutes, bytes]:
     return minutes, g.encode(stage.cluster.world.genesis)
 
 
-@pytest.mark.parametrize("forgery", FORGERIES)
-@pytest.mark.parametrize("members", [4, 5])
+@table("forgery", FORGERIES, count=8)
+@table("members", [4, 5], count=2)
 def test_p22_the_verifiers_agree_on_all_view_change_messages(members: int, forgery: str) -> None:
     minutes, data = played(members, f"r1:view-change-forger/{forgery}")
     ours, theirs = read_chain(data), dtvn_verify.Chain(data)

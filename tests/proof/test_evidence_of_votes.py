@@ -7,7 +7,6 @@ import sys
 from io import StringIO
 from pathlib import Path
 
-import pytest
 from django.core.management import call_command
 
 from dtvn.events import judging
@@ -19,6 +18,7 @@ from dtvn.protocol import canonical
 from tests.host.support import key_pair
 from tests.proof.test_evidence import CHAIN, GENESIS, PAPER
 from tests.proof.verdicts import Verdict, evidence_by_dtvn, evidence_by_two_files
+from tests.support.table import table
 from verifier import dtvn_verify, dtvn_verify_evidence, dtvn_verify_transcript
 
 ZERO = bytes(32)
@@ -75,7 +75,7 @@ def test_two_answers_to_one_question_convict() -> None:
     assert verdict(piece(signed(INVALID, 2, VALID, *[Vote(LATER, ZERO, ())] * 3), signed(VALID))) == TOLD
 
 
-@pytest.mark.parametrize(
+@table(
     ("data", "code", "place"),
     [
         (piece(signed(VALID), signed(VALID)), "no_contradiction", "votes"),
@@ -90,6 +90,7 @@ def test_two_answers_to_one_question_convict() -> None:
         (encode_evidence(PAPER.cluster, EVENT_VOTE, []), "unknown_evidence", "event_vote"),
         (encode_evidence(PAPER.cluster, EVENT_VOTE, [b"", b""]), "unknown_evidence", "event_vote"),
     ],
+    count=11,
 )
 def test_other_votes_convict_nobody(data: bytes, code: str, place: str) -> None:
     assert verdict(data) == {"refused": code, "place": place}

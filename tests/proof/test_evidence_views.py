@@ -32,6 +32,7 @@ from tests.proof.odd_views import (
     view_changes,
 )
 from tests.proof.verdicts import Verdict, refused
+from tests.support.table import table
 from verifier import dtvn_verify, dtvn_verify_evidence
 
 OURS = {name: read_chain(data) for name, data in CHAINS.items()}
@@ -73,7 +74,7 @@ def agreed(code: str, frames: Sequence[bytes], chain: str = "short") -> str:
     return both(encode_evidence(LOG.cluster, code, frames), OURS[chain], THEIRS[chain])
 
 
-@pytest.mark.parametrize(("code", "case"), CASES, ids=[f"{code}: {case.name}" for code, case in CASES])
+@table(("code", "case"), CASES, ids=[f"{code}: {case.name}" for code, case in CASES], count=195)
 def test_p4_both_verifiers_give_the_expected_verdict(code: str, case: Case) -> None:
     assert agreed(code, case.frames, case.chain) == case.verdict
 
@@ -97,9 +98,7 @@ def test_p22_additional_frames_do_not_hide_a_crime() -> None:
 # --- thresholds -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("members", "q"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 4), (6, 4), (7, 5), (13, 9), (31, 21)]
-)
+@table(("members", "q"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 4), (6, 4), (7, 5), (13, 9), (31, 21)], count=9)
 def test_p1_a_certificate_needs_statements_of_q_members(members: int, q: int) -> None:
     paper = Paper(members)
     data = g.encode(paper.genesis)

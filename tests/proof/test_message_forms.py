@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire.envelope import encode_envelope
 from tests.canonical_form import is_canonical
 from tests.host.test_door_fuzz import any_message
+from tests.support.table import table
 from verifier import dtvn_verify_evidence
 
 ONE = bytes([1]) * 32
@@ -127,7 +127,7 @@ def replaced(value: Any) -> Iterator[Any]:
                 yield [*value[:at], other, *value[at + 1 :]]
 
 
-@pytest.mark.parametrize("kind", SAMPLES)
+@table("kind", SAMPLES, count=31)
 def test_p15_each_form_is_that_of_the_wire_field_by_field(kind: int) -> None:
     assert formed(kind, canonical.encode(SAMPLES[kind]))
     for fields in replaced(SAMPLES[kind]):
@@ -160,7 +160,7 @@ BOUNDS: dict[str, tuple[int, int, Callable[[int], Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", BOUNDS)
+@table("name", BOUNDS, count=17)
 def test_p15_both_verifiers_have_the_bounds_of_the_wire(name: str) -> None:
     kind, most, fields = BOUNDS[name]
     for count in (most, most + 1):

@@ -32,6 +32,7 @@ from tests.proof.verdicts import (
     evidence_by_dtvn,
     evidence_by_two_files,
 )
+from tests.support.table import table
 from verifier import dtvn_verify
 
 Case = tuple[str, str, bytes, bytes]
@@ -73,7 +74,7 @@ def changed(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :]
 
 
-@pytest.mark.parametrize("form", ["receipts", "checkpoint", "file"])
+@table("form", ["receipts", "checkpoint", "file"], count=3)
 def test_every_changed_byte_of_a_certificate_is_refused(form: str) -> None:
     log, _fork = vectors.logs()
     data = log.checkpointed(3, 20) if form == "checkpoint" else log.receipts(3)
@@ -93,13 +94,13 @@ def test_every_changed_byte_of_a_chain_is_refused() -> None:
     assert all_refused(cases)
 
 
-@pytest.mark.parametrize("code", ["commit", "view_change", "hidden_commit"])
+@table("code", ["commit", "view_change", "hidden_commit"], count=3)
 def test_every_changed_byte_of_evidence_is_refused(code: str) -> None:
     data = file_of(code, *pairs()[code])
     assert all_refused([(str(at), "evidence", changed(data, at), GENESIS) for at in range(len(data))])
 
 
-@pytest.mark.parametrize("kind", ["certificate", "chain", "evidence"])
+@table("kind", ["certificate", "chain", "evidence"], count=3)
 def test_another_version_is_refused(kind: str) -> None:
     good = {"certificate": GOOD["certificate"], "chain": GOOD["chain"], "evidence": GOOD["evidence"]}
     for version in (0, 2, 127, 0xFF):

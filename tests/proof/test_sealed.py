@@ -6,7 +6,6 @@ import base64
 from pathlib import Path
 
 import msgspec
-import pytest
 from nacl import bindings
 
 from dtvn.net import read_seed
@@ -20,6 +19,7 @@ from dtvn.protocol.wire.envelope import KIND_OF, signed_bytes
 from tests.founding.parties import Party, found
 from tests.proof.support import PaperLog
 from tests.proof.verdicts import by_browser, by_dtvn, by_one_file
+from tests.support.table import table
 
 
 def test_r35_the_sealed_file_and_the_platforms_chain_are_the_same_epochs(tmp_path: Path) -> None:
@@ -69,8 +69,10 @@ def test_r27_every_verifier_accepts_the_file_that_the_parties_sealed(tmp_path: P
     assert by_browser(vectors) == said
 
 
-@pytest.mark.parametrize(
-    "noise", [b"\x94\x01\x02\x03\x04", b"\xa4abcd", b"\x94\xa1a\x95\xa1b\x01\x01\x90\x01\x91\x92\x90\x90\x90"]
+@table(
+    "noise",
+    [b"\x94\x01\x02\x03\x04", b"\xa4abcd", b"\x94\xa1a\x95\xa1b\x01\x01\x90\x01\x91\x92\x90\x90\x90"],
+    count=3,
 )
 def test_p15_a_damaged_sealed_file_is_refused(noise: bytes) -> None:
     vector = {"chain": base64.b64encode(noise).decode(), "certificate": ""}

@@ -29,6 +29,7 @@ from tests.proof.odd_new_views import new_view
 from tests.proof.odd_views import CHAINS, LOG, NOISE, ONE, TWO, change, prepare, stable
 from tests.proof.support import Later, PaperLog
 from tests.proof.verdicts import facts, small_facts
+from tests.support.table import table
 from verifier import dtvn_verify
 
 FILE = Path(dtvn_verify.__file__)
@@ -59,10 +60,11 @@ def run(
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize(
+@table(
     ("file", "lines", "needs"),
     [(FILE, 326, {"nacl"}), (SECOND, 475, {"nacl", FILE.stem}), (THIRD, 205, {"nacl", FILE.stem})],
     ids=["first", "second", "third"],
+    count=3,
 )
 def test_the_standalone_verifier_is_small_and_has_no_other_imports(
     file: Path, lines: int, needs: set[str]

@@ -17,6 +17,7 @@ from dtvn.proof.evidence import convict
 from dtvn.proof.files import BYTES_MAX
 from tests.proof.support import PaperLog
 from tests.proof.test_standalone import FILE, MANAGE
+from tests.support.table import table
 from verifier import dtvn_verify
 
 HUGE = 3 * 1024**3
@@ -111,13 +112,14 @@ def test_a_file_is_refused_from_the_first_byte_above_the_bound(kind: str, tmp_pa
         assert ours.value.code == theirs.value.code == why
 
 
-@pytest.mark.parametrize(
+@table(
     ("kind", "most"),
     [
         ("certificate", CERTIFICATE_BYTES_MAX),
         ("chain", BYTES_MAX["chain"]),
         ("evidence", BYTES_MAX["evidence"]),
     ],
+    count=3,
 )
 def test_what_did_not_come_from_a_file_is_bounded_too(kind: str, most: int) -> None:
     """The bounds are those of what a member or a platform sends."""

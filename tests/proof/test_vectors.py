@@ -12,6 +12,7 @@ import pytest
 from dtvn.proof import certificate_json, chain_json, decode_certificate, read_chain, verify
 from tests.proof import vectors
 from tests.proof.verdicts import ROOT, by_browser, by_dtvn, by_one_file
+from tests.support.table import table
 from verifier import dtvn_verify
 
 VECTORS: list[dict[str, Any]] = json.loads(vectors.FILE.read_text(encoding="utf-8"))["vectors"]
@@ -31,7 +32,7 @@ def test_the_stored_vectors_equal_the_generated_ones() -> None:
     assert sum("refused" in vector for vector in VECTORS) >= 20
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=NAMES)
+@table("vector", VECTORS, ids=NAMES, count=215)
 def test_r27_two_verifiers_in_python_agree(vector: dict[str, Any]) -> None:
     assert by_dtvn(vector) == due(vector)
     assert by_one_file(vector) == due(vector)
