@@ -7,6 +7,7 @@ import pytest
 from dtvn.events.rules import Violation, refused
 from events.services import excerpts
 from events.services.excerpts import CHARACTERS_MAX, EACH_MAX, Excerpt, Excerpts
+from tests.support.table import table
 
 
 def violation(index: int, sentence: str) -> Violation:
@@ -27,7 +28,7 @@ def taken(*calls: int, bad: dict[int, str]) -> list[Excerpt]:
     return made.found
 
 
-@pytest.mark.parametrize("calls", [(9,), (4, 5), (5, 4), (6, 3), (1,) * 9])
+@table("calls", [(9,), (4, 5), (5, 4), (6, 3), (1,) * 9], count=5)
 def test_two_events_before_and_one_after_are_shown_however_they_came(calls: tuple[int, ...]) -> None:
     [found] = taken(*calls, bad={5: "why"})
     assert found == Excerpt(5, "why", ((3, "e3"), (4, "e4")), "e5", (6, "e6"))

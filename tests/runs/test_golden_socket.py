@@ -1,4 +1,4 @@
-"""What `/ws/events` answers to each message of a client, in order and out of it, and whom it lets in."""
+"""What `/ws/events` answers to each message of a client, in order and out of it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 
 from tests.fake_gateway import FakeGateway
 from tests.golden import Compare
-from tests.runs.test_golden_rest import Story
+from tests.runs.test_golden_rest import Story, fields
 from tests.runs.test_rest import BAD, GOOD, texts
 from tests.runs.test_socket import Socket, opened  # noqa: F401 - a fixture
-from validators.services.api_keys import generate_api_key, store_api_key
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -59,7 +57,7 @@ async def test_messages_over_one_connection(
         told = await client.ask(message)
         story._name(told)
         story.lines.append(f"\n> {message if isinstance(message, str) else json.dumps(message)}")
-        story.lines += [f"  {line}" for line in json.dumps(told, indent=1).splitlines()]
+        story.lines += fields(told)
     golden(GOLDEN / "socket.txt", story.text())
 
 
@@ -80,21 +78,5 @@ async def test_a_quorum_that_is_down(
         told = await client.ask(message)
         story._name(told)
         story.lines.append(f"\n> {json.dumps(message)} with {down} down")
-        story.lines += [f"  {line}" for line in json.dumps(told, indent=1).splitlines()]
+        story.lines += fields(told)
     golden(GOLDEN / "socket-down.txt", story.text())
-
-
-async def test_who_is_let_in(fake: FakeGateway, golden: Compare) -> None:
-    lines = []
-    for scopes in (["record"], ["read"], ["gate"], ["read", "record"], ["admin"], None):
-        key = generate_api_key() if scopes is not None else ""
-        if scopes is not None:
-            await sync_to_async(store_api_key)(key, label="suite", scopes=scopes)
-        client = Socket(key)
-        accepted = await client.connect()
-        said = "accepted" if accepted else "refused"
-        if accepted and "record" not in (scopes or []):
-            said += f", closed with {await client.closed()}"
-        lines.append(f"{scopes}: {said}\n")
-        await client.channel.disconnect()
-    golden(GOLDEN / "socket-access.txt", "".join(lines))

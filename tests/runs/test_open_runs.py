@@ -16,10 +16,11 @@ from events.services.run_table import outcome_of
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
 from tests.runs.test_rest import GOOD
+from tests.support.table import table
 from tests.waiting import PATIENCE
 
 
-@pytest.mark.parametrize("newer", [0, 3, PIECES_WAITING_MAX])
+@table("newer", [0, 3, PIECES_WAITING_MAX], count=3)
 def test_of_more_pieces_than_may_wait_the_oldest_are_lost(newer: int) -> None:
     run = OpenRun(FakeGateway(make_genesis(4), principal="gateway"), RunBody(), "tester")
     pieces: list[Any] = list(range(PIECES_WAITING_MAX + newer))
