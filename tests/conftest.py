@@ -45,7 +45,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--first-rows", action="store_true", default=False, help="of each table of rows only the first one"
     )
     parser.addoption("--rewrite", action="store_true", default=False, help="write golden files anew")
-    parser.addoption("--told", metavar="FOLDER", help="write what golden tests tell into this folder too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
