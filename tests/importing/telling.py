@@ -7,7 +7,7 @@ their default are left out, and moments are times of the day in UTC.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,18 +16,6 @@ import msgspec
 WIDTH = 110
 MOMENTS = frozenset({"not_before", "not_after", "entered_at", "at", "doors"})
 """Fields of microseconds since 1970."""
-
-
-class Unknowns:
-    """Names for values that differ from run to run, in the order of their appearance."""
-
-    def __init__(self, prefix: str = "#") -> None:
-        self._prefix = prefix
-        self._names: dict[object, str] = {}
-
-    def name(self, value: object) -> str:
-        """The name of a value."""
-        return self._names.setdefault(value, f"{self._prefix}{len(self._names) + 1}")
 
 
 def told(value: Any, *, indent: int = 0) -> str:
@@ -39,12 +27,6 @@ def section(title: str, value: Any) -> str:
     """A title and the value below it, or behind it if it fits."""
     line = f"{title}: {_line(value)}"
     return line if len(line) <= WIDTH else f"{title}:\n{told(value, indent=2)}"
-
-
-def each(title: str, values: Iterable[Any]) -> str:
-    """A title, and each of these values below it."""
-    items = ["- " + told(value, indent=4).lstrip() for value in values]
-    return "\n".join([f"{title}: {len(items)}", *(f"  {item}" for item in items)])
 
 
 def _lines(value: Any, width: int, field: str = "") -> list[str]:

@@ -1,24 +1,28 @@
 """What an import tells of each file of `cases`: all questions, and all that comes of their answers.
 
 The story of a file has two parts. Without answers: its form, what is told by itself, and each question with
-its values and the options that answer it. With the answers of `table.py`: each ticket, each row that is left
-out or wrong and why, all remarks, and what is stored for the next file of the source.
+its values and the options that answer it. With the answers of `table.py`: the first tickets, the first rows
+that are left out or wrong and why, and all remarks. How many there are of each is in `test_cases.py` too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.golden import Compare
 from tests.importing.table import TABLE, Case
-from tests.importing.telling import each, section
+from tests.importing.telling import told
 from tests.importing.test_cases import CASES, SUMMER, plan
 from tickets.importing import FileRefused, ImportPlan
 from tickets.importing.settled import Known
 
 GOLDEN = Path(__file__).parent / "golden" / "files"
+SHOWN = 3
+"""Tickets, rows and values of each kind that a story tells."""
 REFUSED = [
     "15-utf16le-nobom.csv",
     "49-csv-no-header-whitelist.csv",
@@ -35,15 +39,29 @@ ABROAD = Known(
 )
 
 
-def told_plan(found: ImportPlan) -> str:
-    """All that a plan says."""
-    lists = ("questions", "told", "said", "tickets", "left_out", "wrong", "refused", "events")
-    facts = ("form", "preset", "key", "rows", "samples", "products", "event_names", "zones", "new_event")
-    kept = ("answers", "read", "unread")
-    lines = [section(name, value) for name in facts if (value := getattr(found, name))]
-    lines += [each(name, values) for name in lists if (values := getattr(found, name))]
-    lines += [section(name, value) for name in kept if (value := getattr(found, name))]
+def told_plan(found: ImportPlan, most: int = SHOWN) -> str:
+    """What an organiser is shown of a plan: what is asked, what is known, what becomes of the rows."""
+    lines = [f"{found.form}{f': {found.preset}' if found.preset else ''}, {found.rows} rows"]
+    for one in found.questions:
+        lines.append(f"? {one.sentence}")
+        values = ", ".join(f"{value or '(empty)'} ({count})" for value, count in one.values[:SHOWN])
+        lines.append(f"  {values}{' ...' if len(one.values) > SHOWN else ''}; {' or '.join(one.answers)}")
+    lines += [f"{one.id}: {one.words} [{one.origin}]" for one in found.told]
+    if found.samples:
+        lines.append(f"scanned as {', '.join(found.samples)}")
+    lines += found.said
+    lines += told_few("tickets", found.tickets, told, most)
+    for title, rows in (("left out", found.left_out), ("wrong", found.wrong)):
+        lines += told_few(title, rows, lambda one: f"row {one.row}: {one.reason}", most)
+    lines += told_few("events", found.events, told, most)
     return "\n".join(lines)
+
+
+def told_few(title: str, values: Sequence[Any], words: Callable[[Any], str], most: int) -> list[str]:
+    """The first of each kind, and how many there are."""
+    shown = dict.fromkeys(words(one) for one in values)
+    lines = [f"  {line}" for one in list(shown)[:most] for line in one.split("\n")]
+    return [f"{title}: {len(values)}", *lines] if values else []
 
 
 def told_file(file: str, *answers: dict[str, object], known: Known) -> str:

@@ -8,12 +8,11 @@ rows are left out or wrong and why.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from openpyxl import Workbook
 from openpyxl.styles import numbers
@@ -21,11 +20,9 @@ from openpyxl.styles import numbers
 from tests.golden import Compare
 from tests.importing.files import saved
 from tests.importing.planning import FEST, plan
-from tests.importing.telling import each, section, told
+from tests.importing.telling import section, told
 from tests.importing.test_golden_files import told_plan
-from tickets.importing import FileRefused, Known, words
-from tickets.importing.answers import answers_from
-from tickets.importing.presets import PRESETS
+from tickets.importing import FileRefused, Known
 
 GOLDEN = Path(__file__).parent / "golden" / "forms"
 OPEN = Known(events=("fest", "gala"), zones={"gala": "America/New_York"})
@@ -41,17 +38,11 @@ def parted(text: str) -> list[str]:
 
 
 def told_of(path: Path, content: Any, known: Known, answers: Mapping[str, Any]) -> str:
-    """All that a plan tells, without the questions that could be asked once more."""
+    """What an organiser is shown, or why the file is refused."""
     try:
-        found = plan(path, content, known=known, **answers)
+        return told_plan(plan(path, content, known=known, **answers), 30)
     except FileRefused as error:
         return f"refused: {error}"
-    lines = told_plan(found).split("\n")
-    start = next((at for at, line in enumerate(lines) if line.startswith("told: ")), len(lines))
-    end = next((at for at in range(start + 1, len(lines)) if not lines[at].startswith(" ")), len(lines))
-    brief = [f"  {one.id}: {one.words} [{one.origin}]" for one in found.told]
-    shown = [*lines[:start], *lines[start : start + 1], *brief, *lines[end:]]
-    return "\n".join(line for line in shown if not line.startswith("key: "))
 
 
 def story(path: Path, cases: list[Case], known: Known = FEST) -> str:
@@ -395,24 +386,7 @@ def test_events(tmp_path: Path, golden: Compare) -> None:
     ]
     told = story(tmp_path, cases, OPEN)
     told += f"\nOf the event gala alone:\n\n{story(tmp_path, cases, gala)}"
-    first = plan(tmp_path, EVENTS, known=OPEN, **names)
-    stored = {first.key: first.answers}
-    told += f"\n# What was answered is stored: {section('answers', first.answers)}\n"
-    for event in ("", "gala", "fest"):
-        later = plan(tmp_path, EVENTS, known=msgspec.structs.replace(OPEN, event=event), stored=stored)
-        told += f"\n# The same of {event or 'all events'}\n{told_plan(later)}\n"
     golden(GOLDEN / "events.txt", told)
-
-
-def test_stored_answers(tmp_path: Path, golden: Compare) -> None:
-    """The answers of one file are those of the next, until it has a value that nobody has spoken of."""
-    first = plan(tmp_path, STATES, **STATED)
-    stored = {first.key: first.answers}
-    later = STATES.replace("C4,open", "C4,refunded").replace("Night", "Evening")
-    lines = [section("stored", first.answers)]
-    for title, content in (("the same", STATES), ("fewer", STATES[:150]), ("with new values", later)):
-        lines += ["", f"# {title}", told_plan(plan(tmp_path, content, stored=stored))]
-    golden(GOLDEN / "stored.txt", "\n".join(lines) + "\n")
 
 
 OWN_HEAD = (
@@ -484,98 +458,6 @@ def test_own_exports(tmp_path: Path, golden: Compare) -> None:
         ("JSON with damaged events", damaged, {}),
     ]  # fmt: skip
     golden(GOLDEN / "own.txt", story(tmp_path, cases, everything))
-
-
-COLUMNS = parted(
-    "barcode|ticket code|qr code|secret|ticket url|code barres|id|ticket id|order #|booking ref|orderid"
-    "|seat id"
-    "|phone number|product id|order status|ticket state|state|home state|billing state|payment status|is paid"
-    "|paid"
-    "|total paid|amount paid|cancelled at|refund amount|refunded|void|valid until|valid|checked in"
-    "|checked in at"
-    "|check in date|scanned|used|eingecheckt|statut|storniert|remboursé|bloqueado|voucher code|email|name"
-    "|numéro"
-    "|customer id|attendee #|orderstate|isvalid|approved|testmodus|confirmed|check ins|redeemed by|entered"
-)
-JUDGES: dict[str, Callable[[str], bool]] = {
-    "printed": words.is_printed,
-    "record": words.is_record,
-    "status": words.names_status,
-    "status beside a city": lambda name: words.names_status(name, {"city", name}),
-    "entry": words.names_entry,
-    "a status as a cell": lambda name: words.says_status([name]),
-}
-
-
-def test_words_and_presets(golden: Compare) -> None:
-    lines = ["# What columns are by their names", ""]
-    for name in COLUMNS:
-        known = [title for title, judge in JUDGES.items() if judge(name)]
-        fields = [field for field, names in words.FIELDS.items() if name in names]
-        lines.append(f"{name}: {', '.join([*known, *fields]) or 'nothing'}")
-    lines += ["", "# Names of the columns of each field", "", told(words.FIELDS)]
-    for title, values in (("statuses", words.STATUS_WORDS), ("entries", words.ENTERED_WORDS)):
-        lines += ["", f"# Words for {title}", "", told(sorted(values))]
-    for preset in PRESETS:
-        lines += ["", f"# {preset.name}", ""]
-        lines += [section(name, getattr(preset, name)) for name in ("needs", "code", "ids", "ignored", "own")]
-        lines += [
-            section("lacks", preset.lacks),
-            section("admission", preset.admission),
-            section("fields", preset.fields),
-        ]
-        for name in ("statuses", "entries"):
-            deciders = getattr(preset, name)
-            lines.append(
-                each(
-                    name, [{"columns": d.columns, "yes": sorted(d.yes), "no": sorted(d.no)} for d in deciders]
-                )
-            )
-    golden(GOLDEN / "words.txt", "\n".join(lines) + "\n")
-
-
-ANSWERS: list[dict[str, Any]] = [
-    {},
-    {"admits": ["Status=paid, \"a, b\"", "Paid=", "status=open"], "refuses": ["Status=*"]},
-    {"admits": ["Status"]},
-    {"refuses": ["=x"]},
-    {"entered": ["Checked In=Yes"], "nobody_entered": True},
-    {"nobody_entered": True},
-    {"entrances": "Day, VIP ,\"a,b\""},
-    {"entrances": ""},
-    {"no_entrance": True},
-    {"entrances": "Day", "no_entrance": True},
-    {"quantity": "entry"},
-    {"cells": "two"},
-    {"new_event": "make"},
-    {"quantity": "tickets", "cells": "one", "new_event": "create", "sheet": "A", "timezone": "UTC"},
-    {"code": " Kod ", "sheet": " A "},
-    {"admits": ["Ticket_Status = Paid , VALID", "ticket status=Held", " Other =*"]},
-    {"column": ["seat= Row ", "order=a=b"]},
-    {"nobody_entered": True, "entered": []},
-    {"no_entrance": True, "entrances": ""},
-    {"quantity": "entries", "cells": "tickets", "new_event": "as-it-is"},
-    {"code": "Kod"},
-    {"event_name": ["Summer = Fest=summer ", "x="]},
-    {"event_name": ["summer"]},
-    {"event_name": ["=summer"]},
-    {"column": ["seat=Platz", "name="]},
-    {"column": ["place=Platz"]},
-    {"column": ["seat"]},
-    {"column": ["seat=A", "seat=B"]},
-    {"hidden": True, "stewards_see_why": True},
-]  # fmt: skip
-
-
-def test_answers(golden: Compare) -> None:
-    lines = []
-    for given in ANSWERS:
-        try:
-            found = told(answers_from(**given))
-        except FileRefused as error:
-            found = f"refused: {error}"
-        lines.append(f"{told(given)}\n  -> {found}")
-    golden(GOLDEN / "answers.txt", "\n".join(lines) + "\n")
 
 
 @pytest.mark.parametrize("name", ["csv", "json", "shops", "sheets", "times", "rows", "own"])
