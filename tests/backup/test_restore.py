@@ -311,6 +311,14 @@ def test_a_folder_without_a_platform_certifies_nothing(tmp_path: Path) -> None:
     assert (sequence, why.startswith("this folder has no platform that could")) == (0, True)
 
 
+def test_a_cluster_that_does_not_decide_is_said_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_demo_cluster(tmp_path, 1, "127.0.0.1", free_ports(1))
+    monkeypatch.setattr(covering, "ANSWER_WAIT", 0.1)
+    assert cover(Source(tmp_path)) == (0, "the cluster does not decide now")
+
+
 @pytest.mark.parametrize(
     ("before", "stable", "told", "last"),
     [

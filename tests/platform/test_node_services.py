@@ -6,8 +6,8 @@ from django.utils import timezone
 
 from validators.data_folder.changes import change_mark
 from validators.data_folder.folder import DataFolder
-from validators.models import DesiredState, ManagedNode, NodeRole, NodeStatus
-from validators.services import nodes
+from validators.models import Announcement, DesiredState, ManagedNode, NodeRole, NodeStatus
+from validators.services import announcing, nodes
 from validators.services.errors import NodeNotRunning, NodeRunning, NodeUnknown
 
 pytestmark = pytest.mark.django_db
@@ -104,3 +104,11 @@ def test_stopping_a_stopped_node_is_refused() -> None:
 def test_an_unknown_node_is_refused_by_name(verb) -> None:
     with pytest.raises(NodeUnknown, match="node9"):
         verb("node9")
+
+
+def test_announcements_are_kept_in_a_bounded_number() -> None:
+    Announcement.objects.bulk_create(Announcement(node_id="node1") for _ in range(2_500))
+    for _ in range(100):
+        announcing.announce(node_id="node2", status="running")
+    kept = Announcement.objects.latest("pk").pk - Announcement.objects.earliest("pk").pk
+    assert announcing.ANNOUNCEMENTS_KEPT - 1 <= kept < announcing.ANNOUNCEMENTS_KEPT + 100

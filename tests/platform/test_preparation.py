@@ -11,10 +11,11 @@ from django.contrib.auth import get_user_model
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from dtvn.protocol.quorum import Mode
+from tests.founding.parties import Party, Said
 from validators.data_folder.folder import DataFolder, read_json
 from validators.data_folder.judging import events_config
 from validators.models import ManagedNode, NodePart
-from validators.processes import preparation
+from validators.processes import founding, preparation
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db
@@ -134,3 +135,14 @@ def test_static_files_are_collected_again_only_after_a_change(folder: DataFolder
     (sources / "one.css").write_text("a { }")
     preparation.collect_static(folder)
     assert (folder.static / "one.css").read_text() == "a { }"
+
+
+def test_a_cluster_of_several_parties_is_never_moved_aside(tmp_path: Path) -> None:
+    party = Party(tmp_path, "venue")
+    Said("init", "--name", "x", "--members", "1", "--out", party.file)
+    party.joins(41001)
+    Said("seal", party.file, "--data-dir", party.data, "--without-grants")
+    Said("install", party.file, "--data-dir", party.data)
+    with pytest.raises(StartError, match="not made by this platform alone"):
+        founding.put_aside(DataFolder(party.data))
+    assert party.folder.genesis.exists()

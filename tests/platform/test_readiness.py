@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import StringIO
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -192,3 +194,42 @@ def test_down_of_a_network_that_runs_ends_it_first(
         assert capfd.readouterr().err.startswith("waiting for nodes/node0 to end; after ")
     finally:
         end(node)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "sequence", "reason"),
+    [
+        (200, b'{"sequence": 7, "more": 1}', 7, ""),
+        (200, b'{"sequence": "7"}', -1, "no sequence in the answer"),
+        (200, b"[]", -1, "no sequence in the answer"),
+        (503, b'{"error": "node0 does not vote"}', -1, "node0 does not vote"),
+        (503, b"<html>", -1, "/ready answered 503"),
+    ],
+)
+def test_why_a_network_is_not_ready_is_what_its_web_process_says(
+    status: int, body: bytes, sequence: int, reason: str
+) -> None:
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/ready" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        found = readiness.ask(f"http://127.0.0.1:{server.server_port}")
+        thread.join()
+    assert (found.sequence, found.answered) == (sequence, True)
+    assert found.reason == reason or sequence >= 0
+
+
+def test_a_web_process_that_is_not_there_is_said() -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as closed:
+        url = f"http://127.0.0.1:{closed.server_port}"
+    found = readiness.ask(url)
+    assert not found.answered
+    assert found.reason.startswith("the web process does not answer yet (")

@@ -288,3 +288,13 @@ def test_a_node_that_does_not_stop_is_killed(desk: Desk, monkeypatch: pytest.Mon
     wait_until(lambda: desk.reconciler.turn() or process.poll() is not None, what="the process is killed")
     desk.reconciler.turn()
     assert desk.status("node0") == (NodeStatus.STOPPED, "", None)
+
+
+def test_a_start_request_that_a_lost_worker_took_is_sent_again(desk: Desk) -> None:
+    desk.reconciler.turn()
+    sent = len(desk.sent)
+    desk.reconciler.turn()
+    assert len(desk.sent) == sent, "it is waited for"
+    desk.reconciler.worker_lost(["node0", "absent"])
+    desk.reconciler.turn()
+    assert [name for name, _ in desk.sent[sent:]] == ["node0"]
