@@ -72,11 +72,13 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
 
 def _prepare_databases(items: list[pytest.Item]) -> None:
-    """Make the test databases once, for all children: the first test that needs them makes them."""
-    for item in items:
-        if item.get_closest_marker("django_db"):
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=item)
-            break
+    """Make the test databases once, for all children: the first test that needs them makes them. What follows
+    it as far as pytest knows is a test of another folder, so that only what all tests share stays set up."""
+    needing = next((item for item in items if item.get_closest_marker("django_db")), None)
+    if needing is not None:
+        room = needing.path.parent
+        other = next((item for item in items if not item.path.is_relative_to(room)), None)
+        needing.config.hook.pytest_runtest_protocol(item=needing, nextitem=other)
     for file in _databases():
         shutil.copy(file, f"{file}.clean")
 
