@@ -288,7 +288,7 @@ def test_a_whole_number_of_seconds_is_a_time() -> None:
     assert c.ConsensusConfig(timeout=5, election_timeout=3).timeout == 5
 
 
-@pytest.mark.parametrize("field", sorted({f for fields in checked.POSITIVE.values() for f in fields}))
+@table("field", sorted({f for fields in checked.POSITIVE.values() for f in fields}), count=18)
 def test_every_time_is_greater_than_zero_a86(field: str) -> None:
     for name in (name for name, fields in checked.POSITIVE.items() if field in fields):
         needed = {"CircuitBreakerConfig": {"name": "x"}, "DistributedValidatorConfig": {"node_id": "a"}}

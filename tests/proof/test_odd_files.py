@@ -20,6 +20,7 @@ from django.core.management.base import CommandError
 from tests.proof import vectors
 from tests.proof.test_evidence import GENESIS, file_of, pairs
 from tests.proof.verdicts import by_browser
+from tests.support.table import table
 from verifier import dtvn_verify
 
 TABLE = Path(__file__).resolve().parents[2] / "docs/understand/protocol/odd-files.json"
@@ -72,7 +73,7 @@ def test_the_table_has_unique_names_and_one_verdict_for_each() -> None:
     assert all(("code" in row) is ("refused" in row) for row in ROWS)
 
 
-@pytest.mark.parametrize(("kind", "row"), CASES, ids=IDS)
+@table("kind, row", CASES, count=421, ids=IDS)
 def test_p15_manage_py_gives_odd_files_the_verdicts_of_the_table(
     kind: str, row: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -88,7 +89,7 @@ def test_p15_manage_py_gives_odd_files_the_verdicts_of_the_table(
     assert str(refusal.value).rpartition(" [")[2][:-1] in codes(row)
 
 
-@pytest.mark.parametrize(("kind", "row"), CASES, ids=IDS)
+@table("kind, row", CASES, count=421, ids=IDS)
 def test_p15_the_standalone_verifier_gives_the_verdicts_of_the_table(
     kind: str, row: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,11 +9,12 @@ import pytest
 from dtvn.api.errors import InvalidRequest
 from dtvn.api.event_bodies import NO_EVENTS, SEQUENCE_EVENTS_MAX, EventStream, names_of, read_lines
 from tests.api.conftest import Api, read
+from tests.support.table import table
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 
-@pytest.mark.parametrize(
+@table(
     "body",
     [
         b"",
@@ -44,6 +45,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
         {"texts": ["a", "b"], "salts": ["AAAAAAAAAAAAAAAAAAAAAA=="]},
         {"texts": ["a"], "salts": ["AAAAAAAAAAAAAAAAAAAAAAA="]},
     ],
+    count=27,
 )
 def test_bodies_that_are_wrong_are_400(api: Api, body: Any) -> None:
     for path in ("validate", "validate-sequence"):

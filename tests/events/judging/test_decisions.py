@@ -133,7 +133,7 @@ def test_a_quorum_of_one_is_raised_to_what_is_safe_a14() -> None:
     assert decided("majority", [VALID] * 3, members=4, quorum_size=1).verdict == "valid"
 
 
-@pytest.mark.parametrize(("members", "needed"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 4), (7, 5), (10, 7)])
+@table("members, needed", [(1, 1), (2, 2), (3, 2), (4, 3), (5, 4), (7, 5), (10, 7)], count=7)
 def test_needed_votes_leave_an_honest_member_in_two_sets(members: int, needed: int) -> None:
     assert rule("majority", members).needed == rule("pbft", members).needed == needed
     assert 2 * needed - members > (members - 1) // 3

@@ -20,7 +20,7 @@ def config(members: int, mode: Mode) -> ConsensusConfig:
     return ConsensusConfig(byzantine_fault_tolerance=quorum.faults(members, mode))
 
 
-@pytest.mark.parametrize(("members", "mode"), CLUSTERS)
+@table(("members", "mode"), CLUSTERS, count=14)
 def test_as_many_may_be_down_as_is_said_and_no_more(members: int, mode: Mode) -> None:
     found = promises(config(members, mode), members, mode)
     assert list(found)[:3] == list(algorithms_of(mode))

@@ -185,6 +185,7 @@ def test_a_forgotten_subagent_may_be_a_parent() -> None:
     assert stream.feed(event("GS:child", parentSubagentRunId="0")).accepted
 
 
+@pytest.mark.bench
 def test_memory_is_flat_over_200000_events_of_one_run() -> None:
     stream = fed(event("RS"))
     held = []

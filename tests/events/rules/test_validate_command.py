@@ -105,7 +105,7 @@ def test_an_invalid_stream_goes_on_after_its_error(tmp_path: Path, form: str) ->
     }
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+@table("case", CASES, count=87, ids=lambda case: case["id"])
 def test_the_golden_cases(tmp_path: Path, case: dict[str, Any]) -> None:
     source = written(tmp_path, [json.dumps(each).encode() for each in case["events"]])
     expected = (case["delivered"], case["code"])
