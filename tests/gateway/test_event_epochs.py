@@ -283,7 +283,8 @@ def test_each_call_and_each_end_is_answered_once_whatever_happens(data: st.DataO
         elif step == "log" and world.submitted:
             number, operations = world.submitted.pop()
             code = data.draw(st.sampled_from((None, reasons.BUSY, reasons.WRONG_EPOCH, reasons.NOT_NEXT)))
-            world.runs.outcomes(number, code and (Result(code),) * len(operations), world.time)
+            results = None if code is None else (Result(code),) * len(operations)
+            world.runs.outcomes(number, results, world.time)
         elif step == "links":
             world.runs.connected(data.draw(st.frozensets(st.integers(0, 3))))
         elif step == "epoch":

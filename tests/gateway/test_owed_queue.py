@@ -178,7 +178,7 @@ def test_a_queue_on_disk_is_as_one_in_memory_after_each_restart(steps: list[tupl
         memory, disk = OwedQueue(None), OwedQueue(Path(folder))
         for step, number in steps:
             found = memory.find(number)
-            done = found and settled(found)
+            done = None if found is None else settled(found)
             for queue in (memory, disk):
                 if step == "add":
                     queue.add(owed(f"run-{number}"))
