@@ -7,13 +7,23 @@ notices all of them, and a person who reads the difference tells a mistake from 
 
 from __future__ import annotations
 
-from difflib import unified_diff
+import json
+from collections.abc import Iterator
+from difflib import SequenceMatcher, unified_diff
 from pathlib import Path
+from textwrap import wrap
+from typing import Any
 
 import pytest
+from django.urls import Resolver404, resolve
 
 SHOWN_MAX = 60
 """Lines of a difference that a failure shows."""
+WIDTH = 140
+SHORT = 4
+"""Lines of an answer that is always told whole."""
+DIFFERENT = 0.8
+"""Share of an answer's lines that may differ from the one before; if more do, it is told whole."""
 MEANT = """{name} tells otherwise than before. If that is meant, write it anew with the same command and
 `--rewrite`, read the difference, and commit it apart with the reason."""
 
@@ -36,6 +46,65 @@ class Telling:
     def chapter(self, title: str) -> None:
         """Begin a part of the story."""
         self.lines += ["", f"# {title}"]
+
+
+class Differences:
+    """Answers of one kind after the first, told by what differs from the one before where that is short."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, list[str]] = {}
+        self._fields: dict[str, dict[str, str]] = {}
+
+    def of(self, kind: str, lines: list[str]) -> list[str]:
+        """What to tell of an answer of this kind."""
+        before, self._before[kind] = self._before.get(kind), lines
+        if before is None or len(lines) < SHORT:
+            return lines
+        if before == lines:
+            return ["(as before)"]
+        found: list[str] = []
+        for what, first, last, begin, end in SequenceMatcher(
+            None, before, lines, autojunk=False
+        ).get_opcodes():
+            if what == "delete":
+                found += [f"- {line}" for line in before[first:last]]
+            elif what != "equal":
+                found += [f"+ {line}" for line in lines[begin:end]]
+        return found if len(found) < DIFFERENT * len(lines) else lines
+
+    def of_value(self, kind: str, value: Any, lines: list[str]) -> list[str]:
+        """What to tell of JSON of this kind, which has these lines: its fields that differ, by path."""
+        before, now = self._fields.get(kind), dict(_fields(value))
+        self._fields[kind] = now
+        if before is None or len(lines) < SHORT:
+            return lines
+        changed = [f"{path}: {text}" for path, text in now.items() if before.get(path) != text]
+        changed += [f"no {path}" for path in before if path not in now]
+        if not changed:
+            return ["(as before)"]
+        found = wrap(f"but {', '.join(changed)}", WIDTH, break_long_words=False, break_on_hyphens=False)
+        return found if len(changed) < DIFFERENT * len(now) and len(found) < len(lines) else lines
+
+
+def _fields(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Each value that holds no other, by its path."""
+    if isinstance(value, dict) and value:
+        for name, part in value.items():
+            yield from _fields(part, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and value:
+        for number, part in enumerate(value):
+            yield from _fields(part, f"{path}[{number}]")
+    else:
+        yield path, json.dumps(value, ensure_ascii=False)
+
+
+def route_of(address: str) -> str:
+    """The kind of page or call that an address is of."""
+    place = address.partition("?")[0]
+    try:
+        return str(resolve(place).route)
+    except Resolver404:
+        return place
 
 
 class Compare:

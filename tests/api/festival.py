@@ -8,11 +8,8 @@ from typing import Any
 import msgspec
 from django.test import Client
 
-from tests.pages.learner import ALIAS
 from tests.pages.stories import Clock, Story
-from tickets.models import TicketCode, TicketHolder
-from validators.ledger.models import OperationRecord, Ticket
-from validators.models import PlatformAction
+from tickets.models import TicketHolder
 from validators.rest import keys
 from validators.services.api_keys import store_api_key
 
@@ -89,9 +86,7 @@ class Day:
     """The story of programs that ask, each with its key."""
 
     def __init__(self, clock: Clock) -> None:
-        self.story = Story(
-            TicketCode, TicketHolder, PlatformAction, (Ticket, ALIAS), (OperationRecord, ALIAS)
-        )
+        self.story = Story()
         self.clock = clock
         for label, limits in KEYS.items():
             store_api_key(f"dtvn_{label}", label=label, **limits)

@@ -1,4 +1,4 @@
-"""Stories of the platform as text: calls with their whole answers, rows of tables, under a stopped clock."""
+"""Stories of the platform as text: calls with their answers, under a stopped clock."""
 
 from __future__ import annotations
 
@@ -7,34 +7,27 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import models
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from validators.models import PlatformAction
+from tests.golden import Differences, route_of
 
 NOW = 1_790_000_000_000_000
 """Microseconds: 2026-09-21 14:13:20 UTC."""
-LONG = 32
-"""Bytes; of more than these the digest is told."""
 GOLDEN = "golden"
+API = "/api/v1/"
 WIDTH = 140
 DRAWN = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32,}\b|12D3KooW\w{44}"
     r"|(?<![\w/+.-])(?=[\w/+-]*\d)(?=[\w/+-]*[A-Z])[\w/+-]{40,}={0,2}"
 )
 """Digests, keys, signatures and tokens: each is told as its place in the order of appearance."""
-
-
-LEFT_OUT = re.compile(r" \(\d+ more like (it|them) were left out\)$")
-"""What a log says of records of the minute before, as of another test."""
 
 
 class Clock:
@@ -77,10 +70,14 @@ class Story:
         self.drawn: dict[str, str] = {}
         self.usual: dict[str, str] = {}
         """Headers as told first; later only those that differ are told."""
-        self._actions = 0
+        self.differences = Differences()
 
     def __str__(self) -> str:
         return "\n".join(self.lines) + "\n"
+
+    def restart(self) -> None:
+        """Leave out what was told so far."""
+        self.lines, self.differences = [], Differences()
 
     def heading(self, text: str) -> None:
         self.lines += ["", f"== {text}"] if self.lines else [f"== {text}"]
@@ -93,26 +90,31 @@ class Story:
         self.say(laid_out(value, indent))
 
     def answer(self, asked: str, response: HttpResponseBase) -> Any:
-        """Tells a call and its whole answer; returns the decoded body."""
+        """Tells a call and its answer; returns the decoded body."""
         self.say(f"{asked}")
         self.say(f"  {response.status_code} {self._headers(dict(response.headers))}".rstrip())
         raw = getattr(response, "content", b"")
         text = raw.decode()
         if not text:
             return None
+        method, path = asked.split()[:2]
+        kind = f"{method} {route_of(path if path.startswith('/') else API + path)}"
         try:
             body = json.loads(text)
         except ValueError:
-            self.say("    " + text.replace("\n", "\n    "))
+            lines = [self._named(line) for line in text.splitlines()]
+            self.told(self.differences.of(f"{kind} {response.status_code}", lines))
             return text
-        self.value(body, 4)
+        shown = self._named(laid_out(body, 0)).splitlines()
+        self.told(self.differences.of_value(kind, json.loads(self._named(text)), shown))
         return body
 
-    def rows(self, model: type[models.Model], *names: str, using: str = "default") -> None:
-        """All rows of a table, by key: the named columns, or all."""
-        self.say(f"rows of {model.__name__}")
-        for row in model.objects.using(using).order_by("pk").values(*names):  # type: ignore[attr-defined]
-            self.say("  " + ", ".join(f"{name}={_plain(value)}" for name, value in row.items()))
+    def told(self, lines: list[str]) -> None:
+        """What an answer holds: below it, or behind it if it is one line."""
+        if len(lines) == 1:
+            self.lines[-1] += f" {lines[0]}"
+        else:
+            self.lines += [f"    {line}".rstrip() for line in lines]
 
     def command(self, *words: object, hidden: tuple[str, ...] = ()) -> None:
         """Runs a command of manage.py and tells its output, errors and exit status. `hidden`: words that
@@ -130,21 +132,6 @@ class Story:
             for line in text.getvalue().splitlines():
                 self.say(f"  {mark}{line}")
         self.say(f"  exit: {status}")
-
-    def audit(self) -> None:
-        """Platform actions written since the last call."""
-        for row in PlatformAction.objects.filter(pk__gt=self._actions).order_by("pk"):
-            self._actions = row.pk
-            self.say(
-                f"  audit: {row.actor or '-'} | {row.action} | {row.target} | {row.outcome} | {row.address}"
-            )
-
-    def logged(self, caplog: pytest.LogCaptureFixture) -> None:
-        """What was logged since the last call."""
-        for record in caplog.records:
-            said = LEFT_OUT.sub("", record.getMessage())
-            self.say(f"  log: {record.levelname} {record.name}: {said}")
-        caplog.clear()
 
     def _headers(self, headers: Mapping[str, str]) -> str:
         told = []
@@ -185,9 +172,7 @@ class Teller:
         if body is not None:
             shown = body.decode() if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False)
             asked += f" {shown if len(shown) < 600 else shown[:600] + f'... ({len(shown)} characters)'}"
-        found = self.story.answer(asked, self._call(method, path, body, **headers))
-        self.story.audit()
-        return found
+        return self.story.answer(asked, self._call(method, path, body, **headers))
 
 
 def laid_out(value: Any, indent: int) -> str:
@@ -224,17 +209,3 @@ def _packed(items: list[str], pad: str) -> list[str]:
 def beside(file: str, name: str) -> Path:
     """The golden file of a story that stands in the test module `file`."""
     return Path(file).parent / GOLDEN / f"{name}.txt"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    if isinstance(value, (bytes, memoryview)):
-        content = bytes(value)
-        shown = (
-            content.hex() if len(content) <= LONG else f"{len(content)} bytes, {sha256(content).hexdigest()}"
-        )
-        return shown or "-"
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)

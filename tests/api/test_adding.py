@@ -112,3 +112,9 @@ def test_a_following_newcomer_stops_and_resumes_with_its_cluster(town: Api, fold
     assert MembershipChange.objects.filter(cancelled=True).count() == 0
     cluster.begin(cluster.cluster_now().generation, {}, [])
     assert ManagedNode.objects.get(pk="r4").desired == "running"
+
+
+def test_a_member_that_another_party_runs_is_not_started_here(town: Api, living: LivingGateway) -> None:
+    ManagedNode.objects.filter(pk="r3").delete()
+    refused = town.post("nodes", {"node_id": "r3"})
+    assert (refused.status_code, read(refused)["code"]) == (409, "node_external")

@@ -1,5 +1,5 @@
 """Tells the cluster over REST: probes, state, nodes, their logs and answers, starts and stops, locks, the
-network while it is cut, entry nodes, each with the rows of nodes and the audit."""
+network while it is cut, entry nodes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from django.db.models import F
 
 from dtvn.gateway import Answered
 from tests.api.conftest import Api, read
-from tests.api.telling import NOW, Clock, Story, Teller, beside, clock  # noqa: F401 - a fixture
+from tests.api.telling import NOW, Clock, Story, Teller, beside, clock, laid_out  # noqa: F401 - a fixture
 from tests.fake_gateway import FakeGateway
 from tests.golden import Compare
 from tests.network_watch.members import Members
 from tests.network_watch.seen import between
-from validators.models import Announcement, ManagedNode, NetworkCut, NodeStatus
+from validators.models import ManagedNode, NodeStatus
 from validators.network_watch import feed
 from validators.network_watch.watch import NetworkWatch
 from validators.rest import metrics, network
@@ -27,11 +27,6 @@ from validators.services import api_keys, cluster_state
 from validators.services.node_logs import log_file
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.django_db(databases=["default", "learner"])]
-
-ROW = (
-    *("node_id", "role", "part", "desired", "status", "error", "generation", "running_generation"),
-    *("restart_pending", "restarts", "pid", "port", "api_port", "position"),
-)
 
 
 @pytest.fixture
@@ -42,14 +37,6 @@ def story() -> Story:
 @pytest.fixture
 def tell(api: Api, story: Story) -> Teller:
     return Teller(story, api.call)
-
-
-def node_rows(story: Story) -> None:
-    """Rows of nodes and what was announced since."""
-    names = {field.name for field in ManagedNode._meta.concrete_fields}
-    story.rows(ManagedNode, *(name for name in ROW if name in names))
-    story.rows(Announcement)
-    Announcement.objects.all().delete()
 
 
 class Answering:
@@ -211,7 +198,6 @@ def test_what_starts_and_stops_tell(
     api_keys.store_api_key("dtvn_reader", label="reader", scopes=["operate"])
     ManagedNode.objects.filter(pk="r3").delete()
     story.heading("One by one")
-    node_rows(story)
     for path in (
         "nodes/r1/stop",
         "nodes/r3/stop",
@@ -221,7 +207,6 @@ def test_what_starts_and_stops_tell(
     ):
         tell("POST", path)
     tell("POST", "nodes/r0/start")
-    node_rows(story)
     ManagedNode.objects.update(status=NodeStatus.RUNNING, running_generation=F("generation"), pid=4711)
     ManagedNode.objects.filter(pk="r2").update(status=NodeStatus.ERROR, error="its port is in use")
     tell("GET", "nodes")
@@ -232,16 +217,13 @@ def test_what_starts_and_stops_tell(
     tell("DELETE", "nodes/r0")
     reader("POST", "nodes/r0/start")
     reader("GET", "nodes/r0")
-    node_rows(story)
     story.heading("All of them")
     for body in ({"only_stopped": True}, {"one_by_one": True}, {"node_count": 4}, {"node_count": 0}, {}):
         tell("POST", "cluster/start", body)
-        node_rows(story)
         tell("GET", "cluster")
     for wrong in ({"node_count": 1_000}, {"node_count": "4"}, {"only_stopped": 1}, b"x"):
         tell("POST", "cluster/start", wrong)
     tell("POST", "cluster/stop")
-    node_rows(story)
     tell("POST", "cluster/stop")
     tell("POST", "nodes", {"node_id": "r1"})
     tell("POST", "nodes", {"node_id": "a b"})
@@ -326,13 +308,9 @@ def tell_links(story: Story, api: Api) -> None:
     told = read(api.get("network"))["data"]
     links = told.pop("links")
     story.say("GET network")
-    story.value(told, 4)
-    for link in links:
-        spans = [
-            f"{span.pop('state')} {span.pop('start')} - {span.pop('end')} {span or ''}"
-            for span in link.pop("spans")
-        ]
-        story.say("    " + ", ".join([*map(str, link.values()), *spans]))
+    story.told(story.differences.of("network", laid_out(told, 0).splitlines()))
+    states = [f"{link['hearer']} of {link['heard']}: {link['state']} since {link['since']}" for link in links]
+    story.told(story.differences.of("links", states))
 
 
 def test_what_the_network_tells(
@@ -350,10 +328,8 @@ def test_what_the_network_tells(
         clock.forward(seconds)
         members.pass_seconds(seconds)
         tell_links(story, api)
-        story.rows(NetworkCut)
         seen.append(feed.newest_event())
-        story.say(f"frames since the last look: {feed.read_frames(seen[-2])}")
-        tell("GET", "cluster")
+        story.say(f"told to pages: {feed.read_frames(seen[-2])[1]}")
 
     later("All hear each other", 60)
     members.lose(between(["venue", "seller"], ["promoter", "auditor"]))

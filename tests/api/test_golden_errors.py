@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
-import pytest
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, UnreadablePostError
@@ -12,7 +9,7 @@ from rest_framework import exceptions
 
 from dtvn.api.errors import ApiError, InvalidRequest, OutcomeUnknown, TicketError, Unavailable
 from dtvn.machine import reasons
-from tests.api.telling import LEFT_OUT, Story, beside
+from tests.api.telling import Story, beside
 from tests.golden import Compare
 from validators.rest.errors import describe, status_of
 
@@ -40,16 +37,11 @@ ERRORS: tuple[Exception, ...] = (
 )
 
 
-def test_what_exceptions_are_answered_with(golden: Compare, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_exceptions_are_answered_with(golden: Compare) -> None:
     story = Story()
     for error in ERRORS:
         answer = describe(error)
         story.say(f"{type(error).__name__}: {answer.status} {answer.code} {answer} {dict(answer.headers)}")
-        for record in caplog.records:
-            said = LEFT_OUT.sub("", record.getMessage())
-            traced = record.exc_info is not None and record.exc_info[1] is error
-            story.say(f"  log: {logging.getLevelName(record.levelno)} {said}, with its traceback {traced}")
-        caplog.clear()
     for code in (*sorted(reasons.REASONS), "unknown_here"):
         story.say(f"{code}: {status_of(code)}")
     golden(beside(__file__, "errors"), str(story))

@@ -25,14 +25,13 @@ from tests.golden import Compare
 from tests.host.support import key_pair
 from validators.data_folder import tcp_ports
 from validators.membership import changes
-from validators.models import Announcement, ManagedNode, MembershipChange
+from validators.models import MembershipChange
 from validators.rest import members
 from validators.services import api_keys, network
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.django_db(databases=["default", "learner"])]
 
 NO_KEY = peer_id(sha256(b"0").digest())
-NODE = ("node_id", "role", "part", "desired", "status", "generation", "position", "error")
 
 
 def key_of(name: str) -> str:
@@ -47,12 +46,6 @@ def story() -> Story:
 @pytest.fixture
 def tell(town: Api, story: Story) -> Teller:
     return Teller(story, town.call)
-
-
-def rows(story: Story) -> None:
-    story.rows(ManagedNode, *NODE)
-    story.rows(MembershipChange)
-    story.rows(Announcement)
 
 
 def work_off() -> None:
@@ -137,7 +130,6 @@ def test_what_changes_of_members_tell(
     tell("GET", "changes/2")
     tell("GET", "changes/99")
     tell("DELETE", "changes/2")
-    rows(story)
     golden(beside(__file__, "members_changed"), str(story))
 
 
@@ -186,7 +178,6 @@ def test_what_a_newcomer_of_the_platform_tells(
     tell("DELETE", "members/r0", {"allow_small": True})
     tell("GET", "members")
     tell("GET", "nodes")
-    rows(story)
     tell("DELETE", "changes/3")
     tell("POST", "nodes/r4/restart")
     tell("GET", "nodes/r4")
@@ -194,7 +185,6 @@ def test_what_a_newcomer_of_the_platform_tells(
     story.heading("It has followed")
     follows(folder.node("r4"), living)
     work_off()
-    rows(story)
     tell("GET", "changes")
     tell("GET", "nodes")
     story.heading("Cancelled, called off, given up")
@@ -210,7 +200,6 @@ def test_what_a_newcomer_of_the_platform_tells(
     tell("GET", "changes")
     tell("DELETE", "changes/1")
     tell("GET", "principals")
-    rows(story)
     for file in sorted(folder.root.rglob("*.json")):
         story.say(f"{file.relative_to(folder.root)}")
         story.value(json.loads(file.read_text()), 2)
@@ -239,7 +228,6 @@ def test_what_a_lost_outcome_tells(
     living.quorum = True
     changes.turn()
     tell("GET", "changes")
-    rows(story)
     golden(beside(__file__, "members_unknown"), str(story))
 
 

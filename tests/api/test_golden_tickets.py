@@ -136,7 +136,7 @@ def test_what_gates_are_told(golden: Compare, fest: Teller, story: Story, clock:
     def scan(verb: str, **body: Any) -> None:
         fest("POST", f"tickets/{verb}", {"event": "fest"} | body)
 
-    story.lines.clear()
+    story.restart()
     story.heading("At half past three")
     scan("admit", barcode="first", gate="north", device="d-1", nonce="s-1")
     scan("admit", barcode="third-2", gate="north", device="d-1", nonce="s-2")
@@ -187,7 +187,7 @@ def test_what_stewards_are_told(golden: Compare, fest: Teller, story: Story, clo
         clock.forward(1)
         fest("POST", f"tickets/{verb}", {"event": "fest"} | body)
 
-    story.lines.clear()
+    story.restart()
     story.heading("The life of a ticket")
     act("consume", ticket_id="T-3", gate="north", device="d-1")
     act("dispute", ticket_id="T-3")
@@ -239,7 +239,7 @@ def test_what_stewards_are_told(golden: Compare, fest: Teller, story: Story, clo
 
 
 def test_what_lists_tell(golden: Compare, fest: Teller, story: Story, clock: Clock) -> None:  # noqa: F811
-    story.lines.clear()
+    story.restart()
     story.heading("Pages of tickets")
     for number, verb in ((1, "validate"), (6, "validate"), (7, "validate"), (6, "dispute")):
         clock.forward(2)
@@ -295,7 +295,7 @@ def test_what_lists_tell(golden: Compare, fest: Teller, story: Story, clock: Clo
 
 
 def test_what_a_batch_tells(golden: Compare, fest: Teller, story: Story, fake: FakeGateway) -> None:
-    story.lines.clear()
+    story.restart()
     operations: list[Any] = [
         {"op": "validate", "ticket_id": "T-3", "event": "fest"},
         {"op": "validate", "ticket_id": "T-3", "event": "fest"},
@@ -336,7 +336,7 @@ def test_what_a_batch_tells(golden: Compare, fest: Teller, story: Story, fake: F
 def test_what_keys_with_limits_are_told(
     golden: Compare, fest: Teller, story: Story, tables: TableWriter
 ) -> None:
-    story.lines.clear()
+    story.restart()
     limits: dict[str, dict[str, Any]] = {
         "gate": {"scopes": ["gate"]},
         "issuer": {"scopes": ["issue"]},
@@ -364,9 +364,15 @@ def test_what_keys_with_limits_are_told(
         ("PUT", "events/fest", {"name": "Renamed"}),
     ]
     for name, limited in limits.items():
-        story.heading(f"A key for {name}: {limited}")
+        story.say(f"A key for {name}: {limited}")
         api_keys.store_api_key(f"{KEY} {name}", label=name, **limited)
-        told = Teller(story, Api(f"{KEY} {name}").call)
-        for call in calls:
-            told(*call)
+    for method, path, body in calls:
+        answers: dict[str, list[str]] = {}
+        for name in limits:
+            answer = Api(f"{KEY} {name}").call(method, path, body)
+            said = answer.json().get("error", "") if answer.status_code >= 400 else ""
+            answers.setdefault(f"{answer.status_code} {said}".rstrip(), []).append(name)
+        story.say(f"{method} {path} {'' if body is None else body}")
+        for told, names in answers.items():
+            story.say(f"  {told}: {', '.join(names) if len(names) < len(limits) else 'all'}")
     golden(beside(__file__, "tickets_keys"), str(story))

@@ -334,3 +334,18 @@ def test_a_list_has_a_name_for_people_also_once_it_is_gone() -> None:
     ]
     assert name_of(EventList("main", name="Gate A"), "main") == "Gate A"
     assert name_of(None, "vip") == "vip (taken away)"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said_of_it"),
+    [
+        ({"not_before": 1_780_700_000, "not_after": 1_780_600_000}, "not_after lies before not_before"),
+        ({"rule": "once"}, "times is for the rule times"),
+        ({"not_after": "2026-06-05T20:00:00"}, "must be Unix seconds, or an RFC 3339 time with its offset"),
+        ({"not_after": "soon"}, "must be Unix seconds, or an RFC 3339 time with its offset"),
+    ],
+)
+def test_a_list_that_cannot_be_meant_is_refused(fest: Api, changed: dict[str, Any], said_of_it: str) -> None:
+    status, answer = said(fest, [VIP | changed])
+    assert status == 400
+    assert said_of_it in answer["error"]

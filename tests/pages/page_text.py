@@ -1,16 +1,14 @@
 """What a page shows, as text: headings, sentences, tables, links, forms with what they would send.
 
-A person reads it as the page, and a story compares it. What scripts look for is told too (`data-...`), and so
-are words that only a screen reader hears. Left out are classes without a meaning and the token against forged
-forms.
+A person reads it as the page, and a story compares it. Words that only a screen reader hears are told too.
+Left out are classes without a meaning, what scripts look for, and the token against forged forms.
 """
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterable
 from html.parser import HTMLParser
-from typing import Any
 
 
 def _names(text: str) -> frozenset[str]:
@@ -36,8 +34,15 @@ MARKS = {
 TOLD = ("aria-label", "aria-current", "aria-sort", "title", "role", "placeholder", "maxlength", "min", "max")
 TOLD_FLAGS = ("hidden", "disabled", "required", "open", "download", "multiple", "readonly")
 FIELDS = _names("input select textarea button")
+FILTER = re.compile(r"^\* \[(.*)\]\(\?[^)]*\)$")
 OPTIONS_SHOWN = 12
 """Of a longer list of options only the chosen ones are told: how many there are differs by machine."""
+FRAME = (
+    "it will catch up automatically, with nothing missed.",
+    "{role='status' hidden}",
+    "The [admin pages](/admin/) work without it.",
+)
+"""Ends of the lines that stand on every page."""
 TONES = _names("ok warn bad accent busy soft")
 
 
@@ -49,13 +54,20 @@ def page_text(html: str, *, within: str = "main") -> str:
     lines = reader.lines
     marks = [at for at, (tags, _) in enumerate(lines) if within in tags]
     shown = lines[marks[0] : marks[-1] + 1] if marks else lines
-    return "\n".join(text for _, text in shown)
+    return "\n".join(_joined(text for _, text in shown))
 
 
-def json_scripts(html: str) -> dict[str, Any]:
-    """The data that a page hands to its scripts, by id."""
-    found = re.findall(r'<script id="([^"]+)" type="application/json">(.*?)</script>', html, re.DOTALL)
-    return {name: json.loads(text) for name, text in found}
+def _joined(lines: Iterable[str]) -> list[str]:
+    """A term with what is said of it, and the items of a list, share a line; a filter is its label."""
+    found: list[str] = []
+    for line in lines:
+        text = FILTER.sub(r"* \1", line)
+        joins = text.startswith("= ") or (text.startswith("* ") and found and found[-1].startswith("* "))
+        if joins and found:
+            found[-1] += f" {text}"
+        else:
+            found.append(text)
+    return found
 
 
 class _Reader(HTMLParser):
@@ -157,11 +169,6 @@ class _Reader(HTMLParser):
     def _said(known: dict[str, str]) -> str:
         told = [f"{name}={known[name]!r}" for name in TOLD if known.get(name)]
         told += [name for name in TOLD_FLAGS if name in known]
-        told += [
-            f"{name}={value!r}" if value else name
-            for name, value in known.items()
-            if name.startswith("data-") and name not in ("data-label", "data-csrf")
-        ]
         return f"{{{' '.join(told)}}} " if told else ""
 
     def _end_option(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from dtvn.memory import resident_bytes
 from dtvn.protocol.quorum import Mode
-from validators.dashboard.doctor import report_of
+from validators.dashboard.doctor import examine, report_of
 from validators.dashboard.findings import REMEDIES, Look, filling, find
 
 NAMES = ("r0", "r1", "r2", "r3")
@@ -225,3 +225,9 @@ def test_a_member_that_fetches_the_log_below_its_state_is_named_and_nothing_is_w
     assert filling(looks) == ["r3 lacks entries of the log below 1201; it fetches them in the background."]
     assert (filling(four()), filling(silent("r3"))) == ([], [])
     assert find(looks, looks, mode=Mode.PBFT) == []
+
+
+@pytest.mark.parametrize("seconds", ["-1", "600.5", "nan", "inf"])
+def test_a_doctor_that_would_wait_for_ever_is_refused(seconds: str) -> None:
+    with pytest.raises(ValueError, match=f"--for: {float(seconds)} is not in 0 to 600 seconds"):
+        examine(seconds=float(seconds))

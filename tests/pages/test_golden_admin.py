@@ -17,7 +17,7 @@ from tests.golden import Compare
 from tests.host.support import key_pair
 from tests.pages.learner import RealLearner
 from tests.pages.visiting import Visitor
-from validators.models import ApiKey, ManagedNode, NodeStatus
+from validators.models import ManagedNode, NodeStatus
 from validators.services import api_keys
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.django_db(databases=["default", "learner"])]
@@ -67,16 +67,11 @@ def test_what_the_log_tells(
     for query in (
         "",
         "?outcome=refused",
-        "?outcome=applied",
         "?operation=validate",
         "?operation=validate&outcome=refused",
-        "?operation=annul&outcome=refused",
-        "?operation=fly",
         "?q=T-",
-        "?q=U",
         "?q=zz",
         "?after=98304",
-        "?after=x",
         "?wrong=1",
     ):
         visitor.get(LOG + query)
@@ -105,7 +100,7 @@ def test_what_nodes_in_the_admin_tell(golden: Compare, visitor: Visitor, story: 
     visitor.act(NODES, "start")
     visitor.act(NODES, "fly", "r0")
     visitor.post(NODES, {"action": "stop", "_selected_action": "r0", "confirmed": "yes", "told": "otherwise"})
-    story.rows(ManagedNode, "node_id", "desired", "status", "generation", "running_generation")
+    visitor.get(NODES)
     golden(beside(__file__, "admin_nodes"), str(story))
 
 
@@ -136,7 +131,6 @@ def test_what_keys_in_the_admin_tell(
     visitor.get(f"{KEYS}2/change/")
     visitor.get(f"{KEYS}9/change/")
     visitor.post(f"{KEYS}1/delete/", {"post": "yes"})
-    story.rows(ApiKey)
     golden(beside(__file__, "admin_keys"), str(story))
 
 

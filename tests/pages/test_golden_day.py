@@ -136,12 +136,12 @@ def test_the_tickets_page_and_its_data(day: Day, admin: Client, golden: Compare)
 def test_one_ticket_and_its_history(day: Day, admin: Client, golden: Compare) -> None:
     story = day.story
     organiser = person("olga", "organiser")
-    for ticket in ("A-1", "A-2", "A-3", "A-4", "A-5", "P-1", "V-1", "V-2", "V-3", "Z-9", "a b"):
+    for ticket in ("A-1", "A-2", "A-4", "A-5", "P-1", "V-2", "V-3", "Z-9", "a b"):
         story.ask(organiser, "get", f"{TICKETS}/one?event=fest&ticket={ticket}")
     story.ask(organiser, "get", f"{TICKETS}/one?event=default&ticket=D-1")
     for name, client in (("gate", person("gus", "gate")), ("auditor", person("aud", "auditor")), ("", admin)):
         story.say(f"{name or 'superuser'}:")
-        for ticket in ("A-1", "A-2", "V-1"):
+        for ticket in ("A-1", "V-1"):
             story.ask(client, "get", f"{TICKETS}/one?event=fest&ticket={ticket}")
     story.end(golden, GOLDEN / "tickets-one.txt")
 
@@ -258,12 +258,11 @@ def test_the_form_of_a_list_interventions_and_the_gate(day: Day, admin: Client, 
 def test_downloads(day: Day, admin: Client, golden: Compare) -> None:
     story = day.story
     for kind in KINDS:
-        for event, codes in (("fest", True), (None, False)):
-            story.part(f"{kind} of {event}, {'with' if codes else 'without'} codes")
-            for form in ("csv", "json"):
-                table = open_table(kind, event, codes=codes)
-                story.say(f"{table.name}.{form}")
-                story.say(b"".join(write_chunks(table, form)).decode())
+        story.part(f"{kind} of an event with codes; of all without, as JSON; as a workbook")
+        story.say(b"".join(write_chunks(open_table(kind, "fest", codes=True), "csv")).decode())
+        story.lines += (
+            b"".join(write_chunks(open_table(kind, None, codes=False), "json")).decode().split("\n")[:3]
+        )
         book = load_workbook(
             io.BytesIO(b"".join(write_chunks(open_table(kind, "default", codes=True), "xlsx")))
         )

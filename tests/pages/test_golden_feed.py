@@ -1,5 +1,4 @@
-"""Tells what the log becomes after a festival: rows of the ledger, frames and snapshots of the feed, counts
-of gates, tickets with history and certificate, step by step, and again after the learner has caught up."""
+"""Tells what the feed sends to pages after a festival: frames, snapshots and counts of gates."""
 
 from __future__ import annotations
 
@@ -14,7 +13,6 @@ from tests.golden import Compare
 from tests.pages.learner import RealLearner
 from validators.feed import rows
 from validators.feed.gates import GateCount
-from validators.ledger import models, read
 from validators.services import api_keys
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.django_db(databases=["default", "learner"])]
@@ -24,19 +22,6 @@ FEST = {
     "zone": "Europe/Berlin",
     "products": [{"name": "Adult", "admits": True}, {"name": "Parking", "admits": False}],
     "lists": [{"list": "bar", "name": "Bar", "rule": "times", "times": 2, "returns": True}],
-}
-TABLES: dict[type[Any], tuple[str, ...]] = {
-    models.LedgerMeta: ("schema", "turn", "applied_sequence", "applied_timestamp", "voting", "voting_reason"),
-    models.Ticket: (),
-    models.TicketCode: (),
-    models.StateRow: (),
-    models.Counter: (),
-    models.OperationRecord: (),
-    models.ConsensusEntry: (),
-    models.EntryOutcomes: (),
-    models.EntryStates: (),
-    models.BatchBody: (),
-    models.StateValue: (),
 }
 
 
@@ -115,79 +100,15 @@ def test_what_the_feed_tells(
     clock: Clock,  # noqa: F811
 ) -> None:
     gates = GateCount(clock.seconds)
-    story.value(rows.read_snapshot(), 2)
     after = 0
-    for number in range(3):
+    for number in range(2):
         play(number)
         story.heading(f"Part {number}: frames")
         after = tell_frames(story, after, most=4)
-        story.heading(f"Part {number}: gates")
-        story.value(gates.look(), 2)
-    story.heading("Snapshot")
-    story.value(rows.read_snapshot(), 2)
-    story.heading("Six minutes later, and a day later")
-    clock.forward(360)
+    story.heading("Gates")
     story.value(gates.look(), 2)
     clock.forward(86_400)
     story.value(gates.look(), 2)
-    story.say(f"{rows.day(clock.moment())}")
-    golden(beside(__file__, "feed"), str(story))
-
-
-def test_what_the_feed_of_a_seed_tells(
-    golden: Compare, learner: RealLearner, story: Story, play: Any
-) -> None:
-    play(0)
-    learner.lagging = True
-    play(3)
+    story.heading("Snapshot")
     story.value(rows.read_snapshot(), 2)
-    after = tell_frames(story, 0, most=500)
-    learner.catch_up()
-    tell_frames(story, after, most=3)
-    story.value(rows.read_snapshot()["counts"], 2)
-    golden(beside(__file__, "feed_of_a_seed"), str(story))
-
-
-def tell_tables(story: Story) -> None:
-    for model, names in TABLES.items():
-        story.rows(model, *names, using="learner")
-
-
-def test_what_rows_the_ledger_holds(golden: Compare, learner: RealLearner, story: Story, play: Any) -> None:
-    for number in range(3):
-        play(number)
-    tell_tables(story)
-    story.heading("Read")
-    for event in ("default", "fest", "absent"):
-        story.say(f"{event}: tickets {read.count_tickets('learner', event)}")
-    story.say(f"events {read.list_events('learner')}, with tickets {read.events_with_tickets('learner')}")
-    for summary in read.summarise_events("learner"):
-        story.say(f"{summary}")
-    for outcome in ("", "applied", "refused"):
-        story.say(f"kinds {outcome}: {read.operation_kinds('learner', outcome=outcome)}")
-    for all_kinds in (False, True):
-        for refused in (False, True):
-            counted = read.count_operations("learner", all_kinds=all_kinds, refused=refused)
-            story.say(f"operations, all kinds {all_kinds}, refused {refused}: {counted}")
-    story.say(f"storage {sorted(read.storage_stats('learner'))}")
-    golden(beside(__file__, "ledger_rows"), str(story))
-
-
-def test_what_reads_and_certificates_tell(
-    golden: Compare, learner: RealLearner, call: Any, story: Story, play: Any
-) -> None:
-    for number in range(3):
-        play(number)
-    tell = Teller(story, call)
-    for path in (
-        *(f"tickets/{ticket}?event=fest" for ticket in ("T-1", "T-2", "T-3", "T-4")),
-        *("tickets/D-1", "tickets?event=fest", "tickets?event=fest&state=CONSUMED", "tickets/events"),
-        *("tickets/T-1/certificate?event=fest", "tickets/T-1/certificate?event=fest&at=5.0", "epochs"),
-        *("consensus/logs?limit=5", "consensus/logs?outcome=all&after=12", "consensus/logs?kind=all&limit=4"),
-        *("consensus/logs?state=DISPUTED", "consensus/logs?state=CONSUMED&limit=2", "locks", "principals"),
-        *("evidence", "evidence/1", "changes", "config", "stats", "peers"),
-    ):
-        tell("GET", path)
-    for code in ("second", "2nd", "first", "newer", "T-1", "nobody"):
-        tell("POST", "tickets/find", {"event": "fest", "barcode": code})
-    golden(beside(__file__, "reads_of_the_ledger"), str(story))
+    golden(beside(__file__, "feed"), str(story))

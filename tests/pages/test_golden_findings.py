@@ -30,9 +30,12 @@ def five(**changed: dict[str, Any]) -> list[Look]:
 
 def tell(story: Story, heading: str, first: list[Look], second: list[Look], **more: Any) -> None:
     for mode in Mode:
-        story.heading(f"{heading}, {mode.value}")
-        for finding in find(first, second, mode=mode, **more):
-            story.say(f"{finding.trouble}: {finding.wrong}\n  {finding.remedy}")
+        found = find(first, second, mode=mode, **more)
+        lines = [line for each in found for line in (f"{each.trouble}: {each.wrong}", f"  {each.remedy}")]
+        shown = story.differences.of(heading, lines) if lines else []
+        if mode is Mode.PBFT or shown not in ([], ["(as before)"]):
+            story.heading(f"{heading}, {mode.value}")
+            story.lines += shown
     story.say("".join(f"{sentence}\n" for sentence in filling(second)))
 
 

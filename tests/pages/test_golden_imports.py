@@ -96,7 +96,6 @@ def uploaded(story: Story, desk: Client, name: str, content: str, **fields: str)
 def worked(story: Story, asked: list[tuple[int, str]]) -> None:
     """The worker does what it was asked for last."""
     story.say(f"the worker: {tasks.run_import(*asked[-1])}")
-    story.written()
 
 
 def scanned(story: Story, *codes: str, gate: str, event: str = "gala") -> None:
@@ -105,14 +104,11 @@ def scanned(story: Story, *codes: str, gate: str, event: str = "gala") -> None:
         request = Request(Admit(gate=gate, code=digest_of(event, code)), event=event)
         (decision,) = decide.decide([request], actor="gate")
         story.say(f"the gate {gate} scans {code}: {decision.code}")
-    story.written()
 
 
 @pytest.fixture
-def story(clock: Clock, desk: Client, caplog: pytest.LogCaptureFixture) -> Story:
-    found = Story(*TABLES)
-    found.log = caplog
-    return found
+def story(clock: Clock, desk: Client) -> Story:
+    return Story()
 
 
 def test_the_story_of_a_list_and_of_a_later_one(
@@ -167,7 +163,6 @@ def imported(story: Story, clock: Clock, desk: Client, asked: list[tuple[int, st
         desk.post(f"{URL}{path}", form)
         tasks.run_import(*asked[-1])
         clock.forward(20)
-    story.forget()
 
 
 def differences(*tickets: str) -> list[int]:

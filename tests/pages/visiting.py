@@ -7,24 +7,20 @@ from typing import Any
 
 from django.test import Client
 
-from tests.api.telling import Story
-from tests.pages.page_text import json_scripts, page_text
+from tests.api.telling import Story, laid_out
+from tests.golden import route_of
+from tests.pages.page_text import FRAME, page_text
 
 SALTED = re.compile(r"salt: \S+ hash: \S+")
-CELLS = " | "
-"""Between cells of a table's row."""
 
 
 class Visitor:
-    """Visits pages. Lines of the frame, as on the first page, are only counted on later ones."""
+    """Visits pages."""
 
     def __init__(self, story: Story, client: Client, who: str = "") -> None:
         self.client = client
         self._story = story
         self._who = f" ({who})" if who else ""
-        self._frame: set[str] = set()
-        self._data: dict[str, Any] = {}
-        """What pages handed to their scripts, by id, as told last."""
 
     def get(self, address: str, **headers: str) -> str:
         """Tells the page, and returns it."""
@@ -57,25 +53,14 @@ class Visitor:
         story.say(f"  {answer.status_code} {place or kind.removesuffix('; charset=utf-8')}".rstrip())
         text: str = answer.content.decode()
         if kind.startswith("text/html") and text:
-            self._tell_page(text)
+            lines = [SALTED.sub("salt and hash", line) for line in page_text(text).splitlines()]
+            lines = [line for line in lines if not line.endswith(FRAME)]
         elif kind == "application/json":
-            story.value(answer.json(), 4)
+            lines = laid_out(answer.json(), 0).splitlines()
         else:
-            story.say("".join(f"    {line}\n" for line in text.splitlines()))
-        story.audit()
+            lines = text.splitlines()
+        name = route_of(asked.split()[1])
+        if not kind.startswith("text/html"):
+            name = f"{asked.partition(' ')[0]} {name} {answer.status_code}"
+        story.told(story.differences.of(name, lines))
         return text
-
-    def _tell_page(self, text: str) -> None:
-        lines = [SALTED.sub("salt and hash", line) for line in page_text(text, within="html").splitlines()]
-        if not self._frame:
-            self._frame = set(lines)
-            own = lines
-        else:
-            own = [line for line in lines if line not in self._frame or CELLS in line]
-            self._story.say(f"    ({len(lines) - len(own)} lines of the frame)")
-        self._story.say("".join(f"    {line}\n" for line in own))
-        for name, data in json_scripts(text).items():
-            if self._data.get(name) != data:
-                self._story.say(f"    data {name}:")
-                self._story.value(data, 6)
-            self._data[name] = data

@@ -17,14 +17,11 @@ from django.core.management import CommandError, call_command
 
 from tests.golden import Compare
 from tests.importing.telling import told
-from tests.pages.learner import ALIAS, RealLearner
+from tests.pages.learner import RealLearner
 from tests.pages.stories import Clock, Story, clock
 from tests.tools.test_scan_command import Platform
 from tickets.importing import work
 from tickets.management.commands import import_tickets
-from tickets.models import ImportAnswers, TicketHolder, TicketImport
-from validators.ledger.models import Ticket
-from validators.models import PlatformAction
 
 __all__ = ["clock"]
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True, databases=["default", "learner"])
@@ -61,7 +58,7 @@ class Commands:
     """Runs commands, and tells all that they say."""
 
     def __init__(self, at: list[str], folder: Path) -> None:
-        self.story = Story(TicketImport, TicketHolder, ImportAnswers, PlatformAction, (Ticket, ALIAS))
+        self.story = Story()
         self.story.names[str(folder)] = "FOLDER"
         self._at = at
 
@@ -78,7 +75,6 @@ class Commands:
         for mark, text in (("", out.getvalue()), ("err: ", errors.getvalue()), ("error: ", error)):
             story.lines += [f"   {mark}{line}" for line in self._plain(text).splitlines()]
         story.say(f"   exit {code}")
-        story.written()
         return out.getvalue()
 
     def result(self, *arguments: str) -> None:
