@@ -244,6 +244,7 @@ def held(codes: int) -> int:
     return found
 
 
+@pytest.mark.bench
 @pytest.mark.parametrize("codes", [1, 8])
 def test_a_code_takes_at_most_240_bytes_of_memory(codes: int) -> None:
     assert 0 < (held(codes) - held(0)) / MANY / codes <= CODE_BYTES_MAX
@@ -273,6 +274,7 @@ def scan(door: Door, name: str, ticket: str, code: bytes) -> Operation:
     return door.operation(command, ticket, event=EVENT, nonce=name.encode(), valid_for=5 * MINUTE)
 
 
+@pytest.mark.bench
 def test_an_admission_by_code_costs_little_more_than_one_by_id() -> None:
     """Medians of seven rounds in turn, in one machine; every ticket has a code. The better of two tries, as
     other work on the machine disturbs them."""

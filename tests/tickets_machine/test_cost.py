@@ -15,6 +15,7 @@ LEAVES = 1_000_000
 CHANGED = 10_000
 
 
+@pytest.mark.bench
 def test_the_bench_measures_operations_that_were_applied() -> None:
     costs = measure(20_000)
     assert costs["apply_with_rows_per_second"] > 1_000
@@ -42,6 +43,7 @@ def test_r25_one_change_rehashes_one_path(monkeypatch: pytest.MonkeyPatch) -> No
     assert hashed == []
 
 
+@pytest.mark.bench
 def test_r25_a_million_leaf_checkpoint_with_10000_changed_is_under_50_ms() -> None:
     """Processor time, so that a busy machine fails nothing; the best of five, so that a cold cache neither.
     A machine on which a hash takes more than half a microsecond has as long as 100,000 of them take there.

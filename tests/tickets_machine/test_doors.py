@@ -24,7 +24,7 @@ from dtvn.machine import (
 from dtvn.machine.commands import request_digest
 from dtvn.protocol.consensus.messages import Outcome
 from tests.tickets_machine.doors import EVENT, Door, answer, row, with_payload
-from tests.tickets_machine.support import HOUR, Machine
+from tests.tickets_machine.support import Machine
 
 # --- D1: codes ---------------------------------------------------------------------------------------
 
@@ -53,71 +53,11 @@ def test_a_ticket_has_up_to_eight_codes_and_each_opens() -> None:
         door.issues("T-2", *(f"MORE-{number}" for number in range(9)))
 
 
-def test_an_id_opens_nothing_after_its_ticket_got_codes() -> None:
-    """A printed id that was lost is replaced as a printed code is."""
-    door = Door(created=False)
-    door.issues("T-1")
-    assert door.does(Replace(door.digests("NEW")), "T-1").code == "ok"
-    assert door.scans("T-1", ticket="T-1") == Outcome("barcode_not_found", b"")
-    assert door.scans("NEW").code == "ok"
-
-
-@pytest.mark.parametrize("command", [Admit(), Admit(code=b""), Consume()])
-def test_where_ids_are_codes_a_gate_admits_no_ticket_with_codes_by_its_id(command: Admit | Consume) -> None:
-    """Else a code that was replaced would still open as an id."""
-    door = Door(created=False)
-    door.issues("A1", "A1")
-    door.does(Replace(door.digests("NEW")), "A1")
-    door.does(Validate(), "A1")
-    assert door.scans("A1", ticket="A1").code == "revoked"
-    assert door.does(command, "A1", principal="scanner").code == "not_permitted"
-    assert door.does(command, "A1").code == "ok"
-
-
-def test_beside_a_code_an_id_counts_only_if_it_is_the_text_of_that_code() -> None:
-    """Else a repetition could name another ticket, and prove an admission that never was."""
-    door = Door(created=False)
-    for ticket in ("A1", "B1"):
-        door.does(Issue(), ticket)
-    assert door.scans("NOBODY", ticket="A1") == Outcome("barcode_not_found", b"")
-    assert answer(door.scans("A1", ticket="A1", nonce=b"n")).ticket == "A1"
-    assert door.scans("A1", ticket="B1", nonce=b"n") == Outcome("ok", b"")
-
-
 def test_a_repetition_of_a_code_that_was_not_found_names_no_ticket() -> None:
     door = Door()
     first = door.scans("ABC123", nonce=b"n")
     door.issues("T-1", "ABC123")
     assert door.scans("ABC123", nonce=b"n") == first == Outcome("barcode_not_found", b"")
-
-
-def test_a_code_that_nobody_has_is_not_found_and_names_no_ticket() -> None:
-    door = Door()
-    door.issues("T-1", "ABC123")
-    assert door.scans("ABC124") == Outcome("barcode_not_found", b"")
-    assert door.scans("abc123") == Outcome("barcode_not_found", b""), "case is not changed"
-
-
-def test_a_code_stands_in_one_ticket_of_its_event() -> None:
-    door = Door()
-    door.issues("T-1", "ABC123")
-    assert door.issues("T-2", "NEW", "ABC123") == Outcome("barcode_taken", b"")
-    assert door.application.ticket(EVENT, "T-2") is None
-    assert door.scans("NEW").code == "barcode_not_found", "nothing of a refused issue stays"
-    door.does(Replace(door.digests("OTHER")), "T-1")
-    assert door.issues("T-2", "ABC123").code == "barcode_taken", "a revoked code is the ticket's for ever"
-    elsewhere = Issue(codes=door.digests("ABC123"))
-    assert door.does(elsewhere, "T-2", event="ballet").code == "ok", "each event has codes of its own"
-
-
-def test_no_ticket_gets_the_code_of_another_one_as_its_id() -> None:
-    door = Door(created=False)
-    door.issues("A1", "A1", "A2")
-    assert door.issues("A2") == Outcome("barcode_taken", b"")
-    assert door.issues("A3").code == "ok"
-    printed = Door()
-    printed.issues("A1", "A2")
-    assert printed.issues("A2").code == "ok", "where ids are no codes, nobody can scan an id"
 
 
 def test_a_code_given_twice_in_one_operation_is_malformed() -> None:
@@ -194,21 +134,6 @@ def test_golden_payloads_of_the_later_forms() -> None:
     )
 
 
-def test_the_order_in_which_a_late_retry_finds_its_admission() -> None:
-    """R13: a gate that lost the answer repeats the scan hours later, with the nonce that it kept."""
-    door = Door()
-    door.issues("T-1", "ABC123", "WRIST")
-    assert door.scans("ABC123", nonce=b"n1").code == "ok"
-    assert door.scans("ABC123", nonce=b"n1").code == "ok"
-    assert door.scans("ABC123", nonce=b"n1", gate="south").code == "nonce_reused"
-    door.now += 3 * HOUR
-    assert door.scans("ABC123", nonce=b"n1").code == "ok"
-    door.now += 3 * HOUR
-    assert door.scans("ABC123", nonce=b"n1", gate="south").code == "nonce_reused"
-    assert door.scans("ABC123", nonce=b"n2").code == "already_consumed"
-    assert door.scans("ABC123", nonce=b"n1", principal="gateway").code == "already_consumed"
-
-
 def test_a_repetition_and_an_early_refusal_name_the_ticket_of_the_code() -> None:
     door = Door()
     door.issues("T-1", "ABC123", seat="A1")
@@ -272,47 +197,6 @@ def test_what_a_process_read_before_decides_nothing(before: bytes, then: bytes) 
 # --- D1: ids -----------------------------------------------------------------------------------------
 
 
-def test_in_an_event_that_nobody_created_a_scanned_text_may_be_an_id() -> None:
-    door = Door(created=False)
-    door.does(Issue(), "T-1")
-    door.issues("T-2", "ABC123")
-    assert door.scans("T-1", ticket="T-1").code == "ok"
-    assert answer(door.scans("ABC123", ticket="ABC123")).ticket == "T-2"
-    assert door.scans("T-3", ticket="T-3").code == "barcode_not_found"
-    assert door.does(Admit(code=b""), "T-3", principal="scanner").code == "ticket_not_found"
-
-
-def test_a_code_counts_before_an_id_that_reads_alike() -> None:
-    door = Door(created=False)
-    door.does(Issue(seat="by id"), "ABC123")
-    door.issues("T-2", "ABC123")
-    assert answer(door.scans("ABC123", ticket="ABC123")).ticket == "T-2"
-
-
-def test_in_a_created_event_no_scanned_text_is_compared_with_ids() -> None:
-    door = Door()
-    door.does(Issue(), "T-1")
-    assert door.scans("T-1", ticket="T-1") == Outcome("barcode_not_found", b"")
-
-
-@pytest.mark.parametrize("command", [Admit(), Admit(code=b""), Consume()])
-def test_in_a_created_event_an_id_is_for_people_who_may_operate(command: Admit | Consume) -> None:
-    door = Door()
-    door.does(Issue(), "T-1")
-    door.does(Validate(), "T-1")
-    assert door.does(command, "T-1", principal="scanner").code == "not_permitted"
-    assert door.does(command, "NOBODY", principal="scanner").code == "not_permitted"
-    assert door.does(command, "T-1").code == "ok"
-
-
-def test_an_event_may_say_that_ids_are_codes() -> None:
-    door = Door()
-    door.does(SetEvent(ids_are_codes=True))
-    door.does(Issue(), "T-1")
-    assert door.scans("T-1", ticket="T-1").code == "ok"
-    assert door.does(Admit(), "T-1", principal="scanner").code == "already_consumed"
-
-
 def test_an_admission_of_the_first_form_answers_as_it_always_did() -> None:
     door = Door(created=False)
     door.does(Issue(product="Stalls"), "T-1")
@@ -323,17 +207,6 @@ def test_an_admission_of_the_first_form_answers_as_it_always_did() -> None:
 
 
 # --- D2: events --------------------------------------------------------------------------------------
-
-
-def test_a_misspelt_event_never_looks_like_a_refused_guest() -> None:
-    door = Door(created=False)
-    assert door.scans("ABC123", event="oprea") == Outcome("unknown_event", b"")
-    assert door.does(Admit(code=b""), "T-1", event="oprea").code == "unknown_event"
-    assert door.scans("ABC123", event="default").code == "barcode_not_found"
-    door.does(SetEvent(), event="oprea")
-    assert door.scans("ABC123", event="oprea").code == "barcode_not_found"
-    door.does(Issue(), "T-1", event="ballet")
-    assert door.scans("ABC123", event="ballet").code == "barcode_not_found", "it holds a ticket"
 
 
 def test_what_is_not_said_of_an_event_stays_as_the_log_has_it() -> None:
@@ -479,23 +352,6 @@ def test_the_limits_are_those_of_the_page() -> None:
 
 
 # --- D3: products ------------------------------------------------------------------------------------
-
-
-def test_a_product_that_does_not_admit_opens_nothing() -> None:
-    door = Door()
-    door.does(SetEvent(products=(("Parking", False), ("Stalls", True))))
-    door.issues("T-1", "PARK", product="Parking")
-    door.issues("T-2", "NONE")
-    door.does(Validate(), "T-1")
-    refused = door.scans("PARK")
-    assert (refused.code, answer(refused).product) == ("wrong_product", "Parking")
-    for command in (Admit(), Admit(code=b""), Consume()):
-        assert door.does(command, "T-1").code == "wrong_product"
-    assert door.scans("NONE").code == "ok", "a ticket without a product"
-    door.does(SetEvent(products=(("Stalls", True),)))
-    assert door.scans("PARK").code == "wrong_product", "a product that is listed no more"
-    door.does(ChangeTicket(product="Stalls"), "T-1")
-    assert door.scans("PARK").code == "ok"
 
 
 def test_an_old_log_knows_none_of_this() -> None:

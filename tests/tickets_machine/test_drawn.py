@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -168,6 +169,33 @@ def follow(steps: list[Any], searched: bool) -> None:
 @given(st.lists(OPERATIONS, min_size=10, max_size=50), st.booleans(), st.booleans())
 def test_r41_r42_tickets_events_and_lists(steps: list[Any], opened: bool, searched: bool) -> None:
     follow([*OPENED * opened, *steps], searched)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.builds(
+            Letter,
+            st.one_of(*SCANS, *SCANS, *SCANS, EVENTS, BY_NAME[6]),
+            st.just("T-1"),
+            st.just("gateway"),
+            later=LATER,
+            **SPOKEN | {"event": st.just(EVENT), "actor": st.just("anna")},
+        ),
+        min_size=20,
+        max_size=70,
+    ),
+    st.integers(1, 30),
+)
+def test_r41_a_ticket_of_many_persons_with_a_long_history(steps: list[Any], persons: int) -> None:
+    """More movements than are kept; days and offsets change behind them."""
+    issue = Letter(Issue(codes=(b"A", b"B", b"C"), entries=persons), "T-1")
+    follow([OPENED[0], issue, *(_named(step) for step in steps)], searched=True)
+
+
+def _named(step: Letter) -> Letter:
+    """An event is no operation on the ticket."""
+    return msgspec.structs.replace(step, ticket="") if isinstance(step.command, SetEvent) else step
 
 
 @settings(max_examples=40)

@@ -8,10 +8,8 @@ import pytest
 from dtvn.machine import (
     Admit,
     Barrier,
-    Consume,
     Dispute,
     Issue,
-    Resolve,
     Seed,
     Validate,
     nonces,
@@ -23,22 +21,12 @@ from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import Operation
 from tests.tickets_machine.support import HOUR, MINUTE, SECOND, Machine, genesis, shown
 
-Body = Admit | Consume | Dispute | Issue | Resolve | Validate
-
 
 @pytest.fixture
 def machine() -> Machine:
     made = Machine()
     made.do(Issue(), "T-1")
     return made
-
-
-def test_r13_a_repetition_gets_the_first_outcome_and_changes_nothing(machine: Machine) -> None:
-    assert machine.do(Admit(gate="n"), "T-1", nonce=b"k") == "ok"
-    first = machine.show("T-1")
-    assert machine.do(Admit(gate="n"), "T-1", nonce=b"k", entry="node3") == "ok"
-    assert machine.show("T-1") == first
-    assert machine.do(Admit(gate="n"), "T-1", nonce=b"other") == "already_consumed"
 
 
 def test_r13_a_repetition_inside_one_bundle_and_one_batch_counts_once(machine: Machine) -> None:
@@ -53,13 +41,6 @@ def test_r13_a_repetition_inside_one_bundle_and_one_batch_counts_once(machine: M
     assert sum(state.clock) == 2  # issue and one admission
 
 
-def test_r13_a_refusal_is_remembered_too(machine: Machine) -> None:
-    assert machine.do(Consume(), "T-1", nonce=b"k") == "not_validated"
-    machine.do(Validate(), "T-1")
-    assert machine.do(Consume(), "T-1", nonce=b"k") == "not_validated"
-    assert machine.state("T-1") == "VALIDATED"
-
-
 def test_r13_a_repeated_outcome_shows_the_ticket_as_it_is_now(machine: Machine) -> None:
     for nonce, code in ((b"k", "ok"), (b"again", "already_validated")):
         assert machine.do(Validate(), "T-1", nonce=nonce) == code
@@ -69,41 +50,9 @@ def test_r13_a_repeated_outcome_shows_the_ticket_as_it_is_now(machine: Machine) 
         assert (outcome.code, shown(outcome).state.name) == (code, "DISPUTED")
 
 
-@pytest.mark.parametrize(
-    ("ticket", "command"),
-    [
-        ("T-2", Admit(gate="n")),
-        *(("T-1", Admit(gate=gate)) for gate in "abcs"),
-        ("T-1", Consume(gate="n")),
-    ],
-)
-def test_r13_another_body_under_the_same_nonce_is_refused(
-    machine: Machine, ticket: str, command: Admit | Consume
-) -> None:
-    machine.do(Issue(), "T-2")
-    machine.do(Admit(gate="n"), "T-1", nonce=b"k")
-    before = machine.show("T-2")
-    assert machine.do(command, ticket, nonce=b"k") == "nonce_reused"
-    assert machine.show("T-2") == before
-
-
 def test_r13_transport_fields_are_no_part_of_the_body(machine: Machine) -> None:
     machine.do(Validate(), "T-1", nonce=b"k", entry="node0", valid_for=SECOND)
     assert machine.do(Validate(), "T-1", nonce=b"k", entry="node3", valid_for=MINUTE) == "ok"
-
-
-def test_r13_nonces_belong_to_principal_and_actor(machine: Machine) -> None:
-    machine.do(Issue(), "T-2")
-    machine.do(Issue(), "T-3")
-    assert machine.do(Admit(), "T-1", nonce=b"k", actor="anna") == "ok"
-    assert machine.do(Admit(), "T-2", nonce=b"k", actor="bert") == "ok"
-    assert machine.do(Admit(), "T-3", nonce=b"k", actor="anna", principal="scanner") == "ok"
-    assert machine.do(Admit(), "T-1", nonce=b"k", principal="scanner") == "nonce_reused"
-
-
-def test_without_a_nonce_every_operation_is_executed(machine: Machine) -> None:
-    assert machine.do(Admit(), "T-1") == "ok"
-    assert machine.do(Admit(), "T-1") == "already_consumed"
 
 
 def test_r13_a_nonce_is_kept_until_an_hour_after_valid_until() -> None:
@@ -158,81 +107,6 @@ def test_r13_all_nonces_of_one_sequence_are_stored_and_forgotten_together() -> N
     assert [entry.nonce for entry in row.entries] == [b"one", b"two"]
     machine.now += HOUR + MINUTE
     assert [machine.do(Issue(), nonce.decode(), nonce=nonce) for nonce in (b"one", b"two")] == ["ok", "ok"]
-
-
-@pytest.mark.parametrize("command", [Admit(gate="n", device="d"), Validate(), Issue(seat="A1")])
-def test_r13_a_late_retry_of_the_last_change_is_always_recognised(
-    command: Admit | Validate | Issue,
-) -> None:
-    machine = Machine()
-    if not isinstance(command, Issue):
-        machine.do(Issue(), "T-1")
-    assert machine.do(command, "T-1", nonce=b"k") == "ok"
-    stands = machine.show("T-1")
-    machine.now += 30 * 24 * HOUR
-    assert machine.do(command, "T-1", nonce=b"k") == "ok"
-    assert machine.show("T-1") == stands
-
-
-def test_r13_a_late_retry_of_a_resolution_is_recognised() -> None:
-    machine = Machine()
-    machine.do(Issue(), "T-1")
-    machine.do(Validate(), "T-1")
-    assert machine.do(Dispute(reason="r"), "T-1", nonce=b"d") == "ok"
-    machine.now += 2 * HOUR
-    for other in ("other", "stolen"):
-        assert machine.do(Dispute(reason=other), "T-1", nonce=b"d") == "nonce_reused"
-        machine.now += 2 * HOUR
-    assert machine.do(Dispute(reason="r"), "T-1", nonce=b"d") == "ok"
-    assert machine.do(Resolve(verdict="clear"), "T-1", nonce=b"r") == "ok"
-    machine.now += 2 * HOUR
-    assert machine.do(Validate(), "T-1", nonce=b"r") == "nonce_reused"
-    machine.now += 2 * HOUR
-    assert machine.do(Resolve(verdict="uphold"), "T-1", nonce=b"r") == "nonce_reused"
-    machine.now += 2 * HOUR
-    assert machine.do(Resolve(verdict="clear"), "T-1", nonce=b"r") == "ok"
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        (Issue(seat="A1"), Issue(seat="A2")),
-        (Issue(seat="A1"), Validate()),
-        (Validate(), Consume(gate="n", device="d")),
-        (Validate(), Dispute(reason="r")),
-        (Issue(seat="A1"), Dispute()),
-        (Admit(gate="n", device="d"), Issue(seat="A1")),
-        (Admit(gate="n", device="d"), Admit(gate="n", device="other")),
-        (Admit(gate="n", device="d"), Admit(gate="n", device="another")),
-        (Admit(gate="n", device="d"), Consume(gate="n", device="d")),
-        (Validate(), Resolve(verdict="clear")),
-    ],
-)
-def test_r13_another_body_under_a_tickets_last_nonce_is_always_refused(first: Body, second: Body) -> None:
-    """By the state alone the second would succeed, or count as the first; its nonce was used on this ticket
-    for another body."""
-    machine = Machine()
-    if not isinstance(first, Issue):
-        machine.do(Issue(), "T-1")
-    assert machine.do(first, "T-1", nonce=b"k") == "ok"
-    stands = machine.show("T-1")
-    machine.now += 30 * 24 * HOUR
-    assert machine.do(second, "T-1", nonce=b"k") == "nonce_reused"
-    assert machine.show("T-1") == stands
-    assert machine.do(first, "T-1", nonce=b"k") == "ok", "a refused stranger does not take the nonce"
-    assert machine.do(second, "T-1", nonce=b"k2", actor="bert") != "nonce_reused"
-
-
-def test_r13_another_principal_cannot_reuse_an_admissions_nonce() -> None:
-    """The nonce of an admission is public in the log: another principal must not pass with it."""
-    machine = Machine()
-    machine.do(Issue(), "T-1")
-    machine.do(Admit(), "T-1", nonce=b"k", actor="anna")
-    machine.now += 2 * HOUR
-    assert machine.do(Admit(), "T-1", nonce=b"k", actor="anna", principal="scanner") == ("already_consumed")
-    for stranger in ("abel", "bert"):
-        assert machine.do(Admit(), "T-1", nonce=b"k", actor=stranger) == "already_consumed"
-    assert machine.do(Admit(gate="z"), "T-1", nonce=b"k", actor="anna") == "nonce_reused"
 
 
 def test_r13_state_bytes_that_equal_a_nonce_by_chance_do_not_count() -> None:
@@ -304,15 +178,6 @@ def test_r13_a_full_quota_of_nonces_leaves_room_to_open_sessions(monkeypatch: py
     assert machine.do(Barrier()) == "ok"
 
 
-def test_r14_an_operation_after_valid_until_expires_and_may_be_retried(machine: Machine) -> None:
-    late = machine.operation(Admit(), "T-1", nonce=b"k", valid_for=SECOND)
-    machine.now += 2 * SECOND
-    assert machine.order(late)[0].code == "expired"
-    assert machine.state("T-1") == "ISSUED"
-    assert machine.do(Admit(), "T-1", nonce=b"k") == "ok"
-    assert machine.order(late)[0].code == "ok"  # the same nonce: told what became of it
-
-
 def test_r13_a_retry_past_valid_until_is_not_reported_as_expired(machine: Machine) -> None:
     """f + 1 such hints would tell its client that the admission did not happen."""
     refuse = machine.application.refuse
@@ -331,18 +196,6 @@ def test_r13_a_retry_past_valid_until_is_not_reported_as_expired(machine: Machin
     (result,) = machine.execute([both]).results
     assert result is not None
     assert [outcome.code for outcome in result.outcomes] == ["expired", "ok"]
-
-
-def test_r14_valid_until_itself_is_still_in_time(machine: Machine) -> None:
-    machine.session()
-    operation = machine.operation(Admit(), "T-1", valid_for=1)
-    assert machine.order(operation)[0].code == "ok"
-
-
-def test_r14_valid_until_is_at_most_ten_minutes_ahead(machine: Machine) -> None:
-    machine.session()
-    assert machine.do(Validate(), "T-1", valid_for=10 * MINUTE + 2) == "too_far_ahead"
-    assert machine.do(Validate(), "T-1", valid_for=10 * MINUTE + 1) == "ok"
 
 
 def test_a_repeated_seed_creates_nothing(machine: Machine) -> None:

@@ -80,12 +80,6 @@ def test_r15_any_principal_may_open_a_session_and_wait_for_a_barrier() -> None:
     assert machine_where_someone_holds().do(Barrier(), principal="someone") == "ok"
 
 
-def test_r15_permission_is_checked_before_existence() -> None:
-    """A principal without permission learns nothing from the code."""
-    machine = machine_where_someone_holds()
-    assert machine.do(Admit(), "nowhere", principal="someone") == "not_permitted"
-
-
 EVENTS = ["final:2026", "a_b-c.d", "7", "*", "e" * 64, "e" * 65, ":a", "a\n", "a b", "\u00fc", ""]
 
 

@@ -10,7 +10,6 @@ from dtvn.machine import (
     ChangeTicket,
     Command,
     CommandError,
-    Consume,
     Dispute,
     ImportEntry,
     Issue,
@@ -57,22 +56,6 @@ def test_a_ticket_is_blocked_and_unblocked_in_every_state_and_keeps_it(state: St
     assert door.application.ticket(EVENT, "T-1") == before, "an entry that was made stays recorded"
 
 
-@pytest.mark.parametrize("command", [Validate(), Admit(), Admit(code=b"")])
-def test_a_blocked_ticket_opens_nothing_by_its_id_either(command: Command) -> None:
-    door = door_with()
-    door.does(Block(), "T-1")
-    assert door.does(command, "T-1").code == "blocked"
-    door.does(Unblock(), "T-1")
-    assert door.does(command, "T-1").code == "ok"
-
-
-def test_a_ticket_that_was_validated_before_its_block_is_not_consumed() -> None:
-    door = door_with(State.VALIDATED)
-    door.does(Block(), "T-1")
-    assert door.does(Consume(), "T-1").code == "blocked"
-    assert door.does(Dispute(), "T-1").code == "ok"
-
-
 def test_a_ticket_may_be_issued_blocked_and_its_gate_reads_why() -> None:
     door = Door()
     door.issues("T-1", "ABC", blocked=True, block_reason="cancelled")
@@ -80,36 +63,6 @@ def test_a_ticket_may_be_issued_blocked_and_its_gate_reads_why() -> None:
     assert (refused.code, answer(refused).block_reason) == ("blocked", "cancelled")
     with pytest.raises(CommandError, match="block_reason"):
         door.operation(Issue(block_reason="why"), "T-2")
-
-
-@pytest.mark.parametrize("state", State)
-def test_a_replaced_code_is_revoked_and_the_new_one_opens(state: State) -> None:
-    door = door_with(state)
-    assert door.does(Replace(door.digests("NEW")), "T-1").code == "ok"
-    refused = door.scans("ABC")
-    assert (refused.code, answer(refused).ticket) == ("revoked", "T-1")
-    door.restart()
-    assert door.scans("ABC").code == "revoked"
-    entered = {State.ISSUED: "ok", State.VALIDATED: "ok", State.CONSUMED: "already_consumed"}
-    assert door.scans("NEW").code == entered.get(state, "disputed")
-
-
-def test_a_revoked_code_may_return_to_its_own_ticket_only() -> None:
-    door = door_with()
-    door.issues("T-2", "OTHER")
-    door.does(Replace(door.digests("NEW")), "T-1")
-    assert door.does(Replace(door.digests("ABC")), "T-2").code == "barcode_taken"
-    assert door.scans("OTHER").code == "ok", "a refusal replaces nothing"
-    assert door.does(Replace(door.digests("ABC")), "T-1").code == "ok"
-    assert door.scans("NEW").code == "revoked"
-    assert door.scans("ABC").code == "ok"
-
-
-def test_a_replacement_keeps_the_codes_that_it_names_again() -> None:
-    door = Door()
-    door.issues("T-1", "A", "B")
-    door.does(Replace(door.digests("B", "C")), "T-1")
-    assert [door.scans(text).code for text in "ABC"] == ["revoked", "ok", "already_consumed"]
 
 
 def test_a_ticket_has_32_codes_in_all() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from dtvn.machine import (
@@ -23,7 +22,6 @@ from dtvn.machine import (
     Force,
     GrantPrincipal,
     GrantStatement,
-    ImportEntry,
     Issue,
     LimitPrincipal,
     Lock,
@@ -38,7 +36,6 @@ from dtvn.machine import (
     Seed,
     SetEvent,
     State,
-    TicketState,
     Unblock,
     Unlock,
     Validate,
@@ -65,15 +62,6 @@ ROADS: dict[State, tuple[Command, ...]] = {
     State.UPHELD: (Validate(), Dispute(reason="copied"), Resolve(verdict="uphold")),
 }
 """How a new ticket gets into each state."""
-COMMANDS: dict[str, Command] = {
-    "validate": Validate(),
-    "consume": Consume(gate="south"),
-    "admit": Admit(gate="south"),
-    "dispute": Dispute(reason="seen twice"),
-    "clear": Resolve(verdict="clear"),
-    "uphold": Resolve(verdict="uphold"),
-    "import_entry": ImportEntry(at=START, gate="south"),
-}
 
 
 def ticket_in(state: State) -> Machine:
@@ -83,28 +71,6 @@ def ticket_in(state: State) -> Machine:
         assert machine.do(command, "T-1") == "ok"
     assert machine.state("T-1") == state.name
     return machine
-
-
-@pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("action", TRANSITIONS)
-def test_every_action_in_every_state_follows_the_table(action: str, state: State) -> None:
-    machine = ticket_in(state)
-    before = machine.show("T-1")
-    (outcome,) = machine.order(machine.operation(COMMANDS[action], "T-1", entry="node2"))
-    target = TRANSITIONS[action][state]
-    if isinstance(target, State):
-        assert outcome.code == "ok"
-        assert shown(outcome).state is target
-    else:
-        assert outcome.code == target
-        assert life(shown(outcome)) == life(before)
-    assert life(machine.show("T-1")) == life(shown(outcome))
-
-
-def life(state: TicketState | None) -> tuple[object, ...]:
-    """The fields of a ticket's state, without the terms that an answer adds."""
-    assert state is not None
-    return msgspec.structs.astuple(state)[: len(TicketState.__struct_fields__)]
 
 
 def test_spec_7_only_the_transitions_of_the_contract_exist() -> None:
@@ -127,10 +93,6 @@ def test_spec_7_only_the_transitions_of_the_contract_exist() -> None:
     }
 
 
-def test_no_transition_leaves_consumed_so_at_most_one_admission_holds() -> None:
-    assert not any(isinstance(row[State.CONSUMED], State) for row in TRANSITIONS.values())
-
-
 def test_every_action_of_the_table_needs_a_capability() -> None:
     kinds = {"resolve" if action in ("clear", "uphold") else action for action in TRANSITIONS}
     assert kinds | {
@@ -148,21 +110,6 @@ def test_every_action_of_the_table_needs_a_capability() -> None:
         *about("lock"),
         *about("principals") - {"grant"},
     } == set(CAPABILITY)
-
-
-def test_an_admission_validates_and_consumes_in_one_step() -> None:
-    machine = ticket_in(State.ISSUED)
-    operation = machine.operation(Admit(gate="north", device="d1"), "T-1", actor="gina", entry="node3")
-    (outcome,) = machine.order(operation)
-    state = shown(outcome)
-    assert (state.state, state.validator, state.gate, state.device, state.actor) == (
-        State.CONSUMED,
-        "node3",
-        "north",
-        "d1",
-        "gina",
-    )
-    assert (state.timestamp, state.sequence, state.index) == (machine.now, machine.sequence, 0)
 
 
 def test_a_second_admission_gets_time_and_place_of_the_first() -> None:
@@ -229,29 +176,10 @@ def test_issued_data_is_never_overwritten_by_a_validation() -> None:
     assert machine.rows[("ticket", ("default", "T-1"))].row.data == b"issued"
 
 
-def test_tickets_of_two_events_are_independent() -> None:
-    machine = Machine()
-    machine.do(Issue(), "T-1", event="monday")
-    machine.do(Issue(), "T-1", event="tuesday")
-    machine.do(Admit(), "T-1", event="monday")
-    monday, tuesday = machine.show("T-1", event="monday"), machine.show("T-1", event="tuesday")
-    assert monday is not None
-    assert tuesday is not None
-    assert (monday.state, tuesday.state) == (State.CONSUMED, State.ISSUED)
-    assert machine.do(Admit(), "T-1") == "ticket_not_found"
-
-
 def admit_within(*, not_before: int = 0, not_after: int = 0) -> str:
     machine = Machine()
     assert machine.do(Issue(not_before=not_before, not_after=not_after), "T-1") == "ok"
     return machine.do(Admit(), "T-1")
-
-
-def test_row_16_batch_time_judges_a_validity_window_including_both_ends() -> None:
-    admitted_at = START + 3  # session, issue, admit: a microsecond each
-    assert admit_within(not_before=admitted_at, not_after=admitted_at) == "ok"
-    assert admit_within(not_before=admitted_at + 1) == "not_yet_valid"
-    assert admit_within(not_after=admitted_at - 1) == "no_longer_valid"
 
 
 # --- Every reason ------------------------------------------------------------------------------------
