@@ -10,9 +10,14 @@ from contextlib import ExitStack
 from typing import Protocol, TypeVar
 
 import pytest
+from asgiref.sync import SyncToAsync
 
 ENDING = 10.0
 """Seconds that the threads of a test that was told to end may take."""
+
+
+POOLS = ("export_", "hashing_", "read_", "reader_", "write_", "writer_")
+"""Names of idle threads that a process of the web or of a node's API keeps for its life."""
 
 
 class Living(Protocol):
@@ -57,7 +62,14 @@ def started() -> Iterator[Start]:
 
 def _left_running(before: set[threading.Thread]) -> list[threading.Thread]:
     """Threads that were not there before, and do not end by themselves in a moment."""
-    fresh = [thread for thread in threading.enumerate() if thread not in before]
+    kept = SyncToAsync.single_thread_executor._threads  # Django's, for the life of the process
+    fresh = [
+        thread
+        for thread in threading.enumerate()
+        if thread not in before and thread not in kept and not thread.name.startswith(POOLS)
+    ]
+    if any(thread.is_alive() for thread in fresh):
+        gc.collect()  # the threads of an executor end with it
     until = time.monotonic() + ENDING
     for thread in fresh:
         thread.join(max(0.0, until - time.monotonic()))

@@ -84,7 +84,7 @@ class Node:
         made: Any = Service.__new__(Service)
         made._status, made._status_at, made._gateway = STATUS, time.monotonic(), None
         made._no_gateway = "This node's API is read-only: a word."
-        made._readers, made._awaited, made._looking = ThreadPoolExecutor(2), {}, None
+        made._readers, made._awaited, made._looking = ThreadPoolExecutor(2, "reader"), {}, None
         made._sockets, made._waiting, made._answered = 2, 0, []
         made.news = asyncio.Event()
         made.node, made.genesis, made.ledger = "r0", make_genesis(4), Ledger()

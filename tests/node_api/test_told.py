@@ -29,7 +29,7 @@ class Node:
         service: Any = Service.__new__(Service)
         service._status, service._gateway, service._waiting = {}, gateway, 0
         service.ledger = SimpleNamespace(event_zone=lambda event: "Europe/Berlin" if event == "fest" else "")
-        service._readers = service._writers = ThreadPoolExecutor(2)
+        service._readers = service._writers = ThreadPoolExecutor(2, "reader")
         service.node, service.genesis = "r0", gateway.genesis
         gateway.has_quorum = True  # type: ignore[attr-defined]
         routes = Routes(service)

@@ -38,7 +38,7 @@ def ledger() -> Ledger:
 def made(ledger: Ledger) -> Any:
     made: Any = Service.__new__(Service)
     made._status, made._gateway, made.ledger = {}, SimpleNamespace(acknowledged=0), ledger
-    made._readers, made._awaited, made._looking = ThreadPoolExecutor(2), {}, None
+    made._readers, made._awaited, made._looking = ThreadPoolExecutor(2, "reader"), {}, None
     return made
 
 

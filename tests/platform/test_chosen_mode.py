@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,20 @@ from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder
 from validators.processes import preparation
 from validators.processes.founding import found_cluster
+from validators.services import network
 from validators.services.mode import cluster_mode
 
 LABEL = "crash-only: a lying member is not tolerated"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, settings: Any) -> DataFolder:
+def folder(tmp_path: Path, settings: Any) -> Iterator[DataFolder]:
     settings.DATA = tmp_path / "data"
     made = DataFolder(settings.DATA)
     made.create()
-    return made
+    yield made
+    if network._own is not None:  # a page asked the cluster
+        network._own.close()
 
 
 def mode_of(folder: DataFolder) -> Mode:

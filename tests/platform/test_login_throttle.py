@@ -177,6 +177,7 @@ def test_an_ending_process_waits_for_one_hash_not_for_all() -> None:
     with ThreadPoolExecutor(4) as people:
         crowd = [people.submit(pool.run, go.wait, PATIENCE) for _ in range(4)]
         wait_until(lambda: len(pool._places) == 4, what="all have places")
+        wait_until(lambda: any(each.running() for each in list(pool._places)), what="one is computed")
         pool.end()
         wait_until(lambda: sum(each.done() for each in crowd) == 3, what="those that waited gave up")
         with pytest.raises(HashingBusy):
