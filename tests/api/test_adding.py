@@ -30,16 +30,6 @@ def test_c40_a_node_is_added_while_an_epoch_begins_and_every_link_is_cut(
     assert listed(town)["r4"] == "starting"
 
 
-@pytest.mark.parametrize("status", [NodeStatus.STOPPED, NodeStatus.STARTING])
-def test_c40_a_second_node_is_added_right_after_the_first(
-    town: Api, living: LivingGateway, status: str
-) -> None:
-    ManagedNode.objects.exclude(pk="r0").delete()
-    ManagedNode.objects.update(status=status)  # as founded: wanted, and not linked yet
-    living.down = ALL
-    assert town.post("nodes", {"node_id": "r4"}).status_code == 200
-
-
 def test_c40_a_node_is_added_right_after_the_cluster_starts(town: Api, living: LivingGateway) -> None:
     living.down = ALL
     cluster.stop_cluster()
@@ -102,16 +92,6 @@ def test_c41_a_newcomer_not_yet_created_stops_with_its_cluster(town: Api, living
     assert "r4" not in listed(town)
     cluster.start_existing()
     assert town.post("nodes", {"node_id": "r4"}).status_code == 200, "and may be tried again"
-
-
-def test_a_following_newcomer_stops_and_resumes_with_its_cluster(town: Api, folder: ClusterFolder) -> None:
-    town.post("nodes", {"node_id": "r4"})
-    changes.turn()
-    cluster.stop_cluster()
-    assert ManagedNode.objects.get(pk="r4").desired == "stopped"
-    assert MembershipChange.objects.filter(cancelled=True).count() == 0
-    cluster.begin(cluster.cluster_now().generation, {}, [])
-    assert ManagedNode.objects.get(pk="r4").desired == "running"
 
 
 def test_a_member_that_another_party_runs_is_not_started_here(town: Api, living: LivingGateway) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
-import msgspec
 import pytest
 from django.db import OperationalError, connections
 
@@ -17,7 +15,6 @@ from tests.fake_gateway import FakeGateway
 from tickets.models import TicketCode, TicketHolder
 from tickets.rest import asking
 from tickets.services import codes, patience, reading
-from validators.models import PlatformAction
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -72,39 +69,6 @@ def test_a_printed_code_opens_once_and_the_answers_say_why(fest: Api) -> None:
     assert second["error"].endswith(" Europe/Berlin at gate north, device d1.")
 
 
-def test_a_repeated_scan_gets_the_first_answer_with_all_its_fields(fest: Api) -> None:
-    first, again = (admit(fest, FIRST, gate="n", nonce="scan-1") for _ in range(2))
-    assert first == again
-    status, other = admit(fest, FIRST, gate="m", nonce="scan-1")
-    assert (status, other["code"], other["whose"]) == (422, "nonce_reused", "gate")
-
-
-@pytest.mark.parametrize(
-    ("make_ready", "code", "said"),
-    [
-        ([("block", {"reason": "stolen"})], "blocked", "The ticket is blocked: stolen."),
-        ([("change", {"product": "Parking"})], "wrong_product", "This product does not admit here: Parking."),
-        ([("change", {"not_before": 4_000_000_000})], "not_yet_valid", "from 2096-10-02 09:06:40 Europe"),
-        ([("change", {"not_after": 1_000_000_000})], "no_longer_valid", "until 2001-09-09 03:46:40 Europe"),
-        ([("replace", {"barcodes": ["new"]})], "revoked", "This code was replaced by another one."),
-        ([("validate", {}), ("dispute", {})], "disputed", "The ticket is disputed."),
-        ([("import_entry", {"at": 1_000_000_000})], "already_consumed", "2001-09-09 03:46:40 Europe/Berlin"),
-        ([("import_entry", {})], "already_consumed", "at a time that is not known"),
-    ],
-)
-def test_every_refused_guest_gets_409_and_the_reason_in_words(
-    fest: Api, make_ready: list[tuple[str, dict[str, Any]]], code: str, said: str
-) -> None:
-    for verb, fields in make_ready:
-        body = {"ticket_id": "T-1", "event": "fest"} | fields
-        assert fest.post(f"tickets/{verb}", body).status_code == 200
-    status, answer = admit(fest, FIRST)
-    assert (status, answer["success"]) == (409, False)
-    assert [name for name in FIELDS if name not in answer] == []
-    assert shown(answer, "outcome", "code", "whose", "ticket_id") == ["refused", code, "guest", "T-1"]
-    assert said in answer["error"]
-
-
 def test_the_gates_own_faults_never_look_like_a_refused_guest(fest: Api) -> None:
     gate = gate_key("gate", "gate")
     wrong: list[tuple[Api, Any, int, str]] = [
@@ -124,38 +88,6 @@ def test_the_gates_own_faults_never_look_like_a_refused_guest(fest: Api) -> None
             *(status, "error", code, "gate"),
         )
     assert read(fest.get("tickets/T-1?event=fest"))["data"]["last_entry"] is None
-
-
-@pytest.mark.parametrize(
-    ("verb", "scopes"),
-    [("admit", ["gate"]), ("consume", ["gate"]), ("force", ["gate", "supervise"])],
-)
-def test_in_a_created_event_no_gate_lets_in_by_a_name_alone(fest: Api, verb: str, scopes: list[str]) -> None:
-    """Ids are no secret: a reader of the guest list knows them. No route takes one, alone or in a batch."""
-    gate, desk = gate_key("gate", *scopes), gate_key("desk", *scopes, "operate")
-    fest.post("tickets/validate", {"ticket_id": "T-1", "event": "fest"})
-    body = {"ticket_id": "T-1", "event": "fest", "reason": "looked fine"}
-    if verb != "force":
-        del body["reason"]
-    alone = gate.post(f"tickets/{verb}", body)
-    assert (alone.status_code, read(alone)["code"]) == (403, "not_permitted"), alone.content
-    assert read(alone)["error"].startswith("In this event only codes admit; by ticket_id it needs")
-    together = gate.post("tickets/batch", {"operations": [{"op": verb, **body}]})
-    assert [each["status"] for each in read(together)["data"]["results"]] == [403]
-    assert read(fest.get("tickets/T-1?event=fest"))["data"]["State"] == "VALIDATED"
-    assert desk.post(f"tickets/{verb}", body).status_code == 200
-    assert read(fest.get("tickets/T-1?event=fest"))["data"]["State"] == "CONSUMED"
-
-
-def test_without_an_outcome_it_is_the_networks_matter(fest: Api, fake: FakeGateway) -> None:
-    fake.quorum = False
-    status, answer = admit(fest, FIRST)
-    assert (status, *shown(answer, "outcome", "code", "whose")) == (503, "unknown", "unavailable", "network")
-    fake.quorum, fake.mute = True, True
-    status, answer = admit(fest, FIRST, nonce="n")
-    assert (status, *shown(answer, "outcome", "whose")) == (504, "unknown", "network")
-    fake.mute = False
-    assert admit(fest, FIRST, nonce="n")[1]["outcome"] == "admitted"
 
 
 @pytest.mark.parametrize(
@@ -199,27 +131,6 @@ def test_a_code_that_is_not_found_helps_without_betraying_another(fest: Api) -> 
     assert FIRST in read(found)["hint"]
 
 
-def test_codes_of_other_events_hide_no_hint(fest: Api) -> None:
-    """Similar codes of other events, however many, do not use up the candidates."""
-    known = TicketCode.objects.get(event="fest", code=FIRST)
-    TicketCode.objects.all().delete()
-    others = [f"early{number}" for number in range(codes.CANDIDATES_MAX)]
-    TicketCode.objects.bulk_create(
-        TicketCode(event=event, ticket="T-1", code=FIRST, folded=known.folded, digest="00" * 32)
-        for event in others
-    )
-    known.pk = None
-    known.save()
-    assert admit(fest, FIRST.swapcase())[1]["hint"].startswith("It differs only in case from ")
-
-
-def test_no_hint_names_a_code_that_was_replaced(fest: Api) -> None:
-    """Who types it right is refused, too."""
-    fest.post("tickets/replace", {"ticket_id": "T-1", "event": "fest", "barcodes": ["new"]})
-    assert "hint" not in admit(fest, "SECRET/+1=")[1]
-    assert admit(fest, "NEW")[1]["hint"] == "It differs only in case from 'new', a code of ticket T-1."
-
-
 def test_ids_are_codes_only_where_the_event_says_so(fest: Api) -> None:
     assert admit(fest, "T-1")[1]["code"] == "barcode_not_found"
     assert fest.post("tickets", {"ticket_id": "OLD-1", "event": "old"}).status_code == 200
@@ -227,29 +138,6 @@ def test_ids_are_codes_only_where_the_event_says_so(fest: Api) -> None:
     assert admit(fest, " OLD-1 ", event="old")[1]["ticket_id"] == "OLD-1"
     by_name = fest.post("tickets/admit", {"ticket_id": "T-1", "event": "fest"})
     assert (by_name.status_code, read(by_name)["outcome"]) == (200, "admitted")
-
-
-def test_a_scan_is_repeated_although_its_code_was_learned_in_between(
-    fest: Api, fake: FakeGateway, tables: Any
-) -> None:
-    """The platform names a text as an id while it does not know it as a code: the repetition is the same."""
-    fest.post("tickets", {"ticket_id": "A", "event": "old", "barcodes": ["CODE1"]})
-    tables.lagging = True
-    fest.post("tickets", {"ticket_id": "B", "event": "old", "barcodes": ["CODE2"]})
-    first = admit(fest, "CODE2", event="old", gate="g", nonce="n")
-    tables.lagging = False
-    tables.catch_up()
-    again = admit(fest, "CODE2", event="old", gate="g", nonce="n")
-    assert (first[0], again[0], again[1]["ticket_id"], again[1]["code"]) == (200, 200, "B", "ok")
-
-
-def test_products_taken_off_the_list_are_named(fest: Api) -> None:
-    """A PUT that was copied from the documentation took the entrance off, and every guest was refused."""
-    listed = fest.call("GET", "events/fest").json()["data"]["products"]
-    added = fest.call("PUT", "events/fest", {"products": [*listed, {"name": "Extra", "admits": True}]})
-    assert added.json()["message"] == "Event saved"
-    left = fest.call("PUT", "events/fest", {"products": listed})
-    assert left.json()["message"] == "Event saved; tickets of products taken off the list do not admit: Extra"
 
 
 def test_a_copy_that_is_behind_takes_no_code_for_an_id(
@@ -321,26 +209,6 @@ def test_an_event_never_read_is_not_guessed_while_the_copy_is_away(
     assert found.state.name == "ISSUED"
 
 
-def test_an_event_that_was_unknown_when_it_was_read_is_not_taken_for_unknown_while_the_copy_is_away(
-    api: Api, tables: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It was created since, maybe with the salt of an earlier cluster."""
-
-    def away(*_given: Any, **_named: Any) -> Any:
-        raise OperationalError("the server closed the connection")
-
-    gate = gate_key("gate", "gate")
-    asked = {"event": "later", "barcode": FIRST}
-    assert gate.post("tickets/admit", asked).status_code == 404
-    assert api.call("PUT", "events/later", {"ids_are_codes": False}).status_code == 200
-    tables.lagging = True
-    monkeypatch.setattr(patience, "copy", patience.Patience())
-    with monkeypatch.context() as outage:
-        outage.setattr(connections["learner"], "cursor", away)
-        answer = gate.post("tickets/admit", asked)
-        assert (answer.status_code, read(answer)["whose"]) == (503, "network")
-
-
 def test_a_batch_waits_for_the_copy_once(api: Api, tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that names a hundred events which the copy lacks; a wait costs an ordered barrier."""
     waits: list[str] = []
@@ -372,17 +240,6 @@ def test_codes_unknown_to_a_key_for_a_product_are_waited_for_once(
     assert (read(answer)["data"]["counts"], len(waits)) == ({"404": 100, "200": 1}, 1)
 
 
-def test_a_key_for_one_event_need_not_name_it(fest: Api) -> None:
-    gate = gate_key("door", "gate", event="fest")
-    answer = gate.post("tickets/admit", {"barcode": FIRST, "gate": "n"})
-    assert (answer.status_code, read(answer)["ticket_id"]) == (200, "T-1")
-    assert read(gate.post("tickets/find", {"barcode": SECOND}))["data"]["ID"] == "T-1"
-    assert [one["slug"] for one in read(gate.get("tickets/events"))["data"]] == ["fest"]
-    item = {"op": "admit", "barcode": SECOND}
-    (result,) = read(gate.post("tickets/batch", {"operations": [item]}))["data"]["results"]
-    assert (result["status"], result["ticket_id"]) == (409, "T-1")
-
-
 def test_a_code_without_its_event_is_the_gates_mistake(fest: Api) -> None:
     """Not "nobody knows this code" by the event that is called default; an id has that event for ever."""
     for path, code in (
@@ -400,15 +257,6 @@ def test_a_code_without_its_event_is_the_gates_mistake(fest: Api) -> None:
     assert (by_code["status"], by_code["code"], by_code["whose"]) == (400, "bad_request", "gate")
     assert by_code["error"] == "event is required with barcode"
     assert (by_id["status"], by_id["code"]) == (404, "ticket_not_found")
-
-
-def test_names_are_for_keys_that_may_see_them(fest: Api) -> None:
-    TicketHolder.objects.create(event="fest", ticket="T-1", name="Ada", salt=b"s" * 32)
-    seller = gate_key("seller", "issue")
-    denied = seller.post("tickets/block", {"ticket_id": "T-1", "event": "fest"})
-    assert (denied.status_code, "holder" in read(denied)) == (403, False)
-    answer = read(fest.post("tickets/block", {"ticket_id": "T-1", "event": "fest"}))
-    assert (answer["holder"], answer["outcome"], answer["blocked"]) == ("Ada", "done", True)
 
 
 def test_block_unblock_replace_change_and_entries_answer_with_what_is_now(fest: Api) -> None:
@@ -430,14 +278,6 @@ def test_block_unblock_replace_change_and_entries_answer_with_what_is_now(fest: 
     assert post("change", seat="C")["code"] == "already_consumed"
 
 
-def test_find_knows_replaced_codes_too(fest: Api) -> None:
-    found = read(fest.post("tickets/find", {"event": "fest", "barcode": FIRST}))["data"]
-    assert (found["ID"], found["product"], found["barcode_valid"]) == ("T-1", "Adult", True)
-    fest.post("tickets/replace", {"ticket_id": "T-1", "event": "fest", "barcodes": ["new"]})
-    found = read(fest.post("tickets/find", {"event": "fest", "barcode": FIRST}))["data"]
-    assert (found["ID"], found["barcode_valid"]) == ("T-1", False)
-
-
 def test_a_code_of_another_ticket_is_taken_and_not_remembered(fest: Api) -> None:
     second = {"ticket_id": "T-2", "event": "fest", "product": "Child", "barcodes": [FIRST]}
     refused = fest.post("tickets", second)
@@ -451,19 +291,6 @@ def test_a_code_of_another_ticket_is_taken_and_not_remembered(fest: Api) -> None
     assert read(refused)["code"] == "barcode_taken"
     stored = TicketCode.objects.filter(ticket="T-2")
     assert [(row.code, row.digest) for row in stored] == [("other", codes.digest_of("fest", "other").hex())]
-
-
-@pytest.mark.parametrize(
-    ("code", "kept"), [*((code, True) for code in sorted(codes.UNDECIDED)), ("full", False)]
-)
-def test_a_code_is_forgotten_only_if_what_gives_it_was_refused(
-    fest: Api, fake: FakeGateway, code: str, *, kept: bool
-) -> None:
-    """What may be executed yet gives its ticket a code that only this table knows as a text."""
-    fake.quorum, fake.unsent = False, code
-    told = fest.post("tickets", {"ticket_id": "T-2", "event": "fest", "barcodes": ["late"]})
-    assert read(told)["code"] == code
-    assert TicketCode.objects.filter(ticket="T-2").exists() is kept
 
 
 def test_no_code_is_forgotten_before_the_copy_has_the_refusal(
@@ -529,31 +356,3 @@ def test_a_batch_tells_the_same(fest: Api) -> None:
     assert shown(results[3], "ticket_id", "outcome", "whose") == ["", "error", "gate"]
     assert [result["outcome"] for result in results[4:]] == [*["done"] * 5, "refused"]
     assert results[9]["last_entry"] == {"at": None, "gate": "west", "device": ""}
-
-
-def test_no_code_stands_in_log_audit_or_lines(
-    fest: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    sent: list[Operation] = []
-    submit = fake.submit
-
-    def watched(operations: Any, **options: Any) -> Any:
-        sent.extend(operations)
-        return submit(operations, **options)
-
-    monkeypatch.setattr(fake, "submit", watched)
-    with caplog.at_level(logging.DEBUG):
-        texts = [FIRST, "unknown-code", "SECRET/+1="]
-        for text in texts:
-            admit(fest, text, nonce=f"n{len(text)}")
-            admit(fest, text, event="fset")  # where ids would be codes, if it were an event
-            fest.post("tickets/find", {"event": "fest", "barcode": text})
-        fest.post("tickets/replace", {"ticket_id": "T-1", "event": "fest", "barcodes": ["fresh-code"]})
-    told = b"".join(map(msgspec.msgpack.encode, sent))
-    assert [operation.kind for operation in sent if operation.kind != "barrier"] == ["admit"] * 6 + [
-        "replace"
-    ]
-    for text in (*texts, SECOND, "fresh-code"):
-        assert text.encode() not in told
-        assert text not in caplog.text
-        assert not PlatformAction.objects.filter(target__contains=text).exists()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-import msgspec
 import pytest
 
 from dtvn.api import ordering
@@ -30,33 +29,6 @@ def statuses(api: Api, *operations: Any) -> list[int]:
     return [result["status"] for result in read(response)["data"]["results"]]
 
 
-def test_a_batch_runs_in_order_and_continues_after_a_refusal(api: Api) -> None:
-    response = api.post(
-        "tickets/batch",
-        {
-            "operations": [
-                op("issue", "A"),
-                op("validate", "A"),
-                op("validate", "A"),
-                op("consume", "A"),
-                op("consume", "B"),
-                op("issue", "B"),
-                op("admit", "B", nonce="n"),
-                op("admit", "B", nonce="n"),
-            ]
-        },
-    )
-    body = read(response)
-    assert (response.status_code, body["success"]) == (200, True)
-    results = body["data"]["results"]
-    assert [result["status"] for result in results] == [200, 200, 409, 200, 404, 200, 200, 200]
-    assert results[0] == {"ticket_id": "A", "status": 200}
-    assert list(results[2]) == ["ticket_id", "status", "code", "error"]
-    assert results[2]["code"] == "already_validated"
-    assert body["data"]["counts"] == {"200": 6, "409": 1, "404": 1}
-    assert read(api.get("tickets/A"))["data"]["State"] == "CONSUMED"
-
-
 def test_a_malformed_item_gets_400_and_the_rest_is_executed(api: Api) -> None:
     items = [
         op("issue", "A"),
@@ -72,24 +44,6 @@ def test_a_malformed_item_gets_400_and_the_rest_is_executed(api: Api) -> None:
         op("validate", "A"),
     ]
     assert statuses(api, *items) == [200, 400, 400, 400, 400, 400, 400, 400, 400, 400, 200]
-
-
-def test_an_empty_batch_gets_an_empty_answer(api: Api) -> None:
-    assert read(api.post("tickets/batch", {"operations": []}))["data"] == {"results": [], "counts": {}}
-
-
-@pytest.mark.parametrize("body", [{}, {"operations": None}, {"operations": {}}, {"operations": "x"}, [], 5])
-def test_a_batch_without_a_list_is_400(api: Api, body: Any) -> None:
-    response = api.post("tickets/batch", msgspec.json.encode(body))
-    assert (response.status_code, read(response)["success"]) == (400, False)
-
-
-def test_a_batch_takes_at_most_ten_thousand_operations(api: Api, fake: FakeGateway) -> None:
-    many = [op("validate", f"T-{i}") for i in range(10_001)]
-    assert api.post("tickets/batch", {"operations": many}).status_code == 400
-    assert fake.acknowledged == 0
-    response = api.post("tickets/batch", {"operations": many[:10_000]})
-    assert read(response)["data"]["counts"] == {"404": 10_000}
 
 
 def test_a_batch_may_be_16_mib_and_no_larger(api: Api) -> None:

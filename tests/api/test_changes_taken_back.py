@@ -21,9 +21,7 @@ from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.api.test_newcomers import follows, row_of
 from validators.membership import ChangeRequest, change_limits, changes
-from validators.membership.change_limits import refuse_rivals
 from validators.models import DesiredState, MembershipChange, NodePart
-from validators.services.errors import ChangePending
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -63,37 +61,6 @@ def test_a_following_newcomer_is_cancelled_and_others_continue(
     follows(folder.node("r4"), living)
     work_off()
     assert living.present.members[-1].id == "r4"
-
-
-def test_a_queued_change_is_cancelled_at_once(town: Api, folder: ClusterFolder) -> None:
-    town.post("members", {"node_id": "r4"})
-    second = read(town.post("members", {"node_id": "r5"}))["data"]
-    assert second["state"] == "waiting"
-    gone = town.call("DELETE", f"changes/{second['id']}")
-    assert read(gone)["data"]["state"] == "cancelled"
-    assert states() == ["following", "cancelled"]
-    assert not folder.node("r5").key.exists(), "nothing was made for it"
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ({"change": "remove", "node_id": "r2"}, {"change": "add", "node_id": "r5", "replaces": "r2"}),
-        ({"change": "add", "node_id": "r5", "replaces": "r2"}, {"change": "remove", "node_id": "r2"}),
-        ({"change": "add", "node_id": "r5", "replaces": "r2"}, {"change": "add", "node_id": "r5"}),
-        (
-            {"change": "add", "node_id": "r5", "replaces": "r2"},
-            {"change": "add", "node_id": "r6", "replaces": "r2"},
-        ),
-    ],
-)
-def test_two_changes_of_one_member_are_not_under_way_at_once(
-    first: dict[str, str], second: dict[str, str]
-) -> None:
-    MembershipChange.objects.create(request=first, actor="a", nonce="n")
-    with pytest.raises(ChangePending, match="is in progress"):
-        refuse_rivals(ChangeRequest(**second))
-    refuse_rivals(ChangeRequest(change="remove", node_id="r3"))
 
 
 def test_a_cancelled_rotation_deletes_its_new_key(

@@ -12,7 +12,6 @@ from django.db.models import F
 
 from dtvn.api.errors import SEQUENCE_HEADER
 from dtvn.gateway import Answered
-from dtvn.node.keys import peer_id
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from tests.waiting import PATIENCE
@@ -31,21 +30,6 @@ STATS_KEYS = [
     "cache_size",
     "storage_stats",
 ]
-NODE_KEYS = {
-    "id",
-    "port",
-    "api_port",
-    "status",
-    "peer_id",
-    "is_primary",
-    "is_bootstrap",
-    "started_at",
-    "pid",
-    "host",
-    "sequence",
-    "view",
-    "external",
-}
 
 
 class Answers:
@@ -82,80 +66,6 @@ def test_c1_health_is_exact_and_needs_no_key() -> None:
     assert response.headers["Content-Type"] == "application/json"
 
 
-def test_probes_order_nothing_and_need_no_key(fake: FakeGateway) -> None:
-    """3,600 probes leave the sequence as it was."""
-    before = fake.members()[0].sequence
-    prober = Api(None)
-    for _ in range(1_800):
-        response = prober.get("/ready")
-        assert (response.status_code, read(response)["sequence"]) == (200, before)
-        assert read(prober.get("/live")) == {"status": "live"}
-    assert fake.members()[0].sequence == before
-
-
-@pytest.mark.parametrize(
-    ("statuses", "heard", "status", "said"),
-    [
-        ({0: {"state": "following"}}, 0.0, 200, ""),
-        (
-            {0: {"state": "following"}, 1: {"state": "disk_full"}},
-            0.0,
-            503,
-            "No quorum: 4 of 4 reachable, 2 voting, 3 needed",
-        ),
-        ({}, 5.1, 503, "No quorum: 0 of 4 reachable, 3 needed; nothing can be decided."),
-    ],
-    ids=["one lost", "two lost", "silent"],
-)
-def test_ready_needs_a_quorum_that_answered_lately_and_votes(
-    fake: FakeGateway,
-    monkeypatch: pytest.MonkeyPatch,
-    statuses: dict[int, Any],
-    heard: float,
-    status: int,
-    said: str,
-) -> None:
-    members = fake.members()
-    shown = [
-        msgspec.structs.replace(
-            m, heard=heard, status=statuses.get(m.index, {"state": "voting", "voting": True})
-        )
-        for m in members
-    ]
-    monkeypatch.setattr(fake, "members", lambda: tuple(shown))
-    response = Api(None).get("/ready")
-    assert response.status_code == status
-    assert read(response).get("error", "").startswith(said)
-
-
-def test_ready_shows_the_sequence_that_a_quorum_has_executed(
-    fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not what one member alone claims, nor what one without a vote has."""
-    shown = [
-        msgspec.structs.replace(
-            member, sequence=sequence, status={"state": state, "voting": state == "voting"}
-        )
-        for member, sequence, state in zip(
-            fake.members(), (99, 7, 90, 8), ("following", "voting", "voting", "voting"), strict=True
-        )
-    ]
-    monkeypatch.setattr(fake, "members", lambda: tuple(shown))
-    response = Api(None).get("/ready")
-    assert (response.status_code, read(response)["sequence"]) == (200, 7)
-    assert response.headers[SEQUENCE_HEADER] == "7"
-
-
-def test_ready_needs_one_view_shared_by_a_quorum(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = [
-        msgspec.structs.replace(m, view=m.index // 2, sequence=(99, 8, 7, 0)[m.index]) for m in fake.members()
-    ]
-    monkeypatch.setattr(fake, "members", lambda: tuple(shown))
-    response = Api(None).get("/ready")
-    assert response.status_code == 503
-    assert response.headers[SEQUENCE_HEADER] == "8", "what one member alone claims counts for nothing"
-
-
 def test_ready_gives_no_sequence_before_any_is_known(
     fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,15 +74,6 @@ def test_ready_gives_no_sequence_before_any_is_known(
     response = Api(None).get("/ready")
     assert response.status_code == 503
     assert SEQUENCE_HEADER not in response.headers
-
-
-def test_ready_says_what_a_quorum_has_executed(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One member that is ahead, or one that is behind, does not change it."""
-    told = zip(fake.members(), (3, 10, 9, 8), strict=True)
-    views = tuple(msgspec.structs.replace(view, sequence=sequence) for view, sequence in told)
-    monkeypatch.setattr(fake, "members", lambda: views)
-    response = Api(None).get("/ready")
-    assert (response.status_code, read(response)["sequence"]) == (200, 8)
 
 
 def test_ready_gives_the_reason_when_not_ready(fake: FakeGateway) -> None:
@@ -198,27 +99,6 @@ def test_r11_ready_says_when_only_a_recovery_helps(
     error = read(Api(None).get("/ready"))["error"]
     assert error.startswith(f"No quorum: {2 + lost} of 4 reachable, 2 voting, 3 needed; nothing")
     assert ("manage.py genesis recover --help" in error) is told
-
-
-def test_nodes_are_listed_in_order_without_an_envelope(api: Api, fake: FakeGateway) -> None:
-    listed = read(api.get("nodes"))
-    assert [node["id"] for node in listed] == ["r0", "r1", "r2", "r3"]
-    assert all(set(node) == NODE_KEYS for node in listed)
-    assert [node["is_primary"] for node in listed] == [True, False, False, False]
-    assert [node["is_bootstrap"] for node in listed] == [True, False, False, False]
-    assert listed[1]["peer_id"] == peer_id(fake.genesis.members[1].public_key)
-    assert (listed[1]["port"], listed[1]["pid"], listed[1]["external"]) == (7001, None, False)
-    assert listed[0]["sequence"] == fake._sequence
-    fake.down = frozenset({0})
-    listed = read(api.get("nodes"))
-    assert not any(node["is_primary"] for node in listed), "what is not connected leads nothing"
-    assert [node["is_bootstrap"] for node in listed] == [True, False, False, False]
-
-
-def test_a_node_shows_its_error_only_when_there_is_one(api: Api) -> None:
-    ManagedNode.objects.filter(pk="r2").update(status=NodeStatus.ERROR, error="its disk is gone")
-    node = read(api.get("nodes/r2"))
-    assert (node["status"], node["error"]) == ("error", "its disk is gone")
 
 
 FULL = "its disk is full; it resumes automatically when there is space"
@@ -261,21 +141,6 @@ def test_a_member_that_this_platform_does_not_run_is_external(api: Api, fake: Fa
     assert read(api.get("nodes/r3"))["status"] == "unresponsive"
 
 
-def test_the_learner_is_not_addressed_as_a_node(api: Api) -> None:
-    assert api.get("nodes/learner").status_code == 404
-    assert api.call("DELETE", "nodes/learner").status_code == 404
-
-
-def test_unknown_nodes_are_404_in_the_platforms_form(api: Api) -> None:
-    for response in (
-        api.get("nodes/nope"),
-        api.post("nodes/nope/restart"),
-        api.call("DELETE", "nodes/nope"),
-    ):
-        assert response.status_code == 404
-        assert read(response) == {"error": "there is no node named 'nope'", "code": "node_not_found"}
-
-
 def test_a_nodes_own_stats_come_from_that_node(api: Api, answers: Answers) -> None:
     response = api.get("nodes/r2/stats")
     assert list(read(response)["data"]) == STATS_KEYS
@@ -303,18 +168,6 @@ def test_a_node_without_the_ticket_is_404_and_an_unreachable_node_is_503(
     fake.down = frozenset({3})
     response = api.get("nodes/r3/stats")
     assert (response.status_code, read(response)["success"]) == (503, False)
-
-
-def test_stats_come_from_the_primary_in_supervisor_mode(api: Api, answers: Answers) -> None:
-    data = read(api.get("stats"))["data"]
-    assert (data["node_id"], data["mode"]) == ("r0", "supervisor")
-
-
-def test_stats_without_the_primary_come_from_another_member(
-    api: Api, fake: FakeGateway, answers: Answers
-) -> None:
-    fake.down = frozenset({0})
-    assert read(api.get("stats"))["data"]["node_id"] == "r1"
 
 
 def test_hanging_members_delay_no_read(
@@ -440,11 +293,6 @@ def test_x30_a_name_no_node_can_have_is_400(api: Api, node_id: str) -> None:
     assert (response.status_code, "node_id" in read(response)["error"]) == (400, True)
 
 
-def test_c40_a_missing_node_id_gets_the_exact_error(api: Api) -> None:
-    response = api.post("nodes", {})
-    assert (response.status_code, read(response)["error"]) == (400, "node_id is required")
-
-
 def test_starting_an_unknown_node_requests_a_membership_change(api: Api) -> None:
     assert api.post("nodes", {"node_id": "r9", "is_primary": True}).status_code == 409
     assert not MembershipChange.objects.exists()
@@ -511,19 +359,6 @@ def test_the_log_can_be_filtered_by_state(api: Api, query: str, shown: list[str]
         seen += [record["operation"] for record in read(response)["data"]]
         path = response.headers.get("Link", "").partition("<")[2].partition(">")[0]
     assert seen == shown
-
-
-def test_the_log_pages_by_sequence_and_index(api: Api) -> None:
-    batch = [{"op": kind, "ticket_id": t} for t in "ABC" for kind in ("issue", "validate", "consume")]
-    api.post("tickets/batch", {"operations": batch})
-    path, seen = "/api/v1/consensus/logs?limit=2", []
-    while path:
-        response = api.get(path)
-        seen += [(record["ticket_id"], record["operation"]) for record in read(response)["data"]]
-        path = response.headers.get("Link", "").partition("<")[2].partition(">")[0]
-    assert seen == [(t, kind) for t in "ABC" for kind in ("VALIDATE", "CONSUME")]
-    last = read(api.get("consensus/logs"))["data"][-1]["sequence"]
-    assert read(api.get(f"consensus/logs?after={last}"))["data"] == []
 
 
 @pytest.mark.parametrize(

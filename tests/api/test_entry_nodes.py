@@ -15,14 +15,6 @@ from validators.ledger.models import OperationRecord
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 
-def test_members_take_turns_as_the_entry_node_of_requests(api: Api, fake: FakeGateway) -> None:
-    fake.down = frozenset({2})
-    assert set(api.codes("tickets", *({"ticket_id": f"T-{number}"} for number in range(6)))) == {200}
-    found = list(OperationRecord.objects.filter(operation="issue").values_list("entry", flat=True))
-    assert sorted(found) == ["r0", "r0", "r1", "r1", "r3", "r3"]
-    assert fake.balance().chosen == {"r0": 2, "r1": 2, "r2": 0, "r3": 2}
-
-
 def test_operations_on_one_lock_have_one_entry_node_by_consistent_hash(api: Api, fake: FakeGateway) -> None:
     config = LoadBalancerConfig(algorithm=Balancing.CONSISTENT_HASH)
     fake.entries = Entries([member.id for member in fake.present.members], 1, random.Random(0), 0.0, config)

@@ -46,15 +46,6 @@ def test_a_ticket_with_codes_is_neither_found_nor_hinted_at_by_its_id(api: Api) 
     ]
 
 
-@pytest.mark.parametrize(("name", "scanned"), [("ZY-1", "zy-1"), ("zy-1", "ZY-1"), ("zy-1", "Zy-1")])
-def test_an_id_in_another_case_is_hinted_at_and_named_to_the_desk(api: Api, name: str, scanned: str) -> None:
-    gate = gate_key("gate", "gate")
-    api.post("tickets", {"ticket_id": name, "event": "old"})
-    said = "It differs only in case from"
-    assert admit(api, scanned, event="old")[1]["hint"] == f"{said} ticket {name}."
-    assert admit(gate, scanned, event="old")[1]["hint"] == f"{said} a ticket of this event."
-
-
 def test_where_ids_are_codes_the_id_of_another_ticket_is_taken(api: Api, fake: FakeGateway) -> None:
     """The same text would open twice. The log can tell it of an id, not of a code."""
     issue = {"op": "issue", "event": "old"}
@@ -83,31 +74,6 @@ def test_where_ids_are_codes_the_id_of_another_ticket_is_taken(api: Api, fake: F
     assert api.post("tickets", first).status_code == 200
     assert read(api.post("tickets", {"ticket_id": "A6", "event": "old"}))["code"] == "barcode_taken"
     assert api.post("tickets", first).status_code == 200, "a repetition gets the first answer"
-
-
-def test_a_ticket_keeps_its_code_that_is_the_id_of_another_one(api: Api) -> None:
-    """Both were made while ids were no codes; a code is of its ticket for ever, and opens that one."""
-    assert api.call("PUT", "events/fest", {"ids_are_codes": False}).status_code == 200
-    for ticket, code in (("A1", "C1"), ("C1", "D1")):
-        made = api.post("tickets", {"ticket_id": ticket, "event": "fest", "barcodes": [code]})
-        assert made.status_code == 200
-    assert api.call("PUT", "events/fest", {"ids_are_codes": True}).status_code == 200
-    for ticket, codes, status in (("A1", ["C1", "N1"], 200), ("A1", ["D1"], 409), ("C1", ["A1"], 409)):
-        replaced = {"ticket_id": ticket, "event": "fest", "barcodes": codes}
-        assert api.post("tickets/replace", replaced).status_code == status
-    found = [api.post("tickets/find", {"event": "fest", "barcode": code}) for code in ("C1", "D1")]
-    assert [read(each)["data"]["ID"] for each in found] == ["A1", "C1"]
-
-
-def test_a_refused_issue_forgets_its_own_codes_alone(api: Api) -> None:
-    """The codes that the ticket has stay, and so do those of a ticket with the same id in another event."""
-    kept = {("fest", "T-1", "ONE"), ("gala", "T-1", "TWO"), ("gala", "T-2", "THREE")}
-    for event, ticket, code in sorted(kept):
-        answer = api.post("tickets", {"ticket_id": ticket, "event": event, "barcodes": [code]})
-        assert answer.status_code == 200
-    refused = api.post("tickets", {"ticket_id": "T-1", "event": "gala", "barcodes": ["FOUR", "THREE"]})
-    assert refused.status_code == 409
-    assert {*TicketCode.objects.values_list("event", "ticket", "code")} == kept
 
 
 def test_a_code_is_not_sent_as_an_id_while_the_copy_is_away(

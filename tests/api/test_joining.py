@@ -14,10 +14,8 @@ from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.api.test_newcomers import follows
 from validators.dashboard.nodes import describe_nodes, members_of
-from validators.data_folder.changes import change_mark
-from validators.data_folder.folder import DataFolder
 from validators.membership import changes
-from validators.models import Announcement, ManagedNode, MembershipChange, NodePart, NodeStatus
+from validators.models import Announcement, ManagedNode, MembershipChange
 from validators.services import principals
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -44,16 +42,6 @@ def joins(folder: ClusterFolder, living: LivingGateway) -> None:
     follows(folder.node("r4"), living)
     while changes.turn():
         pass
-
-
-def test_a_stored_change_is_told_to_the_loop_that_carries_it_out(
-    town: Api, settings: Any, django_capture_on_commit_callbacks: Any
-) -> None:
-    told = DataFolder(settings.DATA).desired_changes
-    before = change_mark(told)
-    with django_capture_on_commit_callbacks(execute=True):
-        town.post("nodes", {"node_id": "r4"})
-    assert change_mark(told) != before
 
 
 def test_c40_a_newcomer_is_listed_before_it_is_created(asked: Api, folder: ClusterFolder) -> None:
@@ -131,22 +119,6 @@ def test_a_stopped_newcomer_is_cancelled_and_blocks_no_other(asked: Api, made: b
     assert "r4" not in listed(asked)
     assert asked.call("DELETE", R4).status_code == 404
     assert asked.post("nodes", {"node_id": "r4"}).status_code == 200, "and may be tried again"
-
-
-def test_a_newcomer_cancelled_before_creation_shows_as_stopped(asked: Api) -> None:
-    changes.cancel(MembershipChange.objects.get().pk)
-    assert changes.turn() is not None
-    assert told() == [("starting", ""), ("stopped", "")]
-    assert "r4" not in listed(asked)
-
-
-def test_a_running_newcomer_that_is_cancelled_is_shown_by_its_process(asked: Api) -> None:
-    changes.turn()
-    assert ManagedNode.objects.get(pk="r4").status == NodeStatus.STARTING
-    changes.cancel(MembershipChange.objects.get().pk)
-    changes.turn()
-    assert told() == [("starting", "")] * 2
-    assert ManagedNode.objects.get(pk="r4").part == NodePart.LEFT
 
 
 def test_without_a_copy_of_the_log_it_is_listed_without_its_key(

@@ -6,7 +6,7 @@ import pytest
 
 from tests.api.conftest import Api, read
 from tests.api.test_admission import admit, fest, gate_key  # noqa: F401 - fest is a fixture
-from tickets.services.keyboards import LAYOUTS, Misreading, looks_misread, misreadings
+from tickets.services.keyboards import LAYOUTS, looks_misread, misreadings
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -27,20 +27,6 @@ def test_a_layout_has_a_character_for_each_key_and_none_twice() -> None:
         assert len(set(letters)) == len(letters), layout.name
 
 
-@pytest.mark.parametrize("computer", [one.name for one in LAYOUTS if one.name not in ("US", "British")])
-def test_a_code_from_a_us_reader_is_recognised_on_each_keyboard(computer: str) -> None:
-    arrived = typed(CODE, computer)
-    assert arrived != CODE
-    found = [one for one in misreadings(arrived) if one.meant == CODE]
-    assert [(one.reader, computer in one.computer) for one in found] == [("US", True)]
-
-
-def test_a_text_that_is_the_same_on_all_keyboards_is_no_misreading() -> None:
-    assert misreadings("") == []
-    assert "TICKET" not in [one.meant for one in misreadings("TICKET")]
-    assert misreadings("東京") == []
-
-
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
@@ -55,27 +41,6 @@ def test_a_text_that_is_the_same_on_all_keyboards_is_no_misreading() -> None:
 def test_what_no_shop_prints_looks_misread(text: str, meant: str | None) -> None:
     found = looks_misread(text, misreadings(text))
     assert (found and found.meant) == meant
-
-
-def test_the_answer_names_the_keyboards_and_decides_nothing(fest: Api) -> None:  # noqa: F811
-    fest.post("tickets", {"ticket_id": "T-2", "event": "fest", "barcodes": [CODE]})
-    gate = gate_key("gate", "gate")
-    status, answer = admit(gate, typed(CODE, "German"))
-    assert (status, answer["code"], answer["ticket_id"]) == (404, "barcode_not_found", None)
-    assert answer["keyboard"] == Misreading(CODE, "US", "German").sentence
-    assert answer["hint"].endswith(answer["keyboard"])
-    assert CODE not in str(answer)
-    assert "T-2" not in str(answer)
-    assert admit(gate, CODE)[1]["outcome"] == "admitted"
-    assert "keyboard" not in admit(gate, "nothing-like-it")[1]
-    unknown = admit(gate, "&é\"'(-è_")[1]
-    assert "French" in unknown["keyboard"]
-
-
-def test_a_code_that_was_replaced_is_no_reason_to_blame_the_keyboard(fest: Api) -> None:  # noqa: F811
-    fest.post("tickets", {"ticket_id": "T-2", "event": "fest", "barcodes": ["zz1"]})
-    fest.post("tickets/replace", {"ticket_id": "T-2", "event": "fest", "barcodes": ["other"]})
-    assert "keyboard" not in admit(fest, "yy1")[1]
 
 
 def test_where_ids_are_codes_they_are_recognised_too(api: Api) -> None:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
-from django.utils import timezone
 
 from tests.api.conftest import KEY, Api, read
 from tests.api.test_permissions import ROUTES
-from tests.fake_gateway import FakeGateway
-from validators.ledger.models import Ticket
-from validators.models import ApiKey
-from validators.rest import keys
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -83,19 +77,6 @@ def ask(api: Api, method: str, path: str, event: str | None) -> Any:
     return api.call(method, path, body | named)
 
 
-@pytest.mark.parametrize(("method", "path"), sorted(ABOUT_EVENTS))
-def test_a_key_for_one_event_is_refused_for_all_others(friday: Api, method: str, path: str) -> None:
-    for event in ("saturday", "default", "friday "):
-        refused = ask(friday, method, path, event)
-        assert refused.status_code in (400, 403), (event, refused.content)
-    assert "only for the event 'friday'" in read(ask(friday, method, path, "saturday"))["error"]
-    allowed = ask(friday, method, path, "friday")
-    assert "friday'" not in allowed.content.decode()
-    implied = ask(friday, method, path, None)
-    assert "only for the event" not in implied.content.decode(), "the key names the event"
-    assert not Ticket.objects.exclude(event="friday").exists()
-
-
 @pytest.mark.parametrize(("method", "path"), sorted(OTHERS))
 def test_routes_that_name_no_event_are_denied_except_the_clusters_state(
     friday: Api, method: str, path: str
@@ -142,20 +123,6 @@ def _routes() -> list[tuple[str, Any]]:
     return found
 
 
-def test_each_operation_of_a_batch_is_held_to_the_keys_event(friday: Api, fake: FakeGateway) -> None:
-    operations = [
-        {"op": "issue", "ticket_id": "A", "event": "friday"},
-        {"op": "issue", "ticket_id": "B", "event": "saturday"},
-        {"op": "issue", "ticket_id": "C"},
-        {"op": "issue", "ticket_id": "D", "event": None},
-        {"op": "issue", "ticket_id": "E", "event": "default"},
-    ]
-    results = read(friday.post("tickets/batch", {"operations": operations}))["data"]["results"]
-    assert [result["status"] for result in results] == [200, 403, 200, 200, 403]
-    issued = Ticket.objects.values_list("ticket_id", "event").order_by("ticket_id")
-    assert list(issued) == [("A", "friday"), ("C", "friday"), ("D", "friday")]
-
-
 def test_a_key_for_one_event_opens_no_page_and_reads_no_metrics(friday: Api) -> None:
     client = Client(REMOTE_ADDR="192.0.2.1")
     assert "for one event only" in client.post("/dashboard/key", {"key": FRIDAY}).content.decode()
@@ -164,22 +131,3 @@ def test_a_key_for_one_event_opens_no_page_and_reads_no_metrics(friday: Api) -> 
     assert refused.status_code == 403
     assert read(refused)["error"] == "This key is only for tickets of the event 'friday'."
     assert client.get("/metrics", headers={"X-API-Key": KEY}).status_code == 200
-
-
-def test_the_last_use_of_a_key_is_written_at_most_once_a_minute(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def used() -> Any:
-        return ApiKey.objects.values_list("last_used_at", flat=True).get(label="suite")
-
-    assert used() is None
-    api.get("status")
-    first = used()
-    assert first is not None
-    keys.forget()  # as a second process
-    api.get("status")
-    assert used() == first
-    ApiKey.objects.update(last_used_at=timezone.now() - timedelta(minutes=1))
-    keys.forget()
-    api.get("status")
-    assert used() > first

@@ -81,13 +81,6 @@ def test_an_unknown_key_is_neither_valid_nor_wrong(away: Away) -> None:
     assert Api("dtvn_other").get("status").status_code == 503
 
 
-def test_a_key_that_this_data_folder_revoked_is_not_valid(away: Away) -> None:
-    assert keys.authenticate_key(KEY) is not None
-    api_keys.tell_of_change()
-    with pytest.raises(OperationalError):
-        keys.authenticate_key(KEY)
-
-
 def test_a_key_is_not_valid_beyond_its_own_end(
     api: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

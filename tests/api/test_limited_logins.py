@@ -80,15 +80,6 @@ def test_a_ticket_that_the_copy_learns_of_while_it_is_waited_for_is_of_its_produ
     assert ask(fest, barcode="late code")[1] == "ok", "it had not entered"
 
 
-def test_a_ticket_without_a_product_is_of_none_that_a_key_takes(fest: Api) -> None:
-    body = {"ticket_id": "P-1", "event": "fest", "barcodes": ["plain code"]}
-    assert fest.post("tickets", body).status_code == 200
-    sentence = "This login takes only tickets of Adult, Parking, not of no product."
-    assert ask(limited("cars", products=["Parking", "Adult"]), barcode="plain code") == (
-        *(403, "not_permitted", sentence),
-    )
-
-
 def test_groups_limit_people_as_fields_limit_keys(fest: Api) -> None:
     said(fest, [VIP])
     user = User.objects.create_user("stella", is_staff=True)

@@ -9,16 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from dtvn.api.lock_lists import holder_of, lock_object, shown_holder
-from dtvn.api.locks import AcquireBody, answer_lock
-from dtvn.api.ordering import Decision, Request
-from dtvn.gateway import Result
-from dtvn.machine import Lock
-from dtvn.machine.rows import LockRow
-from dtvn.protocol import canonical
 from tests.api.conftest import Api, read
-from tests.fake_gateway import FakeGateway
-from validators.ledger.lock_rows import LockReader
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -75,15 +66,6 @@ def test_a_waiter_that_repeats_its_request_hears_that_the_lock_is_its_own(api: A
     assert acquire(other, wait=30, nonce="k")["data"]["token"] > first["token"]
 
 
-def test_the_same_caller_of_another_platform_is_another_holder() -> None:
-    held = canonical.encode(LockRow("platform-a", b"key:1/w", 1, 2**50))
-    decision = Decision(Request(Lock("leader", b"key:1/w", 1, 1)), Result("lock_waiting", held, 7))
-    body = AcquireBody(name="leader", holder="w", lease=1, wait=1)
-    ledger = LockReader("learner")
-    assert answer_lock("acquire", body, decision, ledger, principal="platform-b").status == 202
-    assert answer_lock("acquire", body, decision, ledger, principal="platform-a").status == 200
-
-
 def test_a_waiter_gets_the_lock_next_unless_it_cancels(api: Api, other: Api) -> None:
     first = acquire(api)["data"]
     waiting = acquire(other, status=202, wait=30)
@@ -125,80 +107,11 @@ def test_locks_are_listed_by_event_in_pages(api: Api) -> None:
     assert read(api.get("locks?name=absent"))["data"] == []
 
 
-@pytest.mark.parametrize(
-    ("verb", "field", "value"),
-    [
-        ("acquire", "name", ""),
-        ("acquire", "name", "x" * 257),
-        ("acquire", "name", "a\x00b"),
-        ("acquire", "name", 1),
-        ("acquire", "holder", ""),
-        ("acquire", "holder", "two words"),
-        ("acquire", "lease", 0),
-        ("acquire", "lease", 601),
-        ("acquire", "lease", "1"),
-        ("acquire", "lease", True),
-        ("acquire", "wait", -1),
-        ("acquire", "wait", 601),
-        ("renew", "token", -1),
-        ("renew", "token", 2**63),
-        ("release", "token", 1.5),
-        ("cancel", "event", "a b"),
-        ("cancel", "nonce", ""),
-    ],
-)
-def test_a_wrong_field_is_named(api: Api, verb: str, field: str, value: Any) -> None:
-    body = {"name": "leader", "holder": "w", "lease": 1, "token": 1, field: value}
-    told = api.post(f"locks/{verb}", body)
-    assert (told.status_code, read(told)["code"]) == (400, "bad_request")
-    assert read(told)["error"].startswith(field)
-
-
 @pytest.mark.parametrize("query", ["after=%00", "name=" + "x" * 257, "limit=0", "event=a%20b"])
 def test_a_wrong_query_parameter_is_named(api: Api, query: str) -> None:
     told = api.get(f"locks?{query}")
     assert told.status_code == 400
     assert read(told)["error"].startswith(query.partition("=")[0])
-
-
-def test_locks_need_their_own_scope(api: Api) -> None:
-    api_keys.store_api_key(GATE, label="gate", scopes=["operate", "gate", "issue", "admin", "record"])
-    gate = Api(GATE)
-    assert acquire(gate, status=403)["code"] == "not_permitted"
-    assert gate.get("locks").status_code == 200
-
-
-def test_a_key_for_one_event_locks_and_lists_there_only(api: Api) -> None:
-    api_keys.store_api_key(OTHER, label="summer", scopes=["lock"], event="summer")
-    summer = Api(OTHER)
-    assert acquire(summer)["data"]["event"] == "summer"
-    assert acquire(summer, event="winter", status=403)["code"] == "not_permitted"
-    assert [each["event"] for each in read(summer.get("locks"))["data"]] == ["summer"]
-    assert summer.get("locks?event=winter").status_code == 403
-
-
-def test_without_a_quorum_nothing_was_sent(api: Api, fake: FakeGateway) -> None:
-    fake.quorum = False
-    assert acquire(api, status=503)["code"] == "unavailable"
-    fake.quorum, fake.mute = True, True
-    assert acquire(api, status=504)["code"] == "outcome_unknown"
-
-
-def test_a_holder_is_the_same_in_the_log_and_in_lists() -> None:
-    row = LockRow("p", holder_of("key:7", "worker-1"), 1, 2_500_000)
-    assert lock_object("e", "n", row)["holder"] == "key:7/worker-1"
-    long = holder_of("a-user-with-a-rather-long-name", "worker-1")
-    assert (len(long), lock_object("e", "n", LockRow("p", long, 1, 2))["holder"]) == (32, long.hex())
-
-
-@pytest.mark.parametrize(("length", "clear"), [(31, True), (32, False), (33, False)])
-def test_a_holder_as_long_as_a_hash_is_one(length: int, *, clear: bool) -> None:
-    """Else a name could be chosen that is the hash of another caller's."""
-    actor = "key:1"
-    word = "w" * (length - len(f"{actor}/"))
-    found = holder_of(actor, word)
-    assert (found == f"{actor}/{word}".encode(), len(found)) == (clear, 31 if clear else 32)
-    assert shown_holder(found) == (f"{actor}/{word}" if clear else found.hex())
 
 
 def test_the_admin_lists_locks_with_their_queues(api: Api, other: Api) -> None:

@@ -29,7 +29,6 @@ from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.ledger import read
 from validators.models import DesiredState, ManagedNode, NodeStatus
-from validators.services import network
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -41,24 +40,6 @@ def scrape(client: Client | None = None, **meta: Any) -> Page:
     assert response.status_code == 200, response.content
     assert response.headers["Content-Type"].startswith("text/plain; version=")
     return Page(response.content.decode())
-
-
-def test_local_programs_read_metrics_without_a_key(api: Api) -> None:
-    page = scrape(REMOTE_ADDR="127.0.0.1")
-    assert page.types["django_http_requests_total_by_method_total"] == "counter"
-    assert scrape(REMOTE_ADDR="::1").value("dtvn_platform_database_up") == 1
-
-
-def test_unforeseen_errors_are_counted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError
-
-    before = scrape().value("dtvn_platform_unforeseen_errors_total")
-    assert api.get("tickets?limit=x").status_code == 400
-    assert scrape().value("dtvn_platform_unforeseen_errors_total") == before
-    monkeypatch.setattr("tickets.rest.reads.read_records_query", broken)
-    assert api.get("consensus/logs").status_code == 503
-    assert scrape().value("dtvn_platform_unforeseen_errors_total") == before + 1
 
 
 @pytest.mark.parametrize(
@@ -188,12 +169,6 @@ def test_members_as_entry_nodes_and_their_breakers_are_measured(api: Api, fake: 
     assert page.value("dtvn_platform_entry_response_seconds", node_id="r0") == 0.03
     chosen = [page.value("dtvn_platform_entry_chosen_total", node_id=f"r{index}") for index in range(4)]
     assert chosen == [2, 2, 2, 0]
-
-
-def test_a_process_without_a_gateway_opens_none_for_its_metrics(db: None) -> None:
-    assert network.opened() is None
-    assert "dtvn_platform_breaker_state" not in scrape().types
-    assert network.opened() is None
 
 
 def test_the_doctor_reads_the_breakers_of_the_web_process(

@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from tests.api.conftest import Api, read
 from tests.metrics.scraping import Page
 from tests.network_watch.members import Members
 from tests.network_watch.seen import between
-from validators.models import NetworkCut
 from validators.network_watch import feed
 from validators.network_watch.watch import NetworkWatch
 from validators.rest import metrics, network
@@ -46,15 +44,6 @@ def shown(api: Api) -> dict[str, Any]:
 def link(told: dict[str, Any], hearer: str, heard: str) -> dict[str, Any]:
     [found] = [one for one in told["links"] if (one["hearer"], one["heard"]) == (hearer, heard)]
     return dict(found)
-
-
-def test_all_hear_each_other(api: Api, members: Members) -> None:
-    told = shown(api)
-    assert told["sentence"] == "All members that report hear each other."
-    assert (told["members"], told["quorum"], told["cut"]) == (list(members.names), 3, None)
-    assert {one["state"] for one in told["links"]} == {"heard"}
-    assert len(told["links"]) == 12
-    assert told["history"] == []
 
 
 def test_a_cut_is_told_while_it_lasts_and_afterwards(api: Api, members: Members) -> None:
@@ -124,19 +113,6 @@ def test_members_that_froze_together_are_not_said_to_go_on(api: Api, members: Me
     assert (row["decides"], row["may_decide"]) == ([], []), "what was learned later of the same form"
 
 
-def test_the_state_names_a_cut_of_members_that_run(api: Api, members: Members) -> None:
-    members.lose([("venue", "promoter")])
-    members.pass_seconds(20)
-    NetworkCut.objects.update(seen_at=timezone.now())
-    state = read(api.get("cluster"))["data"]
-    assert state["cut"] == "venue does not hear promoter"
-    assert state["sentence"].endswith("; venue does not hear promoter")
-    NetworkCut.objects.update(present="")
-    assert read(api.get("cluster"))["data"]["cut"] == "", "it may have stopped"
-    NetworkCut.objects.update(present="venue", seen_at=timezone.now() - timedelta(minutes=5))
-    assert read(api.get("cluster"))["data"]["cut"] == "", "nobody watches any more"
-
-
 def test_metrics_say_how_long_who_has_been_silent(api: Api, members: Members) -> None:
     members.lose([("venue", "promoter")])
     members.pass_seconds(30)
@@ -145,19 +121,6 @@ def test_metrics_say_how_long_who_has_been_silent(api: Api, members: Members) ->
     silent = page.number("dtvn_platform_link_silent_seconds", hearer="venue", heard="promoter")
     assert silent == pytest.approx(30.7, abs=0.1)
     assert len(page.of("dtvn_platform_link_silent_seconds")) == 12
-
-
-def test_pages_are_told_when_something_changes(members: Members) -> None:
-    newest = feed.newest_event()
-    assert feed.read_frames(newest) == (newest, [])
-    members.lose(HALVES)
-    members.pass_seconds(20)
-    later, frames = feed.read_frames(newest)
-    assert later > newest
-    assert frames == [{"type": "network", "cut": "venue and seller | promoter and auditor"}]
-    members.cut.clear()
-    members.pass_seconds(2)
-    assert feed.read_frames(later)[1] == [{"type": "network", "cut": ""}]
 
 
 def test_without_a_cluster_nothing_is_known(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

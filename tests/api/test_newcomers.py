@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
-from datetime import timedelta
-from types import SimpleNamespace
 
 import msgspec
 import pytest
-from django.utils import timezone
 
 from dtvn.files.whole import write_private
 from dtvn.net import ensure_seed, public_key_of, read_seed
@@ -18,14 +14,10 @@ from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.non_member import liveness_proof
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
-from dtvn.protocol.consensus.membership import window
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
-from tests.host.support import make_genesis
-from validators.data_folder.folder import DataFolder
 from validators.membership import ChangeRequest, changes, newcomers
 from validators.models import DesiredState, ManagedNode, MembershipChange, NodePart, NodeRole, NodeStatus
-from validators.processes import preparation
 from validators.services import principals
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -42,14 +34,6 @@ def follows(node: NodeFolder, living: LivingGateway, *, behind: int = 0) -> None
 def row_of(node_id: str) -> tuple[str, str]:
     row = ManagedNode.objects.get(pk=node_id)
     return row.part, row.desired
-
-
-def new_node(folder: ClusterFolder) -> NodeFolder:
-    """Of r4, with a key."""
-    node = folder.node("r4")
-    node.create()
-    ensure_seed(node.key)
-    return node
 
 
 def caught_up(living: LivingGateway) -> bool:
@@ -101,72 +85,7 @@ def test_a_newcomer_gets_key_and_ports_and_follows_before_it_votes(
     assert living.present.members[4].public_key == public_key_of(read_seed(node.key))
 
 
-@pytest.mark.parametrize(("beyond", "enough"), [(-1, True), (0, True), (1, False)])
-def test_a_newcomer_has_caught_up_within_half_a_window(
-    living: LivingGateway, folder: ClusterFolder, beyond: int, *, enough: bool
-) -> None:
-    node = new_node(folder)
-    living._sequence = living.acknowledged = 1_000
-    follows(node, living, behind=window(living.present.parameters) // 2 + beyond)
-    assert caught_up(living) is enough
-
-
 HOUR = 3_600_000_000
-
-
-@pytest.mark.parametrize(
-    ("clock", "log_times", "enough"),
-    [
-        (0, (), True),
-        (-HOUR, (), False),
-        (-HOUR, (0, 0), True),
-        (0, (HOUR, HOUR, 0, 0), False),
-        (0, (HOUR, 0, 0, 0), True),
-        (HOUR, (), False),
-    ],
-)
-def test_a_newcomers_proof_is_fresh_by_the_clock_and_by_the_time_of_the_log(
-    living: LivingGateway,
-    folder: ClusterFolder,
-    monkeypatch: pytest.MonkeyPatch,
-    clock: int,
-    log_times: tuple[int, ...],
-    *,
-    enough: bool,
-) -> None:
-    """Log time counts as f + 1 members tell it; microseconds ahead of the newcomer's clock."""
-    node = new_node(folder)
-    follows(node, living)
-    now = time.time_ns()
-    statuses = [{"log_time": now // 1_000 + each} for each in log_times] + [{}] * (4 - len(log_times))
-    shown = tuple(
-        msgspec.structs.replace(each, status=status)
-        for each, status in zip(living.members(), statuses, strict=True)
-    )
-    monkeypatch.setattr(living, "members", lambda: shown)
-    monkeypatch.setattr(newcomers, "time", SimpleNamespace(time_ns=lambda: now + clock * 1_000))
-    assert caught_up(living) is enough
-
-
-@pytest.mark.parametrize(("telling", "enough"), [(0, True), (1, True), (2, False)])
-def test_a_newcomer_need_not_reach_what_a_liar_says(
-    living: LivingGateway,
-    folder: ClusterFolder,
-    monkeypatch: pytest.MonkeyPatch,
-    telling: int,
-    *,
-    enough: bool,
-) -> None:
-    """Of f + 1 that say so one is honest. What members said that are no longer connected counts no more."""
-    node = new_node(folder)
-    follows(node, living)
-    far = [msgspec.structs.replace(each, sequence=10**9) for each in living.members()]
-    shown = (*far[:telling], *living.members()[telling:])
-    monkeypatch.setattr(living, "members", lambda: shown)
-    assert caught_up(living) is enough
-    gone = tuple(msgspec.structs.replace(each, connected=each.sequence < 10**9) for each in shown)
-    monkeypatch.setattr(living, "members", lambda: gone)
-    assert caught_up(living)
 
 
 def test_a_member_of_another_party_joins_without_a_pasted_word(town: Api, living: LivingGateway) -> None:
@@ -208,27 +127,6 @@ def test_a_removed_member_is_stopped_and_signs_nothing(
     assert [each["id"] for each in read(town.get("nodes"))] == ["r0", "r1", "r2", "r3"]
 
 
-def test_joined_and_removed_members_survive_a_platform_restart(
-    town: Api, living: LivingGateway, folder: ClusterFolder
-) -> None:
-    for name in ("r4", "r5"):
-        town.post("members", {"node_id": name})
-        follows(folder.node(name), living)
-        while changes.turn():
-            pass
-    newcomers.settle(joined="", left="r0")
-    founded = make_genesis(4)
-    running = preparation.register_cluster(DataFolder(folder.root), founded, ["r0", "r1"])
-    assert sorted(running) == ["r1", "r4", "r5"]
-    assert row_of("r0") == (NodePart.LEFT, DesiredState.STOPPED)
-    assert row_of("r5") == (NodePart.MEMBER, DesiredState.RUNNING)
-    folder.node("r5").key.unlink()
-    assert sorted(preparation.register_cluster(DataFolder(folder.root), founded, ["r0", "r1"])) == [
-        "r1",
-        "r4",
-    ]
-
-
 def test_an_epoch_ordered_by_another_platform_is_noticed(living: LivingGateway) -> None:
     now = living.present
     ManagedNode.objects.filter(node_id__in=["r0", "r1"]).update(status=NodeStatus.RUNNING)
@@ -243,19 +141,6 @@ def test_an_epoch_ordered_by_another_platform_is_noticed(living: LivingGateway) 
     ManagedNode.objects.filter(pk="r1").update(report={"state": "learning", "epoch": 3})
     assert newcomers.note_leavers(later) == ["r1"]
     assert row_of("r1") == (NodePart.LEFT, DesiredState.STOPPED)
-
-
-def test_a_newcomer_has_its_time_though_the_change_waited_before(
-    town: Api, living: LivingGateway, folder: ClusterFolder
-) -> None:
-    town.post("members", {"node_id": "r4"})
-    MembershipChange.objects.update(created_at=timezone.now() - timedelta(hours=1))
-    changes.turn()
-    assert MembershipChange.objects.get().state == "following"
-    follows(folder.node("r4"), living)
-    while changes.turn():
-        pass
-    assert living.present.members[-1].id == "r4"
 
 
 def test_a_newcomer_that_never_catches_up_is_given_up(

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
 from tests.api.conftest import Api, read
-from tests.host.support import key_pair
 from validators.models import ManagedCluster, MembershipChange
 from validators.services import nodes
 
@@ -40,21 +38,6 @@ def test_every_name_error_states_the_same_length(town: Api, name: str) -> None:
     wish = {"change": "add", "node_id": name}
     for refused in (town.post("nodes", {"node_id": name}), town.post("members/preview", wish)):
         assert (refused.status_code, "1 to 60 of" in read(refused)["error"]) == (400, True)
-
-
-@pytest.mark.parametrize("name", TAKEN)
-@pytest.mark.parametrize("change", ["add", "replace"])
-def test_no_member_joins_under_a_reserved_name(town: Api, name: str, change: str) -> None:
-    for place in ({}, {"peer_id": peer_id(key_pair(name)[0]), "host": "10.0.0.9", "port": 7100}):
-        wish = {"change": change, "node_id": name, "replaces": "r1", **place}
-        refused = town.post("members/preview", wish)
-        assert refused.status_code == 400
-        assert "choose another" in read(refused)["error"]
-
-
-def test_an_old_member_with_a_reserved_name_can_leave(town: Api) -> None:
-    told = read(town.post("members/preview", {"change": "remove", "node_id": "learner"}))["data"]
-    assert told["code"] == "member_not_found"
 
 
 @pytest.mark.parametrize("name", TAKEN)

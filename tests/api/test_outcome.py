@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 
-from dtvn.api.outcome import Entry, Told, details, sentence, told, untold
+from dtvn.api.outcome import Entry, details, sentence
 from dtvn.machine import reasons
 from dtvn.machine.lists import ListCount
 from dtvn.machine.movements import Movement, Visit
@@ -43,82 +42,7 @@ def state(found: TicketState = ENTERED, terms: Terms = TERMS, visit: Visit | Non
     return answered(canonical.encode(found), terms, visit)
 
 
-WORTH: dict[str, Any] = {
-    "ticket_id": "T-1",
-    "product": "Day",
-    "seat": "A1",
-    "valid_from": "2026-07-31T19:00:00+02:00",
-    "valid_until": "2026-08-01T03:00:00+02:00",
-    "blocked": False,
-    "block_reason": "",
-}
 ENTRY = Entry("2026-07-31T20:00:00+02:00", "north", "d1")
-
-
-def test_a_first_admission_tells_all_of_its_ticket() -> None:
-    assert told("admit", "ok", state(), BERLIN) == Told(
-        *("admitted", "ok", None),
-        **WORTH,
-        last_entry=ENTRY,
-        list="main",
-        kind="entry",
-        entries_used=1,
-        entries_allowed=1,
-        inside=1,
-        forced=False,
-    )
-
-
-def test_a_movement_on_a_list_without_a_limit_tells_none() -> None:
-    assert told("admit", "ok", state(visit=FREE), BERLIN) == Told(
-        *("admitted", "ok", None),
-        **WORTH,
-        last_entry=Entry("2026-07-31T20:00:00+02:00", "lounge", "l1"),
-        list="vip",
-        kind="entry",
-        entries_used=3,
-        entries_allowed=None,
-        inside=2,
-        forced=True,
-    )
-
-
-def test_an_imported_entry_of_unknown_time_is_told_as_one() -> None:
-    visit = msgspec.structs.replace(FREE, used=0, inside=1, at=0, kind="")
-    found = told("import_entry", "ok", state(visit=visit), BERLIN)
-    assert (found.outcome, found.kind, found.last_entry) == ("done", None, Entry(None, "lounge", "l1"))
-    nobody = msgspec.structs.replace(visit, inside=0)
-    assert told("exit", "ok", state(visit=nobody), BERLIN).last_entry is None
-
-
-@pytest.mark.parametrize(
-    ("code", "status", "ending", "whose"),
-    [
-        ("already_consumed", 409, "refused", "guest"),
-        ("unknown_event", 404, "error", "gate"),
-        ("unavailable", 503, "unknown", "network"),
-        ("bad_request", 400, "error", "gate"),
-        ("internal_error", 500, "unknown", "network"),
-        ("some_fault", 499, "error", "gate"),
-    ],
-)
-def test_an_error_without_an_outcome_is_never_a_refusal_of_a_guest_by_its_status(
-    code: str, status: int, ending: str, whose: str
-) -> None:
-    assert untold(code, status) == Told(ending, code, whose)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "terms",
-    [Terms(not_before=NOT_BEFORE), Terms(not_after=NOT_AFTER), Terms()],
-    ids=["begins", "ends", "neither"],
-)
-def test_a_time_of_a_ticket_is_shown_on_the_clocks_of_its_event(terms: Terms) -> None:
-    shown = details(canonical.encode(STATE), canonical.encode(terms), {"fest": BERLIN}.__getitem__)
-    assert (shown["valid_from"], shown["valid_until"]) == (
-        WORTH["valid_from"] if terms.not_before else None,
-        WORTH["valid_until"] if terms.not_after else None,
-    )
 
 
 def moved(slug: str, kind: str, hour: int, *, stands: bool = True, nonce: bytes = b"n-1") -> Movement:

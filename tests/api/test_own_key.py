@@ -108,14 +108,3 @@ def test_a_next_key_that_a_later_call_has_made_is_kept(
     monkeypatch.setattr(principals.feed, "wait_for", meanwhile)
     assert read(api.post("principals/gateway/rotate"))["code"] == "key_in_use"
     assert principals.next_path(path).read_bytes() == later
-
-
-@pytest.mark.parametrize(("asked", "seconds"), [({}, 30), ({"overlap": 600}, 600), ({"overlap": 0}, 0)])
-def test_the_old_key_stays_valid_for_as_long_as_the_caller_says(
-    api: Api, fake: FakeGateway, path: Path, asked: dict[str, int], seconds: int
-) -> None:
-    before = fake.log_time
-    assert api.post("principals/gateway/rotate", asked).status_code == 200
-    retired = fake.application.principals.retired("gateway")
-    assert retired is not None
-    assert round((retired.until - before) / 1e6) == seconds if seconds else retired.until == 0

@@ -27,7 +27,6 @@ from validators import feed
 from validators.models import ApiKey
 from validators.rest import http
 from validators.services.epochs import known_chain
-from validators.web.one_hop import READS
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -136,16 +135,6 @@ def test_r18_a_quorum_read_goes_on_with_each_answer(
     monkeypatch.setattr(reading, "wait", lambda given, **how: (waited.append(how), plain(given, **how))[1])
     assert api.get("tickets/T-1?read=quorum").status_code == 200
     assert waited == [{"timeout": 2.0, "return_when": FIRST_COMPLETED}]
-
-
-@pytest.mark.parametrize("kind", ["local", "quorum", "linearizable"])
-def test_nobody_is_asked_for_a_ticket_whose_name_is_none(api: Api, members: Members, kind: str) -> None:
-    issue(api)
-    before = members.fake._sequence
-    answer = api.get(f"tickets/-!?read={kind}")
-    assert (answer.status_code, read(answer)["code"]) == (404, "ticket_not_found")
-    assert answer.headers["X-DTVN-Read"] == kind
-    assert (members.asked, members.fake._sequence) == (0, before)
 
 
 def test_r18_absence_is_proved_too(api: Api, members: Members) -> None:
@@ -527,20 +516,6 @@ def test_a_search_by_code_waits_for_the_writes_of_its_caller(
             assert (answer.status_code, waited) == (status, [sequence])
             assert answer.headers["X-DTVN-Sequence"] == str(fake._sequence)
             waited.clear()
-
-
-def test_waiting_reads_of_many_keys_leave_threads_to_others() -> None:
-    """Two keys had all of them; a further key gets one while there are some."""
-
-    def waiting(held: ExitStack, actor: str) -> int:
-        return sum(held.enter_context(http.may_wait(actor)) for _ in range(READS))
-
-    with ExitStack() as held:
-        assert waiting(held, "key:1") == http.WAITING_EACH
-        assert [waiting(held, f"key:{number}") for number in (2, 3)] == [1, 1]
-        others = sum(waiting(held, f"key:{number}") for number in range(4, 4 + READS))
-        assert http.WAITING_EACH + 2 + others == http.WAITING_MAX < READS
-    assert not http._waiting
 
 
 @pytest.mark.parametrize(

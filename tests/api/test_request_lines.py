@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
 
 import pytest
 
@@ -35,28 +34,3 @@ def test_a_programs_request_has_a_line_with_its_nonce_and_sequence(
     ]
     assert lines[1]["sequence"] == int(by_header.headers["X-DTVN-Sequence"]) > 0
     assert {line["level"] for line in lines} == {"info"}
-
-
-def test_requests_of_the_platforms_own_pages_are_debug(
-    api: Api, caplog: pytest.LogCaptureFixture, settings: Any
-) -> None:
-    caplog.set_level(logging.DEBUG, LOGGER)
-    status = api.client.get("/login/").status_code
-    api.client.cookies[settings.SESSION_COOKIE_NAME] = "a page's"
-    api.client.get("/api/v1/nodes")
-    api.get("nodes")
-    page, call, program = [record for record in caplog.records if record.name == LOGGER]
-    assert {page.levelno, call.levelno} == {logging.DEBUG}
-    assert program.levelno == logging.INFO, "a key makes it a program's, whatever cookie it sends"
-    assert f"path=/login/ status={status}" in page.getMessage()
-
-
-def test_a_page_of_the_open_platform_needs_no_session_to_be_its_own(
-    api: Api, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG, LOGGER)
-    api.client.get("/api/v1/nodes", headers={"Sec-Fetch-Site": "same-origin"})
-    api.client.get("/api/v1/nodes", headers={"Sec-Fetch-Site": "cross-site"})
-    api.get("nodes", Sec_Fetch_Site="same-origin")
-    levels = [record.levelno for record in caplog.records if record.name == LOGGER]
-    assert levels == [logging.DEBUG, logging.INFO, logging.INFO]

@@ -10,7 +10,6 @@ from dtvn.api.errors import InvalidRequest
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from tickets.services import events
-from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -42,32 +41,6 @@ MAIN = {
 }
 
 
-def test_an_event_is_created_shown_changed_and_listed(api: Api) -> None:
-    status, made = put(api, "fest", **FEST)
-    expected = {
-        "slug": "fest",
-        "name": "Fest 2026",
-        "zone": "Europe/Berlin",
-        "doors": "2026-07-31T18:00:00+02:00",
-        "ids_are_codes": False,
-        "products": [{"name": "Adult", "admits": True}, {"name": "Parking", "admits": False}],
-        "lists": [MAIN],
-        "declared": True,
-        "tickets": NONE,
-        "blocked": 0,
-    }
-    assert (status, made["data"]) == (200, expected)
-    assert read(api.get("events/fest"))["data"] == expected
-    _, changed = put(api, "fest", doors=1_785_510_000, name="Fest")
-    assert changed["data"] == expected | {"doors": "2026-07-31T17:00:00+02:00", "name": "Fest"}
-    for ticket, blocked in (("A", True), ("B", False)):
-        api.post("tickets", {"event": "fest", "ticket_id": ticket, "blocked": blocked})
-    listed = read(api.get("tickets/events"))["data"]
-    assert [(one["slug"], one["tickets"]["ISSUED"], one["blocked"]) for one in listed] == [("fest", 2, 1)]
-    cleared = put(api, "fest", zone="", doors=0, products=[])[1]["data"]
-    assert (cleared["zone"], cleared["doors"], cleared["products"]) == ("", None, [])
-
-
 def test_a_change_of_the_name_drops_no_product_unknown_to_the_copy(
     api: Api, fake: FakeGateway, tables: Any
 ) -> None:
@@ -78,31 +51,6 @@ def test_a_change_of_the_name_drops_no_product_unknown_to_the_copy(
     assert [product["name"] for product in named["data"]["products"]] == ["Parking", "VIP"]
     tables.catch_up()
     assert api.post("tickets/admit", {"event": "fest", "barcode": "v"}).status_code == 200
-
-
-def test_what_is_set_of_an_undeclared_event_counts_more_than_what_it_did(api: Api) -> None:
-    for ticket, product in (("A", "Adult"), ("B", "Parking")):
-        api.post("tickets", {"event": "old", "ticket_id": ticket, "product": product})
-    products = (("Parking", False),)
-    decision = events.set_event("old", name="Old", products=products, others_stay=True, actor="user:olga")
-    assert decision.code == "ok"
-    assert read(api.get("events/old"))["data"]["products"] == [
-        {"name": "Adult", "admits": True},
-        {"name": "Parking", "admits": False},
-    ]
-
-
-def test_who_holds_tickets_of_an_event_that_nobody_created_is_not_shut_out(api: Api) -> None:
-    for ticket, product in (("A", "Adult"), ("B", "Child"), ("C", "")):
-        api.post("tickets", {"event": "old", "ticket_id": ticket, "product": product})
-    undeclared = read(api.get("events/old"))["data"]
-    assert (undeclared["declared"], undeclared["ids_are_codes"], undeclared["products"]) == (False, True, [])
-    _, named = put(api, "old", name="The old one")
-    assert (named["data"]["declared"], named["data"]["ids_are_codes"]) == (True, True)
-    assert [product["name"] for product in named["data"]["products"]] == ["Adult", "Child"]
-    for ticket in "ABC":
-        answer = api.post("tickets/admit", {"event": "old", "barcode": ticket})
-        assert (answer.status_code, read(answer)["outcome"]) == (200, "admitted")
 
 
 @pytest.mark.parametrize(
@@ -140,22 +88,6 @@ def test_names_of_runs_are_no_slugs(api: Api) -> None:
             events.set_event(slug, actor="key:1")
     assert put(api, "a%20b")[0] == put(api, "e" * 65)[0] == 400
     assert api.get("events/runs").status_code == 200
-
-
-def test_an_unknown_event_is_404_and_the_gates_matter(api: Api) -> None:
-    answer = api.get("events/nothing")
-    assert (answer.status_code, read(answer)["code"]) == (404, "unknown_event")
-
-
-def test_only_who_issues_may_create_and_only_its_event(api: Api) -> None:
-    for name, scopes, event in (("g", ("gate",), ""), ("i", ("issue",), ""), ("o", ("issue",), "one")):
-        api_keys.store_api_key(name, label=name, scopes=scopes, event=event)
-    assert put(Api("g"), "fest")[0] == 403
-    assert put(Api("i"), "fest")[0] == 200
-    assert put(Api("o"), "fest")[0] == 403
-    assert put(Api("o"), "one")[0] == 200
-    assert Api("o").get("events/fest").status_code == 403
-    assert [one["slug"] for one in read(Api("o").get("tickets/events"))["data"]] == ["one"]
 
 
 def test_events_are_listed_in_pages(api: Api) -> None:

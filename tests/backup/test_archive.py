@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import tarfile
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from dtvn.files.whole import sync_folder
-from validators.backup import archive
 from validators.backup.archive import MANIFEST, Writer, extract, read, verify
 from validators.backup.forms import FORMAT, BackupError, Entry, LedgerCopy, Manifest
 
@@ -63,32 +60,6 @@ def forged(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], claimed: Ma
         content = msgspec.json.encode(claimed)
         last.size = len(content)
         tar.addfile(last, io.BytesIO(content))
-
-
-def test_extracted_files_have_their_content_and_are_private(tmp_path: Path) -> None:
-    made(path := tmp_path / "a.tar.gz")
-    extract(path, verify(path), lambda _name: True, target := tmp_path / "out")
-    for name, content in FILES.items():
-        assert (target / name).read_bytes() == content
-        assert (target / name).stat().st_mode & 0o777 == 0o600
-        assert (target / name).parent.stat().st_mode & 0o077 == 0
-    assert read(path, "secret.key") == FILES["secret.key"]
-
-
-def test_each_folder_that_extracting_made_outlives_a_power_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A folder whose entry in the one above was not synced is gone with all that is in it."""
-    made(path := tmp_path / "a.tar.gz")
-    durable: set[Path] = set()
-
-    def noted(folder: Path) -> None:
-        sync_folder(folder)
-        durable.update(folder.iterdir())
-
-    monkeypatch.setattr(archive, "sync_folder", noted)
-    extract(path, verify(path), lambda _name: True, target := tmp_path / "out")
-    assert durable == set(target.rglob("*"))
 
 
 def test_each_damaged_byte_of_a_small_archive_is_found(tmp_path: Path) -> None:
@@ -179,16 +150,6 @@ def test_an_archive_replaced_after_its_check_is_noticed(tmp_path: Path) -> None:
         extract(path, before, lambda _name: True, tmp_path / "out")
 
 
-def test_a_link_planted_in_the_target_is_not_followed(tmp_path: Path) -> None:
-    known = made(path := tmp_path / "a.tar.gz")
-    (target := tmp_path / "out").mkdir()
-    victim = tmp_path / "victim"
-    os.symlink(victim, target / "secret.key")
-    with pytest.raises(FileExistsError):
-        extract(path, known, lambda _name: True, target)
-    assert not victim.exists()
-
-
 def test_a_file_behind_the_manifest_is_refused(tmp_path: Path) -> None:
     """A file that nobody checked must not be restored."""
     with tarfile.open(path := tmp_path / "a.tar.gz", "w:gz") as tar:
@@ -231,13 +192,3 @@ def test_a_manifest_tells_its_ledgers_and_what_can_be_continued() -> None:
     whole = manifest([], ledgers=(a, b, c))
     assert (whole.certified, whole.ledger("c"), whole.ledger("d")) == (b, c, None)
     assert manifest([], ledgers=(a,)).certified is None, "it has no state that could be continued"
-
-
-@pytest.mark.parametrize(
-    ("database", "name", "lacks"),
-    [("", "platform/identity", True), ("", "secret.key", False), ("sqlite", "platform/identity", False)],
-)
-def test_a_manifest_tells_whether_a_platforms_database_was_not_found(
-    database: str, name: str, lacks: bool
-) -> None:
-    assert manifest([Entry(name, 1, "00" * 32)], database=database).lacks_database is lacks

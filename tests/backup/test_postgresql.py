@@ -7,7 +7,6 @@ import io
 import os
 import sqlite3
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,10 @@ from dtvn.protocol import genesis as g
 from tests.integration.postgresql import PostgreSQL, postgresql
 from tests.proof.continuing import old_log
 from tests.proof.support import PaperLog
-from tests.waiting import PATIENCE
 from validators.backup.archive import extract
 from validators.backup.copying import back_up
 from validators.backup.forms import BackupError, Manifest
 from validators.backup.learner import remove
-from validators.backup.postgresql import dump, rows
-from validators.backup.postgresql import restore as postgresql_restore
 from validators.backup.restoring import RestoreRequest, check, restore
 from validators.backup.sources import Source
 from validators.ledger import open_ledger
@@ -117,35 +113,6 @@ def test_database_and_ledger_on_a_server_come_back_without_a_vote(
     assert not list(new.root.rglob("*.pgdump"))
     assert (new.root / "platform/database").read_text() == "server\n"
     assert follows(place_of(new, log, url), log)
-
-
-def test_what_is_read_beside_a_dump_is_of_its_snapshot(
-    old_url: str, new_url: Callable[[], str], tmp_path: Path
-) -> None:
-    """The place in the log was read before: under load the manifest named an earlier one."""
-    with psycopg.connect(old_url, autocommit=True) as server:
-        server.execute("CREATE TABLE public.numbers (n serial)")
-    ended, began = threading.Event(), threading.Event()
-
-    def write() -> None:
-        with psycopg.connect(old_url, autocommit=True) as server:
-            while not ended.is_set():
-                server.execute("INSERT INTO public.numbers DEFAULT VALUES")
-                began.set()
-
-    writer = threading.Thread(target=write, daemon=True)
-    writer.start()
-    try:
-        assert began.wait(PATIENCE)
-        [[(read,)]] = dump(
-            old_url, "public", tmp_path / "dump", count := "SELECT count(*) FROM public.numbers"
-        )
-    finally:
-        ended.set()
-        writer.join(PATIENCE)
-    postgresql_restore(url := new_url(), tmp_path / "dump")
-    [(copied,)], [(written,)] = rows(url, count), rows(old_url, count)
-    assert read == copied < written
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +21,7 @@ from django.core.management import CommandError, call_command
 
 from dtvn.files.epoch_changes import encode_epoch_changes
 from dtvn.files.whole import sync_folder, write_private
-from dtvn.node.moved import keep_address, moved_to
+from dtvn.node.moved import keep_address
 from dtvn.node.options import StartError
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import canonical
@@ -37,7 +35,7 @@ from tests.ports import free_ports
 from tests.proof.continuing import old_log
 from validators.backup import archive, copying, covering, restoring
 from validators.backup.archive import Writer, extract
-from validators.backup.copying import back_up, copy_sqlite
+from validators.backup.copying import back_up
 from validators.backup.covering import _certified, cover
 from validators.backup.forms import BackupError, Manifest
 from validators.backup.restoring import RestoreRequest, check, restore
@@ -102,47 +100,6 @@ def votes(ledger: Path, cluster: bytes) -> tuple[bool, str]:
 
 def cluster_of(source: Source) -> bytes:
     return g.cluster_id(source.genesis())
-
-
-def test_a_backup_restores_every_file_and_says_what_it_covers(old: Source, tmp_path: Path) -> None:
-    out = tmp_path / "a.tar.gz"
-    said = run("backup", "--data-dir", old.root, "--out", out, "--keys")
-    assert "sequence 10, in the ledger of r0" in said
-    assert out.stat().st_mode & 0o777 == 0o600
-    manifest = check(out)
-    assert [(each.name, each.executed, each.certified) for each in manifest.ledgers] == [("r0", 12, 10)]
-    new = tmp_path / "new"
-    run("restore", out, "--data-dir", new)
-    assert new.stat().st_mode & 0o777 == 0o700
-    for name in ("secret.key", "keys/gateway.key", "cluster/genesis.bin", "nodes/r0/identity/node.key"):
-        assert (new / name).read_bytes() == (old.root / name).read_bytes()
-        assert (new / name).stat().st_mode & 0o777 == 0o600
-    with sqlite3.connect(new / LEDGER) as copied:
-        assert copied.execute("SELECT count(*) FROM ledger_consensusentry").fetchone() == (12,)
-
-
-def test_a_member_that_moved_is_restored_with_its_address(old: Source, tmp_path: Path) -> None:
-    """Otherwise it would listen again where only genesis knows it."""
-    keep_address(old.places.node("r0"), "127.0.0.1", 9, "12D3KooW")
-    back_up(old, out := tmp_path / "a.tar.gz", keys=False, ledgers=False)
-    restore(out, check(out), new := Source(tmp_path / "new"), RestoreRequest("node", "r0"))
-    assert moved_to(new.places.node("r0")) == ("127.0.0.1", 9)
-
-
-def test_a_key_that_never_voted_is_in_no_backup(old: Source, tmp_path: Path) -> None:
-    manifest = back_up(old, tmp_path / "a.tar.gz", keys=True, ledgers=True)
-    names = {each.path for each in manifest.files}
-    assert "nodes/r0/identity/node.key" in names
-    assert not names & {f"nodes/r0/{name}" for name in NEVER}
-    assert "keys/gateway.key.next" not in names
-
-
-def test_keys_are_left_out_unless_asked_for(old: Source, tmp_path: Path) -> None:
-    said = run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz")
-    assert "It holds no private keys" in said
-    with tarfile.open(tmp_path / "a.tar.gz") as tar:
-        held = [tar.extractfile(member).read() for member in tar]  # type: ignore[union-attr]
-    assert not any(b" secret" in content or content == b"secret" for content in held)
 
 
 def test_r11_a_restored_ledger_has_no_vote(old: Source, tmp_path: Path) -> None:
@@ -487,12 +444,6 @@ def test_a_node_whose_own_server_is_away_does_not_prevent_the_backup(old: Source
     assert (manifest.ledgers, manifest.database) == ((), "sqlite")
 
 
-def test_a_backup_covers_nothing_above_the_states_of_its_ledgers(old: Source, tmp_path: Path) -> None:
-    """The one that had certified it may be away when it is to be copied."""
-    assert back_up(old, tmp_path / "a.tar.gz", keys=False, ledgers=True, covered=10).covered == 10
-    assert back_up(old, tmp_path / "b.tar.gz", keys=False, ledgers=True, covered=11).covered == 0
-
-
 @pytest.mark.parametrize("recovered", [(), (b"one", b"two")])
 def test_the_epochs_after_a_recovery_are_those_of_the_copy_of_the_log(
     old: Source, settings: Any, monkeypatch: pytest.MonkeyPatch, recovered: tuple[bytes, ...]
@@ -566,14 +517,6 @@ def test_the_name_of_a_backup_needs_no_quotes() -> None:
     assert re.fullmatch(r"backup-\d{8}T\d{6}Z\.tar\.gz", str(new_name("…")))
 
 
-def test_restoring_one_member_prints_that_it_votes_again(old: Source, tmp_path: Path) -> None:
-    run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz", "--keys")
-    said = run("restore", tmp_path / "a.tar.gz", "--data-dir", tmp_path / "new")
-    assert "It votes again automatically while 3 other members vote." in said
-    assert "genesis continue" not in said
-    assert f"make up DATA={tmp_path / 'new'}" in said
-
-
 def test_a_restored_node_is_started_alone_until_its_platform_is_restored(old: Source, tmp_path: Path) -> None:
     """`make up` refuses a folder without the platform's files."""
     run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz", "--keys")
@@ -607,32 +550,3 @@ def test_a_continued_platform_on_a_server_needs_an_empty_database(old: Source, t
     lines = advice(out, tmp_path / "new", served, ["r0"], ledgers=True)
     [export] = [place for place, line in enumerate(lines) if "export DATABASE_URL=" in line]
     assert lines[export + 1].endswith("--platform")
-
-
-def test_a_copy_made_while_rows_are_written_is_one_snapshot(tmp_path: Path) -> None:
-    """Every transaction writes both tables; no copy may hold one half of it."""
-    source = tmp_path / "busy.sqlite3"
-    with sqlite3.connect(source) as made:
-        made.executescript("PRAGMA journal_mode=WAL; CREATE TABLE one (n); CREATE TABLE two (n);")
-    ending = threading.Event()
-
-    def write() -> None:
-        with sqlite3.connect(source, isolation_level=None) as writer:
-            for number in range(1_000_000):
-                if ending.is_set():
-                    return
-                writer.execute("BEGIN IMMEDIATE")
-                writer.execute("INSERT INTO one VALUES (?)", (number,))
-                writer.execute("INSERT INTO two VALUES (?)", (number,))
-                writer.execute("COMMIT")
-
-    writing = threading.Thread(target=write)
-    writing.start()
-    try:
-        for number in range(20):
-            sql = "SELECT (SELECT count(*) FROM two), count(*) FROM one"
-            [(ones, twos)] = copy_sqlite(source, tmp_path / f"copy{number}", sql)
-            assert ones == twos
-    finally:
-        ending.set()
-        writing.join()

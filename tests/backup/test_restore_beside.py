@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.files.whole import write_private
 from dtvn.node.kept_ports import rewrite_ports
 from tests.backup.test_restore import _ledgers_may_be_opened, old, run  # noqa: F401 - fixtures
 from validators.backup.copying import back_up
@@ -56,38 +55,6 @@ def with_ports(old: Source, tmp_path: Path) -> Path:  # noqa: F811
     return out
 
 
-def test_the_log_of_starts_in_vain_is_no_obstacle_and_is_kept(old: Source, archive: Path) -> None:  # noqa: F811
-    log = old.places.node("r0").log
-    log.mkdir(parents=True)
-    write_private(log / "node.log", b"r0 has no key\n")
-    restore(archive, check(archive), old, RestoreRequest("node", "r0"))
-    assert old.places.node("r0").key.exists()
-    assert (log / "node.log").read_bytes() == b"r0 has no key\n"
-
-
-def test_a_start_in_the_middle_is_no_obstacle_and_the_log_is_kept(
-    old: Source,  # noqa: F811
-    archive: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    log, rename = old.places.node("r0").log / "node.log", Path.rename
-    log.parent.mkdir(parents=True)
-    write_private(log, b"r0 has no key\n")
-
-    def started(source: Path, target: Path) -> Path:
-        """Path.rename, after which the platform starts the node."""
-        moved = rename(source, target)
-        log.parent.mkdir(exist_ok=True)
-        with log.open("ab") as file:
-            file.write(b"r0 starts\n")
-        return moved
-
-    monkeypatch.setattr(Path, "rename", started)
-    restore(archive, check(archive), old, RestoreRequest("node", "r0"))
-    assert old.places.node("r0").key.exists()
-    assert log.read_bytes().startswith(b"r0 has no key\n")
-
-
 def test_a_restore_that_fails_in_the_middle_leaves_the_log_alone(
     old: Source,  # noqa: F811
     with_ports: Path,
@@ -105,26 +72,6 @@ def test_a_restore_that_fails_in_the_middle_leaves_the_log_alone(
     with pytest.raises(BackupError, match="No space left on device"):
         restore(with_ports, check(with_ports), old, RestoreRequest("node", "r0"))
     assert list(log.parent.iterdir()) == [log]
-
-
-def test_keys_are_put_in_place_last_of_all(
-    old: Source,  # noqa: F811
-    with_ports: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Before them nothing starts: whenever a restore is killed, no node runs with a part of its files."""
-    rename, place = Path.rename, old.places.node("r0").root
-    there: list[list[str]] = []
-
-    def watched(source: Path, target: Path) -> Path:
-        there.append(sorted(each.name for each in place.iterdir()))
-        return rename(source, target)
-
-    monkeypatch.setattr(Path, "rename", watched)
-    restore(with_ports, check(with_ports), old, RestoreRequest("node", "r0"))
-    whole = sorted(each.name for each in place.iterdir())
-    assert whole == ["identity", "ports.json"]
-    assert there == [[], ["ports.json"]]
 
 
 def test_anything_else_in_the_nodes_folder_is_an_obstacle(old: Source, archive: Path) -> None:  # noqa: F811

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.node.config_file import nearest, read_config
+from dtvn.node.config_file import read_config
 from dtvn.node.options import UsageError
 from dtvn.node.settings import KEYS, settings_of
 
@@ -60,16 +60,6 @@ def test_the_shipped_template_has_the_keys_and_values_of_the_contract() -> None:
     found = read_config(TEMPLATE, KEYS)
     assert {key: value.value for key, value in found.items()} == PROMISED
     settings_of({"config": TEMPLATE}, {})
-
-
-def test_each_value_keeps_its_line_number(tmp_path: Path) -> None:
-    path = write(tmp_path, "# a node\nnode:\n\n  id: a\nmetrics: {port: 1,\n  address: b}\n")
-    found = read_config(path, KEYS)
-    assert {key: value.place.rpartition(":")[2] for key, value in found.items()} == {
-        "node.id": "4",
-        "metrics.port": "5",
-        "metrics.address": "6",
-    }
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "node:\n", "node: {}\nmetrics:\n"])
@@ -145,8 +135,3 @@ def test_nested_aliases_are_refused_without_expansion(tmp_path: Path) -> None:
     levels = "".join(f"    - &a{n + 1} [*a{n}, *a{n}]\n" for n in range(40))
     text = f"network:\n  bootstrap_peers:\n    - &a0 [x, x]\n{levels}"
     assert problem(tmp_path, text) == ":2: network.bootstrap_peers: is not a list of texts"
-
-
-def test_the_nearest_key_is_found_in_other_sections_too() -> None:
-    assert nearest("storage.view_timeout", KEYS) == "consensus.view_timeout"
-    assert nearest("metrics.prot", KEYS) == "metrics.port"

@@ -15,7 +15,6 @@ from django.core.management import call_command
 
 from dtvn.files.whole import write_private
 from dtvn.node.kept_ports import keep_ports, kept_port
-from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.logs import configure_logging, node_logger
 from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, StartError, UsageError
@@ -57,16 +56,6 @@ def told(tmp_path: Path) -> Told:
     return Told(tmp_path)
 
 
-def test_settings_rank_flags_then_environment_then_file_then_defaults(told: Told) -> None:
-    port = lambda options: options.metrics.port  # noqa: E731
-    assert port(told.options()) == 9090
-    told.write({"metrics": {"port": 9001}})
-    assert port(told.options()) == 9001
-    assert port(told.options(environment={"DTVN_METRICS_PORT": "9002"})) == 9002
-    assert port(told.options("-metrics-port", "9003", environment={"DTVN_METRICS_PORT": "9002"})) == 9003
-    assert port(told.options(environment={"DTVN_METRICS_PORT": ""})) == 9001
-
-
 def test_an_empty_key_flag_leaves_the_key_of_the_environment(told: Told) -> None:
     key = lambda *given: told.options(*given, environment={"DTVN_API_KEY": "k"}).api.key  # noqa: E731
     assert [key(*given) for given in ((), ("-api-key", ""), ("-api-key=",), ("-api-key=o",))] == list("kkko")
@@ -82,11 +71,6 @@ def test_every_setting_names_its_source(told: Told) -> None:
     assert settings.source("logging.level") == "DTVN_LOGGING_LEVEL"
     assert settings.source("node.data_dir") == "default"
     assert not settings.given("node.data_dir")
-
-
-def test_unprintable_characters_of_a_flag_are_escaped() -> None:
-    told = settings_of(vars(flags().parse(["-bootstrap", "a,\x01\xe9"])), {})
-    assert told["network.bootstrap_peers"] == r"a,'\x01\xe9'"
 
 
 @pytest.mark.parametrize(
@@ -189,12 +173,6 @@ def test_the_platforms_database_holds_a_ledger_only_if_the_type_says_so(told: To
     assert told.options(environment=platforms).own_url == platforms["DATABASE_URL"]
     with pytest.raises(UsageError, match="needs DTVN_STORAGE_URL"):
         told.options()
-
-
-def test_the_salt_of_development_keys_comes_from_the_environment(told: Told) -> None:
-    folder, _options = told.ready("-dev-keys", environment={"DTVN_KEY_SEED": "secret"})
-    own = g.decode(folder.genesis.read_bytes()).members[0]
-    assert peer_id(own.public_key) == "12D3KooWJYd11GLqmTjdw9wE96ocpZkd3WASz5PxivHLCxNMrc2h"
 
 
 def test_metrics_are_off_or_on_the_given_kept_or_default_port(told: Told) -> None:

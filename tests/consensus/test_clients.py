@@ -8,7 +8,6 @@ import pytest
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.future import Future
-from dtvn.protocol.consensus.requests import clients
 from dtvn.protocol.consensus.verified import Inbound, Peer, Verified, VerifiedBatch
 from tests.consensus import helpers
 from tests.consensus.helpers import Cluster, is_kind
@@ -42,32 +41,6 @@ def test_r16_a_retry_whose_reply_is_forgotten_gets_a_signed_repeat() -> None:
     assert {(r.sequence, r.first_index, r.codes) for r in repeats} == {(1, 0, ("ok",))}
     assert {r.sender for r in repeats} == {0, 1, 2, 3}
     assert len({reply.frame for _index, reply in cluster.replies}) == 4, "one signature a member"
-
-
-def test_a_request_to_all_is_ordered_once() -> None:
-    cluster = Cluster(4)
-    cluster.request("T-1", to=[0, 1, 2, 3])
-    cluster.stabilize()
-    assert cluster.executed() == [1] * 4
-    assert len(cluster.answers(m.Reply)) == 4
-    assert not cluster.answers(m.Busy)
-
-
-def test_a_request_to_a_backup_alone_is_forwarded() -> None:
-    cluster = Cluster(4)
-    cluster.request("T-1", to=[2])
-    cluster.stabilize()
-    assert cluster.executed() == [1] * 4
-
-
-def test_a_lost_forward_is_repeated_before_the_primary_is_suspected() -> None:
-    cluster = Cluster(4)
-    cluster.drop(is_kind(m.Bundle))
-    cluster.request("T-1", to=[2])
-    cluster.heal()
-    cluster.advance(700)
-    assert cluster.executed() == [1] * 4
-    assert not cluster[2].told("suspected")
 
 
 def test_row_9_one_number_with_two_bodies_is_executed_once() -> None:
@@ -107,26 +80,6 @@ def test_row_9_a_thousand_requests_in_flight_execute_once() -> None:
     assert len(cluster[3].application.values) == 1_000
     assert cluster.executed()[0] < 100, "they travelled in batches"
     cluster.agree()
-
-
-@pytest.mark.parametrize("reason", [Reason.UNKNOWN_SESSION, Reason.EXPIRED])
-def test_a_request_that_the_state_refuses_is_answered_with_the_reason(
-    reason: Reason, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If it expired, the client also learns the time of the log, since its own clock may be wrong."""
-    cluster = Cluster(4)
-    cluster.request("T-0")
-    cluster.stabilize()
-    monkeypatch.setattr(cluster[0].application, "refuse", lambda _bundle, _timestamp: reason)
-    frame = cluster.request("T-1", session=(1, 1))
-    asked = cluster.verified(frame, 0).bundle
-    assert asked is not None
-    time = cluster[0].core.state.executor.timestamp
-    assert time > 0
-    at = time if reason is Reason.EXPIRED else 0
-    assert cluster.answers(m.Busy) == [
-        m.Busy((1, 1), asked.bundle.number, asked.digest, reason.value, clients.RETRY_AFTER_MS, at)
-    ]
 
 
 def test_row_15_a_settled_request_is_answered_only_on_its_own_clients_link() -> None:
@@ -208,16 +161,6 @@ def test_r30_a_refused_body_does_not_take_another_out_of_the_pool(monkeypatch: p
     assert [item.bundle.bundle.operations[0].ticket for item in cluster[1].core.policy.pool] == ["T-1"]
 
 
-def test_a_session_not_yet_opened_here_is_not_refused() -> None:
-    """The client heard f + 1 others; the primary lags by a sequence."""
-    cluster = Cluster(4)
-    cluster[0].application.refusing.add((1, 1))
-    cluster.request("T-1", session=(1, 1))
-    assert not cluster.answers(m.Busy)
-    cluster.stabilize()
-    assert cluster.executed() == [1] * 4
-
-
 def test_row_15_a_full_pool_is_busy_and_one_session_cannot_fill_it() -> None:
     cluster = Cluster(4, pool_operations_max=40)
     cluster.drop(lambda _s, _t, _m: True)
@@ -230,19 +173,6 @@ def test_row_15_a_full_pool_is_busy_and_one_session_cannot_fill_it() -> None:
         for number in range(10):
             cluster.request(f"T-{session}-{number}", session=(session, 0), number=number)
     assert cluster[0].core.snapshot().pending_operations <= 40
-
-
-def test_sessions_take_turns_in_a_batch() -> None:
-    """R20: a flooding session does not starve a quiet one."""
-    cluster = Cluster(4, batch_delay=10**12)
-    cluster.drop(is_kind(m.PrePrepare))
-    cluster.request("T-first", session=(9, 0))
-    for number in range(20):
-        cluster.request(f"T-loud-{number}", session=(1, 0), number=number)
-    cluster.request("T-quiet", session=(2, 0), number=0)
-    taken = cluster[0].core.policy.pool.take(4, 1 << 20)
-    names = [item.bundle.bundle.operations[0].ticket for item in taken]
-    assert names == ["T-loud-0", "T-quiet", "T-loud-1", "T-loud-2"]
 
 
 def test_r20_requests_go_out_at_once_when_idle_then_in_batches() -> None:

@@ -60,20 +60,6 @@ def test_a_halted_member_stays_halted_after_a_restart() -> None:
     assert not [message for source, _target, message in cluster.sent if source == 3]
 
 
-def test_a_starting_member_compares_the_certificates_of_others() -> None:
-    """Pongs at the start carry certificates, which reveal a fork."""
-    cluster = settled()
-    theirs = another(cluster)
-    cluster[3].crash()
-    cluster.waiting.clear()
-    cluster.drop(lambda _source, target, message: type(message) is m.Pong and target == 3)
-    cluster[3].restart()
-    number = cluster.messages(m.Ping, source=3)[-1].number
-    pong = m.Pong(number, 12, (), theirs, 0, 0)
-    cluster[3].hear(cluster[1], cluster[1].signer.link(pong))
-    assert cluster[3].halted
-
-
 def test_two_decisions_for_one_sequence_stop_the_member() -> None:
     cluster = settled()
     core = cluster[3].core
@@ -155,27 +141,6 @@ def test_who_signed_another_state_early_is_asked_once_this_one_is_stable() -> No
     assert cluster.messages(m.FetchEntries, source=3) == [m.FetchEntries(0, 20, 20)]
 
 
-def test_of_the_signers_of_a_checkpoint_each_ones_own_words_are_told_apart() -> None:
-    cluster = settled()
-    core = cluster[3].core
-    signers = {core.state.signer.open(frame).message.sender for frame in core.state.checkpoint.frames}
-    assert len(signers) == 3
-    for member in range(4):
-        said = [core.state.signer.open(frame).message for frame in core.checkpoints.said_by(member)]
-        assert [(each.sender, each.sequence) for each in said] == [(member, 10)] * (member in signers)
-
-
-def test_a_page_not_continuing_the_log_asks_for_the_checkpoint_below() -> None:
-    """Its source lies, or both stand on two sides of a fork."""
-    cluster = settled()
-    core = cluster[3].core
-    assert core.contradictions.ask(1)
-    assert not core.contradictions.ask(1), "not again at once"
-    cluster[3].take(core.state.outbox.take())
-    asked = cluster.messages(m.FetchEntries, source=3)[-1]
-    assert (asked.first, asked.last) == (10, 10)
-
-
 def test_the_source_of_a_false_page_is_asked_for_the_checkpoint_below() -> None:
     """The source lies, or the two logs have parted; only its certificate tells which."""
     cluster = settled()
@@ -202,29 +167,6 @@ class Tickets(Cluster):
     state = Grouped
 
 
-def test_a_lagging_member_compares_before_it_takes_a_state() -> None:
-    """Otherwise it would change its side of a fork, and the contradiction would not be reported."""
-    here, there = (Tickets(4, transfer_lag=5, transfer_tickets=1_000) for _ in range(2))
-    for number in range(12):
-        there.request(f"other-{number}")
-        there.stabilize()
-    here[3].crash()
-    for number in range(35):
-        here.request(f"T-{number}")
-        here.stabilize()
-    here[3].journal = there[3].journal
-    here.waiting.clear()
-
-    def is_log(_source: int, target: int, message: object) -> bool:
-        return target == 3 and type(message) is m.Entries and len(message.entries) > 1
-
-    here.drop(is_log)
-    here[3].restart()
-    here.advance(5_000)
-    assert not here[3].installs
-    assert here[3].halted == "quorums signed two states after sequence 10 of epoch 0"
-
-
 def test_an_offered_state_is_compared_with_the_own_one() -> None:
     cluster = settled(32)
     core = cluster[3].core
@@ -234,15 +176,3 @@ def test_an_offered_state_is_compared_with_the_own_one() -> None:
     offer = m.Snapshot(another(cluster, 20), entry, (), b"")
     cluster[3].hear(cluster[1], cluster[1].signer.link(offer))
     assert cluster[3].halted == "quorums signed two states after sequence 20 of epoch 0"
-
-
-def test_a_signer_of_another_state_is_asked_for_its_certificate() -> None:
-    """Of two sides of a fork each hears the CHECKPOINTs of the other's honest members."""
-    cluster = settled()
-    cluster[3].hear(cluster[1], cluster.sign(m.Checkpoint(0, 1, 10, OTHER, OTHER, 1)))
-    asked = cluster.messages(m.FetchEntries, source=3)
-    assert [(question.first, question.last) for question in asked] == [(10, 10)]
-    record = cluster[1].journal.log[9]
-    answer = m.Entries(((record.entry, record.body, ()),), another(cluster))
-    cluster[3].hear(cluster[1], cluster[1].signer.link(answer))
-    assert cluster[3].halted

@@ -119,10 +119,3 @@ def test_r37_small_clusters_restart_too(members: int) -> None:
     cluster.advance(50)
     assert cluster.executed() == [length + 1] * members
     assert cluster[0].core.snapshot().stable == 10
-
-
-def test_a_lone_member_never_suspects_itself() -> None:
-    cluster = Cluster(1)
-    cluster.advance(10_000)
-    assert not cluster[0].told("suspected")
-    assert cluster[0].core.deadline() is None

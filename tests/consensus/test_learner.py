@@ -79,14 +79,6 @@ class Following(Cluster):
             self.push()
 
 
-def test_a_learner_follows_the_log_and_its_checkpoints() -> None:
-    cluster = Following()
-    cluster.work(23)
-    assert cluster.learner.log == cluster[0].log
-    assert cluster.learner.core.snapshot().stable == 20
-    assert cluster.learner.application.root() == cluster[0].application.root()
-
-
 def test_r28_a_checkpoint_that_was_lost_on_the_way_is_asked_for() -> None:
     """A member sends each certificate to a learner once, and an idle cluster makes no later one."""
     cluster = Following()
@@ -98,15 +90,6 @@ def test_r28_a_checkpoint_that_was_lost_on_the_way_is_asked_for() -> None:
     assert cluster.learner.core.snapshot().stable == 10
     asked = cluster.messages(m.FetchEntries)
     assert 1 <= len([each for each in asked if each.first == each.last == 10]) <= 4
-
-
-def test_a_learner_restarts_where_it_stopped() -> None:
-    cluster = Following()
-    cluster.work(12)
-    cluster.learner.crash()
-    cluster.learner.restart()
-    cluster.work(3)
-    assert cluster.learner.log == cluster[0].log
 
 
 @pytest.mark.parametrize("what", ["a row", "an entry"])
@@ -374,14 +357,6 @@ def test_r28_altered_signatures_of_few_or_unproved_raise_no_alarm(members: list[
     assert cluster.learner.told("source_changed")
     assert not cluster.learner.told("alarm")
     assert cluster.learner.log == cluster[2].log
-
-
-def test_a_learner_sends_no_statement() -> None:
-    cluster = Following()
-    cluster.work(12)
-    cluster.advance(400)
-    kinds = {type(message) for source, _t, message in cluster.sent if source is None}
-    assert kinds == {m.Follow}
 
 
 def test_r28_if_all_its_members_are_gone_a_later_member_brings_the_log() -> None:

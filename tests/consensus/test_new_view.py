@@ -8,7 +8,7 @@ import pytest
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.new_view import check_view_change, plan, proposals
+from dtvn.protocol.consensus.new_view import check_view_change, plan
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import Door
@@ -84,21 +84,6 @@ def test_r20_the_door_lets_in_the_largest_honest_view_change(members: int, inter
     assert [found.sequence for found in checked.prepared] == list(reached)
 
 
-def test_the_worked_example_of_the_module() -> None:
-    forge = Forge()
-    view_changes = [
-        forge.checked(forge.change(0, 5, 10, forge.proof(0, 11, A), forge.proof(0, 13, A))),
-        forge.checked(forge.change(1, 5, 10, forge.proof(2, 13, B))),
-        forge.checked(forge.change(2, 5, 0)),
-    ]
-    found = plan(view_changes)
-    assert found.base == 10
-    assert found.digests == ((11, A), (12, m.NULL_BATCH_DIGEST), (13, B))
-    assert plan(reversed(view_changes)) == found, "the order of VIEW-CHANGEs does not matter"
-    reproposed = proposals(found, epoch=0, view=5, members=4)
-    assert [(p.sender, p.view, p.sequence) for p in reproposed] == [(1, 5, 11), (1, 5, 12), (1, 5, 13)]
-
-
 @pytest.mark.parametrize(("old", "new"), [(A, B), (B, A)])
 @pytest.mark.parametrize("later", [0, 2])
 def test_r33_the_higher_view_wins_whatever_its_digest_and_sender(old: bytes, new: bytes, later: int) -> None:
@@ -109,17 +94,6 @@ def test_r33_the_higher_view_wins_whatever_its_digest_and_sender(old: bytes, new
         forge.checked(forge.change(i, 5, 0, *([proofs[i]] if i in proofs else []))) for i in range(3)
     ]
     assert plan(view_changes).digests == ((1, new),)
-
-
-@pytest.mark.parametrize("first", [A, B])
-def test_two_certificates_of_one_view_have_one_winner_in_any_order(first: bytes) -> None:
-    """Only more than f liars make two; even then all replicas and all verifiers compute the same."""
-    forge = Forge()
-    second = A if first == B else B
-    view_changes = [
-        forge.checked(forge.change(i, 5, 0, forge.proof(0, 1, d))) for i, d in ((0, first), (1, second))
-    ]
-    assert plan(view_changes).digests == ((1, B),)
 
 
 def test_row_7_checkpoints_that_no_quorum_shares_start_from_the_highest() -> None:
@@ -133,15 +107,6 @@ def test_row_7_checkpoints_that_no_quorum_shares_start_from_the_highest() -> Non
     found = plan(view_changes)
     assert found.base == 20
     assert found.digests == ((21, C),)
-
-
-def test_a_prepared_batch_in_any_one_view_change_is_reproposed() -> None:
-    """A member may have committed it: q - 1 others prepared it."""
-    forge = Forge()
-    view_changes = [forge.checked(forge.change(i, 1, 0)) for i in (0, 1)]
-    view_changes.append(forge.checked(forge.change(2, 1, 0, forge.proof(0, 1, A))))
-    assert plan(view_changes).digests == ((1, A),)
-    assert plan(view_changes).holders == ((A, (2,)),)
 
 
 BAD_PROOFS: dict[str, Callable[[Forge], bytes]] = {
@@ -210,13 +175,6 @@ class ForgedNewViewPrimary(Forge):
             if sender != target:
                 self.cluster[target].hear(self.cluster[sender], change)
         self.cluster[target].hear(self.cluster[1], frame)
-
-
-def test_a_correct_new_view_is_entered() -> None:
-    forger = ForgedNewViewPrimary()
-    forger.tell(forger.new_view())
-    assert forger.cluster[0].core.snapshot().view == 1
-    assert not forger.cluster[0].core.snapshot().changing
 
 
 BAD_NEW_VIEWS: dict[str, Callable[[ForgedNewViewPrimary], bytes]] = {
@@ -316,14 +274,3 @@ def test_a_wrong_new_view_of_a_later_primary_causes_no_suspicion() -> None:
     forger.tell(forger.new_view(named=[(1, A), (2, B)], reproposed=[]))
     assert forger.cluster[0].told("evidence")
     assert forger.cluster[0].core.snapshot().suspicion == ""
-
-
-def test_new_views_naming_unknown_view_changes_take_bounded_room() -> None:
-    """A liar names new digests each time; only the fetches of its last NEW-VIEW are kept."""
-    forge = Forge()
-    target = forge.cluster[0]
-    for round_number in range(50):
-        view = 1 + 4 * round_number
-        named = tuple((i, bytes([round_number, i]) * 16) for i in (1, 2, 3))
-        target.hear(forge.cluster[1], forge.cluster.sign(m.NewView(0, 1, view, named, ())))
-    assert len(target.core.state.view_change_fetches) == 3

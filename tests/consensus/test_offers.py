@@ -73,25 +73,6 @@ def test_row_17_the_state_most_offered_is_taken_and_on_a_tie_the_higher(
     assert cluster.late.core.state.lag.certified == began[0]
 
 
-def test_further_offers_are_waited_for_a_quarter_of_a_second() -> None:
-    cluster = Offered()
-    cluster.offers(0, 10)
-    cluster.pass_time(200)
-    cluster.offers(1, 20)
-    assert cluster.began() == []
-    cluster.pass_time(60)
-    assert cluster.began() == [(20, [1])]
-
-
-def test_once_all_have_offered_or_lied_the_transfer_begins() -> None:
-    cluster = Offered()
-    cluster.offers(0, 20)
-    cluster.offers(1, 20, manifest=bytes(32))
-    assert cluster.began() == []
-    cluster.offers(2, 20)
-    assert cluster.began() == [(20, [0, 2])]
-
-
 def test_row_17_one_liar_stays_excluded_and_more_than_f_are_asked_again() -> None:
     """Something else is wrong then: left out for ever, they would leave it without a state."""
     cluster = Offered()
@@ -134,15 +115,6 @@ def test_row_17_the_certificate_of_one_state_covers_no_other() -> None:
     assert [told["member"] for told in cluster.late.told("poisoned")] == [0, 1, 2]
 
 
-def test_one_offer_of_each_member_counts() -> None:
-    cluster = Offered()
-    assert cluster.offers(0, 10) is None
-    assert cluster.offers(0, 20) is Reason.NOT_ASKED
-    cluster.pass_time(300, r0=900)
-    assert cluster.began() == [(10, [0])]
-    assert cluster.offers(1, 20) is Reason.NOT_ASKED, "it has a target"
-
-
 @pytest.mark.parametrize(("known", "helps"), [(7, True), (8, False)])
 def test_row_17_a_state_slightly_above_the_own_log_is_refused(known: int, helps: bool) -> None:
     """Half the lag must be gained, or the next state would be wanted at once. It is no lie of its sender."""
@@ -154,36 +126,6 @@ def test_row_17_a_state_slightly_above_the_own_log_is_refused(known: int, helps:
     assert not cluster.late.told("poisoned")
     refused = [told["reason"] for told in cluster.late.told("refused") if told["text"] == "Snapshot"]
     assert refused == ([] if helps else ["outside_window"])
-
-
-def test_an_unwanted_offer_is_refused_unread() -> None:
-    cluster = Offered(known=13)
-    cluster.heal()
-    cluster.advance(2 * SECOND)
-    assert cluster.late.core.executed == 23
-    assert cluster.offers(0, 20) is Reason.NOT_ASKED
-
-
-def test_a_replica_that_needs_no_state_forgets_all_offers() -> None:
-    cluster = Offered()
-    cluster.offers(0, 10)
-    cluster.heal()
-    cluster.pass_time(200)
-    assert cluster.late.core.executed == 23, "by the log"
-    assert cluster.transfer.deadline() is None
-    cluster.pass_time(500)
-    assert cluster.began() == []
-    assert cluster.transfer._offers == {}
-
-
-def test_a_state_is_asked_for_every_second_until_one_is_offered() -> None:
-    cluster = Offered()
-    cluster.pass_time(3_500)
-    assert len(cluster.messages(m.FetchSnapshot, source=3)) == 3 * 4
-    assert {wish.above for wish in cluster.messages(m.FetchSnapshot, source=3)} == {LAG // 2}
-    cluster.offers(0, 20)
-    cluster.pass_time(2 * SECOND, r0=900)
-    assert len(cluster.messages(m.FetchSnapshot, source=3)) == 3 * 4
 
 
 def test_r31_a_pause_does_not_count_as_a_stalled_log() -> None:

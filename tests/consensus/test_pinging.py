@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import msgspec
 import pytest
 
 from dtvn.protocol.consensus import messages as m
@@ -260,29 +259,3 @@ def test_r11_forged_or_known_statements_take_no_vote_away() -> None:
         cluster[3].hear(cluster[member], lie)
     assert cluster[3].core.voting
     assert not cluster[3].core.state.voting_right.holding
-
-
-def test_a_restarted_replica_catches_up_at_once() -> None:
-    """It lacks three sequences, fewer than a checkpoint interval; before, it waited for a second Status."""
-    cluster = busy_cluster()
-    cluster[3].crash()
-    for number in range(3):
-        cluster.request(f"T-more-{number}")
-        cluster.stabilize()
-    cluster.advance(1_000)
-    cluster[3].restart()
-    cluster.stabilize()
-    assert cluster.executed() == [6, 6, 6, 6], "no time had to pass"
-
-
-def test_a_lower_status_is_answered_with_the_own_status() -> None:
-    """Repeats to one member are limited in rate."""
-    cluster = busy_cluster()
-    cluster.advance(500)
-    behind = msgspec.structs.replace(cluster.messages(m.Status, source=3)[-1], executed=1)
-    cluster.drop(lambda _source, _target, _message: True)
-    cluster.sent.clear()
-    for _ in range(5):
-        cluster[1].hear(cluster[3], cluster.sign(behind))
-    answers = [message for s, t, message in cluster.sent if (s, t) == (1, 3) and type(message) is m.Status]
-    assert [answer.executed for answer in answers] == [3]

@@ -221,37 +221,6 @@ def test_row_17_no_request_takes_a_state_from_another_fetcher(monkeypatch: pytes
     assert cluster.offered() == [10]
 
 
-def test_a_state_is_safe_from_its_offer_to_the_first_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster = Serving(monkeypatch)
-    cluster.wish(1, 0)
-    cluster.wish(3, 0)
-    cluster.wish(1, 10)
-    cluster.checkpoint()
-    cluster.advance(500)
-    cluster.wish(1, 10)
-    assert cluster.gets(3, 10)
-
-
-def test_a_single_fetcher_gets_a_newer_state_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster = Serving(monkeypatch)
-    cluster.wish(3, 0)
-    assert cluster.gets(3, 10)
-    cluster.wish(3, 10)
-    cluster.advance(100)
-    cluster.checkpoint()
-    assert cluster.offered() == [10, 20]
-    assert cluster.gets(3, 20)
-
-
-def test_a_question_that_arrives_twice_takes_nothing_from_its_sender(monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster = Serving(monkeypatch)
-    cluster.wish(3, 0)
-    cluster.advance(100)
-    cluster.checkpoint()
-    cluster.wish(3, 0)
-    assert cluster.gets(3, 10)
-
-
 def test_row_17_an_old_state_is_served_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A liar that keeps asking for a state of no use to others holds it for at most a minute."""
     cluster = Serving(monkeypatch)

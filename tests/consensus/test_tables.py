@@ -16,9 +16,8 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.bodies import NULL_BATCH, Bodies, memory
 from dtvn.protocol.consensus.config import MILLISECOND, build
 from dtvn.protocol.consensus.evidence import KNOWN_MAX, Evidence
-from dtvn.protocol.consensus.executor import subtree_paths
 from dtvn.protocol.consensus.fetching import Fetching
-from dtvn.protocol.consensus.log import LateCommits, Log, Tally, Vote
+from dtvn.protocol.consensus.log import LateCommits, Log, Vote
 from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.request_key import FRAMING, key_of
 from dtvn.protocol.consensus.requests.pool import Pool
@@ -105,18 +104,6 @@ def test_the_pool_counts_what_it_holds(moves: list[tuple[str, int, int, int]]) -
         assert pool.waiting_bytes == sum(sizes[key] for key in sizes if pool.leading and key not in proposed)
 
 
-def test_each_session_is_served_in_its_own_order() -> None:
-    pool = Pool(operations_max=100, bytes_max=10**6, client_share=1)
-    pool.lead()
-    for session, number in [(1, 0), (1, 1), (2, 0), (1, 2), (3, 0), (2, 1)]:
-        bundle = verified_bundle(session, number)
-        pool.add(bundle, key_of(bundle.bundle), 0)
-    order = []
-    while taken := pool.take(2, 10**6):
-        order += [item.key[1::2] for item in taken if isinstance(item.key, tuple)]
-    assert order == [(1, 0), (2, 0), (3, 0), (1, 1), (2, 1), (1, 2)]
-
-
 def test_r30_naming_a_foreign_session_takes_neither_its_place_nor_share() -> None:
     pool = Pool(operations_max=40, bytes_max=4_000, client_share=2)
     owner, stranger = verified_bundle(1, 0, 20), verified_bundle(1, 0, 20)
@@ -169,18 +156,6 @@ def test_r13_opening_bundles_are_distinguished_as_by_the_state() -> None:
     assert len({first, *others}) == 1 + len(others)
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=40))
-def test_every_subtree_has_a_path_to_the_results_root(leaves: list[bytes]) -> None:
-    """Climbing as a client does, from each bundle of a batch of any size (R16)."""
-    root = canonical.merkle_root(leaves)
-    for leaf, path in zip(leaves, subtree_paths(leaves), strict=True):
-        node = leaf
-        for on_the_left, sibling in path:
-            node = canonical.node_hash(sibling, node) if on_the_left else canonical.node_hash(node, sibling)
-        assert node == root
-
-
 def test_bodies_are_bounded_and_executed_ones_go_first() -> None:
     bodies = Bodies(bytes_max=300)
     for number in (1, 2, 3):
@@ -228,14 +203,6 @@ def test_bodies_of_left_views_make_room_oldest_first() -> None:
     assert bodies.add(batch(5, 100), 5, executed=0)
     assert bodies.add(batch(6, 100), 6, executed=0)
     assert [n for n, digest in digests.items() if digest in bodies] == [1, 3, 5, 6]
-
-
-def test_one_body_under_two_sequences_stays_for_the_higher() -> None:
-    bodies = Bodies(bytes_max=300)
-    bodies.add(batch(1, 100), 1, executed=0)
-    bodies.add(batch(1, 100), 6, executed=0)
-    bodies.prune(3)
-    assert (1).to_bytes(32, "big") in bodies
 
 
 def core(**fields: Any) -> Any:
@@ -307,14 +274,6 @@ def test_late_commits_count_one_view_and_digest_at_a_time() -> None:
     assert late.add(1, 2, Vote(b"a", b"f4")) == 1
     assert late.add(1, 1, Vote(b"a", b"f5")) == 0, "older than its newest: not counted"
     assert late.frames(0, b"a") == (b"f3",)
-
-
-def test_a_tally_counts_per_digest() -> None:
-    tally = Tally()
-    assert tally.add(1, b"a", b"f1") == 1
-    assert tally.add(2, b"b", b"f2") == 1
-    assert tally.add(3, b"a", b"f3") == 2
-    assert tally.frames(b"a", 5) == (b"f1", b"f3")
 
 
 def test_the_log_forgets_what_a_checkpoint_covers() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.rejoin_sequences import TOLERATED
-from tests.consensus.helpers import MILLISECOND, WALL_START, Cluster, is_kind
+from tests.consensus.helpers import WALL_START, Cluster
 from tests.consensus.test_voting import make_proposal
 
 SECOND = 1_000
@@ -18,44 +18,6 @@ def due_in(cluster: Cluster, milliseconds: int, *later: int) -> int:
         node.application.due_at = now + milliseconds * 1_000
         node.application.due_next = [now + each * 1_000 for each in later]
     return now + milliseconds * 1_000
-
-
-def test_an_idle_cluster_without_anything_due_orders_nothing() -> None:
-    cluster = Cluster(4)
-    cluster.request("T-1")
-    cluster.advance(30 * SECOND)
-    assert cluster.executed() == [1] * 4
-
-
-def test_an_idle_primary_orders_one_empty_batch_when_something_is_due() -> None:
-    cluster = Cluster(4, learners=1)
-    moment = due_in(cluster, 700)
-    cluster.advance(699)
-    assert cluster.executed() == [0] * 5
-    cluster.advance(1)
-    assert cluster.executed()[:4] == [1] * 4
-    cluster.advance(10 * SECOND)
-    assert cluster.executed() == [1] * 5
-    (entry,) = [record.entry for record in cluster[0].journal.log]
-    assert entry.timestamp == moment
-    assert not cluster.messages(m.Suspect)
-
-
-def test_a_single_member_ticks_too() -> None:
-    cluster = Cluster(1)
-    due_in(cluster, 700, 900)
-    cluster.request("T-1")
-    cluster.advance(2 * SECOND)
-    assert cluster.executed() == [3]
-
-
-def test_requests_that_move_the_time_spare_the_tick() -> None:
-    cluster = Cluster(4)
-    due_in(cluster, 0)
-    cluster.request("T-1")
-    cluster.advance(5 * SECOND)
-    assert cluster.executed() == [1] * 4
-    assert cluster[0].application.values
 
 
 def test_ticks_follow_each_other_at_the_tick_interval_at_most() -> None:
@@ -98,25 +60,3 @@ def test_a_primary_that_never_ticks_is_deposed_after_the_drift_bound_and_t() -> 
     assert {suspect.reason for suspect in cluster.messages(m.Suspect)} <= {"no_progress", "joined"}
     assert [node.core.snapshot().view for node in cluster.nodes] == [1] * 4
     assert cluster.executed() == [1] * 4
-
-
-def test_a_primary_with_a_slow_clock_is_not_suspected_for_a_late_tick() -> None:
-    cluster = Cluster(4)
-    cluster[0].skew = -1_900 * MILLISECOND
-    due_in(cluster, 500)
-    cluster.advance(500 + 1_950)
-    assert cluster.executed() == [1] * 4
-    assert not cluster.messages(m.Suspect)
-
-
-def test_a_new_view_keeps_a_tick_that_was_prepared() -> None:
-    cluster = Cluster(4)
-    due_in(cluster, 10)
-    cluster.drop(is_kind(m.Commit))
-    cluster.advance(500)
-    cluster.cut(0)
-    cluster.advance(2 * SECOND)
-    cluster.heal()
-    cluster.advance(5 * SECOND)
-    assert cluster.executed() == [1] * 4
-    cluster.agree()

@@ -392,13 +392,6 @@ def test_r31_a_pause_does_not_count_as_a_sources_delay() -> None:
     assert not cluster.late.told("transfer_ended")
 
 
-def test_of_two_members_the_other_one_is_waited_for() -> None:
-    cluster = Far(2, known=23, ahead=0, wiped=True)
-    cluster.pass_time(25 * SECOND, r0=1_900)
-    assert not cluster.late.told("transfer_ended")
-    assert cluster.installed()
-
-
 @pytest.mark.parametrize(("worth", "transfers"), [(2_400 // 23 + 1, 1), (2_400 // 23 - 1, 0)])
 def test_r23_the_log_is_preferred_when_faster_than_a_large_state(worth: int, transfers: int) -> None:
     """Found at a million tickets: each state took so long to install that the next one was due (0158)."""

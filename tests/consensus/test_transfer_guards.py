@@ -228,18 +228,6 @@ def test_r35_after_a_missed_epoch_a_member_asks_no_log_and_never_suspects() -> N
 # --- when it asks, and whom ------------------------------------------------------------------------
 
 
-def test_the_time_to_choose_then_a_sources_timeout_are_the_deadlines() -> None:
-    """No other event is needed meanwhile."""
-    cluster = Offered()
-    assert cluster.transfer.deadline() == cluster.transfer._seek_at
-    before = cluster.time
-    cluster.offers(0, 20)
-    assert cluster.transfer.deadline() == before + 250 * MILLISECOND
-    cluster.pass_time(300, r0=None)
-    assert cluster.began() == [(20, [0])]
-    assert cluster.transfer.deadline() == cluster.transfer._sources[0].due > cluster.time
-
-
 def test_r23_one_entry_that_no_member_has_starts_a_state_transfer() -> None:
     cluster = Far(known=9, ahead=1)
     cluster.advance(6 * SECOND)

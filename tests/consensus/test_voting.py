@@ -92,25 +92,6 @@ def test_a_prepare_of_the_primary_does_not_count_as_a_vote() -> None:
     assert cluster[1].hear(cluster[0], vote) is Reason.FROM_PRIMARY
 
 
-def test_an_equivocating_primary_gets_one_prepare_of_each() -> None:
-    cluster = Cluster(4)
-    first, second = (make_proposal(cluster, ticket) for ticket in ("T-1", "T-2"))
-    target = cluster[1]
-    target.hear(cluster[0], first)
-    target.hear(cluster[0], second)
-    assert len({vote.digest for vote in cluster.messages(m.Prepare, source=1)}) == 1
-    assert [e["code"] for e in target.told("evidence")] == ["double_proposal"]
-
-
-def test_only_the_first_proposal_is_prepared_even_if_its_body_is_late() -> None:
-    """Accepting is not a matter of who supplies faster (Castro & Liskov 1999, 4.2)."""
-    cluster = Cluster(4)
-    cluster[1].hear(cluster[0], make_proposal(cluster, "T-1", attach=False))
-    cluster[1].hear(cluster[0], make_proposal(cluster, "T-2"))
-    assert not cluster.messages(m.Prepare, source=1)
-    assert cluster[1].told("evidence")
-
-
 def make_proposal(
     cluster: Cluster,
     ticket: str,

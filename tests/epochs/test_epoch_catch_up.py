@@ -214,16 +214,6 @@ def test_r11_a_wiped_member_votes_at_once_under_a_key_that_never_voted() -> None
     assert (box.keys[-1], box.core.voting) == ("n4 again", True)
 
 
-def test_a_slightly_lagging_member_reads_the_log_of_every_epoch() -> None:
-    world = founded(members=5)
-    world.cut.add("n4")
-    grow(world, "n7")
-    world.reconfigure(leaves="n1")
-    world.cut.clear()
-    arrived(world)
-    assert world.boxes["n4"].disk.base is None
-
-
 def test_without_a_source_of_the_log_a_state_is_taken_even_at_a_small_lag() -> None:
     world = founded(members=5)
     world.cut.add("n4")

@@ -4,7 +4,6 @@ host, ordered; the real ticket machine decides (R15)."""
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -151,14 +150,6 @@ def test_r15_a_grant_is_ordered_only_with_the_signatures_of_all(town: Town) -> N
     said = town.types("venue", "order", both)
     assert (said.code, said.error) == (1, "promoter must still sign: all members are needed.")
     assert (town.held(), town.gateway.acknowledged) == ((), before)
-
-
-@pytest.mark.parametrize(("more", "days"), [((), 7), (("--days", 1), 1), (("--days", 31), 31)])
-def test_a_statement_is_valid_for_its_days(town: Town, more: tuple[object, ...], days: int) -> None:
-    before = time.time()
-    town.proposes(*more)
-    until = read_grant(town.file("seller")).statement.until / 1_000_000 - days * 24 * 3_600
-    assert before <= until <= time.time()
 
 
 def test_a_rotated_principal_gets_its_grants_under_its_present_key(town: Town) -> None:

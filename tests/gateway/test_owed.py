@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dtvn.events.asking.forms import decode_answers
-from dtvn.events.config import Algorithm, DistributedValidatorConfig
+from dtvn.events.config import Algorithm
 from dtvn.events.judging import Electorate, Event, Vote
 from dtvn.events.judging.turns import Turn
 from dtvn.events.ruled_run import RuledRun
@@ -351,20 +351,6 @@ def test_a_run_that_the_log_does_not_take_keeps_few_events_and_goes_on_after_a_r
         assert (settled.result.is_valid, settled.result.certified, settled.differs) == (True, True, False)
 
 
-def test_a_run_that_was_recorded_meanwhile_is_judged_and_says_so(gateway: FakeGateway) -> None:
-    with made(gateway) as validator:
-        cut(gateway)
-        validator.validate_sequence(GOOD, thread="t", run="r")
-        gateway.events.down = frozenset()
-        other = gateway.events.begin("t", "r")  # by another client, before this one knows that it is over
-        other.judge(BAD).result(1)
-        assert other.end().result(1).code == "ok"
-        heal(gateway)
-        [settled] = all_settled(validator)
-        assert (settled.result.certified, settled.result.is_valid, settled.differs) == (True, True, False)
-        assert settled.result.warnings[0].code == "not_next"
-
-
 def test_no_verdict_in_time_leaves_it_owed_and_is_tried_again(gateway: FakeGateway) -> None:
     with made(gateway) as validator:
         cut(gateway)
@@ -421,16 +407,6 @@ def test_a_callback_that_fails_ends_nothing(gateway: FakeGateway) -> None:
             validator.validate_sequence(run_of(name), thread="t", run=name)
         heal(gateway)
         assert [each.run for each in all_settled(validator)] == ["a", "b"]
-
-
-def test_a_configured_validator_keeps_what_is_owed_in_its_folder(
-    gateway: FakeGateway, tmp_path: Path
-) -> None:
-    config = DistributedValidatorConfig(node_id="n0")
-    with DistributedValidator.from_config(gateway, config, owed_folder=tmp_path) as validator:
-        validator.validate_sequence(GOOD)
-        cut(gateway)
-        assert validator.validate_sequence(GOOD, thread="t", run="r").owing is Owing.ON_DISK
 
 
 @pytest.mark.asyncio

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from dtvn.gateway import DistributedValidator, Owing
+from dtvn.gateway import DistributedValidator
 from dtvn.gateway.owed_queue import OwedQueue
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
-from tests.gateway.test_owed import all_settled, check_proved, cut, heal, run_of
+from tests.gateway.test_owed import all_settled, check_proved, cut, run_of
 from tests.host.support import make_genesis
 
 RUNS = ("a", "b", "c")
@@ -26,20 +26,6 @@ CHANGES = ("CREATE", "BEGIN", "INSERT", "UPDATE", "DELETE", "COMMIT")
 
 def made() -> FakeGateway:
     return FakeGateway(make_genesis(4, capabilities=CAPABILITIES), principal="gateway")
-
-
-def first_life(folder: Path, answered: Path) -> None:
-    """Judges three sequences here, notes each answer, and has them judged after healing."""
-    gateway = made()
-    with DistributedValidator(gateway, wait=0.01, owed_folder=folder) as validator:
-        cut(gateway)
-        for name in RUNS:
-            found = validator.validate_sequence(run_of(name), thread="t", run=name)
-            assert found.owing is Owing.ON_DISK
-            with answered.open("a") as file:
-                file.write(f"{found.owed_id} {name}\n")
-        heal(gateway)
-        all_settled(validator)
 
 
 def in_a_process(life: Callable[[], None], dies_at: int) -> int:
@@ -74,20 +60,6 @@ def in_a_process(life: Callable[[], None], dies_at: int) -> int:
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dtvn.gateway.owed_settler.LOOK", 0.01)
     monkeypatch.setattr("dtvn.gateway.owed_settler.PACE", 0.0)
-
-
-def test_a_kill_between_any_two_steps_loses_no_answered_run_and_settles_each_once(tmp_path: Path) -> None:
-    died = 0
-    for step in itertools.count(1):
-        folder, answered = tmp_path / f"owed{step}", tmp_path / f"answered{step}"
-        answered.touch()
-        code = in_a_process(lambda folder=folder, answered=answered: first_life(folder, answered), step)  # type: ignore[misc]
-        assert code in (0, -signal.SIGKILL)
-        check_next_life(folder, dict(line.split() for line in answered.read_text().splitlines()))
-        if code == 0:
-            break
-        died += 1
-    assert died > 3 * len(RUNS), "it died while it stored and while it settled"
 
 
 def check_next_life(folder: Path, answered: dict[str, str]) -> None:

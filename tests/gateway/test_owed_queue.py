@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import msgspec
 import pytest
 from hypothesis import given as drawn
 from hypothesis import settings
@@ -46,19 +44,6 @@ def taken(queue: OwedQueue, number: int) -> OwedRun:
 @pytest.fixture(params=["memory", "folder"])
 def queue(request: pytest.FixtureRequest, tmp_path: Path) -> OwedQueue:
     return OwedQueue(None if request.param == "memory" else tmp_path / "owed")
-
-
-def test_runs_wait_in_their_order_with_all_that_they_need(queue: OwedQueue) -> None:
-    place = RunPlace(3, b"state", b"h" * 32)
-    runs = [owed("a", event(3, here=None), event(4, b"\xff\x00", "NOT_JSON"), place=place), owed("b")]
-    ids = [queue.add(run) for run in runs]
-    assert ids == sorted(set(ids))
-    found = [queue.next(), queue.next(ids[0]), queue.next(ids[1])]
-    assert found == [*(msgspec.structs.replace(run, id=i) for run, i in zip(runs, ids, strict=True)), None]
-    assert [(each.id, each.run, each.events, each.bytes) for each in queue.waiting()] == [
-        (ids[0], "a", 2, 4),
-        (ids[1], "b", 1, 2),
-    ]
 
 
 def test_further_results_of_a_run_follow_its_first(queue: OwedQueue) -> None:
@@ -100,36 +85,6 @@ def test_what_finds_no_place_is_refused_and_changes_nothing(
     assert queue.waiting() == before
     queue.settle(settled(taken(queue, number)))
     queue.add(owed("c"))
-
-
-@pytest.mark.parametrize(("bound", "most"), [("SETTLED_MAX", 2), ("SETTLED_BYTES_MAX", 700)])
-def test_the_oldest_settled_runs_make_room_and_waiting_ones_never(
-    queue: OwedQueue, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
-) -> None:
-    monkeypatch.setattr(f"dtvn.gateway.owed_queue.{bound}", most)
-    waits = queue.add(owed("first"))
-    numbers = [queue.add(owed(name)) for name in "abcde"]
-    for number in numbers:
-        queue.settle(settled(taken(queue, number)))
-    kept = [each.id for each in queue.settled()]
-    assert kept == numbers[-len(kept) :]
-    assert 0 < len(kept) < len(numbers)
-    assert [each.id for each in queue.waiting()] == [waits]
-    assert queue.counts().settled == 5
-
-
-def test_a_stored_run_is_on_disk_before_the_call_returns(tmp_path: Path) -> None:
-    """In the file for another connection, under a setting that syncs each commit, and for the owner alone."""
-    queue = OwedQueue(tmp_path / "owed")
-    assert queue.durable
-    number = queue.add(owed("a"))
-    with sqlite3.connect(tmp_path / "owed" / FILE) as other:
-        assert other.execute("SELECT id FROM runs").fetchall() == [(number,)]
-    assert queue._database.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
-    assert queue._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    for path in (tmp_path / "owed").iterdir():
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-    assert stat.S_IMODE((tmp_path / "owed").stat().st_mode) == 0o700
 
 
 def test_a_queue_is_found_again_and_one_at_a_time_has_it(tmp_path: Path) -> None:

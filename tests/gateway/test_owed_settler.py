@@ -8,11 +8,9 @@ from typing import NoReturn
 
 import pytest
 
-from dtvn.events.rules import Severity, Violation
 from dtvn.gateway.events_face import RunIsLive
-from dtvn.gateway.owed import refused_here
 from dtvn.gateway.owed_queue import OwedQueue
-from dtvn.gateway.owed_settler import AGAIN_MAX, LOOK, PACE, Settler
+from dtvn.gateway.owed_settler import LOOK, Settler
 from tests.gateway.test_owed_queue import owed, settled, taken
 
 
@@ -52,13 +50,6 @@ def test_a_run_that_gets_no_verdict_keeps_no_other_waiting(outcome: bool | Excep
     assert turns.turn() is None, "nothing is owed"
 
 
-def test_pauses_grow_up_to_a_bound_and_are_short_again_after_a_verdict() -> None:
-    turns = Turns(*[False] * 9, True, False)
-    first, second = turns.ids
-    pauses = [turns.settler._try(number, None) for number in (*[first] * 9, second, first, first)]
-    assert pauses == [*(min(LOOK * 2**times, AGAIN_MAX) for times in range(9)), PACE, LOOK, 2 * LOOK]
-
-
 def test_a_run_that_is_waited_for_comes_first_and_its_caller_is_told() -> None:
     turns = Turns(True, False, runs=3)
     turns.settler._stopping = True  # no thread
@@ -75,19 +66,6 @@ def test_a_run_that_is_waited_for_comes_first_and_its_caller_is_told() -> None:
     turns.turn()
     assert other.result(0) is True
     assert turns.tries == [turns.ids[1]]
-
-
-def test_the_first_error_of_an_event_is_why_it_was_refused_here() -> None:
-    def found(index: int, code: str, severity: Severity) -> Violation:
-        return Violation(index, code, severity, None, "", "")
-
-    violations = [
-        found(2, "STYLE", Severity.WARNING),
-        found(2, "FIRST", Severity.ERROR),
-        found(2, "SECOND", Severity.ERROR),
-        found(3, "STYLE", Severity.WARNING),
-    ]
-    assert refused_here(violations) == {2: "FIRST"}
 
 
 def test_a_caller_is_told_when_nobody_can_say_whether_a_quorum_is_reached() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from dtvn.api.helper.service import POLL_AT_REST
-from dtvn.gateway.agreement import HEARD_WITHIN
 from dtvn.gateway.questions import REST_AFTER, STATUS_EVERY, Questions
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
@@ -38,25 +37,6 @@ def sequences(questions: Questions) -> list[int]:
     return [status.sequence for status in questions.settled]
 
 
-def test_answers_are_settled_when_all_asked_have_answered() -> None:
-    questions = Questions(2)
-    first = Poll(questions, 0)
-    first.answer(0, sequence=100)
-    assert sequences(questions) == [0, 0]
-    first.answer(1, sequence=100)
-    assert sequences(questions) == [100, 100]
-    second = Poll(questions, STATUS_EVERY)
-    second.answer(0, sequence=300)
-    assert sequences(questions) == [100, 100], "the second still shows what it said a second ago"
-
-
-def test_a_member_without_an_answer_holds_the_others_back_for_one_poll() -> None:
-    questions = Questions(2)
-    Poll(questions, 0).answer(0, sequence=100)
-    Poll(questions, STATUS_EVERY)
-    assert sequences(questions) == [100, 0]
-
-
 def test_no_member_answers_for_another() -> None:
     """Numbers of questions follow each other, so that a liar knows those to the others."""
     questions = Questions(2)
@@ -74,27 +54,6 @@ def test_no_member_answers_for_another() -> None:
     answered = questions.on_answer(0, lie, 0)
     assert answered is not None
     assert answered.question == number
-
-
-def test_a_lost_member_holds_nobody_back() -> None:
-    questions = Questions(2)
-    Poll(questions, 0).answer(0, sequence=100)
-    questions.lost(frozenset({1}))
-    assert sequences(questions) == [100, 0]
-
-
-def test_a_reconnected_member_is_asked_at_once_and_unknown_until_then() -> None:
-    questions = Questions(2)
-    first = Poll(questions, 0)
-    for member in BOTH:
-        first.answer(member, sequence=100, voting=True)
-    questions.lost(frozenset({1}))
-    questions.found([1, 7])
-    assert questions.deadline() == 0
-    again = Poll(questions, 5)
-    assert sorted(again.numbers) == [0, 1]
-    assert questions.statuses[1].fields == {}
-    assert questions.statuses[1].heard_at is None
 
 
 def pause(questions: Questions, now: int) -> int:
@@ -116,22 +75,3 @@ def test_at_rest_members_are_polled_less_often_and_at_once_when_it_ends() -> Non
     questions.overdue(asked_at + 2 * STATUS_EVERY)
     assert pause(questions, asked_at + REST_AFTER) == STATUS_EVERY, "a question is a use too"
     assert pause(questions, asked_at + STATUS_EVERY + REST_AFTER) == POLL_AT_REST
-
-
-def test_whoever_does_not_rest_polls_once_a_second_for_ever() -> None:
-    questions = Questions(2)
-    assert [pause(questions, HOUR * (1 + turn)) for turn in range(3)] == [STATUS_EVERY] * 3
-
-
-def test_at_rest_a_silent_member_makes_nobody_else_count_as_unheard() -> None:
-    questions = Questions(2, poll_at_rest=POLL_AT_REST)
-    now, oldest = HOUR, 0
-    while now < HOUR + 60 * STATUS_EVERY:
-        heard_at = questions.settled[0].heard_at
-        oldest = max(oldest, 0 if heard_at is None else now - heard_at)
-        questions.overdue(now)
-        poll = Poll(questions, now)
-        if poll.numbers:
-            poll.answer(0)
-        now = questions.deadline()
-    assert oldest / 1e9 < HEARD_WITHIN - 0.5

@@ -16,7 +16,6 @@ from dtvn.protocol.proof_errors import ProofError
 from dtvn.protocol.quorum import Mode
 from tests.fake_events import FakeEvents
 from tests.fake_gateway import FakeGateway
-from tests.gateway.test_events import falsely
 from tests.gateway.test_validator import BAD, GOOD
 from tests.host.support import make_genesis
 
@@ -112,14 +111,3 @@ def test_a_recorded_run_is_a_transcript_that_anyone_checks(gateway: FakeGateway)
     pbft = msgspec.structs.replace(voters, mode=Mode.PBFT)
     with pytest.raises(ProofError, match="3 signatures; at least 4 of 5 are needed"):
         check_transcript(transcript, voters.cluster, lambda _epoch: pbft)
-
-
-def test_a_majority_that_lies_is_believed(gateway: FakeGateway) -> None:
-    """What raft does not promise."""
-    small = raft_gateway(3)
-    falsely(small, 1)
-    judged = small.events.begin("thread", "run").judge(GOOD).result(0)
-    assert judged.certified, "two honest members of three"
-    falsely(gateway, 0, 1, 2)
-    lied = gateway.events.begin("thread", "run").judge(GOOD).result(0)
-    assert (lied.verdict, lied.certified) == ("invalid", True), "a majority that lies is believed"

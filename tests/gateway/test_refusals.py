@@ -120,15 +120,6 @@ def test_r20_a_bundle_within_the_limits_that_are_proved_here_stays_as_it_is() ->
     assert (desk.codes(call), desk.bundles()) == (None, [])
 
 
-def test_a_session_in_use_is_kept_and_its_rest_counts_from_the_newest_outcome() -> None:
-    desk = Desk()
-    for number in range(3):
-        desk.pass_time(20 * SECOND)
-        call = desk.submit(operation(f"T-{number}", valid=100))
-        desk.answer(*desk.bundles())
-        assert desk.codes(call) == ("ok",), "no session had to be opened first"
-
-
 def test_a_session_with_a_bundle_in_flight_does_not_rest() -> None:
     """A slow cluster is no reason to open another session every half minute."""
     desk = Desk()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import pytest
 
-from dtvn.gateway import AsyncDistributedValidator, DistributedValidator, Judged, Overloaded, thread_queues
+from dtvn.gateway import AsyncDistributedValidator, Judged, Overloaded, thread_queues
 from dtvn.gateway.events import OpenRun
 from dtvn.gateway.thread_queues import ThreadQueues
 from dtvn.protocol.genesis import CAPABILITIES
@@ -62,36 +62,6 @@ def sequence(thread: str) -> list[bytes]:
 
 
 @pytest.mark.asyncio
-async def test_sequences_of_one_thread_are_judged_one_after_the_other_a33(
-    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = Held(monkeypatch)
-    async with AsyncDistributedValidator(gateway) as validator:
-        runs = ["one", "two", "three"]
-        calls = [asyncio.create_task(validator.validate_sequence(sequence("t"), run=run)) for run in runs]
-        for run in runs:
-            await held.until(run)
-            held.release(run)
-        assert [call.is_valid for call in await asyncio.gather(*calls)] == [True] * 3
-    assert held.judged == runs
-
-
-@pytest.mark.asyncio
-async def test_sequences_of_different_threads_are_judged_in_parallel_a33(
-    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = Held(monkeypatch)
-    async with AsyncDistributedValidator(gateway) as validator:
-        calls = [
-            asyncio.create_task(validator.validate_sequence(sequence(thread), run=thread)) for thread in "ab"
-        ]
-        await held.until("a", "b")
-        for thread in "ba":
-            held.release(thread)
-        assert all(call.is_valid for call in await asyncio.gather(*calls))
-
-
-@pytest.mark.asyncio
 async def test_a_sequence_that_is_cancelled_in_its_queue_holds_nobody_up_a33(
     gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,15 +80,6 @@ async def test_a_sequence_that_is_cancelled_in_its_queue_holds_nobody_up_a33(
         assert (await calls[2]).is_valid
         with pytest.raises(asyncio.CancelledError):
             await calls[1]
-
-
-def test_many_threads_may_send_sequences_of_one_thread_and_run_a33(gateway: FakeGateway) -> None:
-    with DistributedValidator(gateway, recorded=False) as validator, ThreadPoolExecutor(8) as pool:
-        found = list(
-            pool.map(lambda _: validator.validate_sequence(sequence("t"), thread="t", run="r"), range(24))
-        )
-        assert [result.errors for result in found] == [()] * 24
-        assert validator.get_metrics().total_validations == 24
 
 
 def test_a_queue_is_bounded_and_ends_with_its_last_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,14 +48,6 @@ class Booth:
         return self.verifier.outcomes(head, entry, item.bundle.operations)
 
 
-def test_f_plus_1_members_say_expired_and_not_each_its_own_reason() -> None:
-    tally = Booth().tally
-    reasons = [Reason.BUSY.value, Reason.EXPIRED.value, Reason.UNKNOWN_SESSION.value]
-    assert [tally.hint(member, code) for member, code in enumerate(reasons)] == [False] * 3
-    assert [tally.hinting(code) for code in reasons] == [1, 1, 1]
-    assert tally.hint(3, Reason.EXPIRED.value)
-
-
 def test_log_time_is_that_of_f_plus_1_members_that_say_expired() -> None:
     """No time counts that is told for another reason, or at which the bundle was still valid."""
     for code, first in ((Reason.BUSY, END + 9), (Reason.UNKNOWN_SESSION, END + 9), (Reason.EXPIRED, END)):
@@ -100,13 +92,6 @@ def test_a_signed_statement_of_another_kind_is_neither_receipt_nor_repeat() -> N
         assert booth.verifier.receipt(1, frame) is None
     for frame in (receipt, vote, asked, b""):
         assert booth.verifier.repeat(1, frame) is None
-
-
-@pytest.mark.parametrize("member", [0, 2])
-def test_a_statement_counts_for_its_signer_only(member: int) -> None:
-    booth = Booth()
-    assert booth.verifier.receipt(member, booth.members.receipt(1, booth.item.entry)) is None
-    assert booth.verifier.repeat(member, booth.members.repeat(1, booth.item)) is None
 
 
 class LaterKeys:
@@ -185,13 +170,6 @@ def test_a_path_is_at_most_so_long_and_a_position_a_number_of_32_bits() -> None:
     assert [taken(0, levels) for levels in (0, 1, 32, 33)] == [True, True, True, False]
     indices = (-1, 1, (1 << 32) - 1, 1 << 32, (1 << 32) + 1)
     assert [taken(index, 0) for index in indices] == [False, True, True, False, False]
-
-
-@pytest.mark.parametrize("root", [bytes(32), b"\xff" * 32])
-def test_outcomes_that_lead_to_another_root_are_none_of_the_entry(root: bytes) -> None:
-    booth = Booth()
-    entry = msgspec.structs.replace(booth.item.entry, results_root=root)
-    assert booth.outcomes(booth.item, entry) is None
 
 
 def test_the_signature_of_a_receipt_is_checked_once_and_few_are_remembered(

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import mmap
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +12,6 @@ import pytest
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.balancing import BreakerState
 from dtvn.events.config import (
-    Algorithm,
     CircuitBreakerConfig,
     ConfigError,
     ConsensusConfig,
@@ -33,7 +29,6 @@ from dtvn.gateway import (
     NodeState,
     ValidationResult,
     ValidatorError,
-    validator_meter,
 )
 from dtvn.gateway.questions import MemberStatus
 from dtvn.gateway.validator import STOP_WAIT
@@ -270,20 +265,6 @@ def test_without_a_quorum_the_rules_judge_here_alone_a31(
         assert (found.is_valid, found.certified, found.warnings) == (True, True, ())
 
 
-def test_a_gateway_that_was_just_opened_is_waited_for(
-    validator: DistributedValidator, gateway: FakeGateway
-) -> None:
-    gateway.down = gateway.events.down = frozenset({1, 2, 3})
-
-    def linked() -> None:
-        gateway.down = gateway.events.down = frozenset()
-
-    timer = threading.Timer(0.2, linked)
-    timer.start()
-    assert validator.validate_sequence(GOOD).certified
-    timer.join()
-
-
 def test_local_validation_may_be_forbidden_a31(gateway: FakeGateway) -> None:
     with DistributedValidator(gateway, allow_local_validation=False, wait=0.05) as validator:
         gateway.down = gateway.events.down = frozenset({2, 3})
@@ -342,56 +323,6 @@ def test_metrics_count_and_divide_a41(validator: DistributedValidator) -> None:
     assert metrics.total_duration == pytest.approx(sum(each.duration for each in found))
     assert (metrics.consensus_operations, metrics.consensus_failures) == (4, 0)
     assert 0 < metrics.avg_consensus_time_ms <= metrics.avg_latency_ms
-
-
-def test_metrics_name_leader_network_and_failures(
-    validator: DistributedValidator, gateway: FakeGateway
-) -> None:
-    """One call without a verdict, two that are judged here alone, and a member that left 3 questions."""
-    assert validator.get_metrics().avg_network_latency_ms == validator.get_metrics().network_errors == 0
-    statuses = [MemberStatus(answered=1, round_trip=trip * 1_000_000) for trip in (10, 20, 30, 40)]
-    gateway.entries.observe(statuses, 0.0)
-    statuses[3].missed = 3
-    gateway.entries.observe(statuses, 0.0)
-    gateway.events.down = frozenset({3})
-    validator.validate_sequence(GOOD, algorithm=Algorithm.UNANIMOUS)
-    metrics = validator.get_metrics()
-    assert (metrics.consensus_operations, metrics.consensus_failures, metrics.timeout_count) == (1, 1, 1)
-    assert (metrics.current_leader, metrics.active_nodes, metrics.network_errors) == ("r0", 4, 3)
-    assert metrics.avg_network_latency_ms == 25
-    gateway.down = frozenset({0, 3})
-    for _ in range(2):
-        validator.validate_sequence(GOOD)
-    metrics = validator.get_metrics()
-    assert (metrics.current_leader, metrics.active_nodes, metrics.consensus_operations) == ("", 2, 1)
-    assert metrics.local_fallbacks == 2
-    assert metrics.avg_local_validation_latency_ms > 0
-    assert metrics.avg_network_latency_ms == 25, "of r1 and r2"
-
-
-def test_metrics_measure_this_process(validator: DistributedValidator) -> None:
-    before = validator.get_metrics()
-    with mmap.mmap(-1, 32 * 1024 * 1024) as held:
-        held.write(b"x" * len(held))
-        assert validator.get_metrics().memory_usage - before.memory_usage > 16 * 1024 * 1024
-    ended = threading.Event()
-    thread = threading.Thread(target=ended.wait)
-    thread.start()
-    assert validator.get_metrics().thread_count == before.thread_count + 1
-    ended.set()
-    thread.join()
-
-
-def test_processor_time_and_throughput_are_shares_of_the_time_passed(
-    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = SimpleNamespace(monotonic=lambda: 100.0, process_time=lambda: 10.0)
-    monkeypatch.setattr(validator_meter, "time", clock)
-    with DistributedValidator(gateway) as validator:
-        validator.validate_sequence(GOOD)
-        clock.monotonic, clock.process_time = lambda: 104.0, lambda: 12.0
-        metrics = validator.get_metrics()
-    assert (metrics.cpu_usage, metrics.throughput) == (0.5, 0.25)
 
 
 def test_nodes_are_the_members_a25(validator: DistributedValidator, gateway: FakeGateway) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -222,18 +221,6 @@ def test_members_that_are_not_asked_are_not_silent(gateway: FakeGateway, clock: 
         assert not handler.is_partitioned()
 
 
-def test_a_link_that_is_dialled_anew_has_some_seconds(gateway: FakeGateway, clock: Clock) -> None:
-    gateway.broken = 5
-    handler = Partitions(gateway, PartitionHandlerConfig(), lambda: 3, clock)
-    handler.look()
-    gateway.broken, gateway.down = -1, frozenset({0, 1, 2, 3})  # counters begin anew with new links
-    for _ in range(5):
-        clock.move(0.5)
-        assert not handler.is_partitioned()
-    clock.move(1)
-    assert handler.is_partitioned()
-
-
 def test_the_presets_short_times_do_not_make_members_silent(gateway: FakeGateway, clock: Clock) -> None:
     """Members are asked once a second, whatever `heartbeat_timeout` says."""
     config = make_testing_config("n0").partition_handler
@@ -450,20 +437,6 @@ def test_a24_a_stopped_validator_leaves_no_thread(gateway: FakeGateway) -> None:
     validator.set_partition_callbacks(lambda _info: validator.stop())
     cut(gateway, 2, 3)
     wait_until(lambda: watching() <= before, what="the end of a thread whose callback stops it")
-
-
-def test_the_watch_of_a_validator_that_nobody_stopped_ends_with_it(gateway: FakeGateway) -> None:
-    validator = DistributedValidator(gateway)
-    validator.start()
-    thread = validator.get_partition_handler()._thread
-    assert thread is not None
-    del validator
-
-    def ended() -> bool:
-        gc.collect()
-        return not thread.is_alive()
-
-    wait_until(ended, what="the end of the thread")
 
 
 @pytest.mark.asyncio

@@ -14,7 +14,6 @@ from dtvn.events.config import (
     Algorithm,
     CircuitBreakerConfig,
     ConsensusConfig,
-    DistributedValidatorConfig,
     from_profile,
 )
 from dtvn.gateway import AsyncDistributedValidator, DistributedValidator
@@ -30,31 +29,6 @@ from tests.host.support import make_genesis
 @pytest.fixture
 def gateway() -> FakeGateway:
     return FakeGateway(make_genesis(4, capabilities=CAPABILITIES), principal="gateway")
-
-
-def test_the_configuration_in_effect_is_returned(gateway: FakeGateway) -> None:
-    config = from_profile("high_security", "n0")
-    assert DistributedValidator.from_config(gateway, config).get_config() is config
-    made = DistributedValidator(gateway, algorithm=Algorithm.MAJORITY, wait=3.0, allow_local_validation=False)
-    found = made.get_config()
-    assert (found.consensus_config.algorithm, found.consensus_config.quorum_size) == ("majority", 3)
-    assert (found.decision_timeout, found.partition_handler.allow_local_validation) == (3.0, False)
-
-
-def test_settings_that_a_validator_does_not_follow_are_named(
-    gateway: FakeGateway, caplog: pytest.LogCaptureFixture
-) -> None:
-    DistributedValidator.from_config(gateway, from_profile("high_security", "n0"))
-    assert caplog.messages == []
-    DistributedValidator.from_config(gateway, from_profile("small", "named"))
-    breaker = CircuitBreakerConfig(name="heartbeat", max_failures=1)
-    config = DistributedValidatorConfig(node_id="beaten", heartbeat_circuit_breaker_config=breaker)
-    DistributedValidator.from_config(gateway, config)
-    said = [text.partition(" (")[0] for text in caplog.messages]  # a limit may count those before
-    assert said == [
-        "validator named: load_balancer.algorithm has no effect here",
-        "validator beaten: heartbeat_circuit_breaker_config.max_failures has no effect here",
-    ]
 
 
 def test_unanimous_decides_nothing_without_one_member_a42(gateway: FakeGateway) -> None:

@@ -21,15 +21,12 @@ from dtvn.events.judging import CHUNK_EVENTS_MAX
 from dtvn.gateway import CALL_EVENTS_MAX, DistributedValidator, Given
 from dtvn.gateway import validator as validator_module
 from dtvn.gateway.questions import MemberStatus
-from dtvn.gateway.steps import waited
-from dtvn.gateway.validator_answers import Wanted
 from dtvn.protocol.genesis import CAPABILITIES, cluster_id
 from tests.fake_events import FakeEvents
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.gateway.test_validator import BAD, GOOD, codes
 from tests.host.support import make_genesis
-from tests.waiting import PATIENCE
 
 CUSTOM = b'{"type":"CUSTOM","name":"n","value":1}'
 
@@ -44,22 +41,6 @@ def without(member: int, body: bytes, silent: int = 3) -> list[bytes]:
     return [] if member == silent else [body]
 
 
-def test_what_only_members_refuse_is_an_error_too(gateway: FakeGateway) -> None:
-    falsely(gateway, 1)
-    with DistributedValidator(gateway, algorithm=Algorithm.UNANIMOUS) as validator:
-        found = validator.validate_sequence(GOOD)
-        assert (found.is_valid, codes(found)) == (False, ["NO_CERTIFICATE"]), "one liar alone names A_LIE"
-        assert "fewer than 2 name the same rule" in found.errors[0].message
-        falsely(gateway, 1, 2)
-        found = validator.validate_sequence(GOOD)
-        assert (found.is_valid, codes(found)) == (False, ["NO_CERTIFICATE", "A_LIE"])
-        said = "2 of 4 members refuse this; too few votes are equal for a certificate."
-        assert found.errors[0].message == said
-        assert [each.index for each in found.errors] == [0, 0]
-        metrics = validator.get_metrics()
-    assert (metrics.error_count, metrics.timeout_count) == (2, 0), "the members decided in time"
-
-
 def test_a_result_names_each_members_vote_a26(gateway: FakeGateway) -> None:
     falsely(gateway, 1)
     gateway.events.down = frozenset({3})
@@ -72,18 +53,6 @@ def test_a_result_names_each_members_vote_a26(gateway: FakeGateway) -> None:
     assert sum(piece.count for piece in found.pieces) == found.event_count
 
 
-def test_a_majority_finds_valid_what_too_few_equal_votes_certify(gateway: FakeGateway) -> None:
-    """Two of three votes: as by REST, tests/runs/test_decisions.py."""
-    falsely(gateway, 1)
-    gateway.events.down = frozenset({3})
-    with DistributedValidator(gateway, algorithm=Algorithm.MAJORITY) as validator:
-        found = validator.validate_sequence(GOOD)
-        metrics = validator.get_metrics()
-    assert (found.is_valid, found.certified, found.certificates, found.errors) == (True, False, (), ())
-    assert [each.code for each in found.warnings] == ["PARTIAL_DECISIONS", "NO_CERTIFICATE"]
-    assert metrics.error_count == 0
-
-
 def test_events_behind_what_is_not_certified_are_not_found_valid(gateway: FakeGateway) -> None:
     """They were not asked about: the last chunk of the call before lacks its certificate."""
     falsely(gateway, 1, since=CALL_EVENTS_MAX - CHUNK_EVENTS_MAX)
@@ -91,22 +60,6 @@ def test_events_behind_what_is_not_certified_are_not_found_valid(gateway: FakeGa
     with DistributedValidator(gateway, algorithm=Algorithm.MAJORITY) as validator:
         found = validator.validate_sequence([GOOD[0], *[CUSTOM] * CALL_EVENTS_MAX])
     assert (found.is_valid, found.certified, codes(found)) == (False, False, ["NO_CERTIFICATE"])
-
-
-@pytest.mark.parametrize("again", [GOOD, [GOOD[0], CUSTOM, *GOOD[1:]]], ids=["the same", "another"])
-def test_a_run_that_was_recorded_before_is_said_and_good_events_stay_valid(
-    gateway: FakeGateway, again: list[bytes]
-) -> None:
-    with DistributedValidator(gateway) as validator:
-        assert validator.validate_sequence(GOOD, thread="t", run="r").is_valid
-        found = validator.validate_sequence(again, thread="t", run="r")
-        bad = validator.validate_sequence([*GOOD, CUSTOM], thread="t", run="r")
-        assert validator.get_metrics().error_count == 1
-    assert (found.is_valid, found.certified, codes(found)) == (True, True, [])
-    (told,) = found.warnings
-    assert (told.code, told.message.partition(";")[0]) == ("not_next", 'Run "r" was recorded before')
-    assert "give each attempt a runId of its own" in told.message
-    assert (bad.is_valid, codes(bad)) == (False, ["not_next", "RUN_ALREADY_FINISHED"])
 
 
 def test_a_run_waits_for_the_end_of_an_earlier_one_of_its_names(gateway: FakeGateway) -> None:
@@ -126,14 +79,6 @@ def test_a_run_that_the_log_does_not_take_from_its_signer_says_so() -> None:
         found = validator.validate_sequence(GOOD)
     assert (found.is_valid, found.certified, codes(found)) == (True, True, [])
     assert [each.code for each in found.warnings] == ["not_permitted"]
-
-
-def test_what_members_find_valid_has_warnings_at_most(gateway: FakeGateway) -> None:
-    falsely(gateway, 0, 1, 2, 3, errors=())
-    with DistributedValidator(gateway) as validator:
-        found = validator.validate_sequence(BAD)
-    assert (found.is_valid, found.certified, codes(found)) == (True, True, [])
-    assert [(each.code, each.severity) for each in found.warnings] == [("MESSAGE_NOT_OPEN", "warning")]
 
 
 def test_a_decision_without_all_that_were_asked_is_a_noted_time_out(gateway: FakeGateway) -> None:
@@ -310,16 +255,3 @@ def test_a_verdict_in_the_members_time_is_no_failure_of_the_breaker(
         assert validator.validate_sequence([GOOD[0], *[CUSTOM] * 300]).certified
         (breaker,) = validator.get_circuit_breakers()
     assert (breaker.state, breaker.counts.total_failures) == (BreakerState.CLOSED, 0)
-
-
-def test_waiting_for_other_sequences_is_no_failure_of_the_breaker(
-    gateway: FakeGateway, clock: SimpleNamespace
-) -> None:
-    with DistributedValidator.from_config(gateway, from_profile("high_security", "n0")) as validator:
-        call = validator._validate_sequence(GOOD, Wanted("t", "r", None))
-        with gateway.events.queues.place("t"):
-            next(call)
-            clock.now += 60
-        assert waited(call, PATIENCE).certified
-        (breaker,) = validator.get_circuit_breakers()
-    assert (breaker.counts.requests, breaker.counts.total_failures) == (1, 0)

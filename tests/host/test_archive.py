@@ -102,27 +102,6 @@ def bare(record: EntryRecord) -> EntryRecord:
     return msgspec.structs.replace(record, commits=())
 
 
-def test_the_log_is_filled_downwards_to_its_first_entry_and_then_nothing_is_asked() -> None:
-    room = Room()
-    room.run()
-    assert room.whole
-    assert [(first, last) for _member, first, last in room.asked] == [
-        (137, 200),
-        (73, 136),
-        (9, 72),
-        (1, 8),
-    ]
-    assert room.repair.deadline() is None
-    assert room.repair.turn(room.now + SECOND) is None
-
-
-def test_a_cluster_that_continues_another_is_filled_down_to_its_own_first_entry() -> None:
-    room = Room(lowest=150)
-    room.run()
-    assert min(room.shelf.held) == 150
-    assert room.whole
-
-
 @pytest.mark.parametrize("held", [range(1, 60), [*range(1, 30), *range(90, 120)]])
 def test_only_what_is_missing_is_asked_for(held: Sequence[int]) -> None:
     room = Room([])
@@ -131,18 +110,6 @@ def test_only_what_is_missing_is_asked_for(held: Sequence[int]) -> None:
     assert room.whole
     for _member, first, last in room.asked:
         assert not set(range(first, last + 1)) & set(held)
-
-
-def test_a_new_process_goes_on_from_the_lowest_entry() -> None:
-    room = Room()
-    room.run(3)
-    before = min(room.shelf.held)
-    assert 1 < before <= BASE
-    room.begin()
-    room.asked.clear()
-    room.run()
-    assert room.whole
-    assert room.asked[0][2] == before - 1
 
 
 def forged_entry(room: Room, first: int, last: int) -> m.Entries:
@@ -296,22 +263,6 @@ def test_what_nobody_asked_for_is_not_taken() -> None:
     assert not room.repair.awaits(member, room.said(first, last + 1))
     assert not room.repair.awaits(member, m.Entries((), ()))
     assert room.repair.awaits(member, room.said(first, last))
-
-
-def test_a_log_without_an_installed_state_and_a_lone_member_need_nothing() -> None:
-    room = Room()
-    room.repair.begin(None)
-    assert room.repair.deadline() is None
-    room.members = ()
-    room.begin()
-    assert room.repair.deadline() is None
-
-
-def test_filling_takes_a_small_part_of_the_time() -> None:
-    room = Room()
-    began = room.now
-    room.run()
-    assert room.now - began >= 3 * SECOND // 20
 
 
 def test_a_host_fills_its_log_from_another_hosts_and_that_one_sends_entries_alone() -> None:

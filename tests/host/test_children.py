@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import msgspec
@@ -16,7 +15,6 @@ from dtvn.protocol.host import log_server
 from dtvn.protocol.host.heads import Heads
 from dtvn.protocol.host.log_server import Fanout, LogServer
 from dtvn.protocol.wire import Envelope
-from tests.host.doubles import entry_record
 from tests.host.support import Paper, make_genesis
 from tests.host.test_log_server import MILLISECOND, SECOND, Shop, checkpoint
 
@@ -69,20 +67,6 @@ class Relay(Shop):
         return [(name, msgspec.json.decode(answer.text)) for name, answer in answers]
 
 
-def test_a_lazy_follower_is_told_how_far_the_log_is_and_sent_no_entry() -> None:
-    relay = Relay(5)
-    relay.follow("f1", lazy=True)
-    assert relay.announced() == {"f1": (5, 0)}, "at once"
-    assert relay.server.deadline() is None
-    relay.execute(6)
-    assert relay.server.deadline() == relay.clock.monotonic + GAP
-    assert relay.sent() == []
-    relay.execute(7)
-    relay.clock.monotonic += GAP
-    assert relay.announced() == {"f1": (7, 0)}, "one for all since the last"
-    assert relay.server.deadline() is None
-
-
 def test_an_eager_follower_is_sent_entries_and_heads_but_no_announcement_of_entries() -> None:
     relay = Relay(0)
     relay.follow("f1")
@@ -117,20 +101,6 @@ def test_a_follower_that_becomes_lazy_frees_its_place() -> None:
     relay.follow("f3")
     assert relay.refusals() == []
     assert ("f3", [1], 0) in relay.push()
-
-
-def test_a_full_relay_refers_to_its_children_and_goes_on_announcing() -> None:
-    relay = Relay(1)
-    for name in ("f1", "f2", "f3"):
-        relay.follow(name)
-    ((name, text),) = relay.refusals()
-    records = [base64.b64encode(record).decode() for record in relay.children]
-    assert (name, text) == ("f3", {"members": {}, "children": records})
-    assert relay.announced() == {"f3": (1, 0)}
-    relay.clock.monotonic += SECOND
-    relay.tape.said.clear()
-    relay.follow("f3")
-    assert [name for name, _text in relay.refusals()] == ["f3"], "it is never left without an answer"
 
 
 def test_a_referral_names_a_bounded_number_of_children() -> None:
@@ -193,71 +163,12 @@ def test_a_follower_that_lacks_earlier_entries_does_not_wait_for_the_next_push()
     assert node.push() == [("f1", [6], 0)]
 
 
-def test_more_entries_than_half_a_range_holds_are_sent_at_once() -> None:
-    """Of more than a range, each follower's would be read from the ledger."""
-    node = member()
-    node.follow("f1")
-    node.execute(1)
-    node.push()
-    node.journal.log.clear()
-    sent: list[tuple[str, list[int], int]] = []
-    sequence = 1
-    while not sent:
-        sequence += 1
-        record = entry_record(sequence)
-        node.server.on_entry(record)
-        sent = node.push()
-    assert sent == [("f1", list(range(2, sequence + 1)), 0)]
-    assert len(record.commits) * (sequence - 1) <= log_server.COMMITS_MAX
-
-
-def test_a_member_announces_twice_a_second() -> None:
-    node = member(1)
-    node.follow("f1", lazy=True)
-    assert node.announced() == {"f1": (1, 0)}
-    node.execute(2)
-    assert node.server.deadline() == node.clock.monotonic + log_server.MEMBER_ANNOUNCES_EVERY
-
-
-def test_one_refusal_is_made_for_all_that_are_refused_within_a_moment() -> None:
-    relay = Relay(1)
-    for name in ("f1", "f2", "f3"):
-        relay.follow(name)
-    relay.children = [b"three"]
-    relay.follow("f4")
-    ((_, first), (_, second)) = relay.refusals()
-    assert first == second
-    relay.clock.monotonic += SECOND
-    relay.tape.said.clear()
-    relay.follow("f4")
-    ((_, text),) = relay.refusals()
-    assert [base64.b64decode(each) for each in text["children"]] == [b"three"]
-
-
-def test_children_keep_their_places_while_others_wait() -> None:
-    """A relay's child is not turned out after ten seconds, as a learner may be at a full member."""
-    relay = Relay(1)
-    for _ in range(30):
-        for name in ("f1", "f2", "f3"):
-            relay.follow(name, first=2)
-        relay.clock.monotonic += SECOND
-        relay.server.push(relay.clock.now())
-    assert {name.rpartition("/")[0] for name in relay.server._children} == {"f1", "f2"}
-
-
 def test_a_child_that_is_gone_frees_its_place() -> None:
     relay = Relay(1)
     relay.follow("f1")
     relay.follow("f2")
     relay.clock.monotonic += log_server.FOLLOW_TIME + MILLISECOND
     relay.follow("f3")
-    assert relay.refusals() == []
-
-
-def test_the_platforms_learner_and_newcomers_keep_their_places() -> None:
-    relay = Relay(1)
-    for name in ("f1", "f2", "learner", "n7"):
-        relay.follow(name)
     assert relay.refusals() == []
 
 

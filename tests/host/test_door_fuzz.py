@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import Verified
-from dtvn.protocol.wire import Envelope, FrameSigner, PeerError
+from dtvn.protocol.wire import FrameSigner, PeerError
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
 from tests.host.support import Paper, key_pair, sample_statements
 
@@ -30,19 +30,6 @@ def passes_or_is_refused(frame: bytes) -> None:
         return
     assert isinstance(verified, Verified)
     assert canonical.encode(header.message) == header.body, "one value, one byte form"
-
-
-@given(st.binary(max_size=300))
-def test_random_bytes_raise_only_peer_errors(data: bytes) -> None:
-    passes_or_is_refused(data)
-
-
-@given(st.sampled_from(FRAMES), st.integers(0, 10_000), st.integers(0, 10_000), st.binary(max_size=12))
-def test_a_frame_with_a_piece_replaced_raises_only_peer_errors(
-    frame: bytes, at: int, length: int, piece: bytes
-) -> None:
-    at %= len(frame)
-    passes_or_is_refused(frame[:at] + piece + frame[at + length % 16 :])
 
 
 @given(st.integers(0, 255), st.binary(max_size=80), st.binary(max_size=80), st.binary(max_size=80))
@@ -115,9 +102,3 @@ def test_any_batch_body_raises_only_peer_errors(requests: list[bytes]) -> None:
     body = canonical.encode(m.Batch(0, 5, tuple(requests)))
     passes_or_is_refused(PAPER.sign(m.PrePrepare(0, 0, 0, 1, b"d" * 32), body))
     passes_or_is_refused(FrameSigner(PAPER.cluster, SECRET, PAPER.keys).link(m.SupplyBatch(body)))
-
-
-@given(st.sampled_from(FRAMES))
-def test_an_envelope_has_one_spelling(frame: bytes) -> None:
-    envelope = canonical.decode(Envelope, frame)
-    assert canonical.encode(envelope) == frame

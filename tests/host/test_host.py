@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from dtvn.protocol.canonical import decode
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import (
     ALL,
@@ -26,7 +25,7 @@ from dtvn.protocol.host import INBOUND_MAX, EpochOver, TurnLost
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from dtvn.protocol.host.questions import ANSWERED_MAX, COST, WAITING_MAX
 from dtvn.protocol.host.time_share import SAVED_MAX, SHARE
-from dtvn.protocol.wire import Envelope, decode_envelope, link_frame
+from dtvn.protocol.wire import decode_envelope, link_frame
 from tests.host.doubles import EMPTY, Bench, Tape, entry_record
 
 RECORD = StateRecord("vote", b"yes")
@@ -43,14 +42,6 @@ def full_effects() -> Effects:
 
 def spoken(bench: Bench) -> list[str]:
     return [word for word in bench.tape.words() if word in {"send", "reply", "answer", "note"}]
-
-
-def test_a_turn_persists_then_sends_then_replies_then_shows() -> None:
-    bench = Bench()
-    bench.core.on_receive = lambda verified: full_effects()
-    bench.hear(bench.vote())
-    assert bench.host.turn() == 1
-    assert bench.tape.words() == ["receive", "persist", "send", "reply", "note"]
 
 
 def test_r6_one_turn_is_one_write_for_any_number_of_messages() -> None:
@@ -112,21 +103,6 @@ def test_r8_a_step_that_raises_drops_the_whole_turn() -> None:
         bench.host.flush_rows()
 
 
-def test_a_broken_invariant_stops_the_node() -> None:
-    bench = Bench()
-
-    def breaks(verified: object) -> Effects:
-        bench.core.broken = True
-        return full_effects()
-
-    bench.core.on_receive = breaks
-    bench.hear(bench.vote())
-    with pytest.raises(TurnLost) as caught:
-        bench.host.turn()
-    assert "invariant" in str(caught.value.__cause__)
-    assert spoken(bench) == []
-
-
 def test_r8_a_tick_that_raises_drops_the_turn() -> None:
     bench = Bench()
     bench.core.due = 0
@@ -154,31 +130,11 @@ def test_r5_what_the_core_does_not_want_costs_no_signature() -> None:
     assert (note.kind, note.fields["reason"], note.fields["peer"]) == ("refused", "outside_window", "r1")
 
 
-def test_a_bad_frame_is_counted_and_the_turn_continues() -> None:
-    bench = Bench()
-    forged = bench.paper.signer("r2").sign(m.Prepare(0, 1, 0, 1, b"d" * 32))
-    bench.hear(b"\xc1", forged, bench.vote())
-    assert bench.host.turn() == 3
-    assert bench.tape.words() == ["receive", "note", "note"]
-    reasons = [value.fields["reason"] for what, value in bench.tape.said if what == "note"]
-    assert reasons == ["malformed", "bad_signature"]
-
-
 def test_row_15_a_turn_takes_a_bounded_number_of_frames() -> None:
     bench = Bench()
     bench.hear(*[bench.vote()] * (INBOUND_MAX + 1))
     assert bench.host.turn() == INBOUND_MAX
     assert bench.host.turn() == 1
-
-
-def test_a_query_is_answered_by_the_host_and_never_reaches_the_core() -> None:
-    bench = Bench()
-    bench.hear(bench.paper.signer("r1").link(m.Query(7, "status", ())))
-    bench.hear(bench.paper.signer("r1").link(m.Hello(b"12345678")))
-    bench.host.turn()
-    assert bench.tape.words() == ["answer"]
-    _peer, frame = bench.tape.said[0][1]
-    assert decode(m.Answer, decode(Envelope, frame).body) == m.Answer(7, "ok", "status")
 
 
 def test_r8_a_query_is_answered_only_when_its_turn_is_durable() -> None:
@@ -218,21 +174,6 @@ def test_r8_a_follower_gets_an_entry_after_it_was_written() -> None:
     bench.host.turn()
     words = bench.tape.words()
     assert words.index("persist") < words.index("answer")
-
-
-# --- time ----------------------------------------------------------------------------------------
-
-
-def test_the_tick_comes_at_the_deadline_and_not_before() -> None:
-    bench = Bench()
-    bench.core.due = 2_000
-    bench.host.turn()
-    assert bench.tape.words() == []
-    assert bench.host.wake_at() == 2_000
-    bench.clock.monotonic = 2_000
-    bench.host.turn()
-    assert bench.tape.words() == ["tick"]
-    assert bench.host.wake_at() is None
 
 
 # --- start and rows ------------------------------------------------------------------------------

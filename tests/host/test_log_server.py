@@ -67,32 +67,12 @@ def checkpoint(sequence: int) -> CheckpointRecord:
     return CheckpointRecord(0, sequence, b"s" * 32, b"l" * 32, 1, (b"c1", b"c2", b"c3"))
 
 
-def test_a_range_is_answered_once_with_its_commits() -> None:
-    shop = Shop(10)
-    shop.ask(m.FetchEntries(0, 4, 6))
-    assert shop.push() == [("r1", [4, 5, 6], 0)]
-    assert shop.push() == []
-
-
 def test_requests_for_missing_entries_get_no_answer() -> None:
     shop = Shop(3)
     for first, last in ((4, 9), (0, 2), (3, 2), (2**63, 2**64 - 1)):
         shop.ask(m.FetchEntries(0, first, last))
         assert shop.push() == []
         assert "entries" not in shop.tape.words(), "nor a look into the ledger"
-
-
-def test_a_long_range_is_cut_by_number_and_by_bytes() -> None:
-    shop = Shop(300)
-    shop.ask(m.FetchEntries(0, 1, 300))
-    assert shop.push()[0][1] == list(range(1, log_server.COMMITS_MAX // 3 + 1)), "three COMMITs each"
-    shop = Shop(300, commits_from=301)
-    shop.journal.checkpoints = [checkpoint(300)]
-    shop.ask(m.FetchEntries(0, 1, 300))
-    assert shop.push()[0][1:] == (list(range(1, 301)), 3), "up to its certificate"
-    shop = Shop(10, body=b"b" * (log_server.RANGE_BYTES_MAX // 3))
-    shop.ask(m.FetchEntries(0, 1, 10))
-    assert shop.push()[0][1] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("members", range(1, 32))
@@ -193,54 +173,12 @@ def test_r28_a_follower_gets_what_it_lacks_and_then_each_new_entry() -> None:
     assert shop.push() == []
 
 
-def test_new_entries_are_encoded_once_for_all_followers() -> None:
-    shop = Shop(0)
-    for index in range(3):
-        shop.ask(m.Follow(0, 1), Peer(f"r{index}", index))
-    shop.execute(1)
-    shop.push()
-    frames = [value[1] for what, value in shop.tape.said if what == "answer"]
-    assert len(frames) == 3
-    assert frames[0] is frames[1] is frames[2]
-
-
-def test_a_burst_of_large_entries_is_cut_as_a_range_is() -> None:
-    """A hole that fills executes a whole window at once: more than one frame may hold."""
-    shop = Shop(0)
-    shop.ask(m.Follow(0, 1))
-    seen: list[list[int]] = []
-    for sequence in range(1, 7):
-        record = entry_record(sequence, body=b"b" * (log_server.RANGE_BYTES_MAX // 3))
-        shop.journal.log[sequence] = record
-        shop.server.on_entry(record)
-    while answers := shop.push():
-        seen.append(answers[0][1])
-    assert seen == [[1, 2, 3], [4, 5, 6]]
-
-
-def test_a_follower_far_behind_is_brought_up_over_several_turns_at_once() -> None:
-    shop = Shop(600)
-    shop.ask(m.Follow(0, 1))
-    seen: list[int] = []
-    while len(seen) < 600:
-        seen += shop.push()[0][1]
-        assert (shop.server.deadline() is not None) == (len(seen) < 600)
-    assert seen == list(range(1, 601))
-
-
 def test_a_follower_that_does_not_renew_is_forgotten() -> None:
     shop = Shop(0)
     shop.ask(m.Follow(0, 1))
     shop.clock.monotonic += log_server.FOLLOW_TIME + 1
     shop.execute(1)
     assert shop.push() == []
-
-
-def test_a_follower_of_an_idle_log_costs_no_reads() -> None:
-    shop = Shop(5)
-    shop.ask(m.Follow(0, 6))
-    shop.push()
-    assert "entries" not in shop.tape.words()
 
 
 def test_r23_followers_that_cannot_be_served_do_not_keep_the_node_awake() -> None:
@@ -322,13 +260,6 @@ def test_row_15_a_connection_may_change_its_request_when_the_table_is_full() -> 
     assert sorted(answers) == [[1]] * (log_server.REQUESTS_SHARE - 1) + [[2]]
 
 
-def test_two_connections_of_one_name_are_two_followers() -> None:
-    shop = Shop(1)
-    shop.ask(m.Follow(0, 1), Peer("learner", None, b"a"))
-    shop.ask(m.Follow(0, 1), Peer("learner", None, b"b"))
-    assert len(shop.push()) == 2
-
-
 def test_r28_an_up_to_date_follower_gets_each_checkpoint_certificate() -> None:
     """Its entries came with COMMITs, which do not bind the state; the certificate does."""
     shop = Shop(9)
@@ -371,26 +302,6 @@ def test_r23_a_fresh_entry_without_its_proof_waits_for_a_checkpoint() -> None:
     assert shop.push()[0] == ("r1", [10], 3)
 
 
-def test_a_follower_that_is_behind_is_served_again_whoever_was_served_after_it() -> None:
-    shop = Shop(4, body=b"b" * (log_server.RANGE_BYTES_MAX // 3))
-    for index, first in enumerate((1, 4)):
-        shop.ask(m.Follow(0, first), Peer(f"r{index}", index))
-    assert shop.push() == [("r0", [1, 2, 3], 0), ("r1", [4], 0)]
-    assert shop.server.deadline() is not None
-    assert shop.push() == [("r0", [4], 0)]
-    assert shop.server.deadline() is None
-
-
-def test_a_request_that_came_too_early_is_answered_at_the_deadline() -> None:
-    shop = Shop(log_server.RANGE_ENTRIES_MAX)
-    while shop.server.deadline() is None:
-        shop.ask(m.FetchEntries(0, 1, log_server.RANGE_ENTRIES_MAX))
-        shop.push()
-    assert shop.push() == []
-    shop.wait()
-    assert len(shop.push()) == 1
-
-
 def test_row_15_serving_the_log_takes_a_small_share_of_the_time() -> None:
     """A member that asks for the longest range at every turn, as a flooder does, gets few of them, after
     an idle hour too; other peers are served meanwhile.
@@ -408,14 +319,6 @@ def test_row_15_serving_the_log_takes_a_small_share_of_the_time() -> None:
     assert cost <= (SECOND + SAVED_MAX) // SHARE + 4 * MILLISECOND
     assert abs(names.count("flooder") - names.count("r1")) <= 1
     assert len(names) > 50, "and it is answered all the time"
-
-
-def test_a_range_is_answered_at_once_after_an_idle_time() -> None:
-    shop = Shop(log_server.RANGE_ENTRIES_MAX)
-    for _round in range(20):
-        shop.clock.monotonic += 100 * MILLISECOND
-        shop.ask(m.FetchEntries(0, 1, log_server.RANGE_ENTRIES_MAX))
-        assert len(shop.push()) == 1
 
 
 def test_r35_a_lagging_peer_gets_one_proof_over_all_its_connections() -> None:

@@ -4,24 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dtvn.protocol.log_time import ahead_sentence, log_time_ahead, span, withheld_sentence
+from dtvn.protocol.log_time import ahead_sentence, span, withheld_sentence
 
-BOUND = 2_000_000
 NOW = 1_800_000_000_000_000
-
-
-@pytest.mark.parametrize(
-    ("log_time", "seconds"),
-    [
-        (0, 0.0),
-        (NOW - 3_600_000_000, 0.0),
-        (NOW + BOUND, 0.0),
-        (NOW + BOUND + 1_000, 2.001),
-        (NOW + 3_600_000_000, 3_600.0),
-    ],
-)
-def test_log_time_is_ahead_only_beyond_the_drift_bound(log_time: int, seconds: float) -> None:
-    assert log_time_ahead(log_time, NOW, BOUND) == seconds
 
 
 @pytest.mark.parametrize(

@@ -85,10 +85,6 @@ def test_r29_f_plus_1_suspects_make_others_join() -> None:
     assert [quorum.suspicion_quorum(n, Mode.PBFT) for n in (1, 2, 3, 4, 6, 7, 31)] == [1, 2, 2, 2, 2, 3, 11]
 
 
-def test_members_take_turns_as_primary() -> None:
-    assert [quorum.primary(view, 4) for view in range(6)] == [0, 1, 2, 3, 0, 1]
-
-
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("n", [0, -1, 32])
 def test_other_sizes_are_refused(n: int, mode: Mode) -> None:

@@ -131,16 +131,6 @@ def test_row_15_a_statement_inside_a_message_carries_no_batch(pong: bool) -> Non
     assert paper.door.verifications == 0
 
 
-def test_a_fully_wanted_message_is_unchanged() -> None:
-    paper = Paper()
-    header = paper.door.peek(
-        paper.inbound(link_frame(m.SupplyFrames((prepare(paper, 7), prepare(paper, 8)))))
-    )
-    sifted, reasons = paper.door.sift(header, lambda _header, _kind: None)
-    assert sifted is header
-    assert reasons == []
-
-
 def test_row_15_of_a_pong_only_unknown_own_statements_are_wanted() -> None:
     """The core itself says what it wants: others' votes, and own ones that it remembers, are left out."""
     cluster = Cluster(4)

@@ -14,19 +14,16 @@ from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.host.peer_limits import (
     EXCESS_BURST,
     EXCESS_PER_SECOND,
-    FORWARDED_BURST,
     OPENINGS_BURST,
     OPENINGS_PER_SECOND,
     REFUSALS_BURST,
-    REFUSALS_PER_SECOND,
     REPEATS_BURST,
     REPEATS_PER_SECOND,
 )
 from dtvn.protocol.host.questions import WAITING_MAX
 from dtvn.protocol.wire import link_frame
-from tests.consensus.helpers import Cluster
 from tests.host.doubles import Bench
-from tests.host.support import bundle, key_pair
+from tests.host.support import bundle
 
 SECOND = 1_000_000_000
 CHUNK = 200
@@ -67,25 +64,6 @@ def many(bench: Bench, count: int, **fields: Any) -> list[bytes]:
     return [bench.paper.sign(msgspec.structs.replace(bundle(), **fields))] * count
 
 
-@pytest.mark.parametrize(
-    ("refused", "burst", "per_second"),
-    [
-        (Reason.DECIDED, REPEATS_BURST, REPEATS_PER_SECOND),
-        (Reason.UNKNOWN_SESSION, REFUSALS_BURST, REFUSALS_PER_SECOND),
-    ],
-)
-def test_settled_requests_are_examined_at_a_limited_rate(
-    refused: Reason, burst: int, per_second: int
-) -> None:
-    doorway = Doorway(refused)
-    requests = many(doorway.bench, 2 * burst)
-    assert doorway.reached_the_core(requests, INSIDER) == burst
-    assert doorway.reached_the_core(requests[:50], HONEST) == 50, "each principal has a limit of its own"
-    assert doorway.reached_the_core(requests, MEMBER) == len(requests), "members forward what they were sent"
-    doorway.wait(SECOND)
-    assert doorway.reached_the_core(requests, INSIDER) == per_second
-
-
 def test_r34_repeats_of_waiting_requests_are_not_limited() -> None:
     """Under overload a gateway with 512 requests under way asks for each up to three times more."""
     doorway = Doorway(Reason.SECOND_MESSAGE)
@@ -95,13 +73,6 @@ def test_r34_repeats_of_waiting_requests_are_not_limited() -> None:
     assert doorway.reached_the_core(requests[:512], INSIDER) == 512, "after a lost connection"
     doorway.bench.core.refusing = None
     assert doorway.reached_the_core(requests[:512], INSIDER) == 512, "others are taken meanwhile"
-
-
-def test_requests_that_are_taken_are_not_limited() -> None:
-    doorway = Doorway()
-    requests = many(doorway.bench, 2 * REFUSALS_BURST)
-    assert doorway.reached_the_core(requests, INSIDER) == len(requests)
-    assert not doorway.bench.transport.charged
 
 
 def test_requests_refused_after_their_signature_was_checked_are_limited_too() -> None:
@@ -114,16 +85,6 @@ def test_r5_a_settled_request_costs_no_signature_check() -> None:
     before = doorway.bench.host.door.verifications
     assert doorway.reached_the_core(many(doorway.bench, 9), INSIDER) == 9
     assert doorway.bench.host.door.verifications == before
-
-
-def test_openings_of_sessions_are_examined_at_a_limited_rate() -> None:
-    doorway = Doorway()
-    openings = many(doorway.bench, 2 * OPENINGS_BURST, session=(0, 0))
-    assert doorway.reached_the_core(openings, INSIDER) == OPENINGS_BURST
-    assert doorway.reached_the_core(openings[:50], HONEST) == 50
-    doorway.wait(SECOND)
-    assert doorway.reached_the_core(openings, INSIDER) == OPENINGS_PER_SECOND
-    assert doorway.reached_the_core(many(doorway.bench, 9), INSIDER) == 9, "open sessions go on"
 
 
 @pytest.mark.parametrize("opens", [False, True])
@@ -151,30 +112,3 @@ def test_questions_far_beyond_what_is_answered_mute_a_principal() -> None:
         doorway.bench.transport.waiting += [Inbound(INSIDER, frame) for frame in asked]
         doorway.bench.host.turn()
     assert set(doorway.bench.transport.muted) == {"insider"}
-
-
-def test_openings_that_a_member_forwards_count_against_that_member() -> None:
-    """They are counted by link, for each principal, before any signature is checked."""
-    doorway = Doorway()
-    openings = many(doorway.bench, 2 * FORWARDED_BURST, session=(0, 0))
-    assert doorway.reached_the_core(openings, MEMBER) == FORWARDED_BURST
-    assert doorway.reached_the_core(openings[:50], HONEST) == 50
-    assert doorway.reached_the_core(many(doorway.bench, 9), MEMBER) == 9, "other requests are forwarded"
-    paper = doorway.bench.paper
-    paper.keys.principal_key = lambda name: key_pair(name)[0]  # type: ignore[method-assign]
-    other = msgspec.structs.replace(bundle(), session=(0, 0), principal="other")
-    others = [paper.signer("other").sign(other)] * 50
-    assert doorway.reached_the_core(others, MEMBER) == 50, "one principal's flood leaves room for another's"
-
-
-def test_a_core_says_which_requests_of_a_client_are_settled() -> None:
-    """Executed ones, and those that the state refuses; not those that it takes."""
-    cluster = Cluster(4)
-    executed = cluster.request("T-1")
-    cluster.stabilize()
-    assert cluster[0].told("refused") == []
-    assert cluster[0].hear(None, executed) is Reason.DECIDED
-    cluster[0].application.refusing.add((1, 1))
-    cluster.request("T-2", session=(1, 1))
-    assert [busy.code for busy in cluster.answers(m.Busy)] == [Reason.UNKNOWN_SESSION.value]
-    assert len(cluster.answers(m.Reply)) == 4 + 1, "the reply again"

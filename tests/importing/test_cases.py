@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import pytest
 
 from tests.importing.table import BERLIN, TABLE, Case
@@ -49,58 +48,6 @@ def test_without_answers_each_question_is_asked_and_nothing_planned(case: Case) 
         assert question.answers
 
 
-@pytest.mark.parametrize(("case", "left"), [(case, name) for case in TABLE for name in case.asked])
-def test_one_open_question_alone_stops_the_import(case: Case, left: str) -> None:
-    found = plan(case.file, *(answer for name, answer in case.asked.items() if name != left))
-    assert [question.id for question in found.questions] == [left]
-    assert [*found.tickets, *found.left_out, *found.wrong] == []
-
-
-@pytest.mark.parametrize("case", TABLE, ids=str)
-def test_with_all_answers_each_row_is_a_ticket_left_out_or_wrong(case: Case) -> None:
-    found = plan(case.file, *case.asked.values())
-    assert found.questions == []
-    assert [one.row for one in found.wrong] == list(case.wrong)
-    assert [one.row for one in found.left_out] == list(case.left_out)
-    assert len(found.tickets) == case.tickets
-    rows = {row for kind in (found.tickets, found.left_out, found.wrong) for row in rows_of(kind)}
-    assert len(rows) == found.rows
-
-    entered = {code: ticket.entered for ticket in found.tickets for code in ticket.codes}
-    assert {name: entered.get(name) for name in case.admits} == dict.fromkeys(case.admits, False)
-    assert {name: entered.get(name) for name in case.used_codes} == dict.fromkeys(case.used_codes, True)
-    assert sum(entered.values()) == case.used
-    assert {one.codes[0]: one.entries for one in found.tickets if one.entries > 1} == case.entries
-    assert entered.keys().isdisjoint(case.unknown)
-    assert found.products.items() >= case.products.items()
-    for words in case.said:
-        assert any(words in one for one in found.said), found.said
-    assert {ticket.event for ticket in found.tickets} <= {"summer"}
-
-
-@pytest.mark.parametrize("case", TABLE, ids=str)
-def test_a_ticket_is_named_by_its_code_only_if_a_person_chose_that(case: Case) -> None:
-    found = plan(case.file, *case.asked.values())
-    names = [ticket.ticket_id for ticket in found.tickets]
-    assert len(set(names)) == len(names)
-    if "code" not in case.asked:
-        assert set(names).isdisjoint(code for ticket in found.tickets for code in ticket.codes)
-    again = plan(case.file, *case.asked.values())
-    assert [ticket.ticket_id for ticket in again.tickets] == names
-
-
-@pytest.mark.parametrize("case", [case for case in TABLE if case.asked], ids=str)
-def test_stored_answers_of_a_confirmed_import_answer_the_same_file(case: Case) -> None:
-    """A sheet is chosen anew each time: which sheets a file has is no part of its source."""
-    first = plan(case.file, *case.asked.values())
-    sheet = case.asked.get("sheet", {})
-    stored = {first.key: msgspec.json.decode(msgspec.json.encode(first.answers), type=type(first.answers))}
-    again = read_plan(CASES / case.file, answers_from(**sheet), known=SUMMER, stored=stored)
-    assert again.questions == []
-    assert again.tickets == first.tickets
-    assert {told.origin for told in again.told} <= {"stored", "the file", "given", case.preset}
-
-
 @pytest.mark.parametrize(
     ("file", "words"),
     [
@@ -112,17 +59,6 @@ def test_stored_answers_of_a_confirmed_import_answer_the_same_file(case: Case) -
 def test_a_file_that_cannot_be_read_right_is_refused(file: str, words: str) -> None:
     with pytest.raises(FileRefused, match=words):
         plan(file)
-
-
-def test_a_header_is_not_made_up_by_naming_a_column() -> None:
-    with pytest.raises(FileRefused, match="no header"):
-        plan("49-csv-no-header-whitelist.csv", code="10000191230535")
-
-
-def test_a_column_that_is_there_twice_may_be_left_unread() -> None:
-    found = plan("60-csv-seat-map-dup-names.csv", column=["name="])
-    assert [ticket.codes for ticket in found.tickets] == [("DN-1",)]
-    assert not found.tickets[0].holder
 
 
 def at(text: str, zone: str = "Europe/Berlin") -> int:
@@ -169,23 +105,6 @@ def test_windows_are_those_of_the_cells(file: str, windows: dict[str, tuple[str 
     }
 
 
-def test_windows_are_in_the_zone_and_event_starts_are_no_windows() -> None:
-    positions = plan("33-pretix-positions.csv", BERLIN, entrances="Weekend", event_name=["demo=summer"])
-    assert {(one.not_before, one.not_after) for one in positions.tickets} == {
-        (at("2026-08-01 12:00"), at("2026-08-02 03:00"))
-    }
-    tailor = plan("24-tickettailor.csv", entrances="GA", event_name=["Demo Night=summer"])
-    assert {(one.not_before, one.not_after) for one in tailor.tickets} == {(0, 0)}
-
-
-def test_the_events_own_zone_is_not_asked_for_and_an_answer_overrides_it() -> None:
-    zoned = Known(event="summer", events=("summer",), zones={"summer": "America/New_York"})
-    (ticket,) = plan("06-xlsx-merged-title.xlsx", known=zoned).tickets
-    assert ticket.not_after == at("2026-12-31 23:59:59", "America/New_York")
-    (ticket,) = plan("06-xlsx-merged-title.xlsx", BERLIN, known=zoned).tickets
-    assert ticket.not_after == at("2026-12-31 23:59:59")
-
-
 def test_the_time_of_an_entry_is_kept_where_its_form_is_listed() -> None:
     rest = plan("38-pretix-rest-valid-if-pending.json", entrances="10").tickets[2]
     assert (rest.entered, rest.entered_at) == (True, at("2026-11-26T20:00:00", "UTC"))
@@ -213,8 +132,3 @@ def test_the_holder_is_the_guest_with_the_whole_name(
 ) -> None:
     found = [ticket.holder.name for ticket in plan(file, answers).tickets]
     assert found[: len(names)] == names
-
-
-def test_pretix_tickets_are_named_by_order_and_position() -> None:
-    found = plan("65-pretix-no-window.csv", entrances="Day")
-    assert [ticket.ticket_id for ticket in found.tickets][:2] == ["NW000-1", "NW001-1"]

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from openpyxl import Workbook
 
-from tests.importing.exports import PRETIX, as_csv, pretix_row
+from tests.importing.exports import PRETIX, pretix_row
 from tests.importing.planning import asked, codes, moment, plan, pretix, reason
 from tickets.importing import (
     FileRefused,
     Holder,
-    ImportedTicket,
     Known,
     LeftOut,
     WrongRow,
@@ -21,121 +20,6 @@ from tickets.importing import (
 from tickets.importing.imported import ImportedEvent
 
 # --- pretix ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("delimiter", [",", ";"])
-def test_an_export_of_order_positions_becomes_tickets_with_their_secrets(
-    tmp_path: Path, delimiter: str
-) -> None:
-    row = pretix_row(
-        Variation="Adult",
-        Seat_name="Row 4, Seat 17",
-        Address="Hauptstr. 1",
-        ZIP_code="10115",
-        City="Berlin",
-        Country="DE",
-        Valid_from="2026-07-31 18:00",
-    )
-    content = as_csv(row, delimiter=delimiter)
-    found = plan(tmp_path, content, entrances="Day ticket – Adult", timezone="UTC")
-    assert found.tickets == [
-        ImportedTicket(
-            row=2,
-            ticket_id="ABC12-1",
-            event="fest",
-            product="Day ticket – Adult",
-            seat="Row 4, Seat 17",
-            not_before=moment(2026, 7, 31, 18),
-            holder=Holder("Ada Lovelace", "buyer@example.org", "", "", "Hauptstr. 1, 10115 Berlin, DE"),
-            codes=("code-ABC12",),
-            order="ABC12",
-        )
-    ]
-    assert [(told.id, told.origin) for told in found.told] == [
-        ("code", "pretix, order positions"),
-        ("admits", "pretix, order positions"),
-        ("admits", "pretix, order positions"),
-        ("entrances", "given"),
-        ("timezone", "given"),
-    ]
-    assert found.samples == ["code-ABC12"]
-
-
-def test_the_attendees_address_takes_precedence_over_the_orders(tmp_path: Path) -> None:
-    found = pretix(tmp_path, pretix_row(Attendee_email="ada@example.org"))
-    assert found.tickets[0].holder.email == "ada@example.org"
-
-
-@pytest.mark.parametrize(
-    ("cells", "why"),
-    [
-        ({"Status": "pending"}, "Status: pending"),
-        ({"Status": "canceled"}, "Status: canceled"),
-        ({"Status": "approval pending"}, "Status: approval pending"),
-        ({"Status": " Storniert"}, "Status: Storniert"),
-        ({"Status": "en attente"}, "Status: en attente"),
-        ({"Status": "cancelado (tarifa pagada)"}, "Status: cancelado (tarifa pagada)"),
-        ({"Blocked": "Ja"}, "Blocked: Ja"),
-        ({"Status": "expired", "Blocked": "Yes"}, "Status: expired; Blocked: Yes"),
-    ],
-)
-def test_what_pretix_says_does_not_admit_is_left_out(tmp_path: Path, cells: dict[str, str], why: str) -> None:
-    assert pretix(tmp_path, pretix_row(**cells)).left_out == [LeftOut(2, why)]
-
-
-@pytest.mark.parametrize("status", ["PAID", "bezahlt", "ausstehend (bestätigt)", "payé", "pagado"])
-def test_what_admits_is_known_in_four_languages(tmp_path: Path, status: str) -> None:
-    assert codes(pretix(tmp_path, pretix_row(Status=status, Blocked="Nein"))) == ["code-ABC12"]
-
-
-def test_unpaid_orders_come_in_when_the_person_says_so(tmp_path: Path) -> None:
-    found = pretix(tmp_path, pretix_row(Status="pending"), admits=["Status=pending"])
-    assert codes(found) == ["code-ABC12"]
-    refused = pretix(
-        tmp_path, pretix_row(Status="pending (confirmed)"), refuses=["Status=pending (confirmed)"]
-    )
-    assert refused.left_out == [LeftOut(2, "Status: pending (confirmed)")]
-
-
-HEADERS = {
-    "German": "Kurzname der Veranstaltung;Bestellnummer;Position;Status;Produkt;Name Teilnehmer*in;"
-    "Ticket-Code;Sitzbezeichnung;Gesperrt;Gültig ab;Gültig bis",
-    "French": "Titre de l'événement;Code de commande;ID de la position;Statut;Produit;Nom du participant;"
-    "Secret du billet;Nom du siège;Bloqué;Valable depuis;Valable jusqu'au",
-    "Spanish": "Slug del evento;Código del pedido;ID de posición;Estado;Producto;Nombre del asistente;"
-    "Secreto de la entrada;Nombre del asiento;Bloqueado;Válido desde;Válido hasta",
-}
-
-
-@pytest.mark.parametrize(
-    ("language", "admits", "yes", "refused"),
-    [
-        ("German", "bezahlt", "Ja", "abgelaufen"),
-        ("French", "Payé", "Oui", "expiré"),
-        ("Spanish", "pagado", "Si", "pendiente"),
-    ],
-)
-def test_pretix_is_known_in_each_of_its_languages(
-    tmp_path: Path, language: str, admits: str, yes: str, refused: str
-) -> None:
-    rows = [
-        f"fest;AB1;1;{admits};Tag;Ada;s1;A 1;;2026-08-01 10:00;2026-08-02",
-        f"fest;AB1;2;{admits};Tag;Bob;s2;A 2;{yes};;",
-        f"fest;AB2;1;{refused};Tag;Cem;s3;A 3;;;",
-    ]
-    content = "\n".join((HEADERS[language], *rows, ""))
-    assert asked(plan(tmp_path, content)) == ["entrances", "timezone"]
-    found = plan(tmp_path, content, entrances="tag", timezone="UTC")
-    assert found.preset == "pretix, order positions"
-    (ticket,) = found.tickets
-    assert (ticket.ticket_id, ticket.codes, ticket.seat, ticket.holder.name) == (
-        "AB1-1",
-        ("s1",),
-        "A 1",
-        "Ada",
-    )
-    assert (ticket.not_before, ticket.not_after) == (moment(2026, 8, 1, 10), moment(2026, 8, 2, 23, 59, 59))
-    assert [one.row for one in found.left_out] == [3, 4]
 
 
 def test_a_german_check_in_list_names_who_is_paid_and_who_is_in(tmp_path: Path) -> None:
@@ -155,12 +39,6 @@ def test_a_german_check_in_list_names_who_is_paid_and_who_is_in(tmp_path: Path) 
     assert len({one.ticket_id for one in found.tickets}) == 2, "an order names no ticket"
 
 
-def test_a_check_in_list_without_secrets_says_what_to_export(tmp_path: Path) -> None:
-    content = "Order code,Product,Checked in,Paid\nAB1,Day,,Yes\nAB2,Day,,Yes\n"
-    question = plan(tmp_path, content, entrances="Day").questions[0]
-    assert (question.id, "export it with the secrets" in question.sentence) == ("code", True)
-
-
 def test_the_positions_of_a_workbook_are_found_beside_its_orders(tmp_path: Path) -> None:
     book = Workbook()
     book.active.title = "Orders"
@@ -175,49 +53,11 @@ def test_the_positions_of_a_workbook_are_found_beside_its_orders(tmp_path: Path)
     assert "Sheet 'Orders' is not read, though its columns Status may decide who comes in." in found.said
 
 
-def test_lists_of_entries_beside_positions_are_asked_about(tmp_path: Path) -> None:
-    content = (
-        "Order code,Position ID,Status,Product,Ticket secret,Check-in lists\n"
-        "AB1,1,paid,Day,s1,\nAB1,2,paid,Day,s2,Main hall\n"
-    )
-    assert asked(plan(tmp_path, content, entrances="Day")) == ["entered:check in lists"]
-    found = plan(tmp_path, content, entrances="Day", entered=["Check-in lists=Main hall"])
-    assert [one.entered for one in found.tickets] == [False, True]
-    nobody = plan(tmp_path, content, entrances="Day", nobody_entered=True)
-    assert [one.entered for one in nobody.tickets] == [False, False]
-
-
-def test_a_status_that_pretix_gets_in_a_later_version_is_asked_about(tmp_path: Path) -> None:
-    row = pretix_row(Status="partially refunded")
-    found = pretix(tmp_path, row)
-    assert asked(found) == ["admits:status"]
-    assert found.questions[0].values == [("partially refunded", 1)]
-    assert codes(pretix(tmp_path, row, admits=["Status=Partially Refunded"])) == ["code-ABC12"]
-
-
 def test_a_row_cut_off_before_the_blocked_column_is_wrong(tmp_path: Path) -> None:
     """It would be a valid ticket otherwise."""
     row = pretix_row(Blocked="Yes")
     short = row[: PRETIX.index("Blocked")]
     assert reason(pretix(tmp_path, short)) == f"has {len(short)} cells, but the header has {len(PRETIX)}"
-
-
-@pytest.mark.parametrize("cells", [{"Order_code": "ORD 09"}, {"Position_ID": "x"}, {"Order_code": ""}])
-def test_a_position_that_cannot_name_a_ticket_gets_a_made_up_id(
-    tmp_path: Path, cells: dict[str, str]
-) -> None:
-    """Its secret opens the door; the id is a name only."""
-    rows = [pretix_row(Ticket_secret="s1", **cells), pretix_row(Ticket_secret="s2")]
-    first, second = (one.ticket_id for one in pretix(tmp_path, *rows).tickets)
-    assert (first[:2], second) == ("t-", "ABC12-1")
-    assert [one.ticket_id for one in pretix(tmp_path, *rows).tickets] == [first, second]
-
-
-def test_a_position_without_a_secret_is_wrong(tmp_path: Path) -> None:
-    found = pretix(tmp_path, pretix_row(Ticket_secret=""), pretix_row())
-    assert found.wrong == [WrongRow(2, "column 'Ticket secret': a code is empty")]
-    assert codes(found) == ["code-ABC12"]
-    assert asked(pretix(tmp_path, pretix_row(Ticket_secret=""))) == ["code"]
 
 
 def test_an_export_over_several_events_needs_the_slug_of_each(tmp_path: Path) -> None:
@@ -317,24 +157,6 @@ EVENTBRITE = (
 )
 
 
-def test_eventbrite_orders_that_are_cancelled_or_unpaid_are_left_out(tmp_path: Path) -> None:
-    rows = [
-        "1,Ada,T,1,GA,11,Completed,9,Attending,CA,1001",
-        "2,Bob,T,1,GA,12,Refunded,0,Not Attending,CA,1002",
-        "3,Cem,T,1,GA,13,Completed,9,Checked In,,1003",
-        "4,Eva,T,1,GA,14,Completed,9,Deleted,,1004",
-    ]
-    found = plan(tmp_path, EVENTBRITE + "\n".join(rows) + "\n", entrances="GA")
-    assert [(one.codes[0], one.ticket_id, one.entered) for one in found.tickets] == [
-        ("1001", "11", False),
-        ("1003", "13", True),
-    ]
-    assert [one.reason for one in found.left_out] == [
-        "Attendee Status: Not Attending",
-        "Attendee Status: Deleted",
-    ]
-
-
 ALF_IO = "ID,Category,Event,Status,PaidPrice,ReservationID,Full Name,E-Mail,Locked\n"
 
 
@@ -383,17 +205,6 @@ def test_a_french_list_whose_status_has_a_column_of_its_own(tmp_path: Path) -> N
     assert found.left_out == [LeftOut(3, "Statut: Annulé; left out although its guest is checked in")]
 
 
-def test_ticket_tailor_says_who_is_in_and_asks_what_it_has_not_said_before(tmp_path: Path) -> None:
-    head = "Ticket type,Ticket code,Ticket status,Checked in,First name,Last name,Issued ticket ID\n"
-    content = head + "GA,AAA1,VALID,Yes,Ada,T,it_1\nGA,AAA2,VOIDED,,Bob,T,it_2\n"
-    found = plan(tmp_path, content, entrances="GA")
-    assert [(one.codes[0], one.ticket_id, one.entered) for one in found.tickets] == [("AAA1", "it_1", True)]
-    later = head + "GA,AAA1,VALID,2026-08-01T20:00Z,Ada,T,it_1\n"
-    assert asked(plan(tmp_path, later, entrances="GA")) == ["entered:checked in"]
-    entered = plan(tmp_path, later, entrances="GA", entered=["Checked in=*"]).tickets[0]
-    assert (entered.entered, entered.entered_at) == (True, moment(2026, 8, 1, 20))
-
-
 OWN = (
     "event,ticket_id,codes,state,product,seat,blocked,block_reason,dispute_reason,admitted_at,sequence,"
     "entry_node,revoked_codes\n"
@@ -426,27 +237,6 @@ def test_our_own_export_brings_each_ticket_into_its_state(tmp_path: Path) -> Non
     assert (found.tickets[0].revoked, found.tickets[4].product) == (("old",), "Day  pass")
     assert found.tickets[1].entered_at == moment(2026, 8, 1, 20)
     assert [one.event for one in found.tickets] == ["fest"] * 5 + ["Fest"]
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        (("new", "old"), ("old", "")),
-        (("new", "old"), ("other", "old")),
-        (("old", ""), ("new", "old")),
-    ],
-    ids=["valid after replaced", "replaced twice", "replaced after valid"],
-)
-def test_a_replaced_code_stays_that_of_its_ticket(
-    tmp_path: Path, first: tuple[str, str], second: tuple[str, str]
-) -> None:
-    rows = ""
-    for number, texts in enumerate((first, second), start=1):
-        valid, replaced = (f'"[""{text}""]"' if text else "" for text in texts)
-        rows += f"fest,T-{number},{valid},ISSUED,,,no,,,,4,n1,{replaced}\n"
-    found = plan(tmp_path, OWN + rows, known=Known())
-    assert [one.ticket_id for one in found.tickets] == ["T-1"]
-    assert [(one.row, one.reason) for one in found.wrong] == [(3, "has a code of row 2 (barcode_taken)")]
 
 
 @pytest.mark.parametrize(
@@ -497,25 +287,11 @@ def test_a_bound_of_our_own_export_that_no_ticket_has_makes_its_row_wrong(
     assert (found.tickets, found.wrong[0].reason.startswith(why)) == ([], True), found.wrong
 
 
-def test_a_ticket_of_our_own_export_may_be_valid_from_a_time_on(tmp_path: Path) -> None:
-    content = f"{BOUNDED}fest,T-1,ISSUED,,2026-08-01T20:00:00Z,,3,2,4,n1\n"
-    (ticket,) = plan(tmp_path, content, known=Known()).tickets
-    assert (ticket.not_before, ticket.not_after) == (moment(2026, 8, 1, 20), 0)
-    assert (ticket.entries, ticket.entered, ticket.entries_made) == (3, True, 2)
-
-
 def test_of_our_own_export_only_the_chosen_event_is_taken(tmp_path: Path) -> None:
     rows = "fest,T-1,,ISSUED,,,,,,,4,n1,\ngala,T-2,,ISSUED,,,,,,,4,n1,\n"
     found = plan(tmp_path, OWN + rows, known=Known(event="fest"))
     assert [(one.event, one.ticket_id) for one in found.tickets] == [("fest", "T-1")]
     assert [(one.row, one.reason) for one in found.left_out] == [(3, "belongs to event 'gala'")]
-
-
-def test_a_reason_of_a_ticket_that_is_not_blocked_is_not_issued(tmp_path: Path) -> None:
-    """The log accepts none, so the ticket would be refused."""
-    rows = "fest,T-1,,ISSUED,,,no,was lost,,,4,n1,\nfest,T-2,,ISSUED,,,yes,lost,,,4,n1,\n"
-    found = plan(tmp_path, OWN + rows, known=Known()).tickets
-    assert [(one.blocked, one.block_reason) for one in found] == [(False, ""), (True, "lost")]
 
 
 def test_what_our_own_export_says_of_events_is_of_those_that_are_imported(tmp_path: Path) -> None:

@@ -46,14 +46,6 @@ def test_a_parser_that_takes_it_for_an_error_is_told_again(monkeypatch: pytest.M
         swallow_and_read()
 
 
-def test_afterwards_nothing_is_limited() -> None:
-    before = signal.getsignal(signal.SIGPROF)
-    with time_limit(60):
-        assert signal.getitimer(signal.ITIMER_PROF)[0] > 0
-    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
-    assert signal.getsignal(signal.SIGPROF) == before
-
-
 def test_a_timer_that_strikes_once_more_while_a_block_ends_is_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,8 +1,5 @@
 """What a turn wrote is what the next process reads (PROTOCOL R6, R7, R9)."""
 
-import os
-import stat
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,24 +28,6 @@ def test_an_empty_ledger_recovers_nothing(ledger: Ledger) -> None:
     assert tail.checkpoint is None
     assert ledger.created
     assert ledger.voting
-
-
-def test_a_turn_survives_a_restart(ledger: Ledger) -> None:
-    writer = LogWriter()
-    entries = writer.entries(3)
-    slots = [slot("pre_prepare", 4, body=b"batch four"), slot("prepare", 4), slot("commit", 4)]
-    ledger.append([*entries, *slots, writer.checkpoint(), StateRecord("view", b"\x02")])
-    again, tail = reopened(ledger)
-    try:
-        assert tail.entries == tuple(entries)
-        assert tail.slots == tuple(slots)
-        assert tail.checkpoint == writer.checkpoint()
-        assert tail.states == (StateRecord("view", b"\x02"),)
-        assert tail.frontier == writer.frontier
-        assert not again.created
-        assert again.incarnation == ledger.incarnation + 1
-    finally:
-        again.close()
 
 
 def test_a_null_request_has_no_batch(ledger: Ledger) -> None:
@@ -223,15 +202,6 @@ def test_the_lowest_checkpoint_at_or_above(ledger: Ledger) -> None:
     assert ledger.checkpoint_from(4) == checkpoints[1]
     assert ledger.checkpoint_from(5) == checkpoints[2]
     assert ledger.checkpoint_from(7) is None
-
-
-def test_files_are_for_their_owner_only(sqlite_ledger: Ledger) -> None:
-    sqlite_ledger.append([slot("prepare", 1)])
-    folder: Path = sqlite_ledger.location.folder
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    modes = {name: stat.S_IMODE((folder / name).stat().st_mode) for name in os.listdir(folder)}
-    assert len(modes) >= 5
-    assert set(modes.values()) == {0o600}, modes
 
 
 def count(ledger: Ledger, table: str) -> int:

@@ -11,18 +11,18 @@ import pytest
 from dtvn.ledger import LedgerDamaged, Location
 from dtvn.machine import Admit, State, TicketState, build
 from dtvn.machine.codes import default_salt
-from dtvn.machine.rows import EventRow, TicketBytes, TicketRow
+from dtvn.machine.rows import EventRow, TicketRow
 from dtvn.machine.terms import Terms
 from dtvn.machine.ticket import answered
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange, EntryRecord, Executed, Install
 from dtvn.protocol.consensus.messages import Batch, Entry, Operation, Outcome, entry_hash
 from dtvn.protocol.wire.envelope import decode_envelope
-from tests.ledger.samples import CLUSTER, START, LogWriter, batch_body, packed, ticket
+from tests.ledger.samples import CLUSTER, START, LogWriter, batch_body, ticket
 from tests.ledger.test_install import snapshot_of
-from tests.ledger.test_materialise import change, counters
+from tests.ledger.test_materialise import change
 from validators.ledger import Ledger, open_ledger, read
-from validators.ledger.models import OperationRecord, Ticket
+from validators.ledger.models import OperationRecord
 from validators.ledger.move import move_ledger
 
 ALIAS = "ledger-under-test"
@@ -45,45 +45,6 @@ def coded(number: str, *codes: bytes, revoked: Sequence[bytes] = (), **fields: A
 
 def named(code: bytes, event: str = "default") -> tuple[str, bool] | None:
     return read.ticket_by_code(ALIAS, event, code)
-
-
-def test_a_ticket_is_found_by_its_codes_and_by_those_that_were_replaced(learner: Ledger) -> None:
-    learner.materialise(
-        [change(coded("T-1", FIRST, SECOND)), change(coded("T-1", FIRST, event="gala"))], 1, 1
-    )
-    assert (named(FIRST), named(SECOND), named(THIRD)) == (("T-1", False), ("T-1", False), None)
-    assert named(FIRST, "gala") == ("T-1", False)
-    learner.materialise([change(coded("T-1", THIRD, revoked=[FIRST, SECOND]))], 2, 2)
-    assert (named(FIRST), named(THIRD)) == (("T-1", True), ("T-1", False))
-    assert named(FIRST, "gala") == ("T-1", False)
-    learner.materialise([change(coded("T-1", FIRST, revoked=[SECOND, THIRD]))], 3, 3)
-    assert (named(FIRST), named(THIRD)) == (("T-1", False), ("T-1", True)), "its own code returned"
-    assert [row.row for row in learner.load().rows] == [
-        coded("T-1", FIRST, revoked=[SECOND, THIRD]),
-        coded("T-1", FIRST, event="gala"),
-    ]
-
-
-def test_codes_of_many_tickets_are_written_at_once(learner: Ledger) -> None:
-    rows = [coded(f"T-{number}", bytes([number]) * 32, bytes([number, 1] * 16)) for number in range(2, 60)]
-    learner.materialise([change(row) for row in rows], 1, 1)
-    assert (named(bytes([40]) * 32), named(bytes([40, 1] * 16))) == (("T-40", False), ("T-40", False))
-    assert [row.row for row in learner.load().rows] == rows
-
-
-def test_a_ticket_that_changes_leaves_its_codes_unwritten(sqlite_place: Location) -> None:
-    ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS, indexed=True)
-    try:
-        ledger.load()
-        ledger.materialise([change(coded("T-1", FIRST, revoked=[SECOND]))], 0, 1)
-        ledger._store.define(
-            "CREATE TRIGGER rewritten BEFORE UPDATE ON ledger_ticketcode"
-            " BEGIN SELECT RAISE(ABORT, 'a code was written again'); END"
-        )
-        ledger.materialise([change(coded("T-1", FIRST, revoked=[SECOND], state="CONSUMED"))], 0, 2)
-        assert read.count_tickets(ALIAS)["CONSUMED"] == 1
-    finally:
-        ledger.close()
 
 
 @pytest.mark.parametrize(
@@ -140,32 +101,6 @@ def event(name: str, *, declared: bool = True, salt: bytes = FIRST) -> Applicati
     products = (("Day pass", True), ("Parking", False)) if declared else ()
     row = EventRow("", "Europe/Berlin", 0, False, products, declared, salt, 1, 4, 0, START)
     return ApplicationChange("event", (name,), row)
-
-
-def test_events_are_summarised_with_their_tickets(learner: Ledger) -> None:
-    """One that was created and holds none is one; one in which only a code ever was is none."""
-    changes = [
-        change(coded("T-1", blocked=True, block_reason="refunded")),
-        change(coded("T-2", state="CONSUMED", blocked=True)),
-        change(coded("T-3")),
-        change(coded("G-1", FIRST, event="gala")),
-        event("gala", declared=False),
-        event("ready"),
-        event("only-a-code", declared=False),
-    ]
-    learner.materialise(changes, 1, 1)
-    found = {one.event: one for one in read.summarise_events(ALIAS)}
-    assert list(found) == read.list_events(ALIAS) == ["default", "gala", "ready"]
-    none = dict.fromkeys(read.STATES, 0)
-    assert found["default"].tickets == {**none, "ISSUED": 2, "CONSUMED": 1}
-    assert {name: one.blocked for name, one in found.items()} == {"default": 2, "gala": 0, "ready": 0}
-    assert found["ready"].tickets == none
-    assert (found["default"].row, found["ready"].row) == (None, event("ready").row)
-    assert read.event_rows(ALIAS).keys() == {"gala", "ready", "only-a-code"}
-    learner.materialise([change(coded("T-1"))], 2, 2)
-    assert read.summarise_events(ALIAS)[0].blocked == 1
-    blocked = Ticket.objects.using(ALIAS).filter(blocked=True)
-    assert [row.ticket_id for row in blocked] == ["T-2"]
 
 
 def test_the_salt_of_an_event_is_that_of_its_row_or_follows_from_its_name(learner: Ledger) -> None:
@@ -225,21 +160,3 @@ def next_entry(ledger: Ledger, operations: list[Operation]) -> EntryRecord:
     record = EntryRecord(entry, entry_hash(entry), body, (b"commit",) * 3)
     ledger.append([record])
     return record
-
-
-def test_a_node_keeps_terms_that_changed_alone(ledger: Ledger) -> None:
-    """Blocking leaves the state as it is; a node has neither codes in a table nor counters."""
-    ledger.append(LogWriter().entries(3))
-    issued = packed(1)
-    blocked = with_terms(issued, terms(codes=(FIRST,), blocked=True, block_reason="refunded", changed=True))
-    assert blocked.row.state == issued.row.state
-    ledger.materialise([with_terms(issued, terms(codes=(FIRST,))), packed(2)], 1, 1)
-    ledger.materialise([blocked], 2, 2)
-    assert list(ledger.load().rows) == [blocked, packed(2)]
-    assert (named(FIRST), counters(ledger)) == (None, {})
-
-
-def with_terms(issued: ApplicationChange, said: Terms) -> ApplicationChange:
-    row = issued.row
-    terms_of = canonical.encode_trimmed(said)
-    return ApplicationChange("ticket", issued.key, TicketBytes(row.number, row.head, row.state, terms_of))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from dtvn.ledger import Location
 from dtvn.protocol.consensus.effects import Prune, Record, StateRecord
 from dtvn.protocol.host.ports import LedgerTail
-from tests.ledger.children import end_now, reopen_when_free, run_in_child, script
+from tests.ledger.children import end_now, reopen_when_free, run_in_child
 from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot, ticket
 from tests.ledger.test_materialise import change
 from validators.ledger import Ledger, open_ledger
@@ -109,61 +107,6 @@ def test_p20_r9_rows_killed_at_any_statement_are_whole_or_absent(sqlite_place: L
             }
     finally:
         ledger.close()
-
-
-WRITER = """
-    import sys
-    from pathlib import Path
-    from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot, ticket
-    from dtvn.protocol.consensus.effects import ApplicationChange, Prune
-    from dtvn.ledger import Location
-    from validators.ledger import open_ledger
-
-    ledger = open_ledger(Location(Path(sys.argv[1]), sys.argv[2], sys.argv[3]), cluster_id=CLUSTER)
-    recovery = ledger.load()
-    writer = LogWriter()
-    for record in recovery.entries:
-        writer.entry()
-    while True:
-        entry = writer.entry()
-        number = entry.entry.sequence
-        ledger.append([slot("pre_prepare", number, body=entry.body), slot("prepare", number)])
-        print(number, "voted", flush=True)
-        ledger.append([entry, slot("commit", number), Prune(number - 8)])
-        ledger.notice(executed(entry, ["ok", "ok"]))
-        print(number, "logged", flush=True)
-        row = ticket(f"T-{number % 50}", sequence=number)
-        ledger.materialise([ApplicationChange("ticket", (row.event, row.ticket), row)], number, START)
-"""
-
-
-def test_killed_at_random_moments_it_keeps_every_acknowledged_turn(place: Location) -> None:
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")  # noqa: T201 - shown when the test fails
-    dice = random.Random(seed)
-    logged = 0
-    for _life in range(3):
-        with script(WRITER, str(place.folder), place.url, place.schema) as child:
-            assert child.stdout is not None
-            voted = 0
-            for _line in range(dice.randrange(1, 60)):
-                number, what = child.stdout.readline().split()
-                logged = int(number) if what == "logged" else logged
-                voted = int(number) if what == "voted" else voted
-            child.kill()
-            child.wait()
-        ledger = reopen_when_free(place)
-        try:
-            assert ledger.voting
-            tail = ledger.load()
-            assert tail.frontier.size >= logged
-            assert tail.applied_sequence <= tail.frontier.size
-            prepared = [one.sequence for one in tail.slots if one.phase == "prepare"]
-            assert max(prepared, default=0) >= voted
-            list(tail.rows)
-            logged = tail.frontier.size
-        finally:
-            ledger.close()
 
 
 def recovered(place: Location) -> tuple[LedgerTail, bool]:

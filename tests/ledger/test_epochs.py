@@ -29,10 +29,3 @@ def test_ends_of_epochs_are_read_from_any_of_them_on_up_to_a_missing_one(ledger:
     ledger.append([StateRecord(record_name(epoch), end) for epoch, end in ends.items()])
     found = [read.epoch_changes(ledger.alias, after=after) for after in range(5)]
     assert found == [[ends[0], ends[1], ends[2]], [ends[1], ends[2]], [ends[2]], [], [ends[4]]]
-
-
-def test_a_named_state_is_read_without_the_whole_ledger(ledger: Ledger) -> None:
-    assert ledger.state_value("epoch") is None
-    ledger.append([StateRecord("epoch", b"one")])
-    ledger.append([StateRecord("epoch", b"two")])
-    assert ledger.state_value("epoch") == b"two"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -75,17 +74,6 @@ def test_a_ledger_that_is_there_and_cannot_be_opened_is_not_called_new(tmp_path:
     error = refused(tmp_path)
     assert (error.status, error.code) == (503, "database_unopened")
     assert str(error).startswith("This node's ledger cannot be opened: ")
-
-
-def test_a_lock_is_busy(folder: Path) -> None:
-    with closing(sqlite3.connect(folder / "ledger.sqlite3", isolation_level=None)) as other:
-        other.execute("PRAGMA locking_mode=EXCLUSIVE")
-        other.execute("BEGIN IMMEDIATE")
-        other.execute("UPDATE ledger_ledgermeta SET incarnation = incarnation")
-        other.execute("COMMIT")
-        with pytest.raises(sqlite3.OperationalError) as caught:
-            sqlite3.connect(folder / "ledger.sqlite3", timeout=0).execute("SELECT * FROM ledger_ledgermeta")
-    assert failure_of(caught.value) is Failure.BUSY
 
 
 def test_a_node_calls_its_damaged_ledger_damaged(folder: Path) -> None:

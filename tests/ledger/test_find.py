@@ -24,13 +24,6 @@ def find(place: Location, *, own_url: str = "", platform_url: str = "") -> Found
     return find_ledger(place.folder, node="node0", schema=schema, own_url=own_url, platform_url=platform_url)
 
 
-def test_a_new_node_begins_beside_itself_whatever_the_platform_uses(postgres_place: Location) -> None:
-    beside = Location(postgres_place.folder)
-    assert find(postgres_place) == FoundLedger(beside)
-    assert find(postgres_place, platform_url=postgres_place.url) == FoundLedger(beside)
-    assert not postgres_place.folder.exists(), "looking changes nothing"
-
-
 def test_a_new_node_begins_on_the_server_that_its_setting_names(postgres_place: Location) -> None:
     assert find(postgres_place, own_url=postgres_place.url) == FoundLedger(postgres_place)
     make(postgres_place)
@@ -58,12 +51,6 @@ def test_a_nodes_setting_that_names_the_platforms_database_is_warned_of(postgres
     assert find(postgres_place, own_url=postgres_place.url, platform_url=NOWHERE).warning == ""
 
 
-def test_a_ledger_beside_its_node_asks_no_server(tmp_path: Path) -> None:
-    place = Location(tmp_path / "ledger")
-    make(place)
-    assert find(place, platform_url=NOWHERE) == FoundLedger(place)
-
-
 def test_no_ledger_begins_while_the_platforms_server_is_away(tmp_path: Path) -> None:
     with pytest.raises(LedgerUnreachable, match="PostgreSQL does not answer for schema ledger_none"):
         find(Location(tmp_path / "ledger"), platform_url=NOWHERE)
@@ -81,12 +68,6 @@ def test_no_ledger_begins_on_a_server_while_one_is_beside_the_node(postgres_plac
     make(Location(postgres_place.folder))
     with pytest.raises(LedgerElsewhere, match="move_ledger node0 --to-server"):
         find(postgres_place, own_url=postgres_place.url)
-
-
-def test_a_lost_ledger_whose_folder_was_moved_away_begins_anew(sqlite_place: Location) -> None:
-    make(sqlite_place)
-    sqlite_place.folder.rename(sqlite_place.folder.with_name("lost"))
-    assert find(sqlite_place) == FoundLedger(sqlite_place)
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all"])

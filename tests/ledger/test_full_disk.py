@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dtvn.ledger import LedgerError, Location
+from dtvn.ledger import Location
 from dtvn.protocol.host.ports import JournalError, JournalFull
 from tests.disks import fill, mounted
 from tests.ledger.samples import CLUSTER, START, LogWriter, slot, ticket
@@ -99,16 +99,6 @@ def test_r8_a_disk_that_fills_up_denies_no_committed_rows(small_disk: Path, sinc
     # Whether the copy is made within this call depends on when another thread looked last; the rows are then
     # refused as a whole.
     assert since_copied or not failed
-
-
-def test_a_ledger_on_a_full_disk_does_not_open_partly(small_disk: Path) -> None:
-    filler = fill(small_disk)
-    with pytest.raises((JournalError, LedgerError)):
-        open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
-    filler.unlink()
-    ledger = open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
-    assert ledger.voting
-    ledger.close()
 
 
 def test_r8_a_file_at_its_size_limit_fails_the_turn_only(sqlite_ledger: Ledger) -> None:

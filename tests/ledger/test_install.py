@@ -92,14 +92,6 @@ def test_a_second_snapshot_follows_the_first(ledger: Ledger) -> None:
     assert len(list(found.rows)) == 2
 
 
-def test_a_ledger_is_not_written_between_an_install_and_its_load(ledger: Ledger) -> None:
-    writer = LogWriter()
-    behind(ledger, writer)
-    ledger.install(snapshot_of(writer))
-    with pytest.raises(JournalError, match="loaded again"):
-        ledger.append([writer.entry()])
-
-
 class Interrupted(Exception):
     """The state could not be read to its end."""
 

@@ -40,20 +40,6 @@ def stable(sequence: int) -> Any:
     return SimpleNamespace(sequence=sequence)
 
 
-@pytest.mark.parametrize(
-    ("applied", "checkpoint", "expected"),
-    [(12, 12, 9), (9, 12, 9), (8, 12, 5), (12, 8, 5), (12, 4, 0), (4, 12, 0), (12, None, 0)],
-)
-def test_the_last_mark_that_is_applied_and_proved_is_taken(
-    writer: LogWriter, applied: int, checkpoint: int | None, expected: int
-) -> None:
-    told = None if checkpoint is None else stable(checkpoint)
-    found = beginning(applied, told, None, marks(writer, 5, 9))
-    assert found.sequence == expected
-    if expected:
-        assert found.frontier.size == expected
-
-
 def test_an_installed_state_is_a_mark_too(writer: LogWriter) -> None:
     before = log_tree.Frontier()
     for record in writer.records[:6]:

@@ -8,7 +8,7 @@ from dtvn.machine.rows import ROW_TYPES, BundlePage, ClockRow, NonceGroup, Sessi
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
 from tests.ledger.samples import CLUSTER, LogWriter, executed, packed, ticket
-from tests.ledger.test_append import count, reopened
+from tests.ledger.test_append import reopened
 from validators.ledger import Ledger, open_ledger, state_rows
 
 
@@ -22,19 +22,6 @@ OTHERS = [
     ApplicationChange("nonce", (7,), NonceGroup(keep_until=99, entries=())),
     ApplicationChange("clock", (), ClockRow((3, 0, 0, 1))),
 ]
-
-
-def test_every_kind_of_row_comes_back_equal(ledger: Ledger) -> None:
-    ledger.append(LogWriter().entries(3))
-    rows = [change(ticket("T-1", metadata={"a": "1", "b": "é"})), change(ticket("T-2")), *OTHERS]
-    ledger.materialise(rows, 2, 17)
-    again, tail = reopened(ledger)
-    try:
-        assert tail.applied_sequence == 2
-        assert sorted(map(repr, tail.rows)) == sorted(map(repr, rows))
-        assert sorted(map(repr, tail.rows)) == sorted(map(repr, rows)), "can be read twice"
-    finally:
-        again.close()
 
 
 def test_tickets_come_in_the_order_of_their_numbers(sqlite_place: Location) -> None:
@@ -60,54 +47,6 @@ def test_every_field_of_a_ticket_is_stored() -> None:
     assert len(msgspec.structs.astuple(row)) == len(msgspec.structs.fields(TicketRow))
 
 
-def test_a_row_set_to_none_is_deleted(ledger: Ledger) -> None:
-    ledger.append(LogWriter().entries(2))
-    ledger.materialise(OTHERS, 1, 1)
-    gone = [ApplicationChange(one.table, one.key, None) for one in OTHERS[:2]]
-    ledger.materialise(gone, 2, 2)
-    assert sorted(map(repr, ledger.load().rows)) == sorted(map(repr, OTHERS[2:]))
-
-
-def test_counters_follow_the_tickets(ledger: Ledger) -> None:
-    """Also when one transaction changes a ticket that it creates, and across events."""
-    ledger.append(LogWriter().entries(3))
-    first = [change(ticket(f"T-{number}")) for number in range(10)]
-    ledger.materialise([*first, change(ticket("T-1", event="other"))], 1, 1)
-    assert counters(ledger) == {"ticket/ISSUED/default": 10, "ticket/ISSUED/other": 1}
-    ledger.materialise(
-        [
-            change(ticket("T-1", state="VALIDATED")),
-            change(ticket("T-2", state="CONSUMED")),
-            change(ticket("T-99", state="VALIDATED")),
-            change(ticket("T-3")),
-        ],
-        2,
-        2,
-    )
-    expected = {
-        "ticket/CONSUMED/default": 1,
-        "ticket/ISSUED/default": 8,
-        "ticket/ISSUED/other": 1,
-        "ticket/VALIDATED/default": 2,
-    }
-    assert counters(ledger) == expected
-    ledger.materialise([], 3, 3)
-    assert counters(ledger) == expected
-
-
-def test_outcomes_wait_for_their_rows(ledger: Ledger) -> None:
-    """An entry noted but not yet covered by a materialisation is written with a later one."""
-    writer = LogWriter()
-    ledger.append(writer.entries(2))
-    for record in writer.records:
-        ledger.notice(executed(record, ["ok", "ticket_not_found"]))
-    ledger.materialise([], 1, 1)
-    assert count(ledger, "ledger_entryoutcomes") == 1
-    ledger.materialise([], 2, 2)
-    assert count(ledger, "ledger_entryoutcomes") == 2
-    assert counters(ledger) == {"operation/validate/ok": 2, "operation/validate/refused": 2}
-
-
 def test_a_replay_counts_nothing_twice(ledger: Ledger) -> None:
     """At start entries above applied_sequence are executed and noted again (R9)."""
     writer = LogWriter()
@@ -124,18 +63,6 @@ def test_a_replay_counts_nothing_twice(ledger: Ledger) -> None:
         assert counters(again) == {"operation/validate/ok": 4}
     finally:
         again.close()
-
-
-def test_a_ledger_loaded_again_in_the_same_process_counts_nothing_twice(ledger: Ledger) -> None:
-    """What waits for its rows then is noted again by the replay."""
-    writer = LogWriter()
-    ledger.append(writer.entries(2))
-    for _ in range(2):
-        ledger.load()
-        for record in writer.records:
-            ledger.notice(executed(record, ["ok", "ok"]))
-    ledger.materialise([], 2, 2)
-    assert counters(ledger) == {"operation/validate/ok": 4}
 
 
 @pytest.mark.parametrize("column", ["state", "gate", "row", "seat", "checksum"])

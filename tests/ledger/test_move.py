@@ -9,7 +9,7 @@ import pytest
 from django.apps import apps
 from django.db import connections
 
-from dtvn.ledger import LedgerBusy, LedgerElsewhere, Location
+from dtvn.ledger import LedgerElsewhere, Location
 from dtvn.protocol.consensus.effects import StateRecord
 from tests.ledger.samples import CLUSTER, LogWriter, slot
 from validators.ledger import Ledger, move, open_ledger
@@ -54,55 +54,6 @@ def places(request: pytest.FixtureRequest, postgres_place: Location) -> tuple[Lo
     """(from, to) of one folder."""
     beside = Location(postgres_place.folder)
     return (postgres_place, beside) if request.param == "to a file" else (beside, postgres_place)
-
-
-def test_a_moved_ledger_holds_every_row_and_still_votes(places: tuple[Location, Location]) -> None:
-    source, target = places
-    writer = fill(source)
-    before = rows(source)
-    calls: list[str] = []
-
-    def settle() -> None:
-        assert holds_ledger(target), "whole before the settings name it"
-        assert holds_ledger(source)
-        calls.append("settled")
-
-    copied = move_ledger(source, target, settle=settle)
-    assert copied == sum(len(found) for found in before.values())
-    assert calls == ["settled"]
-    assert not holds_ledger(source)
-    assert rows(target) == before
-    ledger = opened(target, expect_existing=True)
-    try:
-        assert ledger.voting
-        ledger.load()
-        ledger.append([writer.entry()])
-    finally:
-        ledger.close()
-    assert sorted(path.name for path in source.folder.iterdir() if path.is_dir()) == []
-
-
-def test_no_log_of_an_older_file_stays_beside_a_ledger_that_moved(
-    places: tuple[Location, Location],
-) -> None:
-    """SQLite would take the turns in it for those of the new file."""
-    source, target = places
-    fill(source)
-    (file,) = [place.database_file for place in places if not place.url]
-    older = [file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm")]
-    for path in older:
-        path.write_bytes(b"older")
-    move_ledger(source, target, settle=lambda: None)
-    assert not any(path.exists() for path in older)
-
-
-def test_a_ledger_in_use_is_not_moved(places: tuple[Location, Location]) -> None:
-    source, target = places
-    ledger = opened(source)
-    with pytest.raises(LedgerBusy):
-        move_ledger(source, target, settle=lambda: None)
-    ledger.close()
-    assert not holds_ledger(target)
 
 
 def test_a_ledger_that_does_not_vote_does_not_vote_after_a_move(places: tuple[Location, Location]) -> None:

@@ -16,7 +16,6 @@ from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot
 from tests.ledger.test_install import snapshot_of
 from tests.waiting import wait_until
 from validators.ledger import Ledger, log_mark, log_reading, older_entries, open_ledger
-from validators.ledger.location import DAMAGE_FILE
 from validators.ledger.structure_check import StructureCheck
 
 ALIAS = "ledger-under-test"
@@ -89,16 +88,6 @@ def check_all(ledger: Ledger) -> None:
     wait_until(ledger.check_older, what="all is checked")
 
 
-def test_a_start_reads_nothing_up_to_the_mark(again: Ledger) -> None:
-    read = watch_contents(again)
-    tail = again.load()
-    assert read == list(range(MARK + 1, ENTRIES + 1))
-    assert [record.entry.sequence for record in tail.entries] == list(range(ENTRIES + 1 - KEPT, ENTRIES + 1))
-    writer = LogWriter()
-    writer.entries(ENTRIES)
-    assert tail.frontier == writer.frontier
-
-
 def test_a_call_checks_a_bounded_number_of_older_entries(again: Ledger) -> None:
     again.load()
     read = watch_contents(again)
@@ -122,35 +111,6 @@ def test_a_call_reads_bounded_bytes_of_batches(again: Ledger, monkeypatch: pytes
     assert read == list(range(1, MARK + 1))
 
 
-def test_a_whole_check_leaves_nothing(again: Ledger) -> None:
-    read = watch_contents(again)
-    again.load(whole=True)
-    assert read == list(range(1, ENTRIES + 1))
-    assert again.check_older()
-
-
-def test_without_a_stable_checkpoint_a_start_reads_everything(ledger: Ledger) -> None:
-    """Nothing proves the hashes."""
-    write(ledger, LogWriter(), 20, 0)
-    read = watch_contents(ledger)
-    ledger.load()
-    assert read == list(range(1, 21))
-
-
-def test_a_ledger_without_a_mark_is_read_whole_and_gets_one(filled: Location) -> None:
-    """Written before there were marks."""
-    ledger = opened(filled)
-    ledger._store.define(f"DELETE FROM ledger_statevalue WHERE name = '{log_mark.NAME}'")  # noqa: S608
-    read = watch_contents(ledger)
-    ledger.load()
-    assert read == list(range(1, ENTRIES + 1))
-    writer = LogWriter()
-    writer.entries(ENTRIES)
-    ledger.append([*writer.entries(5), writer.checkpoint()])
-    ledger.close()
-    assert contents_read(filled) == list(range(STABLE - DISTANCE + 1, ENTRIES + 6))
-
-
 def contents_read(place: Location) -> list[int]:
     """The sequences whose content a start reads."""
     ledger = opened(place)
@@ -158,19 +118,6 @@ def contents_read(place: Location) -> list[int]:
     ledger.load()
     ledger.close()
     return read
-
-
-def test_a_start_reads_no_more_however_often_it_comes(filled: Location) -> None:
-    """Even with fewer sequences between two starts than the mark is away from its checkpoint."""
-    writer = LogWriter()
-    writer.entries(ENTRIES)
-    for _ in range(10):
-        ledger = opened(filled)
-        ledger.load()
-        ledger.append([*writer.entries(2), writer.checkpoint()])
-        ledger.materialise([], len(writer.records), START)
-        ledger.close()
-    assert len(contents_read(filled)) <= 2 * DISTANCE
 
 
 @pytest.mark.parametrize("field", ["entry_hash", "peaks"])
@@ -186,39 +133,6 @@ def test_a_mark_that_the_checkpoint_does_not_prove_is_not_used(again: Ledger, fi
     read = contents_read(again.location)
     assert read[0] == MARK + 1
     assert read[-ENTRIES:] == list(range(1, ENTRIES + 1)), "then the whole log"
-
-
-def test_rows_behind_the_checkpoint_are_replayed_from_read_entries(place: Location) -> None:
-    ledger = opened(place)
-    try:
-        ledger.load()
-        writer = LogWriter()
-        write(ledger, writer, 20, 10)
-        ledger.append([*writer.entries(20), writer.checkpoint()])
-        read = watch_contents(ledger)
-        tail = ledger.load()
-        assert read == list(range(11, 41))
-        assert tail.entries == tuple(writer.records[20 - KEPT :])
-    finally:
-        ledger.close()
-
-
-def test_entries_to_replay_are_read_although_a_mark_lies_above_the_rows(place: Location) -> None:
-    """The rows were not written for long, and two checkpoints became stable meanwhile."""
-    ledger = opened(place)
-    try:
-        ledger.load()
-        writer = LogWriter()
-        write(ledger, writer, 20, 10)
-        ledger.append([*writer.entries(10), writer.checkpoint()])
-        mark = log_mark.LogMark.of(writer.frontier, writer.previous)
-        ledger.append([*writer.entries(10), writer.checkpoint()])
-        assert (mark.sequence, ledger.state_value(log_mark.NAME)) == (30, mark.record.value)
-        tail = ledger.load()
-        replayed = [record.entry.sequence for record in tail.entries if record.entry.sequence > 20]
-        assert (tail.applied_sequence, replayed) == (20, list(range(21, 41)))
-    finally:
-        ledger.close()
 
 
 @pytest.mark.parametrize("wrong", [False, True])
@@ -239,28 +153,6 @@ def test_older_entries_lead_to_the_hash_of_the_mark(again: Ledger, *, wrong: boo
             check()
     else:
         check()
-
-
-def test_damage_found_beside_the_work_ends_the_ledger(filled: Location) -> None:
-    """And its next start, before it votes: it is not started again and again to vote for some seconds."""
-    ledger = opened(filled)
-    damage(ledger, "consensusentry", "timestamp", 10)
-    ledger.load()
-    sentence = "Entry 10 is damaged: it differs from its checksum"
-    with pytest.raises(LedgerDamaged, match=sentence):
-        check_all(ledger)
-    with pytest.raises(JournalError, match=sentence):
-        ledger.append([slot("prepare", ENTRIES + 1)])
-    ledger.close()
-    ledger = opened(filled)
-    try:
-        with pytest.raises(LedgerDamaged, match=sentence):
-            ledger.load()
-        damage(ledger, "consensusentry", "timestamp", 10, START + 10)
-        ledger.load()
-        assert not (filled.folder / DAMAGE_FILE).exists(), "the whole of it was found right"
-    finally:
-        ledger.close()
 
 
 def test_an_older_checkpoint_is_checked_beside_the_work(again: Ledger) -> None:

@@ -19,7 +19,7 @@ from django.db import connections
 from dtvn.ledger import LedgerBusy, LedgerForeign, LedgerTooNew, LedgerUnreachable, LedgerUnsafe, Location
 from dtvn.protocol import canonical
 from dtvn.protocol.host.ports import JournalError, JournalFenced
-from tests.ledger.children import ROOT, reopen_when_free, script
+from tests.ledger.children import ROOT, reopen_when_free
 from tests.ledger.samples import CLUSTER, LogWriter, slot
 from validators.ledger import Ledger, open_ledger, postgresql
 from validators.ledger.location import LOCK_FILE
@@ -85,27 +85,6 @@ def test_r10_postgresql_has_a_lock_beside_the_file(postgres_place: Location, tmp
             opened(elsewhere, alias="rival")
     finally:
         first.close()
-
-
-def test_the_lock_ends_with_its_process(sqlite_place: Location) -> None:
-    """No lapsed lease, no guess: a free lock is the proof that the node is dead."""
-    holder = """
-        import sys
-        from validators.ledger import open_ledger
-        ledger = open_ledger(sys.argv[1], cluster_id=bytes.fromhex(sys.argv[2]))
-        print("open", flush=True)
-        sys.stdin.read()
-    """
-    with script(holder, str(sqlite_place.folder), CLUSTER.hex()) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "open\n", "works without Django settings and environment"
-        assert is_locked(sqlite_place.folder)
-        with pytest.raises(LedgerBusy, match=f"process {child.pid}"):
-            opened(sqlite_place)
-        child.kill()
-        child.wait()
-        assert not is_locked(sqlite_place.folder)
-    opened(sqlite_place).close()
 
 
 def test_a_ledger_opens_right_after_installation(tmp_path: Path) -> None:

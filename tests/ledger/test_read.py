@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from dtvn.api.queries import TicketsQuery
 from dtvn.ledger import Location
 from dtvn.machine.rows import TicketRow
 from tests.ledger.samples import CLUSTER, LogWriter, executed, ticket
@@ -13,7 +12,6 @@ from tests.ledger.test_append import reopened
 from tests.ledger.test_materialise import change
 from validators.data_folder.routers import LearnerIsReadOnly
 from validators.ledger import Ledger, open_ledger, read
-from validators.ledger.copy_reader import CopyReader
 from validators.ledger.meta import read_meta, replace_meta
 from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.outcomes import Listed
@@ -52,35 +50,6 @@ def disputed(number: int, *, upheld: bool) -> TicketRow:
 
 
 NONE = {"ISSUED": 0, "VALIDATED": 0, "CONSUMED": 0, "DISPUTED": 0, "UPHELD": 0}
-
-
-def test_counts_name_all_states(ledger: Ledger) -> None:
-    ledger.append(LogWriter().entries(1))
-    rows = [ticket("T-1"), ticket("T-2"), disputed(3, upheld=False), ticket("T-1", event="x")]
-    ledger.materialise([change(row) for row in rows], 1, 1)
-    assert read.count_tickets(ALIAS) == {**NONE, "ISSUED": 3, "DISPUTED": 1}
-    assert read.count_tickets(ALIAS, "x")["ISSUED"] == 1
-    assert read.applied_sequence(ALIAS) == 1
-
-
-def test_upheld_disputes_are_counted_and_found_apart(ledger: Ledger) -> None:
-    """The contract has one state for both."""
-    ledger.append(LogWriter().entries(2))
-    ledger.materialise([change(disputed(number, upheld=False)) for number in range(6)], 1, 1)
-    assert read.count_tickets(ALIAS) == {**NONE, "DISPUTED": 6}
-    ledger.materialise([change(disputed(number, upheld=True)) for number in (1, 3)], 2, 2)
-    assert read.count_tickets(ALIAS) == {**NONE, "DISPUTED": 4, "UPHELD": 2}
-    upheld = Ticket.objects.using(ALIAS).filter(state="UPHELD")
-    assert list(upheld.values_list("ticket_id", flat=True)) == ["T-1", "T-3"]
-    both = read.list_tickets(ALIAS, limit=4, state="DISPUTED")
-    assert [(row.ticket, row.state) for row in both] == [(f"T-{number}", "DISPUTED") for number in range(4)]
-    assert len(read.list_tickets(ALIAS, limit=9, state="DISPUTED", after=("default", "T-2"))) == 3
-    assert (
-        CopyReader(ALIAS)
-        .list_tickets(TicketsQuery(event="default", state="DISPUTED", limit=1, after=""))
-        .total
-        == 6
-    )
 
 
 def test_a_ledger_of_the_form_before_sets_upheld_apart(ledger: Ledger) -> None:
@@ -170,20 +139,6 @@ def test_entries_that_hold_only_issues_are_listed_by_their_state(ledger: Ledger)
     assert kinds_of(read.list_operations(ALIAS, limit=9, state="ISSUED")) == ["issue"] * 4
     assert read.count_operations(ALIAS, state="ISSUED") == 4
     assert kinds_of(read.list_operations(ALIAS, limit=9)) == ["admit"]
-
-
-def test_skipped_bundles_are_no_operations(ledger: Ledger) -> None:
-    """R19: a duplicate in a batch is skipped, and still counts for the index of what follows."""
-    record = LogWriter().entry(bundles=3)
-    ledger.append([record])
-    note = executed(record, ["ok", "ok"], skip={1})
-    ledger.notice(note)
-    ledger.materialise([], 1, 1)
-    listed = read.list_operations(ALIAS, limit=9)
-    assert [one.index for one in listed] == [0, 1, 4, 5]
-    assert [one.operation for one in listed] == [
-        operation for bundle, _, _ in note.bundles for operation in bundle.operations
-    ]
 
 
 @pytest.fixture

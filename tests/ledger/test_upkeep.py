@@ -64,17 +64,6 @@ def test_r25_an_open_reader_delays_no_turn(sqlite_ledger: Ledger) -> None:
     assert len(sqlite_ledger.load().slots) == sequence - 1
 
 
-def test_maintain_copies_a_short_log(sqlite_ledger: Ledger) -> None:
-    store = sqlite_ledger._store
-    assert isinstance(store, SqliteStore)
-    sqlite_ledger.append([slot("prepare", 1)])
-    sqlite_ledger.maintain()
-    wait_until(lambda: store._checkpointer._done, what="the log is copied")
-    store._checkpointer.take_done()
-    sqlite_ledger.maintain()
-    assert not store._checkpointer._wanted.is_set(), "nothing written, nothing to do"
-
-
 def test_r25_a_ledger_keeps_few_of_its_pages_in_memory(sqlite_ledger: Ledger) -> None:
     """A lone operation writes a kilobyte of pages, which are never read again: the page cache takes all of
     them until it is full."""

@@ -191,14 +191,6 @@ def test_without_options_nothing_listens_and_nothing_is_gathered(measured: Runni
     assert exporter._snapshot is None
 
 
-def test_the_page_ends_with_its_node(measured: Running) -> None:
-    address = measured.node.exporter.address
-    assert address is not None
-    assert measured.end() == 0
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address)
-
-
 def test_requests_of_the_api_are_counted_by_route_and_odd_methods_together() -> None:
     figures = ApiFigures()
     route = "/api/v1/tickets/{id}"

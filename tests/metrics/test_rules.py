@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-from django.test import Client
 
 from dtvn.node.metrics.names import ALL
 from dtvn.node.settings import SETTINGS
@@ -20,9 +19,6 @@ from tests.metrics.scraping import Page
 from tests.metrics.test_exporter import page, until
 from tests.node.running import Running
 from validators.data_folder.environment import VARIABLES
-from validators.data_folder.folder import DataFolder
-from validators.models import ManagedNode, NodeStatus
-from validators.services import nodes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
@@ -99,22 +95,6 @@ def test_a_running_node_exports_what_rules_and_dashboards_read(measured: Running
             assert labels <= known, f"{where}: {metric} has no label {labels - known}"
 
 
-@pytest.mark.django_db(databases=["default", "learner"])
-def test_the_platform_exports_what_rules_and_dashboards_read() -> None:
-    nodes.register_nodes(["node0"])
-    client = Client()
-    assert client.get("/health").status_code == 200
-    shown = Page(client.get("/metrics").content.decode())
-    samples = samples_of(shown)
-    uses = used(platform=True)
-    assert uses
-    for metric, places in uses.items():
-        assert metric in shown.types, f"{metric} is not exported: {places}"
-        for where, labels in places:
-            missing = labels - samples.get(metric, set()) - OF_TARGETS
-            assert not missing, f"{where}: {metric} has no label {missing}"
-
-
 def possible(shown: Page, one: Comparison) -> tuple[float, float]:
     """Two values that it must tell apart: of a flag both, of a counter that never falls none and the first,
     else nothing and more than any threshold."""
@@ -147,19 +127,6 @@ def judge(shown: Page, *, platform: bool) -> None:
             fires = ours and all(part.holds(quiet(shown, part)) for part in simple)
             assert not fires, f"{rule['alert']} while all is well"
     assert left == NOT_JUDGED
-
-
-def test_thresholds_of_nodes_can_be_crossed_and_no_healthy_node_does(measured: Running) -> None:
-    judge(until(measured, "dtvn_voting", 1), platform=False)
-
-
-@pytest.mark.django_db(databases=["default", "learner"])
-def test_thresholds_of_the_platform_can_be_crossed_and_no_healthy_one_does() -> None:
-    nodes.register_nodes(["node0"])
-    ManagedNode.objects.update(status=NodeStatus.RUNNING)
-    client = Client()
-    assert client.get("/health").status_code == 200
-    judge(Page(client.get("/metrics").content.decode()), platform=True)
 
 
 def test_labels_in_alert_texts_exist() -> None:
@@ -197,19 +164,6 @@ def test_dashboards_read_the_source_that_is_provisioned() -> None:
         assert len(set(places)) == len(places)
         for panel in content["panels"]:
             assert {target["datasource"]["uid"] for target in panel["targets"]} == {source["uid"]}
-
-
-def test_prometheus_reads_its_targets_where_make_up_writes_them() -> None:
-    content = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
-    jobs = content["scrape_configs"]
-    files = [path for job in jobs for found in job["file_sd_configs"] for path in found["files"]]
-    folder = DataFolder(ROOT / "data").prometheus
-    places = [(ROOT / "deploy/prometheus" / path).resolve() for path in files]
-    assert places == [folder / "nodes.json", folder / "platform.json"]
-    assert [job["job_name"] for job in jobs] == ["dtvn-nodes", "dtvn-platform"]
-    read = set(re.findall(r'job="([^"]+)"', RULES.read_text(encoding="utf-8")))
-    assert read <= {job["job_name"] for job in jobs}
-    assert content["rule_files"] == [RULES.name]
 
 
 def test_the_scrape_file_is_that_of_the_contract() -> None:

@@ -60,14 +60,3 @@ def test_pitfall_15_bytes_are_bounded_but_one_frame_always_fits() -> None:
     assert len(outbound) == 1
     outbound.put(Lane.BULK, b"y" * 6)
     assert outbound.clear() == 1
-
-
-def test_what_was_sent_makes_room() -> None:
-    outbound = Outbound(bytes_max=100)
-    for number in range(9):
-        frames = [bytes([number, lane, which]) * 15 for lane in Lane for which in (1, 2)]
-        assert [outbound.put(Lane(frame[1]), frame) for frame in frames] == [0, 0, 0, 0]
-        for frame in frames:
-            assert outbound.first() == frame
-            outbound.sent()
-        assert outbound.first() is None

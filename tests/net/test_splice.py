@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from dtvn.net.splice import Limits, PortBook
@@ -78,18 +77,6 @@ def test_large_answers_arrive_whole_and_many_diallers_are_kept_apart() -> None:
     run(story())
 
 
-def test_two_nodes_have_ports_of_their_own() -> None:
-    async def story() -> None:
-        async with bench() as table:
-            await table.node(NODE)
-            await table.node(OTHER)
-            assert len(set(table.splice.registered.values())) == 2
-            await echoes(table, seed=NODE)
-            await echoes(table, seed=OTHER)
-
-    run(story())
-
-
 def test_a_key_that_is_not_listed_is_refused_in_words() -> None:
     async def story() -> None:
         async with bench() as table:
@@ -116,26 +103,6 @@ def test_a_node_for_which_no_port_can_be_opened_is_told_so() -> None:
             taken.close()
             assert isinstance(refused, Refused)
             assert refused.code == "port_taken"
-
-    run(story())
-
-
-@pytest.mark.parametrize(
-    "forge",
-    [
-        lambda register: msgspec.structs.replace(register, key=key_of(NODE)),
-        lambda register: msgspec.structs.replace(register, wanted=7),
-        lambda register: msgspec.structs.replace(register, signature=bytes(64)),
-    ],
-    ids=["another's key", "another port", "no signature"],
-)
-def test_forged_registrations_are_refused(forge: object) -> None:
-    async def story() -> None:
-        async with bench() as table:
-            refused = await table.register(OTHER, forge=forge)  # type: ignore[arg-type]
-            assert isinstance(refused, Refused)
-            assert refused.code == "bad_signature"
-            assert table.splice.registered == {}
 
     run(story())
 

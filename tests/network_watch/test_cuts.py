@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import pytest
-
 from dtvn.protocol.quorum import Mode
 from tests.network_watch.seen import between, look
 from validators.network_watch.cuts import TOLD_MAX, Cut, cut_of
@@ -27,64 +25,11 @@ def sentences(found: Cut) -> list[str]:
     return [statement.sentence(lambda at: f"{at:.0f}") for statement in found.statements]
 
 
-def test_all_hear_each_other() -> None:
-    assert seen(look(1_000.0)) is None
-
-
-def test_two_members_do_not_hear_each_other() -> None:
-    found = cut(*between(["venue"], ["promoter"]))
-    assert sentences(found) == ["venue cut from promoter since 901"]
-    assert found.groups == (("venue", "promoter", "seller", "auditor"),)
-    assert found.decides == found.groups[0]
-    assert found.consequence.startswith("All still reach each other through others (4 of 4 members")
-
-
 def test_one_way() -> None:
     found = cut(("venue", "promoter"))
     assert sentences(found) == ["venue does not hear promoter since 900; promoter hears venue"]
     found = cut(("venue", "promoter"), unseen=["promoter"])
     assert sentences(found) == ["venue does not hear promoter since 900; promoter reports nothing of venue"]
-
-
-def test_one_member_is_cut_from_all_others() -> None:
-    found = cut(*between(["venue"], ["promoter", "seller", "auditor"]))
-    assert sentences(found) == ["venue cut from promoter, seller and auditor since 905"]
-    assert found.decides == ("promoter", "seller", "auditor")
-    assert found.consequence == (
-        "promoter, seller and auditor have a quorum (3 of 4 members, and 3 are needed) and go on; "
-        "venue decides nothing until the cut heals, and nothing diverges."
-    )
-
-
-def test_two_groups_of_which_none_decides() -> None:
-    found = cut(*between(["venue", "seller"], ["promoter", "auditor"]))
-    assert sentences(found) == ["venue and seller | promoter and auditor since 907"]
-    assert found.decides == ()
-    assert found.consequence.startswith("No side has a quorum (3 of 4 members): nothing is decided")
-    assert (found.what, found.since) == ("venue and seller | promoter and auditor", 907.0)
-
-
-def test_a_cut_inside_a_group_is_told_beside_that_between_groups() -> None:
-    names = tuple("abcdefg")
-    found = cut(*between("abcde", "fg"), *between("a", "b"), names=names)
-    assert [statement.what for statement in found.statements] == [
-        "a, b, c, d and e | f and g",
-        "a cut from b",
-    ]
-    assert found.decides == tuple("abcde")
-
-
-def test_members_beyond_the_cut_that_do_not_report_may_have_stopped() -> None:
-    across = [("venue", "promoter"), ("venue", "auditor"), ("seller", "promoter"), ("seller", "auditor")]
-    found = cut(*across, unseen=["promoter", "auditor"])
-    [statement] = found.statements
-    assert statement.what == "venue and seller | promoter and auditor"
-    assert statement.also == "promoter and auditor report nothing to this platform, and may have stopped"
-
-
-def test_who_was_stopped_here_is_in_no_cut() -> None:
-    hearing = look(1.0, *between(["venue"], ["promoter", "seller", "auditor"]), stopped=["venue"])
-    assert seen(hearing) is None
 
 
 def test_of_many_pairs_some_are_named() -> None:
@@ -93,13 +38,6 @@ def test_of_many_pairs_some_are_named() -> None:
     found = cut(*pairs, names=names)
     assert len(found.statements) == TOLD_MAX
     assert found.statements[-1].what == "2 more pairs"
-
-
-@pytest.mark.parametrize(("count", "needed"), [(2, 2), (3, 2), (7, 5)])
-def test_the_quorum_is_that_of_the_whole_cluster(count: int, needed: int) -> None:
-    names = tuple("abcdefg"[:count])
-    found = cut(*between(names[:1], names[1:]), names=names)
-    assert bool(found.decides) == (count - 1 >= needed)
 
 
 def test_of_five_with_raft_three_decide() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from dtvn.protocol.quorum import Mode
-from tests.network_watch.seen import NAMES, between, look
+from tests.network_watch.seen import NAMES, look
 from tests.network_watch.test_cuts import cut
-from validators.network_watch.deciding import SURE_FRESH, known_to_decide, outlook
+from validators.network_watch.deciding import outlook
 from validators.network_watch.hearing import Hearing
 
 FIVE = tuple("abcde")
@@ -32,40 +30,6 @@ def test_members_that_hang_here_are_in_no_quorum() -> None:
     assert found.consequence == (
         "Too few members run for a quorum (1 of 4, and 3 are needed): nothing is decided until more run."
     )
-
-
-@pytest.mark.parametrize("mode", [*Mode])
-def test_who_hears_one_that_does_not_report_reaches_it_not_for_sure(mode: Mode) -> None:
-    """Some have not yet waited too long for it."""
-    found = cut(("a", "d"), names=FIVE, unseen=["c", "d", "e"], mode=mode)
-    assert found.groups == (FIVE,)
-    assert found.decides == ()
-    assert found.consequence.startswith(
-        "If a, b, c, d and e run and reach each other, they have a quorum (5 of 5"
-    )
-    assert (
-        cut(("a", "d"), names=FIVE, unseen=["c", "d", "e"], hanging=["c", "d", "e"], mode=mode).may_decide
-        == ()
-    )
-
-
-def test_those_that_report_decide_though_one_is_unknown() -> None:
-    found = cut(("venue", "auditor"), unseen=["auditor"])
-    assert found.decides == NAMES[:3]
-    assert found.consequence == (
-        "venue, promoter and seller still reach each other through others "
-        "(3 of 4 members, and 3 are needed): decisions go on."
-    )
-    alone = between(["auditor"], NAMES[:3])
-    found = cut(*[pair for pair in alone if pair[0] != "auditor"], unseen=["auditor"], hanging=["auditor"])
-    assert found.consequence.endswith("and go on."), "one that hangs is not said to wait for a cut's end"
-
-
-def test_a_report_that_is_old_shows_of_nobody_that_he_runs() -> None:
-    seen = look(1.0)
-    late = Hearing(at=1.0, members=NAMES, ages=seen.ages, late=dict.fromkeys(NAMES[:2], SURE_FRESH + 0.1))
-    assert known_to_decide(seen) == NAMES
-    assert known_to_decide(late) == ()
 
 
 def test_with_nothing_cut_too_few_that_run_decide_nothing() -> None:

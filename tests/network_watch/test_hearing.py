@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import pytest
 
 from dtvn.gateway import MemberView
 from validators.network_watch.hearing import State, hearing_of
@@ -33,32 +32,3 @@ def test_each_member_is_heard_silent_or_unknown() -> None:
     assert len(list(seen.pairs())) == 6
     assert (seen.running, seen.stopped, seen.hanging) == ({"a"}, {"c"}, {"b"})
     assert seen.down == {"b", "c"}
-
-
-@pytest.mark.parametrize(
-    "heard",
-    [
-        ...,
-        None,
-        5,
-        "b",
-        ["b"],
-        {"b": "1"},
-        {"b": -1.0},
-        {"b": True},
-        {"x": 1},
-        {"b": 1e300},
-        {"b": 10**400},
-        {"b": float("nan")},
-    ],
-)
-def test_what_is_no_age_of_a_member_is_unknown(heard: Any) -> None:
-    """An older release says nothing, and a liar anything."""
-    assert hearing_of([view("a", heard), view("b", {})], 1.0).state(("a", "b")) is State.UNKNOWN
-
-
-@pytest.mark.parametrize("ago", [None, 6.0])
-def test_an_old_report_counts_no_longer(ago: float | None) -> None:
-    seen = hearing_of([view("a", {"b": 0.1}, ago=ago), view("b", {"a": 0.1})], 1.0)
-    assert seen.state(("a", "b")) is State.UNKNOWN
-    assert [*seen.ages] == ["b"]

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from datetime import timedelta
-
 import pytest
 
 from tests.network_watch.seen import NAMES, between, look
-from validators.models import NetworkCut
 from validators.network_watch.cuts import Cut, cut_of
 from validators.network_watch.hearing import Pair, State
 from validators.network_watch.history import (
-    KEPT_LEAST,
-    KEPT_MOST,
     SETTLED,
     WARM_UP,
     History,
     moment,
-    prune,
     rows,
 )
 
@@ -43,19 +36,6 @@ def told() -> list[tuple[str, float, float | None]]:
         (str(row), row.started_at.timestamp() - NOW, row.ended_at and row.ended_at.timestamp() - NOW)
         for row in rows()
     ]
-
-
-def test_a_cut_is_a_row_from_its_first_look_to_its_end() -> None:
-    history = History()
-    noted(history, NOW)
-    assert told() == []
-    noted(history, NOW + 20, *PAIR)
-    assert told() == [("venue cut from promoter", 17.0, None)]
-    noted(history, NOW + 80, *PAIR)
-    noted(history, NOW + 81)
-    assert told() == [("venue cut from promoter", 17.0, 81.0)]
-    assert rows()[0].seen_at == moment(NOW + 80)
-    assert rows()[0].groups == [["venue", "promoter", "seller", "auditor"]]
 
 
 def test_links_that_break_one_after_the_other_are_one_cut() -> None:
@@ -148,52 +128,3 @@ def test_of_a_cut_that_healed_while_nobody_watched_two_times_are_kept() -> None:
     noted(after, NOW + 900 + WARM_UP)
     [row] = rows()
     assert (row.seen_at, row.ended_at) == (moment(NOW), moment(NOW + 900 + WARM_UP))
-
-
-def test_of_an_end_that_was_watched_both_times_are_its_own() -> None:
-    history = History()
-    noted(history, NOW)
-    for second in range(40, 48):
-        noted(history, NOW + second, *PAIR)
-    noted(history, NOW + 48)
-    [row] = rows()
-    assert (row.seen_at, row.ended_at) == (moment(NOW + 47), moment(NOW + 48))
-
-
-def test_the_newest_hundred_and_those_of_the_last_day_are_kept() -> None:
-    history = History()
-    noted(history, NOW, *PAIR)
-    noted(history, NOW + 20)
-    [row] = rows()
-    for _ in range(KEPT_LEAST + 20):
-        row.pk = None
-        row.save(force_insert=True)
-    prune()
-    assert len(rows()) == KEPT_LEAST + 21, "they are of today"
-    NetworkCut.objects.update(started_at=moment(NOW) - timedelta(days=4_000))
-    prune()
-    assert len(rows()) == KEPT_LEAST
-
-
-def test_a_new_cut_deletes_the_rows_that_are_kept_no_longer() -> None:
-    history = History()
-    noted(history, NOW, *PAIR)
-    noted(history, NOW + WARM_UP)
-    [row] = rows()
-    for _ in range(KEPT_LEAST + 20):
-        row.pk = None
-        row.save(force_insert=True)
-    NetworkCut.objects.update(started_at=moment(NOW) - timedelta(days=4_000))
-    noted(history, NOW + 40, *PAIR)
-    assert NetworkCut.objects.count() == KEPT_LEAST
-
-
-def test_of_the_last_day_too_not_more_than_a_thousand_are_kept() -> None:
-    today = NetworkCut(started_at=moment(time.time()), seen_at=moment(NOW), statements=[], groups=[])
-    today.decides, today.certain = [], True
-    NetworkCut.objects.bulk_create([today] * (KEPT_MOST + 5))
-    newest = NetworkCut.objects.latest("pk").pk
-    assert len(rows()) == KEPT_MOST
-    prune()
-    assert [row.pk for row in rows()] == list(range(newest, newest - KEPT_MOST, -1))
-    assert NetworkCut.objects.count() == KEPT_MOST

@@ -128,19 +128,6 @@ def test_a_process_that_was_stopped_here_is_no_cut(members: Members) -> None:
     assert not members.watch.cut.certain
 
 
-@pytest.mark.django_db
-def test_only_the_process_that_keeps_the_history_writes_it(members: Members) -> None:
-    members.lose(HALVES)
-    members.pass_seconds(20)
-    assert rows() == []
-    members.watch.keeps_history = True
-    members.pass_seconds(1)
-    members.cut.clear()
-    members.pass_seconds(40)
-    assert [str(row) for row in rows()] == ["venue and seller | promoter and auditor"]
-    assert rows()[0].ended_at is not None
-
-
 def test_a_look_is_taken_once_a_second() -> None:
     looks = []
 

@@ -51,20 +51,6 @@ def resend(admin: Client, address: str, page: str) -> Any:
     return admin.post(address, sent, follow=True)
 
 
-def test_a_stop_names_the_quorum_afterwards(wide: None, admin: Client) -> None:
-    one = ask(admin, NODES, "stop", "r3")
-    assert "Stop r3?" in one
-    assert "Afterwards: 3 of 4 agree, can lose none." in one
-    two = ask(admin, NODES, "stop", "r2", "r3")
-    assert "Afterwards: No quorum: 2 of 4 reachable, 3 needed; nothing can be decided." in two
-    assert set(ManagedNode.objects.values_list("desired", flat=True)) == {DesiredState.RUNNING}
-    assert confirm(admin, NODES, two) == [
-        f"Requested: stop {name}. Its state follows within seconds." for name in ("r2", "r3")
-    ]
-    stopped = ManagedNode.objects.filter(desired=DesiredState.STOPPED)
-    assert sorted(stopped.values_list("node_id", flat=True)) == ["r2", "r3"]
-
-
 def test_a_consequence_that_changed_since_is_asked_about_again(wide: None, admin: Client) -> None:
     first, other = ask(admin, NODES, "stop", "r3"), ask(admin, NODES, "stop", "r2")
     confirm(admin, NODES, other)  # another operator; the members have not noticed yet
@@ -85,29 +71,11 @@ def test_a_restart_asks_too_and_names_what_the_learner_is_for(wide: None, admin:
     assert ManagedNode.objects.get(pk="r0").generation == 1
 
 
-def test_to_erase_asks_and_names_what_is_final(wide: None, admin: Client) -> None:
-    page = ask(admin, HOLDERS, "erase", TicketHolder.objects.get().pk)
-    assert "cannot be restored" in page
-    assert TicketHolder.objects.get().erased_at is None
-    assert confirm(admin, HOLDERS, page)[0].startswith("Holders erased: 1.")
-    assert TicketHolder.objects.get().erased_at is not None
-
-
 def test_an_act_that_can_be_taken_back_does_not_ask(wide: None, admin: Client) -> None:
     ManagedNode.objects.filter(pk="r3").update(status=NodeStatus.STOPPED, desired=DesiredState.STOPPED)
     sent = {"action": "start", "_selected_action": ["r3"]}
     assert admin.post(NODES, sent).status_code == 302
     assert ManagedNode.objects.get(pk="r3").desired == DesiredState.RUNNING
-
-
-def test_many_rows_are_counted_and_all_of_them_confirmed(wide: None, admin: Client) -> None:
-    holders = [TicketHolder(event="default", ticket=f"U-{number}", name="Bo") for number in range(LIMIT + 4)]
-    TicketHolder.objects.bulk_create(holders)
-    rows = TicketHolder.objects.all()
-    page = ask(admin, HOLDERS, "erase", *rows.values_list("pk", flat=True))
-    assert "and 5 more" in page
-    assert confirm(admin, HOLDERS, page)[0].startswith(f"Holders erased: {LIMIT + 5}.")
-    assert not rows.filter(erased_at__isnull=True).exists()
 
 
 def test_a_list_that_changed_after_the_question_is_left(wide: None, admin: Client) -> None:

@@ -11,7 +11,6 @@ from django.test import Client
 
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
-from tickets.pages.ticket_facts import BY_CODE_ONLY
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -65,19 +64,6 @@ def facts(client: Client, ticket: str) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("fest")
-def test_a_ticket_is_found_by_its_whole_code_and_by_nothing_like_it(admin: Client) -> None:
-    (ticket,) = found(admin, q=f" {PRINTED}\u200b")["by_code"]
-    assert (ticket["id"], ticket["code_replaced"]) == ("T-1", False)
-    assert found(admin, q=PRINTED, event="default").get("by_code") is None
-    near = found(admin, q=PRINTED.upper())
-    assert near["tickets"] == []
-    assert near["hint"] == f"It differs only in case from {PRINTED!r}, a code of ticket T-1."
-    told_less = found(person("gate"), q=PRINTED.upper())["hint"]
-    assert told_less == "It differs only in case from a code of this event."
-    assert admin.get(FOUND, {"q": PRINTED}).status_code == 405, "a code in an address stands in access logs"
-
-
-@pytest.mark.usefixtures("fest")
 def test_a_replaced_code_still_finds_its_ticket_and_says_so(admin: Client) -> None:
     long = '{"t": "T-1", "e": "fest", "of": "one two three four five six", "k": "' + "x" * 300 + '"}'
     sent(admin, "/tickets/replace", ticket_id="T-1", event=EVENT, barcodes=[long])
@@ -103,19 +89,6 @@ def test_who_may_not_see_names_sees_none_however_the_ticket_is_found(admin: Clie
     for word in ("byron", "O-7", "a@x.org"):
         assert found(auditor, q=word)["tickets"] == []
     assert found(person("organiser"), q="byron")["tickets"]
-
-
-@pytest.mark.usefixtures("fest")
-def test_a_gate_admits_by_code_and_an_operator_by_name_too(admin: Client) -> None:
-    gate = person("gate")
-    row = listed(gate)["T-1"]
-    assert (row["acts"], row["withheld"]) == ([], BY_CODE_ONLY)
-    (row,) = found(gate, q=PRINTED)["by_code"]
-    assert (row["acts"], row["withheld"], row["by_name"]) == (["admit"], "", False)
-    assert facts(gate, "T-1")["Admission"] == BY_CODE_ONLY
-    row = listed(admin)["T-1"]
-    assert "admit" in row["acts"]
-    assert (row["by_name"], row["withheld"]) == (True, "")
 
 
 @pytest.mark.usefixtures("fest")
@@ -158,22 +131,3 @@ def test_what_opens_nothing_is_shown_and_not_offered_to_be_admitted(admin: Clien
     assert [ticket["id"] for ticket in found(admin, state="blocked")["tickets"]] == ["T-1"]
     assert facts(admin, "T-1")["Blocked"] == "stolen"
     assert facts(admin, "T-2")["Product"] == "Parking (does not admit)"
-
-
-@pytest.mark.usefixtures("fest")
-def test_details_tell_times_on_the_clocks_of_the_event(admin: Client) -> None:
-    answer = admin.get(ONE, {"event": EVENT, "ticket": "T-1"}).json()
-    assert facts(admin, "T-1")["Valid from"] == "2026-07-31 09:00:00 Europe/Stockholm"
-    assert answer["terms"] == {
-        "product": "Adult",
-        "seat": "A-1",
-        "not_before": "2026-07-31T09:00:00",
-        "not_after": "",
-        "zone": "Europe/Stockholm",
-        "products": ["Adult", "Parking"],
-    }
-    elsewhere = {"at": NINE_IN_STOCKHOLM, "gate": "north", "device": "scanner-7"}
-    sent(admin, "/tickets/import_entry", ticket_id="T-1", event=EVENT, **elsewhere)
-    assert facts(admin, "T-1")["Entered"] == (
-        "2026-07-31 09:00:00 Europe/Stockholm, gate north, device scanner-7, elsewhere"
-    )

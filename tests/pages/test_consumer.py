@@ -19,11 +19,9 @@ from dtvn_project.asgi import application
 from tests.pages.learner import RealLearner
 from tests.waiting import PATIENCE, wait_until
 from validators.dashboard import consumers, live
-from validators.feed.rows import read_frame
 from validators.models import ManagedNode
 from validators.services.api_keys import generate_api_key, store_api_key
 from validators.services.node_logs import log_file
-from validators.services.nodes import stop_node
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -140,12 +138,6 @@ async def test_a_key_is_accepted_wherever_the_contract_allows(
         await live.live_of_this_loop().close()
 
 
-async def test_connections_without_a_valid_key_are_refused(learner: RealLearner) -> None:
-    assert not await Socket().connect()
-    assert not await Socket(X_API_Key="dtvn_wrong").connect()
-    assert not await Socket(X_API_Key="dtvn_wrong", Cookie=await session_cookie()).connect()
-
-
 async def test_a_foreign_host_name_is_refused(learner: RealLearner) -> None:
     """DNS rebinding: the browser believes that evil.example is us."""
     socket = Socket(Host="evil.example", Cookie=await session_cookie(), Origin="http://evil.example")
@@ -216,15 +208,6 @@ async def test_c21_origins_that_an_open_supervisor_accepts(
 # --- what a client is told -------------------------------------------------------------------------
 
 
-async def test_the_first_frame_holds_the_current_state(open_socket: Any) -> None:
-    first = await (await open_socket()).receive()
-    assert first["type"] == "connected"
-    assert [node["id"] for node in first["nodes"]] == ["r0", "r1", "r2", "r3"]
-    assert first["cluster_status"] == "starting"
-    assert first["simulator_status"] == "idle"
-    assert first["sequence"] == 1
-
-
 async def test_each_applied_operation_is_sent_once_and_refusals_are_not(
     open_socket: Any, operate: Operate
 ) -> None:
@@ -278,18 +261,6 @@ async def test_what_a_slow_client_owes_of_an_earlier_log_holds_the_new_one_back_
     assert (await socket.until("events"))["after"] == 0
 
 
-async def test_an_event_carries_what_the_contract_names(open_socket: Any, operate: Operate) -> None:
-    socket = await open_socket()
-    await socket.until("connected")
-    operate("issue T-1", "validate T-1")
-    event = await socket.until("ticket_validated")
-    assert event["ticket_id"] == "T-1"
-    assert event["node_id"] == "r0"
-    assert event["sequence"] == 2
-    assert event["index"] == 1
-    assert isinstance(event["timestamp"], int)
-
-
 async def test_only_the_first_seed_sends_an_event(open_socket: Any, operate: Operate) -> None:
     socket = await open_socket()
     await socket.until("connected")
@@ -322,17 +293,6 @@ async def test_pings_are_answered_and_nonsense_is_ignored(open_socket: Any) -> N
     assert await socket.receive() == {"type": "pong"}
 
 
-async def test_a_change_of_a_node_is_sent(open_socket: Any) -> None:
-    socket = await open_socket()
-    await socket.until("connected")
-    await socket.send({"type": "resume", "after": 1, "batch": True})
-    first = await socket.until("nodes")
-    assert [node["role"] for node in first["nodes"]][-1] == "learner", "a page is told of the learner too"
-    await sync_to_async(stop_node)("r3")
-    told = await socket.until("nodes")
-    assert [node["desired"] for node in told["nodes"]][3] == "stopped"
-
-
 # --- in the client's pace --------------------------------------------------------------------------
 
 
@@ -349,20 +309,6 @@ async def test_the_first_lines_of_a_node_that_appears_are_sent(open_socket: Any)
     await row.asave(force_insert=True)
     told = await socket.until("node_output")
     assert (told["node_id"], told["line"][-7:]) == ("r3", "listens")
-
-
-async def test_a_client_that_resumes_gets_the_missed_frames(open_socket: Any, operate: Operate) -> None:
-    first = await open_socket()
-    sequence = (await first.until("connected"))["sequence"]
-    await first.channel.disconnect(timeout=PATIENCE)
-    operate("issue T-1")
-    operate("validate T-1", "validate T-1")
-    again = await open_socket()
-    await again.until("connected")
-    await again.send({"type": "resume", "after": sequence, "batch": True})
-    frame = await again.until("events")
-    assert (frame["after"], frame["to"]) == (sequence, sequence + 2)
-    assert [event["code"] for event in frame["events"]] == ["ok", "ok", "already_validated"]
 
 
 async def test_frames_continue_from_the_sequence_a_client_resumed_at(
@@ -462,30 +408,6 @@ async def test_fifty_clients_get_every_event(open_socket: Any, operate: Operate)
         return events
 
     assert await asyncio.gather(*map(drain, sockets)) == [5_000] * 50
-
-
-async def test_clients_that_lag_at_the_same_place_share_one_read(
-    open_socket: Any, operate: Operate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If each client read for itself, slow clients would delay all others."""
-    for batch in range(6):
-        operate(*(f"issue T-{batch}-{number}" for number in range(500)))
-    reads: list[int] = []
-
-    def counted(after: int) -> Any:
-        reads.append(after)
-        return read_frame(after)
-
-    monkeypatch.setattr(live, "read_frame", counted)
-    sockets = [await open_socket() for _ in range(20)]
-    for socket in sockets:
-        await socket.until("connected")
-    for socket in sockets:
-        await socket.send({"type": "resume", "after": 1, "batch": True})
-    for socket in sockets:
-        while (await socket.until("events"))["to"] < 7:
-            pass
-    assert sorted(after for after in reads if after < 7) == [1, 2, 3, 4, 5, 6]
 
 
 async def test_recent_frames_are_bounded_and_the_oldest_go_first() -> None:

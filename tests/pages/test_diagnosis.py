@@ -170,20 +170,6 @@ def test_a_stopped_learner_is_reported_with_the_time_of_its_stop(learner: RealLe
     assert _reading() == f"the learner cannot write: {said}"
 
 
-@pytest.mark.django_db(databases=["default", "learner"])
-def test_nodes_with_full_disks_are_named(learner: RealLearner, monkeypatch: pytest.MonkeyPatch) -> None:
-    def query(member: int, what: str, *, wait: float) -> Future[Answered]:
-        assert what == "consensus"
-        future: Future[Answered] = Future()
-        future.set_result(Answered(1, "disk_full", ""))
-        return future
-
-    monkeypatch.setattr(learner.gateway, "query", query)
-    found = explain()
-    missing = ", ".join(f"r{number} (its disk is full)" for number in range(4))
-    assert found["verdict"] == f"Voting: 0 of 4, 3 needed. Missing: {missing}."
-
-
 NO_QUORUM = "No quorum: 4 of 4 reachable, 2 {}, 3 needed; nothing can be decided."
 SAME = (3, 3, 3, 3)
 

@@ -13,16 +13,16 @@ import pytest
 from django.db import OperationalError, connections
 from django.test import Client
 
-from dtvn.machine.lists import CAPACITY_MAX, DAY, LISTS_MAX, EventList
+from dtvn.machine.lists import CAPACITY_MAX, LISTS_MAX, EventList
 from tests.pages.learner import RealLearner
 from tests.pages.test_events_page import EVENTS, FORM, text
 from tickets.exporting import open_table, write_chunks
 from tickets.pages import event_lists
-from tickets.services import interventions, list_counts
+from tickets.services import interventions
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed.rows import read_snapshot
 from validators.ledger import read
-from validators.ledger.models import OperationRecord, Ticket
+from validators.ledger.models import OperationRecord
 from validators.ledger.read import event_row
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -69,57 +69,6 @@ def festival(learner: RealLearner, admin: Client) -> Client:
     assert save(admin, **meal).status_code == 302
     assert save(admin, "main", rule="daily", takes="all", exit_first="on").status_code == 302
     return admin
-
-
-def test_a_list_is_added_as_it_was_typed_and_shown_in_words(festival: Client) -> None:
-    known = lists()
-    assert sorted(known) == ["main", "meal", "vip"]
-    vip = known["vip"]
-    assert (vip.name, vip.products, vip.rule, vip.times) == ("VIP lounge", ("VIP",), "free", 0)
-    assert (vip.returns, vip.exit_first, vip.capacity) == (False, True, 50)
-    assert vip.not_before == 1_781_884_800_000_000  # 18:00 in Stockholm
-    assert vip.not_after == 1_908_230_400_999_999
-    page = text(festival.get(EVENTS, {"slug": SLUG}))
-    for words in (
-        "without limit, again only after an exit, at most 50 inside, from 2026-06-19 18:00, until",
-        "once a day; all that admit",
-        "Main entrance",
-    ):
-        assert words in page
-    asked = festival.get(LIST, {"slug": SLUG, "list": "vip"})
-    kept = {name: getattr(asked.context["form"], name) for name in ("name", "opens", "closes", "capacity")}
-    assert kept == {name: VIP[name] for name in kept}
-    form = text(asked)
-    for shown in ('value="2026-06-19T18:00"', 'value="VIP" checked', 'value="50"', "Take this list away"):
-        assert shown in form
-    assert "counts on its own day in Europe/Stockholm" in form
-    assert "Take this list away" not in text(festival.get(LIST, {"slug": SLUG, "list": "main"}))
-
-
-def test_a_daily_list_has_the_days_of_its_zone(festival: Client) -> None:
-    summer = [offset for _since, offset in lists()["meal"].offsets]
-    assert set(summer) == {3_600, 7_200}
-    form = festival.get(EVENTS, {"slug": SLUG}).context["form"]
-    moved = {"slug": SLUG, "name": form.name, "zone": "Asia/Tokyo", "doors": "", "as_of": form.as_of}
-    assert festival.post(f"{EVENTS}?slug={SLUG}", moved).status_code == 302
-    assert [offset for _since, offset in lists()["meal"].offsets] == [32_400]
-    assert lists()["vip"].offsets == ()
-
-
-def test_a_list_that_becomes_daily_counts_who_came_before_on_the_day_of_its_zone(festival: Client) -> None:
-    """In one of the two zones it is another day than in UTC, at whatever hour this runs."""
-    assert save(festival, "main", rule="once", takes="all").status_code == 302
-    assert ask(festival, "", ticket_id="T-1", product="Adult") == 200
-    assert ask(festival, "/admit", ticket_id="T-1") == 200
-    now = Ticket.objects.using(LEARNER_ALIAS).get(ticket_id="T-1").timestamp
-    for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
-        form = festival.get(EVENTS, {"slug": SLUG}).context["form"]
-        moved = {"slug": SLUG, "name": form.name, "zone": zone, "doors": "", "as_of": form.as_of}
-        assert festival.post(f"{EVENTS}?slug={SLUG}", moved).status_code == 302
-        assert save(festival, "main", rule="daily", takes="all").status_code == 302
-        inside = [list_counts.count(SLUG, now=now + later).lists["main"].inside for later in (0, DAY)]
-        assert inside == [1, 0]
-        assert save(festival, "main", rule="once", takes="all").status_code == 302
 
 
 @pytest.mark.parametrize(
@@ -207,12 +156,6 @@ def test_an_event_has_as_many_lists_as_the_page_says(
     }
 
 
-def test_a_list_that_takes_all_takes_the_ticked_products_not_alone(festival: Client) -> None:
-    assert save(festival, "vip", **VIP | {"takes": "all", "returns": "on"}).status_code == 302
-    vip = lists()["vip"]
-    assert (vip.products, vip.returns, vip.exit_first) == (None, True, True)
-
-
 def test_a_list_taken_away_keeps_what_was_entered(festival: Client) -> None:
     assert ask(festival, "", ticket_id="T-1", product="VIP") == 200
     assert ask(festival, "/admit", ticket_id="T-1", list="meal", gate="tent") == 200
@@ -258,36 +201,6 @@ def play(admin: Client) -> None:
         assert ask(admin, path, **body) == expected, (path, body)
 
 
-def test_each_number_is_the_one_counted_by_hand(festival: Client) -> None:
-    play(festival)
-    page = festival.get(EVENTS, {"slug": SLUG})
-    sums = {
-        one["slug"]: (
-            one["sums"].entries,
-            one["sums"].exits,
-            one["sums"].inside,
-            one["sums"].forced,
-            one["sums"].annulled,
-        )
-        for one in page.context["lists"]
-    }
-    # main: T-1 twice (once forced), T-3, and two of the group; T-1 left once, T-2 was taken back.
-    assert sums == {"main": (5, 1, 4, 1, 1), "vip": (2, 1, 1, 0, 1), "meal": (0, 0, 0, 0, 0)}
-    products = {
-        one["name"]: (one["tickets"], one["sums"].entries, one["sums"].exits, one["sums"].inside)
-        for one in page.context["by_product"]
-    }
-    assert products == {"Adult": (3, 4, 1, 3), "VIP": (2, 1, 0, 1), "Parking": (1, 0, 0, 0)}
-    gates = [
-        (name, one.entries, one.exits, one.forced, one.annulled) for name, one in page.context["by_gate"]
-    ]
-    assert gates == [("north", 3, 0, 0, 1), ("south", 2, 1, 1, 0)]
-    vip = festival.get(EVENTS, {"slug": SLUG, "list": "vip"})
-    assert vip.context["chosen_name"] == "VIP lounge"
-    gates = [(name, one.entries, one.exits, one.forced, one.annulled) for name, one in vip.context["by_gate"]]
-    assert gates == [("lounge", 2, 1, 0, 1)]
-
-
 @pytest.mark.parametrize(
     ("gate", "tickets"),
     [
@@ -314,19 +227,6 @@ def enter_long_ago(admin: Client, *tickets: str) -> None:
     assert save(admin, "main", rule="daily", takes="all").status_code == 302
 
 
-def test_a_daily_entrance_is_not_used_up_by_an_entry_of_another_day(festival: Client) -> None:
-    """The state of such a ticket is still CONSUMED, which was shown as used up."""
-    assert ask(festival, "", ticket_id="T-1", product="Adult") == 200
-    assert ask(festival, "", ticket_id="T-2", product="Adult") == 200
-    enter_long_ago(festival, "T-1")
-    page = festival.get(EVENTS, {"slug": SLUG})
-    assert page.context["used_up"] == 0
-    assert "2, 0 with no entry left on main, 0 blocked" in text(page)
-    assert [one["used_up"] for one in page.context["events"]] == [None]
-    assert ask(festival, "/admit", ticket_id="T-1", gate="north") == 200
-    assert festival.get(EVENTS, {"slug": SLUG}).context["used_up"] == 1
-
-
 def test_a_guest_of_the_first_day_is_admitted_by_name_on_the_second(festival: Client) -> None:
     for number, product in enumerate(("Adult", "Parking"), start=1):
         assert ask(festival, "", ticket_id=f"T-{number}", product=product) == 200
@@ -342,17 +242,6 @@ def test_a_guest_of_the_first_day_is_admitted_by_name_on_the_second(festival: Cl
     assert ask(festival, "/unblock", ticket_id="T-1") == 200
     assert ask(festival, "/admit", ticket_id="T-1", gate="desk") == 200
     assert offered()[0] == ("T-1", "admitted", False)
-
-
-def test_movements_that_no_ticket_keeps_any_more_are_told_apart(festival: Client) -> None:
-    assert ask(festival, "", ticket_id="T-1", product="VIP") == 200
-    for gate in ("old",) * 5 + ("new",) * 8:
-        lounge = {"ticket_id": "T-1", "list": "vip", "gate": gate}
-        assert ask(festival, "/admit", **lounge) == ask(festival, "/admit", **lounge, kind="exit") == 200
-    page = festival.get(EVENTS, {"slug": SLUG, "list": "vip"})
-    assert [(name, one.entries, one.exits) for name, one in page.context["by_gate"]] == [("new", 8, 8)]
-    assert (page.context["older"].entries, page.context["older"].exits) == (5, 5)
-    assert "older than the 16 newest movements" in text(page)
 
 
 def test_the_report_names_who_forced_and_annulled_when_where_and_why(festival: Client) -> None:
@@ -407,18 +296,6 @@ def test_an_annulment_takes_back_what_stood_on_its_own_list_and_event(festival: 
         ("vip", "lounge", "entry", "the wrong person", True),
         ("main", "north", "entry", "", False),
     ]
-
-
-def test_an_annulment_of_what_the_copy_does_not_hold_is_told_without_it(festival: Client) -> None:
-    """As after a snapshot, before whose sequence the copy has no operations."""
-    assert ask(festival, "", ticket_id="T-9", product="VIP") == 200
-    assert ask(festival, "/admit", ticket_id="T-9", gate="north", device="s1") == 200
-    supervised = {"supervised": True, "reason": "the wrong person"}
-    assert ask(festival, "/annul", ticket_id="T-9", gate="south", device="s1", **supervised) == 200
-    with connections[LEARNER_ALIAS].cursor() as cursor:
-        cursor.execute("DELETE FROM ledger_operationrecord WHERE operation = 'admit'")
-    ((one,), more) = interventions.newest(SLUG, 9)
-    assert (one.taken, one.gate, one.device, one.list, more) == ("", "south", "s1", "main", False)
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])

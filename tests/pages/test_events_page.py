@@ -41,48 +41,6 @@ def change(client: Client, slug: str, **fields: Any) -> Any:
     return client.post(f"{EVENTS}?slug={slug}", shown | ids | {"product": names, "admits": admits} | fields)
 
 
-def test_an_event_is_created_listed_and_changed(learner: RealLearner, admin: Client) -> None:
-    made = admin.post(EVENTS, FORM, follow=True)
-    assert "The event midsummer-2026 was saved" in text(made)
-    row = event_row(LEARNER_ALIAS, "midsummer-2026")
-    assert row is not None
-    assert (row.name, row.zone, row.ids_are_codes) == ("Midsummer 2026", "Europe/Stockholm", False)
-    assert row.doors == 1_781_884_800_000_000
-    assert row.products == (("Adult", True), ("Parking", False), ("VIP", True))
-    assert change(admin, "midsummer-2026", doors="").status_code == 302
-    row = event_row(LEARNER_ALIAS, "midsummer-2026")
-    assert row is not None
-    assert (row.doors, row.products) == (0, (("Adult", True), ("Parking", False), ("VIP", True)))
-
-
-def test_an_event_shows_its_tickets_by_product_and_gate(learner: RealLearner, admin: Client) -> None:
-    def post(path: str, **body: Any) -> int:
-        sent = {"event": "midsummer-2026"} | body
-        return admin.post(f"/api/v1/tickets{path}", sent, content_type="application/json").status_code
-
-    admin.post(EVENTS, FORM)
-    for number, product in enumerate(("Adult", "Adult", "Adult", "Parking", "")):
-        assert post("", ticket_id=f"T-{number}", product=product) == 200
-    for ticket, gate in (("T-0", "north"), ("T-1", "south"), ("T-4", "north")):
-        assert post("/admit", ticket_id=ticket, gate=gate) == 200
-    assert post("/block", ticket_id="T-2") == 200
-    found = admin.get(EVENTS, {"slug": "midsummer-2026"})
-    assert [(one["name"], one["tickets"], one["sums"].entries, one["blocked"], one["admits"])
-            for one in found.context["by_product"]] == [
-        ("", 1, 1, 0, True), ("Adult", 3, 2, 1, True), ("Parking", 1, 0, 0, False), ("VIP", 0, 0, 0, True),
-    ]  # fmt: skip
-    gates = [(name, sums.entries) for name, sums in found.context["by_gate"]]
-    assert gates == [("north", 2), ("south", 1)]
-    for shown in (
-        "Midsummer 2026",
-        "Europe/Stockholm",
-        "2026-06-19 18:00",
-        "5, 3 with no entry left on main, 1 blocked",
-    ):
-        assert shown in text(found)
-    assert "shown-title" not in text(admin.get(EVENTS, {"slug": "nothing"}))
-
-
 @pytest.mark.parametrize(
     ("fields", "status", "said"),
     [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import signal
-import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +21,6 @@ from tests.waiting import PATIENCE
 from validators import figures_window
 from validators.data_folder.folder import DataFolder
 from validators.figures_window import (
-    ASKED_AT_ONCE,
     INTERVAL,
     INTERVAL_UNSEEN,
     LATENCY,
@@ -286,20 +284,6 @@ def test_nodes_are_read_less_often_while_no_page_asks_and_rates_stay_right(
     apart = [after.at - before.at for before, after in pairwise(points)]
     assert apart == [5, 5, 5, 2]
     assert [point.throughput for point in points[1:]] == [1 / seconds for seconds in apart]
-
-
-@pytest.mark.django_db(databases=["default", "learner"])
-def test_the_threads_that_read_the_nodes_are_kept(
-    learner: RealLearner, asked: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 10_000.0
-    own = Sampler(lambda: now)
-    seen = set[threading.Thread]()
-    monkeypatch.setattr(figures_window, "read_metrics", lambda _name: seen.add(threading.current_thread()))
-    for _ in range(20):
-        own.refresh()
-        now += INTERVAL
-    assert len(seen) <= ASKED_AT_ONCE
 
 
 @pytest.mark.django_db(databases=["default", "learner"])

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.db import OperationalError
 from django.test import Client
 
@@ -15,7 +14,6 @@ from dtvn.gateway import Result
 from dtvn.machine import Admit, ChangeTicket, Unblock
 from dtvn.machine.reasons import REASONS
 from tests.pages.file_imports import URL, confirmed, previewed
-from tests.pages.learner import RealLearner
 from tickets import tasks
 from tickets.importing import shown, uploads, work
 from tickets.models import ImportState, ShownDifference, TicketImport
@@ -85,26 +83,6 @@ def test_what_a_later_file_says_otherwise_is_ordered_if_it_is_ticked(
     # A file without these columns says nothing about them.
     third = TicketImport.objects.get(pk=previewed(desk, asked, b"ticket_id\nT-1\n"))
     assert (third.report["identical"], third.report["differing"]) == (1, 0)
-
-
-def test_a_new_ticket_that_is_unticked_is_not_issued(desk: Client, asked: Any, second: int) -> None:
-    done = reconciled(desk, asked, second, page=["new:1", "change:1"], change=ticked(second, "T-2"))
-    assert seats() == {"T-1": "A11", "T-2": "B2", "T-3": "C1"}
-    assert (
-        "1 new ticket was not ordered: these guests are not found at the gate." in done.report["not_ordered"]
-    )
-    assert (done.report["present"], done.report["issued"]) == (2, 0)
-    named = {row["reason"].partition(":")[0]: row["row"] for row in done.report["unconfirmed"]}
-    assert sorted(named) == ["T-1", "T-4"]
-
-
-def test_what_is_gone_is_blocked_if_it_is_ticked(desk: Client, asked: Any, second: int) -> None:
-    reconciled(desk, asked, second, page=["new:1", "change:1", "gone:1"], change=ticked(second, "T-3"))
-    blocked = Ticket.objects.get(ticket_id="T-3").whole
-    assert (blocked.blocked, blocked.block_reason) == (True, "no longer in the seller's file")
-    assert TicketImport.objects.get(pk=previewed(desk, asked, LATER)).report["kinds"] == [
-        {"kind": "change", "words": "changed", "count": 2}
-    ]
 
 
 def test_ticks_are_kept_from_page_to_page(desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,23 +299,6 @@ def test_a_tick_on_a_page_drawn_before_another_change_is_refused(
     assert list(chosen.values_list("ticket", flat=True)) == ["T-1"]
 
 
-def test_changes_are_offered_only_to_those_who_may_operate(
-    learner: RealLearner, admin: Client, client: Client, asked: Any
-) -> None:
-    confirmed(admin, asked, previewed(admin, asked, FIRST))
-    user = User.objects.create_user("shop")
-    user.groups.add(Group.objects.get_or_create(name="issue")[0])
-    client.force_login(user)
-    import_id = previewed(client, asked, LATER)
-    page = client.get(f"{URL}/{import_id}").content.decode()
-    assert "Only who has the scope" in page
-    assert page.count(" disabled>") == 3
-    refused = client.post(f"{URL}/{import_id}/confirm", {"change": "change"})
-    assert (refused.status_code, "operate" in refused.content.decode()) == (403, True)
-    assert not ShownDifference.objects.filter(chosen=True).exclude(kind="new").exists()
-    assert confirmed(client, asked, import_id).report["issued"] == 1
-
-
 @pytest.mark.parametrize(
     ("path", "fields", "says"),
     [
@@ -373,13 +334,3 @@ def test_the_differences_are_read_by_programs(desk: Client, asked: Any, second: 
         '3,changed,"T-2: seat B2, stored B1"',
         ",gone from the file,T-3 (C1): is in no row of the file",
     ]
-
-
-def test_what_a_lost_worker_found_is_not_shown(desk: Client, asked: Any, second: int) -> None:
-    """It wrote its rows, and another one has the file by then."""
-    lost = TicketImport.objects.get(pk=second)
-    rows = [ShownDifference(kind="change", key="k", row=1, words="of a lost worker")]
-    shown.store_shown(lost, "lost", rows)
-    assert "of a lost worker" not in desk.get(f"{URL}/{second}").content.decode()
-    reconciled(desk, asked, second)
-    assert not ShownDifference.objects.exists()

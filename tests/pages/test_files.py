@@ -6,11 +6,9 @@ import csv
 import io
 import re
 from contextlib import closing, suppress
-from datetime import UTC, timedelta
 from threading import Thread
 from typing import Any
 
-import msgspec
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import OperationalError, connection
@@ -21,68 +19,18 @@ from openpyxl import Workbook
 
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
-from tests.pages.file_imports import ANSWERS, URL, confirmed, previewed, upload
+from tests.pages.file_imports import URL, confirmed, previewed, upload
 from tests.pages.learner import RealLearner
 from tests.waiting import PATIENCE
 from tickets import tasks
 from tickets.importing import reporting, time_limit, uploads, work
-from tickets.importing.answers import answers_from
-from tickets.importing.moments import shown_moment
-from tickets.importing.stored import store_answers
-from tickets.models import EventTimeZone, ImportState, TicketHolder, TicketImport
+from tickets.models import ImportState, TicketImport
 from tickets.pages import imports
-from tickets.pages.imports import FILE_BYTES_MAX
 from validators.ledger.models import Ticket
 from validators.models import PlatformAction
 from validators.services import decide
-from validators.web.body_limit import BODY_BYTES_MAX
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
-
-
-def test_the_page_says_that_there_are_no_imports_yet(desk: Client, asked: Any) -> None:
-    assert "No imports yet." in desk.get(URL).content.decode()
-    previewed(desk, asked)
-    assert "No imports yet." not in desk.get(URL).content.decode()
-
-
-def test_the_page_names_the_largest_file_that_fits_into_a_request(desk: Client, asked: Any) -> None:
-    page = desk.get(URL).content.decode()
-    assert f'data-file-max="{FILE_BYTES_MAX}"' in page
-    assert f"up to {FILE_BYTES_MAX / 1e6:.0f} MB" in page
-    assert FILE_BYTES_MAX < BODY_BYTES_MAX - 100_000, "the other fields come with it"
-
-
-def test_a_file_is_shown_as_understood_before_anything_is_imported(desk: Client, asked: Any) -> None:
-    import_id = previewed(desk, asked)
-    page = desk.get(f"{URL}/{import_id}").content.decode()
-    for text in (
-        "CSV, Windows-1252, separated by semicolon",
-        "schuhgröße",
-        "2026-08-01 23:59:59 UTC",
-        "Zoë",
-        "column &#x27;ticket_id&#x27;: a code is empty",
-        '<b>What the scanner reads</b>: ticket_id <span class="soft">(given)</span>',
-        "<dt>Scanned as</dt><dd><code>T-1</code></dd>",
-        "column &#x27;valid until&#x27;: &#x27;soon&#x27; is not a time",
-        "1 new, 0 as they are there</dd>",
-        "Import 1 new ticket<",
-    ):
-        assert text in page
-    assert not Ticket.objects.exists()
-    assert not TicketHolder.objects.exists()
-
-
-def test_a_confirmed_import_issues_the_tickets_and_deletes_the_file(desk: Client, asked: Any) -> None:
-    done = confirmed(desk, asked, previewed(desk, asked))
-    assert (done.state, done.done, bytes(done.content), done.preview) == (ImportState.DONE, 1, b"", {})
-    ticket = Ticket.objects.get()
-    assert (ticket.ticket_id, ticket.whole.actor) == ("T-1", "user:operator")
-    assert TicketHolder.objects.get().name == "Zoë"
-    again = confirmed(desk, asked, previewed(desk, asked))
-    assert (again.report["issued"], again.report["existed"]) == (0, 1)
-    report = desk.get(f"{URL}/{again.pk}/report").content.decode().splitlines()
-    assert [line.split(",")[:2] for line in report] == [["row", "result"], ["3", "wrong"], ["4", "wrong"]]
 
 
 def test_the_report_says_how_many_rows_it_leaves_out(
@@ -93,38 +41,6 @@ def test_the_report_says_how_many_rows_it_leaves_out(
     report = list(csv.reader(desk.get(f"{URL}/{import_id}/report").content.decode().splitlines()))
     assert [line[:2] for line in report[1:3]] == [["3", "wrong"], ["4", "wrong"]]
     assert report[3:] == [["", "wrong", "and 3 more"], ["2", "new", "T-1: new"]]
-
-
-def test_no_row_of_the_report_is_a_formula(desk: Client, asked: Any) -> None:
-    """A reason may begin with a ticket id, which the file chose."""
-    import_id = previewed(desk, asked)
-    rows = [{"row": 2, "reason": "=1+1: it is not known"}]
-    kept = {"wrong": rows, "wrong_count": 1, "left_out": rows, "left_out_count": 1}
-    TicketImport.objects.filter(pk=import_id).update(report=kept)
-    report = list(csv.reader(desk.get(f"{URL}/{import_id}/report").content.decode().splitlines()))
-    assert report[1:3] == [["2", kind, "'=1+1: it is not known"] for kind in ("wrong", "left_out")]
-
-
-def test_a_zone_changed_after_the_preview_changes_no_ticket(desk: Client, asked: Any) -> None:
-    zone = EventTimeZone.objects.create(event="gala", zone="Europe/Berlin")
-    given = msgspec.structs.replace(ANSWERS, timezone="")
-    upload(desk, b"ticket_id,valid until\nT-1,2026-08-01 20:00\n", answers=given, event="gala")
-    tasks.run_import(*asked[-1])
-    zone.zone = "America/New_York"
-    zone.save()
-    confirmed(desk, asked, asked[-1][0])
-    assert shown_moment(Ticket.objects.get().whole.not_after, UTC) == "2026-08-01 18:00:00 UTC"
-
-
-def test_answers_stored_after_the_confirmation_change_no_ticket(desk: Client, asked: Any) -> None:
-    """Another file of the same source is confirmed meanwhile, with a seat where this one shows none."""
-    import_id = previewed(desk, asked, b"ticket_id,Rang\nT-1,A7\n")
-    key = TicketImport.objects.get(pk=import_id).preview["key"]
-    assert desk.post(f"{URL}/{import_id}/confirm").status_code == 302
-    stored = msgspec.to_builtins(answers_from(code="ticket_id", column=["seat=Rang"]))
-    store_answers(key, stored, actor="another", file_name="other.csv")
-    assert tasks.run_import(*asked[-1]) == "done"
-    assert Ticket.objects.get().seat == ""
 
 
 def test_an_import_whose_database_goes_away_writes_one_line(
@@ -241,14 +157,6 @@ def test_a_file_is_read_while_a_worker_reads_that_of_another_person(desk: Client
     assert (answer.status_code, "2 files are being imported" in answer.content.decode()) == (409, True)
 
 
-def test_a_confirmed_file_is_issued_while_another_one_of_the_person_is_read(desk: Client, asked: Any) -> None:
-    import_id = previewed(desk, asked)
-    assert upload(desk, b"ticket_id\nT-2\n").status_code == 302
-    assert desk.post(f"{URL}/{import_id}/confirm").status_code == 302
-    states = TicketImport.objects.order_by("pk").values_list("state", flat=True)
-    assert list(states) == [ImportState.ISSUING, ImportState.READING]
-
-
 @pytest.mark.parametrize(("theirs", "status"), [(["other"], 302), (["default", "other"], 409), (None, 409)])
 def test_tickets_of_one_event_are_issued_by_one_import_at_a_time(
     desk: Client, asked: Any, theirs: list[str] | None, status: int
@@ -344,19 +252,6 @@ def test_a_file_that_is_read_too_late_is_not_issued(desk: Client, asked: Any) ->
     assert not Ticket.objects.exists()
 
 
-@pytest.mark.parametrize("state", [*uploads.ANSWERABLE, ImportState.STOPPED, ImportState.ISSUING])
-def test_a_file_that_was_abandoned_is_deleted_in_each_state(desk: Client, asked: Any, state: str) -> None:
-    """But not one that a worker has."""
-    import_id = previewed(desk, asked)
-    long_ago = timezone.now() - uploads.FILE_KEPT - timedelta(minutes=1)
-    TicketImport.objects.update(created_at=long_ago, state=state)
-    desk.get(URL)
-    left = TicketImport.objects.get(pk=import_id)
-    kept = state == ImportState.ISSUING
-    assert (bool(left.content), bool(left.preview)) == (kept, kept)
-    assert left.state == (state if kept else ImportState.REFUSED)
-
-
 def test_without_the_scope_nothing_is_imported_or_listed_with_names(
     learner: RealLearner, client: Client, asked: Any
 ) -> None:
@@ -392,16 +287,6 @@ def test_entries_are_imported_only_by_those_who_may_operate(
 @pytest.mark.parametrize("path", ["9", f"{2**63}", "9/state"])
 def test_an_unknown_import_is_a_404(desk: Client, path: str) -> None:
     assert desk.get(f"{URL}/{path}").status_code == 404
-
-
-@pytest.mark.parametrize(("second", "over"), [("2020-08-02", True), ("2999-08-02", False), ("", False)])
-def test_a_file_whose_windows_are_all_over_says_so(desk: Client, asked: Any, second: str, over: bool) -> None:
-    content = f"ticket_id,valid until\nT-1,2020-08-01\nT-2,{second}\n".encode()
-    page = desk.get(f"{URL}/{previewed(desk, asked, content)}").content.decode()
-    said = (
-        "All windows are over, the last since 2020-08-02 23:59:59 UTC: no guest of this file would come in."
-    )
-    assert (said in page) is over
 
 
 def test_a_file_that_was_read_again_is_not_confirmed_by_an_old_page(desk: Client, asked: Any) -> None:

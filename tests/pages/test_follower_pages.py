@@ -194,14 +194,6 @@ def test_a_follower_lists_tickets_and_finds_them_by_code(
 
 
 @pytest.mark.usefixtures("follower")
-def test_people_log_in_and_out_and_have_accounts_of_this_follower() -> None:
-    client = Client()
-    assert client.post("/admin/login/", {"username": "nobody", "password": "x"}).status_code == 200
-    assert client.post("/dashboard/leave").status_code in (302, 403)
-    assert client.post("/admin/auth/user/add/", {}).status_code == 302, "to the login"
-
-
-@pytest.mark.usefixtures("follower")
 def test_a_follower_offers_nothing_that_it_would_refuse(admin: Client) -> None:
     text = shown(admin, "/dashboard/tickets")
     menu = text[text.index("<nav") : text.index("</nav>")]
@@ -264,12 +256,6 @@ def test_answers_about_the_cluster_name_the_age(admin: Client) -> None:
         told = body.get("follower") or body["data"]["follower"]
         assert 3 <= told["age"] < 30
         assert told["as_of"] == pytest.approx(time.time() - told["age"], abs=5)
-
-
-def test_a_platform_of_the_members_is_no_follower(learner: RealLearner, admin: Client) -> None:
-    assert not following.is_follower()
-    assert "X-DTVN-Age" not in admin.get("/health").headers
-    assert "A follower" not in shown(admin, "/")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from asgiref.sync import sync_to_async
 from django.test import Client
 from django.utils import timezone
 
-from tests.pages.learner import RealLearner
 from tests.pages.test_consumer import Socket, open_socket, session_cookie
 from tests.waiting import PATIENCE
 from validators.dashboard import live
@@ -34,18 +33,6 @@ def desired_states(frame: Any) -> list[str]:
 # --- nodes -----------------------------------------------------------------------------------------
 
 
-async def test_the_first_watcher_after_a_pause_gets_the_current_nodes(open_socket: Any) -> None:
-    """Without watchers the nodes are not read: the last known state must not be sent as current."""
-    first = await open_socket()
-    before = await first.until("connected")
-    await first.channel.disconnect(timeout=PATIENCE)
-    await sync_to_async(stop_node)("r3")
-    second = await open_socket()
-    after = await second.until("connected")
-    assert desired_states(after)[3] == "stopped"
-    assert after["nodes_as_of"] > before["nodes_as_of"]
-
-
 async def test_a_change_between_the_first_frame_and_resume_is_sent(open_socket: Any) -> None:
     socket = await open_socket()
     await socket.until("connected")
@@ -53,23 +40,6 @@ async def test_a_change_between_the_first_frame_and_resume_is_sent(open_socket: 
     await live.live_of_this_loop().look_at_nodes()
     await socket.send({"type": "resume", "after": 1, "batch": True})
     assert desired_states(await socket.until("nodes"))[2] == "stopped"
-
-
-async def test_a_dropped_frame_about_nodes_is_sent_again(
-    open_socket: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    socket = await open_socket()
-    await socket.until("connected")
-    await socket.send({"type": "resume", "after": 1, "batch": True})
-    await socket.until("nodes")
-    feed = live.live_of_this_loop()
-
-    with monkeypatch.context() as patch:
-        patch.setattr(feed, "tell", lambda message: None)
-        await sync_to_async(stop_node)("r1")
-        await feed.look_at_nodes()
-    await socket.send({"type": "ping"})
-    assert desired_states(await socket.until("nodes"))[1] == "stopped"
 
 
 async def test_a_page_that_took_a_new_snapshot_gets_the_nodes_again(open_socket: Any) -> None:
@@ -140,23 +110,3 @@ async def test_a_socket_closes_soon_after_its_session_ends(
     await staying.until("connected")
     await staying.send({"type": "ping"})
     assert await staying.receive() == {"type": "pong"}
-
-
-async def test_a_client_that_still_has_access_stays_connected(
-    open_socket: Any, learner: RealLearner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live, "ACCESS_INTERVAL", 0.01)
-    asked = 0
-    original = live.live_of_this_loop().tell
-
-    def counted(message: Any) -> None:
-        nonlocal asked
-        asked += message["type"] == "feed.access"
-        original(message)
-
-    monkeypatch.setattr(live.live_of_this_loop(), "tell", counted)
-    socket = await open_socket(Cookie=await session_cookie())
-    await socket.until("connected")
-    while asked < 5:
-        await socket.send({"type": "ping"})
-        assert (await socket.receive())["type"] == "pong"

@@ -119,39 +119,6 @@ def test_a_scan_that_was_ordered_too_late_refuses_nobody(doors: Doors) -> None:
     assert told(GateCount()) == {("default", "north"): (1, 0)}
 
 
-def test_the_rate_is_of_the_minutes_before(doors: Doors) -> None:
-    now = [time.time()]
-    count = GateCount(lambda: now[0])
-    doors.scan("north", *(f"T-{number}" for number in range(5)))
-    now[0] += 60
-    (row,) = count.look()["gates"]
-    assert row["rate"] == 1.0, "five in five minutes"
-    now[0] += 400
-    (row,) = count.look()["gates"]
-    assert (row["rate"], row["admitted"]) == (0.0, 5)
-
-
-def test_a_new_day_begins_at_nothing(doors: Doors) -> None:
-    now = [time.time()]
-    count = GateCount(lambda: now[0])
-    doors.scan("north", "T-0")
-    assert told(count) == {("default", "north"): (1, 0)}
-    now[0] += DAY
-    assert told(count) == {}
-
-
-def test_the_log_of_a_new_cluster_is_counted_from_its_beginning(
-    doors: Doors, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    count = GateCount()
-    doors.scan("north", "T-0")
-    assert told(count) == {("default", "north"): (1, 0)}
-    with monkeypatch.context() as founded:
-        founded.setattr(gates, "read_applied", lambda: 1)  # another log, before its first scan
-        assert told(count) == {}
-    assert told(count) == {("default", "north"): (1, 0)}
-
-
 def test_a_long_day_is_counted_in_several_looks_and_says_how_far_it_is(
     doors: Doors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,14 +142,6 @@ def test_gates_are_bounded_in_number(doors: Doors, monkeypatch: pytest.MonkeyPat
     }  # fmt: skip
     doors.scan("gate-1", "T-5")
     assert told(GateCount())["default", "gate-1"] == (2, 0), "those that are known go on"
-
-
-def test_the_page_asks_for_it(doors: Doors, admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "count", GateCount())
-    doors.scan("north", "T-0")
-    found = admin.get("/dashboard/gates").json()
-    assert [row["gate"] for row in found["gates"]] == ["north"]
-    assert Client().get("/dashboard/gates").status_code == 401
 
 
 def test_before_there_is_a_ledger_no_gate_has_asked(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:

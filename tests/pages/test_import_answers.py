@@ -17,9 +17,8 @@ from tests.pages.learner import RealLearner
 from tickets import tasks
 from tickets.importing import work
 from tickets.importing.answers import answers_from
-from tickets.importing.arguments import known_of
 from tickets.importing.uploads import ImportRefused, confirm
-from tickets.models import EventTimeZone, ImportAnswers, ImportState, TicketCode, TicketImport
+from tickets.models import ImportState, TicketImport
 from tickets.services import events
 from tickets.services.codes import digest_of
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -68,45 +67,6 @@ def answered(client: Client, asked: list[Any]) -> TicketImport:
     return sent(client, asked, f"/{one.pk}/answers", **fields)
 
 
-def test_what_is_answered_on_the_page_is_what_gates_are_told(desk: Client, asked: Any) -> None:
-    first = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", FILE), event="gala")
-    page = desk.get(f"{URL}/{first.pk}").content.decode()
-    for text in (
-        "4 questions before anything is imported",
-        "s3cret/+1=",
-        "cancelled",
-        "Nobody created the event",
-    ):
-        assert text in page
-    desk.post(f"{URL}/{first.pk}/discard")
-
-    one = answered(desk, asked)
-    page = desk.get(f"{URL}/{one.pk}").content.decode()
-    for text in ("Event gala is created", "Mug is no entrance", "1 guest, who cannot enter", "s3cret/+1="):
-        assert text in page
-    assert event_row(LEARNER_ALIAS, "gala") is None, "nothing is ordered before it is confirmed"
-    done = sent(desk, asked, f"/{one.pk}/confirm")
-    assert (done.state, done.report["issued"], done.report["entered_done"]) == (ImportState.DONE, 4, 1)
-
-    row = event_row(LEARNER_ALIAS, "gala")
-    assert row is not None
-    assert (row.declared, row.ids_are_codes, row.products) == (True, False, (("Day", True), ("Mug", False)))
-    assert [scanned(f"s3cret/+{number}=") for number in (1, 1, 2, 3, 4)] == [
-        "ok",
-        "already_consumed",
-        "already_consumed",
-        "blocked",
-        "wrong_product",
-    ]
-    tickets = {one.ticket_id: one.whole for one in ledger.Ticket.objects.using(LEARNER_ALIAS)}
-    (blocked,) = [ticket for ticket in tickets.values() if ticket.blocked]
-    assert blocked.block_reason == "State of payment: cancelled"
-    (entered,) = [ticket for ticket in tickets.values() if ticket.entered_at]
-    assert entered.entered_at == 1_780_675_200_000_000
-    assert not any("s3cret" in name for name in tickets), "an id never shows the code"
-    assert set(TicketCode.objects.values_list("code", flat=True)) == {f"s3cret/+{n}=" for n in (1, 2, 3, 4)}
-
-
 def test_a_product_that_is_an_entrance_after_all_opens_the_gate(desk: Client, asked: Any) -> None:
     sent(desk, asked, f"/{answered(desk, asked).pk}/confirm")
     assert scanned("s3cret/+4=") == "wrong_product"
@@ -122,54 +82,7 @@ def test_a_product_that_is_an_entrance_after_all_opens_the_gate(desk: Client, as
     assert [scanned("M-9"), scanned("s3cret/+4=")] == ["ok", "ok"]
 
 
-def test_times_are_in_the_zone_that_the_log_has_for_the_event(desk: Client, asked: Any) -> None:
-    """The zone that this platform alone knew counts where the event says none."""
-    EventTimeZone.objects.create(event="gala", zone="Europe/Berlin")
-    EventTimeZone.objects.create(event="ball", zone="Europe/Berlin")
-    for event, zone in (("gala", "Asia/Tokyo"), ("ball", "")):
-        assert events.set_event(event, actor="desk", zone=zone).code == "ok"
-    assert known_of("").zones == {"gala": "Asia/Tokyo", "ball": "Europe/Berlin"}
-
-
 GROUPS = b"Barcode,Admits,Checked in\nG-1,3,\nG-2,2,yes\nG-3,1,yes\n"
-
-
-def test_a_ticket_for_several_admits_so_many(desk: Client, asked: Any) -> None:
-    one = sent(desk, asked, "", file=SimpleUploadedFile("groups.csv", GROUPS), event="gala")
-    fields = {"quantity": "entries", "entered:checked in": "yes", "new-event": "create"}
-    one = sent(desk, asked, f"/{one.pk}/answers", **fields)
-    page = desk.get(f"{URL}/{one.pk}").content.decode()
-    assert "for 3" in page
-    done = sent(desk, asked, f"/{one.pk}/confirm")
-    assert (done.state, done.report["wrong"], done.report["entered_done"]) == (ImportState.DONE, [], 2)
-    assert [scanned("G-1") for _ in range(4)] == ["ok", "ok", "ok", "already_consumed"]
-    assert [scanned("G-2"), scanned("G-3")] == ["already_consumed"] * 2
-    again = sent(desk, asked, "", file=SimpleUploadedFile("groups.csv", GROUPS), event="gala")
-    assert (again.report["identical"], again.report["kinds"]) == (3, [])
-
-
-def test_an_entry_elsewhere_is_recorded_once_where_a_list_takes_several(
-    desk: Client,
-    asked: Any,
-) -> None:
-    """The ticket stays VALIDATED, and a file that says the same again adds nothing."""
-    file = GROUPS.replace(b"yes", b"")
-    one = sent(desk, asked, "", file=SimpleUploadedFile("groups.csv", file), event="gala")
-    one = sent(desk, asked, f"/{one.pk}/answers", **{"quantity": "entries", "new-event": "create"})
-    sent(desk, asked, f"/{one.pk}/confirm")
-    assert scanned("G-1") == "ok"
-    one = sent(desk, asked, "", file=SimpleUploadedFile("groups.csv", GROUPS), event="gala")
-    one = sent(desk, asked, f"/{one.pk}/answers", **{"entered:checked in": "yes"})
-    assert [(kind["kind"], kind["count"]) for kind in one.report["kinds"]] == [("entry", 2)]
-    done = sent(desk, asked, f"/{one.pk}/confirm", change="entry")
-    assert done.report["ordered"] == [{"kind": "entry", "words": "entered elsewhere since", "count": 2}]
-    assert [scanned(code) for code in ("G-1", "G-1", "G-1", "G-2", "G-3")] == [
-        "ok",
-        "ok",
-        "already_consumed",
-        "already_consumed",
-        "already_consumed",
-    ]
 
 
 def test_an_entry_of_several_guests_is_ordered_once_all_of_them_are_in(
@@ -196,26 +109,6 @@ def test_an_entry_of_several_guests_is_ordered_once_all_of_them_are_in(
     done = sent(desk, asked, f"/{one.pk}/confirm", change="entry")
     assert done.report["ordered"] == [{"kind": "entry", "words": "entered elsewhere since", "count": 1}]
     assert [row["row"] for row in done.report["wrong"]] == [3]
-
-
-def test_the_next_file_of_the_source_is_not_asked_again(desk: Client, asked: Any) -> None:
-    one = answered(desk, asked)
-    assert not ImportAnswers.objects.exists(), "only what was confirmed is kept"
-    sent(desk, asked, f"/{one.pk}/confirm")
-    again = sent(desk, asked, "", file=SimpleUploadedFile("later.csv", FILE), event="gala")
-    assert (again.state, again.report["new"]) == (ImportState.PREVIEW, 0)
-    origins = {told["id"]: told["origin"] for told in again.report["told"]}
-    assert origins == {"code": "stored", "admits": "stored", "entrances": "stored", "entered": "stored"}
-
-
-def test_an_answer_can_be_changed_before_the_confirmation(desk: Client, asked: Any) -> None:
-    one = answered(desk, asked)
-    changed = sent(
-        desk, asked, f"/{one.pk}/answers", **{"entrances": ["Day", "Mug"], "entered:checked in": "none"}
-    )
-    assert changed.report["entered"] == 0
-    assert "Mug is an entrance" in changed.report["events_said"][0]
-    assert [ticket["reason"] for ticket in changed.report["left_out"]] == ["State of payment: cancelled"]
 
 
 def fall_silent(context: pytest.MonkeyPatch, kind: type[Command]) -> None:
@@ -248,20 +141,6 @@ def test_a_guest_inside_stays_inside_when_the_import_stops_half_way(
     assert scanned("s3cret/+2=") == "already_consumed"
 
 
-def test_a_later_file_of_another_form_finds_its_tickets_by_code(desk: Client, asked: Any) -> None:
-    """The cancelled guest of another list of the shop is blocked if ticked; no ticket is doubled."""
-    sent(desk, asked, f"/{answered(desk, asked).pk}/confirm")
-    file = b"Barcode,Ticket ID,Status\ns3cret/+1=,X-1,cancelled\ns3cret/+4=,X-4,paid\n"
-    one = sent(desk, asked, "", file=SimpleUploadedFile("other.csv", file), event="gala")
-    one = sent(desk, asked, f"/{one.pk}/answers", code="Barcode", **{"admits:status": "paid"})
-    assert [kind["kind"] for kind in one.report["kinds"]] == ["cancel"]
-    done = sent(desk, asked, f"/{one.pk}/confirm", change="cancel")
-    assert (done.state, done.report["issued"]) == (ImportState.DONE, 0)
-    assert done.report["ordered"] == [{"kind": "cancel", "words": "cancelled since", "count": 1}]
-    assert scanned("s3cret/+1=") == "blocked"
-    assert ledger.Ticket.objects.using(LEARNER_ALIAS).count() == 4
-
-
 def test_changes_that_were_confirmed_go_on_only_for_who_may_make_them(
     desk: Client,
     asked: Any,
@@ -281,30 +160,6 @@ def test_changes_that_were_confirmed_go_on_only_for_who_may_make_them(
     [ordered] = sent(desk, asked, f"/{one.pk}/confirm").report["ordered"]
     assert (ordered["kind"], ordered["count"]) == ("cancel", 1)
     assert scanned("s3cret/+1=") == "blocked"
-
-
-def test_entries_need_their_scope(learner: RealLearner, client: Client, asked: Any) -> None:
-    """A program with the scope to issue only: what it may not do is refused before anything is ordered."""
-    key = generate_api_key()
-    store_api_key(key, label="shop", scopes=["issue"])
-    keys.forget()
-    with_key = {"headers": {"X-API-Key": key}}
-    answers = answers_from(
-        code="Barcode",
-        admits=["State of payment=paid"],
-        entered=["Checked in=*"],
-        entrances="Day",
-        new_event="create",
-    )
-    fields = {"event": "gala", "answers": msgspec.json.encode(answers).decode()}
-    made = client.post(URL, {"file": SimpleUploadedFile("guests.csv", FILE), **fields}, **with_key)
-    tasks.run_import(*asked[-1])
-    path = f"{URL}/{made.json()['id']}"
-    assert client.get(path, **with_key).json()["state"] == "preview"
-    refused = client.post(f"{path}/confirm", **with_key)
-    assert (refused.status_code, "needs the scope 'operate'" in refused.json()["error"]) == (403, True)
-    assert client.post(f"{path}/confirm").status_code == 302, "without the key, to the login"
-    assert event_row(LEARNER_ALIAS, "gala") is None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from py_mini_racer import MiniRacer, mini_racer
 
-from dtvn.machine.kinds import TICKETLESS, about
 from tests.pages.learner import RealLearner
 from validators.dashboard.context import WORDS
 from validators.feed import rows
@@ -115,21 +114,6 @@ def test_old_snapshot_and_frames_make_the_fresh_snapshot(
     assert page.state == as_sent(read_snapshot())
 
 
-def test_the_rate_drops_seconds_that_a_snapshot_no_longer_holds(
-    learner: RealLearner, operate: Callable[..., object], page: Page, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Log time jumps: what is older than two minutes is in neither."""
-    operate("issue T-1")
-    page.load(read_snapshot())
-    position = page.state["sequence"]
-    for step in (1, 60, 59, 1, 200):
-        learner.gateway._timestamp += step * 1_000_000
-        operate("validate T-1")
-        position = follow(page, position, 500)
-        assert page.state == as_sent(read_snapshot())
-    assert len(page.state["rates"]) == 1
-
-
 def test_repeated_frames_and_frames_after_a_gap_are_not_applied(page: Page) -> None:
     page.load({"sequence": 10, "second": 0, "counts": {}, "rates": [], "latest": []})
     assert page.relation({"after": 8, "to": 10}) == "old"
@@ -155,17 +139,6 @@ def test_older_nodes_replace_newer_ones_only_if_the_clock_was_set_back(
     engine: MiniRacer, known: float, as_of: float, overtaken: bool
 ) -> None:
     assert engine.eval(f"dtvn.model.overtaken({known}, {as_of})") is overtaken
-
-
-def test_an_operation_without_a_ticket_says_what_it_is_about() -> None:
-    engine = MiniRacer()
-    engine.eval(f"const dtvn = {{}}, words = {json.dumps(json.dumps(WORDS))};")
-    engine.eval("const document = {getElementById: (id) => id === 'words' && {textContent: words}};")
-    engine.eval(OUTCOMES.read_text())
-    subjects = {kind: engine.eval(f"dtvn.outcomes.subject('{kind}')") for kind in sorted(TICKETLESS)}
-    assert {kind for kind, shown in subjects.items() if shown == kind.replace("_", " ")} == {"lock"}
-    assert {subjects[kind] for kind in about("lock")} == {"lock"}
-    assert subjects["record"] == "agent events"
 
 
 DOM = """

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, User
 from django.test import Client, RequestFactory
 
 import dtvn_project.urls  # noqa: F401 - fills the admin
@@ -128,30 +128,6 @@ def test_the_table_of_the_documentation_is_the_table_of_roles() -> None:
         assert lists == LISTS[name].keys(), name
 
 
-def test_superusers_alone_manage_users_and_keys(rf: RequestFactory) -> None:
-    everything = allowed_in_admin(User.objects.create_superuser("root"), rf)
-    for model in ("auth.user", "auth.group", "validators.apikey"):
-        assert "add" in everything[model]
-        assert not any(model in lists for lists in LISTS.values())
-
-
-def test_roles_are_reset_to_the_table_when_the_database_is_migrated(
-    django_assert_num_queries: Any,
-) -> None:
-    from django.apps import apps
-
-    group = Group.objects.get(name="auditor")
-    group.permissions.set(Permission.objects.filter(codename__in=["add_user", "view_ticket"]))
-    Group.objects.create(name="not a role").permissions.set(Permission.objects.all())
-    for config in apps.get_app_configs():
-        roles.reset_roles(config, "default")
-    found = {f"{each.content_type.app_label}.{each.codename}" for each in group.permissions.all()}
-    assert found == roles.ROLES["auditor"].permissions
-    for config in apps.get_app_configs():
-        with django_assert_num_queries(1):  # at each start
-            roles.reset_roles(config, "default")
-
-
 def links(page: str) -> set[str]:
     return {html.unescape(found).partition("#")[0] for found in re.findall(r'<a [^>]*href="(/[^"]*)"', page)}
 
@@ -176,18 +152,6 @@ def test_pages_link_only_to_what_the_role_may_open(
             found |= new
     assert {f"/admin/{name.replace('.', '/')}/" for name in LISTS[group]} <= seen
     assert ("/dashboard/tickets" in seen) == bool(SCOPES[group])
-
-
-def test_a_user_without_a_role_sees_that_it_has_none_and_no_page(client: Client) -> None:
-    client.force_login(person(""))
-    assert client.get("/").status_code == 302
-    assert client.get("/dashboard/snapshot").status_code == 401
-    index = client.get("/", follow=True).content.decode()
-    assert "You have no role" in index
-    assert "data-state-url" not in index, "a feed would be refused"
-    assert "<b>Live</b>" not in index
-    client.force_login(User.objects.create_user("outside"))
-    assert "You have no role" in client.get("/", follow=True).content.decode()
 
 
 @pytest.mark.parametrize("group", list(GUESTS))

@@ -11,13 +11,11 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from dtvn.machine import Admit, Command, Issue, SetEvent, build
+from dtvn.machine import Command, build
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
-from tickets.pages import tickets
 from tickets.services import search as searching
 from tickets.services.data_text import in_words
-from validators.services.api_keys import store_api_key
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -71,107 +69,6 @@ def ids(client: Client, **query: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("guests")
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("abc12", ["ABC12-1", "ABC12-2", "ABC12-3"]),
-        ("c12-2", ["ABC12-2"]),
-        ("LOVE", ["ABC12-1"]),
-        ("ada", ["ABC12-1", "GATE-ADA", "ABC12-3"]),
-        ("müller", ["XYZ99-1"]),
-        ("mu\u0308ller", ["XYZ99-1"]),
-        ("jurgen muller", ["XYZ99-1"]),
-        ("ostergard", ["XYZ99-1"]),
-        ("ada abc12-1", ["ABC12-1"]),
-        ("a%", []),
-        ("a\x00", []),
-    ],
-)
-def test_tickets_are_found_by_any_part_of_id_and_name(admin: Client, words: str, expected: list[str]) -> None:
-    assert ids(admin, q=words) == expected
-
-
-@pytest.mark.usefixtures("guests")
-def test_tickets_are_found_by_any_part_of_their_order(admin: Client) -> None:
-    TicketHolder.objects.filter(ticket="GATE-ADA").update(order="Web-Größe-4711")
-    assert ids(admin, q="GRÖSSE-47") == ["GATE-ADA"]
-    shown = admin.get(ONE, {"event": "default", "ticket": "GATE-ADA"}).json()["facts"]
-    assert ["Order", "Web-Größe-4711"] in shown
-
-
-def test_a_ticket_is_told_by_its_own_event_alone(
-    learner: RealLearner, operate: Operate, admin: Client
-) -> None:
-    """Another event may have a ticket of this id: its holder, its zone and its history are not this one's."""
-    until = (int(time.time()) + 600) * 1_000_000
-    window = {"not_before": 1_785_510_000_000_000, "not_after": 4_000_000_000_999_999}
-    commands: list[tuple[str, Command]] = [
-        ("", SetEvent("Das Fest", "Asia/Tokyo", 0, True, ())),
-        ("T-1", Issue(**window, blocked=True, block_reason="stolen")),
-    ]
-    operate("issue T-1", "validate T-1", event="default")
-    actor = f"key:{store_api_key('a key', label='north gate').pk}"
-    for ticket, command in commands:
-        operation = build(command, ticket=ticket, event="fest", actor=actor, entry="r0", valid_until=until)
-        assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
-    TicketHolder.objects.create(event="default", ticket="T-1", name="Ada", salt=b"s")
-    TicketHolder.objects.create(event="fest", ticket="T-1", name="Grace", salt=b"s")
-    told = admin.get(ONE, {"event": "fest", "ticket": "T-1"}).json()
-    facts = dict(told["facts"])
-    assert {name: facts[name] for name in ("Holder", "Valid from", "Valid until", "Blocked")} == {
-        "Holder": "Grace",
-        "Valid from": "2026-08-01 00:00:00 Asia/Tokyo",
-        "Valid until": "2096-10-02 16:06:40 Asia/Tokyo",
-        "Blocked": "stolen",
-    }
-    assert [(each["operation"], each["actor"]) for each in told["history"]] == [("issue", "north gate")]
-    assert not {"admit", "validate", "block"} & set(told["acts"])
-    assert "unblock" in told["acts"]
-    other = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()
-    assert dict(other["facts"])["Holder"] == "Ada"
-    assert [each["operation"] for each in other["history"]] == ["validate", "issue"]
-
-
-@pytest.mark.parametrize("words", ["a-17", "stehplatz", "STEHPLÄTZ a-1", "north", "north d-7"])
-def test_tickets_are_found_by_seat_product_gate_and_device(
-    learner: RealLearner, submit: Submit, admin: Client, words: str
-) -> None:
-    """What a gate can read off a ticket, and what is a link on the live page."""
-    submit(Issue(product="Stehplätz", seat="A-17"), "T-1")
-    submit(Admit(gate="north", device="d-7"), "T-1")
-    submit(Issue(product="Seat", seat="B-2"), "T-2")
-    assert ids(admin, q=words) == ["T-1"]
-
-
-@pytest.mark.usefixtures("guests")
-def test_an_address_finds_a_ticket_only_for_those_who_see_it(admin: Client) -> None:
-    TicketHolder.objects.filter(ticket="GATE-ADA").update(email="ada.byron@example.org")
-    assert ids(admin, q="BYRON@exam") == ids(person("organiser"), q="byron") == ["GATE-ADA"]
-    assert ids(person("gate"), q="byron") == ids(person("auditor"), q="byron") == []
-
-
-def test_a_holder_of_the_same_id_in_another_event_is_somebody_else(admin: Client, operate: Operate) -> None:
-    """It is neither found by the other holder's name, order or address, nor shown with them."""
-    for event, name in (("default", "Ada"), ("friday", "Grace"), ("gala", "")):
-        operate("issue T-1", event=event)
-        if name:
-            email, order = f"{name}@example.org", f"order-of-{name}"
-            TicketHolder.objects.create(
-                event=event, ticket="T-1", name=name, email=email, order=order, salt=b"s"
-            )
-
-    def found(words: str) -> list[tuple[str, str]]:
-        tickets = admin.post(FOUND, {"q": words}).json()["tickets"]
-        return [(one["event"], one["holder"]) for one in tickets]
-
-    for words in ("Ada", "order-of-ada", "ada@example"):
-        assert found(words) == [("default", "Ada")]
-    assert found("grace@") == [("friday", "Grace")]
-    assert found("T-1") == [("default", "Ada"), ("friday", "Grace"), ("gala", found("T-1")[2][1])]
-    assert not found("T-1")[2][1]
-
-
-@pytest.mark.usefixtures("guests")
 def test_a_search_may_be_of_one_event_and_state(admin: Client, operate: Operate) -> None:
     operate("validate ABC12-1")
     assert ids(admin, q="ada", event="friday") == ["ABC12-3"]
@@ -191,25 +88,6 @@ def test_blocked_tickets_are_found_and_counted_by_event(admin: Client, operate: 
     none = admin.post(FOUND, {"state": "upheld"}).json()
     assert (none["tickets"], none["total"], "hint" in none) == ([], 0, False)
     assert admin.post(FOUND, {"q": "nobody at all"}).json()["hint"] == ""
-
-
-def test_the_page_says_how_much_its_script_may_ask_for(admin: Client) -> None:
-    page = admin.get("/dashboard/tickets")
-    asked = ("page_size", "part_size", "selected_max", "reason_max", "text_max")
-    assert [page.context[name] for name in asked] == [50, 50, 10_000, 256, 4_096]
-    for name in ("page-size", "part-size", "reason-max", "selected-max"):
-        value = page.context[name.replace("-", "_")]
-        assert f'data-{name}="{value}"' in page.content.decode()
-
-
-def test_as_many_operations_as_are_shown_are_all(
-    operate: Operate, admin: Client, learner: RealLearner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    operate("issue T-1", "validate T-1", "dispute T-1")
-    for most, shown in ((2, ["dispute", "validate"]), (3, ["dispute", "validate", "issue"])):
-        monkeypatch.setattr(tickets, "HISTORY_MAX", most)
-        told = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()
-        assert ([one["operation"] for one in told["history"]], told["more"]) == (shown, most < 3)
 
 
 def test_pages_of_a_search_continue_after_a_key(
@@ -255,42 +133,6 @@ def test_a_bad_search_is_400_and_names_the_parameter(
     assert (response.status_code, response.json()["error"].split()[0]) == (400, field)
 
 
-def test_an_upheld_ticket_is_never_shown_as_disputed(
-    learner: RealLearner, operate: Operate, admin: Client
-) -> None:
-    for ticket in ("T-1", "T-2"):
-        operate(f"issue {ticket}", f"validate {ticket}", f"dispute {ticket}")
-    operate("uphold T-2")
-    assert ids(admin, state="disputed") == ["T-1"]
-    assert ids(admin, state="upheld") == ["T-2"]
-    assert [admin.post(FOUND, {"state": state}).json()["total"] for state in ("disputed", "upheld")] == [1, 1]
-    shown = {ticket["id"]: ticket for ticket in admin.post(FOUND).json()["tickets"]}
-    terms = ["block", "replace", "change"]
-    assert [shown[name]["acts"] for name in ("T-1", "T-2")] == [["clear", "uphold", *terms], terms]
-    assert shown["T-2"]["meaning"] == "final, never admitted"
-
-
-@pytest.mark.parametrize(
-    ("group", "offered"),
-    [
-        ("organiser", [["admit", "dispute"], ["validate", "admit"], []]),
-        ("gate", [["admit"], ["admit"], []]),
-        ("auditor", [[], [], []]),
-        ("admin", [[], [], []]),
-    ],
-)
-def test_each_ticket_offers_what_role_and_state_allow(
-    learner: RealLearner, operate: Operate, group: str, offered: list[list[str]]
-) -> None:
-    operate("issue T-1", "validate T-1", "issue T-2", "issue T-3", "validate T-3", "consume T-3")
-    acts = {ticket["id"]: ticket["acts"] for ticket in person(group).post(FOUND).json()["tickets"]}
-    terms = {"block", "replace", "change"}  # of whoever operates, whatever the state
-    assert [[act for act in acts[name] if act not in terms] for name in ("T-1", "T-2", "T-3")] == offered
-    assert [terms & set(acts[name]) for name in ("T-1", "T-3")] == (
-        [terms, terms - {"change"}] if group == "organiser" else [set(), set()]
-    )
-
-
 def test_of_an_erased_holder_only_the_day_is_shown(operate: Operate, admin: Client) -> None:
     operate("issue T-1")
     holder = TicketHolder.objects.create(
@@ -304,34 +146,6 @@ def test_of_an_erased_holder_only_the_day_is_shown(operate: Operate, admin: Clie
     TicketHolder.objects.filter(pk=holder.pk).update(erased_at=datetime(2026, 11, 3, 12, tzinfo=UTC))
     shown = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()["facts"]
     assert [fact for fact in shown if fact[0] in ("Holder", "Order")] == [["Holder", "erased on 2026-11-03"]]
-
-
-def test_one_ticket_is_shown_with_refusals_and_the_newest_first(
-    learner: RealLearner, operate: Operate, admin: Client
-) -> None:
-    operate("issue T-1", "validate T-1", "validate T-1", "dispute T-1")
-    shown = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()
-    told = [(each["operation"], each["code"]) for each in shown["history"]]
-    assert told == [
-        ("dispute", "ok"),
-        ("validate", "already_validated"),
-        ("validate", "ok"),
-        ("issue", "ok"),
-    ]
-    assert (shown["state"], shown["more"]) == ("disputed", False)
-    operate("clear T-1", "dispute T-1", "uphold T-1", "admit T-1", "clear T-1")
-    shown = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()
-    told = [(each["operation"], each["code"]) for each in shown["history"][:5]]
-    assert (shown["state"], told) == (
-        "upheld",
-        [
-            ("resolve", "already_upheld"),
-            ("admit", "upheld"),
-            ("uphold", "ok"),
-            ("dispute", "ok"),
-            ("clear", "ok"),
-        ],
-    )
 
 
 @pytest.mark.parametrize(

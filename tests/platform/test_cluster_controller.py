@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +16,6 @@ from dtvn.node.provision import create_demo_cluster, make_newcomer
 from dtvn.node.settings import FIRST_MEMBER_PORT
 from dtvn.protocol.genesis import GenesisError
 from tests.platform.desk import FOUR, Desk, own, show, started
-from tests.platform.test_reconcile import HOLD
 from validators.data_folder import tcp_ports
 from validators.models import ClusterRequest, DesiredState, ManagedCluster, ManagedNode, NodePart, NodeStatus
 from validators.processes import cluster_controller, founding
@@ -28,17 +25,6 @@ from validators.services import cluster, nodes
 from validators.services.errors import ClusterBusy, ClusterSize
 
 pytestmark = pytest.mark.django_db
-
-
-def test_a_start_creates_the_cluster_and_counts_its_running_nodes(desk: Desk) -> None:
-    started(desk)
-    assert desk.founded == [FOUR]
-    assert set(ManagedNode.objects.values_list("desired", flat=True)) == {DesiredState.RUNNING}
-    show(NodeStatus.RUNNING, "node0", "node1")
-    desk.controller.turn()
-    show(NodeStatus.RUNNING)
-    desk.controller.turn()
-    assert desk.told() == [("starting", 0, 4), ("starting", 2, 4), ("running", 4, 4)]
 
 
 def test_an_order_that_comes_while_a_start_ends_is_carried_out(
@@ -58,15 +44,6 @@ def test_an_order_that_comes_while_a_start_ends_is_carried_out(
     assert cluster.cluster_now().requested == ClusterRequest.START, "the newer one"
     desk.controller.turn()
     assert desk.controller.starting
-
-
-def test_a_member_that_left_holds_up_no_start(desk: Desk) -> None:
-    nodes.register_nodes(FOUR)
-    left = {"part": NodePart.LEFT, "desired": DesiredState.STOPPED, "status": NodeStatus.STOPPING}
-    ManagedNode.objects.create(node_id="node9", position=9, **left)
-    cluster.start_cluster(4)
-    desk.controller.turn()
-    assert desk.founded == [FOUR]
 
 
 def test_stopping_what_ran_before_is_no_part_of_the_time_to_start(
@@ -90,15 +67,6 @@ def test_stopping_what_ran_before_is_no_part_of_the_time_to_start(
     clock.now += 2
     desk.controller.turn()
     assert cluster.cluster_now().error == "only 0 of 4 started"
-
-
-def test_a_second_start_is_refused_while_one_is_under_way(desk: Desk) -> None:
-    cluster.start_cluster(4)
-    with pytest.raises(ClusterBusy):
-        cluster.start_cluster(4)
-    desk.controller.turn()
-    with pytest.raises(ClusterBusy):
-        cluster.start_cluster(4)
 
 
 def test_a_start_is_taken_whenever_none_is_under_way(desk: Desk) -> None:
@@ -128,25 +96,6 @@ def test_a_start_is_taken_whenever_none_is_under_way(desk: Desk) -> None:
     desk.controller.turn()
     assert cluster.cluster_now().status == "starting", "one node, wanted by somebody: no start of the cluster"
     cluster.start_cluster(4)
-
-
-def test_no_cluster_is_created_while_an_earlier_process_lives(desk: Desk) -> None:
-    nodes.register_nodes(FOUR)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(desk.folder.node_lock("node3"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline().strip() == "True"
-        started(desk)
-        assert desk.founded == []
-        assert set(ManagedNode.objects.values_list("desired", flat=True)) == {DesiredState.STOPPED}
-        holder.kill()
-    desk.controller.turn()
-    assert desk.founded == [FOUR]
 
 
 @pytest.mark.parametrize(
@@ -233,18 +182,6 @@ def test_x33_a_node_stopped_during_a_start_stays_stopped(desk: Desk) -> None:
     assert wanted.count() == 4, "the next start is for all again"
 
 
-def test_a_start_whose_nodes_were_all_stopped_is_over(desk: Desk) -> None:
-    started(desk)
-    show(NodeStatus.STARTING)
-    for name in FOUR:
-        nodes.stop_node(name)
-    desk.controller.turn()
-    show(NodeStatus.STOPPED)
-    desk.controller.turn()
-    assert [status for status, _, _ in desk.told()][-1] == "idle"
-    cluster.start_cluster(4)
-
-
 def test_the_reason_of_a_delayed_start_is_reported_at_its_timeout(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,54 +211,6 @@ def test_the_reason_of_a_delayed_start_is_reported_at_its_timeout(
     assert cluster.cluster_now().status == "idle"
 
 
-def test_nodes_that_vote_without_their_api_are_left_running(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started(desk)
-    taken = "API port 9001 is in use by another program"
-    show(NodeStatus.STARTING, error=taken)
-    own().update(pid=4242, report={"voting": True, "api_error": taken})
-    desk.controller.turn()
-    assert cluster.cluster_now().status == "starting", "it may come yet"
-    own().filter(node_id="node1").update(report={"voting": False})
-    monkeypatch.setattr("validators.processes.cluster_controller.START_PATIENCE", -1.0)
-    for _ in range(2):
-        desk.controller.turn()
-        now = cluster.cluster_now()
-        assert (now.status, now.requested) == ("running", ClusterRequest.NONE), "three that vote are a quorum"
-        assert f"node3: {taken}" in now.error
-    assert set(own().values_list("desired", flat=True)) == {DesiredState.RUNNING}
-    show(NodeStatus.RUNNING)
-    desk.controller.turn()
-    assert (cluster.cluster_now().started, cluster.cluster_now().error) == (4, "")
-
-
-@pytest.mark.parametrize(
-    "facts", [{"pid": None}, {"report": {"voting": False}}, {"status": NodeStatus.ERROR}]
-)
-def test_a_node_that_neither_runs_nor_votes_does_not_count_as_up(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]
-) -> None:
-    started(desk)
-    show(NodeStatus.STARTING, error="its API is taken")
-    own().update(pid=4242, report={"voting": True})
-    own().filter(node_id__in=("node0", "node1")).update(**facts)
-    monkeypatch.setattr("validators.processes.cluster_controller.START_PATIENCE", -1.0)
-    desk.controller.turn()
-    assert "its API is taken" in cluster.cluster_now().error
-    assert set(own().values_list("desired", flat=True)) == {DesiredState.STOPPED}
-
-
-def test_a_stop_during_a_start_leads_back_to_idle(desk: Desk) -> None:
-    started(desk)
-    show(NodeStatus.STARTING)
-    cluster.stop_cluster()
-    desk.controller.turn()
-    show(NodeStatus.STOPPED)
-    desk.controller.turn()
-    assert [status for status, _, _ in desk.told()] == ["starting", "stopping", "idle"]
-
-
 def test_make_up_keeps_the_cluster_that_it_has(desk: Desk, settings: Any) -> None:
     settings.SUPERVISOR = False
     nodes.register_nodes(FOUR)
@@ -346,63 +235,6 @@ def changed(desk: Desk) -> bytes:
 
 def is_aside(desk: Desk) -> bool:
     return (desk.folder.root / founding.EARLIER).exists()
-
-
-@pytest.mark.parametrize("count", [None, 2])
-def test_a_start_with_no_size_or_the_current_one_keeps_the_cluster(desk: Desk, count: int | None) -> None:
-    genesis = changed(desk)
-    assert cluster.start_cluster(count) == 2
-    with pytest.raises(ClusterBusy):
-        cluster.start_cluster(count)
-    desk.controller.turn()
-    desk.controller.turn()
-    assert (is_aside(desk), ClusterFolder(desk.folder.root).genesis.read_bytes()) == (False, genesis)
-    assert set(own().values_list("node_id", "desired")) == {("node0", "running"), ("node1", "running")}
-    show(NodeStatus.RUNNING, "node0", "node1")
-    desk.controller.turn()
-    assert desk.told() == [("starting", 0, 2), ("running", 2, 2)]
-
-
-def test_a_joining_node_does_not_count_as_another_cluster_size(desk: Desk) -> None:
-    changed(desk)
-    ManagedNode.objects.filter(node_id="node1").update(part=NodePart.JOINING)
-    cluster.start_cluster(1)
-    ManagedNode.objects.filter(node_id="node1").update(part=NodePart.MEMBER)  # before it begins
-    desk.controller.turn()
-    desk.controller.turn()
-    assert not is_aside(desk)
-    assert cluster.cluster_now().error == ""
-
-
-def test_a_start_does_not_wait_for_a_joining_node(desk: Desk) -> None:
-    started(desk)
-    ManagedNode.objects.create(node_id="node4", part=NodePart.JOINING, position=4, status=NodeStatus.STARTING)
-    with pytest.raises(ClusterBusy):
-        cluster.start_cluster(4)
-    show(NodeStatus.RUNNING)
-    desk.controller.turn()
-    ManagedNode.objects.filter(node_id__in=FOUR).update(running_generation=F("generation"))
-    desk.controller.turn()
-    assert desk.told() == [("starting", 0, 4), ("running", 4, 4)]
-    ManagedNode.objects.filter(node_id="node4").update(part=NodePart.MEMBER, status=NodeStatus.RUNNING)
-    desk.controller.turn()
-    assert desk.told() == [("running", 5, 5)]
-
-
-def test_a_cluster_stops_with_its_joining_nodes(desk: Desk) -> None:
-    started(desk)
-    ManagedNode.objects.create(node_id="node4", part=NodePart.JOINING, position=4)
-    show(NodeStatus.RUNNING, *FOUR, "node4")
-    desk.controller.turn()
-    cluster.stop_cluster()
-    desk.controller.turn()
-    show(NodeStatus.STOPPED)
-    show(NodeStatus.STOPPING, "node4")
-    desk.controller.turn()
-    assert cluster.cluster_now().status == "stopping", "its process is still there"
-    show(NodeStatus.STOPPED, "node4")
-    desk.controller.turn()
-    assert cluster.cluster_now().status == "idle"
 
 
 def test_a_start_with_another_size_puts_the_cluster_aside(desk: Desk) -> None:
@@ -451,18 +283,6 @@ def demo(root: Path) -> ClusterFolder:
     return places
 
 
-def test_a_cluster_put_aside_has_a_data_folder_of_its_own(desk: Desk) -> None:
-    genesis = demo(desk.folder.root).genesis.read_bytes()
-    place = founding.put_aside(desk.folder)
-    kept = ClusterFolder(place)
-    assert kept.genesis.read_bytes() == genesis
-    assert (kept.node("node0").ledger / "ledger.sqlite3").read_bytes() == b"tickets"
-    assert kept.gateway_key.exists()
-    assert kept.learner_key.exists()
-    assert not ClusterFolder(desk.folder.root).genesis.exists()
-    assert demo(desk.folder.root).genesis.read_bytes() != genesis, "with keys of its own"
-
-
 @pytest.mark.parametrize("part", range(1, len(founding.PARTS)))
 def test_putting_a_cluster_aside_is_completed_after_a_crash(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, part: int
@@ -484,12 +304,3 @@ def test_putting_a_cluster_aside_is_completed_after_a_crash(
 
 def crash(place: Path) -> None:
     raise KeyboardInterrupt
-
-
-def test_a_turn_without_news_takes_two_queries(desk: Desk, django_assert_num_queries: Any) -> None:
-    started(desk)
-    show(NodeStatus.RUNNING)
-    desk.controller.turn()
-    desk.controller.turn()
-    with django_assert_num_queries(2):
-        desk.controller.turn()

@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 
-from dtvn.node.kept_ports import all_kept, kept_port
+from dtvn.node.kept_ports import all_kept
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
-from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol.genesis.ceremony import open_genesis
 from tests.ports import ports_in_a_row
-from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.processes import founding
 
@@ -57,32 +55,3 @@ def test_a_named_range_is_enough_for_three_ports_a_node(base: int, tmp_path: Pat
     founding.found_cluster(folder, ["node0", "node1"], "127.0.0.1:1")
     nodes = [ClusterFolder(tmp_path).node(name) for name in ("node0", "node1")]
     assert {*ports(folder), *(port for node in nodes for port in all_kept(node))} == set(settings.NODE_PORTS)
-
-
-def test_a_name_without_a_number_gets_any_free_port(base: int) -> None:
-    chosen = tcp_ports.choose_ports(["gate", "node2"], first=base)
-    assert chosen[1] == base + 2
-    assert chosen[0] not in range(base, base + 3)
-
-
-def test_connections_in_time_wait_do_not_change_a_nodes_port(
-    base: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """TIME-WAIT belongs to the previous user of the port: the node itself can listen there."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", base))
-        listener.listen()
-        with socket.create_connection(("127.0.0.1", base)) as client:
-            served, _ = listener.accept()
-            served.close()
-            assert client.recv(1) == b""
-    with socket.socket() as probe, pytest.raises(OSError, match="in use"):
-        probe.bind(("127.0.0.1", base))
-    folder = DataFolder(tmp_path)
-    folder.create()
-    create_demo_cluster(tmp_path, 1, tcp_ports.LOOPBACK, tcp_ports.choose_ports([""]))
-    monkeypatch.setattr(tcp_ports, "FIRST_API_PORT", base)
-    founded = open_genesis(ClusterFolder(tmp_path).genesis.read_bytes())
-    tcp_ports.keep_apis(folder, founded, ["node0"])
-    assert kept_port(ClusterFolder(tmp_path).node("node0"), "api") == base

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -36,60 +35,6 @@ def test_attempts_beyond_the_maximum_are_refused_for_the_window() -> None:
         login_throttle.begin(HERE)
 
 
-def test_other_users_and_other_addresses_are_not_refused() -> None:
-    LoginAttempts.objects.create(subject=HERE, tries=TRIES_MAX, since=timezone.now())
-    assert login_throttle.begin(subject_of("user:bob", "192.0.2.1")) == 1
-    assert login_throttle.begin(subject_of("user:ada", "192.0.2.2")) == 1
-
-
-def test_rows_are_bounded_and_rows_of_ended_windows_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_throttle, "ROWS_MAX", 3)
-    now = timezone.now()
-    for number in range(5):
-        LoginAttempts.objects.create(subject=f"s{number}", tries=1, since=now - timedelta(seconds=number + 1))
-    LoginAttempts.objects.create(subject="ended", tries=1, since=now - WINDOW)
-    login_throttle.begin(HERE)
-    assert set(LoginAttempts.objects.values_list("subject", flat=True)) == {HERE, "s0", "s1"}
-
-
-def test_rows_of_ended_windows_are_deleted_though_there_is_room() -> None:
-    now = timezone.now()
-    LoginAttempts.objects.create(subject="ended", tries=TRIES_MAX, since=now - WINDOW)
-    LoginAttempts.objects.create(subject="present", tries=1, since=now - WINDOW + timedelta(minutes=1))
-    login_throttle.begin(HERE)
-    assert set(LoginAttempts.objects.values_list("subject", flat=True)) == {HERE, "present"}
-
-
-def test_rows_of_invented_names_take_no_locked_out_users_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Among locked-out users alone, the oldest goes."""
-    monkeypatch.setattr(login_throttle, "ROWS_MAX", 3)
-    now = timezone.now()
-    for name, tries, age in (("older", TRIES_MAX, 3), (HERE, TRIES_MAX, 2), ("guessed", TRIES_MAX - 1, 1)):
-        LoginAttempts.objects.create(subject=name, tries=tries, since=now - timedelta(seconds=age))
-    login_throttle.begin("invented")
-    assert set(LoginAttempts.objects.values_list("subject", flat=True)) == {"older", HERE, "invented"}
-    LoginAttempts.objects.update(tries=TRIES_MAX)
-    login_throttle.begin("another")
-    assert set(LoginAttempts.objects.values_list("subject", flat=True)) == {HERE, "invented", "another"}
-
-
-@pytest.mark.django_db(transaction=True)
-def test_attempts_at_the_same_moment_are_all_counted() -> None:
-    def attempt(_: int) -> bool:
-        try:
-            login_throttle.begin(HERE)
-        except LoginThrottled:
-            return False
-        finally:
-            from django.db import connection
-
-            connection.close()
-        return True
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(attempt, range(3 * TRIES_MAX))) == TRIES_MAX
-
-
 @pytest.mark.parametrize(
     ("behind_proxy", "meta", "address"),
     [
@@ -107,29 +52,6 @@ def test_the_address_is_the_clients_own(
 ) -> None:
     settings.BEHIND_PROXY = behind_proxy
     assert client_address(rf.get("/", **meta)) == address  # type: ignore[arg-type]
-
-
-def test_the_pool_hashes_few_at_once_and_refuses_beyond_its_queue() -> None:
-    pool, go, begun = HashingPool(2, 3), threading.Event(), threading.Semaphore(0)
-    running: list[str] = []
-
-    def slow(name: str) -> str:
-        running.append(name)
-        begun.release()
-        go.wait(PATIENCE)
-        return name
-
-    with ThreadPoolExecutor(5) as people:
-        found = [people.submit(pool.run, slow, str(number)) for number in range(5)]
-        wait_until(lambda: len(pool._places) == 5, what="all have places")
-        with pytest.raises(HashingBusy) as busy:
-            pool.run(slow, "beyond")
-        assert (busy.value.status, busy.value.headers["Retry-After"]) == (503, "5")
-        for _ in range(2):
-            assert begun.acquire(timeout=PATIENCE)
-        assert len(running) == 2
-        go.set()
-        assert [each.result(PATIENCE) for each in found] == [str(number) for number in range(5)]
 
 
 def test_in_a_full_pool_the_address_with_most_places_gives_one_up() -> None:
@@ -150,25 +72,6 @@ def test_in_a_full_pool_the_address_with_most_places_gives_one_up() -> None:
         assert venue.result(PATIENCE) == "198.51.100.7"
         ends = [type(each.exception(PATIENCE)) for each in crowd]
         assert sorted(ends, key=str) == [type(None)] * 3 + [HashingBusy]
-
-
-def test_in_a_full_pool_no_address_gets_more_places_than_the_one_that_gives_up() -> None:
-    """Else two of them would take each other's places in turn."""
-    pool, go = HashingPool(1, 2), threading.Event()
-
-    def log_in(address: str) -> str:
-        with counted_for(address):
-            return pool.run(lambda: address if go.wait(PATIENCE) else "late")
-
-    addresses = ["198.51.100.7", "192.0.2.1", "192.0.2.1"]
-    with ThreadPoolExecutor(4) as people:
-        found = [people.submit(log_in, address) for address in addresses]
-        wait_until(lambda: len(pool._places) == 3, what="all places are taken")
-        further = people.submit(log_in, "198.51.100.7")
-        wait_until(lambda: further.done() or any(each.done() for each in found), what="one is refused")
-        go.set()
-        assert [each.result(PATIENCE) for each in found] == addresses
-        assert isinstance(further.exception(PATIENCE), HashingBusy)
 
 
 def test_an_ending_process_waits_for_one_hash_not_for_all() -> None:
@@ -204,13 +107,6 @@ def test_an_attempt_that_finds_the_pool_full_is_not_counted(
     with pytest.raises(HashingBusy):
         authenticate(rf.post("/"), username="nobody", password="x")
     assert not LoginAttempts.objects.exists()
-
-
-def test_the_refusal_says_how_long_in_whole_minutes_and_seconds() -> None:
-    for wait, said, seconds in ((0.2, "1 minute.", "1"), (60, "1 minute.", "60"), (61, "2 minutes.", "61")):
-        refused = login_throttle.LoginThrottled(timedelta(seconds=wait))
-        assert str(refused) == f"Too many attempts from here. Try again in {said}"
-        assert refused.headers == {"Retry-After": seconds}
 
 
 def test_a_request_without_an_address_has_none() -> None:

@@ -15,7 +15,6 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from dtvn.node.options import StartError
-from tests.disks import read_only
 from validators.data_folder.folder import DataFolder
 from validators.models import Platform
 from validators.processes import platform_lease
@@ -72,28 +71,6 @@ def test_folder_and_database_get_one_identity(first: PlatformLease, folder: Data
     assert own_queue(NODES) == f"dtvn.{row.platform_id[:12]}.nodes"
 
 
-def test_the_folder_notes_which_kind_of_database_its_platform_uses(
-    first: PlatformLease, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert folder.database_kind() == "sqlite"
-    first.release()
-    monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@db/tickets")
-    second = PlatformLease(folder)
-    second.take()
-    second.release()
-    assert folder.database_note.read_text() == "server\n"
-
-
-def test_a_note_that_cannot_be_written_ends_no_start(first: PlatformLease, folder: DataFolder) -> None:
-    first.release()
-    folder.database_note.unlink()
-    second = PlatformLease(folder)
-    with read_only(folder.platform):
-        second.take()
-    second.release()
-    assert second.platform_id == first.platform_id
-
-
 def test_a_note_that_cannot_be_read_is_named_before_the_lease_is_taken(
     first: PlatformLease, folder: DataFolder
 ) -> None:
@@ -112,30 +89,11 @@ def test_a_start_that_lacks_the_platforms_server_is_refused(first: PlatformLease
         PlatformLease(folder).take()
 
 
-def test_a_lease_is_taken_before_the_columns_of_a_later_version_exist(
-    first: PlatformLease, folder: DataFolder
-) -> None:
-    first.release()
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE validators_platform DROP COLUMN secret_fingerprint")
-    second = PlatformLease(folder)
-    second.take()
-    second.release()
-
-
 def test_a_second_run_is_refused_while_the_first_lives(first: PlatformLease, folder: DataFolder) -> None:
     with pytest.raises(StartError, match=f"^this platform runs on {os.uname().nodename} with"):
         PlatformLease(folder).take()
     first.renew()
     assert first.lost == ""
-
-
-def test_a_lease_that_ended_in_order_is_free_at_once(first: PlatformLease, folder: DataFolder) -> None:
-    first.release()
-    second = PlatformLease(folder)
-    second.take()
-    second.release()
-    assert second.platform_id == first.platform_id
 
 
 def test_a_lease_that_is_not_renewed_is_taken_and_its_run_ends(
@@ -192,18 +150,6 @@ def test_a_lease_from_the_future_that_another_run_took_meanwhile_is_refused(
     with pytest.raises(StartError):
         refused.take()
     assert Platform.objects.get().run == "another"
-
-
-def test_a_run_that_ended_in_order_has_not_lost_its_lease(first: PlatformLease) -> None:
-    first.release()
-    first.renew()
-    assert first.lost == ""
-
-
-def test_a_lease_late_in_an_outage_is_kept_if_nobody_took_it(first: PlatformLease) -> None:
-    age(LEASE * 4)
-    first.renew()
-    assert first.lost == ""
 
 
 def test_the_lease_of_a_killed_run_is_free_at_once_on_its_host(

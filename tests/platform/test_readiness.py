@@ -84,12 +84,6 @@ def refuse(names: object) -> None:
     raise StartError("no room on this disk")
 
 
-def test_readiness_is_not_announced_before_the_pages_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    nodes.register_nodes(FOUR)
-    cluster.stop_cluster()
-    assert waited(monkeypatch, SILENT) == (False, [])
-
-
 def test_a_start_waits_for_the_nodes_that_should_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert waited(monkeypatch, REFUSED) == (False, []), "other parties run all validators"
     nodes.register_nodes(FOUR)

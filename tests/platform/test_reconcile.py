@@ -19,7 +19,7 @@ from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.models import Announcement, ManagedNode, NodePart, NodeStatus
 from validators.processes.api_probes import ApiProbes
-from validators.processes.reconcile import Reconciler, observe
+from validators.processes.reconcile import Reconciler
 from validators.services import nodes
 
 pytestmark = pytest.mark.django_db(transaction=True)  # a look closes its connection
@@ -81,20 +81,6 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     for process in made.processes:
         process.kill()
         process.communicate()
-
-
-def test_one_start_request_is_sent_for_each_wanted_node(desk: Desk) -> None:
-    desk.reconciler.turn()
-    desk.reconciler.turn()
-    assert sorted(node_id for node_id, _ in desk.sent) == ["learner", "node0"]
-    assert ManagedNode.objects.get(pk="node0").start_token == dict(desk.sent)["node0"]
-
-
-def test_a_living_process_is_shown_with_its_id(desk: Desk) -> None:
-    desk.reconciler.turn()
-    process = desk.run("node0")
-    desk.reconciler.turn()
-    assert desk.status("node0") == (NodeStatus.RUNNING, "", process.pid)
 
 
 def test_a_newcomer_is_shown_as_starting_until_it_is_a_member(desk: Desk) -> None:
@@ -253,13 +239,6 @@ def test_a_start_that_could_not_be_written_is_requested_at_the_next_turn(
     assert "node0" not in dict(desk.sent)
     desk.reconciler.turn()
     assert "node0" in dict(desk.sent)
-
-
-def test_a_node_that_was_never_requested_is_not_claimed(desk: Desk) -> None:
-    """Nothing is known of a process that an earlier platform left in the slot."""
-    row = ManagedNode.objects.get(pk="node0")
-    assert (row.start_token, row.claimed_token) == ("", "")
-    assert not observe(row, desk.folder).claimed
 
 
 def test_apis_are_asked_of_running_validators_only(desk: Desk) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +10,10 @@ from django.db.models import F
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol.quorum import Mode
 from tests.platform.desk import FOUR, Desk, started
-from validators.data_folder.changes import change_mark
-from validators.data_folder.folder import DataFolder
-from validators.models import ClusterRequest, DesiredState, ManagedNode, NodePart, NodeStatus
+from validators.models import ClusterRequest, DesiredState, ManagedNode, NodeStatus
 from validators.processes import rolling
 from validators.processes.cluster_controller import ClusterController
-from validators.services import cluster, nodes
+from validators.services import cluster
 from validators.services.errors import ClusterBusy
 
 pytestmark = pytest.mark.django_db
@@ -98,18 +95,6 @@ def test_a_member_elsewhere_counts_only_if_each_of_ours_is_connected_to_it(runni
     assert (restarted(before), found.waits) == ([], "no quorum votes without node0")
 
 
-def test_a_restart_of_the_next_node_is_told_to_reconcile(
-    running: Desk, settings: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any
-) -> None:
-    settings.DATA = tmp_path
-    before = asked()
-    mark = change_mark(DataFolder(tmp_path).desired_changes)
-    with django_capture_on_commit_callbacks(execute=True):
-        running.controller.turn()
-    assert restarted(before) == ["node0"]
-    assert change_mark(DataFolder(tmp_path).desired_changes) != mark
-
-
 def test_a_node_that_does_not_come_back_ends_the_restart(running: Desk) -> None:
     before = asked()
     running.controller.turn()
@@ -181,27 +166,6 @@ def test_r11_a_member_that_waits_for_others_after_its_restart_says_so(raft: Desk
     assert late.error.startswith(f"{why}; not restarted: node1")
 
 
-def test_a_restart_says_that_no_quorum_would_vote_meanwhile(running: Desk) -> None:
-    back("node3", voting=False)
-    asked()
-    running.controller.turn()
-    assert said(running) == (
-        "0 of 5 restarted; no quorum votes without node0",
-        "no quorum votes without node0",
-    )
-
-
-def test_who_is_stopped_meanwhile_is_left_alone(running: Desk) -> None:
-    before = asked()
-    running.controller.turn()
-    nodes.stop_node("node1")
-    back("node0")
-    back("node2", "node3", peer_count=2)
-    running.controller.turn()
-    assert ManagedNode.objects.get(node_id="node1").desired == DesiredState.STOPPED
-    assert "node2" not in restarted(before), "three of four run: none can be spared"
-
-
 def test_a_stop_ends_a_restart_that_is_under_way(running: Desk) -> None:
     before = asked()
     running.controller.turn()
@@ -219,34 +183,11 @@ def test_a_second_restart_is_refused_while_one_is_under_way(running: Desk) -> No
         cluster.restart_one_by_one()
 
 
-def test_members_that_run_elsewhere_count_for_whether_one_can_be_spared(running: Desk) -> None:
-    """Two of four run here: the other two vote meanwhile, with the one that stays."""
-    ManagedNode.objects.filter(node_id__in=("node2", "node3")).update(part=NodePart.LEFT)
-    assert cluster.rolls()
-
-
-def test_a_start_that_failed_stops_nothing_that_was_wanted_since(running: Desk) -> None:
-    newest = cluster.cluster_now().generation
-    for generation, desired in ((newest - 1, DesiredState.RUNNING), (newest, DesiredState.STOPPED)):
-        cluster.give_up(generation)
-        assert set(cluster.own_members().values_list("desired", flat=True)) == {desired}
-
-
 def test_all_restart_at_once_where_none_can_be_spared(running: Desk) -> None:
     back("node3")
     ManagedNode.objects.filter(node_id="node3").update(status=NodeStatus.STARTING)
     cluster.restart_one_by_one()
     assert cluster.cluster_now().requested == ClusterRequest.START
-
-
-def test_a_node_that_is_being_stopped_is_nobody_elsewhere(running: Desk) -> None:
-    """Reports of the others, up to two seconds old, still name it among their peers."""
-    before = asked()
-    running.controller.turn()
-    back("node0")
-    nodes.stop_node("node1")
-    running.controller.turn()
-    assert "node2" not in restarted(before), "all three that are left are needed"
 
 
 def test_another_supervisor_goes_on_with_the_restart(running: Desk) -> None:

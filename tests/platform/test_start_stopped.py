@@ -60,18 +60,6 @@ def test_a_healthy_cluster_is_left_alone(running: Desk) -> None:
     assert cluster.under_way() is None
 
 
-def test_a_second_press_sees_the_progress_and_changes_nothing(running: Desk) -> None:
-    stop("node1", "node3")
-    cluster.start_stopped()
-    before = generations()
-    assert cluster.start_stopped() == cluster.Started([], Progress("starting", 2, 4, whole=False))
-    assert generations() == before
-    run("node1")
-    assert cluster.under_way() == Progress("starting", 3, 4, whole=False)
-    run("node3")
-    assert cluster.under_way() is None
-
-
 def test_a_request_during_a_whole_start_gets_its_progress(running: Desk) -> None:
     cluster.start_cluster()
     running.controller.turn()
@@ -100,15 +88,3 @@ def test_a_stop_under_way_has_a_progress(running: Desk) -> None:
     assert cluster.under_way() == Progress("stopping", 0, 4, whole=False)
     show(NodeStatus.STOPPED, "node2")
     assert str(cluster.under_way()) == "1 of 4 stopped"
-
-
-def test_the_learner_is_not_counted_among_the_stopped_nodes(running: Desk) -> None:
-    cluster.stop_cluster()
-    show(NodeStatus.STOPPED, *FOUR, nodes.LEARNER_ID)
-    cluster.start_cluster()  # all stop first, the learner too
-    assert cluster.stopped_nodes() == list(FOUR)
-    running.controller.turn()
-    show(NodeStatus.ERROR, nodes.LEARNER_ID)
-    assert cluster.stopped_nodes() == [], "while the start is under way"
-    run(*FOUR)
-    assert cluster.stopped_nodes() == [nodes.LEARNER_ID]

@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.http import HttpResponse
@@ -277,20 +276,6 @@ def test_r26_a_damaged_checkpoint_of_the_copy_proves_nothing(platform: Platform,
     assert code_of(platform.get("tickets/TICKET-1/certificate")) == (503, "not_provable_yet")
 
 
-def test_any_outcome_of_the_ticket_is_proved_refusals_included(platform: Platform, tmp_path: Path) -> None:
-    log = platform.log
-    log.admit()
-    log.order(
-        [log.operation(Issue(), f"OTHER-{number}") for number in range(3)],
-        [log.operation(Admit(gate="south"), "TICKET-1")],
-    )
-    platform.learn()
-    chain = saved(platform, tmp_path, "epochs", "epochs.json")
-    for at, told in (("2", "issue -> ok"), ("3.0", "admit -> ok"), ("4.3", "admit -> already_consumed")):
-        file = saved(platform, tmp_path, f"tickets/TICKET-1/certificate?at={at}", "at.json")
-        assert told in say(file, "--genesis", chain)
-
-
 def test_an_admission_by_code_is_proved_as_that_of_its_ticket(platform: Platform, tmp_path: Path) -> None:
     """The operation names no ticket: the state of its outcome does."""
     log = platform.log
@@ -468,25 +453,6 @@ def test_r27_receipts_replace_a_too_long_path_while_members_answer(
         file = saved(platform, tmp_path, "tickets/TICKET-1/certificate", "certificate.json")
         assert how in say(file, "--genesis", chain)
         assert platform.members.asked == asked
-
-
-def test_the_tickets_page_leads_to_its_certificate_and_to_the_chain(
-    platform: Platform, tmp_path: Path
-) -> None:
-    platform.log.admit()
-    platform.learn()
-    User.objects.create_superuser("ada", password="x")
-    platform.client.login(username="ada", password="x")
-    page = platform.client.get("/dashboard/tickets").content.decode()
-    assert 'data-epochs-url="/api/v1/epochs"' in page
-    shown = platform.client.get("/dashboard/tickets/one", {"event": "default", "ticket": "TICKET-1"}).json()
-    at = shown["history"][0]["at"]
-    certificate = f"/api/v1/tickets/TICKET-1/certificate?event=default&at={at}"
-    files = {}
-    for name, link in (("certificate", certificate), ("chain", "/api/v1/epochs")):
-        files[name] = tmp_path / name
-        files[name].write_bytes(platform.client.get(link).content)
-    assert "admit -> ok" in say(files["certificate"], "--genesis", files["chain"])
 
 
 def test_r26_a_copy_that_lacks_the_log_below_gives_receipts(platform: Platform, tmp_path: Path) -> None:

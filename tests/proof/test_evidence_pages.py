@@ -17,11 +17,9 @@ from dtvn.proof import read_chain, unwrap
 from dtvn.proof.evidence import convict
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.effects import Reason
-from dtvn.protocol.consensus.offences import OFFENCES, offence_of
 from tests.fake_gateway import FakeGateway
 from tests.host.support import Paper
-from tests.proof.test_evidence import file_of, pairs
+from tests.proof.test_evidence import pairs
 from validators.models import MemberEvidence
 from validators.services import evidence, network
 
@@ -145,19 +143,6 @@ def test_p15_evidence_on_a_removed_member_leaves_room_for_its_successors(
     assert MemberEvidence.objects.filter(epoch=0, member=3).count() == 2
 
 
-def test_suspicions_are_counted_by_peer_and_code_with_grave_ones_first(
-    admin: Client, witnesses: Witnesses
-) -> None:
-    found = evidence.suspicions()
-    assert [(s.node, s.peer, s.offence.code, s.count) for s in found] == [
-        ("r0", "r3", "bad_signature", 4),
-        ("r0", "r3", "old_view", 90),
-        ("r0", "r1", "never_heard_of", 1),
-    ]
-    page = admin.get(LIST).content.decode()
-    assert page.index("sent a signature that does not fit") < page.index("spoke in a view that was left")
-
-
 def test_the_list_of_evidence_is_shown_while_no_node_answers(admin: Client, witnesses: Witnesses) -> None:
     witnesses.quorum = False
     assert admin.get(LIST).status_code == 200
@@ -177,10 +162,3 @@ def test_evidence_is_read_only_and_needs_the_view_permission(admin: Client, witn
     readers.permissions.add(Permission.objects.get(codename="view_memberevidence"))
     other.groups.add(readers)
     assert client.get(f"{LIST}{row.pk}/file/").status_code == 200
-
-
-def test_every_refusal_reason_has_its_sentence_in_one_table() -> None:
-    assert set(OFFENCES) == {reason.value for reason in Reason}
-    assert offence_of("old_view").grave is False
-    assert len({each.sentence for each in OFFENCES.values()}) == len(OFFENCES)
-    assert file_of("commit", *pairs()["commit"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dtvn.api.errors import InvalidRequest
-from dtvn.api.event_bodies import NO_EVENTS, SEQUENCE_EVENTS_MAX, EventStream, names_of, read_lines
+from dtvn.api.event_bodies import NO_EVENTS, SEQUENCE_EVENTS_MAX, EventStream, read_lines
 from tests.api.conftest import Api, read
 from tests.support.table import table
 
@@ -74,25 +74,6 @@ def test_a_stream_without_events_is_refused_at_its_end() -> None:
     assert stream.feed(b"\n\n") == ()
     with pytest.raises(InvalidRequest, match=NO_EVENTS):
         stream.end()
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        (b'{"type":"RUN_STARTED","threadId":"t","runId":"r"}', ("t", "r")),
-        (b'{"type":"RUN_STARTED","threadId":"t"}', ("t", "")),
-        (b'{"type":"RUN_FINISHED","threadId":"t","runId":"r"}', ("", "")),
-        (b'{"type":"RUN_STARTED","threadId":"a\\u0000b","runId":"r"}', ("", "r")),
-        (
-            b'{"type":"RUN_STARTED","threadId":"' + b"x" * 1_025 + b'","runId":"' + b"x" * 1_024 + b'"}',
-            ("", "x" * 1_024),
-        ),
-        (b'{"type":"RUN_STARTED","threadId":5,"runId":"r"}', ("", "")),
-        (b"[]", ("", "")),
-    ],
-)
-def test_only_the_event_that_starts_a_run_names_it(text: bytes, names: tuple[str, str]) -> None:
-    assert names_of(text) == names
 
 
 def test_events_that_are_hostile_are_judged_not_500(api: Api) -> None:

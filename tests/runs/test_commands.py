@@ -111,15 +111,6 @@ def test_a87_each_stopped_node_is_an_issue_beside_others(api: Api) -> None:
     assert found["issues"] == ["3 of 4 agree", "r1 is stopped", "r2 is stopped"]
 
 
-def test_a87_cluster_status_of_a_lost_quorum_is_1(api: Api, fake: FakeGateway) -> None:
-    fake.down = frozenset({2, 3})
-    with platform(api) as url:
-        code, out, _ = told(cluster_status, url)
-    found = json.loads(out)
-    assert (code, found["healthy"], found["consensus_healthy"], found["active_nodes"]) == (1, False, False, 2)
-    assert found["issues"][0].startswith("No quorum")
-
-
 def test_a87_what_went_wrong_with_a_cluster_that_agrees_is_an_issue(api: Api, fake: FakeGateway) -> None:
     """As when a restart of all nodes stopped at one that did not come back."""
     ManagedCluster.objects.update_or_create(pk=1, defaults={"error": "r2 did not come back."})
@@ -207,17 +198,6 @@ def test_fields_for_people_are_one_line_each() -> None:
         "none                   -\n"
         "name                   x\n"
     )
-
-
-def test_the_key_goes_to_the_platform_and_through_no_proxy(
-    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with platform(api) as url:
-        assert told(cluster_status, url)[0] == 0
 
 
 def test_a_platform_that_is_away_or_refuses_is_said_in_one_line(

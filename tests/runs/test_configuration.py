@@ -67,11 +67,6 @@ def test_a_file_is_named(name: str, text: str, tmp_path: Path, monkeypatch: pyte
     assert (config.decision_timeout, config.consensus_config.algorithm) == (3.0, "unanimous")
 
 
-def test_without_a_name_the_cluster_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
-    assert events_config() is None
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -133,17 +128,6 @@ def test_a_greater_quorum_needs_more_votes(configured: Configure, fake: FakeGate
         "code": "NO_QUORUM",
         "text": "Only 3 of 4 members have voted.",
     }
-
-
-@pytest.mark.parametrize("seconds", [0.5, 2.0])
-def test_votes_are_awaited_as_long_as_configured(
-    seconds: float, configured: Configure, fake: FakeGateway
-) -> None:
-    api = configured(consensus_config={"algorithm": "unanimous", "timeout": seconds})
-    fake.events.changed = lambda member, body: [] if member == 3 else [body]
-    before = fake.events.time
-    assert sequence(api, GOOD)["failure"]["code"] == "INSUFFICIENT_NODES"
-    assert (fake.events.time - before) / 1e9 == pytest.approx(seconds)
 
 
 def test_a31_without_local_validation_there_is_no_local_verdict(

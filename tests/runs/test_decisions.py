@@ -10,7 +10,7 @@ from tests.api.conftest import Api, read
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
-from tests.runs.test_rest import BAD, GOOD, sequence, texts
+from tests.runs.test_rest import GOOD, sequence, texts
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -19,24 +19,6 @@ DECIDED_AGAINST = [
     ("majority", (1, 2), ("invalid", "A_LIE", "NO_CERTIFICATE")),
     ("pbft", (1, 2), ("none", "PBFT_NO_CONSENSUS", "PBFT_NO_CONSENSUS")),
 ]
-
-
-@pytest.mark.parametrize("events", [GOOD, BAD])
-def test_a_majority_finds_valid_what_too_few_equal_votes_certify(
-    api: Api, fake: FakeGateway, events: list[bytes]
-) -> None:
-    """Two of three votes, which stand though the rules here refuse an event: as in Python,
-    tests/gateway/test_validator_verdicts.py."""
-    if events is BAD:
-        falsely(fake, 0, 2, errors=())
-    else:
-        falsely(fake, 1)
-    fake.events.down = frozenset({3})
-    told = sequence(api, events, algorithm="majority")
-    assert (told["valid"], told["verdict"], told["code"]) == (True, "valid", None)
-    assert told["scope"] == "LOCAL_ONLY"
-    assert (told["failure"]["code"], told["delivered"]) == ("NO_CERTIFICATE", 5)
-    assert [each["certificate"] for each in told["pieces"]] == [""]
 
 
 @pytest.mark.parametrize("down", [{3}, {1, 2, 3}])
@@ -49,23 +31,6 @@ def test_events_that_nobody_looked_at_are_not_found_valid(
     given = [GOOD[0], *[event("CU")] * CALL_EVENTS_MAX]
     answer = api.post("events/validate-sequence", texts(given, algorithm="majority"))
     assert (answer.status_code, read(answer)["code"]) == (503, "no_verdict")
-
-
-def test_a_liar_changes_no_verdict_and_is_shown(api: Api, fake: FakeGateway) -> None:
-    falsely(fake, 0)
-    told = sequence(api, GOOD)
-    assert (told["verdict"], told["valid"]) == ("valid", True)
-    shown = read(api.get(f"events/runs/{told['id']}"))["data"]
-    assert shown["votes"]["r0"] == {"invalid": 1}
-    assert shown["votes"]["r1"] == {"valid": 1}
-
-
-def test_a_liar_does_not_name_the_event_that_others_refuse(api: Api, fake: FakeGateway) -> None:
-    falsely(fake, 1)
-    fake.events.down = frozenset({3})
-    told = sequence(api, BAD, algorithm="majority")
-    assert (told["verdict"], told["failure"]["code"]) == ("invalid", "NO_CERTIFICATE")
-    assert (told["code"], told["delivered"]) == ("MESSAGE_NOT_OPEN", 2)
 
 
 @pytest.mark.parametrize(("algorithm", "liars", "decision"), DECIDED_AGAINST)
@@ -93,19 +58,6 @@ def test_a_chunk_that_the_members_decide_against_need_not_be_repeated(
     assert f"do not find {what} valid: {decision[1]}." in read(answer)["error"]
 
 
-def test_a_rule_that_a_liar_invents_is_not_given_as_the_reason(api: Api, fake: FakeGateway) -> None:
-    """One lying member of four denies under unanimous. What it says stands beside its name alone."""
-    falsely(fake, 1)
-    told = sequence(api, GOOD, algorithm="unanimous", recorded=False)
-    (piece,) = told["pieces"]
-    assert (piece["verdict"], piece["errors"]) == ("invalid", [])
-    assert piece["members"][1]["errors"] == [[0, "A_LIE"]]
-    assert told["failure"]["text"] == (
-        "1 of 4 members refuses this, and fewer than 2 name the same rule, so none is given as the reason."
-    )
-    assert "A_LIE" not in str([told["code"], told["violations"], told["failure"]])
-
-
 def test_a_chunk_is_repeated_while_a_missing_vote_may_decide_it(api: Api, fake: FakeGateway) -> None:
     falsely(fake, 0)
     fake.events.down = frozenset({3})
@@ -126,13 +78,3 @@ def test_without_a_quorum_the_rules_here_judge_from_the_first_event_on(api: Api,
     assert (told["scope"], told["valid"], told["delivered"]) == ("LOCAL_ONLY", False, 0)
     assert told["violations"][0]["index"] == 0
     assert told["code"] == told["violations"][0]["code"]
-
-
-def test_without_a_quorum_the_scope_says_local_only(api: Api, fake: FakeGateway) -> None:
-    fake.events.down = frozenset({2, 3})
-    told = sequence(api, BAD)
-    assert (told["scope"], told["verdict"], told["valid"]) == ("LOCAL_ONLY", "none", False)
-    assert (told["code"], told["delivered"], told["events"]) == ("MESSAGE_NOT_OPEN", 2, 5)
-    assert told["failure"]["code"] == "PBFT_NO_CONSENSUS"
-    kept = read(api.get(f"events/runs/{told['id']}"))["data"]
-    assert (kept["scope"], kept["verdict"], kept["events"]) == ("LOCAL_ONLY", "none", 0)

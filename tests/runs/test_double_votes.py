@@ -9,7 +9,6 @@ from io import StringIO
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import DatabaseError
 from django.test import Client
 
 from dtvn.gateway import VoteEvidenceFile
@@ -36,29 +35,6 @@ def paper() -> Iterator[None]:
     network.use(FakeGateway(PAPER.genesis, principal="gateway"))
     yield
     network.use(None)
-
-
-def test_the_sweep_stores_a_double_vote_once(
-    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    falsely(fake, 1, also_honest=True)
-    assert sequence(api, GOOD, thread="t", run="r")["verdict"] == "valid"
-
-    def fails(*_arguments: object) -> int:
-        raise DatabaseError
-
-    with monkeypatch.context() as broken:
-        broken.setattr(evidence, "_store", fails)
-        with pytest.raises(DatabaseError):
-            run_table.sweep()
-    run_table.sweep()
-    row = MemberEvidence.objects.get()
-    assert (row.code, row.name, row.epoch, row.reported_by) == ("event_vote", "r1", 0, "gateway")
-    assert row.place.startswith("run r, event 0, question ")
-    sequence(api, GOOD, thread="t", run="another")
-    run_table.sweep()
-    assert evidence.collect_evidence() == 0
-    assert MemberEvidence.objects.count() == 1
 
 
 def test_the_doctor_names_conflicting_verdicts_with_their_remedy(api: Api, fake: FakeGateway) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client as Browser
-from prometheus_client import REGISTRY
 
 from events.models import JudgedRun
 from events.rest import live
@@ -104,35 +102,12 @@ def test_each_verdict_comes_before_the_next_event_is_sent(
     assert (row.status, row.events, row.thread, row.run) == ("ended", 5, "t", "r")
 
 
-def test_an_event_in_pieces_and_many_in_one_piece(opened: Callable[..., Client]) -> None:
-    client = opened()
-    client.sends(GOOD[0][:9])
-    client.sends(GOOD[0][9:] + b"\n" + GOOD[1] + b"\n" + GOOD[2][:5])
-    client.head()
-    assert [client.line()["index"] for _ in range(2)] == [0, 1]
-    client.sends(GOOD[2][5:] + b"\n", ndjson(GOOD[3]), GOOD[4])
-    assert [client.line()["index"] for _ in range(2)] == [2, 3]
-    client.ends()
-    last, report = client.rest()
-    assert (last["index"], report["report"]["valid"]) == (4, True)
-
-
 def test_a_list_is_judged_at_its_end(opened: Callable[..., Client]) -> None:
     client = opened()
     client.sends(b"[" + b",".join(GOOD) + b"]")
     client.ends()
     assert client.head()[0] == 200
     assert client.rest()[-1]["report"]["events"] == 5
-
-
-def test_a_body_of_known_length_is_a_recorded_stream(opened: Callable[..., Client]) -> None:
-    body = b"\n".join(GOOD)
-    client = opened(body=f"Content-Length: {len(body)}")
-    client.says(body[:9])
-    client.says(body[9:])
-    status, headers = client.head()
-    assert (status, "connection" in headers) == (200, False)
-    assert len(list(iter(client.line, None))) == 6
 
 
 def test_a_recorded_stream_is_judged_as_it_is_read(opened: Callable[..., Client]) -> None:
@@ -239,20 +214,6 @@ def test_a_run_that_is_written_already_is_409(opened: Callable[..., Client]) -> 
     second = opened()
     second.sends(ndjson(GOOD[0]))
     assert second.refusal()[0] == 409
-
-
-def test_log_and_figures_have_the_status_of_the_answer(
-    opened: Callable[..., Client], caplog: pytest.LogCaptureFixture
-) -> None:
-    answered = partial(REGISTRY.get_sample_value, "django_http_responses_total_by_status_total")
-    before = answered({"status": "409"}) or 0.0
-    begun(opened)
-    second = opened()
-    second.sends(ndjson(GOOD[0]))
-    assert second.refusal()[0] == 409
-    lines = [each.getMessage() for each in caplog.records if each.name == "dtvn.requests"]
-    assert [line.partition("status=")[2][:3] for line in lines] == ["200", "409"]
-    assert answered({"status": "409"}) == before + 1
 
 
 def test_a_later_error_is_the_last_line(opened: Callable[..., Client]) -> None:
@@ -403,14 +364,6 @@ def test_the_run_of_a_client_that_leaves_while_it_is_opened_is_ended(
     assert len(run_table) == 0
 
 
-def test_a_client_that_leaves_before_its_first_event_leaves_nothing(opened: Callable[..., Client]) -> None:
-    client = opened()
-    wait_until(lambda: len(clients._present) == 1, what="the stream is counted")
-    client.leaves()
-    wait_until(lambda: not clients._present, what="and no longer")
-    assert len(run_table) == 0
-
-
 def test_a_body_that_is_too_long_is_413_or_the_last_line(
     opened: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -423,14 +376,6 @@ def test_a_body_that_is_too_long_is_413_or_the_last_line(
     client.sends(ndjson(GOOD[1]), b" " * 2_000)
     assert client.line()["index"] == 1
     assert client.rest() == [{"error": said, "code": "too_large"}]
-
-
-def test_small_events_in_a_chunk_each_are_judged(opened: Callable[..., Client]) -> None:
-    client = begun(opened)
-    small = ndjson(b'{"type":"RAW","event":1}')
-    client.sends(*[small] * 2 * CHUNKS_FREE)
-    client.ends()
-    assert client.rest()[-1]["report"]["events"] == 2 * CHUNKS_FREE + 1
 
 
 def test_chunks_of_one_byte_end_the_stream(opened: Callable[..., Client]) -> None:
@@ -451,22 +396,6 @@ def test_a_header_that_daphne_refuses_gets_one_answer(opened: Callable[..., Clie
     assert client.head()[0] == 400
     assert b"HTTP/1.1" not in client.left()
     begun(opened)
-
-
-def test_a_client_that_expects_100_is_told_to_go_on(opened: Callable[..., Client]) -> None:
-    client = opened(more=("Expect: 100-continue",))
-    assert client.head()[0] == 100
-    client.sends(ndjson(GOOD[0]))
-    assert client.head()[0] == 200
-    assert client.line()["index"] == 0
-
-
-def test_a_request_behind_a_live_one_is_not_answered(opened: Callable[..., Client]) -> None:
-    client = opened()
-    client.sends(*map(ndjson, GOOD))
-    client.says(b"0\r\n\r\nGET /live HTTP/1.1\r\nHost: localhost:8080\r\n\r\n")
-    assert client.head()[0] == 200
-    assert len(client.rest()) == 6
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,12 @@ from django.utils import timezone
 
 from dtvn.proof import TRANSCRIPT, unwrap
 from dtvn.proof.transcripts import verify_transcript
-from events.models import JudgedRun, OwedPart, OwedRun, RunPiece, RunRecord
+from events.models import JudgedRun, OwedPart, OwedRun, RunRecord
 from events.services import owed_rows, run_rows, settling
 from events.services.run_table import run_table
 from events.services.settling import AGAIN_MAX, LOOK, PACE, Settling
-from events.web_part import collect
 from tests.api.conftest import Api, read
 from tests.api.test_metrics import scrape
-from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.runs.test_rest import BAD, GOOD, flowing, read_line, sequence, texts
@@ -101,22 +99,6 @@ def test_certificates_that_replace_the_mark_make_a_transcript(
     assert answer.status_code == 200, answer.content
     data = unwrap(TRANSCRIPT, answer.content)
     assert verify_transcript(data, epochs.known_chain()).events == 5
-
-
-def test_the_text_of_events_is_kept_while_they_wait_and_no_longer(
-    api: Api, fake: FakeGateway, thread: Settling
-) -> None:
-    cut(fake)
-    told = sequence(api, [GOOD[0], event("TC:" + SECRET)])
-    stored = b"".join(bytes(part.data) for part in OwedPart.objects.all())
-    assert SECRET.encode() in stored
-    rows = [*JudgedRun.objects.values(), *RunPiece.objects.values(), *OwedRun.objects.values()]
-    assert SECRET not in repr(rows)
-    heal(fake)
-    thread.turn()
-    assert not OwedPart.objects.exists()
-    assert not OwedRun.objects.exists()
-    assert shown(api, told)["owed"] == "settled"
 
 
 def test_what_the_members_say_otherwise_is_listed(api: Api, fake: FakeGateway, thread: Settling) -> None:
@@ -208,25 +190,6 @@ def test_a_stream_judged_here_waits_too(api: Api, fake: FakeGateway, thread: Set
     assert shown(api, told)["owed"] == "settled"
 
 
-def test_a_run_that_goes_on_has_its_events_judged_in_their_order(api: Api, fake: FakeGateway) -> None:
-    """Those of two calls without a quorum, then the next ones, in one history."""
-    first = next_call(api, BAD[:1])
-    cut(fake)
-    second = next_call(api, BAD[1:2], thread="t", run="r")
-    third = next_call(api, BAD[2:3], thread="t", run="r")
-    assert [each["owed"] for each in (first, second, third)] == ["", "waiting", "waiting"]
-    assert (second["events"], third["events"], third["code"]) == (2, 3, "MESSAGE_NOT_OPEN")
-    heal(fake)
-    fourth = next_call(api, BAD[3:], thread="t", run="r", end=True)
-    assert (fourth["events"], fourth["delivered"], fourth["owed"]) == (5, 2, "settled")
-    assert (fourth["code"], len(fourth["salts"])) == ("MESSAGE_NOT_OPEN", 4), (
-        "of its own and the earlier ones"
-    )
-    kept = shown(api, fourth)
-    assert (kept["owed"], kept["differs"], kept["record_code"]) == ("settled", False, "ok")
-    assert not OwedRun.objects.exists()
-
-
 def test_rows_hold_each_waiting_event_once_however_often_they_are_written(
     api: Api, fake: FakeGateway
 ) -> None:
@@ -279,25 +242,6 @@ def test_what_waits_survives_the_process_that_answered(api: Api, fake: FakeGatew
     assert (kept["owed"], kept["verdict"], kept["status"]) == ("settled", "valid", "ended")
 
 
-def test_events_that_were_certified_before_the_cut_are_judged_again_with_the_rest(
-    api: Api, fake: FakeGateway, thread: Settling
-) -> None:
-    """And compared with nothing: nobody here had judged them alone."""
-    next_call(api, BAD[:3])
-    cut(fake)
-    told = next_call(api, BAD[3:], thread="t", run="r", end=True)
-    assert told["owed"] == "waiting"
-    heal(fake)
-    thread.turn()
-    kept = shown(api, told)
-    assert (kept["owed"], kept["events"], kept["code"], kept["differs"]) == (
-        "settled",
-        5,
-        "MESSAGE_NOT_OPEN",
-        False,
-    )
-
-
 def test_a_run_whose_beginning_is_no_longer_kept_is_refused_and_says_so(
     api: Api, fake: FakeGateway, thread: Settling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,21 +274,6 @@ def test_when_no_room_is_left_the_newest_is_refused_and_says_so(
     assert (answer.status_code, read(answer)["code"]) == (503, "no_verdict")
     assert "wait for the members' judgement already" in read(answer)["error"]
     assert list(OwedRun.objects.values_list("pk", flat=True)) == [kept["id"]]
-
-
-@pytest.mark.parametrize("bound", ["WAITING_MAX", "BYTES_MAX"])
-def test_a_run_that_waits_keeps_its_place_when_it_goes_on(
-    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, bound: str
-) -> None:
-    """The run's own events do not count twice."""
-    cut(fake)
-    next_call(api, GOOD[:4])
-    size = OwedRun.objects.get().size
-    monkeypatch.setattr(owed_rows, bound, {"WAITING_MAX": 1, "BYTES_MAX": 2 * size}[bound])
-    told = next_call(api, GOOD[4:], thread="t", run="r", end=True)
-    kept = OwedRun.objects.get()
-    assert (told["owed"], kept.pk) == ("waiting", told["id"])
-    assert size < kept.size < 2 * size
 
 
 def test_waiting_runs_make_no_room_for_newer_ones(
@@ -415,19 +344,6 @@ def test_a_decision_that_cannot_change_is_settled_without_a_certificate(
     assert kept["differences"] == [{"index": 0, "here": "", "members": "A_LIE"}]
 
 
-def test_a_run_id_that_was_recorded_meanwhile_is_judged_and_says_so(
-    api: Api, fake: FakeGateway, thread: Settling
-) -> None:
-    cut(fake)
-    told = sequence(api, GOOD)
-    heal(fake)
-    assert sequence(api, GOOD)["recorded"] == "ok", "its agent tried again"
-    thread.turn()
-    kept = shown(api, told)
-    assert (kept["owed"], kept["verdict"], kept["differs"]) == ("settled", "valid", False)
-    assert (kept["record_code"], kept["failure"]) == ("not_next", "not_next")
-
-
 def test_a_verdict_that_was_lost_with_its_process_is_given_again_and_recorded_once(
     api: Api, fake: FakeGateway, thread: Settling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,16 +371,3 @@ def test_a_call_that_is_told_503_owes_nothing(api: Api, fake: FakeGateway) -> No
     told = read(api.post(f"{path}/end"))["data"]
     assert (told["owed"], told["owed_text"]) == ("", "")
     assert not OwedRun.objects.exists()
-
-
-def test_what_a_quorum_has_decided_owes_nothing(api: Api, fake: FakeGateway) -> None:
-    falsely(fake, 1)
-    fake.events.down = frozenset({3})
-    told = sequence(api, BAD, algorithm="majority")
-    assert (told["scope"], told["verdict"], told["owed"]) == ("LOCAL_ONLY", "invalid", "")
-
-
-def test_metrics_begin_at_nothing(api: Api, thread: Settling) -> None:
-    waiting, settled = collect()
-    assert [sample.value for sample in waiting.samples] == [0]
-    assert [(sample.labels["differs"], sample.value) for sample in settled.samples] == [("no", 0), ("yes", 0)]

@@ -9,7 +9,7 @@ from dtvn.protocol.quorum import Mode
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
-from tests.runs.test_rest import BAD, GOOD, sequence, texts
+from tests.runs.test_rest import GOOD, sequence
 from validators.services import network
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -30,15 +30,6 @@ def raft(api: Api, members: FakeGateway) -> Api:
     return api
 
 
-@pytest.mark.parametrize("algorithm", ["majority", "unanimous", "raft"])
-def test_a_run_is_judged_by_each_algorithm_that_a_raft_cluster_offers(raft: Api, algorithm: str) -> None:
-    told = sequence(raft, GOOD, algorithm=algorithm)
-    assert (told["verdict"], told["algorithm"], told["failure"]) == ("valid", algorithm, None)
-    assert all(piece["certificate"] for piece in told["pieces"])
-    refused = sequence(raft, BAD, algorithm=algorithm, run=f"bad-{algorithm}")
-    assert refused["verdict"] == "invalid"
-
-
 def test_raft_is_the_choice_of_a_run_that_names_none_and_is_recorded(raft: Api) -> None:
     status = read(raft.get("events"))["data"]
     assert (status["algorithm"], status["algorithms"]) == ("raft", ["majority", "unanimous", "raft"])
@@ -50,16 +41,6 @@ def test_raft_is_the_choice_of_a_run_that_names_none_and_is_recorded(raft: Api) 
     assert (kept["algorithm"], kept["recorded"], kept["caution"]) == ("raft", True, told["caution"])
 
 
-def test_pbft_is_refused_with_what_is_offered_and_why(raft: Api) -> None:
-    answer = raft.post("events/validate-sequence", texts(GOOD, algorithm="pbft"))
-    assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
-    said = read(answer)["error"]
-    assert said.startswith(
-        "algorithm: pbft is not offered here (this cluster was founded with raft, crash-only:"
-    )
-    assert said.endswith("offered: majority, unanimous, raft")
-
-
 def test_the_status_compares_all_four_algorithms(raft: Api) -> None:
     found = read(raft.get("events"))["data"]["promises"]
     assert list(found) == ["majority", "unanimous", "raft", "pbft"]
@@ -67,10 +48,3 @@ def test_the_status_compares_all_four_algorithms(raft: Api) -> None:
     assert [each["needed"] for each in found.values()] == [3, 4, 3, 0]
     assert found["raft"]["liar"] == "A lying member is not tolerated: it may turn a verdict."
     assert "CONSENSUS=pbft" in found["pbft"]["reason"]
-
-
-def test_two_crashes_of_four_leave_raft_without_a_verdict(raft: Api, members: FakeGateway) -> None:
-    members.events.down = frozenset({2, 3})
-    told = sequence(raft, GOOD)
-    assert told["verdict"] == "none"
-    assert told["failure"] == {"code": "NO_QUORUM", "text": "Only 2 of 3 members have voted."}

@@ -15,7 +15,7 @@ from dtvn.proof import TRANSCRIPT, unwrap
 from dtvn.proof.transcripts import verify_transcript
 from events.feed import newest_event, read_frames
 from events.models import JudgedRun, RunPiece, RunRecord
-from events.services import excerpts, open_runs, run_rows
+from events.services import open_runs, run_rows
 from events.services import run_table as run_table_module
 from events.services.run_table import run_table
 from tests.api.conftest import Api, read
@@ -45,47 +45,12 @@ def sequence(api: Api, events: list[bytes], **more: Any) -> dict[str, Any]:
     return read(answer)["data"]
 
 
-def test_a_valid_run_has_a_certificate(api: Api) -> None:
-    told = sequence(api, GOOD)
-    assert (told["valid"], told["events"], told["delivered"], told["code"]) == (True, 5, 5, None)
-    assert told["algorithm"] == "pbft"
-    assert told["recorded"] == "ok"
-    assert len(bytes.fromhex(told["scope"])) == 32
-    assert [each["given"] for each in told["pieces"][0]["members"]].count("valid") >= 3
-
-
 def test_who_was_not_waited_for_is_told_from_who_was_silent(api: Api, fake: FakeGateway) -> None:
     given = [each["given"] for each in sequence(api, GOOD)["pieces"][0]["members"]]
     assert given == ["valid", "valid", "valid", "not_waited_for"]
     fake.events.down = frozenset({2, 3})
     told = read(api.post("events/validate", texts(GOOD[:1], thread="u", run="cut")))["data"]
     assert [each["given"] for each in told["pieces"][0]["members"]] == ["valid", "valid", "silent", "silent"]
-
-
-def test_runs_that_earlier_releases_kept_are_shown(api: Api) -> None:
-    """They called both silent."""
-    told = sequence(api, GOOD)
-    kept = RunPiece.objects.get(judged_run_id=told["id"])
-    kept.members[3]["given"] = "silent"
-    kept.save()
-    JudgedRun.objects.filter(pk=told["id"]).update(votes={"r3": {"silent": 1}})
-    shown = read(api.get(f"events/runs/{told['id']}"))["data"]
-    assert shown["votes"] == {"r3": {"silent": 1}}
-    assert shown["pieces"][0]["members"][3]["given"] == "silent"
-
-
-def test_an_invalid_run_names_the_first_refusal(api: Api) -> None:
-    told = sequence(api, BAD)
-    assert (told["valid"], told["events"], told["delivered"]) == (False, 5, 2)
-    assert told["code"] == "MESSAGE_NOT_OPEN"
-    assert [(each["index"], each["code"]) for each in told["violations"]] == [(2, "MESSAGE_NOT_OPEN")]
-    assert told["verdict"] == "invalid"
-
-
-@pytest.mark.parametrize("algorithm", ["majority", "unanimous", "pbft"])
-def test_each_offered_algorithm_decides(api: Api, algorithm: str) -> None:
-    told = sequence(api, GOOD, algorithm=algorithm)
-    assert (told["verdict"], told["algorithm"]) == ("valid", algorithm)
 
 
 @pytest.mark.parametrize("name", ["raft", "paxos"])
@@ -102,15 +67,6 @@ def test_an_algorithm_that_is_not_offered_is_422_and_those_offered_are_named(api
     ):
         assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
         assert read(answer)["error"] == said
-
-
-@pytest.mark.parametrize("given", ["", 3, "x" * 65])
-def test_an_algorithm_that_is_no_name_is_400(api: Api, given: object) -> None:
-    answer = api.post("events/runs", {"algorithm": given})
-    assert (answer.status_code, read(answer)["error"]) == (
-        400,
-        "algorithm must be one of majority, unanimous, raft, pbft",
-    )
 
 
 @pytest.mark.parametrize("down", [frozenset[int](), frozenset({1, 2, 3})], ids=["judged", "local"])
@@ -130,62 +86,6 @@ def test_violations_that_are_not_listed_are_counted_by_rule(
     assert (told["scope"] == "LOCAL_ONLY") is bool(down)
 
 
-def test_answers_warn_that_under_unanimous_one_member_denies(api: Api) -> None:
-    status = read(api.get("events"))["data"]
-    assert list(status["cautions"]) == ["unanimous"]
-    told = sequence(api, GOOD, algorithm="unanimous")
-    assert told["caution"] == status["cautions"]["unanimous"]
-    assert "one member denies" in told["caution"]
-    assert read(api.get(f"events/runs/{told['id']}"))["data"]["caution"] == told["caution"]
-    assert read(api.post(f"events/runs/{told['id']}/end"))["data"]["caution"] == told["caution"]
-    assert sequence(api, GOOD, algorithm="pbft")["caution"] == ""
-
-
-def test_a_run_goes_on_call_by_call(api: Api) -> None:
-    first = read(api.post("events/validate", texts(GOOD[:2])))["data"]
-    names = {"thread": first["thread"], "run": first["run"]}
-    assert (names, first["events"]) == ({"thread": "t", "run": "r"}, 2)
-    second = read(api.post("events/validate", texts(GOOD[2:], end=True, **names)))["data"]
-    assert (second["id"], second["events"], second["valid"], second["recorded"]) == (
-        first["id"],
-        5,
-        True,
-        "ok",
-    )
-
-
-def test_chunks_of_a_run_answer_a_line_an_event(api: Api) -> None:
-    begun = api.post("events/runs")
-    assert begun.status_code == 201
-    path = begun.headers["Location"]
-    lines = [event("RS:r", threadId="t"), b"no JSON", event("TS:m")]
-    answer = api.post(f"{path}/events?from=0", b"\n".join(lines), Content_Type="application/x-ndjson")
-    assert answer.headers["Content-Type"] == "application/x-ndjson"
-    told = [read_line(line) for line in answer.content.splitlines()]
-    assert [(each["index"], each["accepted"]) for each in told] == [(0, True), (1, False), (2, True)]
-    assert told[1]["violations"][0]["code"] == "NOT_JSON"
-    assert len(told[2]["scope"]) == 64
-    end = read(api.post(f"{path}/end"))["data"]
-    assert (end["valid"], end["events"], end["delivered"], end["code"]) == (False, 3, 1, "NOT_JSON")
-    again = read(api.post(f"{path}/end"))["data"]
-    assert {name: again[name] for name in ("valid", "events", "code", "scope", "recorded")} == {
-        name: end[name] for name in ("valid", "events", "code", "recorded")
-    } | {"scope": again["scope"]}
-
-
-@pytest.mark.parametrize(("events", "valid"), [([], True), (GOOD[:2], False)])
-def test_a_run_without_verdict_gets_one_report_however_often_it_ends(
-    api: Api, fake: FakeGateway, events: list[bytes], valid: bool
-) -> None:
-    """A run without events is valid; one whose events got no verdict is not."""
-    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
-    fake.events.down = frozenset({1, 2, 3})
-    if events:
-        assert api.post(f"{path}/events", texts(events)).status_code == 503
-    told = [read(api.post(f"{path}/end"))["data"]["valid"] for _ in range(2)]
-    assert told == [valid, valid]
-
-
 def test_a_repeated_chunk_gets_the_same_answer(api: Api) -> None:
     path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
     chunk = b"\n".join(GOOD[:3])
@@ -195,18 +95,6 @@ def test_a_repeated_chunk_gets_the_same_answer(api: Api) -> None:
     other = api.post(f"{path}/events?from=0", GOOD[3], Content_Type="application/x-ndjson")
     assert (other.status_code, read(other)["code"]) == (409, "not_next")
     assert "event 3" in read(other)["error"]
-
-
-def test_a_chunk_without_verdict_may_be_repeated(api: Api, fake: FakeGateway) -> None:
-    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
-    chunk = b"\n".join(GOOD[:3])
-    fake.events.down = frozenset({1, 2, 3})
-    answer = api.post(f"{path}/events?from=0", chunk, Content_Type="application/x-ndjson")
-    assert (answer.status_code, read(answer)["code"]) == (503, "no_verdict")
-    assert answer.headers["Retry-After"]
-    fake.events.down = frozenset()
-    answer = api.post(f"{path}/events?from=0", chunk, Content_Type="application/x-ndjson")
-    assert len(answer.content.splitlines()) == 3
 
 
 def test_a_call_repeated_without_a_quorum_leaves_one_uncertified_row(api: Api, fake: FakeGateway) -> None:
@@ -231,11 +119,6 @@ def test_a_run_has_one_writer(api: Api) -> None:
     assert read(answer)["error"].startswith('Run "r" of thread "t" is still being written')
 
 
-def test_a_second_history_of_a_run_is_not_recorded(api: Api) -> None:
-    assert sequence(api, GOOD)["recorded"] == "ok"
-    assert sequence(api, BAD)["recorded"] == "not_next"
-
-
 @pytest.mark.parametrize("other", [GOOD, [*GOOD[:2], *GOOD[3:]]], ids=["the same", "another"])
 def test_a_run_that_was_recorded_before_is_said_and_stays_valid(api: Api, other: list[bytes]) -> None:
     assert sequence(api, GOOD)["recorded"] == "ok"
@@ -254,14 +137,6 @@ def test_a_run_that_was_recorded_before_is_said_and_stays_valid(api: Api, other:
     assert read(answer)["error"] == told["failure"]["text"]
 
 
-def test_bad_events_of_a_run_that_was_recorded_before_are_not_valid(api: Api) -> None:
-    assert sequence(api, GOOD)["recorded"] == "ok"
-    told = sequence(api, BAD)
-    assert (told["valid"], told["code"], told["failure"]["code"]) == (False, "MESSAGE_NOT_OPEN", "not_next")
-    again = read(api.post(f"events/runs/{told['id']}/end"))["data"]
-    assert (again["valid"], again["code"]) == (False, "MESSAGE_NOT_OPEN")
-
-
 @pytest.mark.parametrize("path", ["validate", "validate-sequence"])
 def test_a_run_waits_while_an_earlier_one_of_its_names_ends(api: Api, fake: FakeGateway, path: str) -> None:
     first = read(api.post("events/validate", texts(GOOD[:2], recorded=False)))["data"]
@@ -276,58 +151,10 @@ def test_a_run_waits_while_an_earlier_one_of_its_names_ends(api: Api, fake: Fake
     assert (told["valid"], told["events"], told["id"]) == (True, 5, first["id"] + 1)
 
 
-def test_a_run_begins_while_the_end_of_an_earlier_one_is_written(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who waits for the earlier run's end may ask before its row says that it ended."""
-    names = {"thread": "t", "run": "r", "recorded": False}
-    path = api.post("events/runs", names).headers["Location"]
-    write, later = run_table_module._write, []
-
-    def asked_before(run: open_runs.OpenRun, **ended: Any) -> None:
-        monkeypatch.setattr(run_table_module, "_write", write)
-        later.append(api.post("events/runs", names))
-        write(run, **ended)
-
-    monkeypatch.setattr(run_table_module, "_write", asked_before)
-    assert api.post(f"{path}/end").status_code == 200
-    assert [each.status_code for each in later] == [201], later[0].content
-    assert list(JudgedRun.objects.order_by("id").values_list("status", flat=True)) == ["ended", "open"]
-    assert len(run_table) == 1
-
-
-def test_a_run_begins_though_the_end_of_an_earlier_one_is_written_meanwhile(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = {"thread": "t", "run": "r", "recorded": False}
-    first = read(api.post("events/runs", names))["data"]
-    run_table.find(first["id"], "key:1").end()
-    written = run_rows.written
-
-    def read_before(thread: str, run: str) -> set[int]:
-        found = written(thread, run)
-        run_table.sweep()
-        return found
-
-    monkeypatch.setattr(run_rows, "written", read_before)
-    answer = api.post("events/runs", names)
-    assert answer.status_code == 201, answer.content
-    assert JudgedRun.objects.get(pk=first["id"]).status == "ended"
-
-
 def test_a_run_whose_record_has_an_unknown_outcome_stays_valid(api: Api, fake: FakeGateway) -> None:
     fake.mute = True
     told = sequence(api, GOOD)
     assert (told["valid"], told["recorded"]) == (True, "outcome_unknown")
-
-
-def test_the_end_of_a_run_names_its_head_in_the_log_each_time(api: Api) -> None:
-    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
-    for number, each in enumerate(GOOD):
-        api.post(f"{path}/events?from={number}", each, Content_Type="application/x-ndjson")
-    first, second = (read(api.post(f"{path}/end"))["data"] for _ in range(2))
-    assert first == second
-    assert first["scope"] == RunRecord.objects.order_by("-position").first().head
 
 
 def test_exact_bytes_of_an_event_are_judged(api: Api) -> None:
@@ -346,18 +173,6 @@ def test_exact_bytes_of_an_event_are_judged(api: Api) -> None:
         b'{"events":[%b],"salts":["%b"]}' % (closer, b"A" * 22 + b"=="),
     )
     assert (other.status_code, read(other)["code"]) == (422, "not_proved")
-
-
-def test_no_event_text_reaches_the_database(api: Api) -> None:
-    secret = "a-word-of-the-agent"
-    told = sequence(api, [GOOD[0], event("TC:" + secret), event("TS:m", delta=secret)])
-    rows = [*JudgedRun.objects.filter(pk=told["id"]).values(), *RunPiece.objects.values()]
-    assert rows
-    assert secret not in repr([{k: v for k, v in row.items() if k != "certificate"} for row in rows])
-    assert secret.encode() not in b"".join(bytes(row.get("certificate", b"")) for row in rows)
-    shown = read(api.get(f"events/runs/{told['id']}"))["data"]["excerpts"]
-    assert secret in shown[0]["text"]
-    assert shown[0]["before"][0][0] == 0
 
 
 def test_runs_are_listed_filtered_and_paged(api: Api) -> None:
@@ -395,17 +210,6 @@ def test_pieces_of_a_run_are_paged(api: Api) -> None:
     assert [each["position"] for each in read(page)["data"]] == [0, 1, 2]
     rest = api.get(page.headers["Link"].partition(">")[0][1:])
     assert [each["position"] for each in read(rest)["data"]] == [3, 4]
-
-
-def test_an_erased_run_leaves_nothing(api: Api) -> None:
-    told = sequence(api, BAD)
-    assert excerpts.read(told["id"])
-    assert api.call("DELETE", f"events/runs/{told['id']}").status_code == 200
-    assert not excerpts.read(told["id"]), "the texts of its events"
-    assert not JudgedRun.objects.exists()
-    assert not RunPiece.objects.exists()
-    assert not RunRecord.objects.exists()
-    assert api.get(f"events/runs/{told['id']}").status_code == 404
 
 
 def test_an_open_run_cannot_be_erased(api: Api) -> None:
@@ -535,36 +339,6 @@ def test_a_stream_is_judged_while_its_verdicts_flow(api: Api) -> None:
     parts = flowing(answer).split(b"\n\n")
     assert all(part.startswith(b"data: {") for part in parts[:-1])
     assert len(parts) == len(GOOD) + 2
-
-
-@pytest.mark.django_db(databases=["default", "learner"], transaction=True)
-def test_the_run_of_a_stream_ends_with_an_answer_that_nobody_reads(api: Api) -> None:
-    api.post("events/stream?run=left&recorded=false", b"\n".join(GOOD)).close()
-    again = api.post("events/stream?run=left&recorded=false", b"\n".join(GOOD))
-    assert read_line(flowing(again).splitlines()[-1])["report"]["valid"]
-
-
-@pytest.mark.parametrize("number", ["99999999999999999999", "0", "7"])
-def test_a_run_that_does_not_exist_is_404(api: Api, number: str) -> None:
-    answers = [
-        api.get(f"events/runs/{number}"),
-        api.get(f"events/runs/{number}/pieces"),
-        api.call("DELETE", f"events/runs/{number}"),
-        api.post(f"events/runs/{number}/end"),
-        api.post(f"events/runs/{number}/events", texts(GOOD)),
-        api.post(f"events/runs/{number}/transcript", texts(GOOD)),
-    ]
-    assert [each.status_code for each in answers] == [404] * 6
-
-
-def test_judging_needs_the_scope_record(fake: FakeGateway) -> None:
-    api_keys.store_api_key("reader", label="reads", scopes=["operate"])
-    reader = Api("reader")
-    assert reader.get("events").status_code == 200
-    assert reader.get("events/runs").status_code == 200
-    assert reader.post("events/validate", texts(GOOD)).status_code == 403
-    assert reader.post("events/stream", b"\n".join(GOOD)).status_code == 403
-    assert Api(None).post("events/validate", texts(GOOD)).status_code == 401
 
 
 def read_line(line: bytes) -> Any:

@@ -78,28 +78,6 @@ def test_pieces_that_are_left_out_are_counted_over_all_writes(
     assert kept(row) == ([0, 1], [], 4)
 
 
-def test_a_piece_without_a_certificate_makes_room_for_no_other_than_its_own(row: JudgedRun) -> None:
-    written(row, [piece(0), piece(1, certified=False)])
-    written(row, [piece(1, certified=False), piece(1, certified=False)])
-    written(row, [piece(0, certified=False)])
-    found = row.pieces.order_by("position", "id").values_list("position", "certificate")
-    assert [(at, bytes(certificate)) for at, certificate in found] == [(0, b"piece 0"), (0, b""), (1, b"")]
-
-
-def test_violations_beyond_those_kept_are_counted_by_their_rule(
-    row: JudgedRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_rows, "VIOLATIONS_KEPT", 2)
-    findings = Findings(*NAMES)
-    for index in range(5):
-        findings.violations += refused(index, "MESSAGE_NOT_OPEN", "a sentence").violations
-    findings.omitted["MESSAGE_NOT_OPEN"] = 10
-    write(row.pk, NAMES, findings, [], [], AnsweredHere())
-    row.refresh_from_db()
-    assert [each["index"] for each in row.violations] == [0, 1]
-    assert row.omitted == {"MESSAGE_NOT_OPEN": 13}
-
-
 def test_of_an_erased_run_nothing_is_written(row: JudgedRun) -> None:
     excerpts.keep(row.pk, made := excerpts.Excerpts())
     made.take(0, [b"{}"], refused(0, "MESSAGE_NOT_OPEN", "why").violations)
@@ -109,26 +87,6 @@ def test_of_an_erased_run_nothing_is_written(row: JudgedRun) -> None:
     assert excerpts.read(number) == []
     assert write(number, NAMES, Findings(*NAMES), [piece(0)], [record(0)], AnsweredHere()) is False
     assert (RunPiece.objects.count(), RunRecord.objects.count()) == (0, 0)
-
-
-def test_a_silent_process_loses_its_open_runs_only(row: JudgedRun) -> None:
-    other, over = begun(), begun()
-    ended(over)
-    long_ago = timezone.now() - run_rows.SILENCE - timedelta(seconds=1)
-    JudgedRun.objects.update(changed_at=long_ago)
-    run_rows.heard([row.pk, over.pk])
-    run_rows.mark_lost()
-    statuses = dict(JudgedRun.objects.values_list("pk", "status"))
-    assert statuses == {row.pk: "open", other.pk: "lost", over.pk: "ended"}
-    over.refresh_from_db()
-    assert over.changed_at == long_ago, "it changes no more"
-
-
-def test_writing_says_that_the_process_lives(row: JudgedRun) -> None:
-    JudgedRun.objects.update(changed_at=timezone.now() - 2 * run_rows.SILENCE)
-    written(row, [])
-    run_rows.mark_lost()
-    assert JudgedRun.objects.get().status == "open"
 
 
 def test_a_transcript_rests_on_the_log_only_if_it_covers_exactly_the_events(row: JudgedRun) -> None:

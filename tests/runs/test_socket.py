@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -122,17 +121,6 @@ async def test_who_may_no_longer_have_events_judged_is_closed(
     assert await client.closed() == CLOSED_NO_ACCESS
 
 
-async def test_a_socket_is_closed_for_silence_counted_from_its_last_message(
-    opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = await opened()
-    monkeypatch.setattr(socket, "IDLE", 3_600.0)
-    await client.ask(BEGIN)
-    monkeypatch.setattr(socket, "IDLE", 0.0)
-    await client.ask({"type": "events", **texts(GOOD[:1])})
-    assert await client.closed() == socket.CLOSED_IDLE
-
-
 @pytest.mark.parametrize(
     "message",
     ["{", "[]", "null", '{"type":5}', '{"type":"end"}', '{"type":"events","texts":["a"]}', "{" * 9_000],
@@ -149,17 +137,6 @@ async def test_a_wrong_message_gets_an_error_and_no_end(opened: Callable[..., An
 async def test_an_algorithm_that_is_not_offered_is_an_error(opened: Callable[..., Any]) -> None:
     client = await opened()
     assert (await client.ask(BEGIN | {"algorithm": "raft"}))["code"] == "algorithm_not_offered"
-
-
-async def test_without_a_quorum_a_verdict_says_so(opened: Callable[..., Any], fake: FakeGateway) -> None:
-    client = await opened()
-    await client.ask(BEGIN)
-    fake.events.down = frozenset({0, 1})
-    told = await client.ask({"type": "events", **texts(GOOD)})
-    assert (told["events"], told["failure"]["code"]) == ([], "PBFT_NO_CONSENSUS")
-    fake.events.down = frozenset()
-    told = await client.ask({"type": "events", **texts(GOOD)})
-    assert (len(told["events"]), told["failure"]) == (5, None)
 
 
 async def test_the_run_of_a_client_that_leaves_is_ended(opened: Callable[..., Any]) -> None:
@@ -192,44 +169,6 @@ async def test_callers_of_an_open_platform_count_as_one_whatever_their_keys(
     monkeypatch.setattr(clients, "CLIENTS_EACH", 1)
     await opened()
     assert await (await opened()).closed() == TRY_AGAIN_LATER
-
-
-async def test_a_client_that_never_reads_is_not_read(opened: Callable[..., Any]) -> None:
-    """The server's `send` returns when the client has taken what was sent; until then nothing is judged."""
-    key = generate_api_key()
-    await sync_to_async(store_api_key)(key, label="suite")
-    taken, read = asyncio.Event(), 0
-    messages = [{"type": "websocket.connect"}]
-    contents = [BEGIN, *({"type": "events", "texts": [each.decode()]} for each in GOOD)]
-    messages += [
-        {"type": "websocket.receive", "text": msgspec.json.encode(each).decode()} for each in contents
-    ]
-
-    async def receive() -> dict[str, Any]:
-        nonlocal read
-        if read == len(messages):
-            await asyncio.Event().wait()
-        read += 1
-        return messages[read - 1]
-
-    blocked = asyncio.Event()
-
-    async def send(message: dict[str, Any]) -> None:
-        if message.get("text", "").startswith('{"type":"verdict"'):
-            blocked.set()
-            await taken.wait()
-
-    headers = [(b"host", b"localhost:8080"), (b"x-api-key", key.encode())]
-    scope = {"type": "websocket", "path": "/ws/events", "headers": headers, "query_string": b""}
-    serving = asyncio.ensure_future(application(scope, receive, send))
-    await asyncio.wait_for(blocked.wait(), PATIENCE)
-    assert not (await asyncio.wait((serving,), timeout=0.1))[0]
-    (run,) = run_table._runs.values()
-    assert run.findings.events == 1
-    assert read <= 4
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
-    clients._present.clear()
 
 
 async def test_sockets_of_one_caller_are_bounded(

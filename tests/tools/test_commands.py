@@ -6,11 +6,9 @@ import io
 import json
 import re
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 from django.core.management import CommandError, call_command
@@ -22,14 +20,11 @@ from tests.importing.exports import ANSWERS, as_csv, pretix_row
 from tests.pages.learner import RealLearner
 from tests.ports import free_ports
 from tickets.importing import work
-from tickets.importing.platform import Refused as PlatformRefused
 from tickets.management.commands import import_tickets, scan
 from tickets.models import TicketHolder, TicketImport
 from tickets.rest.asking import PlatformAsking
-from tickets.scanning import gates
 from validators.ledger.models import Ticket
 from validators.services import decide
-from validators.services.api_keys import generate_api_key, store_api_key
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
 
@@ -61,62 +56,6 @@ def export(tmp_path: Path) -> Path:
     path = tmp_path / "fest_orders.csv"
     path.write_bytes(as_csv(*rows))
     return path
-
-
-def test_an_import_reports_imported_and_rejected_rows(at: list[str], export: Path) -> None:
-    ran = Ran("import_tickets", str(export), *at)
-    assert ran.code == 1
-    assert ran.text.splitlines() == [
-        "Read as CSV, UTF-8, separated by comma: pretix, order positions.",
-        "  code: Ticket secret [pretix, order positions]",
-        "  event: fest is default [given]",
-        "  admits: Status: paid (29); not canceled (1) [pretix, order positions]",
-        "  admits: Blocked: empty (30) [pretix, order positions]",
-        "  entrances: Day ticket (30) [given]",
-        "  new-event: 'default': as-it-is [given]",
-        "30 rows read: 28 tickets in the network.",
-        "Event default: 28 tickets, times without an offset in UTC.",
-        "Scanned as code-ORD00, code-ORD01, code-ORD02.",
-        "Columns not read: order date, order time, price, tax rate, tax rule, tax value, "
-        "attendee name: given name, attendee name: family name, state, voucher, pseudonymization id, "
-        "seat id, seat zone, seat row, seat number, order comment, follow up date, which t shirt size?, "
-        "invoice address street, invoice address zip code, invoice address city, "
-        "invoice address country, invoice address state, vat id, sales channel, order locale, "
-        "e mail address verified, external customer id, payment providers, "
-        "company (column 39).",
-        "1 row left out:",
-        "  row 6: Status: canceled",
-        "1 row wrong:",
-        "  row 11: column 'Ticket secret': a code is empty",
-    ]
-    assert Ticket.objects.count() == 28
-    assert TicketHolder.objects.filter(name="Ada Lovelace").count() == 28
-
-
-def test_persons_are_stored_in_the_platforms_table_and_not_in_the_log(
-    at: list[str], export: Path, tmp_path: Path
-) -> None:
-    Ran("import_tickets", str(export), *at)
-    ledger = b"".join(path.read_bytes() for path in (tmp_path / "learner").iterdir() if path.is_file())
-    for secret in (b"Lovelace", b"buyer@example.org", b"code-ORD01"):
-        assert secret not in ledger
-    assert all(len(ticket.whole.commitment) == 32 for ticket in Ticket.objects.all())
-
-
-def test_a_dry_run_changes_nothing(at: list[str], export: Path) -> None:
-    ran = Ran("import_tickets", str(export), "--dry-run", *at)
-    told = "28 new tickets would be imported; in the network: 0 as in the file, 0 different."
-    assert f"\n30 rows read: {told}" in ran.text
-    assert ran.code == 1
-    assert not TicketImport.objects.exists(), "its file, which names the guests, is not kept"
-    assert not Ticket.objects.exists()
-    assert not TicketHolder.objects.exists()
-
-
-def test_a_repeated_import_changes_nothing_and_reports_it(at: list[str], export: Path) -> None:
-    Ran("import_tickets", str(export), *at)
-    ran = Ran("import_tickets", str(export), *at)
-    assert "30 rows read: 28 tickets in the network (28 had already been imported)." in ran.text
 
 
 def test_what_a_later_file_says_otherwise_is_said_and_ordered_on_request(
@@ -311,25 +250,6 @@ def test_a_wrong_key_ends_with_2(at: list[str], export: Path) -> None:
     assert (ran.code, "API key was refused" in ran.error) == (2, True)
 
 
-@pytest.mark.parametrize(
-    ("scopes", "says"),
-    [(None, "API key was refused"), (["gate", "operate"], "This needs the scope 'issue'")],
-)
-def test_an_import_without_the_right_to_issue_stores_no_person(
-    at: list[str], export: Path, scopes: list[str] | None, says: str
-) -> None:
-    """Holders stored for tickets that were never sent prevented the import of a corrected file."""
-    key = generate_api_key()
-    if scopes is not None:
-        store_api_key(key, label="gate", scopes=scopes)
-    ran = Ran("import_tickets", str(export), *at, "--api-key", key)
-    assert (ran.code, says in ran.error) == (2, True)
-    assert not TicketHolder.objects.exists()
-    export.write_bytes(export.read_bytes().replace(b"Ada Lovelace", b"Ada King"))
-    assert Ran("import_tickets", str(export), *at).text.count("30 rows read: 28 tickets in the network.")
-    assert TicketHolder.objects.filter(name="Ada King").count() == 28
-
-
 def refusing(monkeypatch: pytest.MonkeyPatch, *tickets: str) -> None:
     """The cluster refuses to issue these, for good."""
     honest = decide.batch
@@ -438,32 +358,6 @@ def scanned(export: Path, at: list[str], *options: str) -> tuple[Ran, dict[str, 
     return ran, json.loads(ran.text)
 
 
-def test_a_rehearsal_proves_that_each_ticket_was_admitted_once(
-    at: list[str], export: Path, tmp_path: Path
-) -> None:
-    Ran("import_tickets", str(export), *at)
-    ran, result = scanned(export, at, "--duplicates", "0.5", "--record", str(tmp_path / "record.jsonl"))
-    assert ran.code == 0
-    assert result["proved"]
-    assert (result["tickets"], result["scans"]) == (28, 42)
-    assert (result["admitted_once"], result["refused_again"]) == (28, 14)
-    latency = result["latency_ms"]
-    assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
-    lines = (tmp_path / "record.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 42
-    assert {json.loads(line)["code"] for line in lines} == {"ok", "already_consumed"}
-
-
-def test_a_file_with_a_renamed_column_is_scanned_as_it_was_imported(at: list[str], tmp_path: Path) -> None:
-    path, chosen = tmp_path / "plain.csv", ["--code", "Biljett-Nr"]
-    path.write_bytes(b"Biljett-Nr,name\nB-1,Ada\nB-2,Bob\n")
-    ran = Ran("scan", str(path), *at)
-    assert (ran.code, 'Answer with "--code=COLUMN"' in ran.error) == (2, True)
-    assert Ran("import_tickets", str(path), *chosen, *at).code == 0
-    ran, result = scanned(path, at, *chosen)
-    assert (ran.code, result["proved"], result["tickets"]) == (0, True, 2)
-
-
 def test_a_file_is_scanned_in_the_time_zone_it_was_imported_in(at: list[str], tmp_path: Path) -> None:
     """In UTC this ticket would end before it begins."""
     path, zone = tmp_path / "plain.csv", [*NAMED, "--timezone", "America/New_York"]
@@ -484,24 +378,6 @@ def test_a_second_rehearsal_is_not_proved(at: list[str], export: Path) -> None:
     assert ran.code == 1
     assert not result["proved"]
     assert "consumed before this run" in result["faults"][0]
-
-
-def test_what_was_scanned_before_a_refusal_is_recorded(
-    at: list[str], export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Ran("import_tickets", str(export), *at)
-    answer, scans = gates._answer, count()
-
-    def revoked(response: httpx.Response) -> tuple[str, int]:
-        if next(scans) == 10:
-            raise PlatformRefused("the platform answered 401")
-        return answer(response)
-
-    monkeypatch.setattr(gates, "_answer", revoked)
-    ran = Ran("scan", str(export), "--record", str(tmp_path / "record.jsonl"), *at)
-    assert (ran.code, "Stopped: the platform answered 401" in ran.error) == (2, True)
-    recorded = (tmp_path / "record.jsonl").read_text(encoding="utf-8").splitlines()
-    assert 10 <= len(recorded) < 28, "and what other gates heard at that moment"
 
 
 def test_a_platform_that_admits_twice_is_found_out(

@@ -16,19 +16,12 @@ from dtvn.gateway import Result
 from dtvn.machine import (
     Admit,
     Command,
-    Dispute,
-    EventList,
-    ImportEntry,
     Issue,
-    Replace,
-    Resolve,
-    SetEvent,
-    Validate,
     build,
 )
 from dtvn.machine.codes import code_digest
 from tests.pages.learner import RealLearner
-from tickets.importing import ImportedTicket, completing
+from tickets.importing import ImportedTicket
 from tickets.importing.completing import complete, next_step
 from tickets.importing.delivery import Delivery
 from tickets.importing.platform import NetworkSilent, Refused
@@ -114,52 +107,6 @@ def step(name: str, wanted: ImportedTicket) -> Command | None:
     return None if request is None else request.command
 
 
-def test_the_codes_come_one_step_after_another_and_then_the_entry(learner: RealLearner) -> None:
-    issued(learner, 1, *OLD[:8])
-    for texts in (OLD[8:], ("new",)):
-        replace = step("T-1", ticket())
-        assert replace == Replace(digests(*texts))
-        run(learner, "T-1", replace)
-    assert step("T-1", ticket()) == ImportEntry(7, "north", "")
-    assert step("T-1", ticket(entered=False)) is None
-
-
-@pytest.mark.parametrize(
-    ("commands", "enters"),
-    [
-        ((), True),
-        ((Validate(),), True),
-        ((Admit(gate="south"),), False),
-        ((Validate(), Dispute("seen twice")), False),
-        ((Validate(), Dispute("seen twice"), Resolve(verdict="uphold")), False),
-    ],
-)
-def test_only_who_has_not_entered_enters(
-    learner: RealLearner, commands: tuple[Command, ...], enters: bool
-) -> None:
-    issued(learner, 1)
-    run(learner, "T-1", *commands)
-    assert (step("T-1", guest(1)) is not None) == enters
-
-
-@pytest.mark.parametrize("made", [1, 2, 3])
-def test_of_a_group_as_many_enter_as_the_source_has_let_in(learner: RealLearner, made: int) -> None:
-    run(learner, "T-1", Issue(entries=3))
-    wanted = ticket(codes=(), revoked=(), entries=3, made=made)
-    for _ in range(made):
-        entry = step("T-1", wanted)
-        assert entry == ImportEntry(7, "north", "")
-        run(learner, "T-1", entry)
-    assert step("T-1", wanted) is None
-
-
-def test_who_was_on_another_list_has_not_entered_yet(learner: RealLearner) -> None:
-    issued(learner, 1)
-    run(learner, "", SetEvent(lists=(EventList("vip"),), ids_are_codes=True))
-    run(learner, "T-1", Admit(gate="south", code=b"", list="vip"))
-    assert step("T-1", guest(1)) == ImportEntry(7, "north", "")
-
-
 @pytest.mark.parametrize("texts", [("other",), ("new", "other"), OLD[8:], ()])
 def test_a_ticket_with_other_codes_stays_as_it_is(learner: RealLearner, texts: tuple[str, ...]) -> None:
     issued(learner, 1, *texts)
@@ -178,18 +125,6 @@ def test_all_steps_are_taken_and_the_guests_inside_are_counted(learner: RealLear
     assert row is not None
     assert (row.state, row.codes, row.revoked) == ("CONSUMED", digests("new"), digests(*OLD))
     assert set(TicketCode.objects.values_list("code", flat=True)) == {*OLD[8:], "new"}
-
-
-def test_all_guests_enter_however_few_are_read_and_asked_at_once(
-    learner: RealLearner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(completing, "ROWS_AT_ONCE", 2)
-    monkeypatch.setattr(completing, "BATCH_SIZE", 3)
-    for number in range(1, 6):
-        issued(learner, number)
-    found = completed(*map(guest, range(1, 6)))
-    assert (found.entered, found.wrong) == (5, [])
-    assert read.count_tickets("learner", EVENT)["CONSUMED"] == 5
 
 
 @pytest.mark.parametrize(
@@ -239,13 +174,6 @@ def test_a_guest_whose_ticket_has_other_codes_is_said(learner: RealLearner) -> N
     assert [wrong.row for wrong in found.wrong] == [2]
     assert "entered elsewhere" in found.wrong[0].reason
     assert found.entered == 0
-
-
-def test_tickets_that_lack_nothing_cost_nothing(learner: RealLearner) -> None:
-    """Nor do they wait for a copy that is behind."""
-    network, delivery = Network(), Delivery(sequence=1_000)
-    complete([ticket(1, revoked=(), entered=False)], delivery, order=network, patience=0.0)
-    assert (network.asked, delivery) == ([], Delivery(sequence=1_000))
 
 
 def test_a_copy_that_lags_behind_the_issue_is_not_read(learner: RealLearner) -> None:

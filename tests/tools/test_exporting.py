@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -22,7 +21,6 @@ from openpyxl import load_workbook
 from dtvn.machine import (
     Admit,
     Annul,
-    Block,
     Command,
     Dispute,
     EventList,
@@ -35,17 +33,11 @@ from dtvn.machine import (
 )
 from tests.pages.learner import RealLearner
 from tickets.exact import exact, meant
-from tickets.exporting import CODES, FORMS, KINDS, Table, defused, files, open_table, write_chunks
-from tickets.formulas import unquoted
-from tickets.importing.moments import shown_moment
+from tickets.exporting import FORMS, Table, files, open_table, write_chunks
 from tickets.importing.reading import records_of_csv
-from tickets.management.commands import export_tickets
 from tickets.models import TicketHolder
-from tickets.pages import ticket_facts
-from tickets.services import interventions, list_counts
+from tickets.services import interventions
 from tickets.services.codes import digest_of, remember_codes
-from validators.dashboard.formatting import moment as in_the_admin
-from validators.ledger import read
 from validators.models import PlatformAction
 
 RUN = frozenset("=+-@\t\r")
@@ -60,42 +52,6 @@ def table(rows: list[list[Any]]) -> Table:
 
 def whole(form: str, rows: list[list[Any]]) -> bytes:
     return b"".join(write_chunks(table(rows), form))
-
-
-@given(text=TEXTS | TEXTS.map("=".__add__) | TEXTS.map(" \t@".__add__))
-def test_no_text_begins_as_a_formula(text: str) -> None:
-    cell = str(defused(text))
-    assert cell[:1] not in RUN
-    assert cell.lstrip()[:1] not in RUN
-    assert unquoted(cell) == text
-
-
-@given(rows=st.lists(st.lists(TEXTS, min_size=2, max_size=2), max_size=5))
-def test_every_form_holds_every_row(rows: list[list[str]]) -> None:
-    rows = [["=1+1", "-2"], *rows]
-    safe = [[defused(cell) for cell in row] for row in rows]
-    read = list(csv.reader(io.StringIO(whole("csv", rows).decode("utf-8-sig"), newline="")))
-    assert read == [["a", "b"], *safe]
-    told = json.loads(whole("json", rows))
-    assert (told["sequence"], [[row["a"], row["b"]] for row in told["rows"]]) == (7, rows)
-    sheet = load_workbook(io.BytesIO(whole("xlsx", rows))).active
-    assert sheet is not None
-    assert sheet.max_row == len(rows) + 1
-    assert [cell.data_type for cell in sheet[2]] == ["s", "s"]
-
-
-@given(name=TEXTS | st.text("'|\\=@\t＋ a", max_size=8))
-def test_the_import_reads_each_text_as_it_was_exported(name: str) -> None:
-    name = name.replace("\x00", "")  # which no database has
-    text = whole("csv", [["T-1", name]]).decode("utf-8-sig").replace("a,b", "ticket_id,name", 1)
-    (record,) = records_of_csv(text, bool).rows
-    assert record.fields["name"] == name.strip()
-
-
-@pytest.mark.parametrize("shown", [lambda time: shown_moment(time, ZoneInfo("Asia/Tokyo")), in_the_admin])
-@pytest.mark.parametrize("seconds", [253_402_300_799, 9_223_372_036_853])
-def test_a_time_beyond_the_calendar_is_shown_as_its_end(shown: Callable[[int], str], seconds: int) -> None:
-    assert shown(seconds * 1_000_000) == "9999-12-31 23:59:59 UTC"
 
 
 @given(text=TEXTS | st.text("\"'#=+-1eE. \u00a0\n[", max_size=8))
@@ -136,17 +92,6 @@ def exported(tmp_path: Path, kind: str, *options: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
 
 
-def test_the_admission_list_says_who_may_come_in(evening: None, tmp_path: Path) -> None:
-    rows = exported(tmp_path, "admission", "--event", "fest")
-    assert [(row["ticket_id"], row["admit"], row["state"], row["name"], row["gate"]) for row in rows] == [
-        ("T-1", "yes", "ISSUED", "Ada", ""),
-        ("T-2", "no", "CONSUMED", r"'=cmd\|x", "north"),
-        ("T-3", "yes" if rows[2]["state"] == "ISSUED" else "no", rows[2]["state"], "", ""),
-    ]
-    assert rows[1]["admitted_at"] > "2020"
-    assert [row["order"] for row in rows] == ["R-T-1", "R-T-2", ""]
-
-
 def test_the_admission_list_of_a_second_day_says_who_may_come_in_again(
     learner: RealLearner, tmp_path: Path
 ) -> None:
@@ -177,18 +122,6 @@ def order_in_turn(learner: RealLearner, *commands: tuple[str, Command]) -> None:
         assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
 
 
-def test_an_entry_at_an_unknown_time_stays_without_one(learner: RealLearner, tmp_path: Path) -> None:
-    """What is done to the ticket later has a time of its own."""
-    order_in_turn(learner, ("T-1", Issue()), ("T-1", ImportEntry(gate="north")), ("T-1", Block("lost")))
-    [row] = exported(tmp_path, "tickets", "--event", "fest")
-    assert (row["gate"], row["admitted_at"]) == ("north", "")
-    found = read.read_ticket("learner", "fest", "T-1")
-    assert found is not None
-    entered = list_counts.entry_on_main(found)
-    assert entered is not None
-    assert (entered.at, entered.gate) == (0, "north")
-
-
 def test_the_json_form_holds_the_events_of_its_tickets_alone(learner: RealLearner) -> None:
     """And none where it has no tickets."""
     order_in_turn(learner, ("T-1", Issue()))
@@ -208,45 +141,6 @@ def test_the_json_form_holds_the_events_of_its_tickets_alone(learner: RealLearne
         assert told("outcomes", event).keys() == {"kind", "event", "sequence", "rows"}
 
 
-@pytest.mark.parametrize(
-    ("lists", "used"),
-    [
-        ((), [0, 1, 2, 1]),
-        ((EventList("dinner", rule="free"),), [0, 1, 2, 1]),
-        ((EventList("dinner", rule="free"), EventList("main", rule="free")), [0, 1, 2, 1]),
-        ((EventList("main", returns=True), EventList("vip", rule="free")), [0, 1, 1, 1]),
-    ],
-)
-def test_the_entries_that_are_used_are_those_of_the_main_entrance(
-    learner: RealLearner, tmp_path: Path, lists: tuple[EventList, ...], used: list[int]
-) -> None:
-    """What happened on other lists uses none of a ticket for three; an exit gives one back where the main
-    entrance says so."""
-    order_in_turn(
-        learner,
-        ("", SetEvent("Das Fest", "", 0, False, (), lists=lists)),
-        *((name, Issue(entries=3)) for name in ("T-1", "T-2", "T-3")),
-        ("T-4", Issue()),
-        ("T-2", Admit("north", "n1", b"")),
-        *(("T-3", Admit("north", "n1", b"")),) * 2,
-        *(("T-3", Admit("north", "n1", b"", kind="exit")),) * any(one.returns for one in lists),
-        ("T-4", Admit("north", "n1", b"")),
-        *((name, Admit("tent", "t1", b"", list=one.slug)) for name in ("T-1", "T-4") for one in lists[:1]
-          if one.slug != "main"),
-    )  # fmt: skip
-    rows = exported(tmp_path, "tickets", "--event", "fest")
-    assert [int(row["entries_used"]) for row in rows] == used
-    assert [int(row["entries"]) for row in rows] == [3, 3, 3, 1]
-
-
-def test_products_that_are_declared_are_counted_also_without_tickets(learner: RealLearner) -> None:
-    products = (("Adult", True), ("Camping", False), ("Parking", False))
-    fest = SetEvent("Das Fest", "", 0, False, products)
-    order_in_turn(learner, ("", fest), ("T-1", Issue(product="Camping")))
-    counted = list_counts.count("fest").products
-    assert {name: one.tickets for name, one in counted.items()} == {"Adult": 0, "Camping": 1, "Parking": 0}
-
-
 def test_two_annulments_take_back_the_exit_and_then_the_entry_before_it(learner: RealLearner) -> None:
     lounge = EventList("vip", rule="free")
     order_in_turn(
@@ -260,62 +154,6 @@ def test_two_annulments_take_back_the_exit_and_then_the_entry_before_it(learner:
     )
     found = [one for page in interventions.pages("fest") for one in page]
     assert [(one.taken, one.gate) for one in found] == [("exit", "west"), ("entry", "east")]
-
-
-def test_the_entry_that_is_exported_is_the_newest_of_the_main_entrance(
-    learner: RealLearner, tmp_path: Path
-) -> None:
-    """An entry to a zone, an exit and an annulled entry are no entry to the house. A ticket
-    for two persons counts each of them."""
-    lists = (EventList("main", returns=True), EventList("vip"))
-    until = time.time_ns() // 1_000 + 60_000_000
-    commands: list[tuple[str, Command]] = [
-        ("", SetEvent("Das Fest", "Europe/Berlin", 0, False, (), lists=lists)),
-        *(
-            ("T-1", Issue()),
-            ("T-1", Admit("north", "n1", b"")),
-            ("T-1", Admit("lounge", "l1", b"", list="vip")),
-        ),
-        ("T-1", Admit("south", "s1", b"", kind="exit")),
-        *(("T-2", Issue(entries=2)), ("T-2", Admit("east", "e1", b"")), ("T-2", Admit("west", "w1", b""))),
-        ("T-2", Annul("west", "w1", b"")),
-        *(("T-3", Issue()), ("T-3", Admit("lounge", "l1", b"", list="vip"))),
-    ]
-    for ticket, command in commands:
-        operation = build(command, ticket=ticket, event="fest", actor="desk", entry="r0", valid_until=until)
-        assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
-    rows = exported(tmp_path, "tickets", "--event", "fest")
-    assert [(row["gate"], row["device"]) for row in rows] == [("north", "n1"), ("east", "e1"), ("", "")]
-    assert [row["admitted_at"] != "" for row in rows] == [True, True, False]
-    one, two, three = (read.read_ticket("learner", "fest", f"T-{number}") for number in (1, 2, 3))
-    assert one is not None
-    assert two is not None
-    assert three is not None
-    entered = list_counts.entry_on_main(one)
-    assert entered is not None
-    assert entered.at < one.timestamp
-    assert ticket_facts.entry(None, one).endswith(", gate north, device n1")
-    assert ticket_facts.entry(None, two).endswith(", gate east, device e1")
-    assert ticket_facts.entry(None, three) == ""
-
-
-def test_who_holds_tickets_of_an_event_that_nobody_created_is_exported_as_let_in(
-    learner: RealLearner, tmp_path: Path
-) -> None:
-    """By its id, in no zone, and whatever its product; a holder is that of the event's own ticket."""
-    until = time.time_ns() // 1_000 + 60_000_000
-    for event, product in (("gala", ""), ("old", "VIP"), ("older", "")):
-        operation = build(
-            Issue(product=product), ticket="T-1", event=event, actor="desk", entry="r0", valid_until=until
-        )
-        assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
-    TicketHolder.objects.create(event="gala", ticket="T-1", name="Ada", salt=b"s")
-    shown = ("event", "name", "product", "admit", "product_admits", "ids_are_codes", "event_zone")
-    assert [tuple(row[name] for name in shown) for row in exported(tmp_path, "admission")] == [
-        ("gala", "Ada", "", "yes", "yes", "yes", ""),
-        ("old", "", "VIP", "yes", "yes", "yes", ""),
-        ("older", "", "", "yes", "yes", "yes", ""),
-    ]
 
 
 def test_a_reader_that_leaves_a_workbook_leaves_no_files_behind(
@@ -382,82 +220,6 @@ def door(learner: RealLearner) -> None:
     )
 
 
-def test_an_export_tells_what_opens_the_door_and_why_not(door: None, tmp_path: Path) -> None:
-    for kind in ("tickets", "admission"):
-        rows = exported(tmp_path, kind)
-        assert [row["codes"] and json.loads(row["codes"]) for row in rows] == [
-            ['new "2"', "née\t3"],
-            ["P"],
-            ["=B"],
-            [{"digest": digest_of("fest", "only a node knows").hex()}],
-            "",
-        ]
-        assert [row["revoked_codes"] for row in rows] == ['["old,1"]', "", "", "", ""]
-        assert [row["product_admits"] for row in rows] == ["yes", "no", "yes", "yes", "yes"]
-        assert {(row["ids_are_codes"], row["event_zone"]) for row in rows} == {("no", "Europe/Berlin")}
-        assert [(row["blocked"], row["block_reason"]) for row in rows][1:3] == [("no", ""), ("yes", "stolen")]
-        assert [row["dispute_reason"] for row in rows][3:] == ["", "seen twice"]
-        assert (rows[3]["admitted_at"], rows[3]["gate"]) == ("2023-11-14T22:13:20+00:00", "north")
-        assert rows[0]["seat"] == '"A  1"'
-    assert [row["admit"] for row in rows] == ["yes", "no", "no", "no", "no"]
-
-
-def test_a_product_that_was_taken_off_the_event_opens_nothing_in_an_export(
-    door: None, learner: RealLearner, tmp_path: Path
-) -> None:
-    """The gate refuses it too, for it is no longer one of the products that admit."""
-    until = time.time_ns() // 1_000 + 60_000_000
-    fewer = SetEvent(products=(("Parking", False),))
-    operation = build(fewer, ticket="", event="fest", actor="desk", entry="r0", valid_until=until)
-    assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
-    rows = exported(tmp_path, "admission")
-    assert [(row["product"], row["product_admits"], row["admit"]) for row in rows][:3] == [
-        ("VIP", "no", "no"),
-        ("Parking", "no", "no"),
-        ("VIP", "no", "no"),
-    ]
-
-
-def test_in_an_event_that_nobody_created_ids_and_all_products_open(
-    learner: RealLearner, tmp_path: Path
-) -> None:
-    """The log has a row of it for the salt of its codes."""
-    until = time.time_ns() // 1_000 + 60_000_000
-    code = digest_of("old", "printed")
-    for ticket, command in (("T-1", Issue(product="Parking", codes=(code,))), ("T-2", Issue())):
-        operation = build(command, ticket=ticket, event="old", actor="desk", entry="r0", valid_until=until)
-        assert [result.code for result in learner.gateway.submit([operation]).result()] == ["ok"]
-    assert read.event_row("learner", "old") is not None
-    names = ("product_admits", "ids_are_codes", "admit", "event_zone")
-    rows = exported(tmp_path, "admission")
-    assert [[row[name] for name in names] for row in rows] == [["yes", "yes", "yes", ""]] * 2
-
-
-def test_the_json_form_holds_the_events_too(door: None, tmp_path: Path) -> None:
-    path = tmp_path / "out.json"
-    call_command("export_tickets", "tickets", str(path), stdout=io.StringIO())
-    told = json.loads(path.read_text())
-    assert [[one["list"] for one in event.pop("lists")] for event in told["events"]] == [["main"]]
-    assert told["events"] == [
-        {
-            "slug": "fest",
-            "name": "Das Fest",
-            "zone": "Europe/Berlin",
-            "doors": None,
-            "ids_are_codes": False,
-            "products": [{"name": "Parking", "admits": False}, {"name": "VIP", "admits": True}],
-            "declared": True,
-        }
-    ]
-    assert told["rows"][0]["codes"] == ['new "2"', "née\t3"]
-
-
-def test_codes_are_only_for_those_who_may_see_them(door: None) -> None:
-    table = open_table("admission", "fest")
-    assert not set(CODES) & set(table.columns)
-    assert b"new" not in b"".join(write_chunks(table, "csv"))
-
-
 def test_all_tickets_and_outcomes_are_exported(evening: None, tmp_path: Path) -> None:
     tickets = exported(tmp_path, "tickets")
     assert [(row["event"], row["ticket_id"]) for row in tickets] == [
@@ -480,12 +242,6 @@ def test_all_tickets_and_outcomes_are_exported(evening: None, tmp_path: Path) ->
     assert every == [row[:3] for row in told] + [("gala", "issue", "T-1")]
 
 
-def test_an_export_by_the_command_is_recorded(evening: None, tmp_path: Path) -> None:
-    exported(tmp_path, "admission", "--event", "fest")
-    rows = PlatformAction.objects.values_list("actor", "action", "target", "outcome")
-    assert list(rows) == [("operator", "export_tickets admission", f"{tmp_path}/out.csv event=fest", "ok")]
-
-
 def test_an_export_that_failed_is_recorded_as_failed(learner: RealLearner) -> None:
     with pytest.raises(CommandError, match="cannot be written"):
         call_command("export_tickets", "tickets", "/nowhere/out.csv")
@@ -501,14 +257,6 @@ def test_an_export_that_cannot_be_recorded_is_written_and_says_so(
     monkeypatch.setattr(PlatformAction.objects, "create", full)
     assert len(exported(tmp_path, "admission")) == 4
     assert "Not recorded among the platform actions: database or disk is full." in capsys.readouterr().err
-
-
-def test_exported_outcomes_tell_an_upheld_dispute_from_a_cleared_one(
-    learner: RealLearner, operate: Callable[..., Any], tmp_path: Path
-) -> None:
-    operate("issue T-1", "validate T-1", "dispute T-1", "clear T-1", "dispute T-1", "uphold T-1", "clear T-1")
-    resolved = [row for row in exported(tmp_path, "outcomes") if row["operation"] == "resolve"]
-    assert [row["verdict"] for row in resolved] == ["clear", "uphold", ""]
 
 
 def test_exported_refusals_tell_an_upheld_ticket_from_a_disputed_one(
@@ -569,10 +317,3 @@ def test_pages_of_an_export_join_without_gap(
 def test_an_export_that_cannot_begin_says_why(learner: RealLearner, words: list[str], sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence):
         call_command("export_tickets", *words)
-
-
-def test_every_kind_has_every_form() -> None:
-    assert (
-        sorted(export_tickets.KINDS) == sorted(KINDS) == ["admission", "interventions", "outcomes", "tickets"]
-    )
-    assert sorted(export_tickets.FORMS) == sorted(FORMS) == ["csv", "json", "xlsx"]

@@ -41,11 +41,6 @@ async def send(client: httpx.AsyncClient, tickets: list[ImportedTicket], **optio
     await issue_tickets(client, tickets, **{"patience": 20.0, "batch_size": 50, **options})
 
 
-async def test_all_tickets_arrive_in_batches(client: httpx.AsyncClient, trouble: Trouble) -> None:
-    await send(client, many(420))
-    assert (await rows(Ticket.objects.count), trouble.requests) == (420, 9)
-
-
 async def test_no_ticket_is_lost_or_issued_twice_on_a_bad_network(
     client: httpx.AsyncClient, trouble: Trouble, learner: RealLearner
 ) -> None:

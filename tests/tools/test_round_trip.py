@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import time
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dtvn.api.errors import TicketError
@@ -31,17 +28,13 @@ from dtvn.machine import (
     build,
 )
 from dtvn.machine.codes import CodeError, normalised
-from dtvn.machine.fields import is_text
 from dtvn.node.feed_address import feed_address
 from dtvn.protocol.genesis import cluster_id
 from tests.host.support import make_genesis
 from tests.pages.learner import RealLearner
-from tickets.exact import exact
-from tickets.exporting import Table, write_chunks
 from tickets.importing.events import prepare_events
 from tickets.importing.holders import remember_holders
 from tickets.importing.imported import Holder, ImportedEvent, ImportedTicket
-from tickets.importing.plan import read_plan
 from tickets.importing.platform import Refused
 from tickets.importing.uploads import ImportRefused, UploadOptions, begin, confirm
 from tickets.importing.work import work
@@ -218,32 +211,6 @@ def test_of_a_ticket_for_several_so_many_entries_are_left_as_before(
     assert [batch([scan], actor="gate")[0].code for _ in range(3)] == ["ok", "ok", "already_consumed"]
 
 
-def test_the_json_form_brings_the_events_back(
-    season: None, fresh: Callable[[], None], tmp_path: Path
-) -> None:
-    path, again = tmp_path / "season.json", tmp_path / "again.json"
-    call_command("export_tickets", "tickets", str(path), stdout=io.StringIO())
-    fresh()
-    imported(path)
-    call_command("export_tickets", "tickets", str(again), stdout=io.StringIO())
-    first, second = (json.loads(one.read_text())["events"] for one in (path, again))
-    assert second == first
-    assert [(one["slug"], one["declared"]) for one in first] == [("fest", True), ("plain", False)]
-
-
-def test_an_import_that_is_repeated_changes_nothing(
-    season: None, fresh: Callable[[], None], run: Run, tmp_path: Path
-) -> None:
-    path = tmp_path / "season.json"
-    call_command("export_tickets", "tickets", str(path), stdout=io.StringIO())
-    fresh()
-    imported(path)
-    before = exported(tmp_path / "before.csv", "tickets")
-    one = imported(path)
-    assert one.report["existed"] == 10
-    assert exported(tmp_path / "after.csv", "tickets") == before
-
-
 @pytest.mark.parametrize("calls", [0, 1, 2])
 def test_an_import_that_stopped_between_the_steps_of_a_ticket_goes_on(
     season: None, fresh: Callable[[], None], tmp_path: Path, calls: int
@@ -295,33 +262,6 @@ CODES = st.lists(
     (ODD | st.text(max_size=8)).map(lambda text: f"{text}x").filter(is_code), unique=True, max_size=4
 )
 LABELS = ODD | st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
-@given(
-    codes=CODES,
-    revoked=CODES,
-    name=LABELS,
-    seat=LABELS.filter(is_text),
-    order=LABELS,
-    form=st.sampled_from(["csv", "xlsx", "json"]),
-)
-def test_a_row_is_read_as_it_was_written(
-    tmp_path: Path, codes: list[str], revoked: list[str], name: str, seat: str, order: str, form: str
-) -> None:
-    revoked = [code for code in revoked if code not in codes] if codes else []
-    said = {"event": "fest", "ticket_id": "T-1", "state": "ISSUED", "sequence": 1, "entry_node": "r0"}
-    said |= {"name": exact(name), "seat": exact(seat), "order": exact(order), "ids_are_codes": "no"}
-    said |= {"codes": codes, "revoked_codes": revoked}
-    path = tmp_path / f"row.{form}"
-    table = Table("tickets", None, 1, tuple(said), iter([[list(said.values())]]))
-    path.write_bytes(b"".join(write_chunks(table, form)))
-    plan = read_plan(path)
-    assert (plan.questions, plan.wrong) == ([], [])
-    (ticket,) = plan.tickets
-    assert (ticket.codes, ticket.revoked) == (tuple(codes), tuple(revoked))
-    assert (ticket.holder.name, ticket.order) == (name, order)
-    assert ticket.seat == unicodedata.normalize("NFC", seat)
 
 
 def test_an_existing_event_only_gets_the_products_it_lacks(learner: RealLearner, run: Run) -> None:

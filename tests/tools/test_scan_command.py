@@ -15,9 +15,6 @@ import pytest
 from tests.pages.learner import RealLearner
 from tests.ports import free_ports
 from tests.tools.test_commands import Ran
-from tickets.importing import ImportedTicket
-from tickets.management.commands.scan import _played
-from tickets.scanning.foretelling import Foretold
 from validators.ledger.models import OperationRecord, Ticket
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -81,27 +78,6 @@ def checked(words: list[str]) -> tuple[int, dict[str, Any]]:
     return ran.code, json.loads(ran.text)
 
 
-def test_a_check_says_what_each_code_would_be_answered_and_admits_nobody(imported: list[str]) -> None:
-    before = OperationRecord.objects.count()
-    code, said = checked(imported)
-    assert code == 0
-    assert said["answers"] == {"ok": 2, "wrong_product": 1, "not_yet_valid": 1}
-    assert (said["left_out"], said["differing"], said["faults"]) == (1, [], 0)
-    assert OperationRecord.objects.count() == before
-    assert set(Ticket.objects.values_list("state", flat=True)) == {"ISSUED"}
-
-
-def test_a_check_in_sentences_names_windows_products_and_rows_left_out(imported: list[str]) -> None:
-    lines = Ran("scan", *imported, "--check").text.splitlines()
-    assert lines[0] == "Event fest: 4 codes, if they were scanned now:"
-    assert sorted(lines[1:4]) == [
-        "  1 refused, not_yet_valid: The ticket is not valid yet. from 2100-08-01T12:00:00+02:00 on",
-        "  1 refused, wrong_product: This product does not admit here. T-shirt",
-        "  2 admitted",
-    ]
-    assert lines[4:] == ["1 row of the file left out: without a ticket, the code is not found."]
-
-
 def test_the_foretold_answers_are_those_of_the_gates(imported: list[str], platform: Platform) -> None:
     """Rule 13 of the cases: the same answers before the doors open."""
     platform.order("block", "A7B3C-2", reason="stolen")
@@ -145,28 +121,6 @@ def test_a_file_that_was_imported_by_another_column_is_found_out(
     assert (ran.code, "No code of the file is in the event fest" in ran.error) == (2, True)
 
 
-def test_a_guest_who_entered_before_the_rehearsal_is_a_fault(imported: list[str], platform: Platform) -> None:
-    scan = {"event": "fest", "barcode": "nvrpdkx3wwbm", "gate": "north"}
-    platform.client.post("/api/v1/tickets/admit", json=scan).raise_for_status()
-    code, said = checked(imported)
-    (one,) = said["differing"]
-    assert (code, one["network"], one["more"].endswith(" at gate north")) == (1, "already_consumed", True)
-    ran = Ran("scan", *imported, "--json")
-    assert (ran.code, json.loads(ran.text)["faults"]) == (
-        1,
-        ["A7B3C-1: never admitted: it had been consumed before this run"],
-    )
-
-
-def test_an_entry_of_unknown_time_or_gate_is_said_as_far_as_it_is_known(
-    imported: list[str], platform: Platform
-) -> None:
-    platform.order("import_entry", "A7B3C-1", gate="west")
-    platform.order("import_entry", "A7B3C-2", at=1_700_000_000)
-    found = {one["ticket_id"]: one["more"] for one in checked(imported)[1]["differing"]}
-    assert found == {"A7B3C-1": "at an unknown time at gate west", "A7B3C-2": "2023-11-14T23:13:20+01:00"}
-
-
 def test_a_check_that_the_platform_refuses_or_leaves_open_is_no_result(
     imported: list[str], learner: RealLearner
 ) -> None:
@@ -175,21 +129,6 @@ def test_a_check_that_the_platform_refuses_or_leaves_open_is_no_result(
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
     ran = Ran("scan", *imported, "--check", "--url", url, "--patience", "0.05")
     assert (ran.code, ran.error) == (2, "Stopped: no answer for 0 s.")
-
-
-def test_a_check_on_a_second_day_foretells_what_the_gates_answer(
-    imported: list[str], platform: Platform
-) -> None:
-    """A guest of the first day was foretold as entered, though the daily list lets everyone in again."""
-    daily = {"lists": [{"list": "main", "rule": "daily"}]}
-    platform.order("import_entry", "A7B3C-1", at=1_700_000_000)
-    platform.client.put("/api/v1/events/fest", json=daily).raise_for_status()
-    code, said = checked(imported)
-    assert (code, said["differing"]) == (0, [])
-    assert said["answers"] == {"ok": 2, "wrong_product": 1, "not_yet_valid": 1}
-    scan = {"event": "fest", "barcode": "nvrpdkx3wwbm", "gate": "north"}
-    platform.client.post("/api/v1/tickets/admit", json=scan).raise_for_status()
-    assert checked(imported)[1]["answers"]["already_consumed"] == 1
 
 
 def test_the_gates_of_a_group_ticket_open_once_for_each_person(
@@ -290,27 +229,3 @@ def test_entries_and_exits_on_a_list_are_played_and_proved(imported: list[str], 
     assert sorted({*told}) == ["already_consumed", "not_inside", "ok"]
     assert Ran("scan", *words, "--check").code == 2
     assert "no such list" in Ran("scan", *imported, "--list", "bar").error
-
-
-def test_of_a_ticket_with_several_codes_those_that_open_are_scanned() -> None:
-    both, shut, unknown = (
-        ImportedTicket(row=2, ticket_id=name, event="fest", codes=(f"{name}-old", f"{name}-new"))
-        for name in ("T-1", "T-2", "T-3")
-    )
-    answers = {
-        "T-1-old": "code_revoked",
-        "T-1-new": "ok",
-        "T-2-old": "ticket_blocked",
-        "T-2-new": "ticket_blocked",
-        "T-3-old": "barcode_not_found",
-        "T-3-new": "already_consumed",
-    }
-    foretold = [
-        Foretold(ticket=one, code=code, file="ok", network=answers[code])
-        for one in (both, shut, unknown)
-        for code in one.codes
-    ]
-    assert _played([both, shut, unknown], foretold) == (
-        {"T-1": ["T-1-new"], "T-2": ["T-2-old", "T-2-new"], "T-3": ["T-3-old", "T-3-new"]},
-        {"T-2": "ticket_blocked"},
-    )
