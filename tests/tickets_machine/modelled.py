@@ -15,6 +15,7 @@ import msgspec
 
 from dtvn.machine import Command, ListedState, code_digest, default_salt, read_state
 from dtvn.machine.kinds import KIND_OF
+from dtvn.machine.ticket import LISTED_HEAD
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Bundle, Operation, Outcome, bundle_digest
 from dtvn.protocol.consensus.verified import VerifiedBundle
@@ -166,18 +167,28 @@ class Compared(Machine):
             assert (row.not_before, row.not_after) == ticket.window
             assert (frozenset(row.codes), frozenset(row.revoked)) == (ticket.codes, ticket.revoked)
         if isinstance(told, ListedState):
-            compare_visit(told, self.model, asked)
+            assert counted_in(told) == counted(self.model, asked, told.ticket, told.visit.list)
 
 
-def compare_visit(told: ListedState, model: LogModel, asked: Request) -> None:
-    """What is told of a ticket on a list is what the model counts."""
-    event, visit = model.event(asked.event), told.visit
-    listed, ticket = list_model.find(event.lists, visit.list), event.ticket(told.ticket)
-    assert ticket is not None
+Counted = tuple[int, int, int]
+"""Of a ticket on a list: entries used, entries allowed, persons inside."""
+
+
+def counted_in(told: ListedState) -> Counted:
+    """What an answer says."""
+    return told.visit.used, told.visit.allowed, told.visit.inside
+
+
+def counted(model: LogModel, asked: Request, name: str, slug: str) -> Counted | None:
+    """What the model counts; None without such a ticket or list."""
+    event = model.event(asked.event)
+    listed, ticket = list_model.find(event.lists, slug), event.ticket(name)
+    if listed is None or ticket is None:
+        return None
     entries, exits = list_model.standing(listed, ticket.moves, asked.now)
     used = entries - exits if listed.returns else entries
     once = {"free": 0, "times": listed.times}.get(listed.rule, 1)
-    assert (visit.used, visit.inside, visit.allowed) == (used, entries - exits, once * ticket.persons)
+    return used, once * ticket.persons, entries - exits
 
 
 AT_ONCE = 5_000
@@ -193,12 +204,16 @@ class Path(msgspec.Struct, frozen=True):
     """So many of the letters came first, and are not exchanged."""
 
 
+Expected = tuple[str, Counted | None]
+"""The code of an answer, and what is counted of the ticket on the list of a scan."""
+
+
 class Try(msgspec.Struct):
     """A path in an event of its own, and letters that are asked behind it, all at once."""
 
     path: Path
     letters: list[Letter]
-    expected: list[str]
+    expected: list[Expected]
 
 
 def every_sequence(
@@ -238,7 +253,11 @@ def behind(paths: Sequence[Path], alphabet: Sequence[Letter], *, last: bool) -> 
             if not first_of_alike(path, letter):
                 continue
             model = path.model.copy()
-            answer, _name = model.ask(request(letter, START + offset + letter.later + len(path.letters)))
+            asked = request(letter, START + offset + letter.later + len(path.letters))
+            code, name = model.ask(asked)
+            slug = getattr(letter.command, "list", None)
+            on = counted(model, asked, name, slug or list_model.MAIN) if name and slug is not None else None
+            answer = code, on
             if last or model.state() == before:
                 known = unchanged.setdefault(letter.later, Try(path, [], []))
                 if model.state() != before:
@@ -292,34 +311,40 @@ def asked_at_once(
     machine: Machine, tries: Sequence[Try], asked: Sequence[tuple[int, Sequence[Letter]]], place: int
 ) -> Iterable[str]:
     """One batch; yields the codes of letters behind their paths."""
-    by_principal: dict[str, list[tuple[int, Operation]]] = defaultdict(list)
+    by_principal: dict[str, list[tuple[tuple[int, int], Operation]]] = defaultdict(list)
     for number, letters in asked:
-        for letter in letters:
-            by_principal[letter.principal].append((number, operation_of(letter, number, machine)))
+        for index, letter in enumerate(letters):
+            operation = operation_of(letter, number, machine)
+            by_principal[letter.principal].append(((number, index), operation))
     bundles = [
-        bundle_of(machine, principal, [operation for _number, operation in some])
+        bundle_of(machine, principal, [operation for _at, operation in some])
         for principal, some in by_principal.items()
     ]
     machine.sequence += 1
     results = machine.application.execute(bundles, sequence=machine.sequence, timestamp=machine.now).results
-    found: dict[int, list[str]] = defaultdict(list)
+    found: dict[tuple[int, int], Outcome] = {}
     for some, result in zip(by_principal.values(), results, strict=True):
         assert result is not None
-        for (number, _operation), outcome in zip(some, result.outcomes, strict=True):
-            found[number].append(outcome.code)
+        for (at, _operation), outcome in zip(some, result.outcomes, strict=True):
+            found[at] = outcome
     for number, letters in asked:
-        each = tries[number]
-        if place == len(each.path.letters):
-            wanted = [code for _who, code in sorted(_by_principal(letters, each.expected, by_principal))]
-            assert found[number] == wanted, story(each, found[number])
-            yield from each.expected
+        tried = tries[number]
+        if place == len(tried.path.letters):
+            for index, (letter, expected) in enumerate(zip(letters, tried.expected, strict=True)):
+                outcome = found[number, index]
+                assert agrees(expected, outcome), story(tried.path, letter, expected, outcome)
+                yield outcome.code
 
 
-def _by_principal(letters: Sequence[Letter], codes: Sequence[str], order: Iterable[str]) -> Iterable[Any]:
-    """Codes with their places in the order of bundles."""
-    places = {principal: place for place, principal in enumerate(order)}
-    for number, (letter, code) in enumerate(zip(letters, codes, strict=True)):
-        yield (places[letter.principal], number), code
+def agrees(expected: Expected, found: Outcome) -> bool:
+    """Whether an answer is what the model says."""
+    code, on = expected
+    if code != found.code:
+        return False
+    if on is None or not found.state.startswith(LISTED_HEAD):
+        return True
+    told = read_state(found.state)
+    return isinstance(told, ListedState) and counted_in(told) == on
 
 
 def operation_of(letter: Letter, number: int, machine: Machine) -> Operation:
@@ -358,10 +383,8 @@ def bundle_of(machine: Machine, principal: str, operations: Sequence[Operation])
     return VerifiedBundle(bundle, bundle_digest(canonical.encode(bundle)), b"")
 
 
-def story(tried: Try, found: Sequence[str]) -> str:
+def story(path: Path, letter: Letter, expected: Expected, found: Outcome) -> str:
     """A sequence in lines, for whoever reads a failure."""
-    lines = [*map(repr, tried.path.letters)]
-    for letter, expected, code in zip(tried.letters, tried.expected, found, strict=True):
-        if code != expected:
-            lines.append(f"{letter!r}: {code}, the model says {expected}")
-    return "\n".join(lines)
+    told = read_state(found.state) if found.state.startswith(LISTED_HEAD) else None
+    on = counted_in(told) if isinstance(told, ListedState) else None
+    return "\n".join([*map(repr, (*path.letters, letter)), f"{(found.code, on)}; the model says {expected}"])

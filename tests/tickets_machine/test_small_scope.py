@@ -175,6 +175,18 @@ def test_r41_every_three_movements_over_midnight() -> None:
     assert {"already_consumed", "list_full", "not_inside", "too_late_to_annul"} <= {*found}
 
 
+@pytest.mark.parametrize("length", [4, pytest.param(5, marks=pytest.mark.exhaustive)])
+def test_r41_a_list_becomes_daily_behind_all_movements(length: int) -> None:
+    """Somebody is inside, and midnight comes: who leaves after it takes nothing off the second day."""
+    lists = [EventList("vip", rule=rule, returns=True) for rule in ("once", "free")]  # type: ignore[arg-type]
+    starts = [(*opened(listed), Letter(Admit(code=b"A", list="vip"), "", "steward")) for listed in lists]
+    zones = [EventList("vip", rule="daily", returns=True, offsets=each) for each in ((), ((0, -5 * 3_600),))]
+    alphabet = [each for each in moves((b"A",), (0, 10 * HOUR)) if not isinstance(each.command, Force)]
+    alphabet += [Letter(SetEvent(lists=(listed,))) for listed in zones]
+    found = every_sequence(starts, alphabet, length)
+    assert {"already_consumed", "not_inside", "not_the_newest"} <= {*found}
+
+
 def at(start: Sequence[Letter], moment: int) -> tuple[Letter, ...]:
     """The start, and what is asked behind it comes at this time of the log."""
     return (*start, Letter(ChangeTicket(seat="A1"), "T-1", later=moment - START - len(start) - 1))
