@@ -8,6 +8,7 @@ from dtvn.api.bodies import convert, read_body, request_of
 from dtvn.api.errors import InvalidRequest
 from dtvn.machine import Seed
 from dtvn.machine.kinds import OPERATIONS
+from tests.support.table import table
 
 
 @pytest.mark.parametrize("content", [b"", b"form=1", b"[]", b"{}"])
@@ -15,10 +16,8 @@ def test_a_seed_takes_any_body(content: bytes) -> None:
     assert request_of("seed", read_body(content, OPERATIONS["seed"].body)).command == Seed()
 
 
-@pytest.mark.parametrize("kind", ["field", "header"])
-@pytest.mark.parametrize(
-    ("text", "fits"), [("", False), ("n", True), ("é" * 32, True), ("é" * 32 + "n", False)]
-)
+@table("kind", ["field", "header"], count=2)
+@table(("text", "fits"), [("", False), ("n", True), ("é" * 32, True), ("é" * 32 + "n", False)], count=4)
 def test_a_nonce_has_1_to_64_bytes_wherever_it_stands(kind: str, text: str, fits: bool) -> None:
     """The log bounds the number of bytes, not of characters."""
     body = {"ticket_id": "T-1"} | ({"nonce": text} if kind == "field" else {})

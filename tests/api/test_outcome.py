@@ -5,7 +5,6 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 import msgspec
-import pytest
 
 from dtvn.api.outcome import Entry, details, sentence
 from dtvn.machine import reasons
@@ -15,6 +14,7 @@ from dtvn.machine.terms import Terms
 from dtvn.machine.ticket import TicketState, answered
 from dtvn.machine.transitions import State
 from dtvn.protocol import canonical
+from tests.support.table import table
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR = 3_600_000_000
@@ -88,7 +88,7 @@ IMPORTED = msgspec.structs.replace(ENTERED, operation="import_entry", device="")
 BLOCKED = msgspec.structs.replace(TERMS, blocked=True, block_reason="stolen")
 
 
-@pytest.mark.parametrize(
+@table(
     ("code", "told_state", "more"),
     [
         ("already_consumed", state(), "2026-07-31 20:00:00 Europe/Berlin at gate north, device d1"),
@@ -129,6 +129,7 @@ BLOCKED = msgspec.structs.replace(TERMS, blocked=True, block_reason="stolen")
         ("already_consumed", b"", ""),
         ("already_consumed", b"\x91\x01", ""),
     ],
+    count=17,
 )
 def test_a_reason_is_said_with_what_the_state_adds_to_it(code: str, told_state: bytes, more: str) -> None:
     plain = reasons.REASONS[code].sentence

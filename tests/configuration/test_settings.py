@@ -23,6 +23,7 @@ from dtvn.node.settings import SETTINGS, settings_of
 from dtvn.node.start import get_ready
 from dtvn.overlay.overlay import Settings as Overlay
 from dtvn.protocol import genesis as g
+from tests.support.table import table
 from validators.management.commands.validator import flags
 
 NOBODY: Mapping[str, str] = {}
@@ -73,7 +74,7 @@ def test_every_setting_names_its_source(told: Told) -> None:
     assert not settings.given("node.data_dir")
 
 
-@pytest.mark.parametrize(
+@table(
     ("arguments", "environment", "message"),
     [
         (["-port", "abc"], {}, "-port: 'abc' is not a whole number"),
@@ -86,6 +87,7 @@ def test_every_setting_names_its_source(told: Told) -> None:
         ([], {"DTVN_STORAGE_TIMEOUT": "5"}, "DTVN_STORAGE_TIMEOUT: '5' is not a duration"),
         ([], {"DTVN_API_KEY": "geheim\n"}, "DTVN_API_KEY: is not usable"),
     ],
+    count=9,
 )
 def test_a_mistake_names_the_flag_or_the_variable(
     arguments: list[str], environment: dict[str, str], message: str

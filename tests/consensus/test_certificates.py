@@ -22,6 +22,7 @@ from dtvn.protocol.consensus.certificate import (
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.verified import Verified
 from tests.consensus.helpers import Cluster, config_for
+from tests.support.table import table
 
 CONFIG = replace(config_for(0, 4), epoch=1, base=5)
 """The epochs before and behind it are other ones, and so are sequences up to its base."""
@@ -55,11 +56,12 @@ def test_r24_q_equal_checkpoints_form_a_certificate() -> None:
     assert content == (10, b"s" * 32, b"l" * 32, 7)
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
-@pytest.mark.parametrize(
+@table("place", [0, 1, 2], count=3)
+@table(
     "other",
     [{"sequence": 20}, {"state_root": b"x" * 32}, {"log_root": b"x" * 32}, {"timestamp": 8}],
     ids=lambda other: next(iter(other)),
+    count=4,
 )
 def test_row_4_a_lie_among_q_checkpoint_votes_makes_no_certificate(other: dict[str, Any], place: int) -> None:
     """Put first, it would name the log that a member far behind installs."""
@@ -85,8 +87,8 @@ def test_row_10_checkpoints_of_another_epoch_prove_nothing_in_this_one(other: in
     assert read(read_commits, votes(replace(COMMIT, epoch=other), {})) is None
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
-@pytest.mark.parametrize("other", [{"view": 3}, {"sequence": 12}, {"digest": b"x" * 32}])
+@table("place", [0, 1, 2], count=3)
+@table("other", [{"view": 3}, {"sequence": 12}, {"digest": b"x" * 32}], count=3)
 def test_row_2_commits_decide_one_digest_of_one_view_at_one_sequence(
     other: dict[str, Any], place: int
 ) -> None:
@@ -105,8 +107,8 @@ def test_row_2_fewer_than_q_members_decide_nothing(senders: tuple[int, ...]) -> 
     assert read(read_commits, votes(COMMIT, {}, (0, 1, 2, 3))).frames == (b"0", b"1", b"2", b"3")
 
 
-@pytest.mark.parametrize(("how", "base"), [(read_checkpoint, CHECKPOINT), (read_commits, COMMIT)])
-@pytest.mark.parametrize("stranger", [-1, 4, 5])
+@table(("how", "base"), [(read_checkpoint, CHECKPOINT), (read_commits, COMMIT)], count=2)
+@table("stranger", [-1, 4, 5], count=3)
 def test_row_2_a_vote_of_a_nonmember_does_not_count(how: Any, base: Any, stranger: int) -> None:
     assert read(how, votes(base, {}, (1, 2, 3))) is not None
     assert read(how, votes(base, {}, (1, 2, stranger))) is None
@@ -120,7 +122,7 @@ def test_row_2_a_frame_whose_signature_was_not_checked_proves_nothing() -> None:
 OLDER, LATER = (replace(CHECKPOINT, epoch=epoch) for epoch in (0, 2))
 
 
-@pytest.mark.parametrize(
+@table(
     ("said", "reason"),
     [
         ([OLDER, LATER], Reason.WRONG_EPOCH),
@@ -129,6 +131,7 @@ OLDER, LATER = (replace(CHECKPOINT, epoch=epoch) for epoch in (0, 2))
         ([LATER, replace(COMMIT, epoch=2)], Reason.BAD_PROOF),
         ([], Reason.BAD_PROOF),
     ],
+    count=5,
 )
 def test_r35_only_checkpoints_all_of_other_epochs_count_as_wrong_epoch(
     said: list[Any], reason: Reason
@@ -168,7 +171,7 @@ def prepared_of(proposal: Any, prepares: list[Any]) -> Any:
     return read_prepared(m.PreparedProof(first, tuple(rest)), nested, CONFIG)
 
 
-@pytest.mark.parametrize("name", UNPREPARED)
+@table("name", UNPREPARED, count=15)
 def test_row_4_a_prepared_batch_is_proved_by_primary_and_q_minus_1_backups(name: str) -> None:
     assert prepared_of(PROPOSAL, votes(PREPARE, {}, (0, 1))).digest == b"d" * 32
     assert prepared_of(*UNPREPARED[name]) is None
@@ -201,7 +204,7 @@ def test_r11_continuations_of_fewer_than_all_prove_nothing(senders: tuple[int, .
     assert read(read_end, votes(CONTINUATION, {}, senders)) is None
 
 
-@pytest.mark.parametrize(
+@table(
     "other",
     [
         {"sequence": 19},
@@ -211,6 +214,7 @@ def test_r11_continuations_of_fewer_than_all_prove_nothing(senders: tuple[int, .
         {"keys": (b"x" * 32,)},
     ],
     ids=lambda other: next(iter(other)),
+    count=5,
 )
 def test_r11_continuations_must_name_the_same_end(other: dict[str, Any]) -> None:
     lie = replace(CONTINUATION, sender=3, **other)

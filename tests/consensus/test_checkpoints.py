@@ -13,6 +13,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.contradiction import read
 from dtvn.protocol.consensus.effects import Reason
 from tests.consensus.helpers import Cluster, is_kind
+from tests.support.table import table
 
 
 def busy(cluster: Cluster, count: int) -> None:
@@ -39,8 +40,8 @@ def said(cluster: Cluster, sender: int, **changes: Any) -> m.Checkpoint:
 OTHER = {"state_root": b"x" * 32, "log_root": b"x" * 32, "timestamp": 1}
 
 
-@pytest.mark.parametrize("how", ["voted", "in a VIEW-CHANGE"])
-@pytest.mark.parametrize("field", OTHER)
+@table("how", ["voted", "in a VIEW-CHANGE"], count=2)
+@table("field", OTHER, count=3)
 def test_r24_a_different_state_signed_by_q_members_stops_a_replica(field: str, how: str) -> None:
     """A flipped bit in its memory, or a program that is not deterministic: it neither goes on nor adopts, and
     keeps what was signed."""

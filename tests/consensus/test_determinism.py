@@ -7,6 +7,7 @@ import pytest
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import EntryRecord, Now
 from tests.consensus.helpers import Cluster, Node
+from tests.support.table import table
 
 
 def story(cluster: Cluster) -> None:
@@ -71,7 +72,7 @@ def _shift(inner):  # type: ignore[no-untyped-def]
     return deadline
 
 
-@pytest.mark.parametrize("lag", range(0, 14, 3))
+@table("lag", range(0, 14, 3), count=5)
 def test_r9_rows_may_lag_the_log_by_any_amount(lag: int) -> None:
     """Loaded rows and a replay from `applied_sequence + 1` give the same root."""
     cluster = Cluster(4)

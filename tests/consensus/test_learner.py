@@ -20,6 +20,7 @@ from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.wire import Envelope
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node, open_frame
+from tests.support.table import table
 
 
 class Following(Cluster):
@@ -460,7 +461,7 @@ OTHERS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("other", OTHERS)
+@table("other", OTHERS, count=6)
 def test_r28_a_certificate_that_differs_in_one_field_stops_a_learner(other: dict[str, Any]) -> None:
     cluster = Following()
     cluster.telling = False
@@ -472,7 +473,7 @@ def test_r28_a_certificate_that_differs_in_one_field_stops_a_learner(other: dict
     assert core.stable == 0
 
 
-@pytest.mark.parametrize("other", OTHERS)
+@table("other", OTHERS, count=6)
 def test_r28_a_second_certificate_of_a_stable_sequence_must_be_the_same(other: dict[str, Any]) -> None:
     cluster = Following()
     cluster.telling = False

@@ -10,6 +10,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
 from dtvn.protocol.consensus.transfer.entries import Range, read_range
 from tests.consensus.helpers import Cluster, Node
+from tests.support.table import table
 
 
 def busy(cluster: Cluster, count: int) -> None:
@@ -57,7 +58,7 @@ def test_r23_a_correct_range_is_taken_whole(forgotten: bool) -> None:
     assert (found.checkpoint is not None) is forgotten
 
 
-@pytest.mark.parametrize(
+@table(
     "changes",
     [
         {"results_root": b"x" * 32},
@@ -67,8 +68,9 @@ def test_r23_a_correct_range_is_taken_whole(forgotten: bool) -> None:
         {"sequence": 77},
         {"epoch": 3},
     ],
+    count=6,
 )
-@pytest.mark.parametrize("at", [0, 4, 9])
+@table("at", [0, 4, 9], count=3)
 def test_r23_a_certified_range_with_any_field_changed_is_refused(changes: dict[str, object], at: int) -> None:
     """Nothing of it is executed: the log root is compared first."""
     source = Source(forgotten=True)

@@ -11,6 +11,7 @@ import pytest
 import dtvn.protocol.consensus as consensus
 from dtvn.protocol.consensus.errors import InvariantBreach
 from dtvn.protocol.consensus.modes import ViewStatus, VotingRight
+from tests.support.table import table
 
 FOLDER = Path(consensus.__file__).parent
 
@@ -62,8 +63,8 @@ def status_in(mode: str) -> ViewStatus:
     return status
 
 
-@pytest.mark.parametrize("mode", ["voting", "holding", "none"])
-@pytest.mark.parametrize("transition", ["become_follower", "become_holding", "become_voting"])
+@table("mode", ["voting", "holding", "none"], count=3)
+@table("transition", ["become_follower", "become_holding", "become_voting"], count=3)
 def test_transitions_of_the_vote(mode: str, transition: str) -> None:
     vote = vote_in(mode)
     assert vote.mode == mode
@@ -80,10 +81,10 @@ def test_transitions_of_the_vote(mode: str, transition: str) -> None:
     assert bool(vote.reason) == (after == "none")
 
 
-@pytest.mark.parametrize("ended", [False, True])
-@pytest.mark.parametrize("mode", ["normal", "changing"])
-@pytest.mark.parametrize("transition", ["become_changing", "become_normal"])
-@pytest.mark.parametrize("view", [2, 3, 4])
+@table("ended", [False, True], count=2)
+@table("mode", ["normal", "changing"], count=2)
+@table("transition", ["become_changing", "become_normal"], count=2)
+@table("view", [2, 3, 4], count=3)
 def test_transitions_of_the_view(mode: str, transition: str, view: int, ended: bool) -> None:
     status = status_in(mode)
     if ended:

@@ -13,6 +13,7 @@ from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import Door
 from tests.consensus.helpers import CLUSTER, Cluster, config_for
+from tests.support.table import table
 
 A, B, C = (bytes([letter]) * 32 for letter in b"ABC")
 
@@ -69,7 +70,7 @@ class Forge:
         return check_view_change(self.cluster.verified(frame, 0), self.cluster[0].core.config)
 
 
-@pytest.mark.parametrize(("members", "interval"), [(4, 10), (4, 300), (7, 90), (7, 100), (10, 60), (13, 50)])
+@table(("members", "interval"), [(4, 10), (4, 300), (7, 90), (7, 100), (10, 60), (13, 50)], count=6)
 def test_r20_the_door_lets_in_the_largest_honest_view_change(members: int, interval: int) -> None:
     """Of a member that lacks one stable checkpoint: certificates for its whole watermark span."""
     forge = Forge(members)
@@ -133,7 +134,7 @@ BAD_PROOFS: dict[str, Callable[[Forge], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("name", BAD_PROOFS)
+@table("name", BAD_PROOFS, count=16)
 def test_row_4_a_view_change_whose_proofs_prove_nothing_is_refused(name: str) -> None:
     forge = Forge()
     frame = BAD_PROOFS[name](forge)
@@ -206,7 +207,7 @@ BAD_NEW_VIEWS: dict[str, Callable[[ForgedNewViewPrimary], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("name", BAD_NEW_VIEWS)
+@table("name", BAD_NEW_VIEWS, count=13)
 def test_row_4_a_new_view_that_does_not_follow_is_refused(name: str) -> None:
     """Every replica recomputes the list and compares (P4 a to e)."""
     forger = ForgedNewViewPrimary()

@@ -14,6 +14,7 @@ from dtvn.protocol.consensus.effects import Reason, StateRecord
 from tests.consensus.grouped import Grouped
 from tests.consensus.helpers import MILLISECOND, config_for, is_kind, open_frame
 from tests.consensus.test_transfer import ALL_SILENT, GROUP, LAG, SECOND, Far
+from tests.support.table import table
 
 
 class Offered(Far):
@@ -51,7 +52,7 @@ class Offered(Far):
         return [(told["sequence"], told["sources"]) for told in self.late.told("transfer_began")]
 
 
-@pytest.mark.parametrize(
+@table(
     ("offers", "slow", "began"),
     [
         ({0: 10, 1: 10, 2: 20}, (), (10, [0, 1])),
@@ -60,6 +61,7 @@ class Offered(Far):
         ({0: 20, 1: 20, 2: 10}, (0, 1), (10, [2])),
         ({0: 10, 1: 10, 2: 20}, (0,), (20, [2])),
     ],
+    count=5,
 )
 def test_row_17_the_state_most_offered_is_taken_and_on_a_tie_the_higher(
     offers: dict[int, int], slow: tuple[int, ...], began: tuple[int, list[int]]

@@ -9,6 +9,7 @@ import pytest
 from dtvn.protocol.consensus import messages as m
 from tests.consensus.helpers import Cluster, Keys, is_kind
 from tests.consensus.test_pinging import busy_cluster
+from tests.support.table import table
 
 X = b"x" * 32
 ROOTS = (b"s" * 32, b"l" * 32, 7)
@@ -40,7 +41,7 @@ UNKNOWN = {
 }
 
 
-@pytest.mark.parametrize("what", UNKNOWN)
+@table("what", UNKNOWN, count=9)
 def test_r11_an_unknown_own_statement_takes_its_vote_away(what: str) -> None:
     """Its ledger is older than its statements, or a twin uses its key."""
     cluster = working()

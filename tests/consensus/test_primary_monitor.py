@@ -22,6 +22,7 @@ from dtvn.protocol.consensus.requests.throughput import (
 )
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from tests.consensus.helpers import MILLISECOND, Cluster
+from tests.support.table import table
 
 SECOND = 1_000 * MILLISECOND
 HUNDRED = 100 - REQUEST_WORK
@@ -159,7 +160,7 @@ def test_r32_throughput_under_70_percent_of_the_best_view_is_slow(rate: int, ver
     assert judged.primary_monitor.cause() == verdict
 
 
-@pytest.mark.parametrize(
+@table(
     ("waited", "calm", "quorum", "verdict"),
     [
         (500, True, 20, SLOW),
@@ -169,6 +170,7 @@ def test_r32_throughput_under_70_percent_of_the_best_view_is_slow(rate: int, ver
         (700, True, 150, SLOW),
     ],
     ids=["slow", "quick_enough", "stood_in_a_queue", "the_quorum_is_slow_too", "slower_than_the_quorum"],
+    count=5,
 )
 def test_r32_latency_runs_from_first_sight_to_pre_prepare(
     waited: int, calm: bool, quorum: int, verdict: str | None

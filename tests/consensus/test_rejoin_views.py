@@ -9,6 +9,7 @@ from dtvn.protocol.consensus.causes import RETURNING
 from dtvn.protocol.consensus.rejoin_views import GRANT_EVERY
 from tests.consensus.helpers import MILLISECOND, Cluster, Node
 from tests.consensus.test_log_ranges import busy
+from tests.support.table import table
 
 ENOUGH = 120
 """Requests, each a sequence: more than twice what a member may be ahead of its checkpoint."""
@@ -112,7 +113,7 @@ def test_r11_a_liars_rejoin_requests_are_granted_once_a_minute() -> None:
     assert GRANT_EVERY == 60_000 * MILLISECOND
 
 
-@pytest.mark.parametrize(
+@table(
     ("view", "epoch", "to", "why"),
     [
         (0, 0, (0, 1, 2), "it waits for none"),
@@ -121,6 +122,7 @@ def test_r11_a_liars_rejoin_requests_are_granted_once_a_minute() -> None:
         (1, 0, (0,), "only one member hears it"),
         (1, 0, (0, 1), "two members are fewer than a quorum"),
     ],
+    count=5,
 )
 def test_r11_a_requested_view_alone_moves_no_member(
     view: int, epoch: int, to: tuple[int, ...], why: str

@@ -17,6 +17,7 @@ from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.genesis import terms
 from tests.founding.parties import NOWHERE, Party, Said, found
 from tests.node.test_own_folder import Told
+from tests.support.table import table
 from validators.management.commands.genesis import grant
 
 PORTS = {"auditor": 41004, "promoter": 41002, "seller": 41003, "venue": 41001}
@@ -312,7 +313,7 @@ def test_show_prints_no_terminal_control_characters(
     assert "\x1b" not in text
 
 
-@pytest.mark.parametrize("wish", [":gate", "gate:", "ü:gate", "two words:gate", f"{'e' * 65}:gate", "walk"])
+@table("wish", [":gate", "gate:", "ü:gate", "two words:gate", f"{'e' * 65}:gate", "walk"], count=6)
 def test_a_grant_of_no_event_is_refused(wish: str) -> None:
     with pytest.raises(ArgumentTypeError, match=r"names no event|is not one of"):
         grant(wish)

@@ -26,6 +26,7 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.quorum import Mode
 from tests.host.support import make_genesis
+from tests.support.table import table
 
 WINDOW = 32
 DOWN: dict[str, Any] = {"reachable": False}
@@ -91,7 +92,7 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("members", "changes", "level", "sentence"), TABLE)
+@table(("members", "changes", "level", "sentence"), TABLE, count=31)
 def test_the_sentence_says_how_many_agree_and_may_fail(
     members: int, changes: list[dict[str, Any]], level: str, sentence: str
 ) -> None:
@@ -210,7 +211,7 @@ def test_a_member_without_link_or_answer_is_unreachable(changed: dict[str, Any],
     assert report_of(view(**changed)).reachable is reachable
 
 
-@pytest.mark.parametrize("odd", [None, "yes", -1, 1.5, [], {}, True])
+@table("odd", [None, "yes", -1, 1.5, [], {}, True], count=7)
 def test_a_report_of_odd_types_counts_as_no_report(odd: Any) -> None:
     told = report_of(view(status={"voting": odd if odd is not True else 1, "epoch": odd, "stable": odd}))
     assert (told.voting, told.epoch, told.stable) == (False, 0, 0)
@@ -266,7 +267,7 @@ def test_of_many_members_that_withhold_two_are_named() -> None:
     assert found.sentence.endswith("; and 3 more withhold theirs")
 
 
-@pytest.mark.parametrize("told", ["1", None, True, float("nan"), float("inf"), 1e11, [1.0]])
+@table("told", ["1", None, True, float("nan"), float("inf"), 1e11, [1.0]], count=7)
 def test_seconds_that_are_none_count_as_zero(told: object) -> None:
     assert seconds_told({"withheld_ahead": told}, "withheld_ahead") == 0.0
 

@@ -13,6 +13,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.quorum import MEMBERS_MAX
 from tests.gateway.support import START, operation
 from tests.host.support import Paper
+from tests.support.table import table
 
 WIDE = "\U0001f39f"
 
@@ -43,7 +44,7 @@ def taken(epoch: int, state: bytes, kind: str = "") -> bool:
     return Verifier(Paper(4).door, ("r0", "r1", "r2", "r3"), epoch).outcomes(head, entry, asked) == shown
 
 
-@pytest.mark.parametrize("epoch", [0, 1, 600, 4_000, 9_999])
+@table("epoch", [0, 1, 600, 4_000, 9_999], count=5)
 def test_p15_a_state_with_a_count_for_every_former_member_is_accepted(epoch: int) -> None:
     """Each epoch brings one newcomer at most."""
     assert taken(epoch, longest(MEMBERS_MAX + epoch))

@@ -9,6 +9,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import link_frame
 from tests.gateway.support import MILLISECOND, SECOND, Desk, operation
+from tests.support.table import table
 
 
 def to_whom(desk: Desk) -> list[int]:
@@ -55,7 +56,7 @@ def test_r17_an_answer_that_comes_late_takes_nothing_back_of_what_was_acknowledg
     assert desk.collector.acknowledged == second.entry.sequence
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 10])
+@table("count", [1, 2, 3, 4, 5, 6, 7, 10], count=8)
 def test_r16_a_call_ends_at_f_plus_1_equal_receipts_and_not_before(count: int) -> None:
     desk = Desk(count)
     call = desk.submit(operation())

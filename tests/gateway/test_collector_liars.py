@@ -13,6 +13,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import link_frame
 from tests.gateway.support import Desk, Executed, Members, operation
+from tests.support.table import table
 
 BITS = 1 << 63
 
@@ -88,8 +89,8 @@ LIES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
-@pytest.mark.parametrize("count", [4, 7])
+@table("lie", LIES, count=37)
+@table("count", [4, 7], count=2)
 def test_f_liars_are_never_believed_and_block_nothing(count: int, lie: str) -> None:
     desk = Desk(count)
     call = desk.submit(operation("A"), operation("A"))
@@ -132,9 +133,9 @@ REPEATED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("lie", REPEATED)
-@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
-@pytest.mark.parametrize("kind", ["repeat", "reply"])
+@table("lie", REPEATED, count=6)
+@table("first", [True, False], ids=["before", "after"], count=2)
+@table("kind", ["repeat", "reply"], count=2)
 def test_r16_a_repeat_that_differs_in_one_field_supports_nothing(kind: str, first: bool, lie: str) -> None:
     """f + 1 members must name the same codes at the same place, whichever of them is heard first."""
     desk = Desk()

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import pytest
 
 from dtvn.events.balancing import BreakerState
 from dtvn.events.config import LoadBalancerConfig
@@ -17,6 +16,7 @@ from dtvn.gateway.entries import LAG_MAX, TURNS, Entries
 from dtvn.gateway.questions import STATUS_EVERY, Questions
 from dtvn.protocol.consensus.messages import Operation
 from tests.gateway.test_questions import Poll
+from tests.support.table import table
 
 NAMES = ("r0", "r1", "r2", "r3")
 FRONT = LAG_MAX + 1_000
@@ -49,7 +49,7 @@ def four(**changes: dict[str, Any]) -> list[MemberView]:
     return [view(index, **changes.get(name, {})) for index, name in enumerate(NAMES)]
 
 
-@pytest.mark.parametrize(
+@table(
     ("changes", "wanted"),
     [
         ({}, "r0 r1 r2 r3"),
@@ -70,6 +70,7 @@ def four(**changes: dict[str, Any]) -> list[MemberView]:
         ),
         ({name: {"connected": False} for name in NAMES}, "r0 r1 r2 r3"),
     ],
+    count=7,
 )
 def test_members_that_are_connected_and_not_behind_take_turns(
     changes: dict[str, dict[str, Any]], wanted: str
@@ -251,8 +252,8 @@ def test_a_member_that_uses_a_whole_processor_is_no_entry_node() -> None:
     assert gate.chosen() == {"r1", "r2", "r3"}
 
 
-@pytest.mark.parametrize("said", ["9", True, None, -(10**300), 10**300, 1e300, [1]])
-@pytest.mark.parametrize("name", ["processor_seconds", "monotonic_seconds"])
+@table("said", ["9", True, None, -(10**300), 10**300, 1e300, [1]], count=7)
+@table("name", ["processor_seconds", "monotonic_seconds"], count=2)
 def test_a_false_processor_time_is_a_load_from_0_to_1(said: object, name: str) -> None:
     known, questions = entries(), Questions(4)
     true = {"processor_seconds": 1.0, "monotonic_seconds": 1.0}

@@ -11,6 +11,7 @@ from dtvn.gateway.calls import Call, Part
 from dtvn.gateway.collector import FLIGHTS_MAX
 from dtvn.gateway.flights import DUE_SLACK, Flight, Flights
 from tests.gateway.support import SECOND, operation
+from tests.support.table import table
 
 
 def flight(request: bytes, first_sent: int, retry_at: int, give_up_at: int) -> Flight:
@@ -45,7 +46,7 @@ def changed(flights: Flights, request: bytes, draw: random.Random, now: int) -> 
         flights.note(request)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@table("seed", range(20), count=20)
 def test_flights_agree_with_a_walk_over_all_bundles(seed: int) -> None:
     draw = random.Random(seed)
     flights = Flights()

@@ -12,11 +12,12 @@ from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.wire import decode_envelope, link_frame
 from dtvn.protocol.wire.envelope import encode_envelope
 from tests.gateway.support import MILLISECOND, SECOND, Desk, operation
+from tests.support.table import table
 
 HANDLED = {"unknown_session", "outside_session_window", "too_large", "expired", "busy"}
 
 
-@pytest.mark.parametrize("code", sorted({reason.value for reason in Reason} - HANDLED))
+@table("code", sorted({reason.value for reason in Reason} - HANDLED), count=24)
 def test_a_reason_that_means_nothing_to_a_gateway_changes_nothing(code: str) -> None:
     desk = Desk()
     call = desk.submit(operation(nonce=b"n"))

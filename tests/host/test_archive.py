@@ -18,6 +18,7 @@ from dtvn.protocol.wire import Envelope, PeerError, decode_envelope
 from tests.host.doubles import Bench
 from tests.host.support import Paper
 from tests.ledger.samples import LogWriter
+from tests.support.table import table
 
 BASE = 200
 SECOND = 1_000_000_000
@@ -162,9 +163,10 @@ def with_a_hole(room: Room, first: int, last: int) -> m.Entries:
     return m.Entries((pages[0], *pages[2:]), ())
 
 
-@pytest.mark.parametrize(
+@table(
     "lie",
     [forged_entry, other_body, no_body, no_batch, short_signature, attachment, with_a_hole],
+    count=7,
 )
 def test_a_liars_range_is_refused_and_another_member_is_asked(lie: object) -> None:
     room = Room()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.log_tree import Frontier, append, root
+from tests.support.table import table
 
 
 def rfc6962(leaves: list[bytes]) -> bytes:
@@ -55,7 +56,7 @@ SECOND_SPELLINGS: dict[str, tuple[type[m.Wire], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", SECOND_SPELLINGS)
+@table("name", SECOND_SPELLINGS, count=13)
 def test_r1_a_second_spelling_is_refused(name: str) -> None:
     kind, data = SECOND_SPELLINGS[name]
     with pytest.raises(canonical.CanonicalError):

@@ -11,6 +11,7 @@ from dtvn.protocol.consensus.config import build
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.genesis import ceremony as c
 from tests.host.support import key_pair, make_genesis
+from tests.support.table import table
 from verifier import dtvn_verify
 
 FORM_1 = bytes.fromhex(
@@ -104,7 +105,7 @@ def test_r11_a_ceremony_of_form_2_round_trips() -> None:
         c.decode(c.encode(replace(plain, format="dtvn-genesis-4")))
 
 
-@pytest.mark.parametrize(
+@table(
     ("field", "wrong", "why"),
     [
         ("cluster", b"c", "32 bytes"),
@@ -118,6 +119,7 @@ def test_r11_a_ceremony_of_form_2_round_trips() -> None:
         ("signers", CONTINUES.signers[:1] * 2, "a name stands twice"),
         ("signers", (genesis.Signer("o0", b"short"),), "an Ed25519 key of its own"),
     ],
+    count=10,
 )
 def test_r11_a_continuation_that_names_no_state_is_refused(field: str, wrong: object, why: str) -> None:
     value = replace(continued(), continues=replace(CONTINUES, **{field: wrong}))

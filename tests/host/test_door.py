@@ -27,6 +27,7 @@ from dtvn.protocol.wire import (
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
 from tests.canonical_form import is_canonical
 from tests.host.support import EPOCH, Paper, bundle, key_pair, operation, sample_statements
+from tests.support.table import table
 
 PAPER = Paper()
 SAMPLES = sample_statements(PAPER)
@@ -70,7 +71,7 @@ def test_every_kind_of_statement_has_a_sample() -> None:
     assert {type(sample) for sample in SAMPLES} == m.STATEMENTS | {m.Bundle}
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=NAMES)
+@table("sample", SAMPLES, ids=NAMES, count=13)
 def test_row_2_each_signed_field_is_covered(sample: Any) -> None:
     paper = Paper()
     frame = paper.sign(sample)
@@ -84,7 +85,7 @@ def test_row_2_each_signed_field_is_covered(sample: Any) -> None:
         }, other
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=NAMES)
+@table("sample", SAMPLES, ids=NAMES, count=13)
 def test_row_2_each_byte_of_the_frame_is_covered(sample: Any) -> None:
     paper = Paper()
     frame = paper.sign(sample)
@@ -114,7 +115,7 @@ def test_row_2_no_signature_and_a_foreign_signature_are_refused() -> None:
     assert refused(PAPER, stranger) is Reason.BAD_SIGNATURE
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=NAMES)
+@table("sample", SAMPLES, ids=NAMES, count=13)
 def test_row_10_another_cluster_with_the_same_keys_is_refused(sample: Any) -> None:
     other = Paper(name="another")
     assert other.genesis.members == PAPER.genesis.members
@@ -129,7 +130,7 @@ def test_row_10_other_epochs_and_strangers_have_no_key(epoch: int, sender: int) 
     assert PAPER.door.verifications == before, "row 15: an unknown sender costs no signature"
 
 
-@pytest.mark.parametrize(
+@table(
     "message",
     [
         m.Prepare(-1, 1, 0, 11, b"d" * 32),
@@ -140,6 +141,7 @@ def test_row_10_other_epochs_and_strangers_have_no_key(epoch: int, sender: int) 
         m.Receipt(0, 1, 11, b""),
         m.Suspect(0, 1, 1, "x" * 257),
     ],
+    count=7,
 )
 def test_row_15_shapes_are_checked_when_decoded(message: Any) -> None:
     """A digest is 32 bytes and a number fits 62 bits, or the frame costs no signature and no memory."""
@@ -293,7 +295,7 @@ TORSION = [
 """The 8 points of small order and their 6 non-canonical spellings."""
 
 
-@pytest.mark.parametrize("key", TORSION)
+@table("key", TORSION, count=14)
 def test_row_12_keys_of_small_order_sign_nothing(key: str) -> None:
     """The 14 x 14 edge cases: some libraries accept some of them, so a cluster of two would split."""
     scheme = PAPER.door.scheme

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from dtvn.protocol import canonical, genesis
 from dtvn.protocol.consensus.config import ConfigError, build, check
 from tests.host.support import key_pair, make_genesis
+from tests.support.table import table
 
 NO_POINT = sha256(b"0").digest()
 """32 bytes that are no point of the curve."""
@@ -99,7 +100,7 @@ def bad_values() -> dict[str, tuple[genesis.Genesis, str]]:
     }
 
 
-@pytest.mark.parametrize("name", sorted(bad_values()))
+@table("name", sorted(bad_values()), count=20)
 def test_an_invalid_genesis_is_refused(name: str) -> None:
     value, words = bad_values()[name]
     with pytest.raises(genesis.GenesisError, match=words):
@@ -113,7 +114,7 @@ def test_malformed_bytes_are_a_genesis_error() -> None:
             genesis.decode(broken)
 
 
-@pytest.mark.parametrize("n", range(1, 32))
+@table("n", range(1, 32), count=31)
 def test_r20_every_node_can_start_from_an_accepted_genesis(n: int) -> None:
     """The longest checkpoint interval of each size builds; one more is refused before any party joins."""
     value = make_genesis(n)

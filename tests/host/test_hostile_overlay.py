@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-import pytest
-
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now, Reason
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.wire import link_frame
 from tests.host.doubles import Bench
+from tests.support.table import table
 
 
 class Listens:
@@ -50,7 +49,7 @@ def refused(*texts: str, asked: bool = True) -> tuple[list[str], Listens]:
     return [note.fields["reason"] for note in notes], overlay
 
 
-@pytest.mark.parametrize("child", ["é", "\x00", "?", "A", "AAAA\n", "ÀÀÀÀ"])
+@table("child", ["é", "\x00", "?", "A", "AAAA\n", "ÀÀÀÀ"], count=6)
 def test_a_referral_that_is_no_base64_is_refused_and_ends_no_turn(child: str) -> None:
     text = json.dumps({"members": {}, "children": [child]}, ensure_ascii=False)
     reasons, overlay = refused(text)

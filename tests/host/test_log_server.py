@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 
 from dtvn.protocol import quorum
 from dtvn.protocol.canonical import decode
@@ -18,6 +17,7 @@ from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import Envelope
 from tests.host.doubles import SetClock, Tape, TapeJournal, TapeTransport, entry_record
 from tests.host.support import Paper, make_genesis
+from tests.support.table import table
 
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
@@ -75,7 +75,7 @@ def test_requests_for_missing_entries_get_no_answer() -> None:
         assert "entries" not in shop.tape.words(), "nor a look into the ledger"
 
 
-@pytest.mark.parametrize("members", range(1, 32))
+@table("members", range(1, 32), count=31)
 def test_r35_a_newcomer_in_a_smaller_epoch_accepts_each_answer(members: int) -> None:
     """A full range of a cluster of seven was `too_large`, an accusation of an honest member, for a newcomer
     that still walked through the epoch of four."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from dtvn.protocol.log_time import ahead_sentence, span, withheld_sentence
+from tests.support.table import table
 
 NOW = 1_800_000_000_000_000
 
 
-@pytest.mark.parametrize(
+@table(
     ("seconds", "text"),
     [
         (2.6, "3 s"),
@@ -19,6 +18,7 @@ NOW = 1_800_000_000_000_000
         (3_480.0, "58 min"),
         (9_000.0, "2.5 h"),
     ],
+    count=6,
 )
 def test_a_span_is_given_in_the_unit_that_people_think_in(seconds: float, text: str) -> None:
     assert span(seconds) == text

@@ -6,6 +6,7 @@ import pytest
 
 from dtvn.protocol import quorum
 from dtvn.protocol.quorum import Mode
+from tests.support.table import table
 
 
 def slow_faults(n: int, mode: Mode) -> int:
@@ -85,8 +86,8 @@ def test_r29_f_plus_1_suspects_make_others_join() -> None:
     assert [quorum.suspicion_quorum(n, Mode.PBFT) for n in (1, 2, 3, 4, 6, 7, 31)] == [1, 2, 2, 2, 2, 3, 11]
 
 
-@pytest.mark.parametrize("mode", Mode)
-@pytest.mark.parametrize("n", [0, -1, 32])
+@table("mode", Mode, count=2)
+@table("n", [0, -1, 32], count=3)
 def test_other_sizes_are_refused(n: int, mode: Mode) -> None:
     with pytest.raises(ValueError, match="1 to 31"):
         quorum.quorum(n, mode)
@@ -143,7 +144,7 @@ def test_no_function_has_a_mode_by_default() -> None:
             one(4)  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize(
+@table(
     ("members", "mode", "verb"),
     [
         (2, Mode.PBFT, "recover"),
@@ -153,6 +154,7 @@ def test_no_function_has_a_mode_by_default() -> None:
         (4, Mode.RAFT, "continue"),
         (5, Mode.RAFT, "continue"),
     ],
+    count=6,
 )
 def test_r11_the_suggested_remedy_for_lost_votes_is_possible(members: int, mode: Mode, verb: str) -> None:
     """A recovery takes n - q + 1 newest logs: of three that is q, who decide without one. It is for PBFT

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.importing.table import BERLIN, TABLE, Case
+from tests.support.table import table
 from tickets.importing import FileRefused, ImportPlan, Known, read_plan
 from tickets.importing.answers import answers_from
 
@@ -35,7 +36,7 @@ def plan(file: str, *answers: dict[str, Any], known: Known = SUMMER, **more: Any
     return read_plan(CASES / file, answers_from(**options), known=known)
 
 
-@pytest.mark.parametrize("case", TABLE, ids=str)
+@table("case", TABLE, ids=str, count=56)
 def test_without_answers_each_question_is_asked_and_nothing_planned(case: Case) -> None:
     found = plan(case.file)
     first = {"sheet"} & case.asked.keys() or case.asked.keys()  # which sheet comes before all else
@@ -66,7 +67,7 @@ def at(text: str, zone: str = "Europe/Berlin") -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))).timestamp()) * 1_000_000
 
 
-@pytest.mark.parametrize(
+@table(
     ("file", "windows"),
     [
         ("06-xlsx-merged-title.xlsx", {"MT-1": (None, "2026-12-31 23:59:59")}),
@@ -97,6 +98,7 @@ def at(text: str, zone: str = "Europe/Berlin") -> int:
             },
         ),
     ],
+    count=5,
 )
 def test_windows_are_those_of_the_cells(file: str, windows: dict[str, tuple[str | None, str]]) -> None:
     found = {ticket.codes[0]: (ticket.not_before, ticket.not_after) for ticket in plan(file, BERLIN).tickets}
@@ -113,7 +115,7 @@ def test_the_time_of_an_entry_is_kept_where_its_form_is_listed() -> None:
     assert datetime.fromtimestamp(rest.entered_at / 1e6, UTC).year == 2026
 
 
-@pytest.mark.parametrize(
+@table(
     ("file", "answers", "names"),
     [
         ("14-csv-multiline.csv", {}, ['Ada "The" T', "Bo T"]),
@@ -126,6 +128,7 @@ def test_the_time_of_an_entry_is_kept_where_its_form_is_listed() -> None:
         ("51-csv-multiline-comma.csv", {}, ["Ada T"]),
         ("56-csv-cp1252-euro.csv", {}, ["Jörg €uro", "Zoë"]),
     ],
+    count=9,
 )
 def test_the_holder_is_the_guest_with_the_whole_name(
     file: str, answers: dict[str, Any], names: list[str]

@@ -10,6 +10,7 @@ import pytest
 from openpyxl import Workbook
 
 from tests.importing.files import read, saved
+from tests.support.table import table
 from tickets.importing.record import (
     A_DATE,
     Record,
@@ -78,7 +79,7 @@ def test_an_apostrophe_of_a_name_is_kept(tmp_path: Path) -> None:
     assert record.fields["name"] == "'t Hooft"
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "inside"),
     [
         ("ABC\N{ZERO WIDTH SPACE}-3", "U+200B (zero width space)"),
@@ -92,6 +93,7 @@ def test_an_apostrophe_of_a_name_is_kept(tmp_path: Path) -> None:
         ("\N{ZERO WIDTH SPACE}", ""),
         ("", ""),
     ],
+    count=10,
 )
 def test_the_first_invisible_character_inside_is_named(text: str, inside: str) -> None:
     assert invisible_inside(text) == inside

@@ -13,7 +13,6 @@ from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
-import pytest
 from openpyxl import Workbook
 from openpyxl.styles import numbers
 
@@ -22,6 +21,7 @@ from tests.importing.files import saved
 from tests.importing.planning import FEST, plan
 from tests.importing.telling import section, told
 from tests.importing.test_golden_files import told_plan
+from tests.support.table import table
 from tickets.importing import FileRefused, Known
 
 GOLDEN = Path(__file__).parent / "golden" / "forms"
@@ -460,7 +460,7 @@ def test_own_exports(tmp_path: Path, golden: Compare) -> None:
     golden(GOLDEN / "own.txt", story(tmp_path, cases, everything))
 
 
-@pytest.mark.parametrize("name", ["csv", "json", "shops", "sheets", "times", "rows", "own"])
+@table("name", ["csv", "json", "shops", "sheets", "times", "rows", "own"], count=7)
 def test_each_story_tells_of_tickets_and_of_wrong_rows(name: str) -> None:
     """A slip in a story must not leave it without content."""
     text = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")

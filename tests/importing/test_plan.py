@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.importing.planning import asked, codes, moment, plan, reason
+from tests.support.table import table
 from tickets.importing import (
     FileRefused,
 )
@@ -125,7 +126,7 @@ def test_any_column_can_be_named(tmp_path: Path) -> None:
     assert ticket.not_after == moment(2026, 8, 1, 10)
 
 
-@pytest.mark.parametrize(
+@table(
     ("answers", "says"),
     [
         ({"admits": ["Status"]}, "is not COLUMN=VALUE"),
@@ -136,6 +137,7 @@ def test_any_column_can_be_named(tmp_path: Path) -> None:
         ({"entered": ["A=B"], "nobody_entered": True}, "contradict"),
         ({"quantity": "some"}, "is entries or tickets, not 'some'"),
     ],
+    count=7,
 )
 def test_an_answer_of_a_wrong_form_is_refused(answers: dict[str, Any], says: str) -> None:
     with pytest.raises(FileRefused, match=says):

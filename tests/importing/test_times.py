@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.support.table import table
 from tickets.importing.moments import NoMoment, read_moment
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -16,7 +17,7 @@ CLOCK = "is a time without a date"
 OTHER = "is not a time such as 2026-07-31 18:00"
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "start", "end"),
     [
         ("2026-08-01", "2026-08-01T00:00:00+02:00", "2026-08-01T23:59:59+02:00"),
@@ -29,6 +30,7 @@ OTHER = "is not a time such as 2026-07-31 18:00"
         ("31.12.2026T23:59:59", "2026-12-31T23:59:59+01:00", "2026-12-31T23:59:59+01:00"),
         ("2026-08-01T00:00:00", "2026-08-01T00:00:00+02:00", "2026-08-01T00:00:00+02:00"),
     ],
+    count=9,
 )
 def test_a_time_without_an_offset_is_in_the_event_s_zone(text: str, start: str, end: str) -> None:
     for ends, expected in ((False, start), (True, end)):
@@ -36,7 +38,7 @@ def test_a_time_without_an_offset_is_in_the_event_s_zone(text: str, start: str, 
         assert (found.at.isoformat(), found.offset) == (expected, False)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "why"),
     [
         ("08/01/2026 6:00 PM", OTHER),
@@ -71,6 +73,7 @@ def test_a_time_without_an_offset_is_in_the_event_s_zone(text: str, start: str, 
         ("0000-00-00 00:00:00", "is no time of the calendar"),
         ("2026-08-01T18:00+25:00", "is no time of the calendar"),
     ],
+    count=31,
 )
 def test_no_other_form_is_guessed(text: str, why: str) -> None:
     with pytest.raises(NoMoment) as refused:
@@ -78,7 +81,7 @@ def test_no_other_form_is_guessed(text: str, why: str) -> None:
     assert str(refused.value).startswith(why)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "ends", "expected", "said"),
     [
         ("2026-10-25 02:30", True, "2026-10-25T02:30:00+01:00", "comes twice that day: the later one"),
@@ -91,6 +94,7 @@ def test_no_other_form_is_guessed(text: str, why: str) -> None:
         ("2026-11-27", True, "2026-11-27T23:59:59+01:00", ""),
         ("2026-11-27 00:00", False, "2026-11-27T00:00:00+01:00", ""),
     ],
+    count=9,
 )
 def test_an_hour_of_unclear_meaning_is_read_in_one_way_and_said(
     text: str, ends: bool, expected: str, said: str

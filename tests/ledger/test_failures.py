@@ -15,6 +15,7 @@ from dtvn.api.errors import ApiError
 from dtvn.ledger import LedgerDamaged, Location
 from tests.ledger.samples import CLUSTER
 from tests.ledger.test_damage import fill
+from tests.support.table import table
 from validators.database_failures import Failure, answer_to, failure_of
 from validators.ledger import node_reader, open_ledger
 from validators.ledger.location import drop_alias
@@ -88,7 +89,7 @@ def test_a_node_calls_a_file_that_is_no_database_damaged(folder: Path) -> None:
         open_ledger(folder, cluster_id=CLUSTER, alias=ALIAS)
 
 
-@pytest.mark.parametrize(
+@table(
     ("cause", "failure"),
     [
         (postgresql.LockNotAvailable(), Failure.BUSY),
@@ -99,6 +100,7 @@ def test_a_node_calls_a_file_that_is_no_database_damaged(folder: Path) -> None:
         (postgresql.UndefinedTable(), Failure.MISSING),
         (psycopg.OperationalError("connection refused"), Failure.AWAY),
     ],
+    count=7,
 )
 def test_errors_of_a_server_by_their_codes(cause: psycopg.Error, failure: Failure) -> None:
     error = DatabaseError("as Django wraps it")

@@ -9,6 +9,7 @@ import pytest
 
 from dtvn.ledger import FoundLedger, LedgerElsewhere, LedgerUnreachable, Location
 from tests.ledger.samples import CLUSTER
+from tests.support.table import table
 from validators.database_url import same_database
 from validators.ledger import find_ledger, open_ledger
 
@@ -103,7 +104,7 @@ def test_members_on_one_server_are_found_by_schema_and_by_lock(
             connection.execute(f"DROP SCHEMA {elsewhere.schema} CASCADE".encode())
 
 
-@pytest.mark.parametrize(
+@table(
     ("one", "other", "same"),
     [
         ("postgresql://localhost/d", "postgresql://u:p@127.0.0.1:5432/d", True),
@@ -112,6 +113,7 @@ def test_members_on_one_server_are_found_by_schema_and_by_lock(
         ("postgresql://localhost/d", "postgresql://localhost/e", False),
         ("postgresql://localhost/d", "", False),
     ],
+    count=5,
 )
 def test_the_names_of_this_host_are_one(one: str, other: str, same: bool) -> None:
     assert same_database(one, other) is same

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dtvn.net import Lane, Outbound, lane_of
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire.envelope import encode_envelope
+from tests.support.table import table
 
 
-@pytest.mark.parametrize("kind", sorted(m.KINDS))
+@table("kind", sorted(m.KINDS), count=39)
 def test_the_lane_follows_from_the_kind_of_the_envelope(kind: int) -> None:
     frame = encode_envelope(kind, b"body", b"")
     first = m.KINDS[kind] in {*m.STATEMENTS, m.Ping, m.Pong}

@@ -43,6 +43,7 @@ from tests.net.splices import (
     takes,
 )
 from tests.ports import ports_in_a_row
+from tests.support.table import table
 from tests.waiting import until
 
 SHORT = Limits(handshake=0.3, heartbeat=0.2, idle=0.6)
@@ -358,7 +359,7 @@ def test_failed_registrations_of_one_address_run_out() -> None:
     run(story())
 
 
-@pytest.mark.parametrize(
+@table(
     "words",
     [
         b"\0\0",
@@ -369,6 +370,7 @@ def test_failed_registrations_of_one_address_run_out() -> None:
         encoded(Ping()),
         encoded(Hello(bytes(32))) + encoded(Ping()),
     ],
+    count=7,
 )
 def test_malformed_frames_end_their_connection_and_nothing_else(words: bytes) -> None:
     async def story() -> None:

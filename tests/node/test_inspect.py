@@ -21,6 +21,7 @@ from dtvn.protocol.consensus.ordering import WithheldForTime
 from dtvn.protocol.genesis import Principal
 from dtvn.protocol.quorum import Mode
 from tests.node.running import Running, answer_of, until_commits
+from tests.support.table import table
 from tests.waiting import PATIENCE
 from validators.ledger.read import STORAGE_KEYS
 
@@ -172,7 +173,7 @@ def test_a_question_that_cannot_be_answered_gets_an_error_code(
     assert (answer.code, answer.text) == (code, "")
 
 
-@pytest.mark.parametrize(
+@table(
     ("members", "note"),
     [
         (1, "crash-only, no liar tolerated"),
@@ -181,6 +182,7 @@ def test_a_question_that_cannot_be_answered_gets_an_error_code(
         (4, ""),
         (31, ""),
     ],
+    count=5,
 )
 def test_r37_small_clusters_say_what_they_do_not_tolerate(members: int, note: str) -> None:
     assert quorum.fault_tolerance_note(members, Mode.PBFT) == note

@@ -13,6 +13,7 @@ from zmq.utils import z85
 from dtvn.files.whole import write_private
 from dtvn.net import KeyFileError, curve_keys, curve_public, ensure_seed, public_key_of, read_seed
 from dtvn.node.keys import VotedStamp, dev_seed, peer_id, public_key_of_peer_id
+from tests.support.table import table
 
 CHECK_VALUES = {
     "node0": (
@@ -38,7 +39,7 @@ CHECK_VALUES = {
 }
 
 
-@pytest.mark.parametrize("name", CHECK_VALUES)
+@table("name", CHECK_VALUES, count=5)
 def test_development_keys_and_peer_ids_have_the_contract_check_values(name: str) -> None:
     expected_peer_id, expected_key = CHECK_VALUES[name]
     public_key = public_key_of(dev_seed(name))

@@ -14,9 +14,10 @@ from dtvn.node.layout import NodeFolder
 from dtvn.node.moved import keep_address, moved_to
 from dtvn.node.options import StartError
 from tests.founding.parties import NOWHERE
+from tests.support.table import table
 
 
-@pytest.mark.parametrize(
+@table(
     ("host", "listens"),
     [
         ("127.0.0.1", "127.0.0.1"),
@@ -27,6 +28,7 @@ from tests.founding.parties import NOWHERE
         ("2001:db8::7", "::"),
         ("seller.example", "0.0.0.0"),  # noqa: S104 - need not resolve on its own host
     ],
+    count=7,
 )
 def test_a_node_listens_where_others_reach_it(host: str, listens: str) -> None:
     assert bindable(host) == listens

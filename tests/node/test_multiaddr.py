@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dtvn.net import format_multiaddr, parse_multiaddr
+from tests.support.table import table
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ def test_the_peer_id_may_be_absent() -> None:
     assert parse_multiaddr("/ip4/10.0.0.1/tcp/1") == ("10.0.0.1", 1, "")
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         "",
@@ -36,6 +37,7 @@ def test_the_peer_id_may_be_absent() -> None:
         "/ip4/127.0.0.1/tcp/1/p2p",
         "/ip4/127.0.0.1/tcp/1/quic/x",
     ],
+    count=12,
 )
 def test_any_other_multiaddr_is_refused_with_the_reason(text: str) -> None:
     with pytest.raises(ValueError, match="is no"):

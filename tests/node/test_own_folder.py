@@ -20,6 +20,7 @@ from dtvn.node.own_folder import prepare
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.settings import settings_of
 from dtvn.protocol import genesis as g
+from tests.support.table import table
 from tests.waiting import PATIENCE
 from validators.management.commands import supervisor
 from validators.management.commands.supervisor import environment_of
@@ -35,7 +36,7 @@ def parser() -> GoFlags:
     return flags
 
 
-@pytest.mark.parametrize(
+@table(
     ("arguments", "expected"),
     [
         ([], ("node0", None, False)),
@@ -49,6 +50,7 @@ def parser() -> GoFlags:
         (["--id", "--unknown=x", "-dev-keys"], ("--unknown=x", None, True)),
         (["-id", "", "-port", "-7"], ("", -7, False)),
     ],
+    count=10,
 )
 def test_flags_take_one_or_two_dashes_and_both_forms(arguments: list[str], expected: tuple[Any, ...]) -> None:
     options = parser().parse(arguments)

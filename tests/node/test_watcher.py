@@ -10,6 +10,7 @@ import pytest
 from dtvn.node.logs import node_logger
 from dtvn.node.watcher import NodeWatcher, line
 from dtvn.protocol.consensus.effects import Executed, Note, Reason
+from tests.support.table import table
 
 
 def refusal(reason: Reason, peer: str = "node1") -> Note:
@@ -96,7 +97,7 @@ def test_notes_are_passed_to_an_additional_observer(logger: logging.Logger) -> N
     assert seen == [note]
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "text"),
     [
         (b"\xab", "ab"),
@@ -106,6 +107,7 @@ def test_notes_are_passed_to_an_additional_observer(logger: logging.Logger) -> N
         ("fake\nstopped sequence=9", '"fake\\nstopped sequence=9"'),
         ("\x1b[31m", '"\\u001b[31m"'),
     ],
+    count=6,
 )
 def test_no_value_can_begin_a_line_of_its_own(value: object, text: str) -> None:
     assert line("event", {"key": value}) == f"event key={text}"

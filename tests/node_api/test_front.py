@@ -27,6 +27,7 @@ from dtvn.node.options import ApiOptions
 from dtvn.protocol import genesis as g
 from dtvn.protocol.quorum import Mode
 from tests.host.support import make_genesis
+from tests.support.table import table
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_c21_an_empty_origin_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> 
     assert not allowed_origin("http://evil.example", "")
 
 
-@pytest.mark.parametrize(
+@table(
     ("method", "path", "key", "told"),
     [
         ("GET", "/api/v1/tickets/T-1", "", ("GET", "/api/v1/tickets/{id}", 401)),
@@ -72,6 +73,7 @@ def test_c21_an_empty_origin_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> 
         ("GET", "/api/v1/nope", "right", ("GET", "other", 404)),
         ("GET", "/api/v1/nope", "", ("GET", "other", 401)),
     ],
+    count=5,
 )
 def test_an_unanswered_request_is_counted_under_the_route_of_its_path(
     method: str, path: str, key: str, told: tuple[str, str, int]
@@ -171,7 +173,7 @@ def test_an_error_outside_our_routes_is_reported_as_a_fault_too() -> None:
     assert (told.unforeseen, told.status, status) == (True, 500, 500)
 
 
-@pytest.mark.parametrize(
+@table(
     ("headers", "fits"),
     [
         ({}, False),
@@ -185,6 +187,7 @@ def test_an_error_outside_our_routes_is_reported_as_a_fault_too() -> None:
         ({"X-API-Key": "Right"}, False),
         ({"X-API-Key": "\xe4"}, False),
     ],
+    count=10,
 )
 def test_c19_the_api_key_is_read_from_the_documented_headers(headers: dict[str, str], *, fits: bool) -> None:
     assert key_fits(Headers(headers), "right") is fits

@@ -25,6 +25,7 @@ from dtvn.api.reads import Page
 from dtvn.machine.kinds import KINDS, OPERATIONS
 from dtvn.node.options import ApiOptions
 from tests.host.support import make_genesis
+from tests.support.table import table
 
 APPLIED = 41
 STATUS: dict[str, Any] = {
@@ -118,7 +119,7 @@ FOREIGN, OWN = "http://evil.example", "http://node:8080"
 TICKET = "/api/v1/tickets/T-1"
 
 
-@pytest.mark.parametrize(
+@table(
     ("key", "method", "path", "headers", "status"),
     [
         ("", "POST", "/api/v1/tickets", {"Origin": FOREIGN}, 403),
@@ -136,6 +137,7 @@ TICKET = "/api/v1/tickets/T-1"
         ("right", "GET", "/health", {}, 200),
         ("right", "GET", "/apis", {}, 404),
     ],
+    count=14,
 )
 def test_c21_a_write_of_another_site_and_a_wrong_key_reach_no_route(
     key: str, method: str, path: str, headers: dict[str, str], status: int
@@ -155,7 +157,7 @@ def test_c21_a_write_of_another_site_and_a_wrong_key_reach_no_route(
         assert node.ledger.asked == []
 
 
-@pytest.mark.parametrize(
+@table(
     ("options", "headers", "passed"),
     [
         ({}, {}, True),
@@ -167,6 +169,7 @@ def test_c21_a_write_of_another_site_and_a_wrong_key_reach_no_route(
         ({"key": "right", "closed": True}, {"origin": OWN, "x-api-key": "right"}, True),
         ({"key": "right", "closed": True}, {"origin": FOREIGN, "x-api-key": "right"}, False),
     ],
+    count=8,
 )
 def test_c21_a_socket_of_another_site_or_without_the_key_is_denied(
     options: dict[str, Any], headers: dict[str, str], passed: bool

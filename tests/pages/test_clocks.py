@@ -7,12 +7,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dtvn.api.errors import InvalidRequest
+from tests.support.table import table
 from tickets.pages import clocks
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "seconds"),
     [
         ("", 0),
@@ -22,6 +23,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
         ("2026-10-25T02:30", 1_792_888_200),
         ("1970-01-01T01:00:01", 1),
     ],
+    count=6,
 )
 def test_a_time_is_shown_as_it_was_typed(text: str, seconds: int) -> None:
     assert clocks.seconds(text, BERLIN, "It") == seconds
@@ -29,7 +31,7 @@ def test_a_time_is_shown_as_it_was_typed(text: str, seconds: int) -> None:
     assert clocks.shown(seconds * 1_000_000, BERLIN) == text
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "why"),
     [
         ("soon", "must be a date and a time."),
@@ -39,6 +41,7 @@ def test_a_time_is_shown_as_it_was_typed(text: str, seconds: int) -> None:
         ("1970-01-01T01:00", "must be after 1970."),
         ("1969-06-01T00:00", "must be after 1970."),
     ],
+    count=6,
 )
 def test_a_time_that_the_zone_has_not_is_refused_by_name(text: str, why: str) -> None:
     with pytest.raises(InvalidRequest) as refused:

@@ -10,6 +10,7 @@ import pytest
 
 from dtvn.memory import resident_bytes
 from dtvn.protocol.quorum import Mode
+from tests.support.table import table
 from validators.dashboard.doctor import examine, report_of
 from validators.dashboard.findings import REMEDIES, Look, filling, find
 
@@ -173,7 +174,7 @@ TROUBLES: list[tuple[str, list[Look], list[Look], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("trouble", "first", "second", "more", "wrong"), TROUBLES)
+@table(("trouble", "first", "second", "more", "wrong"), TROUBLES, count=21)
 def test_each_trouble_is_named_with_a_remedy(
     trouble: str, first: list[Look], second: list[Look], more: dict[str, Any], wrong: str
 ) -> None:

@@ -16,6 +16,7 @@ from daphne.cli import CommandLineInterface
 from django.conf import settings
 
 from tests.platform.test_lean_request import BODY, PLAIN, START, Client
+from tests.support.table import table
 from validators.web.body_limit import BoundedRequest
 from validators.web.websocket_limit import BoundedServer
 
@@ -46,12 +47,12 @@ def with_header(name: bytes, data: bytes = PLAIN) -> bytes:
     return data.replace(b"\r\nHost: a", b"\r\nHost: a\r\n%b: /x" % name)
 
 
-@pytest.mark.parametrize("name", [*DROPPED, *UNDERSCORES])
+@table("name", [*DROPPED, *UNDERSCORES], count=7)
 def test_the_application_never_gets_what_only_a_server_may_say(name: bytes) -> None:
     assert scope_of(with_header(name)) == scope_of(PLAIN)
 
 
-@pytest.mark.parametrize("name", PASSED_ON)
+@table("name", PASSED_ON, count=15)
 def test_any_other_header_changes_nothing_but_the_fields(name: bytes) -> None:
     found, plain = scope_of(with_header(name)), scope_of(PLAIN)
     assert (name.lower(), b"/x") in found["headers"]

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.table import table
 from validators.data_folder.folder import DataFolder
 from validators.processes.supervisor import greeting, public_url
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound
 
 
-@pytest.mark.parametrize(
+@table(
     ("host", "url"),
     [
         ("127.0.0.1", "http://127.0.0.1:8000"),
@@ -21,6 +22,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound
         ("2001:db8::1", "http://[2001:db8::1]:8000"),
         ("tickets.example", "http://tickets.example:8000"),
     ],
+    count=5,
 )
 def test_the_url_leads_there_from_this_machine(host: str, url: str) -> None:
     assert public_url(host, 8000) == url

@@ -13,6 +13,7 @@ from daphne.server import Server
 from twisted.internet.task import Clock
 
 from tests.platform.transports import Unread
+from tests.support.table import table
 from validators.web.body_limit import BoundedRequest
 from validators.web.http_channel import Room, TimedChannel
 from validators.web.websocket_limit import BoundedServer
@@ -81,7 +82,7 @@ async def both(data: bytes, *messages: Any) -> tuple[Client, Client]:
     return daphnes, await Client(BoundedServer, BoundedRequest, *messages).says(data)
 
 
-@pytest.mark.parametrize(
+@table(
     "data",
     [
         PLAIN,
@@ -92,6 +93,7 @@ async def both(data: bytes, *messages: Any) -> tuple[Client, Client]:
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
     ],
     ids=["plain", "of 1.0", "escaped", "long", "of one buffer", "chunks"],
+    count=6,
 )
 def test_the_application_gets_what_daphne_would_give_it(data: bytes) -> None:
     theirs, ours = asyncio.run(both(data, START, BODY))
@@ -116,7 +118,7 @@ def test_what_daphne_refuses_gets_the_same_answer(data: bytes) -> None:
     assert ours.transport.value().startswith(b"HTTP/1.1 400 ")
 
 
-@pytest.mark.parametrize(
+@table(
     ("data", "messages"),
     [
         (PLAIN, (with_fields(LENGTH), BODY)),
@@ -135,6 +137,7 @@ def test_what_daphne_refuses_gets_the_same_answer(data: bytes) -> None:
         *("whole", "chunks", "stream", "parts", "head", "old", "closed", "unmodified", "status", "injected"),
         "empty",
     ],
+    count=11,
 )
 def test_the_client_gets_what_daphne_would_send(data: bytes, messages: Any) -> None:
     theirs, ours = asyncio.run(both(data, *messages))

@@ -13,6 +13,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from dtvn.node.options import StartError
+from tests.support.table import table
 from tests.waiting import PATIENCE
 from validators.data_folder.addresses import check_addresses
 from validators.processes.servers import check_broker
@@ -28,7 +29,7 @@ def closed_port() -> Iterator[int]:
         yield held.getsockname()[1]
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "value", "said"),
     [
         ("DATABASE_URL", "nonsense", "must start with postgresql://"),
@@ -46,6 +47,7 @@ def closed_port() -> Iterator[int]:
         ("CELERY_BROKER_URL", "redis://me:secret@cache/one", "redis://host:port/0"),
         ("CELERY_BROKER_URL", "amqp://me:secret@one;bogus://two", "unknown broker 'bogus'"),
     ],
+    count=14,
 )
 def test_an_invalid_address_is_refused_by_its_variable_name(name: str, value: str, said: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=said) as refused:

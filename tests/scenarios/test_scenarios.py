@@ -9,6 +9,7 @@ import pytest
 
 from simulator.scenario import ScenarioError, play
 from tests.golden import Compare
+from tests.support.table import table
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("*.txt"))
@@ -19,7 +20,7 @@ def test_a_scenario_gives_the_transcript_in_its_file(path: Path, golden: Compare
     golden(path, play(path.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+@table("path", FILES, ids=[path.stem for path in FILES], count=32)
 def test_each_scenario_begins_with_its_purpose_and_its_source(path: Path) -> None:
     opening = path.read_text(encoding="utf-8").split("\n\n")[0]
     assert opening.startswith("# ")

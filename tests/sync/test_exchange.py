@@ -11,6 +11,7 @@ import pytest
 from dtvn.sync import Sessions, Store, SyncProtocol
 from dtvn.sync.answering import delta
 from dtvn.sync.messages import decode, encode
+from tests.support.table import table
 from tests.sync.support import NOW, exchanged, gossip_round, item, many, store
 
 ALL = list(SyncProtocol)
@@ -144,8 +145,8 @@ def test_a_delta_has_nothing_above_what_its_sender_has_whole() -> None:
     assert (told.spans, told.has_more) == (((author, 2, 3),), False)
 
 
-@pytest.mark.parametrize("protocol", ALL)
-@pytest.mark.parametrize("swapped", [False, True])
+@table("protocol", ALL, count=4)
+@table("swapped", [False, True], count=2)
 def test_of_two_values_of_one_version_both_sides_keep_the_same(protocol: SyncProtocol, swapped: bool) -> None:
     """Its author is broken or lies; its peers agree all the same."""
     values = [store(*many("bob", 3), item("ann", value=value)) for value in (b"one", b"two")]

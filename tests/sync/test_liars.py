@@ -25,6 +25,7 @@ from dtvn.sync.messages import (
     decode,
     encode,
 )
+from tests.support.table import table
 from tests.sync.support import NOW, by_place, item, many, store
 
 FORGED = msgspec.structs.replace(item(), value=b"w")
@@ -52,7 +53,7 @@ FIVE_BYTES = Head(bytes(32), 5, 5, compressed=False, behind=False)
 GOSSIP, MERKLE, SNAPSHOT = SyncProtocol.GOSSIP, SyncProtocol.MERKLE, SyncProtocol.SNAPSHOT
 
 
-@pytest.mark.parametrize(
+@table(
     ("protocol", "answers", "said"),
     [
         (GOSSIP, [Took()], "does not answer Open"),
@@ -66,6 +67,7 @@ GOSSIP, MERKLE, SNAPSHOT = SyncProtocol.GOSSIP, SyncProtocol.MERKLE, SyncProtoco
         (SNAPSHOT, [OTHER, FIVE_BYTES, Chunk(0, b"abc")], "chunk 0 of 3 bytes"),
         (SNAPSHOT, [OTHER, FIVE_BYTES, Chunk(0, b"abcde")], "checksum mismatch"),
     ],
+    count=10,
 )
 def test_an_answer_that_no_honest_peer_gives_ends_the_exchange(
     protocol: SyncProtocol, answers: list[Answer], said: str

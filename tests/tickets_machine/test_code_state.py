@@ -32,6 +32,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import cluster_id
+from tests.support.table import table
 from tests.tickets_machine.doors import EVENT, PRINCIPALS, Door, answer
 from tests.tickets_machine.support import MINUTE, genesis
 from tests.tickets_machine.test_snapshot import frozen, gather
@@ -118,7 +119,7 @@ FORGOTTEN: dict[str, Callable[[TicketRow], TicketRow]] = {
 }
 
 
-@pytest.mark.parametrize("what", FORGOTTEN)
+@table("what", FORGOTTEN, count=5)
 def test_whatever_a_row_forgets_changes_the_root(what: str) -> None:
     door = lived()
     for key, change in list(door.rows.items()):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dtvn.machine import codes
 from dtvn.machine.codes import CodeError, code_digest, default_salt, normalised
+from tests.support.table import table
 
 VECTORS = [
     ("ABC123", "ABC123"),
@@ -39,7 +40,7 @@ VECTORS = [
 ]
 
 
-@pytest.mark.parametrize(("read", "kept"), VECTORS)
+@table(("read", "kept"), VECTORS, count=24)
 def test_normalisation_has_vectors(read: str, kept: str) -> None:
     assert normalised(read) == kept
 
@@ -74,7 +75,7 @@ def test_what_is_stripped_are_the_categories_of_unicode_14() -> None:
     assert stripped <= known
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "why"),
     [
         ("", "empty"),
@@ -83,6 +84,7 @@ def test_what_is_stripped_are_the_categories_of_unicode_14() -> None:
         ("A" * 513, "513 bytes"),
         ("é" * 257, "514 bytes"),
     ],
+    count=5,
 )
 def test_a_text_that_cannot_be_a_code_is_refused_and_not_repeated(text: str, why: str) -> None:
     with pytest.raises(CodeError, match=why) as refused:

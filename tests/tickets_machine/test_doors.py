@@ -23,6 +23,7 @@ from dtvn.machine import (
 )
 from dtvn.machine.commands import request_digest
 from dtvn.protocol.consensus.messages import Outcome
+from tests.support.table import table
 from tests.tickets_machine.doors import EVENT, Door, answer, row, with_payload
 from tests.tickets_machine.support import Machine
 
@@ -79,7 +80,7 @@ def test_the_digest_of_a_code_has_32_bytes(code: bytes) -> None:
     assert door.order(asked)[0].code == "malformed"
 
 
-@pytest.mark.parametrize(
+@table(
     ("wrong", "said"),
     [
         ({"commitment": bytes(31)}, "commitment: 32 bytes or none"),
@@ -89,6 +90,7 @@ def test_the_digest_of_a_code_has_32_bytes(code: bytes) -> None:
         ({"metadata": (("\x07", "a"),)}, "metadata: holds a control character"),
         ({"block_reason": "unpaid"}, "block_reason: of a ticket that is not blocked"),
     ],
+    count=6,
 )
 def test_what_an_issue_may_not_say(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(CommandError, match=f"^{said}$"):
@@ -180,8 +182,8 @@ def test_every_code_of_a_gate_is_read_for_itself() -> None:
         assert door.order(broken)[0].code == "malformed"
 
 
-@pytest.mark.parametrize("before", [b"", b"\x92\xa0\xa0"])
-@pytest.mark.parametrize("then", [b"\x92\xa1n\xa1d", bytes(range(32)), b"\x92\xa0\xa0" + bytes(range(32))])
+@table("before", [b"", b"\x92\xa0\xa0"], count=2)
+@table("then", [b"\x92\xa1n\xa1d", bytes(range(32)), b"\x92\xa0\xa0" + bytes(range(32))], count=3)
 def test_what_a_process_read_before_decides_nothing(before: bytes, then: bytes) -> None:
     """A node that was started in between answers as the others do, which read other commands before."""
     running, started = Door(), Door()
@@ -259,12 +261,12 @@ def test_an_event_is_created_and_replaced() -> None:
     assert door.does(SetEvent("Gala"), nonce=b"n") == Outcome("ok", b""), "only the code is known"
 
 
-@pytest.mark.parametrize("zone", ["Europe/Vienna", "Etc/GMT+3", "America/Argentina/Buenos_Aires", "UTC", ""])
+@table("zone", ["Europe/Vienna", "Etc/GMT+3", "America/Argentina/Buenos_Aires", "UTC", ""], count=5)
 def test_the_core_knows_the_form_of_a_zone(zone: str) -> None:
     assert Door(created=False).does(SetEvent(zone=zone)).code == "ok"
 
 
-@pytest.mark.parametrize(
+@table(
     "wrong",
     [
         {"zone": "Europe/"},
@@ -281,6 +283,7 @@ def test_the_core_knows_the_form_of_a_zone(zone: str) -> None:
         {"products": tuple((f"{number:04}" + "é" * 124, True) for number in range(300))},
         {"products": tuple((f"P{number:04}", True) for number in range(1_001))},
     ],
+    count=13,
 )
 def test_what_an_event_may_not_say(wrong: dict[str, object]) -> None:
     door = Door(created=False)

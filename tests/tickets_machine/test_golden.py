@@ -14,6 +14,7 @@ from dtvn.machine import Admit, Issue, State, TicketState, read_state
 from dtvn.machine.leaf import operation_leaf, subtree
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation, Outcome
+from tests.support.table import table
 from tests.tickets_machine.story import GOLDEN, STORIES
 from tests.tickets_machine.support import Machine
 
@@ -85,7 +86,7 @@ def test_golden_leaf_and_subtree() -> None:
     assert canonical.merkle_root([root]) == root
 
 
-@pytest.mark.parametrize(
+@table(
     "changed",
     [
         {"index": 4},
@@ -94,6 +95,7 @@ def test_golden_leaf_and_subtree() -> None:
         {"timestamp": 1_700_000_000_000_001},
         {"state": b""},
     ],
+    count=5,
 )
 def test_r1_a_leaf_covers_index_operation_code_time_and_state(changed: dict[str, object]) -> None:
     fields: dict[str, object] = {

@@ -16,6 +16,7 @@ from dtvn.machine import (
     State,
     read_terms,
 )
+from tests.support.table import table
 from tests.tickets_machine.doors import EVENT, Door, row, with_payload
 from tests.tickets_machine.lists import DAY, annul, codes, door_with, scan, status, visit
 from tests.tickets_machine.support import HOUR, START
@@ -74,7 +75,7 @@ def test_the_code_of_every_form_is_found_in_its_payload() -> None:
     assert scan(door, "vip", text="ABC0", nonce=b"n") == first
 
 
-@pytest.mark.parametrize(
+@table(
     "fields",
     [
         ("n", "d", None, "vip"),
@@ -85,6 +86,7 @@ def test_the_code_of_every_form_is_found_in_its_payload() -> None:
         ("n", "d", b"", ""),
         ("n", "d", b"x", "vip"),
     ],
+    count=7,
 )
 def test_an_admission_has_one_form(fields: tuple[object, ...]) -> None:
     door = door_with(EventList("vip"))
@@ -92,7 +94,7 @@ def test_an_admission_has_one_form(fields: tuple[object, ...]) -> None:
     assert door.order(with_payload(asked, fields))[0].code == "malformed"
 
 
-@pytest.mark.parametrize(
+@table(
     ("lists", "why"),
     [
         ((EventList("a", rule="times"),), "times"),
@@ -108,6 +110,7 @@ def test_an_admission_has_one_form(fields: tuple[object, ...]) -> None:
         (tuple(EventList(f"l{number}") for number in range(33)), "lists"),
         ((EventList("a", products=tuple(f"{number:0128}" for number in range(600))),), "bytes"),
     ],
+    count=12,
 )
 def test_lists_that_mean_nothing_are_refused(lists: tuple[EventList, ...], why: str) -> None:
     with pytest.raises(CommandError, match=why):

@@ -24,6 +24,7 @@ from dtvn.protocol.consensus.messages import Batch, Bundle
 from dtvn.protocol.genesis import Member, check_terms
 from dtvn.protocol.quorum import MEMBERS_MAX
 from dtvn.protocol.wire.envelope import encode_envelope
+from tests.support.table import table
 from tests.tickets_machine.support import START, Machine, public
 
 
@@ -98,9 +99,7 @@ def test_the_outcome_of_a_change_names_the_next_epoch_and_its_members() -> None:
     assert canonical.decode(EpochStart, outcome.state) == EpochStart(1, members)
 
 
-@pytest.mark.parametrize(
-    "host", ["_node5", "node_5", "é.example", "http://h", "*", "a b", "", "1.2.3.4.5", "[::1]"]
-)
+@table("host", ["_node5", "node_5", "é.example", "http://h", "*", "a b", "", "1.2.3.4.5", "[::1]"], count=9)
 def test_a_newcomer_whose_host_cannot_be_dialled_never_joins(host: str) -> None:
     """Before, the log accepted it, and no member could start in the epoch that it began."""
     machine = Machine()
@@ -112,7 +111,7 @@ def test_a_newcomer_whose_host_cannot_be_dialled_never_joins(host: str) -> None:
         machine.operation(Reconfigure(Change(epoch=0, joins=(there,))))
 
 
-@pytest.mark.parametrize(
+@table(
     ("wrong", "said"),
     [
         ({"id": ""}, "a member's id has 1 to 64 characters"),
@@ -123,6 +122,7 @@ def test_a_newcomer_whose_host_cannot_be_dialled_never_joins(host: str) -> None:
         ({"port": 0}, "address cannot be dialled"),
         ({"port": 65_536}, "address cannot be dialled"),
     ],
+    count=7,
 )
 def test_a_newcomer_without_a_name_key_or_port_never_joins(wrong: dict[str, Any], said: str) -> None:
     machine = Machine()
@@ -136,16 +136,14 @@ def test_a_newcomer_without_a_name_key_or_port_never_joins(wrong: dict[str, Any]
     machine.operation(Reconfigure(Change(epoch=0, joins=(longest,))))
 
 
-@pytest.mark.parametrize(
-    "host", ["10.0.0.7", "2001:db8::7", "localhost", "node-5", "n5.cup.example", "3com.example"]
-)
+@table("host", ["10.0.0.7", "2001:db8::7", "localhost", "node-5", "n5.cup.example", "3com.example"], count=6)
 def test_a_newcomer_is_dialled_at_an_address_or_a_name_of_dns(host: str) -> None:
     machine = Machine()
     there = msgspec.structs.replace(newcomer(9), host=host)
     assert machine.do(Reconfigure(Change(epoch=0, joins=(there,)))) == "not_ready"
 
 
-@pytest.mark.parametrize(
+@table(
     ("field", "value"),
     [
         *[
@@ -157,6 +155,7 @@ def test_a_newcomer_is_dialled_at_an_address_or_a_name_of_dns(host: str) -> None
         *[("checkpoint_interval", 3_178), ("checkpoint_interval", 0)],
         *[("batch_operations_max", 5_001), ("batch_operations_max", 0)],
     ],
+    count=8,
 )
 def test_parameters_that_prevent_all_ordering_are_refused(field: str, value: int) -> None:
     """Not even the change back would be ordered: a drift bound of 1 ms delays every proposal without end."""

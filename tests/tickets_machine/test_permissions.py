@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from dtvn.machine import (
     Acquire,
     Admit,
@@ -21,6 +19,7 @@ from dtvn.machine import (
 from dtvn.machine.commands import read
 from dtvn.protocol.canonical import encode
 from dtvn.protocol.genesis import CAPABILITIES, Grant, Principal, check_grant
+from tests.support.table import table
 from tests.tickets_machine.support import SECOND, Machine, genesis, public
 
 NEEDS: list[tuple[Command, str, str]] = [
@@ -46,7 +45,7 @@ def machine_where_someone_holds(*grants: Grant) -> Machine:
     )
 
 
-@pytest.mark.parametrize(("command", "ticket", "capability"), NEEDS)
+@table(("command", "ticket", "capability"), NEEDS, count=7)
 def test_r15_each_kind_needs_its_capability_in_its_event(
     command: Command, ticket: str, capability: str
 ) -> None:
@@ -83,7 +82,7 @@ def test_r15_any_principal_may_open_a_session_and_wait_for_a_barrier() -> None:
 EVENTS = ["final:2026", "a_b-c.d", "7", "*", "e" * 64, "e" * 65, ":a", "a\n", "a b", "\u00fc", ""]
 
 
-@pytest.mark.parametrize("event", EVENTS)
+@table("event", EVENTS, count=11)
 def test_r15_genesis_and_log_accept_the_same_events_in_grants(event: str) -> None:
     """One rule in two places: genesis knows no tickets."""
     wish = Grant(event, "gate")

@@ -25,6 +25,7 @@ from dtvn.machine import (
 )
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Grant, Member, Principal, cluster_id
+from tests.support.table import table
 from tests.tickets_machine.support import HOUR, MINUTE, SECOND, Machine, public
 
 GATE = (Grant("default", "gate"),)
@@ -254,7 +255,7 @@ def test_a_key_that_is_no_curve_point_is_never_listed(machine: Machine, key: byt
     assert sorted(machine.application.principals.names()) == ["gateway", "reader", "scanner"]
 
 
-@pytest.mark.parametrize(
+@table(
     ("command", "field"),
     [
         (AddPrincipal("a", NO_KEYS[0]), "public_key"),
@@ -269,6 +270,7 @@ def test_a_key_that_is_no_curve_point_is_never_listed(machine: Machine, key: byt
         (LimitPrincipal("a", (Grant("default", "fly"),)), "grants"),
         (RevokePrincipal("../a"), "name"),
     ],
+    count=11,
 )
 def test_a_malformed_command_names_its_field(command: Command, field: str) -> None:
     with pytest.raises(CommandError, match=f"^{field}:"):

@@ -15,6 +15,7 @@ from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.wire import PeerError
 from dtvn.recovery.ending import final_batch
 from tests.host.support import Paper, key_pair, operation
+from tests.support.table import table
 from tests.tickets_machine.support import Machine, public
 
 NEW = tuple(public(f"next{number}") for number in range(4))
@@ -50,7 +51,7 @@ def test_r11_the_same_members_continue_under_new_keys() -> None:
     assert machine.reload().root() == machine.application.root()
 
 
-@pytest.mark.parametrize(
+@table(
     ("keys", "code"),
     [
         (NEW[:3], "malformed"),
@@ -59,6 +60,7 @@ def test_r11_the_same_members_continue_under_new_keys() -> None:
         ((*NEW[:3], bytes(32)), "malformed"),
         ((*NEW[:3], public("node0")), "key_in_use"),
     ],
+    count=5,
 )
 def test_r11_each_member_needs_a_new_and_unused_key(keys: tuple[bytes, ...], code: str) -> None:
     machine = Machine()

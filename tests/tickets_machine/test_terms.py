@@ -19,6 +19,7 @@ from dtvn.machine import (
     Unblock,
     Validate,
 )
+from tests.support.table import table
 from tests.tickets_machine.doors import EVENT, Door, answer
 from tests.tickets_machine.support import HOUR, START
 
@@ -40,7 +41,7 @@ def door_with(state: State = State.ISSUED) -> Door:
     return door
 
 
-@pytest.mark.parametrize("state", State)
+@table("state", State, count=5)
 def test_a_ticket_is_blocked_and_unblocked_in_every_state_and_keeps_it(state: State) -> None:
     door = door_with(state)
     before = door.application.ticket(EVENT, "T-1")
@@ -130,9 +131,7 @@ def test_an_entry_made_elsewhere_is_imported_whatever_the_terms_say() -> None:
     assert disputed.does(ImportEntry(), "T-1").code == "disputed"
 
 
-@pytest.mark.parametrize(
-    "command", [Block(), Unblock(), Replace((bytes(32),)), ChangeTicket(seat="A"), ImportEntry()]
-)
+@table("command", [Block(), Unblock(), Replace((bytes(32),)), ChangeTicket(seat="A"), ImportEntry()], count=5)
 def test_all_that_changes_terms_names_a_ticket_and_needs_operate(command: Command) -> None:
     door = door_with()
     assert door.does(command, "NOBODY").code == "ticket_not_found"

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from dtvn.machine.order_of_reasons import ORDER
+from tests.support.table import table
 from tickets.importing import ImportedTicket
 from tickets.scanning.foretelling import (
     REFUSES,
@@ -60,15 +61,15 @@ def test_a_ticket_without_any_reason_is_admitted() -> None:
     assert reason_of(Standing(not_before=NOW, not_after=NOW), NOW) == "ok"
 
 
-@pytest.mark.parametrize("earlier", REFUSED)
-@pytest.mark.parametrize("later", REFUSED)
+@table("earlier", REFUSED, count=8)
+@table("later", REFUSED, count=8)
 def test_the_first_of_two_reasons_is_foretold(earlier: str, later: str) -> None:
     both = Standing(**REFUSED[later] | REFUSED[earlier])
     first = min((earlier, later), key=list(REFUSED).index)
     assert reason_of(both, NOW) == first
 
 
-@pytest.mark.parametrize(
+@table(
     ("found", "reason"),
     [
         (None, "barcode_not_found"),
@@ -87,6 +88,7 @@ def test_the_first_of_two_reasons_is_foretold(earlier: str, later: str) -> None:
         (FOUND | {"valid_until": "2026-07-31T14:59:59+00:00"}, "no_longer_valid"),
         (FOUND | {"valid_until": "2026-07-31T15:00:00+00:00"}, "ok"),
     ],
+    count=15,
 )
 def test_the_networks_answer_tells_the_reason(found: dict[str, Any] | None, reason: str) -> None:
     assert reason_of(by_network(found, {"Day": True, "T-shirt": False}), NOW) == reason
@@ -99,7 +101,7 @@ def test_in_an_event_that_nobody_created_every_product_admits() -> None:
 TICKET = ImportedTicket(row=2, ticket_id="T-1", event="fest", product="Day", codes=("secret",))
 
 
-@pytest.mark.parametrize(
+@table(
     ("more", "reason"),
     [
         ({}, "ok"),
@@ -109,6 +111,7 @@ TICKET = ImportedTicket(row=2, ticket_id="T-1", event="fest", product="Day", cod
         ({"not_before": (NOW + 1) * 1_000_000}, "not_yet_valid"),
         ({"not_after": ENDED * 1_000_000}, "no_longer_valid"),
     ],
+    count=6,
 )
 def test_the_file_tells_the_reason_too(more: dict[str, Any], reason: str) -> None:
     ticket = msgspec.structs.replace(TICKET, **more)
@@ -129,7 +132,7 @@ def test_windows_are_over_unless_one_is_open_or_to_come(network: list[str], over
     assert windows_over(foretold) == over
 
 
-@pytest.mark.parametrize(
+@table(
     ("file", "network", "fault"),
     [
         ("ok", "ok", False),
@@ -141,6 +144,7 @@ def test_windows_are_over_unless_one_is_open_or_to_come(network: list[str], over
         ("wrong_product", "ok", True),
         ("already_consumed", "ok", True),
     ],
+    count=8,
 )
 def test_what_nobody_ordered_since_the_import_is_a_fault(file: str, network: str, fault: bool) -> None:
     assert Foretold(ticket=TICKET, code="secret", file=file, network=network).fault is fault

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.table import table
+
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER = ROOT / "scripts" / "run-integration-tests.sh"
 TARGETS = [
@@ -52,7 +54,7 @@ def last_line(target: str) -> list[str]:
     return shlex.split(ran("make", "-n", target).stdout.strip().splitlines()[-1])
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@table("target", TARGETS, count=24)
 def test_every_target_is_there(target: str) -> None:
     made = ran("make", "-n", target, "TEST=x")
     assert made.returncode == 0, made.stderr

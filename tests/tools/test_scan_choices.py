@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError
 
+from tests.support.table import table
 from tickets.importing import ImportedTicket
 from tickets.management.commands import scan
 from tickets.scanning import Foretold
@@ -93,7 +94,7 @@ PLAIN: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@table(
     ("options", "why"),
     [
         ({}, "Give a file of tickets"),
@@ -116,6 +117,7 @@ PLAIN: dict[str, Any] = {
         ({"file": "f", "exit": True, "list": "vip"}, ""),
         ({"rehearse": 5, "exit": True}, "--exit needs a file"),
     ],
+    count=19,
 )
 def test_options_that_contradict_each_other_are_refused(options: dict[str, Any], why: str) -> None:
     if not why:
