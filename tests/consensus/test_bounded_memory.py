@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from benchmarks.memory import Four, containers
+
+pytestmark = pytest.mark.ci
 
 ROUNDS = 110
 """Eleven checkpoints of ten sequences, three times: everything that is pruned by them was pruned."""

@@ -9,6 +9,8 @@ from dtvn.protocol.genesis import Parameters
 from simulator.adversary import slow_primary
 from tests.consensus.world import MILLISECOND, SECOND, Callers, make, notes, views
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.mark.parametrize("pause", [100, 700])
 def test_r30_a_primary_that_starves_a_client_is_deposed_under_light_load(pause: int) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dtvn.protocol.host.log_server import CONNECTIONS_MAX
 from dtvn.protocol.host.places import PLACE_TIME
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.world import Settings
 from tests.consensus.world import Callers
+
+pytestmark = pytest.mark.ci
 
 
 def ends(cluster: Cluster) -> list[int]:

@@ -195,6 +195,7 @@ def test_r11_suspicions_for_a_rejoin_request_are_not_shown_later() -> None:
     assert {node.core.state.views.view for node in cluster.nodes} == {0}
 
 
+@pytest.mark.ci
 def test_r31_view_changes_of_a_liars_rejoin_requests_keep_t() -> None:
     """Requests come, so the cluster is never idle, but no checkpoint does. A member that has not received the
     request only follows, and a view that the liar would lead is skipped.

@@ -9,6 +9,8 @@ from dtvn.protocol.consensus import messages as m
 from tests.consensus.helpers import Cluster
 from tests.consensus.test_voting import make_proposal
 
+pytestmark = pytest.mark.ci
+
 
 def divide(members: int, left: tuple[int, ...], right: tuple[int, ...]) -> Cluster:
     """The primary tells two halves two batches and votes for both; the halves do not hear each other."""

@@ -369,6 +369,7 @@ def test_lost_members_are_seen_in_nodes_and_health_a37_a42(
     assert validator.get_all_nodes()["r3"].state is NodeState.ACTIVE
 
 
+@pytest.mark.ci
 def test_healthy_members_stay_active_and_chosen_a38() -> None:
     config, cluster = make_testing_config("n0"), Simulated()
     validator = DistributedValidator.from_config(cluster, config)  # type: ignore[arg-type]

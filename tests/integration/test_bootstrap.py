@@ -13,6 +13,8 @@ from tests.integration.contract_nodes import NODES, Node, dev_peer_id
 from tests.ports import free_ports
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.fixture
 def nodes(tmp_path: Path) -> Iterator[list[Node]]:

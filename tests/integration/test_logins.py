@@ -32,6 +32,7 @@ def log_in(address: str, name: str) -> httpx.Response:
         return client.post("/admin/login/", data=sent)
 
 
+@pytest.mark.ci
 def test_thirty_logins_at_once_hold_no_other_answer(web: str) -> None:
     began = time.monotonic()
     log_in(web, "alone")

@@ -18,6 +18,7 @@ LONE, SINGLES, BUNDLE = 90, 230, 165
 Counted were 78, 198 and 142. A change that raises one says why."""
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("bundles", "operations", "calls_max"),
     [

@@ -11,6 +11,8 @@ from tests.network_watch.seen import between
 from tests.pages.simulated import Simulated
 from validators.network_watch.watch import NetworkWatch
 
+pytestmark = pytest.mark.ci
+
 
 class Watched:
     """A world, and a watch that looks at it once in each second."""

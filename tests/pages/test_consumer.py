@@ -390,6 +390,7 @@ async def test_a_client_that_stops_acknowledging_loses_no_frame(
     assert sum(len(frame["events"]) for frame in late) == 80
 
 
+@pytest.mark.ci
 async def test_fifty_clients_get_every_event(open_socket: Any, operate: Operate) -> None:
     sockets = [await open_socket() for _ in range(50)]
     for socket in sockets:

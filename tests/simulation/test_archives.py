@@ -16,6 +16,8 @@ from simulator.world import Settings
 from simulator.worlds import world_of
 from tests.consensus.world import Callers
 
+pytestmark = pytest.mark.ci
+
 WORLDS = ("bad-archive-server", "archives-among-crashes", "archives-of-newcomers")
 HERE = [
     name

@@ -15,6 +15,8 @@ from simulator.cli.command import Command
 from simulator.cli.verbs import Verbs
 from simulator.mutants import MUTANTS
 
+pytestmark = pytest.mark.ci
+
 SMALL = ("--nodes", "4", "-tickets=6", "--latency", "5ms", "-adversary", "equivocator")
 LIED_TO = (*SMALL, "--seed", "1", "--mutant", "quorum-minus-one")
 BROKEN_LATER = ("--latency=5ms", "-adversary=equivocator", "--seed=2", "--mutant", "quorum-minus-one")

@@ -12,6 +12,8 @@ from simulator.node import Node
 from simulator.observers import Observer
 from simulator.worlds import world_of
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.mark.parametrize("world", ["epochs", "busy-epochs"])
 def test_row_18_members_change_while_clients_send_requests(world: str) -> None:

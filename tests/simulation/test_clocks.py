@@ -12,6 +12,8 @@ from simulator.cluster import Cluster
 from simulator.mutant_hunt import hunt
 from simulator.worlds import world_of
 
+pytestmark = pytest.mark.ci
+
 MICROSECONDS_OF_AN_HOUR = 3_600_000_000
 
 

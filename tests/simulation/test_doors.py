@@ -15,6 +15,8 @@ from simulator.cluster import Cluster
 from simulator.door_work import FAR, LONG_AGO
 from simulator.worlds import world_of
 
+pytestmark = pytest.mark.ci
+
 ONE, TWO, NONE = b"1" * 32, b"2" * 32, b"0" * 32
 ADMISSIONS = {
     *("ok", "unknown_event", "barcode_not_found", "ticket_not_found", "revoked", "blocked", "disputed"),

@@ -21,6 +21,8 @@ from simulator.cluster import Cluster
 from simulator.event_worlds import BY_VOTES
 from simulator.worlds import anything, world_of
 
+pytestmark = pytest.mark.ci
+
 Kind = TypeVar("Kind", bound=Checker)
 
 

@@ -16,6 +16,8 @@ from simulator.checkers.reads import Reads
 from simulator.cluster import Cluster
 from simulator.worlds import world_of
 
+pytestmark = pytest.mark.ci
+
 Kind = TypeVar("Kind", bound=Checker)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from simulator.campaign import Cut, Play, Task, run
 from simulator.clock import MILLISECOND
 from simulator.cluster import Cluster
@@ -9,6 +11,8 @@ from simulator.dice import Dice
 from simulator.faults import FaultInjector, FaultPlan
 from simulator.world import Settings
 from simulator.worlds import world_of
+
+pytestmark = pytest.mark.ci
 
 
 def test_r37_a_cluster_grows_from_one_to_four_and_shrinks_among_faults() -> None:

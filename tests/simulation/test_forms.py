@@ -16,6 +16,8 @@ from simulator.plain import PlainRun
 from simulator.scheme import LOOSE, Keyring
 from simulator.worlds import WORLDS
 
+pytestmark = pytest.mark.ci
+
 BINDING = frozenset({m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.ViewChange, m.NewView})
 Statement = tuple[int, bytes]
 """Kind and body."""

@@ -11,6 +11,8 @@ from simulator.adversary.bad_state_server import GROUP_LIES
 from simulator.observers import Observer
 from tests.simulation.test_state_transfer import Story
 
+pytestmark = pytest.mark.ci
+
 
 class Parts(Observer):
     """Which numbers answers name."""

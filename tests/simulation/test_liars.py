@@ -8,6 +8,8 @@ from simulator.adversary import ADVERSARIES
 from simulator.campaign import Task, run
 from simulator.worlds import WORLDS
 
+pytestmark = pytest.mark.ci
+
 
 def test_each_of_at_least_fifteen_liars_has_a_world_of_its_own() -> None:
     assert len(ADVERSARIES) >= 15

@@ -10,6 +10,8 @@ from simulator.checkers.never_two_holders import NeverTwoHolders
 from simulator.cluster import Cluster
 from simulator.worlds import world_of
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.mark.parametrize("world", ["lock-queues", "tickless-primary"])
 def test_locks_are_handed_on_and_all_leases_end(world: str) -> None:

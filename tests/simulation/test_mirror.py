@@ -16,6 +16,8 @@ from validators.ledger import Ledger, statements
 from validators.ledger.turn import TurnPlan
 from validators.ledger.witness import Witness
 
+pytestmark = pytest.mark.ci
+
 WORLDS = (
     "random",
     "power-cut",

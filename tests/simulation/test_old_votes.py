@@ -7,6 +7,8 @@ import pytest
 from simulator.campaign import Task, run
 from simulator.checkers.certificates import Certificates
 
+pytestmark = pytest.mark.ci
+
 SEEDS = range(3)
 
 

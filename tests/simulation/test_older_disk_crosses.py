@@ -18,6 +18,8 @@ from simulator.membership_changes import liveness_proof
 from simulator.violation import Violation
 from simulator.world import Settings
 
+pytestmark = pytest.mark.ci
+
 
 class TwoBecomeThree:
     """r0 and r1 execute the change that admits n0. r0 hears r1's CHECKPOINT and r1 does not hear r0's: r0 is

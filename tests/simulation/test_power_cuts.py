@@ -19,6 +19,8 @@ from simulator.disk import CrashPoint, VirtualDisk
 from simulator.world import Settings
 from simulator.worlds import world_of
 
+pytestmark = pytest.mark.ci
+
 WORLD = "power-cut"
 SEEDS = 8
 """Within so many the power goes at the one moment that matters."""

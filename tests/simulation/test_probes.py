@@ -42,6 +42,7 @@ def test_the_table_of_probes_has_exactly_the_marks_in_the_code() -> None:
     assert all(sentence for sentence in probes.PROBES.values())
 
 
+@pytest.mark.ci
 def test_probes_count_only_in_a_run_and_every_hit_is_in_the_table() -> None:
     reached: set[str] = set()
     for world in ("leaderless", "crashes", "lone-commit", "lost-disks"):
@@ -54,6 +55,7 @@ def test_probes_count_only_in_a_run_and_every_hit_is_in_the_table() -> None:
     assert not probes._listeners
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("probe", "world"),
     [

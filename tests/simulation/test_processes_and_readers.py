@@ -13,6 +13,8 @@ from simulator.cluster import Cluster
 from simulator.stale_process import StaleProcess, take_over
 from simulator.worlds import world_of
 
+pytestmark = pytest.mark.ci
+
 
 def played(world: str, seed: int) -> Cluster:
     """The world of this seed, played to its end."""

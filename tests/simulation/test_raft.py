@@ -10,6 +10,8 @@ from simulator.names import IN_RAFT_TOO
 from simulator.raft_worlds import NO_DISK_LOST, draw_raft_run
 from simulator.worlds import WORLDS
 
+pytestmark = pytest.mark.ci
+
 RANDOM_SEEDS = 20
 SEEDS_IN_BOTH = 3
 DIRECTED_IN_RAFT = [name for name in WORLDS if name.startswith("raft-")]

@@ -25,6 +25,8 @@ from simulator.observers import Observer
 from simulator.raft_worlds import draw_raft_run
 from simulator.world import Settings
 
+pytestmark = pytest.mark.ci
+
 OPENED = 200 * MILLISECOND
 """After which sessions are open and a leader is known."""
 VERDICT = SECOND

@@ -25,6 +25,8 @@ from simulator.world import Settings
 from simulator.worlds import world_of
 from tests.ledger.samples import LogWriter
 
+pytestmark = pytest.mark.ci
+
 DRAWN = [draw_run(seed) for seed in range(3_000)]
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from simulator.campaign import Cut, Play
 from simulator.cluster import Cluster
 from simulator.worlds import world_of
+
+pytestmark = pytest.mark.ci
 
 
 def test_r18_readers_that_share_barriers_see_known_changes() -> None:

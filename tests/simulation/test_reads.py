@@ -14,6 +14,8 @@ from simulator.gateway import Request
 from simulator.network import PERFECT
 from simulator.world import Settings
 
+pytestmark = pytest.mark.ci
+
 
 class Stingy:
     """A cluster whose primary sends its COMMITs to f + 1 members only, or to none."""

@@ -11,6 +11,8 @@ from simulator.adversary import slow_primary
 from simulator.campaign import Task, run
 from simulator.clock import SECOND
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.mark.parametrize(("name", "mild"), [("LATENCIES", 40), ("LATENCY_SHARE", 1), ("COMMIT_TIMES", 400)])
 def test_r32_a_primary_monitor_that_is_too_mild_is_caught(

@@ -16,6 +16,8 @@ from simulator.node import Node
 from simulator.observers import Observer
 from tests.simulation.test_state_transfer import Story
 
+pytestmark = pytest.mark.ci
+
 
 class Nuisance(Observer):
     """Sends what `questions` make of each offer to r3 to the member that made it, again and again."""

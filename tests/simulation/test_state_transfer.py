@@ -24,6 +24,8 @@ from simulator.run_plan import RunPlan
 from simulator.workload import Traffic, Workload
 from simulator.world import Settings, World
 
+pytestmark = pytest.mark.ci
+
 
 class Told(Observer):
     """Notes of nodes, with actions that a test attaches to them."""

@@ -15,6 +15,8 @@ from simulator.violation import Violation
 from simulator.world import Settings
 from tests.consensus.world import MILLISECOND, SECOND, Callers, make
 
+pytestmark = pytest.mark.ci
+
 VALID_UNTIL = 1_800_000_000_000_000
 
 

@@ -371,6 +371,7 @@ def test_a_file_is_scanned_in_the_time_zone_it_was_imported_in(at: list[str], tm
     assert scanned(path, at, *zone)[1]["tickets"] == 1
 
 
+@pytest.mark.ci
 def test_a_second_rehearsal_is_not_proved(at: list[str], export: Path) -> None:
     Ran("import_tickets", str(export), *at)
     scanned(export, at)
