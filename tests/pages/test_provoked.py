@@ -27,7 +27,7 @@ from tests.pages.simulated import Simulated
 from validators.dashboard import diagnosis, doctor, findings
 from validators.services import network
 
-pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+pytestmark = [pytest.mark.django_db(databases=["default", "learner"]), pytest.mark.ci]
 LOOK = 3.0
 
 
