@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from dtvn.protocol import probes, quorum
+from dtvn.protocol import knobs, probes, quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.quorum import Mode
@@ -46,10 +46,14 @@ from simulator.mutants.registry import planted
 from simulator.node import Node
 from simulator.observers import Observer
 from simulator.old_speaker import make_old
+from simulator.overlay_play import play_overlay
+from simulator.partition_watches import PartitionWatches
 from simulator.readers import Readers
 from simulator.recoverable import disks_tolerated
 from simulator.recovery import PreparedAlone, Recovery
+from simulator.recurring import Recurring
 from simulator.run_plan import MessageLoss, OperatorAction, Partition, RunPlan
+from simulator.story import Story
 from simulator.transcript import Fingerprint
 from simulator.violation import Interrupted, Violation
 from simulator.workload import UNDECIDED, Workload
@@ -147,6 +151,8 @@ class Report(msgspec.Struct):
     """Name of the checker that found the first broken promise; None: all promises were kept."""
     violation: str | None = None
     """The checker's description of it."""
+    story: tuple[str, ...] = ()
+    """What happened, in sentences, where a promise was broken (simulator.story)."""
     ended: str = "finished"
     """finished, interrupted or violation."""
 
@@ -185,10 +191,16 @@ def _run(
         reached[name] = reached.get(name, 0) + 1
 
     probes.listen(count)
+    knobs.turn(drawn_knobs(Dice(task.seed).fork("knobs")) if drawn.knobs else None)
     cluster = Cluster(task.seed, drawn.settings)
     fingerprint = Fingerprint(cluster.world.clock)
     cluster.world.observers.add(fingerprint, _Notes(count), *observers)
     play = Play(cluster, drawn, task.cut)
+    story = Story(cluster.world, drawn)
+    cluster.world.observers.add(story)
+    play.fault_injector.told = story.happened
+    for gateway in cluster.gateways:
+        gateway.observers.insert(0, story)
     if mirror_of is not None:
         for node in cluster.world.nodes.values():
             node.disk.mirror = mirror_of(node)
@@ -196,9 +208,10 @@ def _run(
         play.run()
     except Violation as violation:
         report.violation, report.checker = str(violation), violation.checker
-        report.ended = "violation"
+        report.ended, report.story = "violation", story.told(violation)
     finally:
         probes.listen(None)
+        knobs.turn(None)
         world = cluster.world
         report.events, report.virtual_time = world.events, world.time
         report.fingerprint = fingerprint.hex()
@@ -206,6 +219,12 @@ def _run(
         report.committed, report.outcomes = len(cluster.history.outcomes), cluster.durability.outcomes
         report.epochs = len(world.epochs) - 1
         report.faults, report.calls = play.fault_injector.happened, play.workload.called
+
+
+def drawn_knobs(dice: Dice) -> Callable[[str], bool]:
+    """Half of the knobs are hit now and then."""
+    shares = {name: dice.below(300) / 1_000 if dice.hit(0.5) else 0.0 for name in knobs.KNOBS}
+    return lambda name: dice.hit(shares[name])
 
 
 class _Notes(Observer):
@@ -256,14 +275,15 @@ class Play:
         self._flooder = add_opening_flooder(cluster) if drawn.opening_flood else None
         self.readers: Readers | None = None
         if drawn.readers:
-            traffic = drawn.traffic
-            self.readers = Readers(
-                world, cluster.gateways, dice.fork("readers"), traffic.tickets, traffic.pause_max
-            )
+            self.readers = Readers(world, cluster.gateways, dice.fork("readers"), drawn.traffic)
         self.event_runs: EventRuns | None = None
         self.lock_races: LockRaces | None = None
         if drawn.event_runs:
             self._add_event_runs()
+        self.partition_watches: PartitionWatches | None = None
+        if drawn.partition_watches:
+            watched = dice.fork("partition watches")
+            self.partition_watches = PartitionWatches(world, cluster.gateways, watched)
         self.lock_queues: LockQueues | None = None
         if drawn.lock_queues:
             self.lock_queues = LockQueues(world, cluster.gateways, dice.fork("lock queues"))
@@ -282,6 +302,8 @@ class Play:
         self.prepared_alone: PreparedAlone | None = None
         self._plan_moments()
         self._duration = cut.duration or drawn.duration
+        self._over = False
+        """Whether the safety phase has ended."""
         self.membership_changer: MembershipChanger | None = None
         if drawn.changes is not None and cluster.operator is not None:
             self.membership_changer = MembershipChanger(
@@ -320,8 +342,9 @@ class Play:
 
     def _add_doors(self) -> None:
         cluster = self.cluster
-        dice, pause = self._dice.fork("doors"), self.drawn.traffic.pause_max
-        self.door_work = DoorWork(cluster.world, cluster.gateways, dice, pause)
+        self.door_work = DoorWork(
+            cluster.world, cluster.gateways, self._dice.fork("doors"), self.drawn.traffic
+        )
         probes_of_doors = DoorProbes(cluster.world)
         cluster.add_checkers(probes_of_doors)
         for gateway in cluster.gateways:
@@ -329,11 +352,11 @@ class Play:
 
     def _add_lists(self) -> None:
         cluster = self.cluster
-        dice, pause = self._dice.fork("lists"), self.drawn.traffic.pause_max
-        self.list_work = ListWork(cluster.world, cluster.gateways, dice, pause)
+        traffic = self.drawn.traffic
+        self.list_work = ListWork(cluster.world, cluster.gateways, self._dice.fork("lists"), traffic)
         if self.drawn.midnight:
             dice = self._dice.fork("midnight")
-            self.midnight_work = MidnightWork(cluster.world, cluster.gateways, dice, pause)
+            self.midnight_work = MidnightWork(cluster.world, cluster.gateways, dice, traffic.pause_max)
         probes_of_lists = ListProbes(cluster.world)
         cluster.add_checkers(probes_of_lists)
         for gateway in cluster.gateways:
@@ -360,6 +383,8 @@ class Play:
     def run(self) -> None:
         """Raise Violation if a promise is broken."""
         world = self.cluster.world
+        if self.drawn.overlay:
+            play_overlay(self._dice.fork("overlay"))
         self.cluster.start()
         busy = [
             (start, each)
@@ -373,6 +398,7 @@ class Play:
                 (400 * MILLISECOND, self.event_runs),
                 (400 * MILLISECOND, self.lock_races),
                 (400 * MILLISECOND, self.lock_queues),
+                (50 * MILLISECOND, self.partition_watches),
                 (100 * MILLISECOND, self.door_work),
                 (100 * MILLISECOND, self.list_work),
                 (100 * MILLISECOND, self.midnight_work),
@@ -380,20 +406,32 @@ class Play:
             if each is not None
         ]
         for start, each in busy:
-            world.after(start, each.start)
-        world.run(self._duration)
+            world.after(start, self._start, each)
+        enough, recovered = self.drawn.events_max, self.drawn.recovers_at
+        world.run(
+            self._duration,
+            done=(lambda: world.events >= enough and world.time > recovered) if enough else None,
+        )
         self._work_went_on()
+        self._over = True
         for _start, each in busy:
             each.stop()
-        if self.lock_queues is not None:
-            self.lock_queues.silence()
         heal(self.cluster, self._dice if self.drawn.dead and self.membership_changer is None else None)
         if self.fault_injector.lost <= self._bearable and not self.drawn.settings.beyond:
             self._liveness()
+            if self.lock_queues is not None:
+                self.lock_queues.silence()
+                settle(self.cluster)
+            if self.partition_watches is not None:
+                self.partition_watches.last()
             self.cluster.finish()
         else:
             world.run_for(AFTERMATH)
             self.cluster.finish(all_caught_up=self.cluster.settled())
+
+    def _start(self, each: Recurring) -> None:
+        if not self._over:
+            each.start()
 
     def _lose_messages(self, loss: MessageLoss) -> None:
         network = self.cluster.world.network

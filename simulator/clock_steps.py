@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.protocol import quorum
-from dtvn.protocol.quorum import Mode
 from simulator.clock import SECOND
 from simulator.dice import Dice
 
 HOUR = 3_600 * SECOND
+FASTEST = 1_000
+"""Millionths by which a clock that was set runs slow or fast at most."""
 
 
 class ClockStep(msgspec.Struct, frozen=True):
@@ -22,17 +22,23 @@ class ClockStep(msgspec.Struct, frozen=True):
     ppm: int = 0
 
 
-def draw_clock_steps(dice: Dice, members: int, duration: int, mode: Mode) -> tuple[ClockStep, ...]:
-    """Random steps of the clocks of one, f, all but f or all members, and back; a clock that is wrong may
-    also run slow or fast by up to a thousandth."""
-    names, tolerated = [f"r{index}" for index in range(members)], quorum.faults(members, mode)
-    chosen = dice.sample(names, dice.pick((1, max(1, tolerated), members - tolerated, members)))
+def draw_clock_steps(dice: Dice, members: int, gateways: int, duration: int) -> tuple[ClockStep, ...]:
+    """Random steps of the clocks of some members or of all, with the gateways' or without, and back. In some
+    worlds the members fall into two halves: what one half is ahead, the other is behind."""
+    names = [f"r{index}" for index in range(members)]
     found: list[ClockStep] = []
     for _ in range(dice.between(1, 3)):
-        at = dice.below(duration)
+        at, halves = dice.below(duration), members > 1 and dice.hit(0.25)
         back = at + dice.below(duration)
-        skew = dice.pick((SECOND, 3 * SECOND, 40 * SECOND, HOUR)) * dice.pick((-1, 1))
-        for name in chosen:
-            found.append(ClockStep(at, name, skew, dice.between(-1_000, 1_000)))
+        count = members // 2 if halves else members if dice.hit(0.4) else dice.between(1, members)
+        chosen = dice.sample(names, count)
+        skew = dice.spread(SECOND, HOUR) if dice.hit(0.5) else dice.between(HOUR, 4 * HOUR)
+        skew *= dice.pick((-1, 1, 1))
+        ahead = dict.fromkeys(names, -skew) if halves else {}
+        ahead |= dict.fromkeys(chosen, skew)
+        if dice.hit(0.5):
+            ahead |= {f"client-{number}": skew for number in range(gateways)}
+        for name, nanoseconds in ahead.items():
+            found.append(ClockStep(at, name, nanoseconds, dice.between(-FASTEST, FASTEST)))
             found.append(ClockStep(back, name, 0))
     return tuple(found)

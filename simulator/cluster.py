@@ -101,10 +101,12 @@ class WatchedJournal:
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """See ports.Journal."""
+        self._node.has_read()
         return self._disk.entries(first, last, bytes_max)
 
     def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
         """See ports.Journal."""
+        self._node.has_read()
         return self._disk.checkpoint_from(sequence)
 
     def gap(self, below: int) -> Gap:

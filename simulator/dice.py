@@ -43,6 +43,11 @@ class Dice:
         """A number in [low, high], both ends included."""
         return low + ((self.word() * (high - low + 1)) >> 64)
 
+    def spread(self, low: int, high: int) -> int:
+        """A number in [low, high], low at least 1: each power of two as likely as any other."""
+        bits = self.between(low.bit_length(), high.bit_length())
+        return self.between(max(low, 1 << (bits - 1)), min(high, (1 << bits) - 1))
+
     def hit(self, probability: float) -> bool:
         """True with this probability; 0 and 1 are certain and draw no number."""
         if probability <= 0:

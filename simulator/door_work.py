@@ -24,7 +24,6 @@ from dtvn.machine import (
     SetEvent,
     Unblock,
     Validate,
-    build,
     code_digest,
     default_salt,
 )
@@ -33,6 +32,8 @@ from simulator.clock import SECOND
 from simulator.dice import Dice
 from simulator.gateway import Gateway
 from simulator.recurring import Recurring
+from simulator.variations import Variations
+from simulator.workload import Traffic
 from simulator.world import World
 
 FAIR, CLUB, MARKET, POP_UP, MISSPELT = "fair", "club", "market", "pop-up", "fiar"
@@ -49,6 +50,7 @@ REPEATS = 0.25
 REPEATED_MAX = 40
 WITHOUT_NONCE = 0.1
 VALID = 30 * SECOND
+AT_ONCE = 6
 LONG_AGO, FAR = 1_000_000, 1 << 60
 """Ends of windows, Unix microseconds, far from the time of the world (see checkers.ticket_model.NOW)."""
 WINDOWS = ((0, 0),) * 4 + ((LONG_AGO, FAR), (FAR, 0), (0, LONG_AGO))
@@ -64,8 +66,11 @@ KINDS = (
 class DoorWork(Recurring):
     """Callers of all gateways, driven by one random stream."""
 
-    def __init__(self, world: World, gateways: Sequence[Gateway], dice: Dice, pause_max: int) -> None:
-        super().__init__(world, dice.fork("when"), pause_max)
+    def __init__(self, world: World, gateways: Sequence[Gateway], dice: Dice, traffic: Traffic) -> None:
+        super().__init__(world, dice.fork("when"), traffic.pause_max)
+        self._undated = traffic.undated
+        self._variations = Variations(traffic.odd)
+        self._bursts = traffic.odd > 0
         self._gateways = gateways
         self._dice = dice
         self._asked: list[tuple[Gateway, Operation]] = []
@@ -79,8 +84,16 @@ class DoorWork(Recurring):
         super().start()
 
     def happen(self) -> None:
-        """One call."""
+        """One call, or some at once where fields vary: a batch of several costs as much as one."""
+        for _ in range(1 + self._dice.below(AT_ONCE) if self._bursts else 1):
+            self._call()
+
+    def _call(self) -> None:
         dice = self._dice
+        again = self._variations.again(dice)
+        if again is not None:
+            again[0].ask([again[1]])
+            return
         if self._asked and dice.hit(REPEATS):
             gateway, operation = dice.pick(self._asked)
             gateway.ask([operation])
@@ -94,6 +107,7 @@ class DoorWork(Recurring):
         count = 1 + dice.below(OPERATIONS_MAX)
         operations = [self._operation(event, slug, str(number), begins=begins) for _ in range(count)]
         gateway.ask(operations)
+        self._variations.keep(gateway, operations)
         self._asked += [(gateway, operation) for operation in operations if operation.nonce]
         del self._asked[:-REPEATED_MAX]
 
@@ -180,13 +194,14 @@ class DoorWork(Recurring):
     def _build(self, command: Command, ticket: str, event: str) -> Operation:
         dice = self._dice
         self._nonces += 1
-        return build(
+        return self._variations.build(
+            dice,
             command,
             ticket=ticket,
             event=event,
             actor=f"door-{dice.below(3)}",
             entry=dice.pick(self.world.member_names),
-            valid_until=(self._gateways[0].clock.now().wall + VALID) // 1_000,
+            valid_until=0 if self._undated else (self._gateways[0].clock.now().wall + VALID) // 1_000,
             nonce=b"" if dice.hit(WITHOUT_NONCE) else b"door" + self._nonces.to_bytes(8, "big"),
         )
 

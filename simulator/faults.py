@@ -1,8 +1,4 @@
-"""Faults, drawn at random: crashes at every point of a turn, cuts, pauses, full disks.
-
-Swarm testing (Groce et al., ISSTA 2012): each run enables some kinds of faults and leaves others out, because
-faults of all kinds at once hide each other.
-"""
+"""Faults, drawn at random: crashes at every point of a turn, cuts, pauses, full disks."""
 
 from __future__ import annotations
 
@@ -37,6 +33,8 @@ RAFT_WORDS = (
     *(m.RequestVote, m.RequestVoteResult),
 )
 """The same in worlds that order by Raft."""
+NARROWEST = 20_000
+"""Bytes in a second of the narrowest link."""
 CUT_AFTER = 3 * MILLISECOND
 """Longest time between that message and the cut: some members have received and written it, others not."""
 LOSABLE = (
@@ -70,6 +68,8 @@ class FaultPlan(msgspec.Struct, frozen=True):
     one_way: int = 0
     slow_link: int = 0
     lose_kind: int = 0
+    clog: int = 0
+    narrow: int = 0
     heal: int = 2
     wall_jump: int = 0
     client_restart: int = 0
@@ -80,32 +80,6 @@ class FaultPlan(msgspec.Struct, frozen=True):
     write_misdirected: int = 0
     away_max: int = 4 * SECOND
     """Longest time that a crashed or suspended node is away."""
-
-
-def draw_fault_plan(dice: Dice) -> FaultPlan:
-    """A random selection of faults."""
-    weights = {
-        name: dice.between(1, 4) if dice.hit(0.5) else 0
-        for name in (
-            "crash",
-            "crash_in_turn",
-            "suspend",
-            "disk_full",
-            "part",
-            "one_way",
-            "slow_link",
-            "lose_kind",
-            "wall_jump",
-            "client_restart",
-        )
-    }
-    weights["crash_all"] = 1 if dice.hit(0.3) else 0
-    weights["disk_lost"] = 1 if dice.hit(0.2) else 0
-    return FaultPlan(
-        pause_max=dice.pick((300 * MILLISECOND, SECOND, 3 * SECOND)),
-        away_max=dice.pick((300 * MILLISECOND, 2 * SECOND, 8 * SECOND)),
-        **weights,
-    )
 
 
 class TripWire(Observer):
@@ -148,6 +122,8 @@ class FaultInjector(Recurring):
         self._spare = spare
         self.happened = 0
         """Number of faults so far, skipped ones included."""
+        self.told: Callable[[str], None] = lambda _sentence: None
+        """Gets a sentence about each fault (simulator.story)."""
         self._left_out = left_out
         self._source = dice
         self._dice = dice
@@ -174,6 +150,8 @@ class FaultInjector(Recurring):
             "power_cut": self._power_cut,
             "byte_flipped": self._byte_flipped,
             "write_misdirected": self._write_misdirected,
+            "clog": self._clog,
+            "narrow": self._narrow,
         }
         self._bag = [action for name, action in kinds.items() for _ in range(getattr(plan, name))]
 
@@ -181,7 +159,9 @@ class FaultInjector(Recurring):
         """Inject one fault, unless it is left out."""
         if self.happened not in self._left_out:
             self._dice = self._source.fork(f"fault {self.happened}")
-            self._dice.pick(self._bag)()
+            fault = self._dice.pick(self._bag)
+            self.told(f"fault {self.happened} is {fault.__name__.strip('_').replace('_', ' ')}")
+            fault()
         self.happened += 1
 
     def _anyone(self) -> Node:
@@ -283,6 +263,24 @@ class FaultInjector(Recurring):
         rule = self.world.network.when(sender=sender, receiver=receiver)
         rule.delay(1 + self._dice.below(self.plan.away_max))
         self.world.after(1 + self._dice.below(self.plan.away_max), self.world.network.forget, rule)
+
+    def _clog(self) -> None:
+        """What one direction of a link carries waits until a moment, and then goes on."""
+        names = [*self.world.nodes, *self.world.endpoints]
+        sender, receiver = self._dice.sample(names, 2)
+        self.world.network.clogged[sender, receiver] = self.world.time + self._dice.below(self.plan.away_max)
+
+    def _narrow(self) -> None:
+        """One node's links carry few bytes in a second for a while."""
+        network, node = self.world.network, self._anyone()
+        names = [name for name in (*self.world.nodes, *self.world.endpoints) if name != node.name]
+        links = [link for name in names for link in ((node.name, name), (name, node.name))]
+        network.narrow |= dict.fromkeys(links, self._dice.spread(NARROWEST, 1_000_000))
+        self.world.after(1 + self._dice.below(self.plan.away_max), self._widen, links)
+
+    def _widen(self, links: Sequence[tuple[str, str]]) -> None:
+        for link in links:
+            self.world.network.narrow.pop(link, None)
 
     def _lose_kind(self) -> None:
         """Messages of some kinds are lost for a while, from one sender, to one receiver or everywhere: the

@@ -28,7 +28,6 @@ from dtvn.machine import (
     SetEvent,
     Unblock,
     Validate,
-    build,
 )
 from dtvn.machine.lists import Rule
 from dtvn.protocol.consensus.messages import Operation
@@ -36,6 +35,8 @@ from simulator.clock import SECOND, WALL_START
 from simulator.dice import Dice
 from simulator.gateway import Gateway
 from simulator.recurring import Recurring
+from simulator.variations import Variations
+from simulator.workload import Traffic
 from simulator.world import World
 
 HALL, ABSENT_LIST = "hall", "roof"
@@ -51,6 +52,7 @@ REPEATS = 0.15
 KEPT = 30
 """Operations that may be repeated, and scans that may be annulled."""
 WITHOUT_NONCE = 0.1
+AT_ONCE = 6
 MIDNIGHT = 2
 """Second of the world at which a day of the lists' zone begins."""
 LONG_AGO, FAR = 1_000_000, 1 << 60
@@ -85,8 +87,10 @@ class Scanned(msgspec.Struct, frozen=True):
 class ListWork(Recurring):
     """Callers of all gateways, driven by one random stream. The gateways date the operations (R14)."""
 
-    def __init__(self, world: World, gateways: Sequence[Gateway], dice: Dice, pause_max: int) -> None:
-        super().__init__(world, dice.fork("when"), pause_max)
+    def __init__(self, world: World, gateways: Sequence[Gateway], dice: Dice, traffic: Traffic) -> None:
+        super().__init__(world, dice.fork("when"), traffic.pause_max)
+        self._variations = Variations(traffic.odd)
+        self._bursts = traffic.odd > 0
         self._gateways = gateways
         self._dice = dice
         self._asked: list[tuple[Gateway, Operation]] = []
@@ -97,8 +101,16 @@ class ListWork(Recurring):
         self._nonces = 0
 
     def happen(self) -> None:
-        """One call."""
+        """One call, or some at once where fields vary: a batch of several costs as much as one."""
+        for _ in range(1 + self._dice.below(AT_ONCE) if self._bursts else 1):
+            self._call()
+
+    def _call(self) -> None:
         dice = self._dice
+        again = self._variations.again(dice)
+        if again is not None:
+            again[0].ask([again[1]])
+            return
         if self._asked and dice.hit(REPEATS):
             gateway, operation = dice.pick(self._asked)
             gateway.ask([operation])
@@ -250,13 +262,15 @@ class ListWork(Recurring):
 
     def _ask(self, gateway: Gateway, operations: list[Operation]) -> None:
         gateway.ask(operations)
+        self._variations.keep(gateway, operations)
         self._asked += [(gateway, operation) for operation in operations if operation.nonce]
         del self._asked[:-KEPT]
 
     def _build(self, command: Command, ticket: str, group: str, actor: str = "desk") -> Operation:
         dice = self._dice
         self._nonces += 1
-        return build(
+        return self._variations.build(
+            dice,
             command,
             ticket=ticket,
             event=f"{HALL}-{group}",

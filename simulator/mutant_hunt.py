@@ -9,7 +9,7 @@ import msgspec
 from simulator.campaign import Task, run
 from simulator.mutants import MUTANTS
 
-SEEDS_MAX = 40
+SEEDS_MAX = 60
 """Seeds to try, from the mutant's own seed on, before the mutant counts as not caught."""
 
 

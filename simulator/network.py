@@ -14,7 +14,7 @@ import msgspec
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import KINDS
 from dtvn.protocol.wire import Envelope
-from simulator.clock import MILLISECOND
+from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
 
 
@@ -28,6 +28,10 @@ def field_of_frame(kind: type[Any] | None, frame: bytes, name: str) -> Any:
     if kind is None:
         return None
     return getattr(canonical.decode(kind, canonical.decode(Envelope, frame).body), name, None)
+
+
+BUFFERED = SECOND
+"""Nanoseconds that a frame waits at a narrow link at most: what comes then finds its buffer full."""
 
 
 class LinkQuality(msgspec.Struct, frozen=True):
@@ -105,6 +109,12 @@ class Network:
         self.rules: list[Rule] = []
         self.cuts: set[tuple[str, str]] = set()
         """Links (sender, receiver) that carry nothing now, each in one direction."""
+        self.clogged: dict[tuple[str, str], int] = {}
+        """Link -> world time until which its frames wait."""
+        self.narrow: dict[tuple[str, str], int] = {}
+        """Link -> bytes that it carries in a second."""
+        self._free: dict[tuple[str, str], int] = {}
+        """Narrow link -> when it has carried what it got so far."""
         self._last_arrival: dict[tuple[str, str], int] = {}
         self.lost = 0
 
@@ -143,6 +153,9 @@ class Network:
         """All links carry frames again, rules and faults are removed; latency stays."""
         self.cuts.clear()
         self.rules.clear()
+        self.clogged.clear()
+        self.narrow.clear()
+        self._free.clear()
         self.quality = msgspec.structs.replace(
             self.quality, loss=0.0, duplication=0.0, reorder=0.0, slow_share=0.0
         )
@@ -173,6 +186,15 @@ class Network:
         if quality.loss and dice.hit(quality.loss):
             self.lost += 1
             return []
+        if link in self.clogged:
+            departs = max(departs, self.clogged[link])
+        if link in self.narrow:
+            waits = max(self._free.get(link, 0), departs) - departs
+            if waits > BUFFERED:
+                self.lost += 1
+                return []
+            extra += waits + len(frame) * SECOND // self.narrow[link]
+            self._free[link] = departs + extra
         if quality.duplication and dice.hit(quality.duplication):
             copies += 1
         if copies == 1:

@@ -34,12 +34,18 @@ INBOX_MAX = 20_000
 
 
 class Costs(msgspec.Struct, frozen=True):
-    """Durations of a turn's parts, in nanoseconds."""
+    """Durations of a turn's parts, in nanoseconds, and what the power takes with it."""
 
     turn: int = 20 * MICROSECOND
     frame: int = 20 * MICROSECOND
     sync_min: int = 100 * MICROSECOND
     sync_max: int = 1_000 * MICROSECOND
+    read_min: int = 0
+    read_max: int = 0
+    """Of each read of the ledger while the node runs; 0: it takes no time."""
+    torn: float = 0.0
+    """Share of the crashes that damage all that was being written, so that nothing unsynced is left; else
+    any prefix of it may be."""
 
 
 FREE = Costs(turn=0, frame=0, sync_min=0, sync_max=0)
@@ -162,7 +168,7 @@ class Node:
     def crash(self, *, thorough: bool = False) -> None:
         """Power off: memory and inbox are lost. `thorough`: see VirtualDisk.crash."""
         self.losses += self.disk.misdirected
-        self.disk.crash(thorough=thorough)
+        self.disk.crash(thorough=self._dice.hit(self.costs.torn) or thorough)
         self.host = None
         self.paused = False
         self.inherited, self.carried = (), None
@@ -393,6 +399,11 @@ class Node:
         """The disk has written a turn's records, which takes the time of a sync."""
         self._spent += self._dice.between(self.costs.sync_min, self.costs.sync_max)
         self.world.persisted(self, records)
+
+    def has_read(self) -> None:
+        """The disk has read something, which takes its time."""
+        if self.costs.read_max:
+            self._spent += self._dice.between(self.costs.read_min, self.costs.read_max)
 
     # --- ports.Watcher ---------------------------------------------------------------------------
 

@@ -1,5 +1,4 @@
-"""Worlds whose members order by Raft (R44): the random one without liars, directed ones, and the worlds of
-PBFT that fit both.
+"""Worlds whose members order by Raft (R44): directed ones, and the worlds of PBFT that fit both.
 
 Term t belongs to member t mod n, so a directed world chooses a leader by losing the RequestVotes of all
 others. A member that stops and starts here has the operator's word that the others are gone: without it, no
@@ -18,17 +17,12 @@ from dtvn.protocol.genesis import Parameters
 from dtvn.protocol.quorum import Mode
 from simulator.clock import MILLISECOND, SECOND
 from simulator.clock_steps import HOUR, ClockStep
-from simulator.dice import Dice
 from simulator.faults import FaultPlan
 from simulator.membership_changes import MembershipChanges
 from simulator.network import LinkQuality
-from simulator.run_plan import MessageLoss, OperatorAction, Partition, RunPlan, draw_run, timely
+from simulator.run_plan import MessageLoss, OperatorAction, Partition, RunPlan
 from simulator.workload import Traffic
 
-SIZES = (1, 2, 3, 3, 5, 5, 7)
-CHANGING_SIZES = (3, 3, 5, 5, 7)
-EVENTS_SHARE = 0.1
-NO_DISK_LOST = {"disk_lost": 0, "byte_flipped": 0, "write_misdirected": 0}
 FIVE = ("r0", "r1", "r2", "r3", "r4")
 CLIENTS = ("client-0", "client-1")
 BRISK = Traffic(tickets=10, pause_max=25 * MILLISECOND)
@@ -53,36 +47,6 @@ def in_raft(drawing: Callable[[int], RunPlan]) -> Callable[[int], RunPlan]:
         )
 
     return drawn
-
-
-def draw_raft_run(seed: int) -> RunPlan:
-    """The random world of a seed, ordered by Raft: without liars and offline recoveries, other faults as
-    drawn; some also have runs of agent events. Where the membership changes, or all start anew at the end, no
-    disk is lost: beside a member that lost its ledger no other one would vote but by the operator's word
-    (R11)."""
-    drawn = draw_run(seed)
-    dice = Dice(seed).fork("raft")
-    members = dice.pick(SIZES if drawn.changes is None else CHANGING_SIZES)
-    changes = drawn.changes and msgspec.structs.replace(
-        drawn.changes, least=min(drawn.changes.least, members)
-    )
-    plan = timely(drawn.plan, members)
-    if changes is not None or drawn.readers:
-        plan = msgspec.structs.replace(plan, **NO_DISK_LOST)
-    if changes is not None:
-        plan = timely(plan, changes.least)
-    return msgspec.structs.replace(
-        drawn,
-        settings=msgspec.structs.replace(drawn.settings, mode=Mode.RAFT, members=members),
-        plan=plan,
-        clock_steps=tuple(step for step in drawn.clock_steps if int(step.name[1:]) < members),
-        adversaries=(),
-        liars=(),
-        changes=changes,
-        old_speaker=None,
-        event_runs=members >= min(CHANGING_SIZES) and dice.hit(EVENTS_SHARE),
-        recovers_at=0,
-    )
 
 
 def elects(name: str, start: int, end: int) -> tuple[MessageLoss, ...]:

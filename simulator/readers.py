@@ -27,6 +27,7 @@ from simulator.disk import VirtualDisk
 from simulator.gateway import Gateway, Request
 from simulator.recurring import Recurring
 from simulator.violation import Violation
+from simulator.workload import Traffic
 from simulator.world import LEARNER, World
 
 COPY_WAIT = 3 * SECOND
@@ -63,11 +64,8 @@ def ticket_shown(disk: VirtualDisk, event: str, ticket: str) -> int:
 class Readers(Recurring):
     """Reads until it is stopped; a ClientObserver of the gateways that it reads through."""
 
-    def __init__(
-        self, world: World, gateways: Sequence[Gateway], dice: Dice, tickets: int, pause: int
-    ) -> None:
-        """`tickets`: how many there are; `pause`: longest time between two reads, in nanoseconds."""
-        super().__init__(world, dice, pause)
+    def __init__(self, world: World, gateways: Sequence[Gateway], dice: Dice, traffic: Traffic) -> None:
+        super().__init__(world, dice, traffic.pause_max)
         self.reads: list[Read] = []
         self.barriers = 0
         """Barriers of the quorum read at the end."""
@@ -75,7 +73,8 @@ class Readers(Recurring):
         """Reads that shared their barrier with another read."""
         self._gateways = gateways
         self._dice = dice
-        self._tickets = tickets
+        self._tickets = traffic.tickets
+        self._undated = traffic.undated
         self._told: dict[str, int] = {}
         """Ticket -> sequence of its newest state that was reported to any caller."""
         self._changed = ""
@@ -123,7 +122,7 @@ class Readers(Recurring):
 
     def order(self, gateway: Gateway) -> Request | None:
         """Request a barrier; returns None if the gateway is overloaded."""
-        until = (gateway.clock.now().wall + 20 * SECOND) // 1_000
+        until = 0 if self._undated else (gateway.clock.now().wall + 20 * SECOND) // 1_000
         entry = self.world.member_names[0]
         operation = build(Barrier(), ticket="", actor="platform", entry=entry, valid_until=until)
         return gateway.ask([operation])

@@ -23,20 +23,35 @@ from simulator.worlds import world_of
 
 RUNS_MAX = 200
 """Most runs that are tried: a seed takes about a second."""
+RUNS_AT_ONCE = 40
+"""Most of them for a run that failed by itself, whose story is told at once."""
 
 Tell = Callable[[str], None]
 Wanted = TypeVar("Wanted", Task, PlainTask)
 Found = TypeVar("Found", Report, Results)
 
 
-def shrink(wanted: Task | PlainTask, tell: Tell | None = None) -> Report | Results | None:
+def shrink(
+    wanted: Task | PlainTask, tell: Tell | None = None, *, runs_max: int = RUNS_MAX
+) -> Report | Results | None:
     """The smallest failing run that was found; None if the given run does not fail. A run fails in the same
     way if the same checker complains, with any sentence. An interrupt before the first run is over is
     raised; a later one ends the search with the result so far, and `ended` reports it."""
     told = tell or (lambda _line: None)
     if isinstance(wanted, PlainTask):
-        return _PlainShrinker(wanted, _played, told).find()
-    return _SeedShrinker(wanted, run, told).find()
+        return _PlainShrinker(wanted, _played, told, runs_max).find()
+    return _SeedShrinker(wanted, run, told, runs_max).find()
+
+
+def failure(task: Task) -> str:
+    """The violation of a seed that fails, the command of its least run that was soon found, and its story."""
+    least = shrink(task, runs_max=RUNS_AT_ONCE)
+    if not isinstance(least, Report):
+        return "it does not fail again"
+    if least.ended == "interrupted":
+        raise Interrupted(least)
+    told = str(least.violation), f"replay: {task.command}", f"least: {least.command}", *least.story
+    return "\n".join(told)
 
 
 def _played(wanted: PlainTask) -> Results:
@@ -47,7 +62,8 @@ def _played(wanted: PlainTask) -> Results:
 
 
 class _Shrinker(Generic[Wanted, Found]):
-    def __init__(self, wanted: Wanted, play: Callable[[Wanted], Found], tell: Tell) -> None:
+    def __init__(self, wanted: Wanted, play: Callable[[Wanted], Found], tell: Tell, runs_max: int) -> None:
+        self._runs_max = runs_max
         self._wanted: Wanted = wanted
         self._play: Callable[[Wanted], Found] = play
         self._tell = tell
@@ -72,7 +88,7 @@ class _Shrinker(Generic[Wanted, Found]):
 
     def _try(self, wanted: Wanted) -> bool:
         """Whether it fails as before; if so, it replaces the smallest run."""
-        if self._runs >= RUNS_MAX:
+        if self._runs >= self._runs_max:
             return False
         self._runs += 1
         found = self._play(wanted)

@@ -31,7 +31,7 @@ class StaleProcess(Node):
         host.transport = host.log_server._transport = self
         host.watcher, host.clock = self, self.clock
         self.disk, self.membership, self.keys = node.disk, node.membership, node.keys
-        self.core, self.look = node.core, node.look
+        self.core, self.look, self.upward = node.core, node.look, node.upward
         self.inbox.extend(node.inbox)
         self.pause()
 

@@ -12,6 +12,7 @@ from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
 from simulator.gateway import Gateway, Request
 from simulator.recurring import Recurring
+from simulator.variations import Variations
 from simulator.world import World
 
 UNDECIDED = frozenset({"outcome_unknown", "unavailable"})
@@ -31,6 +32,8 @@ class Traffic(msgspec.Struct, frozen=True):
     without_nonce: float = 0.1
     valid_min: int = 2 * SECOND
     valid_max: int = 20 * SECOND
+    odd: float = 0.0
+    """Share of the fields of operations that are absent or unusual (simulator.variations)."""
     undated: bool = False
     """Whether gateways date the operations (R14), or their callers do."""
 
@@ -62,6 +65,7 @@ class Workload(Recurring):
         """Random stream of the present call (see faults.FaultInjector)."""
         self._scanned: list[tuple[Gateway, Operation]] = []
         self._nonces = 0
+        self._variations = Variations(traffic.odd)
 
     def start(self) -> None:
         """Issue the tickets and open the gates."""
@@ -80,7 +84,10 @@ class Workload(Recurring):
 
     def _ask(self) -> None:
         dice = self._dice
-        if self._scanned and dice.hit(self.traffic.repeats):
+        again = self._variations.again(dice)
+        if again is not None:
+            again[0].ask([again[1]])
+        elif self._scanned and dice.hit(self.traffic.repeats):
             gateway, operation = dice.pick(self._scanned)
             gateway.ask([operation])
         else:
@@ -88,6 +95,7 @@ class Workload(Recurring):
             count = 1 + dice.below(self.traffic.operations_max)
             operations = [self._scan(gateway) for _ in range(count)]
             gateway.ask(operations)
+            self._variations.keep(gateway, operations)
 
     def _scan(self, gateway: Gateway) -> Operation:
         dice = self._dice
@@ -114,7 +122,8 @@ class Workload(Recurring):
             command = kinds.KINDS[kind].command()
         wall = gateway.clock.now().wall
         patience = dice.between(self.traffic.valid_min, self.traffic.valid_max)
-        return build(
+        return self._variations.build(
+            dice,
             command,
             ticket=ticket,
             actor=f"gate-{dice.below(4)}",

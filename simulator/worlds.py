@@ -1,5 +1,5 @@
-"""Named worlds: from a seed to a run plan. `random` draws from everything; each other world looks for one
-kind of fault.
+"""Named worlds: from a seed to a run plan. `random` draws from everything (simulator.swarm); each other world
+looks for one kind of fault.
 
 A planted bug (simulator.mutants) names the world in which its seed finds it; without the bug the same world
 and seed break no promise.
@@ -12,15 +12,12 @@ from typing import Any
 
 import msgspec
 
-from dtvn.events.config import algorithms_of
 from dtvn.protocol.genesis import Parameters
 from simulator import clock_worlds as clocks
 from simulator import raft_worlds as raft
 from simulator import twins
 from simulator.archive_worlds import AWAY, NEWCOMERS, WIPED
 from simulator.clock import MILLISECOND, SECOND
-from simulator.dice import Dice
-from simulator.directed_worlds import DIRECTED
 from simulator.door_worlds import DOORS
 from simulator.event_worlds import (
     ANY_ALGORITHM,
@@ -44,10 +41,9 @@ from simulator.run_plan import (
     OperatorAction,
     Partition,
     RunPlan,
-    draw_run,
-    smaller,
 )
 from simulator.stale_disk_worlds import OLDER_AND_LOST_DISK, OLDER_DISK, UNUSED_DISK
+from simulator.swarm import draw_raft_run, draw_run, draw_small_run
 from simulator.workload import Traffic
 from simulator.world import Settings
 
@@ -70,11 +66,6 @@ CRASHES = FaultPlan(
 def world_of(name: str, seed: int) -> RunPlan:
     """The run plan of a seed in a named world; raise KeyError for an unknown name."""
     return WORLDS[name](seed)
-
-
-def small(seed: int) -> RunPlan:
-    """A random world that is quickly played."""
-    return smaller(draw_run(seed))
 
 
 def of(
@@ -284,26 +275,10 @@ STRANDED: dict[str, Any] = {
 """r4 sleeps, skips epochs, and gets no state: it may be no member any more when a snapshot arrives."""
 
 
-def anything(seed: int) -> RunPlan:
-    """Usually a random world; sometimes one of those directed at moments that random worlds rarely reach."""
-    for stream, share, worlds in DIRECTED:
-        dice = Dice(seed).fork(stream)
-        if dice.hit(share):
-            return _by_any_algorithm(seed, WORLDS[dice.pick(worlds)](seed))
-    return draw_run(seed)
-
-
-def _by_any_algorithm(seed: int, drawn: RunPlan) -> RunPlan:
-    """Half of the campaign's worlds with runs of agent events judge them by any of the algorithms."""
-    if drawn.event_runs and Dice(seed).fork("algorithms of events").hit(0.5):
-        return msgspec.structs.replace(drawn, algorithms=algorithms_of(drawn.settings.mode))
-    return drawn
-
-
 WORLDS: dict[str, Drawing] = {
-    "random": anything,
-    "small": small,
-    "raft": raft.draw_raft_run,
+    "random": draw_run,
+    "small": draw_small_run,
+    "raft": draw_raft_run,
     "raft-figure-8": of(**raft.FIGURE_8),
     "raft-void-records": of(**raft.VOID_RECORDS),
     "raft-void-and-pruned": of(**raft.VOID_AND_PRUNED),

@@ -15,6 +15,7 @@ from dtvn.machine.kinds.kind import Kind, Result
 from dtvn.machine.nonces import Remembered
 from dtvn.machine.ticket import Ticket
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.knobs import hit
 
 VALID_FOR_MAX = 600_000_000
 """Most microseconds by which `valid_until` may lie ahead of batch time (R14)."""
@@ -109,6 +110,7 @@ class Operations:
             known = self._coded.get((kind, payload[:place] + payload[place + DIGEST_SIZE :]))
         if (
             known is not None
+            and not hit("operations.no_memo")
             and operation.actor in self._actors
             and len(operation.nonce) <= NONCE_BYTES_MAX
             and (

@@ -110,6 +110,7 @@ PROBES: dict[str, str] = {
     "list.movements_of_a_snapshot": "a node starts with tickets of a fetched state that moved",
     "list.movements_read_at_start": "a start with movements that must go on counting",
     # faults and versions, marked by the simulator
+    "partition.told": "a gateway's watch tells a partition",
     "power_cut.beside_liars": "power fails, nothing unsynced survives, and a member lies",
     "power_cut.after_changes": "the same after the membership changed",
     "power_cut.in_a_transfer": "the same while a member fetches the state",

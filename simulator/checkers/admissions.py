@@ -16,6 +16,10 @@ ENTERING = frozenset({"consume", "admit", "import_entry", "force"})
 ABOUT = ENTERING | {"annul"}
 Place = tuple[str, str, str]
 """(event, ticket, slug of a list)."""
+Signed = tuple[str, str, bytes]
+"""(principal, actor, nonce) of an operation."""
+Said = tuple[str, str, str, str, str]
+"""(kind of the operation, of the movement, slug, gate, device) of a scan."""
 
 
 class Admissions:
@@ -29,9 +33,16 @@ class Admissions:
         self._moves: dict[tuple[str, str], Moves] = {}
         self._holders: dict[tuple[str, bytes], str] = {}
         """(event, code) -> ticket that it opened first (R40)."""
+        self._kept: dict[tuple[str, str], list[tuple[Signed, Said]]] = {}
+        """Ticket -> its newest movements: a nonce of these is known for ever (R13)."""
+        self._doubtful: set[tuple[str, str]] = set()
+        """Tickets that an operation may have moved once or twice."""
 
-    def happened(self, principal: str, operation: m.Operation, outcome: m.Outcome, now: int) -> str | None:
-        """What is wrong with a success at this log time; None: nothing."""
+    def happened(
+        self, principal: str, operation: m.Operation, outcome: m.Outcome, now: int, *, again: bool = False
+    ) -> str | None:
+        """What is wrong with a success at this log time; None: nothing. `again`: the same was asked so long
+        ago that its nonce may be forgotten."""
         if operation.kind == "set_event":
             said: Any = check(operation)
             if said.lists is not None:
@@ -40,7 +51,7 @@ class Admissions:
             issued: Any = check(operation)
             self._persons[operation.event, operation.ticket] = issued.entries
         elif operation.kind in ABOUT:
-            return self._moved(principal, operation, outcome, now)
+            return self._moved(principal, operation, outcome, now, again=again)
         return None
 
     def entered(self, operation: m.Operation, answer: m.Outcome | Result) -> Place | None:
@@ -60,7 +71,9 @@ class Admissions:
         code = code_of(operation)
         return self._holders.get((operation.event, code), "") if code else operation.ticket
 
-    def _moved(self, principal: str, operation: m.Operation, outcome: m.Outcome, now: int) -> str | None:
+    def _moved(
+        self, principal: str, operation: m.Operation, outcome: m.Outcome, now: int, *, again: bool
+    ) -> str | None:
         said: Any = check(operation)
         event, code = operation.event, code_of(operation)
         ticket = event, self._name(operation, outcome)
@@ -69,6 +82,19 @@ class Admissions:
             if first != ticket[1]:
                 return f"a code opened {first} and {ticket[1]}"
         kind, slug = wanted(operation)
+        signed = principal, operation.actor, operation.nonce
+        scan = operation.kind, kind, slug, getattr(said, "gate", ""), getattr(said, "device", "")
+        kept = self._kept.setdefault(ticket, [])
+        for before, scanned in kept if operation.nonce else ():
+            if before == signed:
+                return None if scan == scanned else f"{ticket[1]!r} takes a nonce of {scanned} for {scan}"
+        kept.append((signed, scan))
+        del kept[: -list_model.KEPT]
+        if again:
+            self._doubtful.add(ticket)
+        if ticket in self._doubtful:
+            self.made[(*ticket, slug)] += kind == "entry"
+            return None
         lists, moves = self._lists.get(event), self._moves.get(ticket, ())
         listed = list_model.find(lists or (), slug)
         if listed is None:

@@ -104,9 +104,16 @@ class Ages(Checker):
             )
 
     def finish(self) -> None:
-        """See Checker."""
-        self.world.run_for(KNOWN_WITHIN)
-        for node in self.world.learners():
+        """See Checker. Each follower hears of the log's end again."""
+        world = self.world
+        since, hosts = world.time, {node.name: node.host for node in world.learners() if node.host}
+
+        def known() -> bool:
+            ages = [host.age() for host in hosts.values()]
+            return all(age is not None and age * MICROSECOND < world.time - since for age in ages)
+
+        world.run_for(KNOWN_WITHIN, done=known)
+        for node in world.learners():
             if node.host is not None:
                 self._look(node)
                 if (age := node.host.age()) is None or age * MICROSECOND > KNOWN_WITHIN:

@@ -32,7 +32,7 @@ class AtMostOnce(Checker):
         self._admissions = Admissions()
         self._executed: dict[tuple[tuple[int, int], int], int] = {}
         self._nonces: dict[tuple[str, str, bytes], tuple[m.Operation, str]] = {}
-        self._told: dict[Place, set[tuple[str, bytes | tuple[int, int]]]] = {}
+        self._told: dict[Place, set[tuple[object, ...]]] = {}
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
@@ -48,10 +48,10 @@ class AtMostOnce(Checker):
             self.fail(f"bundle {bundle.number} of session {bundle.session} at {before} and {sequence}")
 
     def _operation(self, sequence: int, principal: str, operation: m.Operation, outcome: m.Outcome) -> None:
-        first = True
+        first, again = True, False
         if operation.nonce:
             key = (principal, operation.actor, operation.nonce)
-            self._forget(key, sequence, outcome)
+            again = self._forget(key, sequence, operation)
             if outcome.code not in FORGOTTEN:
                 self._nonces.setdefault(key, (operation, outcome.code))
             known = self._nonces.get(key, (operation, outcome.code))
@@ -65,17 +65,18 @@ class AtMostOnce(Checker):
                 self.fail(f"a nonce's second body at {sequence} is answered {outcome.code} (R13)")
         if first and outcome.code == "ok":
             now = self._history.timestamps[sequence]
-            wrong = self._admissions.happened(principal, operation, outcome, now)
+            wrong = self._admissions.happened(principal, operation, outcome, now, again=again)
             if wrong is not None:
                 self.fail(f"{wrong} at {sequence}")
 
-    def _forget(self, key: tuple[str, str, bytes], sequence: int, outcome: m.Outcome) -> None:
-        """A nonce may be forgotten after an hour of batch time, which clocks that step make a short one."""
+    def _forget(self, key: tuple[str, str, bytes], sequence: int, operation: m.Operation) -> bool:
+        """A nonce may be forgotten after an hour of batch time, which clocks that step make a short one;
+        whether this one is, and comes again with the same body."""
         before = self._nonces.get(key)
-        if before is None or outcome.code == before[1]:
-            return
-        if self._history.timestamps[sequence] > before[0].valid_until + KEPT_AFTER:
-            del self._nonces[key]
+        if before is None or self._history.timestamps[sequence] <= before[0].valid_until + KEPT_AFTER:
+            return False
+        del self._nonces[key]
+        return _body(before[0]) == _body(operation)
 
     def answered(self, gateway: Gateway, request: Request) -> None:
         """The client's own view: no more entries of a ticket were told than were made."""
@@ -83,7 +84,8 @@ class AtMostOnce(Checker):
             place = self._admissions.entered(operation, result) if result.code == "ok" else None
             if place is not None:
                 told = self._told.setdefault(place, set())
-                told.add((operation.actor, operation.nonce or (result.sequence, result.index)))
+                whose = gateway.principal, operation.actor, operation.nonce, operation.payload
+                told.add(whose if operation.nonce else (result.sequence, result.index))
                 if len(told) > self._admissions.made[place]:
                     self.fail(f"{place[1]!r}: {sorted(map(str, told))} were all told ok")
 

@@ -30,7 +30,7 @@ class DurableBeforeSend(Checker):
     """Records what each honest member ever sent for each slot, across restarts."""
 
     name = "durable-before-send"
-    kinds = BINDING | {m.Head}
+    kinds = BINDING | {m.Head, m.Reply}
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -47,6 +47,9 @@ class DurableBeforeSend(Checker):
         if not node.honest or (node is self._newest[0] and frame is self._newest[1]):
             return
         envelope, message = self.world.frame_cache.read(frame)
+        if isinstance(message, m.Reply):
+            self._reply(node, message)
+            return
         identity = (node.name, envelope.kind, envelope.body)
         signature = self._seen.get(identity)
         if signature is not None:
@@ -67,6 +70,11 @@ class DurableBeforeSend(Checker):
         """A head names the end of the log, as a power failure would leave it (R45)."""
         if head.sequence > len(node.disk.synced.log):
             self.fail(f"{node.name} says that its log ends with {head.sequence}, which is not durable (R45)")
+
+    def _reply(self, node: Node, reply: m.Reply) -> None:
+        """The turn that executed it is written; it need not be synced (R6)."""
+        if reply.entry.sequence > len(node.disk.log):
+            self.fail(f"{node.name} answers with {reply.entry.sequence}, which is not written (R8)")
 
     def _once(self, node: Node, message: Any, body: bytes) -> None:
         kind = type(message)
@@ -94,10 +102,27 @@ class DurableBeforeSend(Checker):
         where = f"{sequence} of view {view}"
         if record is None:
             self.fail(f"{node.name} says {kind.__name__} {where}, but no {phase} of it is durable")
+        if kind is m.ViewChange:
+            self._newest_certificates(node, message)
         if kind in VOTES and not any(message.digest in frame for frame in record.frames):
             self.fail(f"{node.name} says {kind.__name__} {where}, durable is another digest")
         if phase == "commit" and not _is_accepted(disk, message):
             self.fail(f"{node.name} acknowledges {where}, but the entry is not durable (R44)")
+
+    def _newest_certificates(self, node: Node, message: m.ViewChange) -> None:
+        """A VIEW-CHANGE carries the newest prepared certificate that its sender holds of a sequence (R33)."""
+        carried: dict[int, int] = {}
+        for proof in message.prepared:
+            proposal = self.world.frame_cache.read(proof.pre_prepare)[1]
+            carried[proposal.sequence] = proposal.view
+        for record in node.disk.synced.slots.values():
+            if record.phase != "prepared" or record.epoch != message.epoch or record.view >= message.view:
+                continue
+            if record.view > carried.get(record.sequence, record.view):
+                self.fail(
+                    f"{node.name} leaves for view {message.view} with the certificate of view "
+                    f"{carried[record.sequence]} for {record.sequence}, and holds one of view {record.view}"
+                )
 
 
 def _slot(message: Any) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from simulator.campaign import Report, Task, run
 from simulator.cli.interrupts import begin_worker, held_back
 from simulator.mutant_hunt import Verdict, hunt
 from simulator.mutants import NOT_PLANTED
+from simulator.shrinking import failure
 from simulator.violation import Interrupted
 
 NANOSECONDS_PER_HOUR = 3_600_000_000_000
@@ -52,6 +53,8 @@ def campaign(
                 played()
                 if report.violation is not None and tell is not None:
                     tell(f"{report.violation}\n  {report.command}")
+                    if report.checker != "exception":
+                        tell(failure(Task(report.seed, report.world)))
     except Interrupted:
         ended = "interrupted"
     return {"ended": ended, **totals.summary(perf_counter() - started)}

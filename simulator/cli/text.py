@@ -148,12 +148,14 @@ def report(found: Report) -> str:
     lines = []
     for name in found.__struct_fields__:
         value = getattr(found, name)
+        if name == "story":
+            continue  # it is told at the end
         if name == "probes":
             value = ", ".join(f"{probe} {hits}" for probe, hits in sorted(value.items())) or "none"
         elif name == "virtual_time":
             value = f"{value / SECOND:.3f} s"
         lines.append(f"{name:{WIDTH}} {value}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *found.story])
 
 
 def summary(found: dict[str, Any], *, with_probes: bool) -> Iterator[str]:

@@ -17,7 +17,7 @@ from simulator.mutants import MUTANTS
 from simulator.observers import Observer
 from simulator.options import FLAGS, OptionError, PlainTask, by_hand
 from simulator.plain import PlainRun, Results
-from simulator.shrinking import shrink
+from simulator.shrinking import failure, shrink
 from simulator.tracing import EventPrinter, Tracer
 from simulator.violation import Interrupted
 
@@ -49,6 +49,9 @@ class Verbs:
     def _run(self, options: dict[str, Any]) -> None:
         wanted = self._wanted(options)
         found = self._play(wanted, say=quietly if options["json"] else self._say)
+        if isinstance(wanted, Task) and found.violation is not None and not options["json"]:
+            with self._interrupts.during():
+                self._say(failure(wanted))
         self._end(found, as_json=options["json"])
 
     def _wanted(self, options: dict[str, Any]) -> Task | PlainTask:

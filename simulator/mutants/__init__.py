@@ -8,6 +8,7 @@ from simulator.mutants import (
     archives,
     beyond_f,
     doors,
+    drawn,
     durability,
     epochs,
     event_runs,

@@ -23,7 +23,7 @@ from simulator.seams import (
 )
 
 
-@mutant("executes-as-often-as-it-comes", "R12 R19 P9", seed=1)
+@mutant("executes-as-often-as-it-comes", "R12 R19 P9")
 def executes_twice(plant: Plant) -> None:
     """There is no session table: a bundle is executed each time that it is ordered."""
     plant.put(TicketApplication, "_refuse_session", lambda self, bundle: None)
@@ -104,7 +104,7 @@ def consumes_again(plant: Plant) -> None:
     plant.put(lifecycle, "entries_refuse", lambda *_arguments: None)
 
 
-@mutant("root-depends-on-process", "P8 R24", seed=0)
+@mutant("root-depends-on-process", "P8 R24")
 def root_of_process(plant: Plant) -> None:
     """The state root depends on the process that computes it."""
     right = TicketApplication.root

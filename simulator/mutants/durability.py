@@ -46,19 +46,19 @@ def _is_slot(phase: str) -> Callable[[Any], bool]:
     return lambda record: isinstance(record, SlotRecord) and record.phase == phase
 
 
-@mutant("proposal-not-kept", "R6 P11", seed=0)
+@mutant("proposal-not-kept", "R6 P11")
 def proposal_not_kept(plant: Plant) -> None:
     """PREPARE leaves though the PRE-PREPARE with its batch is not durable."""
     forgets(plant, _is_slot("pre_prepare"))
 
 
-@mutant("certificate-not-kept", "R6 P11", seed=1)
+@mutant("certificate-not-kept", "R6 P11")
 def certificate_not_kept(plant: Plant) -> None:
     """COMMIT leaves though the prepared certificate is not durable."""
     forgets(plant, _is_slot("prepared"))
 
 
-@mutant("view-change-not-kept", "R6 R29", seed=3)
+@mutant("view-change-not-kept", "R6 R29")
 def view_change_not_kept(plant: Plant) -> None:
     """VIEW-CHANGE leaves though it is not durable."""
     forgets(plant, _is_slot("view_change"))
@@ -70,7 +70,7 @@ def new_view_not_kept(plant: Plant) -> None:
     forgets(plant, _is_slot("new_view"))
 
 
-@replaces(Host, "_finish", "sends-before-persisting", "R6 R8 P11", seed=0)
+@replaces(Host, "_finish", "sends-before-persisting", "R6 R8 P11")
 def speaks_first(finish: Any, self: Host, effects: Effects, now: Any) -> None:
     """Messages leave before the journal has the turn."""
     for send in effects.send:
@@ -167,7 +167,7 @@ def fenced_speaks(finish: Any, self: Host, effects: Effects, now: Any) -> None:
         finish(self, Effects([], effects.send, effects.reply, effects.notes), now)
 
 
-@mutant("entries-not-kept", "R9 P20", seed=0)
+@mutant("entries-not-kept", "R9 P20")
 def entries_not_kept(plant: Plant) -> None:
     """Clients are answered, but the log entry is not written."""
     forgets(plant, lambda record: isinstance(record, EntryRecord))

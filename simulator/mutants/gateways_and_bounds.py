@@ -67,7 +67,7 @@ def dies_of_noise(right: Any, self: Door, inbound: Any) -> Any:
         raise ValueError("noise") from error
 
 
-@replaces(Future, "take", "shares-of-links-not-given-back", "R30 P15", seed=2)
+@replaces(Future, "take", "shares-of-links-not-given-back", "R30 P15")
 def keeps_shares(right: Any, self: Future, view: int) -> Any:
     """What a link sent for later views counts against its share after that view was entered."""
     before = list(self._bytes)
@@ -93,7 +93,7 @@ def keeps_requests(right: Any, self: Pool, key: Any) -> Any:
     return gone
 
 
-@replaces(Queue, "_close", "calls-not-given-back", "R30 P15", seed=2)
+@replaces(Queue, "_close", "calls-not-given-back", "R30 P15")
 def keeps_calls(right: Any, self: Queue, call: Any) -> Any:
     """The bytes of a gateway's call stay counted after its answer."""
     before = self._bytes

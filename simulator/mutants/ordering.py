@@ -135,7 +135,7 @@ def certificate_of_two_views(plant: Plant) -> None:
     plant.put(LateCommits, "frames", frames_of_all_views)
 
 
-@replaces(Executor, "effective", "batch-time-runs-back", "R3 P16", seed=6)
+@replaces(Executor, "effective", "batch-time-runs-back", "R3 P16")
 def clock_runs_back(_right: Any, self: Any, batch: Any) -> Any:
     """The effective timestamp is the proposed one, earlier or later than the last."""
     return batch.batch.proposed
@@ -205,7 +205,7 @@ def only_own(plant: Plant) -> None:
     plant.put(Ordering, "decide", decide)
 
 
-@replaces(Execution, "run", "executes-out-of-order", "R22", seed=1)
+@replaces(Execution, "run", "executes-out-of-order", "R22")
 def out_of_order(right: Any, self: Execution) -> None:
     """A decided batch is executed at once, gaps or not."""
     right(self)

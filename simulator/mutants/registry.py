@@ -49,7 +49,7 @@ class Mutant(msgspec.Struct, frozen=True):
 MUTANTS: dict[str, Mutant] = {}
 
 
-def mutant(name: str, rule: str, *, world: str = "small", seed: int = 0) -> Callable[[Any], Any]:
+def mutant(name: str, rule: str, *, world: str = "random", seed: int = 0) -> Callable[[Any], Any]:
     """Register a function as a mutant; its docstring is the sentence."""
 
     def register(change: Callable[[Plant], None]) -> Callable[[Plant], None]:
@@ -63,7 +63,7 @@ def mutant(name: str, rule: str, *, world: str = "small", seed: int = 0) -> Call
 
 
 def replaces(
-    owner: Any, attribute: str, name: str, rule: str, *, world: str = "small", seed: int = 0
+    owner: Any, attribute: str, name: str, rule: str, *, world: str = "random", seed: int = 0
 ) -> Callable[[Any], Any]:
     """Register a function as a mutant that is called instead of `owner.attribute`, with the right function
     before its arguments; its docstring is the sentence. Raises KeyError if the attribute does not exist."""

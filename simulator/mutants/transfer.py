@@ -20,7 +20,7 @@ from simulator.seams import (
 )
 
 
-@replaces(Checkpoints, "_count", "weak-checkpoint", "R24 P7", seed=0)
+@replaces(Checkpoints, "_count", "weak-checkpoint", "R24 P7")
 def weak_checkpoint(count: Any, self: Checkpoints, sequence: int) -> None:
     """A checkpoint that f + 1 signed counts as stable."""
     self.state.q, right = self.state.config.f + 1, self.state.q
@@ -39,7 +39,7 @@ def other_states(right: Any, self: Checkpoints, sequence: int) -> None:
     right(self, sequence)
 
 
-@replaces(Checkpoints, "on_executed", "forgets-unproved", "R24 P7", seed=0)
+@replaces(Checkpoints, "on_executed", "forgets-unproved", "R24 P7")
 def forgets_unproved(right: Any, self: Checkpoints, sequence: int) -> None:
     """A replica prunes what it executed, whether a checkpoint proves it or not."""
 

@@ -27,7 +27,7 @@ from simulator.worlds import world_of
 
 WORLDS = (("random", 1), ("random", 65), ("state-transfers", 3), ("many-sessions", 1), ("epoch-catch-up", 2))
 """Together they play every kind but those of Raft, and Hello, with which a connection begins."""
-RAFT = (("raft", 7), ("raft-three-two", 1))
+RAFT = (("raft:crashes", 0), ("raft-three-two", 1))
 RAFT_KINDS = frozenset((m.RequestVote, m.RequestVoteResult, m.AppendEntries, m.AppendEntriesResult))
 """What worlds of Raft are played for: of a COMMIT, say, the page tells what holds with PBFT."""
 

@@ -8,7 +8,6 @@ from typing import TypeVar
 import pytest
 
 from dtvn.events.judging import Verdict
-from dtvn.protocol.quorum import Mode
 from simulator.adversary.voter import Voter
 from simulator.campaign import Cut, Play, Task, run
 from simulator.checkers import Checker
@@ -19,7 +18,7 @@ from simulator.checkers.one_holder import OneHolder
 from simulator.checkers.vote_evidence import VoteEvidence
 from simulator.cluster import Cluster
 from simulator.event_worlds import BY_VOTES
-from simulator.worlds import anything, world_of
+from simulator.worlds import world_of
 
 pytestmark = pytest.mark.ci
 
@@ -85,15 +84,6 @@ def test_runs_are_judged_by_any_algorithm_beside_a_liar() -> None:
         if certified
     }
     assert found == set(product(BY_VOTES, (Verdict.VALID, Verdict.INVALID)))
-
-
-def test_the_campaign_draws_algorithms_for_half_of_its_worlds_with_events() -> None:
-    """Of PBFT; those of Raft have its own."""
-    plans = [plan for plan in map(anything, range(1_000)) if plan.settings.mode is Mode.PBFT]
-    drawn = [plan.algorithms for plan in plans if plan.event_runs]
-    assert len(drawn) > 10
-    assert {BY_VOTES, ()} == set(drawn)
-    assert len(drawn) / 3 < drawn.count(BY_VOTES) < len(drawn) * 2 / 3
 
 
 @pytest.mark.parametrize(

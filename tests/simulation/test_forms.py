@@ -112,7 +112,7 @@ def test_row_12_a_cluster_by_flags_has_the_malleator_too() -> None:
 
 def test_r6_a_commit_is_processed_although_a_prepare_has_the_same_body() -> None:
     """Their bodies are equal byte for byte: the body alone does not identify a statement."""
-    report = run(Task(1, "small", "certificate-not-kept"))
+    report = run(Task(1, "calm", "certificate-not-kept"))
     assert report.checker == "durable-before-send"
     assert " Commit " in str(report.violation)
 

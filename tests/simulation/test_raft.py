@@ -7,7 +7,6 @@ import pytest
 from dtvn.protocol.quorum import Mode
 from simulator.campaign import Report, Task, run
 from simulator.names import IN_RAFT_TOO
-from simulator.raft_worlds import NO_DISK_LOST, draw_raft_run
 from simulator.worlds import WORLDS
 
 pytestmark = pytest.mark.ci
@@ -15,7 +14,6 @@ pytestmark = pytest.mark.ci
 RANDOM_SEEDS = 20
 SEEDS_IN_BOTH = 3
 DIRECTED_IN_RAFT = [name for name in WORLDS if name.startswith("raft-")]
-DRAWN = range(2_000)
 
 
 def check(world: str, seed: int) -> Report:
@@ -56,19 +54,6 @@ def test_worlds_of_both_modes_have_no_liar_and_no_offline_recovery() -> None:
         assert not drawn.recovers_at
         assert drawn.old_speaker is None
         assert WORLDS[name](0).settings.mode is Mode.PBFT
-
-
-def test_random_worlds_of_raft_have_all_faults_but_liars() -> None:
-    drawn = [draw_raft_run(seed) for seed in DRAWN]
-    assert {each.settings.mode for each in drawn} == {Mode.RAFT}
-    assert {each.settings.members for each in drawn} == {1, 2, 3, 5, 7}
-    assert not any(each.adversaries or each.liars or each.recovers_at for each in drawn)
-    for kind in ("changes", "doors", "lists", "readers", "event_runs", "clock_steps"):
-        assert sum(bool(getattr(each, kind)) for each in drawn) > 50, kind
-    for fault in (*NO_DISK_LOST, "power_cut", "crash_all", "suspend", "one_way", "wall_jump"):
-        weighed = [each for each in drawn if getattr(each.plan, fault)]
-        assert len(weighed) > 50, fault
-        assert fault not in NO_DISK_LOST or not any(each.changes for each in weighed)
 
 
 def test_nothing_is_acknowledged_by_a_leader_that_is_cut_off_with_a_minority() -> None:

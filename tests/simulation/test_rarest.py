@@ -9,7 +9,6 @@ import pytest
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import Inbound, Peer
-from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import decode_envelope, link_frame
 from dtvn.recovery import planning
 from simulator.campaign import Cut, Play, Task, run
@@ -19,41 +18,13 @@ from simulator.disk import VirtualDisk
 from simulator.disk_damage import BESIDE_MAX, DiskDamaged
 from simulator.faults import FaultInjector, FaultPlan
 from simulator.old_speaker import LATER_FIELDS, OldSpeaker
-from simulator.recoverable import is_recoverable, losses
-from simulator.run_plan import draw_run
+from simulator.recoverable import losses
+from simulator.swarm import draw_run
 from simulator.world import Settings
 from simulator.worlds import world_of
 from tests.ledger.samples import LogWriter
 
 pytestmark = pytest.mark.ci
-
-DRAWN = [draw_run(seed) for seed in range(3_000)]
-
-
-def test_row_11_random_worlds_draw_power_cuts_beside_all_else() -> None:
-    cuts = [each for each in DRAWN if each.plan.power_cut]
-    assert any(each.adversaries for each in cuts)
-    assert any(each.changes is not None for each in cuts)
-    assert all(each.settings.transfer_lag for each in cuts)
-
-
-def test_r11_random_worlds_damage_one_disk_and_two() -> None:
-    for fault in ("byte_flipped", "write_misdirected"):
-        drawn = [each for each in DRAWN if getattr(each.plan, fault)]
-        assert {each.forgetful for each in drawn} == {False, True}
-
-
-def test_r11_random_worlds_lose_votes_where_a_recovery_is_possible() -> None:
-    drawn = [each for each in DRAWN if each.recovers_at]
-    assert {2, 4, 5, 7} <= {each.settings.members for each in drawn}
-    assert any(each.adversaries for each in drawn)
-    assert all(
-        is_recoverable(each.settings.members, len(each.adversaries), each.settings.mode) for each in drawn
-    )
-    assert not any(each.plan.disk_lost or each.changes for each in drawn)
-    assert [losses(members, Mode.PBFT) for members in (1, 2, 3, 4, 5, 7, 10)] == [1, 1, 2, 2, 2, 3, 4]
-    assert [is_recoverable(4, liars, Mode.PBFT) for liars in (0, 1)] == [True, False]
-
 
 # --- disks that lie --------------------------------------------------------------------------------
 
@@ -115,7 +86,7 @@ def test_r11_no_more_disks_are_damaged_than_may_be() -> None:
 
 
 def recovered(seed: int) -> Cluster:
-    drawn = world_of("small", seed)
+    drawn = draw_run(seed)
     assert drawn.recovers_at
     cluster = Cluster(seed, drawn.settings)
     Play(cluster, drawn, Cut()).run()
@@ -123,8 +94,8 @@ def recovered(seed: int) -> Cluster:
 
 
 def first(count: int) -> list[int]:
-    """Seeds of small worlds that are recovered."""
-    seeds = (seed for seed in range(10_000) if world_of("small", seed).recovers_at)
+    """Seeds of random worlds that are recovered."""
+    seeds = (seed for seed in range(10_000) if draw_run(seed).recovers_at)
     return [next(seeds) for _ in range(count)]
 
 
@@ -147,7 +118,7 @@ def test_r11_a_recovery_from_the_last_checkpoint_alone_is_caught(monkeypatch: py
 
     monkeypatch.setattr(planning, "_final", forgetful)
     monkeypatch.setattr(planning, "_covered", lambda _told, _final: {})
-    assert any(run(Task(seed, "small")).violation is not None for seed in first(6))
+    assert any(run(Task(seed)).violation is not None for seed in first(6))
 
 
 FROM_PREPARED = "recovery-from-prepared"

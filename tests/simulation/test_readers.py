@@ -23,9 +23,3 @@ def test_r18_readers_that_share_barriers_see_known_changes() -> None:
     assert sum(each.shown > each.least for each in read) > 10, "tickets that changed meanwhile"
     assert readers.shared > 50
     assert readers.barriers, "after the restart of all members"
-
-
-def test_r18_random_worlds_have_readers() -> None:
-    drawn = [world_of("random", seed) for seed in range(200)]
-    assert sum(each.readers for each in drawn) > 10
-    assert all(each.settings.learners for each in drawn if each.readers)

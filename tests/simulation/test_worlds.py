@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from simulator import twins
-from simulator.campaign import Report, Task, run
+from simulator.campaign import Task, run
+from simulator.shrinking import failure
 from tests.simulation import fresh
 
 KEPT = Path(__file__).with_name("kept_seeds.txt")
@@ -21,19 +22,18 @@ def kept() -> list[tuple[str, int]]:
     return [(word[0], int(word[1])) for word in words]
 
 
-def play(world: str, seed: int) -> Report:
-    report = run(Task(seed, world))
-    assert report.violation is None, f"{report.violation}\nreplay: {report.command}"
-    return report
+def play(world: str, seed: int) -> None:
+    task = Task(seed, world)
+    assert run(task).violation is None, failure(task)
 
 
 @pytest.mark.every_row
 @pytest.mark.parametrize("seed", fresh.seeds())
 def test_a_fresh_random_world_is_safe_and_recovers(seed: int) -> None:
-    report = run(Task(seed, fresh.WORLD))
-    if report.violation is not None:
-        fresh.keep(KEPT, seed, report.violation)
-        pytest.fail(f"{report.violation}\nreplay: {report.command}", pytrace=False)
+    task = Task(seed, fresh.WORLD)
+    if (violation := run(task).violation) is not None:
+        fresh.keep(KEPT, seed, violation)
+        pytest.fail(failure(task), pytrace=False)
 
 
 @pytest.mark.parametrize(("world", "seed"), kept())

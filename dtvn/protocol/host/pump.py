@@ -41,6 +41,7 @@ from dtvn.protocol.host.log_server import NOBODY, Fanout, LogServer, read_referr
 from dtvn.protocol.host.peer_limits import PeerLimits
 from dtvn.protocol.host.ports import Clock, Journal, Judge, LedgerTail, Overlay, Signer, Transport, Watcher
 from dtvn.protocol.host.questions import Questions
+from dtvn.protocol.knobs import hit
 from dtvn.protocol.wire import CHECK, Door, PeerError
 
 MATERIALISE_AFTER = 50_000_000
@@ -191,7 +192,7 @@ class Host:
         if self._dead:
             raise TurnLost("this host lost a turn before")
         now = self.clock.now()
-        inbound = self.transport.receive(INBOUND_MAX)
+        inbound = self.transport.receive(1 if hit("pump.one_frame") else INBOUND_MAX)
         effects = Effects()
         try:
             taken = self._take_all(inbound, now, effects)
@@ -569,7 +570,7 @@ class Host:
         if self._dirty_since is None:
             return
         lag = now.monotonic - self._dirty_since
-        if (idle and lag >= self.rows_lag) or lag >= MATERIALISE_AFTER:
+        if (idle and lag >= self.rows_lag) or lag >= MATERIALISE_AFTER or hit("pump.rows_at_once"):
             self._write_rows()
 
     def _write_rows(self) -> None:

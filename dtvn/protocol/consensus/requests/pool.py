@@ -19,6 +19,7 @@ from dtvn.protocol.consensus.requests.fair_queue import FairQueue
 from dtvn.protocol.consensus.requests.pending import Pending, Share, principal_of, share_of
 from dtvn.protocol.consensus.requests.throughput import LEAST, work_of
 from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.knobs import hit
 
 
 class _Held:
@@ -262,6 +263,7 @@ class Pool:
         The first request is taken even if it exceeds a limit."""
         taken: list[Pending] = []
         operations, size, work = 0, BATCH_HEADER, 0
+        operations_max = 1 if hit("pool.one_request") else operations_max
         while (item := self._turns.head()) is not None:
             if taken and (operations + item.operations > operations_max or size + item.size > bytes_max):
                 break

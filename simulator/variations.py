@@ -1,0 +1,102 @@
+"""What callers leave out, say otherwise, or say again: each field of an operation, the absent value too.
+
+Reasons, gates and devices may be "", nonces none, short or long, or taken again late at another device (R13).
+The share is 0 in the directed worlds, which then draw nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from dtvn.machine import Command, CommandError, build
+from dtvn.machine.commands import check
+from dtvn.machine.fields import NONCE_BYTES_MAX
+from dtvn.protocol.consensus.messages import Operation
+from simulator.dice import Dice
+from simulator.gateway import Gateway
+
+DEVICES = ("", "", "", "scanner-0", "scanner-1", "d" * 64)
+SAID: dict[str, tuple[Any, ...]] = {
+    "gate": ("", "", "south", "g" * 64),
+    "device": DEVICES,
+    "reason": ("", "", "wrong scan", "r" * 256),
+    "list": ("", "", "day", "zone", "roof"),
+    "kind": ("entry", "exit"),
+    "supervised": (False, True),
+    "movement": (b"", b"", b"\0", b"m" * NONCE_BYTES_MAX),
+    "blocked": (False, True),
+    "product": ("", "Parking", "Standing", "p" * 128),
+    "data": (b"", b"x"),
+    "seat": ("", "A1"),
+    "entries": (1, 2, 3),
+    "at": (0, 1_000_000),
+}
+"""Field of a command -> values that it may have instead."""
+ACTORS = ("", "a", "gate-0", "door-0", "door-1", "Zoë", "x" * 128)
+NONCES = 200
+"""Operations that may be said again."""
+
+
+class Variations:
+    """Draws the fields of operations. It is asked with the random stream of the present call."""
+
+    def __init__(self, share: float) -> None:
+        """`share`: of the fields that differ from what is usual."""
+        self._share = share
+        self._late: list[tuple[Gateway, Operation]] = []
+
+    def command(self, dice: Dice, command: Command) -> Command:
+        """The command, with some of its fields left out or said otherwise. A slip that the platform would
+        refuse is none."""
+        changed: dict[str, Any] = {}
+        for name in command.__struct_fields__ if self._share else ():
+            if name in SAID and dice.hit(self._share):
+                changed[name] = dice.pick(SAID[name])
+        return msgspec.structs.replace(command, **changed) if changed else command
+
+    def actor(self, dice: Dice, usual: str) -> str:
+        """Who asks."""
+        return dice.pick(ACTORS) if dice.hit(self._share) else usual
+
+    def nonce(self, dice: Dice, usual: bytes) -> bytes:
+        """None, short or long; short ones come again."""
+        if not usual or not dice.hit(self._share):
+            return usual
+        return dice.pick((b"", bytes((dice.below(4),)), usual.ljust(NONCE_BYTES_MAX, b"\0")))
+
+    def keep(self, gateway: Gateway, operations: Sequence[Operation]) -> None:
+        """These were asked, and may be asked again late."""
+        if self._share:
+            self._late += [(gateway, each) for each in operations if each.nonce]
+            while len(self._late) > NONCES:
+                del self._late[::2]
+
+    def again(self, dice: Dice) -> tuple[Gateway, Operation] | None:
+        """An operation that is asked again, however long ago it was: as it was, or from another device;
+        None: not now."""
+        if not self._late or not dice.hit(self._share / 2):
+            return None
+        gateway, operation = dice.pick(self._late)
+        return gateway, self.elsewhere(dice, operation) if dice.hit(0.7) else operation
+
+    def elsewhere(self, dice: Dice, operation: Operation) -> Operation:
+        """The same under the same nonce from another device."""
+        command: Any = check(operation)
+        if "device" not in command.__struct_fields__:
+            return operation
+        others = [device for device in DEVICES if device != command.device]
+        said = msgspec.structs.replace(command, device=dice.pick(others))
+        other = build(said, ticket=operation.ticket, event=operation.event, actor=operation.actor, entry="-")
+        return msgspec.structs.replace(operation, payload=other.payload)
+
+    def build(self, dice: Dice, command: Command, **fields: Any) -> Operation:
+        """See commands.build; the usual command if what was drawn is malformed."""
+        fields["actor"] = self.actor(dice, fields["actor"])
+        fields["nonce"] = self.nonce(dice, fields["nonce"])
+        try:
+            return build(self.command(dice, command), **fields)
+        except CommandError:
+            return build(command, **fields)
