@@ -16,8 +16,9 @@ ENDING = 10.0
 """Seconds that the threads of a test that was told to end may take."""
 
 
-POOLS = ("export_", "hashing_", "read_", "reader_", "write_", "writer_")
-"""Names of idle threads that a process of the web or of a node's API keeps for its life."""
+LIFELONG = ("events", "export_", "feed-progress", "hashing_", "read_", "reader_", "write_", "writer_")
+"""Names of threads that a process of the web or of a node's API makes once, and keeps idle for its life: the
+sweeper of runs, the listener to the learner, the pools."""
 
 
 class Living(Protocol):
@@ -66,7 +67,7 @@ def _left_running(before: set[threading.Thread]) -> list[threading.Thread]:
     fresh = [
         thread
         for thread in threading.enumerate()
-        if thread not in before and thread not in kept and not thread.name.startswith(POOLS)
+        if thread not in before and thread not in kept and not thread.name.startswith(LIFELONG)
     ]
     if any(thread.is_alive() for thread in fresh):
         gc.collect()  # the threads of an executor end with it
