@@ -16,9 +16,23 @@ ENDING = 10.0
 """Seconds that the threads of a test that was told to end may take."""
 
 
-LIFELONG = ("events", "export_", "feed-progress", "hashing_", "read_", "reader_", "write_", "writer_")
+LIFELONG = (
+    "events",
+    "export_",
+    "feed-progress",
+    "hashing_",
+    "metrics_",
+    "read_",
+    "reader_",
+    "write_",
+    "writer_",
+)
 """Names of threads that a process of the web or of a node's API makes once, and keeps idle for its life: the
 sweeper of runs, the listener to the learner, the pools."""
+
+
+OF_LIBRARIES = ("(run_event_loop)",)
+"""Ends of names of threads that a library keeps as long as its object: py_mini_racer's, of a script."""
 
 
 class Living(Protocol):
@@ -67,7 +81,10 @@ def _left_running(before: set[threading.Thread]) -> list[threading.Thread]:
     fresh = [
         thread
         for thread in threading.enumerate()
-        if thread not in before and thread not in kept and not thread.name.startswith(LIFELONG)
+        if thread not in before
+        and thread not in kept
+        and not thread.name.startswith(LIFELONG)
+        and not thread.name.endswith(OF_LIBRARIES)
     ]
     if any(thread.is_alive() for thread in fresh):
         gc.collect()  # the threads of an executor end with it
