@@ -83,7 +83,7 @@ class Story:
         self.lines += ["", f"== {text}"] if self.lines else [f"== {text}"]
 
     def say(self, text: str) -> None:
-        self.lines += [line.rstrip() for line in self._named(text).splitlines()]
+        self.lines += [line.rstrip() for line in self.named(text).splitlines()]
 
     def value(self, value: Any, indent: int = 2) -> None:
         """A value as JSON, its members in their order, objects on one line where they fit."""
@@ -102,11 +102,11 @@ class Story:
         try:
             body = json.loads(text)
         except ValueError:
-            lines = [self._named(line) for line in text.splitlines()]
+            lines = [self.named(line) for line in text.splitlines()]
             self.told(self.differences.of(f"{kind} {response.status_code}", lines))
             return text
-        shown = self._named(laid_out(body, 0)).splitlines()
-        self.told(self.differences.of_value(kind, json.loads(self._named(text)), shown))
+        shown = self.named(laid_out(body, 0)).splitlines()
+        self.told(self.differences.of_value(kind, json.loads(self.named(text)), shown))
         return body
 
     def told(self, lines: list[str]) -> None:
@@ -147,7 +147,8 @@ class Story:
             self.usual = {name: value for name, value in headers.items() if name not in named}
         return "; ".join(told)
 
-    def _named(self, text: str) -> str:
+    def named(self, text: str) -> str:
+        """A text without what differs from run to run."""
         for found, shown in self.hidden.items():
             text = text.replace(found, shown)
         for pattern, shown in self.masked.items():

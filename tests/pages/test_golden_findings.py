@@ -29,13 +29,14 @@ def five(**changed: dict[str, Any]) -> list[Look]:
 
 
 def tell(story: Story, heading: str, first: list[Look], second: list[Look], **more: Any) -> None:
+    before: list[str] | None = None
     for mode in Mode:
         found = find(first, second, mode=mode, **more)
         lines = [line for each in found for line in (f"{each.trouble}: {each.wrong}", f"  {each.remedy}")]
-        shown = story.differences.of(heading, lines) if lines else []
-        if mode is Mode.PBFT or shown not in ([], ["(as before)"]):
+        if lines != before:
             story.heading(f"{heading}, {mode.value}")
-            story.lines += shown
+            story.lines += story.differences.of(heading, lines)
+        before = lines
     story.say("".join(f"{sentence}\n" for sentence in filling(second)))
 
 

@@ -62,5 +62,5 @@ class Visitor:
         name = route_of(asked.split()[1])
         if not kind.startswith("text/html"):
             name = f"{asked.partition(' ')[0]} {name} {answer.status_code}"
-        story.told(story.differences.of(name, lines))
+        story.told(story.differences.of(name, [story.named(line) for line in lines]))
         return text
