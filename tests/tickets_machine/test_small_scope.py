@@ -177,10 +177,12 @@ def test_r41_every_three_movements_over_midnight() -> None:
 
 @pytest.mark.parametrize("length", [4, pytest.param(5, marks=pytest.mark.exhaustive)])
 def test_r41_a_list_becomes_daily_behind_all_movements(length: int) -> None:
-    """Somebody is inside, and midnight comes: who leaves after it takes nothing off the second day."""
+    """Who came before midnight and leaves after it takes nothing off the second day; in one zone clocks go
+    back to the day before."""
     lists = [EventList("vip", rule=rule, returns=True) for rule in ("once", "free")]  # type: ignore[arg-type]
     starts = [(*opened(listed), Letter(Admit(code=b"A", list="vip"), "", "steward")) for listed in lists]
-    zones = [EventList("vip", rule="daily", returns=True, offsets=each) for each in ((), ((0, -5 * 3_600),))]
+    offsets = ((), ((0, 7_200), (START + 5 * HOUR, -36_000)))
+    zones = [EventList("vip", rule="daily", returns=True, offsets=each) for each in offsets]
     alphabet = [each for each in moves((b"A",), (0, 10 * HOUR)) if not isinstance(each.command, Force)]
     alphabet += [Letter(SetEvent(lists=(listed,))) for listed in zones]
     found = every_sequence(starts, alphabet, length)
@@ -189,7 +191,8 @@ def test_r41_a_list_becomes_daily_behind_all_movements(length: int) -> None:
 
 def at(start: Sequence[Letter], moment: int) -> tuple[Letter, ...]:
     """The start, and what is asked behind it comes at this time of the log."""
-    return (*start, Letter(ChangeTicket(seat="A1"), "T-1", later=moment - START - len(start) - 1))
+    passed = sum(letter.later for letter in start) + len(start) + 1
+    return (*start, Letter(ChangeTicket(seat="A1"), "T-1", later=moment - START - passed))
 
 
 def test_bounds_of_time_hold_to_the_microsecond() -> None:
