@@ -67,6 +67,18 @@ def queued(machine: Queues, *holders: bytes, wait: int = MINUTE) -> LockRow:
     return row
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_queue_read_back_from_rows_keeps_its_order(machine: Queues, backwards: bool) -> None:
+    held = queued(machine, b"a", b"b", b"c", b"d")
+    machine.restart(backwards=backwards)
+    order = []
+    while held is not None:
+        order.append(held.holder)
+        machine.tick(held.ends + 1)
+        held = machine.holder()
+    assert order == [b"a", b"b", b"c", b"d"]
+
+
 def test_queues_are_bounded_each_and_in_all(machine: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiters, "QUEUE_MAX", 2)
     monkeypatch.setattr(waiters, "WAITERS_MAX", 3)
