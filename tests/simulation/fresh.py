@@ -7,7 +7,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-WORLD = "small"
+WORLD = "random"
 
 
 def choose_first_seed() -> None:
