@@ -270,6 +270,7 @@ def test_every_array_describes_its_items() -> None:
     walk(described())
 
 
+@pytest.mark.ci
 def test_every_answer_has_a_documented_status_and_shape(api: Api) -> None:
     """Each route with an empty, a malformed, an oversized and a valid request."""
     for route in routes():

@@ -9,6 +9,8 @@ import pytest
 from dtvn.protocol.consensus import messages as m
 from tests.docs.played import Seen, played
 
+pytestmark = pytest.mark.ci
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "understand" / "protocol" / "messages.md"
 KINDS = sorted(m.KINDS.values(), key=lambda kind: kind.__name__)
 PLAYED = [kind for kind in KINDS if kind not in (m.Hello, m.Continuation, m.Gossip, m.Judge, m.Judged)]

@@ -10,6 +10,8 @@ import pytest
 from tests.docs.taught import blocks
 from tests.events.advice.support import RECORDED, REPORTED
 
+pytestmark = pytest.mark.ci
+
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).resolve().parents[2]
 GOOD, BAD = RECORDED / "pyd-01-text.sse", REPORTED / "23-end-of-other-id.ndjson"

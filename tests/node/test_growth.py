@@ -21,6 +21,8 @@ from dtvn.gateway import answers
 from dtvn.machine import Dispute, Issue, Resolve, Validate
 from dtvn.protocol.consensus.requests import primary_monitor
 
+pytestmark = pytest.mark.ci
+
 WARM, OPERATIONS = 100, 200
 """Ten checkpoints, then twenty."""
 MEMORY_MAX, LEDGER_MAX = 90, 1_150

@@ -9,6 +9,8 @@ from msgspec import structs
 from benchmarks.partition_watch import GATEWAY, NODE, WAIT, Alarms, Lossy, alarms, seconds_to_detection
 from dtvn.protocol.durations import SECOND
 
+pytestmark = pytest.mark.ci
+
 STRICT = structs.replace(WAIT, acceptable_pause=0, phi_threshold=3.0)
 CHECK_EVERY = WAIT.heartbeat_timeout / 3 / SECOND
 LONGEST = WAIT.heartbeat_timeout / SECOND + CHECK_EVERY

@@ -97,6 +97,7 @@ def play(drawn: RunPlan, seed: int) -> tuple[Ledgers, Chain, str]:
     return Ledgers(cluster.world), chain_of(cluster.world), checker
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("members", "liars", "wanted"),
     [(4, 2, 2), pytest.param(5, 3, 2, marks=pytest.mark.exhaustive), (7, 3, 1)],

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +37,7 @@ def test_every_kind_of_message_has_its_form() -> None:
     assert not {*dtvn_verify_evidence.SAID} & {*dtvn_verify_evidence.FORMS}
 
 
+@pytest.mark.ci
 @settings(max_examples=400, deadline=None)
 @given(any_message())
 def test_p15_the_wire_and_the_small_verifier_accept_the_same_messages(message: Any) -> None:
@@ -44,6 +46,7 @@ def test_p15_the_wire_and_the_small_verifier_accept_the_same_messages(message: A
     assert formed(kind, body) is is_canonical(m.KINDS[kind], body)
 
 
+@pytest.mark.ci
 @settings(max_examples=400, deadline=None)
 @given(any_message(), st.data())
 def test_p15_both_decoders_agree_on_a_message_with_a_replaced_field(

@@ -21,7 +21,7 @@ from tests.proxy.client import outcomes
 from tests.proxy.support import GOOD, served, sse
 from tests.waiting import PATIENCE
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.ci]
 GOLDEN = json.loads((Path(__file__).parents[1] / "events/rules/golden_cases.json").read_text())
 WAYS = ("direct", "observe", "mark", "refuse")
 MADE_UP = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

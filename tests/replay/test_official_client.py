@@ -17,7 +17,7 @@ from tests.proxy.support import served
 from tests.proxy.test_command import PROGRAM, line_of, port_in, running
 from tests.proxy.test_official_client import replaying
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.ci]
 RECORDED = Path(__file__).parents[1] / "events/recorded"
 
 

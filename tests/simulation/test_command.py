@@ -19,6 +19,8 @@ from simulator.plain import PlainRun, Results
 from simulator.shrinking import shrink
 from tests.simulation.printed import RESULT_KEYS
 
+pytestmark = pytest.mark.ci
+
 SMALL = ["-nodes", "4", "-byzantine", "1", "-tickets", "12", "-latency", "5ms", "-duration=20s"]
 
 

@@ -20,6 +20,7 @@ def test_the_same_seed_gives_the_same_run(seed: int) -> None:
     assert run(Task(seed)) == run(Task(seed))
 
 
+@pytest.mark.ci
 def test_the_run_does_not_depend_on_the_hash_seed() -> None:
     outputs = [
         subprocess.run(

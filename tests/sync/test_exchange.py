@@ -87,6 +87,7 @@ def test_a46_no_message_has_more_items_than_a_batch(batch: int) -> None:
     assert outcome.questions == 1 + 1 + math.ceil(17 / batch) + math.ceil(23 / batch)
 
 
+@pytest.mark.ci
 def test_a47_one_differing_key_among_10_000_costs_one_item_and_few_hashes() -> None:
     both = many("ann", 10_000)
     here, there = store(*both), store(*both)
@@ -98,6 +99,7 @@ def test_a47_one_differing_key_among_10_000_costs_one_item_and_few_hashes() -> N
     assert outcome.bytes_sent + outcome.bytes_received < 4_000
 
 
+@pytest.mark.ci
 def test_a47_the_cost_of_a_difference_grows_with_the_logarithm_of_the_size() -> None:
     spent = []
     for size in (100, 1_000, 10_000):

@@ -123,6 +123,7 @@ def checked(
     return vars(checker.report), held
 
 
+@pytest.mark.ci
 @settings(max_examples=400)
 @given(
     events=STREAMS,

@@ -26,6 +26,8 @@ from tests.proof.support import PaperLog
 from tests.proof.verdicts import by_browser
 from verifier import dtvn_verify, dtvn_verify_transcript
 
+pytestmark = pytest.mark.ci
+
 FILE = Path(dtvn_verify.__file__)
 STORY = bytes.fromhex(GOLDEN.read_text(encoding="ascii"))
 CHAIN = cluster().chain()
