@@ -165,13 +165,13 @@ def follow(steps: list[Any], searched: bool) -> None:
     both.restart()
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(st.lists(OPERATIONS, min_size=10, max_size=50), st.booleans(), st.booleans())
 def test_r41_r42_tickets_events_and_lists(steps: list[Any], opened: bool, searched: bool) -> None:
     follow([*OPENED * opened, *steps], searched)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.builds(

@@ -55,7 +55,7 @@ def test_an_empty_tree_has_the_root_of_empty_buckets() -> None:
     assert StateTree(SALT).root() == slow_root({})
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([bytes([n]) for n in range(40)]), st.integers(0, 5)),
