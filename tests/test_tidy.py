@@ -76,6 +76,7 @@ def calls(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, dotted(node.func)
 
 
+@pytest.mark.ci
 def test_no_function_exceeds_the_length_limit() -> None:
     long = [
         f"{relative(path)}:{node.lineno} {node.name}"
