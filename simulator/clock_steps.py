@@ -28,11 +28,11 @@ def draw_clock_steps(dice: Dice, members: int, gateways: int, duration: int) -> 
     names = [f"r{index}" for index in range(members)]
     found: list[ClockStep] = []
     for _ in range(dice.between(1, 3)):
-        at, halves = dice.below(duration), members > 1 and dice.hit(0.25)
+        at, halves = dice.below(min(duration, SECOND)), members > 1 and dice.hit(0.25)
         back = at + dice.below(duration)
-        count = members // 2 if halves else members if dice.hit(0.4) else dice.between(1, members)
+        count = members // 2 if halves else members if dice.hit(0.6) else dice.between(1, members)
         chosen = dice.sample(names, count)
-        skew = dice.spread(SECOND, HOUR) if dice.hit(0.5) else dice.between(HOUR, 4 * HOUR)
+        skew = dice.spread(SECOND, HOUR) if dice.hit(0.4) else dice.between(HOUR, 4 * HOUR)
         skew *= dice.pick((-1, 1, 1))
         ahead = dict.fromkeys(names, -skew) if halves else {}
         ahead |= dict.fromkeys(chosen, skew)

@@ -79,7 +79,7 @@ class Recovery:
         """`thorough`: see VirtualDisk.crash; None: drawn for each node. `lost`: disks that are lost in any
         case."""
         members = self._members()
-        for node in self._world.nodes.values():
+        for node in list(self._world.nodes.values()):
             node.disk.full = False
             if node.up:
                 node.crash(thorough=self._dice.hit(0.5) if thorough is None else thorough)
@@ -103,7 +103,7 @@ class Recovery:
         self._start_all()
 
     def _stop_and_continue(self, members: Sequence[Node], vouchers: Sequence[Node]) -> None:
-        for node in self._world.nodes.values():
+        for node in list(self._world.nodes.values()):
             if node.up:
                 node.crash(thorough=True)
         try:
@@ -112,7 +112,7 @@ class Recovery:
             raise Violation("recovery", str(error)) from error
 
     def _start_all(self) -> None:
-        for node in self._world.nodes.values():
+        for node in list(self._world.nodes.values()):
             self._world.start(node)
 
     def _members(self) -> list[Node]:

@@ -29,7 +29,7 @@ from simulator.world import Settings
 
 FEATURES: dict[str, float] = {
     "doors": 0.4,
-    "lists": 0.4,
+    "lists": 0.5,
     "readers": 0.35,
     "changes": 0.45,
     "raft": 0.5,
@@ -39,7 +39,7 @@ FEATURES: dict[str, float] = {
     "transfers": 0.4,
     "partitions": 0.4,
     "versions": 0.35,
-    "clocks": 0.4,
+    "clocks": 0.5,
     "disks": 0.4,
     "crashes": 0.5,
     "links": 0.5,
@@ -304,7 +304,7 @@ class _Drawing:
             return drawn if self._has(feature) else {}
 
         crashes = weights("crashes", "crash", "crash_in_turn", "suspend", "client_restart", "take_over")
-        if self._mode is Mode.RAFT:
+        if not quorum.faults(least, self._mode):
             crashes.pop("take_over", None)  # f = 0: a follower believes the head that an old process signs
         links = weights("links", "one_way", "slow_link", "lose_kind", "clog", "narrow")
         parts = weights("partitions", "part")
@@ -346,7 +346,7 @@ class _Drawing:
         if not self._has("partitions") or self._members < 2:
             return ()
         found: list[Partition] = []
-        time = dice.below(self._duration)
+        time = dice.below(SECOND)
         for _ in range(dice.between(1, 3)):
             names = [f"r{index}" for index in range(self._members)]
             names += [f"client-{number}" for number in range(self._gateways)]

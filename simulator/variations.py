@@ -36,8 +36,9 @@ SAID: dict[str, tuple[Any, ...]] = {
 }
 """Field of a command -> values that it may have instead."""
 ACTORS = ("", "a", "gate-0", "door-0", "door-1", "Zoë", "x" * 128)
-NONCES = 200
-"""Operations that may be said again."""
+SCANS = frozenset({"admit", "consume", "annul", "force", "import_entry"})
+KEPT = 200
+"""Scans that may be asked again."""
 
 
 class Variations:
@@ -70,8 +71,8 @@ class Variations:
     def keep(self, gateway: Gateway, operations: Sequence[Operation]) -> None:
         """These were asked, and may be asked again late."""
         if self._share:
-            self._late += [(gateway, each) for each in operations if each.nonce]
-            while len(self._late) > NONCES:
+            self._late += [(gateway, each) for each in operations if each.nonce and each.kind in SCANS]
+            while len(self._late) > KEPT:
                 del self._late[::2]
 
     def again(self, dice: Dice) -> tuple[Gateway, Operation] | None:

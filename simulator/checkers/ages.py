@@ -48,7 +48,7 @@ class _Lengths:
 
 
 class Ages(Checker):
-    """Records when each length of the log was in every honest member's ledger, and in those of members that
+    """Records when each length of the log was synced by every honest member, and by those members that
     did not start a moment before: what the others' age says must not rest on an old log that came back."""
 
     name = "ages"
@@ -74,9 +74,9 @@ class Ages(Checker):
         if node.index is None or not any(isinstance(record, EntryRecord) for record in records):
             return
         members, now = self.world.honest_members(), self.world.time
-        self._of_all.note(min((len(each.disk.log) for each in members), default=0), now)
+        self._of_all.note(min((len(each.disk.synced.log) for each in members), default=0), now)
         settled = [each for each in members if each.up and now - self._since.get(each.name, now) >= SETTLED]
-        self._of_settled.note(min((len(each.disk.log) for each in settled), default=0), now)
+        self._of_settled.note(min((len(each.disk.synced.log) for each in settled), default=0), now)
 
     def turning(self, node: Node) -> None:
         """See Observer."""

@@ -16,7 +16,7 @@ from simulator.world import World
 
 KEPT_AFTER = 3_600_000_000
 """Microseconds of batch time for which a nonce outlives its operation's `valid_until` at least (R13)."""
-FORGOTTEN = frozenset({"malformed", "expired", "too_far_ahead", "busy"})
+FORGOTTEN = frozenset({"malformed", "expired", "too_far_ahead", "busy", "nonce_reused"})
 """Outcomes that do not use up a nonce."""
 
 
@@ -61,7 +61,7 @@ class AtMostOnce(Checker):
                 return  # not a valid request: it is not compared with the first operation of its nonce
             if not first and same and outcome.code not in (known[1], "expired"):
                 self.fail(f"nonce repeated at {sequence}: first {known[1]}, now {outcome.code}")
-            if not first and not same and outcome.code not in ("nonce_reused", *FORGOTTEN):
+            if not first and not same and outcome.code not in FORGOTTEN:
                 self.fail(f"a nonce's second body at {sequence} is answered {outcome.code} (R13)")
         if first and outcome.code == "ok":
             now = self._history.timestamps[sequence]

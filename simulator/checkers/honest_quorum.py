@@ -28,6 +28,7 @@ from dtvn.protocol.consensus import log_tree
 from dtvn.protocol.consensus import messages as m
 from simulator.checkers.base import Checker
 from simulator.event_client import EventClient
+from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.world import World
 
@@ -75,9 +76,12 @@ class HonestQuorum(Checker):
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
         """See Observer: a gateway's questions."""
-        message = self.world.frame_cache.read(frame)[1]
-        if not isinstance(message, m.Judge):
+        if kind_of_frame(frame) is not m.Judge or receiver in self.world.endpoints:
             return
+        try:
+            message = self.world.frame_cache.read(frame)[1]
+        except canonical.CanonicalError:
+            return  # a byte corrupter's
         for asked in canonical.decode(Asks, message.body).asks:
             events = tuple(asked.chunk())
             self._chunks[_chunk(events)] = events
