@@ -14,8 +14,8 @@ PORT ?=
 DATA ?= ./data
 # Only from make's own line: in some shells HOST is the machine's name. DTVN_HOST in the environment.
 HOST =
-# Tests run beside each other in this many processes; each collects all of them first.
-JOBS ?= 2
+# Tests run beside each other in this many processes: many wait more than they work.
+JOBS ?= 4
 FAST = -n $(JOBS) --dist worksteal
 NETWORKS = -n 4 --dist loadfile
 # A network keeps up to 41 connections, its web process 24 of them; a PostgreSQL allows 97 by default.
@@ -159,7 +159,9 @@ NODE0_PEER_ID := 12D3KooWLtBkKrip2jyaRzhUphqYyVXGUPMMbmpBWHZMYXaueb9C
 
 all: build
 
-deps dev-setup: $(VENV)/.installed-dev
+deps: dev-setup
+
+dev-setup: $(VENV)/.installed-dev
 	@echo "Installed into $(VENV); every other target does this by itself."
 
 tidy: $(VENV)/.installed-dev

@@ -88,6 +88,7 @@ def test_no_function_exceeds_the_length_limit() -> None:
     assert not long
 
 
+@pytest.mark.ci
 def test_no_banned_calls() -> None:
     found = []
     for path in sources():
@@ -100,6 +101,7 @@ def test_no_banned_calls() -> None:
     assert not found
 
 
+@pytest.mark.ci
 def test_no_exception_is_swallowed() -> None:
     found = [
         f"{relative(path)}:{node.lineno}"

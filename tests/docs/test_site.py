@@ -14,6 +14,8 @@ from playwright.sync_api import Browser, expect
 
 from tests.pages.browsing import Complaints, browser
 
+pytestmark = pytest.mark.ci
+
 __all__ = ["browser"]
 
 ROOT = Path(__file__).resolve().parents[2]

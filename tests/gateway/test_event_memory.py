@@ -27,6 +27,8 @@ from dtvn.protocol.genesis import cluster_id
 from tests.fake_events import FakeEvents
 from tests.host.support import make_genesis
 
+pytestmark = pytest.mark.ci
+
 CONVERSATION = conversation()
 STATES = 4
 """Rule states that a judge remembers here, so that its cache is full from the beginning."""

@@ -35,6 +35,8 @@ from tests.proof.verdicts import (
 from tests.support.table import table
 from verifier import dtvn_verify
 
+pytestmark = pytest.mark.ci
+
 Case = tuple[str, str, bytes, bytes]
 """(name, kind of what is checked, its file, the chain's file)."""
 

@@ -48,7 +48,7 @@ def test_twins_never_fork_four_members(scenario: int) -> None:
 
 def test_a_failing_fresh_world_is_kept_once(tmp_path: Path) -> None:
     file = tmp_path / "kept.txt"
-    file.write_text("small 7  an older finding\n")
+    file.write_text("random 7  an older finding\n")
     for _run in range(2):
         fresh.keep(file, 12, "two holders\nof one lock")
-    assert file.read_text() == "small 7  an older finding\nsmall 12  two holders of one lock\n"
+    assert file.read_text() == "random 7  an older finding\nrandom 12  two holders of one lock\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -31,6 +32,7 @@ def merged(first: Store, second: Store, quota: int) -> Store:
     return store(*first.items(), *second.items(), author_items_max=quota)
 
 
+@pytest.mark.ci
 @CASES
 @given(lists, lists, lists, some.integers(1, 4))
 def test_a48_merging_stores_obeys_the_laws(a: list[Item], b: list[Item], c: list[Item], quota: int) -> None:
