@@ -25,7 +25,7 @@ from validators.management import members
 from validators.membership import changes
 from validators.services import network
 
-pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+pytestmark = [pytest.mark.django_db(databases=["default", "learner"]), pytest.mark.ci]
 
 Say = Callable[..., str]
 
