@@ -15,7 +15,7 @@ import msgspec
 from tests.mutation.choosing import changed_since, of_lines, of_rooms, with_tests
 from tests.mutation.hunt import Prey, Verdict
 from tests.mutation.judge import checkout, judge
-from tests.mutation.record import FAST, ROOT, Record, arguments, record
+from tests.mutation.record import FAST, ROOT, Record, record
 
 RECORD = ROOT / "test-data" / "lines"
 
@@ -30,6 +30,7 @@ def _read() -> argparse.Namespace:
 
     first = verbs.add_parser("record", help="run the fast tests, and keep which test runs which line")
     first.add_argument("rooms", nargs="*", metavar="ROOM", help="folders of tests; default: all")
+    first.add_argument("--changed", metavar="BASE", help="only files that changed since this commit")
     first.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
 
     second = verbs.add_parser("judge", help="try the tests of its lines on each FOLDER/*.diff")
@@ -37,22 +38,23 @@ def _read() -> argparse.Namespace:
     second.add_argument("--only", nargs="+", metavar="NAME", help="names of patches, without .diff")
     second.add_argument("--limit", type=float, default=60, help="seconds of processor time (default 60)")
 
-    third = verbs.add_parser("cover", help="arguments of pytest that record the lines changed since BASE")
-    third.add_argument("--changed", required=True, metavar="BASE", help="a commit")
-
-    fourth = verbs.add_parser("hunt", help="plant generated mutants of lines that were recorded")
-    fourth.add_argument("--changed", metavar="BASE", help="only of lines that changed since this commit")
-    fourth.add_argument("--room", default="", metavar="PATH", help="only of paths that begin so")
-    fourth.add_argument("-n", type=int, default=12, metavar="N", help="of each room, or of the changed lines")
-    fourth.add_argument("--seed", type=int, default=1, help="another seed draws others (default 1)")
-    fourth.add_argument("--again", type=Path, metavar="FILE", help="the mutants of an earlier --keep")
-    fourth.add_argument("--keep", type=Path, metavar="FILE", help="write each verdict here, as JSON lines")
-    fourth.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    third = verbs.add_parser("hunt", help="plant generated mutants of lines that were recorded")
+    third.add_argument("--changed", metavar="BASE", help="only of lines that changed since this commit")
+    third.add_argument("--room", default="", metavar="PATH", help="only of paths that begin so")
+    third.add_argument("-n", type=int, default=12, metavar="N", help="of each room, or of the changed lines")
+    third.add_argument("--seed", type=int, default=1, help="another seed draws others (default 1)")
+    third.add_argument("--again", type=Path, metavar="FILE", help="the mutants of an earlier --keep")
+    third.add_argument("--keep", type=Path, metavar="FILE", help="write each verdict here, as JSON lines")
+    third.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     return reader.parse_args()
 
 
 def _record(given: argparse.Namespace) -> Iterator[str]:
-    code = record(given.record.resolve(), given.rooms, given.jobs)
+    files = sorted(changed_since(given.changed)) if given.changed else []
+    if given.changed and not files:
+        yield f"No line of the product changed since {given.changed}."
+        return
+    code = record(given.record.resolve(), given.rooms, given.jobs, files)
     yield f"recorded; pytest ended with {code}"
 
 
@@ -73,11 +75,6 @@ def _judge(given: argparse.Namespace) -> Iterator[str]:
             survived += not verdict.caught_by
             yield str(verdict)
     yield f"{len(patches) - survived} of {len(patches)} were caught."
-
-
-def _cover(given: argparse.Namespace) -> Iterator[str]:
-    if files := sorted(changed_since(given.changed)):
-        yield " ".join(arguments(given.record.resolve(), files))
 
 
 def _hunt(given: argparse.Namespace) -> Iterator[str]:
@@ -119,7 +116,7 @@ def _hunt_some(prey: list[Prey]) -> list[Verdict]:
         return [msgspec.json.decode(line, type=Verdict) for line in kept.read_bytes().splitlines()]
 
 
-VERBS = {"record": _record, "judge": _judge, "cover": _cover, "hunt": _hunt}
+VERBS = {"record": _record, "judge": _judge, "hunt": _hunt}
 for line in VERBS[(given := _read()).verb](given):
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

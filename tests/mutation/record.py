@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -14,39 +13,40 @@ from coverage import CoverageData
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("dtvn", "dtvn_project", "validators", "tickets", "events", "simulator")
-FAST = "not integration and not exhaustive and not bench"
+FAST = "not integration and not ci and not exhaustive and not bench"
 UNTRACEABLE = "tests/pages/test_files.py::test_a_file_that_takes_too_long_to_read_is_refused"
 """It interrupts whatever runs, and so the trace function: it does not end under coverage.py."""
 LEFT_OUT = ("docs", "mutation", "simulation")
 """Folders of tests about other things than the product's lines, or that run nearly all of them each time."""
 
 
-def arguments(folder: Path, files: Iterable[str] = ()) -> list[str]:
-    """Arguments of pytest with which a run is recorded in this folder: all files of the product, or these."""
+def record(folder: Path, rooms: Iterable[str], jobs: int, files: Iterable[str] = ()) -> int:
+    """Run the tests of `make test`, or of some rooms, and keep what they ran of the product, or of some files.
+    Returns pytest's exit code."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["[run]", f"data_file = {folder / 'lines.coverage'}", "branch = false"]
     lines += ["include =", *(f"    {ROOT / file}" for file in files or (f"{root}/*" for root in PRODUCT))]
     (folder / "coverage.ini").write_text("\n".join([*lines, ""]), encoding="utf-8")
-    return [
-        *("--cov", f"--cov-config={folder / 'coverage.ini'}", "--cov-context=test", "--cov-report="),
+    command = [
         *(
-            "--deselect",
-            UNTRACEABLE,
-            "-p",
-            "tests.mutation.seconds",
-            "--seconds",
-            str(folder / "seconds.json"),
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            str(jobs),
+            "--dist",
+            "worksteal",
+            "-m",
+            FAST,
+            "--first-rows",
         ),
+        *("--cov", f"--cov-config={folder / 'coverage.ini'}", "--cov-context=test", "--cov-report="),
+        *("-p", "tests.mutation.seconds", "--seconds", str(folder / "seconds.json")),
+        *("--deselect", UNTRACEABLE),
+        *([f"tests/{room}" for room in rooms] or [f"--ignore=tests/{room}" for room in LEFT_OUT]),
     ]
-
-
-def record(folder: Path, rooms: Iterable[str], jobs: int) -> int:
-    """Run the fast tests of these rooms, or of all, and keep what they ran; return pytest's exit code."""
-    chosen = [f"tests/{room}" for room in rooms] or [f"--ignore=tests/{room}" for room in LEFT_OUT]
-    command = [sys.executable, "-m", "pytest", "-q", "-n", str(jobs), "--dist", "worksteal", "-m", FAST]
-    return subprocess.run(
-        [*command, *arguments(folder), *chosen], cwd=ROOT, env=os.environ, check=False
-    ).returncode
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 class Record:
