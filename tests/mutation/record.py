@@ -21,7 +21,7 @@ LEFT_OUT = ("docs", "mutation", "simulation")
 
 
 def record(folder: Path, rooms: Iterable[str], jobs: int, files: Iterable[str] = ()) -> int:
-    """Run the tests of `make test`, or of some rooms, and keep what they ran of the product, or of some files.
+    """Run the tests of `make test`, or of some rooms, and keep what they ran of the product or some files.
     Returns pytest's exit code."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["[run]", f"data_file = {folder / 'lines.coverage'}", "branch = false"]
