@@ -113,7 +113,7 @@ class State(msgspec.Struct, frozen=True):
     """Whether it matters who made a movement, where and when; else all entries look alike."""
 
     def ticket(self, name: str) -> Ticket | None:
-        """A ticket by its name; None: there is none."""
+        """The ticket with this name, or None."""
         return next((ticket for known, ticket in self.tickets if known == name), None)
 
 

@@ -40,7 +40,7 @@ def _read() -> argparse.Namespace:
 
     third = verbs.add_parser("hunt", help="plant generated mutants of lines that were recorded")
     third.add_argument("--changed", metavar="BASE", help="only of lines that changed since this commit")
-    third.add_argument("--room", default="", metavar="PATH", help="only of paths that begin so")
+    third.add_argument("--room", default="", metavar="PATH", help="only of files whose path starts with PATH")
     third.add_argument("-n", type=int, default=12, metavar="N", help="of each room, or of the changed lines")
     third.add_argument("--seed", type=int, default=1, help="another seed draws others (default 1)")
     third.add_argument("--again", type=Path, metavar="FILE", help="the mutants of an earlier --keep")

@@ -384,7 +384,7 @@ def bundle_of(machine: Machine, principal: str, operations: Sequence[Operation])
 
 
 def story(path: Path, letter: Letter, expected: Expected, found: Outcome) -> str:
-    """A sequence in lines, for whoever reads a failure."""
+    """The operations of a sequence, one a line, for the message of a failure."""
     told = read_state(found.state) if found.state.startswith(LISTED_HEAD) else None
     on = counted_in(told) if isinstance(told, ListedState) else None
     return "\n".join([*map(repr, (*path.letters, letter)), f"{(found.code, on)}; the model says {expected}"])
