@@ -6,6 +6,7 @@ from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import Keys
 from simulator.checkers.ages import Ages
 from simulator.checkers.agreement import Agreement
+from simulator.checkers.as_the_model import AsTheModel
 from simulator.checkers.at_most_once import AtMostOnce
 from simulator.checkers.base import Checker
 from simulator.checkers.bounds import Bounds
@@ -53,6 +54,7 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         history,
         Agreement(world),
         AtMostOnce(world, history),
+        AsTheModel(world, history),
         durability,
         DurableBeforeSend(world),
         VotingRights(world),

@@ -10,12 +10,11 @@ from dtvn.protocol.consensus.effects import Record
 from simulator.checkers.admissions import Admissions, Place, code_of
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Unread
+from simulator.checkers.log_model import NONCE_KEPT
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
 
-KEPT_AFTER = 3_600_000_000
-"""Microseconds of batch time for which a nonce outlives its operation's `valid_until` at least (R13)."""
 FORGOTTEN = frozenset({"malformed", "expired", "too_far_ahead", "busy", "nonce_reused"})
 """Outcomes that do not use up a nonce."""
 
@@ -73,7 +72,7 @@ class AtMostOnce(Checker):
         """A nonce may be forgotten after an hour of batch time, which clocks that step make a short one;
         whether this one is, and comes again with the same body."""
         before = self._nonces.get(key)
-        if before is None or self._history.timestamps[sequence] <= before[0].valid_until + KEPT_AFTER:
+        if before is None or self._history.timestamps[sequence] <= before[0].valid_until + NONCE_KEPT:
             return False
         del self._nonces[key]
         return _body(before[0]) == _body(operation)

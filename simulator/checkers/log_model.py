@@ -142,10 +142,19 @@ class LogModel:
             answer = self.locks.ask((asked.event, asked.command.name), owner, asked.command, asked.now)
         elif not answer:
             answer, name = self._of_tickets(asked)
+        self._bind(asked, answer)
+        return answer, name
+
+    def note(self, asked: Request, answer: str) -> None:
+        """An operation that this model does not play was answered so: its nonce is used."""
+        self._pass_time(asked.now)
+        if (*asked.who, asked.nonce) not in self._nonces:
+            self._bind(asked, answer)
+
+    def _bind(self, asked: Request, answer: str) -> None:
         if asked.nonce and answer not in UNBINDING:
             until = asked.valid_until + NONCE_KEPT
             self._nonces[*asked.who, asked.nonce] = First(asked.body, answer, until)
-        return answer, name
 
     def _pass_time(self, now: int) -> None:
         for key in [key for key, first in self._nonces.items() if first.until < now]:

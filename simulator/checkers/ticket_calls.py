@@ -17,6 +17,7 @@ from dtvn.machine import CommandError, code_digest, default_salt, read_state
 from dtvn.machine.commands import check, code_of
 from dtvn.protocol.consensus.messages import Operation
 from simulator.checkers import ticket_model, told_times
+from simulator.checkers.log_model import NONCE_KEPT
 from simulator.checkers.ticket_model import Asked
 from simulator.gateway import Gateway, Request
 
@@ -76,6 +77,13 @@ class Part(msgspec.Struct, frozen=True):
     def start(self) -> ticket_model.State:
         """The state before the first of them."""
         return ticket_model.State(self.event, crowded=self.crowded, signed=self.signed)
+
+
+def nonces_forgotten(gateways: Sequence[Gateway]) -> bool:
+    """Whether so much log time went by that calls with one nonce may be several operations (R13)."""
+    requests = [request for gateway in gateways for request in gateway.requests]
+    times = [result.timestamp for each in requests for result in each.results or () if result.timestamp]
+    return bool(times) and max(times) - min(times) > NONCE_KEPT
 
 
 def parts(gateways: Sequence[Gateway]) -> Iterator[Part]:

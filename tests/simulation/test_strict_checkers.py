@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from dtvn.protocol.consensus import messages as m
-from simulator.checkers.at_most_once import KEPT_AFTER, AtMostOnce
+from simulator.checkers.at_most_once import AtMostOnce
+from simulator.checkers.log_model import NONCE_KEPT
 from simulator.cluster import Cluster
 from simulator.violation import Violation
 from simulator.world import Settings
@@ -44,7 +45,7 @@ def _changed(record: Any, **fields: Any) -> Any:
     return change(record, **fields)
 
 
-@pytest.mark.parametrize(("after", "forgotten"), [(0, False), (KEPT_AFTER, False), (KEPT_AFTER + 1, True)])
+@pytest.mark.parametrize(("after", "forgotten"), [(0, False), (NONCE_KEPT, False), (NONCE_KEPT + 1, True)])
 def test_r13_a_nonce_may_be_forgotten_an_hour_after_its_end_and_not_before(
     after: int, forgotten: bool
 ) -> None:
@@ -54,5 +55,5 @@ def test_r13_a_nonce_may_be_forgotten_an_hour_after_its_end_and_not_before(
     operation = m.Operation("seed", "default", "T-1", "actor", "m0", VALID_UNTIL, b"nonce", b"v")
     key = ("venue", "actor", b"nonce")
     checker._nonces[key] = (operation, "ok")
-    checker._forget(key, 2, m.Outcome("consumed", b""))
+    checker._forget(key, 2, operation)
     assert (key not in checker._nonces) is forgotten
