@@ -24,8 +24,13 @@ class ClockStep(msgspec.Struct, frozen=True):
 
 def draw_clock_steps(dice: Dice, members: int, gateways: int, duration: int) -> tuple[ClockStep, ...]:
     """Random steps of the clocks of some members or of all, with the gateways' or without, and back. In some
-    worlds the members fall into two halves: what one half is ahead, the other is behind."""
+    worlds the members fall into two halves: what one half is ahead, the other is behind. In others hours go
+    by for everybody, as on machines that slept: nonces are forgotten (R13), leases and days end."""
     names = [f"r{index}" for index in range(members)]
+    clients = [f"client-{number}" for number in range(gateways)]
+    if dice.hit(0.6):
+        at, hours = dice.between(SECOND // 4, min(duration, SECOND)), dice.between(HOUR, 4 * HOUR)
+        return tuple(ClockStep(at, name, hours) for name in (*names, *clients))
     found: list[ClockStep] = []
     for _ in range(dice.between(1, 3)):
         at, halves = dice.below(min(duration, SECOND)), members > 1 and dice.hit(0.25)
@@ -37,7 +42,7 @@ def draw_clock_steps(dice: Dice, members: int, gateways: int, duration: int) -> 
         ahead = dict.fromkeys(names, -skew) if halves else {}
         ahead |= dict.fromkeys(chosen, skew)
         if dice.hit(0.5):
-            ahead |= {f"client-{number}": skew for number in range(gateways)}
+            ahead |= dict.fromkeys(clients, skew)
         for name, nanoseconds in ahead.items():
             found.append(ClockStep(at, name, nanoseconds, dice.between(-FASTEST, FASTEST)))
             found.append(ClockStep(back, name, 0))

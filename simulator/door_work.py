@@ -106,8 +106,7 @@ class DoorWork(Recurring):
         begins = self._calls[event] % CALLS == 1 and event not in (POP_UP, MISSPELT)
         count = 1 + dice.below(OPERATIONS_MAX)
         operations = [self._operation(event, slug, str(number), begins=begins) for _ in range(count)]
-        gateway.ask(operations)
-        self._variations.keep(gateway, operations)
+        self._variations.ask(gateway, operations)
         self._asked += [(gateway, operation) for operation in operations if operation.nonce]
         del self._asked[:-REPEATED_MAX]
 

@@ -261,8 +261,7 @@ class ListWork(Recurring):
         return _digest(f"{group} {place} {0 if dice.hit(0.8) else 1}")
 
     def _ask(self, gateway: Gateway, operations: list[Operation]) -> None:
-        gateway.ask(operations)
-        self._variations.keep(gateway, operations)
+        self._variations.ask(gateway, operations)
         self._asked += [(gateway, operation) for operation in operations if operation.nonce]
         del self._asked[:-KEPT]
 

@@ -16,7 +16,7 @@ from dtvn.machine.commands import check
 from dtvn.machine.fields import NONCE_BYTES_MAX
 from dtvn.protocol.consensus.messages import Operation
 from simulator.dice import Dice
-from simulator.gateway import Gateway
+from simulator.gateway import Gateway, Request
 
 DEVICES = ("", "", "", "scanner-0", "scanner-1", "d" * 64)
 SAID: dict[str, tuple[Any, ...]] = {
@@ -41,22 +41,29 @@ KEPT = 200
 """Scans that may be asked again."""
 
 
+Asked = tuple[Gateway, Request, int]
+"""One operation of a call."""
+
+
 class Variations:
     """Draws the fields of operations. It is asked with the random stream of the present call."""
 
     def __init__(self, share: float) -> None:
         """`share`: of the fields that differ from what is usual."""
         self._share = share
-        self._late: list[tuple[Gateway, Operation]] = []
+        self._late: list[Asked] = []
 
     def command(self, dice: Dice, command: Command) -> Command:
-        """The command, with some of its fields left out or said otherwise. A slip that the platform would
-        refuse is none."""
-        changed: dict[str, Any] = {}
-        for name in command.__struct_fields__ if self._share else ():
-            if name in SAID and dice.hit(self._share):
-                changed[name] = dice.pick(SAID[name])
-        return msgspec.structs.replace(command, **changed) if changed else command
+        """The command, with some of its fields left out or said otherwise: half of those that differ do so in
+        one field, since two slips hide each other."""
+        names = [name for name in command.__struct_fields__ if name in SAID]
+        if not self._share or not names:
+            return command
+        if dice.hit(0.5):
+            slips = [dice.pick(names)] if dice.hit(min(1.0, len(names) * self._share)) else []
+        else:
+            slips = [name for name in names if dice.hit(self._share)]
+        return msgspec.structs.replace(command, **{name: dice.pick(SAID[name]) for name in slips})
 
     def actor(self, dice: Dice, usual: str) -> str:
         """Who asks."""
@@ -68,19 +75,25 @@ class Variations:
             return usual
         return dice.pick((b"", bytes((dice.below(4),)), usual.ljust(NONCE_BYTES_MAX, b"\0")))
 
-    def keep(self, gateway: Gateway, operations: Sequence[Operation]) -> None:
-        """These were asked, and may be asked again late."""
-        if self._share:
-            self._late += [(gateway, each) for each in operations if each.nonce and each.kind in SCANS]
+    def ask(self, gateway: Gateway, operations: Sequence[Operation]) -> None:
+        """Submit these as one call; they may be asked again late."""
+        request = gateway.ask(operations)
+        if self._share and request is not None:
+            asked = enumerate(operations)
+            self._late += [
+                (gateway, request, place) for place, each in asked if each.nonce and each.kind in SCANS
+            ]
             while len(self._late) > KEPT:
                 del self._late[::2]
 
     def again(self, dice: Dice) -> tuple[Gateway, Operation] | None:
-        """An operation that is asked again, however long ago it was: as it was, or from another device;
-        None: not now."""
-        if not self._late or not dice.hit(self._share / 2):
+        """An operation that is asked again, however long ago it was: as it was, or from another device; None:
+        not now. Mostly one that succeeded, and that a repetition might do twice."""
+        if not self._late or not dice.hit(self._share):
             return None
-        gateway, operation = dice.pick(self._late)
+        succeeded = [asked for asked in self._late if _succeeded(asked)] if dice.hit(0.7) else []
+        gateway, request, place = dice.pick(succeeded or self._late)
+        operation = request.operations[place]
         return gateway, self.elsewhere(dice, operation) if dice.hit(0.7) else operation
 
     def elsewhere(self, dice: Dice, operation: Operation) -> Operation:
@@ -101,3 +114,8 @@ class Variations:
             return build(self.command(dice, command), **fields)
         except CommandError:
             return build(command, **fields)
+
+
+def _succeeded(asked: Asked) -> bool:
+    _gateway, request, place = asked
+    return request.results is not None and request.results[place].code == "ok"

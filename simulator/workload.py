@@ -94,8 +94,7 @@ class Workload(Recurring):
             gateway = dice.pick(self.gateways)
             count = 1 + dice.below(self.traffic.operations_max)
             operations = [self._scan(gateway) for _ in range(count)]
-            gateway.ask(operations)
-            self._variations.keep(gateway, operations)
+            self._variations.ask(gateway, operations)
 
     def _scan(self, gateway: Gateway) -> Operation:
         dice = self._dice
