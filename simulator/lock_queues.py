@@ -78,7 +78,7 @@ class LockQueues(Recurring):
             raise Violation("liveness", "a lease or a wait is over, and no batch is ordered that says so")
 
     def _is_over(self) -> bool:
-        cores = [node.core for node in self.world.honest_members() if node.up]
+        cores = [node.core for node in self.world.honest_members() if node.up and node.index is not None]
         return all(core.state.application.due() is None for core in cores)
 
     def _learn(self, client: Contender, request: Request) -> None:

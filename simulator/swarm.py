@@ -163,12 +163,18 @@ class _Drawing:
             message_losses=self._message_losses(),
             partitions=self._partitions(),
             recovers_at=recovers_at,
-            old_speaker=dice.below(self._members) if "versions" in on else None,
+            old_speaker=self._old_speaker(dice),
             forgetful=forgetful,
             overlay="overlay" in on,
             partition_watches="partitions" in on,
             knobs="knobs" in on,
         )
+
+    def _old_speaker(self, dice: Dice) -> int | None:
+        """One of several: the version before refuses what followers ask since, and says no log time with its
+        refusals, so that gates and copies need another member."""
+        speaks = "versions" in self._on and quorum.faults(self._members, self._mode) > 0
+        return dice.below(self._members) if speaks else None
 
     # --- the cluster -------------------------------------------------------------------------------
 
@@ -200,7 +206,7 @@ class _Drawing:
             ),
             spares=dice.between(1, 4) if changes else 0,
             transfer_lag=dice.spread(4, 40) if transfers else 0,
-            archives=transfers and dice.hit(0.5),
+            archives=transfers and dice.hit(0.5) and (self._changes is None or self._changes.least >= LEAST),
             resend_bytes_max=dice.spread(1, 1 << 20) if dice.hit(0.2) else 0,
             node_reads=dice.hit(0.2),
             epoch_catch_up=changes and dice.hit(0.5),

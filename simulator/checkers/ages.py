@@ -73,10 +73,17 @@ class Ages(Checker):
         """See Observer."""
         if node.index is None or not any(isinstance(record, EntryRecord) for record in records):
             return
-        members, now = self.world.honest_members(), self.world.time
+        members, now = self._signers(), self.world.time
         self._of_all.note(min((len(each.disk.synced.log) for each in members), default=0), now)
         settled = [each for each in members if each.up and now - self._since.get(each.name, now) >= SETTLED]
         self._of_settled.note(min((len(each.disk.synced.log) for each in settled), default=0), now)
+
+    def _signers(self) -> list[Node]:
+        """The honest members, and those who have not heard yet that they are members no more: followers that
+        have not heard it either take their word."""
+        members = self.world.honest_members()
+        former = [node for node in self.world.nodes.values() if node.honest and node.index is not None]
+        return [*members, *(node for node in former if node not in members)]
 
     def turning(self, node: Node) -> None:
         """See Observer."""
