@@ -10,7 +10,7 @@ from simulator.adversary.false_suspector import FalseSuspector
 from simulator.cluster import Cluster
 from tests.consensus.world import MILLISECOND, SECOND, Callers, looks, m, make, notes, views
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 PAUSE = 80 * MILLISECOND
 """Between an answer and the next call."""

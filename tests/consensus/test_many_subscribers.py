@@ -11,7 +11,7 @@ from simulator.cluster import Cluster
 from simulator.world import Settings
 from tests.consensus.world import Callers
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 
 def ends(cluster: Cluster) -> list[int]:

@@ -17,7 +17,7 @@ from simulator.cluster import Cluster
 from simulator.node import Costs
 from tests.consensus.world import MILLISECOND, SECOND, Callers, looks, m, make, notes, views
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 PAUSE = 25 * MILLISECOND
 """Between an answer and the next call."""

@@ -11,7 +11,7 @@ from tests.network_watch.seen import between
 from tests.pages.simulated import Simulated
 from validators.network_watch.watch import NetworkWatch
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 
 class Watched:

@@ -15,7 +15,7 @@ import pytest
 from benchmarks.floods import EXECUTED, KINDS, PRICE, RATE, RATES, Times, measure, views
 from benchmarks.hosts import MEMBERS, MEMORY_DISK, Price, World
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 RISE_OF_P50, RISE_OF_P99 = 2.0, 3.0
 """Twice is promised for both; here a frame that is refused unchecked has the price of one that is checked."""

@@ -15,7 +15,7 @@ from dtvn.overlay.views import PASSIVE_MAX
 from simulator.overlay_peers import MEMBERS, Peer
 from simulator.overlay_world import SECOND, OverlayWorld
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 NO_EXCHANGE = 3_600 * SECOND
 """Where a thousand address books would only cost time: tests of anti-entropy are below."""

@@ -15,7 +15,7 @@ from dtvn.overlay.lookup import ALPHA, ANSWER_WITHIN, QUESTIONS_MAX, Lookup
 from dtvn.sync import Item
 from tests.overlay.world import CLUSTER, NOW, World, everybody, pair, record
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 NODES = 1_000
 HOPS_MAX = math.floor(math.log2(NODES))

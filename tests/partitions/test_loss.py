@@ -9,7 +9,7 @@ from msgspec import structs
 from benchmarks.partition_watch import GATEWAY, NODE, WAIT, Alarms, Lossy, alarms, seconds_to_detection
 from dtvn.protocol.durations import SECOND
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 STRICT = structs.replace(WAIT, acceptable_pause=0, phi_threshold=3.0)
 CHECK_EVERY = WAIT.heartbeat_timeout / 3 / SECOND

@@ -35,7 +35,7 @@ from tests.proof.verdicts import Verdict, refused
 from tests.support.table import table
 from verifier import dtvn_verify, dtvn_verify_evidence
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 OURS = {name: read_chain(data) for name, data in CHAINS.items()}
 THEIRS = {name: dtvn_verify.Chain(data) for name, data in CHAINS.items()}

@@ -16,7 +16,7 @@ from simulator.world import Settings
 from simulator.worlds import world_of
 from tests.consensus.world import Callers
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 WORLDS = ("bad-archive-server", "archives-among-crashes", "archives-of-newcomers")
 HERE = [

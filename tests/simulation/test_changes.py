@@ -11,7 +11,7 @@ from simulator.campaign import Task, run
 from simulator.node import Node
 from simulator.observers import Observer
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 
 @pytest.mark.parametrize("world", ["epochs", "busy-epochs"])

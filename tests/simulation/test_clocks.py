@@ -12,7 +12,7 @@ from simulator.cluster import Cluster
 from simulator.mutant_hunt import hunt
 from simulator.worlds import world_of
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 MICROSECONDS_OF_AN_HOUR = 3_600_000_000
 

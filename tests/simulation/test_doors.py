@@ -15,7 +15,7 @@ from simulator.cluster import Cluster
 from simulator.door_work import FAR, LONG_AGO
 from simulator.worlds import world_of
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 ONE, TWO, NONE = b"1" * 32, b"2" * 32, b"0" * 32
 ADMISSIONS = {

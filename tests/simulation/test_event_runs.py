@@ -20,7 +20,7 @@ from simulator.cluster import Cluster
 from simulator.event_worlds import BY_VOTES
 from simulator.worlds import world_of
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 Kind = TypeVar("Kind", bound=Checker)
 

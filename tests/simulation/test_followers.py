@@ -17,7 +17,7 @@ from simulator.world import Settings
 from simulator.worlds import world_of
 from tests.consensus.world import Callers
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 HERE = [name for name, mutant in MUTANTS.items() if "R45" in mutant.rule]
 

@@ -16,7 +16,7 @@ from simulator.plain import PlainRun
 from simulator.scheme import LOOSE, Keyring
 from simulator.worlds import WORLDS
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 BINDING = frozenset({m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.ViewChange, m.NewView})
 Statement = tuple[int, bytes]

@@ -11,7 +11,7 @@ from simulator.adversary.bad_state_server import GROUP_LIES
 from simulator.observers import Observer
 from tests.simulation.test_state_transfer import Story
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 
 class Parts(Observer):

@@ -8,7 +8,7 @@ from simulator.adversary import ADVERSARIES
 from simulator.campaign import Task, run
 from simulator.worlds import WORLDS
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 
 def test_each_of_at_least_fifteen_liars_has_a_world_of_its_own() -> None:

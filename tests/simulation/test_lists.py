@@ -16,7 +16,7 @@ from simulator.checkers.ticket_model import NOW, State
 from simulator.cluster import Cluster
 from simulator.worlds import world_of
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 ONE = b"1" * 32
 MINUTE, DAY = 60_000_000, 86_400_000_000

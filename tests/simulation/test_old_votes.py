@@ -7,7 +7,7 @@ import pytest
 from simulator.campaign import Task, run
 from simulator.checkers.certificates import Certificates
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 SEEDS = range(3)
 

@@ -19,7 +19,7 @@ from simulator.disk import CrashPoint, VirtualDisk
 from simulator.world import Settings
 from simulator.worlds import world_of
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 WORLD = "power-cut"
 SEEDS = 8

@@ -54,7 +54,7 @@ def test_probes_count_only_in_a_run_and_every_hit_is_in_the_table() -> None:
     assert not probes._listeners
 
 
-@pytest.mark.ci
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("probe", "world"),
     [

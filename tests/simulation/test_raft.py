@@ -9,7 +9,7 @@ from simulator.campaign import Report, Task, run
 from simulator.names import IN_RAFT_TOO
 from simulator.worlds import WORLDS
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 RANDOM_SEEDS = 20
 SEEDS_IN_BOTH = 3

@@ -24,7 +24,7 @@ from simulator.world import Settings
 from simulator.worlds import world_of
 from tests.ledger.samples import LogWriter
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 # --- disks that lie --------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from simulator.checkers.no_wasted_verification import WatchedDoor
 from simulator.frame_cache import AskedKeys, FrameCache
 from simulator.scheme import Keyring
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 CLUSTER = bytes(32)
 R0, R1 = Peer("r0", 0), Peer("r1", 1)

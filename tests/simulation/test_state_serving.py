@@ -16,7 +16,7 @@ from simulator.node import Node
 from simulator.observers import Observer
 from tests.simulation.test_state_transfer import Story
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 
 class Nuisance(Observer):

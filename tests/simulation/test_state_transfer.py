@@ -24,7 +24,7 @@ from simulator.run_plan import RunPlan
 from simulator.workload import Traffic, Workload
 from simulator.world import Settings, World
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.exhaustive
 
 
 class Told(Observer):
