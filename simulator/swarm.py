@@ -57,6 +57,11 @@ APART: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "votes return by the operator's word (R11), and the version before had no Raft",
     ),
     ("recovery", ("changes",), "the plan of a recovery is of one epoch"),
+    (
+        "recovery",
+        ("versions",),
+        "followers are served by neither the version before nor those who lost their disks",
+    ),
     ("locks", ("clocks",), "where log time stands, no lease ends"),
     ("locks", ("events",), "the locks of both have the same names, and are judged by other rules"),
     ("followers", ("changes",), "who is linked to whom is set by the members of genesis"),

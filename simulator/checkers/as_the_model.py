@@ -7,6 +7,7 @@ answer is compared, also that to a nonce that was forgotten.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from dtvn.machine import CommandError, code_digest, default_salt
 from dtvn.machine.commands import check
@@ -55,7 +56,7 @@ class AsTheModel(Checker):
 
     def _request(self, sequence: int, principal: str, operation: m.Operation) -> Request:
         try:
-            command = check(operation)
+            command: Any = check(operation)
         except CommandError:
             command = operation.payload
         salt = default_salt(self.world.cluster, operation.event)
