@@ -5,6 +5,8 @@ Judged by what clients are told alone: tokens, and the time of the log from an a
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from dtvn.machine.commands import check
@@ -41,9 +43,12 @@ class NeverTwoHolders(Checker):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self._claims: dict[Key, dict[int, Claim]] = {}
+        self._gateways: dict[str, Gateway] = {}
+        """By principal: those that were answered."""
 
     def answered(self, gateway: Gateway, request: Request) -> None:
         """See Checker."""
+        self._gateways[gateway.principal] = gateway
         for operation, result in zip(request.operations, request.results or (), strict=False):
             if operation.kind not in ("lock", "renew", "unlock", "cancel_lock"):
                 continue
@@ -73,7 +78,7 @@ class NeverTwoHolders(Checker):
 
     def _compare(self, key: Key, earlier: Claim, later: Claim) -> None:
         """`earlier`: the one with the lower token."""
-        if earlier.given_back or later.given_back:
+        if earlier.given_back or later.given_back or self._gives_back(key, earlier.owner):
             return
         if later.since <= earlier.since or earlier.until(later.since) >= later.since:
             self.fail(f"{key[1]}: {later} begins before the end of {earlier}")
@@ -83,3 +88,14 @@ class NeverTwoHolders(Checker):
     def _give_back(self, key: Key, owner: tuple[str, bytes]) -> None:
         for claim in self._claims.get(key, {}).values():
             claim.given_back |= claim.owner == owner
+
+    def _gives_back(self, key: Key, owner: tuple[str, bytes]) -> bool:
+        """Whether the client tried to give the lock back and got no answer: the log may have it."""
+        principal, holder = owner
+        unanswered = [each for each in self._gateways[principal].requests if each.results is None]
+        for operation in (each for request in unanswered for each in request.operations):
+            if operation.kind in ("unlock", "cancel_lock"):
+                command: Any = check(operation)
+                if (operation.event, command.name, command.holder) == (*key, holder):
+                    return True
+        return False
