@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from django.test import Client
 
-from tests.pages.stories import Clock, Story
+from tests.pages.stories import Story
+from tests.support.clock import SetClock
 from tickets.models import TicketHolder
 from validators.rest import keys
 from validators.services.api_keys import store_api_key
@@ -85,7 +86,7 @@ TICKETS: list[dict[str, Any]] = [
 class Day:
     """The story of programs that ask, each with its key."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: SetClock) -> None:
         self.story = Story()
         self.clock = clock
         for label, limits in KEYS.items():

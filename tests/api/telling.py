@@ -6,7 +6,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from tests.golden import Differences, route_of
+from tests.support.clock import SetClock
 
 NOW = 1_790_000_000_000_000
 """Microseconds: 2026-09-21 14:13:20 UTC."""
@@ -30,28 +30,12 @@ DRAWN = re.compile(
 """Digests, keys, signatures and tokens: each is told as its place in the order of appearance."""
 
 
-class Clock:
-    """The one clock of a story; it moves when told to."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def forward(self, seconds: float) -> None:
-        self.now += round(seconds * 1_000_000)
-
-    def seconds(self) -> float:
-        return self.now / 1_000_000
-
-    def moment(self) -> datetime:
-        return datetime.fromtimestamp(self.now / 1_000_000, UTC)
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
     """Wall time stands still, for everything that reads it by module `time` or by Django."""
-    stopped = Clock()
-    monkeypatch.setattr(time, "time_ns", lambda: stopped.now * 1_000)
-    monkeypatch.setattr(time, "time", stopped.seconds)
+    stopped = SetClock(wall=NOW * 1_000)
+    monkeypatch.setattr(time, "time_ns", stopped.unix_ns)
+    monkeypatch.setattr(time, "time", stopped.unix)
     monkeypatch.setattr(timezone, "now", stopped.moment)
     return stopped
 

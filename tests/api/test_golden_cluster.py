@@ -14,11 +14,12 @@ from django.db.models import F
 
 from dtvn.gateway import Answered
 from tests.api.conftest import Api, read
-from tests.api.telling import NOW, Clock, Story, Teller, beside, clock, laid_out  # noqa: F401 - a fixture
+from tests.api.telling import NOW, Story, Teller, beside, clock, laid_out  # noqa: F401 - a fixture
 from tests.fake_gateway import FakeGateway
 from tests.golden import Compare
 from tests.network_watch.members import Members
 from tests.network_watch.seen import between
+from tests.support.clock import SetClock
 from validators.models import ManagedNode, NodeStatus
 from validators.network_watch import feed
 from validators.network_watch.watch import NetworkWatch
@@ -234,7 +235,7 @@ def test_what_starts_and_stops_tell(
     golden(beside(__file__, "cluster_started"), str(story))
 
 
-def test_what_locks_tell(golden: Compare, tell: Teller, story: Story, clock: Clock) -> None:  # noqa: F811
+def test_what_locks_tell(golden: Compare, tell: Teller, story: Story, clock: SetClock) -> None:  # noqa: F811
     api_keys.store_api_key("dtvn_other", label="other", scopes=["lock"])
     api_keys.store_api_key("dtvn_scans", label="scans", scopes=["gate"])
     other = Teller(story, Api("dtvn_other").call, "other")
@@ -292,7 +293,7 @@ def test_what_locks_tell(golden: Compare, tell: Teller, story: Story, clock: Clo
 
 
 @pytest.fixture
-def members(monkeypatch: pytest.MonkeyPatch, api: Api, clock: Clock) -> Members:  # noqa: F811
+def members(monkeypatch: pytest.MonkeyPatch, api: Api, clock: SetClock) -> Members:  # noqa: F811
     """Members whose reports this process has watched for a minute; it looks no more by itself."""
     watch = NetworkWatch()
     watch.keeps_history = True
@@ -319,7 +320,7 @@ def test_what_the_network_tells(
     tell: Teller,
     story: Story,
     members: Members,
-    clock: Clock,  # noqa: F811
+    clock: SetClock,  # noqa: F811
 ) -> None:
     seen = [feed.newest_event()]
 

@@ -17,7 +17,8 @@ from tests.api.test_keyboards import typed
 from tests.golden import Compare
 from tests.pages.conftest import _own_listener, empty_ledger, learner
 from tests.pages.learner import RealLearner
-from tests.pages.stories import Clock, clock
+from tests.pages.stories import clock
+from tests.support.clock import SetClock
 from tickets.services import patience
 from validators.ledger import read
 
@@ -28,7 +29,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
-def day(clock: Clock, learner: RealLearner) -> Day:
+def day(clock: SetClock, learner: RealLearner) -> Day:
     return Day(clock)
 
 

@@ -19,10 +19,11 @@ from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
 from tests.api.conftest import Api
 from tests.api.living import LivingGateway
-from tests.api.telling import Clock, Story, Teller, beside, clock  # noqa: F401 - a fixture
+from tests.api.telling import Story, Teller, beside, clock  # noqa: F401 - a fixture
 from tests.api.test_newcomers import follows
 from tests.golden import Compare
 from tests.host.support import key_pair
+from tests.support.clock import SetClock
 from validators.data_folder import tcp_ports
 from validators.membership import changes
 from validators.models import MembershipChange
@@ -89,7 +90,7 @@ def test_what_changes_of_members_tell(
     tell: Teller,
     story: Story,
     living: LivingGateway,
-    clock: Clock,  # noqa: F811
+    clock: SetClock,  # noqa: F811
 ) -> None:
     tell("GET", "members")
     story.heading("An external member joins, gets a key, replaces another, and leaves")
@@ -166,7 +167,7 @@ def test_what_a_newcomer_of_the_platform_tells(
     story: Story,
     living: LivingGateway,
     folder: ClusterFolder,
-    clock: Clock,  # noqa: F811
+    clock: SetClock,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ports = itertools.count(31_000)
@@ -231,7 +232,7 @@ def test_what_a_lost_outcome_tells(
     golden(beside(__file__, "members_unknown"), str(story))
 
 
-def test_what_principals_tell(golden: Compare, tell: Teller, story: Story, clock: Clock) -> None:  # noqa: F811
+def test_what_principals_tell(golden: Compare, tell: Teller, story: Story, clock: SetClock) -> None:  # noqa: F811
     api_keys.store_api_key("dtvn_reader", label="reader", scopes=["operate"])
     reader = Teller(story, Api("dtvn_reader").call, "reads")
     grants = [

@@ -10,9 +10,10 @@ import pytest
 
 from tests.api.conftest import KEY, Api
 from tests.api.learner import TableWriter
-from tests.api.telling import Clock, Story, Teller, beside, clock  # noqa: F401 - a fixture
+from tests.api.telling import Story, Teller, beside, clock  # noqa: F401 - a fixture
 from tests.fake_gateway import FakeGateway
 from tests.golden import Compare
+from tests.support.clock import SetClock
 from validators.services import api_keys
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.django_db(databases=["default", "learner"])]
@@ -113,7 +114,7 @@ def test_what_issuing_tells(golden: Compare, fest: Teller, story: Story) -> None
     golden(beside(__file__, "tickets_issued"), str(story))
 
 
-def scan_lists(scan: Callable[..., None], story: Story, clock: Clock) -> None:  # noqa: F811
+def scan_lists(scan: Callable[..., None], story: Story, clock: SetClock) -> None:  # noqa: F811
     """Entries and exits on lists, with their rules."""
     story.heading("Lists")
     scan("admit", ticket_id="T-6", list="workshop", gate="loft", device="d-4", nonce="l-1")
@@ -132,7 +133,7 @@ def scan_lists(scan: Callable[..., None], story: Story, clock: Clock) -> None:  
     scan("admit", ticket_id="T-6", list="yard", gate="yard", device="d-5")
 
 
-def test_what_gates_are_told(golden: Compare, fest: Teller, story: Story, clock: Clock) -> None:  # noqa: F811
+def test_what_gates_are_told(golden: Compare, fest: Teller, story: Story, clock: SetClock) -> None:  # noqa: F811
     def scan(verb: str, **body: Any) -> None:
         fest("POST", f"tickets/{verb}", {"event": "fest"} | body)
 
@@ -152,10 +153,10 @@ def test_what_gates_are_told(golden: Compare, fest: Teller, story: Story, clock:
     scan("admit", barcode="first", kind="both")
     fest("POST", "tickets/admit", {"barcode": "first"})
     story.heading("In the window of the first")
-    clock.now = (DOORS - 3600) * 1_000_000 - 1
+    clock.wall = ((DOORS - 3600) * 1_000_000 - 1) * 1_000
     scan("admit", barcode="first", gate="north", device="d-1")
     scan("admit", barcode="seventh", gate="north", device="d-1", nonce="s-7")
-    clock.now += 1
+    clock.wall += 1_000
     scan("admit", barcode="first", gate="north", device="d-1", nonce="s-5")
     scan("annul", barcode="first", movement="s-5", device="d-2", gate="north")
     scan("annul", barcode="first", device="d-1", gate="north", reason="mistaken")
@@ -164,9 +165,9 @@ def test_what_gates_are_told(golden: Compare, fest: Teller, story: Story, clock:
     clock.forward(3 * 3600)
     scan("annul", barcode="first", movement="s-6", device="d-1", gate="west")
     scan("annul", barcode="first", movement="s-6", device="d-9", gate="west", supervised=True, reason="found")
-    clock.now = (DOORS + 7201) * 1_000_000 - 1
+    clock.wall = ((DOORS + 7201) * 1_000_000 - 1) * 1_000
     scan("validate", ticket_id="T-1", data="AAA=")
-    clock.now += 1
+    clock.wall += 1_000
     scan("admit", barcode="first", gate="north", device="d-1", nonce="s-8")
     scan("force", barcode="first", gate="north", device="d-1", nonce="s-8b", reason="guest of the house")
     scan("force", barcode="second", gate="north", device="d-1")
@@ -182,7 +183,7 @@ def test_what_gates_are_told(golden: Compare, fest: Teller, story: Story, clock:
     golden(beside(__file__, "tickets_admitted"), str(story))
 
 
-def test_what_stewards_are_told(golden: Compare, fest: Teller, story: Story, clock: Clock) -> None:  # noqa: F811
+def test_what_stewards_are_told(golden: Compare, fest: Teller, story: Story, clock: SetClock) -> None:  # noqa: F811
     def act(verb: str, **body: Any) -> None:
         clock.forward(1)
         fest("POST", f"tickets/{verb}", {"event": "fest"} | body)
@@ -238,7 +239,7 @@ def test_what_stewards_are_told(golden: Compare, fest: Teller, story: Story, clo
     golden(beside(__file__, "tickets_moved"), str(story))
 
 
-def test_what_lists_tell(golden: Compare, fest: Teller, story: Story, clock: Clock) -> None:  # noqa: F811
+def test_what_lists_tell(golden: Compare, fest: Teller, story: Story, clock: SetClock) -> None:  # noqa: F811
     story.restart()
     story.heading("Pages of tickets")
     for number, verb in ((1, "validate"), (6, "validate"), (7, "validate"), (6, "dispute")):

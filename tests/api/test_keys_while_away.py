@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from types import SimpleNamespace
@@ -13,27 +12,17 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from tests.api.conftest import KEY, Api
+from tests.support.clock import SetClock
 from validators.rest import keys
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 
-class Clock:
-    """Monotonic seconds that only a test moves."""
-
-    def __init__(self) -> None:
-        self.now = time.monotonic()
-
-    def monotonic(self) -> float:
-        """See time."""
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(keys, "time", made)
+def clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
+    made = SetClock()
+    monkeypatch.setattr(keys, "time", SimpleNamespace(monotonic=made.seconds))
     return made
 
 
@@ -48,29 +37,29 @@ class Away(SimpleNamespace):
 
 
 @pytest.fixture
-def away(api: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Away]:
+def away(api: Api, clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Away]:
     """The database goes away after a request, when its key is not fresh any more."""
     assert keys.authenticate_key(KEY) is not None
     made = Away()
     with monkeypatch.context() as patched:
         patched.setattr(api_keys, "find_digest", made.find_digest)
-        clock.now += keys.REMEMBERED_FOR
+        clock.forward(keys.REMEMBERED_FOR)
         yield made
 
 
-def test_a_known_key_is_valid_and_the_database_is_asked_now_and_then(away: Away, clock: Clock) -> None:
+def test_a_known_key_is_valid_and_the_database_is_asked_now_and_then(away: Away, clock: SetClock) -> None:
     for _ in range(100):
         assert keys.authenticate_key(KEY) is not None
     assert away.attempts == 1
-    clock.now += keys.RETRY_AFTER
+    clock.forward(keys.RETRY_AFTER)
     assert keys.authenticate_key(KEY) is not None
     assert away.attempts == 2
 
 
-def test_a_known_key_is_valid_for_an_hour_at_most(away: Away, clock: Clock) -> None:
-    clock.now += keys.REMEMBERED_WHILE_AWAY - 2 * keys.REMEMBERED_FOR
+def test_a_known_key_is_valid_for_an_hour_at_most(away: Away, clock: SetClock) -> None:
+    clock.forward(keys.REMEMBERED_WHILE_AWAY - 2 * keys.REMEMBERED_FOR)
     assert keys.authenticate_key(KEY) is not None
-    clock.now += keys.REMEMBERED_FOR
+    clock.forward(keys.REMEMBERED_FOR)
     with pytest.raises(OperationalError):
         keys.authenticate_key(KEY)
 
@@ -82,13 +71,13 @@ def test_an_unknown_key_is_neither_valid_nor_wrong(away: Away) -> None:
 
 
 def test_a_key_is_not_valid_beyond_its_own_end(
-    api: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    api: Api, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api_keys.store_api_key("dtvn_short", label="short", expires_at=timezone.now() + timedelta(seconds=60))
     assert keys.authenticate_key("dtvn_short") is not None
     monkeypatch.setattr(api_keys, "find_digest", Away().find_digest)
-    clock.now += 59.0
+    clock.forward(59.0)
     assert keys.authenticate_key("dtvn_short") is not None
-    clock.now += 1.0
+    clock.forward(1.0)
     with pytest.raises(OperationalError):
         keys.authenticate_key("dtvn_short")

@@ -24,31 +24,16 @@ from dtvn.gateway import (
     ValidatorError,
 )
 from dtvn.gateway.validator_partitions import Partitions
-from dtvn.protocol.consensus.effects import Now
-from dtvn.protocol.durations import SECOND
 from dtvn.protocol.genesis import CAPABILITIES, agreeing_by
 from dtvn.protocol.quorum import Mode
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
+from tests.support.clock import SetClock
 from tests.waiting import wait_until
 
 GOOD = [event("RS:r", threadId="t"), event("TS:m"), event("TC:m"), event("TE:m"), event("RF:r", threadId="t")]
 BAD = [*GOOD[:2], event("TC:other"), *GOOD[3:]]
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.passed = 0
-        self._begun = time.monotonic_ns(), time.time_ns()
-
-    def __call__(self) -> Now:
-        return Now(monotonic=self._begun[0] + self.passed, wall=self._begun[1] + self.passed)
-
-    def move(self, seconds: float) -> None:
-        self.passed += round(seconds * SECOND)
 
 
 @pytest.fixture
@@ -57,8 +42,8 @@ def gateway() -> FakeGateway:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> SetClock:
+    return SetClock(wall=time.time_ns(), monotonic=time.monotonic_ns())
 
 
 def make(members: int, mode: Mode = Mode.PBFT) -> FakeGateway:
@@ -75,14 +60,14 @@ Opened = Callable[..., DistributedValidator]
 
 
 @pytest.fixture
-def opened(clock: Clock) -> Iterator[Opened]:
+def opened(clock: SetClock) -> Iterator[Opened]:
     """Makes validators over a gateway whose watch has the test's clock, started."""
     running: list[DistributedValidator] = []
 
     def open_one(gateway: FakeGateway, **settings: object) -> DistributedValidator:
         config = PartitionHandlerConfig(**settings)  # type: ignore[arg-type]
         made = DistributedValidator(gateway, partitions=config)
-        made.get_partition_handler()._now = clock
+        made.get_partition_handler()._now = clock.now
         made.start()
         running.append(made)
         return made
@@ -132,13 +117,13 @@ def test_a54_a_partition_has_a_type_and_a_severity(
     assert (found.type, found.severity) == (kind, severity)
 
 
-def test_a31_a_majority_side_that_is_a_quorum_keeps_deciding(opened: Opened, clock: Clock) -> None:
+def test_a31_a_majority_side_that_is_a_quorum_keeps_deciding(opened: Opened, clock: SetClock) -> None:
     """Of seven members five are a quorum. A partition that was detected may last longer than they are
     missed."""
     gateway = make(7)
     validator = opened(gateway, quorum_size=6, detection_method=DetectionMethod.QUORUM)
     cut(gateway, 5, 6)
-    clock.move(6)
+    clock.forward(6)
     found = validator.get_current_partition()
     assert found is not None
     assert (found.type, found.severity) == ("majority", "low")
@@ -192,15 +177,15 @@ def test_a52_a_program_may_report_failures_of_members(gateway: FakeGateway, open
 
 @pytest.mark.parametrize("method", [*DetectionMethod])
 def test_a55_members_that_are_linked_and_silent_are_unreachable(
-    method: DetectionMethod, gateway: FakeGateway, clock: Clock
+    method: DetectionMethod, gateway: FakeGateway, clock: SetClock
 ) -> None:
     """As one that a debugger has stopped: its link stays up."""
-    handler = Partitions(gateway, PartitionHandlerConfig(detection_method=method), lambda: 3, clock)
+    handler = Partitions(gateway, PartitionHandlerConfig(detection_method=method), lambda: 3, clock.now)
     assert not handler.is_partitioned()
-    begun = clock().monotonic
+    begun = clock.monotonic
     gateway.heard_at = {2: begun, 3: begun}
     for second in range(1, 31):
-        clock.move(1)
+        clock.forward(1)
         gateway.missed = {2: second, 3: second}
         handler.look()
         if second < 10:
@@ -211,34 +196,34 @@ def test_a55_members_that_are_linked_and_silent_are_unreachable(
     assert found.unreachable_nodes == ("r2", "r3")
 
 
-def test_members_that_are_not_asked_are_not_silent(gateway: FakeGateway, clock: Clock) -> None:
+def test_members_that_are_not_asked_are_not_silent(gateway: FakeGateway, clock: SetClock) -> None:
     """A gateway at rest may ask once in half a minute."""
-    handler = Partitions(gateway, PartitionHandlerConfig(), lambda: 3, clock)
+    handler = Partitions(gateway, PartitionHandlerConfig(), lambda: 3, clock.now)
     handler.look()
-    gateway.heard_at = {index: clock().monotonic for index in range(4)}
+    gateway.heard_at = dict.fromkeys(range(4), clock.monotonic)
     for _ in range(60):
-        clock.move(1)
+        clock.forward(1)
         assert not handler.is_partitioned()
 
 
-def test_the_presets_short_times_do_not_make_members_silent(gateway: FakeGateway, clock: Clock) -> None:
+def test_the_presets_short_times_do_not_make_members_silent(gateway: FakeGateway, clock: SetClock) -> None:
     """Members are asked once a second, whatever `heartbeat_timeout` says."""
     config = make_testing_config("n0").partition_handler
     assert config.heartbeat_timeout == 0.1
-    handler = Partitions(gateway, config, lambda: 3, clock)
+    handler = Partitions(gateway, config, lambda: 3, clock.now)
     for second in range(60):
         if second % 2 == 0:
-            gateway.heard_at = {index: clock().monotonic for index in range(4)}
-        clock.move(0.5)
+            gateway.heard_at = dict.fromkeys(range(4), clock.monotonic)
+        clock.forward(0.5)
         handler.look()
         assert not handler.is_partitioned()
 
 
-def test_a56_a_lone_member_is_never_partitioned(clock: Clock) -> None:
+def test_a56_a_lone_member_is_never_partitioned(clock: SetClock) -> None:
     gateway = make(1)
-    handler = Partitions(gateway, PartitionHandlerConfig(quorum_size=1), lambda: 1, clock)
+    handler = Partitions(gateway, PartitionHandlerConfig(quorum_size=1), lambda: 1, clock.now)
     for _ in range(30):
-        clock.move(10)
+        clock.forward(10)
         assert not handler.is_partitioned()
 
 
@@ -252,7 +237,7 @@ def test_a57_one_partition_is_active_at_a_time(gateway: FakeGateway, opened: Ope
 
 
 def test_a58_callbacks_get_the_partition_and_what_they_raise_is_logged(
-    gateway: FakeGateway, opened: Opened, clock: Clock, caplog: pytest.LogCaptureFixture
+    gateway: FakeGateway, opened: Opened, clock: SetClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     validator = opened(gateway, recovery_strategy=RecoveryStrategy.WAIT)
     told: list[tuple[str, PartitionInfo, str]] = []
@@ -274,21 +259,23 @@ def test_a58_callbacks_get_the_partition_and_what_they_raise_is_logged(
     wait_until(lambda: "a callback about partitions raised" in caplog.messages, what="the line")
     cut(gateway)
     validator.get_nodes()
-    clock.move(11)
+    clock.forward(11)
     wait_until(lambda: len(told) == 2, what="the second callback")
     assert (told[1][0], told[1][1].id, told[1][1].is_active) == ("recovered", told[0][1].id, False)
 
 
-def test_a59_wait_is_over_when_all_members_answer(gateway: FakeGateway, opened: Opened, clock: Clock) -> None:
+def test_a59_wait_is_over_when_all_members_answer(
+    gateway: FakeGateway, opened: Opened, clock: SetClock
+) -> None:
     validator = opened(gateway, recovery_strategy=RecoveryStrategy.WAIT)
     cut(gateway, 2, 3)
     assert validator.is_partitioned()
     cut(gateway, 3)
-    clock.move(11)
+    clock.forward(11)
     assert validator.is_partitioned(), "r3 is still away"
     assert validator.get_partition_handler().get_recovery_status().progress == 50
     cut(gateway)
-    clock.move(11)
+    clock.forward(11)
     assert not validator.is_partitioned()
     (known,) = validator.get_partition_history()
     assert known.recovered_at is not None
@@ -297,7 +284,7 @@ def test_a59_wait_is_over_when_all_members_answer(gateway: FakeGateway, opened: 
 
 
 def test_a59_merge_has_what_was_judged_alone_judged_before_it_is_over(
-    gateway: FakeGateway, opened: Opened, clock: Clock
+    gateway: FakeGateway, opened: Opened, clock: SetClock
 ) -> None:
     """Nobody calls the validator meanwhile."""
     validator = opened(gateway)
@@ -312,7 +299,7 @@ def test_a59_merge_has_what_was_judged_alone_judged_before_it_is_over(
     assert validator.is_partitioned()
     cut(gateway, 3)
     validator.get_nodes()
-    clock.move(11)
+    clock.forward(11)
     wait_until(lambda: validator.get_owed() == [], what="the judgement of what is owed")
     assert validator.is_partitioned(), "another part still has something to be judged"
     assert validator.get_partition_handler().get_recovery_status().in_progress
@@ -324,33 +311,33 @@ def test_a59_merge_has_what_was_judged_alone_judged_before_it_is_over(
     assert (found.is_valid, found.certified, found.warnings) == (True, True, ())
 
 
-def test_a59_reset_drops_what_was_judged_alone(gateway: FakeGateway, opened: Opened, clock: Clock) -> None:
+def test_a59_reset_drops_what_was_judged_alone(gateway: FakeGateway, opened: Opened, clock: SetClock) -> None:
     validator = opened(gateway, recovery_strategy=RecoveryStrategy.RESET)
     assert validator.validate_event(GOOD[0], thread="t", run="r").certified
     cut(gateway, 2, 3)
     assert validator.validate_event(GOOD[1]).is_valid
     cut(gateway)
     validator.get_nodes()
-    clock.move(11)
+    clock.forward(11)
     wait_until(lambda: not validator.is_partitioned(), what="the end of the partition")
     assert validator.get_owed() == []
     assert validator.validate_event(GOOD[0], thread="t", run="r").certified, "a run from its beginning"
     cut(gateway, 2, 3)
     assert validator.validate_event(GOOD[1]).is_valid
     cut(gateway)
-    clock.move(1)
+    clock.forward(1)
     found = validator.validate_event(GOOD[0], thread="t", run="r")
     assert (found.certified, found.is_valid) == (True, True), "dropped also by the next call"
 
 
-def test_a59_manual_stays_until_it_is_resolved(gateway: FakeGateway, opened: Opened, clock: Clock) -> None:
+def test_a59_manual_stays_until_it_is_resolved(gateway: FakeGateway, opened: Opened, clock: SetClock) -> None:
     validator = opened(gateway, recovery_strategy=RecoveryStrategy.MANUAL)
     cut(gateway, 2, 3)
     found = validator.get_current_partition()
     assert found is not None
     assert found.requires_operator
     cut(gateway)
-    clock.move(3_600)
+    clock.forward(3_600)
     assert validator.is_partitioned()
     assert validator.validate_sequence(GOOD).certified, "the members decide all the same"
     with pytest.raises(ValidatorError, match="'partition-1' is not active"):
@@ -363,24 +350,26 @@ def test_a59_manual_stays_until_it_is_resolved(gateway: FakeGateway, opened: Ope
 
 
 def test_a60_a_partition_that_lasts_is_escalated_once(
-    gateway: FakeGateway, opened: Opened, clock: Clock, caplog: pytest.LogCaptureFixture
+    gateway: FakeGateway, opened: Opened, clock: SetClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     validator = opened(gateway, max_partition_duration=60.0)
     told: list[PartitionInfo] = []
     validator.set_partition_callbacks(on_escalated=told.append)
     cut(gateway, 2, 3)
     assert validator.is_partitioned()
-    clock.move(61)
+    clock.forward(61)
     wait_until(lambda: len(told) == 1, what="the escalation")
     assert told[0].severity == "critical"
-    clock.move(600)
+    clock.forward(600)
     validator.get_nodes()
     validator.stop()
     assert len(told) == 1
     assert sum("lasts longer than max_partition_duration" in text for text in caplog.messages) == 1
 
 
-def test_a61_the_history_has_the_newest_hundred(gateway: FakeGateway, opened: Opened, clock: Clock) -> None:
+def test_a61_the_history_has_the_newest_hundred(
+    gateway: FakeGateway, opened: Opened, clock: SetClock
+) -> None:
     validator = opened(gateway, recovery_strategy=RecoveryStrategy.MANUAL)
     for number in range(120):
         cut(gateway, 2, 3)
@@ -388,9 +377,9 @@ def test_a61_the_history_has_the_newest_hundred(gateway: FakeGateway, opened: Op
         assert found is not None
         cut(gateway)
         validator.get_nodes()
-        clock.move(1)
+        clock.forward(1)
         validator.resolve_partition(found.id, f"ann{number}")
-    clock.move(26 * 3_600)
+    clock.forward(26 * 3_600)
     known = validator.get_partition_history()
     assert [each.resolved_by for each in known] == [f"ann{number}" for number in range(20, 120)]
 

@@ -13,6 +13,7 @@ from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 from dtvn.protocol.host import Host
 from dtvn.protocol.host.ports import LedgerTail
 from tests.host.support import Paper, make_genesis
+from tests.support.clock import SetClock
 
 EMPTY = LedgerTail(
     frontier=Frontier(), applied_sequence=0, rows=(), entries=(), slots=(), checkpoint=None, states=()
@@ -107,15 +108,6 @@ class TapeTransport:
 
     def answer(self, peer: Peer, frame: bytes) -> None:
         self.tape("answer", (peer, frame))
-
-
-class SetClock:
-    def __init__(self) -> None:
-        self.monotonic = 1_000
-        self.wall = 1_700_000_000_000_000_000
-
-    def now(self) -> Now:
-        return Now(self.monotonic, self.wall)
 
 
 class ObedientCore:

@@ -15,8 +15,9 @@ from dtvn.protocol.host.log_server import LogServer
 from dtvn.protocol.host.time_share import SAVED_MAX, SHARE
 from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import Envelope
-from tests.host.doubles import SetClock, Tape, TapeJournal, TapeTransport, entry_record
+from tests.host.doubles import Tape, TapeJournal, TapeTransport, entry_record
 from tests.host.support import Paper, make_genesis
+from tests.support.clock import SetClock
 from tests.support.table import table
 
 MILLISECOND = 1_000_000

@@ -22,6 +22,7 @@ from django.utils import timezone
 from tests.golden import Compare, Differences, route_of
 from tests.importing.telling import told
 from tests.pages.page_text import FRAME, page_text
+from tests.support.clock import SetClock
 
 BEGIN = datetime(2026, 6, 5, 17, 30, tzinfo=UTC)
 """A Friday evening: doors of the stories' event open half an hour later."""
@@ -31,21 +32,6 @@ HEADERS_UNTOLD = frozenset(
         *("Referrer-Policy", "Cross-Origin-Opener-Policy", "Set-Cookie", "Content-Security-Policy"),
     }
 )
-
-
-class Clock:
-    """The time of all, in microseconds since 1970."""
-
-    def __init__(self) -> None:
-        self.now = int(BEGIN.timestamp()) * 1_000_000
-
-    def forward(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += round(seconds * 1_000_000)
-
-    def at(self) -> datetime:
-        """The moment as a date."""
-        return datetime.fromtimestamp(self.now / 1_000_000, UTC)
 
 
 class Drawn:
@@ -72,12 +58,12 @@ class Drawn:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
     """The clock of a story, which stands; what is drawn is counted."""
-    found, drawn = Clock(), Drawn()
-    monkeypatch.setattr(time, "time_ns", lambda: found.now * 1_000)
-    monkeypatch.setattr(time, "time", lambda: found.now / 1_000_000)
-    monkeypatch.setattr(timezone, "now", found.at)
+    found, drawn = SetClock(wall=int(BEGIN.timestamp()) * 1_000_000_000), Drawn()
+    monkeypatch.setattr(time, "time_ns", found.unix_ns)
+    monkeypatch.setattr(time, "time", found.unix)
+    monkeypatch.setattr(timezone, "now", found.moment)
     for name in ("token_bytes", "token_hex", "token_urlsafe", "randbelow"):
         monkeypatch.setattr(secrets, name, getattr(drawn, name))
     return found

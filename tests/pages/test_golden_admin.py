@@ -12,11 +12,12 @@ from django.db.models import F
 from django.test import Client
 
 from dtvn.node.keys import peer_id
-from tests.api.telling import Clock, Story, beside, clock  # noqa: F401 - a fixture
+from tests.api.telling import Story, beside, clock  # noqa: F401 - a fixture
 from tests.golden import Compare
 from tests.host.support import key_pair
 from tests.pages.learner import RealLearner
 from tests.pages.visiting import Visitor
+from tests.support.clock import SetClock
 from validators.models import ManagedNode, NodeStatus
 from validators.services import api_keys
 
@@ -56,7 +57,7 @@ def test_what_the_log_tells(
     visitor: Visitor,
     story: Story,
     operate: Operate,
-    clock: Clock,  # noqa: F811
+    clock: SetClock,  # noqa: F811
 ) -> None:
     operate("issue T-1", "issue T-2 nonce", "issue U-1")
     clock.forward(61)
@@ -108,7 +109,7 @@ def test_what_keys_in_the_admin_tell(
     golden: Compare,
     visitor: Visitor,
     story: Story,
-    clock: Clock,  # noqa: F811
+    clock: SetClock,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
@@ -178,7 +179,7 @@ def test_what_accounts_actions_and_locks_tell(
     golden: Compare,
     visitor: Visitor,
     story: Story,
-    clock: Clock,  # noqa: F811
+    clock: SetClock,  # noqa: F811
 ) -> None:
     visitor.get(USERS)
     visitor.post(f"{USERS}add/", {"username": "ada", "password1": "short", "password2": "other"})

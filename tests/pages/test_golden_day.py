@@ -20,7 +20,7 @@ from tests.api.festival import Day, make_fest
 from tests.golden import Compare
 from tests.importing.telling import told
 from tests.pages.learner import RealLearner
-from tests.pages.stories import Clock
+from tests.support.clock import SetClock
 from tickets.exporting import KINDS, open_table, write_chunks
 from tickets.models import TicketHolder
 
@@ -69,7 +69,7 @@ def play(day: Day) -> None:
     for verb, ticket, changed in changes:
         day.ask("desk", "post", f"tickets/{verb}", {"event": "fest", "ticket_id": ticket, **changed})
     day.ask("organiser", "post", "tickets", {"ticket_id": "D-1", "product": "@free", "barcodes": ["d-1"]})
-    TicketHolder.objects.create(event="fest", ticket="A-2", erased_at=day.clock.at(), salt=b"")
+    TicketHolder.objects.create(event="fest", ticket="A-2", erased_at=day.clock.moment(), salt=b"")
     day.clock.forward(16 * 3600)
     day.at_gate("desk", "admit", "vip/+1=", list="ferry")
     day.story.restart()
@@ -85,7 +85,7 @@ def person(name: str, *groups: str) -> Client:
 
 
 @pytest.fixture
-def day(clock: Clock, learner: RealLearner) -> Day:
+def day(clock: SetClock, learner: RealLearner) -> Day:
     found = Day(clock)
     play(found)
     return found

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from tests.api.conftest import KEY, Api
-from tests.api.telling import Clock, Story, Teller, beside, clock  # noqa: F401 - a fixture
+from tests.api.telling import Story, Teller, beside, clock  # noqa: F401 - a fixture
 from tests.golden import Compare
 from tests.pages.learner import RealLearner
+from tests.support.clock import SetClock
 from validators.feed import rows
 from validators.feed.gates import GateCount
 from validators.services import api_keys
@@ -37,7 +38,7 @@ def call(learner: RealLearner) -> Any:
 
 
 @pytest.fixture
-def play(call: Any, clock: Clock) -> Any:  # noqa: F811
+def play(call: Any, clock: SetClock) -> Any:  # noqa: F811
     """Operations of a festival, a part at a time."""
 
     def ask(path: str, **body: Any) -> None:
@@ -97,9 +98,9 @@ def test_what_the_feed_tells(
     learner: RealLearner,
     story: Story,
     play: Any,
-    clock: Clock,  # noqa: F811
+    clock: SetClock,  # noqa: F811
 ) -> None:
-    gates = GateCount(clock.seconds)
+    gates = GateCount(clock.unix)
     after = 0
     for number in range(2):
         play(number)

@@ -21,7 +21,8 @@ from dtvn.machine import Admit
 from tests.golden import Compare
 from tests.pages.file_imports import URL
 from tests.pages.learner import ALIAS
-from tests.pages.stories import Clock, Story
+from tests.pages.stories import Story
+from tests.support.clock import SetClock
 from tickets import tasks
 from tickets.importing import work
 from tickets.importing.answers import answers_from
@@ -107,12 +108,12 @@ def scanned(story: Story, *codes: str, gate: str, event: str = "gala") -> None:
 
 
 @pytest.fixture
-def story(clock: Clock, desk: Client) -> Story:
+def story(clock: SetClock, desk: Client) -> Story:
     return Story()
 
 
 def test_the_story_of_a_list_and_of_a_later_one(
-    story: Story, clock: Clock, desk: Client, asked: Any, golden: Compare
+    story: Story, clock: SetClock, desk: Client, asked: Any, golden: Compare
 ) -> None:
     story.part("An empty page, and files that are refused at once")
     story.ask(desk, "get", URL)
@@ -151,7 +152,7 @@ def test_the_story_of_a_list_and_of_a_later_one(
     story.end(golden, GOLDEN / "imports.txt")
 
 
-def imported(story: Story, clock: Clock, desk: Client, asked: list[tuple[int, str]]) -> None:
+def imported(story: Story, clock: SetClock, desk: Client, asked: list[tuple[int, str]]) -> None:
     """The first list is in the network; nothing of that is told."""
     file: Any = SimpleUploadedFile("first.csv", FIRST.encode("cp1252"))
     steps: list[tuple[str, Any]] = [
@@ -172,7 +173,7 @@ def differences(*tickets: str) -> list[int]:
 
 
 def test_the_story_of_a_later_list(
-    story: Story, clock: Clock, desk: Client, asked: Any, golden: Compare
+    story: Story, clock: SetClock, desk: Client, asked: Any, golden: Compare
 ) -> None:
     imported(story, clock, desk, asked)
     story.part("A later list of the same source asks only about what is new")
@@ -240,7 +241,9 @@ def by_program(story: Story, asked: list[tuple[int, str]], key: Any, content: by
     worked(story, asked)
 
 
-def test_the_story_of_a_program_that_imports(story: Story, clock: Clock, asked: Any, golden: Compare) -> None:
+def test_the_story_of_a_program_that_imports(
+    story: Story, clock: SetClock, asked: Any, golden: Compare
+) -> None:
     """Each answer as JSON; what each scope may do; what is ordered without a person."""
     store_api_key("dtvn_shop", label="shop", scopes=["issue"])
     store_api_key("dtvn_office", label="office", scopes=["issue", "operate"])
@@ -324,7 +327,7 @@ def confirm_in_a_silent_network(
 
 
 def test_the_story_of_imports_that_end_early(
-    story: Story, clock: Clock, desk: Client, asked: Any, golden: Compare, monkeypatch: pytest.MonkeyPatch
+    story: Story, clock: SetClock, desk: Client, asked: Any, golden: Compare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workers that end or come late, brokers and networks that are away, files that wait for others."""
     fields = {"answers": msgspec.json.encode(answers_from(code="ticket_id", admits=["status=ok"])).decode()}

@@ -11,10 +11,11 @@ from django.db.models import F
 from django.test import Client
 
 from tests.api.conftest import KEY, Api
-from tests.api.telling import Clock, Story, beside, clock  # noqa: F401 - a fixture
+from tests.api.telling import Story, beside, clock  # noqa: F401 - a fixture
 from tests.golden import Compare
 from tests.pages.learner import RealLearner
 from tests.pages.visiting import Visitor
+from tests.support.clock import SetClock
 from validators.models import ManagedNode, NodeStatus
 from validators.services import api_keys
 
@@ -61,7 +62,7 @@ def holder(**limits: Any) -> Client:
 
 
 @pytest.fixture
-def fest(learner: RealLearner, clock: Clock) -> None:  # noqa: F811
+def fest(learner: RealLearner, clock: SetClock) -> None:  # noqa: F811
     api_keys.store_api_key(KEY, label="suite")
     call = Api().call
     call(
@@ -117,7 +118,7 @@ def test_what_the_pages_tell(golden: Compare, fest: None, story: Story) -> None:
     golden(beside(__file__, "pages_told"), str(story))
 
 
-def test_what_entering_and_leaving_tell(golden: Compare, fest: None, story: Story, clock: Clock) -> None:  # noqa: F811
+def test_what_entering_and_leaving_tell(golden: Compare, fest: None, story: Story, clock: SetClock) -> None:  # noqa: F811
     User.objects.create_user("gustav", password="open sesame")
     api_keys.store_api_key("dtvn_fest", label="fest", scopes=["gate"], event="fest")
     api_keys.store_api_key("dtvn_ends", label="ends", scopes=[], expires_at=clock.moment())

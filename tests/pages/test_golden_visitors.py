@@ -18,8 +18,9 @@ from django.test import Client
 from tests.api.festival import Day
 from tests.golden import Compare
 from tests.pages.learner import RealLearner
-from tests.pages.stories import Clock, Story
+from tests.pages.stories import Story
 from tests.pages.test_golden_day import EVENTS, TICKETS, person, play
+from tests.support.clock import SetClock
 from tickets.models import TicketHolder
 from validators.rest.keys import SESSION_KEY, forget
 from validators.services.api_keys import api_key_digest, store_api_key
@@ -126,7 +127,7 @@ def upload(client: Client) -> None:
 
 
 @pytest.fixture
-def day(clock: Clock, learner: RealLearner) -> Day:
+def day(clock: SetClock, learner: RealLearner) -> Day:
     forget()
     found = Day(clock)
     play(found)

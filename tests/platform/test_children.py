@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.support.clock import SetClock
 from validators.processes import children
 from validators.processes.children import RESTARTS, Child
 from validators.processes.health_check import HealthCheck
@@ -120,18 +121,19 @@ def test_a_silent_child_is_reported_once_and_killed_later(monkeypatch: pytest.Mo
 
 def test_a_child_that_cannot_be_forked_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """The validators of this host must not end with it."""
-    clock, tries = SimpleNamespace(now=100.0), []
+    clock, tries = SetClock(), []
 
     def no_fork(*_: object, **__: object) -> subprocess.Popen[bytes]:
-        tries.append(clock.now)
+        tries.append(clock.seconds())
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     words = {"DEVNULL": subprocess.DEVNULL, "PIPE": subprocess.PIPE, "STDOUT": subprocess.STDOUT}
     monkeypatch.setattr(children, "subprocess", SimpleNamespace(Popen=no_fork, **words))
-    monkeypatch.setattr(children, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(children, "time", SimpleNamespace(monotonic=clock.seconds))
     heard = Heard()
     child = Child("web", [], heard)
-    for clock.now in (100.0, 101.0, 100.0 + RESTARTS.max_backoff):
+    for pause in (0.0, 1.0, RESTARTS.max_backoff - 1.0):
+        clock.forward(pause)
         child.keep_alive()
     assert tries == [100.0, 100.0 + RESTARTS.max_backoff]
     assert heard.lines[0].startswith("web cannot be started: [Errno 11] Resource temporarily unavailable")

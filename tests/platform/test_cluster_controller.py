@@ -16,6 +16,7 @@ from dtvn.node.provision import create_demo_cluster, make_newcomer
 from dtvn.node.settings import FIRST_MEMBER_PORT
 from dtvn.protocol.genesis import GenesisError
 from tests.platform.desk import FOUR, Desk, own, show, started
+from tests.support.clock import SetClock
 from validators.data_folder import tcp_ports
 from validators.models import ClusterRequest, DesiredState, ManagedCluster, ManagedNode, NodePart, NodeStatus
 from validators.processes import cluster_controller, founding
@@ -49,22 +50,22 @@ def test_an_order_that_comes_while_a_start_ends_is_carried_out(
 def test_stopping_what_ran_before_is_no_part_of_the_time_to_start(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = SimpleNamespace(now=1_000.0)
-    monkeypatch.setattr(cluster_controller, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    clock = SetClock()
+    monkeypatch.setattr(cluster_controller, "time", SimpleNamespace(monotonic=clock.seconds))
     nodes.register_nodes(FOUR)
     show(NodeStatus.RUNNING)
     cluster.start_cluster(4)
     desk.controller.turn()
-    clock.now += cluster.START_PATIENCE - 1
+    clock.forward(cluster.START_PATIENCE - 1)
     desk.controller.turn()
     assert desk.founded == [], "nodes still run"
     show(NodeStatus.STOPPED)
     desk.controller.turn()
     assert desk.founded == [FOUR]
-    clock.now += cluster.START_PATIENCE - 1
+    clock.forward(cluster.START_PATIENCE - 1)
     desk.controller.turn()
     assert (cluster.cluster_now().status, cluster.cluster_now().error) == ("starting", "")
-    clock.now += 2
+    clock.forward(2)
     desk.controller.turn()
     assert cluster.cluster_now().error == "only 0 of 4 started"
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.telling import Clock, Story, beside, clock  # noqa: F401 - a fixture
+from tests.api.telling import Story, beside, clock  # noqa: F401 - a fixture
 from tests.golden import Compare
+from tests.support.clock import SetClock
 from validators.data_folder.environment import WILDCARD_HOSTS
 from validators.processes.output import JsonOutput, Output, refuse
 from validators.processes.supervisor import log_through, public_url
@@ -54,11 +55,11 @@ def write(output: Output) -> None:
 def test_what_the_platform_prints(
     golden: Compare,
     tmp_path: Path,
-    clock: Clock,  # noqa: F811
+    clock: SetClock,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     story = Story(exact=True)
-    monkeypatch.setattr(logging.time, "time", clock.seconds)  # type: ignore[attr-defined]
+    monkeypatch.setattr(logging.time, "time", clock.unix)  # type: ignore[attr-defined]
     for name, encoding in (("text", "utf-8"), ("json", "utf-8"), ("text", "ascii")):
         path = tmp_path / f"{name}-{encoding}"
         with path.open("w", encoding=encoding) as stream:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from dtvn.node.run import EXIT_UNREACHABLE
+from tests.support.clock import SetClock
 from tests.waiting import wait_until
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
@@ -130,9 +131,8 @@ def test_a_dead_process_is_hidden_and_its_node_requested_again(desk: Desk) -> No
 def test_a_node_that_restarts_after_a_pause_is_announced_once_at_each_stage(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = SimpleNamespace(now=1_000.0)
-    clock.monotonic = lambda: clock.now
-    monkeypatch.setattr("validators.processes.reconcile.time", clock)
+    clock = SetClock()
+    monkeypatch.setattr("validators.processes.reconcile.time", SimpleNamespace(monotonic=clock.seconds))
     desk.reconciler.turn()
     for _ in range(2):
         process = desk.run("node0")
@@ -143,7 +143,7 @@ def test_a_node_that_restarts_after_a_pause_is_announced_once_at_each_stage(
     killed = "its process was killed, or could not report its end"
     assert desk.status("node0") == (NodeStatus.ERROR, f"{killed}; restarts after a pause", None)
     before = Announcement.objects.filter(node_id="node0").count()
-    clock.now += 1.5
+    clock.forward(1.5)
     desk.reconciler.turn()
     told = Announcement.objects.filter(node_id="node0").order_by("pk").values_list("status", flat=True)
     assert list(told)[before - 1 :] == ["error", "starting"]

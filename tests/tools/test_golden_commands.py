@@ -18,7 +18,8 @@ from django.core.management import CommandError, call_command
 from tests.golden import Compare
 from tests.importing.telling import told
 from tests.pages.learner import RealLearner
-from tests.pages.stories import Clock, Story, clock
+from tests.pages.stories import Story, clock
+from tests.support.clock import SetClock
 from tests.tools.test_scan_command import Platform
 from tickets.importing import work
 from tickets.management.commands import import_tickets
@@ -100,7 +101,7 @@ class Commands:
 
 
 @pytest.fixture
-def at(clock: Clock, at: list[str]) -> list[str]:
+def at(clock: SetClock, at: list[str]) -> list[str]:
     return at[:4]
 
 
@@ -210,7 +211,7 @@ WRONG_DAYS = (
 
 
 def test_the_story_of_scans(
-    commands: Commands, at: list[str], tmp_path: Path, clock: Clock, golden: Compare
+    commands: Commands, at: list[str], tmp_path: Path, clock: SetClock, golden: Compare
 ) -> None:
     shop, record, story = tmp_path / "shop.csv", tmp_path / "record.jsonl", commands.story
     shop.write_text(FIRST, encoding="utf-8")
