@@ -17,6 +17,7 @@ ENDING = 10.0
 
 
 LIFELONG = (
+    "asyncio_",
     "events",
     "export_",
     "feed-progress",
@@ -28,7 +29,7 @@ LIFELONG = (
     "writer_",
 )
 """Names of threads that a process of the web or of a node's API makes once, and keeps idle for its life: the
-sweeper of runs, the listener to the learner, the pools."""
+sweeper of runs, the listener to the learner, the pools, those of an event loop for names of hosts."""
 
 
 OF_LIBRARIES = ("(run_event_loop)",)

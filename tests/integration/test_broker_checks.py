@@ -57,6 +57,7 @@ def test_a_redis_that_takes_no_messages_is_refused(
         assert bool(said_of(broker, monkeypatch)) == bool(said)
 
 
+@pytest.mark.exhaustive
 def test_a_rabbitmq_is_used_and_a_foreign_vhost_or_login_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

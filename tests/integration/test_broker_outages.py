@@ -94,6 +94,7 @@ def test_nodes_decide_while_the_broker_is_away_and_starts_are_made_up_for(
         assert "Traceback" not in running.log.read_text()
 
 
+@pytest.mark.exhaustive
 def test_a_worker_reports_a_death_while_the_broker_is_away(tmp_path: Path) -> None:
     with (
         own_redis(tmp_path / "broker") as broker,

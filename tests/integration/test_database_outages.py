@@ -241,6 +241,7 @@ def figure(client: httpx.Client, name: str, **labels: str) -> float | None:
     return Page(client.get("/metrics").text).value(name, **labels)
 
 
+@pytest.mark.exhaustive
 def test_threads_that_rarely_read_the_database_survive_its_restart(tmp_path: Path) -> None:
     with postgresql() as server:
         done = subprocess.run(
@@ -274,7 +275,8 @@ def test_a_start_at_a_database_that_hangs_says_so_in_time(tmp_path: Path, comman
         url = f"postgresql://dtvn@127.0.0.1:{hanging.getsockname()[1]}/dtvn"
         environment = Network(tmp_path / "data", environment={"DATABASE_URL": url}).environment()
         held: list[float] = []
-        threading.Thread(target=hold, args=(hanging, held), daemon=True).start()
+        holding = threading.Thread(target=hold, args=(hanging, held))
+        holding.start()
         done = subprocess.run(
             [sys.executable, "manage.py", command],
             cwd=REPOSITORY,
@@ -285,6 +287,8 @@ def test_a_start_at_a_database_that_hangs_says_so_in_time(tmp_path: Path, comman
             check=False,
         )
         wait_until(lambda: held, what="the connection of the process that ended is closed")
+        hanging.shutdown(socket.SHUT_RDWR)
+        holding.join()
     assert sum(held) < allowed(STARTED), "the start itself takes processor time, which a busy machine lacks"
     assert "the platform's database: the server does not answer" in done.stdout + done.stderr
     assert done.returncode == 1

@@ -41,6 +41,7 @@ LIAR, KILLED = 6, 0
 """Indexes of the members that fail; 0 leads the first view."""
 
 
+@pytest.mark.exhaustive
 def test_a_conversation_is_judged_beside_a_liar_and_through_a_kill(tmp_path: Path) -> None:
     with network(tmp_path / "data", environment={"NODES": "7"}) as running:
         running.start()

@@ -50,7 +50,7 @@ def folder(running: Network, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("outage", ["pass", "refuse"])
+@pytest.mark.parametrize("outage", [pytest.param("pass", marks=pytest.mark.exhaustive), "refuse"])
 def test_a_liar_and_a_kill_at_once_are_reported_as_an_outage(
     running: Network, folder: Path, outage: str
 ) -> None:

@@ -124,6 +124,7 @@ def issue(known: Followers, name: str) -> int:
     return known.gateway.acknowledged
 
 
+@pytest.mark.exhaustive
 def test_r45_a_fresh_host_joins_from_one_address_that_then_dies(tmp_path: Path) -> None:
     with followers(tmp_path) as known, command(tmp_path / "gate", "--from", known.of_member(0)) as gate:
         for number in range(40):

@@ -90,9 +90,9 @@ def test_a_hundred_acquirers_hold_a_lock_one_after_the_other_a20(
 
 def test_two_gateways_see_one_log(running: tuple[Cluster, Gateway]) -> None:
     cluster, first = running
-    second = cluster.gateway()
-    cluster.ready(second)
-    issue(first, "TWO", 1)
-    admit = operation(Admit(), "TWO-0")
-    calls = [gateway.submit([admit], wait=OUTCOME_WAIT) for gateway in (first, second)]
-    assert sorted(call.result(PATIENCE)[0].code for call in calls) == ["already_consumed", "ok"]
+    with cluster.gateway() as second:
+        cluster.ready(second)
+        issue(first, "TWO", 1)
+        admit = operation(Admit(), "TWO-0")
+        calls = [gateway.submit([admit], wait=OUTCOME_WAIT) for gateway in (first, second)]
+        assert sorted(call.result(PATIENCE)[0].code for call in calls) == ["already_consumed", "ok"]

@@ -13,6 +13,7 @@ from tests.waiting import wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
 
 
+@pytest.mark.exhaustive
 def test_3600_probes_of_a_node_need_no_key_and_write_nothing(tmp_path: Path) -> None:
     with single(tmp_path / "data") as node:
         node.wait_deciding()

@@ -86,6 +86,7 @@ def signal_nodes(cluster: Cluster, number: int) -> None:
         cluster.processes[index].send_signal(number)
 
 
+@pytest.mark.exhaustive
 def test_every_owed_sequence_is_judged_once_after_healing_through_kills_of_its_program(
     running: tuple[Cluster, Gateway], tmp_path: Path
 ) -> None:

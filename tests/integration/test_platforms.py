@@ -154,6 +154,7 @@ def test_of_platforms_that_meet_on_a_new_database_one_starts(tmp_path: Path, dat
     assert all("belongs to another platform" in line for line in said if line), said
 
 
+@pytest.mark.exhaustive
 @pytest.mark.embedded_only
 def test_a_platform_from_before_the_identity_starts_with_all_its_rows(tmp_path: Path) -> None:
     with network(tmp_path / "data", environment={"NODES": "1"}) as old:
@@ -185,6 +186,7 @@ def test_a_platform_from_before_the_identity_starts_with_all_its_rows(tmp_path: 
         assert row[1] == fingerprint(row[0], (old.data / "secret.key").read_text())
 
 
+@pytest.mark.exhaustive
 def test_two_platforms_share_a_broker_and_not_its_queues(tmp_path: Path, database: str) -> None:
     folders = tmp_path / "first", tmp_path / "second"
     with own_rabbitmq(tmp_path / "broker") as broker:

@@ -68,6 +68,7 @@ def test_r44_five_members_survive_two_crashes_of_leaders(tmp_path: Path) -> None
         equal(cluster, gateway, [*tickets, "D"])
 
 
+@pytest.mark.exhaustive
 def test_r44_three_crashes_stop_it_and_a_return_ends_that(tmp_path: Path) -> None:
     with running_cluster(tmp_path, MEMBERS, consensus=Mode.RAFT) as (cluster, gateway):
         admit(gateway, "A")

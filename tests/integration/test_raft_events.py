@@ -121,16 +121,17 @@ def test_a11_after_its_leaders_death_a_higher_term_judges_on(running: tuple[Clus
 def test_a12_a_gateway_that_reaches_followers_alone_is_served(running: tuple[Cluster, Gateway]) -> None:
     cluster, gateway = running
     leader, term, _timeout = leader_of(cluster, gateway)
-    other = cluster.gateway()
     (nobody,) = free_ports(1)
-    other.dial({f"node{leader}": ("127.0.0.1", nobody)})
+    with cluster.gateway() as other:
+        other.dial({f"node{leader}": ("127.0.0.1", nobody)})
 
-    def linked() -> bool:
-        return [view.connected for view in other.members()] == [index != leader for index in range(MEMBERS)]
+        def linked() -> bool:
+            reached = [view.connected for view in other.members()]
+            return reached == [index != leader for index in range(MEMBERS)]
 
-    wait_until(linked, what="all but the leader are reached")
-    check_recorded(other, "through followers")
-    assert linked()
+        wait_until(linked, what="all but the leader are reached")
+        check_recorded(other, "through followers")
+        assert linked()
     assert leader_of(cluster, gateway)[:2] == (leader, term), "the leader did it, and stays"
 
 

@@ -35,6 +35,7 @@ def typed(
     )
 
 
+@pytest.mark.exhaustive
 def test_the_five_minutes_work_word_for_word(tmp_path: Path) -> None:
     (tmp_path / "clone").mkdir()
     for name in ("dtvn", "verifier"):

@@ -145,7 +145,7 @@ OTHER = ("admin:validators_memberevidence_file", "admin:logout")
     ("size", "theme"),
     [
         ("desktop", "light"),
-        ("phone", "dark"),
+        pytest.param("phone", "dark", marks=pytest.mark.exhaustive),
         pytest.param("desktop", "dark", marks=pytest.mark.exhaustive),
         pytest.param("phone", "light", marks=pytest.mark.exhaustive),
     ],

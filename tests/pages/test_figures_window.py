@@ -235,6 +235,7 @@ def test_a_full_disk_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert len(caplog.records) == 1
 
 
+@pytest.mark.exhaustive
 @pytest.mark.integration
 @pytest.mark.timeout(120)
 def test_a_web_process_hands_its_window_to_the_next(tmp_path: Path) -> None:
