@@ -50,9 +50,8 @@ class AsTheModel(Checker):
                 continue
             expected, _name = self._model.ask(asked)
             if expected != outcome.code:
-                self.fail(
-                    f"{operation.kind} at {sequence} is answered {outcome.code}, not {expected}: {asked}"
-                )
+                what = f"{asked.kind} {asked.ticket} at {sequence}: {asked.command}"
+                self.fail(f"the log answers {outcome.code}, the model {expected} to {what}")
 
     def _request(self, sequence: int, principal: str, operation: m.Operation) -> Request:
         try:

@@ -53,6 +53,7 @@ from simulator.checkers import exports, read_your_writes, reads
 from simulator.checkers.ages import Ages
 from simulator.checkers.agreement import Agreement
 from simulator.checkers.archives import Archives
+from simulator.checkers.as_the_model import AsTheModel
 from simulator.checkers.at_most_once import AtMostOnce
 from simulator.checkers.bounds import LOOK_EVERY, Bounds
 from simulator.checkers.certificates import Certificates
@@ -264,6 +265,14 @@ def a_repeat_is_answered_otherwise() -> None:
 @fires("at-most-once: 'a' admitted again at 2")
 def a_ticket_is_consumed_twice() -> None:
     logged(world_of(), AtMostOnce, (consumes(), "ok", shown("a")), (consumes(), "ok", shown("a")))
+
+
+@fires("model: the log answers ok, the model ticket_not_found to consume a at 1: Consume(gate='', device='')")
+def a_ticket_that_nobody_issued_is_consumed() -> None:
+    world = world_of()
+    may = tuple(SimpleNamespace(capability=each) for each in ("gate", "operate"))
+    world.genesis.principals = (SimpleNamespace(name="gate", grants=may),)
+    logged(world, AsTheModel, (consumes(valid_until=NOON + SECOND // 1_000), "ok", shown("a")))
 
 
 @fires("validity: consume at 1 was executed 1 us late")
@@ -713,7 +722,7 @@ def a_read_proves_another_state() -> None:
             checker.noticed(cluster().world.nodes["r1"], Note("checkpoint_stable", {}))
 
 
-@table("history, sentence", FIRES, count=49, ids=[history.__name__ for history, _ in FIRES])
+@table("history, sentence", FIRES, count=50, ids=[history.__name__ for history, _ in FIRES])
 def test_a_checker_names_the_promise_that_a_history_breaks(
     history: Callable[[], object], sentence: str
 ) -> None:

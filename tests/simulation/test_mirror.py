@@ -16,7 +16,7 @@ from validators.ledger import Ledger, statements
 from validators.ledger.turn import TurnPlan
 from validators.ledger.witness import Witness
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = pytest.mark.ci
 
 WORLDS = (
     "random",
