@@ -57,7 +57,9 @@ class AnsweredHere:
         """Begin with what rows hold of a run, all of which waits: what the members had judged of it is
         judged again."""
         self.state, self.at, self.code = Owed.WAITING.value, at, code
-        self._events, self.codes = events, {index: codes.get(index) for index in range(len(events))}
+        self._events, self.size = [], 0
+        self._keep(events)
+        self.codes = {index: codes.get(index) for index in range(len(events))}
         self.written(len(events))
 
     def answer(self, events: Sequence[Event], refused: Mapping[int, str], position: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from dtvn.events.judging import Event
 from dtvn.gateway import Difference
@@ -84,6 +85,14 @@ def test_earlier_events_are_kept_within_bounds_unless_they_wait() -> None:
     here.certify(events(2), {}, 2)
     here.answer(events(3), {}, 3)
     assert (here.state, here.refusal, here.waiting) == ("refused", TOO_LONG, [])
+
+
+def test_a_restored_run_is_kept_within_the_same_bounds() -> None:
+    here = AnsweredHere(20)
+    here.restore(events(0, 1, 2), {}, timezone.now(), "")
+    here.certify(events(0, 1, 2), {}, 0)
+    here.answer(events(3), {}, 3)
+    assert (here.state, here.refusal) == ("refused", TOO_LONG)
 
 
 def test_events_that_do_not_follow_those_kept_are_refused(here: AnsweredHere) -> None:
