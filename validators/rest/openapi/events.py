@@ -108,6 +108,8 @@ QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
         "run": _KEPT,
         "verdict": {"enum": ["valid", "invalid", "none"]},
         "status": {"enum": ["open", "ended", "lost"]},
+        "owed": {"enum": ["waiting", "settled", "refused"]},
+        "differs": {"enum": ["true", "false"]},
     },
     ("GET", f"{RUN}/pieces"): _PAGE,
     ("POST", f"{RUN}/events"): {"from": INTEGER | {"minimum": 0, "maximum": 2**63 - 1}},
