@@ -20,6 +20,7 @@ VALID_FOR_MAX = 600_000_000
 """Microseconds: ten minutes."""
 NONCE_KEPT = 3_600_000_000
 """Microseconds beyond `valid_until`."""
+NEVER = 1 << 62
 UNBINDING = frozenset({"expired", "too_far_ahead", "nonce_reused"})
 """Answers that do not use up a nonce."""
 UNKNOWN = frozenset({"unknown_event", "unknown_list", "barcode_not_found", "ticket_not_found"})
@@ -112,12 +113,15 @@ class LogModel:
         self.events: dict[str, State] = {}
         self.locks = LockModel()
         self._nonces: dict[tuple[str, str, bytes], First] = {}
+        self._forgets_at = NEVER
+        """When the first of them ends."""
         self._kept: dict[tuple[str, str], Kept] = {}
 
     def copy(self) -> LogModel:
         """Another one in the same state."""
         other = LogModel(self._grants)
         other.events, other._nonces, other._kept = dict(self.events), dict(self._nonces), dict(self._kept)
+        other._forgets_at = self._forgets_at
         if self.locks.held:
             other.locks = copy.deepcopy(self.locks)
         return other
@@ -155,10 +159,12 @@ class LogModel:
         if asked.nonce and answer not in UNBINDING:
             until = asked.valid_until + NONCE_KEPT
             self._nonces[*asked.who, asked.nonce] = First(asked.body, answer, until)
+            self._forgets_at = min(self._forgets_at, until)
 
     def _pass_time(self, now: int) -> None:
-        for key in [key for key, first in self._nonces.items() if first.until < now]:
-            del self._nonces[key]
+        if self._forgets_at < now:
+            self._nonces = {key: first for key, first in self._nonces.items() if first.until >= now}
+            self._forgets_at = min((first.until for first in self._nonces.values()), default=NEVER)
         self.locks.pass_time(now)
 
     def event(self, slug: str) -> State:

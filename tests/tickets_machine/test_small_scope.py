@@ -85,6 +85,7 @@ def test_r13_r41_every_two_scans() -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1_800)
 def test_r13_r41_every_three_scans() -> None:
     assert every_sequence([SCANNED], spelled(scans(), (0, FORGOTTEN)), 3)["nonce_reused"]
 
