@@ -19,7 +19,7 @@ from simulator.seams import (
 )
 
 
-@mutant("late-repeat-elsewhere-admits", "R13 R41")
+@mutant("late-repeat-elsewhere-admits", "R13 R41", seed=163)
 def late_repeat_admits(plant: Plant) -> None:
     """A scan that is repeated from another device, once its nonce is forgotten, lets a second guest in."""
     right = order_of_reasons._late_retry
