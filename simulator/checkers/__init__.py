@@ -46,6 +46,7 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
     stops_on_fork = StopsOnFork(world, statements)
     if world.settings.beyond:
         return [stops_on_fork]
+    model = AsTheModel(world, history)
     ordering: list[Checker] = [NoSpuriousViewChange(world), ProposalTime(world)]
     ordering += [EvidenceKept(world, statements), SlowPrimaryDeposed(world)]
     if world.settings.mode is Mode.RAFT:
@@ -53,8 +54,8 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
     return [
         history,
         Agreement(world),
-        AtMostOnce(world, history),
-        AsTheModel(world, history),
+        model,
+        AtMostOnce(world, history, model),
         durability,
         DurableBeforeSend(world),
         VotingRights(world),

@@ -149,11 +149,14 @@ class LogModel:
         self._bind(asked, answer)
         return answer, name
 
-    def note(self, asked: Request, answer: str) -> None:
-        """An operation that this model does not play was answered so: its nonce is used."""
+    def note(self, asked: Request, answer: str) -> str:
+        """The answer to an operation of another kind: `answer`, unless its nonce was used before."""
         self._pass_time(asked.now)
-        if (*asked.who, asked.nonce) not in self._nonces:
+        first = self._nonces.get((*asked.who, asked.nonce)) if asked.nonce else None
+        if first is None or answer in ("expired", "too_far_ahead"):
             self._bind(asked, answer)
+            return answer
+        return first.answer if first.body == asked.body else "nonce_reused"
 
     def _bind(self, asked: Request, answer: str) -> None:
         if asked.nonce and answer not in UNBINDING:

@@ -256,23 +256,41 @@ def an_answer_comes_before_a_quorum_of_disks() -> None:
     checker.answered(GATE, asked((consumes(), Result("ok", sequence=1))))
 
 
-@fires("at-most-once: nonce repeated at 2: first ok, now already_consumed")
+def gates() -> Any:
+    """A world whose principal `gate` may scan."""
+    world = world_of()
+    may = tuple(SimpleNamespace(capability=each) for each in ("gate", "issue", "operate"))
+    world.genesis.principals = (SimpleNamespace(name="gate", grants=may),)
+    return world
+
+
+@fires("at-most-once: bundle 1 of session (1, 1) at 1 and 2")
+def a_request_is_executed_twice() -> None:
+    world, bundle = gates(), SimpleNamespace(session=(1, 1), number=1, operations=())
+    history: Any = SimpleNamespace(bundles=[(1, bundle, ()), (2, bundle, ())])
+    AtMostOnce(world, history, AsTheModel(world, history)).persisted(world.nodes["m0"], [])
+
+
+@fires("at-most-once: 'a': ['(1, 0)'] were all told ok")
+def a_client_is_told_of_an_entry_that_was_not_made() -> None:
+    world, history = gates(), StandInHistory(world_of())
+    checker = AtMostOnce(world, history, AsTheModel(world, history))
+    checker.answered(GATE, asked((consumes(), Result("ok", shown("a"), 1))))
+
+
+def soon() -> m.Operation:
+    return consumes(valid_until=NOON + SECOND // 1_000, nonce=b"n1")
+
+
+@fires("model: the log answers ok, the model ticket_not_found to consume a at 3: Consume(gate='', device='')")
 def a_repeat_is_answered_otherwise() -> None:
-    first, again = (consumes(nonce=b"n1") for _ in range(2))
-    logged(world_of(), AtMostOnce, (first, "ok", shown("a")), (again, "already_consumed", b""))
-
-
-@fires("at-most-once: 'a' admitted again at 2")
-def a_ticket_is_consumed_twice() -> None:
-    logged(world_of(), AtMostOnce, (consumes(), "ok", shown("a")), (consumes(), "ok", shown("a")))
+    issued = operation(Issue(), "a", valid_until=NOON + SECOND // 1_000), "ok", b""
+    logged(gates(), AsTheModel, (soon(), "ticket_not_found", b""), issued, (soon(), "ok", shown("a")))
 
 
 @fires("model: the log answers ok, the model ticket_not_found to consume a at 1: Consume(gate='', device='')")
 def a_ticket_that_nobody_issued_is_consumed() -> None:
-    world = world_of()
-    may = tuple(SimpleNamespace(capability=each) for each in ("gate", "operate"))
-    world.genesis.principals = (SimpleNamespace(name="gate", grants=may),)
-    logged(world, AsTheModel, (consumes(valid_until=NOON + SECOND // 1_000), "ok", shown("a")))
+    logged(gates(), AsTheModel, (soon(), "ok", shown("a")))
 
 
 @fires("validity: consume at 1 was executed 1 us late")
@@ -722,7 +740,7 @@ def a_read_proves_another_state() -> None:
             checker.noticed(cluster().world.nodes["r1"], Note("checkpoint_stable", {}))
 
 
-@table("history, sentence", FIRES, count=50, ids=[history.__name__ for history, _ in FIRES])
+@table("history, sentence", FIRES, count=51, ids=[history.__name__ for history, _ in FIRES])
 def test_a_checker_names_the_promise_that_a_history_breaks(
     history: Callable[[], object], sentence: str
 ) -> None:

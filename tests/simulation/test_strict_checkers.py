@@ -8,17 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.protocol.consensus import messages as m
-from simulator.checkers.at_most_once import AtMostOnce
-from simulator.checkers.log_model import NONCE_KEPT
-from simulator.cluster import Cluster
 from simulator.violation import Violation
-from simulator.world import Settings
 from tests.consensus.world import MILLISECOND, SECOND, Callers, make
 
 pytestmark = pytest.mark.ci
-
-VALID_UNTIL = 1_800_000_000_000_000
 
 
 def test_r6_a_disk_that_holds_another_entry_does_not_hold_the_acknowledged_one() -> None:
@@ -43,17 +36,3 @@ def test_r6_a_disk_that_holds_another_entry_does_not_hold_the_acknowledged_one()
 def _changed(record: Any, **fields: Any) -> Any:
     change = dataclasses.replace if dataclasses.is_dataclass(record) else msgspec.structs.replace
     return change(record, **fields)
-
-
-@pytest.mark.parametrize(("after", "forgotten"), [(0, False), (NONCE_KEPT, False), (NONCE_KEPT + 1, True)])
-def test_r13_a_nonce_may_be_forgotten_an_hour_after_its_end_and_not_before(
-    after: int, forgotten: bool
-) -> None:
-    cluster = Cluster(0, Settings(members=4, learners=0, gateways=0))
-    cluster.history.timestamps |= {1: VALID_UNTIL, 2: VALID_UNTIL + after}
-    checker = AtMostOnce(cluster.world, cluster.history)
-    operation = m.Operation("seed", "default", "T-1", "actor", "m0", VALID_UNTIL, b"nonce", b"v")
-    key = ("venue", "actor", b"nonce")
-    checker._nonces[key] = (operation, "ok")
-    checker._forget(key, 2, operation)
-    assert (key not in checker._nonces) is forgotten
