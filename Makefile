@@ -88,7 +88,7 @@ run-simulator: $(VENV)/.installed ## The consensus core in a virtual network (AR
 run-simulator-partition: $(VENV)/.installed ## The same, cut in two now and then
 	@bin/simulator -partition $(ARGS)
 
-test: $(VENV)/.installed-dev ## The fast tests: five minutes, no long-lived processes (ARGS="-x -k name")
+test: $(VENV)/.installed-dev ## The fast tests: five to seven minutes, no long-lived processes (ARGS="-x -k name")
 	@$(BIN)/python -m pytest -q $(FAST) --first-rows -m "not integration and not ci and $(QUICK)" $(ARGS)
 
 check: $(VENV)/.installed-dev ## The fast tests of one room with all rows of their tables, and its style: a minute (ROOM=gateway)

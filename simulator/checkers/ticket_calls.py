@@ -169,7 +169,7 @@ def _things(call: Call, listed: set[str], *, limited: bool) -> list[Thing]:
 
 def _calls(gateways: Sequence[Gateway]) -> Iterator[Call]:
     """All calls about tickets. Those that share a nonce are one operation, asked when it was first asked and
-    answered when it was first answered; all its answers must be equal (checker `at-most-once`)."""
+    answered when it was first answered; all its answers must be equal (checker `model`)."""
     merged: dict[object, Call] = {}
     for gateway in gateways:
         for request in gateway.requests:
