@@ -78,7 +78,7 @@ class ProposalTime(Checker):
             return  # relayed by another member
         drift = self.world.settings.parameters.drift_bound
         # One that was not kept then, and came with what was caught up, is judged by the present clock.
-        clocks = taken | {node.clock.now().wall}
+        clocks = taken if slot.arrival else taken | {node.clock.now().wall}
         ahead = [batch.batch.proposed - clock // MICROSECOND for clock in clocks]
         if all(-drift - late <= each <= drift for each in ahead):
             self.fail(f"{node.name} withholds its vote for {slot.sequence}, whose time is off by {ahead} us")
