@@ -529,7 +529,13 @@ def proposing(wall: int) -> tuple[Any, Any, Any]:
     node.clock = SimpleNamespace(now=lambda: Now(0, wall * MICROSECOND))
     node.core = member(Replica)
     batch = m.Batch(1, 5_000_000, ())
-    slot = SimpleNamespace(digest=word("batch"), view=1, sequence=7, abstain_reason=Reason.BAD_TIMESTAMP)
+    slot = SimpleNamespace(
+        digest=word("batch"),
+        view=1,
+        sequence=7,
+        abstain_reason=Reason.BAD_TIMESTAMP,
+        arrival=wall * MICROSECOND,
+    )
     node.core.state.log = SimpleNamespace(slots={7: slot})
     node.core.state.bodies = {word("batch"): SimpleNamespace(batch=batch)}
     frame = world.sign(m.PrePrepare(0, 0, 1, 7, word("batch")))
