@@ -14,7 +14,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from tickets.importing.header import HEAD_ROWS, Knows, Matters, Row, find_header
@@ -32,6 +32,8 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+NO_NAME = re.compile(r"://|=|&#?\w+$")
+"""What stands in no name of a column."""
 SAMPLE = 4_096
 
 
@@ -69,6 +71,11 @@ def _is_utf_16(content: bytes) -> bool:
     return max(even, odd) > max(1, len(content[:SAMPLE]) // 8) and min(even, odd) * 8 < max(even, odd)
 
 
+def _width(cells: Sequence[str]) -> int:
+    """Number of cells without the empty ones at the end."""
+    return max((at for at, cell in enumerate(cells, 1) if cell.strip()), default=0)
+
+
 class Csv:
     """A CSV text; csv.reader's lines are split once, since its rows are read several times."""
 
@@ -81,17 +88,20 @@ class Csv:
 
     def delimiter(self, knows: Knows, matters: Matters) -> str:
         """The delimiter that the text names, else the one with the best header: its columns identify tickets,
-        there are many of them, and rows have no more cells than they."""
+        their names look like names, most rows have as many cells, and there are many of them."""
 
-        def rank(delimiter: str) -> tuple[bool, int, int, int]:
+        def rank(delimiter: str) -> tuple[bool, bool, int, int, int]:
             head = list(islice(self.rows(delimiter), HEAD_ROWS))
             if not head or head[0].problem:
                 unquoted = "".join(self._lines[0].split('"')[::2]) if head else ""
-                return False, 1 + unquoted.count(delimiter), 0, -HEAD_ROWS
+                return False, False, 1 + unquoted.count(delimiter), 0, -HEAD_ROWS
             header = find_header(head, knows, matters)
             fits, cells = (header.fits, header.cells) if header else (False, head[0].cells)
             wider = sum(len(row.cells) > len(cells) for row in head)
-            return fits, len(cells if fits else head[0].cells), len(cells), -wider
+            width = _width(cells)
+            even = 2 * sum(_width(row.cells) == width for row in head) > len(head)
+            named = width > 1 and even and not any(map(NO_NAME.search, cells))
+            return fits, named, len(cells if fits else head[0].cells), len(cells), -wider
 
         return self.named or max(DELIMITERS, key=rank)
 

@@ -8,6 +8,7 @@ the first item is 1.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -19,7 +20,15 @@ from tickets.formulas import unquoted
 from tickets.importing import workbook
 from tickets.importing.csvtext import DELIMITERS, SAMPLE, Csv, decoded
 from tickets.importing.header import HEAD_ROWS, Header, Knows, Matters, Row, check_header, find_header
-from tickets.importing.record import AN_ERROR, APOSTROPHE, EXPONENT_ONLY, UNQUOTED, FileRefused, Record
+from tickets.importing.record import (
+    AN_ERROR,
+    APOSTROPHE,
+    ENTITIES,
+    EXPONENT_ONLY,
+    UNQUOTED,
+    FileRefused,
+    Record,
+)
 from tickets.importing.shapes import events_of_json, records_of_json
 
 CELL_CHARACTERS_MAX = 1_000_000
@@ -39,6 +48,8 @@ RISKS = {
     re.compile(r"[0-9]+\.0"): "it may be a whole number to which a program added the fraction",
     re.compile(r"[1-9][0-9]{14}0+"): "its digits after the 15th are 0, as where a spreadsheet has lost them",
 }
+ENTITY = re.compile(r"&(?:[a-z]{2,8}[0-9]?|#[0-9]{2,6}|#x[0-9a-f]{2,5});", re.IGNORECASE)
+"""What a program writes that escapes a text for a web page, and then for a file."""
 TOTAL = re.compile(
     r"(?:(?:grand|sub) ?)?(?:totals?(?: g[ée]n[ée]ral)?|totale|totaal|summe|gesamt(?:summe|ergebnis)?"
     r"|ergebnis)(?: *[:=] *[0-9.,]*)?",
@@ -178,11 +189,14 @@ class _Table:
         for at, (name, cell) in enumerate(zip(self._unique, padded, strict=False)):
             plain = unquoted(cell)
             text = plain.strip()
+            if "&" in text and ENTITY.search(text):
+                text = html.unescape(text)
+                record.notes[name] = ENTITIES
             if not text and not self._names[at] and at not in row.damaged:
                 continue
             record.fields[name] = text
             if plain != cell:
-                record.notes[name] = UNQUOTED
+                record.notes.setdefault(name, UNQUOTED)
             elif text.startswith("'"):
                 record.notes[name] = APOSTROPHE
         record.damaged.update((self._unique[at], kind) for at, kind in row.damaged.items() if at < width)

@@ -16,6 +16,7 @@ EXPONENT_ONLY = "a number in scientific notation, without its last digits"
 AN_ERROR = "an error value ({})"
 APOSTROPHE = "the apostrophe before it is taken off, a spreadsheet's mark for text"
 UNQUOTED = "a spreadsheet's mark for text around it is taken off"
+ENTITIES = "HTML entities such as &amp; are read as the characters that they stand for"
 INVISIBLE = frozenset({"Cc", "Cf"})
 """Unicode categories of control and format characters."""
 
