@@ -124,9 +124,11 @@ class EventTimeZone(models.Model):
 
 
 class ImportAnswers(models.Model):
-    """What a person answered about the files of one source, offered for the next of them."""
+    """What a person answered about the files of one source for one event: it holds for the next of them."""
 
-    key = models.CharField(max_length=64, unique=True, help_text="tickets.importing.answers.source_key")
+    event = models.CharField(max_length=64, help_text="tickets.importing.plan.ImportPlan.scope")
+    key = models.CharField(max_length=64, help_text="tickets.importing.answers.source_key")
+    columns = models.JSONField(default=list, help_text="Columns of the last file, normalised.")
     answers = models.JSONField(help_text="tickets.importing.answers.Answers")
     file_name = models.CharField(max_length=200, help_text="The last file of this source.")
     actor = models.CharField(max_length=128)
@@ -135,6 +137,9 @@ class ImportAnswers(models.Model):
     class Meta:
         ordering: ClassVar = ["-changed_at"]
         verbose_name_plural = "import answers"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["event", "key"], name="one_answer_per_event_and_source")
+        ]
 
     def __str__(self) -> str:
         return self.file_name

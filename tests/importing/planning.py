@@ -10,12 +10,18 @@ from typing import Any
 from tests.importing.exports import as_csv
 from tickets.importing import ImportPlan, Known, read_plan
 from tickets.importing.answers import answers_from
+from tickets.importing.plan import Stored, nothing_stored
 
 FEST = Known(event="fest", events=("fest",))
 
 
 def plan(
-    tmp_path: Path, content: bytes | str | Any, *, known: Known = FEST, stored: Any = None, **answers: Any
+    tmp_path: Path,
+    content: bytes | str | Any,
+    *,
+    known: Known = FEST,
+    stored: Stored = nothing_stored,
+    **answers: Any,
 ) -> ImportPlan:
     path = tmp_path / "file"
     match content:

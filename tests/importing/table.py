@@ -133,11 +133,16 @@ TABLE = [
         products={"Café": True},
         said=("one product",),
     ),
-    Case(file="14-csv-multiline.csv", tickets=2, admits=("ML-1", "ML-2")),
+    Case(
+        file="14-csv-multiline.csv",
+        asked={"column:notes": {"harmless": ["notes"]}},
+        tickets=2,
+        admits=("ML-1", "ML-2"),
+    ),
     Case(file="16-utf16-bom-tab.txt", tickets=1, admits=("U16-2",)),
     Case(
         file="18-csv-status-plain.csv",
-        asked={"admits:status": {"admits": ["status=VALID"]}},
+        asked={"column:status": {"admits": ["status=VALID"]}},
         tickets=1,
         left_out=(3, 4, 5, 6, 7),
         admits=("ST-1",),
@@ -197,7 +202,7 @@ TABLE = [
     ),
     Case(
         file="25-weezevent.csv",
-        asked=entrances("Plein tarif") | {"admits:remarques": {"admits": ["Remarques="]}},
+        asked=entrances("Plein tarif") | {"column:remarques": {"admits": ["Remarques="]}},
         tickets=45,
         left_out=TENTHS,
         admits=("0310000000000",),
@@ -206,7 +211,7 @@ TABLE = [
     ),
     Case(
         file="26-weezevent-generic-en.csv",
-        asked=entrances("Plein tarif") | {"admits:notes": {"admits": ["notes="]}},
+        asked=entrances("Plein tarif") | {"column:notes": {"admits": ["notes="]}},
         tickets=45,
         left_out=TENTHS,
         admits=("0310000000000",),
@@ -262,8 +267,8 @@ TABLE = [
         file="31-universe-guestlist.csv",
         asked=code("Ticket ID")
         | entrances("GA")
-        | {"admits:order status": {"admits": ["Order Status=paid"]}}
-        | {"admits:ticket status": {"admits": ["Ticket Status=paid"]}},
+        | {"column:order status": {"admits": ["Order Status=paid"]}}
+        | {"column:ticket status": {"admits": ["Ticket Status=paid"]}},
         tickets=40,
         left_out=(10, 11, 20, 21, 30, 31, 40, 41, 50, 51),
         admits=("PVSJLDQ7XV",),
@@ -271,7 +276,7 @@ TABLE = [
     ),
     Case(
         file="32-cooltix.csv",
-        asked=code("Voucher Code") | entrances("GA") | {"admits:status": {"admits": ["Status=OK"]}},
+        asked=code("Voucher Code") | entrances("GA") | {"column:status": {"admits": ["Status=OK"]}},
         tickets=45,
         left_out=TENTHS,
         admits=("R2CVT887AD27",),
@@ -298,7 +303,7 @@ TABLE = [
         asked=code("ticket_id")
         | entrances("Day,Weekend")
         | ZONE
-        | {"admits:status": {"admits": ["status=valid"]}},
+        | {"column:status": {"admits": ["status=valid"]}},
         tickets=2,
         left_out=(4,),
         admits=("RI-1", "RI-2"),
@@ -415,9 +420,9 @@ TABLE = [
     Case(
         file="62-json-lines-nested.jsonl",
         asked={
-            "admits:status": {"admits": ["status="]},
-            "admits:canceled": {"admits": ["canceled=false,"]},
-            "admits:valid": {"admits": ["valid=true,"]},
+            "column:status": {"admits": ["status="]},
+            "column:canceled": {"admits": ["canceled=false,"]},
+            "column:valid": {"admits": ["valid=true,"]},
         },
         tickets=0,
         left_out=(1, 2, 3),

@@ -50,7 +50,7 @@ def test_the_positions_of_a_workbook_are_found_beside_its_orders(tmp_path: Path)
     book.save(tmp_path / "orders.xlsx")
     found = plan(tmp_path, (tmp_path / "orders.xlsx").read_bytes(), entrances="Day ticket")
     assert (found.preset, codes(found)) == ("pretix, order positions", ["code-ABC12"])
-    assert "Sheet 'Orders' is not read, though its columns Status may decide who comes in." in found.said
+    assert "Sheet 'Orders' is not read; its columns: Order code, Order total, Status." in found.said
 
 
 def test_a_row_cut_off_before_the_blocked_column_is_wrong(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tickets.importing.answers import Answers, answers_from
 from tickets.models import TicketImport
 
 URL = "/dashboard/tickets/files"
-FILE = "ticket_id;Name;Schuhgröße;valid until\nT-1;Zoë;38;2026-08-01\n;Bob;40;\nT-3;Eve;41;soon\n"
+FILE = "ticket_id;Name;Schuhgröße;valid until\nT-1;Zoë;38;2026-08-01\n;Bob;38;\nT-3;Eve;38;soon\n"
 ANSWERS = answers_from(code="ticket_id", timezone="UTC", new_event="as-it-is")
 
 

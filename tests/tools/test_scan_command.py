@@ -160,7 +160,7 @@ def test_an_open_question_ends_the_rehearsal_as_it_ends_the_import(
     asked, imported = ran.error.split("\n", 1), Ran("import_tickets", *words).error.split("\n", 1)
     assert (ran.code, asked[1]) == (2, imported[1])
     assert "Give the same answers as at the import" in asked[0]
-    assert "Which products are entrances?" in asked[1]
+    assert "Which products let their guests in?" in asked[1]
 
 
 def test_codes_stand_in_no_record_of_scans(imported: list[str], tmp_path: Path, learner: RealLearner) -> None:

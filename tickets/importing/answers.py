@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
 from tickets.importing.record import FileRefused, normalised
-from tickets.importing.words import FIELDS, folded, names_entry, names_status
+from tickets.importing.words import FIELDS, folded
 
 ANY = "*"
 """Stands for every filled cell."""
@@ -52,6 +52,12 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     other events."""
     columns: dict[str, str] = {}
     """Field of words.FIELDS -> column, "" for none."""
+    harmless: list[str] = []
+    """Columns that decide nothing, whatever stands in them."""
+    days: dict[str, str] = {}
+    """Column with the day on which a row's ticket admits -> "", or the column in which its time ends."""
+    constant: dict[str, str] = {}
+    """Column -> its one value, of stored answers: another one is asked about."""
     hidden: bool = False
     """Whether hidden rows are read."""
     stewards_see_why: bool = False
@@ -70,8 +76,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """(value, number of rows); for the code (column, number of different cells)."""
     examples: dict[str, list[str]] = {}
     """Of the code: column -> its first cells."""
-    proposed: dict[str, str] = {}
-    """Of an event: value -> slug of a stored answer that does not decide."""
+    likely: str = ""
+    """Of a column: the one of importing.columns.MEANINGS that its name or its values suggest; "" for none."""
+    others: list[str] = []
+    """Of a column of days: those in which the time may end, as the file spells them."""
     answers: tuple[str, ...]
     """Lines that would answer it: the command's options without their dashes, such as "code=COLUMN"."""
 
@@ -90,14 +98,33 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def source_key(columns: Iterable[str], preset: str) -> str:
-    """Under this key answers are stored: files with the same columns, in any order, of the same preset.
-
-    Columns that by their name say who is admitted or has entered do not count: a later file of the same
-    source often has one more, and each of them is asked about by itself."""
-    named = set(columns)
-    kept = [name for name in named if not (names_status(name, named) or names_entry(name))]
-    text = "\n".join([preset, *sorted(kept)])
+    """Names the source of a file when it is met first: files of the same shop with the same columns, in any
+    order."""
+    text = "\n".join([preset, *sorted(set(columns))])
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+class StoredSource(msgspec.Struct, frozen=True):
+    """The answers about the files of one source in one event, as they were confirmed last."""
+
+    key: str
+    columns: frozenset[str]
+    """Of its last file, normalised."""
+    answers: Answers
+
+    def fits(self, columns: Collection[str]) -> bool:
+        """Whether a file with these columns is of this source: it has more columns, or fewer, but all those
+        that decide."""
+        answers = self.answers
+        decide = {*answers.admits, *answers.refuses, *(answers.entered or ()), *answers.days}
+        whole = self.columns.issubset(columns) or self.columns.issuperset(columns)
+        return whole and decide.issubset(columns)
+
+
+def source_of(columns: Collection[str], stored: Iterable[StoredSource]) -> StoredSource | None:
+    """The source of a file with these columns: of those that fit the one that is most alike."""
+    fitting = [one for one in stored if one.fits(columns)]
+    return min(fitting, key=lambda one: len(one.columns.symmetric_difference(columns)), default=None)
 
 
 def listed(text: str) -> list[str]:
@@ -125,6 +152,17 @@ def by_event(pairs: Iterable[str], option: str) -> dict[str, str]:
         if not equals or not name.strip():
             raise FileRefused(f"The answer {option} {pair!r} is not NAME=SLUG.")
         found[folded(name)] = slug.strip()
+    return found
+
+
+def days_of(texts: Iterable[str], option: str) -> dict[str, str]:
+    """Column of days -> column of ends, from COLUMN or COLUMN=END; raises FileRefused."""
+    found: dict[str, str] = {}
+    for text in texts:
+        begins, _, ends = text.partition("=")
+        if not begins.strip():
+            raise FileRefused(f"The answer {option} {text!r} is not COLUMN or COLUMN=COLUMN.")
+        found[normalised(begins)] = normalised(ends)
     return found
 
 
@@ -159,6 +197,8 @@ def answers_from(
     event_name: Iterable[str] = (),
     new_event: str = "",
     column: Iterable[str] = (),
+    harmless: Iterable[str] = (),
+    day: Iterable[str] = (),
     hidden: bool = False,
     stewards_see_why: bool = False,
 ) -> Answers:
@@ -188,6 +228,8 @@ def answers_from(
         events=by_event(event_name, "event-name"),
         new_event=new_event,
         columns=chosen_columns(column, "column"),
+        harmless=[normalised(name) for name in harmless],
+        days=days_of(day, "day"),
         hidden=hidden,
         stewards_see_why=stewards_see_why,
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.db import DatabaseError
 
 from dtvn.machine.fields import DEFAULT_EVENT
-from tickets.importing.answers import CELLS, NEW_EVENTS, QUANTITIES, Answers, Question, answers_from
+from tickets.importing.answers import ANY, CELLS, NEW_EVENTS, QUANTITIES, Answers, Question, answers_from
 from tickets.importing.plan import ImportPlan, read_plan
 from tickets.importing.record import FileRefused
 from tickets.importing.settled import Known
@@ -45,7 +46,11 @@ def add_file_arguments(parser: ArgumentParser, *, may_lack_file: bool = False) -
 
 
 TEXTS = {
-    "code": ("COLUMN", "the column that the scanner reads"),
+    "code": (
+        "COLUMN|TEXT",
+        "the column that the scanner reads; if it stands in none, the text that it reads of one ticket of "
+        'the file, or "https://shop.example/?t={COLUMN}"',
+    ),
     "entrances": (
         "NAME,NAME",
         'products that are entrances, as in "GA,Weekend"; others are issued and refused at the gate',
@@ -83,6 +88,15 @@ LISTS = {
     "event-name": (
         "NAME=SLUG",
         'which event a name in the file is, as in "Summer Fest 2026=summer-2026"; NAME= leaves it out',
+    ),
+    "harmless": (
+        "COLUMN",
+        "a column that decides nothing about who comes in, whatever stands in it",
+    ),
+    "day": (
+        "COLUMN[=COLUMN]",
+        "the column with the day on which a row's ticket admits, or those of the times from which and until "
+        "which it does",
     ),
     "column": (
         "FIELD=NAME",
@@ -138,6 +152,7 @@ def known_of(event: str, *, asks_events: bool = False) -> Known:
         events={*filled, *created, *zones},
         products={name: dict(row.products) for name, row in created.items()},
         asks_events=asks_events,
+        today=datetime.now(UTC).date().isoformat(),
         by_id={name for name in {*filled, *created} if codes.ids_are_codes(rows.get(name))},
         salt_of=lambda name: codes.salt_of(name, rows.get(name)),
     )
@@ -150,22 +165,57 @@ def plan_of(options: Mapping[str, Any]) -> ImportPlan:
 
 
 def open_questions(
-    questions: Iterable[Question], heading: str = "Nothing is imported before this is answered:"
+    questions: Iterable[Question],
+    heading: str = "Nothing is imported before this is answered:",
+    *,
+    zone: str = "",
 ) -> str:
-    """The questions that stop a command, each with its values and the options that answer it."""
+    """The questions that stop a command, each with its values and the options that answer it. `zone`: the
+    time zone that was given."""
     lines, questions = [heading], list(questions)
     asks_zone = any(one.id == "timezone" for one in questions)
+    columns = [one for one in questions if one.id.startswith("column:")]
     for question in questions:
+        if question in columns:
+            continue
         lines.append(question.sentence)
-        for value, count in question.values:
-            examples = "".join(f", {cell[:60]}" for cell in question.examples.get(value, ()))
-            number = f": {count:,}" if count else ""
-            lines.append(f"    {value or '(empty)'}{number}{examples}")
+        lines += [f"    {line}" for line in _values(question)]
         shown = " or ".join(f'"--{answer}"' for answer in question.answers)
         lines.append(f"  Answer with {shown}")
-        if question.id == "new-event" and not asks_zone:
+        if question.id == "new-event" and not asks_zone and not zone:
             lines.append('  Times of a new event are shown in UTC, unless you add "--timezone=ZONE"')
-    return "\n".join(lines)
+    return "\n".join([*lines, *_about_columns(columns)])
+
+
+def _values(question: Question) -> Iterator[str]:
+    """The values of a question, a line each."""
+    for value, count in question.values:
+        examples = "".join(f", {cell[:60]}" for cell in question.examples.get(value, ()))
+        number = f": {count:,}" if count else ""
+        yield f"{'any text' if value == ANY else value or '(empty)'}{number}{examples}"
+
+
+def _about_columns(questions: Sequence[Question]) -> list[str]:
+    """The columns that nothing reads, as one table, and how each is answered."""
+    if not questions:
+        return []
+    lines = ["Nothing reads these columns, and their rows differ. What does each say? (value: rows)"]
+    width = max(len(question.column) for question in questions)
+    for question in questions:
+        lines.append(f"    {question.column:{width}}  {'  |  '.join(_values(question))}")
+        likely = [answer for answer in question.answers if answer.startswith(f"{question.likely}=")]
+        if question.likely and likely:
+            lines.append(f'    {"":{width}}  perhaps "--{likely[0]}"')
+    return [
+        *lines,
+        "  Answer for each column with one of",
+        '    "--admits=COLUMN=VALUE,VALUE"   who comes in: these values do, all others do not',
+        '    "--entered=COLUMN=VALUE,VALUE"  who has entered already: these values (* is any text)',
+        '    "--day=COLUMN"                  the day on which the ticket of a row admits',
+        '    "--day=COLUMN=COLUMN"           the times from which and until which it admits',
+        '    "--column=product=COLUMN"       the product (or variation=COLUMN, beside a product)',
+        '    "--harmless=COLUMN"             it decides nothing',
+    ]
 
 
 def progress_bar(*columns: ProgressColumn) -> Progress:

@@ -63,8 +63,8 @@ LEFT = {
 TERMS = {
     "product": ("product", ("product", "variation")),
     "seat": ("seat", ("seat",)),
-    "not_before": ("valid from", ("not_before",)),
-    "not_after": ("valid until", ("not_after",)),
+    "not_before": ("valid from", ("not_before", "day")),
+    "not_after": ("valid until", ("not_after", "day")),
 }
 """Field of a ticket -> its name in a sentence, and the fields of a file that it is read from."""
 PERSON = {

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 
-from dtvn.machine.fields import is_name
+from dtvn.machine.fields import DEFAULT_EVENT, is_name
 from dtvn.protocol.canonical import encode, tagged_digest
 from dtvn.wording import counted
 from tickets.importing import words
-from tickets.importing.answers import Answers, Question, Told, source_key
-from tickets.importing.imported import ImportedEvent, ImportedTicket, LeftOut, WrongRow
+from tickets.importing.answers import Answers, Question, StoredSource, Told, source_key, source_of
+from tickets.importing.imported import EVENT_LENGTH_MAX, ImportedEvent, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.layout import Layout
 from tickets.importing.own import events_of
 from tickets.importing.questions import decide
-from tickets.importing.record import Record
+from tickets.importing.record import ENTITIES, Record
 from tickets.importing.rows import Excluded, Rows, zones_of
 from tickets.importing.settled import Decided, Known
 from tickets.importing.source import Source, read_source
@@ -31,10 +31,18 @@ GUESSED_DIGITS = 6
 MADE_UP_DIGITS = 20
 """Hexadecimal digits of an id that is made up: two of a million tickets are equal once in 10^12 imports."""
 BY_POSITION = "order+position"
+SHORT_ID, LONG_ID = 4, 6
+"""Characters of an id which does not stand in a code by chance: in each one, and in one of them."""
 
 
 UNANSWERED = Answers()
 NOTHING_KNOWN = Known()
+Stored = Callable[[str], Sequence[StoredSource]]
+
+
+def nothing_stored(_scope: str) -> Sequence[StoredSource]:
+    """No stored answers."""
+    return ()
 
 
 class ImportPlan(msgspec.Struct):
@@ -45,7 +53,13 @@ class ImportPlan(msgspec.Struct):
     preset: str = ""
     """Name of the ticket shop's export; "" for none."""
     key: str = ""
-    """Under this key answers for files of the same source are stored."""
+    """Of its source: under it answers are stored, for `scope`."""
+    scope: str = ""
+    """The event; of a file that names several events, a name for all of them together."""
+    columns: list[str] = []
+    """All columns, normalised."""
+    before: Answers | None = None
+    """What was answered about the file before of this source; None for the first."""
     tickets: list[ImportedTicket] = []
     left_out: list[LeftOut] = []
     wrong: list[WrongRow] = []
@@ -83,31 +97,39 @@ def read_plan(
     given: Answers = UNANSWERED,
     *,
     known: Known = NOTHING_KNOWN,
-    stored: Mapping[str, Answers] | None = None,
+    stored: Stored = nothing_stored,
 ) -> ImportPlan:
-    """Read a file to its end, and plan its import; raises FileRefused. `stored`: source key -> answers."""
+    """Read a file to its end, and plan its import; raises FileRefused. `stored`: the sources of a scope
+    (ImportPlan.scope)."""
     source = read_source(path, chosen=given.columns, sheet=given.sheet, hidden=given.hidden)
     return make_plan(source, given, known=known, stored=stored)
 
 
-def make_plan(
-    source: Source, given: Answers, *, known: Known, stored: Mapping[str, Answers] | None = None
-) -> ImportPlan:
+def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = nothing_stored) -> ImportPlan:
     """Plan the import of a file under these answers; raises FileRefused."""
-    key = source_key(source.columns, source.preset.name)
-    before = (stored or {}).get(key, UNANSWERED)
+    scope = _scope(source, Layout(source, given.columns), known)
+    met = source_of(source.columns, stored(scope))
+    before = met.answers if met else UNANSWERED
     layout = Layout(source, before.columns | given.columns)
     decided = decide(source, layout, given, before, known)
     plan = ImportPlan(
         form=source.form,
         preset=source.preset.name,
-        key=key,
+        key=met.key if met else source_key(source.columns, source.preset.name),
+        scope=scope,
+        columns=source.columns,
+        before=met.answers if met else None,
         questions=decided.open,
         told=decided.told,
         said=list(source.notes),
         rows=len(source.rows),
         new_event=given.new_event,
-        read=layout.columns | {"code": [decided.code], "status": list(decided.statuses)},
+        read=layout.columns
+        | {
+            "code": decided.printed or [decided.code],
+            "status": list(decided.statuses),
+        }
+        | _days_read(decided),
         answers=msgspec.structs.replace(decided.to_store(), columns=dict(before.columns | given.columns)),
     )
     plan.read |= {name: [name] for name in source.preset.own if name in source.columns}
@@ -130,6 +152,24 @@ def make_plan(
     return plan
 
 
+def _days_read(decided: Decided) -> dict[str, list[str]]:
+    """As the fields of a layout: without an entry where no column says the day."""
+    columns = [name for pair in decided.days.items() for name in pair if name]
+    return {"day": columns} if columns else {}
+
+
+def _scope(source: Source, layout: Layout, known: Known) -> str:
+    """The event for which the answers about a file hold. Those about a file of several events hold for just
+    these: whose event it is, nobody else answers for."""
+    column = layout.column("event")
+    names = sorted(value for value in source.values(column).counts if value) if column else []
+    if known.event or not names:
+        return known.event or DEFAULT_EVENT
+    if len(names) == 1 and (slug := {words.folded(one): one for one in known.events}.get(names[0])):
+        return slug
+    return tagged_digest("dtvn/v1/import-events", encode(tuple(names))).hex()[:EVENT_LENGTH_MAX]
+
+
 def by_event(tickets: Sequence[ImportedTicket]) -> dict[str, list[ImportedTicket]]:
     """The tickets of each event, in the order of the file."""
     found: dict[str, list[ImportedTicket]] = {}
@@ -142,6 +182,7 @@ def _fill(plan: ImportPlan, source: Source, rows: Rows, *, stewards_see_why: boo
     """Sort the rows into tickets, left out and wrong. The first row of a code counts, and one that admits
     before one that does not."""
     first: dict[tuple[str, str], int] = {}
+    by_row: dict[int, list[ImportedTicket]] = {}
     excluded: list[Excluded] = []
     for record in source.rows:
         match rows.read(record):
@@ -152,12 +193,17 @@ def _fill(plan: ImportPlan, source: Source, rows: Rows, *, stewards_see_why: boo
             case Excluded() as one:
                 excluded.append(one)
             case list() as tickets:
-                if taken := [first[key] for key in _codes(tickets) if key in first]:
+                taken = [first[key] for key in _codes(tickets) if key in first]
+                if not taken:
+                    first |= dict.fromkeys(_codes(tickets), record.number)
+                    by_row[record.number] = tickets
+                    plan.tickets += tickets
+                elif _say_the_same(by_row[taken[0]], tickets):
+                    repeated = f"says the same ticket as row {taken[0]}, in all that is read"
+                    plan.left_out.append(LeftOut(record.number, repeated))
+                else:
                     text = f"has a code of row {taken[0]} (barcode_taken)"
                     plan.wrong.append(WrongRow(record.number, text))
-                else:
-                    first |= dict.fromkeys(_codes(tickets), record.number)
-                    plan.tickets += tickets
     for one in excluded:
         keys = _codes(one.tickets)
         if stewards_see_why and keys and first.keys().isdisjoint(keys):
@@ -171,6 +217,10 @@ def _fill(plan: ImportPlan, source: Source, rows: Rows, *, stewards_see_why: boo
     plan.wrong.sort(key=lambda one: one.row)
     plan.said += rows.said
     plan.zones = zones_of(by_event(plan.tickets), rows)
+
+
+def _say_the_same(first: Sequence[ImportedTicket], again: Sequence[ImportedTicket]) -> bool:
+    return list(first) == [msgspec.structs.replace(ticket, row=first[0].row) for ticket in again]
 
 
 def _codes(tickets: Iterable[ImportedTicket]) -> list[tuple[str, str]]:
@@ -227,15 +277,26 @@ def _names(
         }
     tickets = {ticket.row: ticket for ticket in plan.tickets}
     read = layout.read() - {order}
+    if decided.pattern:
+        read |= {*decided.printed}  # with the pattern, such an id would be the code
     records = [name for name in source.columns if words.is_record(name) and name not in read]
     for column in dict.fromkeys([*(name for name in source.preset.ids if name in source.columns), *records]):
         names = {row: rows[row].fields.get(column, "") for row in tickets}
-        of_codes = any(name in tickets[row].codes for row, name in names.items())
+        of_codes = _stand_in_codes(names, tickets)
         different = {(tickets[row].event, name) for row, name in names.items()}
         fit = len(different) == len(names) and all(map(is_name, names.values()))
         if fit and ((ids_are_codes and column == decided.code) or not of_codes):
             return {row: record.fields.get(column, "") for row, record in rows.items()}
     return {}
+
+
+def _stand_in_codes(names: Mapping[int, str], tickets: Mapping[int, ImportedTicket]) -> bool:
+    """Whether codes contain these names: one of them is a whole code, or none of them stands there by chance.
+    An id is in the log for ever, so it must tell nothing of a code."""
+    inside = [name for row, name in names.items() if any(name in code for code in tickets[row].codes)]
+    if any(name in tickets[row].codes for row, name in names.items()):
+        return True
+    return max(map(len, inside), default=0) >= (SHORT_ID if len(inside) == len(names) else LONG_ID)
 
 
 def made_up(ticket: ImportedTicket, salt: bytes) -> str:
@@ -254,20 +315,26 @@ def _remark(plan: ImportPlan, source: Source, decided: Decided) -> None:
         for ticket in plan.tickets
         if ticket.product
     }
-    notes: dict[str, list[int]] = {}
-    issued = {ticket.row for ticket in plan.tickets}
-    for record in source.rows:
-        if record.number in issued and (note := record.notes.get(decided.code)):
-            notes.setdefault(note, []).append(record.number)
-    column = source.spelled(decided.code)
-    plan.said += [f"Column {column!r}: {note} ({_some(rows)})." for note, rows in list(notes.items())[:SHOWN]]
-    if len(notes) > SHOWN:
-        plan.said.append(f"Column {column!r}: {len(notes) - SHOWN:,} more remarks of this kind.")
+    plan.said += [*_notes(plan, source, decided)]
     plan.said += [*_alike(codes), *_guessed(codes), *_seats(plan.tickets), *_forms(source, plan)]
     late = sum("although its guest is checked in" in one.reason for one in plan.left_out)
     if late:
         whose = "is left out although its guest is" if late == 1 else "are left out although their guests are"
         plan.said.append(f"{counted(late, 'row')} {whose} checked in.")
+
+
+def _notes(plan: ImportPlan, source: Source, decided: Decided) -> Iterable[str]:
+    """What was done to cells of codes, and to texts of any column that a program escaped."""
+    notes: dict[tuple[str, str], list[int]] = {}
+    issued = {ticket.row for ticket in plan.tickets}
+    for record in source.rows:
+        for column, note in record.notes.items() if record.number in issued else ():
+            if column in decided.printed or note == ENTITIES:
+                notes.setdefault((column, note), []).append(record.number)
+    for (column, note), rows in list(notes.items())[:SHOWN]:
+        yield f"Column {source.spelled(column)!r}: {note} ({_some(rows)})."
+    if len(notes) > SHOWN:
+        yield f"{len(notes) - SHOWN:,} more remarks about columns."
 
 
 def _alike(codes: Sequence[str]) -> Iterable[str]:
@@ -290,11 +357,12 @@ def _guessed(codes: Sequence[str]) -> Iterable[str]:
 
 
 def _seats(tickets: Sequence[ImportedTicket]) -> Iterable[str]:
-    rows: dict[tuple[str, str], list[int]] = {}
+    rows: dict[tuple[str, str, int, int], list[int]] = {}
     for ticket in tickets:
         if ticket.seat:
-            rows.setdefault((ticket.event, ticket.seat), []).append(ticket.row)
-    if found := [f"{seat} ({_some(which)})" for (_, seat), which in rows.items() if len(which) > 1]:
+            place = (ticket.event, ticket.seat, ticket.not_before, ticket.not_after)
+            rows.setdefault(place, []).append(ticket.row)
+    if found := [f"{seat} ({_some(which)})" for (_, seat, *_), which in rows.items() if len(which) > 1]:
         yield f"Seats of several tickets: {', '.join(found[:SHOWN])}."
 
 

@@ -12,14 +12,20 @@ from dtvn.machine.codes import CodeError, normalised
 from dtvn.machine.fields import DEFAULT_EVENT, MICROSECONDS, is_text
 from dtvn.machine.lists import ENTRIES_MAX
 from tickets.importing import words
+from tickets.importing.days import day_window
 from tickets.importing.imported import LABEL_LENGTH_MAX, Holder, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.layout import Layout
 from tickets.importing.lists import codes_in, is_list_of_codes
 from tickets.importing.moments import NoMoment, read_moment
 from tickets.importing.own import OwnRows
+from tickets.importing.printed import printed_text
+from tickets.importing.reading import NUMBER
 from tickets.importing.record import A_DATE, A_TRUTH, Record, invisible_inside
 from tickets.importing.settled import Decided, Known
 from tickets.importing.source import Source
+
+ASIDE_WIDTH = 3
+"""Cells that the usual row fills at least, where a row of one cell, or a text and a number, is no ticket."""
 
 
 class WrongCell(Exception):
@@ -40,6 +46,8 @@ class Rows:
         self._source, self._layout, self._decided, self._known = source, layout, decided, known
         self._own = OwnRows(source, decided, known.event) if source.preset.own else None
         self._zones: dict[str, ZoneInfo] = {}
+        widths = sorted(sum(map(bool, row.fields.values())) for row in source.rows)
+        self._usual = widths[len(widths) // 2] if widths and source.shown else 0
         self.said: list[str] = []
 
     def read(self, record: Record) -> list[ImportedTicket] | LeftOut | WrongRow | Excluded:
@@ -50,6 +58,8 @@ class Rows:
             return LeftOut(record.number, record.left_out)
         if self._own is not None:
             return self._own.read(record)
+        if reason := self._aside(record):
+            return LeftOut(record.number, reason)
         try:
             if (event := self._event(record)) is None:
                 return LeftOut(record.number, f"belongs to event {self._layout.text('event', record)!r}")
@@ -58,6 +68,23 @@ class Rows:
             return self._tickets(record, event)
         except WrongCell as wrong:
             return WrongRow(record.number, str(wrong))
+
+    def _aside(self, record: Record) -> str:
+        """Why a row is only a title, an end mark or a total; "" if it may be a ticket."""
+        filled = {name: cell for name, cell in record.fields.items() if cell}
+        if self._usual < ASIDE_WIDTH or not (len(filled) == 1 or self._may_be_total(record, filled)):
+            return ""
+        coded = [cell for name, cell in filled.items() if name in self._decided.printed]
+        if any(" " not in cell and any(map(str.isdigit, cell)) for cell in coded):
+            return ""
+        return f"is no ticket but a title, an end mark or a total: only {', '.join(filled.values())[:80]!r}"
+
+    def _may_be_total(self, record: Record, filled: Mapping[str, str]) -> bool:
+        """Whether the last row holds a text and a number."""
+        if len(filled) != 2 or record.number != self._source.rows[-1].number:
+            return False
+        text, number = filled.values()
+        return NUMBER.fullmatch(number) is not None and not any(map(str.isdigit, text))
 
     def zone(self, event: str) -> str:
         """Name of the zone of times without an offset in rows of this event."""
@@ -74,7 +101,7 @@ class Rows:
         """Why the statuses of a row do not admit, "" if all of them do."""
         reasons = []
         for column, known in self._decided.statuses.items():
-            self._sound(record, column, A_TRUTH)
+            self._sound(record, column, A_TRUTH, A_DATE)
             text = " ".join(record.fields.get(column, "").split())
             if not known[words.folded(text)]:
                 reasons.append(f"{self._source.spelled(column)}: {text or 'empty'}")
@@ -100,10 +127,7 @@ class Rows:
         for column in self._decided.entered:
             if not record.fields.get(column):  # as of a formula without a value: it may be of a guest inside
                 self._sound(record, column)
-        not_before, not_after = (self._bound(field, record, event) for field in ("not_before", "not_after"))
-        if not_after and not_after < not_before:
-            ends, begins = (self._shown(field) for field in ("not_after", "not_before"))
-            raise WrongCell(f"column {ends!r} is a time before that of column {begins!r}")
+        not_before, not_after = self._window(record, event)
         ticket = ImportedTicket(
             row=record.number,
             ticket_id="",
@@ -129,11 +153,48 @@ class Rows:
             codes = [()]
         return [ImportedTicket(row=record.number, ticket_id="", event=event, codes=one) for one in codes]
 
+    def _window(self, record: Record, event: str) -> tuple[int, int]:
+        """When the ticket of a row admits, Unix microseconds, 0: no bound. A day narrows the window that the
+        row has."""
+        not_before, not_after = (
+            self._bound(self._layout.column(field), record, event, ends=field == "not_after")
+            for field in ("not_before", "not_after")
+        )
+        if not_after and not_after < not_before:
+            ends, begins = (self._shown(field) for field in ("not_after", "not_before"))
+            raise WrongCell(f"column {ends!r} is a time before that of column {begins!r}")
+        for column, ends in self._decided.days.items():
+            begins_at, ends_at = self._day(column, ends, record, event)
+            not_before = max(not_before, begins_at)
+            not_after = min(not_after or ends_at, ends_at)
+            if not_after < not_before:
+                shown = self._source.spelled(column)
+                raise WrongCell(f"column {shown!r} is a day outside the time in which the ticket is valid")
+        return not_before, not_after
+
+    def _day(self, column: str, ends: str, record: Record, event: str) -> tuple[int, int]:
+        shown, text = self._source.spelled(column), record.fields.get(column, "")
+        if not text or (ends and not record.fields.get(ends)):
+            raise WrongCell(f"column {shown!r} does not say on which day the ticket admits")
+        if ends:
+            begins_at = self._bound(column, record, event, ends=False)
+            return begins_at, self._bound(ends, record, event, ends=True)
+        self._sound(record, column, A_DATE)
+        try:
+            window = day_window(text, self._zone(event))
+        except NoMoment as error:
+            raise WrongCell(f"column {shown!r}: {text[:40]!r} {error}") from error
+        begins_at, ends_at = (int(moment.timestamp()) * MICROSECONDS for moment in window)
+        return begins_at, ends_at
+
     def _codes(self, record: Record) -> list[tuple[str, ...]]:
         """The codes of each ticket of a row."""
-        column = self._decided.code
-        self._sound(record, column)
-        cell = record.code(column)
+        for column in self._decided.printed:
+            self._sound(record, column)
+        if pattern := self._decided.pattern:
+            cell = printed_text(pattern, record, self._decided.printed)
+        else:
+            cell = record.code(self._decided.code)
         several = is_list_of_codes(cell) and self._decided.cells == "tickets"
         codes = [self._code(text) for text in (codes_in(cell) if several else [cell])]
         persons = self._quantity(record)
@@ -146,7 +207,7 @@ class Rows:
         return [(code,) for code in codes]
 
     def _code(self, text: str) -> str:
-        shown = self._source.spelled(self._decided.code)
+        shown = ", ".join(map(self._source.spelled, self._decided.printed))
         try:
             code = normalised(text)
         except CodeError as error:
@@ -181,15 +242,14 @@ class Rows:
             return max(0, int(moment.at.timestamp())) * MICROSECONDS
         return 0
 
-    def _bound(self, field: str, record: Record, event: str) -> int:
-        column = self._layout.column(field)
+    def _bound(self, column: str, record: Record, event: str, *, ends: bool) -> int:
         text = record.fields.get(column, "")
         self._sound(record, column, A_DATE)
         if not text:
             return 0
         said = f"column {self._source.spelled(column)!r}: {text[:40]!r}"
         try:
-            moment = read_moment(text, self._zone(event), ends=field == "not_after")
+            moment = read_moment(text, self._zone(event), ends=ends)
         except NoMoment as error:
             raise WrongCell(f"{said} {error}") from error
         if moment.said:

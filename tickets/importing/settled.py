@@ -33,6 +33,8 @@ class Known(msgspec.Struct, frozen=True):
     """Whether it is asked what becomes of an event that was not created."""
     by_id: Collection[str] | None = None
     """Events whose ids are codes; None: not known, as if all were."""
+    today: str = ""
+    """The date, as in 2026-08-01; "": not known."""
     salt_of: Callable[[str], bytes] = no_salt
     """The salt of an event's codes, so that ids that are made up tell nothing in another event."""
 
@@ -47,10 +49,25 @@ class Decided(msgspec.Struct):
     """What holds for each row; complete if `open` is empty."""
 
     code: str = ""
+    """The column of what the scanner reads; "" where it is a pattern."""
+    pattern: str = ""
+    """What the scanner reads, from several columns or with text around them: see importing.printed."""
+    printed: list[str] = []
+    """The columns that it is read from."""
+    candidates: list[str] = []
+    """While it is asked what the scanner reads: the columns that likely hold it."""
     statuses: dict[str, dict[str, bool]] = {}
     """Column -> folded value -> whether it admits."""
     entered: dict[str, dict[str, bool]] = {}
     """Column -> folded value -> whether its guest has entered."""
+    days: dict[str, str] = {}
+    """Column with the day of a ticket -> "", or the column in which its time ends."""
+    harmless: list[str] = []
+    constant: dict[str, str] = {}
+    """Column with one value -> that."""
+    known_statuses: dict[str, dict[str, bool]] = {}
+    known_entered: dict[str, dict[str, bool]] = {}
+    """The same with values that this file lacks, to be stored."""
     products: dict[str, bool] = {}
     """Folded product -> whether it is an entrance."""
     zone: str = ""
@@ -65,14 +82,17 @@ class Decided(msgspec.Struct):
     def to_store(self) -> Answers:
         """The answers, for the next file of this source."""
         return Answers(
-            code=self.code,
-            admits={column: _with(True, known) for column, known in self.statuses.items()},
-            refuses={column: _with(False, known) for column, known in self.statuses.items()},
+            code=self.pattern or self.code,
+            admits={column: _with(True, known) for column, known in self.known_statuses.items()},
+            refuses={column: _with(False, known) for column, known in self.known_statuses.items()},
             entrances=_with(True, self.products) if self.products else None,
             others=_with(False, self.products),
             timezone=self.zone,
-            entered={column: _with(True, known) for column, known in self.entered.items()} or None,
-            outside={column: _with(False, known) for column, known in self.entered.items()},
+            entered={column: _with(True, known) for column, known in self.known_entered.items()} or None,
+            outside={column: _with(False, known) for column, known in self.known_entered.items()},
+            harmless=self.harmless,
+            days=self.days,
+            constant=self.constant,
             quantity=self.quantity,
             cells=self.cells,
             events=self.events,
@@ -87,9 +107,19 @@ class Said(NamedTuple):
     origin: str
 
 
-def settle(values: Values, said: Sequence[Said]) -> tuple[dict[str, bool] | None, str]:
-    """(folded value -> yes or no, origin), from all who said something, the last of whom counts most; None
-    while a value is unknown. A person's answer is complete: values that it does not name mean no."""
+class Settled(NamedTuple):
+    """How the values of one column are decided."""
+
+    values: dict[str, bool]
+    """Folded value of the file -> yes or no."""
+    known: dict[str, bool]
+    """All that is known, also of values that the file lacks, to be stored; ANY: every other text."""
+    origin: str
+
+
+def settle(values: Values, said: Sequence[Said]) -> Settled | None:
+    """Decide from all who said something, the last of whom counts most; None while a value is unknown. A
+    person's answer is complete: values that it does not name mean no."""
     known: dict[str, bool] = {}
     origin, given = "", None
     for yes, no, who in said:
@@ -99,16 +129,18 @@ def settle(values: Values, said: Sequence[Said]) -> tuple[dict[str, bool] | None
         if who == GIVEN:
             given = yes
     if given and values.counts and not any(value in values.counts or value == ANY for value in given):
-        return None, ""  # a misspelt answer would decide against everyone
+        return None  # a misspelt answer would decide against everyone
+    if given is not None and set(given) == {""}:
+        known[ANY] = False  # "empty admits, anything else does not", whatever a later file holds
+    elif given is not None and ANY in known:
+        known.setdefault("", False)
     settled = {}
     for value in values.counts:
-        if value in known:
-            settled[value] = known[value]
-        elif given is None and not (value and known.get(ANY)):
-            return None, ""
-        else:
-            settled[value] = bool(value and known.get(ANY))
-    return settled, origin
+        decided = known.get(value, known.get(ANY) if value else None)
+        if decided is None and given is None:
+            return None
+        settled[value] = bool(decided)
+    return Settled(settled, known if ANY in known else known | settled, origin)
 
 
 def named(settled: Mapping[str, bool], values: Values) -> str:

@@ -98,13 +98,15 @@ def _items(content: Any) -> list[Any]:
 
 
 class _Names:
-    """Names of products and variations by their pretix ids, and the event's slug."""
+    """Names of products, variations and dates by their pretix ids, and the event's slug."""
 
     def __init__(self, event: dict[str, Any]) -> None:
         self.slug = str(event.get("slug") or "")
         self.items: dict[str, str] = {}
         self.admission: dict[str, str] = {}
         self.variations: dict[str, str] = {}
+        self.subevents: dict[str, dict[str, str]] = {}
+        """The dates of a series, under the columns of the spreadsheet."""
         for item in _objects(event.get("items")):
             number = _text(item.get("id"))
             self.items[number] = _text(item.get("name"))
@@ -113,6 +115,12 @@ class _Names:
             for variation in _objects(item.get("variations")):
                 name = _text(variation.get("name") or variation.get("value"))
                 self.variations[_text(variation.get("id"))] = name
+        for subevent in _objects(event.get("subevents")):
+            self.subevents[_text(subevent.get("id"))] = {
+                "date": _text(subevent.get("name")),
+                "start date": _text(subevent.get("date_from")),
+                "end date": _text(subevent.get("date_to")),
+            }
 
 
 def _positions_of_orders(orders: Iterable[Any], names: _Names) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -168,16 +176,19 @@ def _as_position(
     fields: dict[str, str], item: Mapping[str, Any], order: Mapping[str, Any], names: _Names
 ) -> None:
     """Give the cells of a position the names and words of pretix's spreadsheet."""
-    for name in ("id", "event", "state", "canceled"):  # row number, slug, part of the address; read below
+    # The row number, the slug, a part of the address, and what is read below under another name.
+    for name in ("id", "event", "state", "canceled", "order", "order status", "order valid if pending"):
         fields.pop(name, None)
     fields["event slug"] = names.slug or _text(order.get("event") or item.get("event"))
     fields["order code"] = _text(order.get("code") or item.get("order"))
-    fields["position id"] = _text(item["positionid"])
-    number = _text(item.get("item"))
-    fields["product"] = names.items.get(number, "") or fields.pop("item", "")
+    fields["position id"] = fields.pop("positionid", "")
+    number, variation = fields.pop("item", ""), fields.pop("variation", "")
+    fields["product"] = names.items.get(number) or number
     fields["product admits"] = names.admission.get(number, "")
-    variation = names.variations.get(_text(item.get("variation")), "")
-    fields["variation"] = variation or fields.pop("variation", "")
+    fields["variation"] = names.variations.get(variation) or variation
+    if subevent := names.subevents.get(fields.get("subevent", "")):
+        del fields["subevent"]
+        fields |= subevent
     fields["ticket secret"] = fields.pop("secret", "")
     fields["status"] = "canceled" if item.get("canceled") is True else _status(order or item)
     fields["testmode"] = _text(order.get("testmode"))
@@ -191,7 +202,7 @@ def _as_position(
         fields[name] = fields.get(name, "") if text in NOTHING else text
     seat = item.get("seat")
     if isinstance(seat, dict):
-        fields["seat id"] = _text(seat.get("seat_guid"))
+        fields["seat id"] = fields.pop("seat seat guid", "")
     elif seat:
         fields["seat id"] = _text(seat)
     fields.pop("seat", None)

@@ -31,6 +31,10 @@ IN_PRESETS = frozenset(
 IN_WORDS = frozenset(name for columns in words.FIELDS.values() for name in columns)
 
 
+NAMED = 8
+"""Most columns that are named of a sheet which is not read."""
+
+
 class Source(msgspec.Struct):
     """The rows of a file under normalised column names."""
 
@@ -144,7 +148,7 @@ def _used_by(chosen: Mapping[str, str]) -> tuple[Matters, Knows]:
 
 
 def _unread(sheet: str, headers: Mapping[str, str]) -> str:
-    """A sentence about a sheet that is not read, with those of its columns that may decide who comes in."""
-    deciding = [shown for name, shown in headers.items() if words.names_status(name, headers)]
-    but = f", though its columns {', '.join(deciding)} may decide who comes in" if deciding else ""
-    return f"Sheet {sheet!r} is not read{but}."
+    """A sentence about a sheet that is not read, with its first columns: one may decide who comes in."""
+    names = list(headers.values())
+    more = ", ..." if len(names) > NAMED else ""
+    return f"Sheet {sheet!r} is not read; its columns: {', '.join(names[:NAMED])}{more}."

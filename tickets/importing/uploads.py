@@ -194,7 +194,15 @@ def confirm(
     if not changed:
         raise ImportRefused(f"This import cannot be started: it is {one.get_state_display().lower()}.")
     if key := one.preview.get("key"):
-        store_answers(key, one.preview["answers"], actor=actor, file_name=one.file_name)
+        shown_as = one.preview
+        store_answers(
+            shown_as["scope"],
+            key,
+            shown_as["columns"],
+            shown_as["answers"],
+            actor=actor,
+            file_name=one.file_name,
+        )
     _ask(one, send)
 
 

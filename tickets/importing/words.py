@@ -1,14 +1,14 @@
 """Words of ticket lists in English, German, French and Spanish: names of columns, and what says a status.
 
-A preset names the columns of its shop first; these words find the columns of all other files, and the columns
-that decide who comes in although nobody has said how.
+A preset names the columns of its shop first; these words find the columns of all other files. Which columns
+decide who comes in is an open set, so it is asked (importing.columns); words only propose an answer there.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from tickets.importing.record import normalised
 
@@ -104,17 +104,8 @@ NO_RECORD = re.compile(
     r"|email|mail|url|link|address|locale|country|variation|comment|note|notes|text|quantity|currency|paid)\b"
 )
 
-STATUS = re.compile(r"status|statut")
-STATUS_NAME = re.compile(
-    r"\b(state|zustand|état|estado|void|paid|unpaid|bezahlt|payée?|pagad[oa]|valid|invalid|gültig|ungültig"
-    r"|valide|válid[oa]|block|active|inactive|disabled|approved|test ?mode|testmodus)\b"
-    r"|\bis(void|paid|valid|active|blocked|disabled)\b|(order|ticket|payment|attendee|registration)state\b"
-    r"|cancell?ed|cancell?ation|storn|annul|cancelad|anulad|voided|blocked|gesperrt|bloqu|refund|erstatt"
-    r"|rembours|reembols|revoked|confirmed"
-)
-"""Names of columns that may decide who comes in."""
-MONEY_NAME = re.compile(r"\b(amount|total|price|fee|fees|sum|betrag|preis|montant|prix|importe|precio)\b")
-"""Names of columns that hold money, whatever else they say."""
+STATUS = re.compile(r"status|statut|^(?:stato|estado|stan|zustand|état)$")
+"""Names of columns that may decide who comes in. They only order the questions: see importing.columns."""
 ENTERED_NAME = re.compile(
     r"checked ?in|check ?ins?\b|\b(attended|scanned|redeemed|used|admitted|entered|eingecheckt|eingelassen"
     r"|entwertet|scanné|enregistré|enregistrement|chequeado|escaneado|registrado|ingresó)\b"
@@ -137,12 +128,6 @@ ENTERED_WORDS = values(
     "|eingelassen|entwertet|scanné|utilisé|entré|enregistré|chequeado|usado|utilizado|escaneado|registrado"
 )
 """Values of a status that say that the guest has entered."""
-STATUS_LENGTH_MAX = 40
-"""A longer cell holds more than a word for a status."""
-ADDRESS_PART = frozenset(
-    names("city|zip|zip code|zipcode|country|address|street|company|home city|Stadt|PLZ|Land|Ville|Ciudad")
-)
-ADDRESS_NAME = re.compile(r"\b(home|billing|shipping|invoice|address|work|provincia)\b")
 
 
 def is_printed(column: str) -> bool:
@@ -156,15 +141,9 @@ def is_record(column: str) -> bool:
     return bool(RECORD.search(column)) and not (NO_RECORD.search(column) or is_printed(column) or decides)
 
 
-def names_status(column: str, beside: Collection[str] = ()) -> bool:
-    """Whether a column of this name may decide who comes in; `beside`: the file's columns, among which the
-    `State` of an address is none."""
-    if STATUS.search(column):
-        return True
-    if not STATUS_NAME.search(column) or MONEY_NAME.search(column):
-        return False
-    of_address = ADDRESS_NAME.search(column) or not ADDRESS_PART.isdisjoint(beside)
-    return not (of_address and re.search(r"\b(state|estado|état|zustand)$", column))
+def names_status(column: str) -> bool:
+    """Whether the name of a column is that of a status."""
+    return STATUS.search(column) is not None
 
 
 def names_entry(column: str) -> bool:
@@ -172,7 +151,6 @@ def names_entry(column: str) -> bool:
     return ENTERED_NAME.search(column) is not None
 
 
-def says_status(cells: Iterable[str]) -> bool:
-    """Whether one of these cells holds nothing but a word for a status."""
-    short = {cell for cell in cells if 0 < len(cell) <= STATUS_LENGTH_MAX}
-    return any(word in STATUS_WORDS or word in ENTERED_WORDS for word in map(folded, short))
+def has_status(cells: Iterable[str]) -> bool:
+    """Whether one of these folded cells holds nothing but a word for a status."""
+    return not (STATUS_WORDS | ENTERED_WORDS).isdisjoint(cells)

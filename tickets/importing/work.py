@@ -27,7 +27,7 @@ from dtvn.api.ordering import Request
 from dtvn.machine import Command
 from dtvn.wording import counted
 from tickets.importing import shown
-from tickets.importing.answers import Answers
+from tickets.importing.answers import Answers, StoredSource
 from tickets.importing.arguments import known_of
 from tickets.importing.comparing import compare
 from tickets.importing.completing import Order
@@ -49,7 +49,7 @@ from tickets.importing.holders import ROWS_AT_ONCE, change_holders
 from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.network import read_network
 from tickets.importing.ordering import Ordering
-from tickets.importing.plan import UNANSWERED, ImportPlan, by_event, read_plan
+from tickets.importing.plan import UNANSWERED, ImportPlan, Stored, by_event, nothing_stored, read_plan
 from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
 from tickets.importing.record import FileRefused
 from tickets.importing.reporting import (
@@ -63,7 +63,7 @@ from tickets.importing.reporting import (
 )
 from tickets.importing.settled import Known
 from tickets.importing.standing import changed_since, standing, unconfirmed
-from tickets.importing.stored import stored_answers
+from tickets.importing.stored import stored_sources
 from tickets.importing.time_limit import TookTooLong, time_limit
 from tickets.importing.uploads import OPEN, WORKING, UploadOptions, storable
 from tickets.models import ImportState, ShownDifference, TicketImport
@@ -122,7 +122,7 @@ def _refused(one: TicketImport, why: str) -> dict[str, Any]:
     written = _given_up(why)
     options = msgspec.convert(one.options, UploadOptions)
     try:
-        found = _plan(one, UNANSWERED, known_of(options.event, asks_events=True), {})
+        found = _plan(one, UNANSWERED, known_of(options.event, asks_events=True))
     except FileRefused:
         return written
     del written["content"]
@@ -140,14 +140,21 @@ def _read(one: TicketImport) -> ImportPlan:
     """The plan of the file; after a preview with the time zones of events that it was made with, since its
     times were confirmed, and with no other answers than those that were confirmed."""
     options = msgspec.convert(one.options, UploadOptions)
-    known, stored = known_of(options.event, asks_events=True), stored_answers()
+    known = known_of(options.event, asks_events=True)
+    stored: Stored = stored_sources
     if one.preview.get("key"):
         known = msgspec.structs.replace(known, zones=one.preview["zones"])
-        stored = {one.preview["key"]: msgspec.convert(one.preview["before"], type(options.answers))}
+        confirmed = msgspec.convert(one.preview["source"], list[StoredSource])
+        stored = partial(_as_confirmed, confirmed)
     return _plan(one, options.answers, known, stored)
 
 
-def _plan(one: TicketImport, given: Answers, known: Known, stored: Mapping[str, Answers]) -> ImportPlan:
+def _as_confirmed(confirmed: Sequence[StoredSource], _scope: str) -> Sequence[StoredSource]:
+    """The stored answers with which the preview was made, whatever is stored since."""
+    return confirmed
+
+
+def _plan(one: TicketImport, given: Answers, known: Known, stored: Stored = nothing_stored) -> ImportPlan:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"file{PurePath(one.file_name).suffix[:8]}"
         path.write_bytes(bytes(one.content))
@@ -182,7 +189,6 @@ def _preview(one: TicketImport, found: ImportPlan, differences: Differences) -> 
             "report": report,
             "preview": storable({"asked": _asked(found)}),
         }
-    stored = stored_answers().get(found.key)
     shown.store_shown(one, one.token, _rows(found, differences))
     preview = {
         "asked": _asked(found),
@@ -193,8 +199,10 @@ def _preview(one: TicketImport, found: ImportPlan, differences: Differences) -> 
         "key": found.key,
         "events": sorted(by_event([*found.tickets, *found.refused])),
         "answers": msgspec.to_builtins(found.answers),
-        "before": {} if stored is None else msgspec.to_builtins(stored),
-        "trusted": stored is not None,
+        "scope": found.scope,
+        "columns": found.columns,
+        "source": msgspec.to_builtins([] if found.before is None else [_source(found)]),
+        "trusted": found.before is not None,
     }
     return {
         "state": ImportState.PREVIEW,
@@ -203,6 +211,11 @@ def _preview(one: TicketImport, found: ImportPlan, differences: Differences) -> 
         "preview": storable(preview),
         "report": report,
     }
+
+
+def _source(found: ImportPlan) -> StoredSource:
+    """The source of a file as it was before this one."""
+    return StoredSource(found.key, frozenset(found.columns), found.before or UNANSWERED)
 
 
 def _rows(found: ImportPlan, differences: Differences) -> Iterator[ShownDifference]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from django.http import QueryDict
 
-from tickets.importing.answers import AS_IT_IS, CREATE, Answers
+from tickets.importing.answers import ANY, AS_IT_IS, CREATE, Answers
+from tickets.importing.columns import MEANINGS
 from tickets.importing.record import FileRefused, normalised
 from tickets.importing.slugs import slug_of
 from tickets.importing.words import folded
 
 NONE = "none"
 """Of a list from which several may be chosen: none of it."""
+OF_VALUES = ("admits", "entered")
+"""Meanings of a column that are of some of its values."""
 CHOICES = {
     "quantity": {"tickets": "that many tickets", "entries": "one ticket with that many entries"},
     "cells": {"tickets": "several codes, each of a ticket of its own", "one": "one code"},
@@ -24,6 +27,7 @@ CHOICES = {
     },
 }
 """Question -> answer -> its words."""
+WHICH = {"admits": "may come in", "entered": "say that the guest has entered already"}
 TITLES = {
     "code": "What the scanner reads",
     "admits": "Who may come in",
@@ -35,6 +39,7 @@ TITLES = {
     "quantity": "Rows for several persons",
     "cells": "Several codes in a cell",
     "sheet": "Sheet",
+    "column": "Column",
 }
 
 
@@ -46,11 +51,14 @@ class Field(msgspec.Struct):
     sentence: str
     open: bool
     control: str
-    """ "one" of the options, "many" of them, "zone" or "events"."""
+    """ "one" of the options, "many" of them, "code", "zone", "events" or "column"."""
     options: list[tuple[str, str, str, bool]]
     """(value, label, remark, chosen or not); of events (name, slug, remark, left out or not)."""
     words: str = ""
     origin: str = ""
+    column: str = ""
+    meanings: list[tuple[str, str, bool]] = []
+    """Of a column: (value, label, chosen or not); the options are its values."""
     with_zone: bool = False
     """Whether the event's time zone is offered too, since no other question asks for it; and the one sent."""
     zone: str = ""
@@ -73,13 +81,21 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
     name, kind = one["id"], one["id"].partition(":")[0]
     chosen = one.get("chosen", [])
     options = [
-        (value, value or "(empty)", _remark(one, value, count), value in chosen)
+        (value, _label(one, value), _remark(one, value, count), value in chosen)
         for value, count in one["values"]
     ]
     control = "one"
     if kind in ("admits", "entrances", "entered"):
         control = "many"
         options.append((NONE, _none(kind), "", not chosen and not one["open"]))
+    elif kind == "column":
+        control = "column"
+        options = [
+            (value, "any text" if value == ANY else label, remark, False)
+            for value, label, remark, _ in options
+        ]
+    elif kind == "code":
+        control = "code"
     elif kind in CHOICES:
         offered = [answer.partition("=")[2] for answer in one["answers"]]
         options = [(value, CHOICES[kind][value], "", value in chosen) for value in offered]
@@ -90,7 +106,7 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
         options = [
             (
                 value,
-                chosen[0] if chosen else one["proposed"].get(value) or event or slug_of(value),
+                chosen[0] if chosen else event or slug_of(value),
                 _remark(one, value, count),
                 chosen == [""],
             )
@@ -105,7 +121,27 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
         options,
         one.get("words", ""),
         one.get("origin", ""),
+        one["column"],
+        _meanings(one, chosen) if kind == "column" else [],
     )
+
+
+def _meanings(one: Mapping[str, Any], chosen: Sequence[str]) -> list[tuple[str, str, bool]]:
+    """What a column may say, the most likely first."""
+    offered = {value: label for value, label in MEANINGS.items() if value != "day"}
+    if any(answer.startswith("day=") for answer in one["answers"]):
+        days = {"day": MEANINGS["day"]}
+        days |= {f"day={other}": f"the time from which it admits, until {other}" for other in one["others"]}
+        offered = {"admits": offered.pop("admits")} | days | offered
+    likely = {one["likely"]: offered[one["likely"]]} if one["likely"] else {}
+    return [(value, label, value in chosen) for value, label in (likely | offered).items()]
+
+
+def _label(one: Mapping[str, Any], value: str) -> str:
+    """The words of a value."""
+    if value == ANY:
+        return f"any text, such as {', '.join(one['examples'].get(ANY, ()))}"
+    return value or "(empty)"
 
 
 def _none(kind: str) -> str:
@@ -140,7 +176,12 @@ def as_sent(fields: list[Field], sent: QueryDict) -> list[Field]:
             ]
         elif field.control == "zone":
             options = [("", "", "", False), *((zone, zone, "", True) for zone in chosen if zone)]
-        shown.append(msgspec.structs.replace(field, options=options, zone=sent.get("timezone", "")))
+        elif field.control == "column":
+            ticked = sent.getlist(f"{field.id}:values")
+            options = [(value, label, remark, value in ticked) for value, label, remark, _ in field.options]
+        meanings = [(value, label, value in chosen) for value, label, _ in field.meanings]
+        zone = sent.get("timezone", "")
+        shown.append(msgspec.structs.replace(field, options=options, meanings=meanings, zone=zone))
     return shown
 
 
@@ -149,12 +190,18 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
     stays the answer of whom it came from. Raises FileRefused."""
     given: dict[str, Any] = {"admits": dict(before.admits), "events": dict(before.events)}
     given["entered"] = None if before.entered is None else dict(before.entered)
+    given |= {"harmless": list(before.harmless), "days": dict(before.days), "columns": dict(before.columns)}
     for one in asked:
         name, kind = one["id"], one["id"].partition(":")[0]
         if kind == "event":
             continue
+        if kind == "column":
+            _take_column(given, one, sent)
+            continue
         values = [value for value in sent.getlist(name) if value or kind in ("admits", "entered")]
         chosen = [] if NONE in values else values
+        if kind == "code" and (text := sent.get("code.text", "").strip()):
+            values = chosen = [text]
         if NONE in values and len(values) > 1:
             raise FileRefused(f"{TITLES[kind]}: either some of the values, or none of these.")
         if not values or (not one["open"] and sorted(chosen) == sorted(one["chosen"])):
@@ -175,6 +222,35 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
         if slug.strip() or left == "out":
             given["events"][folded(event)] = "" if left == "out" else slug.strip()
     return with_flags(msgspec.structs.replace(before, **given), sent)
+
+
+def _take_column(given: dict[str, Any], one: Mapping[str, Any], sent: QueryDict) -> None:
+    """Put what a person says of one column into `given`, in place of what it was answered before."""
+    meaning, _, ends = sent.get(one["id"], "").partition("=")
+    if not meaning or (not one["open"] and [sent[one["id"]]] == one["chosen"]):
+        return
+    column = normalised(one["column"])
+    values = [folded(value) for value in sent.getlist(f"{one['id']}:values")]
+    if meaning in OF_VALUES and not values:
+        raise FileRefused(f"{one['column']}: tick the values that {WHICH[meaning]}.")
+    given["harmless"] = [name for name in given["harmless"] if name != column]
+    for kind in ("admits", "days"):
+        given[kind].pop(column, None)
+    (given["entered"] or {}).pop(column, None)
+    match meaning:
+        case "admits":
+            given["admits"][column] = values
+        case "entered":
+            given["entered"] = (given["entered"] or {}) | {column: values}
+        case "day":
+            given["days"][column] = normalised(ends)
+        case "product":
+            field = "variation" if any("variation=" in answer for answer in one["answers"]) else "product"
+            given["columns"][field] = one["column"]
+        case "harmless":
+            given["harmless"].append(column)
+        case _:
+            raise FileRefused(f"{one['column']}: {meaning[:40]!r} is none of its meanings.")
 
 
 def with_flags(answers: Answers, sent: QueryDict) -> Answers:

@@ -244,10 +244,11 @@ def _import_page(
         ],
         "open": [field for field in fields if field.open],
         "settled": [field for field in fields if not field.open],
+        "columns": [field for field in fields if field.open and field.control == "column"],
         "told": [
-            (TITLES[told["id"]], told["words"], told["origin"])
+            (title, told["words"], told["origin"])
             for told in report.get("told", [])
-            if TITLES[told["id"]] not in unanswerable
+            if (title := TITLES[told["id"].partition(":")[0]]) not in unanswerable
         ],
         "answers": answers,
         "zones": sorted(available_timezones()) if fields else [],

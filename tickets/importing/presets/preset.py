@@ -37,7 +37,9 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[Decider, ...] = ()
     """Columns that say who has entered; "*" may be the time."""
     ignored: tuple[str, ...] = ()
-    """Columns that look as if they decided, and do not."""
+    """Columns that decide nothing, though they part the rows."""
+    series: tuple[str, ...] = ()
+    """Columns that all say of which date of a series a ticket is, in order of preference."""
     admission: str = ""
     """Column that says of each row's product whether it is an entrance: yes or no."""
     own: tuple[str, ...] = ()

@@ -20,9 +20,24 @@ NOT_DECIDING = names(
     "|E-mail address verified|Email address verified|Check-in text|Check-in-Hinweis"
     "|Texte d'enregistrement|Texto de check-in|Voucher code|Gutscheincode|Invoice address state|State"
     "|Bundesstaat|État|Estado o provincia|Payment providers|valid if pending"
+    "|Order date|Order time|Bestelldatum|Bestellzeit|Bestelluhrzeit|Date de commande|Heure de la commande"
+    "|Fecha de pedido|Hora del pedido|Price|Preis|Prix|Precio|Tax rate|Tax value|Tax rule|Steuersatz"
+    "|Steuerbetrag|Steuerregel|Taux de taxe|Tasa de impuestos|addon to|Add-on to position ID"
+    "|Zusatzprodukt zu Positions-ID|Pseudonymization ID|Pseudonymisierungs-ID|Seat ID"
+    "|Seat zone|Seat row|Seat number|Sitzplatz-ID|ID du siège|ID asiento|Sitzzone|Sitzreihe|Sitznummer"
+    "|Order locale|Bestellsprache|Langue de commande|Idioma del pedido"
+    "|Sales channel|Verkaufskanal|Canal de vente|Invoice address company|Invoice address name"
+    "|Invoice address street|Invoice address ZIP code|Invoice address city|Invoice address country"
+    "|Invoice address state|VAT ID|Umsatzsteuer-ID|Invoice numbers|Rechnungsnummern|External customer ID"
+    "|Voucher|Discount|Web checkin secret"
 )
+"""What decides nothing: how, when and for how much it was bought, in which language, and where a seat is."""
 BLOCKED = status("Blocked|Gesperrt|Bloqué|Bloqueado", admits=f"|{NO}|none", refuses=YES)
 TEST_MODE = status("Test mode|testmode|Testmodus|Mode test|Modo prueba", admits=f"|{NO}", refuses=YES)
+SERIES = names(
+    "Start date|Startdatum|Date de début|Fecha de inicio|Date|Termin|Fecha|End date|Enddatum|Date de fin"
+    "|Fecha de finalización"
+)
 FIELDS = {
     "event": names(
         "Event slug|Kurzname der Veranstaltung|Titre de l'événement|Slug del evento|Event name|Event"
@@ -59,6 +74,7 @@ POSITIONS = Preset(
     ),
     entries=(entry("checkins", entered="*"), entry("Check-in lists|Check-in-Listen", entered="")),
     ignored=NOT_DECIDING,
+    series=SERIES,
     admission="product admits",
 )
 CHECKIN_LIST = Preset(
@@ -74,6 +90,7 @@ CHECKIN_LIST = Preset(
     statuses=(status("Paid|bezahlt|Payé|Pagado", admits=YES, refuses=NO), BLOCKED),
     entries=(entry("Checked in|Eingecheckt|Enregistrement effectué|Chequeado"),),
     ignored=NOT_DECIDING,
+    series=SERIES,
 )
 CODES = Preset(
     name="pretix, valid check-in codes",

@@ -102,7 +102,7 @@ class Command(BaseCommand):
                 found = self._follow(remote, "Reading the file", "a worker to read the file")
                 codes = found["preview"].get("codes", [])
                 self._tell(found["report"])
-                self._refuse(remote, found)
+                self._refuse(remote, found, zone=answers.timezone)
                 if options["dry_run"]:
                     differences = self._differences(remote, found["report"])
                     remote.discard()
@@ -148,7 +148,7 @@ class Command(BaseCommand):
 
                 return remote.follow(told)
 
-    def _refuse(self, remote: RemoteImport, found: dict[str, Any]) -> None:
+    def _refuse(self, remote: RemoteImport, found: dict[str, Any], *, zone: str) -> None:
         """End with 2 unless the file can be imported."""
         asked = [one for one in found["preview"].get("asked", ()) if one["open"]]
         if found["state"] == "preview":
@@ -156,7 +156,8 @@ class Command(BaseCommand):
         remote.discard()
         if asked and found["state"] == "asking":
             raise CommandError(
-                open_questions(msgspec.convert(asked, list[Question])), returncode=EXIT_NOTHING_DONE
+                open_questions(msgspec.convert(asked, list[Question]), zone=zone),
+                returncode=EXIT_NOTHING_DONE,
             )
         self._rows("left out", found["report"].get("left_out", []))
         self._rows("wrong", found["report"].get("wrong", []))

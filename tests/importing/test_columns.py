@@ -1,0 +1,223 @@
+"""No column that may decide who comes in is passed over, whatever it is called."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.importing.planning import asked, codes, moment, plan
+from tickets.importing import FileRefused, ImportPlan, Known, LeftOut
+from tickets.importing.answers import StoredSource
+
+NAMES = (
+    "Cancelled Waitlisted Resold Fraud Deleted Chargeback|Storniert Warteliste Weiterverkauft Rückgabe"
+    "|Annulé Liste_d'attente Revendu Remboursé|Anulado Lista_de_espera Reembolsado"
+    "|Annullato In_attesa Rimborsato Stato|Geannuleerd Wachtlijst Doorverkocht|Cancelado Devolvido Lista"
+    "|Avbokad Väntelista Återköpt|Anulowano Zwrot Lista_rezerwowa|Peruttu Jonossa Palautettu"
+)
+"""What decides, in English, German, French, Spanish, Italian, Dutch, Portuguese, Swedish, Polish, Finnish."""
+WORDS = "yes no ja nein oui non sí sì kyllä ei tak nie sim não x ✓ - paid offen void 0 1 true false"
+names = st.sampled_from(NAMES.replace("|", " ").split()).map(lambda name: name.replace("_", " "))
+words = st.sampled_from(["", *WORDS.split()]) | st.text(st.characters(categories=["Ll", "Lu"]), min_size=1)
+
+
+def table_of(columns: dict[str, list[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue()
+
+
+@settings(deadline=None)
+@given(
+    name=names | st.text(st.characters(categories=["Ll", "Lu"]), min_size=3).map("zz {}".format),
+    values=st.lists(words, min_size=2, max_size=12, unique_by=str.casefold),
+    rows=st.lists(st.integers(0, 11), min_size=2, max_size=60),
+)
+def test_a_column_that_parts_the_rows_is_never_passed_over(
+    name: str, values: list[str], rows: list[int]
+) -> None:
+    cells = [values[row % len(values)] for row in rows]
+    codes_ = [f"C-{row}-{number}" for number, row in enumerate(rows)]
+    with TemporaryDirectory() as folder:
+        found = plan(Path(folder), table_of({"Barcode": codes_, name: cells}))
+    assert [question.column for question in found.questions] in ([name], [])
+    assert found.questions or len(set(cells)) == 1
+
+
+def many(name: str, cells: list[str]) -> str:
+    return table_of({"barcode": [f"C-{number}" for number in range(len(cells))], name: cells})
+
+
+@pytest.mark.parametrize(
+    ("cells", "is_asked"),
+    [
+        ([f"note {number}" for number in range(40)], False),
+        ([*[f"note {number}" for number in range(39)], ""], True),
+        ([*["usual"] * 21, *[f"other {number}" for number in range(19)]], True),
+        ([f"row {number % 13}" for number in range(40)], False),
+        ([f"row {number % 12}" for number in range(40)], True),
+        ([f"2026-06-{number % 30 + 1:02}" for number in range(40)], True),
+        (["same"] * 40, False),
+        (["cancelled"] * 40, True),
+    ],
+)
+def test_what_is_asked_is_what_parts_the_rows(tmp_path: Path, cells: list[str], is_asked: bool) -> None:
+    found = plan(tmp_path, many("Etwas", cells))
+    assert asked(found) == (["column:etwas"] if is_asked else [])
+
+
+def stored_of(found: ImportPlan) -> Any:
+    """What is stored once this file is confirmed."""
+    source = StoredSource(found.key, frozenset(found.columns), found.answers)
+    return lambda scope: [source] if scope == found.scope else []
+
+
+def test_a_stored_answer_holds_for_its_event_and_source_alone(tmp_path: Path) -> None:
+    content = "barcode,VIP\nC-1,yes\nC-2,no\n"
+    stored = stored_of(plan(tmp_path, content, harmless=["VIP"]))
+    again = plan(tmp_path, content.replace("no", "maybe"), stored=stored)
+    assert (asked(again), [one.origin for one in again.told]) == ([], ["stored", "stored"])
+    other = Known(event="gala", events=("gala",))
+    assert asked(plan(tmp_path, content, known=other, stored=stored)) == ["column:vip"]
+    assert asked(plan(tmp_path, "barcode,VIP,Resold\nC-1,yes,\nC-2,no,x\n", stored=stored)) == [
+        "column:resold"
+    ], "a later file with one more column"
+
+
+def test_a_value_that_no_stored_answer_names_is_asked_about(tmp_path: Path) -> None:
+    stored = stored_of(plan(tmp_path, "barcode,Flag\nC-1,a\nC-2,b\n", admits=["Flag=a"]))
+    assert codes(plan(tmp_path, "barcode,Flag\nC-1,a\nC-2,b\n", stored=stored)) == ["C-1"]
+    assert asked(plan(tmp_path, "barcode,Flag\nC-1,a\nC-2,c\n", stored=stored)) == ["admits:flag"]
+
+
+def test_a_column_of_one_value_is_remembered_with_it(tmp_path: Path) -> None:
+    stored = stored_of(plan(tmp_path, "barcode,Flag\nC-1,ok\nC-2,ok\n"))
+    assert asked(plan(tmp_path, "barcode,Flag\nC-1,ok\n", stored=stored)) == []
+    assert asked(plan(tmp_path, "barcode,Flag\nC-1,resold\nC-2,resold\n", stored=stored)) == ["column:flag"]
+
+
+def test_a_file_that_lacks_a_column_which_decided_is_another_source(tmp_path: Path) -> None:
+    stored = stored_of(
+        plan(tmp_path, "barcode,VIP,Flag\nC-1,x,a\nC-2,y,b\n", admits=["Flag=a"], harmless=["VIP"])
+    )
+    assert asked(plan(tmp_path, "barcode,VIP\nC-1,x\nC-2,y\n", stored=stored)) == ["column:vip"]
+
+
+def test_dates_of_cancellation_are_answered_once(tmp_path: Path) -> None:
+    content = "barcode,Gone at\nC-1,\nC-2,2026-08-01 10:00\n"
+    first = plan(tmp_path, content, admits=["Gone at="])
+    assert first.left_out == [LeftOut(3, "Gone at: 2026-08-01 10:00")]
+    later = plan(tmp_path, content + "C-3,2026-08-02 09:00\n", stored=stored_of(first))
+    assert (codes(later), [one.row for one in later.left_out]) == (["C-1"], [3, 4])
+
+
+def test_an_answer_about_a_column_contradicts_no_other(tmp_path: Path) -> None:
+    content = "barcode,Flag\nC-1,a\nC-2,b\n"
+    with pytest.raises(FileRefused, match="Flag contradict"):
+        plan(tmp_path, content, admits=["Flag=a"], harmless=["Flag"])
+    with pytest.raises(FileRefused, match="no column 'flagge'"):
+        plan(tmp_path, content, harmless=["Flagge"])
+
+
+DAYS = """barcode,Day
+C-1,2026-11-28;2026-11-29
+C-2,28.11.2026
+C-3,2026-11-29 20:00
+C-4,2026-11-27;2026-11-29
+"""
+BERLIN = {"timezone": "Europe/Berlin"}
+
+
+def test_a_ticket_admits_on_its_day_in_the_zone_of_the_event(tmp_path: Path) -> None:
+    found = plan(tmp_path, DAYS, day=["Day"], **BERLIN)
+    saturday, sunday, monday = moment(2026, 11, 27, 23), moment(2026, 11, 28, 23), moment(2026, 11, 29, 23)
+    second = 1_000_000
+    assert [(one.not_before, one.not_after) for one in found.tickets] == [
+        (saturday, monday - second),
+        (saturday, sunday - second),
+        (sunday, monday - second),
+    ]
+    (wrong,) = found.wrong
+    assert "days that do not follow each other" in wrong.reason
+
+
+def test_rows_of_other_days_are_left_out_where_one_is_this_event(tmp_path: Path) -> None:
+    found = plan(tmp_path, "barcode,Day\nC-1,Saturday\nC-2,Sunday\n", admits=["Day=Saturday"])
+    assert (codes(found), found.left_out) == (["C-1"], [LeftOut(3, "Day: Sunday")])
+
+
+def test_a_day_narrows_the_window_that_a_ticket_has(tmp_path: Path) -> None:
+    content = "barcode,valid until,Starts,Ends\nC-1,2026-11-29 12:00,2026-11-28 18:00,2026-11-30 02:00\n"
+    (ticket,) = plan(tmp_path, content, day=["Starts=Ends"], timezone="UTC").tickets
+    assert (ticket.not_before, ticket.not_after) == (moment(2026, 11, 28, 18), moment(2026, 11, 29, 12))
+
+
+def test_one_seat_on_two_dates_is_no_seat_of_two_tickets(tmp_path: Path) -> None:
+    content = "barcode,seat,Day\nC-1,A1,2026-11-28\nC-2,A1,2026-11-29\nC-3,A1,2026-11-29\n"
+    found = plan(tmp_path, content, day=["Day"], **BERLIN)
+    assert "Seats of several tickets: A1 (rows 3, 4)." in found.said
+
+
+# --- rows that are no tickets, and what is printed ---------------------------------------------------
+
+
+def test_titles_end_marks_and_totals_are_left_out(tmp_path: Path) -> None:
+    guests = "".join(f"C-{number},Guest,A{number},Day\n" for number in range(4))
+    content = f"barcode,name,seat,product\n,Evening show,,\n{guests}--- end ---,,,\n,Tickets,4,\n"
+    found = plan(tmp_path, content, entrances="Day")
+    assert (len(found.tickets), [one.row for one in found.left_out], found.wrong) == (4, [2, 7, 8], [])
+
+
+def test_a_row_once_more_is_the_same_ticket_and_not_wrong(tmp_path: Path) -> None:
+    content = "barcode,name,Question\nC-1,Ada,diet\nC-1,Ada,size\nC-1,Bob,size\n"
+    found = plan(tmp_path, content, harmless=["Question"])
+    assert codes(found) == ["C-1"]
+    assert found.left_out == [LeftOut(3, "says the same ticket as row 2, in all that is read")]
+    assert [one.row for one in found.wrong] == [4], "another guest has no code of hers"
+
+
+SHOP = "Attendee ID,Security Code,name\n1201,9f3a1c2e7b,Ada\n1202,4be8d07a11,Bo\n"
+URL = "https://venue.example/?ticket_id=1201&event_id=77&security_code=9f3a1c2e7b&path=wp-json%2Ftribe"
+
+
+def test_the_text_of_one_ticket_says_what_is_printed_on_all(tmp_path: Path) -> None:
+    found = plan(tmp_path, SHOP, code=URL, harmless=["name"])
+    second = URL.replace("1201", "1202").replace("9f3a1c2e7b", "4be8d07a11")
+    assert codes(found) == [URL, second]
+    assert all(one.ticket_id.startswith("t-") for one in found.tickets), "an id would give the code away"
+    pattern = found.answers.code
+    assert pattern.startswith("https://venue.example/?ticket_id={Attendee ID}&event_id=77")
+    assert codes(plan(tmp_path, SHOP, code=pattern, harmless=["name"])) == [URL, second]
+
+
+def test_a_scanned_cell_names_its_column(tmp_path: Path) -> None:
+    assert codes(plan(tmp_path, SHOP, code="4be8d07a11", harmless=["name"])) == ["9f3a1c2e7b", "4be8d07a11"]
+
+
+def test_the_text_of_no_ticket_of_the_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileRefused, match="no column 'https://venue"):
+        plan(tmp_path, SHOP, code="https://venue.example/1203")
+
+
+def test_an_id_is_never_a_part_of_a_code(tmp_path: Path) -> None:
+    content = "ticket id,barcode,name\n7001,XX7001YY,Ada\n7002,XX7002YY,Bo\n"
+    found = plan(tmp_path, content, code="barcode", harmless=["name"])
+    assert all(one.ticket_id.startswith("t-") for one in found.tickets)
+
+
+def test_html_entities_are_read_as_their_characters(tmp_path: Path) -> None:
+    urls = [f"https://t.example/c?e=7&amp;t=K{number}" for number in (1, 2)]
+    content = f"Ticket URL,Ticket type\n{urls[0]},Food &amp; Drink\n{urls[1]},Food & Drink\n"
+    found = plan(tmp_path, content, entrances="Food & Drink")
+    assert codes(found) == ["https://t.example/c?e=7&t=K1", "https://t.example/c?e=7&t=K2"]
+    assert found.products == {"Food & Drink": True}
+    assert any("HTML entities" in one for one in found.said)

@@ -1,0 +1,306 @@
+"""What the columns say that no field is read from: who may come in, who has entered, the day, or nothing.
+
+Which names and words decide is an open set, so nothing is passed over by its name: each column that parts the
+rows is asked about, unless a preset or an answer knows it. Words only order the questions and propose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from itertools import chain
+
+import msgspec
+
+from tickets.importing import words
+from tickets.importing.answers import ANY, Question
+from tickets.importing.days import is_day
+from tickets.importing.inquiry import Inquiry, YesNo
+from tickets.importing.record import FileRefused
+from tickets.importing.settled import GIVEN, STORED, Said, settle
+from tickets.importing.source import Values
+
+MEANINGS = {
+    "admits": "the ticked values may come in, the others may not",
+    "entered": "with the ticked values the guest has entered already",
+    "day": "the day on which the ticket admits",
+    "product": "what was bought: a product",
+    "harmless": "nothing about who comes in",
+}
+"""What a column may say."""
+FEW = 12
+"""At most so many different values may part the rows into groups."""
+NAMES_ROW = re.compile(r"\S*@\S+|(?=\S*\d)\S{8,}")
+"""A text that names a row, if no two rows have the same: an address, or one like an id."""
+EXAMPLES = 3
+LISTED = 30
+"""Most values that a question lists."""
+NOTHING: YesNo = (None, None)
+
+
+def decide_columns(about: Inquiry) -> None:
+    """Decide each column that may decide who comes in, or ask."""
+    _Columns(about).decide()
+
+
+def parts(values: Values) -> bool:
+    """Whether a column parts the rows into groups, or only some rows fill it, or it holds days."""
+    counts = values.counts
+    if len(counts) < 2:
+        return False
+    frequent = max(counts.values())
+    return "" in counts or len(counts) <= FEW or 2 * frequent > counts.total() or _are_days(values)
+
+
+def _are_days(values: Values) -> bool:
+    filled = [values.spelled[value] for value in values.counts if value]
+    return len(filled) > 1 and all(map(is_day, filled))
+
+
+class _Columns:
+    def __init__(self, about: Inquiry) -> None:
+        self._about, self._source, self._found = about, about.source, about.found
+        preset = about.source.preset
+        self._preset, self._ignored = preset, {*preset.ignored}
+        self._statuses = about.deciders(preset.statuses)
+        self._entries = about.deciders(preset.entries)
+        # The time of an entry says who has entered, unless the preset knows that from elsewhere.
+        times = set() if preset.entries else set(about.layout.columns.get("entered_at", ()))
+        self._read = (about.layout.read() - times) | {
+            preset.admission,
+            *about.found.printed,
+            *about.found.candidates,
+        }
+        self._ids = {*preset.ids} | {name for name in self._source.columns if self._names_rows(name)}
+        self._keep()
+
+    def _keep(self) -> None:
+        """Stored answers about columns that this file lacks hold for the next one."""
+        stored, columns = self._about.stored, {*self._source.columns}
+        self._found.harmless += [name for name in stored.harmless if name not in columns]
+        self._found.constant |= {name: one for name, one in stored.constant.items() if name not in columns}
+
+    def decide(self) -> None:
+        """Decide each column, or leave a question open. Raises FileRefused for an answer about a column that
+        the file lacks, or one that contradicts another."""
+        given = self._about.given
+        for column in (*given.harmless, *given.days, *filter(None, given.days.values())):
+            self._source.column(column)
+        decided = {*given.admits, *given.refuses, *(given.entered or ()), *given.days}
+        if both := decided.intersection(given.harmless):
+            shown = ", ".join(map(self._source.spelled, sorted(both)))
+            raise FileRefused(f"The answers about {shown} contradict each other: it decides, or is harmless.")
+        days = self._take_days(decided)
+        asked: list[Question] = []
+        for column in self._source.columns:
+            if column in self._read or column in days:
+                continue
+            values = self._source.values(column)
+            harmless = self._harmless(column, decided) or self._of_series(column)
+            admits, entered = (
+                not harmless and decides for decides in (self._is_status(column), self._is_entry(column))
+            )
+            if admits:
+                self._settle("admits", column, values, self._statuses.get(column, NOTHING))
+            if entered or (admits and self._says_entered(column)):
+                self._settle("entered", column, values, self._entries.get(column, NOTHING))
+            if not (admits or entered):
+                asked += self._judge(column, values, harmless)
+        # A person looks first at what most likely decides.
+        order = list(MEANINGS)
+        asked.sort(key=lambda one: order.index(one.likely) if one.likely else len(order))
+        for question in asked:
+            self._about.ask(question)
+
+    def _harmless(self, column: str, decided: Collection[str]) -> str:
+        """Who says that a column is harmless; "" if nobody does. A person's answer counts most."""
+        if column in self._about.given.harmless:
+            return GIVEN
+        if column in decided:
+            return ""
+        if column in self._about.stored.harmless:
+            return STORED
+        return self._preset.name if column in self._ignored else ""
+
+    def _of_series(self, column: str) -> str:
+        """The preset's name if this column says no more than one before it of the date of a series."""
+        series = [name for name in self._preset.series if name in self._source.columns]
+        for other in series[: series.index(column)] if column in series else ():
+            pairs = set(zip(self._source.cells(other), self._source.cells(column), strict=True))
+            if len(pairs) == len(self._source.values(other).counts) > 1:
+                return self._preset.name
+        return ""
+
+    def _is_status(self, column: str) -> bool:
+        given, stored = self._about.given, self._about.stored
+        if column in given.admits or column in given.refuses or column in self._statuses:
+            return True
+        return column in stored.admits and column not in (given.entered or ())
+
+    def _is_entry(self, column: str) -> bool:
+        given, stored = self._about.given, self._about.stored
+        if not any(self._source.values(column).counts):
+            return False
+        if column in self._entries or column in (given.entered or ()):
+            return True
+        if column in given.admits or column in given.refuses:
+            return False
+        nobody = given.entered == {} and words.names_entry(column)
+        return nobody or column in (stored.entered or ())
+
+    def _says_entered(self, column: str) -> bool:
+        """Whether a value that admits says that the guest has entered."""
+        statuses = self._found.statuses.get(column, {})
+        return any(admits and value in words.ENTERED_WORDS for value, admits in statuses.items())
+
+    def _settle(self, kind: str, column: str, values: Values, preset: YesNo) -> None:
+        """Decide each value of a column, or ask which ones admit, or have entered."""
+        about, shown = self._about, self._source.spelled(column)
+        given, stored = about.given, about.stored
+        if kind == "admits":
+            said = [
+                Said(*preset, self._preset.name),
+                Said(stored.admits.get(column), stored.refuses.get(column), STORED),
+                Said(given.admits.get(column), given.refuses.get(column), GIVEN),
+            ]
+            sentence = f"Which values of the column {shown!r} admit?"
+        else:
+            own = [] if given.entered == {} else (given.entered or {}).get(column)
+            said = [
+                Said(*preset, self._preset.name),
+                Said((stored.entered or {}).get(column), stored.outside.get(column), STORED),
+            ]
+            said = said if own is None else [Said(own, None, GIVEN)]
+            sentence = f"Which values of the column {shown!r} say that the guest has entered already?"
+        question = about.question(
+            f"{kind}:{column}",
+            sentence,
+            column=column,
+            values=_listed(values),
+            examples=_examples(values),
+            answers=(f"{kind}={shown}=VALUE,VALUE", *(["nobody-entered"] if kind == "entered" else [])),
+        )
+        if (settled := settle(values, said)) is None:
+            about.ask(question)
+            return
+        found = self._found
+        if kind == "admits":
+            found.statuses[column], found.known_statuses[column] = settled.values, settled.known
+        else:
+            found.entered[column], found.known_entered[column] = settled.values, settled.known
+        about.answer_values(kind, f"{shown}: ", settled, values, question)
+
+    def _take_days(self, decided: Collection[str]) -> set[str]:
+        """Read the day of each ticket from columns; returns these, with those in which its time ends."""
+        given, stored = self._about.given, self._about.stored
+        kept = {
+            name: ends
+            for name, ends in stored.days.items()
+            if name in self._source.columns and name not in {*decided, *given.harmless}
+        }
+        for column, ends in (kept | given.days).items():
+            self._found.days[column] = ends
+            shown = self._source.spelled(column)
+            until = f"from its time to {self._source.spelled(ends)}" if ends else "on that day"
+            text = f"{shown}: each ticket admits {until} only"
+            question = self._question(column, self._source.values(column))
+            origin = GIVEN if column in given.days else STORED
+            self._about.answer(f"column:{column}", text, origin, question, "day")
+        return {name for pair in self._found.days.items() for name in pair}
+
+    def _judge(self, column: str, values: Values, harmless: str) -> Iterator[Question]:
+        """Pass over a column that is harmless, and ask about one that parts the rows."""
+        about, before = self._about, self._about.stored.constant.get(column)
+        changed = before is not None and any(value != before for value in values.counts)
+        decides = parts(values) and column not in self._ids
+        if harmless:
+            if harmless in (GIVEN, STORED):
+                self._found.harmless.append(column)
+            if decides or harmless == GIVEN:
+                text = f"{self._source.spelled(column)}: {MEANINGS['harmless']} ({_summary(values)})"
+                about.answer(f"column:{column}", text, harmless, self._question(column, values), "harmless")
+        elif decides or changed or self._may_decide(column, values):
+            yield self._question(column, values)
+        elif len(values.counts) == 1:
+            self._found.constant[column] = next(iter(values.counts))
+
+    def _may_decide(self, column: str, values: Values) -> bool:
+        """Whether a column with one value decides by its name or its words: all may be cancelled."""
+        if len(values.counts) != 1 or "" in values.counts:
+            return False
+        named = words.names_status(column) or words.names_entry(column)
+        return named or words.has_status(values.counts)
+
+    def _names_rows(self, column: str) -> bool:
+        """Whether a column names each row, as an id or an address does: its values part nothing."""
+        values = self._source.values(column)
+        if max(values.counts.values(), default=0) != 1 or _are_days(values):
+            return False
+        if words.is_record(column) or words.is_printed(column):
+            return all(any(map(str.isdigit, value)) for value in values.counts)
+        return all(map(NAMES_ROW.fullmatch, values.counts))
+
+    def _question(self, column: str, values: Values) -> Question:
+        shown = self._source.spelled(column)
+        days = _are_days(values)
+        later = [name for name in self._source.columns if days and self._ends_after(column, name)]
+        product = "variation" if self._about.layout.column("product") else "product"
+        answers = (
+            f"admits={shown}=VALUE,VALUE",
+            f"entered={shown}=VALUE,VALUE",
+            *([f"day={shown}"] if days else []),
+            *(f"day={shown}={self._source.spelled(name)}" for name in later),
+            f"column={product}={shown}",
+            f"harmless={shown}",
+        )
+        question = self._about.question(
+            f"column:{column}",
+            f"What does the column {shown!r} say?",
+            column=column,
+            values=_listed(values),
+            examples=_examples(values),
+            answers=answers,
+        )
+        others = [self._source.spelled(name) for name in later]
+        today = self._about.known.today
+        likely = _likely(column, values, days=days and any(value >= today for value in values.counts))
+        return msgspec.structs.replace(question, likely=likely, others=others)
+
+    def _ends_after(self, column: str, other: str) -> bool:
+        """Whether another column holds a time for each row that has a day in this one, never an earlier
+        one."""
+        if other == column or not _are_days(self._source.values(other)):
+            return False
+        pairs = zip(self._source.cells(column), self._source.cells(other), strict=True)
+        return all(begins <= ends for begins, ends in pairs if begins)
+
+
+def _likely(column: str, values: Values, *, days: bool) -> str:
+    """The meaning that words suggest; "" for none. `days`: it holds days that are not over, as those of
+    purchases are."""
+    if words.names_status(column) or words.has_status(values.counts):
+        return "admits"
+    if words.names_entry(column):
+        return "entered"
+    return "day" if days else ""
+
+
+def _listed(values: Values) -> list[tuple[str, int]]:
+    """The values of a question. Of many, or of times in some rows, only whether there is one: another row has
+    another."""
+    filled = [values.spelled[value] for value in values.counts if value]
+    empty = values.counts[""]
+    if len(values.counts) <= LISTED and not (empty and all(map(is_day, filled))):
+        return values.listed()
+    return [(ANY, values.counts.total() - empty), *([("", empty)] if empty else [])]
+
+
+def _examples(values: Values) -> dict[str, list[str]]:
+    """Texts for which ANY stands."""
+    return {ANY: [values.spelled[value] for value in values.counts if value][:EXAMPLES]}
+
+
+def _summary(values: Values) -> str:
+    listed = [f"{value or 'empty'}: {count:,}" for value, count in values.listed()[:FEW]]
+    more = len(values.counts) - len(listed)
+    return ", ".join(chain(listed, [f"{more:,} more"] if more > 0 else []))
