@@ -49,6 +49,7 @@ class Source(msgspec.Struct):
     sheets: list[str] = []
     events: list[dict[str, Any]] = []
     """Of our own export as JSON: what it says of its events."""
+    _counted: dict[str, Values] = {}
 
     def column(self, name: str) -> str:
         """The normalised column that a person named; raises FileRefused if the file has none."""
@@ -71,8 +72,10 @@ class Source(msgspec.Struct):
         return (row.fields.get(column, "") for row in self.rows if not (row.problem or row.left_out))
 
     def values(self, column: str) -> Values:
-        """The different values of a column."""
-        found = Values()
+        """The different values of a column; not to be changed."""
+        if column in self._counted:
+            return self._counted[column]
+        found = self._counted[column] = Values()
         for cell in self.cells(column):
             found.counts[value := words.folded(cell)] += 1
             found.spelled.setdefault(value, " ".join(cell.split()))

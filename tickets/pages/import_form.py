@@ -90,10 +90,6 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
         options.append((NONE, _none(kind), "", not chosen and not one["open"]))
     elif kind == "column":
         control = "column"
-        options = [
-            (value, "any text" if value == ANY else label, remark, False)
-            for value, label, remark, _ in options
-        ]
     elif kind == "code":
         control = "code"
     elif kind in CHOICES:

@@ -20,6 +20,8 @@ PRESETS: tuple[Preset, ...] = (
     shops.TITO,
     shops.ALF_IO,
     shops.INDICO,
+    shops.EVENT_TICKETS,
+    shops.WIX,
 )
 PLAIN = Preset(name="", needs=())
 """A file of no known shop."""

@@ -1,4 +1,4 @@
-"""Ticket Tailor, Weezevent, Hi.Events, Tito, alf.io and Indico: one or two exports each."""
+"""Ticket Tailor, Weezevent, Hi.Events, Tito, alf.io, Indico, Event Tickets and Wix: one or two exports each."""
 
 from tickets.importing.presets.preset import NO, YES, Preset, entry, status
 from tickets.importing.words import names
@@ -88,7 +88,7 @@ ALF_IO = Preset(
         "name": names("Full Name"),
         "street": names("Billing Address"),
     },
-    lacks="The QR code of alf.io holds uuid/hmac, which is not in this file: no column is what is scanned.",
+    lacks="The QR code of alf.io holds the ID, a stroke and a checksum that is not in this file.",
     statuses=(
         status(
             "Status",
@@ -109,7 +109,7 @@ INDICO = Preset(
     name="Indico, registrations",
     needs=(names("Registration state"), names("Registration date"), names("ID")),
     fields={"name": names("Name"), "company": names("Affiliation"), "entered_at": names("Check-in date")},
-    lacks="What Indico's QR code holds is not in this file: no column is what is scanned.",
+    lacks="Indico's QR code holds a secret that is not in this file.",
     statuses=(
         status(
             "Registration state",
@@ -118,4 +118,38 @@ INDICO = Preset(
         ),
     ),
     entries=(entry("Checked in", entered=YES, outside=NO),),
+)
+EVENT_TICKETS = Preset(
+    name="Event Tickets for WordPress, attendees",
+    needs=(names("Security Code"), names("Order Status"), names("Check in"), names("Attendee ID|Ticket ID")),
+    fields={
+        "product": names("Ticket Type|Ticket|Ticket Name"),
+        "name": names("Ticket Holder Name|Attendee Name|Customer Name"),
+        "email": names("Ticket Holder Email Address|Customer Email Address"),
+    },
+    lacks="Event Tickets prints a web address around the attendee's id and the security code.",
+    statuses=(
+        status(
+            "Order Status",
+            admits="Completed",
+            refuses="Refunded|Pending|Failed|Cancelled|Not Completed|Denied|Reversed|Voided|Undefined",
+        ),
+    ),
+    entries=(entry("Check in", entered=YES),),
+)
+WIX = Preset(
+    name="Wix, tickets",
+    needs=(names("Ticket number"), names("Order number"), names("Order status"), names("Check in url|Archived")),
+    code=names("Check in url"),
+    fields={
+        "product": names("Name|Ticket name"),
+        "order": names("Order number"),
+        "name": names("Guest full name|Order full name"),
+    },
+    lacks="Wix prints a web address around the ticket number and the number of the event.",
+    ids=names("Ticket number"),
+    statuses=(
+        status("Order status", admits="PAID|FREE", refuses="CANCELED|DECLINED|INITIATED|PENDING"),
+        status("Archived", admits=f"|{NO}"),
+    ),
 )
