@@ -105,6 +105,7 @@ dtvn.gateAnswers = (function () {
       tone, word, sentence,
       what: told.ticket_id ?? nameOf(scan),
       pairs: pairs.filter(([, value]) => value),
+      ticket: told.ticket_id ?? "",
       forceable: tone === "bad" && FORCEABLE.includes(told.code) && scan.body.kind !== "exit",
       annuls: tone !== "ok" && isAnnullable(told) ? told.ticket_id ?? "" : "",
     };

@@ -160,7 +160,7 @@ dtvn.gateCorrections = (function () {
   function viewOf(ticket, made) {
     const sentence = made ? "Nothing is recorded by looking." : "It has no entry or exit on this list that could be annulled.";
     const pairs = [["Product", ticket.product], ["Seat", ticket.seat], [MADE[made?.kind], made && answers.entryOf(made, Date.now())]];
-    return { tone: "idle", word: "Looked up", what: ticket.ID, sentence, pairs: pairs.filter(([, value]) => value), annuls: made ? ticket.ID : "" };
+    return { tone: "idle", word: "Looked up", what: ticket.ID, ticket: ticket.ID, sentence, pairs: pairs.filter(([, value]) => value), annuls: made ? ticket.ID : "" };
   }
 
   /* Show what a ticket did last on the list of this place; nothing is recorded. `text`: a code, or the ticket's id. */

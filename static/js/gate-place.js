@@ -57,6 +57,7 @@ dtvn.gatePlace = (function () {
     at("place-event").textContent = eventOf(event)?.name ?? event;
     at("place-gate").textContent = [list === MAIN ? "" : nameOfList(place), `gate ${gate}`].filter(Boolean).join(", ");
     setVisible(false);
+    scrollTo(0, 0);
     chosen(place);
   }
 

@@ -21,7 +21,7 @@ dtvn.gateShowing = (function () {
   let drawn = null; // {view, at, stays}: what is shown; at: in milliseconds; stays: it keeps its colour until the next key
   let seconds = Number(kept.read(STAYS_KEY)) || STAYS;
 
-  /* `view`: {tone, word, what, sentence, pairs, forceable, annuls}. `old`: grey at once. */
+  /* `view`: {tone, word, what, sentence, pairs, ticket, forceable, annuls}. `old`: grey at once. */
   function draw(view, { stays = false, old = false } = {}) {
     drawn = { view, at: Date.now(), stays };
     at("answer").className = `answer ${old ? "old" : view.tone}`;
@@ -30,6 +30,10 @@ dtvn.gateShowing = (function () {
     at("answer-what").textContent = view.what;
     at("answer-sentence").textContent = view.sentence;
     facts(at("answer-facts"), view.pairs);
+    if (at("order")) {
+      at("order").hidden = !view.ticket;
+      at("order").dataset.ticket = view.ticket ?? "";
+    }
     if (at("force")) {
       at("force").hidden = !view.forceable;
       at("annul").hidden = !view.annuls;
@@ -65,7 +69,10 @@ dtvn.gateShowing = (function () {
     return seconds;
   }
 
-  const asking = (name) => draw({ tone: "idle", word: "Asking", what: name, sentence: "", pairs: [] });
+  function asking(name) {
+    draw({ tone: "idle", word: "Asking", what: name, sentence: "", pairs: [] });
+    scrollTo(0, 0); // the answer is seen, whatever was looked at
+  }
 
   function show(view, options) {
     draw(view, options);

@@ -74,14 +74,14 @@
       setMode(leaving, ""); // one ticket: the guest behind is scanned
       corrections.lookUp(code);
     } else {
-      scan({ barcode: code });
+      scan({ barcode: code }, leaving ? { kind: "exit" } : {});
     }
   }
 
   /* Ask about a ticket, by `barcode` or `ticket_id`; resolves to its outcome, null if that is not known. */
-  function scan(ticket) {
+  function scan(ticket, kind) {
     const { event, list, gate, device } = places.now();
-    const body = { event, ...ticket, gate, device, ...(list === places.MAIN ? {} : { list }), ...(leaving ? { kind: "exit" } : {}) };
+    const body = { event, ...ticket, gate, device, ...(list === places.MAIN ? {} : { list }), ...kind };
     const open = asking.same(root.dataset.admit, body);
     if (!open) {
       return run(asking.begin(root.dataset.admit, body));
@@ -240,6 +240,7 @@
     caps: (isOn) => (at("caps").hidden = !isOn),
   });
   corrections.follow({ run, resume, place: places.now, focus: () => reader.focus(), show: (look) => (current = look), current: () => current });
+  dtvn.gateGuests.follow({ admit: (id) => scan({ ticket_id: id }, {}), place: places.now, focus: () => reader.focus() });
   at("place-change").addEventListener("click", function () {
     signals.setScanning(false);
     places.ask(places.now());

@@ -25,6 +25,7 @@ globalThis.Date = Clock;
 globalThis.setTimeout = (act, after) => due.push([now + after, act]);
 globalThis.clearTimeout = (id) => { due[id - 1] = [Infinity, () => {}]; };
 globalThis.crypto = { getRandomValues: (bytes) => bytes.fill(nonces += 1) };
+globalThis.scrollTo = () => {};
 globalThis.AbortController = class { abort() {} };
 globalThis.AbortSignal = { timeout() {} };
 globalThis.location = { search: "", href: "/gate/", reload() {} };
@@ -406,7 +407,7 @@ class GatePage(Page):
         super().__init__()
         self.engine.eval(GATE)
         self.engine.eval(f"root.dataset.force = {json.dumps('/tickets/force' if supervises else '')}")
-        for name in ("gate-place", "gate-corrections", "gate"):
+        for name in ("gate-place", "gate-corrections", "gate-guests", "gate"):
             self.engine.eval((SCRIPTS / f"{name}.js").read_text(encoding="utf-8"))
 
     def scans(self, code: str, answer: dict[str, Any]) -> None:

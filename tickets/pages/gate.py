@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from dtvn.api.times import in_zone
@@ -15,7 +16,7 @@ from dtvn.machine.fields import NAME_LENGTH_MAX, REASON_LENGTH_MAX
 from dtvn.machine.kinds import KINDS
 from dtvn.machine.lists import DAY, MAIN_SLUG
 from dtvn.machine.rows import EventRow
-from tickets.pages.access import with_scope
+from tickets.pages.access import may_see_names, with_scope
 from tickets.services import patience
 from validators import feed
 from validators.dashboard.views import frame
@@ -46,6 +47,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         "annul": _path("annul"),
         "force": _path("force") if caller.scopes >= FORCES else "",
         "events": events,
+        "found": reverse("tickets:found") if may_see_names(caller) else "",
         "next_events": _next(events) or events,
         "stays": STAYS,
         "name_max": NAME_LENGTH_MAX,
