@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.integration.network import Network, network
 from tests.pages.browsing import PATIENCE, shown
-from tests.pages.test_accessibility import AXE
+from tests.pages.test_accessibility import AXE, SMALL
 from tests.pages.test_gate_browser import code, expect_answer, fits_everyone, scan, stand
 
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(900)]
@@ -27,6 +27,8 @@ for name, group in {{"stella": "gate", "olga": "organiser"}}.items():
     user.groups.set([Group.objects.get_or_create(name=group)[0]])
 """
 SMALLEST = {"width": 360, "height": 640}
+GLOVE_MIN = 48
+"""Pixels of what a glove touches."""
 CONTRAST_MIN = 3
 CONTRAST = """() => {
   const answer = document.querySelector('[data-at="answer"]');
@@ -109,6 +111,7 @@ def test_tonights_event_comes_first_and_the_others_behind_all_events(
     browser: Browser, running: Network
 ) -> None:
     page = phone_of("stella", browser, running)
+    assert page.evaluate(SMALL, GLOVE_MIN) == []
     names = page.get_by_label("Event").locator("option").all_text_contents()
     assert [name.split(",")[0] for name in names] == ["Choose an event", "Fest tonight", "All events"]
     page.get_by_label("Event").select_option("All events")
@@ -127,6 +130,7 @@ def test_a_test_scan_says_what_the_reader_sends_and_admits_nobody(page: Page) ->
     page.get_by_role("button", name="Test").click()
     scan(page, code(3))
     expect_answer(page, "ok", "Admitted", "1 of 1")
+    assert page.evaluate(SMALL, GLOVE_MIN) == []
     assert page.evaluate(FOOT, "answer-facts") <= SMALLEST["height"], "product and seat are seen at once"
 
 
