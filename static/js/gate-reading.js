@@ -18,7 +18,7 @@ dtvn.gateReading = (function () {
 
   /*
    * Read into the field of the form, and recognise a reader's codes in all other fields and dialogs.
-   * take(code): one code was read. typing(): the first key of a code went into the field. unclear(code): a reader without
+   * take(code): one code was read. typing(): something was typed or pasted into the field. unclear(code): a reader without
    * an ending paused within this, so it may be two codes. leftover(text): a person had begun to type this before a reader's
    * code. caps(isOn): Caps Lock was seen.
    */
@@ -66,9 +66,6 @@ dtvn.gateReading = (function () {
       if (gap >= SILENCE) {
         keys = { into, begin: into?.selectionStart ?? null, text: "", row: 0, burst: false, steady: true };
       }
-      if (into === field && (field.value === "" || gap >= SILENCE)) {
-        typing();
-      }
       const fast = gap <= BURST_GAP && !pressed.repeat;
       keys.row = fast ? keys.row + 1 : 1;
       keys.burst ||= keys.row >= BURST_KEYS;
@@ -93,8 +90,9 @@ dtvn.gateReading = (function () {
         code = value.slice(begin, end);
         const rest = value.slice(0, begin) + value.slice(end);
         into.value = into === field ? "" : rest;
-        into.dispatchEvent(new Event("input", { bubbles: true }));
-        if (into === field && rest.trim()) {
+        if (into !== field) {
+          into.dispatchEvent(new Event("input", { bubbles: true })); // its form checks it again
+        } else if (rest.trim()) {
           leftover(rest.trim());
         }
       }
@@ -134,6 +132,7 @@ dtvn.gateReading = (function () {
       field.value = "";
       done(code);
     });
+    field.addEventListener("input", typing); // keys of a phone's screen have no names
     field.addEventListener("pointerdown", () => (field.inputMode = "text"));
     field.addEventListener("keydown", (pressed) => caps(pressed.getModifierState("CapsLock")));
     document.addEventListener("click", function (event) {
