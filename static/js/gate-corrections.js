@@ -6,6 +6,7 @@ dtvn.gateCorrections = (function () {
   "use strict";
 
   const { at, ask: question, button, call, make, root } = dtvn.ui;
+  const answers = dtvn.gateAnswers;
   const asking = dtvn.scanAsking;
   const showing = dtvn.gateShowing;
   const MAIN = "main";
@@ -22,7 +23,7 @@ dtvn.gateCorrections = (function () {
 
   /* What takes back what this scan did, null if it did nothing or takes back itself. */
   function undoOf(scan, told) {
-    if (scan.path === root.dataset.annul || !showing.isDone(told) || !told.ticket_id) {
+    if (scan.path === root.dataset.annul || !answers.isDone(told) || !told.ticket_id) {
       return null;
     }
     const { event, list, gate: name, device } = scan.body;
@@ -108,7 +109,7 @@ dtvn.gateCorrections = (function () {
 
   async function confirmAnnul(moved, made, name) {
     const [label, reason] = reasonField();
-    const was = `The newest ${made.kind} of ${moved.ticket_id}${made.forced ? ", which was forced" : ""}: ${showing.entryOf(made, Date.now())}.`;
+    const was = `The newest ${made.kind} of ${moved.ticket_id}${made.forced ? ", which was forced" : ""}: ${answers.entryOf(made, Date.now())}.`;
     const text = `${was} It will not count any more. The log keeps both, your name and the reason.`;
     if (await question(`Annul this ${made.kind}?`, () => text, "Annul", [label])) {
       const row = newestOf(moved);
@@ -139,7 +140,7 @@ dtvn.gateCorrections = (function () {
   async function looked(text, find) {
     const look = { body: { barcode: text }, stored: true }; // nothing of it is to be kept
     gate.show(look);
-    showing.asking(look);
+    showing.asking(answers.nameOf(look));
     try {
       const ticket = await find();
       return gate.current() === look ? ticket : null;
@@ -147,7 +148,7 @@ dtvn.gateCorrections = (function () {
       if (gate.current() === look) {
         const unknown = error.status === NOT_FOUND;
         const sentence = unknown ? "No ticket of this event has this code or id." : `${error.status ? error.message : "The platform does not answer."} Look it up again.`;
-        showing.show({ tone: "warn", word: unknown ? "Not found" : "Not looked up", what: showing.nameOf(look), sentence, pairs: [] });
+        showing.show({ tone: "warn", word: unknown ? "Not found" : "Not looked up", what: answers.nameOf(look), sentence, pairs: [] });
       }
       return null;
     }
@@ -158,8 +159,8 @@ dtvn.gateCorrections = (function () {
 
   function viewOf(ticket, made) {
     const sentence = made ? "Nothing is recorded by looking." : "It has no entry or exit on this list that could be annulled.";
-    const pairs = [["Product", ticket.product], ["Seat", ticket.seat], [MADE[made?.kind], made && showing.entryOf(made, Date.now())]];
-    return { tone: "idle", word: "Looked up", what: ticket.ID, sentence, pairs: pairs.filter(([, value]) => value), annuls: made ? ticket.ID : "" };
+    const pairs = [["Product", ticket.product], ["Seat", ticket.seat], [MADE[made?.kind], made && answers.entryOf(made, Date.now())]];
+    return { tone: "idle", word: "Looked up", what: ticket.ID, ticket: ticket.ID, sentence, pairs: pairs.filter(([, value]) => value), annuls: made ? ticket.ID : "" };
   }
 
   /* Show what a ticket did last on the list of this place; nothing is recorded. `text`: a code, or the ticket's id. */
@@ -168,6 +169,33 @@ dtvn.gateCorrections = (function () {
     const ticket = await looked(text, () => found(event, text));
     if (ticket) {
       showing.show(viewOf(ticket, newestMade(ticket, list)));
+    }
+  }
+
+  // --- a test of the reader ----------------------------------------------------------------------
+
+  /* Say what the reader sent, and whether it is a ticket; nobody is admitted. */
+  async function test(code) {
+    const { event } = gate.place();
+    const letters = [...code];
+    const sent = [["Sent", `${letters.length} characters`], ["First", letters[0]], ["Last", letters.at(-1)]];
+    let tested; // {tone, sentence, pairs}
+    const look = { body: { barcode: code }, stored: true };
+    gate.show(look);
+    showing.asking(answers.nameOf(look));
+    try {
+      const ticket = await call("POST", "/tickets/find", { event, barcode: code }, { signal: signal() });
+      const kind = ticket.barcode_valid ? "This is a ticket of this event." : "This is a code that was replaced by another one.";
+      const pairs = [["Ticket", ticket.ID], ["Product", ticket.product], ["Seat", ticket.seat]].filter(([, value]) => value);
+      tested = { tone: ticket.barcode_valid ? "idle" : "warn", sentence: kind, pairs };
+    } catch (error) {
+      const { hint, keyboard } = error.content ?? {};
+      const sentence = [error.message, keyboard ?? hint].filter(Boolean).join(" ");
+      tested = { tone: "warn", sentence, pairs: [] };
+    }
+    if (gate.current() === look) {
+      const sentence = `${tested.sentence} It was a test: nobody is admitted.`;
+      showing.show({ tone: tested.tone, word: "Test", what: "", sentence, pairs: [...sent, ...tested.pairs] });
     }
   }
 
@@ -182,5 +210,5 @@ dtvn.gateCorrections = (function () {
     showing.offer(buttonsOf);
   }
 
-  return { follow, lookUp, markUndone, undoOf };
+  return { follow, lookUp, markUndone, test, undoOf };
 })();

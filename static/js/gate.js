@@ -1,114 +1,58 @@
-/* The gate's page: where it stands, and each scan from its reading to the answer. */
+/* The gate's page: each scan from its reading to the answer. */
 (function () {
   "use strict";
 
   const { at, button, counted, root } = dtvn.ui;
+  const answers = dtvn.gateAnswers;
   const asking = dtvn.scanAsking;
   const corrections = dtvn.gateCorrections;
+  const places = dtvn.gatePlace;
   const showing = dtvn.gateShowing;
-  const EVENTS = JSON.parse(document.getElementById("gate-events").textContent);
-  const PLACE_KEY = "gate-place";
-  const DEVICE_KEY = "gate-device";
-  const MAIN = "main";
+  const signals = dtvn.gateSignals;
   const REDRAW_EVERY = 30000; // milliseconds: what can no longer be undone offers it no more
+  const TICK_EVERY = 1000; // milliseconds
+  const LACK_EVERY = 10000; // milliseconds between two looks at the platform before the first scan
   const AMBER_AFTER = 1000; // milliseconds without an answer; most answers take a tenth of it
-  const setup = at("setup");
+  const NO_ENDING =
+    "The reader sent two codes without an end between them, or paused within one. Set it to end each code with Enter, then scan again.";
   const form = at("scan-form");
 
-  let place = null; // {event, list, gate, device}, once it is chosen
   let leaving = false; // whether scans are exits
-  let looking = false; // whether the next scan only looks a ticket up
+  let special = ""; // "look": the next scan only looks a ticket up; "test": scans are tests; "": neither
   let current = null; // the scan, or the look-up, that the large answer is about
+  let put = []; // codes that wait for the answer to a question: [{code, nonce}]
 
-  // --- where the page stands ---------------------------------------------------------------------
+  // --- what a scan is ----------------------------------------------------------------------------
 
-  /* The place that the address names, or that this browser chose last; its parts may be missing. */
-  function wanted() {
-    const named = Object.fromEntries(new URLSearchParams(location.search));
-    const kept = showing.stored(PLACE_KEY) ?? {};
-    const { event, list, gate } = named.event ? named : kept;
-    return { event: event ?? "", list: list ?? MAIN, gate: gate ?? "", device: deviceOf() };
-  }
-
-  /* This browser's name in the log. */
-  function deviceOf() {
-    const kept = showing.stored(DEVICE_KEY);
-    const device = kept ?? `web-${crypto.getRandomValues(new Uint16Array(1))[0].toString(16).padStart(4, "0")}`;
-    if (kept === null) {
-      showing.keep(DEVICE_KEY, device);
-    }
-    return device;
-  }
-
-  const isKnown = (event) => EVENTS.length === 0 || EVENTS.some((one) => one.slug === event); // none: they cannot be read now
-  const listsOf = (event) => EVENTS.find((one) => one.slug === event)?.lists ?? [];
-  const mayMain = (event) => EVENTS.find((one) => one.slug === event)?.main ?? true; // a login may be for other lists only
-  const hasList = ({ event, list }) =>
-    EVENTS.length === 0 || (list === MAIN && mayMain(event)) || listsOf(event).some((one) => one.slug === list);
-
-  function choose(chosen) {
-    place = chosen;
-    const { event, list, gate } = place;
-    showing.keep(PLACE_KEY, { event, list, gate });
-    showing.keep(DEVICE_KEY, place.device);
-    history.replaceState(null, "", `?${new URLSearchParams({ event, ...(list === MAIN ? {} : { list }), gate })}`);
-    showing.setZone(EVENTS.find((one) => one.slug === event)?.zone);
-    at("place-event").textContent = EVENTS.find((one) => one.slug === event)?.name ?? event;
-    at("place-gate").textContent = [list === MAIN ? "" : nameOfList(place), `gate ${gate}`].filter(Boolean).join(", ");
-    setup.hidden = true;
-    form.hidden = at("place").hidden = at("answer").hidden = false;
-    reader.focus();
-  }
-
-  const nameOfList = ({ event, list }) => listsOf(event).find((one) => one.slug === list)?.name || list;
-
-  /* The lists of the event that is chosen; nothing to choose where there is only the main one. */
-  function drawLists(list) {
-    const { event, list: field } = setup.elements;
-    const lists = listsOf(event.value).filter((one) => one.slug !== MAIN);
-    const main = mayMain(event.value) ? [new Option("Main entrance", MAIN)] : [];
-    field.replaceChildren(...main, ...lists.map((one) => new Option(one.name || one.slug, one.slug)));
-    field.value = hasList({ event: event.value, list }) ? list : field.options[0]?.value ?? "";
-    field.closest("label").hidden = lists.length === 0;
-  }
-
-  function ask({ event, list, gate, device }) {
-    const { elements } = setup;
-    if (event && ![...elements.event.options].some((one) => one.value === event) && isKnown(event)) {
-      elements.event.add(new Option(event, event));
-    }
-    elements.event.value = event;
-    drawLists(list);
-    elements.gate.value = gate;
-    elements.device.value = device;
-    at("setup-problem").hidden = !event || (isKnown(event) && hasList({ event, list }));
-    at("setup-problem").textContent = isKnown(event)
-      ? `This event has no list ${list} for this login: choose another one.`
-      : `There is no event ${event} here: choose another one.`;
-    setup.hidden = false;
-    form.hidden = at("place").hidden = at("answer").hidden = true;
-    (elements.event.value ? elements.gate : elements.event).focus();
-  }
-
-  setup.addEventListener("submit", function (event) {
-    event.preventDefault();
-    const { elements } = setup;
-    choose({ event: elements.event.value, list: elements.list.value || MAIN, gate: elements.gate.value.trim(), device: elements.device.value.trim() });
-  });
-  setup.elements.event.addEventListener("change", () => drawLists(MAIN));
-  at("place-change").addEventListener("click", () => ask(place));
-  at("leaving").addEventListener("click", () => setMode(!leaving, false));
-  at("looking")?.addEventListener("click", () => setMode(leaving, !looking));
+  at("leaving").addEventListener("click", () => setMode(!leaving, ""));
+  at("testing").addEventListener("click", () => setMode(leaving, special === "test" ? "" : "test"));
+  at("looking")?.addEventListener("click", () => setMode(leaving, special === "look" ? "" : "look"));
 
   /* What the next scan is. */
-  function setMode(exits, looks) {
-    [leaving, looking] = [exits, looks];
+  function setMode(exits, next) {
+    [leaving, special] = [exits, next];
     at("leaving").setAttribute("aria-pressed", leaving);
-    at("looking")?.setAttribute("aria-pressed", looking);
-    at("code-label").textContent = looking ? "Look up" : leaving ? "Exit" : "Code";
-    form.classList.toggle("exit", leaving && !looking);
-    form.classList.toggle("look", looking);
+    at("testing").setAttribute("aria-pressed", special === "test");
+    at("looking")?.setAttribute("aria-pressed", special === "look");
+    at("code-label").textContent = { look: "Look up", test: "Test" }[special] ?? (leaving ? "Exit" : "Code");
+    form.classList.toggle("exit", leaving && !special);
+    form.classList.toggle("look", special !== "");
     reader.focus();
+  }
+
+  /* The place was chosen: say whether the platform is reached, until the first scan. */
+  async function begin() {
+    signals.setScanning(true);
+    reader.focus();
+    const lack = await places.lack();
+    if (current !== null) {
+      return;
+    }
+    const isFirst = !showing.rows().some((one) => new Date(one.at).toDateString() === new Date().toDateString());
+    const next = isFirst ? "Before the first guest, press Test and scan a ticket: a test admits nobody." : "";
+    const ready = { tone: "idle", word: "Ready", what: "", sentence: `The platform answers. ${next}`.trim(), pairs: [] };
+    showing.draw(lack ? { ...ready, tone: "warn", word: "Not ready", sentence: lack } : ready, { stays: true });
+    setTimeout(() => current ?? begin(), LACK_EVERY);
   }
 
   // --- scans -------------------------------------------------------------------------------------
@@ -119,37 +63,49 @@
   });
 
   function take(code) {
-    if (looking) {
-      setMode(leaving, false); // one ticket: the guest behind is scanned
+    if (at("confirm").open) {
+      putOff(code);
+    } else if (form.hidden) {
+      places.warn("A code was read, and nothing was asked: choose where you scan, then scan it again.");
+      signals.give("warn");
+    } else if (special === "test") {
+      corrections.test(code);
+    } else if (special === "look") {
+      setMode(leaving, ""); // one ticket: the guest behind is scanned
       corrections.lookUp(code);
-      return;
+    } else {
+      scan({ barcode: code }, leaving ? { kind: "exit" } : {});
     }
-    const { event, list, gate, device } = place;
-    const body = { event, barcode: code, gate, device, ...(list === MAIN ? {} : { list }), ...(leaving ? { kind: "exit" } : {}) };
+  }
+
+  /* Ask about a ticket, by `barcode` or `ticket_id`; resolves to its outcome, null if that is not known. */
+  function scan(ticket, kind) {
+    const { event, list, gate, device } = places.now();
+    const body = { event, ...ticket, gate, device, ...(list === places.MAIN ? {} : { list }), ...kind };
     const open = asking.same(root.dataset.admit, body);
     if (!open) {
-      run(asking.begin(root.dataset.admit, body));
-      return;
+      return run(asking.begin(root.dataset.admit, body));
     }
     open.again = true; // the guest stands here, or again
-    resume(open);
+    return resume(open);
   }
 
   /* Show an open scan again, and ask about it if nobody does. */
   function resume(open) {
-    if (open.runs) {
-      current = open;
-      wait(open, { outcome: "unknown", whose: "network", message: "" });
-    } else {
-      run(open);
+    open.passed = false;
+    if (!open.runs) {
+      return run(open);
     }
+    current = open;
+    wait(open, { outcome: "unknown", whose: "network", message: "" });
+    return null;
   }
 
   /* Ask about a scan until its outcome is known, and show that. */
   async function run(scan) {
     current = scan;
     scan.runs = true;
-    showing.asking(scan);
+    showing.asking(answers.nameOf(scan));
     list(scan, "idle", "asking");
     const amber = setTimeout(() => wait(scan, { outcome: "unknown", whose: "network", message: "" }), AMBER_AFTER);
     const told = await asking.settle(scan, function (unknown) {
@@ -162,28 +118,65 @@
       leave(scan);
     } else if (told.outcome === "refused" && scan.again) {
       finish(scan, told, "refused then; asked anew");
-      run(asking.begin(scan.path, withoutNonce(scan))); // a refusal of then; the guest is here now
+      return run(asking.begin(scan.path, withoutNonce(scan))); // a refusal of then; the guest is here now
     } else {
       finish(scan, told);
     }
+    return told;
   }
 
   const withoutNonce = ({ body: { nonce, ...rest } }) => rest;
 
   function finish(scan, told, more) {
-    const view = showing.viewOf(told, scan, Date.now());
+    const view = answers.viewOf(told, scan, Date.now());
     const row = rowOf(scan, view);
     showing.list(more ? { ...row, more } : { ...row, undo: corrections.undoOf(scan, told) });
-    if (scan.undoes && showing.isDone(told)) {
+    if (scan.undoes && answers.isDone(told)) {
       corrections.markUndone(scan.undoes);
     }
-    if (scan === current && !more) {
-      scan.waits = false;
+    const isShown = scan === current && !more;
+    scan.waits = scan.waits && !isShown;
+    if (isShown && !scan.passed) {
       showing.show(view);
     } else if (!more) {
+      if (isShown) {
+        showing.draw(view, { old: true }); // the next guest's code is being typed
+      }
       showing.say(`Earlier scan ${view.what}: ${view.word}`);
     }
     drawOpen();
+  }
+
+  // --- codes that are not asked ------------------------------------------------------------------
+
+  function listUnasked(code, more) {
+    const nonce = asking.fresh();
+    showing.list({ nonce, tone: "warn", word: "not asked", what: answers.nameOf({ body: { barcode: code } }), more, at: Date.now(), open: false });
+    return nonce;
+  }
+
+  /* A code that was read while a question is open is taken after it. */
+  function putOff(code) {
+    put.push({ code, nonce: listUnasked(code, "read while a question was open") });
+    at("confirm-waits").textContent = `${counted(put.length, "scan")} made meanwhile: asked as soon as you have answered.`;
+    signals.give("warn");
+  }
+
+  at("confirm").addEventListener("close", function () {
+    const waiting = put;
+    put = [];
+    at("confirm-waits").textContent = "";
+    for (const { code, nonce } of waiting) {
+      showing.remove(nonce);
+      take(code);
+    }
+  });
+
+  /* Perhaps two codes in one. */
+  function refuseUnclear(code) {
+    listUnasked(code, "perhaps two codes");
+    current = { body: { barcode: code }, stored: true };
+    showing.show({ tone: "warn", word: "Scan again", what: "", sentence: NO_ENDING, pairs: [] });
   }
 
   // --- scans whose outcome is not known ----------------------------------------------------------
@@ -193,8 +186,8 @@
     scan.waits = true;
     scan.said = told.message;
     list(scan, "warn", "waiting");
-    if (scan === current && first) {
-      showing.show(showing.viewOf(told, scan, Date.now()));
+    if (scan === current && first && !scan.passed) {
+      showing.show(answers.viewOf(told, scan, Date.now()), { stays: true });
     }
     drawOpen();
   }
@@ -202,14 +195,15 @@
   /* Nobody asks about this scan by itself any more: its guest may be gone. */
   function leave(scan) {
     const own = asking.isOwn(scan);
+    const name = answers.nameOf(scan);
     const acts = () => [
-      ...(own ? [button("Ask again", () => run(scan), `Ask again about ${showing.nameOf(scan)}`)] : []),
-      button("Forget", () => drop(scan), `Forget ${showing.nameOf(scan)}`),
+      ...(own ? [button("Ask again", () => run(scan), `Ask again about ${name}`)] : []),
+      button("Forget", () => drop(scan), `Forget ${name}`),
     ];
     list(scan, "warn", "not decided", own ? "Is the guest still here?" : `only ${scan.actor} can ask`, acts);
     if (scan === current) {
       const sentence = "This scan is no longer asked again by itself: ask again, or forget it, among the last scans.";
-      showing.show({ tone: "warn", word: "Not decided", what: showing.nameOf(scan), sentence, pairs: [] });
+      showing.show({ tone: "warn", word: "Not decided", what: name, sentence, pairs: [] });
     }
     drawOpen();
   }
@@ -221,7 +215,7 @@
   }
 
   function list(scan, tone, word, more = "", buttons = null, open = true) {
-    showing.list({ nonce: scan.nonce, tone, word, what: showing.nameOf(scan), more, at: scan.at, open, buttons });
+    showing.list({ nonce: scan.nonce, tone, word, what: answers.nameOf(scan), more, at: scan.at, open, buttons });
   }
 
   function drawOpen() {
@@ -233,14 +227,25 @@
 
   // --- the page ----------------------------------------------------------------------------------
 
-  const reader = dtvn.gateReading.follow(form, at("code"), take, (isOn) => (at("caps").hidden = !isOn));
-  corrections.follow({ run, resume, place: () => place, focus: () => reader.focus(), show: (look) => (current = look), current: () => current });
-  const before = wanted();
-  if (before.event && before.gate && isKnown(before.event) && hasList(before)) {
-    choose(before);
-  } else {
-    ask(before);
-  }
+  const reader = dtvn.gateReading.follow(form, at("code"), {
+    take,
+    typing: function () {
+      if (current) {
+        current.passed = true;
+      }
+      showing.age();
+    },
+    unclear: refuseUnclear,
+    leftover: (text) => listUnasked(text, "typed before a code was read"),
+    caps: (isOn) => (at("caps").hidden = !isOn),
+  });
+  corrections.follow({ run, resume, place: places.now, focus: () => reader.focus(), show: (look) => (current = look), current: () => current });
+  dtvn.gateGuests.follow({ admit: (id) => scan({ ticket_id: id }, {}), place: places.now, focus: () => reader.focus() });
+  at("place-change").addEventListener("click", function () {
+    signals.setScanning(false);
+    places.ask(places.now());
+  });
+  places.begin(begin);
   for (const row of showing.rows().filter((one) => one.open)) { // settled meanwhile, unless it is among those left
     showing.list({ ...row, word: "answered elsewhere", more: "", open: false });
   }
@@ -252,5 +257,6 @@
     }
   }
   setInterval(showing.drawLast, REDRAW_EVERY);
-  dtvn.page = dtvn.ui.follow({});
+  setInterval(showing.tick, TICK_EVERY);
+  dtvn.page = dtvn.ui.follow({ onLive: dtvn.gateLogin.onLive });
 })();

@@ -22,6 +22,7 @@ dtvn.ui = (function () {
   let asking = null; // answers the question in the dialog
   let consequence = null; // of what is being asked in the dialog: a function that gives a sentence
   let hiding = null;
+  let loggedOut = () => location.reload(); // logged out elsewhere: the page itself leads to the login form
 
   const at = (name) => root.querySelector(`[data-at="${name}"]`);
 
@@ -188,12 +189,17 @@ dtvn.ui = (function () {
 
   // --- calls -------------------------------------------------------------------------------------
 
+  /* Do this instead when the login has ended. */
+  function whenLoggedOut(act) {
+    loggedOut = act;
+  }
+
   async function answered(url, options) {
     const response = await fetch(url, { credentials: "same-origin", ...options }).catch(function (error) {
       throw error instanceof TypeError ? new Error("The platform does not answer.") : error; // the browser's own words say less
     });
     if (response.status === 401) {
-      location.reload(); // logged out elsewhere: the page itself leads to the login form
+      loggedOut();
     }
     let content;
     try {
@@ -364,6 +370,6 @@ dtvn.ui = (function () {
 
   return {
     at, root, states, counted, make, shape, put, pill, cell, nodeState, toneOf, button, facts, say, ask, clock, dated, placed, place,
-    grouped, fetchJson, look, post, call, attempt, soon, follow, drawConnection,
+    grouped, fetchJson, look, post, call, attempt, soon, follow, drawConnection, whenLoggedOut,
   };
 })();

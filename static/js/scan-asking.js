@@ -8,16 +8,18 @@ dtvn.scanAsking = (function () {
   "use strict";
 
   const { call, root } = dtvn.ui;
+  const login = dtvn.gateLogin;
   const STORED = "gate-scan:"; // + nonce
   const NONCE_BYTES = 16;
   const ANSWER_WITHIN = 10000; // milliseconds for which one request may take
   const AGAIN_AFTER = [300, 1000, 2000, 4000]; // milliseconds between requests; the last one stays
   const AT_THE_GATE = 600000; // milliseconds for which a guest is expected to wait
   const KNOWN = ["admitted", "done", "refused", "error"];
-  const FORBIDDEN = 403;
+  const [UNAUTHORIZED, FORBIDDEN] = [401, 403];
   const NO_ANSWER = "The platform does not answer.";
   const OF_ONE_REQUEST = /^Nothing was sent[.:] */; // an earlier request of the same scan may have been
-  const LOGGED_OUT = "The login has changed: reload this page.";
+  const LOGIN_ENDED = "login_ended"; // code of an answer that only this page gives
+  const LOGGED_OUT = "The login has ended: sign in again, in this tab or another one. This scan is kept, and then asked again by itself.";
 
   const open = new Map(); // nonce -> scan whose outcome is not known
 
@@ -79,24 +81,36 @@ dtvn.scanAsking = (function () {
   const isOwn = (scan) => scan.actor === root.dataset.actor;
   const isLate = (scan) => Date.now() - scan.at > AT_THE_GATE;
 
+  /* The session has ended, or began anew and has another token (CSRF): nothing was decided. */
+  const isLoggedOut = ({ status, outcome, message }) =>
+    status === UNAUTHORIZED || (status === FORBIDDEN && (!KNOWN.includes(outcome) || message.startsWith("CSRF")));
+
   /* The answer to one request; `whose` is "network" if nobody knows the outcome. */
   async function ask(scan) {
-    const ending = new AbortController();
-    const timer = setTimeout(() => ending.abort(), ANSWER_WITHIN);
-    let answer;
-    try {
-      answer = await call("POST", scan.path, scan.body, { signal: ending.signal });
-    } catch (error) {
-      answer = { ...error.content, message: error.status ? error.message : NO_ANSWER, status: error.status };
-    } finally {
-      clearTimeout(timer);
+    let answer = await request(scan);
+    if (answer && isLoggedOut(answer) && (await login.renew())) {
+      answer = await request(scan);
+    }
+    if (answer && isLoggedOut(answer)) {
+      return { outcome: "unknown", code: LOGIN_ENDED, whose: "network", message: LOGGED_OUT, status: answer.status };
     }
     if (KNOWN.includes(answer?.outcome)) {
       return answer;
     }
-    const known = answer?.status === FORBIDDEN ? LOGGED_OUT : answer?.message;
-    const message = sentence((known ?? NO_ANSWER).replace(OF_ONE_REQUEST, "")); // a login page of the venue's network is no answer
+    const message = sentence((answer?.message ?? NO_ANSWER).replace(OF_ONE_REQUEST, "")); // a login page of the venue's network is no answer
     return { outcome: "unknown", code: answer?.code ?? "", whose: "network", message, status: answer?.status };
+  }
+
+  async function request(scan) {
+    const ending = new AbortController();
+    const timer = setTimeout(() => ending.abort(), ANSWER_WITHIN);
+    try {
+      return await call("POST", scan.path, scan.body, { signal: ending.signal });
+    } catch (error) {
+      return { ...error.content, message: error.status ? error.message : NO_ANSWER, status: error.status };
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /* A right that was lost meanwhile says nothing about what the first request did. */
@@ -126,5 +140,5 @@ dtvn.scanAsking = (function () {
     }
   }
 
-  return { begin, forget, isLate, isOwn, left, same, settle };
+  return { LOGIN_ENDED, begin, forget, fresh, isLate, isOwn, left, same, settle };
 })();

@@ -300,7 +300,7 @@ def test_a_list_with_exits_is_entered_left_and_entered_again(page: Page, running
     expect(page.get_by_role("button", name="Undo Goodbye T-8")).to_be_visible()
     expect(page.get_by_role("button", name="Undo Admitted T-8")).to_be_hidden()
     scan(page, code(8))
-    expect_answer(page, "bad", "Nobody with this ticket is inside")
+    expect_answer(page, "warn", "Not inside", "No entry of this ticket is open here")
     page.get_by_role("button", name="Exits").click()
     scan(page, code(8))
     expect_answer(page, "ok", "Admitted", "2 of any number")

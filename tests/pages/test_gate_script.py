@@ -10,6 +10,14 @@ import pytest
 from py_mini_racer import MiniRacer
 
 SCRIPTS = Path(__file__).parents[2] / "static/js"
+FOR_ANSWERS = (
+    "gate-kept",
+    "gate-login",
+    "scan-asking",
+    "gate-answers",
+    "gate-signals",
+    "gate-showing",
+)
 PAGE = """
 let now = 1_000_000, due = [], answers = [], sent = [], nonces = 0;
 class Clock extends Date { static now() { return now; } }
@@ -17,7 +25,14 @@ globalThis.Date = Clock;
 globalThis.setTimeout = (act, after) => due.push([now + after, act]);
 globalThis.clearTimeout = (id) => { due[id - 1] = [Infinity, () => {}]; };
 globalThis.crypto = { getRandomValues: (bytes) => bytes.fill(nonces += 1) };
+globalThis.scrollTo = () => {};
 globalThis.AbortController = class { abort() {} };
+globalThis.AbortSignal = { timeout() {} };
+globalThis.location = { search: "", href: "/gate/", reload() {} };
+globalThis.fetch = async () => ({ ok: true, redirected: loggedOut, text: async () => "" });
+globalThis.DOMParser = class { parseFromString() { return { querySelector: () => root }; } };
+globalThis.navigator = { vibrate: (pattern) => felt.push(pattern.length) };
+let loggedOut = false, felt = []; // felt: pulses of each vibration
 class Storage {
   setItem(name, value) {
     if (this.full) throw Error("full");
@@ -29,11 +44,18 @@ class Storage {
 const localStorage = new Storage();
 Object.defineProperty(localStorage, "full", { value: false, writable: true, enumerable: false });
 const node = { append() {} };
-const element = { addEventListener() {}, setAttribute() {}, replaceChildren() {}, contains: () => false };
+const elements = {}; // of the page, by their names
+function at(name) {
+  return elements[name] ??= {
+    addEventListener(kind, act) { this[kind] = act; }, setAttribute() {}, replaceChildren() {},
+    contains: () => false, dataset: {}, classList: { toggle() {} },
+  };
+}
 const acts = { admit: "/tickets/admit", annul: "/tickets/annul", force: "/tickets/force" };
 const root = { dataset: { actor: "user:ada", ...acts } };
 const words = JSON.stringify({ reasons: { already_consumed: "The ticket is already consumed." } });
-globalThis.document = { getElementById: () => ({ textContent: words }) };
+const events = { addEventListener() {}, querySelector: () => null };
+globalThis.document = { ...events, getElementById: () => ({ textContent: words }) };
 async function call(method, path, body) {
   sent.push(body);
   const answer = answers.length > 1 ? answers.shift() : answers[0];
@@ -41,7 +63,7 @@ async function call(method, path, body) {
   if (answer.status) throw Object.assign(new Error(answer.error), { status: answer.status, content: answer });
   return answer;
 }
-const dtvn = { ui: { call, root, at: () => element, facts() {}, make: () => node, pill: () => node } };
+const dtvn = { ui: { call, root, at, facts() {}, make: () => node, pill: () => node, whenLoggedOut() {} } };
 let outcome, waits = [];
 function ask(scan) {
   dtvn.scanAsking.settle(scan, (told) => waits.push(told.message)).then((told) => { outcome = told; });
@@ -89,7 +111,7 @@ class Page:
         self.engine = MiniRacer()
         self.engine.eval(PAGE)
         self.engine.eval(f"Object.entries({stored}).forEach((one) => localStorage.setItem(...one))")
-        for name in ("scan-asking", "gate-showing"):
+        for name in FOR_ANSWERS:
             self.engine.eval((SCRIPTS / f"{name}.js").read_text(encoding="utf-8"))
 
     def js(self, text: str) -> Any:
@@ -225,7 +247,7 @@ def view(
     body = {"barcode": "abcdefgh", "gate": "north", "device": "d1", "kind": kind, "supervised": supervised}
     scan = {"path": f"/tickets/{path}", "body": body}
     found: dict[str, Any] = page.js(
-        f"dtvn.gateShowing.viewOf({json.dumps(told)}, {json.dumps(scan)}, 1_000_000)"
+        f"dtvn.gateAnswers.viewOf({json.dumps(told)}, {json.dumps(scan)}, 1_000_000)"
     )
     return found
 
@@ -241,7 +263,8 @@ def view(
         (ADMITTED | {"whose": "network"}, "warn", "Wait"),
         ({"outcome": "done", "whose": None, "message": "?"}, "warn", "Call the office"),
         (DONE | {"kind": "exit"}, "ok", "Goodbye"),
-        (REFUSED | {"kind": "exit", "code": "not_inside"}, "bad", "Refused"),
+        (REFUSED | {"kind": "exit", "code": "not_inside"}, "warn", "Not inside"),
+        (REFUSED | {"whose": "gate", "message": "Of another event."}, "warn", "Check the gate"),
         (DONE | {"path": "annul"}, "idle", "Undone"),
         (TOO_LATE | {"path": "annul"}, "warn", "Not undone"),
         (UNSENT | {"path": "annul"}, "warn", "Wait"),
@@ -354,19 +377,25 @@ def test_the_last_ten_scans_stay_and_open_ones_beside_them(page: Page) -> None:
 GATE = """
 const field = { value: "", options: [], addEventListener() {}, replaceChildren() {}, add() {}, focus() {} };
 field.closest = () => ({});
-Object.assign(element, { elements: { event: field, list: field, gate: field, device: field }, dataset: {} });
-element.classList = { toggle() {} };
-globalThis.document = { getElementById: (id) => ({ textContent: id === "gate-events" ? "[]" : words }) };
-globalThis.location = { search: "" };
+at("setup").elements = { event: field, list: field, gate: field, device: field, stays: field };
+root.classList = { toggle() {} };
+const byId = (id) => ({ textContent: id === "gate-events" ? "[]" : words });
+globalThis.document = { ...events, getElementById: byId };
 globalThis.history = { replaceState() {} };
 globalThis.URLSearchParams = class { *[Symbol.iterator]() {} };
-globalThis.setInterval = () => {};
-let offers = [], scan;
+globalThis.setInterval = (act, every) => {
+  const again = () => { act(); setTimeout(again, every); };
+  setTimeout(again, every);
+};
+let offers = [], scan, typing;
 dtvn.ui.button = (name, act, label) => { offers.push([label, act]); return node; };
 dtvn.ui.ask = async () => true;
 dtvn.ui.counted = (number) => number;
 dtvn.ui.follow = () => {};
-dtvn.gateReading = { follow(form, code, take) { scan = take; return { focus() {} }; } };
+dtvn.gateReading = { follow(form, code, { take, typing: typed }) {
+  [scan, typing] = [take, typed];
+  return { focus() {} };
+} };
 localStorage.setItem("gate-place", JSON.stringify({ event: "fest", gate: "north" }));
 """
 
@@ -378,7 +407,7 @@ class GatePage(Page):
         super().__init__()
         self.engine.eval(GATE)
         self.engine.eval(f"root.dataset.force = {json.dumps('/tickets/force' if supervises else '')}")
-        for name in ("gate-corrections", "gate"):
+        for name in ("gate-place", "gate-corrections", "gate-guests", "gate"):
             self.engine.eval((SCRIPTS / f"{name}.js").read_text(encoding="utf-8"))
 
     def scans(self, code: str, answer: dict[str, Any]) -> None:
@@ -393,6 +422,11 @@ class GatePage(Page):
     def press(self, label: str) -> None:
         assert label in self.offers
         self.engine.eval(f"offers.find(([label]) => label === {json.dumps(label)})[1]()")
+
+    @property
+    def answer(self) -> str:
+        """The class of the large answer: its colour."""
+        return str(self.js("at('answer').className"))
 
     @property
     def words(self) -> list[str]:
@@ -460,3 +494,100 @@ def test_a_guest_who_is_scanned_again_is_not_refused_by_an_answer_of_before() ->
     page.passes(1_000)
     assert page.words == ["Admitted", "Refused"]
     assert page.js("new Set(sent.map((body) => body.nonce)).size") == 2
+
+
+# --- one guest, one answer --------------------------------------------------------------------------
+
+
+def test_five_checks_of_one_code_on_a_slow_network_are_one_scan() -> None:
+    page = GatePage()
+    for _ in range(5):
+        page.scans("one", LOST)
+    page.answers(ADMITTED | {"ticket_id": "T-1"})
+    page.passes(2_000)
+    assert (page.words, page.js("new Set(sent.map((body) => body.nonce)).size")) == (["Admitted"], 1)
+
+
+def test_an_answer_goes_grey_at_the_first_key_of_the_next_code() -> None:
+    page = GatePage()
+    for answer, tone in ((ADMITTED, "ok"), (REFUSED, "bad"), (UNSENT, "warn")):
+        page.scans("one", answer)
+        assert page.answer == f"answer {tone}"
+        page.engine.eval("typing()")
+        assert page.answer == "answer old"
+    assert page.words == ["waiting", "Refused", "Admitted"]
+
+
+def test_an_answer_goes_grey_by_itself_and_says_how_old_it_is() -> None:
+    page = GatePage()
+    page.scans("one", ADMITTED)
+    page.passes(9_000)
+    assert page.answer == "answer ok"
+    page.passes(2_000)
+    assert (page.answer, page.js("at('answer-age').textContent")) == ("answer old", "11 s ago")
+    page.engine.eval("dtvn.gateShowing.colourSeconds(30)")
+    page.scans("two", REFUSED)
+    page.passes(29_000)
+    assert page.answer == "answer bad"
+    page.passes(2_000)
+    assert page.answer == "answer old"
+
+
+def test_a_scan_that_waits_stays_amber() -> None:
+    page = GatePage()
+    page.scans("one", UNSENT)
+    page.passes(60_000)
+    assert page.answer == "answer warn"
+
+
+def test_an_answer_that_comes_while_the_next_code_is_typed_is_not_green() -> None:
+    page = GatePage()
+    page.scans("one", LOST)
+    page.engine.eval("typing()")
+    page.answers(ADMITTED)
+    page.passes(1_000)
+    assert (page.answer, page.words) == ("answer old", ["Admitted"])
+
+
+def test_a_code_read_while_a_question_is_open_is_asked_after_it() -> None:
+    page = GatePage()
+    page.engine.eval("at('confirm').open = true")
+    page.scans("one", ADMITTED | {"ticket_id": "T-1"})
+    assert (page.words, page.js("sent.length"), page.js("felt")) == (["not asked"], 0, [7])
+    page.engine.eval("at('confirm').open = false; at('confirm').close()")
+    assert (page.words, page.js("sent.length")) == (["Admitted"], 1)
+
+
+def test_each_colour_vibrates_in_its_own_way_without_sound() -> None:
+    page = GatePage()
+    for answer in (ADMITTED, REFUSED, UNSENT):
+        page.scans("one", answer)
+        page.engine.eval("typing()")
+    assert page.js("new Set(felt).size") == 3
+
+
+# --- the login ends ---------------------------------------------------------------------------------
+
+ENDED = {"status": 401, "error": "Invalid or missing API key", "outcome": "error", "whose": "gate"}
+NEW_TOKEN = FORBIDDEN | {"error": "CSRF Failed: CSRF token incorrect."}
+
+
+def test_a_scan_after_the_end_of_the_login_waits_for_the_next_login() -> None:
+    page = GatePage()
+    page.engine.eval("loggedOut = true")
+    page.scans("one", ENDED)
+    page.passes(5_000)
+    assert (page.answer, page.words, len(page.kept)) == ("answer warn", ["waiting"], 1)
+    assert "sign in again" in page.js("at('answer-sentence').textContent")
+    page.engine.eval("loggedOut = false")  # in another tab
+    page.answers(ADMITTED)
+    page.passes(5_000)
+    assert (page.answer, page.words, page.kept) == ("answer ok", ["Admitted"], [])
+
+
+def test_the_login_of_another_tab_is_taken_over_before_anybody_is_told() -> None:
+    page = GatePage()
+    page.answers(NEW_TOKEN, ADMITTED)
+    page.engine.eval("scan('one')")
+    page.passes(100)
+    assert (page.answer, page.js("felt")) == ("answer ok", [1])

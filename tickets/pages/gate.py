@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from dtvn.api.times import in_zone
 from dtvn.machine import CAPABILITY
 from dtvn.machine.fields import NAME_LENGTH_MAX, REASON_LENGTH_MAX
 from dtvn.machine.kinds import KINDS
-from dtvn.machine.lists import MAIN_SLUG
+from dtvn.machine.lists import DAY, MAIN_SLUG
 from dtvn.machine.rows import EventRow
-from tickets.pages.access import with_scope
+from tickets.pages.access import may_see_names, with_scope
 from tickets.services import patience
 from validators import feed
 from validators.dashboard.views import frame
@@ -27,6 +30,10 @@ from validators.services import network
 SCOPE = CAPABILITY["admit"]
 FORCES = {SCOPE, CAPABILITY["force"]}
 """Scopes that letting somebody in against the rules, and annulling what others did, need."""
+STAYS = (5, 10, 20, 30, 60)
+"""Seconds for which an answer may keep its colour; the page begins with 10 (gate-showing.js)."""
+NEXT_MAX = 12
+"""Events that are offered by name; the others stand behind *All events*."""
 
 
 @require_GET
@@ -34,11 +41,15 @@ FORCES = {SCOPE, CAPABILITY["force"]}
 def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The page; scans are asked and answered by the API."""
     unread: list[dict[str, Any]] = []
+    events = patience.copy.read(lambda: _events(caller.lists), unread)
     context = frame(caller, "Gate") | {
         "admit": _path("admit"),
         "annul": _path("annul"),
         "force": _path("force") if caller.scopes >= FORCES else "",
-        "events": patience.copy.read(lambda: _events(caller.lists), unread),
+        "events": events,
+        "found": reverse("tickets:found") if may_see_names(caller) else "",
+        "next_events": _next(events) or events,
+        "stays": STAYS,
         "name_max": NAME_LENGTH_MAX,
         "reason_max": REASON_LENGTH_MAX,
     }
@@ -52,7 +63,8 @@ def _path(kind: str) -> str:
 
 def _events(only: frozenset[str]) -> list[dict[str, Any]]:
     """Slug, name, zone and lists of the events that may be chosen, of the lists `only` these, unless that is
-    empty; none before there is a ledger."""
+    empty; `when` the doors open, and `ends`, Unix microseconds, both falsy if it is not said. None before
+    there is a ledger."""
     if not feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT):
         return []
     rows = read.event_rows(LEARNER_ALIAS)
@@ -61,10 +73,20 @@ def _events(only: frozenset[str]) -> list[dict[str, Any]]:
 
 def _event(slug: str, row: EventRow | None, only: frozenset[str]) -> dict[str, Any]:
     lists = [each for each in (row.lists if row is not None else ()) if not only or each.slug in only]
+    zone, doors = zone_of(row), row.doors if row is not None else 0
     return {
         "slug": slug,
         "name": (row.name if row is not None else "") or slug,
-        "zone": str(zone_of(row)),
+        "zone": str(zone),
+        "when": f"{in_zone(doors, zone):%Y-%m-%d %H:%M}" if doors else "",
+        "ends": max([doors + DAY, *(each.not_after for each in lists)]) if doors else 0,
         "main": not only or MAIN_SLUG in only,
         "lists": [{"slug": each.slug, "name": each.name} for each in lists],
     }
+
+
+def _next(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Today's and the next of these events by their doors: an event lasts a day, or as long as its lists."""
+    now = time.time_ns() // 1_000
+    found = [each for each in events if each["ends"] >= now]
+    return sorted(found, key=lambda each: each["when"])[:NEXT_MAX]

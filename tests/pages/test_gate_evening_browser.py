@@ -1,0 +1,181 @@
+"""An evening at a gate in a browser: a test before the doors open, a family, and scans at bad moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.integration.network import Network, network
+from tests.pages.browsing import PATIENCE, shown
+from tests.pages.test_accessibility import AXE, SMALL
+from tests.pages.test_gate_browser import code, expect_answer, fits_everyone, scan, stand
+
+pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(900)]
+
+NAMES = ("Ada Lovelace", "Byron Lovelace", "Ralph Lovelace", "Grace Hopper", "Emmy Noether")
+PEOPLE = f"""
+from django.contrib.auth.models import Group, User
+from tickets.models import TicketHolder
+for number, name in enumerate({NAMES!r}):
+    order = "ORDER-" + name.split()[1]
+    TicketHolder.objects.create(event="fest", ticket="T-" + str(number), name=name, order=order, salt=b"s")
+for name, group in {{"stella": "gate", "olga": "organiser"}}.items():
+    user = User.objects.create_user(name, password="open sesame", is_staff=True)
+    user.groups.set([Group.objects.get_or_create(name=group)[0]])
+"""
+SMALLEST = {"width": 360, "height": 640}
+GLOVE_MIN = 48
+"""Pixels of what a glove touches."""
+CONTRAST_MIN = 3
+CONTRAST = """() => {
+  const answer = document.querySelector('[data-at="answer"]');
+  const before = answer.className;
+  const light = (tone) => {
+    answer.className = `answer ${tone}`;
+    const parts = getComputedStyle(answer).backgroundColor.match(/\\d+/g).slice(0, 3).map((one) => one / 255);
+    const [r, g, b] = parts.map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+  };
+  const [green, red] = [light("ok"), light("bad")];
+  answer.className = before;
+  return Math.max(green / red, red / green);
+}"""
+FOOT = """(name) => document.querySelector(`[data-at="${name}"]`).getBoundingClientRect().bottom"""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """Tonight's event, one of last year and one without a date; a family of three in one order."""
+    with network(tmp_path_factory.mktemp("evening") / "data") as made:
+        made.start()
+        tonight = datetime.now(UTC).replace(microsecond=0)
+        events = {
+            "fest": {"name": "Fest tonight", "doors": tonight.isoformat()},
+            "past": {"name": "Fest of last year", "doors": (tonight - timedelta(days=365)).isoformat()},
+            "bare": {"name": "No date"},
+        }
+        with made.client() as client:
+            for slug, event in events.items():
+                products = [{"name": "Adult", "admits": True}]
+                sent = event | {"zone": "Europe/Berlin", "products": products}
+                client.put(f"/api/v1/events/{slug}", json=sent).raise_for_status()
+            for number in range(len(NAMES)):
+                ticket = {
+                    "ticket_id": f"T-{number}",
+                    "event": "fest",
+                    "product": "Adult",
+                    "seat": f"A-{number}",
+                }
+                sent = ticket | {"barcodes": [code(number)]}
+                client.post("/api/v1/tickets", json=sent).raise_for_status()
+        assert made.run("shell", "-c", PEOPLE).returncode == 0
+        yield made
+
+
+def log_in_at_gate(page: Page, name: str, running: Network) -> None:
+    page.goto(f"{running.url}/gate/")
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password").fill("open sesame")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Gate")).to_be_attached()
+
+
+def phone_of(name: str, browser: Browser, running: Network) -> Page:
+    """The smallest phone of a person, which asks where it stands."""
+    context = browser.new_context(viewport=SMALLEST, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE)
+    context.add_init_script(path=AXE)
+    page = context.new_page()
+    log_in_at_gate(page, name, running)
+    return page
+
+
+def standing(name: str, browser: Browser, running: Network) -> Page:
+    """The phone of a person at the gate north."""
+    page = phone_of(name, browser, running)
+    stand(page, "north", f"phone-{name}", "fest")
+    return page
+
+
+@pytest.fixture
+def page(browser: Browser, running: Network) -> Iterator[Page]:
+    found = standing("stella", browser, running)
+    yield found
+    found.context.close()
+
+
+def test_tonights_event_comes_first_and_the_others_behind_all_events(
+    browser: Browser, running: Network
+) -> None:
+    page = phone_of("stella", browser, running)
+    assert page.evaluate(SMALL, GLOVE_MIN) == []
+    names = page.get_by_label("Event").locator("option").all_text_contents()
+    assert [name.split(",")[0] for name in names] == ["Choose an event", "Fest tonight", "All events"]
+    page.get_by_label("Event").select_option("All events")
+    page.get_by_label("Event").select_option("bare")
+    page.context.close()
+
+
+def test_a_test_scan_says_what_the_reader_sends_and_admits_nobody(page: Page) -> None:
+    expect(shown(page, "answer-sentence")).to_contain_text("The platform answers")
+    page.get_by_role("button", name="Test").click()
+    scan(page, code(3))
+    expect_answer(page, "idle", "Test", "a ticket of this event", "11 characters", "nobody is admitted")
+    scan(page, code(3)[1:])
+    expect_answer(page, "warn", "Test", "10 characters", "No ticket of this event has this code")
+    fits_everyone(page)
+    page.get_by_role("button", name="Test").click()
+    scan(page, code(3))
+    expect_answer(page, "ok", "Admitted", "1 of 1")
+    assert page.evaluate(SMALL, GLOVE_MIN) == []
+    assert page.evaluate(FOOT, "answer-facts") <= SMALLEST["height"], "product and seat are seen at once"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_green_and_red_differ_in_lightness(page: Page, theme: str) -> None:
+    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+    assert page.evaluate(CONTRAST) >= CONTRAST_MIN
+
+
+def test_a_family_is_admitted_in_one_act(browser: Browser, running: Network) -> None:
+    page = standing("olga", browser, running)
+    page.get_by_role("button", name="Find guest").click()
+    page.get_by_label("Name, order or seat").fill("hopper")
+    page.keyboard.press("Enter")
+    expect(shown(page, "guests-list").locator("li")).to_have_count(1)
+    expect(shown(page, "guests-list")).to_contain_text("Grace Hopper")
+    scan(page, code(0))  # a reader's code is a scan, also while a name is typed
+    expect_answer(page, "ok", "Admitted", "T-0")
+    expect(shown(page, "guests-q")).to_have_value("hopper")
+    page.get_by_role("button", name="Others of this order").click()
+    expect(shown(page, "guests-list").locator("li")).to_have_count(3)
+    fits_everyone(page)
+    page.get_by_role("button", name="Admit all 2 of the order").click()
+    scan(page, code(0))  # while the question is open
+    expect(shown(page, "confirm-waits")).to_contain_text("1 scan made meanwhile")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    expect_answer(page, "bad", "already consumed")
+    page.get_by_role("button", name="Admit all 2 of the order").click()
+    page.get_by_role("dialog").get_by_role("button", name="Admit").click()
+    expect_answer(page, "ok", "2 of 2 admitted", "Byron Lovelace, Ralph Lovelace")
+    for ticket in ("T-1", "T-2"):
+        expect(shown(page, "last").locator("li", has_text=ticket)).to_contain_text("Admitted")
+    page.context.close()
+
+
+def test_a_scan_after_the_login_ended_is_asked_after_the_next_login(
+    page: Page, browser: Browser, running: Network
+) -> None:
+    expect(shown(page, "answer-sentence")).to_contain_text("The platform answers")
+    page.context.clear_cookies()
+    scan(page, code(4))
+    expect_answer(page, "warn", "Sign in again", "in this tab or another one")
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+    fits_everyone(page)
+    other = page.context.new_page()
+    log_in_at_gate(other, "stella", running)
+    expect_answer(page, "ok", "Admitted", "T-4")
+    expect(page.get_by_role("link", name="Sign in")).to_be_hidden()
