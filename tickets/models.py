@@ -92,7 +92,7 @@ class TicketCode(models.Model):
             models.UniqueConstraint(fields=["event", "ticket", "digest"], name="one_text_per_code")
         ]
         indexes: ClassVar = [
-            models.Index(fields=["event", "folded"], name="codes_by_folded"),
+            models.Index(fields=["folded", "event"], name="codes_by_folded"),
             models.Index(fields=["event", "digest"], name="codes_by_digest"),
         ]
 

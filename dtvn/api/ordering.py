@@ -16,7 +16,7 @@ import msgspec
 
 from dtvn.api import outcome
 from dtvn.api.errors import InvalidRequest, OutcomeUnknown, Refused, TicketError, Unavailable
-from dtvn.api.outcome import Told
+from dtvn.api.outcome import Hint, Told
 from dtvn.api.times import calendar_time
 from dtvn.gateway import (
     DEFAULT_WAIT,
@@ -71,6 +71,8 @@ class Decision(msgspec.Struct, frozen=True):
     """Replaces the message of the code: the rule that a malformed request breaks, or what a quorum lacks."""
     zone: tzinfo = UTC
     """The event's, for times in the answer."""
+    hint: Hint | None = None
+    """Of a code that was not found."""
 
     @property
     def code(self) -> str:
@@ -87,6 +89,8 @@ class Decision(msgspec.Struct, frozen=True):
         """The outcome as a message."""
         if self.result.code in (reasons.LOCK_HELD, reasons.LOCK_WAITING):
             return _held(self.result, self.remark or reasons.REASONS[self.result.code].sentence)
+        if self.hint is not None and self.hint.whose == "gate":
+            return self.hint.sentence
         return self.remark or outcome.sentence(self.result.code, self.result.state, self.zone)
 
     @property
@@ -95,7 +99,10 @@ class Decision(msgspec.Struct, frozen=True):
         kind = KIND_OF[type(self.request.command)]
         if getattr(self.request.command, "kind", "") == EXIT:
             kind = EXIT
-        return outcome.told(kind, self.result.code, self.result.state, self.zone)
+        told = outcome.told(kind, self.result.code, self.result.state, self.zone)
+        if self.hint is not None and self.hint.whose == "gate":
+            return msgspec.structs.replace(told, outcome="error", whose="gate")
+        return told
 
     def check(self, more: Mapping[str, Any] | None = None) -> Decision:
         """Returns this decision if the operation was executed; else raises the exception of its code.

@@ -86,6 +86,22 @@ class Told(msgspec.Struct, frozen=True):
     """Whether `last_entry` was forced."""
 
 
+class Hint(msgspec.Struct, frozen=True):
+    """What may be wrong with a code that no ticket has. It decides nothing."""
+
+    sentence: str
+    keyboard: str = ""
+    """What to set, if the text seems to have been typed through a wrong keyboard layout."""
+    whose: Literal["guest", "gate"] = "guest"
+    """ "gate": the reader, the chosen event or the imported file is at fault; nothing is known against the
+    guest."""
+
+    @property
+    def members(self) -> dict[str, str]:
+        """Members of an answer."""
+        return {"hint": self.sentence} | ({"keyboard": self.keyboard} if self.keyboard else {})
+
+
 def told(kind: str, code: str, state: bytes = b"", zone: tzinfo = UTC) -> Told:
     """The fields of an answer to an operation of this kind, "exit" for an exit, from its outcome's code and
     state. Raises CanonicalError if the state is not that of a ticket."""

@@ -68,7 +68,7 @@ def members_of(decision: Decision) -> Members:
     state = decision.result.state
     if OPERATIONS[KIND_OF[type(decision.request.command)]].full:
         made: Members = msgspec.to_builtins(decision.told)
-        return made
+        return made | (decision.hint.members if decision.hint is not None else {})
     found = read_state(state) if isinstance(decision.request.command, Issue) else None
     added = isinstance(found, AnsweredState) and found.product_added
     return {"product_added": True} if added else {}

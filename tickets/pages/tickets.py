@@ -180,7 +180,8 @@ def _hint(text: str, event: str | None, *, shown: bool) -> str:
     """What the text, which is no code, may be meant to be; "" without a likely one."""
     events = read.list_events(LEARNER_ALIAS)[:CODES_LOOK_ALIKE_IN] if event is None else [event]
     try:
-        return next(filter(None, (hints.about(each, text, shown=shown).get("hint") for each in events)), "")
+        found = filter(None, (hints.about(each, text, shown=shown) for each in events))
+        return next((hint.sentence for hint in found), "")
     except CodeError:
         return ""
 

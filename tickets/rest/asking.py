@@ -13,6 +13,7 @@ from dtvn.api.bodies import request_of
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
+from dtvn.api.outcome import Hint
 from dtvn.api.writes import Members, members_of, require_scopes
 from dtvn.gateway import Result
 from dtvn.machine import (
@@ -38,6 +39,7 @@ from dtvn.machine.rows import EventRow, TicketRow
 from dtvn.machine.visits import visit_of
 from tickets.models import TicketHolder
 from tickets.services import codes, events, hints, patience
+from tickets.services.event_days import others_today
 from tickets.services.patience import Found
 from tickets.services.reading import caught_up
 from validators import feed
@@ -65,6 +67,8 @@ class PlatformAsking:
         self._caught_up: TicketError | bool = False
         """Whether the copy has caught up for this call, or why it could not."""
         self._zones: dict[str, tzinfo] = {}
+        self._others: dict[str, dict[str, EventRow]] = {}
+        """Event -> `others_today`."""
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -148,11 +152,14 @@ class PlatformAsking:
     # --- answers --------------------------------------------------------------------------------
 
     def _complete(self, decision: Decision) -> Decision:
-        """The decision with the event's zone, and with what its outcome left out (as for repeats, R16) from
-        the platform's copy."""
+        """The decision with the event's zone, a hint for a code that was not found, and with what its outcome
+        left out (as for repeats, R16) from the platform's copy."""
         if not _told(decision):
             return decision
         decision = msgspec.structs.replace(decision, zone=self._zone(decision.request.event))
+        if decision.code == reasons.BARCODE_NOT_FOUND and decision.request.texts:
+            hint = patience.platform.read(partial(self._hint, decision.request), None)
+            return msgspec.structs.replace(decision, hint=hint)
         state = decision.result.state
         whose = reasons.REASONS[decision.code].whose
         if state.startswith(ANSWERED_HEADS) or whose not in ("", "guest") or decision.code in UNFOUND:
@@ -167,6 +174,14 @@ class PlatformAsking:
         told = self._answered(decision, state or present, read_terms(issued))
         return msgspec.structs.replace(decision, result=msgspec.structs.replace(decision.result, state=told))
 
+    def _hint(self, request: Request) -> Hint | None:
+        """See services.hints."""
+        event, shown = request.event, "operate" in self._call.scopes
+        if event not in self._others:
+            only, lists = self._call.only_event, self._call.lists
+            self._others[event] = others_today(event, only=only, lists=lists)
+        return hints.about(event, request.texts[0], shown=shown, others=self._others[event])
+
     def _answered(self, decision: Decision, state: bytes, terms: Terms) -> bytes:
         """The answered state of a decision about a ticket that stands so, from the platform's copy."""
         request = decision.request
@@ -179,7 +194,7 @@ class PlatformAsking:
         return answered(state, terms, visit_of(found, terms, listed, now, decision.told.kind or ""))
 
     def members(self, decisions: Sequence[Decision]) -> list[Members]:
-        """See Asking: holders for callers that may see names, and hints for codes that were not found."""
+        """See Asking: holders for callers that may see names."""
         made = [members_of(decision) for decision in decisions]
         told = [
             (decision, members) for decision, members in zip(decisions, made, strict=True) if _told(decision)
@@ -188,17 +203,7 @@ class PlatformAsking:
             for _decision, members in told:
                 members["holder"] = None
             patience.platform.read(lambda: self._add_holders(told), None)
-        for decision, members in told:
-            if decision.code == reasons.BARCODE_NOT_FOUND:
-                members |= self._hint(decision.request)
         return made
-
-    def _hint(self, request: Request) -> Members:
-        """See services.hints; nothing where the code's text is not known."""
-        if not request.texts:
-            return {}
-        look = partial(hints.about, request.event, request.texts[0], shown="operate" in self._call.scopes)
-        return patience.platform.read(look, {})
 
     def _add_holders(self, told: list[tuple[Decision, Members]]) -> None:
         asked = defaultdict(set)

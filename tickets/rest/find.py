@@ -16,6 +16,7 @@ from dtvn.machine.codes import CodeError, normalised
 from dtvn.machine.fields import is_name
 from tickets.rest.objects import shown_ticket
 from tickets.services import codes, hints, list_counts
+from tickets.services.event_days import others_today
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.rest.http import own_writes
@@ -50,5 +51,7 @@ def find_ticket(call: Call, body: FindBody) -> Answer:
 def _unfound(call: Call, body: FindBody, sequence: int) -> Refused:
     refusal = Refused(reasons.BARCODE_NOT_FOUND)
     refusal.headers[SEQUENCE_HEADER] = str(sequence)
-    refusal.more = hints.about(body.event, body.barcode, shown="operate" in call.scopes)
+    others = others_today(body.event, only=call.only_event, lists=call.lists)
+    hint = hints.about(body.event, body.barcode, shown="operate" in call.scopes, others=others)
+    refusal.more = dict(hint.members) if hint is not None else {}
     return refusal

@@ -6,9 +6,11 @@ the platform's copy of the log confirms.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+
+import msgspec
 
 from dtvn.api.ordering import Decision, Request
 from dtvn.machine import Issue, Replace, reasons
@@ -27,8 +29,8 @@ ROWS_AT_ONCE = 500
 """Rows per query; SQLite takes at most 32,766 parameters."""
 FOLDED_LENGTH_MAX = 512
 """Characters of a folded code: PostgreSQL limits the size of an index row."""
-CANDIDATES_MAX = 8
-"""Codes that a hint compares with the one that was not found."""
+ALIKE_MAX = 500
+"""Most codes that are compared with one that was not found."""
 UNDECIDED = reasons.NOT_SENT | {reasons.OUTCOME_UNKNOWN}
 """Codes after which the operation may still be executed, or be sent again."""
 OWN_WRITES_WAIT = 1.0
@@ -57,7 +59,7 @@ def first_code(event: str, texts: Sequence[str]) -> str | None:
     owners = _owners(event, list(digests.values()))
     found = {text for text, digest in digests.items() if digest in owners and not owners[digest][1]}
     if ids_are_codes(row):
-        found.update(_opening_ids(event, texts))
+        found.update(one.code for one in _opening_ids([event], texts))
     return next((text for text in texts if text in found), None)
 
 
@@ -184,41 +186,49 @@ def _giving(requests: Sequence[Request]) -> dict[str, list[Request]]:
     return found
 
 
-def hint_of(event: str, text: str, *, shown: bool) -> str:
-    """A sentence about a code of the event that the given one, which was not found, may be meant to be; ""
-    without one. `shown`: it names that code and its ticket."""
-    given = normalised(text)
-    rows = TicketCode.objects.filter(event=event, folded=folded(given))
-    found = list(rows.values_list("code", "ticket", "digest")[:CANDIDATES_MAX])
-    owners = _owners(event, [digest for _code, _ticket, digest in found])
-    likely = [(code, ticket) for code, ticket, digest in found if owners.get(digest) == (ticket, False)]
-    if not likely:
-        return _hint_of_ids(event, given, shown=shown)
-    same = [(code, ticket) for code, ticket in likely if code.casefold() == given.casefold()]
-    says = "It differs only in case from" if same else "It looks like"
-    code, ticket = (same or likely)[0]
-    if not shown:
-        return f"{says} a code of this event."
-    return f"{says} {code!r}, a code of ticket {ticket}."
+class KnownCode(msgspec.Struct, frozen=True):
+    """A code that opens a ticket."""
+
+    event: str
+    ticket: str
+    code: str
+    """Its text, or the ticket's id where ids are codes."""
 
 
-def _hint_of_ids(event: str, given: str, *, shown: bool) -> str:
-    """The same for ids, where they are codes; only other cases of the whole text are tried."""
-    if not ids_are_codes(read.event_row(LEARNER_ALIAS, event)):
-        return ""
-    others = {given.upper(), given.lower()} - {given}
-    name = next(_opening_ids(event, others), None)
-    if name is None:
-        return ""
-    return f"It differs only in case from {f'ticket {name}' if shown else 'a ticket of this event'}."
+def codes_like(
+    event: str, text: str, further: Collection[str], others: Mapping[str, EventRow]
+) -> list[KnownCode]:
+    """Codes of the event, or of one of the `others` (slug -> its row), that look like the normalised `text`
+    or like one of the `further` texts (`folded`), and ids, where they are codes: in the event those that are
+    one of the texts in any case, in the others the text itself. Empty if there are more than ALIKE_MAX.
+    """
+    texts = {text, *further}
+    rows = TicketCode.objects.filter(folded__in=set(map(folded, texts))).order_by()
+    found = list(rows.values_list("event", "ticket", "code", "digest")[: ALIKE_MAX + 1])
+    if len(found) > ALIKE_MAX:
+        return []
+    known = []
+    for slug in {one[0] for one in found} & {event, *others}:
+        of_event = [one for one in found if one[0] == slug]
+        owners = _owners(slug, [digest for *_, digest in of_event])
+        known += [
+            KnownCode(slug, ticket, code)
+            for _slug, ticket, code, digest in of_event
+            if owners.get(digest) == (ticket, False)
+        ]
+    if ids_are_codes(read.event_row(LEARNER_ALIAS, event)):
+        known += _opening_ids([event], texts | {text.upper(), text.lower()})
+    return known + list(_opening_ids([slug for slug, row in others.items() if ids_are_codes(row)], [text]))
 
 
-def _opening_ids(event: str, texts: Iterable[str]) -> Iterator[str]:
-    """Those of a few texts that are ids of tickets without codes: of an event whose ids are codes."""
+def _opening_ids(events: Collection[str], texts: Iterable[str]) -> Iterator[KnownCode]:
+    """Those of the texts that are ids of tickets without codes: of events whose ids are codes."""
     tickets = ledger.Ticket.objects.using(LEARNER_ALIAS).filter(
-        event=event, ticket_id__in=filter(is_name, texts)
+        event__in=events, ticket_id__in=filter(is_name, texts)
     )
-    return (one.ticket_id for one in tickets.order_by("id") if not one.whole.codes)
+    for one in tickets.order_by("id"):
+        if not one.whole.codes:
+            yield KnownCode(one.event, one.ticket_id, one.ticket_id)
 
 
 def _owner(event: str, digest: bytes) -> str:

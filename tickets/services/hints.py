@@ -2,26 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from dtvn.api.outcome import Hint
 from dtvn.machine.codes import normalised
+from dtvn.machine.rows import EventRow
 from tickets.services import codes
+from tickets.services.codes import KnownCode
 from tickets.services.keyboards import looks_misread, misreadings
+from tickets.services.reader_faults import LENGTH_MAX, LENGTH_MIN, candidates, fault
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import read
+
+NOTHING: Mapping[str, EventRow] = {}
 
 
-def about(event: str, text: str, *, shown: bool) -> dict[str, str]:
-    """Members of an answer: `hint`, a sentence; and `keyboard`, what to set, if the text seems to have been
-    typed through a wrong keyboard layout. Empty without a likely cause. `shown`: the sentence may name
-    another code and its ticket. Raises machine.codes.CodeError if the text cannot be a code."""
+def about(event: str, text: str, *, shown: bool, others: Mapping[str, EventRow] = NOTHING) -> Hint | None:
+    """A likely cause, or None. `shown`: the sentence may name another code of the event and its ticket.
+    `others`: slug -> row of the events of which the ticket may be instead. Raises machine.codes.CodeError if
+    the text cannot be a code."""
     given = normalised(text)
     readings = misreadings(given)
     code = codes.first_code(event, [reading.meant for reading in readings]) if readings else None
     for reading in readings:
         if reading.meant == code:
-            return _members(reading.sentence, "It would be a code of this event on the right keyboard.")
-    if hint := codes.hint_of(event, text, shown=shown):
-        return {"hint": hint}
+            return _of_keyboard(reading.sentence, "It would be a code of this event on the right keyboard.")
+    known = codes.codes_like(event, given, candidates(given), others)
+    elsewhere = [one for one in known if one.event != event and one.code == given]
+    if elsewhere and LENGTH_MIN <= len(given) <= LENGTH_MAX:
+        return _of_other_event(event, elsewhere, others)
+    own = [one for one in known if one.event == event and codes.folded(one.code) == codes.folded(given)]
+    if same := [one for one in own if one.code.casefold() == given.casefold()]:
+        return _alike(same[0], "It differs only in case from", shown=shown)
+    if explained := [one for one in known if fault(given, one.code)]:
+        return _of_reader(given, explained)
+    if own:
+        return _alike(own[0], "It looks like", shown=shown)
     looks = looks_misread(given, readings)
-    return _members(looks.sentence, "It looks like a code typed on a wrong keyboard.") if looks else {}
+    return _of_keyboard(looks.sentence, "It looks like a code typed on a wrong keyboard.") if looks else None
 
 
-def _members(keyboard: str, why: str) -> dict[str, str]:
-    return {"hint": f"{why} {keyboard}", "keyboard": keyboard}
+def _of_keyboard(keyboard: str, why: str) -> Hint:
+    return Hint(f"{why} {keyboard}", keyboard=keyboard, whose="gate")
+
+
+def _of_other_event(event: str, known: list[KnownCode], others: Mapping[str, EventRow]) -> Hint | None:
+    """Nothing of tickets of several events: which of them is meant is not known."""
+    if len({one.event for one in known}) > 1:
+        return None
+    row = read.event_row(LEARNER_ALIAS, event)
+    own = (row.name if row is not None else "") or event
+    other = known[0].event
+    named = others[other].name or other
+    return Hint(f"This gate is set to {own}; the ticket is of another event ({named}).", whose="gate")
+
+
+def _of_reader(given: str, known: list[KnownCode]) -> Hint | None:
+    """Nothing if several tickets may be meant; a code inside another one that explains the text too is not
+    meant."""
+    whole = [one for one in known if not any(one.code != two.code and one.code in two.code for two in known)]
+    if len({(one.event, one.ticket) for one in whole}) > 1:
+        return None
+    return Hint(fault(given, whole[0].code), whose="gate")
+
+
+def _alike(one: KnownCode, how: str, *, shown: bool) -> Hint:
+    if one.code == one.ticket:
+        return Hint(f"{how} {f'ticket {one.ticket}' if shown else 'a ticket of this event'}.")
+    return Hint(
+        f"{how} {f'{one.code!r}, a code of ticket {one.ticket}' if shown else 'a code of this event'}."
+    )

@@ -53,8 +53,15 @@ def _file(empty: bytes) -> Schema:
 _STRUCTS = _of_structs(Preview, ChangeRequest, Told)
 _CHANGE = {name: each for name, each in _STRUCTS["ChangeRequest"]["properties"].items() if name != "word"}
 
-_TOLD_BESIDES: dict[str, Schema] = {"holder": or_null(STRING), "hint": STRING, "keyboard": STRING}
-"""Where the caller may see names; where a code was not found, and if a wrong keyboard layout may be why."""
+_TOLD_BESIDES: dict[str, Schema] = {
+    "holder": or_null(STRING) | {"description": "only where the caller may see names"},
+    "hint": STRING
+    | {
+        "description": "only with barcode_not_found: a code that the text resembles, or, where `whose` is "
+        "gate, what the gate does wrong and what to set, as in `error`"
+    },
+    "keyboard": STRING | {"description": "only beside `hint`: how to set a wrong keyboard layout"},
+}
 
 _CUT: dict[str, Schema] = {
     "sentence": STRING,
