@@ -1,4 +1,4 @@
-"""Ticket Tailor, Weezevent, Hi.Events, Tito, alf.io, Indico, Event Tickets and Wix: one or two exports each."""
+"""Ticket Tailor, Weezevent, Hi.Events, Tito, alf.io, Indico, Event Tickets, Wix: one or two exports each."""
 
 from tickets.importing.presets.preset import NO, YES, Preset, entry, status
 from tickets.importing.words import names
@@ -139,7 +139,12 @@ EVENT_TICKETS = Preset(
 )
 WIX = Preset(
     name="Wix, tickets",
-    needs=(names("Ticket number"), names("Order number"), names("Order status"), names("Check in url|Archived")),
+    needs=(
+        names("Ticket number"),
+        names("Order number"),
+        names("Order status"),
+        names("Check in url|Archived"),
+    ),
     code=names("Check in url"),
     fields={
         "product": names("Name|Ticket name"),

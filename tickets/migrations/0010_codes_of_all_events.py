@@ -5,7 +5,7 @@ class Migration(migrations.Migration):
     """A text that no ticket has is looked up among the codes of all of today's events at once."""
 
     dependencies = [
-        ("tickets", "0008_shown_differences"),
+        ("tickets", "0009_answers_by_event"),
     ]
 
     operations = [
