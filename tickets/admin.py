@@ -10,7 +10,7 @@ from django.db.models.functions import Concat
 from django.http import HttpRequest
 
 from tickets.importing.holders import erase_holders
-from tickets.models import EventTimeZone, SearchKey, TicketHolder
+from tickets.models import CodeWithin, EventTimeZone, SearchKey, TicketHolder
 from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.confirming import confirmed
 from validators.dashboard.keyset import KeysetAdmin
@@ -76,6 +76,13 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
     def erase(self, request: HttpRequest, queryset: QuerySet[TicketHolder]) -> None:
         erased = sum(erase_holders(holder.event, [holder.ticket]) for holder in queryset)
         self.message_user(request, f"Holders erased: {erased}. The log holds no personal data.")
+
+
+@admin.register(CodeWithin)
+class CodeWithinAdmin(BulkActions, StrictAdmin):
+    """Events for which an import said that a code stands inside a longer text; delete one to end that."""
+
+    list_display = ("event",)
 
 
 @admin.register(EventTimeZone)

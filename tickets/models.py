@@ -123,6 +123,20 @@ class EventTimeZone(models.Model):
         return f"{self.event}: {self.zone}"
 
 
+class CodeWithin(models.Model):
+    """An event whose printed tickets hold more than the code: a scan is searched for it. Set by an import."""
+
+    event = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        ordering: ClassVar = ["event"]
+        verbose_name = "event with codes inside longer texts"
+        verbose_name_plural = "events with codes inside longer texts"
+
+    def __str__(self) -> str:
+        return self.event
+
+
 class ImportAnswers(models.Model):
     """What a person answered about the files of one source for one event: it holds for the next of them."""
 

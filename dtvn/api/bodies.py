@@ -149,6 +149,9 @@ def nonce_of(body: NonceBody, header: str | None) -> bytes:
 class Coder(Protocol):
     """Knows the codes of events: a platform, not a node's own API."""
 
+    def scanned(self, event: str, text: str) -> str:
+        """The code in what a scanner read, mostly the text itself; raises machine.codes.CodeError."""
+
     def digest(self, event: str, text: str) -> bytes:
         """The digest of a code; raises machine.codes.CodeError."""
 
@@ -197,8 +200,8 @@ def _with_digests(body: OperationBody, coder: Coder | None) -> OperationBody:
             raise InvalidRequest(f"{name}: a node takes no codes as they are printed; give {wanted}")
         if getattr(body, wanted) is not None:
             raise InvalidRequest(f"only one of {name} and {wanted} may be given")
-        texts = given if name == "barcodes" else [given]
         try:
+            texts = given if name == "barcodes" else [coder.scanned(body.event, given)]
             digests = [coder.digest(body.event, text).hex() for text in texts]
         except CodeError as error:
             raise InvalidRequest(f"{name}: {error}") from error

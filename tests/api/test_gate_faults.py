@@ -13,6 +13,7 @@ import pytest
 from tests.api.conftest import Api, read
 from tests.api.test_admission import admit, gate_key, shown
 from tickets.models import TicketHolder
+from tickets.services.scanned_codes import store_within
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -141,3 +142,14 @@ def test_a_ticket_id_that_is_a_code_is_recognised_in_what_was_read(api: Api) -> 
     assert scanned(api, "*OLD-2026-1", "old")[0] == FAULT
     assert scanned(api, "https://x.example/OLD-2026-1", "old")[0] == FAULT
     assert scanned(api, "ID-2026-7", "old")[1].endswith("another event (ids).")
+
+
+def test_a_code_inside_a_longer_text_admits_where_the_import_said_so(door: Api) -> None:
+    text = f'{{"ticket": "{LONG}", "lead": "PZD97A"}}'
+    assert scanned(door, text)[0] == FAULT, "nobody has said so"
+    store_within(["door"])
+    status, answer = admit(door, text, "door")
+    assert (status, answer["ticket_id"]) == (200, "T-3")
+    assert admit(door, LONG, "door")[1]["code"] == "already_consumed", "it is the same ticket"
+    assert scanned(door, f"{EAN} {LONG}")[0] == UNKNOWN, "which of two is meant is not known"
+    assert scanned(door, LONG[:-1])[0] == FAULT, "a part of a code admits nobody"

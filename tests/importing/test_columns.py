@@ -208,6 +208,15 @@ def test_the_text_of_no_ticket_of_the_file_is_refused(tmp_path: Path) -> None:
         plan(tmp_path, SHOP, code="https://venue.example/1203")
 
 
+def test_a_code_inside_a_longer_text_is_too_long_for_chance(tmp_path: Path) -> None:
+    content = "barcode,name\nk7uhbd49,Ada\n1201,Bo\n"
+    found = plan(tmp_path, content, within=True, harmless=["name"])
+    assert (found.within, codes(found), found.answers.within) == (True, ["k7uhbd49"], True)
+    assert [one.row for one in found.wrong] == [3]
+    again = plan(tmp_path, content, stored=stored_of(found))
+    assert again.within, "stored with what the scanner reads"
+
+
 def test_an_id_is_never_a_part_of_a_code(tmp_path: Path) -> None:
     content = "ticket id,barcode,name\n7001,XX7001YY,Ada\n7002,XX7002YY,Bo\n"
     found = plan(tmp_path, content, code="barcode", harmless=["name"])

@@ -58,6 +58,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Column with the day on which a row's ticket admits -> "", or the column in which its time ends."""
     constant: dict[str, str] = {}
     """Column -> its one value, of stored answers: another one is asked about."""
+    within: bool = False
+    """Whether the code stands inside a longer text that the scanner reads."""
     hidden: bool = False
     """Whether hidden rows are read."""
     stewards_see_why: bool = False
@@ -199,6 +201,7 @@ def answers_from(
     column: Iterable[str] = (),
     harmless: Iterable[str] = (),
     day: Iterable[str] = (),
+    within: bool = False,
     hidden: bool = False,
     stewards_see_why: bool = False,
 ) -> Answers:
@@ -230,6 +233,7 @@ def answers_from(
         columns=chosen_columns(column, "column"),
         harmless=[normalised(name) for name in harmless],
         days=days_of(day, "day"),
+        within=within,
         hidden=hidden,
         stewards_see_why=stewards_see_why,
     )

@@ -107,6 +107,7 @@ LISTS = {
 FLAGS = {
     "no-entrance": "no product is an entrance",
     "nobody-entered": "nobody has entered yet",
+    "within": "the scanner reads a longer text that contains the code, such as a web address",
     "hidden": "read hidden rows too",
     "stewards-see-why": "issue the rows that are left out as blocked tickets, whose reason the steward sees",
 }

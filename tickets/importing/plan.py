@@ -72,6 +72,8 @@ class ImportPlan(msgspec.Struct):
     """What is worth saying, in sentences."""
     samples: list[str] = []
     """The first codes as they will be scanned."""
+    within: bool = False
+    """Whether the codes stand inside longer texts that the scanner reads."""
     products: dict[str, bool] = {}
     """Product -> whether it is an entrance."""
     new_event: str = ""
@@ -123,6 +125,7 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
         told=decided.told,
         said=list(source.notes),
         rows=len(source.rows),
+        within=decided.within,
         new_event=given.new_event,
         read=layout.columns
         | {

@@ -72,7 +72,7 @@ class _Asked:
             "the text that is read answers too.",
             values=[(source.spelled(name), len(set(source.cells(name)) - {""})) for name in likely],
             examples={source.spelled(name): self._examples(name) for name in likely},
-            answers=("code=COLUMN", "code=TEXT-OF-ONE-TICKET"),
+            answers=("code=COLUMN", "code=TEXT-OF-ONE-TICKET", "code=COLUMN --within"),
         )
         if self.given.code:
             self._read(*self._column_or_pattern(self.given.code), GIVEN, question)
@@ -107,8 +107,10 @@ class _Asked:
         found = self.found
         found.code, found.pattern = column, pattern
         found.printed = columns_of(pattern, self.source) if pattern else [column]
+        found.within = self.given.within or (origin == STORED and self.stored.within)
         shown = pattern or self.source.spelled(column)
-        self.about.answer("code", shown, origin, question, shown)
+        around = ", inside a longer text" if found.within else ""
+        self.about.answer("code", f"{shown}{around}", origin, question, shown)
 
     def event(self) -> None:
         """The slug of each event that the file names."""

@@ -24,6 +24,8 @@ from tickets.importing.record import A_DATE, A_TRUTH, Record, invisible_inside
 from tickets.importing.settled import Decided, Known
 from tickets.importing.source import Source
 
+WITHIN_MIN = 6
+"""Characters of a code that does not stand inside another text by chance: reader_faults.LENGTH_MIN."""
 ASIDE_WIDTH = 3
 """Cells that the usual row fills at least, where a row of one cell, or a text and a number, is no ticket."""
 
@@ -212,6 +214,10 @@ class Rows:
             code = normalised(text)
         except CodeError as error:
             raise WrongCell(f"column {shown!r}: {error}") from error
+        if self._decided.within and len(code) < WITHIN_MIN:
+            raise WrongCell(
+                f"column {shown!r}: a code inside a longer text has at least {WITHIN_MIN} characters"
+            )
         if inside := invisible_inside(code):
             raise WrongCell(f"column {shown!r}: a code has an invisible character inside, {inside}")
         return code

@@ -56,6 +56,8 @@ class Decided(msgspec.Struct):
     """The columns that it is read from."""
     candidates: list[str] = []
     """While it is asked what the scanner reads: the columns that likely hold it."""
+    within: bool = False
+    """Whether the code stands inside a longer text that the scanner reads."""
     statuses: dict[str, dict[str, bool]] = {}
     """Column -> folded value -> whether it admits."""
     entered: dict[str, dict[str, bool]] = {}
@@ -83,6 +85,7 @@ class Decided(msgspec.Struct):
         """The answers, for the next file of this source."""
         return Answers(
             code=self.pattern or self.code,
+            within=self.within,
             admits={column: _with(True, known) for column, known in self.known_statuses.items()},
             refuses={column: _with(False, known) for column, known in self.known_statuses.items()},
             entrances=_with(True, self.products) if self.products else None,

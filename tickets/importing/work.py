@@ -67,6 +67,7 @@ from tickets.importing.stored import stored_sources
 from tickets.importing.time_limit import TookTooLong, time_limit
 from tickets.importing.uploads import OPEN, WORKING, UploadOptions, storable
 from tickets.models import ImportState, ShownDifference, TicketImport
+from tickets.services.scanned_codes import store_within
 from validators.database_failures import is_outage
 from validators.processes.last_word import write_last_word
 
@@ -329,6 +330,8 @@ class _Issuing:
     def _declare(self) -> None:
         """Raises NetworkSilent and Refused."""
         prepare_events(self._found.events, actor=self._one.actor)
+        if self._found.within:
+            store_within(by_event(self._found.tickets))
         for change in changes_of(self._found):
             attempt, give_up_at = 1, time.monotonic() + PATIENCE
             while True:

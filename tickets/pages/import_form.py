@@ -217,7 +217,8 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
     ):
         if slug.strip() or left == "out":
             given["events"][folded(event)] = "" if left == "out" else slug.strip()
-    return with_flags(msgspec.structs.replace(before, **given), sent)
+    within = before.within if "code" not in sent and "code.text" not in sent else "within" in sent
+    return with_flags(msgspec.structs.replace(before, within=within, **given), sent)
 
 
 def _take_column(given: dict[str, Any], one: Mapping[str, Any], sent: QueryDict) -> None:

@@ -42,6 +42,7 @@ from tickets.services import codes, events, hints, patience
 from tickets.services.event_days import others_today
 from tickets.services.patience import Found
 from tickets.services.reading import caught_up
+from tickets.services.scanned_codes import scanned_code
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
@@ -112,6 +113,10 @@ class PlatformAsking:
         """The ticket that is asked about, None if the copy has none. Raises Unavailable."""
         ticket = _read(lambda: self._ticket(request))
         return self._row(request.event, ticket) if ticket else None
+
+    def scanned(self, event: str, text: str) -> str:
+        """See Coder."""
+        return scanned_code(event, text)
 
     def digest(self, event: str, text: str) -> bytes:
         """See Coder."""
