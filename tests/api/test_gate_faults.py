@@ -144,6 +144,11 @@ def test_a_ticket_id_that_is_a_code_is_recognised_in_what_was_read(api: Api) -> 
     assert scanned(api, "ID-2026-7", "old")[1].endswith("another event (ids).")
 
 
+def test_a_pass_of_several_events_is_explained_by_the_one_of_the_gate(door: Api) -> None:
+    event(door, "spring", {"S-3": LONG})
+    assert scanned(door, f"*{LONG}*")[0] == FAULT
+
+
 def test_a_code_inside_a_longer_text_admits_where_the_import_said_so(door: Api) -> None:
     text = f'{{"ticket": "{LONG}", "lead": "PZD97A"}}'
     assert scanned(door, text)[0] == FAULT, "nobody has said so"

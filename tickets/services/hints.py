@@ -35,7 +35,8 @@ def about(event: str, text: str, *, shown: bool, others: Mapping[str, EventRow] 
     if same := [one for one in own if one.code.casefold() == given.casefold()]:
         return _alike(same[0], "It differs only in case from", shown=shown)
     if explained := [one for one in known if fault(given, one.code)]:
-        return _of_reader(given, explained)
+        here = [one for one in explained if one.event == event]  # a pass may be a ticket of several events
+        return _of_reader(given, here or explained)
     if own:
         return _alike(own[0], "It looks like", shown=shown)
     looks = looks_misread(given, readings)
