@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import TimeRemainingColumn
 
@@ -27,15 +26,13 @@ from tickets.importing.differences import KINDS
 from tickets.importing.platform import (
     UNDECIDED,
     NetworkSilent,
-    PlatformUnknown,
     Refused,
-    platform_of,
 )
 from tickets.importing.record import FileRefused
 from tickets.importing.remote import RemoteImport
+from tickets.management.reaching import EXIT_NOTHING_DONE, named_platform
 
 EXIT_SOME_WRONG = 1
-EXIT_NOTHING_DONE = 2
 EXIT_UNFINISHED = 3
 REPORTED_MAX = 200
 """Wrong rows printed one by one; --report writes all of them."""
@@ -92,9 +89,9 @@ class Command(BaseCommand):
             answers, changes = answers_of(options), _kinds(options["changes"])
             check_writable(options["report"], "--report")
             content = _content(options["file"])
-            platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
-        except (FileRefused, PlatformUnknown) as error:
+        except FileRefused as error:
             raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
+        platform = named_platform(options)
         try:
             with RemoteImport(platform, options["patience"]) as remote:
                 with saying(f"an answer from {platform.url}"):
