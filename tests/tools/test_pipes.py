@@ -1,10 +1,11 @@
-"""`-` as a file: standard input of the import, standard output of the export."""
+"""Commands in pipes and jobs: `-` as a file, and no progress bar where there is no terminal."""
 
 from __future__ import annotations
 
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,16 @@ def test_an_export_to_standard_output_can_be_piped_into_an_import(
     ran = Ran("import_tickets", "-", *at)
     assert "2 rows read: 2 tickets in the network (2 had already been imported)." in ran.text
     assert Ticket.objects.count() == 2
+
+
+def test_a_log_file_gets_neither_bars_nor_control_characters(
+    at: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    (file := tmp_path / "fest.json").write_bytes(JSON)
+    assert Ran("import_tickets", str(file), "--code", "ticket_id", *at).code == 0
+    assert Ran("scan", str(file), "--code", "ticket_id", *at).code == 0
+    written = capsys.readouterr().err
+    assert "\x1b" not in written
+    told = [line for line in written.splitlines() if "dtvn.requests" not in line]
+    assert [line for line in told if not line.startswith("2 scans at 8 gates: ")] == []
