@@ -6,6 +6,7 @@ dtvn.ui = (function () {
   "use strict";
 
   const SAID_FOR = 6000; // milliseconds for which good news stands; bad news stands until the next
+  const STATE_EVERY = 5000; // milliseconds between two looks at the state, where there is no feed
   const SVG = "http://www.w3.org/2000/svg";
   const CONNECTION = {
     connecting: ["Connecting", "accent"],
@@ -311,6 +312,9 @@ dtvn.ui = (function () {
    * Returns {state(), nodes(), clock(), position(), renew(): takes a fresh snapshot}.
    */
   function follow(page) {
+    if (root.dataset.stateUrl) {
+      return followState(root.dataset.stateUrl);
+    }
     let state = null;
     let nodes = [];
     let nodesAsOf = 0; // seconds of the server's clock
@@ -366,6 +370,28 @@ dtvn.ui = (function () {
       },
     });
     return { state: () => state, nodes: () => nodes, clock: () => ahead, position: feed.position, renew: feed.renew };
+  }
+
+  /* A login for one event has no feed, which is of all events: only the cluster's state is asked for. */
+  function followState(url) {
+    let heard = Date.now();
+    async function ask() {
+      try {
+        clusterState = await fetchJson(url);
+        heard = Date.now();
+        connection = "live";
+        drawState();
+      } catch (error) {
+        connection = "lost";
+        drawState(heard / 1000);
+      }
+      drawConnection(false);
+      at("stale").hidden = connection !== "lost";
+      setTimeout(ask, STATE_EVERY);
+    }
+    root.removeAttribute("aria-busy");
+    ask();
+    return {};
   }
 
   return {

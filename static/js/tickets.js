@@ -239,6 +239,10 @@
     if (more === null) {
       return;
     }
+    if (ACTS[name].inputs.includes("product") && !Object.keys(more).length) {
+      say(`Nothing was changed: ${ticket.id} is as it was.`);
+      return;
+    }
     const { path, past, fields, told } = ACTS[name];
     const by = name === "admit" && ticket.scanned ? { barcode: ticket.scanned } : { ticket_id: ticket.id };
     const about = { event: ticket.event, ...by };

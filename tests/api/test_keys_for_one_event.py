@@ -123,9 +123,15 @@ def _routes() -> list[tuple[str, Any]]:
     return found
 
 
-def test_a_key_for_one_event_opens_no_page_and_reads_no_metrics(friday: Api) -> None:
+def test_a_key_for_one_event_opens_the_gate_page_alone_and_reads_no_metrics(friday: Api) -> None:
+    api_keys.store_api_key("dtvn_issues_for_friday", label="shop", scopes=["issue"], event="friday")
     client = Client(REMOTE_ADDR="192.0.2.1")
-    assert "for one event only" in client.post("/dashboard/key", {"key": FRIDAY}).content.decode()
+    refused = client.post("/dashboard/key", {"key": "dtvn_issues_for_friday"})
+    assert "for one event only and may not scan" in refused.content.decode()
+    assert client.get("/gate/").status_code == 302
+    entered = client.post("/dashboard/key", {"key": FRIDAY, "next": "/dashboard/tickets"})
+    assert entered.headers["Location"] == "/gate/?event=friday"
+    assert client.get("/gate/").status_code == 200
     assert client.get("/dashboard/snapshot").status_code == 401
     refused = client.get("/metrics", headers={"X-API-Key": FRIDAY})
     assert refused.status_code == 403

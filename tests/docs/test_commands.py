@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from django.core.management import get_commands
+import pytest
+from django.core.management import execute_from_command_line, get_commands, load_command_class
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -31,3 +32,14 @@ def test_every_executable_exists() -> None:
         for name in named(r"\bbin/(validator|supervisor|simulator)\b")
         if not (ROOT / "bin" / name).is_file()
     ] == []
+
+
+TICKETS = sorted(name for name, app in get_commands().items() if app == "tickets")
+
+
+@pytest.mark.parametrize("name", TICKETS)
+def test_the_help_of_a_tickets_command_names_its_exit_codes(name: str) -> None:
+    assert re.search(r"Exit codes: 0 .*\b2 ", load_command_class("tickets", name).help)
+    with pytest.raises(SystemExit) as ended:
+        execute_from_command_line(["manage.py", name, "--no-such-option"])
+    assert ended.value.code == 2

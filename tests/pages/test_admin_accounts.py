@@ -40,3 +40,14 @@ def test_a_group_that_the_search_no_longer_finds_is_deleted_too(admin: Client) -
     assert act(admin, GROUPS, "delete_selected", VANISHED, post="yes") == [
         "1 selected group no longer exists. Nothing changed."
     ]
+
+
+@pytest.mark.parametrize("more", [{}, {"_continue": "yes"}])
+def test_a_form_that_changes_nothing_says_so_and_is_not_recorded(admin: Client, more: dict[str, str]) -> None:
+    group = Group.objects.create(name="list:vip")
+    page = admin.post(f"{GROUPS}{group.pk}/change/", {"name": group.name} | more, follow=True)
+    assert "Nothing was changed: list:vip is as it was." in page.content.decode()
+    assert not PlatformAction.objects.filter(action="change group").exists()
+    page = admin.post(f"{GROUPS}{group.pk}/change/", {"name": "list:bar"} | more, follow=True)
+    assert "was changed successfully" in page.content.decode()
+    assert PlatformAction.objects.get(action="change group").target == "list:bar"

@@ -128,6 +128,19 @@ def test_a_list_that_the_cluster_does_not_take_is_told_and_what_was_typed_stays(
     assert "terrace" not in lists()
 
 
+@pytest.mark.parametrize(
+    ("slug", "fields"),
+    [("vip", VIP), ("main", {"rule": "daily", "takes": "all", "exit_first": "on"})],
+)
+def test_saving_a_list_without_a_change_orders_nothing_and_says_so(
+    festival: Client, slug: str, fields: dict[str, Any]
+) -> None:
+    before = event_row(LEARNER_ALIAS, SLUG)
+    page = text(festival.get(save(festival, slug, **fields).url))
+    assert f"Nothing was changed: the list {slug} of {SLUG} is as it was." in page
+    assert event_row(LEARNER_ALIAS, SLUG) == before
+
+
 def test_two_organisers_do_not_overwrite_each_others_lists(festival: Client) -> None:
     stale = festival.get(LIST, {"slug": SLUG}).context["form"].as_of
     assert save(festival, **VIP | {"list": "backstage"}).status_code == 302

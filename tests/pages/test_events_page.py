@@ -84,6 +84,17 @@ def test_two_organisers_do_not_overwrite_each_other(
     assert row.name == "Midsummer"
 
 
+def test_saving_an_event_without_a_change_orders_nothing_and_says_so(
+    learner: RealLearner, operate: Callable[..., Any], admin: Client
+) -> None:
+    operate("issue T-1")
+    admin.post(EVENTS, FORM)
+    before = event_row(LEARNER_ALIAS, "midsummer-2026")
+    answer = change(admin, "midsummer-2026")
+    assert "Nothing was changed: the event midsummer-2026 is as it was." in text(admin.get(answer.url))
+    assert event_row(LEARNER_ALIAS, "midsummer-2026") == before
+
+
 def test_the_form_of_an_event_that_nobody_created_shuts_no_ticket_out(
     learner: RealLearner, operate: Callable[..., Any], admin: Client
 ) -> None:

@@ -53,7 +53,7 @@ def give(page: Page, url: str, file: Path, rows: list[str]) -> None:
     file.write_text("\n".join([HEAD, *rows]))
     page.goto(f"{url}/dashboard/tickets/files")
     page.get_by_label("File", exact=True).set_input_files(file)
-    page.get_by_label("Event", exact=False).first.fill("fest")
+    page.get_by_label("Into the event").fill("fest")
     page.get_by_role("button", name="Read the file").click()
 
 

@@ -73,3 +73,10 @@ async def test_all_sessions_of_a_key_count_as_one_caller(
     assert (await second.channel.receive_output(PATIENCE))["code"] == TRY_AGAIN_LATER
     await first.channel.disconnect(timeout=PATIENCE)
     await live.live_of_this_loop().close()
+
+
+async def test_a_login_for_one_event_has_no_feed_which_is_of_all(learner: RealLearner) -> None:
+    await sync_to_async(keys.forget)()
+    await sync_to_async(api_keys.store_api_key)(KEY, label="steward", scopes=["gate"], event="fest")
+    cookie = await sync_to_async(log_in)()
+    assert not await Socket(Cookie=cookie, Origin=f"http://{HOST}").connect()

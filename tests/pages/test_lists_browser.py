@@ -96,7 +96,7 @@ def import_guests(page: Page, url: str, shop: Path) -> None:
     shop.write_text(SHOP)
     page.goto(f"{url}/dashboard/tickets/files")
     page.get_by_label("File", exact=True).set_input_files(shop)
-    page.get_by_label("Event", exact=False).first.fill("fest-2026")
+    page.get_by_label("Into the event").fill("fest-2026")
     page.get_by_role("button", name="Read the file").click()
     page.get_by_label("Barcode", exact=False).check()
     page.get_by_label("valid", exact=False).check()

@@ -332,7 +332,7 @@ def the_second_file_is_reconciled(venue: Venue, office: Page) -> None:
     second = venue.written("saturday.csv", two_days.SECOND)
     office.goto(f"{venue.running.url}/dashboard/tickets/files")
     office.get_by_label("File", exact=True).set_input_files(second)
-    office.get_by_label("Event", exact=False).first.fill(two_days.SLUG)
+    office.get_by_label("Into the event").fill(two_days.SLUG)
     office.get_by_role("button", name="Read the file").click()
     expect(shown(office, "import-state")).to_have_text("To be confirmed")
     for group in (

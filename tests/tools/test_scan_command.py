@@ -121,14 +121,22 @@ def test_a_file_that_was_imported_by_another_column_is_found_out(
     assert (ran.code, "No code of the file is in the event fest" in ran.error) == (2, True)
 
 
-def test_a_check_that_the_platform_refuses_or_leaves_open_is_no_result(
-    imported: list[str], learner: RealLearner
-) -> None:
-    ran = Ran("scan", *imported, "--check", "--api-key", "dtvn_wrong")
-    assert (ran.code, "Stopped: the platform answered 401: " in ran.error) == (2, True)
-    url = f"http://127.0.0.1:{free_ports(1)[0]}"
-    ran = Ran("scan", *imported, "--check", "--url", url, "--patience", "0.05")
-    assert (ran.code, ran.error) == (2, "Stopped: no answer for 0 s.")
+def test_a_dead_address_or_a_wrong_key_ends_a_scan_at_once_in_words(file: Path, at: list[str]) -> None:
+    words = [str(file), *ANSWERS, *at]
+    dead = f"http://127.0.0.1:{free_ports(1)[0]}"
+    for options, says in (
+        (["--url", dead], f"No platform answers at {dead} ("),
+        (["--api-key", "dtvn_wrong"], "refused the API key; see the credentials file"),
+        (["--api-key", "dtvn_copied\n"], "The API key holds characters that cannot be sent"),
+        (["--url", f"{at[1]}/static"], "is no platform of tickets: is --url right?"),
+    ):
+        for mode in ([], ["--check"]):
+            ran = Ran("scan", *words, *mode, *options)
+            assert (ran.code, says in ran.error) == (2, True), ran.error
+    ran = Ran("scan", "--rehearse", "1", *at, "--url", dead)
+    assert (ran.code, dead in ran.error) == (2, True)
+    ran = Ran("import_tickets", *words, "--api-key", "dtvn_copied\n")
+    assert (ran.code, "cannot be sent" in ran.error) == (2, True)
 
 
 def test_the_gates_of_a_group_ticket_open_once_for_each_person(

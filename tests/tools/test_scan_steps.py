@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
@@ -12,7 +13,17 @@ from tests.pages.learner import RealLearner
 from tests.tools.test_commands import Ran
 from tests.tools.test_scan_command import Platform, at, file, imported, platform  # noqa: F401
 from tickets.importing import FileRefused
-from tickets.scanning.steps import Played, Step, Sums, read_steps, steps_lines, steps_object, sums_of
+from tickets.importing.platform import Refused
+from tickets.scanning.steps import (
+    Played,
+    Step,
+    Sums,
+    play_steps,
+    read_steps,
+    steps_lines,
+    steps_object,
+    sums_of,
+)
 from tickets.services import list_counts
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -88,14 +99,13 @@ def test_a_step_that_is_never_decided_is_not_as_expected(
     )
 
 
-def test_a_step_that_the_platform_does_not_take_ends_the_day(
-    imported: list[str],  # noqa: F811
-    at: list[str],  # noqa: F811
-    tmp_path: Path,
-) -> None:
-    (day := tmp_path / "day.csv").write_text("act,code\nentry,nvrpdkx3wwbm\n")
-    ran = Ran("scan", "--steps", str(day), "--event", "fest", *at, "--api-key", "dtvn_wrong")
-    assert (ran.code, "row 2: the platform answered 401: " in ran.error) == (2, True)
+@pytest.mark.asyncio
+async def test_a_step_that_the_platform_does_not_take_ends_the_day(client: httpx.AsyncClient) -> None:
+    """A key that is revoked on the way."""
+    client.headers["X-API-Key"] = "dtvn_revoked"
+    steps = [Step(2, "entry", "nvrpdkx3wwbm", "", "main", "", "", "", "ok")]
+    with pytest.raises(Refused, match="row 2: the platform answered 401: "):
+        await play_steps(client, steps, event="fest", gates=1, patience=1.0, run="r", told=print)
 
 
 def test_more_differing_steps_than_are_shown_are_counted() -> None:

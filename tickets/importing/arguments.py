@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -220,16 +221,19 @@ def _about_columns(questions: Sequence[Question]) -> list[str]:
 
 
 def progress_bar(*columns: ProgressColumn) -> Progress:
-    """A progress bar on standard error, which ends with these columns."""
+    """A progress bar on standard error, which ends with these columns; none where that is no terminal, also
+    if the environment (FORCE_COLOR) claims one."""
     from rich.console import Console  # not for the web process
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+    terminal = sys.stderr is not None and sys.stderr.isatty()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         *columns,
-        console=Console(stderr=True),
+        console=Console(stderr=True, force_terminal=terminal),
+        disable=not terminal,
     )
 
 

@@ -37,17 +37,18 @@ View = Callable[Concatenate[HttpRequest, Caller, Named], HttpResponseBase]
 def with_scope(
     *scopes: str,
     keys: bool = False,
+    one_event: bool = False,
 ) -> Callable[[View[Named]], Callable[Concatenate[HttpRequest, Named], HttpResponseBase]]:
     """Decorator: the view gets the caller, who has any of the scopes (none given: may read). Others are
     redirected to the login, or get 403. Changes and downloads are recorded. Nothing is cached. `keys`:
     requests with an API key in their header, as of a command, are answered in JSON; pages of other sites
-    cannot set it, so they need no CSRF token."""
+    cannot set it, so they need no CSRF token. `one_event`: the page shows a login for one event no other."""
 
     def decorate(view: View[Named]) -> Callable[Concatenate[HttpRequest, Named], HttpResponseBase]:
         @wraps(view)
         def answer(request: HttpRequest, *args: Named.args, **named: Named.kwargs) -> HttpResponseBase:
             with_key = keys and has_key(request)
-            caller = _caller_of_key(request) if with_key else caller_of_person(request)
+            caller = _caller_of_key(request) if with_key else caller_of_person(request, one_event=one_event)
             if keys and not with_key and (forged := _CSRF.process_view(request, view, (), {})) is not None:
                 return forged
             if with_key and (refusal := _refusal_of_key(caller, scopes)) is not None:

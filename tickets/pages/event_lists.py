@@ -79,6 +79,9 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     given = _given(request, slug)
     problems: Problems = {}
     listed = None if "take_away" in request.POST else _read(given, row, problems, adds=not slug)
+    if listed is not None and there is not None and listed == msgspec.structs.replace(there, offsets=()):
+        query = {"slug": event, "unchanged": slug}
+        return redirect(f"{reverse('tickets:events')}?{urlencode(query)}#shown-title")
     if not problems:
         problems = _save(event, slug, listed, row, given.as_of, caller.actor)
     if problems:

@@ -68,6 +68,8 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     if SCOPE not in caller.scopes:
         return sentence_page(request, caller, f"This needs the scope {SCOPE!r}.", 403)
     given = _given(request)
+    if given.as_of and given == _form_of(given.slug):
+        return redirect(f"{reverse('tickets:events')}?{urlencode({'unchanged': given.slug})}")
     try:
         _save(given, caller.actor, creates=not slug)
     except ServiceError as error:
@@ -97,6 +99,7 @@ def _page(
         "label_max": LABEL_LENGTH_MAX,
         "may_change": SCOPE in caller.scopes and not is_follower(),
         "saved": saved if saved in {one.event for one in known} else "",
+        "unchanged": _named(request, "unchanged"),
         "list_saved": _named(request, "list_saved"),
         "taken": _named(request, "taken"),
         "problem": problem,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
@@ -24,8 +24,9 @@ from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.ledger.event_zones import zone_of
 from validators.rest.http import OWN_WRITES_WAIT
-from validators.rest.keys import Caller
+from validators.rest.keys import Caller, caller_of_person
 from validators.services import network
+from validators.services.cluster_state import cluster_state
 
 SCOPE = CAPABILITY["admit"]
 FORCES = {SCOPE, CAPABILITY["force"]}
@@ -37,11 +38,11 @@ NEXT_MAX = 12
 
 
 @require_GET
-@with_scope(SCOPE)
+@with_scope(SCOPE, one_event=True)
 def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The page; scans are asked and answered by the API."""
     unread: list[dict[str, Any]] = []
-    events = patience.copy.read(lambda: _events(caller.lists), unread)
+    events = patience.copy.read(lambda: _events(caller), unread)
     context = frame(caller, "Gate") | {
         "admit": _path("admit"),
         "annul": _path("annul"),
@@ -56,19 +57,31 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     return render(request, "dashboard/gate.html", context)
 
 
+@require_GET
+def state(request: HttpRequest) -> HttpResponse:
+    """Level and sentence of the cluster's state, for a login that may not have the feed of all events."""
+    caller = caller_of_person(request, one_event=True)
+    if caller is None or SCOPE not in caller.scopes:
+        return JsonResponse({"error": "log in first"}, status=401)
+    found = cluster_state()
+    told = {"level": found.level, "sentence": found.sentence}
+    return JsonResponse(told, headers={"Cache-Control": "no-store"})
+
+
 def _path(kind: str) -> str:
     """Of an operation in the API."""
     return KINDS[kind].path.removeprefix("/api/v1")
 
 
-def _events(only: frozenset[str]) -> list[dict[str, Any]]:
-    """Slug, name, zone and lists of the events that may be chosen, of the lists `only` these, unless that is
-    empty; `when` the doors open, and `ends`, Unix microseconds, both falsy if it is not said. None before
+def _events(caller: Caller) -> list[dict[str, Any]]:
+    """Slug, name, zone and lists of the events that this caller may choose, of the lists those that it may
+    scan for; `when` the doors open, and `ends`, Unix microseconds, both falsy if it is not said. None before
     there is a ledger."""
     if not feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT):
         return []
     rows = read.event_rows(LEARNER_ALIAS)
-    return [_event(slug, rows.get(slug), only) for slug in read.list_events(LEARNER_ALIAS)]
+    known = read.list_events(LEARNER_ALIAS)
+    return [_event(slug, rows.get(slug), caller.lists) for slug in known if caller.only_event in ("", slug)]
 
 
 def _event(slug: str, row: EventRow | None, only: frozenset[str]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tickets.importing.record import FileRefused
 from tickets.importing.uploads import UploadOptions
 from tickets.models import ImportState, TicketImport
 from tickets.pages.access import has_key, sentence_page, with_scope
+from tickets.pages.event_choice import event_choices
 from tickets.pages.exports import SCOPES
 from tickets.pages.import_choice import changes_as_json, choice_sent, confirm_words, groups_of, pages_after
 from tickets.pages.import_form import TITLES, answers_sent, as_sent, event_sent, fields_of, with_flags
@@ -62,7 +63,8 @@ TONE = {
 @require_http_methods(["GET", "POST"])
 @with_scope(keys=True)
 def files(request: HttpRequest, caller: Caller) -> HttpResponseBase:
-    """The form, the newest imports and the exports; a POST takes a file."""
+    """The form, the newest imports, and the exports of the event `event`, of all for ""; a POST takes a
+    file."""
     if request.method == "GET":
         return _files_page(request, caller)
     if SCOPE not in caller.scopes:
@@ -281,6 +283,11 @@ def _shown_state(one: TicketImport, report: Mapping[str, Any]) -> tuple[str, str
 
 def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status: int = 200) -> HttpResponse:
     uploads.forget_old()
+    events = event_choices()
+    asked = request.GET.get("event", events[0].slug if len(events) == 1 else None)
+    chosen = next((one for one in events if one.slug == asked), None)
+    if asked and chosen is None and not problem:
+        problem, status = f"There is no event {asked!r} here: choose one.", 404
     may_import = SCOPE in caller.scopes and not is_follower()
     newest = TicketImport.objects.defer("content", "preview", "report").annotate(
         **{field: F(f"report__{field}") for field in ("present", "ordered", "not_ordered")}
@@ -293,7 +300,9 @@ def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status:
         "imports": [(one, *_shown_state(one, vars(one))) for one in newest[: LISTED if may_import else 0]],
         "given": request.POST,
         "default_event": DEFAULT_EVENT,
-        "events": list_events(LEARNER_ALIAS),
+        "events": events,
+        "chosen": chosen,
+        "every": asked == "",
         "codes": bool(caller.scopes & CODES_SEEN_WITH),
         "codes_seen_with": " or ".join(sorted(CODES_SEEN_WITH)),
         "kinds": [kind for kind in KINDS if not SCOPES[kind] or caller.scopes & SCOPES[kind]],

@@ -2,11 +2,20 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from tickets.pages import event_lists, events, exports, gate, imports, interventions, tickets
+from tickets.pages import (
+    event_lists,
+    events,
+    exports,
+    gate,
+    imports,
+    interventions,
+    tickets,
+)
 
 app_name = "tickets"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("gate/", gate.page, name="gate"),
+    path("gate/state", gate.state, name="gate-state"),
     path("dashboard/tickets", tickets.page, name="page"),
     path("dashboard/tickets/found", tickets.found, name="found"),
     path("dashboard/tickets/one", tickets.one, name="one"),

@@ -73,14 +73,15 @@ async def _is_key(key: str) -> bool:
 
 
 def _is_person(scope: dict[str, Any]) -> bool:
-    """Whether a user with a role, or the holder of an entered key, opened this socket."""
+    """Whether a user with a role, or the holder of an entered key for all events, opened this socket."""
     return _person(scope) is not None
 
 
 def _person(scope: dict[str, Any]) -> Caller | None:
     user = scope.get("user")  # lazy: its object is what the session stores
     found = getattr(user, "_wrapped", user)
-    return caller_of_user(found) or caller_of_session(scope.get("session"))
+    caller = caller_of_user(found) or caller_of_session(scope.get("session"))
+    return None if caller is not None and caller.only_event else caller
 
 
 async def may_watch_still(scope: dict[str, Any]) -> bool:

@@ -43,8 +43,13 @@ sentences of reasons by code."""
 
 def words(request: HttpRequest) -> dict[str, Any]:
     """`words`, which a template calls only when it shows it: WORDS; `callers`, names of the newest API keys
-    by actor; `places`, addresses of the pages that outcomes lead to."""
-    return {"words": lambda: WORDS | {"callers": callers(), "places": _places(request)}}
+    by actor, none for a login for one event; `places`, addresses of the pages that outcomes lead to."""
+
+    def shown() -> dict[str, Any]:
+        sees_others = caller_of_person(request) is not None
+        return WORDS | {"callers": callers() if sees_others else {}, "places": _places(request)}
+
+    return {"words": shown}
 
 
 def callers() -> dict[str, str]:

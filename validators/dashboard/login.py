@@ -26,7 +26,7 @@ from validators.services.hashing import HashingBusy
 from validators.services.login_throttle import LoginThrottled, client_address, subject_of
 from validators.web.one_hop import HeldResponse
 
-WRONG_KEY = "This key is not valid, no longer valid, or for one event only."
+WRONG_KEY = "This key is not valid, no longer valid, or for one event only and may not scan."
 REFUSED_AFTER = 2.0
 """Seconds until a refusal is sent. One takes 6 ms of processor: thirty clients that ask again at once would
 take all of this process."""
@@ -53,7 +53,11 @@ class RefusedLogins:
 
 
 def log_in(request: HttpRequest) -> HttpResponse:
-    """Django's login; whoever may only scan goes to the gate's page, unless another one was asked for."""
+    """Django's login; whoever may only scan goes to the gate's page, unless another one was asked for. A
+    steward's login for one event, which no other page lets in, leads there too."""
+    steward = caller_of_session(request.session) if request.method == "GET" else None
+    if steward is not None and steward.only_event:
+        return redirect(gate_address(steward))
     response = admin.site.login(request)
     caller = caller_of_user(request.user)
     if response.status_code == HTTPStatus.FOUND and caller is not None and _scans_only(caller):
@@ -65,19 +69,36 @@ def log_in(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("key")
 @require_POST
 def enter(request: HttpRequest) -> HttpResponse:
-    """Begin a session with this key and redirect to the requested page; show the form again for a wrong key.
+    """Begin a session with this key and redirect to the requested page; show the form again for a wrong
+    key."""
+    caller = log_in_with_key(request)
+    if caller is None:
+        return _form(request, "key_problem", WRONG_KEY)
+    if caller.only_event:
+        return redirect(gate_address(caller))
+    wanted = _following(request)
+    return redirect(_landing(wanted) if _scans_only(caller) else wanted)
 
-    Nobody guesses a key, so wrong ones are not throttled: they are counted only to bound their audit rows.
-    """
+
+def log_in_with_key(request: HttpRequest) -> Caller | None:
+    """Begin a session with the `key` of this POST; None for a wrong one. Nobody guesses a key, so wrong ones
+    are not throttled: they are counted only to bound their audit rows."""
     address = client_address(request)
     if caller := enter_key(request, request.POST.get("key", "").strip()):
         audit.record(caller.actor, "login with key", outcome="ok", address=address)
-        wanted = _following(request)
-        return redirect(_landing(wanted) if _scans_only(caller) else wanted)
+        return caller
     with suppress(LoginThrottled):
         if login_throttle.begin(subject_of("wrong key", address)) in (1, login_throttle.TRIES_MAX):
             audit.record("", "login with key", outcome="refused", address=address)
-    return _form(request, "key_problem", WRONG_KEY)
+    return None
+
+
+def gate_address(caller: Caller) -> str:
+    """The gate's page with what is known of the place: the caller's one event, and its only list."""
+    place = {"event": caller.only_event}
+    if len(caller.lists) == 1:
+        (place["list"],) = caller.lists
+    return f"{reverse('tickets:gate')}?{urlencode(place)}"
 
 
 @require_POST

@@ -16,7 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from dtvn.api.errors import TicketError
+from dtvn.api.errors import InvalidRequest, TicketError
 from dtvn.protocol.genesis import Parameters
 from validators.dashboard.formatting import node_pill
 from validators.dashboard.principals import principals_page
@@ -97,10 +97,12 @@ class ChangeForm(forms.Form):
                     self.fields[name] = forms.IntegerField(label=name.replace("_", " "), initial=value)
 
     def requested(self, now: PresentEpoch) -> ChangeRequest:
-        """The requested change of a valid form."""
+        """The requested change of a valid form; raises InvalidRequest if it changes nothing."""
         given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
         if self.kind == "parameters":
             changed = {name: value for name, value in given.items() if value != getattr(now.parameters, name)}
+            if not changed:
+                raise InvalidRequest("Nothing was changed: give at least one parameter another value.")
             return ChangeRequest(change="parameters", parameters=changed)
         return msgspec.convert({"change": self.kind, **given}, ChangeRequest)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse
@@ -86,8 +87,20 @@ class StrictAdmin(admin.ModelAdmin):
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """`message`: the fields that changed; none: nothing is recorded."""
+        request.nothing_changed = not message  # type: ignore[attr-defined]
+        if not message:
+            return None
         self._record(request, "change", obj)
         return super().log_change(request, obj, message)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Django says of a form without a change that it changed successfully."""
+        if not getattr(request, "nothing_changed", False) or IS_POPUP_VAR in request.POST:
+            return super().response_change(request, obj)
+        self.message_user(request, f"Nothing was changed: {obj} is as it was.")
+        stays = "_continue" in request.POST
+        return redirect(request.path) if stays else self.response_post_save_change(request, obj)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         for obj in queryset:

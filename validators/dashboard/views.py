@@ -51,6 +51,8 @@ NEEDED = {
 
 
 def _offered(caller: Caller) -> tuple[tuple[str, str], ...]:
+    if caller.only_event:
+        return (GATE,)
     found = (*PAGES, GATE) if "gate" in caller.scopes else PAGES
     return tuple(each for each in found if each[0] not in PAGES_OF_MEMBERS) if is_follower() else found
 
@@ -64,6 +66,7 @@ def frame(caller: Caller, title: str) -> dict[str, Any]:
         "states": STATES,
         "words_of_mode": quorum.WORDS[cluster_mode()],
         "known": caller.actor != ANYBODY.actor,
+        "one_event": caller.only_event,
         "actor": caller.actor,
     }
 

@@ -46,6 +46,8 @@ KEY_LENGTH_MAX = 16_384
 """Longer than any header that gets this far: with a lower limit, a valid long key could not be used."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+GATE = "gate"
+"""The scope of who may scan."""
 SESSION_KEY = "dtvn_api_key"
 """Session entry with the hash of the key that was entered on the login page; never the key itself."""
 
@@ -98,9 +100,9 @@ def authenticate_key(plain: str) -> Caller | None:
 
 def enter_key(request: HttpRequest, plain: str) -> Caller | None:
     """Begin a session with the permissions of this key, as long as the key is valid; None if it is not one
-    of our keys, or is for one event only: pages show all events."""
+    of our keys, or is for one event only and may not scan: the gate's page is the only one for it."""
     caller = authenticate_key(plain)
-    if caller is None or caller.only_event:
+    if caller is None or (caller.only_event and GATE not in caller.scopes):
         return None
     request.session.flush()  # an earlier session of another user must not continue
     request.session[SESSION_KEY] = api_keys.api_key_digest(plain)
@@ -114,12 +116,13 @@ def caller_of_session(session: Mapping[str, Any] | SessionBase | None) -> Caller
     return _with_digest(digest) if isinstance(digest, str) else None
 
 
-def caller_of_person(request: HttpRequest) -> Caller | None:
+def caller_of_person(request: HttpRequest, *, one_event: bool = False) -> Caller | None:
     """The visitor of a page as a caller: any visitor if the API is open, a user with a role, or the holder of
-    an entered key."""
+    an entered key. `one_event`: also that of a key for one event, which other pages do not let in."""
     if settings.API_IS_OPEN:
         return ANYBODY
-    return caller_of_user(request.user) or caller_of_session(request.session)
+    found = caller_of_user(request.user) or caller_of_session(request.session)
+    return None if found is not None and found.only_event and not one_event else found
 
 
 def _with_digest(digest: str) -> Caller | None:

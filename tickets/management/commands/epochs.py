@@ -12,12 +12,14 @@ from dtvn.api.errors import TicketError
 from dtvn.proof import Chain, shown
 from dtvn.protocol import quorum
 
+EXIT_NOTHING_DONE = 2
+
 
 class Command(BaseCommand):
     help = (
         "Show the members of each epoch, from verified epoch change proofs. --out writes the chain that "
         "verify_certificate and the stand-alone verifiers take. Reads the platform's own copy of the log; no "
-        "node needs to run."
+        "node needs to run. Exit codes: 0 shown, 2 not known, or the file cannot be written."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,13 +31,14 @@ class Command(BaseCommand):
         try:
             chain, content = known_chain(), epoch_chain()
         except TicketError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
         self.stdout.write("\n".join(_lines(chain)))
         if options["out"]:
             try:
                 options["out"].write_bytes(content)
             except OSError as error:
-                raise CommandError(f"{options['out']} cannot be written: {error.strerror}") from error
+                text = f"{options['out']} cannot be written: {error.strerror}"
+                raise CommandError(text, returncode=EXIT_NOTHING_DONE) from error
 
 
 def _lines(chain: Chain) -> list[str]:

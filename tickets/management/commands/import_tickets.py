@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import TimeRemainingColumn
 
@@ -27,15 +26,13 @@ from tickets.importing.differences import KINDS
 from tickets.importing.platform import (
     UNDECIDED,
     NetworkSilent,
-    PlatformUnknown,
     Refused,
-    platform_of,
 )
 from tickets.importing.record import FileRefused
 from tickets.importing.remote import RemoteImport
+from tickets.management.reaching import EXIT_NOTHING_DONE, named_platform
 
 EXIT_SOME_WRONG = 1
-EXIT_NOTHING_DONE = 2
 EXIT_UNFINISHED = 3
 REPORTED_MAX = 200
 """Wrong rows printed one by one; --report writes all of them."""
@@ -43,6 +40,8 @@ EVENTS_MAX = 10
 """Events that have a line each; of more, those with one time zone share one."""
 NAMED_MAX = 5
 """Events that such a line names."""
+
+STANDARD_INPUT = Path("-")
 
 
 class Command(BaseCommand):
@@ -54,8 +53,8 @@ class Command(BaseCommand):
         "with 2 and names the option that answers. --dry-run shows all answers. The file is uploaded to the "
         "platform, as on its page; the command follows the import. "
         "Names and addresses stay in the platform's database; the log gets a salted commitment. "
-        "Running it again is safe. Exit codes: 0 all imported, 1 all but some wrong rows imported, "
-        "2 nothing imported, 3 it stopped half way (run it again to finish)."
+        "Running it again is safe. A FILE of - is standard input. Exit codes: 0 all imported, 1 all but some "
+        "wrong rows imported, 2 nothing imported, 3 it stopped half way (run it again to finish)."
     )
     requires_system_checks: list[str] = []
 
@@ -92,13 +91,14 @@ class Command(BaseCommand):
             answers, changes = answers_of(options), _kinds(options["changes"])
             check_writable(options["report"], "--report")
             content = _content(options["file"])
-            platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
-        except (FileRefused, PlatformUnknown) as error:
+            name = Path("standard input") if options["file"] == STANDARD_INPUT else options["file"]
+        except FileRefused as error:
             raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
+        platform = named_platform(options)
         try:
             with RemoteImport(platform, options["patience"]) as remote:
                 with saying(f"an answer from {platform.url}"):
-                    remote.upload(options["file"], content, event=options["event"] or "", answers=answers)
+                    remote.upload(name, content, event=options["event"] or "", answers=answers)
                 found = self._follow(remote, "Reading the file", "a worker to read the file")
                 codes = found["preview"].get("codes", [])
                 self._tell(found["report"])
@@ -269,7 +269,8 @@ def _row(one: dict[str, Any]) -> str:
 
 
 def _content(file: Path) -> bytes:
+    """What the platform recognises the format from; raises FileRefused."""
     try:
-        return file.read_bytes()
+        return sys.stdin.buffer.read() if file == STANDARD_INPUT else file.read_bytes()
     except OSError as error:
         raise FileRefused(f"{file} cannot be read: {error.strerror}.") from error

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import TextColumn, TimeElapsedColumn
 
@@ -36,11 +35,10 @@ from tickets.importing.platform import (
     UNDECIDED,
     NetworkSilent,
     Platform,
-    PlatformUnknown,
     Refused,
     open_client,
-    platform_of,
 )
+from tickets.management.reaching import EXIT_NOTHING_DONE, reached_platform
 from tickets.scanning import Asked, Foretold, Outcome, Plan, foretell, make_plan, play, prove
 from tickets.scanning.foretelling import printed, windows_over
 from tickets.scanning.issuing import issue_tickets
@@ -55,7 +53,6 @@ from tickets.scanning.telling import (
 )
 
 EXIT_NOT_PROVED = 1
-EXIT_NOTHING_DONE = 2
 SAME_ANSWERS = (
     "Nothing is scanned before this is answered. Give the same answers as at the import, also those that "
     "were given on its page:"
@@ -155,11 +152,11 @@ class Command(BaseCommand):
                 read = plan_of(options)
                 if read.questions:
                     raise FileRefused(open_questions(read.questions, SAME_ANSWERS))
-            platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
             check_writable(options["record"], "--record")
-        except (FileRefused, PlatformUnknown) as error:
+        except FileRefused as error:
             raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
         options["event"] = _event(read.tickets)
+        platform = reached_platform(options)
         tickets = read.tickets[: options["limit"]]
         foretold: list[Foretold] = []
         if rehearsed:
@@ -176,9 +173,9 @@ class Command(BaseCommand):
         """Play the steps of --steps; ends with an exit code. Raises CommandError."""
         try:
             steps = read_steps(options["steps"])
-            platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
-        except (FileRefused, PlatformUnknown) as error:
+        except FileRefused as error:
             raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
+        platform = reached_platform(options)
         self._ask_steps(platform, steps, options)
         played: list[Played] = []
 

@@ -36,7 +36,7 @@ PIN_BYTES_MAX = FILE_BYTES_MAX[CHAIN]
 class Command(BaseCommand):
     help = (
         "Check the certificate of an outcome against an epoch chain, without a server: what does it prove? "
-        "Exit codes: 0 valid, 1 not valid, or it contradicts the one given with --against."
+        "Exit codes: 0 valid, 1 not valid, or it contradicts the one given with --against, 2 wrong usage."
     )
     requires_system_checks: list[str] = []
 

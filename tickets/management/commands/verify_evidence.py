@@ -17,7 +17,7 @@ EXIT_REFUSED = 1
 class Command(BaseCommand):
     help = (
         "Check an evidence file against an epoch chain, without a server, and name the convicted member. "
-        "Exit codes: 0 a member is convicted, 1 none is."
+        "Exit codes: 0 a member is convicted, 1 none is, 2 wrong usage."
     )
     requires_system_checks: list[str] = []
 
