@@ -75,6 +75,15 @@ def test_what_is_asked_is_what_parts_the_rows(tmp_path: Path, cells: list[str], 
     assert asked(found) == (["column:etwas"] if is_asked else [])
 
 
+def test_a_list_in_json_may_decide_too(tmp_path: Path) -> None:
+    rows = [
+        {"barcode": f"C-{number}", "refunds": refunds} for number, refunds in enumerate(([], [{"at": 1}]))
+    ]
+    assert asked(plan(tmp_path, rows)) == ["column:refunds (a list)"]
+    found = plan(tmp_path, rows, admits=["refunds (a list)="])
+    assert (codes(found), found.left_out) == (["C-0"], [LeftOut(2, "refunds (a list): 1 item")])
+
+
 def stored_of(found: ImportPlan) -> Any:
     """What is stored once this file is confirmed."""
     source = StoredSource(found.key, frozenset(found.columns), found.answers)

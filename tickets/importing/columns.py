@@ -286,13 +286,16 @@ def _likely(column: str, values: Values, *, days: bool) -> str:
 
 
 def _listed(values: Values) -> list[tuple[str, int]]:
-    """The values of a question. Of many, or of times in some rows, only whether there is one: another row has
-    another."""
+    """The values of a question. Of times in some rows it is offered that any counts, since a later file has
+    others; of too many values only that and the empty cell."""
     filled = [values.spelled[value] for value in values.counts if value]
     empty = values.counts[""]
-    if len(values.counts) <= LISTED and not (empty and all(map(is_day, filled))):
+    whole = [(ANY, values.counts.total() - empty), *([("", empty)] if empty else [])]
+    if len(values.counts) > LISTED:
+        return whole
+    if not (empty and all(map(is_day, filled))):
         return values.listed()
-    return [(ANY, values.counts.total() - empty), *([("", empty)] if empty else [])]
+    return [*whole, *(pair for pair in values.listed() if pair[0])]
 
 
 def _examples(values: Values) -> dict[str, list[str]]:

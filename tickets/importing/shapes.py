@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from dtvn.wording import counted
 from tickets.importing.jsontext import BLANK, Unreadable, cell, parsed
 from tickets.importing.record import FileRefused, Record, normalised
 
@@ -164,7 +165,7 @@ def _flat(item: Mapping[str, Any], before: str = "") -> tuple[dict[str, str], di
             if name in CODES:
                 fields[name] = json.dumps(value)
             elif value:
-                fields[_list_name(name)] = ""
+                fields[_list_name(name)] = _items_of(value)
         else:
             fields[name], why = cell(_untranslated(value))
             if why:
@@ -193,7 +194,8 @@ def _as_position(
     fields["status"] = "canceled" if item.get("canceled") is True else _status(order or item)
     fields["testmode"] = _text(order.get("testmode"))
     fields["checkins"] = _entry(item)
-    fields.pop(_list_name("checkins"), None)
+    for name in ("checkins", "positionid"):
+        fields.pop(_list_name(name), None)
     if isinstance(item.get("blocked"), list):  # a list names those who block it; null: not blocked
         fields["blocked"] = "yes"
         fields.pop(_list_name("blocked"), None)
@@ -234,8 +236,15 @@ def _barcodes(item: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _list_name(key: str) -> str:
-    """The column that stands for a list which is not read."""
+    """The column that stands for a list."""
     return f"{normalised(key)} (a list)"
+
+
+def _items_of(value: list[Any]) -> str:
+    """A list as a cell: its texts, or how many objects there are. It may decide, so it is not empty."""
+    if any(isinstance(item, dict | list) for item in value):
+        return counted(len(value), "item")
+    return ", ".join(filter(None, map(_text, value))) or counted(len(value), "item")
 
 
 def _listed(value: Any) -> list[Any]:

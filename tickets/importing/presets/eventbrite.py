@@ -59,5 +59,5 @@ API = Preset(
         entry("checked in", entered=YES, outside=NO),
         entry("barcode status", entered="used", outside="unused|refunded|cancelled"),
     ),
-    ignored=names("status code|delivery method|guestlist id"),
+    ignored=names("status code|delivery method|guestlist id|answers (a list)"),
 )

@@ -29,7 +29,7 @@ NOT_DECIDING = names(
     "|Sales channel|Verkaufskanal|Canal de vente|Invoice address company|Invoice address name"
     "|Invoice address street|Invoice address ZIP code|Invoice address city|Invoice address country"
     "|Invoice address state|VAT ID|Umsatzsteuer-ID|Invoice numbers|Rechnungsnummern|External customer ID"
-    "|Voucher|Discount|Web checkin secret"
+    "|Voucher|Discount|Web checkin secret|answers (a list)|downloads (a list)|print logs (a list)"
 )
 """What decides nothing: how, when and for how much it was bought, in which language, and where a seat is."""
 BLOCKED = status("Blocked|Gesperrt|Bloqué|Bloqueado", admits=f"|{NO}|none", refuses=YES)
