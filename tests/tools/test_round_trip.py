@@ -35,7 +35,7 @@ from tests.pages.learner import RealLearner
 from tickets.importing.events import prepare_events
 from tickets.importing.holders import remember_holders
 from tickets.importing.imported import Holder, ImportedEvent, ImportedTicket
-from tickets.importing.platform import Refused
+from tickets.importing.until_final import Refused
 from tickets.importing.uploads import ImportRefused, UploadOptions, begin, confirm
 from tickets.importing.work import work
 from tickets.models import ImportState, TicketCode, TicketHolder, TicketImport

@@ -9,7 +9,7 @@ from dtvn.api.errors import TicketError
 from dtvn.machine.rows import EventRow
 from dtvn.protocol import canonical
 from tickets.importing.imported import ImportedEvent
-from tickets.importing.platform import Refused
+from tickets.importing.until_final import Refused
 from tickets.services.codes import ids_are_codes
 from tickets.services.events import set_event, settled_row
 from validators import feed

@@ -50,7 +50,6 @@ from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.network import read_network
 from tickets.importing.ordering import Ordering
 from tickets.importing.plan import UNANSWERED, ImportPlan, by_event, read_plan
-from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
 from tickets.importing.record import FileRefused
 from tickets.importing.reporting import (
     kinds_of,
@@ -65,6 +64,7 @@ from tickets.importing.settled import Known
 from tickets.importing.standing import changed_since, standing, unconfirmed
 from tickets.importing.stored import stored_answers
 from tickets.importing.time_limit import TookTooLong, time_limit
+from tickets.importing.until_final import TRY_AGAIN, NetworkSilent, Refused, pause_before
 from tickets.importing.uploads import OPEN, WORKING, UploadOptions, storable
 from tickets.models import ImportState, ShownDifference, TicketImport
 from validators.database_failures import is_outage
@@ -328,7 +328,7 @@ class _Issuing:
                     if time.monotonic() >= give_up_at:
                         raise NetworkSilent(f"no final answer for {PATIENCE:.0f} s") from error
                 attempt += 1
-                threading.Event().wait(pause_before(attempt, None))
+                threading.Event().wait(pause_before(attempt))
 
     def _change(self) -> None:
         """Order what was confirmed of the differences. Raises NetworkSilent and Refused."""

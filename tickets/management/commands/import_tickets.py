@@ -24,15 +24,10 @@ from tickets.importing.arguments import (
     seconds,
 )
 from tickets.importing.differences import KINDS
-from tickets.importing.platform import (
-    UNDECIDED,
-    NetworkSilent,
-    PlatformUnknown,
-    Refused,
-    platform_of,
-)
+from tickets.importing.platform import UNDECIDED, PlatformUnknown, platform_of
 from tickets.importing.record import FileRefused
 from tickets.importing.remote import RemoteImport
+from tickets.importing.until_final import NetworkSilent, Refused
 
 EXIT_SOME_WRONG = 1
 EXIT_NOTHING_DONE = 2

@@ -32,15 +32,8 @@ from tickets.importing.arguments import (
     progress_bar,
     seconds,
 )
-from tickets.importing.platform import (
-    UNDECIDED,
-    NetworkSilent,
-    Platform,
-    PlatformUnknown,
-    Refused,
-    open_client,
-    platform_of,
-)
+from tickets.importing.platform import UNDECIDED, Platform, PlatformUnknown, open_client, platform_of
+from tickets.importing.until_final import NetworkSilent, Refused
 from tickets.scanning import Asked, Foretold, Outcome, Plan, foretell, make_plan, play, prove
 from tickets.scanning.foretelling import printed, windows_over
 from tickets.scanning.issuing import issue_tickets
