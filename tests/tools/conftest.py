@@ -15,7 +15,7 @@ from tests.importing.exports import ANSWERS
 from tests.pages.conftest import _own_listener, empty_ledger, learner, operate
 from tests.pages.learner import RealLearner
 from tickets import tasks
-from tickets.importing import platform
+from tickets.importing import until_final
 from tickets.pages import imports
 from validators.rest import keys
 from validators.services.api_keys import generate_api_key, store_api_key
@@ -63,8 +63,8 @@ class Trouble(httpx.AsyncBaseTransport):
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses between attempts of a millisecond: the order of events stays the same."""
-    monkeypatch.setattr(platform, "PAUSE_FIRST", 0.001)
-    monkeypatch.setattr(platform, "PAUSE_MAX", 0.002)
+    monkeypatch.setattr(until_final, "PAUSE_FIRST", 0.001)
+    monkeypatch.setattr(until_final, "PAUSE_MAX", 0.002)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.pages.learner import RealLearner
 from tickets.importing import ImportedTicket
 from tickets.importing.completing import complete, next_step
 from tickets.importing.delivery import Delivery
-from tickets.importing.platform import NetworkSilent, Refused
+from tickets.importing.until_final import NetworkSilent, Refused
 from tickets.models import TicketCode
 from tickets.services.codes import digest_of, salt_of
 from validators.ledger import read

@@ -18,7 +18,7 @@ from tickets.importing.delivering import Delivering
 from tickets.importing.delivery import Delivery
 from tickets.importing.holders import erase_holders
 from tickets.importing.ordering import Ordering
-from tickets.importing.platform import NetworkSilent, Refused
+from tickets.importing.until_final import NetworkSilent, Refused
 from tickets.models import TicketCode, TicketHolder
 from validators.services.decide import batch
 

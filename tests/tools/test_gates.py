@@ -8,7 +8,7 @@ import pytest
 from tests.pages.learner import RealLearner
 from tests.tools.conftest import Trouble
 from tests.tools.test_issuing import many, send
-from tickets.importing.platform import Refused
+from tickets.importing.until_final import Refused
 from tickets.scanning import Outcome, Plan, make_plan, play, prove
 from validators.ledger.models import OperationRecord
 

@@ -10,8 +10,9 @@ from typing import ClassVar
 import pytest
 
 from tests.tools.test_commands import NAMED, Ran, export  # noqa: F401 - fixtures
-from tickets.importing.platform import NetworkSilent, Platform
+from tickets.importing.platform import Platform
 from tickets.importing.remote import FILES, RemoteImport
+from tickets.importing.until_final import NetworkSilent
 from tickets.models import EventTimeZone, TicketImport
 from validators.ledger.models import Ticket
 from validators.models import PlatformAction
@@ -103,7 +104,7 @@ class LostAnswers(BaseHTTPRequestHandler):
 
 def test_only_a_question_is_sent_again_where_its_answer_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """An upload would be kept twice, and a confirmation may have begun the import."""
-    monkeypatch.setattr("tickets.importing.remote.pause_before", lambda *_: 0.0)
+    monkeypatch.setattr("tickets.importing.until_final.PAUSE_FIRST", 0.001)
     monkeypatch.setattr(LostAnswers, "asked", [])
     server = HTTPServer(("127.0.0.1", 0), LostAnswers)
     threading.Thread(target=server.serve_forever, daemon=True).start()

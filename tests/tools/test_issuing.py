@@ -16,7 +16,7 @@ from tests.pages.learner import RealLearner
 from tests.tools.conftest import Trouble
 from tests.tools.test_holders import ticket
 from tickets.importing import Holder, ImportedTicket
-from tickets.importing.platform import NetworkSilent, Refused
+from tickets.importing.until_final import NetworkSilent, Refused
 from tickets.rest.asking import PlatformAsking
 from tickets.scanning.issuing import issue_tickets
 from validators.ledger.models import OperationRecord, Ticket

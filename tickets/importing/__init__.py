@@ -8,7 +8,7 @@ questions what decides who comes in, and what nobody has said  ->  Decided (sett
 rows      a Record under the answers  ->  tickets, or the reason why it is not one
 plan      the whole file  ->  ImportPlan, in which no row is missing
 comparing the plan and the network  ->  what is new, and what the file says otherwise
-declaring the plan  ->  events that are created, products that become known
+events    the plan  ->  events that are created, products that become known
 holders   personal data  ->  an erasable table and a salted commitment
 ordering  ImportedTickets  ->  this platform's gateway; completing: entries and replaced codes
 uploads   the one way of a file into the network, for the page and the command; work: a worker's part

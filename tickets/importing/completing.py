@@ -17,9 +17,9 @@ from dtvn.machine import ImportEntry, Replace, State, reasons
 from dtvn.machine.codes import code_digest
 from dtvn.machine.lists import MAIN_SLUG
 from dtvn.machine.rows import TicketRow
-from tickets.importing.delivery import BATCH_SIZE, Delivery, steps
+from tickets.importing.delivery import Delivery, steps
 from tickets.importing.imported import ImportedTicket, WrongRow
-from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
+from tickets.importing.until_final import BATCH_SIZE, TRY_AGAIN, NetworkSilent, Refused, pause_before
 from tickets.services import codes
 from tickets.services.search import state_of_row
 from validators import feed
@@ -96,7 +96,7 @@ def complete(
             raise NetworkSilent(f"no final answer for {patience:.0f} s")
         else:
             attempt += 1
-            threading.Event().wait(pause_before(attempt, None))
+            threading.Event().wait(pause_before(attempt))
     _count(pending, delivery)
 
 

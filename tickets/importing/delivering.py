@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tickets.importing.completing import Order, complete
-from tickets.importing.delivery import BATCH_SIZE, Delivery
+from tickets.importing.delivery import Delivery
 from tickets.importing.holders import forget_holders, remember_holders
 from tickets.importing.imported import ImportedTicket
 from tickets.importing.ordering import Ordering, Part
 from tickets.importing.plan import by_event
+from tickets.importing.until_final import BATCH_SIZE
 from tickets.services import codes
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger.read import event_row

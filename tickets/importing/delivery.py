@@ -7,9 +7,6 @@ import msgspec
 from dtvn.machine.codes import VALID_MAX
 from tickets.importing.imported import ImportedTicket, WrongRow
 
-BATCH_SIZE = 1_000
-"""Operations ordered at once: one bundle of the gateway."""
-
 
 class Delivery(msgspec.Struct):
     """Results of the tickets of one import."""

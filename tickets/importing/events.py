@@ -1,17 +1,23 @@
-"""Creates the events of an import that are new, and adds products that an event does not have yet."""
+"""The events of an import: created, and their products made known, before their first ticket is issued."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
+
+import msgspec
 
 from dtvn.api.errors import TicketError
 from dtvn.machine.rows import EventRow
 from dtvn.protocol import canonical
+from tickets.importing.answers import CREATE
 from tickets.importing.imported import ImportedEvent
-from tickets.importing.platform import Refused
+from tickets.importing.plan import ImportPlan, by_event
+from tickets.importing.record import FileRefused
+from tickets.importing.until_final import TRY_AGAIN, Answer, Refused, until_final
 from tickets.services.codes import ids_are_codes
-from tickets.services.events import set_event, settled_row
+from tickets.services.events import RESERVED, present, set_event, settled_row
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
@@ -20,18 +26,83 @@ OWN_WRITES_WAIT = 5.0
 """Seconds for the platform's copy to include an event."""
 
 
-def prepare_events(events: Iterable[ImportedEvent], *, actor: str) -> None:
-    """Create those that are new and say more than an event which was not created. One that exists stays as it
-    is, and gets the products that it lacks, entrances or not. Raises Refused, also if ids are codes on one
-    side only: then other texts would open the door."""
-    for event in events:
-        try:
-            _prepare(event, actor)
-        except TicketError as error:
-            raise Refused(f"event {event.slug}: {error}") from error
+class EventChange(msgspec.Struct, frozen=True):
+    """What an import says of one event."""
+
+    event: str
+    created: bool
+    """Whether it was not created before."""
+    name: str | None
+    zone: str | None
+    changed: dict[str, bool]
+    """Its new products, and those that were the other kind: whether each is an entrance."""
+
+    @property
+    def sentence(self) -> str:
+        """What changes, for people."""
+        kinds = {True: "an entrance", False: "no entrance"}
+        said = [f"{name} is {kinds[admits]}" for name, admits in self.changed.items()]
+        done = "is created; only what is printed opens it" if self.created else "is changed"
+        return f"Event {self.event} {done}{': ' if said else ''}{', '.join(said)}."
+
+
+def changes_of(plan: ImportPlan) -> Iterator[EventChange]:
+    """The changes of events that the import needs, as the platform's copy has them now; none for an event
+    that is used as it is."""
+    if plan.events:  # our own export says itself what its events are
+        return
+    for event, tickets in by_event(plan.tickets).items():
+        row = read.event_row(LEARNER_ALIAS, event)
+        created = row is None or not row.declared
+        if created and plan.new_event != CREATE:
+            continue
+        if event in RESERVED:
+            raise FileRefused(f"The event {event!r} cannot be created: this name is reserved.")
+        known = dict(present(event).products)
+        said = {ticket.product: plan.products[ticket.product] for ticket in tickets if ticket.product}
+        changed = {name: admits for name, admits in said.items() if known.get(name) is not admits}
+        if created or changed:
+            yield EventChange(
+                event,
+                created,
+                name=plan.event_names.get(event) if created else None,
+                zone=plan.answers.timezone or None if created else None,
+                changed=changed,
+            )
+
+
+def prepare_events(plan: ImportPlan, *, actor: str, patience: float) -> None:
+    """Have the changes of events ordered. Raises NetworkSilent after `patience` seconds without an answer,
+    and Refused."""
+    changes: list[tuple[str, Callable[[], object]]]
+    changes = [(event.slug, partial(_prepare, event, actor)) for event in plan.events]
+    changes += [(change.event, partial(_carry_out, change, actor)) for change in changes_of(plan)]
+    for _ in until_final(_ask, changes, patience=patience, size=1):
+        pass
+
+
+def _ask(batch: list[tuple[str, Callable[[], object]]]) -> list[Answer]:
+    ((event, change),) = batch
+    try:
+        change()
+    except TicketError as error:
+        if error.status in TRY_AGAIN:
+            return [Answer(error.status)]
+        raise Refused(f"event {event}: {error}") from error
+    return [Answer(200)]
+
+
+def _carry_out(change: EventChange, actor: str) -> None:
+    products = tuple(change.changed.items())
+    set_event(
+        change.event, actor=actor, name=change.name, zone=change.zone, products=products, others_stay=True
+    ).check()
 
 
 def _prepare(event: ImportedEvent, actor: str) -> None:
+    """Create an event of our own export that is new and says more than one that was not created. One that
+    exists stays as it is, and gets the products that it lacks, entrances or not. Raises Refused if ids are
+    codes on one side only: then other texts would open the door."""
     _known, row = settled_row(event.slug)
     declared = row is not None and row.declared
     closes = not all(event.products.values())

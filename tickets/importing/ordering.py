@@ -23,9 +23,9 @@ from dtvn.machine.codes import code_digest
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.kinds import OPERATIONS
 from tickets.importing.completing import Asking, Order, may_stand
-from tickets.importing.delivery import BATCH_SIZE, Delivery, steps
+from tickets.importing.delivery import Delivery, steps
 from tickets.importing.imported import ImportedTicket, WrongRow
-from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
+from tickets.importing.until_final import BATCH_SIZE, TRY_AGAIN, NetworkSilent, Refused, pause_before
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ class Ordering:
                 raise NetworkSilent(f"no final answer for {self._patience:.0f} s")
             if undecided:
                 attempt += 1
-                threading.Event().wait(pause_before(attempt, None))
+                threading.Event().wait(pause_before(attempt))
 
     def _decided(
         self,
@@ -118,7 +118,7 @@ class Ordering:
             if pending and time.monotonic() >= give_up_at:
                 raise NetworkSilent(f"no final answer for {self._patience:.0f} s")
             if pending:
-                threading.Event().wait(pause_before(attempt, None))
+                threading.Event().wait(pause_before(attempt))
 
     def _ask(self, requests: list[Request]) -> list[Decision]:
         try:

@@ -1,8 +1,7 @@
-"""Access to a platform's REST API from a command: its address, its key, and when to retry."""
+"""Access to a platform's REST API from a command: its address, its key, and requests over HTTP."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,28 +9,14 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 
-TRY_AGAIN = frozenset({429, 502, 503, 504})
-"""Statuses after which the same request is sent again with the same nonce (R13, R14)."""
-PAUSE_FIRST = 0.1
-PAUSE_MAX = 2.0
-"""Longest pause in seconds; the pause doubles up to this, unless the platform asks for longer."""
-RETRY_AFTER_MAX = 10.0
-
+from tickets.importing.until_final import Answer, NetworkSilent, until_final_async
 
 UNDECIDED = "the validators to decide; the pages say whether they can"
 """What an import or a scan waits for while nothing gets an answer; completes "waiting for "."""
 
 
-class NetworkSilent(Exception):
-    """No answer within the allowed time; the requests that were sent may or may not have been executed."""
-
-
 class PlatformUnknown(ValueError):
     """No address or no key is known; the message says how to give them."""
-
-
-class Refused(Exception):
-    """The platform answered with a refusal that retrying will not change."""
 
 
 class Platform(msgspec.Struct, frozen=True):
@@ -78,11 +63,10 @@ def open_client(platform: Platform, *, connections: int, patience: float) -> htt
     )
 
 
-def pause_before(attempt: int, response: httpx.Response | None) -> float:
-    """Seconds to wait before attempt 2, 3, ...: as the platform asks, else doubling."""
-    pause = min(PAUSE_MAX, PAUSE_FIRST * 2 ** min(attempt - 2, 10))
-    asked = response.headers.get("Retry-After", "") if response is not None else ""
-    return min(max(pause, float(asked)), RETRY_AFTER_MAX) if asked.isdigit() else pause
+def answer_of(response: httpx.Response) -> Answer:
+    """A response as an answer, with the response as its content."""
+    asked = response.headers.get("Retry-After", "")
+    return Answer(response.status_code, response, float(asked) if asked.isdigit() else 0.0)
 
 
 class Asked(NamedTuple):
@@ -103,20 +87,22 @@ async def ask_until_final(
     patience: float,
     method: str = "POST",
 ) -> Asked:
-    """Send the same body until the status of the answer is not in TRY_AGAIN, for `patience` seconds."""
-    loop = asyncio.get_running_loop()
-    give_up_at, attempts = loop.time() + patience, 0
-    while True:
+    """Send the same body until the answer is final, for `patience` seconds."""
+    attempts, trouble = 0, ""
+
+    async def ask(_: list[str]) -> list[Answer]:
+        nonlocal attempts, trouble
         attempts += 1
-        response: httpx.Response | None = None
         try:
             response = await client.request(method, path, json=body)
         except httpx.TransportError as error:
             trouble = f"{type(error).__name__} {error}".strip()
-        else:
-            if response.status_code not in TRY_AGAIN:
-                return Asked(response, attempts, "")
-            trouble = f"status {response.status_code}"
-        if loop.time() >= give_up_at:
-            return Asked(None, attempts, trouble)
-        await asyncio.sleep(pause_before(attempts + 1, response))
+            return []
+        trouble = f"status {response.status_code}"
+        return [answer_of(response)]
+
+    try:
+        ((_, answer),) = [pair async for pair in until_final_async(ask, [path], patience=patience)]
+    except NetworkSilent:
+        return Asked(None, attempts, trouble)
+    return Asked(answer.content, attempts, "")

@@ -12,7 +12,8 @@ import httpx
 import msgspec
 
 from tickets.importing.answers import Answers
-from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Platform, Refused, pause_before
+from tickets.importing.platform import Platform, answer_of
+from tickets.importing.until_final import Answer, NetworkSilent, Refused, pause_before, until_final
 
 FILES = "/dashboard/tickets/files"
 ANSWER_PATIENCE = 60.0
@@ -73,25 +74,21 @@ class RemoteImport:
             if state["state"] not in WORKING:
                 return self._ask("GET", self._path)
             attempt += 1
-            time.sleep(pause_before(min(attempt, 4), None))
+            time.sleep(pause_before(min(attempt, 4)))
 
     def _ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
-        give_up_at, attempt = time.monotonic() + self._patience, 1
-        while True:
+        def ask(_: list[str]) -> list[Answer]:
             try:
-                response = self._client.request(method, path, **content)
-            except httpx.ConnectError:
-                response = None
+                return [answer_of(self._client.request(method, path, **content))]
+            except httpx.ConnectError:  # nothing was sent
+                return []
             except httpx.TransportError as error:
                 if method != "GET":
                     raise NetworkSilent(f"the answer was lost ({type(error).__name__})") from error
-                response = None
-            if response is not None and response.status_code not in TRY_AGAIN:
-                return _content(response)
-            if time.monotonic() >= give_up_at:
-                raise NetworkSilent(f"no answer for {self._patience:.0f} s")
-            attempt += 1
-            time.sleep(pause_before(attempt, response))
+                return []
+
+        ((_, answer),) = until_final(ask, [path], patience=self._patience)
+        return _content(answer.content)
 
 
 def _content(response: httpx.Response) -> dict[str, Any]:

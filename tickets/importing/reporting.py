@@ -8,8 +8,8 @@ from typing import Any
 
 from dtvn.machine.fields import MICROSECONDS
 from tickets.importing.arguments import zone_of
-from tickets.importing.declaring import changes_of
 from tickets.importing.differences import KINDS, SHOWN_KINDS, Difference, Differences, sentence
+from tickets.importing.events import changes_of
 from tickets.importing.imported import ImportedTicket, LeftOut, WrongRow
 from tickets.importing.moments import shown_moment
 from tickets.importing.plan import ImportPlan, by_event

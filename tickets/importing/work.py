@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,6 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from dtvn.api.errors import TicketError
 from dtvn.api.ordering import Request
 from dtvn.machine import Command
 from dtvn.wording import counted
@@ -31,7 +29,6 @@ from tickets.importing.answers import Answers, StoredSource
 from tickets.importing.arguments import known_of
 from tickets.importing.comparing import compare
 from tickets.importing.completing import Order
-from tickets.importing.declaring import carry_out, changes_of
 from tickets.importing.delivering import Delivering
 from tickets.importing.delivery import Delivery
 from tickets.importing.differences import (
@@ -50,7 +47,6 @@ from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.network import read_network
 from tickets.importing.ordering import Ordering
 from tickets.importing.plan import UNANSWERED, ImportPlan, Stored, by_event, nothing_stored, read_plan
-from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, pause_before
 from tickets.importing.record import FileRefused
 from tickets.importing.reporting import (
     kinds_of,
@@ -65,9 +61,9 @@ from tickets.importing.settled import Known
 from tickets.importing.standing import changed_since, standing, unconfirmed
 from tickets.importing.stored import stored_sources
 from tickets.importing.time_limit import TookTooLong, time_limit
+from tickets.importing.until_final import NetworkSilent, Refused
 from tickets.importing.uploads import OPEN, WORKING, UploadOptions, storable
 from tickets.models import ImportState, ShownDifference, TicketImport
-from tickets.services.scanned_codes import store_within
 from validators.database_failures import is_outage
 from validators.processes.last_word import write_last_word
 
@@ -268,7 +264,9 @@ class _Issuing:
             since = self._changed_since()
             delivery.wrong += since
             progress.total = len(fresh) + len(self._held.wanted)
-            self._declare()
+            prepare_events(self._found, actor=self._one.actor, patience=PATIENCE)
+            if self._found.within:
+                store_within(by_event(self._found.tickets))
             self._delivering.deliver(fresh, delivery)
             self._change()
         except (NetworkSilent, Refused, DatabaseError) as error:
@@ -326,25 +324,6 @@ class _Issuing:
         """Count what the network is as by now. `settled`: key -> kind."""
         self._done.update(settled.values())
         self._marks.add(settled)
-
-    def _declare(self) -> None:
-        """Raises NetworkSilent and Refused."""
-        prepare_events(self._found.events, actor=self._one.actor)
-        if self._found.within:
-            store_within(by_event(self._found.tickets))
-        for change in changes_of(self._found):
-            attempt, give_up_at = 1, time.monotonic() + PATIENCE
-            while True:
-                try:
-                    carry_out(change, actor=self._one.actor).check()
-                    break
-                except TicketError as error:
-                    if error.status not in TRY_AGAIN:
-                        raise Refused(f"event {change.event}: {error}") from error
-                    if time.monotonic() >= give_up_at:
-                        raise NetworkSilent(f"no final answer for {PATIENCE:.0f} s") from error
-                attempt += 1
-                threading.Event().wait(pause_before(attempt, None))
 
     def _change(self) -> None:
         """Order what was confirmed of the differences. Raises NetworkSilent and Refused."""

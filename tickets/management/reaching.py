@@ -11,7 +11,8 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from dtvn.waiting import saying
-from tickets.importing.platform import TRY_AGAIN, Platform, PlatformUnknown, platform_of
+from tickets.importing.platform import Platform, PlatformUnknown, platform_of
+from tickets.importing.until_final import TRY_AGAIN
 
 EXIT_NOTHING_DONE = 2
 CONNECT_WITHIN = 2.5

@@ -18,7 +18,8 @@ from dtvn.machine import reasons
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.order_of_reasons import ORDER
 from tickets.importing.imported import ImportedTicket
-from tickets.importing.platform import NetworkSilent, Refused, ask_until_final
+from tickets.importing.platform import ask_until_final
+from tickets.importing.until_final import NetworkSilent, Refused
 
 FIND_PATH = "/api/v1/tickets/find"
 EVENT_PATH = "/api/v1/events/{}"

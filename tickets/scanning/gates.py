@@ -16,7 +16,8 @@ import httpx
 import msgspec
 
 from dtvn.machine.lists import MAIN_SLUG
-from tickets.importing.platform import Refused, ask_until_final
+from tickets.importing.platform import ask_until_final
+from tickets.importing.until_final import Refused
 from tickets.scanning.plan import Plan, Scan
 from tickets.scanning.proof import Outcome
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
 from dtvn.machine import reasons
-from tickets.importing.delivery import BATCH_SIZE
 from tickets.importing.imported import ImportedTicket
-from tickets.importing.platform import TRY_AGAIN, NetworkSilent, Refused, ask_until_final, pause_before
+from tickets.importing.platform import answer_of
+from tickets.importing.until_final import BATCH_SIZE, TRY_AGAIN, Answer, Refused, until_final_async
 
 BATCH_PATH = "/api/v1/tickets/batch"
 
@@ -25,37 +24,25 @@ async def issue_tickets(
 ) -> None:
     """Issue all tickets; one that exists is taken for issued by an attempt whose answer was lost. Raises
     NetworkSilent when a batch got no final answer for `patience` seconds, and Refused."""
-    for start in range(0, len(tickets), batch_size):
-        await _issue(client, tickets[start : start + batch_size], patience)
-
-
-async def _issue(client: httpx.AsyncClient, tickets: Sequence[ImportedTicket], patience: float) -> None:
-    loop = asyncio.get_running_loop()
-    pending = [
+    operations = [
         {"op": "issue", "ticket_id": one.ticket_id, "event": one.event, "barcodes": list(one.codes)}
         for one in tickets
     ]
-    give_up_at, attempt = loop.time() + patience, 1
-    while pending:
-        body = {"operations": pending}
-        response = (
-            await ask_until_final(client, BATCH_PATH, body, patience=give_up_at - loop.time())
-        ).response
-        if response is not None and response.is_error:
+
+    async def ask(batch: list[dict[str, Any]]) -> list[Answer]:
+        try:
+            response = await client.request("POST", BATCH_PATH, json={"operations": batch})
+        except httpx.TransportError:
+            return []
+        if response.status_code in TRY_AGAIN:
+            return [answer_of(response)] * len(batch)
+        if response.is_error:
             raise Refused(_sentence(response))
-        results: list[dict[str, Any]] = response.json()["data"]["results"] if response is not None else []
-        undecided = pending[len(results) :]
-        for operation, result in zip(pending, results, strict=False):
-            if result["status"] in TRY_AGAIN:
-                undecided.append(operation)
-            elif result["status"] >= 300 and result.get("code") != reasons.TICKET_EXISTS:
-                raise Refused(f"{operation['ticket_id']} was refused: {result.get('error')}")
-        if undecided and loop.time() >= give_up_at:
-            raise NetworkSilent(f"no final answer for {patience:.0f} s")
-        if undecided:
-            attempt += 1
-            await asyncio.sleep(pause_before(attempt, response))
-        pending = undecided
+        return [Answer(result["status"], result) for result in response.json()["data"]["results"]]
+
+    async for operation, answer in until_final_async(ask, operations, patience=patience, size=batch_size):
+        if answer.status >= 300 and answer.content.get("code") != reasons.TICKET_EXISTS:
+            raise Refused(f"{operation['ticket_id']} was refused: {answer.content.get('error')}")
 
 
 def _sentence(response: httpx.Response) -> str:

@@ -21,8 +21,9 @@ import msgspec
 from dtvn.machine.lists import MAIN_SLUG
 from dtvn.machine.reasons import OK, REASONS
 from dtvn.wording import counted
-from tickets.importing.platform import Refused, ask_until_final
+from tickets.importing.platform import ask_until_final
 from tickets.importing.record import FileRefused
+from tickets.importing.until_final import Refused
 
 ENTRY, EXIT, ANNUL, SUPERVISED, FORCE = ACTS = ("entry", "exit", "annul", "annul_supervised", "force")
 PATHS = {

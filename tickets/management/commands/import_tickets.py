@@ -23,13 +23,10 @@ from tickets.importing.arguments import (
     seconds,
 )
 from tickets.importing.differences import KINDS
-from tickets.importing.platform import (
-    UNDECIDED,
-    NetworkSilent,
-    Refused,
-)
+from tickets.importing.platform import UNDECIDED
 from tickets.importing.record import FileRefused
 from tickets.importing.remote import RemoteImport
+from tickets.importing.until_final import NetworkSilent, Refused
 from tickets.management.reaching import EXIT_NOTHING_DONE, named_platform
 
 EXIT_SOME_WRONG = 1

@@ -31,13 +31,8 @@ from tickets.importing.arguments import (
     progress_bar,
     seconds,
 )
-from tickets.importing.platform import (
-    UNDECIDED,
-    NetworkSilent,
-    Platform,
-    Refused,
-    open_client,
-)
+from tickets.importing.platform import UNDECIDED, Platform, open_client
+from tickets.importing.until_final import NetworkSilent, Refused
 from tickets.management.reaching import EXIT_NOTHING_DONE, reached_platform
 from tickets.scanning import Asked, Foretold, Outcome, Plan, foretell, make_plan, play, prove
 from tickets.scanning.foretelling import printed, windows_over
