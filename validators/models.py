@@ -278,6 +278,12 @@ class ApiKey(models.Model):
     products = models.JSONField(
         blank=True, default=list, help_text="The only products whose tickets it lets in; [] for all."
     )
+    made_by = models.CharField(
+        max_length=128,
+        blank=True,
+        default="",
+        help_text="Who made it as a steward's link, on the page of its event; empty for other keys.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(
         null=True, blank=True, help_text="Written at most once a minute while it is in use."

@@ -64,6 +64,7 @@ from tickets.importing.time_limit import TookTooLong, time_limit
 from tickets.importing.until_final import NetworkSilent, Refused
 from tickets.importing.uploads import OPEN, WORKING, UploadOptions, storable
 from tickets.models import ImportState, ShownDifference, TicketImport
+from tickets.services.scanned_codes import store_within
 from validators.database_failures import is_outage
 from validators.processes.last_word import write_last_word
 

@@ -98,6 +98,7 @@ def _page(
         "slug_max": SLUG_LENGTH_MAX,
         "label_max": LABEL_LENGTH_MAX,
         "may_change": SCOPE in caller.scopes and not is_follower(),
+        "may_link": caller.scopes >= {SCOPE, CAPABILITY["admit"]} and not is_follower(),
         "saved": saved if saved in {one.event for one in known} else "",
         "unchanged": _named(request, "unchanged"),
         "list_saved": _named(request, "list_saved"),

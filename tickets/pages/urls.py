@@ -9,6 +9,8 @@ from tickets.pages import (
     gate,
     imports,
     interventions,
+    steward_links,
+    steward_login,
     tickets,
 )
 
@@ -16,11 +18,13 @@ app_name = "tickets"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("gate/", gate.page, name="gate"),
     path("gate/state", gate.state, name="gate-state"),
+    path("gate/link", steward_login.page, name="link"),
     path("dashboard/tickets", tickets.page, name="page"),
     path("dashboard/tickets/found", tickets.found, name="found"),
     path("dashboard/tickets/one", tickets.one, name="one"),
     path("dashboard/tickets/events", events.page, name="events"),
     path("dashboard/tickets/events/list", event_lists.page, name="list"),
+    path("dashboard/tickets/events/stewards", steward_links.page, name="stewards"),
     path("dashboard/tickets/events/interventions", interventions.page, name="interventions"),
     path("dashboard/tickets/files", imports.files, name="files"),
     path("dashboard/tickets/files/<int:import_id>", imports.show, name="import"),

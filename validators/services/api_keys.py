@@ -40,9 +40,11 @@ def store_api_key(
     event: str = "",
     lists: Sequence[str] = (),
     products: Sequence[str] = (),
+    made_by: str = "",
 ) -> ApiKey:
     """Store a key by its hash; storing the same key twice gives one row. `event`: the only one that it is
-    for, "" for all; `lists`, `products`: the only ones that it lets in on, and of; none: all."""
+    for, "" for all; `lists`, `products`: the only ones that it lets in on, and of; none: all. `made_by`: the
+    actor who made a steward's link of it."""
     key, _ = ApiKey.objects.get_or_create(
         digest=api_key_digest(plain),
         defaults={
@@ -53,6 +55,7 @@ def store_api_key(
             "event": event,
             "lists": list(lists),
             "products": list(products),
+            "made_by": made_by,
         },
     )
     return key

@@ -1,0 +1,32 @@
+"""Where a steward's link leads: one button begins a session with the key of the link.
+
+The key stands behind the # of the address, which browsers send to no server; the page posts it, as the login
+form posts a key.
+"""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from validators.dashboard.login import gate_address, log_in_with_key
+from validators.rest.keys import caller_of_user
+
+
+@never_cache
+@sensitive_post_parameters("key")
+@require_http_methods(["GET", "POST"])
+def page(request: HttpRequest) -> HttpResponse:
+    """The button; a POST with the `key` leads to the gate's page, or says that the link has ended."""
+    if request.method == "GET":
+        known = caller_of_user(request.user)
+        return render(
+            request, "dashboard/gate_link.html", {"replaces": known and request.user.get_username()}
+        )
+    caller = log_in_with_key(request)
+    if caller is None:
+        return render(request, "dashboard/gate_link.html", {"ended": True}, status=403)
+    return redirect(gate_address(caller))
