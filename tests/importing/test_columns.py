@@ -208,6 +208,23 @@ def test_the_text_of_one_ticket_says_what_is_printed_on_all(tmp_path: Path) -> N
     assert codes(plan(tmp_path, SHOP, code=pattern, harmless=["name"])) == [URL, second]
 
 
+def test_cells_that_only_together_name_a_ticket_make_a_pattern(tmp_path: Path) -> None:
+    content = "Booking,No.,Seat\n240129,01,12\n240129,02,1\n240130,01,2\n"
+    found = plan(
+        tmp_path, content, code="https://t.example/b/240129-01/show", harmless=["Booking", "No.", "Seat"]
+    )
+    assert codes(found) == [
+        f"https://t.example/b/{one}/show" for one in ("240129-01", "240129-02", "240130-01")
+    ]
+
+
+def test_the_only_list_in_a_json_object_is_the_list_of_tickets(tmp_path: Path) -> None:
+    content = {"bilhetes": [{"barcode": "C-1"}], "resumo": {"barcode": "TOTAL"}}
+    assert codes(plan(tmp_path, content)) == ["C-1"]
+    with pytest.raises(FileRefused, match="which of 'a', 'b' is it"):
+        plan(tmp_path, {"a": [{"barcode": "C-1"}], "b": [{"barcode": "C-2"}]})
+
+
 def test_a_scanned_cell_names_its_column(tmp_path: Path) -> None:
     assert codes(plan(tmp_path, SHOP, code="4be8d07a11", harmless=["name"])) == ["9f3a1c2e7b", "4be8d07a11"]
 

@@ -8,13 +8,22 @@ A pattern is written so, or found from one text as the scanner reads it: its par
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 
 from tickets.importing.record import Record, normalised
 from tickets.importing.source import Source
 
 PLACE = re.compile(r"\{([^{}]+)\}")
-SHORTEST = 3
-"""Characters of a cell that is looked for in a text: a shorter one stands there by chance."""
+SHORTEST, OWN_SHORTEST = 2, 3
+"""Characters of a cell that is looked for in a text, and of one that names its row alone: fewer stand there by
+chance."""
+ALIKE_MAX = 20
+"""Rows whose cells explain a text alike that are compared."""
+Place = tuple[int, int, str]
+"""Begin and end in the text, and column."""
+Counts = Mapping[str, Counter[str]]
+"""Column -> how many rows have each cell."""
 
 
 def columns_of(pattern: str, source: Source) -> list[str]:
@@ -36,31 +45,64 @@ def printed_text(pattern: str, record: Record, columns: list[str]) -> str:
 
 
 def pattern_in(text: str, source: Source) -> str:
-    """The pattern of a text that the scanner reads, which is of the one row whose cells stand in it; the
-    column alone, in braces, if it is one cell. "" if no row's cells do, or those of several."""
-    patterns = {found for row in source.rows if (found := _of_row(text, row, source)) != text}
+    """The pattern of a text that the scanner reads, which is of the one row whose cells explain most of it;
+    "" if no row's cells do, or those of several rows alike."""
+    counts = {name: Counter(row.code(name) for row in source.rows) for name in source.columns}
+    most, rows = 0, list[Record]()
+    for row in source.rows:
+        explained = sum(end - begin for begin, end, _ in _places(text, row, counts))
+        if explained > most:
+            most, rows = explained, []
+        if explained == most > 0:
+            rows.append(row)
+    patterns = {_pattern(text, row, counts, source) for row in rows[:ALIKE_MAX]}
     return patterns.pop() if len(patterns) == 1 else ""
 
 
-def _of_row(text: str, row: Record, source: Source) -> str:
-    """The text with the cells of this row in it replaced by their columns, if one of them is this row's
-    alone."""
-    cells = [(row.code(name), name) for name in source.columns if len(row.code(name)) >= SHORTEST]
-    inside = [(cell, name) for cell, name in cells if cell in text]
-    own = [(cell, name) for cell, name in inside if _is_own(cell, name, source)]
-    if not own:
-        return text
-    found: list[tuple[int, int, str]] = []
-    for cell, name in sorted(own, key=lambda one: -len(one[0])):
-        begins = text.index(cell)
-        if all(begins + len(cell) <= other or begins >= ends for other, ends, _ in found):
-            found.append((begins, begins + len(cell), name))
+def _places(text: str, row: Record, counts: Counts) -> list[Place]:
+    """Where cells of this row stand in the text, the longest first, none upon another: those that no other
+    row has in its column, else all."""
+    inside = [(row.code(name), name) for name in counts if len(row.code(name)) >= SHORTEST]
+    inside = [(cell, name) for cell, name in inside if cell in text]
+    own = [(cell, name) for cell, name in inside if counts[name][cell] == 1 and len(cell) >= OWN_SHORTEST]
+    places: list[Place] = []
+    for cell, name in sorted(own or inside, key=lambda one: -len(one[0])):
+        begins = _free_place(text, cell, places)
+        if begins >= 0:
+            places.append((begins, begins + len(cell), name))
+    return places
+
+
+def _pattern(text: str, row: Record, counts: Counts, source: Source) -> str:
+    """The text with the cells of this row as columns: those that only this row has, else as few as no other
+    row has together; "" if another row has all of them."""
+    places = _places(text, row, counts)
+    if not any(counts[name][row.code(name)] == 1 for _, _, name in places):
+        for number in range(1, len(places) + 1):
+            names = [name for _, _, name in places[:number]]
+            if _is_alone(row, names, source):
+                places = places[:number]
+                break
+        else:
+            return ""
     pattern, at = "", 0
-    for begins, ends, name in sorted(found):
+    for begins, ends, name in sorted(places):
         pattern += f"{text[at:begins]}{{{source.spelled(name)}}}"
         at = ends
     return pattern + text[at:]
 
 
-def _is_own(cell: str, column: str, source: Source) -> bool:
-    return sum(other == cell for other in source.cells(column)) == 1
+def _is_alone(row: Record, names: list[str], source: Source) -> bool:
+    """Whether no other row has the same cells in these columns."""
+    return not any(
+        other is not row and all(other.code(name) == row.code(name) for name in names)
+        for other in source.rows
+    )
+
+
+def _free_place(text: str, cell: str, taken: list[Place]) -> int:
+    """Where the cell stands in the text outside the places that are taken; -1 for nowhere."""
+    begins = text.find(cell)
+    while begins >= 0 and any(begins < end and begin < begins + len(cell) for begin, end, _ in taken):
+        begins = text.find(cell, begins + 1)
+    return begins

@@ -63,7 +63,8 @@ class _Asked:
         source = self.source
         printed = [name for name in source.columns if words.is_printed(name) and any(source.cells(name))]
         records = [name for name in self._free() if words.is_record(name) and self._distinct(name)]
-        likely = dict.fromkeys([*printed, *records]) or source.columns
+        further = [name for name in self._free() if self._distinct(name)]
+        likely = dict.fromkeys([*printed, *records, *further]) or source.columns
         several = len(printed) + len(records) > 1
         why = self.preset.lacks or ("Several columns could be it." if several else "The file does not say.")
         question = self.about.question(

@@ -3,7 +3,8 @@
 * pretix "Order data (JSON)": {"event": {"slug", "items", "orders": [{"code", "positions": [...]}]}}
 * pretix REST lists of orders or order positions: {"results": [...]}, or the bare list
 * attendees of Eventbrite's API: {"attendees": [...]}, or the bare list
-* any list of objects, or one object per line (JSON Lines); this platform's own exports
+* any list of objects, also as the only one in an object, or one object per line (JSON Lines); this platform's
+  own exports
 
 Each becomes Records; those of pretix get the column names of its spreadsheet export, so that one preset knows
 what a column means.
@@ -92,9 +93,15 @@ def _items(content: Any) -> list[Any]:
         if isinstance(content, dict) and isinstance(content.get(key), list):
             found: list[Any] = content[key]
             return found
+    lists = {} if not isinstance(content, dict) else {key: _objects(value) for key, value in content.items()}
+    named = [key for key, objects in lists.items() if objects]
+    if len(named) == 1:
+        only: list[Any] = content[named[0]]
+        return only
+    which = f"; which of {', '.join(map(repr, named))} is it? Keep that one" if named else ""
     raise FileRefused(
-        "No list of tickets was found in this JSON: a list of objects,"
-        ' {"tickets": [...]} or an export of pretix.'
+        "No list of tickets was found in this JSON: a list of objects, an object with one such list, or an "
+        f"export of pretix{which}."
     )
 
 
