@@ -345,7 +345,7 @@ def test_while_the_copy_is_away_nothing_is_told_or_changed(
         ]
     assert [(one.status_code, one.context["sentence"]) for one in answers] == [
         (404, "There is no such event."),
-        *[(503, "This platform has no ledger yet: start its nodes.")] * 3,
+        *[(503, "Nothing is here yet: start the network first.")] * 3,
     ]
     assert lists() == before
 

@@ -50,7 +50,7 @@ def change(client: Client, slug: str, **fields: Any) -> Any:
         ({"zone": "Europe/Nowhere"}, 400, "zone: &#x27;Europe/Nowhere&#x27; is unknown"),
         ({"doors": "tonight"}, 400, "The doors must be a date and a time."),
         ({"doors": "2026-03-29T02:30"}, 400, "the clocks of the zone skip the hour"),
-        ({"product": ["Adult", "Adult"]}, 400, "The product &#x27;Adult&#x27; stands there twice."),
+        ({"product": ["Adult", "Adult"]}, 400, "The product &#x27;Adult&#x27; is in the list twice"),
     ],
 )
 def test_a_wrong_field_is_named_and_what_was_typed_stays(

@@ -13,7 +13,7 @@ from tests.pages.learner import RealLearner
 from tests.tools.test_commands import Ran
 from tests.tools.test_scan_command import Platform, at, file, imported, platform  # noqa: F401
 from tickets.importing import FileRefused
-from tickets.importing.platform import Refused
+from tickets.importing.until_final import Refused
 from tickets.scanning.steps import (
     Played,
     Step,

@@ -16,7 +16,7 @@ from tickets.importing.source import Source
 
 PLACE = re.compile(r"\{([^{}]+)\}")
 SHORTEST, OWN_SHORTEST = 2, 3
-"""Characters of a cell that is looked for in a text, and of one that names its row alone: fewer stand there by
+"""Characters of a cell that is looked for in a text, and of one that names its row alone: fewer are there by
 chance."""
 ALIKE_MAX = 20
 """Rows whose cells explain a text alike that are compared."""

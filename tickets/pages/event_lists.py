@@ -32,7 +32,7 @@ from validators.services import network
 RULES = (
     ("once", "once"),
     ("daily", "once a day"),
-    ("times", "so often"),
+    ("times", "a number of times"),
     ("free", "without limit"),
 )
 Problems = dict[str, str]
@@ -69,7 +69,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         row = read.event_row(LEARNER_ALIAS, event) if sequence else None
         known = bool(sequence) and is_name(event) and event in read.list_events(LEARNER_ALIAS)
     except DatabaseError:
-        return sentence_page(request, caller, "This platform has no ledger yet: start its nodes.", 503)
+        return sentence_page(request, caller, "Nothing is here yet: start the network first.", 503)
     there = list_in(row.lists if row else (), slug) if slug else None
     if not known or (slug and there is None):
         return sentence_page(request, caller, "There is no such event, or it has no such list.", 404)

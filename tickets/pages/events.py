@@ -66,7 +66,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     if request.method == "GET":  # perhaps before there is a ledger
         return _page(request, caller, _form_of(slug) if sequence and is_name(slug) else Form(), sequence)
     if SCOPE not in caller.scopes:
-        return sentence_page(request, caller, f"This needs the scope {SCOPE!r}.", 403)
+        return sentence_page(request, caller, f"This login may not change events ({SCOPE!r}).", 403)
     given = _given(request)
     if given.as_of and given == _form_of(given.slug):
         return redirect(f"{reverse('tickets:events')}?{urlencode({'unchanged': given.slug})}")
@@ -75,7 +75,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     except ServiceError as error:
         return _page(request, caller, given, sequence, problem=str(error), status=error.status)
     except DatabaseError:
-        return sentence_page(request, caller, "This platform has no ledger yet: start its nodes.", 503)
+        return sentence_page(request, caller, "Nothing is here yet: start the network first.", 503)
     return redirect(f"{reverse('tickets:events')}?{urlencode({'saved': given.slug})}")
 
 
@@ -221,7 +221,7 @@ def _save(given: Form, actor: str, *, creates: bool) -> None:
         raise ServiceError(f"{text} Open it from the list below.", status=409)
     names = [name for name, _admits in given.products]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InvalidRequest(f"The product {twice!r} stands there twice.")
+        raise InvalidRequest(f"The product {twice!r} is in the list twice: leave one of them out.")
     decision = events.set_event(
         given.slug,
         actor=actor,

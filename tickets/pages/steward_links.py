@@ -66,13 +66,13 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The links of the event `slug`; a POST makes one, or takes one back (`revoke`: its number)."""
     event = request.GET.get("slug", "")
     if ADMIT not in caller.scopes or is_follower():
-        text = "Links for stewards are made by organisers who may scan themselves, and not on a copy."
+        text = "Links for stewards are made by organisers who may scan themselves, never on a copy."
         return sentence_page(request, caller, text, 403)
     try:
         known = is_name(event) and event in read.list_events(LEARNER_ALIAS)
         row = read.event_row(LEARNER_ALIAS, event) if known else None
     except DatabaseError:
-        return sentence_page(request, caller, "This platform has no ledger yet: start its nodes.", 503)
+        return sentence_page(request, caller, "Nothing is here yet: start the network first.", 503)
     if not known:
         return sentence_page(request, caller, "There is no such event.", 404)
     zone = event_zones.zone_of(row)
