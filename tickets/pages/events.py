@@ -134,6 +134,8 @@ def _counted(event: dict[str, Any], wanted: str) -> dict[str, Any]:
         "by_gate": sorted(sums[chosen].gates.items()),
         "older": sums[chosen].older,
         "used_up": counts.used_up,
+        "on_site": counts.on_site,
+        "blocked_inside": counts.blocked_inside,
         "may_add_list": len(row.lists if row else ()) < LISTS_MAX,
     }
 
