@@ -157,7 +157,8 @@ def _products(event: dict[str, Any], counts: Counts, sums: ListSums) -> list[dic
 
 def _listed(one: EventSummary) -> dict[str, Any]:
     doors = one.row.doors if one.row is not None else 0
-    opens = f"{in_zone(doors, event_zones.zone_of(one.row)):%Y-%m-%d %H:%M}" if doors else ""
+    zone = event_zones.zone_of(one.row)
+    opens = f"{in_zone(doors, zone):%Y-%m-%d %H:%M} {zone.key}" if doors else ""
     main = list_counts.lists_of(one.row)[MAIN_SLUG]
     return events.shown(one) | {
         "total": sum(one.tickets.values()),
