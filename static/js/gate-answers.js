@@ -99,7 +99,7 @@ dtvn.gateAnswers = (function () {
       ["Valid from", told.code === "not_yet_valid" && told.valid_from && momentOf(told.valid_from, now)],
       ["Valid until", told.code === "no_longer_valid" && told.valid_until && momentOf(told.valid_until, now)],
       ["Perhaps", wasReadTwice(told, scan, now) && "read twice: this device admitted it just now"],
-      ["Perhaps", !told.keyboard && told.hint],
+      ["Perhaps", told.whose === "guest" && told.hint],
     ];
     return {
       tone, word, sentence,

@@ -395,7 +395,7 @@ dtvn.ui = (function () {
   }
 
   return {
-    at, root, states, counted, make, shape, put, pill, cell, nodeState, toneOf, button, facts, say, ask, clock, dated, placed, place,
+    at, root, states, counted, make, shape, put, pill, cell, nodeState, toneOf, button, facts, say, ask, clock, placed, place,
     grouped, fetchJson, look, post, call, attempt, soon, follow, drawConnection, whenLoggedOut,
   };
 })();

@@ -2,7 +2,7 @@
 dtvn.ticketHistory = (function () {
   "use strict";
 
-  const { button, cell, dated, facts, fetchJson, make, pill, root } = dtvn.ui;
+  const { button, cell, facts, fetchJson, make, pill, root } = dtvn.ui;
   const { link, listOf, ticketsOf } = dtvn.outcomes;
   const ABOUT_VERIFYING =
     "Verified by this browser with the epoch chain of this platform. To check it without trusting this platform, save it and use ";
@@ -53,7 +53,7 @@ dtvn.ticketHistory = (function () {
   function draw(mine, found) {
     const held = mine.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
     const list = make("dl", "facts");
-    facts(list, found.facts.map(([name, value]) => [name, typeof value === "number" ? dated(value) : value]));
+    facts(list, found.facts);
     const caption = found.more ? `Newest ${found.history.length} operations; the export of outcomes has all.` : "History, newest first";
     const operations = make("ol", "outcomes");
     operations.append(...found.history.map((one) => operation(mine, one)));
@@ -72,7 +72,7 @@ dtvn.ticketHistory = (function () {
       what.append(" ", pill("plain warn", "annulled since"));
     }
     const proof = button("Certificate", () => prove(mine, one.at), `Certificate of ${one.operation} at ${one.at}`);
-    item.append(make("time", "", dated(one.time)), what, proof, whereOf(mine, one));
+    item.append(make("time", "", one.time), what, proof, whereOf(mine, one));
     return item;
   }
 

@@ -280,7 +280,7 @@
       const { history: operations } = await fetchJson(`${root.dataset.oneUrl}?${query}`);
       const last = operations.find((one) => one.code === "ok");
       const by = last?.actor ? ` by ${last.actor}` : "";
-      return last ? `${error.message} ${ticket.id}: ${last.operation}${by} at ${dtvn.ui.clock(last.time)}.` : error.message;
+      return last ? `${error.message} ${ticket.id}: ${last.operation}${by} at ${last.time}.` : error.message;
     } catch (failure) {
       return error.message;
     }

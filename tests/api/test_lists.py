@@ -134,8 +134,8 @@ EIGHT = 1_785_520_800_000_000
             EventList("a", rule="free", exit_first=True, capacity=1_500, products=("Adult", "Child")),
             "without limit, again only after an exit, at most 1,500 inside; Adult, Child",
         ),
-        (EventList("a", not_before=EIGHT), "once, from 2026-07-31 20:00; all that admit"),
-        (EventList("a", not_after=EIGHT), "once, until 2026-07-31 20:00; all that admit"),
+        (EventList("a", not_before=EIGHT), "once, from 2026-07-31 20:00 Europe/Berlin; all that admit"),
+        (EventList("a", not_after=EIGHT), "once, until 2026-07-31 20:00 Europe/Berlin; all that admit"),
     ],
 )
 def test_a_list_is_said_in_the_words_of_a_person(listed: EventList, words: str) -> None:

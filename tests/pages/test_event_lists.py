@@ -214,6 +214,26 @@ def play(admin: Client) -> None:
         assert ask(admin, path, **body) == expected, (path, body)
 
 
+def test_a_person_inside_on_two_lists_is_one_person_on_site(festival: Client) -> None:
+    play(festival)
+    page = festival.get(EVENTS, {"slug": SLUG})
+    inside = {one["slug"]: one["sums"].inside for one in page.context["lists"]}
+    assert inside == {"main": 4, "meal": 0, "vip": 1}, "T-3 is inside on main and in the lounge"
+    assert (page.context["on_site"], "4 persons; who is inside" in text(page)) == (4, True)
+
+
+def test_the_office_sees_blocked_tickets_whose_guests_are_inside(festival: Client) -> None:
+    play(festival)
+    assert "Blocked, but inside" not in text(festival.get(EVENTS, {"slug": SLUG}))
+    for ticket in ("T-2", "T-3"):
+        assert ask(festival, "/block", ticket_id=ticket, reason="cancelled") == 200
+    page = festival.get(EVENTS, {"slug": SLUG})
+    link = f'?event={SLUG}&amp;state=blocked_inside">1 ticket</a>'
+    assert (link in text(page), page.context["on_site"]) == (True, 4)
+    found = festival.post("/dashboard/tickets/found", {"event": SLUG, "state": "blocked_inside"}).json()
+    assert [one["id"] for one in found["tickets"]] == ["T-3"], "T-2 was taken back"
+
+
 @pytest.mark.parametrize(
     ("gate", "tickets"),
     [

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
@@ -55,6 +55,17 @@ def test_r11_the_cluster_page_shows_that_it_continues_another(person: Client) ->
         assert said in person.get(page).content.decode()
     finally:
         network.use(None)
+
+
+@pytest.mark.parametrize(
+    ("group", "first"), [("organiser", "Gates"), ("gate", "Gates"), ("auditor", "Nodes"), ("admin", "Nodes")]
+)
+def test_live_begins_with_what_the_login_is_there_for(client: Client, group: str, first: str) -> None:
+    user = User.objects.create_user("somebody")
+    user.groups.add(Group.objects.get_or_create(name=group)[0])
+    client.force_login(user)
+    titles = re.findall(r"<h2 id=\"(?:nodes|gates)-title\">(\w+)", client.get("/").content.decode())
+    assert titles == sorted(["Gates", "Nodes"], key=lambda title: title != first)
 
 
 def test_a_wrong_password_is_reported(client: Client) -> None:

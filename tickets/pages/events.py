@@ -138,6 +138,8 @@ def _counted(event: dict[str, Any], wanted: str) -> dict[str, Any]:
         "by_gate": sorted(sums[chosen].gates.items()),
         "older": sums[chosen].older,
         "used_up": counts.used_up,
+        "on_site": counts.on_site,
+        "blocked_inside": counts.blocked_inside,
         "may_add_list": len(row.lists if row else ()) < LISTS_MAX,
     }
 
@@ -159,7 +161,8 @@ def _products(event: dict[str, Any], counts: Counts, sums: ListSums) -> list[dic
 
 def _listed(one: EventSummary) -> dict[str, Any]:
     doors = one.row.doors if one.row is not None else 0
-    opens = f"{in_zone(doors, event_zones.zone_of(one.row)):%Y-%m-%d %H:%M}" if doors else ""
+    zone = event_zones.zone_of(one.row)
+    opens = f"{in_zone(doors, zone):%Y-%m-%d %H:%M} {zone.key}" if doors else ""
     main = list_counts.lists_of(one.row)[MAIN_SLUG]
     return events.shown(one) | {
         "total": sum(one.tickets.values()),

@@ -42,8 +42,8 @@ BY_CODE_ONLY = (
 STOPPED_BY_BLOCK = frozenset({"validate", "admit"})
 """Acts that are refused while a ticket is blocked."""
 
-Fact = tuple[str, str | int]
-"""(name, value); a number is a time in Unix seconds."""
+Fact = tuple[str, str]
+"""(name, value)."""
 
 
 def offered(caller: Caller) -> list[str]:
@@ -159,8 +159,8 @@ def told_terms(event: EventRow | None, row: TicketRow) -> list[Fact]:
     found: list[Fact] = [
         ("Product", _product(event, row)),
         ("Seat", row.seat),
-        ("Valid from", _moment(event, row.not_before)),
-        ("Valid until", _moment(event, row.not_after)),
+        ("Valid from", event_time(event, row.not_before)),
+        ("Valid until", event_time(event, row.not_after)),
         ("Blocked", (row.block_reason or "yes") if row.blocked else ""),
         ("Codes", _codes(row)),
         ("Entered", entry(event, row)),
@@ -193,7 +193,8 @@ def _product(event: EventRow | None, row: TicketRow) -> str:
     return row.product if _admits(event, row) else f"{row.product} (does not admit)"
 
 
-def _moment(event: EventRow | None, microseconds: int) -> str:
+def event_time(event: EventRow | None, microseconds: int) -> str:
+    """A time of the log on the event's clocks, with the name of its zone; "" for 0."""
     zone = zone_of(event)
     return f"{in_zone(microseconds, zone):%Y-%m-%d %H:%M:%S} {zone.key}" if microseconds else ""
 
@@ -212,7 +213,7 @@ def entry(event: EventRow | None, row: TicketRow) -> str:
     gate = f"gate {made.gate}" if made.gate else ""
     device = f"device {made.device}" if made.device else ""
     elsewhere = "elsewhere" if made.kind == IMPORT else ""
-    return ", ".join(filter(None, (_moment(event, made.at) or UNKNOWN_TIME, gate, device, elsewhere)))
+    return ", ".join(filter(None, (event_time(event, made.at) or UNKNOWN_TIME, gate, device, elsewhere)))
 
 
 def of_holder(request: HttpRequest, caller: Caller, row: TicketRow) -> list[Fact]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from dtvn.machine import Annul, Force
 from dtvn.machine.commands import read as read_command
-from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.lists import MAIN_SLUG
 from dtvn.machine.movements import ANNUL, CONSUME, ENTRY, EXIT, FORCE, Movement
 from dtvn.machine.reasons import OK
 from dtvn.machine.rows import TicketRow
 from dtvn.protocol.consensus.messages import Operation
+from tickets.pages.ticket_facts import event_time
 from tickets.services import list_counts, lists
 from validators.dashboard.context import WORDS, callers
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -28,7 +28,8 @@ MOVES = {"admit": ENTRY, "consume": CONSUME, "force": FORCE, "annul": ANNUL}
 
 def history(row: TicketRow, records: Sequence[OperationRecord]) -> list[dict[str, Any]]:
     """These operations on a ticket, which stands so now, as its page shows them."""
-    known = list_counts.lists_of(read.event_row(LEARNER_ALIAS, row.event))
+    event = read.event_row(LEARNER_ALIAS, row.event)
+    known = list_counts.lists_of(event)
     verdicts = read.verdicts(LEARNER_ALIAS, records)
     asked = asked_at(LEARNER_ALIAS, records)
     operations = read.operations_at(LEARNER_ALIAS, (record.sequence for record in records))
@@ -45,7 +46,7 @@ def history(row: TicketRow, records: Sequence[OperationRecord]) -> list[dict[str
         found.append(
             {
                 "at": f"{record.sequence}.{record.batch_index}",
-                "time": record.timestamp // MICROSECONDS,
+                "time": event_time(event, record.timestamp),
                 "operation": verdicts.get(record.pk, "") or record.operation,
                 "word": _word(record, place, verdicts.get(record.pk, "")),
                 "code": record.shown_code,

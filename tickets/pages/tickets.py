@@ -40,7 +40,8 @@ PART_SIZE = 50
 HISTORY_MAX = 50
 """Operations of a ticket that the page shows, the newest first."""
 BLOCKED = "blocked"
-"""A filter beside the states: blocked tickets in whatever state."""
+BLOCKED_INSIDE = "blocked_inside"
+"""Filters beside the states: blocked tickets in whatever state, all or those of which somebody is inside."""
 CODES_LOOK_ALIKE_IN = 20
 """Events that a code which was not found is compared in, unless one is chosen."""
 
@@ -101,8 +102,15 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
         if not coded:
             raise
         words = None  # a code that is longer than any words
-    blocked = request.POST.get("state") == BLOCKED
-    wanted = Search(tuple(map(folded, words or ())), event, None if blocked else _state(request), blocked)
+    state = request.POST.get("state")
+    blocked = state in (BLOCKED, BLOCKED_INSIDE)
+    wanted = Search(
+        tuple(map(folded, words or ())),
+        event,
+        None if blocked else _state(request),
+        blocked,
+        inside=state == BLOCKED_INSIDE,
+    )
     if not sequence:  # there may be no ledger yet
         return JsonResponse({"sequence": 0, "tickets": [], "after": None, "total": 0, "events": []})
     part = Found([], {}, None)
@@ -193,7 +201,7 @@ def _state(request: HttpRequest) -> State | None:
     name = request.POST.get("state", "")
     known = {state.name.lower(): state for state in State}
     if name and name not in known:
-        raise InvalidRequest(f"state must be one of {', '.join((*known, BLOCKED))}")
+        raise InvalidRequest(f"state must be one of {', '.join((*known, BLOCKED, BLOCKED_INSIDE))}")
     return known.get(name)
 
 
@@ -226,8 +234,9 @@ def _words(kind: Kind, act: Act) -> dict[str, Any]:
 
 
 def _total(wanted: Search) -> int | None:
-    """Number of tickets that the search selects, from the counters; None for a search by words."""
-    if wanted.words:
+    """Number of tickets that the search selects, from the counters; None for a search by words, or
+    for tickets of guests who are inside."""
+    if wanted.words or wanted.inside:
         return None
     if wanted.blocked:
         tickets = Ticket.objects.using(LEARNER_ALIAS).filter(blocked=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 
 import msgspec
 
@@ -84,6 +85,10 @@ class Counts(msgspec.Struct, frozen=True):
     """By name, also those that no ticket has."""
     used_up: int
     """Tickets with no entry left on `main` now: on a daily list those that entered today."""
+    on_site: int
+    """Persons who are inside on some list, each once."""
+    blocked_inside: int
+    """Blocked tickets of which somebody is inside."""
 
 
 def lists_of(row: EventRow | None) -> dict[str, EventList]:
@@ -101,7 +106,7 @@ def count(slug: str, *, now: int | None = None) -> Counts:
     found = {name: ListSums() for name in lists}
     declared = event.products if event is not None and event.declared else ()
     products = {name: Product(name) for name, _admits in declared}
-    used_up = 0
+    used_up = on_site = blocked_inside = 0
     rows = Ticket.objects.using(LEARNER_ALIAS).filter(event=slug).values_list("row", flat=True)
     for packed in rows.iterator(chunk_size=ROWS_AT_ONCE):
         row = unpack_ticket(bytes(packed))
@@ -110,16 +115,33 @@ def count(slug: str, *, now: int | None = None) -> Counts:
         product.blocked += row.blocked
         visits = _visits(row)
         used_up += visits.tally(lists[MAIN_SLUG], row.entries, moment).exhausted
+        inside = _inside(visits, lists, moment)
+        on_site += max(inside.values(), default=0)
+        blocked_inside += row.blocked and any(inside.values())
         for each in visits.counts:
-            listed = lists.get(each.list) or EventList(each.list)
-            entries, exits = visits.standing(listed, moment)
-            _add(found.setdefault(each.list, ListSums()), row.product, each, entries - exits)
+            _add(found.setdefault(each.list, ListSums()), row.product, each, inside[each.list])
         for movement in visits.movements:
             _place(found.setdefault(movement.list, ListSums()), row.product, movement)
     for sums in found.values():
         sums.older.entries = sums.entries - sum(each.entries for each in sums.gates.values())
         sums.older.exits = sums.exits - sum(each.exits for each in sums.gates.values())
-    return Counts(found, products, used_up)
+    return Counts(found, products, used_up, on_site, blocked_inside)
+
+
+def is_inside(row: TicketRow, lists: Mapping[str, EventList], now: int) -> bool:
+    """Whether somebody with this ticket is inside on some list. `lists`: `lists_of` its event; `now`: Unix
+    microseconds, which decide what today is."""
+    return any(_inside(_visits(row), lists, now).values())
+
+
+def _inside(visits: Visits, lists: Mapping[str, EventList], now: int) -> dict[str, int]:
+    """List -> persons of one ticket who are inside there. As the same persons may be inside on several lists,
+    the largest number is that of different persons."""
+    found = {}
+    for each in visits.counts:
+        entries, exits = visits.standing(lists.get(each.list) or EventList(each.list), now)
+        found[each.list] = entries - exits
+    return found
 
 
 def entry_on_main(ticket: TicketRow) -> Movement | None:

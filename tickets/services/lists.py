@@ -80,9 +80,9 @@ def in_words(listed: EventList, zone: tzinfo) -> str:
     if listed.capacity:
         found.append(f"at most {listed.capacity:,} inside")
     if listed.not_before:
-        found.append(f"from {in_zone(listed.not_before, zone):%Y-%m-%d %H:%M}")
+        found.append(f"from {in_zone(listed.not_before, zone):%Y-%m-%d %H:%M} {zone}")
     if listed.not_after:
-        found.append(f"until {in_zone(listed.not_after, zone):%Y-%m-%d %H:%M}")
+        found.append(f"until {in_zone(listed.not_after, zone):%Y-%m-%d %H:%M} {zone}")
     taken = "all that admit" if listed.products is None else ", ".join(listed.products) or "no product"
     return f"{', '.join(found)}; {taken}"
 

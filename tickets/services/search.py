@@ -8,6 +8,7 @@ names the key to continue after, so it does not delay other requests.
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,6 +17,7 @@ import msgspec
 from dtvn.machine import State, state_of
 from dtvn.machine.rows import TicketRow
 from tickets.models import TicketHolder
+from tickets.services.list_counts import is_inside, lists_of
 from validators.ledger import read
 from validators.ledger.models import Ticket
 from validators.ledger.state_rows import unpack_ticket
@@ -49,6 +51,8 @@ class Search(msgspec.Struct, frozen=True):
     """None: all states."""
     blocked: bool = False
     """Whether only blocked tickets are looked for."""
+    inside: bool = False
+    """Whether only tickets are looked for of which somebody is inside on some list."""
 
 
 ALL = Search()
@@ -177,9 +181,13 @@ def _rows(
     using: str, event: str, ids: Sequence[str], at_once: int, wanted: Search = ALL
 ) -> Iterator[TicketRow]:
     """The tickets with these ids that are still as wanted, in their order; read as they are taken."""
+    lists = lists_of(read.event_row(using, event)) if wanted.inside else {}
+    now = time.time_ns() // 1_000
     for start in range(0, len(ids), at_once):
         found = Ticket.objects.using(using).filter(event=event, ticket_id__in=ids[start : start + at_once])
         for packed in found.order_by("ticket_id").values_list("row", flat=True):
             row = unpack_ticket(bytes(packed))
-            if wanted.state in (None, state_of_row(row)) and (row.blocked or not wanted.blocked):
+            if wanted.state not in (None, state_of_row(row)) or (wanted.blocked and not row.blocked):
+                continue
+            if not wanted.inside or is_inside(row, lists, now):
                 yield row

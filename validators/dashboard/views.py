@@ -84,6 +84,7 @@ def page_of(name: str, **context: Any) -> View:
         shown = frame(caller, name.capitalize()) | {
             "may_change": not is_follower() and bool(NEEDED.get(name, frozenset()) & caller.scopes),
             "continues": _continues() if name == "nodes" else "",
+            "guests_first": bool(caller.scopes) and "admin" not in caller.scopes,
         }
         return render(request, f"dashboard/{name}.html", shown | context)
 
