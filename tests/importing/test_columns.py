@@ -129,6 +129,25 @@ def test_dates_of_cancellation_are_answered_once(tmp_path: Path) -> None:
     assert (codes(later), [one.row for one in later.left_out]) == (["C-1"], [3, 4])
 
 
+def test_a_status_that_says_who_has_entered_is_asked_about_its_other_values(tmp_path: Path) -> None:
+    content = "barcode,Mark\nC-1,1\nC-2,7\nC-3,3\n"
+    assert asked(plan(tmp_path, content, entered=["Mark=7"])) == ["admits:mark"]
+    found = plan(tmp_path, content, entered=["Mark=7"], admits=["Mark=1,7"])
+    assert [(one.codes[0], one.entered) for one in found.tickets] == [("C-1", False), ("C-2", True)]
+    assert asked(plan(tmp_path, "barcode,In\nC-1,yes\nC-2,no\n", entered=["In=yes"])) == []
+
+
+def test_a_new_column_of_a_source_is_asked_about(tmp_path: Path) -> None:
+    stored = stored_of(plan(tmp_path, "barcode,Flag\nC-1,1\nC-2,0\n", admits=["Flag=1"]))
+    content = "barcode,Flag,Seller\nC-1,1,other\nC-2,0,other\n"
+    assert asked(plan(tmp_path, content, stored=stored)) == ["column:seller"]
+
+
+def test_an_asterisk_in_a_cell_is_not_any_text(tmp_path: Path) -> None:
+    found = plan(tmp_path, "barcode,Mark\nC-1,*\nC-2,x\n", admits=["Mark=\\*"])
+    assert codes(found) == ["C-1"]
+
+
 def test_an_answer_about_a_column_contradicts_no_other(tmp_path: Path) -> None:
     content = "barcode,Flag\nC-1,a\nC-2,b\n"
     with pytest.raises(FileRefused, match="Flag contradict"):

@@ -126,6 +126,8 @@ class StoredSource(msgspec.Struct, frozen=True):
 def source_of(columns: Collection[str], stored: Iterable[StoredSource]) -> StoredSource | None:
     """The source of a file with these columns: of those that fit the one that is most alike."""
     fitting = [one for one in stored if one.fits(columns)]
+    if exact := [one for one in fitting if one.columns == frozenset(columns)]:
+        fitting = exact
     return min(fitting, key=lambda one: len(one.columns.symmetric_difference(columns)), default=None)
 
 

@@ -32,7 +32,11 @@ FEW = 12
 """At most so many different values may part the rows into groups."""
 NAMES_ROW = re.compile(r"\S*@\S+|(?=\S*\d)\S{8,}")
 """A text that names a row, if no two rows have the same: an address, or one like an id."""
+DATE = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{2,4}|(?<!\d)20\d{6}(?!\d)|\d{1,2}[:.]\d{2}")
+"""A date or a time in some form, also in one that is not read."""
 EXAMPLES = 3
+ID_MAX = 200
+"""Characters of the longest id."""
 LISTED = 30
 """Most values that a question lists."""
 NOTHING: YesNo = (None, None)
@@ -44,12 +48,13 @@ def decide_columns(about: Inquiry) -> None:
 
 
 def parts(values: Values) -> bool:
-    """Whether a column parts the rows into groups, or only some rows fill it, or it holds days."""
+    """Whether a column parts the rows into groups, or only some rows fill it, or it holds dates."""
     counts = values.counts
     if len(counts) < 2:
         return False
     frequent = max(counts.values())
-    return "" in counts or len(counts) <= FEW or 2 * frequent > counts.total() or _are_days(values)
+    few = len(counts) <= FEW or 2 * frequent > counts.total()
+    return "" in counts or few or all(map(DATE.search, counts))
 
 
 def _are_days(values: Values) -> bool:
@@ -135,7 +140,12 @@ class _Columns:
         given, stored = self._about.given, self._about.stored
         if column in given.admits or column in given.refuses or column in self._statuses:
             return True
-        return column in stored.admits and column not in (given.entered or ())
+        entered = (given.entered or {}).get(column)
+        if entered is not None and ANY not in entered:
+            # Of a status that also says who has entered, the other values may be of guests who may not.
+            others = {value for value in self._source.values(column).counts if value} - {*entered}
+            return len(others) > 1 or column in stored.admits
+        return column in stored.admits and entered is None
 
     def _is_entry(self, column: str) -> bool:
         given, stored = self._about.given, self._about.stored
@@ -212,7 +222,8 @@ class _Columns:
         """Pass over a column that is harmless, and ask about one that parts the rows."""
         about, before = self._about, self._about.stored.constant.get(column)
         changed = before is not None and any(value != before for value in values.counts)
-        decides = parts(values) and column not in self._ids
+        new = bool(about.columns_before) and column not in about.columns_before and any(values.counts)
+        decides = (parts(values) and column not in self._ids) or new
         if harmless:
             if harmless in (GIVEN, STORED):
                 self._found.harmless.append(column)
@@ -225,8 +236,9 @@ class _Columns:
             self._found.constant[column] = next(iter(values.counts))
 
     def _may_decide(self, column: str, values: Values) -> bool:
-        """Whether a column with one value decides by its name or its words: all may be cancelled."""
-        if len(values.counts) != 1 or "" in values.counts:
+        """Whether a column that does not part the rows decides by its name or its words: all may be
+        cancelled, or some be so in words of their own."""
+        if not any(values.counts) or column in self._ids:
             return False
         named = words.names_status(column) or words.names_entry(column)
         return named or words.has_status(values.counts)
@@ -234,7 +246,8 @@ class _Columns:
     def _names_rows(self, column: str) -> bool:
         """Whether a column names each row, as an id or an address does: its values part nothing."""
         values = self._source.values(column)
-        if max(values.counts.values(), default=0) != 1 or _are_days(values):
+        longest = max(map(len, values.counts), default=0)
+        if max(values.counts.values(), default=0) != 1 or longest > ID_MAX or _are_days(values):
             return False
         if words.is_record(column) or words.is_printed(column):
             return all(any(map(str.isdigit, value)) for value in values.counts)

@@ -7,13 +7,15 @@ from datetime import date, datetime, time, timedelta, tzinfo
 
 from tickets.importing.moments import FORM, LAST_SECOND, NoMoment, read_moment
 
+LENGTH_MAX = 400
+"""Characters of a cell of days."""
 SEPARATOR = re.compile(r"\s*[;,|\n]\s*")
 """Between the days of a cell: "2026-11-28;2026-11-29"."""
 
 
 def is_day(text: str) -> bool:
     """Whether a cell holds days, or times of a day, and nothing else."""
-    return all(map(FORM.fullmatch, SEPARATOR.split(text)))
+    return len(text) <= LENGTH_MAX and all(map(FORM.fullmatch, SEPARATOR.split(text)))
 
 
 def day_window(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
@@ -27,4 +29,7 @@ def day_window(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
 
 
 def _day(text: str, zone: tzinfo) -> date:
-    return read_moment(text, zone).at.astimezone(zone).date()
+    try:
+        return read_moment(text, zone).at.astimezone(zone).date()
+    except OverflowError as error:
+        raise NoMoment("is outside the calendar") from error

@@ -24,6 +24,8 @@ class Inquiry(msgspec.Struct):
     stored: Answers
     known: Known
     found: Decided
+    columns_before: Collection[str] = ()
+    """The columns of the file before of this source; () for the first."""
 
     def question(
         self,

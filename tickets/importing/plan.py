@@ -113,7 +113,7 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
     met = source_of(source.columns, stored(scope))
     before = met.answers if met else UNANSWERED
     layout = Layout(source, before.columns | given.columns)
-    decided = decide(source, layout, given, before, known)
+    decided = decide(source, layout, given, before, known, met.columns if met else ())
     plan = ImportPlan(
         form=source.form,
         preset=source.preset.name,
@@ -207,6 +207,11 @@ def _fill(plan: ImportPlan, source: Source, rows: Rows, *, stewards_see_why: boo
                 else:
                     text = f"has a code of row {taken[0]} (barcode_taken)"
                     plan.wrong.append(WrongRow(record.number, text))
+    if both := [one.left_out.row for one in excluded if not first.keys().isdisjoint(_codes(one.tickets))]:
+        plan.said.append(
+            f"{counted(len(both), 'row')} left out with a code that another row admits: {_some(both)}. If they "
+            "are other tickets, the code is not what is printed on them."
+        )
     for one in excluded:
         keys = _codes(one.tickets)
         if stewards_see_why and keys and first.keys().isdisjoint(keys):
@@ -296,10 +301,20 @@ def _names(
 def _stand_in_codes(names: Mapping[int, str], tickets: Mapping[int, ImportedTicket]) -> bool:
     """Whether codes contain these names: one of them is a whole code, or none of them stands there by chance.
     An id is in the log for ever, so it must tell nothing of a code."""
-    inside = [name for row, name in names.items() if any(name in code for code in tickets[row].codes)]
-    if any(name in tickets[row].codes for row, name in names.items()):
-        return True
-    return max(map(len, inside), default=0) >= (SHORT_ID if len(inside) == len(names) else LONG_ID)
+    inside = []
+    for row, name in names.items():
+        plain = _plain(name)
+        codes = [_plain(code) for code in tickets[row].codes]
+        if plain in codes or any(code and code in plain for code in codes):
+            return True
+        if any(plain in code for code in codes):
+            inside.append(len(plain))
+    return max(inside, default=0) >= (SHORT_ID if len(inside) == len(names) else LONG_ID)
+
+
+def _plain(text: str) -> str:
+    """Letters and digits alone, without case."""
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def made_up(ticket: ImportedTicket, salt: bytes) -> str:

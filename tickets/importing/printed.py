@@ -15,7 +15,7 @@ from tickets.importing.record import Record, normalised
 from tickets.importing.source import Source
 
 PLACE = re.compile(r"\{([^{}]+)\}")
-SHORTEST, OWN_SHORTEST = 2, 3
+SHORTEST, OWN_SHORTEST, SHARED_SHORTEST = 2, 3, 4
 """Characters of a cell that is looked for in a text, and of one that names its row alone: fewer are there by
 chance."""
 ALIKE_MAX = 20
@@ -65,6 +65,10 @@ def _places(text: str, row: Record, counts: Counts) -> list[Place]:
     inside = [(row.code(name), name) for name in counts if len(row.code(name)) >= SHORTEST]
     inside = [(cell, name) for cell, name in inside if cell in text]
     own = [(cell, name) for cell, name in inside if counts[name][cell] == 1 and len(cell) >= OWN_SHORTEST]
+    if own:  # an order that stands beside it is another ticket's too, and in other tickets another one
+        own += [
+            (cell, name) for cell, name in inside if len(cell) >= SHARED_SHORTEST and len(counts[name]) > 1
+        ]
     places: list[Place] = []
     for cell, name in sorted(own or inside, key=lambda one: -len(one[0])):
         begins = _free_place(text, cell, places)

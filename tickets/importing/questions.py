@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC
 
 from dtvn.machine.fields import DEFAULT_EVENT
 from tickets.importing import words
 from tickets.importing.answers import ANY, AS_IT_IS, CELLS, NEW_EVENTS, QUANTITIES, Answers, Question
 from tickets.importing.columns import decide_columns
+from tickets.importing.days import SEPARATOR
 from tickets.importing.inquiry import Inquiry
 from tickets.importing.layout import Layout
 from tickets.importing.lists import is_list_of_codes
@@ -24,10 +25,17 @@ from tickets.importing.source import Source, Values
 EXAMPLES = 3
 
 
-def decide(source: Source, layout: Layout, given: Answers, stored: Answers, known: Known) -> Decided:
+def decide(
+    source: Source,
+    layout: Layout,
+    given: Answers,
+    stored: Answers,
+    known: Known,
+    columns_before: Collection[str] = (),
+) -> Decided:
     """All that is known about a file, and the open questions. Raises FileRefused for an answer that names a
-    column which the file lacks."""
-    about = Inquiry(source, layout, given, stored, known, Decided())
+    column which the file lacks. `columns_before`: of the file before of this source, that `stored` is of."""
+    about = Inquiry(source, layout, given, stored, known, Decided(), columns_before)
     asked = _Asked(about)
     asked.sheet()
     if about.found.open:
@@ -97,7 +105,11 @@ class _Asked:
         """(column, "") or ("", pattern) of an answer; raises FileRefused."""
         if normalised(text) in self.source.columns:
             return normalised(text), ""
-        pattern = text if columns_of(text, self.source) else pattern_in(text.strip(), self.source)
+        known = columns_of(text, self.source)
+        if known and (unknown := set(PLACE.findall(text)) - {*map(self.source.spelled, known), *known}):
+            for name in sorted(unknown):
+                self.source.column(name)
+        pattern = text if known else pattern_in(text.strip(), self.source)
         if not pattern:
             self.source.column(text)
         (column, *others), whole = columns_of(pattern, self.source), PLACE.fullmatch(pattern)
@@ -314,7 +326,8 @@ class _Asked:
                     return column
             for column in (self.layout.column("entered_at"), *self.found.entered, *self.found.days):
                 text = record.fields.get(column, "")
-                if text and not _has_offset(text, unread=True):
+                parts = SEPARATOR.split(text) if column in self.found.days else [text]
+                if text and not all(_has_offset(part, unread=True) for part in parts):
                     return column
         return ""
 

@@ -49,6 +49,9 @@ class Rows:
         self._own = OwnRows(source, decided, known.event) if source.preset.own else None
         self._zones: dict[str, ZoneInfo] = {}
         widths = sorted(sum(map(bool, row.fields.values())) for row in source.rows)
+        self._lengths = {
+            len(row.code(decided.code)) for row in source.rows if sum(map(bool, row.fields.values())) > 2
+        } - {0}
         self._usual = widths[len(widths) // 2] if widths and source.shown else 0
         self.said: list[str] = []
 
@@ -77,9 +80,15 @@ class Rows:
         if self._usual < ASIDE_WIDTH or not (len(filled) == 1 or self._may_be_total(record, filled)):
             return ""
         coded = [cell for name, cell in filled.items() if name in self._decided.printed]
-        if any(" " not in cell and any(map(str.isdigit, cell)) for cell in coded):
+        if any(
+            len(cell) in self._lengths or (" " not in cell and any(map(str.isdigit, cell))) for cell in coded
+        ):
             return ""
         return f"is no ticket but a title, an end mark or a total: only {', '.join(filled.values())[:80]!r}"
+
+    def _may_be_code(self, cell: str) -> bool:
+        """Whether a cell is as long as a code of another row, or a word with a digit."""
+        return len(cell) in self._lengths or (" " not in cell and any(map(str.isdigit, cell)))
 
     def _may_be_total(self, record: Record, filled: Mapping[str, str]) -> bool:
         """Whether the last row holds a text and a number."""
@@ -105,7 +114,7 @@ class Rows:
         for column, known in self._decided.statuses.items():
             self._sound(record, column, A_TRUTH, A_DATE)
             text = " ".join(record.fields.get(column, "").split())
-            if not known[words.folded(text)]:
+            if not known[words.value_of(text)]:
                 reasons.append(f"{self._source.spelled(column)}: {text or 'empty'}")
         return "; ".join(reasons)
 
@@ -232,7 +241,7 @@ class Rows:
 
     def _entered(self, record: Record) -> bool:
         return any(
-            known[words.folded(record.fields.get(column, ""))]
+            known[words.value_of(record.fields.get(column, ""))]
             for column, known in self._decided.entered.items()
         )
 

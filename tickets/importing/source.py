@@ -77,8 +77,8 @@ class Source(msgspec.Struct):
             return self._counted[column]
         found = self._counted[column] = Values()
         for cell in self.cells(column):
-            found.counts[value := words.folded(cell)] += 1
-            found.spelled.setdefault(value, " ".join(cell.split()))
+            found.counts[value := words.value_of(cell)] += 1
+            found.spelled.setdefault(value, value if value == words.ASTERISK else " ".join(cell.split()))
         return found
 
 

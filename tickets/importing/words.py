@@ -12,6 +12,9 @@ from collections.abc import Iterable
 
 from tickets.importing.record import normalised
 
+ASTERISK = r"\*"
+"""The value of a cell that holds nothing but an asterisk."""
+
 
 def names(text: str) -> tuple[str, ...]:
     """Column names from "A|B", in the form in which columns are compared; also without spaces, as programs
@@ -33,6 +36,12 @@ def composed(text: str) -> str:
 def folded(text: str) -> str:
     """A value of a column in the form in which values are compared: trimmed and without case."""
     return " ".join(composed(text).casefold().split())
+
+
+def value_of(cell: str) -> str:
+    """A cell as a value of its column: folded; an asterisk in a cell does not stand for any text."""
+    value = folded(cell)
+    return ASTERISK if value == "*" else value
 
 
 FIELDS: dict[str, tuple[str, ...]] = {

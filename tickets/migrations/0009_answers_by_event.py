@@ -3,6 +3,7 @@ codes to, and of no other."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django.db import migrations, models
@@ -14,16 +15,20 @@ DECIDING = ("admits", "refuses", "entered", "outside")
 
 def give_events(apps: Any, schema_editor: Any) -> None:
     """Copy each row to the events of its source; what is of none is asked again. The columns of its file are
-    not known: those that its answers name stand for them."""
+    not known: those that its answers name stand for them, so an event of several sources is asked again."""
     answers = apps.get_model("tickets", "ImportAnswers")
     codes = apps.get_model("tickets", "TicketCode")
     using = schema_editor.connection.alias
+    given = {
+        row.key: set(codes.objects.using(using).filter(source=row.key).values_list("event", flat=True))
+        for row in answers.objects.using(using).all()
+    }
+    sources = Counter(event for events in given.values() for event in events)
     for row in list(answers.objects.using(using).all()):
-        events = codes.objects.using(using).filter(source=row.key).values_list("event", flat=True)
         named = {column for kind in DECIDING for column in row.answers.get(kind) or ()}
         chosen = [row.answers.get("code", ""), *row.answers.get("columns", {}).values()]
         named |= {normalised(column) for column in chosen if column}
-        for event in sorted(set(events)):
+        for event in sorted(event for event in given[row.key] if sources[event] == 1):
             answers.objects.using(using).create(
                 event=event,
                 key=row.key,

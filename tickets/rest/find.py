@@ -17,6 +17,7 @@ from dtvn.machine.fields import is_name
 from tickets.rest.objects import shown_ticket
 from tickets.services import codes, hints, list_counts
 from tickets.services.event_days import others_today
+from tickets.services.scanned_codes import scanned_code
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.rest.http import own_writes
@@ -34,7 +35,8 @@ def find_ticket(call: Call, body: FindBody) -> Answer:
     call.require_event(body.event)
     sequence = own_writes(call)
     try:
-        name, digest = normalised(body.barcode), codes.digest_of(body.event, body.barcode)
+        text = scanned_code(body.event, body.barcode)
+        name, digest = normalised(text), codes.digest_of(body.event, text)
     except CodeError as error:
         raise InvalidRequest(f"barcode: {error}") from error
     event = read.event_row(LEARNER_ALIAS, body.event)

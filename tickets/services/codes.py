@@ -203,7 +203,9 @@ def codes_like(
     one of the texts in any case, in the others the text itself. Empty if there are more than ALIKE_MAX.
     """
     texts = {text, *further}
-    rows = TicketCode.objects.filter(folded__in=set(map(folded, texts))).order_by()
+    rows = TicketCode.objects.filter(
+        folded__in=set(map(folded, texts)), event__in={event, *others}
+    ).order_by()
     found = list(rows.values_list("event", "ticket", "code", "digest")[: ALIKE_MAX + 1])
     if len(found) > ALIKE_MAX:
         return []

@@ -6,6 +6,7 @@ is read on the platform; what admits is the code in it, as the log knows it.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from urllib.parse import unquote
@@ -15,6 +16,8 @@ from tickets.models import CodeWithin
 from tickets.services import codes, patience
 from tickets.services.reader_faults import candidates
 
+RUN = re.compile(r"[^\W_]+")
+"""Letters and digits in a row: what a guess would be."""
 KEPT = 5.0
 """Seconds for which a process keeps which events these are: each admission asks."""
 _kept: tuple[float, frozenset[str]] = (0.0, frozenset())
@@ -31,7 +34,12 @@ def scanned_code(event: str, text: str) -> str:
     known = {one.code for one in codes.codes_like(event, given, candidates(given), {})}
     inside = {code for code in known if any(code in form for form in forms)}
     whole = {code for code in inside if not any(code != other and code in other for other in inside)}
-    return whole.pop() if len(whole) == 1 and given not in known else text
+    if len(whole) != 1 or given in known:
+        return text
+    (code,) = whole
+    # A text of many tries is none that is printed.
+    tries = [run for run in RUN.findall(given) if len(run) == len(code)]
+    return code if len(tries) <= 1 else text
 
 
 def store_within(events: Iterable[str]) -> None:
