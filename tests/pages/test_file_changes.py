@@ -15,6 +15,7 @@ from dtvn.machine import Admit, ChangeTicket, Unblock
 from dtvn.machine.reasons import REASONS
 from tests.pages.file_imports import URL, confirmed, previewed
 from tickets import tasks
+from tickets.importing import confirmed as confirmed_changes
 from tickets.importing import shown, uploads, work
 from tickets.models import ImportState, ShownDifference, TicketImport
 from validators.ledger.models import Ticket
@@ -256,8 +257,7 @@ def test_a_refused_change_is_told_of_the_row_of_its_own_event(
 def test_all_changes_are_shown_ordered_and_counted_however_few_at_once(
     desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (shown, work):
-        monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(shown, "ROWS_AT_ONCE", 2)
     confirmed(desk, asked, previewed(desk, asked, b"ticket_id,seat\nT-1,A\nT-2,A\nT-3,A\nT-4,A\nT-5,A\n"))
     later = previewed(desk, asked, b"ticket_id,seat\nT-1,B\nT-2,B\nT-3,B\nT-4,B\nT-5,B\n")
     rows = ShownDifference.objects.filter(of=later).order_by("ticket")
@@ -277,9 +277,9 @@ def test_marks_that_the_database_did_not_take_are_written_with_later_ones(
 
     rows = ShownDifference.objects.filter(of=second).order_by("pk")
     first, later = rows.values_list("key", flat=True)[:2]
-    marks = shown.DoneMarks(TicketImport.objects.get(pk=second))
+    marks = confirmed_changes.DoneMarks(TicketImport.objects.get(pk=second))
     with monkeypatch.context() as context:
-        context.setattr(shown, "_of", away)
+        context.setattr(confirmed_changes, "rows_of", away)
         marks.add([first])
     assert not rows.filter(done=True).exists()
     marks.add([later])

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from django.utils import timezone
 
 from dtvn.protocol import canonical
-from tickets.importing.differences import PERSON, Difference, FieldChange
+from tickets.importing.changes import PERSON, Change, FieldChange
 from tickets.importing.imported import Holder, ImportedTicket, WrongRow
 from tickets.models import COMMITMENT_SALT_BYTES, TicketHolder
 
@@ -70,11 +70,11 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
     return kept
 
 
-def change_holders(differences: Sequence[Difference]) -> int:
+def change_holders(changes: Sequence[Change]) -> int:
     """Write the other holders that a file names for tickets in the network; returns how many. Those that were
     erased stay so. The log keeps the commitment to the first holder, and the row the salt of it."""
     changed = 0
-    for event, named in _by_event(differences).items():
+    for event, named in _by_event(changes).items():
         for part in in_parts(list(named.items())):
             fresh = [
                 TicketHolder(event=event, ticket=ticket, salt=secrets.token_bytes(COMMITMENT_SALT_BYTES))
@@ -91,10 +91,10 @@ def change_holders(differences: Sequence[Difference]) -> int:
     return changed
 
 
-def _by_event(differences: Sequence[Difference]) -> dict[str, dict[str, tuple[FieldChange, ...]]]:
+def _by_event(changes: Sequence[Change]) -> dict[str, dict[str, tuple[FieldChange, ...]]]:
     """Event -> ticket id -> what differs of its holder."""
     found: dict[str, dict[str, tuple[FieldChange, ...]]] = {}
-    for one in differences:
+    for one in changes:
         if one.kind == "holder":
             found.setdefault(one.event, {})[one.ticket_id] = one.fields
     return found

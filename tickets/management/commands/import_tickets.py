@@ -23,7 +23,7 @@ from tickets.importing.arguments import (
     progress_bar,
     seconds,
 )
-from tickets.importing.differences import KINDS
+from tickets.importing.kinds import KINDS
 from tickets.importing.platform import UNDECIDED, PlatformUnknown, platform_of
 from tickets.importing.record import FileRefused
 from tickets.importing.remote import RemoteImport
