@@ -13,16 +13,18 @@ import pytest
 from dtvn.api.errors import TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
-from dtvn.machine import Admit, Command, Issue, Replace, build
+from dtvn.machine import Admit, Command, ImportEntry, Issue, Replace, build
 from tests.pages.learner import RealLearner
 from tickets.importing import Holder, ImportedTicket
 from tickets.importing.applying import Applying
 from tickets.importing.changes import Change, key_of_new, new_ticket
 from tickets.importing.holders import erase_holders
+from tickets.importing.network import entries_made
 from tickets.importing.sending import Order
 from tickets.importing.until_final import NetworkSilent, Refused
 from tickets.models import TicketCode, TicketHolder
 from tickets.services.codes import digest_of
+from validators import feed
 from validators.ledger import read
 from validators.services.decide import batch
 
@@ -164,6 +166,27 @@ def test_entries_that_were_made_are_not_made_again(learner: RealLearner) -> None
 def test_a_passing_answer_is_asked_again(learner: RealLearner, passing: str) -> None:
     applied = Applied(guest(1), order=answering(passing, "", passing))
     assert (applied.counts, applied.wrong, stored("T-1").state) == ((1, 0), {}, "CONSUMED")
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_an_entry_in_doubt_that_was_made_is_not_made_twice(learner: RealLearner, is_new: bool) -> None:
+    """One of three persons entered elsewhere, and the answer to that is lost."""
+    lost = list[Decision]()
+
+    def order(requests: Sequence[Request]) -> list[Decision]:
+        decisions = honest(requests)
+        if lost or not isinstance(requests[0].command, ImportEntry):
+            return decisions
+        lost.extend(decisions)
+        assert feed.wait_for(decisions[0].result.sequence, 5.0)
+        return [Decision(one, Result("outcome_unknown")) for one in requests]
+
+    if is_new:
+        applied = Applied(guest(1, entries=3, made=1), order=order)
+    else:
+        run(learner, "T-1", Issue(entries=3))
+        applied = Applied(Change(kind="entry", row=2, event=EVENT, ticket_id="T-1"), order=order)
+    assert (len(applied.done), len(lost), entries_made(stored("T-1"))) == (1, 1, 1)
 
 
 @pytest.mark.parametrize("passing", ["busy", "UNAVAILABLE"])

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
 from dtvn.api.errors import InvalidRequest
-from dtvn.api.ordering import Request
-from dtvn.machine import Issue, reasons
+from dtvn.api.ordering import Decision, Request
+from dtvn.gateway import Result
+from dtvn.machine import ImportEntry, Issue, reasons
 from tickets.importing.changes import Change
 from tickets.importing.holders import Kept, change_holders, forget_holders, remember_holders
 from tickets.importing.imported import WrongRow
-from tickets.importing.network import ticket_rows
+from tickets.importing.network import entries_made, ticket_rows
 from tickets.importing.sending import Order, Sending, is_done, missing_steps
-from tickets.importing.until_final import BATCH_SIZE, NetworkSilent, until_final
+from tickets.importing.until_final import BATCH_SIZE, Answer, NetworkSilent, until_final
 from tickets.services.codes import salt_of
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -29,6 +31,12 @@ class _Task(msgspec.Struct):
     change: Change
     steps: list[Request]
     refused: bool = False
+
+    @property
+    def entries_before(self) -> int:
+        """How many entries there are before the next step, which is one."""
+        ticket = self.change.ticket
+        return (ticket.entries_made if ticket else self.change.entries) - len(self.steps)
 
 
 class Applying:
@@ -69,16 +77,16 @@ class Applying:
         self.wrong += kept.erased
         sending, tasks = Sending(self._order, event, self._source), list[_Task]()
         try:
-            change_holders(part)
+            change_holders(event, part)
             tasks = self._tasks(event, part, kept)
             self._progress(len(part) - sum(bool(task.steps) for task in tasks))
             while asked := {task.steps[0]: task for task in tasks if task.steps}:
                 self._take_step(event, asked, sending)
         finally:
-            sending.forget_refused()
-            forget_holders(event, kept.fresh - {request.ticket for request in sending.possible})
             ended = (task.change for task in tasks if not (task.steps or task.refused))
             self._done({one.key: one.kind for one in ended})
+            sending.forget_refused()
+            forget_holders(event, kept.fresh - {request.ticket for request in sending.possible})
 
     def _tasks(self, event: str, part: Sequence[Change], kept: Kept) -> list[_Task]:
         """The changes of a part, without those that cannot be sent."""
@@ -100,7 +108,8 @@ class Applying:
         """Have the next steps ordered. What is issued goes on from what the platform's copy has of it, since
         a ticket that was there may have any codes and entries."""
         issued: dict[str, tuple[_Task, list[Request]]] = {}
-        for request, answer in until_final(sending, list(asked), patience=self._patience):
+        ask = partial(self._ask, event, asked, sending)
+        for request, answer in until_final(ask, list(asked), patience=self._patience):
             task, decision = asked[request], answer.content
             if not is_done(decision):
                 verb = "was refused" if isinstance(request.command, Issue) else "was not changed"
@@ -124,6 +133,20 @@ class Applying:
                 self._refuse(task, OTHER_CODES)
             else:
                 self._progress(not missing)
+
+    def _ask(
+        self, event: str, asked: Mapping[Request, _Task], sending: Sending, batch: list[Request]
+    ) -> list[Answer]:
+        """Have these ordered. An entry in doubt is not sent again if the platform's copy has it by now: a
+        ticket for several persons would have one too many."""
+        doubtful = [one for one in batch if isinstance(one.command, ImportEntry) and one in sending.possible]
+        rows = ticket_rows(event, [one.ticket for one in doubtful])
+        made = {row.ticket: entries_made(row) for row in rows}
+        there = {one for one in doubtful if made.get(one.ticket, 0) > asked[one].entries_before}
+        answers = {one: Answer(200, Decision(one, Result(reasons.OK))) for one in there}
+        sent = [one for one in batch if one not in there]
+        answers |= zip(sent, sending(sent), strict=True)
+        return [answers[one] for one in batch]
 
     def _refuse(self, task: _Task, why: str) -> None:
         self.wrong.append(WrongRow(task.change.row, f"{task.change.ticket_id} {why}"))
