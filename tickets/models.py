@@ -203,8 +203,8 @@ class ShownDifference(models.Model):
     reading = models.CharField(
         max_length=32, help_text="Token of the worker that read the file: preview['reading'] of the import."
     )
-    kind = models.CharField(max_length=16, help_text="tickets.importing.differences.SHOWN_KINDS")
-    key = models.CharField(max_length=32, help_text="tickets.importing.differences.Difference.key")
+    kind = models.CharField(max_length=16, help_text="tickets.importing.kinds.SHOWN_KINDS")
+    key = models.CharField(max_length=32, help_text="tickets.importing.changes.Change.key")
     row = models.PositiveIntegerField(help_text="Of the file; 0: none.")
     event = models.CharField(max_length=64)
     ticket = models.CharField(max_length=128)

@@ -12,15 +12,22 @@ from dtvn.machine.bodies import window_end
 from dtvn.machine.codes import code_digest
 from dtvn.machine.fields import MICROSECONDS
 from tickets.importing import ImportPlan
+from tickets.importing.changes import Change, Differences
 from tickets.importing.comparing import compare
-from tickets.importing.differences import UNASKED, Differences, Network, StoredTicket, chosen, requests_of
 from tickets.importing.imported import ImportedTicket
+from tickets.importing.kinds import UNASKED
+from tickets.importing.network import Network, StoredTicket
 
 SALT = bytes(range(32))
 
 
 def digest(code: str) -> bytes:
     return code_digest(SALT, code)
+
+
+def chosen(found: Differences, confirmed: Collection[str]) -> list[Change]:
+    """The changes of tickets in the network, of which the kind or the key is confirmed."""
+    return [one for one in [*found.found, *found.gone] if one.kind in confirmed or one.key in confirmed]
 
 
 class PlainNetwork:
@@ -38,13 +45,14 @@ class PlainNetwork:
     def take(self, plan: ImportPlan, confirmed: Collection[str] = ()) -> Differences:
         """Import a file: issue what is new, order what is confirmed."""
         found = self.compare(plan)
-        for ticket in found.new:
-            self._issue(ticket)
+        for one in found.new:
+            assert one.ticket is not None
+            self._issue(one.ticket)
         for one in chosen(found, confirmed):
             if one.kind == "holder":
                 self._hold(one.event, one.ticket_id, {change.field: change.new for change in one.fields})
-        for _, request in requests_of(chosen(found, confirmed)):
-            self._order(request)
+            for request in one.steps(SALT):
+                self._order(request)
         return found
 
     def take_all(self, plan: ImportPlan) -> Differences:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
@@ -14,21 +13,13 @@ from hypothesis import strategies as st
 
 from dtvn.api.ordering import Request
 from dtvn.machine import ImportEntry, Replace
-from tests.importing.networks import PlainNetwork, digest
+from tests.importing.networks import SALT, PlainNetwork, chosen, digest
 from tickets.importing import Holder, ImportedTicket, ImportPlan
-from tickets.importing.differences import (
-    KINDS,
-    Difference,
-    Differences,
-    StoredTicket,
-    chosen,
-    key_of_new,
-    requests_of,
-    sentence,
-)
+from tickets.importing.changes import Change, Differences, key_of_new
+from tickets.importing.confirmed import Confirmed, still_holding, unconfirmed
 from tickets.importing.imported import WrongRow
-from tickets.importing.shown import Confirmed
-from tickets.importing.standing import standing, unconfirmed
+from tickets.importing.kinds import KINDS
+from tickets.importing.network import StoredTicket
 
 ADA = Holder("Ada T", "ada@example.org")
 COLUMNS: dict[str, list[str]] = {
@@ -62,18 +53,18 @@ def network(*tickets: ImportedTicket) -> PlainNetwork:
     return found
 
 
-def the_one(found: list[Difference]) -> Difference:
+def the_one(found: list[Change]) -> Change:
     (one,) = found
     return one
 
 
 def ordered(found: Differences, confirmed: Collection[str]) -> list[Request]:
     """The operations once these kinds or keys are confirmed."""
-    return [request for _, request in requests_of(chosen(found, confirmed))]
+    return [request for one in chosen(found, confirmed) for request in one.steps(SALT)]
 
 
-def said(one: Difference, **how: bool) -> str:
-    return sentence(one, UTC, **how)
+def said(one: Change, **how: bool) -> str:
+    return one.words(UTC, **how)
 
 
 def test_another_holder_is_no_operation() -> None:
@@ -137,7 +128,8 @@ def test_a_row_is_known_by_its_code_whatever_its_id() -> None:
     found = known.take_all(file(*moved))
     assert (found.same, found.found, found.unclear) == (2, [], [])
     (new,) = found.new
-    assert (new.codes, new.ticket_id[:2]) == (("C-9",), "t-")
+    assert new.ticket is not None
+    assert (new.ticket.codes, new.ticket_id[:2]) == (("C-9",), "t-")
     assert known.compare(file(*moved)).same == 3
 
 
@@ -181,9 +173,9 @@ def test_only_what_is_as_it_was_shown_is_ordered_of_a_confirmation() -> None:
     plan = file(*(ticket(number, seat="B") for number in (1, 2, 3)))
     first, second, third = known.compare(plan).found
     known.tickets["fest", "T-2"] = msgspec.structs.replace(known.tickets["fest", "T-2"], seat="C")
-    confirmed = Confirmed({first.key, second.key}, {third.key}, Counter())
-    held = standing(plan, known.compare(plan), confirmed)
-    assert (held.wanted, held.missing, held.counts_left()) == ([first], {second.key}, Counter(change=1))
+    confirmed = Confirmed({first.key, second.key}, {third.key})
+    held = still_holding(known.compare(plan), confirmed)
+    assert (held.wanted, held.missing, held.left) == ([first], {second.key}, [third])
     assert [one.ticket_id for one in held.unseen] == ["T-2"]
     assert unconfirmed(held, lambda one: f"{one.ticket_id} stays") == [WrongRow(third.row, "T-3 stays")]
 
@@ -191,11 +183,11 @@ def test_only_what_is_as_it_was_shown_is_ordered_of_a_confirmation() -> None:
 def test_a_confirmed_row_that_became_unclear_is_not_issued() -> None:
     """Another source made a ticket of its id meanwhile."""
     plan = file(ticket(1), ticket(2))
-    confirmed = Confirmed({key_of_new(one) for one in plan.tickets}, set(), Counter())
-    assert len(standing(plan, PlainNetwork().compare(plan), confirmed).fresh) == 2
+    confirmed = Confirmed({key_of_new(one) for one in plan.tickets})
+    assert len(still_holding(PlainNetwork().compare(plan), confirmed).wanted) == 2
     other = StoredTicket(event="fest", ticket_id="T-1", product="Day", codes=(digest("X-1"),))
-    held = standing(plan, PlainNetwork(other).compare(plan), confirmed)
-    assert [one.ticket_id for one in held.fresh.values()] == ["T-2"]
+    held = still_holding(PlainNetwork(other).compare(plan), confirmed)
+    assert [one.ticket_id for one in held.wanted] == ["T-2"]
 
 
 def test_rows_that_may_be_two_tickets_or_one_twice_are_unclear() -> None:

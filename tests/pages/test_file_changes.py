@@ -11,13 +11,14 @@ from django.test import Client
 
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
-from dtvn.machine import Admit, ChangeTicket, Unblock
+from dtvn.machine import Admit, ChangeTicket, ImportEntry, Unblock
 from dtvn.machine.reasons import REASONS
 from tests.pages.file_imports import URL, confirmed, previewed
 from tickets import tasks
+from tickets.importing import confirmed as confirmed_changes
 from tickets.importing import shown, uploads, work
 from tickets.models import ImportState, ShownDifference, TicketImport
-from validators.ledger.models import Ticket
+from validators.ledger.models import OperationRecord, Ticket
 from validators.services import decide
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -215,6 +216,34 @@ def test_changes_that_stop_half_way_go_on_without_ordering_twice(
     assert (done.report["issued"], done.report["present"]) == (0, 3)
 
 
+def test_an_import_whose_worker_was_killed_orders_only_what_is_missing(
+    desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed after some entries, before it could mark what is done."""
+    head = b"event,ticket_id,state,admitted_at,ids_are_codes,sequence,entry_node\n"
+    rows = b"".join(b"fest,T-%d,CONSUMED,2026-08-01T20:00:00+00:00,yes,1,n1\n" % number for number in (1, 2))
+    import_id = previewed(desk, asked, head + rows)
+    honest = decide.batch
+
+    def silent(requests: list[Request], **options: Any) -> list[Decision]:
+        if not isinstance(requests[0].command, ImportEntry):
+            return honest(requests, **options)
+        decided = {one.request: one for one in honest([r for r in requests if r.ticket == "T-1"], **options)}
+        return [decided.get(one) or Decision(one, Result("unavailable")) for one in requests]
+
+    with monkeypatch.context() as context:
+        context.setattr(decide, "batch", silent)
+        context.setattr(work, "PATIENCE", 0.2)
+        stopped = confirmed(desk, asked, import_id)
+    assert "Until then 1 guest who entered elsewhere can enter once more." in stopped.error
+    ShownDifference.objects.update(done=False)
+    done = confirmed(desk, asked, import_id)
+    assert (done.state, done.report["wrong"], done.report["entered_done"]) == (ImportState.DONE, [], 2)
+    assert (done.report["issued"], done.report["existed"], done.report["present"]) == (0, 2, 2)
+    executed = OperationRecord.objects.filter(code="ok", event="fest").values_list("operation", flat=True)
+    assert sorted(executed) == ["import_entry", "import_entry", "issue", "issue"]
+
+
 def test_a_change_that_the_cluster_refuses_is_a_wrong_row_and_not_counted(
     desk: Client, asked: Any, second: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,8 +285,7 @@ def test_a_refused_change_is_told_of_the_row_of_its_own_event(
 def test_all_changes_are_shown_ordered_and_counted_however_few_at_once(
     desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (shown, work):
-        monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(shown, "ROWS_AT_ONCE", 2)
     confirmed(desk, asked, previewed(desk, asked, b"ticket_id,seat\nT-1,A\nT-2,A\nT-3,A\nT-4,A\nT-5,A\n"))
     later = previewed(desk, asked, b"ticket_id,seat\nT-1,B\nT-2,B\nT-3,B\nT-4,B\nT-5,B\n")
     rows = ShownDifference.objects.filter(of=later).order_by("ticket")
@@ -277,9 +305,9 @@ def test_marks_that_the_database_did_not_take_are_written_with_later_ones(
 
     rows = ShownDifference.objects.filter(of=second).order_by("pk")
     first, later = rows.values_list("key", flat=True)[:2]
-    marks = shown.DoneMarks(TicketImport.objects.get(pk=second))
+    marks = confirmed_changes.DoneMarks(TicketImport.objects.get(pk=second))
     with monkeypatch.context() as context:
-        context.setattr(shown, "_of", away)
+        context.setattr(confirmed_changes, "rows_of", away)
         marks.add([first])
     assert not rows.filter(done=True).exists()
     marks.add([later])

@@ -20,8 +20,8 @@ from dtvn.machine import Admit
 from tests.tickets_machine.support import Machine
 from tickets.importing import FileRefused, ImportPlan, Known, WrongRow, read_plan, workbook, workbook_parts
 from tickets.importing.answers import answers_from
+from tickets.importing.changes import new_ticket
 from tickets.importing.moments import read_moment
-from tickets.importing.ordering import issue_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -83,8 +83,8 @@ def test_a_guest_is_admitted_until_the_day_has_ended(tmp_path: Path) -> None:
     tickets = read(tmp_path, content, timezone="Europe/Berlin").tickets
     machine, midnight = Machine(), int(datetime(2026, 8, 2, tzinfo=BERLIN).timestamp() * 1e6)
     for ticket in tickets:
-        command = issue_of(ticket, b"", bytes(32)).command
-        assert machine.do(command, ticket.ticket_id) == "ok"
+        (issue,) = new_ticket(ticket).steps(bytes(32))
+        assert machine.do(issue.command, ticket.ticket_id) == "ok"
     machine.now = midnight - 500_000
     assert machine.do(Admit(), "T-1") == "ok"
     machine.now = midnight

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tickets.importing import Holder, ImportedTicket
-from tickets.importing.differences import Difference, FieldChange
+from tickets.importing.changes import Change, FieldChange
 from tickets.importing.holders import (
     change_holders,
     commitment,
@@ -53,16 +53,16 @@ def test_a_ticket_that_came_to_nothing_keeps_its_salt() -> None:
     assert (TicketHolder.objects.get().name, again.fresh) == ("Ada King", set())
 
 
-def another(number: int, name: str) -> Difference:
+def another(number: int, name: str) -> Change:
     fields = (FieldChange("name", "", name), FieldChange("order", "", "R-7"))
-    return Difference(kind="holder", row=2, event="default", ticket_id=f"T-{number}", fields=fields)
+    return Change(kind="holder", row=2, event="default", ticket_id=f"T-{number}", fields=fields)
 
 
 def test_the_commitment_stays_that_of_the_first_holder() -> None:
     """What the log keeps can still be checked by who knows the first holder: the salt stays."""
     first = remember_holders([ticket(1)]).commitments["T-1"]
-    other = Difference(kind="block", row=3, event="default", ticket_id="T-3")
-    assert change_holders([another(1, "Bo"), another(2, "Cem"), other]) == 2
+    other = Change(kind="block", row=3, event="default", ticket_id="T-3")
+    change_holders("default", [another(1, "Bo"), another(2, "Cem"), other])
     bo, cem = TicketHolder.objects.order_by("ticket")
     assert (bo.name, bo.email, bo.order) == ("Bo", "ada@example.org", "R-7")
     assert commitment(ADA, bytes(bo.salt)) == first

@@ -7,10 +7,11 @@ source    a whole file: its rows, its columns, its preset
 questions what decides who comes in, and what nobody has said  ->  Decided (settled), with open questions
 rows      a Record under the answers  ->  tickets, or the reason why it is not one
 plan      the whole file  ->  ImportPlan, in which no row is missing
-comparing the plan and the network  ->  what is new, and what the file says otherwise
+comparing the plan and the network  ->  Changes: what is new, and what the file says otherwise
+shown     the changes, for a person to choose from  ->  confirmed, and what of it still holds
 events    the plan  ->  events that are created, products that become known
 holders   personal data  ->  an erasable table and a salted commitment
-ordering  ImportedTickets  ->  this platform's gateway; completing: entries and replaced codes
+applying  confirmed Changes  ->  their steps, one after another; sending: to this platform's own gateway
 uploads   the one way of a file into the network, for the page and the command; work: a worker's part
 remote    the same from a command, over HTTP
 """

@@ -5,45 +5,52 @@ A ticket is recognised by its code; only if nobody has that code, by its id, whi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
 from dtvn.machine.bodies import SECONDS_MAX, window_end
 from dtvn.machine.codes import CODES_MAX, code_digest
 from dtvn.machine.fields import MICROSECONDS
-from tickets.importing.differences import (
-    GONE_REASON,
+from tickets.importing.changes import (
     PERSON,
     TERMS,
-    Difference,
+    Change,
     Differences,
     FieldChange,
-    Network,
-    StoredTicket,
+    key_of_new,
+    new_ticket,
 )
 from tickets.importing.imported import ImportedTicket, WrongRow
+from tickets.importing.network import Network, StoredTicket
 from tickets.importing.plan import ImportPlan, made_up
 
+GONE_REASON = "no longer in the seller's file"
 ENTERED = "its guest has entered already"
+STEPS_OF_NEW = frozenset({"replace", "entry"})
+"""What the steps of a new ticket bring about after its issue."""
 FOR_SO_MANY = "for how many persons a ticket is cannot be changed; cancel it, and issue another one"
 
 
-def compare(plan: ImportPlan, network: Network) -> Differences:
+def compare(plan: ImportPlan, network: Network, confirmed: Collection[str] = ()) -> Differences:
     """Compare the rows of a file, also those left out by their status, with the network. A field without a
-    column in the file is not compared."""
+    column in the file is not compared. `confirmed`: keys of changes that are being carried out."""
     found = Differences()
     matched = _Matching(plan, network, found).stored
     for ticket in [*plan.tickets, *plan.refused]:
         if (stored := matched.get(_place(ticket))) is None:
             continue
         differences = list(_differences(ticket, stored, plan, network))
+        found.same += not differences
+        if confirmed and key_of_new(ticket) in confirmed:
+            named = msgspec.structs.replace(ticket, ticket_id=stored.ticket_id)
+            found.begun.append(new_ticket(named))
+            differences = [one for one in differences if one.kind not in STEPS_OF_NEW]
         found.found += [one for one in differences if not one.why]
         found.unchanged += [one for one in differences if one.why]
-        found.same += not differences
-    named = {(stored.event, stored.ticket_id) for stored in matched.values()}
+    known = {(stored.event, stored.ticket_id) for stored in matched.values()}
     found.gone = [
-        Difference(
+        Change(
             kind="gone",
             row=0,
             event=stored.event,
@@ -52,7 +59,7 @@ def compare(plan: ImportPlan, network: Network) -> Differences:
             about=_about(stored),
         )
         for name, stored in sorted(network.tickets.items())
-        if stored.of_source and not stored.blocked and name not in named
+        if stored.of_source and not stored.blocked and name not in known
     ]
     found.matched = {place: stored.ticket_id for place, stored in matched.items()}
     return found
@@ -75,8 +82,8 @@ class _Matching:
         unknown = [ticket for ticket in [*plan.tickets, *plan.refused] if not self._match_code(ticket)]
         for ticket in unknown:
             self._match_id(ticket)
-        found.new.sort(key=lambda ticket: ticket.row)
-        found.unclear.sort(key=lambda wrong: wrong.row)
+        found.new.sort(key=lambda one: one.row)
+        found.unclear.sort(key=lambda one: one.row)
 
     def _match_code(self, ticket: ImportedTicket) -> bool:
         """Whether this ticket is settled by its codes."""
@@ -119,7 +126,7 @@ class _Matching:
     def _add(self, ticket: ImportedTicket, name: str = "") -> None:
         if _place(ticket) not in self._left_out:
             named = msgspec.structs.replace(ticket, ticket_id=name) if name else ticket
-            self._found.new.append(named)
+            self._found.new.append(new_ticket(named))
 
     def _doubt(self, ticket: ImportedTicket, why: str) -> None:
         if _place(ticket) not in self._left_out:
@@ -132,13 +139,13 @@ def _place(ticket: ImportedTicket) -> tuple[str, str]:
 
 def _differences(
     ticket: ImportedTicket, stored: StoredTicket, plan: ImportPlan, network: Network
-) -> Iterator[Difference]:
+) -> Iterator[Change]:
     """All that the file says otherwise of one ticket."""
-    common = Difference(
+    common = Change(
         kind="", row=ticket.row, event=stored.event, ticket_id=stored.ticket_id, about=_about(stored)
     )
 
-    def difference(kind: str, why: str = "", **more: object) -> Difference:
+    def difference(kind: str, why: str = "", **more: object) -> Change:
         return msgspec.structs.replace(common, kind=kind, why=why, **more)
 
     entered = stored.state == "CONSUMED"

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from django.utils import timezone
 
 from dtvn.protocol import canonical
-from tickets.importing.differences import PERSON, Difference, FieldChange
+from tickets.importing.changes import PERSON, Change
 from tickets.importing.imported import Holder, ImportedTicket, WrongRow
 from tickets.models import COMMITMENT_SALT_BYTES, TicketHolder
 
@@ -47,7 +47,7 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
     for a ticket that came to nothing. An order's number is not committed to.
     """
     kept = Kept({}, [], set())
-    for part in _parts(tickets):
+    for part in in_parts([one for one in tickets if one.holder or one.order]):
         made = {ticket.ticket_id: _row(ticket) for ticket in part}
         TicketHolder.objects.bulk_create(made.values(), ignore_conflicts=True)
         rows = _stored(part)
@@ -70,39 +70,21 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
     return kept
 
 
-def change_holders(differences: Sequence[Difference]) -> int:
-    """Write the other holders that a file names for tickets in the network; returns how many. Those that were
+def change_holders(event: str, changes: Sequence[Change]) -> None:
+    """Write the other holders that a file names for tickets of one event in the network. Those that were
     erased stay so. The log keeps the commitment to the first holder, and the row the salt of it."""
-    changed = 0
-    for event, named in _by_event(differences).items():
-        for part in in_parts(list(named.items())):
-            fresh = [
-                TicketHolder(event=event, ticket=ticket, salt=secrets.token_bytes(COMMITMENT_SALT_BYTES))
-                for ticket, _ in part
-            ]
-            TicketHolder.objects.bulk_create(fresh, ignore_conflicts=True)
-            names = [ticket for ticket, _ in part]
-            rows = list(TicketHolder.objects.filter(event=event, ticket__in=names, erased_at=None))
-            for row in rows:
-                for field in named[row.ticket]:
-                    setattr(row, field.field, field.new)
-            TicketHolder.objects.bulk_update(rows, PERSON)
-            changed += len(rows)
-    return changed
-
-
-def _by_event(differences: Sequence[Difference]) -> dict[str, dict[str, tuple[FieldChange, ...]]]:
-    """Event -> ticket id -> what differs of its holder."""
-    found: dict[str, dict[str, tuple[FieldChange, ...]]] = {}
-    for one in differences:
-        if one.kind == "holder":
-            found.setdefault(one.event, {})[one.ticket_id] = one.fields
-    return found
-
-
-def _parts(tickets: Sequence[ImportedTicket]) -> Iterator[Sequence[ImportedTicket]]:
-    """The tickets that name a holder or an order, ROWS_AT_ONCE at a time."""
-    yield from in_parts([one for one in tickets if one.holder or one.order])
+    named = {one.ticket_id: one.fields for one in changes if one.kind == "holder"}
+    for names in in_parts(list(named)):
+        fresh = [
+            TicketHolder(event=event, ticket=name, salt=secrets.token_bytes(COMMITMENT_SALT_BYTES))
+            for name in names
+        ]
+        TicketHolder.objects.bulk_create(fresh, ignore_conflicts=True)
+        rows = list(TicketHolder.objects.filter(event=event, ticket__in=names, erased_at=None))
+        for row in rows:
+            for field in named[row.ticket]:
+                setattr(row, field.field, field.new)
+        TicketHolder.objects.bulk_update(rows, PERSON)
 
 
 def in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -118,9 +100,7 @@ def _stored(part: Sequence[ImportedTicket]) -> dict[str, TicketHolder]:
 
 def forget_holders(event: str, tickets: Iterable[str]) -> None:
     """Delete the stored holders of tickets that were not issued."""
-    wanted = sorted(tickets)
-    for start in range(0, len(wanted), ROWS_AT_ONCE):
-        part = wanted[start : start + ROWS_AT_ONCE]
+    for part in in_parts(sorted(tickets)):
         TicketHolder.objects.filter(event=event, ticket__in=part, erased_at=None).delete()
 
 

@@ -1,13 +1,16 @@
-"""Reads what is stored of the tickets of a file, for the comparison: many tickets per query, never one."""
+"""What is stored of the tickets of a file, read for the comparison: many tickets per query, never one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+import msgspec
+
+from dtvn.machine import State
 from dtvn.machine.codes import code_digest
 from dtvn.machine.fields import is_name
-from tickets.importing.completing import entries_made
-from tickets.importing.differences import Network, StoredTicket
+from dtvn.machine.lists import MAIN_SLUG
+from dtvn.machine.rows import TicketRow
 from tickets.importing.holders import holder_of, in_parts
 from tickets.importing.imported import Holder, ImportedTicket
 from tickets.importing.plan import ImportPlan, by_event
@@ -16,6 +19,45 @@ from tickets.services.codes import ids_are_codes, salt_of
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import models as ledger
 from validators.ledger.read import event_rows
+
+
+class StoredTicket(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket of the network. Times are Unix microseconds, 0: no bound."""
+
+    event: str
+    ticket_id: str
+    state: str = "ISSUED"
+    """ISSUED, VALIDATED, CONSUMED or DISPUTED."""
+    product: str = ""
+    seat: str = ""
+    not_before: int = 0
+    not_after: int = 0
+    blocked: bool = False
+    block_reason: str = ""
+    entries: int = 1
+    """How many persons it admits."""
+    entries_made: int = 0
+    """How many entries stand on the list `main`."""
+    codes: tuple[bytes, ...] = ()
+    """Digests of the valid codes, and below of those that were replaced."""
+    revoked: tuple[bytes, ...] = ()
+    holder: Holder = Holder()
+    order: str = ""
+    erased: bool = False
+    """Whether its holder was erased: then nothing about a person is stored for it again."""
+    of_source: bool = False
+    """Whether an earlier file of the same source gave it a code."""
+
+
+class Network(msgspec.Struct, frozen=True):
+    """What is stored of the events of a file."""
+
+    tickets: Mapping[tuple[str, str], StoredTicket]
+    """(event, ticket id) -> ticket: all that a row may be, and all of the same source."""
+    salts: Mapping[str, bytes]
+    """Event -> salt of its codes, 32 bytes."""
+    ids_are_codes: Collection[str] = ()
+    """Events in which the id of a ticket opens it."""
 
 
 def read_network(plan: ImportPlan, *, source: str) -> Network:
@@ -55,11 +97,10 @@ def _named(event: str, listed: Sequence[ImportedTicket], salt: bytes, *, texts: 
 
 def _stored(event: str, names: Sequence[str], of_source: set[str]) -> Iterator[StoredTicket]:
     for part in in_parts(names):
-        tickets = ledger.Ticket.objects.using(LEARNER_ALIAS).filter(event=event, ticket_id__in=part)
         holders = {
             holder.ticket: holder for holder in TicketHolder.objects.filter(event=event, ticket__in=part)
         }
-        for whole in (ticket.whole for ticket in tickets.only("row")):
+        for whole in ticket_rows(event, part):
             holder = holders.get(whole.ticket)
             yield StoredTicket(
                 event=event,
@@ -80,3 +121,18 @@ def _stored(event: str, names: Sequence[str], of_source: set[str]) -> Iterator[S
                 erased=holder is not None and holder.erased_at is not None,
                 of_source=whole.ticket in of_source,
             )
+
+
+def ticket_rows(event: str, names: Sequence[str]) -> Iterator[TicketRow]:
+    """The rows of these tickets of one event in the platform's copy."""
+    for part in in_parts(names):
+        rows = ledger.Ticket.objects.using(LEARNER_ALIAS).filter(event=event, ticket_id__in=part)
+        for row in rows.only("row"):
+            yield row.whole
+
+
+def entries_made(stored: TicketRow) -> int:
+    """How many entries of a ticket stand on the list `main`."""
+    if stored.counts or stored.movements or stored.state != State.CONSUMED.name:
+        return sum(count.entries for count in stored.counts if count.list == MAIN_SLUG)
+    return 1  # see dtvn.machine.visits.visits_of

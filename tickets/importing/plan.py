@@ -209,8 +209,8 @@ def _fill(plan: ImportPlan, source: Source, rows: Rows, *, stewards_see_why: boo
                     plan.wrong.append(WrongRow(record.number, text))
     if both := [one.left_out.row for one in excluded if not first.keys().isdisjoint(_codes(one.tickets))]:
         plan.said.append(
-            f"{counted(len(both), 'row')} left out with a code that another row admits: {_some(both)}. If they "
-            "are other tickets, the code is not what is printed on them."
+            f"{counted(len(both), 'row')} left out with a code that another row admits: {_some(both)}. If "
+            "they are other tickets, the code is not what is printed on them."
         )
     for one in excluded:
         keys = _codes(one.tickets)

@@ -8,9 +8,10 @@ from typing import Any
 
 from dtvn.machine.fields import MICROSECONDS
 from tickets.importing.arguments import zone_of
-from tickets.importing.differences import KINDS, SHOWN_KINDS, Difference, Differences, sentence
+from tickets.importing.changes import Change, Differences
 from tickets.importing.events import changes_of
 from tickets.importing.imported import ImportedTicket, LeftOut, WrongRow
+from tickets.importing.kinds import KINDS, SHOWN_KINDS
 from tickets.importing.moments import shown_moment
 from tickets.importing.plan import ImportPlan, by_event
 from tickets.importing.uploads import storable
@@ -35,7 +36,7 @@ def report_of(
     found: ImportPlan, differences: Differences, wrong: Sequence[WrongRow], *, personal: bool = True
 ) -> dict[str, Any]:
     """All that is said of a file beside the network; `personal`: with persons, until it is imported."""
-    new = differences.new
+    new = [one.ticket for one in differences.new if one.ticket is not None]
     stays = [sentence_of(one, found, personal=personal) for one in differences.unchanged[:ROWS_REPORTED]]
     report = understood(found) | {
         "tickets": len(found.tickets),
@@ -102,15 +103,6 @@ def shown_ticket(ticket: ImportedTicket, found: ImportPlan) -> dict[str, str]:
     }
 
 
-def sentence_of(one: Difference, found: ImportPlan, *, personal: bool = True) -> str:
-    """A difference in words, its times in the zone of the event."""
-    return sentence(one, zone_of(found.zones.get(one.event, "UTC")), personal=personal)
-
-
-def sentence_of_new(ticket: ImportedTicket) -> str:
-    """A new ticket in words."""
-    entered = "its guest has entered elsewhere" if ticket.entered else ""
-    blocked = f"blocked: {ticket.block_reason}" if ticket.blocked else ""
-    persons = f"for {ticket.entries}" if ticket.entries > 1 else ""
-    about = filter(None, (ticket.holder.name, ticket.product, ticket.seat, persons, entered, blocked))
-    return f"{ticket.ticket_id}: {', '.join(about) or 'new'}"
+def sentence_of(one: Change, found: ImportPlan, *, personal: bool = True) -> str:
+    """A change in words, its times in the zone of the event."""
+    return one.words(zone_of(found.zones.get(one.event, "UTC")), personal=personal)

@@ -19,7 +19,7 @@ from dtvn.wording import counted
 from tickets.importing import shown
 from tickets.importing.answers import Answers
 from tickets.importing.arguments import zone_of
-from tickets.importing.differences import UNASKED
+from tickets.importing.kinds import UNASKED
 from tickets.importing.platform import UNDECIDED
 from tickets.importing.record import FileRefused
 from tickets.importing.slugs import check_event

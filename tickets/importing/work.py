@@ -21,31 +21,18 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from dtvn.api.ordering import Request
-from dtvn.machine import Command
 from dtvn.wording import counted
 from tickets.importing import shown
 from tickets.importing.answers import Answers, StoredSource
+from tickets.importing.applying import Applying
 from tickets.importing.arguments import known_of
+from tickets.importing.changes import Change, Differences, key_of_new
 from tickets.importing.comparing import compare
-from tickets.importing.completing import Order
-from tickets.importing.delivering import Delivering
-from tickets.importing.delivery import Delivery
-from tickets.importing.differences import (
-    KINDS,
-    NEW,
-    Difference,
-    Differences,
-    is_done,
-    key_of_new,
-    not_ordered,
-    requests_of,
-)
+from tickets.importing.confirmed import DoneMarks, changed_since, confirmed, still_holding, unconfirmed
 from tickets.importing.events import prepare_events
-from tickets.importing.holders import ROWS_AT_ONCE, change_holders
-from tickets.importing.imported import ImportedTicket, WrongRow
+from tickets.importing.imported import WrongRow
+from tickets.importing.kinds import KINDS, not_ordered
 from tickets.importing.network import read_network
-from tickets.importing.ordering import Ordering
 from tickets.importing.plan import UNANSWERED, ImportPlan, Stored, by_event, nothing_stored, read_plan
 from tickets.importing.record import FileRefused
 from tickets.importing.reporting import (
@@ -53,12 +40,11 @@ from tickets.importing.reporting import (
     listed,
     report_of,
     sentence_of,
-    sentence_of_new,
     shown_ticket,
     understood,
 )
+from tickets.importing.sending import Order
 from tickets.importing.settled import Known
-from tickets.importing.standing import changed_since, standing, unconfirmed
 from tickets.importing.stored import stored_sources
 from tickets.importing.time_limit import TookTooLong, time_limit
 from tickets.importing.until_final import NetworkSilent, Refused
@@ -218,15 +204,6 @@ def _source(found: ImportPlan) -> StoredSource:
 
 def _rows(found: ImportPlan, differences: Differences) -> Iterator[ShownDifference]:
     """All that a person may confirm."""
-    for ticket in differences.new:
-        yield ShownDifference(
-            kind=NEW,
-            key=key_of_new(ticket),
-            row=ticket.row,
-            event=ticket.event,
-            ticket=ticket.ticket_id,
-            words=storable(sentence_of_new(ticket)),
-        )
     for one in differences.orderable():
         yield ShownDifference(
             kind=one.kind,
@@ -239,131 +216,84 @@ def _rows(found: ImportPlan, differences: Differences) -> Iterator[ShownDifferen
 
 
 class _Issuing:
-    """Events first, so that a product that is no entrance is known before a ticket of it exists; then
-    tickets, each part with the entries of its guests; then the differences. Of all this what was confirmed
-    and still holds; what was done before it stopped is not done again."""
+    """Events first, so that a product that is no entrance is known before a ticket of it exists; then the
+    changes that were confirmed and still hold. What was done before it stopped is not done again."""
 
     def __init__(self, one: TicketImport, found: ImportPlan, order: Order, progress: _Progress) -> None:
         self._one, self._found, self._progress = one, found, progress
-        self._differences = compare(found, read_network(found, source=found.key))
-        confirmed = shown.confirmed(one)
-        self._held = standing(found, self._differences, confirmed)
-        self._done = confirmed.done
-        self._delivering = Delivering(
-            order, source=found.key, patience=PATIENCE, told=progress.add, delivered=self._delivered
+        kept = confirmed(one)
+        self._differences = compare(found, read_network(found, source=found.key), kept.chosen)
+        self._held = still_holding(self._differences, kept)
+        self._done = kept.done
+        self._marks = DoneMarks(one)
+        self._applying = Applying(
+            order, source=found.key, patience=PATIENCE, progress=progress.add, done=self._mark
         )
-        self._ordering = Ordering(order, patience=PATIENCE, told=progress.add)
-        self._delivery = Delivery()
-        self._marks = shown.DoneMarks(one)
 
     def run(self) -> dict[str, Any]:
         """Returns what is written to the import's row."""
-        differences, delivery, progress, why = self._differences, self._delivery, self._progress, ""
-        fresh = list(self._held.fresh.values())
-        report, since = report_of(self._found, differences, [], personal=False), list[WrongRow]()
+        held, progress, since, why = self._held, self._progress, list[WrongRow](), ""
+        report = report_of(self._found, self._differences, [], personal=False)
         try:
-            since = self._changed_since()
-            delivery.wrong += since
-            progress.total = len(fresh) + len(self._held.wanted)
+            since, settled = changed_since(self._one, held, self._differences.unchanged, self._words)
+            self._mark(settled)
+            progress.total = len(held.wanted)
             prepare_events(self._found, actor=self._one.actor, patience=PATIENCE)
             if self._found.within:
                 store_within(by_event(self._found.tickets))
-            self._delivering.deliver(fresh, delivery)
-            self._change()
+            self._applying.apply(held.wanted)
         except (NetworkSilent, Refused, DatabaseError) as error:
             said = str(error).rstrip(".")
             why = f"Stopped: {said}. Start it again to finish; tickets in the network stay as they are."
-            if missing := sum(ticket.entered for ticket in fresh) - delivery.entered:
+            waiting = [one.ticket for one in held.wanted if one.ticket and one.key not in self._done]
+            if missing := sum(ticket.entered for ticket in waiting):
                 why += f" Until then {counted(missing, 'guest')} who entered elsewhere can enter once more."
-        wrong = [*self._found.wrong, *differences.unclear, *delivery.wrong]
-        before = len(self._present_before())
-        left = unconfirmed(self._held, self._said)
-        report |= {
-            "issued": delivery.issued,
-            "existed": delivery.existed + before,
-            "present": delivery.present + before,
-            "entered_done": delivery.entered,
-            "operates": any(ticket.needs_operate for ticket in fresh),  # if it goes on later
-            "ordered": kinds_of(self._done, KINDS),
-            "not_ordered": [*not_ordered(self._held.counts_left()), *_said_of(since)],
-            "unconfirmed_count": len(left),
-            "unconfirmed": storable(listed(left)),
-            "wrong_count": len(wrong),
-            "wrong": storable(listed(wrong)),
-        }
+        report |= self._outcome(since)
         ended = {"state": ImportState.DONE, "content": b"", "preview": {}}
         return {"report": report, "done": progress.done, "total": progress.total, "error": why} | (
             {"state": ImportState.STOPPED} if why else ended
         )
 
-    def _changed_since(self) -> list[WrongRow]:
-        """What is not ordered, since the network is not as it was shown."""
-        wrong, settled = changed_since(
-            self._held,
-            self._differences,
-            partial(shown.words_of, self._one),
-            self._said,
-        )
-        self._mark(settled)
-        return wrong
+    def _outcome(self, since: Sequence[WrongRow]) -> dict[str, Any]:
+        """The counts of changes by what became of them. `since`: those that are not as they were shown."""
+        held, applying = self._held, self._applying
+        wrong = [*self._found.wrong, *self._differences.unclear, *since, *applying.wrong]
+        left = unconfirmed(held, self._words)
+        new = [one.ticket for one in held.wanted if one.ticket is not None]
+        places = {(one.event, one.ticket_id) for one in self._found.tickets}
+        matched = self._differences.matched
+        there = {(event, matched[event, name]) for event, name in places & matched.keys()}
+        there -= {(ticket.event, ticket.ticket_id) for ticket in new}
+        entered = sum(one.entered for one in self._found.tickets if key_of_new(one) in self._done)
+        return {
+            "issued": applying.issued,
+            "existed": applying.existed + len(there),
+            "present": applying.issued + applying.existed + len(there),
+            "entered_done": entered,
+            "operates": any(ticket.needs_operate for ticket in new),  # if it goes on later
+            "ordered": kinds_of(Counter(self._done.values()), KINDS),
+            "not_ordered": [*not_ordered(Counter(one.kind for one in held.left)), *_since_words(since)],
+            "unconfirmed_count": len(left),
+            "unconfirmed": storable(listed(left)),
+            "wrong_count": len(wrong),
+            "wrong": storable(listed(wrong)),
+        }
 
-    def _said(self, one: Difference) -> str:
-        """A difference in words that may be kept: without what it says of a person."""
+    def _words(self, one: Change) -> str:
+        """A change in words that may be kept: without what it says of a person."""
         return sentence_of(one, self._found, personal=False)
 
-    def _present_before(self) -> set[tuple[str, str]]:
-        """The tickets of the file that were in the network when this task began, but those that it issues."""
-        issued = {(ticket.event, ticket.ticket_id) for ticket in self._held.fresh.values()}
-        places = ((ticket.event, ticket.ticket_id) for ticket in self._found.tickets)
-        known = self._differences.matched
-        return {(place[0], known[place]) for place in places if place in known} - issued
-
-    def _delivered(self, tickets: Sequence[ImportedTicket]) -> None:
-        self._marks.add(map(key_of_new, tickets))
-
-    def _mark(self, settled: Mapping[str, str]) -> None:
-        """Count what the network is as by now. `settled`: key -> kind."""
-        self._done.update(settled.values())
-        self._marks.add(settled)
-
-    def _change(self) -> None:
-        """Order what was confirmed of the differences. Raises NetworkSilent and Refused."""
-        asked = requests_of(self._held.wanted)
-        about = {_operation(request): one for one, request in asked}
-        lacking = Counter(one.key for one, _ in asked)
-        done: dict[str, str] = {}
-        try:
-            for decision in self._ordering.settle([request for _, request in asked]):
-                one = about[_operation(decision.request)]
-                if is_done(decision):
-                    lacking[one.key] -= 1
-                    if not lacking[one.key]:
-                        done[one.key] = one.kind
-                else:
-                    why = f"{one.ticket_id} was not changed: {decision.sentence}"
-                    self._delivery.wrong.append(WrongRow(one.row, why))
-                self._progress.add(1)
-                if len(done) == ROWS_AT_ONCE:
-                    self._mark(done)
-                    done.clear()
-        finally:
-            self._mark(done)
-        holders = [one for one in self._held.wanted if one.kind == "holder"]
-        change_holders(holders)
-        self._mark({one.key: one.kind for one in holders})
-        self._progress.add(len(holders))
+    def _mark(self, done: Mapping[str, str]) -> None:
+        """Count what the network is as by now. `done`: key -> kind."""
+        self._done.update(done)
+        self._marks.add(done)
 
 
-def _said_of(since: Sequence[WrongRow]) -> Iterator[str]:
+def _since_words(since: Sequence[WrongRow]) -> Iterator[str]:
     if since:
         verb = "was" if len(since) == 1 else "were"
         said = f"{counted(len(since), 'difference')} changed after the file was shown"
         yield f"{said}, and {verb} not ordered: see the wrong rows."
-
-
-def _operation(request: Request) -> tuple[str, str, type[Command]]:
-    """Of the operations of an import those that are the same settle one difference."""
-    return request.event, request.ticket, type(request.command)
 
 
 class _Progress:

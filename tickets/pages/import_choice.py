@@ -10,7 +10,7 @@ from django.http import QueryDict
 
 from dtvn.wording import counted
 from tickets.importing import shown
-from tickets.importing.differences import MEANS, NEW, SHOWN_KINDS
+from tickets.importing.kinds import MEANS, NEW, SHOWN_KINDS
 from tickets.importing.record import FileRefused
 from tickets.importing.uploads import Choice
 from tickets.models import ShownDifference, TicketImport

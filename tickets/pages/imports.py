@@ -20,7 +20,7 @@ from dtvn.machine.fields import DEFAULT_EVENT
 from tickets.exporting import FORMS, KINDS, defused
 from tickets.importing import shown, uploads
 from tickets.importing.answers import Answers
-from tickets.importing.differences import NEW, SHOWN_KINDS
+from tickets.importing.kinds import NEW, SHOWN_KINDS
 from tickets.importing.record import FileRefused
 from tickets.importing.uploads import UploadOptions
 from tickets.models import ImportState, TicketImport

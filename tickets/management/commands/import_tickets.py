@@ -22,7 +22,7 @@ from tickets.importing.arguments import (
     progress_bar,
     seconds,
 )
-from tickets.importing.differences import KINDS
+from tickets.importing.kinds import KINDS
 from tickets.importing.platform import UNDECIDED
 from tickets.importing.record import FileRefused
 from tickets.importing.remote import RemoteImport

@@ -1,0 +1,56 @@
+"""The kinds of changes that a file may ask for, in the words that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dtvn.wording import counted
+
+KINDS = {
+    "change": "changed",
+    "holder": "another holder",
+    "replace": "code replaced",
+    "cancel": "cancelled since",
+    "block": "blocked since",
+    "entry": "entered elsewhere since",
+    "gone": "gone from the file",
+}
+"""Kind of difference -> its words, in the order in which the operations of one ticket are sent."""
+NEW = "new"
+SHOWN_KINDS = {NEW: "new"} | KINDS
+"""What of a file is shown and confirmed."""
+UNASKED = frozenset(KINDS) - {"gone"}
+"""The kinds that are ordered without a person, for a source that is trusted."""
+MEANS = {
+    NEW: "The ticket is issued, and opens the door.",
+    "change": "Product, seat and validity become those of the file.",
+    "holder": "The platform's table gets the person in the file; the log holds none.",
+    "replace": "The codes of the file open; those of before answer “revoked”.",
+    "cancel": "The ticket is blocked, with the status in the file as the reason.",
+    "block": "The ticket is blocked, with the reason in the file.",
+    "entry": "The entry is recorded; the ticket does not open once more.",
+    "gone": "The ticket is blocked with the reason “no longer in the seller's file”. A part of "
+    "a file, or a wrong row, looks the same: tick only what you know to be cancelled.",
+}
+"""SHOWN_KINDS -> what is done once it is confirmed."""
+LEFT = {
+    NEW: ("new ticket", "these guests are not found at the gate"),
+    "change": ("changed ticket", "the network keeps what it had"),
+    "holder": ("changed holder", "the stored holders stay"),
+    "replace": ("replaced code", "the old codes still open the door"),
+    "cancel": ("cancellation", "these guests still come in"),
+    "block": ("block", "these guests still come in"),
+    "entry": ("check-in", "these guests can enter once more"),
+}
+"""Kind -> its noun, and what holds if it is not ordered."""
+
+
+def not_ordered(left: Mapping[str, int]) -> list[str]:
+    """What could be ordered and was not confirmed, a sentence for each kind with its number. That tickets are
+    gone is no order that was left out."""
+    sentences = []
+    for kind, (noun, so) in LEFT.items():
+        if count := left.get(kind, 0):
+            verb = "was" if count == 1 else "were"
+            sentences.append(f"{counted(count, noun)} {verb} not ordered: {so}.")
+    return sentences
