@@ -80,7 +80,7 @@ def test_a_second_file_is_confirmed_in_part_and_the_gate_answers_accordingly(
     look(page)
     page.get_by_label("valid – ", exact=False).check()
     status = page.get_by_role("radiogroup", name="What the column Status says")
-    status.get_by_label("the ticked values may come in").check()
+    status.get_by_label("ticked values may come in").check()
     page.get_by_label("Day", exact=False).check()
     page.get_by_label("create it", exact=False).check()
     page.get_by_role("button", name="Answer").click()

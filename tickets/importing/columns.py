@@ -21,11 +21,11 @@ from tickets.importing.settled import GIVEN, STORED, Said, settle
 from tickets.importing.source import Values
 
 MEANINGS = {
-    "admits": "the ticked values may come in, the others may not",
-    "entered": "with the ticked values the guest has entered already",
+    "admits": "ticked values may come in, the others may not",
+    "entered": "ticked = this guest is already inside",
     "day": "the day on which the ticket admits",
-    "product": "what was bought: a product",
-    "harmless": "nothing about who comes in",
+    "product": "the kind of ticket: which kinds come in is asked next",
+    "harmless": "does not matter at the door",
 }
 """What a column may say."""
 FEW = 12

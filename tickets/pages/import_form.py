@@ -136,7 +136,7 @@ def _meanings(one: Mapping[str, Any], chosen: Sequence[str]) -> list[tuple[str, 
 def _label(one: Mapping[str, Any], value: str) -> str:
     """The words of a value."""
     if value == ANY:
-        return f"any text, such as {', '.join(one['examples'].get(ANY, ()))}"
+        return f"any value, such as {', '.join(one['examples'].get(ANY, ()))}"
     return value or "(empty)"
 
 
