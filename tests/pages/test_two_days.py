@@ -108,7 +108,7 @@ class Venue:
         context = phone_of(name, browser, self.running)
         self._stack.callback(context.close)
         (page,) = context.pages
-        page.get_by_label("Event").select_option(two_days.EVENT["name"])
+        page.get_by_label("Event").select_option(two_days.SLUG)
         page.get_by_label("List").select_option(listed)
         page.get_by_label("Gate").fill(gate)
         page.get_by_label("Device").fill(device)

@@ -52,7 +52,7 @@ CROWD = [f"C-{number:03}" for number in range(1, 121)]
 
 def code_of(ticket: str) -> str:
     """What is printed on a ticket at first."""
-    return f"code-{ticket}"
+    return f"code-{ticket[::-1]}"  # an id that stands in the code would be made up
 
 
 NEW_CODE = "wristband-A-3"
