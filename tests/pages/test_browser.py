@@ -173,7 +173,7 @@ def test_a_stopped_learner_is_shown_with_the_time_of_its_stop(page: Page, runnin
 def test_every_control_is_reachable_by_keyboard(page: Page) -> None:
     reached: list[str] = []
     page.locator("body").press("Tab")
-    for _ in range(24):
+    for _ in range(40):
         reached.append(
             page.evaluate("(document.activeElement.ariaLabel || document.activeElement.innerText).trim()")
         )

@@ -424,7 +424,7 @@ def test_a_file_is_understood_confirmed_imported_and_harmless_again(
 ) -> None:
     """As a spreadsheet of this country writes it: Windows-1252, semicolons, dates without a time."""
     rows = [f"G-{number:04};R-{number // 2:04};Jürgen Müller;40;2027-08-01" for number in range(GUESTS)]
-    wrong = [";R-1;Zoë;38;", "G-0003;R-1;Bob;41;", "G-9999;R-1;Eve;39;soon"]
+    wrong = [";R-1;Zoë;40;", "G-0003;R-1;Bob;40;", "G-9999;R-1;Eve;40;soon"]
     file = tmp_path / "gäste.csv"
     file.write_text("\r\n".join(["Ticket ID;Order;Name;Schuhgröße;Valid until", *rows, *wrong]), "cp1252")
 
@@ -432,7 +432,7 @@ def test_a_file_is_understood_confirmed_imported_and_harmless_again(
         page.goto(f"{s.url}/dashboard/tickets")
         page.get_by_role("link", name="Import and export").click()
         page.get_by_label("File", exact=True).set_input_files(file)
-        page.get_by_label("Event", exact=False).first.fill("gala")
+        page.get_by_label("Into the event").fill("gala")
         page.get_by_role("button", name="Read the file").click()
 
     give()
