@@ -93,7 +93,11 @@ class _Asked:
             self._read(printed[0], "", FILE, question)
         else:
             self.about.ask(question)
-            self.found.candidates = [*printed, *records]  # those that it is not are asked about then
+            # Those that it is not are asked about then.
+            many = [
+                name for name in self._free() if 2 * len(source.values(name).counts) > len(source.rows) > 12
+            ]
+            self.found.candidates = [*printed, *records, *many]
 
     def _has(self, code: str) -> bool:
         places = PLACE.findall(code)
