@@ -137,6 +137,15 @@ def test_a_status_that_says_who_has_entered_is_asked_about_its_other_values(tmp_
     assert asked(plan(tmp_path, "barcode,In\nC-1,yes\nC-2,no\n", entered=["In=yes"])) == []
 
 
+def test_a_row_without_a_product_is_asked_about_in_a_file_of_products(tmp_path: Path) -> None:
+    content = "barcode,product\nC-1,Day\nC-2,\nC-3,Parking\n"
+    (question,) = plan(tmp_path, content).questions
+    assert ("", 1) in question.values
+    found = plan(tmp_path, content, entrances="Day")
+    assert (codes(found), found.left_out) == (["C-1", "C-3"], [LeftOut(3, "product: empty")])
+    assert codes(plan(tmp_path, content, entrances="Day,")) == ["C-1", "C-2", "C-3"]
+
+
 def test_a_new_column_of_a_source_is_asked_about(tmp_path: Path) -> None:
     stored = stored_of(plan(tmp_path, "barcode,Flag\nC-1,1\nC-2,0\n", admits=["Flag=1"]))
     content = "barcode,Flag,Seller\nC-1,1,other\nC-2,0,other\n"

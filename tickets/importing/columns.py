@@ -23,7 +23,7 @@ from tickets.importing.source import Values
 MEANINGS = {
     "admits": "ticked values may come in, the others may not",
     "entered": "ticked = this guest is already inside",
-    "day": "the day on which the ticket admits",
+    "day": "the day on which the ticket admits, from midnight to midnight",
     "product": "the kind of ticket: which kinds come in is asked next",
     "harmless": "does not matter at the door",
 }
@@ -142,9 +142,12 @@ class _Columns:
             return True
         entered = (given.entered or {}).get(column)
         if entered is not None and ANY not in entered:
-            # Of a status that also says who has entered, the other values may be of guests who may not.
-            others = {value for value in self._source.values(column).counts if value} - {*entered}
-            return len(others) > 1 or column in stored.admits
+            # Of a status that also says who has entered, the other values may be of guests who may not; other
+            # times are of guests who entered on other days.
+            values = self._source.values(column)
+            others = {value for value in values.counts if value} - {*entered}
+            statuses = {value for value in others if not is_day(values.spelled[value])}
+            return len(statuses) > 1 or column in stored.admits
         return column in stored.admits and entered is None
 
     def _is_entry(self, column: str) -> bool:
@@ -215,7 +218,8 @@ class _Columns:
             text = f"{shown}: each ticket admits {until} only"
             question = self._question(column, self._source.values(column))
             origin = GIVEN if column in given.days else STORED
-            self._about.answer(f"column:{column}", text, origin, question, "day")
+            meaning = f"day={self._source.spelled(ends)}" if ends else "day"
+            self._about.answer(f"column:{column}", text, origin, question, meaning)
         return {name for pair in self._found.days.items() for name in pair}
 
     def _judge(self, column: str, values: Values, harmless: str) -> Iterator[Question]:

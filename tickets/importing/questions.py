@@ -160,13 +160,13 @@ class _Asked:
             self.about.ask(self._event_question(column, unknown))
 
     def products(self) -> None:
-        """The products that are entrances."""
+        """The products that are entrances; an empty cell is one of them, in a file that names products."""
         rows = [row for row in self.source.rows if not (row.problem or row.left_out)]
+        names = [self.layout.product(row) for row in rows]
         values = Values()
-        for row in rows:
-            if name := self.layout.product(row):
-                values.counts[value := words.folded(name)] += 1
-                values.spelled.setdefault(value, name)
+        for name in names if any(names) else ():
+            values.counts[value := words.folded(name)] += 1
+            values.spelled.setdefault(value, name)
         by_file = self._admission(rows)
         by_event = {
             words.folded(name): admits
@@ -204,7 +204,7 @@ class _Asked:
         new = {event: count for event, count in rows.items() if event and event not in self.known.products}
         if not self.known.asks_events or not new or any(one.id == "event" for one in self.found.open):
             return
-        shut = not all(self.found.products.values())
+        shut = not all(admits for product, admits in self.found.products.items() if product)
         choice = self.given.new_event
         why = "Not all products are entrances, and only an event that is created refuses the others. "
         question = self.about.question(

@@ -116,6 +116,8 @@ class Rows:
             text = " ".join(record.fields.get(column, "").split())
             if not known[words.value_of(text)]:
                 reasons.append(f"{self._source.spelled(column)}: {text or 'empty'}")
+        if not (self._layout.product(record) or self._decided.products.get("", True)):
+            reasons.append(f"{self._shown('product')}: empty")
         return "; ".join(reasons)
 
     def _excluded(self, record: Record, event: str, reason: str) -> Excluded:

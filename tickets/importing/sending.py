@@ -84,8 +84,8 @@ def _is_refused(decision: Decision) -> bool:
 
 
 def missing_steps(steps: Sequence[Request], stored: TicketRow) -> list[Request] | None:
-    """Those of the steps of a new ticket that the stored one lacks; None if an entry is missing and its codes
-    are none that these steps give."""
+    """Those of the steps of a new ticket that the stored one lacks; None if an entry is missing and the
+    stored ticket has other codes than these steps give."""
     giving = [one for one in steps if isinstance(one.command, Issue | Replace)]
     entries = steps[len(giving) :] if state_of_row(stored) in MAY_ENTER else []
     entries = entries[entries_made(stored) :]

@@ -16,6 +16,8 @@ from tickets.importing.words import folded
 
 NONE = "none"
 """Of a list from which several may be chosen: none of it."""
+SEVERAL = ("admits", "entered", "entrances")
+"""Questions with a box for each value, the empty one too."""
 OF_VALUES = ("admits", "entered")
 """Meanings of a column that are of some of its values."""
 CHOICES = {
@@ -85,7 +87,7 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
         for value, count in one["values"]
     ]
     control = "one"
-    if kind in ("admits", "entrances", "entered"):
+    if kind in SEVERAL:
         control = "many"
         options.append((NONE, _none(kind), "", not chosen and not one["open"]))
     elif kind == "column":
@@ -194,7 +196,7 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
         if kind == "column":
             _take_column(given, one, sent)
             continue
-        values = [value for value in sent.getlist(name) if value or kind in ("admits", "entered")]
+        values = [value for value in sent.getlist(name) if value or kind in SEVERAL]
         chosen = [] if NONE in values else values
         if kind == "code" and (text := sent.get("code.text", "").strip()):
             values = chosen = [text]

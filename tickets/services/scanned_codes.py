@@ -37,7 +37,7 @@ def scanned_code(event: str, text: str) -> str:
     if len(whole) != 1 or given in known:
         return text
     (code,) = whole
-    # A text of many tries is none that is printed.
+    # No ticket has several texts of this length printed on it: they would be guesses.
     tries = [run for run in RUN.findall(given) if len(run) == len(code)]
     return code if len(tries) <= 1 else text
 
