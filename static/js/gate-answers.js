@@ -4,7 +4,7 @@ dtvn.gateAnswers = (function () {
 
   const { root } = dtvn.ui;
   const { reasons } = JSON.parse(document.getElementById("words").textContent);
-  const CODE_END = 4; // characters of a code that are shown: whoever reads a whole code can print it
+  const CODE_END = 4; // characters of a code that are shown: a whole code could be printed
   const FORCEABLE = ["already_consumed", "list_closed", "list_full", "no_longer_valid", "not_yet_valid", "still_inside", "wrong_product"];
   const ANNULLABLE = ["already_consumed", "not_inside", "not_the_newest", "still_inside", "too_late_to_annul"]; // by a supervisor
   const ANNULLABLE_ONCE_ENTERED = ["blocked", "revoked", "wrong_product"]; // the guest may be inside since before
