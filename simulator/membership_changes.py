@@ -14,6 +14,7 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus import membership
 from dtvn.protocol.consensus.membership import Change, LivenessProof, liveness_bytes
 from dtvn.protocol.genesis import Member, Parameters
+from dtvn.protocol.versions import FIRST, NEWEST
 from simulator.clock import MICROSECOND, SECOND
 from simulator.dice import Dice
 from simulator.gateway import Gateway, Request
@@ -162,6 +163,7 @@ def liveness_proof(world: World, node: Node) -> LivenessProof:
     executed = len(node.disk.log)
     log_time = 0 if node.look is None else node.look().timestamp
     timestamp = membership.alive_at(node.clock.now().wall // MICROSECOND, log_time)
-    data = liveness_bytes(world.cluster, world.present.epoch, node.member_id, executed, timestamp)
+    newest = NEWEST if world.present.version > FIRST else 0
+    data = liveness_bytes(world.cluster, world.present.epoch, node.member_id, executed, timestamp, newest)
     signature = world.keyring.scheme.sign(world.keyring.pair(node.keys[-1])[1], data)
-    return LivenessProof(node.member_id, executed, timestamp, signature)
+    return LivenessProof(node.member_id, executed, timestamp, signature, newest)

@@ -19,6 +19,7 @@ from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.host import TurnLost
 from dtvn.protocol.probes import probe
 from dtvn.protocol.quorum import Mode
+from dtvn.protocol.versions import NEWEST
 from simulator import relays
 from simulator.clock import MILLISECOND, SECOND, NodeClock, TrueClock
 from simulator.dice import Dice
@@ -71,6 +72,9 @@ class Settings(msgspec.Struct, frozen=True):
     """Most nanoseconds that a wall clock is wrong, either way; below half the drift bound."""
     rate_ppm_max: int = 100
     parameters: g.Parameters = g.Parameters()
+    """But for the version."""
+    version: int = NEWEST
+    """Of the cluster, as genesis seals it (R47)."""
     spares: int = 0
     """Machines that may become members; if there are any, an operator's gateway changes the membership."""
     transfer_lag: int = 0
@@ -405,7 +409,7 @@ def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
             for index in range(settings.members)
         ),
         principals=principals,
-        parameters=settings.parameters,
+        parameters=msgspec.structs.replace(settings.parameters, version=settings.version),
         demo=True,
         consensus=settings.mode,
     )

@@ -5,8 +5,9 @@
     dtvn_verify.py transcript FILE --genesis CHAIN
 
 CHAIN, from a source you trust: the epoch chain, or the genesis.bin that its parties sealed. Exit code 0: it
-holds, 1: not. Evidence, --against, a genesis.bin, a continued cluster: with dtvn_verify_evidence.py beside;
-transcripts, and evidence of votes on events: with dtvn_verify_transcript.py.
+holds, 3: it holds and is a repeat, no admission, 1: it does not hold. Evidence, --against, a genesis.bin, a
+continued cluster: with dtvn_verify_evidence.py beside; transcripts, and evidence of votes on events: with
+dtvn_verify_transcript.py.
 """
 
 import base64
@@ -29,12 +30,14 @@ FIRST_BYTE = {begins: byte for byte, begins in BEGINS.items()}
 # Forms: type or exact text; {type: lengths}, {int: values}, {length: array}; (fields of array); [item, most]
 NUMBER, TIME, WORD, MANY = {int: range((1 << 62) + 1)}, {int: range(1 << 63)}, {str: range(257)}, 1 << 24
 TAG, HASH, SIGNATURE, PATH = ({bytes: lengths} for lengths in ([8], [32], [64], range(0, 2049, 32)))
-MEMBER, PRINCIPAL, PARAMETERS = (str, HASH, str, NUMBER), (str, HASH, [(str, str), MANY]), (NUMBER,) * 7
+MEMBER, PRINCIPAL = (str, HASH, str, NUMBER), (str, HASH, [(str, str), MANY])
+PARAMETERS = {7: (NUMBER,) * 7, 8: (*(NUMBER,) * 7, {int: range(2, (1 << 31) + 1)})}  # and the version
 GENESIS = (str, NUMBER, [MEMBER, MANY], [PRINCIPAL, MANY], PARAMETERS, bool, NUMBER)
 CONTINUES = (HASH, NUMBER, NUMBER, HASH, HASH, NUMBER, [(str, HASH), 31])  # the last state of an old cluster
 RAFT = ([CONTINUES, 1], "raft")  # what a genesis has besides if its members agree by Raft, and none may lie
 CHAIN, EPOCH, VOTES = (NUMBER, bytes, [bytes, MANY]), (NUMBER, [MEMBER, MANY]), [(NUMBER, SIGNATURE), 31]
-LEAF = (NUMBER, (str, str, str, str, str, NUMBER, bytes, bytes), WORD, NUMBER, bytes)
+OPERATION, REPEAT = (str, str, str, str, str, NUMBER, bytes, bytes), {0: (), 2: (NUMBER, NUMBER)}
+LEAF = {5: (NUMBER, OPERATION, WORD, NUMBER, bytes), 6: (NUMBER, OPERATION, WORD, NUMBER, bytes, REPEAT)}
 LIFE = (str, str, {int: range(1, 6)}, str, *[NUMBER] * 3, *[str] * 3, bytes, *[str] * 3, [NUMBER, MANY])
 ANSWER = (*LIFE, str, str, TIME, TIME, bool, str, TIME, bool)  # it names its ticket
 TICKET = {15: LIFE, 23: ANSWER, 24: (*ANSWER, (str, str, NUMBER, NUMBER, NUMBER, bool, TIME, str, str))}
@@ -199,17 +202,19 @@ class Proved:
         found = opened(data, CERTIFICATE, "the certificate")
         version, tag, leaf, sides, path, self.epoch, self.sequence, batch, previous, proof = found
         self.continued = proof[0] == "continuation"
-        known = "2" if self.continued else "1 and 3 and 4"
+        known = "2" if self.continued else "1 and 3 and 4 and 5"
         why = f"a certificate of version {version}; this verifier knows {known}"
         need(str(version) in known.split(" and "), "unknown_version", "certificate", why)
         why = "the certificate is of another cluster than this chain"
         need(tag == chain.cluster[:8], "other_cluster", "certificate", why)
-        self.index, operation, self.code, self.time, self.state = opened(leaf, LEAF, "the leaf")
+        self.index, operation, self.code, self.time, self.state, *repeat = opened(leaf, LEAF, "the leaf")
         self.kind, self.event, self.ticket, *_ = operation
         answered = {b"\xdc\0\x17": 3, b"\xdc\0\x18": 4}.get(self.state[:3], 0)  # an array of 23 or 24
         ticket = opened(self.state, TICKET, "the state") if answered or self.state[:1] == b"\x9f" else []
         why = "the certificate has not the form of one"
-        need(version == 2 or (answered or 1) == version, "malformed", "certificate", why)
+        fits = (5 if repeat else answered or 1) == version
+        need(version == 2 or fits, "malformed", "certificate", why)
+        self.first = repeat[0] if repeat else None
         self.ticket = ticket[1] if answered else self.ticket
         self.ticket_state = ticket if ticket[:2] == [self.event, self.ticket] else None
         entry = [self.epoch, self.sequence, batch, results_root(leaf, sides, path), self.time, previous]
@@ -244,6 +249,8 @@ class Proved:
         at = f"{day:%Y-%m-%d %H:%M:%S.%f} UTC" if self.time < Y10K else f"{self.time} microseconds after 1970"
         place = f"sequence {self.sequence}, index {self.index}, epoch {self.epoch}"
         yield f"ticket {ticket} of event {event}: {kind} -> {code} at {place}, log time {at}"
+        if self.first is not None or not self.continued:
+            yield repeated(self.first)
         names, n = ", ".join(shown(name) for name, _ in self.signers), len(self.members)
         yield f"signed by {names}: {len(self.signers)} of {n} members, {self.chain.liars(n)}"
         log = "the log under their checkpoint at sequence {1}, epoch {0}"
@@ -259,6 +266,16 @@ class Proved:
             yield f"right after it the ticket was {STATES[status]}{where}"
         yield from (second_file("a continued cluster").continued(*each) for each in self.chain.continues)
         yield "It is an outcome at one point of the log and says nothing about what came later."
+
+
+def repeated(first):
+    """Whether it is a repeat, in words; `first`: the place of the first one, [] if it is none."""
+    if first is None:
+        return "this form cannot tell a repeat from the first"
+    if not first:
+        return "no repeat of an earlier operation"
+    where = "sequence {}, index {}".format(*first) if first[0] else "an earlier one, whose place is not known"
+    return f"a repeat of {where}: no admission"
 
 
 def results_root(leaf, sides, path):
@@ -308,8 +325,9 @@ def main(kind, path, *options):
             return second_file(kind, "dtvn_verify_transcript.py").main(path, chain)
         if kind == "evidence" or other:
             return second_file("--against" if other else kind).main(kind, path, chain, other)
-        print(*Proved(read(path, kind), chain).sentences(), sep="\n")
-        return 0
+        proved = Proved(read(path, kind), chain)
+        print(*proved.sentences(), sep="\n")
+        return 3 if proved.first else 0
     except ValueError as error:  # Refused, of this module or of its copy that the second file imports
         print(f"not proved: {error} [{error.code}]")
         return 1

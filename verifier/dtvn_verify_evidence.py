@@ -11,13 +11,14 @@ import itertools
 from dtvn_verify import (
     CONTINUES,
     HASH,
-    LEAF,
     MANY,
     MEMBER,
     NUMBER,
+    OPERATION,
     PARAMETERS,
     PRINCIPAL,
     RAFT,
+    REPEAT,
     TAG,
     WORD,
     Proved,
@@ -51,12 +52,13 @@ SAID = {  # kind: the body of a statement that may stand in evidence; all begin 
 PAIR, CLIENT = (NUMBER, NUMBER), {bytes: range(33)}
 ENTRY = (NUMBER, NUMBER, HASH, HASH, NUMBER, HASH)
 BUSY = (PAIR, NUMBER, HASH, WORD, NUMBER)
+OUTCOME = {2: (WORD, bytes), 3: (WORD, bytes, REPEAT)}
 PONG = (NUMBER, NUMBER, [bytes, 256], FRAMES, NUMBER, NUMBER)
 # Kind -> form of all other messages, by the number of fields where a later release added one. None is allowed
 # in a VIEW-CHANGE, but their forms must be known: bytes that do not decode convict at once, while a message
 # with too many statements is left to a larger verifier.
 FORMS = {
-    1: (NUMBER, str, CLIENT, PAIR, NUMBER, NUMBER, [LEAF[1], 5_000]),
+    1: (NUMBER, str, CLIENT, PAIR, NUMBER, NUMBER, [OPERATION, 5_000]),
     20: (NUMBER, NUMBER, NUMBER, WORD),
     23: (NUMBER, NUMBER, NUMBER, bool, NUMBER, NUMBER, NUMBER, [NUMBER, 64], bool),
     25: (NUMBER, NUMBER, PAIR, NUMBER, HASH, NUMBER, NUMBER, [WORD, MANY]),
@@ -67,7 +69,7 @@ FORMS = {
     67: ([(ENTRY, bytes, FRAMES), SPAN], FRAMES),
     68: (HASH,),
     69: ([bytes, 256],),
-    70: (PAIR, NUMBER, HASH, ENTRY, NUMBER, [(WORD, bytes), MANY], [(bool, HASH), MANY], bytes),
+    70: (PAIR, NUMBER, HASH, ENTRY, NUMBER, [OUTCOME, MANY], [(bool, HASH), MANY], bytes),
     71: {5: BUSY, 6: (*BUSY, {int: range(1, (1 << 62) + 1)})},
     72: {2: (NUMBER, NUMBER), 3: (NUMBER, NUMBER, {bool: [True]})},
     73: (CLIENT,),

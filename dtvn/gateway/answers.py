@@ -304,7 +304,7 @@ class Tally:
 
 
 def _bytes_max(operation: m.Operation, epoch: int) -> int:
-    """Size limit of the outcome of an operation in an epoch."""
+    """Size limit of the outcome of an operation in an epoch, its place as a repeat (R48) included."""
     if operation.kind in LISTING:
         return CODE_LENGTH_MAX + LISTING_BYTES_MAX
     if operation.kind in OF_EVENTS:

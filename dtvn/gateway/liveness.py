@@ -14,6 +14,7 @@ from dtvn.gateway.face import GatewayFace
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import LivenessProof, liveness_bytes
 from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.versions import FIRST
 from dtvn.protocol.wire import ED25519
 from dtvn.waiting import look_until
 
@@ -32,10 +33,12 @@ def gather_liveness_proofs(
     *,
     without: str = "",
     keys: Mapping[str, bytes] = NO_KEYS,
+    versions: bool = False,
     wait: float = PROOFS_WAIT,
 ) -> list[LivenessProof]:
     """Liveness proofs (R36) of all members except `without`, or of those that answer within `wait` seconds.
-    `keys`: next keys that the change gives to members, with which these sign.
+    `keys`: next keys that the change gives to members, with which these sign. `versions`: each names the
+    newest version that it runs (R47), as a change that raises the version needs; one of 0.1.0 names none.
 
     A member vouches only for itself, in the epoch that epoch change proofs prove (`present`); any other
     answer counts as no answer. So a lying member is missing like one that is down, and hides no other
@@ -52,8 +55,11 @@ def gather_liveness_proofs(
             proofs.clear()  # they are of an epoch that ended
         missing = [member for member in now.members if member.id not in {without, *proofs}]
         places = [now.members.index(member) for member in missing]
+        wanted = ("version",) if versions or now.version > FIRST else ()
         asked = [
-            gateway.query(place, "alive", ("next_key",) if member.id in keys else (), wait=ANSWER_WAIT)
+            gateway.query(
+                place, "alive", (*wanted, "next_key") if member.id in keys else wanted, wait=ANSWER_WAIT
+            )
             for place, member in zip(places, missing, strict=True)
         ]
         for member, future in zip(missing, asked, strict=True):
@@ -91,5 +97,5 @@ def _proof_in(future: Future[Answered]) -> LivenessProof | None:
 
 
 def _is_valid(proof: LivenessProof, member: str, key: bytes, cluster: bytes, epoch: int) -> bool:
-    content = liveness_bytes(cluster, epoch, member, proof.executed, proof.timestamp)
+    content = liveness_bytes(cluster, epoch, member, proof.executed, proof.timestamp, proof.newest)
     return proof.member == member and ED25519.verify(key, content, proof.signature)

@@ -25,6 +25,7 @@ from dtvn.protocol.consensus.messages import Bundle, Outcome, bundle_digest
 from dtvn.protocol.consensus.sessions import ExecutedBundle
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Genesis
+from dtvn.protocol.versions import LISTS
 
 UNOPENED = (0, 0)
 """The `session` field of a bundle that opens a session (R12)."""
@@ -244,10 +245,11 @@ class TicketApplication:
             return self._recover(bundle, sequence, timestamp, first_index)
         principal = self._state.principals.who(bundle.principal)
         opening = bundle.session == UNOPENED
-        apply = self._state.operations.apply
+        apply, context = self._state.operations.apply, self._state.context
+        told = context.version >= LISTS
         outcomes = tuple(
             [
-                Outcome(*apply(operation, principal, index, opening=opening))
+                Outcome(*apply(operation, principal, index, opening=opening), context.first if told else None)
                 for index, operation in enumerate(bundle.operations, first_index)
             ]
         )
@@ -276,7 +278,8 @@ class TicketApplication:
                 state.principals,
                 alone=state.context.alone,
                 sequence=sequence,
-            )
+            ),
+            () if state.context.version >= LISTS else None,
         )
         subtree = leaf.subtree(first_index, bundle.operations, (outcome,), timestamp)
         return BundleResult(first_index=first_index, outcomes=(outcome,), subtree=subtree)

@@ -70,3 +70,30 @@ def code_digest(salt: bytes, text: str) -> bytes:
 def default_salt(cluster_id: bytes, event: str) -> bytes:
     """The salt, 32 bytes, of an event that has no EventRow yet; the row takes it over."""
     return canonical.tagged_digest("dtvn/v1/event-salt", cluster_id, event.encode("utf-8"))
+
+
+_DIGEST_HEAD = bytes((0xC4, DIGEST_SIZE))
+"""MessagePack: that many bytes follow."""
+_ENDS_WITH_CODE = b"\x93"
+"""MessagePack: an array of three."""
+_TEXT_8, _TEXT_16 = 0xD9, 0xDA
+"""MessagePack: the length of a text follows, in one byte or two; else it is in the first byte."""
+
+
+def code_place(payload: bytes) -> int:
+    """Where the digest of a code begins in the payload of a scan, whose fields are gate, device, code and
+    later fields; -1: there is none, or the payload is malformed."""
+    if payload[:1] == _ENDS_WITH_CODE:
+        # The digest's header is in no text, since 0xc4 begins a letter that 0x20 cannot end.
+        at = len(payload) - DIGEST_SIZE
+    else:
+        at = _behind_text(payload, _behind_text(payload, 1)) + len(_DIGEST_HEAD)
+    return at if payload[at - len(_DIGEST_HEAD) : at] == _DIGEST_HEAD else -1
+
+
+def _behind_text(payload: bytes, at: int) -> int:
+    """The position behind the text that begins at `at`, whatever bytes these are."""
+    head = payload[at : at + 3].ljust(3, b"\0")
+    if head[0] == _TEXT_8:
+        return at + 2 + head[1]
+    return at + 3 + int.from_bytes(head[1:]) if head[0] == _TEXT_16 else at + 1 + (head[0] & 0x1F)

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 import msgspec
 
-from dtvn.machine.codes import DIGEST_SIZE
+from dtvn.machine.codes import code_place
 from dtvn.machine.fields import (
     ACTOR_LENGTH_MAX,
     DEFAULT_EVENT,
@@ -27,13 +27,7 @@ from dtvn.machine.fields import (
 from dtvn.machine.kinds import CODED, EVENTLESS, KIND_OF, KINDS, TICKETLESS
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
-
-_DIGEST_HEAD = bytes((0xC4, DIGEST_SIZE))
-"""MessagePack: that many bytes follow."""
-_ENDS_WITH_CODE = b"\x93"
-"""MessagePack: an array of three."""
-_TEXT_8, _TEXT_16 = 0xD9, 0xDA
-"""MessagePack: the length of a text follows, in one byte or two; else it is in the first byte."""
+from dtvn.protocol.versions import FIRST, NEWEST
 
 
 def build(
@@ -141,8 +135,9 @@ def _named(kind: type[Command], text: str) -> str:
     return f"{kind.__struct_fields__[int(place[1])]}: {complaint}"
 
 
-def request_digest(operation: Operation) -> bytes:
-    """Hash to which a nonce is bound: of the operation without its transport fields, 32 bytes (R13).
+def request_digest(operation: Operation, version: int = NEWEST) -> bytes:
+    """Hash to which a nonce is bound: of the operation in the oldest form that can say it, without its
+    transport fields, 32 bytes (R13). `version`: the cluster's; the first took each form as it is.
 
     Beside a code, the ticket that an admission names counts as one: it is the text that was read, which its
     sender adds or leaves out by what it knows of the code at that time.
@@ -154,33 +149,23 @@ def request_digest(operation: Operation) -> bytes:
             "" if _holds_code(operation) else operation.ticket,
             operation.actor,
             operation.nonce,
-            operation.payload,
+            operation.payload if version == FIRST else _oldest(operation),
         )
     )
     return sha256(b"dtvn/v1/request\0" + body).digest()
 
 
+def _oldest(operation: Operation) -> bytes:
+    """The payload in the oldest form that says the same, so that a nonce which an older release stored is
+    found: an empty one with all its fields, and a scan without a code as before there were codes."""
+    kind = KINDS.get(operation.kind)
+    if kind is None:
+        return operation.payload
+    return kind.oldest(operation.payload or _empty(kind.command))
+
+
 def _holds_code(operation: Operation) -> bool:
     return operation.kind in CODED and code_place(operation.payload) >= 0
-
-
-def code_place(payload: bytes) -> int:
-    """Where the digest of a code begins in the payload of a scan, whose fields are gate, device, code and
-    later fields; -1: there is none, or the payload is malformed."""
-    if payload[:1] == _ENDS_WITH_CODE:
-        # The digest's header is in no text, since 0xc4 begins a letter that 0x20 cannot end.
-        at = len(payload) - DIGEST_SIZE
-    else:
-        at = _behind_text(payload, _behind_text(payload, 1)) + len(_DIGEST_HEAD)
-    return at if payload[at - len(_DIGEST_HEAD) : at] == _DIGEST_HEAD else -1
-
-
-def _behind_text(payload: bytes, at: int) -> int:
-    """The position behind the text that begins at `at`, whatever bytes these are."""
-    head = payload[at : at + 3].ljust(3, b"\0")
-    if head[0] == _TEXT_8:
-        return at + 2 + head[1]
-    return at + 3 + int.from_bytes(head[1:]) if head[0] == _TEXT_16 else at + 1 + (head[0] & 0x1F)
 
 
 def operation_digest(operation: Operation) -> bytes:

@@ -19,9 +19,12 @@ from dtvn.machine.ticket import Ticket, TicketState, read_state
 from dtvn.machine.transitions import State
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.versions import FIRST
 
 BYTES_8 = 0xC4
 """MessagePack: bytes of at most 255 follow."""
+Place = tuple[int, int] | tuple[()]
+"""(sequence, index) in the log, or none."""
 _HEADERS = [bytes((BYTES_8, length)) for length in range(NONCE_BYTES_MAX + 1)]
 """Length of a nonce -> the bytes before it in a ticket's encoded state."""
 
@@ -59,6 +62,8 @@ class Context:
         """True if the batch holds exactly one operation: only then may it change the membership (R35)."""
         self.granting = False
         """Whether the batch held a `grant` already: each costs signature checks, so a batch holds one."""
+        self.version = FIRST
+        """The cluster's version at this sequence (R47)."""
         self.sequence = 0
         self.timestamp = 0
         """Effective timestamp of the batch, Unix microseconds."""
@@ -66,6 +71,9 @@ class Context:
         """Index of the operation in its batch."""
         self.principal = ""
         """Who signed the operation."""
+        self.first: Place = ()
+        """Where the change was made that the operation repeats, by its principal, actor and nonce; (): it
+        repeats none that is known (R48)."""
         self.follow_members()
 
     @property
@@ -80,6 +88,7 @@ class Context:
 
     def begin(self, sequence: int, timestamp: int) -> None:
         """Begin a batch."""
+        self.version = self.memberships.now.version
         self.sequence = sequence
         self.timestamp = timestamp
         self.granting = False
@@ -103,11 +112,11 @@ class Context:
         if not nonce or _HEADERS[len(nonce)] + nonce not in ticket.state:
             return False  # this search costs a tenth of decoding the state
         present = present_state(ticket)
-        return (present.principal, present.actor, present.nonce) == (
-            self.principal,
-            operation.actor,
-            operation.nonce,
-        )
+        signed = self.principal, operation.actor, nonce
+        if (present.principal, present.actor, present.nonce) != signed:
+            return False
+        self.first = present.sequence, present.index
+        return True
 
     def moved(self, operation: Operation, ticket: Ticket, terms: Terms) -> Movement | None:
         """The ticket's kept movement that bears this principal, actor and nonce; None: there is none among
@@ -116,9 +125,11 @@ class Context:
         if not nonce or not terms.movements or _HEADERS[len(nonce)] + nonce not in ticket.issued:
             return None
         signed = self.principal, operation.actor, nonce
-        return next(
-            (made for made in terms.movements if (made.principal, made.actor, made.nonce) == signed), None
-        )
+        for made in terms.movements:
+            if (made.principal, made.actor, made.nonce) == signed:
+                self.first = made.place
+                return made
+        return None
 
     def state(
         self,

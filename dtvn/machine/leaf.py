@@ -1,11 +1,12 @@
 """Hashes over a batch's results, as receipts, certificates and verifiers compute them (R1).
 
-    leaf    = H(0x00, canonical bytes of (index, operation, code, timestamp, state))
+    leaf    = H(0x00, canonical bytes of (index, operation, code, timestamp, state, first))
     subtree = Merkle root over the leaves of one bundle
     results = Merkle root over the subtrees of the bundles that were executed
 
 `index` counts all operations of the batch body, those of skipped bundles included, so that it follows
-from the batch alone.
+from the batch alone. `first` is the place of the first operation, which this one repeats, () for none; the
+first version of the cluster has no such field (R47, R48).
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation, Outcome
 
 
-def operation_leaf(index: int, operation: Operation, code: str, timestamp: int, state: bytes) -> bytes:
-    """The leaf of one operation; `state` is the canonical state of its ticket afterwards."""
-    body = canonical.encode((index, operation, code, timestamp, state))
-    return sha256(b"\x00" + body).digest()
+def leaf_body(index: int, operation: Operation, outcome: Outcome, timestamp: int) -> bytes:
+    """What the leaf of one operation covers; its outcome says whether the log has the field `first`."""
+    leaf = (index, operation, outcome.code, timestamp, outcome.state)
+    return canonical.encode(leaf if outcome.first is None else (*leaf, outcome.first))
+
+
+def operation_leaf(index: int, operation: Operation, outcome: Outcome, timestamp: int) -> bytes:
+    """The leaf of one operation."""
+    return sha256(b"\x00" + leaf_body(index, operation, outcome, timestamp)).digest()
 
 
 def subtree(
@@ -30,10 +36,9 @@ def subtree(
     timestamp: int,
 ) -> bytes:
     """Root over the leaves of one bundle, `first_index` being the index of its first operation."""
-    encode = canonical.encode
     return canonical.merkle_root(
         [
-            sha256(b"\x00" + encode((index, operation, outcome.code, timestamp, outcome.state))).digest()
+            operation_leaf(index, operation, outcome, timestamp)
             for index, (operation, outcome) in enumerate(zip(operations, outcomes, strict=True), first_index)
         ]
     )

@@ -39,6 +39,14 @@ class Movement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     actor: str
     nonce: bytes
     """By principal, actor and nonce a late retry is recognised (R13)."""
+    sequence: int
+    index: int
+    """Its place in the log, which a late retry names as the first (R48)."""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """(sequence, index) in the log."""
+        return self.sequence, self.index
 
 
 class Visits(msgspec.Struct, frozen=True, gc=False):

@@ -7,7 +7,7 @@ only then the ticket. A refusal is an outcome like any other and changes no tick
 from __future__ import annotations
 
 from dtvn.machine import commands, reasons
-from dtvn.machine.codes import DIGEST_SIZE
+from dtvn.machine.codes import DIGEST_SIZE, code_place
 from dtvn.machine.context import Context
 from dtvn.machine.fields import NONCE_BYTES_MAX, Command, CommandError, is_name
 from dtvn.machine.kinds import CODED, EVENTLESS, KINDS, NAMING
@@ -16,6 +16,7 @@ from dtvn.machine.nonces import Remembered
 from dtvn.machine.ticket import Ticket
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.knobs import hit
+from dtvn.protocol.versions import NEWEST
 
 VALID_FOR_MAX = 600_000_000
 """Most microseconds by which `valid_until` may lie ahead of batch time (R14)."""
@@ -46,15 +47,21 @@ class Operations:
         at = self.context
         ticket = self._registry.get(operation.event, operation.ticket)
         command = self._read(operation, ticket, opening)
-        if command is None:
+        kind = KINDS.get(operation.kind)
+        later = command is not None and kind is not None and self._later(kind, command)
+        if command is None or kind is None or (later and not kind.raises(command)):
             return reasons.MALFORMED, b"" if ticket is None else ticket.state
-        kind = KINDS[operation.kind]
+        at.first = ()
         nonce = operation.nonce
         request = b""
         if nonce:
-            request = commands.request_digest(operation)
+            request = commands.request_digest(operation, at.version)
             first = self._nonces.get(principal, operation.actor, nonce)
+            if first is not None and later:
+                return reasons.MALFORMED, b""
             if first is not None:
+                if first.request == request:
+                    at.first = first.sequence, first.index
                 return self._repeat(operation, first, request, kind.shown(at, operation, command, ticket))
         refusal = self._refuse(operation, kind, principal, opening=opening)
         if refusal is None:
@@ -62,9 +69,18 @@ class Operations:
             result = kind.rule(at, operation, command, ticket)
         else:
             result = refusal, kind.shown(at, operation, command, ticket)
+        if later and result[0] != reasons.OK:
+            return reasons.MALFORMED, b""  # as a program of the version before, which cannot read it
+        if result[0] != reasons.OK:
+            at.first = ()
         if nonce and result[0] not in reasons.UNREMEMBERED:
             self._remember(operation, principal, request, result[0], index)
         return result
+
+    def _later(self, kind: Kind, command: Command) -> bool:
+        """Whether this form is of a later version than the log has here (R47)."""
+        version = self.context.version
+        return version < NEWEST and kind.version_of(command) > version
 
     def _refuse(self, operation: Operation, kind: Kind, principal: str, *, opening: bool) -> str | None:
         """Why this operation is refused, whatever its rule says."""
@@ -86,7 +102,7 @@ class Operations:
     def first(self, operation: Operation, principal: str) -> Remembered | None:
         """The first outcome of this operation; None if its nonce is unknown or bound to another one."""
         first = self._nonces.get(principal, operation.actor, operation.nonce)
-        if first is None or first.request != commands.request_digest(operation):
+        if first is None or first.request != commands.request_digest(operation, self.context.version):
             return None
         return first
 
@@ -103,7 +119,7 @@ class Operations:
             return None
         payload, name = operation.payload, operation.ticket
         known = self._commands.get((kind, payload))
-        place = commands.code_place(payload) if known is None and kind in CODED else -1
+        place = code_place(payload) if known is None and kind in CODED else -1
         coded = place >= 0
         if coded:
             # Each code is read once, and what comes with it, gate and device, often.

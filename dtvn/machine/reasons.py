@@ -67,6 +67,7 @@ MEMBER_EXISTS = "member_exists"
 NOT_READY = "not_ready"
 TOO_FEW_MEMBERS = "too_few_members"
 NOT_NEXT = "not_next"
+NEEDS_VERSION = "needs_version"
 LOCK_HELD = "lock_held"
 LOCK_WAITING = "lock_waiting"
 STALE_LEASE = "stale_lock_token"
@@ -188,6 +189,13 @@ _ALL = (
         51,
         409,
         "It is more than 15 minutes old; who may supervise can still annul it, with a reason.",
+        "error",
+    ),
+    OutcomeReason(
+        NEEDS_VERSION,
+        52,
+        409,
+        "This needs a later version of the cluster, which an administrator raises once all members run it.",
         "error",
     ),
     OutcomeReason(BAD_REQUEST, None, 400, "The request could not be parsed.", "error"),

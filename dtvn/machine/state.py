@@ -168,6 +168,6 @@ class MachineState:
 
     def _plant(self, table: str, key: Key, row: Any) -> None:
         """Add a leaf that never changes."""
-        body = canonical.encode((table, key, row))
+        body = canonical.encode((table, key, canonical.trimmed(row)))
         place = self._tree.insert(canonical.encode((table, key)), sha256(b"\x00" + body).digest())
         self._planted.setdefault(place // GROUP_BUCKETS, []).append(body)

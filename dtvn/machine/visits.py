@@ -37,6 +37,8 @@ def visits_of(state: TicketState, terms: Terms) -> Visits:
         state.principal,
         state.actor,
         state.nonce,
+        state.sequence,
+        state.index,
     )
     return Visits((count,), (movement,), terms.entered_at)
 

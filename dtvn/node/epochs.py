@@ -14,8 +14,9 @@ from dtvn.ledger import NodeLedger
 from dtvn.net import public_key_of, read_seed
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import NodeFolder
+from dtvn.node.options import StartError
 from dtvn.proof.epoch_chain import EpochChain
-from dtvn.protocol import canonical
+from dtvn.protocol import canonical, versions
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import ARCHIVE_PATIENCE, EPOCH
 from dtvn.protocol.consensus.config import TRANSFER_LAG, TRANSFER_PATIENCE
@@ -27,9 +28,17 @@ NEVER = 1 << 62
 
 
 def membership_of(ledger: NodeLedger, genesis: g.Genesis) -> Membership:
-    """The epoch of the ledger's next entry, according to its last epoch change proof."""
+    """The epoch of the ledger's next entry, according to its last epoch change proof. Raises StartError if
+    its version is above this program (R47): it must apply no entry of that epoch, and lose no vote."""
     kept = ledger.state_value(EPOCH)
-    return founding(genesis) if kept is None else canonical.decode(Membership, kept)
+    found = founding(genesis) if kept is None else canonical.decode(Membership, kept)
+    if found.version > versions.NEWEST:
+        raise StartError(
+            f"needs_version: from entry {found.after + 1} on the cluster has version {found.version}, and "
+            f"this program runs {versions.NEWEST} at most. Install {versions.release(found.version)} and "
+            "start again: nothing is lost."
+        )
+    return found
 
 
 def as_genesis(genesis: g.Genesis, membership: Membership) -> g.Genesis:

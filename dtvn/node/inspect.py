@@ -152,8 +152,8 @@ class Inspector:
 
     def alive(self, arguments: Sequence[str]) -> dict[str, Any]:
         """Its signed liveness proof (R36), in hexadecimal digits, and the epoch that it is for."""
-        proof = self._node.alive(next_key="next_key" in arguments)
-        return {"word": canonical.encode(proof).hex(), "epoch": self._node.membership.epoch}
+        proof = self._node.alive(next_key="next_key" in arguments, version="version" in arguments)
+        return {"word": canonical.encode_trimmed(proof).hex(), "epoch": self._node.membership.epoch}
 
     def _checkpoint(self) -> dict[str, Any]:
         """The newest stable checkpoint: its sequence and the state root that q members signed."""

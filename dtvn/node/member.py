@@ -82,5 +82,5 @@ class MemberProcess(Process, Protocol):
     def storage_stats(self) -> dict[str, int]:
         """The ledger's figures under the contract's keys, and the time that its writes took."""
 
-    def alive(self, *, next_key: bool) -> LivenessProof:
+    def alive(self, *, next_key: bool, version: bool) -> LivenessProof:
         """Its signed liveness proof (R36)."""

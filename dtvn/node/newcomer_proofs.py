@@ -26,7 +26,7 @@ ARGUMENT = 256
 
 def arguments_of(proof: LivenessProof) -> tuple[str, ...]:
     """A liveness proof as arguments of a Query."""
-    text = base64.b64encode(canonical.encode(proof)).decode("ascii")
+    text = base64.b64encode(canonical.encode_trimmed(proof)).decode("ascii")
     return tuple(text[at : at + ARGUMENT] for at in range(0, len(text), ARGUMENT))
 
 
@@ -54,7 +54,12 @@ class NewcomerProofs:
         if not is_fresh(proof.timestamp, clock, node.membership.parameters):
             return "bad_arguments", None
         said = liveness_bytes(
-            node.cluster, node.membership.epoch, proof.member, proof.executed, proof.timestamp
+            node.cluster,
+            node.membership.epoch,
+            proof.member,
+            proof.executed,
+            proof.timestamp,
+            proof.newest,
         )
         if not ED25519.verify(listed.public_key, said, proof.signature):
             return "bad_arguments", None
@@ -69,4 +74,4 @@ class NewcomerProofs:
         proof = self._proofs.get(arguments[0]) if len(arguments) == 1 else None
         if proof is None:
             return "unknown_newcomer", None
-        return "", {"word": canonical.encode(proof).hex(), "epoch": self._node.membership.epoch}
+        return "", {"word": canonical.encode_trimmed(proof).hex(), "epoch": self._node.membership.epoch}

@@ -45,6 +45,7 @@ from dtvn.protocol.host import Halted, Host, TurnLost
 from dtvn.protocol.host.log_server import MEMBER_ANNOUNCES_EVERY, MEMBER_PUSHES_EVERY, Fanout
 from dtvn.protocol.host.ports import JournalFull
 from dtvn.protocol.log_time import log_time_ahead
+from dtvn.protocol.versions import NEWEST
 from dtvn.protocol.wire import Door, FrameSigner
 
 FIRST_MESSAGE_TIMEOUTS = 6
@@ -391,13 +392,19 @@ class Node:
         self.overlay.admit(list(self._indices), counting.values())
         self.overlay.begin()
 
-    def alive(self, *, next_key: bool) -> LivenessProof:
+    def alive(self, *, next_key: bool, version: bool) -> LivenessProof:
         """This member's liveness proof (R36), signed with its key or, for a rotation, with its next key if it
-        has one."""
+        has one. `version`: it names the newest version that this program runs (R47)."""
         seed = (self._next_seed() if next_key else None) or self._seed
         log_time = self.core.state.executor.timestamp
         return liveness_proof(
-            self.cluster, self.membership.epoch, self.id, self.executed, seed, log_time=log_time
+            self.cluster,
+            self.membership.epoch,
+            self.id,
+            self.executed,
+            seed,
+            log_time=log_time,
+            newest=NEWEST if version else 0,
         )
 
     def _next_seed(self) -> bytes | None:

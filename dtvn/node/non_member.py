@@ -27,6 +27,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import ALL, Executed, Note, Send
 from dtvn.protocol.consensus.membership import LivenessProof, Membership, alive_at, liveness_bytes, window
 from dtvn.protocol.consensus.messages import Query
+from dtvn.protocol.versions import FIRST, NEWEST
 from dtvn.protocol.wire import ED25519, link_frame
 
 PROOF_EVERY_NS = 2_000_000_000
@@ -37,15 +38,22 @@ PROOFS_PER_WINDOW = 4
 
 
 def liveness_proof(
-    cluster: bytes, epoch: int, member: str, executed: int, seed: bytes, *, log_time: int = 0
+    cluster: bytes,
+    epoch: int,
+    member: str,
+    executed: int,
+    seed: bytes,
+    *,
+    log_time: int = 0,
+    newest: int = 0,
 ) -> LivenessProof:
     """A node's signed statement that it is alive now, and how far it has executed (R36). `log_time`: its last
     effective time, in microseconds: it dates the proof while it is ahead of the clock, for it is judged by
-    log time."""
+    log time. `newest`: the newest version that it runs, 0: it does not say (R47)."""
     timestamp = alive_at(time.time_ns() // 1_000, log_time)
     secret = bindings.crypto_sign_seed_keypair(seed)[1]
-    signature = ED25519.sign(secret, liveness_bytes(cluster, epoch, member, executed, timestamp))
-    return LivenessProof(member, executed, timestamp, signature)
+    signature = ED25519.sign(secret, liveness_bytes(cluster, epoch, member, executed, timestamp, newest))
+    return LivenessProof(member, executed, timestamp, signature, newest)
 
 
 class NonMember(LearningProcess):
@@ -116,9 +124,10 @@ class NonMember(LearningProcess):
             self.executed,
             self._seed,
             log_time=self.core.executor.timestamp,
+            newest=NEWEST if self.membership.version > FIRST else 0,
         )
         try:
-            write_private(self.folder.liveness_proof, canonical.encode(proof), replace=True)
+            write_private(self.folder.liveness_proof, canonical.encode_trimmed(proof), replace=True)
         except OSError as error:  # a full disk, for example: the ledger decides whether that is fatal (R8)
             self.logger.warning("%s", line("liveness_proof_not_written", {"reason": str(error)}))
         announcement = Query(0, ANNOUNCE, arguments_of(proof))

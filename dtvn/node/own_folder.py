@@ -31,6 +31,7 @@ from dtvn.node.provision import api_principal, dev_genesis
 from dtvn.node.settings import FIRST_MEMBER_PORT, KEYS, Settings
 from dtvn.node.via import read_splice
 from dtvn.protocol import genesis as g
+from dtvn.protocol.versions import NEWEST
 
 TOTAL_NODES = 4
 """Members with development keys, unless said otherwise."""
@@ -136,6 +137,9 @@ def _with_dev_keys(
         parameters,
         view_timeout=timeout // 1_000 if timeout else parameters.view_timeout,
         checkpoint_interval=settings["consensus.checkpoint_interval"] or parameters.checkpoint_interval,
+        version=load_genesis_file(folder.genesis)[0].parameters.version
+        if folder.genesis.exists()
+        else NEWEST,
     )
     total_nodes = settings["consensus.total_nodes"] or TOTAL_NODES
     genesis = dev_genesis(total_nodes, DEV_HOST, lambda index: FIRST_MEMBER_PORT + index, salt, parameters)

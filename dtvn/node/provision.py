@@ -19,6 +19,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.quorum import Mode
+from dtvn.protocol.versions import NEWEST
 
 GATEWAY = "gateway"
 LEARNER = "learner"
@@ -153,7 +154,7 @@ def _demo_genesis(
             principal(LEARNER, ()),
             *(principal(api_principal(member)) for member, _host, _port in places),
         ],
-        parameters=parameters or g.Parameters(),
+        parameters=parameters or g.Parameters(version=NEWEST),
         demo=True,
         continues=continues,
         consensus=consensus,

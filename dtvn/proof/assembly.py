@@ -40,7 +40,7 @@ def unproved(
     certificate = Certificate(
         version=version_of(leaf),
         cluster=cluster[:CLUSTER_TAG_SIZE],
-        leaf=canonical.encode(leaf),
+        leaf=canonical.encode_trimmed(leaf),
         sides=sides,
         path=path,
         epoch=entry.epoch,

@@ -8,7 +8,7 @@ members signed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -32,6 +32,9 @@ ANSWERED = 3
 verifiers refuse it instead of naming no ticket."""
 LISTED = 4
 """Version of a certificate whose state is a ListedState, which tells of a list besides."""
+REPEATS = 5
+"""Version of a certificate whose leaf says of which operation it is a repeat, or of none (R48). The versions
+before it cannot tell a repeat from the first."""
 CLUSTER_TAG_SIZE = 8
 """Number of first bytes of the cluster id in a certificate: enough to recognise one of another cluster;
 signatures cover the whole id."""
@@ -59,6 +62,11 @@ class Leaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     """Effective timestamp of the entry, Unix microseconds."""
     state: bytes
     """Canonical state of the ticket right after the operation; b"" without a ticket."""
+    first: Annotated[tuple[Count, ...], msgspec.Meta(max_length=2)] | None = None
+    """(sequence, index) of the operation that it repeats: it changed nothing, and admits nobody. (): it
+    repeats none. None: the log has no such field there (R47, R48). Later field."""
+
+    first_form: ClassVar[int] = 5
 
 
 class EpochStart(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -137,7 +145,7 @@ def decode_certificate(data: bytes) -> Certificate:
     if any(len(path) % canonical.HASH_SIZE for path in paths):
         raise no_form("the certificate")
     offline = isinstance(certificate.proof, ContinuationProof)
-    known = (CONTINUED,) if offline else (VERSION, ANSWERED, LISTED)
+    known = (CONTINUED,) if offline else (VERSION, ANSWERED, LISTED, REPEATS)
     if certificate.version not in known:
         versions = " and ".join(map(str, known))
         said = f"a certificate of version {certificate.version}; this verifier knows {versions}"
@@ -147,6 +155,8 @@ def decode_certificate(data: bytes) -> Certificate:
 
 def version_of(leaf: Leaf) -> int:
     """The version of a certificate with this leaf, whose proof is not a ContinuationProof."""
+    if leaf.first is not None:
+        return REPEATS
     if leaf.state.startswith(LISTED_HEAD):
         return LISTED
     return ANSWERED if leaf.state.startswith(ANSWERED_HEADS) else VERSION
@@ -170,13 +180,14 @@ def results_path(
     found: tuple[int, Leaf, list[tuple[bool, bytes]]] | None = None
     for place, (first, operations, outcomes) in enumerate(bundles):
         leaves = [
-            operation_leaf(number, operation, outcome.code, timestamp, outcome.state)
+            operation_leaf(number, operation, outcome, timestamp)
             for number, (operation, outcome) in enumerate(zip(operations, outcomes, strict=True), first)
         ]
         subtrees.append(canonical.merkle_root(leaves))
         if first <= index < first + len(leaves):
             at = index - first
-            leaf = Leaf(index, operations[at], outcomes[at].code, timestamp, outcomes[at].state)
+            proved = outcomes[at]
+            leaf = Leaf(index, operations[at], proved.code, timestamp, proved.state, proved.first)
             found = (place, leaf, list(subtree_paths(leaves)[at]))
     if found is None:
         raise KeyError(index)

@@ -120,6 +120,8 @@ class Proved(msgspec.Struct, frozen=True):
     index: int
     timestamp: int
     state: bytes
+    first: tuple[int, ...] | None
+    """Leaf.first."""
     entry_hash: bytes
     checkpoint: tuple[int, int] | None
     """(epoch, sequence) of the checkpoint that proves it; None if receipts do, or all members' signatures."""
@@ -143,6 +145,8 @@ class Proved(msgspec.Struct, frozen=True):
             f"signed by {', '.join(shown(name) for _key, name in self.signers)}: "
             f"{len(self.signers)} of {self.members} members, {quorum.liars_words(self.members, self.mode)}",
         ]
+        if self.first is not None or not self.ended_offline:
+            lines.insert(1, _repeated(self.first))
         if self.ended_offline:
             lines.append("proved by all members, who ended their epoch with it offline")
         elif self.checkpoint is None:
@@ -185,6 +189,8 @@ def verify(certificate: Certificate, chain: Chain) -> Proved:
         raise ProofError(Code.OTHER_CLUSTER, "certificate", said)
     leaf = opened(Leaf, certificate.leaf, "the leaf")
     _check_state(leaf.state)
+    if leaf.first is not None and len(leaf.first) == 1:
+        raise no_form("the leaf")
     if certificate.version != version_of(leaf) and not isinstance(certificate.proof, ContinuationProof):
         raise no_form("the certificate")
     entry = Entry(
@@ -220,6 +226,7 @@ def verify(certificate: Certificate, chain: Chain) -> Proved:
         index=leaf.index,
         timestamp=leaf.timestamp,
         state=leaf.state,
+        first=leaf.first,
         entry_hash=hashed,
         checkpoint=checkpoint,
         members=len(members),
@@ -238,6 +245,16 @@ def continued_sentence(continued: Continued) -> str:
         f"{continued.cluster.hex()} at sequence {continued.sequence}, epoch {continued.epoch}; "
         "what that one acknowledged later may be lost"
     )
+
+
+def _repeated(first: tuple[int, ...] | None) -> str:
+    """Whether the outcome is one of a repeat (R48)."""
+    if first is None:
+        return "this form cannot tell a repeat from the first"
+    if not first:
+        return "no repeat of an earlier operation"
+    where = "sequence {}, index {}".format(*first) if first[0] else "an earlier one, whose place is not known"
+    return f"a repeat of {where}: no admission"
 
 
 def _check_state(state: bytes) -> None:

@@ -5,7 +5,8 @@ shortest form, no floats, no maps with free order. `decode` accepts only what `e
 produced, so a value has exactly one byte form and a hash of bytes is an identity (R1).
 
 A class may get *later fields* behind those of its first form, each with a default: it then says `first_form`,
-the number of fields of its first form, and is encoded by `encode_trimmed`.
+the number of fields of its first form, and is encoded by `encode_trimmed`. `nested` are the positions of its
+fields that hold such values, each one value or a tuple of them.
 """
 
 from __future__ import annotations
@@ -45,12 +46,18 @@ def trimmed(value: object) -> object:
     if first_form is None or not isinstance(value, msgspec.Struct):
         return value
     fields = msgspec.structs.astuple(value)
+    if nested := getattr(value, "nested", ()):
+        fields = tuple(_inner(held) if place in nested else held for place, held in enumerate(fields))
     defaults = value.__struct_defaults__
     least = len(fields) - len(defaults)  # fields below have no default
     count = len(fields)
     while count > first_form and fields[count - 1] == defaults[count - 1 - least]:
         count -= 1
     return fields[:count]
+
+
+def _inner(held: object) -> object:
+    return tuple(map(trimmed, held)) if isinstance(held, tuple) else trimmed(held)
 
 
 def decode(kind: type[Value], data: bytes) -> Value:

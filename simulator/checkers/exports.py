@@ -210,11 +210,11 @@ class Exports(Checker):
             twice = (*signatures[:-1], (signatures[-1][0], signatures[0][1]))
             yield "one member for two", replace(certificate, proof=replace(proof, signatures=twice))
         changed = replace(leaf, code="not_permitted" if leaf.code == "ok" else "ok")
-        yield "another code", replace(certificate, leaf=canonical.encode(changed))
+        yield "another code", replace(certificate, leaf=canonical.encode_trimmed(changed))
         changed = replace(leaf, state=b"" if leaf.state else b"\x90")
-        yield "another state", replace(certificate, leaf=canonical.encode(changed))
+        yield "another state", replace(certificate, leaf=canonical.encode_trimmed(changed))
         changed = replace(leaf, index=leaf.index + 1)
-        yield "another place", replace(certificate, leaf=canonical.encode(changed))
+        yield "another place", replace(certificate, leaf=canonical.encode_trimmed(changed))
         if certificate.epoch:
             yield "keys of former members", self._stolen(certificate, chain, leaf, certificate.epoch - 1)
 

@@ -150,6 +150,7 @@
     r: (value) => value === "raft",
     u: (value) => isArray(value, "siiKiG"),
     x: (value) => isArray(value, "siiKiMr"),
+    y: (value) => isList(value, FITS.i) && (value.length === 0 || value.length === 2),
     z: (value) => value >= 1 && value <= 5 && isNumber(value),
     C: (value) =>
       (isArray(value, "sI") && value[0] === "receipts") || (isArray(value, "siihipI") && value[0] === "checkpoint") ||
@@ -158,7 +159,7 @@
     I: (value) => isList(value, (each) => isArray(each, "ik")) && value.length <= 31,
     J: (value) => isList(value, (each) => isArray(each, "shY")),
     G: (value) => isArray(value, "hiihhiQ"),
-    K: (value) => isArray(value, "iiiiiii"),
+    K: (value) => isArray(value, "iiiiiii") || (isArray(value, "iiiiiiii") && isWithin(value[7], 2, 2 ** 31)),
     M: (value) => isList(value, FITS.G) && value.length <= 1,
     N: (value) => isList(value, FITS.i),
     P: (value) => isArray(value, "bmJ"),

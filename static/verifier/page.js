@@ -36,7 +36,9 @@
   async function ofCertificates(certificate, against, chain) {
     const proved = await verifier.prove(certificate, chain);
     const lines = verifier.sentences(proved);
-    if (!against) return ["good", "The certificate is valid.", lines];
+    const repeats = proved.first && proved.first.length;
+    const title = repeats ? "The certificate is valid: a repeat, no admission." : "The certificate is valid.";
+    if (!against) return [repeats ? "warn" : "good", title, lines];
     const other = await verifier.prove(against, chain);
     const found = verifier.contradiction(proved, other);
     const more = [...lines, ...verifier.sentences(other), ...(found ? found.sentences : [])];

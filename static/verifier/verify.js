@@ -13,6 +13,7 @@
   const CONTINUATION = 26;
   const ANSWERED = 3; // version of a certificate whose state names its ticket
   const LISTED = 4; // and of one whose state tells of a list besides
+  const REPEATS = 5; // and of one whose leaf says whether it is a repeat
   const LIFE = 15; // first fields of a ticket's state, which stay once they are final
   const UNSHOWN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
   const YEAR_10000 = 253402300800000000n;
@@ -182,14 +183,15 @@
       "the certificate",
     );
     const continued = proof[0] === "continuation";
-    const known = continued ? [2] : [1, ANSWERED, LISTED];
+    const known = continued ? [2] : [1, ANSWERED, LISTED, REPEATS];
     const odd = `a certificate of version ${version}; this verifier knows ${known.join(" and ")}`;
     need(known.includes(version), "unknown_version", "certificate", odd);
     const foreign = "the certificate is of another cluster than this chain";
     need(same(cluster, chain.cluster.slice(0, 8)), "other_cluster", "certificate", foreign);
-    const [index, [kind, event, asked], code, time, state] = opened(leaf, "iowib", "the leaf");
+    const shape = leaf[0] === 0x96 ? "iowiby" : "iowib";
+    const [index, [kind, event, asked], code, time, state, first] = opened(leaf, shape, "the leaf");
     const [ticket, held] = ticketState(state, event, asked);
-    const fits = continued || (formOf(state) || 1) === version;
+    const fits = continued || (first ? REPEATS : formOf(state) || 1) === version;
     need(fits, "malformed", "certificate", "the certificate has not the form of one");
     const siblings = hashes(path);
     const more = "its path names more sides than it has hashes";
@@ -223,7 +225,7 @@
     }
     const needed = continued ? members.length : quorum(chain, members.length);
     const signers = await signersOf(proof.at(-1), said, body, members, chain, needed);
-    const proved = { event, ticket, kind, code, epoch, sequence, index, time, state, entry, checkpoint };
+    const proved = { event, ticket, kind, code, epoch, sequence, index, time, state, first, entry, checkpoint };
     const whose = { members: members.length, signers, continued, chain, continues: chain.continues };
     return { ...proved, ...whose, ticketState: held };
   }
@@ -287,6 +289,7 @@
     const lines = [
       `ticket ${shown(proved.ticket)} of event ${shown(proved.event)}: ${shown(proved.kind)} -> ` +
         `${shown(proved.code)} at ${where}, log time ${moment(proved.time)}`,
+      ...(proved.first || !proved.continued ? [repeated(proved.first)] : []),
       `signed by ${names}: ${proved.signers.length} of ${proved.members} members, ${tolerance}`,
       proved.continued
         ? "proved by all members, who ended their epoch with it offline"
@@ -302,6 +305,14 @@
     }
     if (proved.continues) lines.push(continued(...proved.continues));
     return [...lines, "It is an outcome at one point of the log and says nothing about what came later."];
+  }
+
+  /* Whether it is a repeat: of the place of the first one, of no place ([]), or not known (undefined). */
+  function repeated(first) {
+    if (!first) return "this form cannot tell a repeat from the first";
+    if (!first.length) return "no repeat of an earlier operation";
+    const known = `sequence ${first[0]}, index ${first[1]}`;
+    return `a repeat of ${first[0] ? known : "an earlier one, whose place is not known"}: no admission`;
   }
 
   function terms(state) {

@@ -15,6 +15,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import LivenessProof, liveness_bytes
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.versions import NEWEST
 from dtvn.protocol.wire import ED25519
 from tests.fake_gateway import FakeGateway
 from tests.host.support import key_pair
@@ -36,13 +37,13 @@ class LivingGateway(FakeGateway):
         """A liveness proof of the given member at the present time."""
         executed = self.acknowledged if executed is None else executed
         now = time.time_ns() // 1_000
-        said = liveness_bytes(cluster_id(self.genesis), self.present.epoch, member, executed, now)
+        said = liveness_bytes(cluster_id(self.genesis), self.present.epoch, member, executed, now, NEWEST)
         secret = key_pair(key or self.keys.get(member, member))[1]
-        return LivenessProof(member, executed, now, ED25519.sign(secret, said))
+        return LivenessProof(member, executed, now, ED25519.sign(secret, said), NEWEST)
 
     def word_file(self, member: str, **named: Any) -> str:
         """The same as a newcomer's host hands it over: base64 of alive.bin."""
-        return base64.b64encode(canonical.encode(self.word(member, **named))).decode()
+        return base64.b64encode(canonical.encode_trimmed(self.word(member, **named))).decode()
 
     def submit(self, operations: Sequence[Operation], *, wait: float = 9.0) -> Future[tuple[Result, ...]]:
         """See GatewayFace; a new epoch is followed at once."""
@@ -64,7 +65,7 @@ class LivingGateway(FakeGateway):
 
 
 def _answered(word: LivenessProof, epoch: int) -> Future[Answered]:
-    told = msgspec.json.encode({"word": canonical.encode(word).hex(), "epoch": epoch}).decode()
+    told = msgspec.json.encode({"word": canonical.encode_trimmed(word).hex(), "epoch": epoch}).decode()
     future: Future[Answered] = Future()
     future.set_result(Answered(0, "", told))
     return future

@@ -9,6 +9,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.genesis import Parameters
+from dtvn.protocol.versions import NEWEST
 from simulator.adversary import corrupt
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
@@ -92,7 +93,7 @@ def make(
         learners=0,
         gateways=gateways,
         costs=costs or Costs(),
-        parameters=parameters or Parameters(),
+        parameters=parameters or Parameters(version=NEWEST),
     )
     cluster = Cluster(seed, settings)
     for name, kind in (liars or {}).items():

@@ -18,6 +18,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.host import Host
+from dtvn.protocol.versions import NEWEST
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.dice import Dice
@@ -64,7 +65,7 @@ class World(Observer):
             costs=FREE,
             skew_max=0,
             rate_ppm_max=0,
-            parameters=g.Parameters(checkpoint_interval=interval),
+            parameters=g.Parameters(version=NEWEST, checkpoint_interval=interval),
             transfer_lag=far,
             epoch_catch_up=True,
         )

@@ -29,6 +29,7 @@ from dtvn.protocol.consensus.membership import (
     succeed,
 )
 from dtvn.protocol.signatures import verify
+from dtvn.protocol.versions import NEWEST
 from dtvn.protocol.wire import ED25519
 
 NAMES = ("node0", "node1", "node2", "node3")
@@ -38,7 +39,7 @@ GENESIS = g.Genesis(
     created_at=1,
     members=tuple(g.Member(name, public_key_of(dev_seed(name)), "127.0.0.1", 5000) for name in NAMES),
     principals=(),
-    parameters=g.Parameters(),
+    parameters=g.Parameters(version=NEWEST),
     demo=True,
 )
 CLUSTER = g.cluster_id(GENESIS)
@@ -53,7 +54,7 @@ def word(member: str, *, key: str = "", epoch: int = 0) -> LivenessProof:
 
 
 def told(said: LivenessProof, epoch: int = 0) -> str:
-    return json.dumps({"word": canonical.encode(said).hex(), "epoch": epoch})
+    return json.dumps({"word": canonical.encode_trimmed(said).hex(), "epoch": epoch})
 
 
 class Town:

@@ -11,6 +11,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.quorum import Mode
+from dtvn.protocol.versions import NEWEST
 from dtvn.protocol.wire import ED25519, Door, FrameSigner
 
 EPOCH = 0
@@ -35,7 +36,7 @@ def make_genesis(
         created_at=1_700_000_000_000_000,
         members=tuple(g.Member(f"r{i}", key_pair(f"r{i}")[0], "127.0.0.1", 7000 + i) for i in range(members)),
         principals=(g.Principal("gateway", key_pair("gateway")[0], grants),),
-        parameters=g.Parameters(),
+        parameters=g.Parameters(version=NEWEST),
         demo=True,
     )
 

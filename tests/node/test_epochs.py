@@ -19,6 +19,7 @@ from dtvn.node.node import Node
 from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions
 from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import StateRecord
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.membership import Membership, founding
@@ -113,7 +114,7 @@ def test_r11_a_member_unknown_to_genesis_votes_unless_its_ledger_was_lost(
 ) -> None:
     """On the way it is a follower, whose core knows nothing of votes: its ledger must remember for it."""
     genesis = make_genesis(4)
-    folder.genesis.write_bytes(canonical.encode(genesis))
+    folder.genesis.write_bytes(g.encode(genesis))
     if lost:
         VotedStamp(folder.identity).write()
     logger, options = logging.getLogger("test"), NodeOptions(bind=("127.0.0.1", 0))

@@ -17,7 +17,7 @@ from dtvn.node.layout import NodeFolder
 from dtvn.node.metrics.snapshot import take
 from dtvn.node.node import Node
 from dtvn.node.options import NodeOptions, StartError
-from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import Note
 from tests.host.support import make_genesis
 from validators.ledger import open_ledger
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> NodeFolder:
     genesis = make_genesis(3)
     own = replace(genesis.members[1], public_key=public_key_of(read_seed(folder.key)))
     genesis = replace(genesis, members=(genesis.members[0], own, genesis.members[2]))
-    folder.genesis.write_bytes(canonical.encode(genesis))
+    folder.genesis.write_bytes(g.encode(genesis))
     return folder
 
 

@@ -11,6 +11,7 @@ import msgspec
 from nacl import bindings
 
 from dtvn.machine import Admit, Command, Issue, OpenSession, Reconfigure, TicketApplication, build
+from dtvn.machine.leaf import leaf_body
 from dtvn.proof import (
     Certificate,
     ChainFile,
@@ -33,6 +34,7 @@ from dtvn.protocol.consensus.log_tree import Frontier, append, inclusion_path, r
 from dtvn.protocol.consensus.messages import entry_hash
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.quorum import Mode
+from dtvn.protocol.versions import NEWEST
 from dtvn.protocol.wire import FrameSigner
 from dtvn.protocol.wire.envelope import KIND_OF, encode_envelope, signed_bytes
 from dtvn.recovery.ending import final_batch
@@ -178,15 +180,17 @@ class PaperLog:
         self.executor = executor
 
     def _word(self, name: str, epoch: int, executed: int, now: int) -> ms.LivenessProof:
-        data = ms.liveness_bytes(self.cluster, epoch, name, executed, now)
-        return ms.LivenessProof(name, executed, now, bindings.crypto_sign(data, key_pair(name)[1])[:64])
+        data = ms.liveness_bytes(self.cluster, epoch, name, executed, now, NEWEST)
+        return ms.LivenessProof(
+            name, executed, now, bindings.crypto_sign(data, key_pair(name)[1])[:64], NEWEST
+        )
 
     def _epoch_change_proof(self, step: Step, peaks: tuple[bytes, ...]) -> EpochChangeProof:
         entry = step.entry
         bundle, result = step.done()[0]
         outcome = result.outcomes[0]
-        leaf = (0, bundle.bundle.operations[0], outcome.code, entry.timestamp, outcome.state)
-        return EpochChangeProof(entry, canonical.encode(leaf), peaks, self.checkpoint_frames(entry.sequence))
+        leaf = leaf_body(0, bundle.bundle.operations[0], outcome, entry.timestamp)
+        return EpochChangeProof(entry, leaf, peaks, self.checkpoint_frames(entry.sequence))
 
     def checkpoint_frames(self, sequence: int, signers: Sequence[int] | None = None) -> tuple[bytes, ...]:
         """q CHECKPOINTs of a sequence, as members send them; None: the first q of them."""

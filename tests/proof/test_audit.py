@@ -13,6 +13,7 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.genesis import Parameters
 from dtvn.protocol.quorum import Mode
+from dtvn.protocol.versions import NEWEST
 from simulator.campaign import Cut, Play
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
@@ -64,7 +65,7 @@ def split_world(seed: int, *, members: int, liars: int) -> RunPlan:
             learners=0,
             gateways=2,
             quality=LinkQuality(latency_min=MILLISECOND, latency_max=5 * MILLISECOND),
-            parameters=Parameters(checkpoint_interval=5, view_timeout=200_000),
+            parameters=Parameters(version=NEWEST, checkpoint_interval=5, view_timeout=200_000),
         ),
         traffic=Traffic(tickets=5, pause_max=80 * MILLISECOND),
         plan=FaultPlan(pause_max=100 * SECOND),

@@ -14,6 +14,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.effects import Executed
 from dtvn.protocol.genesis import CAPABILITIES, Genesis, Grant, Member, Parameters, Principal, cluster_id
+from dtvn.protocol.versions import NEWEST
 from dtvn.protocol.wire import ED25519, FrameSigner
 from tests.consensus.helpers import WALL_START, Cluster, open_frame
 
@@ -57,7 +58,7 @@ class Members(Cluster):
                 Principal("gateway", pair("gateway")[0], everything),
                 Principal("reader", pair("reader")[0], ()),
             ),
-            parameters=Parameters(),
+            parameters=Parameters(version=NEWEST),
             demo=True,
         )
         self.id = cluster_id(self.genesis)

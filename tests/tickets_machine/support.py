@@ -11,6 +11,7 @@ from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.messages import Bundle, Operation, Outcome, bundle_digest
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Genesis, Grant, Member, Parameters, Principal, cluster_id
+from dtvn.protocol.versions import NEWEST
 from tests.host.support import key_pair
 
 START = 1_700_000_000_000_000
@@ -33,6 +34,7 @@ def genesis(
     members: int = 4,
     sessions_max: int = 1_024,
     nonces_max: int = 100_000,
+    version: int = NEWEST,
     principals: Sequence[Principal] | None = None,
 ) -> Genesis:
     """`gateway` may do everything, `scanner` gate only in the default event, `reader` nothing."""
@@ -50,7 +52,7 @@ def genesis(
             for index in range(members)
         ),
         principals=tuple(principals),
-        parameters=Parameters(sessions_max=sessions_max, nonces_max=nonces_max),
+        parameters=Parameters(version=version, sessions_max=sessions_max, nonces_max=nonces_max),
         demo=demo,
     )
 

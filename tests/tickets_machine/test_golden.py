@@ -75,10 +75,10 @@ def test_golden_ticket_state() -> None:
 
 def test_golden_leaf_and_subtree() -> None:
     state = canonical.encode(ADMITTED)
-    leaf = operation_leaf(3, ADMIT, "ok", 1_700_000_000_000_000, state)
-    assert leaf.hex() == ("3575aab8e577b2fc09c727c26e9c410684fd9a3ac2893efcdcaede10df806971")
-    other = operation_leaf(4, ADMIT, "already_consumed", 1_700_000_000_000_000, state)
     outcomes = [Outcome("ok", state), Outcome("already_consumed", state)]
+    leaf = operation_leaf(3, ADMIT, outcomes[0], 1_700_000_000_000_000)
+    assert leaf.hex() == ("3575aab8e577b2fc09c727c26e9c410684fd9a3ac2893efcdcaede10df806971")
+    other = operation_leaf(4, ADMIT, outcomes[1], 1_700_000_000_000_000)
     root = subtree(3, [ADMIT, ADMIT], outcomes, 1_700_000_000_000_000)
     assert root == sha256(b"\x01" + leaf + other).digest()
     assert root.hex() == ("ec2207a0067f5e52bfb2a4845ad5af983c3752d18cecf9b6e6ddefca5ab7d179")
@@ -91,19 +91,20 @@ def test_golden_leaf_and_subtree() -> None:
     [
         {"index": 4},
         {"operation": "other gate"},
-        {"code": "already_consumed"},
+        {"outcome": Outcome("already_consumed", canonical.encode(ADMITTED))},
+        {"outcome": Outcome("ok", b"")},
+        {"outcome": Outcome("ok", canonical.encode(ADMITTED), ())},
+        {"outcome": Outcome("ok", canonical.encode(ADMITTED), (2, 0))},
         {"timestamp": 1_700_000_000_000_001},
-        {"state": b""},
     ],
-    count=5,
+    count=7,
 )
-def test_r1_a_leaf_covers_index_operation_code_time_and_state(changed: dict[str, object]) -> None:
+def test_r1_a_leaf_covers_index_operation_outcome_and_time(changed: dict[str, object]) -> None:
     fields: dict[str, object] = {
         "index": 3,
         "operation": ADMIT,
-        "code": "ok",
+        "outcome": Outcome("ok", canonical.encode(ADMITTED)),
         "timestamp": 1_700_000_000_000_000,
-        "state": canonical.encode(ADMITTED),
     }
     if "operation" in changed:
         machine = Machine()

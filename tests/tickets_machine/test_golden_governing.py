@@ -24,6 +24,7 @@ from dtvn.machine import (
 from dtvn.machine.commands import build
 from dtvn.protocol.consensus.membership import Change, LivenessProof
 from dtvn.protocol.genesis import Grant, Member, Parameters, Principal
+from dtvn.protocol.versions import NEWEST
 from dtvn.recovery.ending import final_batch
 from tests.golden import Compare
 from tests.tickets_machine.forms import FORMS
@@ -242,7 +243,7 @@ def _life(
     """Liveness proofs of these, signed as the machine wants it."""
     machine = teller.machine
     done = machine.sequence if executed is None else executed
-    return tuple(LivenessProof(name, done, machine.now + said, 2 * public(name)) for name in names)
+    return tuple(LivenessProof(name, done, machine.now + said, 2 * public(name), NEWEST) for name in names)
 
 
 def _newcomer(name: str, port: int = 4_100) -> Member:
@@ -282,9 +283,9 @@ def _refused_changes(teller: Teller) -> None:
         Change(0, joins=joins, alive=_life(teller, *five[1:], said=-31 * SECOND)),
         Change(0, joins=joins, alive=_life(teller, *five[1:], said=3 * SECOND)),
         Change(0, joins=joins, alive=_life(teller, *five[1:], executed=-0)[:4]),
-        Change(0, parameters=(Parameters(nonces_max=7),)),
+        Change(0, parameters=(Parameters(version=NEWEST, nonces_max=7),)),
         Change(0, parameters=(machine.genesis.parameters,)),
-        Change(0, joins=joins, parameters=(Parameters(),)),
+        Change(0, joins=joins, parameters=(Parameters(version=NEWEST),)),
     ):
         _change(teller, change)
     alive = _life(teller, *five)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dtvn.machine import Consume, EventList, ImportEntry, SetEvent, Validate
 from tests.tickets_machine.doors import Door, answer
-from tests.tickets_machine.lists import DAY, annul, codes, door_with, force, founded, scan, visit
-from tests.tickets_machine.stored import KeptDoor, door_of
+from tests.tickets_machine.lists import DAY, annul, codes, door_with, force, scan, visit
 from tests.tickets_machine.support import HOUR, MINUTE, START
 
 NEW_YORK = ((0, -5 * 3_600),)
@@ -93,23 +90,6 @@ def test_of_more_than_sixteen_at_night_the_older_ones_stay_on_the_recorded_day()
     found = [scan(door, "bar") for _ in range(5)]
     assert codes(*found) == ["ok"] * 4 + ["already_consumed"], "as many as are older than the last sixteen"
     assert visit(found[0]).used == 17
-
-
-KEPT: dict[str, KeptDoor] = json.loads((Path(__file__).parent / "golden" / "before_days.json").read_text())
-
-
-@pytest.mark.parametrize("name", KEPT)
-def test_rows_of_before_have_the_same_root_and_their_entries_the_right_day(name: str) -> None:
-    """Written by the commit before: three persons in the evening in New York, and one through `main`."""
-    door = door_of(KEPT[name], founded(), searched=name == "searched")
-    assert door.application.root().hex() == KEPT[name]["root"]
-    assert door.application.changes() == []
-    says(door, daily("main", NEW_YORK), daily("vip", NEW_YORK))
-    assert codes(scan(door, "vip"), scan(door, text="DEF")) == ["already_consumed"] * 2
-    door.now = EVENING_IN_NEW_YORK + 14 * HOUR
-    assert codes(*(scan(door, "vip") for _ in range(4))) == ["ok"] * 3 + ["already_consumed"]
-    assert codes(scan(door, text="DEF"), scan(door, text="DEF")) == ["ok", "already_consumed"]
-    door.restart()
 
 
 def test_exits_that_are_dropped_take_nothing_off_the_second_day_either() -> None:

@@ -9,6 +9,7 @@ from dtvn.machine.rows import LockRow, WaiterRow, change_from
 from dtvn.protocol import canonical
 from dtvn.protocol.genesis import Grant, Principal
 from dtvn.protocol.genesis.terms import BOUNDS
+from dtvn.protocol.versions import FIRST, NEWEST
 from tests.tickets_machine.recording import PRINCIPALS
 from tests.tickets_machine.support import MINUTE, SECOND, Machine, genesis, public
 
@@ -23,8 +24,8 @@ LOCKERS = (
 class Queues(Machine):
     """A machine with two principals that may lock."""
 
-    def __init__(self) -> None:
-        super().__init__(genesis(demo=False, principals=LOCKERS))
+    def __init__(self, version: int = NEWEST) -> None:
+        super().__init__(genesis(demo=False, principals=LOCKERS, version=version))
         for name in ("gateway", "other"):
             self.session(name)
 
@@ -223,7 +224,7 @@ def test_r13_a_repeated_acquire_extends_nothing(machine: Queues) -> None:
 
 def test_payload_outcome_and_root_of_a_lock_never_change() -> None:
     """Replicas of every version compute these."""
-    machine = Machine(genesis(demo=False, principals=PRINCIPALS))
+    machine = Machine(genesis(demo=False, principals=PRINCIPALS, version=FIRST))
     operation = build(
         Acquire("leader", b"a", MINUTE), event="agents", actor="a", entry="node0", valid_until=machine.now + 9
     )
@@ -238,8 +239,9 @@ def test_payload_outcome_and_root_of_a_lock_never_change() -> None:
     assert change_from("lock", canonical.encode(row.key), canonical.encode(row.row)) == row
 
 
-def test_payload_outcome_and_root_of_a_queue_never_change(machine: Queues) -> None:
+def test_payload_outcome_and_root_of_a_queue_never_change() -> None:
     """Replicas of every version compute these."""
+    machine = Queues(FIRST)
     payloads = [
         machine.operation(command, event="agents").payload.hex()
         for command in (

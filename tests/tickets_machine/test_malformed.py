@@ -139,7 +139,7 @@ def test_a_command_that_breaks_a_rule_is_told_which_and_never_executed(
     )
     with pytest.raises(CommandError, match=f"^{re.escape(why)}"):
         check(bad)
-    assert machine.order(bad) == [Outcome("malformed", b"")]
+    assert machine.order(bad) == [Outcome("malformed", b"", ())]
     assert machine.show("T-1") is None
 
 
@@ -150,5 +150,5 @@ def test_an_operation_that_breaks_a_rule_is_told_which_and_never_executed(
     bad = replace(machine.operation(Validate(), "T-1"), **fields)
     with pytest.raises(CommandError, match=f"^{re.escape(why)}"):
         check(bad)
-    assert machine.order(bad) == [Outcome("malformed", b"")]
+    assert machine.order(bad) == [Outcome("malformed", b"", ())]
     assert machine.show("T-1") is None

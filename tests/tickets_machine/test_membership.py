@@ -23,6 +23,7 @@ from dtvn.protocol.consensus.membership import KIND, Change, LivenessProof
 from dtvn.protocol.consensus.messages import Batch, Bundle
 from dtvn.protocol.genesis import Member, check_terms
 from dtvn.protocol.quorum import MEMBERS_MAX
+from dtvn.protocol.versions import NEWEST
 from dtvn.protocol.wire.envelope import encode_envelope
 from tests.support.table import table
 from tests.tickets_machine.support import START, Machine, public
@@ -36,7 +37,9 @@ def reconfigured(machine: Machine, number: int, leaves: str = "", joins: tuple[M
     """Change the membership, with liveness proofs of all next members."""
     now = machine.application.membership()
     members = [member for member in now.members if member.id != leaves] + list(joins)
-    alive = tuple(LivenessProof(m.id, machine.sequence, machine.now, 2 * m.public_key) for m in members)
+    alive = tuple(
+        LivenessProof(m.id, machine.sequence, machine.now, 2 * m.public_key, NEWEST) for m in members
+    )
     change = Change(epoch=number, leaves=leaves, joins=joins, alive=alive, allow_small=True)
     assert machine.do(Reconfigure(change)) == "ok"
 
@@ -91,7 +94,9 @@ def test_the_outcome_of_a_change_names_the_next_epoch_and_its_members() -> None:
 
     machine = Machine()
     members = machine.genesis.members[:3]
-    alive = tuple(LivenessProof(m.id, machine.sequence, machine.now, 2 * m.public_key) for m in members)
+    alive = tuple(
+        LivenessProof(m.id, machine.sequence, machine.now, 2 * m.public_key, NEWEST) for m in members
+    )
     change = Change(epoch=0, leaves="node3", alive=alive, allow_small=True)
     operation = machine.operation(Reconfigure(change))
     [outcome] = machine.order(operation)
@@ -167,7 +172,7 @@ def test_parameters_that_prevent_all_ordering_are_refused(field: str, value: int
 def test_the_largest_change_fits_into_the_smallest_batch() -> None:
     """So that small batches can be undone by the change back."""
     names = [f"m{number:02}".ljust(64, "x") for number in range(MEMBERS_MAX)]
-    words = tuple(LivenessProof(name, 2**40, START, bytes(64)) for name in names)
+    words = tuple(LivenessProof(name, 2**40, START, bytes(64), NEWEST) for name in names)
     joins = (Member("n" * 64, key(9), ".".join(["h" * 63] * 3 + ["h" * 61]), 65_535),)
     operation = build(
         Reconfigure(Change(2**20, names[0], joins, (), True, words)),

@@ -14,10 +14,11 @@ from dtvn.machine import Acquire, Record, build, runs
 from dtvn.machine.fields import CommandError
 from dtvn.machine.rows import RunRow, change_from
 from dtvn.protocol import canonical
+from dtvn.protocol.versions import FIRST
 from dtvn.recovery.ending import final_batch
 from tests.events.judging.support import lie
-from tests.tickets_machine.recording import Recorder, Run, changed
-from tests.tickets_machine.support import HOUR, public
+from tests.tickets_machine.recording import PRINCIPALS, Recorder, Run, changed
+from tests.tickets_machine.support import HOUR, genesis, public
 from tests.tickets_machine.test_snapshot import frozen, gather
 
 
@@ -196,9 +197,10 @@ def test_a_fetched_state_includes_runs_and_locks(machine: Recorder) -> None:
     assert machine.record(run.next("c"))[0] == "ok"
 
 
-def test_payload_outcome_and_root_of_a_record_never_change(machine: Recorder) -> None:
+def test_payload_outcome_and_root_of_a_record_never_change() -> None:
     """Replicas of every version compute these; the story's transcript shows that a state without runs has
     the root that it had before there were any."""
+    machine = Recorder(genesis(demo=False, principals=PRINCIPALS, version=FIRST))
     run = machine.run()
     operation = build(
         run.next("a", "!NOT_JSON", ends=True),

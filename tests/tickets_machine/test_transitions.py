@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from dtvn.machine import (
@@ -45,7 +46,7 @@ from dtvn.machine.commands import check
 from dtvn.machine.contract import EVENT_TYPES, STATE_AFTER
 from dtvn.machine.kinds import KINDS, NAMING, OPERATIONS, TICKETLESS, about
 from dtvn.protocol.consensus.membership import Change
-from dtvn.protocol.genesis import Grant, Member
+from dtvn.protocol.genesis import Grant, Member, Parameters
 from simulator import workload
 from simulator.checkers.ticket_model import ANSWERS
 from tests.tickets_machine.doors import Door
@@ -276,6 +277,12 @@ def on_lists() -> dict[str, str]:
     return found | {"too_late_to_annul": annul(door, "out").code}
 
 
+def raised() -> Parameters:
+    """Parameters of the next version, to which no member's statement goes."""
+    now = genesis().parameters
+    return msgspec.structs.replace(now, version=now.version + 1)
+
+
 def test_every_ordered_reason_can_occur(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine can give every reason of the vocabulary, and no other."""
     met = {
@@ -315,6 +322,7 @@ def test_every_ordered_reason_can_occur(monkeypatch: pytest.MonkeyPatch) -> None
         "stale_lock_token": locking().do(Unlock("leader", b"a", 1), event="agents"),
         "too_many_waiters": too_many_waiters(monkeypatch),
         "not_next": Recorder().out_of_order(),
+        "needs_version": Machine().do(Reconfigure(Change(epoch=0, parameters=(raised(),)))),
         "too_few_members": Machine().do(Reconfigure(Change(epoch=0, leaves="node0"))),
     }
     assert met == {code: code for code in reasons.NUMBER_OF}

@@ -102,12 +102,14 @@ def note_executed(executed: Executed, *, origin_view: int, with_operations: bool
 
 
 def _states(executed: Executed) -> tuple[Any, ...]:
-    """The ticket state after each operation: the part of the leaves that is not in the batch or the codes."""
-    states = tuple(
-        (first_index, tuple(outcome.state for outcome in outcomes))
-        for _bundle, first_index, outcomes in executed.bundles
-    )
-    return with_checksum((executed.entry.sequence, canonical.encode(states)))
+    """The ticket state after each operation, and of what it is a repeat: the part of the leaves that is
+    neither in the batch nor in the codes."""
+    states: list[tuple[Any, ...]] = []
+    for _bundle, first_index, outcomes in executed.bundles:
+        kept = (first_index, tuple(outcome.state for outcome in outcomes))
+        firsts = tuple(outcome.first for outcome in outcomes)
+        states.append(kept if None in firsts else (*kept, firsts))
+    return with_checksum((executed.entry.sequence, canonical.encode(tuple(states))))
 
 
 def batch_view(body: bytes) -> int:

@@ -48,7 +48,22 @@ SELECT_HASHES = (
 CHECKPOINT = KIND_OF[messages.Checkpoint]
 Executed = tuple[int, tuple[Operation, ...], tuple[Outcome, ...]]
 
-_states = msgspec.msgpack.Decoder(tuple[tuple[int, tuple[bytes, ...]], ...])
+
+class _BundleStates(msgspec.Struct, frozen=True, array_like=True):
+    """What EntryStates keeps of one bundle (outcomes.note_executed writes it)."""
+
+    first_index: int
+    states: tuple[bytes, ...]
+    firsts: tuple[tuple[int, ...], ...] | None = None
+    """Outcome.first of each operation, where the log has that field (R48)."""
+
+    def outcomes(self, codes: Sequence[str]) -> tuple[Outcome, ...]:
+        """The outcomes with these codes."""
+        firsts = self.firsts or (None,) * len(self.states)
+        return tuple(map(Outcome, codes, self.states, firsts))
+
+
+_states = msgspec.msgpack.Decoder(tuple[_BundleStates, ...])
 
 
 class EntryProof(msgspec.Struct, frozen=True):
@@ -68,13 +83,12 @@ def read_entry_proof(using: str, sequence: int) -> EntryProof | None:
     if entry is None or entry.body is None or outcomes is None or states is None:
         return None
     body = BatchBody.objects.using(using).get(pk=entry.body)
-    states_at = dict(_states.decode(bytes(states.content)))
+    states_at = {kept.first_index: kept for kept in _states.decode(bytes(states.content))}
     bundles: list[Executed] = []
     for first, _encoded, bundle, codes in executed_bundles(
         read_batch(bytes(body.content)), bytes(outcomes.outcomes)
     ):
-        pairs = zip(codes, states_at[first], strict=True)
-        bundles.append((first, bundle.operations, tuple(Outcome(code, state) for code, state in pairs)))
+        bundles.append((first, bundle.operations, states_at[first].outcomes(codes)))
     decoded = decode_entry(bytes(entry.entry), sequence)
     return EntryProof(decoded, bytes(entry.entry_hash), tuple(bundles))
 
@@ -85,8 +99,8 @@ def outcome_states(using: str, sequences: Iterable[int]) -> dict[int, bytes]:
     return {
         sequence * ORDERED_OPERATION_SLOTS + index: state
         for sequence, content in found
-        for first, states in _states.decode(bytes(content))
-        for index, state in enumerate(states, first)
+        for kept in _states.decode(bytes(content))
+        for index, state in enumerate(kept.states, kept.first_index)
     }
 
 

@@ -29,14 +29,15 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.host.ports import JournalError
+from dtvn.protocol.versions import NEWEST
 from dtvn.waiting import saying
 from dtvn.wording import counted
 from validators.data_folder import environment
 
 
 def parameters_of(options: dict[str, Any]) -> g.Parameters:
-    """The parameters among the options."""
-    return g.Parameters(**{name: options[name] for name in g.Parameters.__struct_fields__})
+    """The parameters among the options; the newest version that this program knows is sealed (R47)."""
+    return g.Parameters(**{name: options[name] for name in g.PROPOSED}, version=NEWEST)
 
 
 def run(options: dict[str, Any], say: Callable[[str], Any]) -> None:

@@ -139,7 +139,7 @@ def add_terms(parser: ArgumentParser) -> None:
     parser.add_argument("--name", required=True, help="name of the cluster, 1 to 64 characters")
     parser.add_argument("--members", type=int, required=True, help="number of parties")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
-    for field in g.Parameters.__struct_fields__:
+    for field in g.PROPOSED:
         default = getattr(g.Parameters(), field)
         parser.add_argument(
             f"--{field.replace('_', '-')}", type=int, default=default, help=f"default {default}"

@@ -34,6 +34,7 @@ from validators.membership import (
     preview,
     read_proof,
     refuse_standstill,
+    refuse_version,
 )
 from validators.models import MembershipChange
 from validators.services.errors import ServiceError
@@ -191,7 +192,9 @@ class Verbs:
                 self._through_platform(asked, agreement_of(gateway))
                 return
             with saying("a liveness proof of each member"):
-                proofs = gather_liveness_proofs(gateway, without=asked.leaving, keys=keys)
+                proofs = gather_liveness_proofs(
+                    gateway, without=asked.leaving, keys=keys, versions=asked.raises
+                )
             if gateway.present is not now:
                 raise CommandError(
                     f"epoch {gateway.present.epoch} has begun meanwhile: check it, then try again"
@@ -200,6 +203,7 @@ class Verbs:
                 proofs.append(read_proof(asked.liveness_proof))
             change = change_of(now, asked, proofs=tuple(proofs))
             refuse_standstill(now, change)
+            refuse_version(now, change)
             with saying(f"the cluster to order the change, and epoch {now.epoch + 1} to begin"):
                 began = order(change, actor=ACTOR)
             self.stdout.write(f"epoch {began.epoch} has begun, after sequence {began.sequence}.")

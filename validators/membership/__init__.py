@@ -4,14 +4,14 @@
     epoch      `present_epoch`: its members by seat, and the faults it survives
     changes    requested here, kept as rows, carried out by `run_changes`: the module `changes`
     steps      of a change that the command orders at an administrator's own gateway: `check_request`,
-               `incoming_keys`, `preview`, `change_of`, `refuse_standstill`, `order`
+               `incoming_keys`, `preview`, `change_of`, `refuse_standstill`, `refuse_version`, `order`
 
 The names import models, so Django's apps are loaded before this package.
 """
 
 from dtvn.node.process import CONTRADICTION, DISK_FULL, FOLLOWING, WAITING
 from validators.membership.adding import add_node
-from validators.membership.change_limits import refuse_standstill
+from validators.membership.change_limits import refuse_standstill, refuse_version
 from validators.membership.change_loop import run_changes
 from validators.membership.change_request import (
     FIXED_PARAMETERS,
@@ -68,6 +68,7 @@ __all__ = [
     "preview",
     "read_proof",
     "refuse_standstill",
+    "refuse_version",
     "run_changes",
     "view_of",
 ]

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from dtvn.api.errors import TicketError
 from dtvn.machine import reasons
+from dtvn.protocol import versions
 from dtvn.protocol.consensus.membership import Change, Membership, outline
 from dtvn.protocol.quorum import Mode, faults
 from validators.membership.change_request import ChangeRequest
@@ -54,6 +55,31 @@ def refuse_flood(actor: str) -> None:
         wait = int((times[-1] + ASKED_WITHIN - now).total_seconds()) + 1
         minutes = int(ASKED_WITHIN.total_seconds()) // 60
         raise TooManyChanges(f"At most {ASKED_MAX} changes in {minutes} minutes: each begins an epoch.", wait)
+
+
+def refuse_version(now: Membership, change: Change) -> None:
+    """Raise TicketError (needs_version) if the change raises the cluster's version beyond what this program
+    or a member runs, with the names of these members (R47)."""
+    wanted = change.parameters[0].version if change.parameters else now.version
+    if wanted == now.version:
+        return
+    newest = {proof.member: proof.newest for proof in change.alive}
+    runs = {name: versions.release(version or versions.FIRST) for name, version in newest.items()}
+    waits = [
+        f"{member.id} ({runs.get(member.id, 'no answer')})"
+        for member in now.members
+        if newest.get(member.id, 0) < wanted
+    ]
+    if wanted > versions.NEWEST:
+        sentence = f"This program runs version {versions.NEWEST} of a cluster at most: upgrade it first."
+    elif waits:
+        sentence = (
+            f"Version {wanted} of the cluster waits for {', '.join(waits)}: each member must run "
+            f"{versions.release(wanted)} or later, and answer. Replace or remove one that is lost first."
+        )
+    else:
+        return
+    raise TicketError(reasons.NEEDS_VERSION, sentence)
 
 
 def refuse_standstill(now: Membership, change: Change) -> None:

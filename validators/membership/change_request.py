@@ -72,6 +72,11 @@ class ChangeRequest(
         return self.change in ("add", "replace", "rotate") and not self.peer_id
 
     @property
+    def raises(self) -> bool:
+        """Whether the change raises the cluster's version (R47)."""
+        return "version" in self.parameters
+
+    @property
     def leaving(self) -> str:
         """The member that the change removes; "" for none."""
         return {"remove": self.node_id, "replace": self.replaces}.get(self.change, "")
@@ -163,7 +168,9 @@ def preview(now: Membership, asked: ChangeRequest, key: bytes = UNKNOWN_KEY) -> 
         count = len(now.members) + (asked.change == "add") - (asked.change == "remove")
         after = strength(count, now.mode) if 0 <= count <= quorum.MEMBERS_MAX else before
         sentence = reasons.REASONS[found].sentence
-        if found == reasons.MALFORMED:
+        if found == reasons.MALFORMED and asked.raises:
+            sentence = f"The version is raised by one and alone: from {now.version} to {now.version + 1}."
+        elif found == reasons.MALFORMED:
             sentence = "The change has no effect, is not possible, or makes messages too large for the wire."
         elif found == reasons.FULL:
             sentence = "One more member would make the messages or the cluster too large."

@@ -256,7 +256,7 @@ def _order(row: MembershipChange) -> None:
 def _prepare(row: MembershipChange) -> bool:
     """Build and store the bytes of the next attempt; False if the change was cancelled."""
     change = _build(row)
-    row.attempt, row.content = row.attempt + 1, canonical.encode(change)
+    row.attempt, row.content = row.attempt + 1, canonical.encode_trimmed(change)
     wanted = MembershipChange.objects.filter(pk=row.pk, cancelled=False)
     return bool(wanted.update(attempt=row.attempt, content=row.content))
 
@@ -270,7 +270,9 @@ def _build(row: MembershipChange) -> Change:
         path = folder.next_key if asked.change == "rotate" else folder.key
         key = public_key_of(read_seed(path))
     keys = incoming_keys(asked, key)
-    proofs = gather_liveness_proofs(network, without=asked.leaving, keys=keys, wait=newcomers.PROOFS_WAIT)
+    proofs = gather_liveness_proofs(
+        network, without=asked.leaving, keys=keys, versions=asked.raises, wait=newcomers.PROOFS_WAIT
+    )
     now = network.present
     if asked.liveness_proof:
         proofs.append(read_proof(asked.liveness_proof))
@@ -278,6 +280,7 @@ def _build(row: MembershipChange) -> Change:
         proofs += [proof] if (proof := newcomers.proof_of(asked, network)) else []
     change = change_of(now, asked, key=key, place=(row.host, row.port), proofs=tuple(proofs))
     change_limits.refuse_standstill(now, change)
+    change_limits.refuse_version(now, change)
     return change
 
 

@@ -11,7 +11,7 @@ from dtvn.machine.context import Context
 from dtvn.machine.fields import Command, PrincipalName, PublicKey
 from dtvn.machine.granting import GRANTS_MAX
 from dtvn.machine.kinds.kind import Kind, Result
-from dtvn.machine.kinds.principal_changes import check_grants, check_key, shown, sorted_grants
+from dtvn.machine.kinds.principal_changes import check_grants, check_key, needs, shown, sorted_grants
 from dtvn.machine.ticket import Ticket
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import Grant, Principal
@@ -43,6 +43,7 @@ KIND = Kind(
     name="add_principal",
     command=AddPrincipal,
     rule=rule,
+    needs=needs,
     capability="admin",
     names="nothing",
     subject="principals",

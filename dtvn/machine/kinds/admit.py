@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from dtvn.machine import reasons
-from dtvn.machine.codes import DIGEST_SIZE
+from dtvn.machine.codes import DIGEST_SIZE, code_place
 from dtvn.machine.context import Context
 from dtvn.machine.fields import Command, CommandError, Name
 from dtvn.machine.kinds.kind import Act, Kind, Rest, Result
@@ -51,6 +51,13 @@ def check(command: Admit) -> None:
     check_scan(command)
 
 
+def oldest(payload: bytes) -> bytes:
+    """A payload whose third and last field is no code, as one of two fields: the first form says the same."""
+    if payload[:1] == b"\x93" and payload[-2:] == b"\xc4\x00" and code_place(payload) < 0:
+        return b"\x92" + payload[1:-2]
+    return payload
+
+
 def shown(at: Context, operation: Operation, command: Admit, ticket: Ticket | None) -> bytes:
     """The ticket's state, and its terms unless this is the first form."""
     if command.code is None:
@@ -90,6 +97,7 @@ KIND = Kind(
     check=check,
     compose=composed,
     shown=shown,
+    oldest=oldest,
     with_code=with_code,
     rest=Rest(
         AdmitBody,

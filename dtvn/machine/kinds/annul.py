@@ -26,6 +26,7 @@ from dtvn.machine.movements import ANNUL, annulled
 from dtvn.machine.order_of_reasons import Asked, decide
 from dtvn.machine.ticket import Ticket, read_head
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.versions import LISTS
 
 NonceOrNone = Annotated[bytes, msgspec.Meta(max_length=NONCE_BYTES_MAX)]
 
@@ -109,6 +110,7 @@ KIND = Kind(
     name="annul",
     command=Annul,
     rule=rule,
+    since=LISTS,
     capability="gate",
     subject="unknown code",
     check=check,

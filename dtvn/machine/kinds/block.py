@@ -13,6 +13,7 @@ from dtvn.machine.kinds.kind import Act, Kind, Rest, Result
 from dtvn.machine.kinds.terms_changes import amend, shown, told
 from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.versions import LISTS
 
 
 class Block(Command, frozen=True):
@@ -43,6 +44,7 @@ KIND = Kind(
     name="block",
     command=Block,
     rule=rule,
+    since=LISTS,
     capability="operate",
     shown=shown,
     rest=Rest(

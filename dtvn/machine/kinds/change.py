@@ -14,6 +14,7 @@ from dtvn.machine.kinds.terms_changes import amend, shown, told
 from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.machine.transitions import State
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.versions import LISTS
 
 
 class ChangeTicket(Command, frozen=True):
@@ -66,6 +67,7 @@ KIND = Kind(
     name="change",
     command=ChangeTicket,
     rule=rule,
+    since=LISTS,
     capability="operate",
     check=check,
     shown=shown,

@@ -24,6 +24,7 @@ from dtvn.machine.movements import FORCE
 from dtvn.machine.order_of_reasons import Asked, decide
 from dtvn.machine.ticket import Ticket, read_head
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.versions import LISTS
 
 
 class Force(Command, frozen=True):
@@ -77,6 +78,7 @@ KIND = Kind(
     name="force",
     command=Force,
     rule=rule,
+    since=LISTS,
     capability="supervise",
     former="admin",
     besides="gate",

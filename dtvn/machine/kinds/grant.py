@@ -11,7 +11,7 @@ from dtvn.machine.context import Context
 from dtvn.machine.fields import Command, Signature
 from dtvn.machine.granting import GrantStatement, carry_out
 from dtvn.machine.kinds.kind import Kind, Result
-from dtvn.machine.kinds.principal_changes import check_grants, shown
+from dtvn.machine.kinds.principal_changes import check_grants, needs, shown
 from dtvn.machine.ticket import Ticket
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.quorum import MEMBERS_MAX
@@ -50,5 +50,11 @@ def rule(at: Context, operation: Operation, command: GrantPrincipal, ticket: Tic
 
 
 KIND = Kind(
-    name="grant", command=GrantPrincipal, rule=rule, names="nothing", subject="principals", check=check
+    name="grant",
+    command=GrantPrincipal,
+    rule=rule,
+    needs=lambda command: needs(command.statement),
+    names="nothing",
+    subject="principals",
+    check=check,
 )

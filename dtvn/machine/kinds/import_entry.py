@@ -18,6 +18,7 @@ from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.machine.transitions import TRANSITIONS
 from dtvn.machine.visits import visits_of
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.versions import LISTS
 
 
 class ImportEntry(Command, frozen=True):
@@ -73,6 +74,7 @@ KIND = Kind(
     name="import_entry",
     command=ImportEntry,
     rule=rule,
+    since=LISTS,
     capability="operate",
     shown=shown,
     rest=Rest(

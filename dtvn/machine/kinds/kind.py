@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -11,7 +11,9 @@ from dtvn.machine.bodies import OperationBody
 from dtvn.machine.context import Context
 from dtvn.machine.fields import Command
 from dtvn.machine.ticket import Ticket
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.versions import FIRST, LISTS
 
 Result = tuple[str, bytes]
 """(outcome code, canonical state of what the operation is about afterwards: of its ticket, lock, run ...)."""
@@ -32,6 +34,19 @@ def _any(_command: Any) -> None:
 def _as_given(_command: Any) -> dict[str, object]:
     """No field is composed besides the texts."""
     return {}
+
+
+def _first(_command: Any) -> int:
+    """All forms of this command are of the first version."""
+    return FIRST
+
+
+def _as_it_is(payload: bytes) -> bytes:
+    return payload
+
+
+def _never(_command: Any) -> bool:
+    return False
 
 
 class Rest(msgspec.Struct, frozen=True):
@@ -84,6 +99,12 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     command: type[Command]
     rule: Rule
+    since: int = FIRST
+    """The cluster's version that has this kind (R47)."""
+    needs: Callable[[Any], int] = _first
+    """The version that has this value of the command, whose form is not told by its number of fields."""
+    raises: Callable[[Any], bool] = _never
+    """Whether a command in a form of the next version is judged all the same: it raises the version."""
     capability: str = ""
     """Capability that its signer needs in the operation's event (R15); "" for none."""
     former: str = ""
@@ -103,6 +124,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome's state where no rule ran: of a refusal that all kinds share, and of a repetition."""
     repeated: bytes | None = None
     """Outcome's state of a repetition; None: as `shown`."""
+    oldest: Callable[[bytes], bytes] = _as_it_is
+    """A payload in the oldest form that says the same (R13)."""
     with_code: Callable[[Any, bytes], Command] | None = None
     """For a kind whose command begins with gate, device and `code`, the digest of a code, which then finds
     the ticket, so that the operation need not name one: the command with another digest."""
@@ -118,6 +141,15 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What pages offer of it."""
     plain: bool = True
     """Whether the plain consensus log shows it."""
+
+    def version_of(self, command: Command) -> int:
+        """The first version of the cluster that has this kind in the form of this command (R47)."""
+        if self.since > FIRST:
+            return self.since
+        first_form: int | None = getattr(command, "first_form", None)
+        if first_form is not None and len(cast(tuple[object, ...], canonical.trimmed(command))) > first_form:
+            return LISTS
+        return self.needs(command)
 
     @property
     def path(self) -> str:

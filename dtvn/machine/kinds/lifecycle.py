@@ -109,9 +109,8 @@ def movement_of(
 ) -> Movement:
     """The movement that this operation makes."""
     stands = kind != ANNUL
-    return Movement(
-        slug, kind, stands, at.timestamp, day, gate, device, at.principal, operation.actor, operation.nonce
-    )
+    signed = at.principal, operation.actor, operation.nonce
+    return Movement(slug, kind, stands, at.timestamp, day, gate, device, *signed, *at.place)
 
 
 def keep(

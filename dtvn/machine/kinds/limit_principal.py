@@ -10,7 +10,7 @@ from dtvn.machine.context import Context
 from dtvn.machine.fields import Command, PrincipalName
 from dtvn.machine.granting import GRANTS_MAX
 from dtvn.machine.kinds.kind import Kind, Result
-from dtvn.machine.kinds.principal_changes import check_grants, shown, sorted_grants
+from dtvn.machine.kinds.principal_changes import check_grants, needs, shown, sorted_grants
 from dtvn.machine.ticket import Ticket
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import Grant
@@ -32,6 +32,7 @@ KIND = Kind(
     name="limit_principal",
     command=LimitPrincipal,
     rule=rule,
+    needs=needs,
     capability="admin",
     names="nothing",
     subject="principals",

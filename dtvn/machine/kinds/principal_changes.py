@@ -11,6 +11,10 @@ from dtvn.machine.fields import CommandError, is_name
 from dtvn.machine.kinds.kind import Result
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from dtvn.protocol.signatures import is_public_key
+from dtvn.protocol.versions import FIRST, LISTS
+
+_LATER_CAPABILITIES = frozenset(("supervise",))
+"""Those that the first version of the cluster does not have."""
 
 
 class WithGrants(Protocol):
@@ -24,6 +28,12 @@ def check_key(public_key: bytes) -> None:
     """Raises CommandError unless these bytes are a key."""
     if not is_public_key(public_key):
         raise CommandError("public_key: these 32 bytes are not an Ed25519 key")
+
+
+def needs(command: WithGrants) -> int:
+    """The version of the cluster that has all these capabilities (R47)."""
+    later = any(grant.capability in _LATER_CAPABILITIES for grant in command.grants)
+    return LISTS if later else FIRST
 
 
 def check_grants(command: WithGrants) -> None:

@@ -15,6 +15,7 @@ from dtvn.machine.kinds.terms_changes import amend, shown, told
 from dtvn.machine.terms import check_codes
 from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.versions import LISTS
 
 
 class Replace(Command, frozen=True):
@@ -61,6 +62,7 @@ KIND = Kind(
     name="replace",
     command=Replace,
     rule=rule,
+    since=LISTS,
     capability="operate",
     check=check,
     shown=shown,

@@ -27,6 +27,7 @@ from dtvn.machine.lists import LIST_NAME, LISTS_MAX, EventList
 from dtvn.machine.ticket import Ticket
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.versions import LISTS
 
 ZONE = "^([A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*)?$"
 """Form of a name in the IANA time zone database; the core knows no such names."""
@@ -144,6 +145,7 @@ KIND = Kind(
     name="set_event",
     command=SetEvent,
     rule=rule,
+    since=LISTS,
     capability="issue",
     names="event",
     subject="event",

@@ -11,6 +11,7 @@ from dtvn.machine.kinds.kind import Act, Kind, Rest, Result
 from dtvn.machine.kinds.terms_changes import amend, shown, told
 from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.protocol.versions import LISTS
 
 
 class Unblock(Command, frozen=True):
@@ -36,6 +37,7 @@ KIND = Kind(
     name="unblock",
     command=Unblock,
     rule=rule,
+    since=LISTS,
     capability="operate",
     shown=shown,
     rest=Rest(

@@ -59,7 +59,8 @@ def begun(step: Step, executor: Executor, following: Membership) -> StateRecord:
         raise InvariantBreach(f"epoch {entry.epoch} does not end with the newest entry {entry.sequence}")
     bundle, result = step.done()[0]
     operation, outcome = bundle.bundle.operations[0], result.outcomes[0]
-    leaf = canonical.encode((result.first_index, operation, outcome.code, entry.timestamp, outcome.state))
+    said = (result.first_index, operation, outcome.code, entry.timestamp, outcome.state)
+    leaf = canonical.encode(said if outcome.first is None else (*said, outcome.first))
     if canonical.digest(b"\x00" + leaf) != entry.results_root:
         raise InvariantBreach(f"epoch {entry.epoch} ended with more than one operation at {entry.sequence}")
     return StateRecord(

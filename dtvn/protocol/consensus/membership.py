@@ -26,6 +26,7 @@ from dtvn.protocol.genesis import (
     window,
 )
 from dtvn.protocol.quorum import Mode
+from dtvn.protocol.versions import FIRST
 
 __all__ = [
     "ALIVE_FOR",
@@ -82,6 +83,12 @@ class Membership(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     before there was another mode (`canonical.encode_trimmed`)."""
 
     first_form: ClassVar[int] = 4
+    nested: ClassVar[tuple[int, ...]] = (3,)
+
+    @property
+    def version(self) -> int:
+        """The cluster's version in this epoch (R47)."""
+        return self.parameters.version
 
     def find(self, member_id: str) -> int | None:
         """Index of a member, or None."""
@@ -100,6 +107,11 @@ class LivenessProof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     timestamp: Count
     """Unix microseconds: the later of the node's wall clock and its last effective time."""
     signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+    newest: Annotated[int, msgspec.Meta(ge=0, le=2**31)] = 0
+    """The newest version of the cluster that the node's program runs (R47); 0: it does not say. Later field,
+    which only a change that raises the version may hold: members of version 1 cannot read it."""
+
+    first_form: ClassVar[int] = 4
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -114,6 +126,9 @@ class Change(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     allow_small: bool = False
     """Permit that no Byzantine member is tolerated any more: with PBFT fewer than 4 members (R37)."""
     alive: Annotated[tuple[LivenessProof, ...], msgspec.Meta(max_length=quorum.MEMBERS_MAX)] = ()
+
+    first_form: ClassVar[int] = 6
+    nested: ClassVar[tuple[int, ...]] = (3, 5)
 
 
 def founding(genesis: Genesis) -> Membership:
@@ -130,9 +145,12 @@ def is_reconfiguration(bundle: Bundle) -> bool:
     return len(bundle.operations) == 1 and bundle.operations[0].kind == KIND
 
 
-def liveness_bytes(cluster: bytes, epoch: int, member: str, executed: int, timestamp: int) -> bytes:
-    """The bytes that the signature of a liveness proof covers."""
-    return b"dtvn/v1/alive\0" + cluster + canonical.encode((epoch, member, executed, timestamp))
+def liveness_bytes(
+    cluster: bytes, epoch: int, member: str, executed: int, timestamp: int, newest: int = 0
+) -> bytes:
+    """The bytes that the signature of a liveness proof covers; of one that names a version, that too."""
+    said = (epoch, member, executed, timestamp)
+    return b"dtvn/v1/alive\0" + cluster + canonical.encode((*said, newest) if newest else said)
 
 
 def alive_at(wall: int, effective: int) -> int:
@@ -158,9 +176,19 @@ def succeed(
     if isinstance(outlined, str):
         return outlined
     members, parameters = outlined
-    newcomers = [member for member in members if member not in now.members]
-    if not _shows_life(now, members, newcomers, change.alive, sequence, timestamp, cluster, verify):
+    living = _living(now, members, change.alive, timestamp, cluster, verify)
+    if parameters.version != now.version and not all(
+        member.id in living and living[member.id].newest >= parameters.version for member in members
+    ):
+        return "needs_version"
+    if len(living) < quorum.quorum(len(members), now.mode):
         return "not_ready"
+    least = sequence - window(now.parameters)
+    newcomers = [member.id for member in members if member not in now.members]
+    if not all(name in living and living[name].executed >= least for name in newcomers):
+        return "not_ready"
+    if not all(now.version <= FIRST or living[name].newest >= now.version for name in newcomers):
+        return "needs_version"
     return now.followed_by(sequence, members, parameters)
 
 
@@ -216,33 +244,28 @@ def _shape(now: Membership, change: Change) -> tuple[tuple[Member, ...], Paramet
 def _parameters(now: Membership, wanted: Parameters) -> tuple[tuple[Member, ...], Parameters] | str:
     if wanted == now.parameters or any(getattr(wanted, f) != getattr(now.parameters, f) for f in FIXED):
         return "malformed"
+    raised = msgspec.structs.replace(now.parameters, version=now.version + 1)
+    if wanted.version != now.version and wanted != raised:
+        return "malformed"  # a version is raised by one, and alone; nothing lowers it (R47)
     return now.members, wanted
 
 
-def _shows_life(
+def _living(
     now: Membership,
     members: tuple[Member, ...],
-    newcomers: list[Member],
     alive: tuple[LivenessProof, ...],
-    sequence: int,
     timestamp: int,
     cluster: bytes,
     verify: Verify,
-) -> bool:
-    """Whether a quorum of the new members is alive, and each newcomer has executed nearly the whole log."""
+) -> dict[str, LivenessProof]:
+    """Id -> liveness proof of the members of the next epoch that signed one which is fresh at batch time."""
     keys = {member.id: member.public_key for member in members}
-    living: dict[str, int] = {}
+    living: dict[str, LivenessProof] = {}
     for said in alive:
         key = keys.get(said.member)
         if key is None or not is_fresh(said.timestamp, timestamp, now.parameters):
             continue
-        if verify(
-            key,
-            liveness_bytes(cluster, now.epoch, said.member, said.executed, said.timestamp),
-            said.signature,
-        ):
-            living[said.member] = said.executed
-    if len(living) < quorum.quorum(len(members), now.mode):
-        return False
-    least = sequence - window(now.parameters)
-    return all(newcomer.id in living and living[newcomer.id] >= least for newcomer in newcomers)
+        signed = liveness_bytes(cluster, now.epoch, said.member, said.executed, said.timestamp, said.newest)
+        if verify(key, signed, said.signature):
+            living[said.member] = said
+    return living

@@ -302,6 +302,11 @@ class Outcome(Wire, frozen=True):
     code: Word
     """"ok" or a reason of dtvn.machine.reasons."""
     state: bytes
+    first: Annotated[tuple[Count, ...], msgspec.Meta(max_length=2)] | None = None
+    """(sequence, index) of the first operation that this one repeats, (): it repeats none (R48). None: the
+    log has no such field here, by its version (R47). Later field."""
+
+    first_form: ClassVar[int] = 2
 
 
 # --- Link messages -------------------------------------------------------------------------------
@@ -484,6 +489,9 @@ class Reply(Wire, frozen=True):
     path: tuple[tuple[bool, Hash], ...]
     """Siblings from the bundle's subtree upwards: (whether the sibling is on the left, hash)."""
     receipt: bytes
+
+    first_form: ClassVar[int] = 8
+    nested: ClassVar[tuple[int, ...]] = (5,)
 
 
 class Busy(Wire, frozen=True):

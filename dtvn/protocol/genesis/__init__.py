@@ -13,6 +13,7 @@ from dtvn.protocol.genesis.terms import (
     POOL_OPERATIONS_MAX,
     PORT_MAX,
     PRINCIPAL_NAME,
+    PROPOSED,
     VIEW_CHANGE_BYTES_MAX,
     ChosenGenesis,
     Continued,
@@ -49,6 +50,7 @@ from dtvn.protocol.genesis.terms import (
 __all__ = [
     "ANY_EVENT",
     "BOUNDS",
+    "PROPOSED",
     "CAPABILITIES",
     "CHOSEN_VERSION",
     "ChosenGenesis",

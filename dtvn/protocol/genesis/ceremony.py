@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -49,10 +49,13 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     parameters: g.Parameters
     protocol_version: int = 1
 
+    first_form: ClassVar[int] = 5
+    nested: ClassVar[tuple[int, ...]] = (3,)
+
     @property
     def digest(self) -> bytes:
         """32-byte hash of these terms."""
-        return canonical.tagged_digest("dtvn/v1/genesis-terms", canonical.encode(self))
+        return canonical.tagged_digest("dtvn/v1/genesis-terms", canonical.encode_trimmed(self))
 
 
 class ContinuedTerms(Terms, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
@@ -60,12 +63,16 @@ class ContinuedTerms(Terms, frozen=True, array_like=True, forbid_unknown_fields=
 
     continues: g.Continued
 
+    first_form: ClassVar[int] = 6
+
 
 class ChosenTerms(Terms, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
     """Terms of a cluster whose mode is not PBFT (R44)."""
 
     continues: Annotated[tuple[g.Continued, ...], msgspec.Meta(max_length=1)]
     consensus: str
+
+    first_form: ClassVar[int] = 7
 
 
 class Party(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -103,23 +110,20 @@ class Ceremony(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     seals: tuple[Seal, ...]
     """Ascending by member id."""
 
+    first_form: ClassVar[int] = 4
+    nested: ClassVar[tuple[int, ...]] = (1,)
 
-class _ContinuedCeremony(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+
+class _ContinuedCeremony(Ceremony, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The form in which a Ceremony with ContinuedTerms is decoded."""
 
-    format: str
     terms: ContinuedTerms
-    records: tuple[Record, ...]
-    seals: tuple[Seal, ...]
 
 
-class _ChosenCeremony(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class _ChosenCeremony(Ceremony, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The form in which a Ceremony with ChosenTerms is decoded."""
 
-    format: str
     terms: ChosenTerms
-    records: tuple[Record, ...]
-    seals: tuple[Seal, ...]
 
 
 def propose(
@@ -201,7 +205,7 @@ def seal_bytes(genesis: g.Genesis) -> bytes:
 
 def encode(ceremony: Ceremony) -> bytes:
     """Canonical bytes of the file."""
-    return canonical.encode(ceremony)
+    return canonical.encode_trimmed(ceremony)
 
 
 def read(data: bytes) -> Ceremony:

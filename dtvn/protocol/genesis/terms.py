@@ -9,11 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from dtvn.protocol import canonical, quorum
+from dtvn.protocol import canonical, quorum, versions
 from dtvn.protocol.quorum import Mode
 from dtvn.protocol.signatures import PUBLIC_KEY_SIZE, is_public_key
 
@@ -54,6 +54,7 @@ BOUNDS = {
     "batch_operations_max": (1, POOL_OPERATIONS_MAX // POOL_CLIENT_SHARE),
     # A change with the liveness proofs of 31 members with the longest names must always fit.
     "batch_bytes_max": (6_000, 4 * 1024 * 1024),
+    "version": (versions.FIRST, 2**31),
 }
 """Least and largest value of each parameter. The limit of `checkpoint_interval` also depends on the number of
 members (`check_terms`)."""
@@ -104,6 +105,14 @@ class Parameters(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     nonces_max: int = 1_000_000
     batch_operations_max: int = 1_000
     batch_bytes_max: int = 512 * 1024
+    version: int = versions.FIRST
+    """The cluster's version (R47); a raise changes it alone. Later field."""
+
+    first_form: ClassVar[int] = 7
+
+
+PROPOSED = tuple(name for name in Parameters.__struct_fields__ if name != "version")
+"""Parameters that people propose; the version is the newest of the program that founds (R47)."""
 
 
 class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -118,6 +127,9 @@ class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     demo: bool
     """True: `seed` works, and one party may make all keys."""
     protocol_version: int = 1
+
+    first_form: ClassVar[int] = 7
+    nested: ClassVar[tuple[int, ...]] = (4,)
 
 
 CONTINUED_VERSION = 2
@@ -156,6 +168,8 @@ class ContinuedGenesis(Genesis, frozen=True, array_like=True, forbid_unknown_fie
 
     continues: Continued
 
+    first_form: ClassVar[int] = 8
+
 
 CHOSEN_VERSION = 3
 """`protocol_version` of a genesis that names the mode of its cluster."""
@@ -171,6 +185,8 @@ class ChosenGenesis(Genesis, frozen=True, array_like=True, forbid_unknown_fields
     continues: Annotated[tuple[Continued, ...], msgspec.Meta(max_length=1)]
     consensus: str
     """A word of quorum.Mode."""
+
+    first_form: ClassVar[int] = 9
 
 
 def mode(genesis: Genesis) -> Mode:
@@ -242,7 +258,7 @@ def cluster_id(genesis: Genesis) -> bytes:
 
 def encode(genesis: Genesis) -> bytes:
     """Canonical bytes of a genesis."""
-    return canonical.encode(genesis)
+    return canonical.encode_trimmed(genesis)
 
 
 def decode(data: bytes) -> Genesis:

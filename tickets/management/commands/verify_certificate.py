@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from dtvn.proof import (
 )
 
 EXIT_REFUSED = 1
+EXIT_REPEAT = 3
 PIN_FORMAT = "dtvn-pin/1"
 PIN_BYTES_MAX = FILE_BYTES_MAX[CHAIN]
 """A pin is much smaller than the chain link that it belongs to."""
@@ -36,7 +38,8 @@ PIN_BYTES_MAX = FILE_BYTES_MAX[CHAIN]
 class Command(BaseCommand):
     help = (
         "Check the certificate of an outcome against an epoch chain, without a server: what does it prove? "
-        "Exit codes: 0 valid, 1 not valid, or it contradicts the one given with --against, 2 wrong usage."
+        "Exit codes: 0 valid, 1 not valid, or it contradicts the one given with --against, 2 wrong usage, "
+        "3 valid, and a repeat: no admission."
     )
     requires_system_checks: list[str] = []
 
@@ -69,6 +72,8 @@ class Command(BaseCommand):
                 other = _verify(options["against"], chain)
                 self._say(["", *other.sentences(), ""])
                 self._compare(found, other)
+            elif found.first:
+                sys.exit(EXIT_REPEAT)
         except ProofError as error:
             raise CommandError(f"not proved: {error.coded()}", returncode=EXIT_REFUSED) from error
 
