@@ -249,8 +249,10 @@ class Proved:
         at = f"{day:%Y-%m-%d %H:%M:%S.%f} UTC" if self.time < Y10K else f"{self.time} microseconds after 1970"
         place = f"sequence {self.sequence}, index {self.index}, epoch {self.epoch}"
         yield f"ticket {ticket} of event {event}: {kind} -> {code} at {place}, log time {at}"
-        if self.first is not None or not self.continued:
-            yield repeated(self.first)
+        if self.first:
+            where = "sequence {}, index {}".format(*self.first)
+            where = where if self.first[0] else "an earlier one, whose place is not known"
+            yield f"a repeat of {where}: no admission"
         names, n = ", ".join(shown(name) for name, _ in self.signers), len(self.members)
         yield f"signed by {names}: {len(self.signers)} of {n} members, {self.chain.liars(n)}"
         log = "the log under their checkpoint at sequence {1}, epoch {0}"
@@ -265,17 +267,9 @@ class Proved:
             where += ", blocked" + (why and f": {shown(why)}") if blocked else ""
             yield f"right after it the ticket was {STATES[status]}{where}"
         yield from (second_file("a continued cluster").continued(*each) for each in self.chain.continues)
+        if self.first is None and not self.continued:
+            yield "this form cannot tell a repeat from the first"
         yield "It is an outcome at one point of the log and says nothing about what came later."
-
-
-def repeated(first):
-    """Whether it is a repeat, in words; `first`: the place of the first one, [] if it is none."""
-    if first is None:
-        return "this form cannot tell a repeat from the first"
-    if not first:
-        return "no repeat of an earlier operation"
-    where = "sequence {}, index {}".format(*first) if first[0] else "an earlier one, whose place is not known"
-    return f"a repeat of {where}: no admission"
 
 
 def results_root(leaf, sides, path):

@@ -18,7 +18,6 @@ from dtvn_verify import (
     PARAMETERS,
     PRINCIPAL,
     RAFT,
-    REPEAT,
     TAG,
     WORD,
     Proved,
@@ -52,7 +51,7 @@ SAID = {  # kind: the body of a statement that may stand in evidence; all begin 
 PAIR, CLIENT = (NUMBER, NUMBER), {bytes: range(33)}
 ENTRY = (NUMBER, NUMBER, HASH, HASH, NUMBER, HASH)
 BUSY = (PAIR, NUMBER, HASH, WORD, NUMBER)
-OUTCOME = {2: (WORD, bytes), 3: (WORD, bytes, REPEAT)}
+OUTCOME = {2: (WORD, bytes), 3: (WORD, bytes, [NUMBER, 2])}
 PONG = (NUMBER, NUMBER, [bytes, 256], FRAMES, NUMBER, NUMBER)
 # Kind -> form of all other messages, by the number of fields where a later release added one. None is allowed
 # in a VIEW-CHANGE, but their forms must be known: bytes that do not decode convict at once, while a message

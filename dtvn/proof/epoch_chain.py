@@ -10,13 +10,13 @@ from dtvn.machine.commands import read
 from dtvn.proof.certificate import (
     CLUSTER_TAG_SIZE,
     CONTINUED,
-    VERSION,
     Certificate,
     CheckpointProof,
     ContinuationProof,
     Leaf,
     decode_certificate,
     encode_certificate,
+    version_of,
 )
 from dtvn.proof.chain import extend_chain
 from dtvn.proof.verify import Chain, Epoch
@@ -49,14 +49,14 @@ def epoch_change_certificate(data: bytes, cluster: bytes) -> bytes:
         raise ProofError(Code.BAD_CHECKPOINT, PROOF, said)
     signed = tuple(sorted((message.sender, envelope.signature) for envelope, message in opened))
     entry = found.entry
-    told = canonical.digest(b"\x00" + found.leaf), _timestamp(found.leaf)
+    told = canonical.digest(b"\x00" + found.leaf), _leaf(found.leaf).timestamp
     if told != (entry.results_root, entry.timestamp):
         said = "an epoch change proof whose entry is not that of its operation"
         raise ProofError(Code.WRONG_EPOCH_CHANGE, PROOF, said)
     path = b"".join(reversed(found.peaks))
     proof: CheckpointProof | ContinuationProof
     if isinstance(first, Checkpoint):
-        version = VERSION
+        version = version_of(_leaf(found.leaf))
         proof = CheckpointProof(first.epoch, first.sequence, first.state_root, first.timestamp, path, signed)
     else:
         version, proof = CONTINUED, ContinuationProof(first.state_root, path, signed)
@@ -65,9 +65,9 @@ def epoch_change_certificate(data: bytes, cluster: bytes) -> bytes:
     return encode_certificate(Certificate(version, tag, found.leaf, 0, b"", *place, proof))
 
 
-def _timestamp(leaf: bytes) -> int:
+def _leaf(leaf: bytes) -> Leaf:
     try:
-        return canonical.decode(Leaf, leaf).timestamp
+        return canonical.decode(Leaf, leaf)
     except canonical.CanonicalError as error:
         raise ProofError(Code.MALFORMED, PROOF, f"these bytes are no epoch change proof ({error})") from error
 

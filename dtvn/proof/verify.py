@@ -145,8 +145,8 @@ class Proved(msgspec.Struct, frozen=True):
             f"signed by {', '.join(shown(name) for _key, name in self.signers)}: "
             f"{len(self.signers)} of {self.members} members, {quorum.liars_words(self.members, self.mode)}",
         ]
-        if self.first is not None or not self.ended_offline:
-            lines.insert(1, _repeated(self.first))
+        if self.first:
+            lines.insert(1, f"a repeat of {_place(self.first)}: no admission")
         if self.ended_offline:
             lines.append("proved by all members, who ended their epoch with it offline")
         elif self.checkpoint is None:
@@ -163,6 +163,8 @@ class Proved(msgspec.Struct, frozen=True):
             lines.append(f"right after it the ticket was {state.state.name}{place}{_terms(state)}")
         if self.continued is not None:
             lines.append(continued_sentence(self.continued))
+        if self.first is None and not self.ended_offline:
+            lines.append("this form cannot tell a repeat from the first")
         return [*lines, CAVEAT]
 
     def ticket_state(self) -> TicketState | None:
@@ -247,14 +249,10 @@ def continued_sentence(continued: Continued) -> str:
     )
 
 
-def _repeated(first: tuple[int, ...] | None) -> str:
-    """Whether the outcome is one of a repeat (R48)."""
-    if first is None:
-        return "this form cannot tell a repeat from the first"
-    if not first:
-        return "no repeat of an earlier operation"
-    where = "sequence {}, index {}".format(*first) if first[0] else "an earlier one, whose place is not known"
-    return f"a repeat of {where}: no admission"
+def _place(first: tuple[int, ...]) -> str:
+    """The place of the operation of which this one is a repeat (R48)."""
+    sequence, index = first
+    return f"sequence {sequence}, index {index}" if sequence else "an earlier one, whose place is not known"
 
 
 def _check_state(state: bytes) -> None:

@@ -289,7 +289,7 @@
     const lines = [
       `ticket ${shown(proved.ticket)} of event ${shown(proved.event)}: ${shown(proved.kind)} -> ` +
         `${shown(proved.code)} at ${where}, log time ${moment(proved.time)}`,
-      ...(proved.first || !proved.continued ? [repeated(proved.first)] : []),
+      ...(proved.first && proved.first.length ? [`a repeat of ${placed(...proved.first)}: no admission`] : []),
       `signed by ${names}: ${proved.signers.length} of ${proved.members} members, ${tolerance}`,
       proved.continued
         ? "proved by all members, who ended their epoch with it offline"
@@ -304,16 +304,12 @@
       lines.push(`right after it the ticket was ${STATES[proved.ticketState[2]]}${place}${terms(proved.ticketState)}`);
     }
     if (proved.continues) lines.push(continued(...proved.continues));
+    if (!proved.first && !proved.continued) lines.push("this form cannot tell a repeat from the first");
     return [...lines, "It is an outcome at one point of the log and says nothing about what came later."];
   }
 
-  /* Whether it is a repeat: of the place of the first one, of no place ([]), or not known (undefined). */
-  function repeated(first) {
-    if (!first) return "this form cannot tell a repeat from the first";
-    if (!first.length) return "no repeat of an earlier operation";
-    const known = `sequence ${first[0]}, index ${first[1]}`;
-    return `a repeat of ${first[0] ? known : "an earlier one, whose place is not known"}: no admission`;
-  }
+  const placed = (sequence, index) =>
+    sequence ? `sequence ${sequence}, index ${index}` : "an earlier one, whose place is not known";
 
   function terms(state) {
     const [product, seat, , , blocked, reason] = state.slice(LIFE);

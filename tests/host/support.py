@@ -27,7 +27,10 @@ FIRST_CAPABILITIES = ("admin", "gate", "issue", "operate")
 
 
 def make_genesis(
-    members: int = 4, name: str = "paper", capabilities: Sequence[str] = FIRST_CAPABILITIES
+    members: int = 4,
+    name: str = "paper",
+    capabilities: Sequence[str] = FIRST_CAPABILITIES,
+    version: int = NEWEST,
 ) -> g.Genesis:
     """A demo cluster of r0, r1 ... and one gateway with these capabilities in all events."""
     grants = tuple(g.Grant(g.ANY_EVENT, capability) for capability in capabilities)
@@ -36,7 +39,7 @@ def make_genesis(
         created_at=1_700_000_000_000_000,
         members=tuple(g.Member(f"r{i}", key_pair(f"r{i}")[0], "127.0.0.1", 7000 + i) for i in range(members)),
         principals=(g.Principal("gateway", key_pair("gateway")[0], grants),),
-        parameters=g.Parameters(version=NEWEST),
+        parameters=g.Parameters(version=version),
         demo=True,
     )
 

@@ -11,6 +11,7 @@ from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.quorum import Mode
+from dtvn.protocol.versions import FIRST
 from tests.host.support import key_pair, make_genesis
 from tests.host.test_continued_genesis import CONTINUES, FORM_1
 from tests.support.table import table
@@ -20,7 +21,7 @@ ID_3 = "b80baead976f01cd05afa760e7e03ed69266fa24b7995ec91beb9d9640dffd6e"
 
 
 def chosen(members: int = 5) -> genesis.ChosenGenesis:
-    value = genesis.agreeing_by(make_genesis(members, "golden"), Mode.RAFT)
+    value = genesis.agreeing_by(make_genesis(members, "golden", version=FIRST), Mode.RAFT)
     assert isinstance(value, genesis.ChosenGenesis)
     return value
 
@@ -53,7 +54,7 @@ def test_r44_form_3_round_trips_and_is_in_the_cluster_id() -> None:
     assert genesis.mode(value) is Mode.RAFT
     assert genesis.encode(value)[:1] == b"\x99", "nine fields"
     assert genesis.cluster_id(value).hex() == ID_3
-    assert genesis.cluster_id(value) != genesis.cluster_id(make_genesis(1, "golden"))
+    assert genesis.cluster_id(value) != genesis.cluster_id(make_genesis(1, "golden", version=FIRST))
     assert genesis.cluster_id(value) != genesis.cluster_id(genesis.continuing(value, CONTINUES))
 
 
@@ -93,7 +94,7 @@ def test_r44_a_continuation_keeps_the_mode() -> None:
 
 
 def test_r44_epochs_keep_the_mode_and_those_of_pbft_their_bytes() -> None:
-    for value, form in ((make_genesis(5), b"\x94"), (chosen(), b"\x95")):
+    for value, form in ((make_genesis(5, version=FIRST), b"\x94"), (chosen(), b"\x95")):
         now = founding(value)
         later = now.followed_by(10, now.members[:4], now.parameters)
         assert (later.epoch, later.mode) == (1, genesis.mode(value))
@@ -105,14 +106,14 @@ def test_r44_epochs_keep_the_mode_and_those_of_pbft_their_bytes() -> None:
 def test_r44_the_configuration_counts_by_the_mode() -> None:
     found = {
         value: configuration.build(value, genesis.cluster_id(value), "r0")
-        for value in (make_genesis(5), chosen())
+        for value in (make_genesis(5, version=FIRST), chosen())
     }
     assert [(each.f, each.q) for each in found.values()] == [(1, 4), (0, 3)]
 
 
 def test_r44_an_epoch_of_another_mode_than_genesis_is_refused() -> None:
     value = chosen()
-    other = founding(make_genesis(5))
+    other = founding(make_genesis(5, version=FIRST))
     with pytest.raises(configuration.ConfigError, match=r"^mode: .*pbft.*raft"):
         configuration.build(value, genesis.cluster_id(value), "r0", other)
 

@@ -10,6 +10,7 @@ from dtvn.protocol import canonical, genesis
 from dtvn.protocol.consensus.config import build
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.genesis import ceremony as c
+from dtvn.protocol.versions import FIRST
 from tests.host.support import key_pair, make_genesis
 from tests.support.table import table
 from verifier import dtvn_verify
@@ -20,7 +21,7 @@ FORM_1 = bytes.fromhex(
     "862be33bb19d8e9492a12aa561646d696e92a12aa46761746592a12aa5697373756592a12aa76f706572617465970ace001e8480ce"
     "000c3500cd0400ce000f4240cd03e8ce00080000c301"
 )
-"""make_genesis(1, "golden"), written before there was a second form."""
+"""make_genesis(1, "golden", version=FIRST), written before there was a second form."""
 ID_1 = "4f9f57729d0680535822a33076879dfd6722d3580ad1e693d41dc17f89e540d5"
 ID_2 = "914d14be7b51a57872a6aaaadd88a9a7ab7238b0fddf1285d0b7705b8f722a2e"
 
@@ -36,7 +37,7 @@ CONTINUES = genesis.Continued(
 
 
 def continued(members: int = 4) -> genesis.ContinuedGenesis:
-    return genesis.continuing(make_genesis(members, "golden"), CONTINUES)
+    return genesis.continuing(make_genesis(members, "golden", version=FIRST), CONTINUES)
 
 
 class OldGenesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -54,7 +55,7 @@ class OldGenesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 def test_r1_a_genesis_of_form_1_keeps_its_bytes_and_its_cluster_id() -> None:
     found = genesis.decode(FORM_1)
     assert type(found) is genesis.Genesis
-    assert found == make_genesis(1, "golden")
+    assert found == make_genesis(1, "golden", version=FIRST)
     assert genesis.encode(found) == FORM_1
     assert genesis.cluster_id(found).hex() == ID_1
     assert genesis.continued(found) is None
@@ -76,7 +77,10 @@ def test_r11_form_2_round_trips_and_is_in_the_cluster_id() -> None:
             ("signers", CONTINUES.signers[:2]),
         )
     ]
-    assert len({genesis.cluster_id(each) for each in [value, make_genesis(1, "golden"), *others]}) == 9
+    assert (
+        len({genesis.cluster_id(each) for each in [value, make_genesis(1, "golden", version=FIRST), *others]})
+        == 9
+    )
 
 
 def test_r11_readers_of_form_1_refuse_form_2() -> None:
@@ -136,4 +140,6 @@ def test_r11_the_first_epoch_begins_behind_the_old_log() -> None:
     value = continued()
     assert founding(value).after == 70
     assert build(value, genesis.cluster_id(value), "r0").base == 70
-    assert founding(make_genesis()).after == build(make_genesis(), b"", "r0").base == 0
+    assert (
+        founding(make_genesis(version=FIRST)).after == build(make_genesis(version=FIRST), b"", "r0").base == 0
+    )

@@ -63,6 +63,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return st.tuples(*(values(argument) for argument in arguments))
     if origin in (typing.Union, types.UnionType):
         return st.one_of(*(values(argument) for argument in typing.get_args(kind)))
+    if kind is type(None):
+        return st.none()
     assert issubclass(kind, msgspec.Struct), kind
     return structs(kind)
 

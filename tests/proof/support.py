@@ -34,7 +34,7 @@ from dtvn.protocol.consensus.log_tree import Frontier, append, inclusion_path, r
 from dtvn.protocol.consensus.messages import entry_hash
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.quorum import Mode
-from dtvn.protocol.versions import NEWEST
+from dtvn.protocol.versions import FIRST, NEWEST
 from dtvn.protocol.wire import FrameSigner
 from dtvn.protocol.wire.envelope import KIND_OF, encode_envelope, signed_bytes
 from dtvn.recovery.ending import final_batch
@@ -52,8 +52,10 @@ def subtree_of(hashes: Sequence[bytes]):  # type: ignore[no-untyped-def]
 class PaperLog:
     """n members r0, r1 ...; `order` executes batches as every honest one of them does."""
 
-    def __init__(self, members: int = 4, name: str = "paper", mode: Mode = Mode.PBFT) -> None:
-        self.genesis = g.agreeing_by(make_genesis(members, name), mode)
+    def __init__(
+        self, members: int = 4, name: str = "paper", mode: Mode = Mode.PBFT, *, version: int = NEWEST
+    ) -> None:
+        self.genesis = g.agreeing_by(make_genesis(members, name, version=version), mode)
         self.cluster = g.cluster_id(self.genesis)
         self.application = TicketApplication(self.genesis, self.cluster, searched=True)
         self.executor = Executor(0, self.application)
@@ -180,10 +182,10 @@ class PaperLog:
         self.executor = executor
 
     def _word(self, name: str, epoch: int, executed: int, now: int) -> ms.LivenessProof:
-        data = ms.liveness_bytes(self.cluster, epoch, name, executed, now, NEWEST)
-        return ms.LivenessProof(
-            name, executed, now, bindings.crypto_sign(data, key_pair(name)[1])[:64], NEWEST
-        )
+        newest = NEWEST if self.application.membership().version > FIRST else 0
+        data = ms.liveness_bytes(self.cluster, epoch, name, executed, now, newest)
+        signature = bindings.crypto_sign(data, key_pair(name)[1])[:64]
+        return ms.LivenessProof(name, executed, now, signature, newest)
 
     def _epoch_change_proof(self, step: Step, peaks: tuple[bytes, ...]) -> EpochChangeProof:
         entry = step.entry

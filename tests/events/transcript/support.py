@@ -21,6 +21,7 @@ from dtvn.events.judging import (
 from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits, rules_digest
 from dtvn.events.transcript import Transcript, compose
+from dtvn.protocol.versions import FIRST
 from tests.events.rules.samples import event
 from tests.host.support import key_pair
 from tests.proof.support import PaperLog
@@ -98,8 +99,8 @@ def voters_of(log: PaperLog, epoch: int = 0) -> Electorate:
 
 @cache
 def cluster() -> PaperLog:
-    """Two epochs: r4 joins the second one."""
-    log = PaperLog()
+    """Two epochs of a cluster of version 1: r4 joins the second one."""
+    log = PaperLog(version=FIRST)
     log.change(joins="r4")
     return log
 

@@ -28,6 +28,7 @@ from dtvn.events.transcript import (
 from dtvn.events.transcript.checking import START
 from dtvn.protocol import canonical
 from dtvn.protocol.proof_errors import Code, ProofError
+from dtvn.protocol.versions import FIRST
 from tests.events.judging.support import changed
 from tests.events.transcript.support import CHUNKS, GOLDEN, JudgedRun, cluster, joined, story, voters_of
 from tests.proof.support import PaperLog
@@ -204,7 +205,10 @@ def test_another_cluster_and_an_unknown_epoch_are_refused() -> None:
     assert refused(moved, foreign) == (Code.OTHER_CLUSTER, "chunk 0, from event 0, certificate")
     run = JudgedRun()
     run.judge(CHUNKS[0], voters_of(cluster(), 1), (0, 1, 2, 4))
-    assert refused(run.transcript(), PaperLog()) == (Code.UNKNOWN_EPOCH, "chunk 0, from event 0, epoch 1")
+    assert refused(run.transcript(), PaperLog(version=FIRST)) == (
+        Code.UNKNOWN_EPOCH,
+        "chunk 0, from event 0, epoch 1",
+    )
     forged = changed(run.certificates[0], VoteCertificate, epoch=0)
     place = "chunk 0, from event 0, r0"
     assert refused(REPLACE(run.transcript(), certificates=(forged,))) == (Code.BAD_SIGNATURE, place)
