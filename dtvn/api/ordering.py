@@ -28,6 +28,7 @@ from dtvn.gateway import (
     agreement_of,
 )
 from dtvn.machine import Command, CommandError, build, reasons
+from dtvn.machine.commands import NeedsVersion, fit
 from dtvn.machine.fields import DEFAULT_EVENT
 from dtvn.machine.kinds import KIND_OF
 from dtvn.machine.movements import EXIT
@@ -136,7 +137,8 @@ def decide(
     """Have requests ordered unchanged; returns one decision each, after at most `wait` seconds.
 
     `actor`: the caller's name in the log. `entry`: the member that was addressed; None: the gateway's
-    choice. A malformed request is not sent; its decision is `bad_request`. Raises Unavailable when
+    choice. A malformed request is not sent; its decision is `bad_request`; nor is one that a later version of
+    the cluster has (R47): `needs_version`. Raises Unavailable when
     too many calls are in flight to send anything.
     """
     entry = entry or network.entry(_balancing_key(requests[0]) if requests else "")
@@ -144,8 +146,10 @@ def decide(
     operations: list[Operation] = []
     for request in requests:
         try:
-            operations.append(_operation(request, actor, entry))
+            operations.append(fit(_operation(request, actor, entry), network.present.version))
             decisions.append(None)
+        except NeedsVersion as error:
+            decisions.append(Decision(request, Result(reasons.NEEDS_VERSION), str(error)))
         except CommandError as error:
             decisions.append(Decision(request, Result(reasons.BAD_REQUEST), str(error)))
     results = iter(_outcomes(network, operations, wait) if operations else ())

@@ -27,7 +27,7 @@ from dtvn.machine.fields import (
 from dtvn.machine.kinds import CODED, EVENTLESS, KIND_OF, KINDS, TICKETLESS
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
-from dtvn.protocol.versions import FIRST, NEWEST
+from dtvn.protocol.versions import FIRST, NEWEST, release
 
 
 def build(
@@ -63,6 +63,31 @@ def build(
     )
     check(operation)
     return operation
+
+
+class NeedsVersion(CommandError):
+    """A command that the log has only from a later version of the cluster on (R47)."""
+
+    def __init__(self, kind: str, needed: int, version: int) -> None:
+        super().__init__(
+            f"{kind}: this needs version {needed} of the cluster, which has {version}. An administrator "
+            f"raises it (manage.py members parameters version={needed}) once all members run "
+            f"{release(needed)}."
+        )
+
+
+def fit(operation: Operation, version: int) -> Operation:
+    """The operation in a form that the log has at this version of the cluster; raises NeedsVersion if there
+    is none. A change that raises the version is left as it is."""
+    if version >= NEWEST:
+        return operation
+    kind = KINDS[operation.kind]
+    payload = kind.oldest(operation.payload)
+    command = read(kind.name, payload)
+    needed = kind.version_of(command)
+    if needed > version and not kind.raises(command):
+        raise NeedsVersion(kind.name, needed, version)
+    return msgspec.structs.replace(operation, payload=payload)
 
 
 def check(operation: Operation) -> Command:

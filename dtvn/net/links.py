@@ -22,7 +22,8 @@ from dtvn.net.polling import LinkPoll
 from dtvn.net.zap import Gatekeeper
 from dtvn.protocol.consensus.messages import Hello
 from dtvn.protocol.consensus.verified import Inbound, Peer
-from dtvn.protocol.wire import link_frame
+from dtvn.protocol.versions import NEWEST
+from dtvn.protocol.wire import link_frame, spoken
 
 RETRY_NS = 2_000_000
 """Time until a full accepted connection is tried again: ROUTER does not report when it has room."""
@@ -62,6 +63,8 @@ class Links(FromInbox):
             [self._gatekeeper.socket, self._acceptor.socket, self._acceptor.monitor], self._links
         )
         self._now, self._wall = time.monotonic_ns(), time.time_ns()
+        self.version = NEWEST
+        """The cluster's, which says what its members can read (R47)."""
 
     def _listen(self, host: str, port: int, *, local: bool = False) -> None:
         """Accept connections from now on; port 0: any. `local`: others reach this process through a splice,
@@ -108,11 +111,14 @@ class Links(FromInbox):
 
     def answer(self, peer: Peer, frame: bytes) -> None:
         """Queue a frame for exactly the connection that asked; dropped if it has another owner now."""
+        said = spoken(frame, self.version)
+        if said is None:
+            return
         if peer.route:
             if self._acceptor.owner(peer.route) == peer.name:
-                self._acceptor.send(peer.route, frame)
+                self._acceptor.send(peer.route, said)
         elif peer.member is not None and peer.member in self._links:
-            self._links[peer.member].send(frame)
+            self._links[peer.member].send(said)
 
     # --- the loop's side -------------------------------------------------------------------------
 

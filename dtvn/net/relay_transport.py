@@ -20,6 +20,7 @@ from dtvn.protocol.consensus.effects import ALL, ReplyTo, Send
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.genesis import Member
 from dtvn.protocol.signatures import is_public_key
+from dtvn.protocol.wire import spoken
 
 SLOTS_MAX = 32
 """Most relays that are dialled at one time: several times the overlay's largest active view."""
@@ -187,9 +188,10 @@ class RelayTransport(Links):
 
     def send(self, send: Send) -> None:
         """Queue a frame for one peer by its index, or for all that are dialled."""
+        frame = spoken(send.frame, self.version)
         for index in list(self._links) if send.to == ALL else (send.to,):
-            if index in self._links:
-                self._links[index].send(send.frame)
+            if index in self._links and frame is not None:
+                self._links[index].send(frame)
 
     def reply(self, reply: ReplyTo) -> None:
         """A follower has no clients."""

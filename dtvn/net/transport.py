@@ -20,6 +20,7 @@ from dtvn.protocol.consensus.effects import ALL, ReplyTo, Send
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.genesis import Genesis, Member
 from dtvn.protocol.signatures import is_public_key
+from dtvn.protocol.wire import spoken
 
 MEMBER = "member/"
 """Beginning of the User-Ids of members."""
@@ -183,18 +184,22 @@ class ZmqTransport(Links):
 
     def send(self, send: Send) -> None:
         """Queue a frame for one member, or for all others."""
+        frame = spoken(send.frame, self.version)
+        if frame is None:
+            return
         if send.to == ALL:
             for other in range(len(self._names)):
                 if other != self._index:
-                    self._to_member(other, send.frame)
+                    self._to_member(other, frame)
         else:
-            self._to_member(send.to, send.frame)
+            self._to_member(send.to, frame)
 
     def reply(self, reply: ReplyTo) -> None:
         """Queue a frame for a client process; dropped if it has no connection."""
         route = self._acceptor.client_route(reply.principal, reply.client)
-        if route is not None:
-            self._acceptor.send(route, reply.frame)
+        frame = spoken(reply.frame, self.version)
+        if route is not None and frame is not None:
+            self._acceptor.send(route, frame)
 
     # --- the loop's side -------------------------------------------------------------------------
 

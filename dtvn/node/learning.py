@@ -75,6 +75,7 @@ class LearningProcess:
         others = _others_to_ask(sources, membership, logger)
         self._seeds = seed, spare
         self._link(membership.members + others, carried)
+        self.links.version = membership.version
         self.genesis = genesis
         self.membership = membership
         self.cluster = cluster_id(genesis)

@@ -160,6 +160,7 @@ class Node:
         self.judge, before = self._make_judge(), self.judge
         self.judge.votes, self.judge.abstentions = before.votes, before.abstentions  # they count on
         dialling = NoDialling(self._uses, self._speaks, self.discovery.turn)
+        self.transport.version = self.membership.version
         self.overlay.follow(self.transport, dialling)
         self.host = Host(
             core=self.core,

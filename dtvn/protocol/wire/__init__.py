@@ -5,6 +5,7 @@ from dtvn.protocol.wire.door import CHECK, Door, Keys, PeerError, one_in_64
 from dtvn.protocol.wire.envelope import Envelope, decode_envelope, encode_envelope, kind_of, signed_bytes
 from dtvn.protocol.wire.limits import FRAME_BYTES_MAX, VERIFIED_CACHE_MAX
 from dtvn.protocol.wire.signer import FrameSigner, link_frame
+from dtvn.protocol.wire.spoken import spoken
 
 __all__ = [
     "CHECK",
@@ -24,4 +25,5 @@ __all__ = [
     "link_frame",
     "one_in_64",
     "signed_bytes",
+    "spoken",
 ]
