@@ -45,6 +45,14 @@ class NodeLedger(Journal, Protocol):
         """Number of times the ledger was opened."""
 
     @property
+    def schema(self) -> int:
+        """Number of its form, which earlier programs compare with the newest that they know."""
+
+    def adopt_version(self, version: int) -> None:
+        """Let the ledger hold what this version of the cluster needs: earlier programs open it no more
+        (R47)."""
+
+    @property
     def voting(self) -> bool:
         """False if the replica must follow without voting, since its earlier votes may be lost (R11)."""
 

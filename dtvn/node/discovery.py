@@ -66,6 +66,8 @@ class Discovery:
         """Keys of those of whom an address is known."""
         self._questions = Questions(book, SystemChance(), self._out, self._askable)
         self._asker = Asker(curve_keys(seed))
+        self.asks = True
+        """Whether others are asked: members of a cluster of version 1 may not know such questions (R47)."""
         self._contacts: dict[bytes, Address] = {}
         """Presumed addresses of members."""
         self._named: tuple[bytes, ...] = ()
@@ -108,6 +110,8 @@ class Discovery:
             if address is not None:
                 news[name] = address
         missing = [key for name, key in self._keys.items() if not (name in linked and self._is_told(key))]
+        if not self.asks:
+            missing = []
         self._wanted = {key: self._wanted.get(key, now.monotonic) for key in missing}
         for key in self._questions.sought - self._wanted.keys():
             self._questions.drop(key)

@@ -23,13 +23,16 @@ from dtvn.protocol.consensus.config import TRANSFER_LAG, TRANSFER_PATIENCE
 from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 
+FIRST_SCHEMA = 3
+"""Schema of the ledgers of version 1 of a cluster (R47)."""
 NEVER = 1 << 62
 """A lag, in sequences, that no log has."""
 
 
 def membership_of(ledger: NodeLedger, genesis: g.Genesis) -> Membership:
-    """The epoch of the ledger's next entry, according to its last epoch change proof. Raises StartError if
-    its version is above this program (R47): it must apply no entry of that epoch, and lose no vote."""
+    """The epoch of the ledger's next entry, according to its last epoch change proof. The ledger adopts its
+    version. Raises StartError if that is above this program (R47): it must apply no entry of that epoch, and
+    lose no vote."""
     kept = ledger.state_value(EPOCH)
     found = founding(genesis) if kept is None else canonical.decode(Membership, kept)
     if found.version > versions.NEWEST:
@@ -38,6 +41,12 @@ def membership_of(ledger: NodeLedger, genesis: g.Genesis) -> Membership:
             f"this program runs {versions.NEWEST} at most. Install {versions.release(found.version)} and "
             "start again: nothing is lost."
         )
+    if found.version == versions.FIRST and ledger.schema > FIRST_SCHEMA:
+        raise StartError(
+            "The ledger was written by a program between 0.1.0 and 0.2.0, which was never released, and whose "
+            "data is not continued. Found a new cluster, and import the tickets again."
+        )
+    ledger.adopt_version(found.version)
     return found
 
 

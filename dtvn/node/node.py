@@ -45,7 +45,7 @@ from dtvn.protocol.host import Halted, Host, TurnLost
 from dtvn.protocol.host.log_server import MEMBER_ANNOUNCES_EVERY, MEMBER_PUSHES_EVERY, Fanout
 from dtvn.protocol.host.ports import JournalFull
 from dtvn.protocol.log_time import log_time_ahead
-from dtvn.protocol.versions import NEWEST
+from dtvn.protocol.versions import LISTS, NEWEST
 from dtvn.protocol.wire import Door, FrameSigner
 
 FIRST_MESSAGE_TIMEOUTS = 6
@@ -161,6 +161,7 @@ class Node:
         self.judge.votes, self.judge.abstentions = before.votes, before.abstentions  # they count on
         dialling = NoDialling(self._uses, self._speaks, self.discovery.turn)
         self.transport.version = self.membership.version
+        self.discovery.asks = self.membership.version >= LISTS
         self.overlay.follow(self.transport, dialling)
         self.host = Host(
             core=self.core,

@@ -27,6 +27,7 @@ from dtvn.protocol.consensus.effects import (
 )
 from dtvn.protocol.consensus.ledger_tail import Base, Gap
 from dtvn.protocol.host.ports import JournalError, JournalFull, LedgerTail
+from dtvn.protocol.versions import LISTS
 from validators.ledger import encoding, integrity
 from validators.ledger.bodies import Bodies
 from validators.ledger.gaps import filling, find_gap
@@ -253,6 +254,18 @@ class Ledger:
             applied_sequence=sequence,
             applied_timestamp=install.checkpoint.timestamp,
         )
+
+    @property
+    def schema(self) -> int:
+        """See NodeLedger."""
+        return self._meta.schema
+
+    def adopt_version(self, version: int) -> None:
+        """See NodeLedger."""
+        from validators.ledger.models import SCHEMA_VERSION
+
+        if version >= LISTS and self._meta.schema < SCHEMA_VERSION:
+            self._replace_meta([], schema=SCHEMA_VERSION)
 
     def _replace_meta(
         self,

@@ -108,9 +108,13 @@ def _prepare(store: Store, alias: str, place: Location, cluster_id: bytes) -> tu
                 f"The ledger in {place.name} has schema {existing.schema}; this program knows up to "
                 f"{SCHEMA_VERSION}. Start the newer program."
             )
-    if found is None or found[0].schema < SCHEMA_VERSION:
+    if found is None or (found[0].schema < SCHEMA_VERSION and not store.has_table(_NEWEST_TABLE)):
         migrate_ledger(alias)
     return found
+
+
+_NEWEST_TABLE = "ledger_ticketcode"
+"""Of the newest migration: a ledger that has it keeps an earlier number until `Ledger.adopt_version`."""
 
 
 def migrate_ledger(alias: str) -> None:
@@ -135,18 +139,17 @@ def _enter(
     expect_existing: bool,
 ) -> tuple[Meta, int]:
     """Create the meta row, or increment its incarnation; decide whether this ledger may vote (R11)."""
-    from validators.ledger.models import SCHEMA_VERSION
+    from validators.ledger.models import FIRST_SCHEMA
 
     if existing is None:
         lost = expect_existing or witness.seen is not None
-        meta, turn = _founded(cluster_id, SCHEMA_VERSION, lost=lost), 0
+        meta, turn = _founded(cluster_id, FIRST_SCHEMA, lost=lost), 0
         store.commit(create_meta(meta), [], durable=True)
     else:
         before, turn = existing
         doubt = _doubt(before.identity, turn, witness)
         meta = msgspec.structs.replace(
             before,
-            schema=SCHEMA_VERSION,
             incarnation=before.incarnation + 1,
             voting=before.voting and not doubt,
             voting_reason=before.voting_reason or doubt,

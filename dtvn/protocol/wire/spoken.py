@@ -1,7 +1,7 @@
 """What members of an earlier version of the cluster can read of what this program sends (R47).
 
-Until the version is raised, a member may run the release before: what that cannot read would count against its
-sender as malformed. Nothing that is left out carries a vote or an entry.
+Until the version is raised, a member may run the release before: what that cannot read would count against
+its sender as malformed. Nothing that is left out carries a vote or an entry.
 """
 
 from __future__ import annotations
