@@ -59,6 +59,8 @@ __all__ = [
 class TicketRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """All columns of one ticket. Times are Unix microseconds of the ordered log; "" means no value."""
 
+    first_form: ClassVar[int] = 23
+
     event: str
     ticket: str
     state: str

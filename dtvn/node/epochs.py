@@ -43,8 +43,8 @@ def membership_of(ledger: NodeLedger, genesis: g.Genesis) -> Membership:
         )
     if found.version == versions.FIRST and ledger.schema > FIRST_SCHEMA:
         raise StartError(
-            "The ledger was written by a program between 0.1.0 and 0.2.0, which was never released, and whose "
-            "data is not continued. Found a new cluster, and import the tickets again."
+            "The ledger was written by a program between 0.1.0 and 0.2.0, which was never released, and "
+            "whose data is not continued. Found a new cluster, and import the tickets again."
         )
     ledger.adopt_version(found.version)
     return found

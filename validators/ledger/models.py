@@ -27,10 +27,10 @@ from validators.ledger.fields import KeyField, RowNumberField, SequenceField
 from validators.ledger.state_rows import unpack_ticket
 
 SCHEMA_VERSION = 4
-FIRST_SCHEMA = 3
-"""What a ledger says until the cluster's version is raised (R47): release 0.1.0 opens such ones, for tables and
-columns were only added since."""
 """Number of the newest migration; a ledger with a higher one is refused."""
+FIRST_SCHEMA = 3
+"""What a ledger says until the cluster's version is raised (R47): release 0.1.0 opens such ones, for tables
+and columns were only added since."""
 
 
 class LedgerMeta(models.Model):

@@ -49,7 +49,7 @@ unpack_ticket = msgspec.msgpack.Decoder(TicketRow).decode
 
 def ticket_row(row: TicketRow) -> tuple[Any, ...]:
     """Parameters of UPSERT_TICKET."""
-    packed = canonical.encode(row)
+    packed = canonical.encode_trimmed(row)
     return (*_searched(row), packed, zlib.crc32(packed))
 
 
