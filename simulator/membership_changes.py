@@ -37,6 +37,8 @@ class MembershipChanges(msgspec.Struct, frozen=True):
     replaces: int = 2
     rotates: int = 2
     parameters: int = 1
+    raises: int = 0
+    """Raises of the cluster's version, which begins below the newest (R47)."""
     unready: float = 0.2
     """Share of changes that lack the liveness proofs (R36) of some members."""
     least: int = LEAST
@@ -59,7 +61,7 @@ class MembershipChanger(Recurring):
         self._changes = changes
         self._bag = [
             name
-            for name in ("joins", "leaves", "replaces", "rotates", "parameters")
+            for name in ("joins", "leaves", "replaces", "rotates", "parameters", "raises")
             for _ in range(getattr(changes, name))
         ]
 
@@ -96,6 +98,10 @@ class MembershipChanger(Recurring):
             if wanted == present.parameters:
                 return None
             parameters = (wanted,)
+        elif kind == "raises":
+            if present.version >= NEWEST:
+                return None
+            parameters = (msgspec.structs.replace(present.parameters, version=present.version + 1),)
         elif kind == "rotates":
             node = world.nodes[dice.pick(world.member_names)]
             if not node.honest or len(node.keys) > 3:
@@ -119,7 +125,7 @@ class MembershipChanger(Recurring):
             joins=joins,
             parameters=parameters,
             allow_small=len(names) < LEAST and dice.hit(self._changes.small),
-            alive=self._words(names),
+            alive=self._words(names, raised=kind == "raises"),
         )
 
     def _member(self, node: Node) -> Member:
@@ -150,20 +156,22 @@ class MembershipChanger(Recurring):
         faulty = sum(not node.honest or not node.disk.voting for node in nodes)
         return faulty <= disks_tolerated(len(names), self.world.mode)
 
-    def _words(self, names: list[str]) -> tuple[LivenessProof, ...]:
-        """Liveness proofs of the members that are up; sometimes of too few."""
+    def _words(self, names: list[str], *, raised: bool) -> tuple[LivenessProof, ...]:
+        """Liveness proofs of the members that are up; sometimes of too few. `raised`: for a raise of the
+        version."""
         up = [node for name in names if (node := self.world.nodes[name]).up and not node.paused]
         if self._dice.hit(self._changes.unready):
             up = self._dice.sample(up, self._dice.below(max(1, len(up))))
-        return tuple(liveness_proof(self.world, node) for node in up)
+        return tuple(liveness_proof(self.world, node, raised=raised) for node in up)
 
 
-def liveness_proof(world: World, node: Node) -> LivenessProof:
-    """The node's liveness proof, signed with the key that it will have in the next epoch (R36)."""
+def liveness_proof(world: World, node: Node, *, raised: bool = False) -> LivenessProof:
+    """The node's liveness proof, signed with the key that it will have in the next epoch (R36). It names a
+    version where the cluster has a later one than the first, and where it is `raised` (R47)."""
     executed = len(node.disk.log)
     log_time = 0 if node.look is None else node.look().timestamp
     timestamp = membership.alive_at(node.clock.now().wall // MICROSECOND, log_time)
-    newest = NEWEST if world.present.version > FIRST else 0
+    newest = NEWEST if raised or world.present.version > FIRST else 0
     data = liveness_bytes(world.cluster, world.present.epoch, node.member_id, executed, timestamp, newest)
     signature = world.keyring.scheme.sign(world.keyring.pair(node.keys[-1])[1], data)
     return LivenessProof(node.member_id, executed, timestamp, signature, newest)

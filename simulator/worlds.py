@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from dtvn.protocol.genesis import Parameters
+from dtvn.protocol.versions import FIRST
 from simulator import clock_worlds as clocks
 from simulator import raft_worlds as raft
 from simulator import twins
@@ -462,6 +463,12 @@ WORLDS: dict[str, Drawing] = {
     "removed-member": of("removed-member", at=(3,), members=5, **WALK),
     "unready-members": of(
         changes=MembershipChanges(pause_max=400 * MILLISECOND, unready=0.9), spares=3, duration=6 * SECOND
+    ),
+    "raised-version": of(
+        changes=MembershipChanges(pause_max=400 * MILLISECOND, raises=6, unready=0.5),
+        spares=3,
+        version=FIRST,
+        duration=6 * SECOND,
     ),
     "shrinking": of(
         changes=MembershipChanges(pause_max=400 * MILLISECOND, joins=1, leaves=4, unready=0.0, least=3),

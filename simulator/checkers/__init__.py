@@ -29,6 +29,7 @@ from simulator.checkers.raft_clocks import RaftClocks
 from simulator.checkers.raft_elections import RaftElections
 from simulator.checkers.read_your_writes import ReadYourWrites
 from simulator.checkers.reads import Reads
+from simulator.checkers.repeats import Repeats
 from simulator.checkers.slow_primary_deposed import SlowPrimaryDeposed
 from simulator.checkers.state_roots import StateRoots
 from simulator.checkers.statements import Statements
@@ -69,6 +70,7 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         *ordering,
         Quiescence(world),
         EpochChanges(world, statements, history),
+        Repeats(world, history),
         FaultToleranceKept(world, history),
         Exports(world, history),
         Reads(world, history),

@@ -96,6 +96,11 @@ class EpochChanges(Checker):
         if len(bundle.operations) != 1:
             self.fail(f"the change at {sequence} stands beside other operations")
         living = self._living(change, before, following, self._history.timestamps[sequence])
+        raised = following.version - before.version
+        named = {said.member for said in change.alive if said.newest >= following.version}
+        by_all = {member.id for member in following.members} <= named & living.keys()
+        if raised not in (0, 1) or (raised and not by_all):
+            self.fail(f"the version is raised by {raised} at {sequence}, and not by the word of all (R47)")
         if len(living) < quorum.quorum(len(following.members), following.mode):
             self.fail(f"the change at {sequence} has liveness proofs of {sorted(living)} only (R36)")
         for member in following.members:
@@ -113,7 +118,7 @@ class EpochChanges(Checker):
         living: dict[str, int] = {}
         for said in change.alive:
             data = liveness_bytes(
-                self.world.cluster, before.epoch, said.member, said.executed, said.timestamp
+                self.world.cluster, before.epoch, said.member, said.executed, said.timestamp, said.newest
             )
             fresh = -before.parameters.drift_bound <= timestamp - said.timestamp <= ALIVE_FOR
             if fresh and said.member in keys and verify(keys[said.member], data, said.signature):

@@ -142,3 +142,16 @@ def log_root_of_head(right: Any, self: Executor, tail: Any, signer: Any) -> Any:
     if self.executed:
         self.frontier = Frontier()
     return notes
+
+
+@mutant("repeat-passes-for-the-first", "R48")
+def repeat_as_first(plant: Plant) -> None:
+    """A repeat that the table of nonces knows does not name the operation that it repeats."""
+    right = Operations.apply
+
+    def wrong(self: Operations, *arguments: Any, **options: Any) -> Any:
+        result = right(self, *arguments, **options)
+        self.context.first = ()
+        return result
+
+    plant.put(Operations, "apply", wrong)

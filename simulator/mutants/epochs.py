@@ -93,6 +93,16 @@ def unready(_right: Any, _now: Any, members: Any, *_arguments: Any) -> Any:
     return {member.id: membership.LivenessProof(member.id, 1 << 60, 0, bytes(64)) for member in members}
 
 
+@replaces(membership, "succeed", "version-raised-by-some", "R47", world="raised-version")
+def raised_by_some(right: Any, now: Any, change: Any, **more: Any) -> Any:
+    """A change raises the version though some members did not say that they run it."""
+    found = right(now, change, **more)
+    if found != "needs_version":
+        return found
+    members, parameters = membership.outline(now, change)
+    return now.followed_by(more["sequence"], members, parameters)
+
+
 @replaces(membership, "outline", "few-members-without-flag", "R37", world="shrinking")
 def few_unasked(right: Any, now: Any, change: Any) -> Any:
     """A change may leave fewer than four members, and tolerate no liar, though its principal did not allow
