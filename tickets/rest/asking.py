@@ -52,6 +52,8 @@ from validators.services import decide
 from validators.services.roles import NAMES_SEEN_WITH
 
 HOLDERS_AT_ONCE = 500
+HINTS_MAX = 20
+"""Unknown codes of one call of which is looked up what they may be: each costs some queries."""
 _last: dict[str, tuple[bool, EventRow | None]] = {}
 """Events and their rows as this process read them last: what holds while the copy is away."""
 UNFOUND = frozenset({reasons.BARCODE_NOT_FOUND, reasons.TICKET_NOT_FOUND})
@@ -70,6 +72,7 @@ class PlatformAsking:
         self._zones: dict[str, tzinfo] = {}
         self._others: dict[str, dict[str, EventRow]] = {}
         """Event -> `others_today`."""
+        self._hints = 0
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -180,7 +183,10 @@ class PlatformAsking:
         return msgspec.structs.replace(decision, result=msgspec.structs.replace(decision.result, state=told))
 
     def _hint(self, request: Request) -> Hint | None:
-        """See services.hints."""
+        """See services.hints; None for the codes behind the first HINTS_MAX."""
+        self._hints += 1
+        if self._hints > HINTS_MAX:
+            return None
         event, shown = request.event, "operate" in self._call.scopes
         if event not in self._others:
             only, lists = self._call.only_event, self._call.lists
