@@ -118,6 +118,7 @@ dtvn.gateShowing = (function () {
     } catch (error) {
       zone = undefined;
     }
+    at("last-zone").textContent = `on the clocks of ${zone ?? "this device"}`;
     drawLast();
   }
 

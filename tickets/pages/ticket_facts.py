@@ -9,7 +9,6 @@ from django.http import HttpRequest
 
 from dtvn.api.times import in_zone
 from dtvn.machine import CAPABILITY, TRANSITIONS, State
-from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.kinds import ACTS
 from dtvn.machine.movements import IMPORT
 from dtvn.machine.rows import EventRow, TicketRow
@@ -73,7 +72,7 @@ class Facts:
             "meaning": self._meaning(row),
             "blocked": row.blocked,
             "block_reason": row.block_reason,
-            "changed": row.timestamp // MICROSECONDS,
+            "changed": event_time(self._event(row.event), row.timestamp),
             "entry": row.validator,
             "about": ", ".join(filter(None, (*labels, in_words(row.data, labels)))),
             "holder": holder,
