@@ -111,5 +111,12 @@ dtvn.gateAnswers = (function () {
     };
   }
 
-  return { entryOf, isDone, nameOf, viewOf };
+  /* What is shown of several tickets that were admitted in one act: green only if each one was. */
+  function viewOfAll(each) {
+    const admitted = each.filter(({ tone }) => tone === "ok").length;
+    const tone = admitted === each.length ? "ok" : each.every((one) => one.tone === "bad") ? "bad" : "warn";
+    return { tone, word: `${admitted} of ${each.length} admitted`, what: "", sentence: "", pairs: [], each };
+  }
+
+  return { entryOf, isDone, nameOf, viewOf, viewOfAll };
 })();

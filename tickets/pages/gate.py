@@ -49,7 +49,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         "annul": _path("annul"),
         "force": _path("force") if caller.scopes >= FORCES else "",
         "events": events,
-        "found": reverse("tickets:found") if may_see_names(caller) else "",
+        "found": reverse("tickets:guests") if may_see_names(caller) else "",
         "next_events": _next(events) or events,
         "stays": STAYS,
         "name_max": NAME_LENGTH_MAX,
@@ -76,8 +76,8 @@ def _path(kind: str) -> str:
 
 def _events(caller: Caller) -> list[dict[str, Any]]:
     """Slug, name, zone, gates and lists of the events that this caller may choose, of the lists those that it
-    may scan for; `when` the doors open, and `ends`, Unix microseconds, both falsy if it is not said. None before
-    there is a ledger."""
+    may scan for; `when` the doors open, and `ends`, Unix microseconds, both falsy if it is not said. None
+    before there is a ledger."""
     if not feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT):
         return []
     rows = read.event_rows(LEARNER_ALIAS)

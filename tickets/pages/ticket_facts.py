@@ -64,7 +64,6 @@ class Facts:
         """A ticket in the list. `by_code`: it was found by a code, which is then at hand."""
         state = state_of_row(row)
         holder, order = part.holders.get((row.event, row.ticket), ("", ""))
-        labels = (row.product, row.seat)
         return {
             "event": row.event,
             "id": row.ticket,
@@ -74,7 +73,7 @@ class Facts:
             "block_reason": row.block_reason,
             "changed": event_time(self._event(row.event), row.timestamp),
             "entry": row.validator,
-            "about": ", ".join(filter(None, (*labels, in_words(row.data, labels)))),
+            "about": about(row),
             "holder": holder,
             "order": order,
             "acts": self.acts(row, by_code=by_code),
@@ -102,9 +101,9 @@ class Facts:
     def _enters_again(self, row: TicketRow) -> bool:
         """Whether the ticket has entered, and has an entry left on `main`: on a daily one, of another day."""
         event = self._event(row.event)
-        if state_of_row(row) is not State.CONSUMED or not _is_entrance(event, row):
+        if state_of_row(row) is not State.CONSUMED or not is_entrance(event, row):
             return False
-        return not list_counts.on_main(row, event, time.time_ns() // 1_000).exhausted
+        return not list_counts.on_list(row, event, time.time_ns() // 1_000).exhausted
 
     def _withholds(self, row: TicketRow, *, by_code: bool) -> bool:
         """Whether an admission is only not offered because it would be by name."""
@@ -153,6 +152,12 @@ class Facts:
         }
 
 
+def about(row: TicketRow) -> str:
+    """Product, seat and what else its file said of a ticket, in words."""
+    labels = (row.product, row.seat)
+    return ", ".join(filter(None, (*labels, in_words(row.data, labels))))
+
+
 def told_terms(event: EventRow | None, row: TicketRow) -> list[Fact]:
     """What decides whether a ticket opens a gate, as far as it is set; times are in the event's zone."""
     found: list[Fact] = [
@@ -179,10 +184,11 @@ def _allows(row: TicketRow, act: str) -> bool:
 
 def _admits(event: EventRow | None, row: TicketRow) -> bool:
     """Whether the ticket is of a product that admits (D3), or has entered all the same."""
-    return state_of_row(row) is State.CONSUMED or _is_entrance(event, row)
+    return state_of_row(row) is State.CONSUMED or is_entrance(event, row)
 
 
-def _is_entrance(event: EventRow | None, row: TicketRow) -> bool:
+def is_entrance(event: EventRow | None, row: TicketRow) -> bool:
+    """Whether the ticket's product admits: any in an event that was not created."""
     if not row.product or event is None or not event.declared:
         return True
     return dict(event.products).get(row.product, False)
