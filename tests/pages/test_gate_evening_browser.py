@@ -210,7 +210,8 @@ def test_a_gate_that_the_event_names_is_chosen_or_another_one_is_typed(
     page = phone_of("stella", browser, running)
     page.get_by_label("Event").select_option("All events")
     page.get_by_label("Event").select_option("bare")
-    gate, another = page.get_by_label("Gate", exact=True), page.get_by_label("Name of the gate")
+    gate = page.get_by_role("combobox", name="Gate", exact=True)
+    another = page.get_by_role("combobox", name="Name of the gate")
     assert gate.locator("option").all_text_contents() == [
         "Choose a gate",
         "West door",

@@ -110,7 +110,7 @@ class Venue:
         (page,) = context.pages
         page.get_by_label("Event").select_option(two_days.SLUG)
         page.get_by_label("List").select_option(listed)
-        page.get_by_label("Gate").fill(gate)
+        page.get_by_role("combobox", name="Gate", exact=True).fill(gate)
         page.get_by_label("Device").fill(device)
         page.get_by_role("button", name="Start scanning").click()
         expect(shown(page, "code")).to_be_focused()
