@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -34,11 +35,13 @@ def text(response: Any) -> str:
 
 def change(client: Client, slug: str, **fields: Any) -> Any:
     """Save the form as it is shown, with these fields changed."""
-    form = client.get(EVENTS, {"slug": slug}).context["form"]
+    page = client.get(EVENTS, {"slug": slug})
+    form = page.context["form"]
     names = [name for name, _admits in form.products]
     admits = [str(number) for number, (_name, admits) in enumerate(form.products) if admits]
     shown = {"slug": slug, "name": form.name, "zone": form.zone, "doors": form.doors, "as_of": form.as_of}
-    shown["gates"] = "\n".join(form.gates)
+    typed = re.findall(r'<textarea name="gates"[^>]*>([^<]*)</textarea>', text(page))
+    shown["gates"] = "".join(typed)
     ids = {"ids_are_codes": "on"} if form.ids_are_codes else {}
     return client.post(f"{EVENTS}?slug={slug}", shown | ids | {"product": names, "admits": admits} | fields)
 
