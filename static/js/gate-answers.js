@@ -80,7 +80,7 @@ dtvn.gateAnswers = (function () {
     if (told.whose === "network") {
       return ["warn", "Wait", `The guest waits here. This scan is asked again by itself. ${told.message}`.trim()];
     }
-    const word = told.outcome === "refused" ? "Check the gate" : "Call the office";
+    const word = told.hint ? "Check the gate" : "Call the office";
     return ["warn", word, `${told.message} This says nothing about the guest.`];
   }
 

@@ -50,6 +50,7 @@ dtvn.gateGuests = (function () {
     try {
       const found = await finding();
       if (found) {
+        at("guests-title").textContent = isOrder && found.length ? `Order ${found[0].order}` : title;
         draw(found, found.length ? "" : "No ticket found.", isOrder);
       }
     } catch (error) {
@@ -78,13 +79,13 @@ dtvn.gateGuests = (function () {
   function lineOf({ row, box }, isOrder) {
     const line = make("li");
     const what = make(box ? "label" : "span", "what");
-    const more = [row.holder && row.id, row.about, row.order && `order ${row.order}`].filter(Boolean).join(", ");
+    const more = [row.holder && row.id, row.about, !isOrder && row.order && `order ${row.order}`].filter(Boolean).join(", ");
     const words = make("span", "");
     words.append(make("b", "", nameOf(row)), " ", make("span", "soft", more));
     what.append(...(box ? [box] : []), words);
     const acts = make("span", "acts");
     if (row.order && !isOrder) {
-      acts.append(button("Its order", () => showOrder(row.id), `The order of ${nameOf(row)}`));
+      acts.append(button("Its order", () => showOrder(row.id), `Its order: ${nameOf(row)}`));
     }
     line.append(what, make("span", "soft meaning", row.meaning), acts);
     return line;
@@ -104,10 +105,18 @@ dtvn.gateGuests = (function () {
     const rows = chosen();
     const names = rows.map(nameOf).join(", ");
     if (await question(`Admit ${counted(rows.length, "ticket")}?`, () => `Without a scan, by their names: ${names}.`, "Admit")) {
-      at("guests").hidden = true;
+      close();
       gate.admit(rows.map((row) => ({ id: row.id, name: nameOf(row) })));
     }
     gate.focus();
+  }
+
+  /* Show no guests any more: they may be of another event than the page's next one. */
+  function close() {
+    search += 1;
+    if (MAY) {
+      at("guests").hidden = true;
+    }
   }
 
   /* Start with the page's functions. */
@@ -130,13 +139,12 @@ dtvn.gateGuests = (function () {
       }
     });
     at("guests-close").addEventListener("click", function () {
-      search += 1;
-      at("guests").hidden = true;
+      close();
       gate.focus();
     });
     at("guests-admit").addEventListener("click", admit);
     at("order").addEventListener("click", () => showOrder(at("order").dataset.ticket));
   }
 
-  return { follow };
+  return { close, follow };
 })();

@@ -277,6 +277,7 @@
   dtvn.gateGuests.follow({ admit: admitAll, place: places.now, focus: () => reader.focus() });
   at("place-change").addEventListener("click", function () {
     signals.setScanning(false);
+    dtvn.gateGuests.close();
     places.ask(places.now());
   });
   places.begin(begin);

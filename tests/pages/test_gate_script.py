@@ -264,7 +264,7 @@ def view(
         ({"outcome": "done", "whose": None, "message": "?"}, "warn", "Call the office"),
         (DONE | {"kind": "exit"}, "ok", "Goodbye"),
         (REFUSED | {"kind": "exit", "code": "not_inside"}, "warn", "Not inside"),
-        (REFUSED | {"whose": "gate", "message": "Of another event."}, "warn", "Check the gate"),
+        (FORBIDDEN | {"code": "barcode_not_found", "hint": "Set the reader."}, "warn", "Check the gate"),
         (DONE | {"path": "annul"}, "idle", "Undone"),
         (TOO_LATE | {"path": "annul"}, "warn", "Not undone"),
         (UNSENT | {"path": "annul"}, "warn", "Wait"),
@@ -388,7 +388,7 @@ globalThis.setInterval = (act, every) => {
   setTimeout(again, every);
 };
 let offers = [], scan, typing, admitAll;
-dtvn.gateGuests = { follow({ admit }) { admitAll = admit; } };
+dtvn.gateGuests = { follow({ admit }) { admitAll = admit; }, close() {} };
 dtvn.ui.button = (name, act, label) => { offers.push([label, act]); return node; };
 dtvn.ui.ask = async () => true;
 dtvn.ui.counted = (number) => number;

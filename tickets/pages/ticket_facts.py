@@ -71,7 +71,7 @@ class Facts:
             "meaning": self._meaning(row),
             "blocked": row.blocked,
             "block_reason": row.block_reason,
-            "changed": event_time(self._event(row.event), row.timestamp),
+            "changed": _changed(self._event(row.event), row),
             "entry": row.validator,
             "about": about(row),
             "holder": holder,
@@ -196,6 +196,11 @@ def is_entrance(event: EventRow | None, row: TicketRow) -> bool:
 
 def _product(event: EventRow | None, row: TicketRow) -> str:
     return row.product if _admits(event, row) else f"{row.product} (does not admit)"
+
+
+def _changed(event: EventRow | None, row: TicketRow) -> str:
+    """When the ticket changed last, on the event's clocks and short enough for a column; "" if not known."""
+    return f"{in_zone(row.timestamp, zone_of(event)):%Y-%m-%d %H:%M:%S %Z}" if row.timestamp else ""
 
 
 def event_time(event: EventRow | None, microseconds: int) -> str:
