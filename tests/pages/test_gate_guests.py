@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import OperationalError, connection
 from django.test import Client
 
 from tests.pages.learner import RealLearner
@@ -13,6 +14,7 @@ from tests.pages.test_event_lists import VIP, save
 from tests.pages.test_events_page import EVENTS, FORM, text
 from tests.pages.test_steward_links import OTHER, SLUG, make, opened, order
 from tickets.models import TicketHolder
+from tickets.services import patience
 from validators.ledger.models import OperationRecord
 from validators.rest import keys
 from validators.services import api_keys
@@ -146,6 +148,28 @@ def test_only_a_person_at_a_gate_admits_by_name(fest: Client) -> None:
     consumed = steward.post("/api/v1/tickets/consume", sent, content_type="application/json")
     assert consumed.status_code == 403
     assert not OperationRecord.objects.filter(ticket_id="F-1", operation__in=("admit", "consume")).exists()
+
+
+def test_while_the_table_of_guests_is_away_nobody_is_refused_by_name(
+    fest: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page asks again: the guest waits. Scans go on."""
+
+    def away(execute: Any, sql: str, *given: Any) -> Any:
+        if "tickets_ticketholder" in sql:
+            raise OperationalError("the server closed the connection")
+        return execute(sql, *given)
+
+    steward = person("gate")
+    monkeypatch.setattr(patience, "platform", patience.Patience())
+    with connection.execute_wrapper(away):
+        assert admitted(steward, "F-1") == (503, "unavailable")
+        scanned = {"barcode": "code-A-1", "event": SLUG, "gate": "north", "device": "web-1"}
+        answer = steward.post("/api/v1/tickets/admit", scanned, content_type="application/json")
+        assert (answer.status_code, answer.json()["holder"]) == (200, None)
+        assert asked(steward, q="ada").status_code == 503
+    monkeypatch.setattr(patience, "platform", patience.Patience())
+    assert admitted(steward, "F-1") == (200, "ok")
 
 
 @pytest.mark.parametrize(

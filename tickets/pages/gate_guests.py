@@ -18,7 +18,7 @@ from dtvn.api.errors import ApiError, InvalidRequest, ServiceError
 from dtvn.api.queries import read_event, read_words
 from dtvn.machine import CAPABILITY, State, reasons
 from dtvn.machine.fields import is_name
-from dtvn.machine.lists import MAIN, MAIN_SLUG, EventList, list_in
+from dtvn.machine.lists import MAIN_SLUG, EventList, list_in
 from dtvn.machine.rows import EventRow, TicketRow
 from tickets.models import SearchKey, TicketHolder
 from tickets.pages.access import may_see_names
@@ -109,7 +109,7 @@ def _order(request: HttpRequest, event: str) -> Found:
 class Offers:
     """What is offered of the tickets of one event on one list, for one request and caller."""
 
-    def __init__(self, caller: Caller, event: EventRow | None, listed: EventList = MAIN) -> None:
+    def __init__(self, caller: Caller, event: EventRow | None, listed: EventList) -> None:
         self._caller = caller
         self._event = event
         self._list = listed
