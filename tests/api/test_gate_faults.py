@@ -164,7 +164,7 @@ def test_a_code_inside_a_longer_text_admits_where_the_import_said_so(door: Api) 
 JOINED = "The reader joined two codes: set it to end each code with Enter, then scan each of them again."
 
 
-def test_two_codes_without_an_ending_between_them_are_the_readers_matter(door: Api) -> None:
+def test_two_joined_codes_are_the_readers_matter(door: Api) -> None:
     event(door, "spring", {"S-1": "PASS-55AB-01"})
     event(door, "ids", {}, ids_are_codes=True)
     assert door.post("tickets", {"ticket_id": "ID-2026-7", "event": "ids"}).status_code == 200
@@ -178,7 +178,7 @@ def test_two_codes_without_an_ending_between_them_are_the_readers_matter(door: A
         assert scanned(door, text)[0] == UNKNOWN, text
 
 
-def test_of_many_unknown_codes_of_one_batch_the_first_are_explained(door: Api) -> None:
+def test_of_a_batch_the_first_unknown_codes_are_explained(door: Api) -> None:
     """Each explanation costs queries: a batch of 10,000 wrong codes must not keep the gates waiting."""
     wrong = {"op": "admit", "event": "door", "barcode": f"*{EAN}", "gate": "north"}
     known = wrong | {"barcode": LONG}

@@ -609,7 +609,7 @@ def test_an_act_on_several_tickets_is_green_only_if_each_is(answer: dict[str, An
     assert page.answer == f"answer {tone}"
 
 
-def test_a_part_of_an_act_without_an_answer_is_asked_again_and_the_others_are_not() -> None:
+def test_only_the_part_of_an_act_without_an_answer_is_asked_again() -> None:
     page = family(ADMITTED, LOST, ADMITTED)
     page.passes(2_000)
     assert page.js("sent.map((body) => body.ticket_id)") == ["T-1", "T-2", "T-3", "T-2"]
