@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.importing.planning import asked, codes, moment, plan
+from tests.importing.planning import FEST, asked, codes, moment, plan
 from tickets.importing import FileRefused, ImportPlan, Known, LeftOut
 from tickets.importing.answers import StoredSource
 
@@ -144,6 +144,21 @@ def test_a_row_without_a_product_is_asked_about_in_a_file_of_products(tmp_path: 
     found = plan(tmp_path, content, entrances="Day")
     assert (codes(found), found.left_out) == (["C-1", "C-3"], [LeftOut(3, "product: empty")])
     assert codes(plan(tmp_path, content, entrances="Day,")) == ["C-1", "C-2", "C-3"]
+
+
+def test_a_row_without_an_event_among_others_enters_none_unasked(tmp_path: Path) -> None:
+    content = "barcode,event\nC-1,fest\nC-2,\nC-3,gala\n"
+    known = Known(events=("fest", "gala"))
+    for chosen in (known, FEST):
+        (question,) = plan(tmp_path, content, known=chosen, event_name=["gala=gala"]).questions
+        assert (question.id, question.values) == ("event", [("", 1)])
+    found = plan(tmp_path, content, known=known, event_name=["=gala"])
+    assert [(one.event, one.codes[0]) for one in found.tickets] == [
+        ("fest", "C-1"), ("gala", "C-2"), ("gala", "C-3")
+    ]  # fmt: skip
+    out = plan(tmp_path, content, event_name=["gala=", "="])
+    assert (codes(out), out.left_out[0]) == (["C-1"], LeftOut(3, "names no event"))
+    assert codes(plan(tmp_path, "barcode,event\nC-1,\nC-2,\n")) == ["C-1", "C-2"], "no row names one"
 
 
 def test_a_new_column_of_a_source_is_asked_about(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def by_event(pairs: Iterable[str], option: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for pair in pairs:
         name, equals, slug = pair.rpartition("=")
-        if not equals or not name.strip():
+        if not equals:
             raise FileRefused(f"The answer {option} {pair!r} is not NAME=SLUG.")
         found[folded(name)] = slug.strip()
     return found

@@ -18,7 +18,6 @@ import msgspec
 from dtvn.machine import State
 from dtvn.machine.codes import CODES_MAX, VALID_MAX, CodeError, normalised
 from dtvn.machine.fields import (
-    DEFAULT_EVENT,
     LABEL_LENGTH_MAX,
     MICROSECONDS,
     NAME_LENGTH_MAX,
@@ -70,7 +69,7 @@ class OwnRows:
     def read(self, record: Record) -> list[ImportedTicket] | LeftOut | WrongRow:
         """The one ticket of a row."""
         event = record.fields.get("event", "")
-        slug = self._renamed.get(words.folded(event), event or DEFAULT_EVENT)
+        slug = self._renamed.get(words.folded(event), event)
         if not slug or (self._only and slug != self._only):
             return LeftOut(record.number, f"belongs to event {event!r}")
         try:

@@ -130,16 +130,15 @@ class _Asked:
         self.about.answer("code", f"{shown}{around}", origin, question, shown)
 
     def event(self) -> None:
-        """The slug of each event that the file names."""
+        """The slug of each event that the file names; a row that names none, among others that do, is asked
+        about as well."""
         column = self.layout.column("event")
-        if not column:
-            return
+        values = self.source.values(column) if column else Values()
         unknown: dict[str, int] = {}
-        values = self.source.values(column)
         stored = self._stored_events(values)
-        for value, count in values.counts.items():
+        slugs = {known: known for known in (*self.known.events, self.known.event, DEFAULT_EVENT) if known}
+        for value, count in values.counts.items() if any(values.counts) else ():
             name = values.spelled[value]
-            slugs = {known: known for known in (*self.known.events, self.known.event, DEFAULT_EVENT) if known}
             for slug, origin in (
                 (self.given.events.get(value), GIVEN),
                 (stored.get(value), STORED),
@@ -149,13 +148,13 @@ class _Asked:
                     if slug:
                         check_event(slug)
                     self.found.events[value] = slug
-                    if slug != name and value:
+                    if slug != name:
                         question = self._event_question(column, {name: count})
-                        self.about.answer("event", f"{name} is {slug or 'left out'}", origin, question, slug)
+                        text = f"{name or 'a row without one'} is {slug or 'left out'}"
+                        self.about.answer("event", text, origin, question, slug)
                     break
             else:
-                if value:
-                    unknown[name] = count
+                unknown[name] = count
         if unknown:
             self.about.ask(self._event_question(column, unknown))
 
@@ -282,9 +281,10 @@ class _Asked:
         return stored if any(known.get(value, "?") for value in values.counts if value) else {}
 
     def _event_question(self, column: str, names: Mapping[str, int]) -> Question:
+        named = ", and ".join(filter(None, [_quoted(filter(None, names)), "a row without one" * ("" in names)]))
         return self.about.question(
             "event",
-            f"Which event is {_quoted(names)}? The column {self.source.spelled(column)!r} names it.",
+            f"Which event is {named}? The column {self.source.spelled(column)!r} names it.",
             column=column,
             values=list(names.items()),
             answers=tuple(f"event-name={name}=SLUG" for name in names)[:EXAMPLES],
@@ -321,7 +321,9 @@ class _Asked:
     def _needs_zone(self) -> str:
         """A column with a time that has no offset, in an event without a zone; "" without one."""
         for record in self.source.rows:
-            if record.problem or record.left_out or self._event_of(record) in self.known.zones:
+            if record.problem or record.left_out:
+                continue
+            if (self._slug(record) or self.known.event or DEFAULT_EVENT) in self.known.zones:
                 continue
             for field in ("not_before", "not_after"):
                 column = self.layout.column(field)
@@ -337,13 +339,7 @@ class _Asked:
 
     def _slug(self, record: Record) -> str:
         """The event that a row's tickets are issued in, "" for none."""
-        only, name = self.known.event, words.folded(self.layout.text("event", record))
-        slug = self.found.events.get(name, "") if name else only or DEFAULT_EVENT
-        return slug if not only or slug == only else ""
-
-    def _event_of(self, record: Record) -> str:
-        name = words.folded(self.layout.text("event", record))
-        return self.found.events.get(name) or self.known.event or DEFAULT_EVENT
+        return self.found.event_of(self.layout.text("event", record), self.known.event)
 
 
 def _has_offset(text: str, *, unread: bool) -> bool:

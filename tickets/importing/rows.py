@@ -9,7 +9,7 @@ import msgspec
 
 from dtvn.machine.bodies import SECONDS_MAX
 from dtvn.machine.codes import CodeError, normalised
-from dtvn.machine.fields import DEFAULT_EVENT, MICROSECONDS, is_text
+from dtvn.machine.fields import MICROSECONDS, is_text
 from dtvn.machine.lists import ENTRIES_MAX
 from tickets.importing import words
 from tickets.importing.days import day_window
@@ -66,8 +66,9 @@ class Rows:
         if reason := self._aside(record):
             return LeftOut(record.number, reason)
         try:
-            if (event := self._event(record)) is None:
-                return LeftOut(record.number, f"belongs to event {self._layout.text('event', record)!r}")
+            name = self._layout.text("event", record)
+            if not (event := self._decided.event_of(name, self._known.event)):
+                return LeftOut(record.number, f"belongs to event {name!r}" if name else "names no event")
             if reason := self._refusal(record):
                 return self._excluded(record, event, reason)
             return self._tickets(record, event)
@@ -100,13 +101,6 @@ class Rows:
     def zone(self, event: str) -> str:
         """Name of the zone of times without an offset in rows of this event."""
         return self._decided.zone or self._known.zones.get(event, "UTC")
-
-    def _event(self, record: Record) -> str | None:
-        """The slug of a row; None if the row is of another event."""
-        name = self._layout.text("event", record)
-        only = self._known.event
-        slug = self._decided.events.get(words.folded(name), "") if name else only or DEFAULT_EVENT
-        return None if not slug or (only and slug != only) else slug
 
     def _refusal(self, record: Record) -> str:
         """Why the statuses of a row do not admit, "" if all of them do."""

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from dtvn.machine.fields import DEFAULT_EVENT
 from tickets.importing.answers import ANY, AS_IT_IS, Answers, Question, Told
 from tickets.importing.source import Values
+from tickets.importing.words import folded
 
 GIVEN, STORED, FILE, EVENT = "given", "stored", "the file", "the event"
 
@@ -80,6 +82,12 @@ class Decided(msgspec.Struct):
     """Folded name of an event -> slug, "" to leave out."""
     open: list[Question] = []
     told: list[Told] = []
+
+    def event_of(self, name: str, only: str) -> str:
+        """The slug of a row that names this event, "" if the row is of another one than `only`. Where no row
+        names an event, all are of the one that was chosen."""
+        slug = self.events.get(folded(name), "") if self.events else only or DEFAULT_EVENT
+        return slug if not only or slug == only else ""
 
     def to_store(self) -> Answers:
         """The answers, for the next file of this source."""
