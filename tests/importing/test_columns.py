@@ -229,12 +229,57 @@ def test_titles_end_marks_and_totals_are_left_out(tmp_path: Path) -> None:
     assert (len(found.tickets), [one.row for one in found.left_out], found.wrong) == (4, [2, 7, 8], [])
 
 
-def test_a_row_once_more_is_the_same_ticket_and_not_wrong(tmp_path: Path) -> None:
+def test_a_row_once_more_is_the_same_ticket_or_one_more_person_as_is_answered(tmp_path: Path) -> None:
     content = "barcode,name,Question\nC-1,Ada,diet\nC-1,Ada,size\nC-1,Bob,size\n"
-    found = plan(tmp_path, content, harmless=["Question"])
+    asked_ = plan(tmp_path, content, harmless=["Question"])
+    assert (asked(asked_), asked_.questions[0].values) == (["repeats"], [("C-1", 3)])
+    found = plan(tmp_path, content, harmless=["Question"], repeats="ticket")
     assert codes(found) == ["C-1"]
     assert found.left_out == [LeftOut(3, "says the same ticket as row 2, in all that is read")]
     assert [one.row for one in found.wrong] == [4], "another guest has no code of hers"
+    assert plan(tmp_path, content, stored=stored_of(found)).questions == []
+
+
+ORDERS = "Order number,Kind,State\n1001,Adult,ok\n1001,Adult,ok\n1001,Adult,refunded\n1002,Adult,ok\n"
+
+
+@pytest.mark.parametrize("head", ["Order number,Kind,State", "Buchung,Kind,State", "Numero,Kind,State"])
+def test_the_number_of_an_order_is_no_ticket_until_somebody_says_so(tmp_path: Path, head: str) -> None:
+    content = ORDERS.replace("Order number,Kind,State", head)
+    answers = {"code": head.split(",")[0], "admits": ["State=ok"], "harmless": ["Kind"]}
+    (question,) = plan(tmp_path, content, **answers).questions
+    assert (question.id, question.values) == ("repeats", [("1001", 2)])
+    assert "as the number of an order" in question.sentence
+    found = plan(tmp_path, content, **answers, repeats="persons")
+    assert [(one.codes, one.entries) for one in found.tickets] == [(("1001",), 2), (("1002",), 1)]
+    assert [one.row for one in found.left_out] == [3, 4]
+
+
+def test_guests_of_two_orders_are_asked_about_and_one_slip_is_a_wrong_row(tmp_path: Path) -> None:
+    slip = "barcode,name,seat\nC-1,Ada,A1\nC-1,Bo,A2\nC-2,Cem,A3\n"
+    assert [one.row for one in plan(tmp_path, slip).wrong] == [3]
+    assert asked(plan(tmp_path, slip + "C-2,Dan,A4\n")) == ["repeats"]
+
+
+def test_persons_who_share_a_code_and_have_entered_are_counted(tmp_path: Path) -> None:
+    content = "barcode,In\nC-1,yes\nC-1,no\nC-1,yes\nC-2,no\n"
+    (one, two) = plan(tmp_path, content, entered=["In=yes"], repeats="persons").tickets
+    assert (one.entries, one.entered, one.entries_made) == (3, True, 2)
+    assert (two.entries, two.entered) == (1, False)
+
+
+@pytest.mark.parametrize("rows", [("paid", "refunded"), ("refunded", "paid"), ("paid", "refunded", "paid")])
+def test_a_code_that_one_row_refuses_admits_nobody(tmp_path: Path, rows: tuple[str, ...]) -> None:
+    content = "barcode,name,status\nC-9,Cem,paid\n" + "".join(f"C-1,Ada,{one}\n" for one in rows)
+    found = plan(tmp_path, content, admits=["status=paid"], repeats="ticket")
+    assert codes(found) == ["C-9"]
+    paid = [number for number, one in enumerate(rows, 3) if one == "paid"]
+    assert [one.row for one in found.wrong] == paid
+    assert "which does not admit (status: refunded)" in found.wrong[0].reason
+    assert len(found.left_out) == 1
+    assert [one.codes for one in found.refused] == [("C-1",)], "in the network it would be cancelled"
+    shown = plan(tmp_path, content, admits=["status=paid"], repeats="ticket", stewards_see_why=True)
+    assert [(one.codes[0], one.blocked) for one in shown.tickets] == [("C-9", False), ("C-1", True)]
 
 
 SHOP = "Attendee ID,Security Code,name\n1201,9f3a1c2e7b,Ada\n1202,4be8d07a11,Bo\n"

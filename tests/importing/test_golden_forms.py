@@ -353,6 +353,7 @@ STATED: dict[str, Any] = {
     "entered": ["checked in=yes"],
     "entrances": "Day,Night",
     "harmless": ["note"],
+    "repeats": "ticket",
 }
 
 

@@ -20,6 +20,7 @@ ANY = "*"
 """Stands for every filled cell."""
 QUANTITIES = ("entries", "tickets")
 CELLS = ("tickets", "one")
+_, PERSONS = REPEATS = ("ticket", "persons")
 CREATE, AS_IT_IS = NEW_EVENTS = ("create", "as-it-is")
 
 
@@ -44,6 +45,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One of QUANTITIES."""
     cells: str = ""
     """What several codes in a cell are: one of CELLS."""
+    repeats: str = ""
+    """What several rows with one code are: one of REPEATS."""
     sheet: str = ""
     events: dict[str, str] = {}
     """Event as the file names it, folded -> slug, "" to leave its rows out."""
@@ -197,6 +200,7 @@ def answers_from(
     nobody_entered: bool = False,
     quantity: str = "",
     cells: str = "",
+    repeats: str = "",
     sheet: str = "",
     event_name: Iterable[str] = (),
     new_event: str = "",
@@ -216,6 +220,7 @@ def answers_from(
     for text, choices, option in (
         (quantity, QUANTITIES, "quantity"),
         (cells, CELLS, "cells"),
+        (repeats, REPEATS, "repeats"),
         (new_event, NEW_EVENTS, "new-event"),
     ):
         if text and text not in choices:
@@ -229,6 +234,7 @@ def answers_from(
         entered=entries if entries or nobody_entered else None,
         quantity=quantity,
         cells=cells,
+        repeats=repeats,
         sheet=sheet,
         events=by_event(event_name, "event-name"),
         new_event=new_event,

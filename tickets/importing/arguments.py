@@ -16,7 +16,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.db import DatabaseError
 
 from dtvn.machine.fields import DEFAULT_EVENT
-from tickets.importing.answers import ANY, CELLS, NEW_EVENTS, QUANTITIES, Answers, Question, answers_from
+from tickets.importing.answers import (
+    ANY,
+    CELLS,
+    NEW_EVENTS,
+    QUANTITIES,
+    REPEATS,
+    Answers,
+    Question,
+    answers_from,
+)
 from tickets.importing.plan import ImportPlan, read_plan
 from tickets.importing.record import FileRefused
 from tickets.importing.settled import Known
@@ -65,6 +74,11 @@ TEXTS = {
         "what a row for several persons is: one ticket of several entries, or several tickets",
     ),
     "cells": ("|".join(CELLS), "what several codes in a cell are: a ticket each, or one code"),
+    "repeats": (
+        "|".join(REPEATS),
+        "what several rows with one code are: one ticket, said several times, or several persons who share "
+        "the code, which then opens once for each",
+    ),
     "sheet": ("NAME", "the sheet of a workbook"),
     "new-event": (
         "|".join(NEW_EVENTS),

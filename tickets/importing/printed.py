@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from tickets.importing.record import Record, normalised
+from tickets.importing.settled import Decided
 from tickets.importing.source import Source
 
 PLACE = re.compile(r"\{([^{}]+)\}")
@@ -32,8 +33,11 @@ def columns_of(pattern: str, source: Source) -> list[str]:
     return [name for name in named if name in source.columns]
 
 
-def printed_text(pattern: str, record: Record, columns: list[str]) -> str:
-    """What the scanner reads of a row; "" if one of the cells is empty."""
+def code_of(decided: Decided, record: Record) -> str:
+    """What the scanner reads of a row; "" if one of its cells is empty."""
+    columns = decided.printed
+    if not decided.pattern:
+        return record.code(decided.code)
     if any(not record.code(name) for name in columns):
         return ""
 
@@ -41,7 +45,7 @@ def printed_text(pattern: str, record: Record, columns: list[str]) -> str:
         name = normalised(place[1])
         return record.code(name) if name in columns else place[0]
 
-    return PLACE.sub(cell, pattern)
+    return PLACE.sub(cell, decided.pattern)
 
 
 def pattern_in(text: str, source: Source) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC
 
 from dtvn.machine.fields import DEFAULT_EVENT
+from dtvn.wording import counted
 from tickets.importing import words
-from tickets.importing.answers import ANY, AS_IT_IS, CELLS, NEW_EVENTS, QUANTITIES, Answers, Question
+from tickets.importing.answers import ANY, AS_IT_IS, CELLS, NEW_EVENTS, QUANTITIES, REPEATS, Answers, Question
 from tickets.importing.columns import decide_columns
 from tickets.importing.days import SEPARATOR
 from tickets.importing.inquiry import Inquiry
@@ -16,13 +17,15 @@ from tickets.importing.layout import Layout
 from tickets.importing.lists import is_list_of_codes
 from tickets.importing.moments import NoMoment, read_moment
 from tickets.importing.own import decide_own
-from tickets.importing.printed import PLACE, columns_of, pattern_in
+from tickets.importing.printed import PLACE, code_of, columns_of, pattern_in
 from tickets.importing.record import A_DATE, Record, normalised
 from tickets.importing.settled import EVENT, FILE, GIVEN, STORED, Decided, Known, Said, settle
 from tickets.importing.slugs import check_event
 from tickets.importing.source import Source, Values
 
 EXAMPLES = 3
+LISTED = 10
+"""Codes that a question lists."""
 
 
 def decide(
@@ -50,6 +53,7 @@ def decide(
     asked.quantity()
     asked.cells()
     asked.zone()
+    asked.repeats()
     return about.found
 
 
@@ -249,6 +253,35 @@ class _Asked:
                 answers=tuple(f"cells={choice}" for choice in CELLS),
             )
 
+    def repeats(self) -> None:
+        """What a code is that stands in several rows, once it is known which of them may come in: perhaps the
+        number of an order, which its guests share. One code in rows that differ is no more than a slip."""
+        if self.found.open:
+            return
+        rows: dict[tuple[str, str], list[Record]] = {}
+        for row in filter(self._may_come_in, self.source.rows):
+            if code := code_of(self.found, row):
+                rows.setdefault((self._slug(row), code), []).append(row)
+        several = {code: found for (event, code), found in rows.items() if event and len(found) > 1}
+        read = self.layout.read() | self.found.entered.keys() | self.found.days.keys()
+        alike = any(
+            len({tuple(row.fields.get(name, "") for name in read) for row in found}) < len(found)
+            for found in several.values()
+        )
+        if not alike and len(several) < 2:
+            return
+        column, stand = self.found.printed[0], "stands" if len(several) == 1 else "stand"
+        shown = ", ".join(map(self.source.spelled, self.found.printed))
+        self.found.repeats = self.about.choose(
+            "repeats",
+            f"{counted(len(several), 'code')} in {shown!r} {stand} in several rows. Is each of them one guest's "
+            "ticket, which the file repeats, or do several guests share it, as the number of an order? If each "
+            "guest has a code, choose the column with it; if none has it, export the file with the codes.",
+            column=column,
+            values=[(code, len(found)) for code, found in several.items()][:LISTED],
+            answers=tuple(f"repeats={choice}" for choice in REPEATS),
+        )
+
     def zone(self) -> None:
         """The zone of times without an offset in events that have none."""
         given = self.given.timezone
@@ -281,7 +314,8 @@ class _Asked:
         return stored if any(known.get(value, "?") for value in values.counts if value) else {}
 
     def _event_question(self, column: str, names: Mapping[str, int]) -> Question:
-        named = ", and ".join(filter(None, [_quoted(filter(None, names)), "a row without one" * ("" in names)]))
+        parts = [_quoted(filter(None, names)), "a row without one" if "" in names else ""]
+        named = ", and ".join(filter(None, parts))
         return self.about.question(
             "event",
             f"Which event is {named}? The column {self.source.spelled(column)!r} names it.",
@@ -336,6 +370,15 @@ class _Asked:
                 if text and not all(_has_offset(part, unread=True) for part in parts):
                     return column
         return ""
+
+    def _may_come_in(self, record: Record) -> bool:
+        """Whether the code of a row can be read, and no status refuses its guest."""
+        if record.problem or record.left_out or any(map(record.damage, self.found.printed)):
+            return False
+        return all(
+            known[words.value_of(record.fields.get(column, ""))]
+            for column, known in self.found.statuses.items()
+        )
 
     def _slug(self, record: Record) -> str:
         """The event that a row's tickets are issued in, "" for none."""

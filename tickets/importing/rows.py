@@ -18,7 +18,7 @@ from tickets.importing.layout import Layout
 from tickets.importing.lists import codes_in, is_list_of_codes
 from tickets.importing.moments import NoMoment, read_moment
 from tickets.importing.own import OwnRows
-from tickets.importing.printed import printed_text
+from tickets.importing.printed import code_of
 from tickets.importing.reading import NUMBER
 from tickets.importing.record import A_DATE, A_TRUTH, Record, invisible_inside
 from tickets.importing.settled import Decided, Known
@@ -32,13 +32,6 @@ ASIDE_WIDTH = 3
 
 class WrongCell(Exception):
     """A cell that makes its row wrong; the message completes "row 7"."""
-
-
-class Excluded(msgspec.Struct, frozen=True):
-    """A row whose status does not admit, and the tickets that it would be."""
-
-    left_out: LeftOut
-    tickets: list[ImportedTicket]
 
 
 class Rows:
@@ -55,8 +48,9 @@ class Rows:
         self._usual = widths[len(widths) // 2] if widths and source.shown else 0
         self.said: list[str] = []
 
-    def read(self, record: Record) -> list[ImportedTicket] | LeftOut | WrongRow | Excluded:
-        """What a row becomes. The tickets have no ids yet."""
+    def read(self, record: Record) -> list[ImportedTicket] | LeftOut | WrongRow:
+        """What a row becomes. The tickets have no ids yet; those of a row whose status does not admit are
+        blocked."""
         if record.problem:
             return WrongRow(record.number, record.problem)
         if record.left_out:
@@ -114,21 +108,13 @@ class Rows:
             reasons.append(f"{self._shown('product')}: empty")
         return "; ".join(reasons)
 
-    def _excluded(self, record: Record, event: str, reason: str) -> Excluded:
-        entered = self._entered(record)
-        told = f"{reason}; left out although its guest is checked in" if entered else reason
+    def _excluded(self, record: Record, event: str, reason: str) -> list[ImportedTicket]:
         try:
             tickets = self._tickets(record, event)
         except WrongCell:
             tickets = self._named_only(record, event)  # left out it is in any case
         why = _one_line(reason)
-        blocked = [
-            msgspec.structs.replace(
-                one, admits=False, blocked=True, block_reason=why, entered=False, entered_at=0
-            )
-            for one in tickets
-        ]
-        return Excluded(LeftOut(record.number, told), blocked)
+        return [msgspec.structs.replace(one, admits=False, blocked=True, block_reason=why) for one in tickets]
 
     def _tickets(self, record: Record, event: str) -> list[ImportedTicket]:
         for column in self._decided.entered:
@@ -158,7 +144,11 @@ class Rows:
             codes = self._codes(record)
         except WrongCell:
             codes = [()]
-        return [ImportedTicket(row=record.number, ticket_id="", event=event, codes=one) for one in codes]
+        entered = self._entered(record)
+        return [
+            ImportedTicket(row=record.number, ticket_id="", event=event, codes=one, entered=entered)
+            for one in codes
+        ]
 
     def _window(self, record: Record, event: str) -> tuple[int, int]:
         """When the ticket of a row admits, Unix microseconds, 0: no bound. A day narrows the window that the
@@ -198,10 +188,7 @@ class Rows:
         """The codes of each ticket of a row."""
         for column in self._decided.printed:
             self._sound(record, column)
-        if pattern := self._decided.pattern:
-            cell = printed_text(pattern, record, self._decided.printed)
-        else:
-            cell = record.code(self._decided.code)
+        cell = code_of(self._decided, record)
         several = is_list_of_codes(cell) and self._decided.cells == "tickets"
         codes = [self._code(text) for text in (codes_in(cell) if several else [cell])]
         persons = self._quantity(record)

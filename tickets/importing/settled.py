@@ -78,6 +78,7 @@ class Decided(msgspec.Struct):
     """Zone of events without one of their own; "" if no time needs it."""
     quantity: str = ""
     cells: str = ""
+    repeats: str = ""
     events: dict[str, str] = {}
     """Folded name of an event -> slug, "" to leave out."""
     open: list[Question] = []
@@ -106,6 +107,7 @@ class Decided(msgspec.Struct):
             constant=self.constant,
             quantity=self.quantity,
             cells=self.cells,
+            repeats=self.repeats,
             events=self.events,
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from django.http import QueryDict
 
-from tickets.importing.answers import ANY, AS_IT_IS, CREATE, Answers
+from tickets.importing.answers import ANY, AS_IT_IS, CREATE, PERSONS, Answers
 from tickets.importing.columns import MEANINGS
 from tickets.importing.record import FileRefused, normalised
 from tickets.importing.slugs import slug_of
@@ -23,6 +23,10 @@ OF_VALUES = ("admits", "entered")
 CHOICES = {
     "quantity": {"tickets": "that many tickets", "entries": "one ticket with that many entries"},
     "cells": {"tickets": "several codes, each of a ticket of its own", "one": "one code"},
+    "repeats": {
+        "ticket": "one guest's ticket, which the file repeats",
+        PERSONS: "several guests share it: it opens once for each of its rows",
+    },
     "new-event": {
         CREATE: "create it: only what is printed opens it",
         AS_IT_IS: "use it as it is: ids of tickets open it too",
@@ -40,6 +44,7 @@ TITLES = {
     "new-event": "New event",
     "quantity": "Rows for several persons",
     "cells": "Several codes in a cell",
+    "repeats": "One code in several rows",
     "sheet": "Sheet",
     "column": "Column",
 }
