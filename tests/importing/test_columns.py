@@ -183,7 +183,7 @@ def test_an_answer_about_a_column_contradicts_no_other(tmp_path: Path) -> None:
 DAYS = """barcode,Day
 C-1,2026-11-28;2026-11-29
 C-2,28.11.2026
-C-3,2026-11-29 20:00
+C-3,2026-11-29 00:00
 C-4,2026-11-27;2026-11-29
 """
 BERLIN = {"timezone": "Europe/Berlin"}
@@ -200,6 +200,35 @@ def test_a_ticket_admits_on_its_day_in_the_zone_of_the_event(tmp_path: Path) -> 
     ]
     (wrong,) = found.wrong
     assert "days that do not follow each other" in wrong.reason
+
+
+EVENING = "barcode,Begins\nC-1,2026-11-28 23:00\nC-2,29.11.2026 20:30\nC-3,2026-11-30\n"
+
+
+def test_an_evening_goes_on_past_midnight_and_begins_at_its_time(tmp_path: Path) -> None:
+    (question,) = plan(tmp_path, EVENING).questions
+    assert question.ends == ["06:00"], "a time does not say how long it lasts"
+    assert "day=Begins=06:00" in question.answers
+    with pytest.raises(FileRefused, match='holds times: say until when.*"--day=Begins=06:00"'):
+        plan(tmp_path, EVENING, day=["Begins"], **BERLIN)
+    found = plan(tmp_path, EVENING, day=["Begins=06:00"], **BERLIN)
+    assert [(one.not_before, one.not_after) for one in found.tickets] == [
+        (moment(2026, 11, 28, 22), moment(2026, 11, 29, 5)),
+        (moment(2026, 11, 29, 19, 30), moment(2026, 11, 30, 5)),
+        (moment(2026, 11, 29, 23), moment(2026, 12, 1, 5)),
+    ]
+    assert "Begins: each ticket admits from then to 06:00 of the next morning only" in [
+        one.words for one in found.told
+    ]
+
+
+def test_a_day_to_the_morning_is_stored_and_a_day_to_midnight_is_not_for_times(tmp_path: Path) -> None:
+    content = "barcode,Day\nC-1,2026-11-28\nC-2,2026-11-29\n"
+    assert plan(tmp_path, content).questions[0].ends == ["", "06:00"]
+    timed = content.replace("-29", "-29 23:00")
+    for day, open_ in ((["Day=6:00"], []), (["Day"], ["column:day"])):
+        stored = stored_of(plan(tmp_path, content, day=day, **BERLIN))
+        assert asked(plan(tmp_path, timed, stored=stored)) == open_
 
 
 def test_rows_of_other_days_are_left_out_where_one_is_this_event(tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     harmless: list[str] = []
     """Columns that decide nothing, whatever stands in them."""
     days: dict[str, str] = {}
-    """Column with the day on which a row's ticket admits -> "", or the column in which its time ends."""
+    """Column with the day on which a row's ticket admits -> the end of that: "" for midnight, a time of the
+    morning after, or a column."""
     constant: dict[str, str] = {}
     """Column -> its one value, of stored answers: another one is asked about."""
     within: bool = False
@@ -83,8 +84,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """Of the code: column -> its first cells."""
     likely: str = ""
     """Of a column: the one of importing.columns.MEANINGS that its name or its values suggest; "" for none."""
-    others: list[str] = []
-    """Of a column of days: those in which the time may end, as the file spells them."""
+    ends: list[str] = []
+    """Of a column of days: until when a ticket may admit: "" for the end of the day, a time of the next
+    morning, or a column as the file spells it."""
     answers: tuple[str, ...]
     """Lines that would answer it: the command's options without their dashes, such as "code=COLUMN"."""
 
@@ -163,7 +165,7 @@ def by_event(pairs: Iterable[str], option: str) -> dict[str, str]:
 
 
 def days_of(texts: Iterable[str], option: str) -> dict[str, str]:
-    """Column of days -> column of ends, from COLUMN or COLUMN=END; raises FileRefused."""
+    """Column of days -> its end, from COLUMN or COLUMN=END; raises FileRefused."""
     found: dict[str, str] = {}
     for text in texts:
         begins, _, ends = text.partition("=")

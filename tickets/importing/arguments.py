@@ -109,9 +109,10 @@ LISTS = {
         "a column that decides nothing about who comes in, whatever stands in it",
     ),
     "day": (
-        "COLUMN[=COLUMN]",
-        "the column with the day on which a row's ticket admits, or those of the times from which and until "
-        "which it does",
+        "COLUMN[=END]",
+        "the column with the day on which a row's ticket admits, or with the time from which it does; END is "
+        "the column with the time until which it does, or a time of the next morning, as in 06:00 (default: "
+        "midnight)",
     ),
     "column": (
         "FIELD=NAME",
@@ -227,7 +228,8 @@ def _about_columns(questions: Sequence[Question]) -> list[str]:
         "  Answer for each column with one of",
         '    "--admits=COLUMN=VALUE,VALUE"   who comes in: these values do, all others do not',
         '    "--entered=COLUMN=VALUE,VALUE"  who has entered already: these values (* is any text)',
-        '    "--day=COLUMN"                  the day on which the ticket of a row admits',
+        '    "--day=COLUMN"                  the day on which the ticket of a row admits, to midnight',
+        '    "--day=COLUMN=06:00"            that day, or from that time, until 06:00 of the next morning',
         '    "--day=COLUMN=COLUMN"           the times from which and until which it admits',
         '    "--column=product=COLUMN"       the product (or variation=COLUMN, beside a product)',
         '    "--harmless=COLUMN"             it decides nothing',

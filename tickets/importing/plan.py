@@ -140,7 +140,7 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
             "code": decided.printed or [decided.code],
             "status": list(decided.statuses),
         }
-        | _days_read(decided),
+        | _days_read(decided, source),
         answers=msgspec.structs.replace(decided.to_store(), columns=dict(before.columns | given.columns)),
     )
     plan.read |= {name: [name] for name in source.preset.own if name in source.columns}
@@ -164,9 +164,9 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
     return plan
 
 
-def _days_read(decided: Decided) -> dict[str, list[str]]:
+def _days_read(decided: Decided, source: Source) -> dict[str, list[str]]:
     """As the fields of a layout: without an entry where no column says the day."""
-    columns = [name for pair in decided.days.items() for name in pair if name]
+    columns = [name for pair in decided.days.items() for name in pair if name in source.columns]
     return {"day": columns} if columns else {}
 
 

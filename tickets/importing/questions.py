@@ -274,9 +274,9 @@ class _Asked:
         shown = ", ".join(map(self.source.spelled, self.found.printed))
         self.found.repeats = self.about.choose(
             "repeats",
-            f"{counted(len(several), 'code')} in {shown!r} {stand} in several rows. Is each of them one guest's "
-            "ticket, which the file repeats, or do several guests share it, as the number of an order? If each "
-            "guest has a code, choose the column with it; if none has it, export the file with the codes.",
+            f"{counted(len(several), 'code')} in {shown!r} {stand} in several rows. Is each of them one "
+            "guest's ticket, which the file repeats, or do several guests share it, as the number of an order? "
+            "If each guest has a code, choose the column with it; if no column has it, export it, too.",
             column=column,
             values=[(code, len(found)) for code, found in several.items()][:LISTED],
             answers=tuple(f"repeats={choice}" for choice in REPEATS),

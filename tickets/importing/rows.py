@@ -12,7 +12,7 @@ from dtvn.machine.codes import CodeError, normalised
 from dtvn.machine.fields import MICROSECONDS, is_text
 from dtvn.machine.lists import ENTRIES_MAX
 from tickets.importing import words
-from tickets.importing.days import day_window
+from tickets.importing.days import day_window, is_clock
 from tickets.importing.imported import LABEL_LENGTH_MAX, Holder, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.layout import Layout
 from tickets.importing.lists import codes_in, is_list_of_codes
@@ -171,14 +171,15 @@ class Rows:
 
     def _day(self, column: str, ends: str, record: Record, event: str) -> tuple[int, int]:
         shown, text = self._source.spelled(column), record.fields.get(column, "")
-        if not text or (ends and not record.fields.get(ends)):
+        until = ends if is_clock(ends) else ""
+        if not text or (ends and not (until or record.fields.get(ends))):
             raise WrongCell(f"column {shown!r} does not say on which day the ticket admits")
-        if ends:
+        if ends and not until:
             begins_at = self._bound(column, record, event, ends=False)
             return begins_at, self._bound(ends, record, event, ends=True)
         self._sound(record, column, A_DATE)
         try:
-            window = day_window(text, self._zone(event))
+            window = day_window(text, self._zone(event), until)
         except NoMoment as error:
             raise WrongCell(f"column {shown!r}: {text[:40]!r} {error}") from error
         begins_at, ends_at = (int(moment.timestamp()) * MICROSECONDS for moment in window)

@@ -65,7 +65,7 @@ class Decided(msgspec.Struct):
     entered: dict[str, dict[str, bool]] = {}
     """Column -> folded value -> whether its guest has entered."""
     days: dict[str, str] = {}
-    """Column with the day of a ticket -> "", or the column in which its time ends."""
+    """As in Answers."""
     harmless: list[str] = []
     constant: dict[str, str] = {}
     """Column with one value -> that."""

@@ -10,6 +10,7 @@ from django.http import QueryDict
 
 from tickets.importing.answers import ANY, AS_IT_IS, CREATE, PERSONS, Answers
 from tickets.importing.columns import MEANINGS
+from tickets.importing.days import is_clock
 from tickets.importing.record import FileRefused, normalised
 from tickets.importing.slugs import slug_of
 from tickets.importing.words import folded
@@ -131,13 +132,21 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
 
 def _meanings(one: Mapping[str, Any], chosen: Sequence[str]) -> list[tuple[str, str, bool]]:
     """What a column may say, the most likely first."""
-    offered = {value: label for value, label in MEANINGS.items() if value != "day"}
-    if any(answer.startswith("day=") for answer in one["answers"]):
-        days = {"day": MEANINGS["day"]}
-        days |= {f"day={other}": f"the time from which it admits, until {other}" for other in one["others"]}
-        offered = {"admits": offered.pop("admits")} | days | offered
-    likely = {one["likely"]: offered[one["likely"]]} if one["likely"] else {}
-    return [(value, label, value in chosen) for value, label in (likely | offered).items()]
+    ends = [*one["ends"], *(text.partition("=")[2] for text in chosen if text.startswith("day="))]
+    days = {f"day={end}".rstrip("="): _until(end, timed="" not in one["ends"]) for end in ends}
+    admits, *others = MEANINGS.items()
+    offered = dict([admits, *days.items(), *others])
+    likely = next((value for value in offered if one["likely"] == value.partition("=")[0]), "")
+    shown = {likely: offered[likely]} | offered if likely else offered
+    return [(value, label, value in chosen) for value, label in shown.items()]
+
+
+def _until(end: str, *, timed: bool) -> str:
+    """The words of a column of days, or of times, until `end`: see Question.ends."""
+    begins = "the time from which the ticket admits" if timed else "the day on which the ticket admits"
+    if is_clock(end):
+        return f"{begins}, until {end} of the next morning"
+    return f"{begins}, until {end}" if end else f"{begins}, from midnight to midnight"
 
 
 def _label(one: Mapping[str, Any], value: str) -> str:
