@@ -28,7 +28,7 @@ REPORT = Preset(
         entry("Checked in|Check-in status", entered=f"{YES}|checked in", outside=f"{NO}|not checked in"),
     ),
     ignored=names(
-        "Order Date|Order Type|Total Paid|Fees Paid|Price Tier|Home State|Billing State|Shipping State"
+        "Order Date|Total Paid|Fees Paid|Price Tier|Home State|Billing State|Shipping State"
     ),
 )
 API = Preset(
@@ -61,5 +61,5 @@ API = Preset(
         entry("checked in", entered=YES, outside=NO),
         entry("barcode status", entered="used", outside="unused|refunded|cancelled"),
     ),
-    ignored=names("status code|delivery method|guestlist id|answers (a list)"),
+    ignored=names("delivery method|guestlist id|answers (a list)"),
 )
