@@ -209,7 +209,7 @@ def test_an_evening_goes_on_past_midnight_and_begins_at_its_time(tmp_path: Path)
     (question,) = plan(tmp_path, EVENING).questions
     assert question.ends == ["06:00"], "a time does not say how long it lasts"
     assert "day=Begins=06:00" in question.answers
-    with pytest.raises(FileRefused, match='holds times: say until when.*"--day=Begins=06:00"'):
+    with pytest.raises(FileRefused, match=r'holds times: say until when.*"--day=Begins=06:00"'):
         plan(tmp_path, EVENING, day=["Begins"], **BERLIN)
     found = plan(tmp_path, EVENING, day=["Begins=06:00"], **BERLIN)
     assert [(one.not_before, one.not_after) for one in found.tickets] == [
@@ -275,7 +275,7 @@ ORDERS = "Order number,Kind,State\n1001,Adult,ok\n1001,Adult,ok\n1001,Adult,refu
 @pytest.mark.parametrize("head", ["Order number,Kind,State", "Buchung,Kind,State", "Numero,Kind,State"])
 def test_the_number_of_an_order_is_no_ticket_until_somebody_says_so(tmp_path: Path, head: str) -> None:
     content = ORDERS.replace("Order number,Kind,State", head)
-    answers = {"code": head.split(",")[0], "admits": ["State=ok"], "harmless": ["Kind"]}
+    answers: dict[str, Any] = {"code": head.split(",")[0], "admits": ["State=ok"], "harmless": ["Kind"]}
     (question,) = plan(tmp_path, content, **answers).questions
     assert (question.id, question.values) == ("repeats", [("1001", 2)])
     assert "as the number of an order" in question.sentence
@@ -344,6 +344,28 @@ def test_the_only_list_in_a_json_object_is_the_list_of_tickets(tmp_path: Path) -
 
 def test_a_scanned_cell_names_its_column(tmp_path: Path) -> None:
     assert codes(plan(tmp_path, SHOP, code="4be8d07a11", harmless=["name"])) == ["9f3a1c2e7b", "4be8d07a11"]
+
+
+HASHED = "https://venue.example/?id={}&hash={}"
+IDS = "Attendee ID,name\n" + "".join(f"{1201 + number},Guest {number}\n" for number in range(9))
+
+
+@pytest.mark.parametrize("unknown", ["9f3a1c2e7b", "kqzvbnmwrt", "83720193"])
+def test_an_id_beside_a_part_that_no_column_holds_makes_no_rule(tmp_path: Path, unknown: str) -> None:
+    scanned = HASHED.format(1203, unknown)
+    with pytest.raises(FileRefused, match=f"The part '{unknown}'.*can be guessed, such as 1201") as refused:
+        plan(tmp_path, IDS, code=scanned, harmless=["name"])
+    rule = HASHED.format("{Attendee ID}", unknown)
+    assert rule in str(refused.value)
+    found = plan(tmp_path, IDS, code=rule, harmless=["name"])
+    assert codes(found)[0] == HASHED.format(1201, unknown)
+    assert any("9 codes can be guessed" in one for one in found.said)
+
+
+def test_an_id_that_can_be_guessed_opens_within_no_text(tmp_path: Path) -> None:
+    content = IDS.replace("12", "770012")
+    with pytest.raises(FileRefused, match="can be guessed, such as 77001201"):
+        plan(tmp_path, content, code="Attendee ID", within=True, harmless=["name"])
 
 
 def test_the_text_of_no_ticket_of_the_file_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tickets.importing import (
 from tickets.importing.imported import ImportedEvent
 from tickets.importing.presets import PRESETS, Preset
 
+
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda one: one.name)
 def test_no_preset_calls_harmless_what_may_take_a_ticket_back(preset: Preset) -> None:
     decides = re.compile(r"status|refund|cancel|void|order type|erstattet|storn|rembours|reembols")

@@ -222,7 +222,7 @@ class _Columns:
                     continue  # it is asked anew: the file before had days without times
                 raise FileRefused(
                     f"The column {shown!r} holds times: say until when a ticket admits, by the column of the "
-                    f'end ("--day={shown}=COLUMN") or the time of the next morning ("--day={shown}={MORNING}").'
+                    f'end ("--day={shown}=COLUMN") or a time of the next morning ("--day={shown}={MORNING}").'
                 )
             self._found.days[column] = ends
             until = "on that day"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -25,6 +24,7 @@ from tickets.importing.answers import (
 from tickets.importing.imported import EVENT_LENGTH_MAX, ImportedEvent, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.layout import Layout
 from tickets.importing.own import events_of
+from tickets.importing.printed import guessed, varying_part
 from tickets.importing.questions import decide
 from tickets.importing.record import ENTITIES, Record
 from tickets.importing.rows import Rows, zones_of
@@ -34,8 +34,6 @@ from tickets.importing.source import Source, read_source
 SAMPLES = 3
 SHOWN = 5
 """Codes or rows that a remark names."""
-GUESSED_DIGITS = 6
-"""Codes with at most this many digits, and nothing else, can be guessed."""
 MADE_UP_DIGITS = 20
 """Hexadecimal digits of an id that is made up: two of a million tickets are equal once in 10^12 imports."""
 BY_POSITION = "order+position"
@@ -374,7 +372,9 @@ def _remark(plan: ImportPlan, source: Source, decided: Decided) -> None:
         if ticket.product
     }
     plan.said += [*_notes(plan, source, decided)]
-    plan.said += [*_alike(codes), *_guessed(codes), *_seats(plan.tickets), *_forms(source, plan)]
+    rows = {record.number: record for record in source.rows} if decided.pattern else {}
+    texts = [varying_part(decided, rows[one.row]) for one in plan.tickets] if rows else codes
+    plan.said += [*_alike(codes), *_guessed(texts), *_seats(plan.tickets), *_forms(source, plan)]
     late = sum("although its guest is checked in" in one.reason for one in plan.left_out)
     if late:
         whose = "is left out although its guest is" if late == 1 else "are left out although their guests are"
@@ -403,15 +403,12 @@ def _alike(codes: Sequence[str]) -> Iterable[str]:
         yield f"Codes that differ only in case, which are different tickets: {', '.join(found[:SHOWN])}."
 
 
-def _guessed(codes: Sequence[str]) -> Iterable[str]:
-    digits = [code for code in codes if code.isascii() and code.isdigit()]
-    short = [code for code in digits if len(code) <= GUESSED_DIGITS]
-    if short:
-        yield f"{counted(len(short), 'code')} can be guessed, a short number: {', '.join(short[:SHOWN])}."
-    numbers = sorted({int(code) for code in digits})
-    steps = Counter(after - before for before, after in pairwise(numbers))
-    if not short and len(numbers) > SHOWN and 2 * max(steps.values()) > len(numbers):
-        yield f"Codes can be guessed, since they are numbers at equal steps: {', '.join(digits[:SHOWN])}."
+def _guessed(texts: Sequence[str]) -> Iterable[str]:
+    if found := guessed(texts):
+        yield (
+            f"{counted(len(found), 'code')} can be guessed (short numbers, or numbers at equal steps), such as "
+            f"{', '.join(found[:SHOWN])}. Whoever makes one up comes in instead of its guest."
+        )
 
 
 def _seats(tickets: Sequence[ImportedTicket]) -> Iterable[str]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from urllib.parse import unquote
 
 from tickets.importing.record import Record, normalised
 from tickets.importing.settled import Decided
@@ -21,6 +23,12 @@ SHORTEST, OWN_SHORTEST, SHARED_SHORTEST = 2, 3, 4
 chance."""
 ALIKE_MAX = 20
 """Rows whose cells explain a text alike that are compared."""
+GUESSED_DIGITS = 6
+"""A number of at most so many digits can be guessed."""
+NUMBERS_MIN = 5
+"""Of more numbers than this it shows whether they are at equal steps."""
+UNKNOWN = re.compile(r"(?=[A-Za-z]*[0-9])[A-Za-z0-9]{6,}|(?<==)[A-Za-z0-9_-]{6,}")
+"""What may be another one on each ticket: a word with a digit, or the value of a web address."""
 Place = tuple[int, int, str]
 """Begin and end in the text, and column."""
 Counts = Mapping[str, Counter[str]]
@@ -46,6 +54,30 @@ def code_of(decided: Decided, record: Record) -> str:
         return record.code(name) if name in columns else place[0]
 
     return PLACE.sub(cell, decided.pattern)
+
+
+def varying_part(decided: Decided, record: Record) -> str:
+    """What of it is another one in each row."""
+    return "".join(map(record.code, decided.printed))
+
+
+def guessed(texts: Iterable[str]) -> list[str]:
+    """Those of these texts that somebody may guess: short numbers, else all numbers if they are at equal
+    steps."""
+    digits = [text for text in texts if text.isascii() and text.isdigit()]
+    if short := [text for text in digits if len(text) <= GUESSED_DIGITS]:
+        return short
+    numbers = sorted(set(map(int, digits)))
+    steps = Counter(after - before for before, after in pairwise(numbers))
+    even = len(numbers) > NUMBERS_MIN and 2 * max(steps.values()) > len(numbers)
+    return digits if even else []
+
+
+def unknown_part(pattern: str) -> str:
+    """A part of a text as the scanner reads it that stands in no column and may be another one on each
+    ticket; "" without one."""
+    found = UNKNOWN.search(unquote(PLACE.sub("{}", pattern)))
+    return found[0] if found else ""
 
 
 def pattern_in(text: str, source: Source) -> str:

@@ -17,8 +17,16 @@ from tickets.importing.layout import Layout
 from tickets.importing.lists import is_list_of_codes
 from tickets.importing.moments import NoMoment, read_moment
 from tickets.importing.own import decide_own
-from tickets.importing.printed import PLACE, code_of, columns_of, pattern_in
-from tickets.importing.record import A_DATE, Record, normalised
+from tickets.importing.printed import (
+    PLACE,
+    code_of,
+    columns_of,
+    guessed,
+    pattern_in,
+    unknown_part,
+    varying_part,
+)
+from tickets.importing.record import A_DATE, FileRefused, Record, normalised
 from tickets.importing.settled import EVENT, FILE, GIVEN, STORED, Decided, Known, Said, settle
 from tickets.importing.slugs import check_event
 from tickets.importing.source import Source, Values
@@ -130,8 +138,30 @@ class _Asked:
         found.printed = columns_of(pattern, self.source) if pattern else [column]
         found.within = self.given.within or (origin == STORED and self.stored.within)
         shown = pattern or self.source.spelled(column)
+        if origin == GIVEN:
+            self._check_guessed(shown)
         around = ", inside a longer text" if found.within else ""
         self.about.answer("code", f"{shown}{around}", origin, question, shown)
+
+    def _check_guessed(self, shown: str) -> None:
+        """Raise FileRefused if what the scanner reads could be made up: numbers that can be guessed, with a
+        part of the text of one ticket that the file does not have, or within any text."""
+        scanned = self.found.pattern if self.found.pattern != self.given.code else ""
+        unknown = unknown_part(scanned)
+        known = guessed(varying_part(self.found, row) for row in self.source.rows)
+        if 2 * len(known) < len(self.source.rows) or not (unknown or self.found.within):
+            return
+        such = f"such as {', '.join(known[:EXAMPLES])}"
+        if self.found.within:
+            raise FileRefused(
+                f"The numbers in {shown!r} can be guessed, {such}: anybody could write a text around one. "
+                "Choose a column that nobody can guess."
+            )
+        raise FileRefused(
+            f"The part {unknown!r} of the ticket that was scanned stands in no column, and each ticket may "
+            f"have another one. What does stand there can be guessed, {such}. Export the file with the column "
+            f"that holds this part. If it is the same on all tickets, answer with {scanned!r}."
+        )
 
     def event(self) -> None:
         """The slug of each event that the file names; a row that names none, among others that do, is asked
@@ -275,8 +305,8 @@ class _Asked:
         self.found.repeats = self.about.choose(
             "repeats",
             f"{counted(len(several), 'code')} in {shown!r} {stand} in several rows. Is each of them one "
-            "guest's ticket, which the file repeats, or do several guests share it, as the number of an order? "
-            "If each guest has a code, choose the column with it; if no column has it, export it, too.",
+            "guest's ticket, which the file repeats, or do several guests share it, as the number of an "
+            "order? If each guest has a code, choose the column with it; if none has it, export it, too.",
             column=column,
             values=[(code, len(found)) for code, found in several.items()][:LISTED],
             answers=tuple(f"repeats={choice}" for choice in REPEATS),
