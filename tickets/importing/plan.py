@@ -406,8 +406,8 @@ def _alike(codes: Sequence[str]) -> Iterable[str]:
 def _guessed(texts: Sequence[str]) -> Iterable[str]:
     if found := guessed(texts):
         yield (
-            f"{counted(len(found), 'code')} can be guessed (short numbers, or numbers at equal steps), such as "
-            f"{', '.join(found[:SHOWN])}. Whoever makes one up comes in instead of its guest."
+            f"{counted(len(found), 'code')} can be guessed (short numbers, or numbers at equal steps), such "
+            f"as {', '.join(found[:SHOWN])}. Whoever makes one up comes in instead of its guest."
         )
 
 

@@ -159,8 +159,8 @@ class _Asked:
             )
         raise FileRefused(
             f"The part {unknown!r} of the ticket that was scanned stands in no column, and each ticket may "
-            f"have another one. What does stand there can be guessed, {such}. Export the file with the column "
-            f"that holds this part. If it is the same on all tickets, answer with {scanned!r}."
+            f"have another one. What does stand there can be guessed, {such}. Export the file with the "
+            f"column that holds this part. If it is the same on all tickets, answer with {scanned!r}."
         )
 
     def event(self) -> None:
