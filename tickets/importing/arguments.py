@@ -63,15 +63,16 @@ TEXTS = {
     ),
     "entrances": (
         "NAME,NAME",
-        'products that are entrances, as in "GA,Weekend"; others are issued and refused at the gate',
+        'products that let their guests in, as in "GA,Weekend"; the others are imported, too, but the gate '
+        "refuses them",
     ),
     "timezone": (
         "ZONE",
-        "time zone of times without an offset, as in Europe/Berlin (default: the event's)",
+        "time zone of the times for which the file names none, as in Europe/Berlin (default: the event's)",
     ),
     "quantity": (
         "|".join(QUANTITIES),
-        "what a row for several persons is: one ticket of several entries, or several tickets",
+        "what a row for several persons is: one ticket that lets in all of them, or several tickets",
     ),
     "cells": ("|".join(CELLS), "what several codes in a cell are: a ticket each, or one code"),
     "repeats": (
@@ -82,7 +83,8 @@ TEXTS = {
     "sheet": ("NAME", "the sheet of a workbook"),
     "new-event": (
         "|".join(NEW_EVENTS),
-        "an event that was not created: it is created, and only codes open it, or it is used as it is",
+        "an event that is not here yet: it is created, and only the codes on tickets open its doors, or it "
+        "is used as it is, and ids of tickets open them, too",
     ),
 }
 """Answers that are given once: what stands behind the option, and its help."""
@@ -121,7 +123,7 @@ LISTS = {
 }
 """Answers that may be given several times."""
 FLAGS = {
-    "no-entrance": "no product is an entrance",
+    "no-entrance": "no product lets its guests in",
     "nobody-entered": "nobody has entered yet",
     "within": "the scanner reads a longer text that contains the code, such as a web address",
     "hidden": "read hidden rows too",
@@ -216,7 +218,7 @@ def _about_columns(questions: Sequence[Question]) -> list[str]:
     """The columns that nothing reads, as one table, and how each is answered."""
     if not questions:
         return []
-    lines = ["Nothing reads these columns, and their rows differ. What does each say? (value: rows)"]
+    lines = ["What do these columns mean at the door? Their rows differ (value: number of rows)"]
     width = max(len(question.column) for question in questions)
     for question in questions:
         lines.append(f"    {question.column:{width}}  {'  |  '.join(_values(question))}")
@@ -232,7 +234,7 @@ def _about_columns(questions: Sequence[Question]) -> list[str]:
         '    "--day=COLUMN=06:00"            that day, or from that time, until 06:00 of the next morning',
         '    "--day=COLUMN=COLUMN"           the times from which and until which it admits',
         '    "--column=product=COLUMN"       the product (or variation=COLUMN, beside a product)',
-        '    "--harmless=COLUMN"             it decides nothing',
+        '    "--harmless=COLUMN"             it does not matter at the door',
     ]
 
 

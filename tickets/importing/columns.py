@@ -21,8 +21,8 @@ from tickets.importing.settled import GIVEN, STORED, Said, settle
 from tickets.importing.source import Values
 
 MEANINGS = {
-    "admits": "ticked values may come in, the others may not",
-    "entered": "ticked = this guest is already inside",
+    "admits": "guests with ticked values may come in, the others may not",
+    "entered": "guests with ticked values have entered already",
     "product": "the kind of ticket: which kinds come in is asked next",
     "harmless": "does not matter at the door",
 }
@@ -180,7 +180,7 @@ class _Columns:
                 Said(stored.admits.get(column), stored.refuses.get(column), STORED),
                 Said(given.admits.get(column), given.refuses.get(column), GIVEN),
             ]
-            sentence = f"Which values of the column {shown!r} admit?"
+            sentence = f"With which values of the column {shown!r} may a guest come in?"
         else:
             own = [] if given.entered == {} else (given.entered or {}).get(column)
             said = [

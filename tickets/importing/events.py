@@ -40,9 +40,9 @@ class EventChange(msgspec.Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """What changes, for people."""
-        kinds = {True: "an entrance", False: "no entrance"}
-        said = [f"{name} is {kinds[admits]}" for name, admits in self.changed.items()]
-        done = "is created; only what is printed opens it" if self.created else "is changed"
+        kinds = {True: "lets its guests in", False: "lets nobody in"}
+        said = [f"{name} {kinds[admits]}" for name, admits in self.changed.items()]
+        done = "is created; only the codes on its tickets open its doors" if self.created else "is changed"
         return f"Event {self.event} {done}{': ' if said else ''}{', '.join(said)}."
 
 

@@ -105,7 +105,7 @@ def decide_own(source: Source, renamed: Mapping[str, str]) -> Decided:
             Told("code", "all codes of each ticket, as they are printed", name),
             Told("admits", f"state: {listed}; disputed and blocked tickets are issued blocked", name),
             Told("entrances", f"the column product_admits; {counted(closed, 'product')} not admitting", name),
-            Told("timezone", "each time has its offset", name),
+            Told("timezone", "each time names its own", name),
             Told("entered", f"state CONSUMED ({states[State.CONSUMED.name]})", name),
         ],
     )

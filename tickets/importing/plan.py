@@ -223,7 +223,9 @@ def _fill(plan: ImportPlan, source: Source, rows: Rows, *, repeats: str, steward
             repeated = f"says the same ticket as row {before[0].row}, in all that is read"
             plan.left_out.append(LeftOut(row, repeated))
         else:
-            plan.wrong.append(WrongRow(row, f"has a code of row {before[0].row} (barcode_taken)"))
+            plan.wrong.append(
+                WrongRow(row, f"has the code of row {before[0].row}, and otherwise says another ticket")
+            )
     plan.tickets = [ticket for tickets in kept for ticket in tickets]
     _leave_out(plan, refusing, {*first}, stewards_see_why=stewards_see_why)
     plan.tickets.sort(key=lambda ticket: ticket.row)

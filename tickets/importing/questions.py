@@ -239,11 +239,11 @@ class _Asked:
             return
         shut = not all(admits for product, admits in self.found.products.items() if product)
         choice = self.given.new_event
-        why = "Not all products are entrances, and only an event that is created refuses the others. "
+        why = "Only an event that is created refuses products that let nobody in. "
         question = self.about.question(
             "new-event",
-            f"Nobody created the event {_quoted(new)}. {why if shut else ''}Create it, so that only what is "
-            f"printed opens it{'' if shut else ', or use it as it is'}?",
+            f"There is no event {_quoted(new)} here yet. {why if shut else ''}Shall it be created, so that "
+            f"only the codes on the tickets open its doors{'' if shut else ', or used without that'}?",
             column=column,
             values=list(new.items()),
             answers=tuple(f"new-event={one}" for one in NEW_EVENTS[: 1 if shut else None]),
@@ -263,7 +263,7 @@ class _Asked:
             self.found.quantity = self.about.choose(
                 "quantity",
                 f"What is a row with more than 1 in {self.source.spelled(column)!r}: one ticket "
-                "with that many entries, or that many tickets?",
+                "for that many persons, or that many tickets?",
                 column=column,
                 values=list(several.items()),
                 answers=tuple(f"quantity={choice}" for choice in QUANTITIES),
@@ -320,9 +320,8 @@ class _Asked:
         sentence = "In which time zone is the event? Without one its times are shown in UTC."
         if column:
             sentence = (
-                f"In which time zone are the times of {shown!r}? They have no offset, and the event has "
+                f"In which time zone are the times of {shown!r}? Neither the file nor the event says it."
             )
-            sentence += "no time zone."
         question = self.about.question(
             "timezone",
             sentence,

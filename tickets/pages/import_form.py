@@ -22,15 +22,15 @@ SEVERAL = ("admits", "entered", "entrances")
 OF_VALUES = ("admits", "entered")
 """Meanings of a column that are of some of its values."""
 CHOICES = {
-    "quantity": {"tickets": "that many tickets", "entries": "one ticket with that many entries"},
+    "quantity": {"tickets": "that many tickets", "entries": "one ticket that lets in that many persons"},
     "cells": {"tickets": "several codes, each of a ticket of its own", "one": "one code"},
     "repeats": {
         "ticket": "one guest's ticket, which the file repeats",
         PERSONS: "several guests share it: it opens once for each of its rows",
     },
     "new-event": {
-        CREATE: "create it: only what is printed opens it",
-        AS_IT_IS: "use it as it is: ids of tickets open it too",
+        CREATE: "create it: only the codes on the tickets open its doors",
+        AS_IT_IS: "do not create it: ids of tickets open its doors, too",
     },
 }
 """Question -> answer -> its words."""
@@ -38,7 +38,7 @@ WHICH = {"admits": "may come in", "entered": "say that the guest has entered alr
 TITLES = {
     "code": "What the scanner reads",
     "admits": "Who may come in",
-    "entrances": "Products that are entrances",
+    "entrances": "Products that let guests in",
     "entered": "Who has entered already",
     "timezone": "Time zone",
     "event": "Event",
