@@ -76,7 +76,7 @@ def test_a_product_that_is_an_entrance_after_all_opens_the_gate(desk: Client, as
     more = SimpleUploadedFile("more.csv", b"Barcode,Product,Valid until\nM-9,Mug,2099-01-01 12:00\n")
     one = sent(desk, asked, "", file=more, event="gala")
     one = sent(desk, asked, f"/{one.pk}/answers", code="Barcode", entrances="Mug", timezone="Asia/Tokyo")
-    assert "Mug is an entrance" in desk.get(f"{URL}/{one.pk}").content.decode()
+    assert "Mug lets its guests in" in desk.get(f"{URL}/{one.pk}").content.decode()
     assert sent(desk, asked, f"/{one.pk}/confirm").state == ImportState.DONE
     row = event_row(LEARNER_ALIAS, "gala")
     assert row is not None

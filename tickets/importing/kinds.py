@@ -8,8 +8,8 @@ from dtvn.wording import counted
 
 KINDS = {
     "change": "changed",
-    "holder": "another guest",
-    "replace": "another code",
+    "holder": "with another guest",
+    "replace": "with another code",
     "cancel": "cancelled since",
     "block": "blocked since",
     "entry": "entered elsewhere since",

@@ -175,7 +175,7 @@ class Command(BaseCommand):
             before = f" ({known['existed']:,} had already been imported)" if known["existed"] else ""
             self.stdout.write(f"{rows} {counted(known['present'], 'ticket')} in the network{before}.")
         else:
-            stored = f"{known['identical']:,} as in the file, {known['differing']:,} otherwise"
+            stored = f"{known['identical']:,} as in the file, {known['differing']:,} different"
             new = counted(known["new"], "new ticket")
             self.stdout.write(f"{rows} {new} would be imported; in the network: {stored}.")
         for kind, shown in differences.items():
@@ -216,14 +216,14 @@ class Command(BaseCommand):
             self.stdout.write(sentence)
         events = report["events"]
         for one in events if len(events) <= EVENTS_MAX else ():
-            zone = f"its times are those of {one['zone']}"
+            zone = f"on the clocks of {one['zone']}"
             self.stdout.write(f"Event {one['event']}: {counted(one['tickets'], 'ticket')}, {zone}.")
         for zone in sorted({one["zone"] for one in events}) if len(events) > EVENTS_MAX else ():
             here = [one for one in events if one["zone"] == zone]
             tickets = counted(sum(one["tickets"] for one in here), "ticket")
             names = ", ".join(one["event"] for one in here[:NAMED_MAX])
             more = f" and {len(here) - NAMED_MAX:,} more" if len(here) > NAMED_MAX else ""
-            said = f"{names}{more}; their times are those of {zone}"
+            said = f"{names}{more}; on the clocks of {zone}"
             self.stdout.write(f"{counted(len(here), 'event')} with {tickets}: {said}.")
         for field, words in (("entered", "guest{} entered already"), ("blocked", "ticket{} blocked")):
             if count := report[field]:
