@@ -142,48 +142,38 @@ def listed(text: str) -> list[str]:
     return [folded(value) for value in row]
 
 
-def by_column(pairs: Iterable[str], option: str) -> dict[str, list[str]]:
+def pairs(texts: Iterable[str], option: str, form: str = "COLUMN=VALUE,VALUE") -> list[tuple[str, str]]:
+    """(name, value) of NAME=VALUE, at the first "="; raises FileRefused with the `form`."""
+    found = [text.partition("=") for text in texts]
+    for name, equals, value in found:
+        if not equals or not name.strip():
+            raise FileRefused(f"The answer {option} {name + equals + value!r} is not {form}.")
+    return [(name, value) for name, _, value in found]
+
+
+def by_column(texts: Iterable[str], option: str) -> dict[str, list[str]]:
     """Column -> values, from COLUMN=VALUE,VALUE; raises FileRefused."""
     found: dict[str, list[str]] = {}
-    for pair in pairs:
-        column, equals, text = pair.partition("=")
-        if not equals or not column.strip():
-            raise FileRefused(f"The answer {option} {pair!r} is not COLUMN=VALUE,VALUE.")
-        found.setdefault(normalised(column), []).extend(listed(text))
+    for column, values in pairs(texts, option):
+        found.setdefault(normalised(column), []).extend(listed(values))
     return found
 
 
-def by_event(pairs: Iterable[str], option: str) -> dict[str, str]:
-    """Event as the file names it -> slug, from NAME=SLUG; raises FileRefused."""
-    found: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, slug = pair.rpartition("=")
-        if not equals:
-            raise FileRefused(f"The answer {option} {pair!r} is not NAME=SLUG.")
-        found[folded(name)] = slug.strip()
-    return found
+def by_event(texts: Collection[str], option: str) -> dict[str, str]:
+    """Event as the file names it -> slug, from NAME=SLUG, at the last "="; raises FileRefused."""
+    if wrong := [text for text in texts if "=" not in text]:
+        raise FileRefused(f"The answer {option} {wrong[0]!r} is not NAME=SLUG.")
+    found = [text.rpartition("=") for text in texts]
+    return {folded(name): slug.strip() for name, _, slug in found}
 
 
-def days_of(texts: Iterable[str], option: str) -> dict[str, str]:
-    """Column of days -> its end, from COLUMN or COLUMN=END; raises FileRefused."""
-    found: dict[str, str] = {}
-    for text in texts:
-        begins, _, ends = text.partition("=")
-        if not begins.strip():
-            raise FileRefused(f"The answer {option} {text!r} is not COLUMN or COLUMN=COLUMN.")
-        found[normalised(begins)] = normalised(ends)
-    return found
-
-
-def chosen_columns(pairs: Iterable[str], option: str) -> dict[str, str]:
+def chosen_columns(texts: Iterable[str], option: str) -> dict[str, str]:
     """Field -> column name, from FIELD=NAME; raises FileRefused for an unknown field, or one given twice."""
     chosen: dict[str, str] = {}
-    for pair in pairs:
-        field, equals, name = pair.partition("=")
-        if not equals or field not in FIELDS:
-            raise FileRefused(
-                f"The answer {option} {pair!r} is not FIELD=NAME with FIELD one of {', '.join(FIELDS)}."
-            )
+    form = f"FIELD=NAME with FIELD one of {', '.join(FIELDS)}"
+    for field, name in pairs(texts, option, form):
+        if field not in FIELDS:
+            raise FileRefused(f"The answer {option} {f'{field}={name}'!r} is not {form}.")
         if field in chosen:
             raise FileRefused(f"The answer {option} names {field} twice: {chosen[field]!r} and {name!r}.")
         chosen[field] = name.strip()
@@ -204,7 +194,7 @@ def answers_from(
     cells: str = "",
     repeats: str = "",
     sheet: str = "",
-    event_name: Iterable[str] = (),
+    event_name: Collection[str] = (),
     new_event: str = "",
     column: Iterable[str] = (),
     harmless: Iterable[str] = (),
@@ -219,6 +209,7 @@ def answers_from(
     entries = by_column(entered, "entered")
     if nobody_entered and entries:
         raise FileRefused("The answers entered and nobody-entered contradict each other.")
+    days = [text.partition("=") for text in day]
     for text, choices, option in (
         (quantity, QUANTITIES, "quantity"),
         (cells, CELLS, "cells"),
@@ -242,7 +233,7 @@ def answers_from(
         new_event=new_event,
         columns=chosen_columns(column, "column"),
         harmless=[normalised(name) for name in harmless],
-        days=days_of(day, "day"),
+        days={normalised(begins): normalised(ends) for begins, _, ends in days},
         within=within,
         hidden=hidden,
         stewards_see_why=stewards_see_why,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -84,8 +84,6 @@ class ImportPlan(msgspec.Struct):
     """Product -> whether it is an entrance."""
     new_event: str = ""
     """What becomes of events that were not created: see Answers."""
-    event_names: dict[str, str] = {}
-    """Event -> its name in the file, if that is not its slug."""
     answers: Answers = UNANSWERED
     """To store for the next file of this source, once this one is confirmed."""
     read: dict[str, list[str]] = {}
@@ -93,7 +91,7 @@ class ImportPlan(msgspec.Struct):
     unread: list[str] = []
     """Columns that are not read, normalised."""
     events: list[ImportedEvent] = []
-    """What our own export says of the events of its tickets."""
+    """What the file says of the events of its tickets."""
     zones: dict[str, str] = {}
     """Event -> the time zone of its times without an offset."""
     rows: int = 0
@@ -147,19 +145,28 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
     if not plan.questions:
         rows = Rows(source, layout, decided, known)
         _fill(plan, source, rows, repeats=decided.repeats, stewards_see_why=given.stewards_see_why)
-        if source.preset.own:
-            plan.events = events_of(source, by_event(plan.tickets), before.events | given.events)
         by_id = {event for event in plan.zones if known.ids_are_codes(event, given.new_event)}
         _name(plan, source, layout, decided, known, by_id)
         _remark(plan, source, decided)
-        if column := layout.column("event"):
-            spelled = source.values(column).spelled
-            plan.event_names = {
-                slug: spelled[name]
-                for name, slug in decided.events.items()
-                if name and spelled.get(name, slug) != slug
-            }
+        plan.events = (
+            events_of(source, by_event(plan.tickets), before.events | given.events)
+            if source.preset.own
+            else [*_events(plan, source, layout, decided)]
+        )
     return plan
+
+
+def _events(plan: ImportPlan, source: Source, layout: Layout, decided: Decided) -> Iterator[ImportedEvent]:
+    """What the file of a shop says of the events of its tickets."""
+    column = layout.column("event")
+    spelled = source.values(column).spelled if column else {}
+    names = {slug: spelled.get(name, "") for name, slug in decided.events.items() if name}
+    for event, tickets in by_event(plan.tickets).items():
+        products = {one.product: plan.products[one.product] for one in tickets if one.product}
+        name, zone = names.get(event, event), plan.answers.timezone
+        yield ImportedEvent(
+            event, name=name if name != event else "", zone=zone, products=products, whole=False
+        )
 
 
 def _days_read(decided: Decided, source: Source) -> dict[str, list[str]]:

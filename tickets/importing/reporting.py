@@ -53,7 +53,7 @@ def report_of(
             {"event": event, "tickets": len(tickets), "zone": found.zones[event]}
             for event, tickets in by_event(found.tickets).items()
         ],
-        "events_said": [change.sentence for change in changes_of(found)],
+        "events_said": list(changes_of(found)),
         "wrong_count": len(wrong),
         "wrong": listed(wrong),
         "left_out_count": len(found.left_out),

@@ -81,10 +81,6 @@ class Rows:
             return ""
         return f"is no ticket but a title, an end mark or a total: only {', '.join(filled.values())[:80]!r}"
 
-    def _may_be_code(self, cell: str) -> bool:
-        """Whether a cell is as long as a code of another row, or a word with a digit."""
-        return len(cell) in self._lengths or (" " not in cell and any(map(str.isdigit, cell)))
-
     def _may_be_total(self, record: Record, filled: Mapping[str, str]) -> bool:
         """Whether the last row holds a text and a number."""
         if len(filled) != 2 or record.number != self._source.rows[-1].number:
