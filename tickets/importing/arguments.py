@@ -234,6 +234,7 @@ def _about_columns(questions: Sequence[Question]) -> list[str]:
         '    "--day=COLUMN=06:00"            that day, or from that time, until 06:00 of the next morning',
         '    "--day=COLUMN=COLUMN"           the times from which and until which it admits',
         '    "--column=product=COLUMN"       the product (or variation=COLUMN, beside a product)',
+        '    "--column=name=COLUMN"          the name of the guest',
         '    "--harmless=COLUMN"             it does not matter at the door',
     ]
 

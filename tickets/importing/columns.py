@@ -24,9 +24,11 @@ MEANINGS = {
     "admits": "guests with ticked values may come in, the others may not",
     "entered": "guests with ticked values have entered already",
     "product": "the kind of ticket: which kinds come in is asked next",
+    "name": "the guest's name, which the gate shows",
     "harmless": "does not matter at the door",
 }
 """What a column may say, beside a day."""
+NAMES = {"name", "first_name", "last_name"}
 FEW = 12
 """At most so many different values may part the rows into groups."""
 NAMES_ROW = re.compile(r"\S*@\S+|(?=\S*\d)\S{8,}")
@@ -275,13 +277,14 @@ class _Columns:
         shown = self._source.spelled(column)
         days = _are_days(values)
         ends = [self._source.spelled(name) for name in self._source.columns if self._ends_after(column, name)]
-        ends = [*([] if _are_timed(values) else [""]), MORNING, *ends] if days else []
+        ends = [*ends, MORNING] if _are_timed(values) else ["", MORNING, *ends] if days else []
         product = "variation" if self._about.layout.column("product") else "product"
         answers = (
             f"admits={shown}=VALUE,VALUE",
             f"entered={shown}=VALUE,VALUE",
             *(f"day={shown}={end}".rstrip("=") for end in ends),
             f"column={product}={shown}",
+            *([] if self._about.layout.columns.keys() & NAMES else [f"column=name={shown}"]),
             f"harmless={shown}",
         )
         question = self._about.question(

@@ -123,7 +123,9 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
         one["open"],
         control,
         options,
-        one.get("words", ""),
+        ", ".join(CHOICES[kind].get(value, value) for value in chosen)
+        if kind in CHOICES
+        else one.get("words", ""),
         one.get("origin", ""),
         one["column"],
         _meanings(one, chosen) if kind == "column" else [],
@@ -134,7 +136,8 @@ def _meanings(one: Mapping[str, Any], chosen: Sequence[str]) -> list[tuple[str, 
     """What a column may say, the most likely first."""
     ends = [*one["ends"], *(text.partition("=")[2] for text in chosen if text.startswith("day="))]
     days = {f"day={end}".rstrip("="): _until(end, timed="" not in one["ends"]) for end in ends}
-    admits, *others = MEANINGS.items()
+    named = any(answer.startswith("column=name=") for answer in one["answers"])
+    admits, *others = ((value, label) for value, label in MEANINGS.items() if named or value != "name")
     offered = dict([admits, *days.items(), *others])
     likely = next((value for value in offered if one["likely"] == value.partition("=")[0]), "")
     shown = {likely: offered[likely]} | offered if likely else offered
@@ -260,6 +263,8 @@ def _take_column(given: dict[str, Any], one: Mapping[str, Any], sent: QueryDict)
         case "product":
             field = "variation" if any("variation=" in answer for answer in one["answers"]) else "product"
             given["columns"][field] = one["column"]
+        case "name":
+            given["columns"]["name"] = one["column"]
         case "harmless":
             given["harmless"].append(column)
         case _:
