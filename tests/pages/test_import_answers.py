@@ -293,7 +293,7 @@ def test_an_answer_that_names_no_column_is_asked_for_again(desk: Client, asked: 
 
 
 def test_a_name_and_the_number_of_an_order_in_another_language_are_answered(desk: Client, asked: Any) -> None:
-    content = "Prenotazione,Ospite\n1001,Ada\n1001,Bo\n1002,Cem\n1002,Dino\n".encode()
+    content = b"Prenotazione,Ospite\n1001,Ada\n1001,Bo\n1002,Cem\n1002,Dino\n"
     one = sent(desk, asked, "", file=SimpleUploadedFile("lista.csv", content), event="gala")
     first = {"code": "Prenotazione", "column:ospite": "name", "new-event": "create"}
     one = sent(desk, asked, f"/{one.pk}/answers", **first)
