@@ -40,7 +40,7 @@ def report_of(
     stays = [sentence_of(one, found, personal=personal) for one in differences.unchanged[:ROWS_REPORTED]]
     report = understood(found) | {
         "tickets": len(found.tickets),
-        "admitting": sum(_admits(one, found) for one in found.tickets),
+        "shut": sum(not _opens(one, found) for one in found.tickets),
         "new": len(new),
         "identical": differences.same,
         "differing": len({(one.event, one.ticket_id) for one in differences.found}),
@@ -65,7 +65,7 @@ def report_of(
     return kept
 
 
-def _admits(ticket: ImportedTicket, found: ImportPlan) -> bool:
+def _opens(ticket: ImportedTicket, found: ImportPlan) -> bool:
     """Whether a ticket opens a door."""
     return not ticket.blocked and found.products.get(ticket.product, True)
 

@@ -228,6 +228,10 @@ class Command(BaseCommand):
         for field, words in (("entered", "guest{} entered already"), ("blocked", "ticket{} blocked")):
             if count := report[field]:
                 self.stdout.write(f"{count:,} {words.format('' if count == 1 else 's')}.")
+        if shut := report["shut"]:
+            verb = "opens" if shut == 1 else "open"
+            why = "blocked, or of a product that lets nobody in"
+            self.stdout.write(f"{counted(shut, 'ticket')} {verb} no door: {why}.")
         if codes:
             self.stdout.write(f"Scanned as {', '.join(codes)}.")
         if report["unread"]:
