@@ -18,10 +18,14 @@ from tickets.importing.words import FIELDS, folded
 
 ANY = "*"
 """Stands for every filled cell."""
-QUANTITIES = ("entries", "tickets")
-CELLS = ("tickets", "one")
-_, PERSONS = REPEATS = ("ticket", "persons")
-CREATE, AS_IT_IS = NEW_EVENTS = ("create", "as-it-is")
+PERSONS, CREATE, AS_IT_IS = "persons", "create", "as-it-is"
+CHOICES = {
+    "quantity": ("entries", "tickets"),
+    "cells": ("tickets", "one"),
+    "repeats": ("ticket", PERSONS),
+    "new-event": (CREATE, AS_IT_IS),
+}
+"""Question of one choice -> its answers."""
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,16 +46,16 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outside: dict[str, list[str]] = {}
     """Column -> values of guests who have not, of stored answers."""
     quantity: str = ""
-    """One of QUANTITIES."""
+    """One of CHOICES, as are those below."""
     cells: str = ""
-    """What several codes in a cell are: one of CELLS."""
+    """What several codes in a cell are."""
     repeats: str = ""
-    """What several rows with one code are: one of REPEATS."""
+    """What several rows with one code are."""
     sheet: str = ""
     events: dict[str, str] = {}
     """Event as the file names it, folded -> slug, "" to leave its rows out."""
     new_event: str = ""
-    """What becomes of events that were not created, one of NEW_EVENTS; never stored, since another file names
+    """What becomes of events that were not created; never stored, since another file names
     other events."""
     columns: dict[str, str] = {}
     """Field of words.FIELDS -> column, "" for none."""
@@ -210,14 +214,10 @@ def answers_from(
     if nobody_entered and entries:
         raise FileRefused("The answers entered and nobody-entered contradict each other.")
     days = [text.partition("=") for text in day]
-    for text, choices, option in (
-        (quantity, QUANTITIES, "quantity"),
-        (cells, CELLS, "cells"),
-        (repeats, REPEATS, "repeats"),
-        (new_event, NEW_EVENTS, "new-event"),
-    ):
-        if text and text not in choices:
-            raise FileRefused(f"The answer {option} is {' or '.join(choices)}, not {text!r}.")
+    texts = {"quantity": quantity, "cells": cells, "repeats": repeats, "new-event": new_event}
+    for option, text in texts.items():
+        if text and text not in CHOICES[option]:
+            raise FileRefused(f"The answer {option} is {' or '.join(CHOICES[option])}, not {text!r}.")
     return Answers(
         code=code,
         admits=by_column(admits, "admits"),

@@ -16,16 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.db import DatabaseError
 
 from dtvn.machine.fields import DEFAULT_EVENT
-from tickets.importing.answers import (
-    ANY,
-    CELLS,
-    NEW_EVENTS,
-    QUANTITIES,
-    REPEATS,
-    Answers,
-    Question,
-    answers_from,
-)
+from tickets.importing.answers import ANY, CHOICES, Answers, Question, answers_from
 from tickets.importing.plan import ImportPlan, read_plan
 from tickets.importing.record import FileRefused
 from tickets.importing.settled import Known
@@ -71,18 +62,18 @@ TEXTS = {
         "time zone of the times for which the file names none, as in Europe/Berlin (default: the event's)",
     ),
     "quantity": (
-        "|".join(QUANTITIES),
+        "|".join(CHOICES["quantity"]),
         "what a row for several persons is: one ticket that lets in all of them, or several tickets",
     ),
-    "cells": ("|".join(CELLS), "what several codes in a cell are: a ticket each, or one code"),
+    "cells": ("|".join(CHOICES["cells"]), "what several codes in a cell are: a ticket each, or one code"),
     "repeats": (
-        "|".join(REPEATS),
+        "|".join(CHOICES["repeats"]),
         "what several rows with one code are: one ticket, said several times, or several persons who share "
         "the code, which then opens once for each",
     ),
     "sheet": ("NAME", "the sheet of a workbook"),
     "new-event": (
-        "|".join(NEW_EVENTS),
+        "|".join(CHOICES["new-event"]),
         "an event that is not here yet: it is created, and only the codes on tickets open its doors, or it "
         "is used as it is, and ids of tickets open them, too",
     ),

@@ -27,7 +27,7 @@ from tickets.importing.own import events_of
 from tickets.importing.printed import guessed, varying_part
 from tickets.importing.questions import decide
 from tickets.importing.record import ENTITIES, Record
-from tickets.importing.rows import Rows, zones_of
+from tickets.importing.rows import Rows
 from tickets.importing.settled import Decided, Known
 from tickets.importing.source import Source, read_source
 
@@ -239,7 +239,7 @@ def _fill(plan: ImportPlan, source: Source, rows: Rows, *, repeats: str, steward
     plan.left_out.sort(key=lambda one: one.row)
     plan.wrong.sort(key=lambda one: one.row)
     plan.said += rows.said
-    plan.zones = zones_of(by_event(plan.tickets), rows)
+    plan.zones = {event: rows.zone(event) for event in sorted(by_event(plan.tickets))}
 
 
 def _leave_out(

@@ -9,7 +9,7 @@ from datetime import UTC
 from dtvn.machine.fields import DEFAULT_EVENT
 from dtvn.wording import counted
 from tickets.importing import words
-from tickets.importing.answers import ANY, AS_IT_IS, CELLS, NEW_EVENTS, QUANTITIES, REPEATS, Answers, Question
+from tickets.importing.answers import ANY, AS_IT_IS, CHOICES, Answers, Question
 from tickets.importing.columns import decide_columns
 from tickets.importing.days import SEPARATOR
 from tickets.importing.inquiry import Inquiry
@@ -196,10 +196,7 @@ class _Asked:
         """The products that are entrances; an empty cell is one of them, in a file that names products."""
         rows = [row for row in self.source.rows if not (row.problem or row.left_out)]
         names = [self.layout.product(row) for row in rows]
-        values = Values()
-        for name in names if any(names) else ():
-            values.counts[value := words.folded(name)] += 1
-            values.spelled.setdefault(value, name)
+        values = Values.of(names if any(names) else ())
         by_file = self._admission(rows)
         by_event = {
             words.folded(name): admits
@@ -246,7 +243,7 @@ class _Asked:
             f"only the codes on the tickets open its doors{'' if shut else ', or used without that'}?",
             column=column,
             values=list(new.items()),
-            answers=tuple(f"new-event={one}" for one in NEW_EVENTS[: 1 if shut else None]),
+            answers=tuple(f"new-event={one}" for one in CHOICES["new-event"][: 1 if shut else None]),
         )
         if choice and not (shut and choice == AS_IT_IS):
             self.about.answer("new-event", f"{_quoted(new)}: {choice}", GIVEN, question, choice)
@@ -266,7 +263,6 @@ class _Asked:
                 "for that many persons, or that many tickets?",
                 column=column,
                 values=list(several.items()),
-                answers=tuple(f"quantity={choice}" for choice in QUANTITIES),
             )
 
     def cells(self) -> None:
@@ -280,7 +276,6 @@ class _Asked:
                 f"Are these several codes, each of a ticket of its own? Such as {lists[0][:80]!r}.",
                 column=self.found.code,
                 values=[("several codes in a cell", len(lists))],
-                answers=tuple(f"cells={choice}" for choice in CELLS),
             )
 
     def repeats(self) -> None:
@@ -309,7 +304,6 @@ class _Asked:
             "order? If each guest has a code, choose the column with it; if none has it, export it, too.",
             column=column,
             values=[(code, len(found)) for code, found in several.items()][:LISTED],
-            answers=tuple(f"repeats={choice}" for choice in REPEATS),
         )
 
     def zone(self) -> None:

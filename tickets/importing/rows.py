@@ -20,7 +20,7 @@ from tickets.importing.moments import NoMoment, read_moment
 from tickets.importing.own import OwnRows
 from tickets.importing.printed import code_of
 from tickets.importing.reading import NUMBER
-from tickets.importing.record import A_DATE, A_TRUTH, Record, invisible_inside
+from tickets.importing.record import A_DATE, A_TRUTH, Record, WrongCell, invisible_inside
 from tickets.importing.settled import Decided, Known
 from tickets.importing.source import Source
 
@@ -28,10 +28,6 @@ WITHIN_MIN = 6
 """Characters of a code that does not stand inside another text by chance: reader_faults.LENGTH_MIN."""
 ASIDE_WIDTH = 3
 """Cells that the usual row fills at least, where a row of one cell, or a text and a number, is no ticket."""
-
-
-class WrongCell(Exception):
-    """A cell that makes its row wrong; the message completes "row 7"."""
 
 
 class Rows:
@@ -294,8 +290,3 @@ class Rows:
 def _one_line(reason: str) -> str:
     """A reason as the log takes it: printable, and not too long."""
     return "".join(one if one.isprintable() else " " for one in reason)[:LABEL_LENGTH_MAX]
-
-
-def zones_of(events: Mapping[str, object], rows: Rows) -> dict[str, str]:
-    """Event -> the zone of its times without an offset."""
-    return {event: rows.zone(event) for event in sorted(events)}
