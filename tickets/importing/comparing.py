@@ -6,9 +6,11 @@ A ticket is recognised by its code; only if nobody has that code, by its id, whi
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
+from dtvn.machine import Block, ChangeTicket, ImportEntry, Replace
 from dtvn.machine.bodies import SECONDS_MAX, window_end
 from dtvn.machine.codes import CODES_MAX, code_digest
 from dtvn.machine.fields import MICROSECONDS
@@ -57,7 +59,7 @@ def compare(plan: ImportPlan, network: Network, confirmed: Collection[str] = ())
             row=0,
             event=stored.event,
             ticket_id=stored.ticket,
-            reason=GONE_REASON,
+            commands=(Block(GONE_REASON),),
             about=_about(stored, network),
         )
         for place, stored in sorted(network.tickets.items())
@@ -156,15 +158,17 @@ def _differences(
     entered = stored.state == "CONSUMED"
     if not ticket.admits:
         if not stored.blocked:
-            yield difference("cancel", reason=ticket.block_reason)
+            yield difference("cancel", commands=(Block(ticket.block_reason),))
         return
     if terms := _changes(TERMS, ticket, stored, plan):
-        wanted = {field: getattr(stored, field) for field in TERMS} | {one.field: one.new for one in terms}
+        changed: dict[str, Any] = {one.field: one.new for one in terms}
+        wanted = {field: getattr(stored, field) for field in TERMS} | changed
         empty = 0 < wanted["not_after"] < wanted["not_before"]
         yield difference(
             "change",
             ENTERED if entered else "its window would be empty" if empty else "",
             fields=terms,
+            commands=(ChangeTicket(**changed),),
             about=(holder.name,),
         )
     person_in_file = TicketHolder(order=ticket.order, **msgspec.structs.asdict(ticket.holder))
@@ -175,23 +179,20 @@ def _differences(
             yield difference("holder", "its holder was erased", about=())
     if codes := _new_codes(ticket, stored, network):
         why = _irreplaceable(codes, stored)
-        yield difference("replace", why, codes=ticket.codes, digests=codes, before=stored.codes)
+        commands = (Replace(codes),)
+        yield difference("replace", why, commands=commands, texts=ticket.codes, before=stored.codes)
     if ticket.blocked and not stored.blocked:
-        yield difference("block", reason=ticket.block_reason)
+        yield difference("block", commands=(Block(ticket.block_reason),))
     if stored.blocked and not ticket.blocked:
-        yield difference("block", "only a person unblocks a ticket", reason=stored.block_reason)
+        why, kept = "only a person unblocks a ticket", Block(stored.block_reason)
+        yield difference("block", why, commands=(kept,))
     if ticket.entries != stored.entries and any(map(plan.read.get, ("quantity", "entries"))):
         other = FieldChange("entries", str(stored.entries), str(ticket.entries))
         yield difference("change", FOR_SO_MANY, fields=(other,))
     if ticket.entered and not (entered or entries_made(stored)):
-        yield difference(
-            "entry",
-            "it is disputed" if stored.state == "DISPUTED" else "",
-            entries=ticket.made or stored.entries,
-            at=ticket.entered_at,
-            gate=ticket.gate,
-            device=ticket.device,
-        )
+        why = "it is disputed" if stored.state == "DISPUTED" else ""
+        entry = ImportEntry(ticket.entered_at, ticket.gate, ticket.device)
+        yield difference("entry", why, commands=(entry,) * (ticket.made or stored.entries))
 
 
 def _about(stored: TicketRow, network: Network) -> tuple[str, ...]:
