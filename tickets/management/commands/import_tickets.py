@@ -211,7 +211,7 @@ class Command(BaseCommand):
         for sentence in report.get("not_ordered", ()):
             self.stdout.write(sentence)
         for kind in report.get("ordered", ()):
-            self.stdout.write(f"{counted(kind['count'], 'ticket')} of the network changed: {kind['words']}.")
+            self.stdout.write(f"{counted(kind['count'], 'ticket')} of the network: {kind['words']}, done.")
         for sentence in [*report["stays"][:REPORTED_MAX], *report["events_said"]]:
             self.stdout.write(sentence)
         events = report["events"]
