@@ -68,7 +68,7 @@ def test_what_a_later_file_says_otherwise_is_ordered_if_it_is_ticked(
     done = reconciled(desk, asked, second, page=pages, change=wanted)
     ordered = [(one["kind"], one["count"]) for one in done.report["ordered"]]
     assert (done.state, ordered, done.report["issued"]) == (ImportState.DONE, [("change", 1)], 1)
-    assert done.report["not_ordered"] == ["1 changed ticket was not made: the tickets stay as they were."]
+    assert done.report["not_ordered"] == ["1 changed ticket was left out: the tickets stay as they were."]
     for path in (URL, f"{URL}/{second}"):
         page = desk.get(path).content.decode()
         assert done.report["not_ordered"][0] in page

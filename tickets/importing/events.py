@@ -40,7 +40,8 @@ def prepare_events(plan: ImportPlan, *, actor: str, patience: float) -> None:
 def _prepare(new_event: str, actor: str, batch: list[ImportedEvent]) -> list[Answer]:
     (event,) = batch
     try:
-        settled_row(event.slug)
+        if event.whole:
+            settled_row(event.slug)  # else set_event has the copy catch up
         if fields := _change(event, new_event):
             result = set_event(event.slug, actor=actor, **fields).check().result
             feed.wait_for(result.sequence, OWN_WRITES_WAIT)

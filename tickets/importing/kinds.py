@@ -52,5 +52,5 @@ def not_ordered(left: Mapping[str, int]) -> list[str]:
     for kind, (noun, so) in LEFT.items():
         if count := left.get(kind, 0):
             verb = "was" if count == 1 else "were"
-            sentences.append(f"{counted(count, noun)} {verb} not made: {so}.")
+            sentences.append(f"{counted(count, noun)} {verb} left out: {so}.")
     return sentences
