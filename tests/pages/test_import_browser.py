@@ -112,7 +112,9 @@ def test_a_second_file_is_confirmed_in_part_and_the_gate_answers_accordingly(
     page.get_by_label("A-3 (Cem T): seat B3, stored A3").uncheck()
     shown(page, "confirm-import").click()
     expect(shown(page, "import-state")).to_have_text("Imported")
-    expect(page.locator("dl.facts").first).to_contain_text("1 changed, 1 with another code, 1 cancelled since")
+    expect(page.locator("dl.facts").first).to_contain_text(
+        "1 changed, 1 with another code, 1 cancelled since"
+    )
     expect(page.locator(".notice:visible")).to_have_text(
         "1 changed ticket was left out: the tickets stay as they were."
     )
