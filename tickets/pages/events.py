@@ -97,7 +97,7 @@ def _page(
         "form": form,
         "changes": bool(request.GET.get("slug")) and request.GET["slug"] == form.slug,
         "rows": [*form.products, *[("", True)] * ROWS_FREE][:PRODUCTS_MAX],
-        "zones": sorted(available_timezones()),
+        "zones": clocks.by_city(available_timezones()),
         "platform_zone": event_zones.zone_of(None).key,
         "slug_max": SLUG_LENGTH_MAX,
         "label_max": LABEL_LENGTH_MAX,
