@@ -55,7 +55,8 @@ class _Connection(msgspec.Struct):
 
 
 class Acceptor:
-    """Listens, and maps connections to peers. `arrived` receives each frame except Hello."""
+    """Listens, and maps connections to peers. `arrived` receives each frame; a Hello only if it has a
+    `greeting`, and of a member."""
 
     def __init__(
         self,
@@ -72,6 +73,8 @@ class Acceptor:
         self._backlog: set[bytes] = set()
         self.counters: dict[str, LinkCounters] = {peer.name: LinkCounters() for peer in users.values()}
         self.malformed = 0
+        self.greeting = b""
+        """What this member says first to each other member (R44); b"": nothing."""
         socket = context.socket(zmq.ROUTER)
         tune(socket)
         # Diallers send the heartbeats, and say in each for how long it is good. libzmq 4.3.5 ends the process
@@ -180,6 +183,14 @@ class Acceptor:
         self._flush(route, connection)
         return True
 
+    def greet(self, greeting: bytes) -> None:
+        """Send this Hello to each member with a connection, and to each that greets from now on."""
+        self.greeting = greeting
+        for name, route in list(self._newest.items()):
+            connection = self._routes[route]
+            if connection.alive and connection.peer.member is not None and connection.peer.name == name:
+                self.send(route, greeting)
+
     @property
     def waiting(self) -> bool:
         """True while frames wait for a connection that is full at the moment."""
@@ -210,7 +221,9 @@ class Acceptor:
         connection.alive = True
         if len(frame) > 1 and frame[1] == _HELLO_KIND:
             self._greeted(route, connection, frame)
-            return
+            if not (self.greeting and connection.greeted and connection.peer.member is not None):
+                return
+            self.send(route, self.greeting)
         self._arrived(connection.peer, frame)
 
     def _welcome(self, route: bytes, user: str, peer: Peer, descriptor: int) -> _Connection:

@@ -142,6 +142,12 @@ class DialledLink:
             self._rebuild()
         self.flush()
 
+    def greet(self, hello: bytes) -> None:
+        """Say this Hello first on each connection from now on, and on the present one too."""
+        self._hello = hello
+        if self.ready:
+            self.send(hello)
+
     def redial(self, endpoint: str) -> None:
         """Dial `endpoint` from now on. A working connection is kept until it is lost."""
         self.endpoint = endpoint

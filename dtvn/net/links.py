@@ -51,6 +51,8 @@ class Links(FromInbox):
         self._seed = seed
         self._host = ""
         self._elsewhere: tuple[str, int] | None = None
+        self._greeting = _GREETING
+        """First frame of each link that this process dials."""
         self._links: dict[int, DialledLink] = {}
         self._peers: Mapping[int, Peer] = {}
         """The peer behind each dialled link."""
@@ -79,7 +81,7 @@ class Links(FromInbox):
             keys,
             server_key=curve_public(public_key),
             endpoint=endpoint_of(*address),
-            hello=_GREETING,
+            hello=self._greeting,
             follower=self._follower,
         )
 
@@ -105,6 +107,13 @@ class Links(FromInbox):
         """At most `limit` waiting frames, fairly from all peers, without blocking."""
         self._read()
         return super().receive(limit)
+
+    def greet(self, hello: bytes) -> None:
+        """See ports.Transport."""
+        self._greeting = hello
+        self._acceptor.greet(hello)
+        for link in self._links.values():
+            link.greet(hello)
 
     def answer(self, peer: Peer, frame: bytes) -> None:
         """Queue a frame for exactly the connection that asked; dropped if it has another owner now."""

@@ -47,6 +47,10 @@ class MeteredTransport:
         self._messages["sent", _kind(send.frame)] += 1
         self._transport.send(send)
 
+    def greet(self, hello: bytes) -> None:
+        """See ports.Transport."""
+        self._transport.greet(hello)
+
     def reply(self, reply: ReplyTo) -> None:
         """See ports.Transport."""
         self._messages["sent", _kind(reply.frame)] += 1

@@ -22,6 +22,11 @@ class CoreFace:
         return self._timers.deadline()
 
     @property
+    def claim(self) -> tuple[int, int]:
+        """(incarnation, newest index) for the Hello of a member of a Raft cluster (R44)."""
+        return (0, 0)
+
+    @property
     def config(self) -> Config:
         """The configuration of this replica for its epoch."""
         return self.state.config

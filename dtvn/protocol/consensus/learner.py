@@ -139,6 +139,11 @@ class Learner:
     # --- the interface of a core --------------------------------------------------------------------
 
     @property
+    def claim(self) -> tuple[int, int]:
+        """It is no member, and claims to be none (CoreFace)."""
+        return (0, 0)
+
+    @property
     def receiving(self) -> bool:
         """Whether a state transfer to this learner is running."""
         return self.transfer.active

@@ -20,7 +20,7 @@ import msgspec
 
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.continuation import Continuation
-from dtvn.protocol.consensus.fields import BATCH, SPAN, Count, Group, Hash, Text, Votes, Wire, Word
+from dtvn.protocol.consensus.fields import BATCH, SPAN, Count, Group, Hash, Start, Text, Votes, Wire, Word
 from dtvn.protocol.consensus.judge_messages import Judge, Judged
 
 __all__ = [
@@ -392,11 +392,16 @@ class Ping(Wire, frozen=True):
     the sender's `view` and above (R11). `wished`: the view from which on the sender may vote again, if it
     waits for nothing else; else 0."""
 
+    first_form: ClassVar[int] = 5
+
     number: Count
     mine: bool
     view: Count
     wished: Count = 0
     epoch: Count = 0
+    voting: bool = True
+    """Raft: whether the sender has a vote; with `mine` False it has compared with its ledger what the receiver
+    showed it (R44). Later field."""
 
 
 class Pong(Wire, frozen=True):
@@ -528,9 +533,23 @@ class Gossip(Wire, frozen=True):
 
 class Hello(Wire, frozen=True):
     """First frame of a new connection. `client`: 8 random bytes of a client process, b"" for a member or
-    learner. From now on replies for (authenticated principal, client) go to this connection."""
+    learner. From now on replies for (authenticated principal, client) go to this connection.
+
+    The later fields are those of a member of a Raft cluster, where each key runs in one process (R44)."""
+
+    first_form: ClassVar[int] = 1
 
     client: Annotated[bytes, msgspec.Meta(max_length=32)]
+    incarnation: Count = 0
+    """How often the sender's ledger was opened; 0: it follows without a vote."""
+    start: Start = b""
+    """Random bytes of the sender's process."""
+    newest: Count = 0
+    """Index of the sender's newest own statement when it started."""
+    known: Count = 0
+    """Not 0: the link is refused, for the sender heard the receiver's key with this incarnation ..."""
+    known_start: Start = b""
+    """... and these bytes of its process."""
 
 
 class Query(Wire, frozen=True):
