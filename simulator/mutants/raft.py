@@ -10,12 +10,16 @@ from simulator.seams import (
     Clocks,
     CommitCertificate,
     Elections,
+    Greetings,
+    Pinging,
     Proposing,
     RaftLog,
     RaftReplica,
     Rejoin,
     Replication,
+    SelfMessageGuard,
     SlotRecord,
+    Starts,
     StateRecord,
     Vote,
     executor,
@@ -84,6 +88,36 @@ def never_again(right: Any, self: Rejoin) -> None:
 def too_early(_right: Any, self: Rejoin) -> Any:
     """A member that lost its disk votes again as soon as one other member has answered."""
     return 0 if self._proved else None
+
+
+# --- restarts ---------------------------------------------------------------------------------------
+
+
+@replaces(Pinging, "begin", "raft-start-waits-for-all", "R44", world="raft-one-gone")
+def waits_for_all(right: Any, self: Pinging, tail: Any) -> None:
+    """A member of a Raft cluster votes after its start only when all others have answered."""
+    self._waits = True
+    right(self, tail)
+
+
+@replaces(SelfMessageGuard, "on_own", "shown-statement-ignored", "R11 R44", world="raft-put-back")
+def shown_ignored(right: Any, self: SelfMessageGuard, verified: Any) -> None:
+    """A member of a Raft cluster goes on voting when others show it a COMMIT that its ledger lacks."""
+    if not self._of_any_view:
+        right(self, verified)
+
+
+@replaces(Starts, "on_hello", "doubted-start-counts", "R44", world="raft-unheard-answer")
+def doubted_counts(right: Any, self: Starts, member: int, hello: Any) -> None:
+    """Votes of a member count although it names an older statement at its start than is held of it."""
+    if hello.known:
+        right(self, member, hello)
+
+
+@replaces(Greetings, "take", "two-processes-heard", "R44", world="raft-copy-beside")
+def both_heard(*_arguments: Any) -> list[Any]:
+    """Frames of every process under a member's key are taken, and none is told of another."""
+    return []
 
 
 # --- elections ---------------------------------------------------------------------------------------

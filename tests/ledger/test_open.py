@@ -251,9 +251,9 @@ def test_r11_a_turn_that_a_power_cut_may_take_back_is_not_witnessed(place: Locat
     seen = []
     for number, durable in ((1, True), (2, False), (3, False), (4, True)):
         ledger.append([slot("prepare", number)], durable=durable)
-        witness = Witness(place.folder)
+        witness = Witness(place)
         assert witness.seen is not None
-        seen.append(witness.seen[1])
+        seen.append(witness.seen.turns)
         witness.close()
     ledger.close()
     assert seen == [1, 1, 1, 4]

@@ -66,9 +66,10 @@ class Greetings:
         return Hello(b"", start=self.start, known=known, known_start=start)
 
     def _is_older(self, name: str, route: bytes) -> bool:
-        """Whether a process that votes is behind this link, and another one is newer."""
-        incarnation = self._links[name, route][0]
-        return incarnation > 0 and self._links[name, route] != self._newest.get(name)
+        """Whether another process than the newest one is behind this link: one without a vote is told too, so
+        that it names a higher incarnation when it has one."""
+        newest = self._newest.get(name)
+        return newest is not None and self._links[name, route][1] != newest[1]
 
     def hears(self, peer: Peer, now: int) -> bool:
         """Whether a frame from this link is taken."""

@@ -424,7 +424,8 @@ class Host:
             return not self.greetings.refuses_this(hello, self.core.claim[0])
         refusals = self.greetings.take(peer, hello, now.monotonic)
         for refused, refusal in refusals:
-            effects.notes.append(Note("link_refused", {"member": peer.name, "known": refusal.known}))
+            if hello.incarnation:
+                effects.notes.append(Note("link_refused", {"member": peer.name, "known": refusal.known}))
             self.transport.answer(refused, self.signer.link(refusal))
         return not hello.incarnation or any(refused.route == peer.route for refused, _refusal in refusals)
 

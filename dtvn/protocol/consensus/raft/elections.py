@@ -7,6 +7,8 @@ begins with its owner as leader, without an election; a member that restarts nev
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.adapted_timeout import AdaptedTimeout
 from dtvn.protocol.consensus.effects import StateRecord
@@ -26,10 +28,12 @@ TERM = "raft_term"
 class Elections:
     """Writes the term (`state.views`), and owns the votes that this member was granted."""
 
-    def __init__(self, state: State, log: RaftLog, clocks: Clocks, emit: Listener) -> None:
+    def __init__(self, state: State, log: RaftLog, clocks: Clocks, doubted: Set[int], emit: Listener) -> None:
+        """`doubted`: members whose votes and answers do not count (`starts`)."""
         self.state = state
         self.log = log
         self.clocks = clocks
+        self._doubted = doubted
         self._emit = emit
         self.heard = 0
         """Monotonic nanoseconds when the leader of this term was last heard."""
@@ -41,6 +45,8 @@ class Elections:
         """Whether of a pre-vote -> members that granted it."""
         self._adapted = AdaptedTimeout()
         self._campaigns = 0
+        self._shown: set[int] = set()
+        """Members whose term was shown since the start."""
         self._may_lead_first_term = False
 
     # --- the term -----------------------------------------------------------------------------------
@@ -88,6 +94,18 @@ class Elections:
         self._keep_term(term)
         state.outbox.note("term", term=term)
         self._emit(LeftView(left, entered))
+
+    def on_shown(self, member: int, term: int) -> None:
+        """A member's first answer since the start names its term: in one of them this member may have voted
+        or led before its disk was lost, so it goes on above them all."""
+        if member not in self._shown:
+            self._shown.add(member)
+            self.adopt(term)
+
+    @property
+    def knows_terms(self) -> bool:
+        """Whether a majority's terms were shown since the start."""
+        return len(self._shown) + 1 >= self.state.q
 
     def _keep_term(self, term: int) -> None:
         state = self.state
@@ -138,7 +156,7 @@ class Elections:
         """A follower answered this leader. One whose clock is off does not count: if q members' are, from the
         leader's, then its own is, and it steps down."""
         self.clocks.on_heard(member, clock)
-        if self.clocks.is_near(clock):
+        if self.clocks.is_near(clock) and member not in self._doubted:
             self._answers[member] = self.state.now.monotonic
 
     def tick(self) -> None:
@@ -152,6 +170,7 @@ class Elections:
             return
         self._campaigns += 1
         self._waits_since = state.now.monotonic
+        self._granted[False] = set()  # of a term that nobody won: a voter may have lost its disk since
         self._ask(self._next_own_term(), pre=True)
 
     def _step_down(self) -> None:
@@ -200,6 +219,8 @@ class Elections:
         state = self.state
         if member is None or member != quorum.primary(message.term, state.n) or not state.may_sign_votes:
             return
+        if member in self._doubted:
+            return  # its vote for itself does not count, either
         if not message.pre and message.term > state.views.view and not self._hears_a_leader():
             self.adopt(message.term)
         grant = self._would_vote(message)
@@ -230,7 +251,7 @@ class Elections:
             return
         if message.current > self.state.views.view and not message.granted:
             self.adopt(message.current)
-        if message.granted:
+        if message.granted and member not in self._doubted:
             expected = self._next_own_term() if message.pre else self.state.views.view
             if message.term == expected and self._granted[message.pre]:
                 self._granted[message.pre].add(member)

@@ -9,6 +9,8 @@ leader's own term is decided: the empty one with which every term begins.
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CommitCertificate
 from dtvn.protocol.consensus.certificate_comparison import Contradictions
@@ -42,12 +44,15 @@ class Replication:
         elections: Elections,
         epoch_change: EpochChange,
         contradictions: Contradictions,
+        doubted: Set[int],
     ) -> None:
+        """`doubted`: members whose acknowledgements do not count (`starts`)."""
         self.state = state
         self.log = log
         self.elections = elections
         self.epoch_change = epoch_change
         self.contradictions = contradictions
+        self._doubted = doubted
         self._span = state.log.watermark_span
         self.catch_up: CatchUp
         """Set by the replica: catching up needs this object too."""
@@ -192,9 +197,9 @@ class Replication:
             self._answer(member, last=state.executed, matches=False)
             return
         self.elections.follow(message.term)
-        if state.voting_right.holding and log.own_term(state.executed) is None:
-            # Its log ends with a snapshot, which names no term, and only those whose word it waits for know
-            # the newest: this leader may be an old one. What is decided it fetches (catch_up).
+        if not self.elections.knows_terms and log.own_term(state.executed) is None:
+            # Its log ends with a snapshot, which names no term: this leader may be an old one. What is
+            # decided it fetches (catch_up).
             return
         previous = message.previous
         if not self._is_same(previous, message.previous_term):
@@ -296,6 +301,8 @@ class Replication:
         state = self.state
         if not state.log.stable < message.sequence <= max(self.log.last, state.log.stable + self._span):
             return Reason.OUTSIDE_WINDOW
+        if message.sender in self._doubted:
+            return Reason.FOLLOWER
         known = self.commits.get(message.sequence, {}).get(message.sender)
         if known is None:
             return None
