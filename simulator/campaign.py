@@ -489,6 +489,9 @@ class Play:
             node.disk = copy
             world.start(node)
             return
+        if action.what == "retire":
+            node.retire()
+            return
         if action.what == "copy":
             self._copies[action.node] = node.disk.clone()
             return

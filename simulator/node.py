@@ -20,7 +20,7 @@ from dtvn.protocol.consensus.verified import Inbound, Peer, VerifiedBundle
 from dtvn.protocol.host import EpochOver, Halted, Host, Installed, TurnLost
 from dtvn.protocol.host.ports import JournalError, JournalFull
 from dtvn.protocol.quorum import Mode
-from simulator.clock import MICROSECOND, NodeClock
+from simulator.clock import MICROSECOND, MILLISECOND, NodeClock
 from simulator.dice import Dice
 from simulator.disk import VOTES_AGAIN, CrashPoint, PowerCut, VirtualDisk
 from simulator.disk_damage import DiskDamaged
@@ -29,6 +29,9 @@ from simulator.violation import Violation
 
 TWIN = "~twin"
 """Suffix of the name of a second machine with the same key."""
+
+RETIRES_WITHIN = 100 * MILLISECOND
+"""Time after which a process that was asked to stop has handed over, and ends."""
 
 INBOX_MAX = 20_000
 """Most frames that wait at a node; further ones are lost, as in a transport whose buffers are full."""
@@ -185,6 +188,19 @@ class Node:
         self.inbox.clear()
         self.disarm()
         self.world.stopped(self)
+
+    def retire(self) -> None:
+        """Its process is asked to stop: it hands over if it leads, and ends soon afterwards (R29, R44)."""
+        host = self.host
+        if host is None:
+            return
+        self._guard(host.resign)
+        self._rest()
+        self.world.after(RETIRES_WITHIN, self._end_process, host)
+
+    def _end_process(self, host: Host) -> None:
+        if self.host is host:
+            self.crash()
 
     def say_others_are_gone(self) -> None:
         """Record the operator's statement for its next start that the other members are gone (R11); in a Raft

@@ -379,8 +379,8 @@ UNHEARD_ANSWER: dict[str, Any] = {
     ),
     "duration": 7 * SECOND,
 }
-"""r0 and r2 decide what r1 does not get, although it hears how they acknowledge it. Then r2 has an older disk,
-r0 is cut off, and r2 hears no answer. What r2 grants r1 must not count there."""
+"""r0 and r2 decide what r1 does not get, although it hears how they acknowledge it. Then r2 has an older
+disk, r0 is cut off, and r2 hears no answer. What r2 grants r1 must not count there."""
 
 COPY_BESIDE: dict[str, Any] = {
     **OF_FIVE,

@@ -18,6 +18,7 @@ from dtvn.net.curve import CurveKeys
 from dtvn.net.dialled import NOBLOCK, has_frame, more_follows, tune
 from dtvn.net.monitor import monitored
 from dtvn.net.queues import Outbound, lane_of
+from dtvn.net.silence import is_dead
 from dtvn.net.zap import DOMAIN
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Hello
@@ -120,6 +121,12 @@ class Acceptor:
         names |= {peer.name for peer in self._users.values() if peer.member is None}
         self.counters = {name: each for name, each in self.counters.items() if name in names}
         self.allow({user: peer for user, peer in self._users.items() if peer.member is None} | dict(members))
+
+    def look(self) -> None:
+        """Mark connections that are silent for too long; to be called once a second."""
+        for connection in self._routes.values():
+            if connection.alive and is_dead(connection.descriptor):
+                connection.alive = False
 
     def attend(self) -> None:
         """Mark connections that ended, and try again to send waiting frames."""

@@ -27,6 +27,9 @@ from dtvn.protocol.wire import link_frame
 RETRY_NS = 2_000_000
 """Time until a full accepted connection is tried again: ROUTER does not report when it has room."""
 
+LOOK_NS = 1_000_000_000
+"""Time between two looks for silent connections."""
+
 LOOPBACK = "127.0.0.1"
 
 _GREETING = link_frame(Hello(client=b""))
@@ -64,6 +67,7 @@ class Links(FromInbox):
             [self._gatekeeper.socket, self._acceptor.socket, self._acceptor.monitor], self._links
         )
         self._now, self._wall = time.monotonic_ns(), time.time_ns()
+        self._looked = self._now
 
     def _listen(self, host: str, port: int, *, local: bool = False) -> None:
         """Accept connections from now on; port 0: any. `local`: others reach this process through a splice,
@@ -185,6 +189,9 @@ class Links(FromInbox):
             self._acceptor.read()
         if self._acceptor.monitor in ready or self._acceptor.waiting:
             self._acceptor.attend()
+        if self._now - self._looked > LOOK_NS:
+            self._looked = self._now
+            self._acceptor.look()
         for index, frames in self._poll.frames(ready, self._now):
             peer = self._peers[index]
             for frame in frames:

@@ -356,6 +356,10 @@ class Node:
         """The ledger's figures under the contract's keys, and the time that its writes took."""
         return {**self.ledger.storage_stats(), "write_time": self.journal.meter.turn_time}
 
+    def may_hand_over(self) -> bool:
+        """See Process: a quorum without this member, where one tolerates its absence."""
+        return self.voting and len(self.transport.connected()) >= self.core.config.q
+
     def give_way(self) -> None:
         """Yield the processor while the other members can decide without this node (R23)."""
         if self.core.catch_up.is_dispensable():

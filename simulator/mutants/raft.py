@@ -11,6 +11,7 @@ from simulator.seams import (
     CommitCertificate,
     Elections,
     Greetings,
+    HandOver,
     Pinging,
     Proposing,
     RaftLog,
@@ -118,6 +119,11 @@ def doubted_counts(right: Any, self: Starts, member: int, hello: Any) -> None:
 def both_heard(*_arguments: Any) -> list[Any]:
     """Frames of every process under a member's key are taken, and none is told of another."""
     return []
+
+
+@replaces(HandOver, "begin", "leader-stops-at-once", "R44", world="raft-planned-stop")
+def stops_at_once(*_arguments: Any) -> None:
+    """A leader that is asked to stop does not hand over."""
 
 
 # --- elections ---------------------------------------------------------------------------------------

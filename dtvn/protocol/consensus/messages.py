@@ -69,6 +69,7 @@ __all__ = [
     "SupplyBatch",
     "SupplyFrames",
     "Suspect",
+    "TimeoutNow",
     "ViewChange",
     "batch_digest",
     "bundle_digest",
@@ -400,8 +401,8 @@ class Ping(Wire, frozen=True):
     wished: Count = 0
     epoch: Count = 0
     voting: bool = True
-    """Raft: whether the sender has a vote; with `mine` False it has compared with its ledger what the receiver
-    showed it (R44). Later field."""
+    """Raft: whether the sender has a vote. If it does not ask for `mine`, it has compared what the receiver
+    showed it with its ledger (R44). Later field."""
 
 
 class Pong(Wire, frozen=True):
@@ -426,6 +427,8 @@ class RequestVote(Wire, frozen=True):
     """Raft (R44): the sender, to whom `term` belongs, asks for votes; `pre`: asks only whether it would get
     them (Ongaro 2014, 9.6)."""
 
+    first_form: ClassVar[int] = 7
+
     epoch: Count
     term: Count
     last: Count
@@ -436,6 +439,8 @@ class RequestVote(Wire, frozen=True):
     pre: bool
     clock: Count
     """The sender's wall clock, Unix microseconds: a member whose clock is off is not elected (R3)."""
+    transfer: bool = False
+    """The leader of the term before told the sender to campaign (Ongaro 2014, 3.10). Later field."""
 
 
 class RequestVoteResult(Wire, frozen=True):
@@ -473,6 +478,14 @@ class AppendEntriesResult(Wire, frozen=True):
     executed: Count
     clock: Count
     """The sender's wall clock, Unix microseconds: q members confirm the clock of a leader that proposes."""
+
+
+class TimeoutNow(Wire, frozen=True):
+    """Raft: the leader of `term` stops on purpose; the receiver, which has all of its log, shall campaign at
+    once (Ongaro 2014, 3.10)."""
+
+    epoch: Count
+    term: Count
 
 
 class Reply(Wire, frozen=True):
@@ -608,6 +621,7 @@ KINDS: dict[int, type[Any]] = {
     93: AppendEntriesResult,
     94: Announce,
     95: Gossip,
+    96: TimeoutNow,
 }
 KIND_OF: dict[type[Any], int] = {message: kind for kind, message in KINDS.items()}
 STATEMENTS = frozenset(message for kind, message in KINDS.items() if 16 <= kind < 64)

@@ -8,16 +8,16 @@ statement that the ledger lacks makes the replica a follower before it can contr
 members nothing could be decided anyway, so the wait costs one round trip, and a quarter of a second while a
 member is down.
 
-Under Raft nothing waits: the host has compared the ledger with its witness (R44, `raft.starts`).
+Under Raft nothing waits: the ledger was compared with its witness (R44, `raft.starts`).
 
-Where f = 0 under PBFT two quorums may have only this replica in common, and a member that does not answer may be the
-only one that knows its statements. Then the replica waits for all other members, at every process start (with
-an empty ledger too: a disk restored from before the first vote looks like an unused one) and at the start of
-every epoch, since a member still in the epoch before cannot show statements of the new one. The answer of a
-member that lost its own ledger does not count (`Pong.remembers`): then only the operator can end the wait, by
-declaring that the others are gone; the declaration holds until a checkpoint is stable. Only a core that its
-own process rebuilds (`LedgerTail.continued`) does not ask again, if all members had answered the core before
-it (`HEARD`).
+Where f = 0 under PBFT two quorums may have only this replica in common, and a member that does not answer may
+be the only one that knows its statements. Then the replica waits for all other members, at every process
+start (with an empty ledger too: a disk restored from before the first vote looks like an unused one) and at
+the start of every epoch, since a member still in the epoch before cannot show statements of the new one. The
+answer of a member that lost its own ledger does not count (`Pong.remembers`): then only the operator can end
+the wait, by declaring that the others are gone; the declaration holds until a checkpoint is stable. Only a
+core that its own process rebuilds (`LedgerTail.continued`) does not ask again, if all members had answered
+the core before it (`HEARD`).
 
 Later Pings only measure. The round trip used for T is the time within which a quorum answers: f liars that
 answer late cannot raise T, and early answers only lower it to its base.

@@ -67,6 +67,11 @@ class Core(Protocol):
     def is_behind(self) -> bool: ...
     @property
     def claim(self) -> tuple[int, int]: ...
+    @property
+    def leads(self) -> bool: ...
+    @property
+    def settled(self) -> bool: ...
+    def resign(self, now: Now) -> Effects: ...
     def restore(self, tail: LedgerTail, now: Now) -> Effects: ...
     def wants(self, header: Header) -> Reason | None: ...
     def on_refused(self, header: Header, reason: Reason) -> Effects: ...
@@ -235,6 +240,20 @@ class Host:
         if self.archive is not None:
             times.append(self.archive.deadline())
         return min([time for time in times if time is not None], default=None)
+
+    def resign(self) -> bool:
+        """This process stops on purpose: if it leads, it begins to hand over (R29, R44). Returns whether it
+        does; then turns go on until the core is `settled`. Raises TurnLost as `turn`."""
+        if self._dead or not self.core.leads:
+            return False
+        now = self.clock.now()
+        try:
+            effects = self.core.resign(now)
+        except Exception as error:
+            self._dead = True
+            raise TurnLost("a step raised") from error
+        self._finish(effects, now)
+        return True
 
     def close(self) -> None:
         """Write state rows that are only in memory (safe to lose); the host has ended afterwards."""

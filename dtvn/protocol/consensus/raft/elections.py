@@ -204,12 +204,20 @@ class Elections:
         term = state.views.view + 1
         return term + (state.index - term) % state.n
 
-    def _ask(self, term: int, *, pre: bool) -> None:
+    def campaign_now(self) -> None:
+        """Campaigns without asking first whether it would be elected: the leader hands over."""
+        term = self._next_own_term()
+        self._campaigns += 1
+        self._waits_since = self.state.now.monotonic
+        self.adopt(term)
+        self._ask(term, pre=False, transfer=True)
+
+    def _ask(self, term: int, *, pre: bool, transfer: bool = False) -> None:
         state, log = self.state, self.log
         self._granted[pre] = {state.index}
         last_term = log.own_term(log.last) or 0
         epoch, clock = state.config.epoch, state.now.wall // 1_000
-        message = RequestVote(epoch, term, log.last, last_term, state.executed, pre, clock)
+        message = RequestVote(epoch, term, log.last, last_term, state.executed, pre, clock, transfer)
         state.outbox.broadcast(state.signer.link(message))
         self._count(term, pre=pre)
 
@@ -221,7 +229,8 @@ class Elections:
             return
         if member in self._doubted:
             return  # its vote for itself does not count, either
-        if not message.pre and message.term > state.views.view and not self._hears_a_leader():
+        wanted = message.transfer or not self._hears_a_leader()
+        if not message.pre and message.term > state.views.view and wanted:
             self.adopt(message.term)
         grant = self._would_vote(message)
         if grant and not message.pre:

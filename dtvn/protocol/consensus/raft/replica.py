@@ -35,6 +35,7 @@ from dtvn.protocol.consensus.messages import (
     Snapshot,
     Status,
     SupplyFrames,
+    TimeoutNow,
 )
 from dtvn.protocol.consensus.ordering import WithheldForTime
 from dtvn.protocol.consensus.raft import snapshot as snapshots
@@ -88,7 +89,8 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
             (RequestVote, self.elections.on_request_vote, never),
             (RequestVoteResult, self.elections.on_vote, never),
             (AppendEntries, self.replication.on_append, never),
-            (AppendEntriesResult, self.replication.on_result, never),
+            (AppendEntriesResult, self._on_result, never),
+            (TimeoutNow, self.hand_over.on_timeout_now, never),
             (Commit, self.replication.on_commit, self.replication.refuse_commit),
             (Checkpoint, self.checkpoints.on_checkpoint, lambda m, _p: self.checkpoints.refuse(m)),
             (Status, self.statuses.on_status, self.statuses.refuse),
@@ -165,6 +167,12 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
         """See CoreFace."""
         return self.starts.claim
 
+    def resign(self, now: Now) -> Effects:
+        """See CoreFace."""
+        self._begin(now)
+        self.hand_over.begin()
+        return self._end()
+
     def snapshot(self) -> ReplicaSnapshot:
         """A frozen value for status pages."""
         return snapshots.take(self)
@@ -195,6 +203,10 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
         """COMMITs and CHECKPOINTs sent again."""
         for found in verified.nested.values():
             self.dispatch(found)
+
+    def _on_result(self, verified: Verified[AppendEntriesResult]) -> None:
+        self.replication.on_result(verified)
+        self.hand_over.on_result(verified)
 
     def _on_hello(self, verified: Verified[Hello]) -> None:
         """Another process of a member is heard: it may doubt this one until its next Ping."""
@@ -289,7 +301,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
 
     def _ready_at(self) -> int | None:
         """See Proposing.ready_at: by a clock that no quorum confirms nothing is proposed (R3)."""
-        ready = self.proposing.ready_at()
+        ready = None if self.hand_over.stopping else self.proposing.ready_at()
         return ready if ready is not None and self.clocks.are_confirmed() else None
 
     def _end(self) -> Effects:
@@ -316,7 +328,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
             self.proposing.run()
 
 
-_OF_EPOCH = (RequestVote, RequestVoteResult, AppendEntries, AppendEntriesResult)
+_OF_EPOCH = (RequestVote, RequestVoteResult, AppendEntries, AppendEntriesResult, TimeoutNow)
 
 
 def _refuse_frames(message: SupplyFrames, _member: int | None) -> Reason | None:

@@ -102,6 +102,11 @@ class Replication:
             if self._next.get(member, 0) <= self.log.last or self.state.now.monotonic >= self._due(member):
                 self._send_to(member)
 
+    def send_now(self) -> None:
+        """Sends each follower what it lacks, or a heartbeat, at once."""
+        self._sent = {}
+        self.send()
+
     def _due(self, member: int) -> int:
         return self._sent.get(member, -(1 << 62)) + self.state.config.heartbeat
 
