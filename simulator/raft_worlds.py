@@ -399,3 +399,18 @@ COPY_BESIDE: dict[str, Any] = {
 }
 """A copy of r2's disk is started beside r2 while nothing is decided, and all hear both. What r0 decides with
 one of them r1 does not hear, and it asks the other one for its vote."""
+
+READS: dict[str, Any] = {
+    **OF_FIVE,
+    "learners": 1,
+    "readers": True,
+    "traffic": Traffic(tickets=4, pause_max=150 * MILLISECOND, undated=True),
+    "parameters": Parameters(checkpoint_interval=200, view_timeout=2_000_000),
+    "partitions": (
+        Partition(SECOND, (("r0", "client-0", "learner-0"), ("r1", "r2", "r3", "r4", "client-1"))),
+        Partition(6 * SECOND, ()),
+    ),
+    "duration": 7 * SECOND,
+}
+"""The leader is cut off with a client and the platform's copy, while the others elect another one
+and decide: the copy shows the client nothing that is older than what was reported before."""

@@ -114,6 +114,7 @@ from dtvn.protocol.consensus.raft.clocks import Clocks
 from dtvn.protocol.consensus.raft.elections import Elections
 from dtvn.protocol.consensus.raft.hand_over import HandOver
 from dtvn.protocol.consensus.raft.log import RaftLog
+from dtvn.protocol.consensus.raft.reads import Reads
 from dtvn.protocol.consensus.raft.replica import RaftReplica
 from dtvn.protocol.consensus.raft.replication import Replication
 from dtvn.protocol.consensus.raft.starts import Starts

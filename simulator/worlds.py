@@ -299,6 +299,7 @@ WORLDS: dict[str, Drawing] = {
     "raft-head-from-the-future": of(**raft.HEAD_FROM_THE_FUTURE),
     "raft-planned-stop": of(**planned_stop_worlds.OF_RAFT),
     "planned-stop": of(**planned_stop_worlds.OF_PBFT),
+    "raft-reads": of(**raft.READS),
     "raft-one-gone": of(**raft.ONE_GONE),
     "raft-put-back": of(**raft.PUT_BACK),
     "raft-unheard-answer": of(**raft.UNHEARD_ANSWER),

@@ -16,6 +16,7 @@ from simulator.seams import (
     Proposing,
     RaftLog,
     RaftReplica,
+    Reads,
     Rejoin,
     Replication,
     SelfMessageGuard,
@@ -124,6 +125,25 @@ def both_heard(*_arguments: Any) -> list[Any]:
 @replaces(HandOver, "begin", "leader-stops-at-once", "R44", world="raft-planned-stop")
 def stops_at_once(*_arguments: Any) -> None:
     """A leader that is asked to stop does not hand over."""
+
+
+# --- reads -------------------------------------------------------------------------------------------
+
+
+@replaces(Reads, "_look", "read-without-a-round", "R18", world="raft-reads")
+def no_round(right: Any, self: Reads) -> None:
+    """A member that was the leader answers readers although no majority has confirmed that it still is."""
+    self._confirmed = set(self.state.others)
+    right(self)
+
+
+@replaces(Reads, "_begin", "read-of-an-old-round", "R18", world="raft-reads")
+def old_round(right: Any, self: Reads) -> None:
+    """What members answered to an earlier round confirms that the leader leads."""
+    self._open, self._next = self._next, []
+    self._index = self.replication.decided
+    self.replication.send_now()
+    self._look()
 
 
 # --- elections ---------------------------------------------------------------------------------------

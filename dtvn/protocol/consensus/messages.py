@@ -35,6 +35,7 @@ __all__ = [
     "LINK",
     "NO_PREDECESSOR",
     "NULL_BATCH_DIGEST",
+    "READ_INDEX",
     "STATEMENTS",
     "Batch",
     "Bundle",
@@ -457,6 +458,8 @@ class RequestVoteResult(Wire, frozen=True):
 class AppendEntries(Wire, frozen=True):
     """Raft: entries of the leader of `term` after index `previous`, as batch bodies; none: a heartbeat."""
 
+    first_form: ClassVar[int] = 6
+
     epoch: Count
     term: Count
     previous: Count
@@ -464,11 +467,15 @@ class AppendEntries(Wire, frozen=True):
     """That entry's own term; `term` if the leader does not know it any more."""
     bodies: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=64)]
     executed: Count
+    round: Count = 0
+    """The leader's newest round of its term, which it began to confirm that it leads (R18). Later field."""
 
 
 class AppendEntriesResult(Wire, frozen=True):
     """Answer to AppendEntries. `matches`: the sender's log equals the leader's up to `last`; otherwise the
     leader continues after `last`."""
+
+    first_form: ClassVar[int] = 6
 
     epoch: Count
     term: Count
@@ -478,6 +485,8 @@ class AppendEntriesResult(Wire, frozen=True):
     executed: Count
     clock: Count
     """The sender's wall clock, Unix microseconds: q members confirm the clock of a leader that proposes."""
+    round: Count = 0
+    """That of the AppendEntries. Later field."""
 
 
 class TimeoutNow(Wire, frozen=True):
@@ -563,6 +572,11 @@ class Hello(Wire, frozen=True):
     """Not 0: the link is refused, for the sender heard the receiver's key with this incarnation ..."""
     known_start: Start = b""
     """... and these bytes of its process."""
+
+
+READ_INDEX = "read_index"
+"""What a Query asks the leader of a Raft cluster for: the index that a linearizable read must have applied
+(R18), as {"sequence": index}; another member answers with a code."""
 
 
 class Query(Wire, frozen=True):

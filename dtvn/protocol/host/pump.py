@@ -43,6 +43,7 @@ from dtvn.protocol.host.peer_limits import PeerLimits
 from dtvn.protocol.host.ports import Clock, Journal, Judge, LedgerTail, Overlay, Signer, Transport, Watcher
 from dtvn.protocol.host.questions import Questions
 from dtvn.protocol.knobs import hit
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import CHECK, Door, PeerError
 
 MATERIALISE_AFTER = 50_000_000
@@ -387,6 +388,9 @@ class Host:
         if isinstance(message, (m.FetchEntries, m.Follow)):
             self.log_server.on_request(header.peer, message, now)
         elif isinstance(message, m.Query):
+            config = self.core.config
+            if message.what == m.READ_INDEX and config.mode is Mode.RAFT and config.index is not None:
+                return False
             if not self._questions.put(header.peer, message):
                 self._exceeded(header.peer, now)
         elif isinstance(message, m.Judge):

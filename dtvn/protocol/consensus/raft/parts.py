@@ -9,6 +9,7 @@ from dtvn.protocol.consensus.raft.clocks import Clocks
 from dtvn.protocol.consensus.raft.elections import Elections
 from dtvn.protocol.consensus.raft.hand_over import HandOver
 from dtvn.protocol.consensus.raft.log import RaftLog
+from dtvn.protocol.consensus.raft.reads import Reads
 from dtvn.protocol.consensus.raft.replication import Replication
 from dtvn.protocol.consensus.raft.starts import Starts
 from dtvn.protocol.consensus.raft.statements import HeldCommits
@@ -49,6 +50,7 @@ class RaftParts(SharedParts):
             state, self.log, self.elections, self.epoch_change, self.contradictions, self.starts.doubted
         )
         self.starts.held = held = HeldCommits(state, self.checkpoints, self.replication)
+        self.reads = Reads(state, self.elections, self.replication, self.starts.doubted)
         self.hand_over = HandOver(state, self.log, self.elections, self.replication)
         self.proposing = Proposing(
             state, self.policy, self.epoch_change, self.execution, self.rejoin_sequences, self.replication

@@ -30,6 +30,7 @@ from dtvn.protocol.consensus.messages import (
     Hello,
     Ping,
     Pong,
+    Query,
     RequestVote,
     RequestVoteResult,
     Snapshot,
@@ -90,6 +91,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
             (RequestVoteResult, self.elections.on_vote, never),
             (AppendEntries, self.replication.on_append, never),
             (AppendEntriesResult, self._on_result, never),
+            (Query, self.reads.on_query, self.reads.refuse),
             (TimeoutNow, self.hand_over.on_timeout_now, never),
             (Commit, self.replication.on_commit, self.replication.refuse_commit),
             (Checkpoint, self.checkpoints.on_checkpoint, lambda m, _p: self.checkpoints.refuse(m)),
@@ -207,6 +209,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
     def _on_result(self, verified: Verified[AppendEntriesResult]) -> None:
         self.replication.on_result(verified)
         self.hand_over.on_result(verified)
+        self.reads.on_result(verified)
 
     def _on_hello(self, verified: Verified[Hello]) -> None:
         """Another process of a member is heard: it may doubt this one until its next Ping."""
@@ -242,6 +245,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
                 self.policy.follow()
                 self.epoch_change.leave_view()
                 self.replication.leave_term()
+                self.reads.leave_term()
             case events.EnteredView():
                 self._on_entered()
             case events.VoteLost():
