@@ -416,6 +416,9 @@ class Node:
         """See ports.Transport: it travels with each frame, and is read where the link is new."""
         self.hello = hello
 
+    def demote(self, peer: Peer) -> None:
+        """See ports.Transport: a copy beside a member hears what the member hears."""
+
     def answer(self, peer: Peer, frame: bytes) -> None:
         """See ports.Transport."""
         self._say(peer.route.decode(), frame)

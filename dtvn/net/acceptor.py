@@ -124,9 +124,23 @@ class Acceptor:
 
     def look(self) -> None:
         """Mark connections that are silent for too long; to be called once a second."""
-        for connection in self._routes.values():
+        for route, connection in self._routes.items():
             if connection.alive and is_dead(connection.descriptor):
-                connection.alive = False
+                self._ended(route, connection)
+
+    def _ended(self, route: bytes, connection: _Connection) -> None:
+        connection.alive = False
+        self.demote(route)
+
+    def demote(self, route: bytes) -> None:
+        """Send to the peer of this connection over another one that lives, if there is one."""
+        connection = self._routes.get(route)
+        if connection is None or self._newest.get(connection.peer.name) != route:
+            return
+        name = connection.peer.name
+        for other, each in self._routes.items():
+            if other != route and each.peer.name == name and each.greeted and each.alive:
+                self._newest[name] = other
 
     def attend(self) -> None:
         """Mark connections that ended, and try again to send waiting frames."""
@@ -135,9 +149,9 @@ class Acceptor:
             # A descriptor that was accepted again belongs to the newer connection.
             (ended.add if event == zmq.EVENT_DISCONNECTED else ended.discard)(descriptor)
         if ended:
-            for connection in self._routes.values():
+            for route, connection in self._routes.items():
                 if connection.descriptor in ended:
-                    connection.alive = False
+                    self._ended(route, connection)
         for route in list(self._backlog):
             self._flush(route, self._routes[route])
 

@@ -119,6 +119,11 @@ class Links(FromInbox):
         for link in self._links.values():
             link.greet(hello)
 
+    def demote(self, peer: Peer) -> None:
+        """See ports.Transport."""
+        if peer.route:
+            self._acceptor.demote(peer.route)
+
     def answer(self, peer: Peer, frame: bytes) -> None:
         """Queue a frame for exactly the connection that asked; dropped if it has another owner now."""
         if peer.route:

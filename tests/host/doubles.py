@@ -106,6 +106,9 @@ class TapeTransport:
     def greet(self, hello: bytes) -> None:
         self.tape("greet", hello)
 
+    def demote(self, peer: Peer) -> None:
+        self.tape("demote", peer)
+
     def reply(self, reply: ReplyTo) -> None:
         self.tape("reply", reply)
 

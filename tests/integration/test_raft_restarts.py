@@ -15,6 +15,7 @@ from dtvn.machine import Issue
 from dtvn.protocol.quorum import Mode
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit, validator
 from tests.integration.test_raft import admit
+from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -88,7 +89,15 @@ def test_r44_a_copy_started_beside_the_original_gets_no_vote_and_changes_nothing
         shutil.copytree(tmp_path, tmp_path.with_name("copy"), dirs_exist_ok=True)
         with (tmp_path / "copy.out").open("wb") as log:
             copy = validator(
-                *("-id", "node0", "-data-dir", str(tmp_path.with_name("copy")), "-port", "0"), log=log
+                *(
+                    "-id",
+                    "node0",
+                    "-data-dir",
+                    str(tmp_path.with_name("copy")),
+                    "-port",
+                    str(free_ports(1)[0]),
+                ),
+                log=log,
             )
             try:
                 wait_until(
@@ -99,6 +108,7 @@ def test_r44_a_copy_started_beside_the_original_gets_no_vote_and_changes_nothing
                 for number in range(5):
                     admit(gateway, f"B{number}")
                 assert [state(cluster, gateway, index) for index in range(MEMBERS)] == ["voting"] * MEMBERS
+                assert "stepped_down" not in cluster.outputs(), "what is for the leader went to it"
             finally:
                 copy.terminate()
                 copy.wait(PATIENCE)
@@ -120,7 +130,7 @@ class Gate:
         while not self._stop.is_set():
             number += 1
             name, began = f"{self._name}-{number}", time.monotonic()
-            [result] = submit(self._gateway, [operation(Issue(), name, nonce=name.encode())], wait=3.0)
+            [result] = submit(self._gateway, [operation(Issue(), name, nonce=name.encode())], wait=PATIENCE)
             self.longest = max(self.longest, time.monotonic() - began)
             if result.code != "ok":
                 self.failed.append(result.code)
@@ -137,11 +147,10 @@ class Gate:
 def test_r29_r44_no_gate_waits_for_a_time_out_when_a_leader_stops_on_purpose(
     tmp_path: Path, mode: Mode, members: int
 ) -> None:
-    """300 ms at most on a quiet machine; here it is less than T, after which a silent leader is missed."""
+    """300 ms at most on a quiet machine; on any, nobody misses a silent leader."""
     with running_cluster(tmp_path, members, consensus=mode) as (cluster, gateway):
         admit(gateway, "A")
         gate = Gate(gateway, "G")
-        time.sleep(1)
         for _ in range(2):
             views = [cluster.status_of(gateway, index)["view"] for index in cluster.processes]
             leader = max(views) % members
@@ -152,6 +161,8 @@ def test_r29_r44_no_gate_waits_for_a_time_out_when_a_leader_stops_on_purpose(
                 timeout=PATIENCE,
                 what=lambda: f"it is back\n{cluster.outputs()}",
             )
-        longest = gate.end()
-        print("longest wait of a gate", longest)
-        assert longest < 0.7
+        assert gate.end() < PATIENCE
+        handed = "hands_over" if mode is Mode.RAFT else "reason=primary_stops"
+        said = "".join(map(cluster.output, range(members)))
+        assert said.count(handed) >= 2
+        assert "silent_primary" not in said

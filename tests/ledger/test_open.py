@@ -330,7 +330,7 @@ def test_r44_a_power_cut_between_ledger_and_witness_leaves_the_vote(place: Locat
 
 
 def test_r11_release_0_1_0_reads_the_witness_and_this_one_reads_its(place: Location) -> None:
-    """Its form is the first 28 bytes, and it writes no more: going back and forth costs no vote under PBFT."""
+    """Its form is the first 28 bytes, and it writes no more: going back costs no vote under PBFT."""
     ledger = opened(place)
     ledger.load()
     ledger.append([slot("prepare", 1)])

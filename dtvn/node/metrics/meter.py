@@ -51,6 +51,10 @@ class MeteredTransport:
         """See ports.Transport."""
         self._transport.greet(hello)
 
+    def demote(self, peer: Peer) -> None:
+        """See ports.Transport."""
+        self._transport.demote(peer)
+
     def reply(self, reply: ReplyTo) -> None:
         """See ports.Transport."""
         self._messages["sent", _kind(reply.frame)] += 1

@@ -450,7 +450,10 @@ class Host:
             if hello.incarnation:
                 effects.notes.append(Note("link_refused", {"member": peer.name, "known": refusal.known}))
             self.transport.answer(refused, self.signer.link(refusal))
-        return not hello.incarnation or any(refused.route == peer.route for refused, _refusal in refusals)
+        if not self.greetings.hears(peer, now.monotonic):
+            self.transport.demote(peer)
+            return True
+        return not hello.incarnation
 
     def _hears(self, item: Inbound, header: Header, now: Now, effects: Effects) -> bool:
         if self.greetings is None or item.peer.member is None:

@@ -45,6 +45,7 @@ class HandOver:
         if message.last == self.log.last and (not self._told_at or state.now.monotonic >= again):
             probe("raft.hands_over")
             self._told_at = state.now.monotonic
+            state.outbox.note("hands_over", term=state.views.view, to=state.config.members[member])
             state.outbox.send(member, state.signer.link(TimeoutNow(state.config.epoch, state.views.view)))
 
     def on_timeout_now(self, verified: Verified[TimeoutNow]) -> None:
