@@ -149,6 +149,8 @@ class Gate(threading.Thread):
     def __init__(self, gateway: Gateway) -> None:
         super().__init__()
         self._gateway = gateway
+        self.prefix = "GATE"
+        """Of the tickets that it issues."""
         self._stop_asked = threading.Event()
         self.admitted: list[str] = []
         """Tickets whose admission was acknowledged."""
@@ -157,7 +159,7 @@ class Gate(threading.Thread):
 
     def run(self) -> None:
         while not self._stop_asked.wait(PACE):
-            ticket = f"GATE-{len(self.admitted)}"
+            ticket = f"{self.prefix}-{len(self.admitted)}"
             if self._decided(Issue(), ticket) and self._decided(Admit(gate="north"), ticket):
                 self.admitted.append(ticket)
 

@@ -315,6 +315,17 @@ def test_r44_a_ledger_that_is_another_file_follows(sqlite_place: Location) -> No
     ledger.close()
 
 
+def test_r44_a_command_that_opens_a_moved_ledger_does_not_vouch_for_it(sqlite_place: Location) -> None:
+    opened(sqlite_place, witnessed=True).close()
+    file = sqlite_place.database_file
+    shutil.copy(file, file.with_name("copy"))
+    os.replace(file.with_name("copy"), file)
+    opened(sqlite_place).close()
+    ledger = opened(sqlite_place, witnessed=True)
+    assert not ledger.voting
+    ledger.close()
+
+
 def test_r44_a_power_cut_between_ledger_and_witness_leaves_the_vote(place: Location) -> None:
     """The ledger is synced first, so the witness is behind."""
     ledger = opened(place, witnessed=True)

@@ -72,7 +72,7 @@ def _vouch(source: Location, target: Location) -> None:
             finally:
                 store.close()
                 drop_alias(TO)
-            new.begin(meta.incarnation)
+            new.begin(meta.incarnation, vouches=True)
             new.note(meta.identity, turn, synced=True)
     finally:
         old.close()

@@ -159,7 +159,7 @@ def _enter(
         )
         store.commit(replace_meta(meta, held_by=before.incarnation), [], durable=True)
     try:
-        witness.begin(meta.incarnation)
+        witness.begin(meta.incarnation, vouches=witnessed or existing is None)
         witness.note(meta.identity, turn, synced=witnessed)
         if witnessed:
             witness.sync_name()

@@ -90,9 +90,11 @@ class Witness:
         """The inode of the ledger's file; for a ledger on a server that of this file. Raises OSError."""
         return os.stat(self._descriptor if self._ledger is None else self._ledger).st_ino
 
-    def begin(self, incarnation: int) -> None:
-        """The ledger is open, under this incarnation. Raises OSError."""
-        self._incarnation, self._inode = incarnation, self.inode
+    def begin(self, incarnation: int, *, vouches: bool) -> None:
+        """The ledger is open, under this incarnation. `vouches`: its file is the right one, or its member will
+        follow; else the inode that was noted stays. Raises OSError."""
+        noted = 0 if self.seen is None else self.seen.inode
+        self._incarnation, self._inode = incarnation, self.inode if vouches else noted
 
     def note(self, identity: bytes, turns: int, *, synced: bool = False) -> None:
         """Record that the ledger `identity` has made `turns` turns durable; `synced`: in a file that survives
