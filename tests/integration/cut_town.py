@@ -86,7 +86,7 @@ class Town:
                     ended.enter_context(end_in_order(desk))
                     desk.launch()
                 else:
-                    ended.enter_context(_node(name, desk))
+                    ended.enter_context(node(name, desk))
             for desk in self.platforms:
                 wait_until(desk.is_ready, timeout=3 * START_PATIENCE, what=desk.said)
             yield self
@@ -133,7 +133,8 @@ def town(root: Path, members: int, mode: Mode, side: int) -> Iterator[Town]:
 
 
 @contextmanager
-def _node(name: str, desk: Desk) -> Iterator[None]:
+def node(name: str, desk: Desk) -> Iterator[None]:
+    """A member without a platform, running."""
     with desk.log.open("ab") as log:
         process = validator("-id", name, "-data-dir", str(desk.data), log=log, enter=desk.host.enter)
     try:

@@ -91,8 +91,8 @@ class Witness:
         return os.stat(self._descriptor if self._ledger is None else self._ledger).st_ino
 
     def begin(self, incarnation: int, *, vouches: bool) -> None:
-        """The ledger is open, under this incarnation. `vouches`: its file is the right one, or its member will
-        follow; else the inode that was noted stays. Raises OSError."""
+        """The ledger is open, under this incarnation. `vouches`: its file is the right one, or its member
+        will follow; else the inode that was noted stays. Raises OSError."""
         noted = 0 if self.seen is None else self.seen.inode
         self._incarnation, self._inode = incarnation, self.inode if vouches else noted
 
