@@ -165,16 +165,17 @@ ONE_OF_THREE: dict[str, Any] = {
     "partitions": (
         Partition(SECOND, (("r0", "r1", *CLIENTS), ("r2",))),
         Partition(1_500 * MILLISECOND, (("r0",), ("r1", "r2", *CLIENTS))),
-        Partition(5 * SECOND, ()),
+        Partition(9 * SECOND, ()),
     ),
+    "message_losses": (MessageLoss("Commit", sender="r1", receiver="r2", end=9 * SECOND),),
     "operator_actions": (
         OperatorAction(1_500 * MILLISECOND, "lose", "r1"),
         OperatorAction(1_600 * MILLISECOND, "start", "r1"),
     ),
-    "duration": 6 * SECOND,
+    "duration": 10 * SECOND,
 }
 """r0 and r1 decide what r2 does not get; r1 loses its disk, and r0 is cut off. r1 and r2 are a majority, and
-know nothing of it: r1 must not vote."""
+know nothing of it, for r2 never heard what r1 acknowledged: r1 must not vote."""
 
 LATE_DUPLICATES: dict[str, Any] = {
     **OF_FIVE,
