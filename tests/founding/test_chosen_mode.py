@@ -19,10 +19,7 @@ from tests.founding.parties import Party, Said, found
 from tests.proof.continuing import keep, old_log
 
 LABEL = "crash-only: a lying member is not tolerated"
-FIVE = (
-    "5 members: 3 decide; safe with 0 Byzantine, available with 2 down, but a member that is started "
-    f"meanwhile waits for all others ({LABEL})"
-)
+FIVE = f"5 members: 3 decide; safe with 0 Byzantine, available with 2 down ({LABEL})"
 
 
 @pytest.fixture(autouse=True)

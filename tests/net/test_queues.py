@@ -14,7 +14,7 @@ from tests.support.table import table
 @table("kind", sorted(m.KINDS), count=40)
 def test_the_lane_follows_from_the_kind_of_the_envelope(kind: int) -> None:
     frame = encode_envelope(kind, b"body", b"")
-    first = m.KINDS[kind] in {*m.STATEMENTS, m.Ping, m.Pong}
+    first = m.KINDS[kind] in {*m.STATEMENTS, m.Hello, m.Ping, m.Pong}
     expected = Lane.CONSENSUS if first else Lane.BULK
     assert lane_of(frame) is expected
 
