@@ -197,7 +197,7 @@ def not_compared(_right: Any, self: Replication, previous: int, _own_term: int) 
     return previous <= self.log.last
 
 
-@replaces(Replication, "_acknowledge", "older-entries-at-once", "R44", world="raft-figure-8")
+@replaces(Replication, "_acknowledge", "older-entries-at-once", "R44", world="raft-figure-8", seed=1)
 def older_at_once(_right: Any, self: Replication) -> None:
     """Entries of older terms are acknowledged before one of the leader's own term is decided (5.4.2)."""
     if self.state.may_vote(self.state.views.view):
