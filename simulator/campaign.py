@@ -483,15 +483,26 @@ class Play:
         if action.what == "start":
             world.start(node)
             return
+        if action.what == "start copy":
+            copy = node.disk.clone()
+            node = self.cluster.add_twin(action.node)
+            node.disk = copy
+            world.start(node)
+            return
+        if action.what == "retire":
+            node.retire()
+            return
         if action.what == "copy":
             self._copies[action.node] = node.disk.clone()
             return
         if node.up:
             node.crash()
-        if action.what == "revert":
+        if action.what in ("revert", "put back"):
             node.disk = self._copies[action.node]
             node.disk.older = True
             node.losses += 1
+            if world.mode is Mode.RAFT and action.what == "revert":
+                node.disk.distrust()
         elif action.what == "lose":
             node.lose_disk()
         elif action.what == "confirm":

@@ -15,7 +15,7 @@ from dtvn.machine.keyring import KeyRing
 from dtvn.overlay.tree import Tree
 from dtvn.proof.epoch_chain import EpochChain
 from dtvn.protocol import canonical, consensus
-from dtvn.protocol.consensus import EPOCH, Learner, Replica, VotingCore
+from dtvn.protocol.consensus import EPOCH, Learner, RaftReplica, Replica, VotingCore
 from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Install, Record
@@ -23,6 +23,7 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.genesis import Genesis, first_sequence
 from dtvn.protocol.host import NOBODY, Fanout, Host
+from dtvn.protocol.host.greetings import Greetings
 from dtvn.protocol.host.ports import Gap, JournalFenced, LedgerTail
 from dtvn.protocol.wire import FrameSigner, one_in_64
 from simulator import relays
@@ -97,7 +98,9 @@ class WatchedJournal:
 
     def load(self) -> LedgerTail:
         """See ports.Journal."""
-        return msgspec.structs.replace(self._disk.load(), continued=self._node.continued)
+        return msgspec.structs.replace(
+            self._disk.load(), continued=self._node.continued, incarnation=self._disk.incarnation
+        )
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """See ports.Journal."""
@@ -263,10 +266,18 @@ class Cluster:
             judge=self._judge(node, config, secret, application),
             fanout=OF_RELAYS if node.name.startswith(relays.RELAY) else NOBODY,
             archive_from=first_sequence(world.genesis) if settings.archives and member else None,
+            greetings=self._greetings(node) if member and isinstance(core, RaftReplica) else None,
         )
         if node.host is not None and member is None:  # the same process goes on
             host.heads.adopt(node.host.heads)
         return host
+
+    def _greetings(self, node: Node) -> Greetings:
+        """Those of the process that the node runs; another epoch begins with new ones, as in a real node."""
+        before = None if node.host is None else node.host.greetings
+        if before is not None and node.host is not None and node.host.epoch == node.membership.epoch:
+            return before
+        return Greetings(f"{node.name}.{node.boots}".encode()[-16:])
 
     def _learner(
         self, node: Node, config: configuration.Config, signer: FrameSigner, application: TicketApplication

@@ -398,7 +398,13 @@ class VirtualDisk(Image):
         other.become(self.synced)
         other.synced.become(self.synced)
         other.mirror = self.mirror and self.mirror.copied()
+        other.incarnation = self.incarnation
         return other
+
+    def distrust(self) -> None:
+        """Its witness does not vouch for it: the node follows without a vote (R44)."""
+        for image in (self, self.synced):
+            image.voting = image.served_member = False
 
     def replacement(self, dice: Dice) -> VirtualDisk:
         """The empty disk of a node that lost this one (R11)."""

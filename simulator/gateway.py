@@ -5,12 +5,12 @@ It records its calls and their outcomes, which the checkers compare with the log
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
-from dtvn.gateway import Collector, Completed, Overloaded, Result
+from dtvn.gateway import Answered, Collector, Completed, Overloaded, Result
 from dtvn.machine import read_state
 from dtvn.machine.kinds import NAMING
 from dtvn.machine.reasons import OK
@@ -93,6 +93,8 @@ class Gateway:
         """Calls that are not answered yet, by call number."""
         self.observers: list[ClientObserver] = []
         self.beside: Beside | None = None
+        self._queries: dict[int, Callable[[Answered], None]] = {}
+        """Question -> who waits for its answer."""
         self._keyring = keyring
         self._keys = keys
         self._lives = 0
@@ -120,6 +122,7 @@ class Gateway:
         """The process dies and another one takes its place, which does not know the calls under way."""
         del self.world.endpoints[self.name]
         self.open.clear()
+        self._queries.clear()
         self._wake = None
         self._lives += 1
         self.name, self.collector = self._begin()
@@ -142,6 +145,13 @@ class Gateway:
         self.open[number] = request
         self._act(now)
         return request
+
+    def query(self, member: int, what: str, then: Callable[[Answered], None]) -> None:
+        """Ask a member about itself; `then` gets the answer, unless this process ends before."""
+        now = self.clock.now()
+        number = self.collector.ask(member, what, (), now, wait=SECOND)
+        self._queries[number] = then
+        self._act(now)
 
     def attend(self) -> None:
         """Take a turn."""
@@ -189,6 +199,10 @@ class Gateway:
             world.after(TURN, self._relink)
         for completed in actions.completed:
             self._completed(completed)
+        for answered in actions.answered:
+            then = self._queries.pop(answered.question, None)
+            if then is not None:
+                then(answered)
         due = self.collector.deadline()
         if self.beside is not None:
             for member, body in self.beside.turn(actions.judged, self._connected, now):

@@ -52,6 +52,8 @@ WORLDS: tuple[str, ...] = (
     "raft-late-duplicates", "raft-minority-leader", "raft-three-two", "raft-lost-disks", "raft-changes",
     "raft-leaders-clock", "raft-comes-back",
     "raft-first-clock", "raft-head-from-the-future",
+    "planned-stop", "raft-planned-stop", "raft-reads", "raft-one-gone", "raft-put-back",
+    "raft-unheard-answer", "raft-copy-beside",
 )
 IN_RAFT_TOO = (
     "calm", "clocks-of-gateways", "clock-of-one", "lossy", "crashes", "power-cut", "all-crash",

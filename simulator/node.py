@@ -19,15 +19,19 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.verified import Inbound, Peer, VerifiedBundle
 from dtvn.protocol.host import EpochOver, Halted, Host, Installed, TurnLost
 from dtvn.protocol.host.ports import JournalError, JournalFull
-from simulator.clock import MICROSECOND, NodeClock
+from dtvn.protocol.quorum import Mode
+from simulator.clock import MICROSECOND, MILLISECOND, NodeClock
 from simulator.dice import Dice
-from simulator.disk import CrashPoint, PowerCut, VirtualDisk
+from simulator.disk import VOTES_AGAIN, CrashPoint, PowerCut, VirtualDisk
 from simulator.disk_damage import DiskDamaged
 from simulator.node_environment import NodeEnvironment
 from simulator.violation import Violation
 
 TWIN = "~twin"
 """Suffix of the name of a second machine with the same key."""
+
+RETIRES_WITHIN = 100 * MILLISECOND
+"""Time after which a process that was asked to stop has handed over, and ends."""
 
 INBOX_MAX = 20_000
 """Most frames that wait at a node; further ones are lost, as in a transport whose buffers are full."""
@@ -115,6 +119,10 @@ class Node:
         self.continued = False
         """Whether its host was rebuilt by the process that had written this disk (ports.LedgerTail)."""
         self.inbox: deque[Inbound] = deque()
+        self.hello = b""
+        """First frame of each link that its process makes (R44); b"": it says nothing."""
+        self._greeted: dict[str, bytes] = {}
+        """Endpoint -> the Hello of the process whose link this one reads."""
         self._dice = dice
         self._true = world.clock
         self._ready_at = 0
@@ -123,6 +131,8 @@ class Node:
         self._asked: set[int] = set()
         """Times at which the world will call it back, among them the relevant one (`_wake`)."""
         self._sends_left: int | None = None
+        self.boots = 0
+        """Number of its processes so far."""
 
     # --- power -----------------------------------------------------------------------------------
 
@@ -156,6 +166,9 @@ class Node:
         if self.host is not None or self.build is None:
             return
         self.clock.boot(self._dice.below(1 << 40))
+        self.boots += 1
+        self.hello = b""
+        self._greeted.clear()
         self.continued = False
         self._ready_at = self.world.time
         self._spent = 0
@@ -176,9 +189,23 @@ class Node:
         self.disarm()
         self.world.stopped(self)
 
+    def retire(self) -> None:
+        """Its process is asked to stop: it hands over if it leads, and ends soon afterwards (R29, R44)."""
+        host = self.host
+        if host is None:
+            return
+        self._guard(host.resign)
+        self._rest()
+        self.world.after(RETIRES_WITHIN, self._end_process, host)
+
+    def _end_process(self, host: Host) -> None:
+        if self.host is host:
+            self.crash()
+
     def say_others_are_gone(self) -> None:
-        """Record the operator's statement for its next start that the other members are gone (R11)."""
-        self.disk.record(OTHERS_ARE_GONE)
+        """Record the operator's statement for its next start that the other members are gone (R11); in a Raft
+        cluster that its disk is the newest one (R44)."""
+        self.disk.record(VOTES_AGAIN if self.world.mode is Mode.RAFT else OTHERS_ARE_GONE)
 
     def leave(self) -> None:
         """Its process no longer belongs to this node: what runs in it continues elsewhere (R10)."""
@@ -233,10 +260,14 @@ class Node:
 
     # --- life ------------------------------------------------------------------------------------
 
-    def deliver(self, inbound: Inbound) -> None:
-        """Receive a frame."""
+    def deliver(self, inbound: Inbound, hello: bytes = b"") -> None:
+        """Receive a frame, over a link that began with `hello`."""
         if self.host is None or len(self.inbox) >= INBOX_MAX:
             return
+        sender = inbound.peer.route.decode()
+        if hello and self._greeted.get(sender) != hello:
+            self._greeted[sender] = hello
+            self.inbox.append(Inbound(inbound.peer, hello))
         if self.receive_filter is not None and not self.receive_filter(inbound):
             return
         if self.upward and inbound.peer.route.decode() in self.upward:
@@ -380,6 +411,13 @@ class Node:
     def reply(self, reply: ReplyTo) -> None:
         """See ports.Transport."""
         self._say(reply.client.decode(errors="replace"), reply.frame)
+
+    def greet(self, hello: bytes) -> None:
+        """See ports.Transport: it travels with each frame, and is read where the link is new."""
+        self.hello = hello
+
+    def demote(self, peer: Peer) -> None:
+        """See ports.Transport: a copy beside a member hears what the member hears."""
 
     def answer(self, peer: Peer, frame: bytes) -> None:
         """See ports.Transport."""

@@ -9,6 +9,7 @@ from dtvn.protocol.consensus.effects import Executed, Note, Record
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import TurnLost
+from dtvn.protocol.quorum import Mode
 from simulator.clock import TrueClock
 from simulator.scheme import Keyring
 
@@ -26,6 +27,10 @@ class NodeEnvironment(Protocol[N]):
     @property
     def epochs(self) -> Mapping[int, Membership]:
         """Every epoch that an honest node entered, by number."""
+
+    @property
+    def mode(self) -> Mode:
+        """How the members agree."""
 
     @property
     def time(self) -> int:

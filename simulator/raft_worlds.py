@@ -64,12 +64,8 @@ def hidden(kinds: tuple[str, ...], receivers: tuple[str, ...], start: int, end: 
 
 
 def back(name: str, stop: int, start: int) -> tuple[OperatorAction, ...]:
-    """A member stops, and starts again with the operator's word (R11)."""
-    return (
-        OperatorAction(stop, "stop", name),
-        OperatorAction(start - MILLISECOND, "confirm", name),
-        OperatorAction(start, "start", name),
-    )
+    """A member stops, and starts again."""
+    return OperatorAction(stop, "stop", name), OperatorAction(start, "start", name)
 
 
 DECIDING = ("Commit", "SupplyFrames", "Entries")
@@ -169,16 +165,17 @@ ONE_OF_THREE: dict[str, Any] = {
     "partitions": (
         Partition(SECOND, (("r0", "r1", *CLIENTS), ("r2",))),
         Partition(1_500 * MILLISECOND, (("r0",), ("r1", "r2", *CLIENTS))),
-        Partition(5 * SECOND, ()),
+        Partition(9 * SECOND, ()),
     ),
+    "message_losses": (MessageLoss("Commit", sender="r1", receiver="r2", end=9 * SECOND),),
     "operator_actions": (
         OperatorAction(1_500 * MILLISECOND, "lose", "r1"),
         OperatorAction(1_600 * MILLISECOND, "start", "r1"),
     ),
-    "duration": 6 * SECOND,
+    "duration": 10 * SECOND,
 }
 """r0 and r1 decide what r2 does not get; r1 loses its disk, and r0 is cut off. r1 and r2 are a majority, and
-know nothing of it: r1 must not vote."""
+know nothing of it, for r2 never heard what r1 acknowledged: r1 must not vote."""
 
 LATE_DUPLICATES: dict[str, Any] = {
     **OF_FIVE,
@@ -335,3 +332,86 @@ HEAD_FROM_THE_FUTURE: dict[str, Any] = {
 }
 """The clock of one member is an hour ahead, so that its first head is dated an hour from now. Then a learner
 is cut off: each second it is a second older (R45)."""
+
+ONE_GONE: dict[str, Any] = {
+    **OF_FIVE,
+    "members": 3,
+    "traffic": Traffic(tickets=20, pause_max=400 * MILLISECOND, undated=True),
+    "operator_actions": (
+        OperatorAction(SECOND, "stop", "r2"),
+        *back("r0", 3 * SECOND, 3_500 * MILLISECOND),
+        *back("r1", 9 * SECOND, 9_500 * MILLISECOND),
+    ),
+    "decided_within": 5 * SECOND,
+    "duration": 15 * SECOND,
+}
+"""One of three is gone for good; the others start again, one after the other."""
+
+PUT_BACK: dict[str, Any] = {
+    **OF_FIVE,
+    "members": 3,
+    "partitions": (
+        Partition(SECOND, (("r0", "r2", *CLIENTS), ("r1",))),
+        Partition(1_500 * MILLISECOND, (("r0", *CLIENTS), ("r1",))),
+        Partition(6 * SECOND, ()),
+    ),
+    "operator_actions": (
+        OperatorAction(SECOND, "copy", "r2"),
+        OperatorAction(1_500 * MILLISECOND, "put back", "r2"),
+        OperatorAction(1_600 * MILLISECOND, "start", "r2"),
+    ),
+    "message_losses": hidden(("AppendEntries", "Entries"), ("r2",), 1_500 * MILLISECOND, 6 * SECOND),
+    "duration": 7 * SECOND,
+}
+"""r0 and r2 decide what r1 does not hear. Then r2 has an older disk, put back with its witness, and hears r0
+and r1, but not what r0 has. r1 asks for its vote: r0's answer about r2's acknowledgements must be enough."""
+
+UNHEARD_ANSWER: dict[str, Any] = {
+    **OF_FIVE,
+    "members": 3,
+    "partitions": (
+        Partition(1_500 * MILLISECOND, (("r0",), ("r1", "r2", *CLIENTS))),
+        Partition(6 * SECOND, ()),
+    ),
+    "operator_actions": PUT_BACK["operator_actions"],
+    "message_losses": (
+        *hidden(("AppendEntries", "Entries"), ("r1",), SECOND, 1_500 * MILLISECOND),
+        *hidden(("Pong",), ("r2",), 1_500 * MILLISECOND, 6 * SECOND),
+    ),
+    "duration": 7 * SECOND,
+}
+"""r0 and r2 decide what r1 does not get, although it hears how they acknowledge it. Then r2 has an older
+disk, r0 is cut off, and r2 hears no answer. What r2 grants r1 must not count there."""
+
+COPY_BESIDE: dict[str, Any] = {
+    **OF_FIVE,
+    "members": 3,
+    "traffic": CALM,
+    "partitions": (
+        Partition(SECOND, (("r0", "r2", *CLIENTS), ("r1",))),
+        Partition(5 * SECOND, ()),
+    ),
+    "operator_actions": (OperatorAction(900 * MILLISECOND, "start copy", "r2"),),
+    "message_losses": (
+        *hidden(("AppendEntries",), ("r1", "r2"), 850 * MILLISECOND, SECOND),
+        *hidden(("AppendEntries", "Entries"), ("r2~twin",), 850 * MILLISECOND, 5 * SECOND),
+    ),
+    "duration": 6 * SECOND,
+}
+"""A copy of r2's disk is started beside r2 while nothing is decided, and all hear both. What r0 decides with
+one of them r1 does not hear, and it asks the other one for its vote."""
+
+READS: dict[str, Any] = {
+    **OF_FIVE,
+    "learners": 1,
+    "readers": True,
+    "traffic": Traffic(tickets=4, pause_max=150 * MILLISECOND, undated=True),
+    "parameters": Parameters(checkpoint_interval=200, view_timeout=2_000_000),
+    "partitions": (
+        Partition(SECOND, (("r0", "client-0", "learner-0"), ("r1", "r2", "r3", "r4", "client-1"))),
+        Partition(6 * SECOND, ()),
+    ),
+    "duration": 7 * SECOND,
+}
+"""The leader is cut off with a client and the platform's copy, while the others elect another one
+and decide: the copy shows the client nothing that is older than what was reported before."""

@@ -1,9 +1,10 @@
 """Clients that read through the platform while faults happen (R18).
 
-A linearizable read shares an ordered barrier with others that wait at the same gateway process, then waits
-for the platform's copy to show it: it sees every change that was reported to any caller before the read was
-requested, and every change that an earlier reader saw. A quorum read after a restart of all members has
-barriers ordered until a checkpoint is passed: until then no member can prove the state of an older one.
+A linearizable read shares an ordered barrier, or in a Raft cluster the leader's word of what is decided, with
+others that wait at the same gateway process, then waits for the platform's copy to show it: it sees every
+change that was reported to any caller before the read was requested, and every change that an earlier reader
+saw. A quorum read after a restart of all members has barriers ordered until a checkpoint is passed: until
+then no member can prove the state of an older one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import partial
 
 import msgspec
 
+from dtvn.gateway import Answered
 from dtvn.machine import Barrier, TicketApplication, TicketState, build
 from dtvn.machine.reasons import OK
 from dtvn.proof import barriers
@@ -21,6 +23,8 @@ from dtvn.proof.barriers import SharedBarriers
 from dtvn.proof.reads import StateProof, show
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.messages import READ_INDEX
+from dtvn.protocol.quorum import Mode
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
 from simulator.disk import VirtualDisk
@@ -110,6 +114,10 @@ class Readers(Recurring):
         readers = None if shared is None else shared.begin()
         if shared is None or readers is None:
             return
+        if self.world.mode is Mode.RAFT:
+            self.shared += len(readers) if len(readers) > 1 else 0
+            self._ask_leader(gateway, shared, readers)
+            return
         request = self.order(gateway)
         if request is None:
             shared.end()
@@ -119,6 +127,31 @@ class Readers(Recurring):
             self._sent[gateway.name, request.number] = readers
             if request.over:  # it ended while it was submitted, before its readers were registered
                 self.answered(gateway, request)
+
+    def _ask_leader(self, gateway: Gateway, shared: SharedBarriers[list[Read]], readers: list[Read]) -> None:
+        """Ask all members what is decided, as the platform does: only the leader knows (R18)."""
+        waiting = len(gateway.collector.epochs.present.members)
+
+        def answered(answer: Answered) -> None:
+            nonlocal waiting
+            over, waiting = waiting <= 0, waiting - 1 if answer.code else 0
+            if over or waiting > 0:
+                return
+            shared.end()
+            if answer.code:
+                _end(readers, UNAVAILABLE)
+            else:
+                self._wait_for(readers, int(msgspec.json.decode(answer.text)["sequence"]))
+            self._begin(gateway)
+
+        for index in range(waiting):
+            gateway.query(index, READ_INDEX, answered)
+
+    def _wait_for(self, readers: list[Read], sequence: int) -> None:
+        for read in readers:
+            read.ordered, read.until = sequence, self.world.time + COPY_WAIT
+            self._waiting.append(read)
+        self._look()
 
     def order(self, gateway: Gateway) -> Request | None:
         """Request a barrier; returns None if the gateway is overloaded."""
@@ -138,10 +171,7 @@ class Readers(Recurring):
         if result is None or result.code != OK:
             _end(readers, UNAVAILABLE if result is None else result.code)
         else:
-            for read in readers:
-                read.ordered, read.until = result.sequence, self.world.time + COPY_WAIT
-                self._waiting.append(read)
-            self._look()
+            self._wait_for(readers, result.sequence)
         self._begin(gateway)
 
     def _hear(self, request: Request) -> None:

@@ -44,8 +44,10 @@ class Partition(msgspec.Struct, frozen=True):
 
 
 class OperatorAction(msgspec.Struct, frozen=True):
-    """An operator's action on one node: `copy` its disk, `revert` it to that copy while it is off, `lose` the
-    disk, `confirm` while it is off that the others are gone, `stop` or `start` the node."""
+    """An operator's action on one node: `copy` its disk, `revert` it to that copy while it is off, `put back`
+    the copy with its witness and in the same files, `start copy`: on a second machine, on a
+    copy of its disk, `lose` the disk, `confirm` while it is off that the others are gone, `stop`
+    or `start` the node, or let it `retire`, which hands over first."""
 
     at: int
     what: str

@@ -112,9 +112,12 @@ from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.raft import elections as raft_elections
 from dtvn.protocol.consensus.raft.clocks import Clocks
 from dtvn.protocol.consensus.raft.elections import Elections
+from dtvn.protocol.consensus.raft.hand_over import HandOver
 from dtvn.protocol.consensus.raft.log import RaftLog
+from dtvn.protocol.consensus.raft.reads import Reads
 from dtvn.protocol.consensus.raft.replica import RaftReplica
 from dtvn.protocol.consensus.raft.replication import Replication
+from dtvn.protocol.consensus.raft.starts import Starts
 from dtvn.protocol.consensus.rejoin import Rejoin
 from dtvn.protocol.consensus.rejoin_sequences import RejoinSequences
 from dtvn.protocol.consensus.replica import Replica
@@ -135,6 +138,7 @@ from dtvn.protocol.consensus.voting import Voting
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.host import Host, TurnLost, archive, peer_limits, pump
 from dtvn.protocol.host.archive import ArchiveRepair
+from dtvn.protocol.host.greetings import Greetings
 from dtvn.protocol.host.heads import Heads
 from dtvn.protocol.host.log_server import LogServer
 from dtvn.protocol.host.peer_limits import PeerLimits

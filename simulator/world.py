@@ -271,11 +271,14 @@ class World:
             self._carry(sender, twin, frame, departs)
 
     def _carry(self, sender: str, receiver: str, frame: bytes, departs: int) -> None:
+        node = self.nodes.get(sender)
+        hello = b"" if node is None else node.hello
         for arrival in self.network.arrivals(sender, receiver, frame, departs):
             self._order += 1
-            heapq.heappush(self._queue, (arrival, self._order, self._deliver, (sender, receiver, frame)))
+            sent = (sender, receiver, frame, hello)
+            heapq.heappush(self._queue, (arrival, self._order, self._deliver, sent))
 
-    def _deliver(self, sender: str, receiver: str, frame: bytes) -> None:
+    def _deliver(self, sender: str, receiver: str, frame: bytes, hello: bytes = b"") -> None:
         network = self.network
         if network.cuts and not network.carries(sender, receiver):
             network.lost += 1
@@ -286,7 +289,7 @@ class World:
             told(sender, receiver, frame)
         node = self.nodes.get(receiver)
         if node is not None:
-            node.deliver(Inbound(self.peer(sender, node.membership), frame))
+            node.deliver(Inbound(self.peer(sender, node.membership), frame), hello)
         elif receiver in self.endpoints:
             self.endpoints[receiver].deliver(sender, frame)
 

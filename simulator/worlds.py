@@ -15,8 +15,8 @@ import msgspec
 from dtvn.protocol.genesis import Parameters
 from dtvn.protocol.versions import FIRST
 from simulator import clock_worlds as clocks
+from simulator import planned_stop_worlds, twins
 from simulator import raft_worlds as raft
-from simulator import twins
 from simulator.archive_worlds import AWAY, NEWCOMERS, WIPED
 from simulator.clock import MILLISECOND, SECOND
 from simulator.door_worlds import DOORS
@@ -298,6 +298,13 @@ WORLDS: dict[str, Drawing] = {
     "raft-first-clock": of(**raft.FIRST_CLOCK),
     "raft-comes-back": of(**raft.COMES_BACK),
     "raft-head-from-the-future": of(**raft.HEAD_FROM_THE_FUTURE),
+    "raft-planned-stop": of(**planned_stop_worlds.OF_RAFT),
+    "planned-stop": of(**planned_stop_worlds.OF_PBFT),
+    "raft-reads": of(**raft.READS),
+    "raft-one-gone": of(**raft.ONE_GONE),
+    "raft-put-back": of(**raft.PUT_BACK),
+    "raft-unheard-answer": of(**raft.UNHEARD_ANSWER),
+    "raft-copy-beside": of(**raft.COPY_BESIDE),
     "twins": twins.draw_run,
     "calm": of(),
     "clocks-ahead-and-back": of(**clocks.THERE_AND_BACK),

@@ -31,7 +31,6 @@ from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus.effects import EntryRecord
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.host.ports import JournalError
-from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import ED25519, Door, FrameSigner
 from dtvn.recovery import (
     CONTINUE,
@@ -99,20 +98,8 @@ def read_bounded(path: Path) -> bytes:
     return content
 
 
-def _check_mode(genesis: g.Genesis) -> None:
-    """Raise RecoveryError unless statements can hold all that a member of this cluster has accepted: those of
-    a Raft member would lack its entries above the executed ones, which no other one's signature proves, and
-    one of them may have been acknowledged."""
-    if g.mode(genesis) is Mode.RAFT:
-        raise RecoveryError(
-            "The members of this cluster agree by Raft, and `recover` cannot tell which entries they had "
-            f"accepted and not executed yet. Start the members that still vote. {CONTINUE}"
-        )
-
-
 def planned(states: Sequence[StateFile], genesis: g.Genesis) -> tuple[PlanFile, Plan]:
     """The plan that follows from these statements, in any order; raise RecoveryError."""
-    _check_mode(genesis)
     names = [state.statement.member for state in states]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise RecoveryError(f"{twice[0]} told its state twice: name one file of each member, the newest.")
@@ -132,7 +119,6 @@ def state(
 
     `others`: statements of members that know later epochs than this ledger. Raises RecoveryError.
     """
-    _check_mode(place.genesis)
     with _Member.opened(place, others) as member:
         lost = why_lost(member.tail, member.ledger.voting, member.ledger.voting_reason)
         if vouches and lost:

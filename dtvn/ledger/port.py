@@ -130,8 +130,10 @@ class OpenLedger(Protocol):
         alias: str = "ledger",
         expect_existing: bool = False,
         indexed: bool = False,
+        witnessed: bool = False,
     ) -> NodeLedger:
         """`cluster_id`: 32 bytes. `alias`: Django database alias under which its rows are read in this
         process. `expect_existing`: this replica had a ledger before, so with an empty one it follows without
-        voting (R11). `indexed`: every operation gets a searchable row (the learner). Raises LedgerError or
+        voting (R11). `indexed`: every operation gets a searchable row (the learner). `witnessed`: the replica
+        votes at once if its witness vouches for the ledger, and not without it (R44). Raises LedgerError or
         JournalError."""

@@ -18,6 +18,7 @@ from dtvn.net.curve import CurveKeys
 from dtvn.net.dialled import NOBLOCK, has_frame, more_follows, tune
 from dtvn.net.monitor import monitored
 from dtvn.net.queues import Outbound, lane_of
+from dtvn.net.silence import is_dead
 from dtvn.net.zap import DOMAIN
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Hello
@@ -55,7 +56,8 @@ class _Connection(msgspec.Struct):
 
 
 class Acceptor:
-    """Listens, and maps connections to peers. `arrived` receives each frame except Hello."""
+    """Listens, and maps connections to peers. `arrived` receives each frame; a Hello only if it has a
+    `greeting`, and of a member."""
 
     def __init__(
         self,
@@ -72,6 +74,8 @@ class Acceptor:
         self._backlog: set[bytes] = set()
         self.counters: dict[str, LinkCounters] = {peer.name: LinkCounters() for peer in users.values()}
         self.malformed = 0
+        self.greeting = b""
+        """What this member says first to each other member (R44); b"": nothing."""
         socket = context.socket(zmq.ROUTER)
         tune(socket)
         # Diallers send the heartbeats, and say in each for how long it is good. libzmq 4.3.5 ends the process
@@ -118,6 +122,26 @@ class Acceptor:
         self.counters = {name: each for name, each in self.counters.items() if name in names}
         self.allow({user: peer for user, peer in self._users.items() if peer.member is None} | dict(members))
 
+    def look(self) -> None:
+        """Mark connections that are silent for too long; to be called once a second."""
+        for route, connection in self._routes.items():
+            if connection.alive and is_dead(connection.descriptor):
+                self._ended(route, connection)
+
+    def _ended(self, route: bytes, connection: _Connection) -> None:
+        connection.alive = False
+        self.demote(route)
+
+    def demote(self, route: bytes) -> None:
+        """Send to the peer of this connection over another one that lives, if there is one."""
+        connection = self._routes.get(route)
+        if connection is None or self._newest.get(connection.peer.name) != route:
+            return
+        name = connection.peer.name
+        for other, each in self._routes.items():
+            if other != route and each.peer.name == name and each.greeted and each.alive:
+                self._newest[name] = other
+
     def attend(self) -> None:
         """Mark connections that ended, and try again to send waiting frames."""
         ended: set[int] = set()
@@ -125,9 +149,9 @@ class Acceptor:
             # A descriptor that was accepted again belongs to the newer connection.
             (ended.add if event == zmq.EVENT_DISCONNECTED else ended.discard)(descriptor)
         if ended:
-            for connection in self._routes.values():
+            for route, connection in self._routes.items():
                 if connection.descriptor in ended:
-                    connection.alive = False
+                    self._ended(route, connection)
         for route in list(self._backlog):
             self._flush(route, self._routes[route])
 
@@ -180,6 +204,14 @@ class Acceptor:
         self._flush(route, connection)
         return True
 
+    def greet(self, greeting: bytes) -> None:
+        """Send this Hello to each member with a connection, and to each that greets from now on."""
+        self.greeting = greeting
+        for name, route in list(self._newest.items()):
+            connection = self._routes[route]
+            if connection.alive and connection.peer.member is not None and connection.peer.name == name:
+                self.send(route, greeting)
+
     @property
     def waiting(self) -> bool:
         """True while frames wait for a connection that is full at the moment."""
@@ -210,7 +242,9 @@ class Acceptor:
         connection.alive = True
         if len(frame) > 1 and frame[1] == _HELLO_KIND:
             self._greeted(route, connection, frame)
-            return
+            if not (self.greeting and connection.greeted and connection.peer.member is not None):
+                return
+            self.send(route, self.greeting)
         self._arrived(connection.peer, frame)
 
     def _welcome(self, route: bytes, user: str, peer: Peer, descriptor: int) -> _Connection:

@@ -12,6 +12,7 @@ import time
 
 import zmq
 
+from dtvn.net import silence
 from dtvn.net.counters import LinkCounters
 from dtvn.net.curve import CurveKeys
 from dtvn.net.monitor import monitored
@@ -21,24 +22,17 @@ from dtvn.protocol.wire import FRAME_BYTES_MAX
 PIPE_FRAMES_MAX = 256
 """Frames inside ZeroMQ per direction; further ones wait in `Outbound`, where lanes apply."""
 
-HEARTBEAT_MS = 200
-HEARTBEAT_TIMEOUT_MS = 600
-"""A paused peer is detected after 0.7 s, a killed one at once (measured)."""
-FOLLOWER_HEARTBEAT_MS = 400
-FOLLOWER_TIMEOUT_MS = 1_400
-"""The same of links by which the log is followed: a paused peer is detected within 1.8 s. Members answer the
-heartbeats of many followers, and one that is short of processor time should not have to be let in anew."""
-
 RECONNECT_MS = 50
 RECONNECT_MS_MAX = 1_000
-CONNECT_TIMEOUT_MS = 2_000
-HANDSHAKE_MS = 3_000
+CONNECT_TIMEOUT_MS = 5_000
+HANDSHAKE_MS = 10_000
+"""Three round trips of a slow line, some of whose packets are lost."""
 
-REBUILD_AFTER = 5_000_000_000
+REBUILD_AFTER = 12_000_000_000
 """Nanoseconds without a connection after which the socket is recreated: libzmq gives up an endpoint
 permanently after a protocol error (a foreign service on the port, a handshake refused once)."""
 
-TURN_AFTER = 2_000_000_000
+TURN_AFTER = 4_000_000_000
 """The same for a link with a spare key: each new socket uses the other key."""
 
 READ_MAX = 128
@@ -48,7 +42,8 @@ NOBLOCK = int(zmq.NOBLOCK)
 READABLE = int(zmq.POLLIN)
 
 _EVENTS = (
-    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    zmq.EVENT_CONNECTED
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_DISCONNECTED
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
@@ -63,10 +58,9 @@ def tune(socket: zmq.Socket[bytes], *, follower: bool = False) -> None:
     socket.maxmsgsize = FRAME_BYTES_MAX
     socket.sndhwm = PIPE_FRAMES_MAX
     socket.rcvhwm = PIPE_FRAMES_MAX
-    timeout = FOLLOWER_TIMEOUT_MS if follower else HEARTBEAT_TIMEOUT_MS
-    socket.heartbeat_ivl = FOLLOWER_HEARTBEAT_MS if follower else HEARTBEAT_MS
-    socket.heartbeat_timeout = timeout
-    socket.heartbeat_ttl = timeout
+    socket.heartbeat_ivl = silence.FOLLOWER_HEARTBEAT_MS if follower else silence.HEARTBEAT_MS
+    socket.heartbeat_timeout = silence.MOST_MS
+    socket.heartbeat_ttl = silence.MOST_MS
     socket.handshake_ivl = HANDSHAKE_MS
 
 
@@ -106,6 +100,8 @@ class DialledLink:
         self.counters = LinkCounters()
         self.outbound = Outbound()
         self._down_since = time.monotonic_ns()
+        self._descriptor = -1
+        """Of the TCP connection, which belongs to ZeroMQ."""
         self._open()
 
     def _open(self) -> None:
@@ -128,19 +124,30 @@ class DialledLink:
             self.counters.handshake_failures += 1
 
     def attend(self) -> None:
-        """Handle the monitor's events: greet a new connection, drop the queue of a lost one."""
-        for event, _value in monitored(self.monitor):
-            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+        """Handle the monitor's events: greet a new connection, drop the queue of a lost or silent one."""
+        for event, value in monitored(self.monitor):
+            if event == zmq.EVENT_CONNECTED:
+                self._descriptor = value
+            elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.counters.note_connect()
                 self.ready = True
                 self.outbound.put(lane_of(self._hello), self._hello)
             else:
                 self._lost(failed=event != zmq.EVENT_DISCONNECTED)
+        if self.ready and silence.is_dead(self._descriptor):
+            self._lost(failed=False)
+            self._rebuild()
         patience = REBUILD_AFTER if self.spare is None else TURN_AFTER
         if not self.ready and time.monotonic_ns() - self._down_since > patience:
             self._turns += 1
             self._rebuild()
         self.flush()
+
+    def greet(self, hello: bytes) -> None:
+        """Say this Hello first on each connection from now on, and on the present one too."""
+        self._hello = hello
+        if self.ready:
+            self.send(hello)
 
     def redial(self, endpoint: str) -> None:
         """Dial `endpoint` from now on. A working connection is kept until it is lost."""
@@ -202,7 +209,7 @@ class DialledLink:
         if self.ready:
             self.counters.disconnects += 1
             self._down_since = time.monotonic_ns()
-        self.ready = False
+        self.ready, self._descriptor = False, -1
         self.counters.dropped_outbound += self.outbound.clear()
 
     def _discard(self) -> None:

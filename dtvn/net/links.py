@@ -28,6 +28,9 @@ from dtvn.protocol.wire import link_frame, spoken
 RETRY_NS = 2_000_000
 """Time until a full accepted connection is tried again: ROUTER does not report when it has room."""
 
+LOOK_NS = 1_000_000_000
+"""Time between two looks for silent connections."""
+
 LOOPBACK = "127.0.0.1"
 
 _GREETING = link_frame(Hello(client=b""))
@@ -52,6 +55,8 @@ class Links(FromInbox):
         self._seed = seed
         self._host = ""
         self._elsewhere: tuple[str, int] | None = None
+        self._greeting = _GREETING
+        """First frame of each link that this process dials."""
         self._links: dict[int, DialledLink] = {}
         self._peers: Mapping[int, Peer] = {}
         """The peer behind each dialled link."""
@@ -65,6 +70,7 @@ class Links(FromInbox):
         self._now, self._wall = time.monotonic_ns(), time.time_ns()
         self.version = NEWEST
         """The cluster's, which says what its members can read (R47)."""
+        self._looked = self._now
 
     def _listen(self, host: str, port: int, *, local: bool = False) -> None:
         """Accept connections from now on; port 0: any. `local`: others reach this process through a splice,
@@ -82,7 +88,7 @@ class Links(FromInbox):
             keys,
             server_key=curve_public(public_key),
             endpoint=endpoint_of(*address),
-            hello=_GREETING,
+            hello=self._greeting,
             follower=self._follower,
         )
 
@@ -108,6 +114,18 @@ class Links(FromInbox):
         """At most `limit` waiting frames, fairly from all peers, without blocking."""
         self._read()
         return super().receive(limit)
+
+    def greet(self, hello: bytes) -> None:
+        """See ports.Transport."""
+        self._greeting = hello
+        self._acceptor.greet(hello)
+        for link in self._links.values():
+            link.greet(hello)
+
+    def demote(self, peer: Peer) -> None:
+        """See ports.Transport."""
+        if peer.route:
+            self._acceptor.demote(peer.route)
 
     def answer(self, peer: Peer, frame: bytes) -> None:
         """Queue a frame for exactly the connection that asked; dropped if it has another owner now."""
@@ -182,6 +200,9 @@ class Links(FromInbox):
             self._acceptor.read()
         if self._acceptor.monitor in ready or self._acceptor.waiting:
             self._acceptor.attend()
+        if self._now - self._looked > LOOK_NS:
+            self._looked = self._now
+            self._acceptor.look()
         for index, frames in self._poll.frames(ready, self._now):
             peer = self._peers[index]
             for frame in frames:

@@ -19,8 +19,8 @@ BYTES_MAX = 32 * 1024 * 1024
 
 _FIRST_STATEMENT = 16
 _FIRST_LINK = 64
-_MEASURING = (76, 77)
-"""Ping and Pong: behind bulk they would measure this node's own queue."""
+_EARLY = (73, 76, 77)
+"""Hello is the first frame of a link; Ping and Pong behind bulk would measure this node's own queue."""
 _ENVELOPE_OF_FOUR = 0x94
 
 
@@ -32,14 +32,14 @@ class Lane(enum.IntEnum):
 
 
 def lane_of(frame: bytes) -> Lane:
-    """The lane of a frame by its envelope's kind: CONSENSUS for replicas' statements, Ping and Pong.
+    """The lane of a frame by its envelope's kind: CONSENSUS for replicas' statements, Hello, Ping and Pong.
 
     Reads two bytes of the MessagePack array `[kind, ...]`: kinds below 128 are one byte. The result only
     schedules the frame; nothing is trusted because of it.
     """
     if len(frame) <= 2 or frame[0] != _ENVELOPE_OF_FOUR:
         return Lane.BULK
-    if _FIRST_STATEMENT <= frame[1] < _FIRST_LINK or frame[1] in _MEASURING:
+    if _FIRST_STATEMENT <= frame[1] < _FIRST_LINK or frame[1] in _EARLY:
         return Lane.CONSENSUS
     return Lane.BULK
 

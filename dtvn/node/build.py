@@ -35,6 +35,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
+from dtvn.protocol.quorum import Mode
 
 
 def build_node(
@@ -56,7 +57,12 @@ def build_node(
     with ExitStack() as opened:
         if carried is None:
             place = options.ledger or Location(options.ledger_folder or folder.ledger)
-            ledger = open_ledger(place, cluster_id=g.cluster_id(genesis), expect_existing=stamp.present)
+            ledger = open_ledger(
+                place,
+                cluster_id=g.cluster_id(genesis),
+                expect_existing=stamp.present,
+                witnessed=g.mode(genesis) is Mode.RAFT,
+            )
             opened.callback(ledger.close)
         else:
             ledger = carried.ledger
@@ -136,8 +142,16 @@ def _linked(
 
 
 def _say_others_are_gone(ledger: NodeLedger, membership: Membership) -> None:
-    """Store the operator's statement that the other members are gone; raise StartError unless f = 0 (R11)."""
+    """Store the operator's statement that the other members are gone; raise StartError unless f = 0 (R11). In
+    a Raft cluster it says that this disk is the newest one, although its witness does not (R44)."""
     count = len(membership.members)
+    if membership.mode is Mode.RAFT:
+        if ledger.created:
+            raise StartError(
+                "-others-are-gone is for a member that has its newest ledger; this one is empty."
+            )
+        ledger.vote_again()
+        return
     if quorum.faults(count, membership.mode) > 0:
         raise StartError(
             f"-others-are-gone is for clusters that tolerate no liar; this one has {count} members and "

@@ -28,6 +28,7 @@ class Carried:
         figures: Any = None,
         publisher: FeedPublisher | None = None,
         overlay: OverlayPort | None = None,
+        start: bytes = b"",
     ) -> None:
         self.ledger = ledger
         self.application = application
@@ -38,6 +39,8 @@ class Carried:
         self.figures = figures
         """metrics.Exporter and metrics.Figures of a member; None: it was none. They read a Process."""
         self.publisher = publisher
+        self.start = start
+        """Random bytes of this process (R44); b"": it was no member."""
         self.overlay = overlay
         """The overlay, which knows the links and the address book."""
 

@@ -13,6 +13,7 @@
 | announce | a newcomer's liveness proof | null: see `newcomer_proofs`                             |
 | newcomer | name                   | {"word", "epoch"}: the newcomer's newest liveness proof         |
 | genesis | none                     | {"genesis": the genesis file, base64}: what a follower asks first |
+| read_index | none                  | {"sequence"}, of a Raft leader (answered by the core, R18)     |
 | handovers | the first epoch            | proofs of the ends of epochs (answered by the host)            |
 
 A code instead of text: `ticket_not_found`, `not_executed`, `unknown_query`, `bad_arguments`, `unavailable`,

@@ -170,6 +170,10 @@ class LearningProcess:
         self._make_host()
         self.host.start()
 
+    def may_hand_over(self) -> bool:
+        """It leads nothing."""
+        return False
+
     def give_way(self) -> None:
         """Tell the core which links are up. Readers wait for this process, so it does not rest."""
         up = self.links.up()

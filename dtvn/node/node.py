@@ -6,6 +6,7 @@ Its objects that hold sockets and files are opened by `build_node`, and closed h
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import Any
 
@@ -42,9 +43,11 @@ from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.host import Halted, Host, TurnLost
+from dtvn.protocol.host.greetings import Greetings
 from dtvn.protocol.host.log_server import MEMBER_ANNOUNCES_EVERY, MEMBER_PUSHES_EVERY, Fanout
 from dtvn.protocol.host.ports import JournalFull
 from dtvn.protocol.log_time import log_time_ahead
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.versions import LISTS, NEWEST
 from dtvn.protocol.wire import Door, FrameSigner
 
@@ -53,6 +56,8 @@ FIRST_MESSAGE_TIMEOUTS = 6
 ROWS_LAG = 40_000_000
 """Nanoseconds for which a node gathers state rows for one transaction (R9 allows 100 ms); the platform
 reads the learner's rows, which are written at once."""
+START_SIZE = 8
+"""Random bytes that tell this process from another one under the same key (R44)."""
 WITHHELD_SHOWN = 10_000_000_000
 """Nanoseconds for which a node says that it withheld its vote for time: an idle cluster has no proposal that
 would end that state."""
@@ -110,6 +115,9 @@ class Node:
         self._seed = seed
         self._next_key_trouble = ""
         self._principals = -1
+        self._start = (carried and carried.start) or os.urandom(START_SIZE)
+        raft = membership.mode is Mode.RAFT
+        self.greetings = Greetings(self._start) if raft else None
         self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
         self._indices = {member.public_key: number for number, member in enumerate(membership.members)}
         self.overlay, self.discovery = self._take_part(None if carried is None else carried.overlay)
@@ -192,6 +200,7 @@ class Node:
                 announce_every=MEMBER_ANNOUNCES_EVERY,
             ),
             archive_from=g.first_sequence(self.founding),
+            greetings=self.greetings,
         )
 
     def _take_part(self, before: OverlayPort | None) -> tuple[OverlayPort, Discovery]:
@@ -350,6 +359,10 @@ class Node:
         """The ledger's figures under the contract's keys, and the time that its writes took."""
         return {**self.ledger.storage_stats(), "write_time": self.journal.meter.turn_time}
 
+    def may_hand_over(self) -> bool:
+        """See Process: a quorum without this member, where one tolerates its absence."""
+        return self.voting and len(self.transport.connected()) >= self.core.config.q
+
     def give_way(self) -> None:
         """Yield the processor while the other members can decide without this node (R23)."""
         if self.core.catch_up.is_dispensable():
@@ -431,6 +444,7 @@ class Node:
             exporter=self.exporter,
             figures=self.figures,
             overlay=self.overlay,
+            start=self._start,
         )
 
     def close(self) -> None:

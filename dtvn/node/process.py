@@ -63,6 +63,9 @@ class Process(Protocol):
     def brief(self) -> dict[str, Any]:
         """A small, cheap status: state, view, sequence and so on."""
 
+    def may_hand_over(self) -> bool:
+        """Whether enough other members are linked for one of them to lead."""
+
     def give_way(self) -> None:
         """Rest if other members need the processor more; called at every turn."""
 

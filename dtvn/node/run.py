@@ -64,6 +64,9 @@ end the process, because then the fault is in durable data or in the program."""
 CHECK_NS = 100_000_000
 """Nanoseconds between two checks of a few older entries of the ledger, until all are checked."""
 
+HAND_OVER_NS = 3_000_000_000
+"""Longest time for which a leader that is asked to stop goes on until another member leads."""
+
 MAINTAIN_NS = 2_000_000_000
 """Nanoseconds between two runs of the database's own maintenance, when idle (R25)."""
 
@@ -344,6 +347,7 @@ class Loop:
                     self._turn()
                 except (TurnLost, JournalFull) as lost:
                     self._recover(lost)
+            self._hand_over()
             if self.successor is None:
                 process.logger.info("%s", line("stopped", {"sequence": process.executed}))
         except (TurnLost, JournalError) as error:
@@ -352,6 +356,22 @@ class Loop:
             if garbage is not None:
                 garbage.end()
         return EXIT_STOPPED
+
+    def _hand_over(self) -> None:
+        """A leader that stops hands over first, while enough others are there to take over (R29, R44)."""
+        if self.successor is not None or self._lost:
+            return
+        process, until = self._process, time.monotonic_ns() + HAND_OVER_NS
+        try:
+            if not (process.may_hand_over() and process.host.resign()):
+                return
+            while not process.host.core.settled and process.may_hand_over():
+                if time.monotonic_ns() > until:
+                    break
+                self._turn()
+        except (TurnLost, JournalFull) as lost:
+            cause = lost.__cause__ or lost
+            process.logger.warning("%s", line("not_handed_over", {"reason": str(cause)}))
 
     def _start(self) -> None:
         try:

@@ -38,6 +38,7 @@ _NEEDS_QUOTES = re.compile(r"[\s\"=]")
 _LEVELS = {
     "evidence": logging.ERROR,
     "follower": logging.ERROR,
+    "link_refused": logging.WARNING,
     "contradiction": logging.CRITICAL,
     "alarm": logging.CRITICAL,
     "checkpoint_differs": logging.ERROR,

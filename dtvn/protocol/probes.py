@@ -59,6 +59,9 @@ PROBES: dict[str, str] = {
     "contradiction.stopped": "q members signed one thing, and q another",
     "contradiction.restored": "a start that stops at once: certificates contradicted each other before",
     # Raft (R44)
+    "raft.start_doubted": "a member that starts names an older statement than others hold of it (R44)",
+    "raft.other_process": "a member learns that a newer process of it is known (R44)",
+    "raft.hands_over": "a leader that stops tells a follower to campaign (R44)",
     "raft.elected": "a candidate has the votes of a majority",
     "raft.candidate_with_wrong_clock": "a vote is refused to a candidate whose clock is off (R3)",
     "raft.leader_with_wrong_clock": "a leader proposes nothing, as no majority confirms its clock (R3)",

@@ -79,8 +79,9 @@ def crashes_tolerated(members: int, mode: Mode) -> int:
 
 
 def starts_wait_for_all(members: int, mode: Mode) -> bool:
-    """Whether a member that is started votes only after all others have shown it its own votes (R11)."""
-    return members > 1 and faults(members, mode) == 0
+    """Whether a member that is started votes only after all others have shown it its own votes (R11); under
+    Raft its witness suffices (R44)."""
+    return mode is Mode.PBFT and members > 1 and faults(members, mode) == 0
 
 
 def primary(view: int, members: int) -> int:
@@ -143,8 +144,8 @@ def lost_votes_sentence(members: int, lost: int, mode: Mode) -> str:
         f"{lost} of {members} members have lost their votes, and only {quorum(members, mode)} that vote can "
         "give them back: nothing will be decided"
     )
-    # Enough members to recover it could also decide; and a Raft cluster is not recovered (decision 0266).
-    if mode is Mode.RAFT or crashes_tolerated(members, mode) + 1 >= quorum(members, mode):
+    # Enough members to recover it could also decide.
+    if crashes_tolerated(members, mode) + 1 >= quorum(members, mode):
         return f"{text}; only a new cluster can go on from what is left (manage.py genesis continue --help)."
     return f"{text} until all members recover the cluster (manage.py genesis recover --help)."
 

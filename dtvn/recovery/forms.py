@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
 
@@ -64,6 +64,8 @@ class Certified(_Value, frozen=True):
 class Proofs(_Value, frozen=True):
     """The proofs of a statement; each part can be checked by itself."""
 
+    first_form: ClassVar[int] = 6
+
     epoch_changes: Annotated[tuple[bytes, ...], SPAN]
     """Encoded EpochChangeProofs from genesis to the epoch, as far as the ledger holds them."""
     checkpoint: Votes
@@ -80,6 +82,9 @@ class Proofs(_Value, frozen=True):
     heard: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=1 << 20)]
     """Frames received from others: the newest NEW-VIEW of the ledger with its VIEW-CHANGEs, and the proposals
     and PREPAREs of other members above the stable checkpoint."""
+    accepted: Annotated[tuple[bytes, ...], SPAN] = ()
+    """Raft: the batches of the log above the executed entries, ascending without a gap. Nothing but the
+    member's own signature proves them: no member lies there (R44). Later field."""
 
 
 class Statement(_Value, frozen=True):

@@ -23,6 +23,7 @@ from dtvn.protocol.consensus.messages import (
     PrePrepare,
     ViewChange,
 )
+from dtvn.protocol.quorum import Mode
 from dtvn.recovery.forms import CONTINUE, LogsBehind, RecoveryError
 from dtvn.recovery.reading import Reading, Told
 
@@ -78,11 +79,12 @@ def make_plan(reading: Reading) -> Plan:
         _check_vouching(told, reading.told)
     _check_enough(len(vouchers), reading)
     final = _final(reading.told)
-    planned = new_view.plan(_view_changes(reading))
+    open_ = _newest_log(reading.told) if reading.config.mode is Mode.RAFT else _prepared(reading)
     _check_agree(final, reading.told)
-    digests = _covered(reading.told, final) | dict(planned.digests)
+    digests = _covered(reading.told, final) | open_
     digests |= {sequence: digest for sequence, (digest, _view) in final.items()}
-    last = max(planned.base, max(digests, default=0))
+    stable = max(told.statement.stable for told in reading.told)
+    last = max(reading.config.base, stable, max(digests, default=0))
     plan = Plan(
         reading=reading,
         last=last,
@@ -221,6 +223,19 @@ def _view_changes(reading: Reading) -> list[new_view.CheckedViewChange]:
         )
         for told in reading.told
     ]
+
+
+def _prepared(reading: Reading) -> dict[int, bytes]:
+    """Sequence -> digest of what a new view would carry over."""
+    return dict(new_view.plan(_view_changes(reading)).digests)
+
+
+def _newest_log(told: Iterable[Told]) -> dict[int, bytes]:
+    """Raft: index -> digest of the open entries in the log that ends newest, as an election compares logs
+    (R44). Each acknowledged entry is in the logs of q members, so one of the n - q + 1 that vouch has it, and
+    then the newest of all logs has it too (Ongaro & Ousterhout 2014, 5.4.3)."""
+    newest = max(told, key=lambda each: (each.last_term, each.statement.executed + len(each.accepted)))
+    return {each.sequence: each.digest for each in newest.accepted}
 
 
 def _check_agree(final: dict[int, tuple[bytes, int]], told: Iterable[Told]) -> None:

@@ -26,9 +26,10 @@ from dtvn.protocol.consensus.certificate import (
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.log_tree import Frontier, append, root
 from dtvn.protocol.consensus.membership import Membership, founding
-from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, entry_hash
+from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, Batch, entry_hash
 from dtvn.protocol.consensus.verified import Peer, Verified
 from dtvn.protocol.genesis import Genesis, cluster_id
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.signatures import is_public_key
 from dtvn.protocol.wire import ED25519, Door, PeerError, Scheme
 from dtvn.recovery.forms import (
@@ -45,6 +46,13 @@ from dtvn.recovery.forms import (
 NOBODY = Peer("", None)
 
 
+class Accepted(msgspec.Struct, frozen=True):
+    """An entry that a Raft member has accepted and not executed."""
+
+    sequence: int
+    digest: bytes
+
+
 class Told(msgspec.Struct, frozen=True):
     """One member's statement, fully verified."""
 
@@ -55,6 +63,10 @@ class Told(msgspec.Struct, frozen=True):
     prepared: tuple[Prepared, ...]
     bodies: tuple[tuple[bytes, bytes], ...]
     """(digest, batch) of the prepared certificates that come with their batch."""
+    accepted: tuple[Accepted, ...]
+    """Raft: the log above the executed entries."""
+    last_term: int
+    """Raft: the own term of the last entry of its log; 0 if it shows none."""
     frames: tuple[Verified[Any], ...]
     """Every signed frame inside, including those of other members."""
 
@@ -202,6 +214,9 @@ class _Reader:
         self._check_entries(proofs)
         self._check_covered(proofs, checkpoint)
         prepared, bodies = self._prepared(proofs)
+        accepted = self._accepted(proofs)
+        bodies += tuple((each.digest, body) for each, body in zip(accepted, proofs.accepted, strict=True))
+        newest = [held.body for held in proofs.entries] + [*proofs.accepted]
         for frame in proofs.heard:
             self._open(frame)
         return Told(
@@ -211,6 +226,8 @@ class _Reader:
             entries=proofs.entries,
             prepared=prepared,
             bodies=bodies,
+            accepted=accepted,
+            last_term=self._own_term(newest[-1]) if newest else 0,
             frames=tuple(self._all()),
         )
 
@@ -295,6 +312,18 @@ class _Reader:
                     raise self._wrong(f"the batch that it prepared at {one.sequence} is another one")
                 bodies.append((one.digest, certified.body))
         return tuple(found), tuple(bodies)
+
+    def _accepted(self, proofs: Proofs) -> tuple[Accepted, ...]:
+        if proofs.accepted and self._config.mode is not Mode.RAFT:
+            raise self._wrong("it shows entries without a proof")
+        first = self._statement.executed + 1
+        return tuple(
+            Accepted(sequence, self._digest(body)) for sequence, body in enumerate(proofs.accepted, first)
+        )
+
+    def _own_term(self, body: bytes) -> int:
+        """The term of the leader that made an entry; its digest was checked before."""
+        return canonical.decode(Batch, body).origin_view if body else 0
 
     def _open(self, *frames: bytes) -> None:
         for frame in frames:

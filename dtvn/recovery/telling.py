@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import epoch_change_proof
+from dtvn.protocol.consensus import accepted_entries, epoch_change_proof
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.effects import EntryRecord, SlotRecord
 from dtvn.protocol.consensus.ledger_tail import LedgerTail
@@ -53,8 +53,9 @@ def tell(
         before=_before(tail, first, entries) if covered else (),
         prepared=_prepared(slots, max(executed, stable), door) if executed >= config.base else (),
         heard=_heard(slots, stable, config.index),
+        accepted=accepted_entries(tail, config.epoch) if executed >= config.base else (),
     )
-    encoded = canonical.encode(proofs)
+    encoded = canonical.encode_trimmed(proofs)
     statement = Statement(
         epoch=config.epoch,
         member=config.members[config.index or 0],

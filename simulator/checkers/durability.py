@@ -12,6 +12,7 @@ from dtvn.protocol.quorum import Mode
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History
 from simulator.checkers.raft_records import is_accepted
+from simulator.disk import Image
 from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
@@ -64,29 +65,34 @@ class Durability(Checker):
         """At least q - (liars, lost and older disks) honest disks hold the entry or the certificate that
         demands it: q members were prepared, and only these may have forgotten it."""
         known = self._entries[sequence]
-        epoch, digest = known.entry.epoch, known.entry.batch_digest
+        epoch = known.entry.epoch
         everybody = [self.world.nodes[member.id] for member in self.world.epochs[epoch].members]
         members = [node for node in everybody if node.honest]
         recovered = self._lost_before(sequence)
         faulty = len(everybody) - sum(
             node.disk.voting and not node.disk.older and node.name not in recovered for node in members
         )
-        holding = 0
-        for node in members:
-            disk = node.disk.synced
-            if len(disk.log) >= sequence:
-                record = disk.entry(sequence)  # None: it holds a state that q members signed later
-                holding += record is None or record.entry_hash == known.entry_hash
-            elif self.world.mode is Mode.RAFT:
-                holding += is_accepted(disk, known)
-            else:
-                holding += any(
-                    slot.phase in PROVING and slot.sequence == sequence and _proves(slot, digest)
-                    for slot in disk.slots.values()
-                )
+        holding = sum(any(self._holds(disk, known) for disk in self._disks(node)) for node in members)
         needed = max(1, self.quorum_in(epoch) - faulty)
         if holding < needed:
             self.fail(f"{sequence} was acknowledged, but only {holding} of {needed} disks hold it")
+
+    def _holds(self, disk: Image, known: EntryRecord) -> bool:
+        sequence, digest = known.entry.sequence, known.entry.batch_digest
+        if len(disk.log) >= sequence:
+            record = disk.entry(sequence)  # None: it holds a state that q members signed later
+            return record is None or record.entry_hash == known.entry_hash
+        if self.world.mode is Mode.RAFT:
+            return is_accepted(disk, known)
+        return any(
+            slot.phase in PROVING and slot.sequence == sequence and _proves(slot, digest)
+            for slot in disk.slots.values()
+        )
+
+    def _disks(self, node: Node) -> list[Image]:
+        """The member's own, and that of an honest copy beside it, of which one is heard (R44)."""
+        twin = self.world.nodes.get(self.world.twins.get(node.name, ""))
+        return [each.disk.synced for each in (node, twin) if each is not None and each.honest]
 
     def _lost_before(self, sequence: int) -> set[str]:
         """Members that lost their ledgers with this entry, and voted again by a recovery, which the others

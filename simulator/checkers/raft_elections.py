@@ -27,7 +27,12 @@ class RaftElections(Checker):
     before, a leader was elected by one, and each entry that it sends is on its own disk."""
 
     name = "raft-elections"
-    kinds = frozenset({m.RequestVote, m.RequestVoteResult, m.AppendEntries, m.AppendEntriesResult, m.Commit})
+    kinds = frozenset(
+        {
+            *(m.RequestVote, m.RequestVoteResult, m.AppendEntries, m.AppendEntriesResult, m.Commit),
+            m.TimeoutNow,
+        }
+    )
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -41,6 +46,8 @@ class RaftElections(Checker):
         """Leader -> member -> world time of its newest answer."""
         self._acknowledged: dict[tuple[int, int, int], bytes] = {}
         """(Epoch, term, index) -> the digest that members acknowledge."""
+        self._handed: set[tuple[str, int, int]] = set()
+        """(Member, epoch, term) of leaders that told it to campaign (Ongaro 2014, 3.10)."""
         self._heard: dict[tuple[str, int, int], int] = {}
         """(Member, epoch, term) -> world time at which its leader's newest message arrived."""
         self._decided: dict[int, tuple[int, EntryRecord]] = {}
@@ -64,6 +71,10 @@ class RaftElections(Checker):
             self._one_entry(node, message)
         elif type(message) is m.RequestVoteResult and message.pre and message.granted:
             self._undisturbed(node, message)
+        elif type(message) is m.RequestVote and message.transfer:
+            told = (key[2] for key in self._handed if key[:2] == (node.name, message.epoch))
+            if not any(term < message.term for term in told):
+                self.fail(f"{node.name} asks for votes in term {message.term}, and no leader handed over")
         elif type(message) is m.RequestVote and not message.pre:
             self._elected(node, message.epoch, message.term, pre=True)
         elif type(message) is m.AppendEntries:
@@ -76,6 +87,8 @@ class RaftElections(Checker):
         if type(message) is m.RequestVoteResult and message.granted:
             key = (receiver, message.epoch, message.term, message.pre)
             self._granted.setdefault(key, set()).add(sender)
+        elif type(message) is m.TimeoutNow:
+            self._handed.add((receiver, message.epoch, message.term))
         elif type(message) is m.AppendEntriesResult:
             self._answered.setdefault(receiver, {})[sender] = self.world.time
         elif type(message) is m.AppendEntries:

@@ -10,12 +10,18 @@ from simulator.seams import (
     Clocks,
     CommitCertificate,
     Elections,
+    Greetings,
+    HandOver,
+    Pinging,
     Proposing,
     RaftLog,
     RaftReplica,
+    Reads,
     Rejoin,
     Replication,
+    SelfMessageGuard,
     SlotRecord,
+    Starts,
     StateRecord,
     Vote,
     executor,
@@ -86,6 +92,60 @@ def too_early(_right: Any, self: Rejoin) -> Any:
     return 0 if self._proved else None
 
 
+# --- restarts ---------------------------------------------------------------------------------------
+
+
+@replaces(Pinging, "begin", "raft-start-waits-for-all", "R44", world="raft-one-gone")
+def waits_for_all(right: Any, self: Pinging, tail: Any) -> None:
+    """A member of a Raft cluster votes after its start only when all others have answered."""
+    self._waits = True
+    right(self, tail)
+
+
+@replaces(SelfMessageGuard, "on_own", "shown-statement-ignored", "R11 R44", world="raft-put-back")
+def shown_ignored(right: Any, self: SelfMessageGuard, verified: Any) -> None:
+    """A member of a Raft cluster goes on voting when others show it a COMMIT that its ledger lacks."""
+    if not self._of_any_view:
+        right(self, verified)
+
+
+@replaces(Starts, "on_hello", "doubted-start-counts", "R44", world="raft-unheard-answer")
+def doubted_counts(right: Any, self: Starts, member: int, hello: Any) -> None:
+    """Votes of a member count although it names an older statement at its start than is held of it."""
+    if hello.known:
+        right(self, member, hello)
+
+
+@replaces(Greetings, "take", "two-processes-heard", "R44", world="raft-copy-beside")
+def both_heard(*_arguments: Any) -> list[Any]:
+    """Frames of every process under a member's key are taken, and none is told of another."""
+    return []
+
+
+@replaces(HandOver, "begin", "leader-stops-at-once", "R44", world="raft-planned-stop")
+def stops_at_once(*_arguments: Any) -> None:
+    """A leader that is asked to stop does not hand over."""
+
+
+# --- reads -------------------------------------------------------------------------------------------
+
+
+@replaces(Reads, "_look", "read-without-a-round", "R18", world="raft-reads")
+def no_round(right: Any, self: Reads) -> None:
+    """A member that was the leader answers readers although no majority has confirmed that it still is."""
+    self._confirmed = set(self.state.others)
+    right(self)
+
+
+@replaces(Reads, "_begin", "read-of-an-old-round", "R18", world="raft-reads")
+def old_round(right: Any, self: Reads) -> None:
+    """What members answered to an earlier round confirms that the leader leads."""
+    self._open, self._next = self._next, []
+    self._index = self.replication.decided
+    self.replication.send_now()
+    self._look()
+
+
 # --- elections ---------------------------------------------------------------------------------------
 
 
@@ -137,7 +197,7 @@ def not_compared(_right: Any, self: Replication, previous: int, _own_term: int) 
     return previous <= self.log.last
 
 
-@replaces(Replication, "_acknowledge", "older-entries-at-once", "R44", world="raft-figure-8")
+@replaces(Replication, "_acknowledge", "older-entries-at-once", "R44", world="raft-figure-8", seed=1)
 def older_at_once(_right: Any, self: Replication) -> None:
     """Entries of older terms are acknowledged before one of the leader's own term is decided (5.4.2)."""
     if self.state.may_vote(self.state.views.view):

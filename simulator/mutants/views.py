@@ -25,6 +25,12 @@ from simulator.seams import (
 )
 
 
+@replaces(Suspicion, "_primary_stops", "stopping-primary-not-heard", "R29", world="planned-stop")
+def stop_not_heard(*_arguments: Any) -> bool:
+    """A primary that says that it stops is suspected only when it is silent."""
+    return False
+
+
 @replaces(view_change, "plan", "drops-what-was-prepared", "R33 P4", world="lone-commit")
 def prepared_is_dropped(plan: Any, changes: Any) -> Any:
     """A view change carries over no prepared batch."""

@@ -280,7 +280,7 @@ def test_r18_readers_after_a_restart_share_barriers_ordered_one_at_a_time(
     chain = known_chain()
     monkeypatch.setattr(reading, "known_chain", lambda: chain)
     monkeypatch.setattr(reading, "WAIT", PATIENCE)
-    monkeypatch.setattr(reading, "_barriers", reading._Barriers())
+    monkeypatch.setattr(reading, "_barriers", reading._Shared(reading._order))
     newest = members.proof("T-1", sequence=2 * interval)
 
     def ordered() -> tuple[Result, ...]:
@@ -351,7 +351,7 @@ def test_p19_a_read_after_a_restart_ends_within_one_interval_of_barriers(
         return Future() if how == "no answer" else real(operations, wait=wait)
 
     monkeypatch.setattr(members.fake, "submit", submit)
-    monkeypatch.setattr(reading, "_barriers", reading._Barriers())
+    monkeypatch.setattr(reading, "_barriers", reading._Shared(reading._order))
     monkeypatch.setattr(reading, "WAIT", wait)
     monkeypatch.setattr(members, "after_restart", lambda *_arguments, above: None)
     members.restarted = dict.fromkeys(restarted, members.fake._sequence)
@@ -395,7 +395,7 @@ def test_r18_a_linearizable_read_orders_a_barrier_first(api: Api, fake: FakeGate
     assert api.get("tickets/NOBODY?read=linearizable").status_code == 404
 
 
-class CountedBarriers(reading._Barriers):
+class CountedBarriers(reading._Shared[Result]):
     """Counts the readers that wait, or have waited, for a barrier."""
 
     waiting = 0
@@ -420,7 +420,7 @@ def test_r18_waiting_readers_share_a_new_barrier_and_join_no_sent_one(
             sent.append(future)
         return future
 
-    barriers = CountedBarriers()
+    barriers = CountedBarriers(reading._order)
     monkeypatch.setattr(fake, "submit", submit)
     monkeypatch.setattr(reading, "_barriers", barriers)
     with ThreadPoolExecutor(21) as pool:
@@ -441,7 +441,7 @@ def test_a_barrier_that_could_not_be_sent_holds_up_no_later_one(
     fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """A gateway is closed for a moment where its key changes."""
-    monkeypatch.setattr(reading, "_barriers", reading._Barriers())
+    monkeypatch.setattr(reading, "_barriers", reading._Shared(reading._order))
     fake._closed, fake.full, fake.quorum = how == "closed", how == "full", how != "no quorum"
     with pytest.raises(TicketError):
         reading.barrier(PATIENCE)

@@ -158,6 +158,7 @@ class Node:
                 if node is not self and send.to in (ALL, node.index) and node.index is not None:
                     self.cluster.post(self, node, send.frame)
         self.cluster.replies += [(self.index, reply) for reply in effects.reply]
+        self.cluster.answered += [(self, peer, frame) for peer, frame in effects.answers]
         self.notes += effects.notes
         if effects.install is not None:
             self.installs.append(effects.install)
@@ -197,6 +198,8 @@ class Cluster:
         self.waiting: deque[tuple[Node, Node, bytes]] = deque()
         self.rules: list[Predicate] = []
         self.replies: list[tuple[int | None, ReplyTo]] = []
+        self.answered: list[tuple[Node, Peer, bytes]] = []
+        """(Node, connection, frame) of each answer to no member."""
         self.sent: list[tuple[int | None, int | None, Any]] = []
         self.nodes: list[Node] = []
         self._number = 0

@@ -18,6 +18,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.host import Host
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.versions import NEWEST
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
@@ -54,11 +55,20 @@ class World(Observer):
     checked = True
     """Whether the simulator's checkers observe it."""
 
-    def __init__(self, seed: int | str, *, members: int = 4, interval: int = 10, far: int = 1_000) -> None:
+    def __init__(
+        self,
+        seed: int | str,
+        *,
+        members: int = 4,
+        interval: int = 10,
+        far: int = 1_000,
+        mode: Mode = Mode.PBFT,
+    ) -> None:
         """`far`: sequences behind from which on a state is fetched instead of the log."""
         self.seed = seed
         settings = Settings(
             members=members,
+            mode=mode,
             learners=0,
             gateways=0,
             quality=LinkQuality(latency_min=MILLISECOND // 10, latency_max=5 * MILLISECOND, reorder=1.0),

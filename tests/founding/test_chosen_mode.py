@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from dtvn.files.whole import write_private
-from dtvn.net import encode_seed
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import load_genesis
 from dtvn.node.state_file import open_state
@@ -21,10 +19,7 @@ from tests.founding.parties import Party, Said, found
 from tests.proof.continuing import keep, old_log
 
 LABEL = "crash-only: a lying member is not tolerated"
-FIVE = (
-    "5 members: 3 decide; safe with 0 Byzantine, available with 2 down, but a member that is started "
-    f"meanwhile waits for all others ({LABEL})"
-)
+FIVE = f"5 members: 3 decide; safe with 0 Byzantine, available with 2 down ({LABEL})"
 
 
 @pytest.fixture(autouse=True)
@@ -140,15 +135,3 @@ def test_r44_a_demo_that_continues_keeps_the_mode(state: Path, tmp_path: Path) -
     said = Said("continue", "demo", state, "--data-dir", tmp_path / "new", "--nodes", 3)
     assert said.code == 0, said.error
     assert g.mode(load_genesis(ClusterFolder(tmp_path / "new").genesis)) is Mode.RAFT
-
-
-def test_r44_a_raft_cluster_is_not_recovered_but_continued(tmp_path: Path) -> None:
-    """A statement shows what q members signed: entries that a member only accepted are not in it."""
-    keep(old_log(10, 5, Mode.RAFT), tmp_path / "old", stable=10)
-    write_private(ClusterFolder(tmp_path / "old").node("r0").key, encode_seed(bytes(range(32))))
-    where = ("--data-dir", tmp_path / "old", "--id", "r0", "--out", tmp_path / "r0.state")
-    said = Said("recover", "state", *where, "--vouch")
-    assert said.code == 1
-    assert "agree by Raft" in said.error
-    assert "genesis continue --help" in said.error
-    assert not (tmp_path / "r0.state").exists()

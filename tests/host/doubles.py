@@ -103,6 +103,12 @@ class TapeTransport:
     def send(self, send: Send) -> None:
         self.tape("send", send)
 
+    def greet(self, hello: bytes) -> None:
+        self.tape("greet", hello)
+
+    def demote(self, peer: Peer) -> None:
+        self.tape("demote", peer)
+
     def reply(self, reply: ReplyTo) -> None:
         self.tape("reply", reply)
 

@@ -112,8 +112,7 @@ def test_r44_raft_is_labelled_at_every_size() -> None:
     label = "crash-only: a lying member is not tolerated"
     assert (
         quorum.fault_tolerance_sentence(5, Mode.RAFT)
-        == "5 members: 3 decide; safe with 0 Byzantine, available with 2 down, but a member that is started "
-        f"meanwhile waits for all others ({label})"
+        == f"5 members: 3 decide; safe with 0 Byzantine, available with 2 down ({label})"
     )
     notes = {n: quorum.fault_tolerance_note(n, Mode.RAFT) for n in range(1, 32)}
     assert notes.pop(2) == f"{label}; one crash stops it"
@@ -125,15 +124,16 @@ def test_r44_raft_is_labelled_at_every_size() -> None:
     ]
 
 
-def test_r11_where_no_liar_is_tolerated_a_start_waits_for_all() -> None:
+def test_r11_r44_a_start_waits_for_all_where_no_liar_is_tolerated_and_no_witness_decides() -> None:
     waits = "available with 1 down, but a member that is started meanwhile waits for all others ("
     assert waits in quorum.fault_tolerance_sentence(3, Mode.PBFT)
     assert all("meanwhile" not in quorum.fault_tolerance_sentence(n, Mode.PBFT) for n in (1, 2, 4, 31))
-    assert "meanwhile" not in quorum.fault_tolerance_sentence(2, Mode.RAFT), "nothing is decided meanwhile"
-    said = "in this cluster a restarted member does not vote before r4 is back"
-    assert quorum.start_waits_sentence(["r4"], 5, Mode.RAFT) == said
+    assert all("meanwhile" not in quorum.fault_tolerance_sentence(n, Mode.RAFT) for n in (2, 3, 5))
+    assert quorum.start_waits_sentence(["r4"], 5, Mode.RAFT) == ""
+    said = "in this cluster a restarted member does not vote before r2 is back"
+    assert quorum.start_waits_sentence(["r2"], 3, Mode.PBFT) == said
     assert quorum.start_waits_sentence(["r1", "r2"], 3, Mode.PBFT).endswith("before r1, r2 are back")
-    assert quorum.start_waits_sentence([], 5, Mode.RAFT) == ""
+    assert quorum.start_waits_sentence([], 3, Mode.PBFT) == ""
     assert quorum.start_waits_sentence(["r4"], 5, Mode.PBFT) == ""
 
 
@@ -151,14 +151,14 @@ def test_no_function_has_a_mode_by_default() -> None:
         (3, Mode.PBFT, "continue"),
         (4, Mode.PBFT, "recover"),
         (7, Mode.PBFT, "recover"),
-        (4, Mode.RAFT, "continue"),
+        (4, Mode.RAFT, "recover"),
         (5, Mode.RAFT, "continue"),
     ],
     count=6,
 )
 def test_r11_the_suggested_remedy_for_lost_votes_is_possible(members: int, mode: Mode, verb: str) -> None:
-    """A recovery takes n - q + 1 newest logs: of three that is q, who decide without one. It is for PBFT
-    only."""
+    """A recovery takes n - q + 1 newest logs: of three, and by Raft of any odd number, that is q, who decide
+    without one."""
     said = quorum.lost_votes_sentence(members, members - quorum.quorum(members, mode) + 1, mode)
     assert f"(manage.py genesis {verb} --help)" in said
     assert not quorum.lost_votes_sentence(members, members - quorum.quorum(members, mode), mode)

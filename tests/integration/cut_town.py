@@ -86,7 +86,7 @@ class Town:
                     ended.enter_context(end_in_order(desk))
                     desk.launch()
                 else:
-                    ended.enter_context(_node(name, desk))
+                    ended.enter_context(node(name, desk))
             for desk in self.platforms:
                 wait_until(desk.is_ready, timeout=3 * START_PATIENCE, what=desk.said)
             yield self
@@ -133,7 +133,8 @@ def town(root: Path, members: int, mode: Mode, side: int) -> Iterator[Town]:
 
 
 @contextmanager
-def _node(name: str, desk: Desk) -> Iterator[None]:
+def node(name: str, desk: Desk) -> Iterator[None]:
+    """A member without a platform, running."""
     with desk.log.open("ab") as log:
         process = validator("-id", name, "-data-dir", str(desk.data), log=log, enter=desk.host.enter)
     try:
@@ -149,6 +150,8 @@ class Gate(threading.Thread):
     def __init__(self, gateway: Gateway) -> None:
         super().__init__()
         self._gateway = gateway
+        self.prefix = "GATE"
+        """Of the tickets that it issues."""
         self._stop_asked = threading.Event()
         self.admitted: list[str] = []
         """Tickets whose admission was acknowledged."""
@@ -157,7 +160,7 @@ class Gate(threading.Thread):
 
     def run(self) -> None:
         while not self._stop_asked.wait(PACE):
-            ticket = f"GATE-{len(self.admitted)}"
+            ticket = f"{self.prefix}-{len(self.admitted)}"
             if self._decided(Issue(), ticket) and self._decided(Admit(gate="north"), ticket):
                 self.admitted.append(ticket)
 

@@ -38,7 +38,7 @@ def test_r44_a_raft_network_of_three_decides_with_two_and_says_what_it_is(tmp_pa
             for name, path in (("c.json", "tickets/TICKET-001/certificate"), ("e.json", "epochs")):
                 (tmp_path / name).write_bytes(client.get(f"/api/v1/{path}").raise_for_status().content)
             client.post("/api/v1/nodes/node2/start").raise_for_status()
-        wait_until_everyone_runs(running)  # a member that starts waits for the word of all others (R11)
+        wait_until_everyone_runs(running)
         for words in VERIFIERS:
             assert LABEL in proved(running, *words, tmp_path / "c.json", tmp_path / "e.json")
         refused_with_another_word(running)

@@ -6,8 +6,10 @@ import fcntl
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from dtvn.protocol.host.ports import JournalError, JournalFenced
 from tests.ledger.children import ROOT, reopen_when_free
 from tests.ledger.samples import CLUSTER, LogWriter, slot
 from validators.ledger import Ledger, open_ledger, postgresql
-from validators.ledger.location import LOCK_FILE
+from validators.ledger.location import LOCK_FILE, WITNESS_FILE
 from validators.ledger.lock import FileLock
 from validators.ledger.meta import replace_meta
 from validators.ledger.witness import Witness
@@ -251,9 +253,9 @@ def test_r11_a_turn_that_a_power_cut_may_take_back_is_not_witnessed(place: Locat
     seen = []
     for number, durable in ((1, True), (2, False), (3, False), (4, True)):
         ledger.append([slot("prepare", number)], durable=durable)
-        witness = Witness(place.folder)
+        witness = Witness(place)
         assert witness.seen is not None
-        seen.append(witness.seen[1])
+        seen.append(witness.seen.turns)
         witness.close()
     ledger.close()
     assert seen == [1, 1, 1, 4]
@@ -269,4 +271,85 @@ def test_r11_stopping_to_vote_is_durable(place: Location) -> None:
     assert not again.voting
     assert again.voting_reason.startswith("Members show")
     assert len(again.load().entries) == 1
+    again.close()
+
+
+# --- the witness of a Raft member (R44) ---------------------------------------------------------------
+
+
+def test_r44_a_member_with_its_witness_votes_after_each_start(place: Location) -> None:
+    opened(place, witnessed=True).close()
+    for _ in range(2):
+        ledger = opened(place, witnessed=True)
+        assert ledger.voting
+        ledger.load()
+        ledger.append([slot("prepare", ledger.incarnation)])
+        ledger.close()
+
+
+@pytest.mark.parametrize("how", ["missing", "torn", "of release 0.1.0"])
+def test_r44_a_member_without_a_readable_witness_follows(place: Location, how: str) -> None:
+    opened(place, witnessed=True).close()
+    path = place.folder / WITNESS_FILE
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: 28 if how == "of release 0.1.0" else 20])
+    ledger = opened(place, witnessed=True)
+    assert not ledger.voting
+    assert ledger.voting_reason
+    ledger.close()
+    again = opened(place, witnessed=True)
+    assert not again.voting, "its own new witness does not vouch for what it did not know"
+    again.close()
+
+
+def test_r44_a_ledger_that_is_another_file_follows(sqlite_place: Location) -> None:
+    opened(sqlite_place, witnessed=True).close()
+    file = sqlite_place.database_file
+    shutil.copy(file, file.with_name("copy"))
+    os.replace(file.with_name("copy"), file)
+    ledger = opened(sqlite_place, witnessed=True)
+    assert not ledger.voting
+    assert "another file" in ledger.voting_reason
+    ledger.close()
+
+
+def test_r44_a_command_that_opens_a_moved_ledger_does_not_vouch_for_it(sqlite_place: Location) -> None:
+    opened(sqlite_place, witnessed=True).close()
+    file = sqlite_place.database_file
+    shutil.copy(file, file.with_name("copy"))
+    os.replace(file.with_name("copy"), file)
+    opened(sqlite_place).close()
+    ledger = opened(sqlite_place, witnessed=True)
+    assert not ledger.voting
+    ledger.close()
+
+
+def test_r44_a_power_cut_between_ledger_and_witness_leaves_the_vote(place: Location) -> None:
+    """The ledger is synced first, so the witness is behind."""
+    ledger = opened(place, witnessed=True)
+    ledger.load()
+    path = place.folder / WITNESS_FILE
+    before = path.read_bytes()
+    ledger.append([slot("prepare", 1)])
+    ledger.close()
+    path.write_bytes(before)
+    again = opened(place, witnessed=True)
+    assert again.voting
+    again.close()
+
+
+def test_r11_release_0_1_0_reads_the_witness_and_this_one_reads_its(place: Location) -> None:
+    """Its form is the first 28 bytes, and it writes no more: going back costs no vote under PBFT."""
+    ledger = opened(place)
+    ledger.load()
+    ledger.append([slot("prepare", 1)])
+    ledger.close()
+    path = place.folder / WITNESS_FILE
+    identity, turns, checksum = struct.unpack(">16sQI", path.read_bytes()[:28])
+    assert (turns, checksum) == (1, zlib.crc32(path.read_bytes()[:24]))
+    path.write_bytes(struct.pack(">16sQI", identity, turns, checksum))
+    again = opened(place)
+    assert again.voting
     again.close()

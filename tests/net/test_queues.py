@@ -11,10 +11,10 @@ from dtvn.protocol.wire.envelope import encode_envelope
 from tests.support.table import table
 
 
-@table("kind", sorted(m.KINDS), count=39)
+@table("kind", sorted(m.KINDS), count=40)
 def test_the_lane_follows_from_the_kind_of_the_envelope(kind: int) -> None:
     frame = encode_envelope(kind, b"body", b"")
-    first = m.KINDS[kind] in {*m.STATEMENTS, m.Ping, m.Pong}
+    first = m.KINDS[kind] in {*m.STATEMENTS, m.Hello, m.Ping, m.Pong}
     expected = Lane.CONSENSUS if first else Lane.BULK
     assert lane_of(frame) is expected
 

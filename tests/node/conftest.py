@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dtvn.net import dialled
+from dtvn.net import silence
 from tests.node.running import Running
 from tests.waiting import PATIENCE
 
@@ -24,8 +24,8 @@ def ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
 def pauses_cut_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ends of a link are in this process: when it is paused for a moment, no peer has failed,
     and what was sent must not be lost with the link."""
-    for name in ("HEARTBEAT_TIMEOUT_MS", "FOLLOWER_TIMEOUT_MS"):
-        monkeypatch.setattr(dialled, name, round(PATIENCE * 1_000))
+    for name in ("LEAST_MS", "MOST_MS"):
+        monkeypatch.setattr(silence, name, round(PATIENCE * 1_000))
 
 
 @pytest.fixture

@@ -134,25 +134,6 @@ def said(desk: Desk) -> tuple[str, str]:
     return str(cluster.under_way()), cluster.cluster_now().error
 
 
-def test_r11_none_restarts_while_it_would_wait_for_a_member_that_is_away(raft: Desk) -> None:
-    """Three of the four others are a quorum, but a start waits for all four."""
-    back("node3", voting=False, peer_count=4, members=5)
-    before = asked()
-    raft.controller.turn()
-    why = "node0 would not vote again: in this cluster a restarted member does not vote before {} back"
-    assert restarted(before) == []
-    assert said(raft) == (f"0 of 5 restarted; {why.format('node3 is')}", why.format("node3 is"))
-    back(*FOUR, peer_count=3, members=5)
-    raft.controller.turn()
-    assert restarted(before) == []
-    assert said(raft)[1] == why.format("a member of another party is")
-    late = rolling.step(rolling.Rolling(told=before, since=0.0), 1.0 + cluster.START_PATIENCE)
-    assert (late.over, late.error.startswith(said(raft)[1])) == (True, True)
-    back(*FOUR, peer_count=4, members=5)
-    raft.controller.turn()
-    assert (restarted(before), said(raft)) == (["node0"], ("0 of 5 restarted", ""))
-
-
 def test_r11_a_member_that_waits_for_others_after_its_restart_says_so(raft: Desk) -> None:
     asked()
     raft.controller.turn()

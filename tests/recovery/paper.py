@@ -202,7 +202,7 @@ class Town:
 def retold(town: Town, state: StateFile, proofs: Proofs | None = None, **fields: Any) -> StateFile:
     """A statement with other fields or proofs, signed anew by its member: what a liar tells."""
     index = int(state.statement.member[1:])
-    encoded = state.proofs if proofs is None else canonical.encode(proofs)
+    encoded = state.proofs if proofs is None else canonical.encode_trimmed(proofs)
     statement = msgspec.structs.replace(state.statement, proofs=canonical.digest(encoded), **fields)
     signature = ED25519.sign(key_pair(f"r{index}")[1], statement_bytes(town.cluster, statement))
     return StateFile(state.format, statement, signature, encoded)

@@ -12,6 +12,7 @@ from dtvn.machine import Admit, Issue
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus import new_view
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import Door, FrameSigner
 from dtvn.recovery import (
     Ending,
@@ -43,8 +44,8 @@ class Recovered(World):
 class Story:
     """Four members, two of whom, whichever, will have lost what they had."""
 
-    def __init__(self, seed: int | str) -> None:
-        self.world = Recovered(f"recovery {seed}")
+    def __init__(self, seed: int | str, mode: Mode = Mode.PBFT) -> None:
+        self.world = Recovered(f"recovery {seed}", mode=mode)
         self.world.open_session()
         self.scheme = self.world.keyring.scheme
         self.tickets: list[str] = []
@@ -153,9 +154,9 @@ class Story:
         assert barrier(world) == "ok"
 
 
-def played(seed: int | str) -> Story:
+def played(seed: int | str, mode: Mode = Mode.PBFT) -> Story:
     """Work, a power cut in the middle of it, two disks gone, a recovery; then the same once more."""
-    story = Story(seed)
+    story = Story(seed, mode)
     for _ in range(2):
         story.admit(6)
         copies = story.copies() if story.world.dice.hit(0.7) else []
@@ -170,6 +171,11 @@ def played(seed: int | str) -> Story:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_r11_acknowledged_admissions_survive_a_power_cut_and_recovery(seed: int) -> None:
     assert played(seed).world.now.epoch == 2
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_r11_r44_they_survive_it_in_a_raft_cluster_too(seed: int) -> None:
+    assert played(seed, Mode.RAFT).world.now.epoch == 2
 
 
 # --- what would be wrong is seen ---------------------------------------------------------------------
@@ -188,6 +194,14 @@ def test_r11_a_recovery_that_drops_prepared_batches_is_detected(monkeypatch: pyt
     monkeypatch.setattr(planning, "_final", lambda _told: {})
     with pytest.raises((AssertionError, RecoveryError)):
         played(0)
+
+
+def test_r44_a_recovery_that_drops_accepted_entries_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A majority had accepted them, and one of it had executed them and answered."""
+    monkeypatch.setattr(planning, "_newest_log", lambda _told: {})
+    monkeypatch.setattr(planning, "_final", lambda _told: {})
+    with pytest.raises((AssertionError, RecoveryError)):
+        played(0, Mode.RAFT)
 
 
 def test_r11_one_voucher_of_four_is_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +245,9 @@ def test_r11_a_log_that_ends_before_the_epoch_contributes_nothing() -> None:
     )
     proofs = canonical.decode(Proofs, empty.proofs)
     shown = canonical.decode(Proofs, sound.proofs)
-    lie = canonical.encode(msgspec.structs.replace(proofs, prepared=shown.prepared, entries=shown.entries))
+    lie = canonical.encode_trimmed(
+        msgspec.structs.replace(proofs, prepared=shown.prepared, entries=shown.entries)
+    )
     statement = msgspec.structs.replace(empty.statement, proofs=canonical.digest(lie))
     box = story.boxes[story.lost[0]]
     secret = story.world.keyring.pair(box.keys[-1])[1]

@@ -3,8 +3,9 @@
 * quorum: a member returns the ticket with a proof against the state of a stable checkpoint, which q members
   signed. The value is authentic whichever member sent it; it is as recent as that checkpoint. If all members
   have restarted since, none has that state any more: barriers are then ordered up to the next checkpoint.
-* linearizable: an ordered barrier first, so that the read sees every operation decided before the request.
-  Readers that wait at the same time share one.
+* linearizable: an ordered barrier first, so that the read sees every operation decided before the request. In
+  a Raft cluster nothing is ordered: the leader says what is decided, once a majority has confirmed after the
+  request that it leads. Readers that wait at the same time share either.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -28,6 +31,8 @@ from dtvn.proof.reads import proved_ticket
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.messages import READ_INDEX
+from dtvn.protocol.quorum import Mode
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
@@ -40,6 +45,8 @@ WAIT = 3.0
 """Seconds within which a proof must be found."""
 REACH_WAIT = 1.0
 """Seconds for a proof that reaches the sequence that the caller named."""
+LEADER_WAIT = 1.0
+"""Seconds for the leader's answer."""
 ASK_AGAIN = 0.05
 """Seconds until members are asked again: a newer checkpoint may be stable by then."""
 ACTOR = "platform"
@@ -167,16 +174,20 @@ def _certificate(frames: tuple[bytes, ...], chain: Chain) -> CheckpointCertifica
 
 # --- barriers -------------------------------------------------------------------------------------
 
+Outcome = TypeVar("Outcome")
 
-class _Barriers:
-    """The barriers of this process (SharedBarriers); each reader waits in its own thread."""
 
-    def __init__(self) -> None:
+class _Shared(Generic[Outcome]):
+    """What readers of this process share (SharedBarriers), one after the other; each reader waits in its own
+    thread. `send` has one made, and passes its outcome on."""
+
+    def __init__(self, send: Callable[[Callable[[Outcome | BaseException], None]], None]) -> None:
+        self._send = send
         self._lock = threading.Lock()
-        self._shared: SharedBarriers[Future[Result]] = SharedBarriers()
+        self._shared: SharedBarriers[Future[Outcome]] = SharedBarriers()
 
-    def wait(self, patience: float) -> Result:
-        """The outcome of a barrier that was sent after this call began; raises TimeoutError after `patience`
+    def wait(self, patience: float) -> Outcome:
+        """The outcome of one that was sent after this call began; raises TimeoutError after `patience`
         seconds."""
         with self._lock:
             mine = self._shared.join(Future)
@@ -189,16 +200,11 @@ class _Barriers:
         if mine is None:
             return
         try:
-            network = gateway()
-            entry = network.present.members[0].id
-            operation = build(Barrier(), ticket="", actor=ACTOR, entry=entry)
-            outcome = network.submit([operation])
+            self._send(lambda outcome: self._end(mine, outcome))
         except (TicketError, Overloaded, GatewayClosed) as error:
             self._end(mine, error)
-        else:
-            outcome.add_done_callback(lambda done: self._end(mine, done.exception() or done.result()[0]))
 
-    def _end(self, mine: Future[Result], outcome: Result | BaseException) -> None:
+    def _end(self, mine: Future[Outcome], outcome: Outcome | BaseException) -> None:
         with self._lock:
             self._shared.end()
         if isinstance(outcome, BaseException):
@@ -208,7 +214,36 @@ class _Barriers:
         self._begin()
 
 
-_barriers = _Barriers()
+def _order(end: Callable[[Result | BaseException], None]) -> None:
+    """Have an empty operation ordered."""
+    network = gateway()
+    operation = build(Barrier(), ticket="", actor=ACTOR, entry=network.present.members[0].id)
+    outcome = network.submit([operation])
+    outcome.add_done_callback(lambda done: end(done.exception() or done.result()[0]))
+
+
+def _ask_leader(end: Callable[[int | BaseException], None]) -> None:
+    """Ask all members what is decided: the leader says it once a majority has confirmed that it leads."""
+    network, lock = gateway(), threading.Lock()
+    waiting = len(network.present.members)
+
+    def answered(done: Future[Answered]) -> None:
+        nonlocal waiting
+        answer = done.result()
+        with lock:
+            over, waiting = waiting <= 0, 0 if not answer.code else waiting - 1
+            last = not over and waiting <= 0
+        if not over and not answer.code:
+            end(int(msgspec.json.decode(answer.text)["sequence"]))
+        elif last:
+            end(Unavailable("No member leads the cluster at the moment; try again."))
+
+    for index in range(waiting):
+        network.query(index, READ_INDEX, wait=LEADER_WAIT).add_done_callback(answered)
+
+
+_barriers = _Shared(_order)
+_rounds = _Shared(_ask_leader)
 
 
 def barrier(patience: float = DEFAULT_WAIT + ANSWER_SLACK) -> int:
@@ -223,10 +258,27 @@ def barrier(patience: float = DEFAULT_WAIT + ANSWER_SLACK) -> int:
     return decided(gateway(), Request(Barrier()), outcome).check().result.sequence
 
 
+def decided_now() -> int:
+    """A sequence at or above all that was decided when this call began (R18). Raises TicketError when the
+    cluster does not answer."""
+    if gateway().present.mode is not Mode.RAFT:
+        return barrier()
+    until = time.monotonic() + DEFAULT_WAIT
+    while True:
+        try:
+            return _rounds.wait(max(ASK_AGAIN, until - time.monotonic()))
+        except (Unavailable, TimeoutError) as error:
+            if time.monotonic() >= until:
+                raise Unavailable("No member leads the cluster at the moment; try again.") from error
+            time.sleep(ASK_AGAIN)
+        except GatewayClosed as error:
+            raise Unavailable("The platform stops; try again.") from error
+
+
 def caught_up(at_least: int = 0) -> int:
-    """Wait until the platform's copy includes a barrier ordered now, and `at_least` if that is soon; returns
-    the copy's sequence. Raises TicketError when the cluster does not answer or the copy is behind."""
-    ordered = barrier()
+    """Wait until the platform's copy includes all that is decided now, and `at_least` if that is soon;
+    returns the copy's sequence. Raises TicketError when the cluster does not answer or the copy is behind."""
+    ordered = decided_now()
     sequence = feed.wait_for(max(ordered, at_least), BARRIER_WAIT)
     if sequence < ordered:
         raise Unavailable("The platform's copy of the log is behind; try again later.")
@@ -235,8 +287,8 @@ def caught_up(at_least: int = 0) -> int:
 
 def _forked() -> None:
     """A forked child starts with its own barriers."""
-    global _barriers
-    _barriers = _Barriers()
+    global _barriers, _rounds
+    _barriers, _rounds = _Shared(_order), _Shared(_ask_leader)
 
 
 os.register_at_fork(after_in_child=_forked)

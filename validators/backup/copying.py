@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from dtvn.files.whole import whole_file
-from dtvn.ledger import DATABASE_FILE
+from dtvn.ledger import DATABASE_FILE, Location
 from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.moved import moved_to
 from dtvn.node.options import StartError
@@ -225,7 +225,7 @@ class _Copy:
         """A witness file of a ledger that does not exist."""
         folder = self._scratch / "witness"
         folder.mkdir(exist_ok=True)
-        witness = Witness(folder)
+        witness = Witness(Location(folder))
         try:
             witness.note(os.urandom(IDENTITY_SIZE), 0)
         finally:

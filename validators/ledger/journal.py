@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from dtvn.ledger import LedgerDamaged, LedgerUnreachable, Location, StoredEvidence
-from dtvn.protocol.consensus import OTHERS_ARE_GONE
+from dtvn.protocol.consensus import OTHERS_ARE_GONE, RAFT_TERM
 from dtvn.protocol.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
@@ -78,6 +78,7 @@ class Ledger:
         turn: int,
         created: bool,
         indexed: bool,
+        witnessed: bool = False,
     ) -> None:
         self.location = location
         self.alias = alias
@@ -89,6 +90,8 @@ class Ledger:
         self._store = store
         self._lock = lock
         self._witness = witness
+        self._witnessed = witnessed
+        """Whether each new term is synced in the witness file too (R44)."""
         self._written = False
         """True once this process has written to the ledger."""
         self._meta = meta
@@ -166,7 +169,10 @@ class Ledger:
         if not durable:
             return  # a power cut may take this turn back: the witness must not have seen it
         try:
-            self._witness.note(self._meta.identity, self._turn)
+            begins = self._witnessed and any(
+                isinstance(record, StateRecord) and record.name == RAFT_TERM for record in records
+            )
+            self._witness.note(self._meta.identity, self._turn, synced=begins)
         except OSError as error:
             raise JournalError(f"The ledger's witness file cannot be written: {error}.") from error
 
@@ -308,7 +314,9 @@ class Ledger:
         self._noted = []
         self._bodies = found.bodies
         self._broken = ""
-        return msgspec.structs.replace(found.tail, continued=self._written)
+        return msgspec.structs.replace(
+            found.tail, continued=self._written, incarnation=self._meta.incarnation
+        )
 
     def check_older(self) -> bool:
         """See NodeLedger. After LedgerDamaged nothing more is written."""

@@ -24,6 +24,7 @@ from validators.ledger.lock import FileLock, make_private_folder
 from validators.ledger.meta import Meta, read_meta
 from validators.ledger.open import connect_store, migrate_ledger, open_ledger
 from validators.ledger.store import Store
+from validators.ledger.witness import Witness
 
 FROM, TO = "moved-from", "moved-to"
 """Database aliases of the two places."""
@@ -55,8 +56,27 @@ def move_ledger(source: Location, target: Location, *, settle: Callable[[], None
         finally:
             _clear(making)
         settle()
+        _vouch(source, target)
     _drop(source)
     return copied
+
+
+def _vouch(source: Location, target: Location) -> None:
+    """Name the new place in the witness file, if that vouched for the old one (R44)."""
+    old, new = Witness(source), Witness(target)
+    try:
+        if old.seen is not None and old.seen.inode == old.inode:
+            store = connect_store(target, TO)
+            try:
+                meta, turn = _meta_of(store, target)
+            finally:
+                store.close()
+                drop_alias(TO)
+            new.begin(meta.incarnation, vouches=True)
+            new.note(meta.identity, turn, synced=True)
+    finally:
+        old.close()
+        new.close()
 
 
 def drop_left_over(ledger: Location, other: Location) -> bool:

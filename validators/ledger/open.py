@@ -32,12 +32,14 @@ def open_ledger(
     alias: str = "ledger",
     expect_existing: bool = False,
     indexed: bool = False,
+    witnessed: bool = False,
 ) -> Ledger:
     """Open, or create, the ledger at `location` for this process alone, and increment its incarnation.
 
     `location`: a folder (with the SQLite file), or a `Location`. `cluster_id`: 32 bytes. `alias`: its Django
     database alias in this process. `expect_existing`: this replica had a ledger before, so with an empty one
     it follows without voting (R11). `indexed`: give every operation a searchable row (the learner's ledger).
+    `witnessed`: this replica votes at once if its witness vouches for the ledger, and not without it (R44).
     Raises LedgerBusy, LedgerForeign, LedgerTooNew, LedgerUnsafe, LedgerUnreachable, JournalFull or
     JournalError, each with a sentence, and then leaves nothing locked or open.
     """
@@ -46,13 +48,15 @@ def open_ledger(
     with ExitStack() as undo:
         lock = FileLock(place.folder)
         undo.callback(lock.close)
-        witness = Witness(place.folder)
+        witness = Witness(place)
         undo.callback(witness.close)
         undo.callback(drop_alias, alias)
         store = connect_store(place, alias)
         undo.callback(store.close)
         existing = _prepare(store, alias, place, cluster_id)
-        meta, turn = _enter(store, existing, witness, cluster_id, expect_existing=expect_existing)
+        meta, turn = _enter(
+            store, existing, witness, cluster_id, expect_existing=expect_existing, witnessed=witnessed
+        )
         store.define(statements.INDEX_STATES if indexed else statements.UNINDEX_STATES)
         store.define(statements.INDEX_KINDS)
         store.define(statements.INDEX_BLOCKED)
@@ -67,6 +71,7 @@ def open_ledger(
         turn=turn,
         created=existing is None,
         indexed=indexed,
+        witnessed=witnessed,
     )
 
 
@@ -137,6 +142,7 @@ def _enter(
     cluster_id: bytes,
     *,
     expect_existing: bool,
+    witnessed: bool,
 ) -> tuple[Meta, int]:
     """Create the meta row, or increment its incarnation; decide whether this ledger may vote (R11)."""
     from validators.ledger.models import FIRST_SCHEMA
@@ -147,7 +153,7 @@ def _enter(
         store.commit(create_meta(meta), [], durable=True)
     else:
         before, turn = existing
-        doubt = _doubt(before.identity, turn, witness)
+        doubt = _doubt(before, turn, witness, needed=witnessed)
         meta = msgspec.structs.replace(
             before,
             incarnation=before.incarnation + 1,
@@ -156,7 +162,10 @@ def _enter(
         )
         store.commit(replace_meta(meta, held_by=before.incarnation), [], durable=True)
     try:
-        witness.note(meta.identity, turn)
+        witness.begin(meta.incarnation, vouches=witnessed or existing is None)
+        witness.note(meta.identity, turn, synced=witnessed)
+        if witnessed:
+            witness.sync_name()
     except OSError as error:
         text = f"The ledger's folder cannot be written: {error}."
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -179,15 +188,22 @@ def _founded(cluster_id: bytes, schema: int, *, lost: bool) -> Meta:
     )
 
 
-def _doubt(identity: bytes, turn: int, witness: Witness) -> str:
-    """Why this ledger is not the one that voted last, "" if it is."""
-    if witness.seen is None:
-        return ""
-    seen_identity, seen_turn = witness.seen
-    if seen_identity != identity:
-        return "its ledger was replaced by another one; what it voted before is not known"
-    if seen_turn > turn:
-        return (
-            f"its ledger was cut off: it holds {turn} turns of {seen_turn}; what it voted before is not known"
-        )
+def _doubt(before: Meta, turn: int, witness: Witness, *, needed: bool) -> str:
+    """Why this ledger is not the one that voted last, "" if it is. `needed`: the member waits for nobody's
+    word at its start, so that its witness must say that it is (R44)."""
+    seen = witness.seen
+    if seen is None:
+        return _unknown("its witness file is missing or cannot be read") if needed else ""
+    if seen.identity != before.identity:
+        return _unknown("its ledger was replaced by another one")
+    if seen.turns > turn:
+        return _unknown(f"its ledger was cut off: it holds {turn} turns of {seen.turns}")
+    if needed and seen.incarnation > before.incarnation:
+        return _unknown(f"its ledger is an older one, which was started {before.incarnation} times")
+    if needed and seen.inode != witness.inode:
+        return _unknown("its ledger is another file than when it last ran: it was put back, or moved")
     return ""
+
+
+def _unknown(what: str) -> str:
+    return f"{what}; what it voted before is not known"

@@ -40,9 +40,9 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def step(rolling: Rolling, now: float) -> Outcome:
-    """Restart the next node if the one before is back and a quorum votes without the next; where its start
-    waits for all other members (R11), if all of them vote. Nodes that an operator stopped meanwhile are left
-    alone. A node that does not come back ends the restart: the others run on."""
+    """Restart the next node if the one before is back and a quorum votes without the next. Nodes that an
+    operator stopped meanwhile are left alone. A node that does not come back ends the restart: the others
+    run on."""
     rows = [row for row in everybody() if row.desired == DesiredState.RUNNING and row.node_id in rolling.told]
     coming = [row for row in rows if row.generation > rolling.told[row.node_id] and not _is_back(row)]
     left = [row for row in rows if row.generation == rolling.told[row.node_id]]
@@ -90,10 +90,6 @@ def _holds_up(row: ManagedNode, rows: Sequence[ManagedNode]) -> str:
     linked = min(int(report.get("peer_count", 0)) for report in voting)
     elsewhere = max(0, linked - (len(ours) - 1))
     members = max(len(ours), *(int(report.get("members", 0)) for report in voting))
-    count, mode = len(voting) + elsewhere, cluster_mode()
-    if count < quorum.quorum(members, mode):
+    if len(voting) + elsewhere < quorum.quorum(members, cluster_mode()):
         return f"no quorum votes without {row.node_id}"
-    if count < members - 1 and quorum.starts_wait_for_all(members, mode):
-        away = [each.node_id for each in others if each.node_id not in back] or ["a member of another party"]
-        return f"{row.node_id} would not vote again: {quorum.start_waits_sentence(away, members, mode)}"
     return ""

@@ -47,6 +47,14 @@ class MeteredTransport:
         self._messages["sent", _kind(send.frame)] += 1
         self._transport.send(send)
 
+    def greet(self, hello: bytes) -> None:
+        """See ports.Transport."""
+        self._transport.greet(hello)
+
+    def demote(self, peer: Peer) -> None:
+        """See ports.Transport."""
+        self._transport.demote(peer)
+
     def reply(self, reply: ReplyTo) -> None:
         """See ports.Transport."""
         self._messages["sent", _kind(reply.frame)] += 1

@@ -35,6 +35,7 @@ from dtvn.protocol.consensus.pinging import OTHERS_ARE_GONE
 from dtvn.protocol.consensus.raft import RaftReplica
 from dtvn.protocol.consensus.raft.elections import TERM as RAFT_TERM
 from dtvn.protocol.consensus.raft.log import ACCEPTED as RAFT_ACCEPTED
+from dtvn.protocol.consensus.raft.log import accepted_entries
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.request_key import BATCH_HEADER, FRAMING
 from dtvn.protocol.consensus.signer import Signer
@@ -57,6 +58,7 @@ __all__ = [
     "ReplicaSnapshot",
     "Signer",
     "VotingCore",
+    "accepted_entries",
     "core",
     "open_body",
     "subtree_paths",

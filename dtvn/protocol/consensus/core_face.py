@@ -22,6 +22,22 @@ class CoreFace:
         return self._timers.deadline()
 
     @property
+    def claim(self) -> tuple[int, int]:
+        """(incarnation, newest index) for the Hello of a member of a Raft cluster (R44)."""
+        return (0, 0)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the leader, or primary, of its view."""
+        state = self.state
+        return state.n > 1 and state.is_primary and state.may_vote(state.views.view)
+
+    @property
+    def settled(self) -> bool:
+        """Whether another member is known to lead."""
+        return not self.leads and not self.state.views.changing
+
+    @property
     def config(self) -> Config:
         """The configuration of this replica for its epoch."""
         return self.state.config

@@ -22,6 +22,7 @@ from dtvn.protocol.consensus.messages import (
     Pong,
     Prepare,
     PrePrepare,
+    Query,
     Snapshot,
     Status,
     SupplyBatch,
@@ -37,9 +38,9 @@ from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.subprotocols import Subprotocols
 from dtvn.protocol.consensus.verified import Header, Verified
 
-OF_PRINCIPALS = frozenset({Bundle, FetchSnapshot, FetchGroups})
-"""Kinds that a voting core takes from peers that are no members: requests, and a follower's questions for the
-state (R45)."""
+OF_PRINCIPALS = frozenset({Bundle, FetchSnapshot, FetchGroups, Query})
+"""Kinds that a voting core takes from peers that are no members: requests, a follower's questions for the
+state (R45), and a reader's for the index that it must have applied (R18)."""
 
 Handler = Callable[[Verified[Any]], None]
 Refusal = Callable[[Any, int | None], Reason | None]

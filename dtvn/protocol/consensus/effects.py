@@ -69,6 +69,7 @@ class Reason(enum.StrEnum):
     EPOCH_ENDS = "epoch_ends"
     NOT_ASKED = "not_asked"
     FOLLOWER = "follower"
+    OTHER_PROCESS = "other_process"
     BAD_CHUNK = "bad_chunk"
     MALFORMED = "malformed"
     TOO_LARGE = "too_large"

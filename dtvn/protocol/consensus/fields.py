@@ -22,6 +22,8 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 """A view, sequence, index or time; fits every database's 64-bit integer with room to add."""
 Group = Annotated[int, msgspec.Meta(ge=0, lt=1024)]
 """Number of a group of the state (decision 0052)."""
+Start = Annotated[bytes, msgspec.Meta(max_length=16)]
+"""Random bytes by which a process differs from every other one under its key (R44)."""
 Word = Annotated[str, msgspec.Meta(max_length=256)]
 Text = Annotated[str, msgspec.Meta(max_length=1024)]
 

@@ -139,6 +139,25 @@ class Learner:
     # --- the interface of a core --------------------------------------------------------------------
 
     @property
+    def claim(self) -> tuple[int, int]:
+        """It is no member, and claims to be none (CoreFace)."""
+        return (0, 0)
+
+    @property
+    def leads(self) -> bool:
+        """A learner leads nothing (CoreFace)."""
+        return False
+
+    @property
+    def settled(self) -> bool:
+        """Nobody waits for a learner (CoreFace)."""
+        return True
+
+    def resign(self, now: Now) -> Effects:
+        """It has nothing to hand over (CoreFace)."""
+        return Effects()
+
+    @property
     def receiving(self) -> bool:
         """Whether a state transfer to this learner is running."""
         return self.transfer.active

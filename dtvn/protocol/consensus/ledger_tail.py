@@ -56,5 +56,7 @@ class LedgerTail(msgspec.Struct, frozen=True):
     states: tuple[StateRecord, ...]
     base: Base | None = None
     """Entry of the newest installed snapshot, below which entries may be missing; None: the log is whole."""
+    incarnation: int = 0
+    """Number of processes that opened the ledger so far."""
     continued: bool = False
     """Whether the process that reads the ledger also wrote it, so that it cannot be an older copy (R11)."""

@@ -20,7 +20,7 @@ import msgspec
 
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.continuation import Continuation
-from dtvn.protocol.consensus.fields import BATCH, SPAN, Count, Group, Hash, Text, Votes, Wire, Word
+from dtvn.protocol.consensus.fields import BATCH, SPAN, Count, Group, Hash, Start, Text, Votes, Wire, Word
 from dtvn.protocol.consensus.judge_messages import Judge, Judged
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "LINK",
     "NO_PREDECESSOR",
     "NULL_BATCH_DIGEST",
+    "READ_INDEX",
     "STATEMENTS",
     "Batch",
     "Bundle",
@@ -69,6 +70,7 @@ __all__ = [
     "SupplyBatch",
     "SupplyFrames",
     "Suspect",
+    "TimeoutNow",
     "ViewChange",
     "batch_digest",
     "bundle_digest",
@@ -397,11 +399,16 @@ class Ping(Wire, frozen=True):
     the sender's `view` and above (R11). `wished`: the view from which on the sender may vote again, if it
     waits for nothing else; else 0."""
 
+    first_form: ClassVar[int] = 5
+
     number: Count
     mine: bool
     view: Count
     wished: Count = 0
     epoch: Count = 0
+    voting: bool = True
+    """Raft: whether the sender has a vote. If it does not ask for `mine`, it has compared what the receiver
+    showed it with its ledger (R44). Later field."""
 
 
 class Pong(Wire, frozen=True):
@@ -426,6 +433,8 @@ class RequestVote(Wire, frozen=True):
     """Raft (R44): the sender, to whom `term` belongs, asks for votes; `pre`: asks only whether it would get
     them (Ongaro 2014, 9.6)."""
 
+    first_form: ClassVar[int] = 7
+
     epoch: Count
     term: Count
     last: Count
@@ -436,6 +445,8 @@ class RequestVote(Wire, frozen=True):
     pre: bool
     clock: Count
     """The sender's wall clock, Unix microseconds: a member whose clock is off is not elected (R3)."""
+    transfer: bool = False
+    """The leader of the term before told the sender to campaign (Ongaro 2014, 3.10). Later field."""
 
 
 class RequestVoteResult(Wire, frozen=True):
@@ -452,6 +463,8 @@ class RequestVoteResult(Wire, frozen=True):
 class AppendEntries(Wire, frozen=True):
     """Raft: entries of the leader of `term` after index `previous`, as batch bodies; none: a heartbeat."""
 
+    first_form: ClassVar[int] = 6
+
     epoch: Count
     term: Count
     previous: Count
@@ -459,11 +472,15 @@ class AppendEntries(Wire, frozen=True):
     """That entry's own term; `term` if the leader does not know it any more."""
     bodies: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=64)]
     executed: Count
+    round: Count = 0
+    """The leader's newest round of its term, which it began to confirm that it leads (R18). Later field."""
 
 
 class AppendEntriesResult(Wire, frozen=True):
     """Answer to AppendEntries. `matches`: the sender's log equals the leader's up to `last`; otherwise the
     leader continues after `last`."""
+
+    first_form: ClassVar[int] = 6
 
     epoch: Count
     term: Count
@@ -473,6 +490,16 @@ class AppendEntriesResult(Wire, frozen=True):
     executed: Count
     clock: Count
     """The sender's wall clock, Unix microseconds: q members confirm the clock of a leader that proposes."""
+    round: Count = 0
+    """That of the AppendEntries. Later field."""
+
+
+class TimeoutNow(Wire, frozen=True):
+    """Raft: the leader of `term` stops on purpose; the receiver, which has all of its log, shall campaign at
+    once (Ongaro 2014, 3.10)."""
+
+    epoch: Count
+    term: Count
 
 
 class Reply(Wire, frozen=True):
@@ -536,9 +563,28 @@ class Gossip(Wire, frozen=True):
 
 class Hello(Wire, frozen=True):
     """First frame of a new connection. `client`: 8 random bytes of a client process, b"" for a member or
-    learner. From now on replies for (authenticated principal, client) go to this connection."""
+    learner. From now on replies for (authenticated principal, client) go to this connection.
+
+    The later fields are those of a member of a Raft cluster, where each key runs in one process (R44)."""
+
+    first_form: ClassVar[int] = 1
 
     client: Annotated[bytes, msgspec.Meta(max_length=32)]
+    incarnation: Count = 0
+    """How often the sender's ledger was opened; 0: it follows without a vote."""
+    start: Start = b""
+    """Random bytes of the sender's process."""
+    newest: Count = 0
+    """Index of the sender's newest own statement when it started."""
+    known: Count = 0
+    """Not 0: the link is refused, for the sender heard the receiver's key with this incarnation ..."""
+    known_start: Start = b""
+    """... and these bytes of its process."""
+
+
+READ_INDEX = "read_index"
+"""What a Query asks the leader of a Raft cluster for: the index that a linearizable read must have applied
+(R18), as {"sequence": index}; another member answers with a code."""
 
 
 class Query(Wire, frozen=True):
@@ -597,6 +643,7 @@ KINDS: dict[int, type[Any]] = {
     93: AppendEntriesResult,
     94: Announce,
     95: Gossip,
+    96: TimeoutNow,
 }
 KIND_OF: dict[type[Any], int] = {message: kind for kind, message in KINDS.items()}
 STATEMENTS = frozenset(message for kind, message in KINDS.items() if 16 <= kind < 64)

@@ -45,6 +45,7 @@ _ALL = (
     (Reason.BUSY, "sent more than this node takes", False),
     (Reason.NOT_ASKED, "supplied something that was not requested", False),
     (Reason.FOLLOWER, "asked a follower to vote, or voted as one", False),
+    (Reason.OTHER_PROCESS, "sent from a process of a member of which another one is heard", False),
     (Reason.BAD_CHUNK, "supplied a part of the state that is not the certified one", True),
     (Reason.MALFORMED, "sent bytes that are not a message", True),
     (Reason.TOO_LARGE, "sent more bytes than a message may have", True),

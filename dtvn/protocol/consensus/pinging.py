@@ -8,14 +8,16 @@ statement that the ledger lacks makes the replica a follower before it can contr
 members nothing could be decided anyway, so the wait costs one round trip, and a quarter of a second while a
 member is down.
 
-Where f = 0 two quorums may have only this replica in common, and a member that does not answer may be the
-only one that knows its statements. Then the replica waits for all other members, at every process start (with
-an empty ledger too: a disk restored from before the first vote looks like an unused one) and at the start of
-every epoch, since a member still in the epoch before cannot show statements of the new one. The answer of a
-member that lost its own ledger does not count (`Pong.remembers`): then only the operator can end the wait, by
-declaring that the others are gone; the declaration holds until a checkpoint is stable. Only a core that its
-own process rebuilds (`LedgerTail.continued`) does not ask again, if all members had answered the core before
-it (`HEARD`).
+Under Raft nothing waits: the ledger was compared with its witness (R44, `raft.starts`).
+
+Where f = 0 under PBFT two quorums may have only this replica in common, and a member that does not answer may
+be the only one that knows its statements. Then the replica waits for all other members, at every process
+start (with an empty ledger too: a disk restored from before the first vote looks like an unused one) and at
+the start of every epoch, since a member still in the epoch before cannot show statements of the new one. The
+answer of a member that lost its own ledger does not count (`Pong.remembers`): then only the operator can end
+the wait, by declaring that the others are gone; the declaration holds until a checkpoint is stable. Only a
+core that its own process rebuilds (`LedgerTail.continued`) does not ask again, if all members had answered
+the core before it (`HEARD`).
 
 Later Pings only measure. The round trip used for T is the time within which a quorum answers: f liars that
 answer late cannot raise T, and early answers only lower it to its base.
@@ -46,6 +48,8 @@ PING_EVERY = 2_000_000_000
 OPEN_FOR = 5_000_000_000
 """Nanoseconds for which an answer to a Ping is accepted, more than any member's round trip takes. It covers
 later Pings, so that they do not make a slow answer invalid."""
+EAGER = 20
+"""Pings of a start that waits for nothing which follow each other at `resend_after`: links are being made."""
 SAMPLES_KEPT = 8
 """Newest round trips kept per member. Their median is used, so that one slow answer changes nothing."""
 ANSWER_GAP = 20_000_000
@@ -86,9 +90,12 @@ class Pinging:
         voting: Voting,
         on_round_trip: Callable[[int], None],
         on_wished: Callable[[int, int], None],
+        *,
+        waits: bool = True,
     ) -> None:
         """`on_round_trip` is told the time in which a quorum answers; `on_wished` the view in which a member
-        may vote again (R11), 0 if it waits for none."""
+        may vote again (R11), 0 if it waits for none. `waits`: votes wait for the first answers."""
+        self._waits = waits
         self.state = state
         self.catch_up = catch_up
         self.checkpoints = checkpoints
@@ -112,7 +119,7 @@ class Pinging:
         """Monotonic time when a quorum had answered, or None."""
         self._shown: set[int] = set()
         """Members that showed the statements they hold of this replica."""
-        self._number = 0
+        self._number = self._asks = 0
         self._last = 0
         self._throttle = Throttle(state, ANSWER_GAP)
 
@@ -126,6 +133,9 @@ class Pinging:
         self._number = max(0, state.now.wall)  # no answer to an earlier process is accepted by this one
         if state.n == 1:
             return
+        if not self._waits:
+            self.ask()
+            return
         past = bool(tail.slots) or bool(tail.entries) or tail.checkpoint is not None
         self.vouched = OTHERS_ARE_GONE in tail.states
         self._heard = HEARD in tail.states
@@ -134,7 +144,7 @@ class Pinging:
         self._quorum_suffices = state.config.f > 0 or self._heard or self.vouched
         if state.voting and (past or not self._quorum_suffices):
             self.voting.hold()
-        self._ask()
+        self.ask()
 
     def _note_heard(self, *, heard: bool) -> None:
         if self._heard != heard:
@@ -155,9 +165,11 @@ class Pinging:
             self.state.outbox.persist(StateRecord(OTHERS_ARE_GONE.name, b"0"))
             self.state.outbox.note("others_are_gone_ended", sequence=self.state.log.stable)
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Sends a Ping to each other member that has to answer."""
         state = self.state
         self._number += 1
+        self._asks += 1
         self._last = state.now.monotonic
         for member in state.others:
             if self.state.voting_right.holding and member in self._shown:
@@ -168,14 +180,15 @@ class Pinging:
             mine = member not in self._shown if state.voting else self.rejoin.asks(member)
             view = self.rejoin.requested_view()
             epoch = state.config.epoch
-            frame = state.signer.link(Ping(self._number, mine, self.statements.bound_to(), view, epoch))
-            state.outbox.send(member, frame)
+            voting = state.voting or self._waits
+            ping = Ping(self._number, mine, self.statements.bound_to(), view, epoch, voting)
+            state.outbox.send(member, state.signer.link(ping))
 
     def tick(self) -> None:
         """Asks again when the interval has passed."""
         self._look()
         if self.state.n > 1 and self.state.now.monotonic >= self._next_ping():
-            self._ask()
+            self.ask()
 
     def deadline(self) -> int | None:
         """Monotonic time of the next Ping or of the end of the wait; None for a single-member cluster."""
@@ -187,9 +200,9 @@ class Pinging:
         return due
 
     def _next_ping(self) -> int:
-        return self._last + (
-            self.state.config.resend_after if self.state.voting_right.holding else PING_EVERY
-        )
+        eager = not self._waits and self._asks < EAGER and len(self._shown) + 1 < self.state.n
+        soon = eager or self.state.voting_right.holding
+        return self._last + (self.state.config.resend_after if soon else PING_EVERY)
 
     def shift(self, gap: int) -> None:
         """Discards the unanswered Pings after a pause of this process: their round trips would include it

@@ -47,7 +47,8 @@ class Rejoin:
         *,
         in_any_view: bool = False,
     ) -> None:
-        """`in_any_view`: all other members must prove their checkpoint; the view does not matter (R44)."""
+        """`in_any_view`: n - q + 1 others must prove their checkpoint, one of which knows of each entry that
+        this member acknowledged; the view does not matter (R44)."""
         self.state = state
         self._in_any_view = in_any_view
         self.checkpoints = checkpoints
@@ -74,8 +75,8 @@ class Rejoin:
     @property
     def _enough(self) -> int:
         """Number of other members that must prove their checkpoint."""
-        others = self.state.n - 1
-        return others if self._in_any_view else min(self.state.q, others)
+        n, q = self.state.n, self.state.q
+        return n - q + 1 if self._in_any_view else min(q, n - 1)
 
     def waits_for(self) -> int | None:
         """The sequence at which a stable checkpoint gives the vote back; None while too few members have

@@ -112,6 +112,12 @@ class Replica(Dispatcher, CoreFace, Subprotocols):
         self._settle()
         return self.state.outbox.take()
 
+    def resign(self, now: Now) -> Effects:
+        """Asks the others to leave the view that this replica leads, since it stops on purpose (R29)."""
+        self._begin(now)
+        self.suspicion.resign()
+        return self.state.outbox.take()
+
     def snapshot(self) -> ReplicaSnapshot:
         """A frozen value for status pages."""
         return snapshots.take(self)

@@ -10,8 +10,8 @@ that another member relays (links between two members may be down) counts only t
 a replica that has a cause of its own.
 
 Causes: the primary is silent, waiting work does not progress, a NEW-VIEW is wrong, a member needs another
-view to vote again (`rejoin_views`), or, during a view change to which q members are bound, the NEW-VIEW does
-not arrive.
+view to vote again (`rejoin_views`), the primary said that it stops, or, during a view change to which q
+members are bound, the NEW-VIEW does not arrive.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from dtvn.protocol.consensus.causes import (
     RETURNING,
     SILENT,
     SLOW,
+    STOPPING,
     UNFAIR,
 )
 from dtvn.protocol.consensus.effects import Reason
@@ -148,7 +149,7 @@ class Suspicion:
         that it has no vote: otherwise liars could raise the count."""
         if not had_entered:
             return not self.rejoin_views.waits(quorum.primary(left_view, self.state.n))
-        return self.cause not in (None, AMPLIFIED, RETURNING)
+        return self.cause not in (None, AMPLIFIED, RETURNING, STOPPING)
 
     def on_entered(self) -> None:
         """This replica entered a view."""
@@ -288,6 +289,8 @@ class Suspicion:
             due = self.new_view_due(self.state.timeouts.timeout)
             vain = due is not None and (now >= due or self.rejoin_views.waits(views.primary))
             return NO_NEW_VIEW if vain else None
+        if self._primary_stops():
+            return STOPPING
         if state.is_catching_up:
             return None
         if not state.is_primary and now >= self._silent_due(self.state.timeouts.timeout):
@@ -311,7 +314,21 @@ class Suspicion:
             return self.policy.primary_fault() is None
         if self.cause == RETURNING:
             return self.rejoin_views.cause(state.views.view) is None
+        if self.cause == STOPPING:
+            return not (state.is_primary or self._primary_stops())
         return False
+
+    def _primary_stops(self) -> bool:
+        """Whether the primary itself said lately, on its own link, that it leaves its view to stop."""
+        views = self.state.views
+        return self._reasons.get(views.primary) == STOPPING and views.primary in self._alive(self.suspects)
+
+    def resign(self) -> None:
+        """This replica stops on purpose: if it is the primary, it says so, and that is a cause for all."""
+        state = self.state
+        if state.n > 1 and state.is_primary and state.may_vote(state.views.view):
+            self._suspect(STOPPING)
+            self.evaluate()
 
     def _suspect(self, cause: str) -> None:
         state = self.state

@@ -118,6 +118,12 @@ class Transport(Protocol):
     def reply(self, reply: ReplyTo) -> None:
         """Queue a frame for a client process; dropped if it is not connected."""
 
+    def greet(self, hello: bytes) -> None:
+        """Send this Hello on every link to a member, now and first on each that is made from now on."""
+
+    def demote(self, peer: Peer) -> None:
+        """Send what is for this member over another of its connections than this one, if there is one."""
+
     def answer(self, peer: Peer, frame: bytes) -> None:
         """Queue a frame for exactly the connection that a received frame came from."""
 

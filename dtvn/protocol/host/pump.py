@@ -36,12 +36,14 @@ from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, EpochChangeProofs
 from dtvn.protocol.host.archive import ArchiveRepair
+from dtvn.protocol.host.greetings import Greetings
 from dtvn.protocol.host.heads import Heads
 from dtvn.protocol.host.log_server import NOBODY, Fanout, LogServer, read_referral
 from dtvn.protocol.host.peer_limits import PeerLimits
 from dtvn.protocol.host.ports import Clock, Journal, Judge, LedgerTail, Overlay, Signer, Transport, Watcher
 from dtvn.protocol.host.questions import Questions
 from dtvn.protocol.knobs import hit
+from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import CHECK, Door, PeerError
 
 MATERIALISE_AFTER = 50_000_000
@@ -64,6 +66,13 @@ class Core(Protocol):
     def receiving(self) -> bool: ...
     @property
     def is_behind(self) -> bool: ...
+    @property
+    def claim(self) -> tuple[int, int]: ...
+    @property
+    def leads(self) -> bool: ...
+    @property
+    def settled(self) -> bool: ...
+    def resign(self, now: Now) -> Effects: ...
     def restore(self, tail: LedgerTail, now: Now) -> Effects: ...
     def wants(self, header: Header) -> Reason | None: ...
     def on_refused(self, header: Header, reason: Reason) -> Effects: ...
@@ -103,7 +112,8 @@ class Host:
     the core's epoch. `elsewhere` returns the addresses of the members by id. `judge` answers questions about
     agent events; None: they are refused. `overlay`: takes the overlay's messages; None: they are refused.
     `fanout`: the followers of the overlay that the log is pushed to. `archive_from`: the first sequence of
-    the cluster's log, if this node keeps all of it; None: what a state replaced stays missing."""
+    the cluster's log, if this node keeps all of it; None: what a state replaced stays missing. `greetings`:
+    which process of each member is heard; None: no member's process is compared with another (R44)."""
 
     def __init__(
         self,
@@ -125,8 +135,12 @@ class Host:
         overlay: Overlay | None = None,
         fanout: Fanout = NOBODY,
         archive_from: int | None = None,
+        greetings: Greetings | None = None,
     ) -> None:
         self.core = core
+        self.greetings = greetings
+        self._greeted: tuple[int, int] | None = None
+        """Incarnation and newest index that the last Hello of this host named."""
         self.application = application
         self.door = door
         self.journal = journal
@@ -185,6 +199,7 @@ class Host:
         except Exception as error:
             self._dead = True
             raise TurnLost("restore failed") from error
+        self._greet()
         self._finish(effects, now)
 
     def turn(self) -> int:
@@ -226,6 +241,20 @@ class Host:
         if self.archive is not None:
             times.append(self.archive.deadline())
         return min([time for time in times if time is not None], default=None)
+
+    def resign(self) -> bool:
+        """This process stops on purpose: if it leads, it begins to hand over (R29, R44). Returns whether it
+        does; then turns go on until the core is `settled`. Raises TurnLost as `turn`."""
+        if self._dead or not self.core.leads:
+            return False
+        now = self.clock.now()
+        try:
+            effects = self.core.resign(now)
+        except Exception as error:
+            self._dead = True
+            raise TurnLost("a step raised") from error
+        self._finish(effects, now)
+        return True
 
     def close(self) -> None:
         """Write state rows that are only in memory (safe to lose); the host has ended afterwards."""
@@ -290,6 +319,8 @@ class Host:
         try:
             header = self.door.peek(item)
             if self._serve(item, header, now, effects):
+                return
+            if not self._hears(item, header, now, effects):
                 return
             refused = self.core.wants(header)
             if isinstance(header.message, m.Bundle) and self._limits.exceeds(header, refused, now):
@@ -357,6 +388,9 @@ class Host:
         if isinstance(message, (m.FetchEntries, m.Follow)):
             self.log_server.on_request(header.peer, message, now)
         elif isinstance(message, m.Query):
+            config = self.core.config
+            if message.what == m.READ_INDEX and config.mode is Mode.RAFT and config.index is not None:
+                return False
             if not self._questions.put(header.peer, message):
                 self._exceeded(header.peer, now)
         elif isinstance(message, m.Judge):
@@ -390,9 +424,44 @@ class Host:
             reason = archive.take(message, now.monotonic)
             if reason is not None:
                 effects.notes.append(_refused(item, reason, "Entries"))
-        elif not isinstance(message, m.Hello):
+        elif isinstance(message, m.Hello):
+            return self._on_hello(header.peer, message, now, effects)
+        else:
             return False
         return True
+
+    # --- one process of each member (R44) ---------------------------------------------------------
+
+    def _greet(self) -> None:
+        """Say on every link to a member who this is, if that has changed."""
+        if self.greetings is None or (claim := self.core.claim) == self._greeted:
+            return
+        self._greeted = claim
+        self.transport.greet(self.signer.link(self.greetings.hello(*claim)))
+
+    def _on_hello(self, peer: Peer, hello: m.Hello, now: Now, effects: Effects) -> bool:
+        """Compare a member's process with others under its key; whether the core need not know."""
+        if self.greetings is None or peer.member is None or not hello.start:
+            return True
+        if hello.known:
+            return not self.greetings.refuses_this(hello, self.core.claim[0])
+        refusals = self.greetings.take(peer, hello, now.monotonic)
+        for refused, refusal in refusals:
+            if hello.incarnation:
+                effects.notes.append(Note("link_refused", {"member": peer.name, "known": refusal.known}))
+            self.transport.answer(refused, self.signer.link(refusal))
+        if not self.greetings.hears(peer, now.monotonic):
+            self.transport.demote(peer)
+            return True
+        return not hello.incarnation
+
+    def _hears(self, item: Inbound, header: Header, now: Now, effects: Effects) -> bool:
+        if self.greetings is None or item.peer.member is None:
+            return True
+        if isinstance(header.message, m.Hello) or self.greetings.hears(item.peer, now.monotonic):
+            return True
+        effects.notes.append(_refused(item, Reason.OTHER_PROCESS, type(header.message).__name__))
+        return False
 
     def _wanted_within(self, header: Header, now: Now) -> Callable[[Header, type[Any]], Reason | None]:
         """What says which statements inside a message are left out. Of what is no head in an announcement the
@@ -463,6 +532,7 @@ class Host:
                     self.log_server.on_checkpoint(record)
             self._synced = self.executed if durable else self._synced
             self.heads.on_executed(self.executed)
+            self._greet()
         if effects.halted:
             self._dead = True
             for note in effects.notes:

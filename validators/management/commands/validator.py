@@ -54,8 +54,9 @@ def flags() -> GoFlags:
     validator_flags(parser)
     parser.switch(
         "others-are-gone",
-        help="in a cluster of up to three: members that do not answer are lost for good; kept in the ledger "
-        "until the next stable checkpoint (docs/operate/runbook.md, DtvnNodeNotVoting)",
+        help="in a cluster that tolerates no liar: members that do not answer are lost for good, and this "
+        "disk is the newest that this node ever had; kept in the ledger until the next stable checkpoint "
+        "(docs/operate/runbook.md, DtvnNodeNotVoting)",
     )
     return parser
 

@@ -7,6 +7,8 @@ begins with its owner as leader, without an election; a member that restarts nev
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.adapted_timeout import AdaptedTimeout
 from dtvn.protocol.consensus.effects import StateRecord
@@ -26,10 +28,12 @@ TERM = "raft_term"
 class Elections:
     """Writes the term (`state.views`), and owns the votes that this member was granted."""
 
-    def __init__(self, state: State, log: RaftLog, clocks: Clocks, emit: Listener) -> None:
+    def __init__(self, state: State, log: RaftLog, clocks: Clocks, doubted: Set[int], emit: Listener) -> None:
+        """`doubted`: members whose votes and answers do not count (`starts`)."""
         self.state = state
         self.log = log
         self.clocks = clocks
+        self._doubted = doubted
         self._emit = emit
         self.heard = 0
         """Monotonic nanoseconds when the leader of this term was last heard."""
@@ -41,6 +45,8 @@ class Elections:
         """Whether of a pre-vote -> members that granted it."""
         self._adapted = AdaptedTimeout()
         self._campaigns = 0
+        self._shown: set[int] = set()
+        """Members whose term was shown since the start."""
         self._may_lead_first_term = False
 
     # --- the term -----------------------------------------------------------------------------------
@@ -88,6 +94,18 @@ class Elections:
         self._keep_term(term)
         state.outbox.note("term", term=term)
         self._emit(LeftView(left, entered))
+
+    def on_shown(self, member: int, term: int) -> None:
+        """A member's first answer since the start names its term: in one of them this member may have voted
+        or led before its disk was lost, so it goes on above them all."""
+        if member not in self._shown:
+            self._shown.add(member)
+            self.adopt(term)
+
+    @property
+    def knows_terms(self) -> bool:
+        """Whether a majority's terms were shown since the start."""
+        return len(self._shown) + 1 >= self.state.q
 
     def _keep_term(self, term: int) -> None:
         state = self.state
@@ -138,7 +156,7 @@ class Elections:
         """A follower answered this leader. One whose clock is off does not count: if q members' are, from the
         leader's, then its own is, and it steps down."""
         self.clocks.on_heard(member, clock)
-        if self.clocks.is_near(clock):
+        if self.clocks.is_near(clock) and member not in self._doubted:
             self._answers[member] = self.state.now.monotonic
 
     def tick(self) -> None:
@@ -152,6 +170,7 @@ class Elections:
             return
         self._campaigns += 1
         self._waits_since = state.now.monotonic
+        self._granted[False] = set()  # of a term that nobody won: a voter may have lost its disk since
         self._ask(self._next_own_term(), pre=True)
 
     def _step_down(self) -> None:
@@ -185,12 +204,20 @@ class Elections:
         term = state.views.view + 1
         return term + (state.index - term) % state.n
 
-    def _ask(self, term: int, *, pre: bool) -> None:
+    def campaign_now(self) -> None:
+        """Campaigns without asking first whether it would be elected: the leader hands over."""
+        term = self._next_own_term()
+        self._campaigns += 1
+        self._waits_since = self.state.now.monotonic
+        self.adopt(term)
+        self._ask(term, pre=False, transfer=True)
+
+    def _ask(self, term: int, *, pre: bool, transfer: bool = False) -> None:
         state, log = self.state, self.log
         self._granted[pre] = {state.index}
         last_term = log.own_term(log.last) or 0
         epoch, clock = state.config.epoch, state.now.wall // 1_000
-        message = RequestVote(epoch, term, log.last, last_term, state.executed, pre, clock)
+        message = RequestVote(epoch, term, log.last, last_term, state.executed, pre, clock, transfer)
         state.outbox.broadcast(state.signer.link(message))
         self._count(term, pre=pre)
 
@@ -200,7 +227,10 @@ class Elections:
         state = self.state
         if member is None or member != quorum.primary(message.term, state.n) or not state.may_sign_votes:
             return
-        if not message.pre and message.term > state.views.view and not self._hears_a_leader():
+        if member in self._doubted:
+            return  # its vote for itself does not count, either
+        wanted = message.transfer or not self._hears_a_leader()
+        if not message.pre and message.term > state.views.view and wanted:
             self.adopt(message.term)
         grant = self._would_vote(message)
         if grant and not message.pre:
@@ -230,7 +260,7 @@ class Elections:
             return
         if message.current > self.state.views.view and not message.granted:
             self.adopt(message.current)
-        if message.granted:
+        if message.granted and member not in self._doubted:
             expected = self._next_own_term() if message.pre else self.state.views.view
             if message.term == expected and self._granted[message.pre]:
                 self._granted[message.pre].add(member)

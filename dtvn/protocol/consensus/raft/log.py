@@ -27,6 +27,40 @@ APPEND = "append"
 """Phase of the record of an accepted entry."""
 
 
+def accepted_entries(tail: LedgerTail, epoch: int) -> tuple[bytes, ...]:
+    """The batch bodies of a ledger's log above what it executed, ascending without a gap: those that a member
+    would go on with (see the module)."""
+    records = [each for each in tail.slots if each.phase == APPEND and each.epoch == epoch]
+    return tuple(each.body for each in _valid(records, tail.frontier.size, _executed_term(tail, epoch)))
+
+
+def _executed_term(tail: LedgerTail, epoch: int) -> tuple[int, int]:
+    """Index and term of ACCEPTED; (0, 0) if it is of another epoch."""
+    for record in tail.states:
+        if record.name == ACCEPTED:
+            of, index, term = canonical.decode(tuple[int, int, int], record.value)
+            return (index, term) if of == epoch else (0, 0)
+    return (0, 0)
+
+
+def _valid(records: Iterable[SlotRecord], last: int, executed: tuple[int, int]) -> list[SlotRecord]:
+    """The records that follow index `last`, up to the first that is missing or void."""
+    newest: dict[int, SlotRecord] = {}
+    for record in records:
+        known = newest.get(record.sequence)
+        newest[record.sequence] = record if known is None or known.view < record.view else known
+    accepted = max((record.view for at, record in newest.items() if at <= last), default=0)
+    index, term = executed
+    valid: list[SlotRecord] = []
+    while (found := newest.get(last + len(valid) + 1)) is not None:
+        if found.view < accepted or (found.sequence > index and found.view < term):
+            probe("raft.void_record")
+            break
+        accepted = found.view
+        valid.append(found)
+    return valid
+
+
 class RaftLog:
     """Owns the entries above `floor`, all executed ones of them included."""
 
@@ -51,10 +85,7 @@ class RaftLog:
         """Takes the executed entries that the ledger still has, and the records above them that are valid."""
         state = self.state
         epoch = state.config.epoch
-        for record in tail.states:
-            if record.name == ACCEPTED:
-                of, index, term = canonical.decode(tuple[int, int, int], record.value)
-                self._executed = (index, term) if of == epoch else (0, 0)
+        self._executed = _executed_term(tail, epoch)
         self.floor = self.last = max(state.executed, state.config.base)
         self._floor_term = None if self.floor > state.config.base else 0
         for entry in tail.entries:
@@ -65,24 +96,12 @@ class RaftLog:
             self.floor, self._floor_term = min(self._batches) - 1, None
             if self.floor == state.config.base:
                 self._floor_term = 0
-        self._restore_open([record for record in tail.slots if record.phase == APPEND])
+        self._restore_open([each for each in tail.slots if each.phase == APPEND and each.epoch == epoch])
 
     def _restore_open(self, records: Iterable[SlotRecord]) -> None:
-        state = self.state
-        newest: dict[int, SlotRecord] = {}
-        for record in records:
-            if record.epoch == state.config.epoch:
-                known = newest.get(record.sequence)
-                newest[record.sequence] = record if known is None or known.view < record.view else known
-        index, term = self._executed
-        accepted = max((record.view for at, record in newest.items() if at <= self.last), default=0)
-        while (found := newest.get(self.last + 1)) is not None:
-            if found.view < accepted or (found.sequence > index and found.view < term):
-                probe("raft.void_record")
-                return
-            accepted = found.view
+        for found in _valid(records, self.last, self._executed):
             self.last += 1
-            self._batches[self.last] = open_body(found.body, state.signer)
+            self._batches[self.last] = open_body(found.body, self.state.signer)
             self._accepted[self.last] = found.view
 
     # --- reading ------------------------------------------------------------------------------------

@@ -7,8 +7,11 @@ from dtvn.protocol.consensus.pinging import Pinging
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.raft.clocks import Clocks
 from dtvn.protocol.consensus.raft.elections import Elections
+from dtvn.protocol.consensus.raft.hand_over import HandOver
 from dtvn.protocol.consensus.raft.log import RaftLog
+from dtvn.protocol.consensus.raft.reads import Reads
 from dtvn.protocol.consensus.raft.replication import Replication
+from dtvn.protocol.consensus.raft.starts import Starts
 from dtvn.protocol.consensus.raft.statements import HeldCommits
 from dtvn.protocol.consensus.raft.statuses import Forwarding, Statuses
 from dtvn.protocol.consensus.rejoin import Rejoin
@@ -41,10 +44,14 @@ class RaftParts(SharedParts):
         super().__init__(state, emit)
         self.log = RaftLog(state)
         self.clocks = Clocks(state)
-        self.elections = Elections(state, self.log, self.clocks, emit)
+        self.starts = Starts(state, self.own_vote)
+        self.elections = Elections(state, self.log, self.clocks, self.starts.doubted, emit)
         self.replication = Replication(
-            state, self.log, self.elections, self.epoch_change, self.contradictions
+            state, self.log, self.elections, self.epoch_change, self.contradictions, self.starts.doubted
         )
+        self.starts.held = held = HeldCommits(state, self.checkpoints, self.replication)
+        self.reads = Reads(state, self.elections, self.replication, self.starts.doubted)
+        self.hand_over = HandOver(state, self.log, self.elections, self.replication)
         self.proposing = Proposing(
             state, self.policy, self.epoch_change, self.execution, self.rejoin_sequences, self.replication
         )
@@ -65,8 +72,9 @@ class RaftParts(SharedParts):
             self.checkpoints,
             self.rejoin,
             self.self_messages,
-            HeldCommits(state, self.checkpoints, self.replication),
+            held,
             self.own_vote,
             self.elections.on_round_trip,
             lambda _member, _view: None,
+            waits=False,
         )

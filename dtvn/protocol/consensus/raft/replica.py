@@ -27,13 +27,16 @@ from dtvn.protocol.consensus.messages import (
     FetchGroups,
     FetchSnapshot,
     Groups,
+    Hello,
     Ping,
     Pong,
+    Query,
     RequestVote,
     RequestVoteResult,
     Snapshot,
     Status,
     SupplyFrames,
+    TimeoutNow,
 )
 from dtvn.protocol.consensus.ordering import WithheldForTime
 from dtvn.protocol.consensus.raft import snapshot as snapshots
@@ -64,8 +67,6 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
         self._inherited = inherited
         self._begins_term = False
         """Whether this leader has not proposed the entry with which its term begins."""
-        self._shown_term = 0
-        """Highest term in which another member answered a Ping."""
         self._timers = Timers(
             state,
             self._ready_at,
@@ -89,12 +90,15 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
             (RequestVote, self.elections.on_request_vote, never),
             (RequestVoteResult, self.elections.on_vote, never),
             (AppendEntries, self.replication.on_append, never),
-            (AppendEntriesResult, self.replication.on_result, never),
+            (AppendEntriesResult, self._on_result, never),
+            (Query, self.reads.on_query, self.reads.refuse),
+            (TimeoutNow, self.hand_over.on_timeout_now, never),
             (Commit, self.replication.on_commit, self.replication.refuse_commit),
             (Checkpoint, self.checkpoints.on_checkpoint, lambda m, _p: self.checkpoints.refuse(m)),
             (Status, self.statuses.on_status, self.statuses.refuse),
             (SupplyFrames, self._on_frames, _refuse_frames),
-            (Ping, self.pinging.on_ping, never),
+            (Hello, self._on_hello, never),
+            (Ping, self._on_ping, never),
             (Pong, self._on_pong, self.pinging.refuse_pong),
             (Entries, self.catch_up.on_entries, lambda m, p: self.catch_up.refuse_entries(p, len(m.entries))),
             (FetchSnapshot, self.serving.on_fetch_snapshot, never),
@@ -124,6 +128,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
         if not state.voting:
             self.own_vote.lose(state.voting_right.reason)
         self.pinging.begin(tail)
+        self.starts.restore(tail)
         if state.voting:
             for frame in self.checkpoints.mine.values():
                 state.outbox.broadcast(frame)
@@ -159,6 +164,17 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
             self._timers.tick()
         return self._end()
 
+    @property
+    def claim(self) -> tuple[int, int]:
+        """See CoreFace."""
+        return self.starts.claim
+
+    def resign(self, now: Now) -> Effects:
+        """See CoreFace."""
+        self._begin(now)
+        self.hand_over.begin()
+        return self._end()
+
     def snapshot(self) -> ReplicaSnapshot:
         """A frozen value for status pages."""
         return snapshots.take(self)
@@ -190,11 +206,26 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
         for found in verified.nested.values():
             self.dispatch(found)
 
+    def _on_result(self, verified: Verified[AppendEntriesResult]) -> None:
+        self.replication.on_result(verified)
+        self.hand_over.on_result(verified)
+        self.reads.on_result(verified)
+
+    def _on_hello(self, verified: Verified[Hello]) -> None:
+        """Another process of a member is heard: it may doubt this one until its next Ping."""
+        if verified.peer.member is not None:
+            self.starts.on_hello(verified.peer.member, verified.message)
+            self.pinging.ask()
+
+    def _on_ping(self, verified: Verified[Ping]) -> None:
+        if verified.peer.member is not None:
+            self.starts.on_ping(verified.peer.member, verified.message)
+        self.pinging.on_ping(verified)
+
     def _on_pong(self, verified: Verified[Pong]) -> None:
-        """A member's answer at the start shows its term too: in one of them this member may have voted or
-        led before its disk was lost, so it goes on above them all."""
-        if verified.message.epoch == self.state.config.epoch:
-            self._shown_term = max(self._shown_term, verified.message.view)
+        message, member = verified.message, verified.peer.member
+        if member is not None and message.epoch == self.state.config.epoch:
+            self.elections.on_shown(member, message.view)
         self.pinging.on_pong(verified)
 
     # --- what follows from an event -----------------------------------------------------------------
@@ -214,6 +245,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
                 self.policy.follow()
                 self.epoch_change.leave_view()
                 self.replication.leave_term()
+                self.reads.leave_term()
             case events.EnteredView():
                 self._on_entered()
             case events.VoteLost():
@@ -221,7 +253,6 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
                 if self.state.is_primary and not self.state.views.changing:
                     self.elections.adopt(self.state.views.view + 1)
             case events.VoteRegained() | events.VotesReleased():
-                self.elections.adopt(self._shown_term)
                 self.replication.release()
                 if self.state.may_sign_votes:
                     self.elections.begin()
@@ -274,7 +305,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
 
     def _ready_at(self) -> int | None:
         """See Proposing.ready_at: by a clock that no quorum confirms nothing is proposed (R3)."""
-        ready = self.proposing.ready_at()
+        ready = None if self.hand_over.stopping else self.proposing.ready_at()
         return ready if ready is not None and self.clocks.are_confirmed() else None
 
     def _end(self) -> Effects:
@@ -301,7 +332,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
             self.proposing.run()
 
 
-_OF_EPOCH = (RequestVote, RequestVoteResult, AppendEntries, AppendEntriesResult)
+_OF_EPOCH = (RequestVote, RequestVoteResult, AppendEntries, AppendEntriesResult, TimeoutNow)
 
 
 def _refuse_frames(message: SupplyFrames, _member: int | None) -> Reason | None:

@@ -9,6 +9,8 @@ leader's own term is decided: the empty one with which every term begins.
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CommitCertificate
 from dtvn.protocol.consensus.certificate_comparison import Contradictions
@@ -42,12 +44,15 @@ class Replication:
         elections: Elections,
         epoch_change: EpochChange,
         contradictions: Contradictions,
+        doubted: Set[int],
     ) -> None:
+        """`doubted`: members whose acknowledgements do not count (`starts`)."""
         self.state = state
         self.log = log
         self.elections = elections
         self.epoch_change = epoch_change
         self.contradictions = contradictions
+        self._doubted = doubted
         self._span = state.log.watermark_span
         self.catch_up: CatchUp
         """Set by the replica: catching up needs this object too."""
@@ -63,6 +68,8 @@ class Replication:
         """Highest index up to which this log equals that of the leader of this term."""
         self._settled = 0
         """Highest index with an entry of this term that is decided."""
+        self.round = 0
+        """The newest round of this leader (`reads`)."""
 
     def restore(self, tail: LedgerTail) -> None:
         """Takes the own COMMITs from the ledger: they are never given again for another entry (R7)."""
@@ -96,6 +103,26 @@ class Replication:
         for member in self.state.others:
             if self._next.get(member, 0) <= self.log.last or self.state.now.monotonic >= self._due(member):
                 self._send_to(member)
+
+    def begin_round(self) -> None:
+        """Begins a round: what members answer from now on may show that this leader still is one (R18)."""
+        self.round += 1
+        self.send_now()
+
+    @property
+    def knows_decided(self) -> bool:
+        """Whether this leader has decided an entry of its own term, so that it knows all that is decided."""
+        return self._settled > 0
+
+    @property
+    def decided(self) -> int:
+        """Highest index that is known to be decided."""
+        return max(self.state.executed, *self.state.log.decisions, 0)
+
+    def send_now(self) -> None:
+        """Sends each follower what it lacks, or a heartbeat, at once."""
+        self._sent = {}
+        self.send()
 
     def _due(self, member: int) -> int:
         return self._sent.get(member, -(1 << 62)) + self.state.config.heartbeat
@@ -137,6 +164,7 @@ class Replication:
             self._own_term(previous),
             tuple(bodies),
             state.executed,
+            self.round,
         )
         state.outbox.send(member, state.signer.link(message))
 
@@ -189,17 +217,18 @@ class Replication:
             return
         self.catch_up.on_said(member, message.executed)
         if message.term < state.views.view or not state.has_reached_epoch:
-            self._answer(member, last=state.executed, matches=False)
+            self._answer(member, message, last=state.executed, matches=False)
             return
         self.elections.follow(message.term)
-        if state.voting_right.holding and log.own_term(state.executed) is None:
-            # Its log ends with a snapshot, which names no term, and only those whose word it waits for know
-            # the newest: this leader may be an old one. What is decided it fetches (catch_up).
+        if not self.elections.knows_terms and log.own_term(state.executed) is None:
+            # Its log ends with a snapshot, which names no term: this leader may be an old one. What is
+            # decided it fetches (catch_up).
             return
         previous = message.previous
         if not self._is_same(previous, message.previous_term):
             probe("raft.log_differs")
-            self._answer(member, last=max(state.executed, min(previous - 1, log.last)), matches=False)
+            last = max(state.executed, min(previous - 1, log.last))
+            self._answer(member, message, last=last, matches=False)
             return
         index = previous
         for batch in verified.batches:
@@ -210,7 +239,7 @@ class Replication:
         self._acknowledge()
         if not message.bodies:
             self._supply_commits(member, message.executed)
-        self._answer(member, last=index, matches=True)
+        self._answer(member, message, last=index, matches=True)
 
     def _is_same(self, previous: int, own_term: int) -> bool:
         """The consistency check (5.3). What is executed here the leader has: it was decided before its term
@@ -239,11 +268,11 @@ class Replication:
         self.log.write(term, index, batch)
         self.epoch_change.note_body(index, batch)
 
-    def _answer(self, member: int, *, last: int, matches: bool) -> None:
+    def _answer(self, member: int, message: AppendEntries, *, last: int, matches: bool) -> None:
         state = self.state
-        epoch, clock = state.config.epoch, state.now.wall // 1_000
-        message = AppendEntriesResult(epoch, state.views.view, matches, last, state.executed, clock)
-        state.outbox.send(member, state.signer.link(message))
+        epoch, clock, term = state.config.epoch, state.now.wall // 1_000, state.views.view
+        answer = AppendEntriesResult(epoch, term, matches, last, state.executed, clock, message.round)
+        state.outbox.send(member, state.signer.link(answer))
 
     def _supply_commits(self, member: int, executed: int) -> None:
         """Sends a member again the COMMITs of this term above what it has executed: they may be lost. The one
@@ -296,6 +325,8 @@ class Replication:
         state = self.state
         if not state.log.stable < message.sequence <= max(self.log.last, state.log.stable + self._span):
             return Reason.OUTSIDE_WINDOW
+        if message.sender in self._doubted:
+            return Reason.FOLLOWER
         known = self.commits.get(message.sequence, {}).get(message.sender)
         if known is None:
             return None
@@ -350,7 +381,7 @@ class Replication:
     def leave_term(self) -> None:
         """A term was left: what matches the next leader's log is not known yet."""
         self._next = {}
-        self._matched = self._settled = 0
+        self._matched = self._settled = self.round = 0
 
     def prune(self, stable: int) -> None:
         """Forgets the COMMITs that a stable checkpoint covers."""

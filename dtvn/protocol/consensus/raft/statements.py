@@ -28,6 +28,11 @@ class HeldCommits:
         """See pinging.Statements: COMMITs of every term bind."""
         return 0
 
+    def newest_of(self, member: int) -> int:
+        """See starts.Held."""
+        opened = map(self.state.signer.open, self.said_by(member, 0))
+        return max((each.message.sequence for each in opened), default=0)
+
     def said_by(self, member: int, view: int) -> Iterator[bytes]:
         """See pinging.Statements."""
         yield from self.checkpoints.said_by(member)
