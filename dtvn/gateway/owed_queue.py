@@ -77,6 +77,8 @@ class OwedQueue:
     """Runs owed, in the order in which they came, and those settled. Any thread may call it. `folder` None:
     in memory. Raises FolderError."""
 
+    shared = False
+
     def __init__(self, folder: Path | None) -> None:
         self.durable = folder is not None
         self._file = KeptFile(folder, NAME, _TABLES, VERSION, WHAT)
@@ -102,14 +104,18 @@ class OwedQueue:
                 raise KeyError(number)
             _insert(cursor, number, events)
 
-    def next(self, after: int = 0) -> OwedRun | None:
-        """The first waiting run with an id above `after`; None without one."""
+    def next_waiting(self, after: int = 0) -> int | None:
+        """See OwedStore."""
         with self._guard:
             row = self._database.execute(
-                f"SELECT id, head {_WAITING} AND id > ? ORDER BY id LIMIT 1",
+                f"SELECT id {_WAITING} AND id > ? ORDER BY id LIMIT 1",
                 (after,),
             ).fetchone()
-            return None if row is None else self._run(*row)
+        return None if row is None else int(row[0])
+
+    def has_waiting(self) -> bool:
+        """See OwedStore."""
+        return self.next_waiting() is not None
 
     def find(self, number: int) -> OwedRun | None:
         """The run with this id; None if it does not wait."""

@@ -101,7 +101,7 @@ class LocalJudging(RunJudging):
             except FolderError as error:
                 raise ValidatorError(str(error)) from error
         self._settler = Settler(self._queue, self._reaches_quorum, self._settle, self._all_settled)
-        if self._queue.counts().runs:
+        if self._queue.has_waiting():
             self._settler.wake()
 
     def _close_queue(self) -> Steps[None]:
@@ -338,7 +338,7 @@ class LocalJudging(RunJudging):
 
     def _owes_nothing(self) -> bool:
         """Whether nothing is owed: then a recovery by merge is over."""
-        return self._queue is None or not self._queue.counts().runs
+        return self._queue is None or not self._queue.has_waiting()
 
     def _all_settled(self) -> None:
         """Nothing is owed any more."""

@@ -60,7 +60,7 @@ def test_a_run_is_settled_once_and_kept_until_it_is_forgotten(queue: OwedQueue) 
     number = queue.add(owed("a"))
     done = settled(taken(queue, number), Difference(0, "", "NOT_JSON"))
     assert [queue.settle(done), queue.settle(done)] == [True, False]
-    assert (queue.next(), queue.waiting(), queue.settled()) == (None, [], [done])
+    assert (queue.next_waiting(), queue.waiting(), queue.settled()) == (None, [], [done])
     with pytest.raises(KeyError):
         queue.extend(number, [event(1)])
     counts = queue.counts()
