@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dtvn.files.kept import FolderError, KeptFile
@@ -36,17 +37,23 @@ class OwnItems:
             raise FolderError(f"{WHAT} in {self._folder}: {error}") from error
 
     def keep(self, item: Item) -> None:
-        """Store an item in the place of the older one. Raises sqlite3.Error."""
-        with self._file.transaction() as cursor:
-            row = (item.kind, item.key, canonical.encode(item))
-            cursor.execute("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", row)
+        """Store an item in the place of the older one. Raises FolderError."""
+        row = (item.kind, item.key, canonical.encode(item))
+        self._change("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", [row])
 
     def forget(self, items: Iterable[Item]) -> None:
-        """Store these no longer. Raises sqlite3.Error."""
-        with self._file.transaction() as cursor:
-            names = [(item.kind, item.key) for item in items]
-            cursor.executemany("DELETE FROM items WHERE kind = ? AND name = ?", names)
+        """Store these no longer. Raises FolderError."""
+        self._change(
+            "DELETE FROM items WHERE kind = ? AND name = ?", [(each.kind, each.key) for each in items]
+        )
 
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._file.close()
+
+    def _change(self, statement: str, rows: Sequence[tuple[str | bytes, ...]]) -> None:
+        try:
+            with self._file.transaction() as cursor:
+                cursor.executemany(statement, rows)
+        except sqlite3.Error as error:  # a full disk, say
+            raise FolderError(f"{WHAT} in {self._folder} cannot be kept: {error}") from error

@@ -14,10 +14,12 @@ from typing import Protocol
 from dtvn.events.balancing import BreakerError, BreakerState, CallBreaker
 from dtvn.events.config import CircuitBreakerConfig
 
-__all__ = ["Asker", "Exchanges", "Peers", "StateSyncError", "half_done"]
+__all__ = ["LOOK", "Asker", "Exchanges", "Peers", "StateSyncError", "half_done"]
 
 logger = logging.getLogger(__name__)
 
+LOOK = 0.1
+"""Seconds between two looks whether this node stops."""
 ROUND_TIMEOUT = 30.0
 """Most seconds of a round."""
 GRACE = 1.0
@@ -150,19 +152,19 @@ class Exchanges:
                     self._running[name] = due
 
 
-def half_done(runs: Iterable[Future[None]]) -> None:
+def half_done(runs: Iterable[Future[None]], stopping: Callable[[], bool]) -> None:
     """Wait for the exchanges of a round; raise StateSyncError if more than half of them failed, or did not
-    end in ROUND_TIMEOUT."""
+    end in ROUND_TIMEOUT, or before this node stops."""
     left = set(runs)
     count, failed = len(left), list[str]()
     until = time.monotonic() + ROUND_TIMEOUT
-    while left and 2 * len(failed) <= count and (pause := until - time.monotonic()) > 0:
-        done, left = wait(left, pause, FIRST_COMPLETED)
+    while left and 2 * len(failed) <= count and not stopping() and time.monotonic() < until:
+        done, left = wait(left, LOOK, FIRST_COMPLETED)
         failed += [str(run.exception()) for run in done if run.exception()]
         if 2 * (count - len(left) - len(failed)) >= count:
             until = min(until, time.monotonic() + GRACE)
     if 2 * len(failed) > count:
         raise StateSyncError(f"{len(failed)} of {count} peers failed: {'; '.join(failed[:3])}")
     if 2 * (len(failed) + len(left)) > count:
-        done_in_time = count - len(left)
-        raise StateSyncError(f"timeout: {done_in_time} of {count} peers were done in {ROUND_TIMEOUT:g} s")
+        why = "this node stops" if stopping() else f"{ROUND_TIMEOUT:g} s are over"
+        raise StateSyncError(f"timeout: {count - len(left)} of {count} peers were done, and {why}")

@@ -86,8 +86,8 @@ class NodeState:
         `custom` without a resolver, FolderError if the folder cannot be used. `now`: Unix microseconds."""
         self.key, self._secret = bindings.crypto_sign_seed_keypair(seed)
         self.node_id = names[self.key]
-        self.changes = 0
-        """Writes of this node that it has not yet given in a snapshot."""
+        self.writes = 0
+        """Of this node, since it began."""
         self._names = dict(names)
         self._cluster = cluster
         self._resolution = resolution
@@ -261,7 +261,7 @@ class NodeState:
         self.store.proved(item)
         if self.store.put(item) is Taken.FULL:
             raise ItemError(f"{key}: this node holds as many items as it may")
-        self.changes += 1
+        self.writes += 1
 
     def _allow(self, kind: str, key: str, now: int) -> None:
         """Raise ItemError where a write would count for nothing, or push out another."""

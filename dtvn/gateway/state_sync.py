@@ -29,7 +29,7 @@ from dtvn.events.config import CircuitBreakerConfig, StateSyncConfig, SyncProtoc
 from dtvn.files.kept import FolderError
 from dtvn.gateway.owed import OwedSummary
 from dtvn.gateway.owed_notes import OwedNote
-from dtvn.gateway.state_peers import Asker, Exchanges, Peers, StateSyncError, half_done
+from dtvn.gateway.state_peers import LOOK, Asker, Exchanges, Peers, StateSyncError, half_done
 from dtvn.gateway.state_store import NodeState, now_us
 from dtvn.gateway.state_values import StateSnapshot, StateVersion, SyncStatus
 from dtvn.sync import ItemError, Outcome, Resolver, Session, Sessions, SyncError
@@ -104,6 +104,8 @@ class StateSynchronizer:
         self._waited = self._confirmed
         self.owing: Callable[[], Iterable[OwedSummary]] | None = None
         """What is owed a judgement here: told to the others in each round. A validator sets it."""
+        self._given = 0
+        """Writes of this node by the beginning of its newest round with all peers."""
         self._last_sync: int | None = None
         self._counts = Outcome()
         self._synced = self._failed = 0
@@ -146,8 +148,9 @@ class StateSynchronizer:
     def set_state(self, key: str, value: Any) -> StateVersion:
         """Write a value, whatever JSON can say, and return what the key now has. Raises ItemError if it is
         too large, for one key more than a node may have, and for a key that this node wrote with a clock far
-        ahead. The first write of a node that has nothing stored waits for a peer that shows what it wrote
-        before, at most FIRST_TIMEOUT seconds; without one the status says `unconfirmed`."""
+        ahead; StateSyncError if the folder cannot be written. The first write of a node that has nothing
+        stored waits for a peer that shows what it wrote before, at most FIRST_TIMEOUT seconds; without one
+        the status says `unconfirmed`."""
         with self._writing():
             return self._state.put(key, value)
 
@@ -240,7 +243,7 @@ class StateSynchronizer:
                 sync_count=self._synced,
                 error_count=self._failed,
                 conflict_count=self._state.conflicts(),
-                changes=self._state.changes,
+                changes=self._state.writes - self._given,
                 bytes_sent=self._counts.bytes_sent,
                 bytes_received=self._counts.bytes_received,
                 node_status={name: state.name for name, state in self._asker.states().items()}
@@ -252,8 +255,11 @@ class StateSynchronizer:
     def _writing(self) -> Iterator[None]:
         """Around a write: it goes on from what this node wrote before, and begins a round if it is time."""
         self._find_own_past()
-        with self._lock:
-            yield
+        try:
+            with self._lock:
+                yield
+        except FolderError as error:
+            raise StateSyncError(str(error)) from error
         if self._config.protocol in AT_ONCE or self._threshold_reached():
             self._wake.set()
 
@@ -265,19 +271,18 @@ class StateSynchronizer:
             self._waited = True
             left = {self._exchanges.begin(name) for name in self._active()}
             until = time.monotonic() + FIRST_TIMEOUT
-            while left and not self._confirmed and (pause := until - time.monotonic()) > 0:
-                _done, left = wait(left, pause, FIRST_COMPLETED)
+            while left and not self._confirmed and not self._stopping.is_set() and time.monotonic() < until:
+                _done, left = wait(left, LOOK, FIRST_COMPLETED)
 
     def _threshold_reached(self) -> bool:
         snapshot = self._config.protocol is SyncProtocol.SNAPSHOT
-        return snapshot and self._state.changes >= self._config.snapshot_threshold
+        return snapshot and self._state.writes - self._given >= self._config.snapshot_threshold
 
     def _active(self) -> list[str]:
         return list(self._peers.active()) if self._peers else []
 
     def _run(self) -> None:
         """The background: a round every interval and whenever something calls for one."""
-        self._find_own_past()
         expire_at = time.monotonic() + EXPIRY_INTERVAL
         while not self._stopping.is_set():
             if time.monotonic() >= expire_at:
@@ -285,6 +290,7 @@ class StateSynchronizer:
                 with self._lock:
                     self._state.expire()
             try:
+                self._find_own_past()
                 self._tell_owed()
                 self._begin_round()
             except StateSyncError as error:
@@ -318,11 +324,9 @@ class StateSynchronizer:
 
     def _round(self, names: Iterable[str]) -> None:
         """One exchange with each of these peers; raises StateSyncError as `sync_state` does."""
-        with self._lock:
-            changes = self._state.changes
-        half_done([self._exchanges.begin(name) for name in names])
-        with self._lock:
-            self._state.changes -= changes
+        writes = self._state.writes
+        half_done([self._exchanges.begin(name) for name in names], self._stopping.is_set)
+        self._given = max(self._given, writes)
 
     def _exchange(self, name: str) -> None:
         """One exchange with one peer."""
