@@ -165,7 +165,7 @@ class PartitionHandlerConfig(Checked, frozen=True, kw_only=True):
     """The longest silence that is borne of any member; a value below 3 is raised to it."""
     quorum_size: int = 2
     """Fewer reachable members are a partition, by quorum. A value below the quorum of the members is raised
-    to it."""
+    to it, and the log says so."""
     max_partition_duration: float = 300.0
     """After this a partition is critical, which is told once."""
     allow_local_validation: bool = True
@@ -175,7 +175,7 @@ class PartitionHandlerConfig(Checked, frozen=True, kw_only=True):
     recovery_timeout: float = 30.0
     """For one attempt of a recovery by merge or reset; the other strategies need none."""
     min_nodes_for_operation: int = 1
-    """Fewer reachable members are a partition at once. Raised as `quorum_size`."""
+    """Fewer reachable members are a partition at once, by any method."""
 
 
 class LoadBalancerConfig(Checked, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from dtvn.gateway import (
 )
 from dtvn.gateway.validator_partitions import Partitions
 from dtvn.protocol.genesis import CAPABILITIES, agreeing_by
-from dtvn.protocol.quorum import Mode
+from dtvn.protocol.quorum import Mode, quorum
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
@@ -65,6 +65,8 @@ def opened(clock: SetClock) -> Iterator[Opened]:
     running: list[DistributedValidator] = []
 
     def open_one(gateway: FakeGateway, **settings: object) -> DistributedValidator:
+        needed = quorum(len(gateway.present.members), gateway.present.mode)
+        settings = {"min_nodes_for_operation": needed} | settings  # a lost quorum is seen at once
         config = PartitionHandlerConfig(**settings)  # type: ignore[arg-type]
         made = DistributedValidator(gateway, partitions=config)
         made.get_partition_handler()._now = clock.now
