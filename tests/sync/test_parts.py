@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from dtvn.files.kept import FolderError
 from dtvn.gateway.state_store import NodeState
 from dtvn.protocol import canonical
 from dtvn.sync import (
@@ -134,6 +137,62 @@ class Nodes:
     @property
     def members(self) -> list[frozenset[str]]:
         return [each.members("k") for each in self.all]
+
+
+def node(folder: Path | None = None, *, now: int = NOW, name: str = "ann") -> NodeState:
+    names = {key_of(each): each for each in ("ann", "bob")}
+    resolution = ConflictResolution.LAST_WRITE
+    return NodeState(CLUSTER, secret(name)[:32], names, resolution, folder=folder, now=lambda: now)
+
+
+def test_r46_what_a_node_wrote_with_a_clock_far_ahead_counts_then_and_is_not_written_before(
+    tmp_path: Path,
+) -> None:
+    ahead = node(tmp_path, now=NOW + AHEAD_US_MAX + SECOND)
+    ahead.put("k", "of the future")
+    ahead.close()
+    corrected = node(tmp_path)
+    assert corrected.get("k") is None
+    with pytest.raises(ItemError, match=r"said 2027-01-15 08:10:01\+00:00, which is later"):
+        corrected.put("k", 1)
+    other = corrected.put("other", 1)
+    assert other.version == NOW, "it moves no clock"
+    corrected.close()
+    later = node(tmp_path, now=NOW + 2 * SECOND)
+    found = later.get("k")
+    assert found is not None
+    assert (found.value, later.put("k", 2).value) == ("of the future", 2)
+    later.close()
+
+
+def test_one_key_more_than_a_node_may_have_is_refused_and_no_other_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dtvn.gateway.state_store.AUTHOR_ITEMS_MAX", 3)
+    full = node()
+    for key in "abc":
+        full.put(key, 1)
+    with pytest.raises(ItemError, match="d: this node wrote 3 keys already"):
+        full.put("d", 1)
+    full.put("a", 2)
+    full.delete("b")
+    assert [full.get(key) and key for key in "abcd"] == ["a", None, "c", None]
+
+
+def test_a_folder_is_of_one_node_and_one_process(tmp_path: Path) -> None:
+    first = node(tmp_path)
+    first.put("k", 1)
+    with pytest.raises(FolderError, match="each needs a folder of its own"):
+        node(tmp_path)
+    first.close()
+    with pytest.raises(FolderError, match="what another node than bob wrote"):
+        node(tmp_path, name="bob")
+    with sqlite3.connect(tmp_path / "state.sqlite3") as other:
+        other.execute("UPDATE items SET item = x'00'")
+    with pytest.raises(FolderError, match="state that a node wrote"):
+        node(tmp_path)
+    with pytest.raises(FolderError, match="cannot be kept"):
+        first.put("k", 2)
 
 
 def test_a_set_of_nodes_that_see_each_other_is_a_plain_set() -> None:
