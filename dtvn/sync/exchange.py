@@ -1,9 +1,8 @@
 """The exchange by which two stores become equal: a walk down both trees, only where hashes differ (Dynamo,
 SOSP 2007, section 4.7). Both begin with the roots: equal stores exchange nothing else.
 
-The asking side is a generator of questions; the answering side answers each by itself. What differs in the
-ranges of one answer is settled before the next ranges are looked into, so a walk that breaks off leaves
-nothing undone twice.
+The asking side is a generator of questions; the answering side answers each by itself. What differs is moved
+as soon as it fills a message, so a walk that breaks off goes on from there the next time.
 """
 
 from __future__ import annotations
@@ -124,6 +123,8 @@ def _walk(side: Side, *, give: bool) -> Generator[Question, Answer, list[bytes]]
     tree = side.store.tree
     ahead = [""]
     """Ranges to look into, the newest first, so that they stay few."""
+    wants: list[bytes] = []
+    gives: list[bytes] = []
     while ahead:
         asked = ahead[-PATHS_MAX:]
         del ahead[-PATHS_MAX:]
@@ -136,9 +137,12 @@ def _walk(side: Side, *, give: bool) -> Generator[Question, Answer, list[bytes]]
             ahead += [part for part, mark in branch.parts if tree.hash_of(part)[:MARK_SIZE] != mark]
             _compare(tree, path, branch, found)
         missing += found.missing
-        yield from _take_from_peer(side, found.newer_there)
-        if give:
-            yield from _give_to_peer(side, found.newer_here + found.missing)
+        wants += found.newer_there
+        gives += found.newer_here + found.missing if give else []
+        if not ahead or len(wants) + len(gives) >= side.batch_size:
+            yield from _take_from_peer(side, wants)
+            yield from _give_to_peer(side, gives)
+            wants, gives = [], []
     return missing
 
 
