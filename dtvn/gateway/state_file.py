@@ -1,4 +1,4 @@
-"""What a node itself wrote, in a folder: a restart goes on from there, whoever else is up (R46). I/O."""
+"""What a node itself wrote, in a folder: it goes on from there, even if nobody else is up (R46). I/O."""
 
 from __future__ import annotations
 

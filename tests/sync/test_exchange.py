@@ -54,7 +54,7 @@ def test_large_items_travel_in_as_many_messages_as_they_need() -> None:
     assert here.root == there.root == empty.root
 
 
-def test_a_place_without_an_item_counts_as_answered_in_an_answer_that_has_more() -> None:
+def test_a_place_without_an_item_counts_as_answered() -> None:
     large = [item("ann", f"k{n}", n + 1, bytes([n]) * 30_000) for n in range(3)]
     there = store(*large)
     places = [entry[0] for entry in there.tree.entries("")]

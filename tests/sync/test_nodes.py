@@ -151,7 +151,7 @@ def test_a48_concurrent_counters_add_up_and_a_concurrent_adding_survives_a_remov
         assert [node("get_members", "gates") for node in nodes] == [[]] * 3
 
 
-def test_a49_snapshot_exchanges_after_exactly_as_many_writes_as_the_threshold_says() -> None:
+def test_a49_snapshot_exchanges_after_as_many_writes_as_the_threshold() -> None:
     with running("abc", protocol="snapshot", snapshot_threshold=10, sync_interval=0.05) as [a, b, c]:
         a("start")
         for n in range(9):
@@ -202,7 +202,7 @@ def test_a_peer_that_hangs_or_is_gone_holds_up_no_other(protocol: str) -> None:
         a("stop")
 
 
-def test_a_round_does_not_wait_for_a_peer_that_hangs_once_half_have_answered() -> None:
+def test_a_round_does_not_wait_for_one_that_hangs_once_half_are_done() -> None:
     with running("abc", sync_interval=60.0, timeout=60.0) as [a, b, c]:
         a("set_state", "k", 1)
         c.pause(on=True)
@@ -234,7 +234,7 @@ def test_r46_a_restarted_writer_does_not_lose_to_its_own_past(protocol: str) -> 
         assert a("get_sync_status")["unconfirmed"] is False
 
 
-def test_r46_the_first_peer_that_answers_shows_what_a_restarted_writer_wrote() -> None:
+def test_r46_the_first_peer_that_answers_shows_a_writer_its_past() -> None:
     with running("abcde", sync_interval=60.0) as [a, b, c, d, e]:
         a("sync_state")
         c.pause(on=True)
@@ -254,7 +254,7 @@ def test_r46_a_writer_whom_nobody_answers_writes_by_its_clock_and_says_so() -> N
         assert (status["unconfirmed"], status["durable"]) == (True, False)
 
 
-def test_r46_what_a_node_wrote_into_a_folder_is_there_after_a_kill_whoever_else_is_up(tmp_path: Path) -> None:
+def test_r46_what_a_node_wrote_into_a_folder_outlives_all_others(tmp_path: Path) -> None:
     with running("ab", sync_interval=60.0, folder=tmp_path) as [a, b]:
         a("set_state", "k", 1)
         b("sync_state")

@@ -43,7 +43,7 @@ from tests.sync.support import CLUSTER, KINDS, NOW, SECOND, item, key_of, secret
 ANN, BOB = key_of("ann"), key_of("bob")
 
 
-def test_a_hybrid_clock_is_later_than_all_it_saw_but_for_what_is_too_far_ahead() -> None:
+def test_a_hybrid_clock_is_later_than_all_it_saw_but_the_far_future() -> None:
     clock = HybridClock()
     assert clock.tick(NOW) == NOW
     assert clock.tick(NOW) == NOW + 1
@@ -145,7 +145,7 @@ def node(folder: Path | None = None, *, now: int = NOW, name: str = "ann") -> No
     return NodeState(CLUSTER, secret(name)[:32], names, resolution, folder=folder, now=lambda: now)
 
 
-def test_r46_what_a_node_wrote_with_a_clock_far_ahead_counts_then_and_is_not_written_before(
+def test_r46_a_key_written_with_a_clock_far_ahead_waits_until_then(
     tmp_path: Path,
 ) -> None:
     ahead = node(tmp_path, now=NOW + AHEAD_US_MAX + SECOND)

@@ -37,7 +37,7 @@ def test_a_forged_item_is_refused_and_changes_nothing() -> None:
     assert len(held) == 0
 
 
-def test_r46_an_item_dated_too_far_ahead_is_kept_and_wins_nothing_until_then() -> None:
+def test_r46_an_item_dated_too_far_ahead_wins_nothing_until_then() -> None:
     held, old = store(item()), item()
     assert held.take(item(at=FAR), NOW) is Taken.AHEAD
     assert held.take(item(at=FAR), NOW) is Taken.KNOWN
@@ -104,7 +104,7 @@ def test_items_of_an_author_that_no_longer_counts_are_dropped() -> None:
     assert [each.author for each in held.items()] == [key_of("bob")]
 
 
-def test_an_exchange_ends_also_if_the_peer_has_authors_that_do_not_count_here() -> None:
+def test_an_exchange_ends_also_with_authors_that_do_not_count_here() -> None:
     there = store(item("bob"), *many("ann", 250))
     here = Store(CLUSTER, KINDS, authors={key_of("bob")}.__contains__)
     assert exchanged(here, there, batch=20).questions < 60
@@ -154,7 +154,7 @@ def test_a_key_whose_last_item_is_dropped_is_listed_no_more() -> None:
     assert held.keys("state") == ["stays"]
 
 
-def test_a51_a_peer_that_was_away_longer_takes_what_others_hold_before_it_gives() -> None:
+def test_a51_a_peer_that_was_away_longer_takes_before_it_gives() -> None:
     value, gone = item("ann"), item("ann", at=2, deleted=True)
     later = NOW + 31 * HOUR
     away = store(value, item("cat", "own"), item("eve", "older there", at=1), own=key_of("cat"))
