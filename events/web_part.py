@@ -13,7 +13,7 @@ from events.services.settling import settling
 
 def begin() -> None:
     """See WebPart."""
-    settling.begin()
+    settling.settler.wake()
 
 
 def collect() -> Iterable[Metric]:

@@ -138,7 +138,7 @@ class OverlayWorld:
     def introduce(self, peer: Peer, others: Iterable[Peer]) -> None:
         """A peer has known these since an earlier run."""
         peer.overlay.views.record = peer.record
-        peer.store.store.put_own(peer.record)
+        peer.store.store.put(peer.record)
         for other in others:
             if other is not peer:
                 peer.store.store.put(other.record)

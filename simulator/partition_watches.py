@@ -55,7 +55,6 @@ class _Watcher:
         self.failed |= {name for name, answers in reached.items() if not answers}
         for name, answers in reached.items():
             events += self.watch.update_node_health(name, answers, 1.0, now)
-        events += self.watch.add_round(reached, now)
         due = self.watch.deadline()
         if due is not None and due <= now.monotonic:
             events += self.watch.tick(now)

@@ -17,7 +17,7 @@ from dtvn.events.algorithms import OFFERED, ORDERED, Algorithm
 from dtvn.events.checked import Checked, ConfigError, with_choices
 from dtvn.protocol.partitions import DetectionMethod, RecoveryStrategy
 from dtvn.protocol.quorum import Mode
-from dtvn.sync import ConflictResolution, SyncProtocol
+from dtvn.sync import ConflictResolution
 
 __all__ = [
     "Algorithm",
@@ -118,15 +118,25 @@ class ConsensusConfig(Checked, frozen=True, kw_only=True):
         return self.quorum_size
 
 
+class SyncProtocol(StrEnum):
+    """When a node exchanges with others, and with whom; the exchange is the same
+    (docs/understand/synchronisation.md)."""
+
+    GOSSIP = "gossip"
+    MERKLE = "merkle"
+    CRDT = "crdt"
+    SNAPSHOT = "snapshot"
+
+
 class StateSyncConfig(Checked, frozen=True, kw_only=True):
     """How nodes exchange the state that no log orders: of a StateSynchronizer
     (docs/understand/synchronisation.md). The platform and its members follow none of it: the log, and their
     own address book, are synchronised as docs/understand/followers.md says."""
 
     protocol: SyncProtocol = SyncProtocol.GOSSIP
-    """How this node asks; it answers all four."""
+    """When this node exchanges, and with whom."""
     sync_interval: float = 5.0
-    """Between two rounds of asking."""
+    """Between two rounds; no effect with `snapshot`."""
     batch_size: int = 100
     """Most items in one message, at most 1,000; fewer where they are large."""
     max_retries: int = 3
@@ -134,11 +144,11 @@ class StateSyncConfig(Checked, frozen=True, kw_only=True):
     conflict_resolution: ConflictResolution = ConflictResolution.LAST_WRITE
     """Which value a key has if several nodes wrote it: a view over what each wrote, which stays."""
     enable_compression: bool = True
-    """Whether snapshots above 1 KiB are compressed; other messages never are."""
+    """No effect: only what differs is sent, a few items at a time."""
     gossip_fanout: int = 3
-    """Peers that one round of gossip asks, at random. The other protocols ask all."""
+    """Peers of one round of `gossip`, at random. The other protocols exchange with all."""
     snapshot_threshold: int = 1000
-    """Changes after which `snapshot` gives every peer a snapshot; no effect with the other protocols."""
+    """Writes of this node after which `snapshot` exchanges; no effect with the other protocols."""
 
     def _check(self) -> None:
         if self.max_retries < 0:
@@ -155,7 +165,7 @@ class PartitionHandlerConfig(Checked, frozen=True, kw_only=True):
     """The longest silence that is borne of any member; a value below 3 is raised to it."""
     quorum_size: int = 2
     """Fewer reachable members are a partition, by quorum. A value below the quorum of the members is raised
-    to it."""
+    to it, and the log says so."""
     max_partition_duration: float = 300.0
     """After this a partition is critical, which is told once."""
     allow_local_validation: bool = True
@@ -165,7 +175,7 @@ class PartitionHandlerConfig(Checked, frozen=True, kw_only=True):
     recovery_timeout: float = 30.0
     """For one attempt of a recovery by merge or reset; the other strategies need none."""
     min_nodes_for_operation: int = 1
-    """Fewer reachable members are a partition at once. Raised as `quorum_size`."""
+    """Fewer reachable members are a partition at once, by any method."""
 
 
 class LoadBalancerConfig(Checked, frozen=True, kw_only=True):

@@ -50,6 +50,7 @@ from dtvn.gateway.owed import (
     refused_by_members,
     refused_here,
 )
+from dtvn.gateway.owed_settler import OwedStore, Settler
 from dtvn.gateway.state_peers import Peers, StateSyncError
 from dtvn.gateway.state_sync import StateSynchronizer
 from dtvn.gateway.state_values import (
@@ -128,6 +129,7 @@ __all__ = [
     "NodeState",
     "OperationTooLarge",
     "Overloaded",
+    "OwedStore",
     "OwedSummary",
     "Owing",
     "PartitionInfo",
@@ -147,6 +149,7 @@ __all__ = [
     "SettledRun",
     "STATE_DIFFERS",
     "StateComparison",
+    "Settler",
     "StateSnapshot",
     "StateSyncError",
     "StateSynchronizer",

@@ -6,24 +6,21 @@ has a folder at a time.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from dtvn.files.whole import sync_folder
+from dtvn.files.kept import KeptFile
 from dtvn.gateway.calls import Overloaded
 from dtvn.gateway.events_face import RunPlace
 from dtvn.gateway.owed import OwedEvent, OwedRun, OwedSummary, SettledRun
 
-FILE = "owed.sqlite3"
-LOCK = "owed.lock"
+NAME = "owed"
+WHAT = "the queue of owed judgements"
 RESULTS_MAX = 10_000
 """Most results that wait: a sequence is one, and so is each single event (contract 5.4)."""
 BYTES_MAX = 64 * 1024 * 1024
@@ -33,7 +30,6 @@ SETTLED_BYTES_MAX = 64 * 1024 * 1024
 """Settled runs kept for `settled`, and their bytes; the oldest are forgotten first."""
 VERSION = 1
 _TABLES = """
-BEGIN IMMEDIATE;
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     head BLOB NOT NULL, results INTEGER NOT NULL, bytes INTEGER NOT NULL, settled BLOB
@@ -44,17 +40,11 @@ CREATE TABLE events (
 );
 CREATE TABLE counts (settled INTEGER NOT NULL, differences INTEGER NOT NULL);
 INSERT INTO counts VALUES (0, 0);
-PRAGMA user_version = 1;
-COMMIT;
 """
 
 
 class OwedRefused(Overloaded):
     """There is no place in the queue; nothing was stored."""
-
-
-class OwedFolderError(Exception):
-    """The folder cannot be used: another process has it, or its file cannot be read."""
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -85,24 +75,14 @@ _WAITING = "FROM runs WHERE settled IS NULL"
 
 class OwedQueue:
     """Runs owed, in the order in which they came, and those settled. Any thread may call it. `folder` None:
-    in memory. Raises OwedFolderError."""
+    in memory. Raises FolderError."""
+
+    shared = False
 
     def __init__(self, folder: Path | None) -> None:
         self.durable = folder is not None
-        self._guard = threading.RLock()
-        self._lock = -1
-        try:
-            if folder is None:
-                self._database = _opened(":memory:")
-            else:
-                self._lock = _locked(folder)
-                self._database = _opened_file(folder)
-        except (OSError, sqlite3.Error) as error:
-            self._unlock()
-            raise OwedFolderError(f"the queue of owed judgements in {folder}: {error}") from error
-        except OwedFolderError:
-            self._unlock()
-            raise
+        self._file = KeptFile(folder, NAME, _TABLES, VERSION, WHAT)
+        self._guard, self._database = self._file.guard, self._file.database
 
     def add(self, run: OwedRun) -> int:
         """Store a run of one result, at the end; its id is chosen here and returned. Raises OwedRefused."""
@@ -124,14 +104,18 @@ class OwedQueue:
                 raise KeyError(number)
             _insert(cursor, number, events)
 
-    def next(self, after: int = 0) -> OwedRun | None:
-        """The first waiting run with an id above `after`; None without one."""
+    def next_waiting(self, after: int = 0) -> int | None:
+        """See OwedStore."""
         with self._guard:
             row = self._database.execute(
-                f"SELECT id, head {_WAITING} AND id > ? ORDER BY id LIMIT 1",
+                f"SELECT id {_WAITING} AND id > ? ORDER BY id LIMIT 1",
                 (after,),
             ).fetchone()
-            return None if row is None else self._run(*row)
+        return None if row is None else int(row[0])
+
+    def has_waiting(self) -> bool:
+        """See OwedStore."""
+        return self.next_waiting() is not None
 
     def find(self, number: int) -> OwedRun | None:
         """The run with this id; None if it does not wait."""
@@ -142,7 +126,7 @@ class OwedQueue:
     def settle(self, settled: SettledRun) -> bool:
         """Put the members' verdict in the place of a waiting run, once: False if it does not wait. The oldest
         settled runs beyond the bounds are forgotten. Raises sqlite3.Error, after which it waits still."""
-        with self._transaction() as cursor:
+        with self._file.transaction() as cursor:
             change = "UPDATE runs SET settled = ? WHERE id = ? AND settled IS NULL"
             if not cursor.execute(change, (_write(settled), settled.id)).rowcount:
                 return False
@@ -176,7 +160,7 @@ class OwedQueue:
 
     def forget(self, number: int) -> None:
         """Forget a settled run; others are fine."""
-        with self._transaction() as cursor:
+        with self._file.transaction() as cursor:
             cursor.execute("DELETE FROM runs WHERE id = ? AND settled IS NOT NULL", (number,))
 
     def counts(self) -> OwedCounts:
@@ -190,9 +174,7 @@ class OwedQueue:
 
     def close(self) -> None:
         """Close the file; may be called twice."""
-        with self._guard:
-            self._database.close()
-            self._unlock()
+        self._file.close()
 
     def _run(self, number: int, content: bytes) -> OwedRun:
         rows = self._database.execute(
@@ -208,7 +190,7 @@ class OwedQueue:
     def _writing(self, events: Sequence[OwedEvent]) -> Iterator[sqlite3.Cursor]:
         """A transaction that stores a result about these events, if there is room. Raises OwedRefused."""
         try:
-            with self._transaction() as cursor:
+            with self._file.transaction() as cursor:
                 results, size = cursor.execute(
                     f"SELECT COALESCE(SUM(results), 0), COALESCE(SUM(bytes), 0) {_WAITING}"
                 ).fetchone()
@@ -219,23 +201,6 @@ class OwedQueue:
                 yield cursor
         except sqlite3.Error as error:  # a full disk, say
             raise OwedRefused(f"the queue of owed judgements cannot be written: {error}") from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Cursor]:
-        with self._guard, closing(self._database.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                yield cursor
-                cursor.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    cursor.execute("ROLLBACK")
-                raise
-
-    def _unlock(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
 
 
 _FORGET_OLD = """
@@ -256,42 +221,3 @@ def _insert(cursor: sqlite3.Cursor, number: int, events: Sequence[OwedEvent]) ->
 
 def _size(events: Sequence[OwedEvent]) -> int:
     return sum(len(event.text) for event in events)
-
-
-def _locked(folder: Path) -> int:
-    """A descriptor that keeps other processes from the folder until it is closed. Raises OwedFolderError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        text = f"another validator uses the queue of owed judgements in {folder}: each needs one of its own"
-        raise OwedFolderError(text) from None
-    return descriptor
-
-
-def _opened_file(folder: Path) -> sqlite3.Connection:
-    path = folder / FILE
-    # What agents say is for the owner's eyes; SQLite gives its further files the permissions of this one.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    database = _opened(str(path))
-    sync_folder(folder)
-    return database
-
-
-def _opened(path: str) -> sqlite3.Connection:
-    """The database with its tables. Raises sqlite3.Error, OwedFolderError."""
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")  # each commit is synced before it returns
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            database.executescript(_TABLES)
-        elif version != VERSION:
-            raise OwedFolderError(f"{path} is of version {version}, and this release reads {VERSION}")
-    except BaseException:
-        database.close()
-        raise
-    return database

@@ -1,4 +1,5 @@
-"""The thread that has owed runs judged, one after the other, at a bounded pace."""
+"""The thread that has owed runs judged, one after the other, at a bounded pace: of a program, whose runs are
+in a queue of its own, and of a web process, whose runs are rows that others write too."""
 
 from __future__ import annotations
 
@@ -7,13 +8,15 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from typing import Protocol
 
 from dtvn.gateway.events_face import RunIsLive
-from dtvn.gateway.owed_queue import OwedQueue
 
 LOOK = 0.2
 """Seconds between two looks whether a quorum is reached, while something is owed."""
-PACE = 0.05
+IDLE = 1.0
+"""The same, where others may add runs, while none waits."""
+PACE = 0.1
 """Least seconds between two owed runs: what happens now comes first."""
 AGAIN_MAX = 30.0
 """Most seconds until a run is tried again that got no verdict; the pause doubles from LOOK."""
@@ -21,22 +24,39 @@ AGAIN_MAX = 30.0
 logger = logging.getLogger(__name__)
 
 
+class OwedStore(Protocol):
+    """Runs for which the members owe a judgement, by ids that grow in the order in which they came."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes add runs too, so that it must be looked into."""
+
+    def next_waiting(self, after: int) -> int | None:
+        """The first waiting run with an id above `after`; None without one."""
+
+    def has_waiting(self) -> bool:
+        """Whether any waits."""
+
+
 class Settler:
-    """Runs `settle` for the waiting runs of a queue, in order, in a thread that lives while some wait."""
+    """Runs `settle` for the waiting runs of a store, in order, in a thread that begins with `wake`."""
 
     def __init__(
         self,
-        queue: OwedQueue,
+        store: OwedStore,
         reaches_quorum: Callable[[], bool],
         settle: Callable[[int], bool],
-        on_all_settled: Callable[[], None],
+        on_all_settled: Callable[[], object] = lambda: None,
+        before: Callable[[], object] = lambda: None,
     ) -> None:
-        """`settle`: has the run with this id judged; returns whether it waits no more, and raises what ended
-        the attempt. `on_all_settled`: called in the thread each time that the last one was settled."""
-        self._queue = queue
+        """`settle`: has the run with this id judged; returns whether it waits no more. It raises RunIsLive
+        while somebody writes the run, and whatever else ended the attempt. `on_all_settled`: called in the
+        thread each time that the last one was settled; `before`: before each turn."""
+        self._store = store
         self._reaches_quorum = reaches_quorum
         self._settle = settle
         self._on_all_settled = on_all_settled
+        self._before = before
         self._guard = threading.Lock()
         self._woken = threading.Event()
         self._asked: dict[int, Future[bool]] = {}
@@ -77,16 +97,13 @@ class Settler:
 
     def _work(self) -> None:
         pause: float | None = 0.0
-        try:
-            while not self._stopping:
-                self._woken.wait(pause)
-                self._woken.clear()
-                if not self._stopping:
-                    pause = self._turn()
-        except Exception:
-            logger.exception("owed runs are not judged any more until this validator is started again")
-        finally:
-            self._end()
+        while not self._stopping:
+            self._woken.wait(pause)
+            self._woken.clear()
+            if not self._stopping:
+                self._before()
+                pause = self.turn()
+        self._end()
 
     def _end(self) -> None:
         for asked in self._asked.values():
@@ -94,18 +111,23 @@ class Settler:
         with suppress(InvalidStateError):
             self.ended.set_result(None)
 
-    def _turn(self) -> float | None:
+    def turn(self) -> float | None:
         """Try one run. Returns the seconds until the next; None: until something is owed."""
         with self._guard:
-            number = next(iter(self._asked), 0)
-            asked = self._asked.pop(number, None)
-        if not number:
-            owed = self._queue.next(self._after)
-            if owed is None:
-                self._after = 0
-                return LOOK if self._queue.counts().runs else None
-            number = owed.id
-        return self._try(number, asked)
+            number = next(iter(self._asked), None)
+            asked = None if number is None else self._asked.pop(number)
+        try:
+            if number is None:
+                number = self._store.next_waiting(self._after)
+            if number is not None:
+                return self._try(number, asked)
+            self._after = 0
+            if self._store.has_waiting():
+                return LOOK
+        except Exception:
+            logger.exception("owed runs cannot be looked for now")
+            return self._longer()
+        return IDLE if self._store.shared else None
 
     def _try(self, number: int, asked: Future[bool] | None) -> float:
         try:
@@ -128,7 +150,7 @@ class Settler:
             return self._longer()
         self._pause = LOOK
         _tell(asked, True)
-        if not self._queue.counts().runs:
+        if not self._store.has_waiting():
             self._on_all_settled()
         return PACE
 

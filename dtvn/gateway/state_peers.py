@@ -1,18 +1,30 @@
-"""Questions to the peers of a StateSynchronizer: breakers, attempts, pauses."""
+"""Questions to the peers of a StateSynchronizer: breakers, attempts, pauses; and rounds of exchanges, in
+which no peer waits for another."""
 
 from __future__ import annotations
 
+import logging
 import random
 import time
-from collections.abc import Callable, Sequence
-from threading import Lock
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from threading import Lock, Thread
 from typing import Protocol
 
 from dtvn.events.balancing import BreakerError, BreakerState, CallBreaker
 from dtvn.events.config import CircuitBreakerConfig
 
-__all__ = ["ASK_TIMEOUT", "Asker", "Peers", "StateSyncError"]
+__all__ = ["LOOK", "Asker", "Exchanges", "Peers", "StateSyncError", "half_done"]
 
+logger = logging.getLogger(__name__)
+
+LOOK = 0.1
+"""Seconds between two looks whether this node stops."""
+ROUND_TIMEOUT = 30.0
+"""Most seconds of a round."""
+GRACE = 1.0
+"""Seconds that a round waits for the other peers once half of them are done, so that one that hangs does not
+hold it up."""
 ASK_TIMEOUT = 10.0
 """Seconds for one question."""
 BACKOFF = 0.1
@@ -98,3 +110,61 @@ class Asker:
     def _pause(self, attempt: int) -> float:
         pause = BACKOFF * 2**attempt
         return min(PAUSE_MAX, pause + self._chance.uniform(0, pause / 2))
+
+
+class Exchanges:
+    """Exchanges with peers, each in a thread of its own, at most one with a peer at a time: one that hangs
+    holds up nobody else. Threads may share it."""
+
+    def __init__(self, exchange: Callable[[str], None]) -> None:
+        """`exchange`: one whole exchange with this peer; raises StateSyncError."""
+        self._exchange = exchange
+        self._running: dict[str, Future[None]] = {}
+        self._following: dict[str, Future[None]] = {}
+        self._lock = Lock()
+
+    def begin(self, name: str) -> Future[None]:
+        """An exchange that begins now, or once the one that runs is over. The future raises
+        StateSyncError."""
+        with self._lock:
+            if name in self._running:
+                return self._following.setdefault(name, Future())
+            found = self._running[name] = Future()
+            Thread(target=self._work, args=(name, found), name="state-sync-peer", daemon=True).start()
+            return found
+
+    def _work(self, name: str, due: Future[None] | None) -> None:
+        while due is not None:
+            try:
+                self._exchange(name)
+            except StateSyncError as error:
+                due.set_exception(error)
+            except Exception as error:
+                logger.exception("state synchronisation with %s failed", name)
+                due.set_exception(StateSyncError(f"{name}: {error}"))
+            else:
+                due.set_result(None)
+            with self._lock:
+                due = self._following.pop(name, None)
+                if due is None:
+                    del self._running[name]
+                else:
+                    self._running[name] = due
+
+
+def half_done(runs: Iterable[Future[None]], stopping: Callable[[], bool]) -> None:
+    """Wait for the exchanges of a round; raise StateSyncError if more than half of them failed, or did not
+    end in ROUND_TIMEOUT, or before this node stops."""
+    left = set(runs)
+    count, failed = len(left), list[str]()
+    until = time.monotonic() + ROUND_TIMEOUT
+    while left and 2 * len(failed) <= count and not stopping() and time.monotonic() < until:
+        done, left = wait(left, LOOK, FIRST_COMPLETED)
+        failed += [str(run.exception()) for run in done if run.exception()]
+        if 2 * (count - len(left) - len(failed)) >= count:
+            until = min(until, time.monotonic() + GRACE)
+    if 2 * len(failed) > count:
+        raise StateSyncError(f"{len(failed)} of {count} peers failed: {'; '.join(failed[:3])}")
+    if 2 * (len(failed) + len(left)) > count:
+        why = "this node stops" if stopping() else f"{ROUND_TIMEOUT:g} s are over"
+        raise StateSyncError(f"timeout: {count - len(left)} of {count} peers were done, and {why}")

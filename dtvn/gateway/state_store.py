@@ -1,4 +1,5 @@
-"""The state of one node: signed items of all nodes, read as values. No threads, no peers.
+"""The state of one node: signed items of all nodes, read as values. No threads, no peers. Its own items are
+kept in a folder, where one is given, before anybody hears of them.
 
 A node writes only its own items; what several wrote under one key is put together where it is read
 (`dtvn.sync.views`, R46).
@@ -7,17 +8,23 @@ A node writes only its own items; what several wrote under one key is put togeth
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from nacl import bindings
 
+from dtvn.files.kept import FolderError
 from dtvn.gateway.owed import OwedSummary
 from dtvn.gateway.owed_notes import OWED, OwedNote, note_of, noted
+from dtvn.gateway.state_file import OwnItems
 from dtvn.gateway.state_values import StateSnapshot, StateVersion
 from dtvn.protocol import canonical
 from dtvn.sync import (
+    AHEAD_US_MAX,
+    AUTHOR_ITEMS_MAX,
     ConflictResolution,
     HybridClock,
     Item,
@@ -25,12 +32,10 @@ from dtvn.sync import (
     Kind,
     Resolver,
     Store,
-    SyncError,
     Taken,
     check_value,
     checksum_of,
     sign,
-    take_all,
     value_bytes,
     view_of,
 )
@@ -74,30 +79,69 @@ class NodeState:
         names: Mapping[bytes, str],
         resolution: ConflictResolution,
         resolver: Resolver | None = None,
+        folder: Path | None = None,
+        now: Callable[[], int] = now_us,
     ) -> None:
         """`names`: public key -> node id of all nodes that count, this one included. Raises ValueError for
-        `custom` without a resolver."""
+        `custom` without a resolver, FolderError if the folder cannot be used. `now`: Unix microseconds."""
         self.key, self._secret = bindings.crypto_sign_seed_keypair(seed)
         self.node_id = names[self.key]
-        self.changes = 0
-        """Writes of this node that it has not yet given in a snapshot."""
+        self.writes = 0
+        """Of this node, since it began."""
         self._names = dict(names)
         self._cluster = cluster
         self._resolution = resolution
         self._resolver = resolver
         self._clock = HybridClock()
+        self._now = now
         self.store = Store(
             cluster,
             KINDS,
             authors=self._names.__contains__,
             on_change=self._seen,
             own=self.key,
-            now=now_us(),
+            now=self._now(),
         )
         view_of((), resolution, resolver)
+        self._file: OwnItems | None = None
+        if folder is not None:
+            self._file = self._loaded(folder)
+
+    def _loaded(self, folder: Path) -> OwnItems:
+        file = OwnItems(folder)
+        try:
+            items = file.load()
+            if any(item.author != self.key for item in items):
+                raise FolderError(f"{folder} holds what another node than {self.node_id} wrote")
+            self.store.take_all(items, self._now())
+        except ItemError as error:
+            file.close()
+            raise FolderError(f"{folder} holds what was written in another state: {error}") from error
+        except FolderError:
+            file.close()
+            raise
+        return file
 
     def _seen(self, item: Item) -> None:
-        self._clock.see(item.timestamp)
+        if item.author == self.key and self._file is not None:
+            self._file.keep(item)
+        self._clock.see(item.version, self._now())
+
+    @property
+    def version(self) -> int:
+        """Largest version of any item."""
+        return max((item.version for item in self.store.items()), default=0)
+
+    def expire(self) -> None:
+        """Forget deletions whose time is over."""
+        own = [item for item in self.store.expire(self._now()) if item.author == self.key]
+        if own and self._file is not None:
+            self._file.forget(own)
+
+    def close(self) -> None:
+        """Let another process have the folder; nothing can be written any more."""
+        if self._file is not None:
+            self._file.close()
 
     # --- values ----------------------------------------------------------------------------------
 
@@ -121,7 +165,7 @@ class NodeState:
             return None
         vector = {self._names[each.author]: each.version for each in items if each.author in self._names}
         writer = self._names.get(view.author, view.author.hex())
-        seconds = view.timestamp / 1_000_000
+        seconds = view.version / 1_000_000
         return StateVersion(key, view.value, view.version, seconds, writer, checksum_of(view.value), vector)
 
     def conflicts(self) -> int:
@@ -144,7 +188,7 @@ class NodeState:
 
     def counter(self, key: str) -> int:
         """What all nodes added to a counter."""
-        return counter_of(self.store.under(COUNTER, key)).value
+        return counter_of(self.store.under(COUNTER, key))
 
     def add(self, key: str, element: str) -> None:
         """Add to a set; raise ItemError if this node has added too many."""
@@ -192,33 +236,44 @@ class NodeState:
         views = {key: view for key in self.store.keys(STATE) if (view := self.get(key)) is not None}
         items = tuple(sorted(self.store.items(), key=lambda item: (item.author, item.kind, item.key)))
         made = StateSnapshot(
-            self.node_id, now_us() / 1_000_000, self.store.highest, validation_state, views, items
+            self.node_id, self._now() / 1_000_000, self.version, validation_state, views, items
         )
         return msgspec.structs.replace(made, checksum=made.summed())
 
     def apply(self, snapshot: StateSnapshot) -> int:
-        """Merge a snapshot in, and say how many items were new; raise SyncError, and change nothing, if its
+        """Merge a snapshot in, and say how many items were new; raise ItemError, and change nothing, if its
         checksum or a signature in it is wrong."""
         if snapshot.summed() != snapshot.checksum:
-            raise SyncError("snapshot checksum mismatch")
-        return take_all(self.store, snapshot.items, now_us())
+            raise ItemError("snapshot checksum mismatch")
+        return self.store.take_all(snapshot.items, self._now())
 
     def _write(self, kind: str, key: str, value: bytes, *, deleted: bool = False) -> None:
+        now = self._now()
+        self._allow(kind, key, now)
+        version = self._clock.tick(now)
         item = sign(
-            self._cluster,
-            self._secret,
-            kind=kind,
-            key=key,
-            version=self.store.highest + 1,
-            timestamp=self._clock.tick(now_us()),
-            value=value,
-            deleted=deleted,
+            self._cluster, self._secret, kind=kind, key=key, version=version, value=value, deleted=deleted
         )
         try:
             item = canonical.decode(Item, canonical.encode(item))  # bounds of key and value
         except canonical.CanonicalError as error:
             raise ItemError(f"{key[:64]}: {error}") from error
         self.store.proved(item)
-        if self.store.put_own(item) is Taken.FULL:
+        if self.store.put(item) is Taken.FULL:
             raise ItemError(f"{key}: this node holds as many items as it may")
-        self.changes += 1
+        self.writes += 1
+
+    def _allow(self, kind: str, key: str, now: int) -> None:
+        """Raise ItemError where a write would count for nothing, or push out another."""
+        newest = self.store.newest(self.key, kind, key)
+        if newest is None and self.store.count_of(self.key) >= AUTHOR_ITEMS_MAX:
+            raise ItemError(
+                f"{key}: this node wrote {AUTHOR_ITEMS_MAX:,} keys already, and no more are taken; one "
+                "that is deleted makes room a day later"
+            )
+        if newest is not None and newest.version > now + AHEAD_US_MAX:
+            at = datetime.fromtimestamp(newest.version / 1_000_000, UTC).isoformat(" ", "seconds")
+            raise ItemError(
+                f"{key}: this node wrote it when its clock said {at}, which is later than now: until then "
+                "nothing that it writes here counts"
+            )

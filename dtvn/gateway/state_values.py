@@ -19,8 +19,9 @@ class StateVersion(msgspec.Struct, frozen=True):
     value: Any
     """As JSON gives it."""
     version: int
+    """When it was written, Unix microseconds by the writer's hybrid clock."""
     timestamp: float
-    """Unix seconds, by a hybrid clock."""
+    """The same, Unix seconds."""
     node_id: str
     """Who wrote it, or the newest part of it."""
     checksum: str
@@ -76,6 +77,12 @@ class SyncStatus(msgspec.Struct, frozen=True):
     """How synchronising goes (contract 2.8)."""
 
     running: bool
+    durable: bool
+    """Whether this node's own items are kept in a folder; False: they are in memory, and what others hold of
+    them is all that is left after its end."""
+    unconfirmed: bool
+    """Whether this node wrote, or may write, without knowing what it wrote before: nothing was stored, and no
+    peer has answered yet."""
     protocol: str
     state_version: int
     """Largest version of any item."""
@@ -93,7 +100,7 @@ class SyncStatus(msgspec.Struct, frozen=True):
     conflict_count: int
     """Keys whose value several nodes wrote differently, now."""
     changes: int
-    """Writes of this node since it last gave a snapshot."""
+    """Writes of this node since its last round with all peers."""
     bytes_sent: int
     bytes_received: int
     node_status: dict[str, str]

@@ -73,7 +73,11 @@ FOLLOWED = CLUSTER_FIELDS.union(
 SYNCHRONIZED = frozenset(
     [
         "sync_interval",
-        *(f"state_sync.{field}" for field in StateSyncConfig.__struct_fields__),
+        *(
+            f"state_sync.{field}"
+            for field in StateSyncConfig.__struct_fields__
+            if field != "enable_compression"
+        ),
         *(f"state_sync_circuit_breaker_config.{field}" for field in CircuitBreakerConfig.__struct_fields__),
     ]
 )

@@ -18,6 +18,7 @@ from dtvn.events.config import Algorithm, CircuitBreakerConfig, PartitionHandler
 from dtvn.events.judging import SALT_SIZE, decode_certificate, next_head
 from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits, Violation
+from dtvn.files.kept import FolderError
 from dtvn.gateway.calls import Overloaded
 from dtvn.gateway.events_face import STATE_DIFFERS, EventRun, Judged, RunEnded, RunIsLive, RunPlace
 from dtvn.gateway.face import GatewayFace
@@ -31,7 +32,7 @@ from dtvn.gateway.owed import (
     refused_by_members,
     refused_here,
 )
-from dtvn.gateway.owed_queue import OwedCounts, OwedFolderError, OwedQueue, OwedRefused
+from dtvn.gateway.owed_queue import OwedCounts, OwedQueue, OwedRefused
 from dtvn.gateway.owed_settler import Settler
 from dtvn.gateway.steps import Steps, waited
 from dtvn.gateway.thread_queues import ThreadQueues
@@ -97,10 +98,10 @@ class LocalJudging(RunJudging):
         if self._queue is None:
             try:
                 self._queue = OwedQueue(self._owed_folder)
-            except OwedFolderError as error:
+            except FolderError as error:
                 raise ValidatorError(str(error)) from error
         self._settler = Settler(self._queue, self._reaches_quorum, self._settle, self._all_settled)
-        if self._queue.counts().runs:
+        if self._queue.has_waiting():
             self._settler.wake()
 
     def _close_queue(self) -> Steps[None]:
@@ -337,7 +338,7 @@ class LocalJudging(RunJudging):
 
     def _owes_nothing(self) -> bool:
         """Whether nothing is owed: then a recovery by merge is over."""
-        return self._queue is None or not self._queue.counts().runs
+        return self._queue is None or not self._queue.has_waiting()
 
     def _all_settled(self) -> None:
         """Nothing is owed any more."""

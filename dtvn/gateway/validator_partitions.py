@@ -5,12 +5,10 @@
 | an answer about itself, once a second | the member is reachable |
 | no answer | silence, which the watch weighs by what was usual, and bears for `heartbeat_timeout` at most |
 | a link that broke | the member is unreachable at once |
-| no answer in ROUND_EVERY | an exchange that failed, for detection by gossip |
 | a link that is being made | nothing, for LINK_GRACE |
 
-A minority never decides anything here, so `quorum_size` and `min_nodes_for_operation` are raised to the
-votes that a decision needs: fewer reachable members are a partition at once. A thread looks while the
-validator runs, and calls callbacks; each question looks too.
+A minority never decides anything here, so `quorum_size` is raised to the votes that a decision needs, which a
+line of the log says. A thread looks while the validator runs, and calls callbacks; each question looks too.
 """
 
 from __future__ import annotations
@@ -53,8 +51,6 @@ HEARTBEAT_TIMEOUT_MIN = 3 * SECOND
 """The least `heartbeat_timeout`, in nanoseconds: members are asked once a second."""
 RESTING = 3 * SECOND
 """Nanoseconds after a member's newest answer from which the gateway may just not have asked it."""
-ROUND_EVERY = 5 * SECOND
-"""Nanoseconds of a round, in which a member that answers once has exchanged."""
 LOOK_EVERY = 0.5
 """Seconds between two looks of the thread."""
 EVENTS_MAX = 1_000
@@ -117,8 +113,6 @@ class Partitions:
         self._lock = threading.RLock()
         """Guards the watch, and what was seen."""
         self._seen: dict[str, _Seen] = {}
-        self._round = 0
-        """Monotonic nanoseconds of the end of the newest round."""
         self._asked: tuple[tuple[str, ...], int] = ((), 0)
         """Members, and `needed`, that the watch was told."""
         self._events: deque[WatchEvent] = deque(maxlen=EVENTS_MAX)
@@ -224,8 +218,6 @@ class Partitions:
                 if self._is_lost(view, links[view.id].disconnects if view.id in links else 0, now)
             ]
             self._note(self._watch.lose_links(lost, now))
-            if now.monotonic >= self._round + ROUND_EVERY:
-                self._end_round(now)
             due = self._watch.deadline()
             if due is not None and due <= now.monotonic:
                 self._note(self._watch.tick(now))
@@ -247,21 +239,10 @@ class Partitions:
         members, needed = self._asked = asked
         self._seen = {member: self._seen.get(member) or _Seen() for member in members}
         self._note(self._watch.set_nodes(members, now))
-        least = max(self._config.min_nodes_for_operation, needed)
-        size = max(self._config.quorum_size, needed)
-        self._note(self._watch.require(quorum_size=size, min_nodes_for_operation=least, now=now))
-
-    def _end_round(self, now: Now) -> None:
-        """Tell who has answered since the round before. One that was not asked, or not linked yet, is not in
-        it."""
-        if self._round:
-            done = {
-                name: seen.heard_at > self._round
-                for name, seen in self._seen.items()
-                if not seen.resting and seen.missing_since is None
-            }
-            self._note(self._watch.add_round(done, now))
-        self._round = now.monotonic
+        if needed > self._config.quorum_size:
+            said = "quorum_size: %d is raised to %d, without which the members decide nothing"
+            logger.info(said, self._config.quorum_size, needed)
+        self._note(self._watch.require(max(self._config.quorum_size, needed), now))
 
     def _is_lost(self, view: MemberView, disconnects: int, now: Now) -> bool:
         """Tell the watch of the member, but not that its link was lost since the last look: return that."""

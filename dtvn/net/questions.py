@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 
 import zmq
 
-from dtvn.net.curve import curve_keys, curve_public
+from dtvn.net.curve import CurveKeys, curve_keys, curve_public
 from dtvn.net.dial import endpoint_of
 from dtvn.net.dialled import tune
+from dtvn.net.monitor import monitored
 from dtvn.net.zap import DOMAIN, Gatekeeper
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,15 @@ SPARE_MAX = 4
 """Most connections to one peer that are kept for the next question."""
 BURST = 64
 """Questions answered before the gatekeeper is asked again."""
+
+_LOST = (
+    zmq.EVENT_CLOSED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)
+"""Events of a connection that was refused, or that broke: the peer's answer will not come over it."""
 
 Place = tuple[bytes, str, int]
 """(Ed25519 public key, host, TCP port) of a peer."""
@@ -44,7 +54,7 @@ class QuestionLinks:
         self._keys = curve_keys(seed)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._peers = dict(peers)
-        self._spare: dict[str, list[zmq.Socket[bytes]]] = {name: [] for name in self._peers}
+        self._spare: dict[str, list[_Connection]] = {name: [] for name in self._peers}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._server: threading.Thread | None = None
@@ -56,55 +66,50 @@ class QuestionLinks:
     # --- asking ----------------------------------------------------------------------------------
 
     def ask(self, name: str, body: bytes, timeout: float) -> bytes:
-        """A peer's answer; raise NoAnswer after `timeout` seconds, or if it refuses or is unknown."""
+        """A peer's answer; raise NoAnswer after `timeout` seconds, at once if it refuses the connection, the
+        question or is unknown, or if the connection breaks."""
         if name not in self._peers or self._closing.is_set():
             raise NoAnswer(f"{name} is no peer here")
-        socket = self._taken(name)
+        connection = self._taken(name)
         try:
-            socket.send_multipart([b"", body])
-            answer = self._awaited(socket, timeout)
-        except zmq.ZMQError as error:
-            socket.close(0)
+            connection.socket.send_multipart([b"", body])
+            answer = self._awaited(name, connection, timeout)
+        except (zmq.ZMQError, NoAnswer) as error:
+            connection.close()  # a late answer must not be the next question's
             raise NoAnswer(f"{name} is not reached: {error}") from error
-        if answer is None:
-            socket.close(0)  # a late answer must not be the next question's
-            raise NoAnswer(f"{name} did not answer within {timeout} s")
-        self._give_back(name, socket)
+        self._give_back(name, connection)
         if not answer:
             raise NoAnswer(f"{name} refused the question")
         return answer
 
-    def _awaited(self, socket: zmq.Socket[bytes], timeout: float) -> bytes | None:
+    def _awaited(self, name: str, connection: _Connection, timeout: float) -> bytes:
         deadline = time.monotonic() + timeout
         while not self._closing.is_set():
             left_ms = int((deadline - time.monotonic()) * 1000)
-            if socket.poll(max(0, min(POLL_MS, left_ms))):
-                return bytes(socket.recv_multipart()[-1])
+            if connection.wait(max(0, min(POLL_MS, left_ms))):
+                return bytes(connection.socket.recv_multipart()[-1])
+            if connection.lost():
+                raise NoAnswer("the connection is refused, or broke")
             if left_ms <= 0:
-                return None
-        return None
+                raise NoAnswer(f"it did not answer within {timeout} s")
+        raise NoAnswer("the links are closing")
 
-    def _taken(self, name: str) -> zmq.Socket[bytes]:
+    def _taken(self, name: str) -> _Connection:
         with self._lock:
-            if self._spare[name]:
-                return self._spare[name].pop()
+            while self._spare[name]:
+                connection = self._spare[name].pop()
+                if not connection.lost():
+                    return connection
+                connection.close()
         public_key, host, port = self._peers[name]
-        socket = self._context.socket(zmq.DEALER)
-        tune(socket)
-        socket.curve_serverkey = curve_public(public_key)
-        socket.curve_publickey = self._keys.public
-        socket.curve_secretkey = self._keys.secret
-        endpoint = endpoint_of(host, port)
-        socket.ipv6 = "[" in endpoint
-        socket.connect(endpoint)
-        return socket
+        return _Connection(self._context, self._keys, curve_public(public_key), endpoint_of(host, port))
 
-    def _give_back(self, name: str, socket: zmq.Socket[bytes]) -> None:
+    def _give_back(self, name: str, connection: _Connection) -> None:
         with self._lock:
             if len(self._spare[name]) < SPARE_MAX and not self._closing.is_set():
-                self._spare[name].append(socket)
+                self._spare[name].append(connection)
                 return
-        socket.close(0)
+        connection.close()
 
     # --- answering -------------------------------------------------------------------------------
 
@@ -116,7 +121,7 @@ class QuestionLinks:
         )
         router = self._context.socket(zmq.ROUTER)
         tune(router)
-        router.heartbeat_ivl = 0  # as in dtvn.net.acceptor: the diallers send the heartbeats
+        router.heartbeat_ivl = 0
         router.curve_server = 1
         router.curve_publickey = self._keys.public
         router.curve_secretkey = self._keys.secret
@@ -171,8 +176,42 @@ class QuestionLinks:
         if self._server is not None:
             self._server.join()
         with self._lock:
-            for sockets in self._spare.values():
-                for socket in sockets:
-                    socket.close(0)
-                sockets.clear()
+            for connections in self._spare.values():
+                for connection in connections:
+                    connection.close()
+                connections.clear()
         self._context.destroy(0)
+
+
+class _Connection:
+    """A connection to one peer, and the monitor that says when it is lost."""
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], keys: CurveKeys, server_key: bytes, endpoint: str
+    ) -> None:
+        self.socket = context.socket(zmq.DEALER)
+        tune(self.socket)
+        self.socket.heartbeat_ivl = 0  # each question has a time-out of its own, which a slow line may need
+        self.socket.curve_serverkey = server_key
+        self.socket.curve_publickey = keys.public
+        self.socket.curve_secretkey = keys.secret
+        self.socket.ipv6 = "[" in endpoint
+        self._monitor = self.socket.get_monitor_socket(_LOST)
+        self.socket.connect(endpoint)
+        self._poller = zmq.Poller()
+        self._poller.register(self.socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+
+    def wait(self, milliseconds: int) -> bool:
+        """Wait for an answer or the loss of the connection; whether it is an answer."""
+        return self.socket in dict(self._poller.poll(milliseconds))
+
+    def lost(self) -> bool:
+        """Whether the connection was lost since the last look."""
+        return any(True for _event in monitored(self._monitor))
+
+    def close(self) -> None:
+        """Close it."""
+        self.socket.disable_monitor()
+        self._monitor.close(0)
+        self.socket.close(0)

@@ -25,9 +25,9 @@ from collections.abc import Callable, Collection
 
 import msgspec
 
-from dtvn.overlay.records import ADDRESS, AHEAD_MAX, AddressValue, address_of, book_id
+from dtvn.overlay.records import ADDRESS, AddressValue, address_of, book_id
 from dtvn.protocol.scheme import ED25519, Scheme
-from dtvn.sync import Item, ItemError, replaces
+from dtvn.sync import AHEAD_US_MAX, Item, ItemError, replaces
 from dtvn.sync.item import checked
 
 K = 20
@@ -108,7 +108,7 @@ class AddressBook:
         """What a record says if its author signed it and may have one, or None. `now`: Unix us."""
         if item.kind != ADDRESS or not self._admits(item.author):
             return None
-        if max(item.version, item.timestamp) > now + AHEAD_MAX:
+        if item.version > now + AHEAD_US_MAX:
             return None
         known = self._known.get(item.author)
         if known is not None and known.item == item:

@@ -15,9 +15,6 @@ from dtvn.sync import Item, ItemError, Kind, sign
 
 ADDRESS = "address"
 """The kind of these items; their key is "": a node has one record."""
-AHEAD_MAX = 600_000_000
-"""Microseconds by which a record may lie in the future: a clock that was wrong once must not hide a node for
-ever."""
 BURST = 4
 """New records of one author that are taken at once, and one more each second."""
 ADDRESSES_MAX = 4
@@ -49,7 +46,7 @@ def signed_address(
     """A node's record of itself. `now`: Unix microseconds of its clock, which is also the version: the newest
     counts, also after a restart."""
     body = canonical.encode(value)
-    return sign(cluster, secret, kind=ADDRESS, key="", version=now, timestamp=now, value=body, scheme=scheme)
+    return sign(cluster, secret, kind=ADDRESS, key="", version=now, value=body, scheme=scheme)
 
 
 def address_of(item: Item) -> AddressValue:
@@ -69,7 +66,7 @@ def address_of(item: Item) -> AddressValue:
     return value
 
 
-ADDRESS_KINDS = {ADDRESS: Kind(check=address_of, ahead_max=AHEAD_MAX, burst=BURST)}
+ADDRESS_KINDS = {ADDRESS: Kind(check=address_of, burst=BURST)}
 """The kinds of a store that holds addresses alone, as the overlay's does."""
 
 

@@ -1,18 +1,18 @@
-"""State that no log orders, kept alike by peers (R46): signed items, one exchange, four protocols. Pure."""
+"""State that no log orders, kept alike by peers (R46): signed items and one exchange. Pure."""
 
-from dtvn.sync.answering import Settings
 from dtvn.sync.carried import CarriedStore
-from dtvn.sync.clock import HybridClock
+from dtvn.sync.clock import AHEAD_US_MAX, HybridClock
+from dtvn.sync.exchange import Outcome
 from dtvn.sync.item import Item, ItemError, checked, digest_of, replaces, sign
 from dtvn.sync.messages import MESSAGE_BYTES_MAX, SyncError
-from dtvn.sync.packing import take_all
-from dtvn.sync.protocols import Outcome, SyncProtocol
 from dtvn.sync.sessions import Session, Sessions
-from dtvn.sync.store import Kind, Store, Taken
+from dtvn.sync.store import AUTHOR_ITEMS_MAX, Kind, Store, Taken
 from dtvn.sync.tree import Tree
 from dtvn.sync.views import ConflictResolution, Resolver, View, check_value, checksum_of, value_bytes, view_of
 
 __all__ = [
+    "AHEAD_US_MAX",
+    "AUTHOR_ITEMS_MAX",
     "MESSAGE_BYTES_MAX",
     "CarriedStore",
     "ConflictResolution",
@@ -21,11 +21,9 @@ __all__ = [
     "ItemError",
     "Kind",
     "Outcome",
-    "SyncProtocol",
     "Resolver",
     "Session",
     "Sessions",
-    "Settings",
     "Store",
     "SyncError",
     "Taken",
@@ -37,7 +35,6 @@ __all__ = [
     "digest_of",
     "replaces",
     "sign",
-    "take_all",
     "value_bytes",
     "view_of",
 ]

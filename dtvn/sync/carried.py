@@ -1,7 +1,7 @@
 """A store and its exchanges as one thing, for a caller that only delivers messages (anti-entropy).
 
-It gives and takes no snapshots, so that one message costs little, and thus never counts as away for too long:
-it is for kinds whose values may come back after a day (an address that came back is replaced by its author).
+It never counts as away for too long: it is for kinds whose values may come back after a day (an address that
+came back is replaced by its author).
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from dtvn.protocol.scheme import ED25519, Scheme
-from dtvn.sync.answering import Settings
 from dtvn.sync.item import Item
-from dtvn.sync.protocols import SyncProtocol
 from dtvn.sync.sessions import Sessions
 from dtvn.sync.store import Kind, Store, Taken
 
@@ -41,7 +39,7 @@ class CarriedStore:
             own=own,
             now=now,
         )
-        self._sessions = Sessions(self.store, Settings(snapshots=False))
+        self._sessions = Sessions(self.store)
 
     @property
     def checks(self) -> int:
@@ -66,7 +64,7 @@ class CarriedStore:
     def open_exchange(self, peer: bytes, now: int) -> bytes | None:
         """The first message of an anti-entropy with this peer; None while one with it runs."""
         self.store.heard = now
-        return next(iter(self._sessions.begin(peer, SyncProtocol.GOSSIP, now)), None)
+        return next(iter(self._sessions.begin(peer, now)), None)
 
     def on_exchange(self, peer: bytes, body: bytes, now: int) -> tuple[list[bytes], list[Item]]:
         """(answers to a peer's message, items that were news by it). Raises SyncError if no honest peer sends

@@ -8,7 +8,7 @@ of all parts, computed where it is read.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -25,40 +25,6 @@ Dot = tuple[Key, Time]
 Element = Annotated[str, msgspec.Meta(max_length=1024)]
 
 
-class GCounter(msgspec.Struct, frozen=True):
-    """A counter that only grows: how much each author added."""
-
-    counts: dict[bytes, int] = msgspec.field(default_factory=dict)
-
-    @property
-    def value(self) -> int:
-        """The sum over all authors."""
-        return sum(self.counts.values())
-
-    def merge(self, other: Self) -> Self:
-        """The larger count of each author: an author's own count never falls."""
-        authors = self.counts.keys() | other.counts.keys()
-        return type(self)(
-            {author: max(self.counts.get(author, 0), other.counts.get(author, 0)) for author in authors}
-        )
-
-
-class PNCounter(msgspec.Struct, frozen=True):
-    """A counter that grows and falls: two that only grow."""
-
-    plus: GCounter = GCounter()
-    minus: GCounter = GCounter()
-
-    @property
-    def value(self) -> int:
-        """What was added less what was taken away."""
-        return self.plus.value - self.minus.value
-
-    def merge(self, other: Self) -> Self:
-        """Both parts merged."""
-        return type(self)(self.plus.merge(other.plus), self.minus.merge(other.minus))
-
-
 class ORSet(msgspec.Struct, frozen=True):
     """An observed-remove set: removing takes away the addings that were seen, so a concurrent one stays."""
 
@@ -69,21 +35,6 @@ class ORSet(msgspec.Struct, frozen=True):
     def value(self) -> frozenset[str]:
         """The elements with an adding that nobody removed."""
         return frozenset(element for element, dot in self.added if dot not in self.removed)
-
-    def merge(self, other: Self) -> Self:
-        """All addings but the removed ones, and all removals."""
-        removed = self.removed | other.removed
-        added = frozenset(each for each in self.added | other.added if each[1] not in removed)
-        return type(self)(added, removed)
-
-    def add(self, element: str, dot: Dot) -> Self:
-        """With one more adding; `dot` is a new one."""
-        return type(self)(self.added | {(element, dot)}, self.removed)
-
-    def remove(self, element: str) -> Self:
-        """Without the addings of an element that are seen here."""
-        seen = frozenset(dot for its, dot in self.added if its == element)
-        return self.merge(type(self)(frozenset(), seen))
 
 
 class _Part(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -109,14 +60,10 @@ class SetPart(_Part, frozen=True):
     removed: Annotated[tuple[Dot, ...], msgspec.Meta(max_length=ELEMENTS_MAX)] = ()
 
 
-def counter_of(items: Iterable[Item]) -> PNCounter:
-    """A counter of its parts: the items of all authors under one key."""
-    found = PNCounter()
-    for item in items:
-        part = counter_part(item)
-        one = PNCounter(GCounter({item.author: part.plus}), GCounter({item.author: part.minus}))
-        found = found.merge(one)
-    return found
+def counter_of(items: Iterable[Item]) -> int:
+    """The value of a counter: what all authors added less what they took away."""
+    parts = [counter_part(item) for item in items]
+    return sum(part.plus - part.minus for part in parts)
 
 
 def set_of(items: Iterable[Item]) -> ORSet:

@@ -40,9 +40,8 @@ class Item(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     key: Name
     """Which one, in the author's own space; "" if the author has only one of this kind."""
     version: Time
-    """The author's counter: a higher one replaces a lower one."""
-    timestamp: Time
-    """The author's wall clock, Unix microseconds; for views and the age of tombstones, never for safety."""
+    """When it was written, Unix microseconds by the author's hybrid clock: a higher one replaces a lower
+    one."""
     value: Annotated[bytes, msgspec.Meta(max_length=VALUE_BYTES_MAX)]
     """Canonical bytes of the kind's own structure; b"" of a tombstone."""
     deleted: bool
@@ -57,7 +56,6 @@ def sign(
     kind: str,
     key: str,
     version: int,
-    timestamp: int,
     value: bytes,
     deleted: bool = False,
     scheme: Scheme = ED25519,
@@ -65,14 +63,14 @@ def sign(
     """An item of the author with this 64-byte secret key. `cluster`: id of the cluster, 32 bytes, without
     which an item of one cluster would be one of another."""
     author = secret[KEY_SIZE:]
-    unsigned = Item(author, kind, key, version, timestamp, value, deleted, bytes(SIGNATURE_SIZE))
+    unsigned = Item(author, kind, key, version, value, deleted, bytes(SIGNATURE_SIZE))
     return msgspec.structs.replace(unsigned, signature=scheme.sign(secret, said(cluster, unsigned)))
 
 
 def said(cluster: bytes, item: Item) -> bytes:
     """The bytes that the author signs: everything but the signature."""
     fields = msgspec.structs.astuple(item)[:-1]
-    return canonical.tagged_digest("dtvn/v1/item", cluster, canonical.encode(fields))
+    return canonical.tagged_digest("dtvn/v2/item", cluster, canonical.encode(fields))
 
 
 def checked(cluster: bytes, item: Item, scheme: Scheme = ED25519) -> Item:

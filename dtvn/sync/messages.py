@@ -1,7 +1,8 @@
 """Messages of an exchange between two stores: one side asks, the other answers, one question at a time.
 
 A message is valid only on the authenticated link that it came over; what it carries as items is signed by
-their authors. Every message is at most MESSAGE_BYTES_MAX bytes, and every list has a bound.
+their authors. Every message is at most MESSAGE_BYTES_MAX bytes, every list has a bound, and the first thing
+in it is its form: one of another form is refused by name, never read.
 """
 
 from __future__ import annotations
@@ -12,40 +13,33 @@ from typing import Annotated
 import msgspec
 
 from dtvn.protocol import canonical
-from dtvn.sync.item import Item, Key, Time
+from dtvn.sync.item import Item, Time
 from dtvn.sync.tree import Entry
 
+FORM = 2
+"""Of these messages and of the items in them. Messages of form 1 did not say their form."""
 MESSAGE_BYTES_MAX = 60 * 1024
 ITEMS_BYTES_MAX = 40 * 1024
 """Most bytes of items in one message; a single item is smaller."""
 ITEMS_MAX = 1_000
 LISTED_MAX = 512
-"""Most entries in one page of digests: 30 KB."""
+"""Most entries of a range that is compared by them."""
 PATHS_MAX = 24
 """Most ranges in one question: their leaves fill 46 KB at most."""
 PLACES_MAX = 512
-VERSIONS_MAX = 1_000
-CHUNK_BYTES = 48 * 1024
-SNAPSHOT_BYTES_MAX = 64 * 2**20
-"""Of a snapshot, unpacked."""
-SNAPSHOT_ITEMS_MAX = 100_000
-"""Of a snapshot, each of which may cost a signature check: as many as a store holds."""
 MARK_SIZE = 16
 """Bytes of a hash that messages carry: enough to notice a difference. Roots are whole."""
 
 Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Mark = Annotated[bytes, msgspec.Meta(min_length=MARK_SIZE, max_length=MARK_SIZE)]
-Path = Annotated[str, msgspec.Meta(max_length=64, pattern="^[0-9a-f]*$")]
-Size = Annotated[int, msgspec.Meta(ge=0, le=SNAPSHOT_BYTES_MAX)]
+Path = Annotated[str, msgspec.Meta(max_length=64, pattern=r"\A[0-9a-f]*\Z")]
 Listed = tuple[Hash, Time, Mark]
 """An entry of the tree: (key, version, first bytes of the hash of its value)."""
 Items = Annotated[tuple[Item, ...], msgspec.Meta(max_length=ITEMS_MAX)]
-Span = tuple[Key, Time, Time]
-"""(author, above, version): all of the author's items in (above, version] that still count."""
 
 
 class SyncError(ValueError):
-    """A message that no honest peer sends; the text says why. It counts against the link."""
+    """A message that no honest peer of this release sends; the text says why. It counts against the link."""
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True):
@@ -64,19 +58,6 @@ class Root(_Message, frozen=True):
     root: Hash
 
 
-class List(_Message, frozen=True):
-    """What do you have behind this key? b"": from the beginning."""
-
-    after: Annotated[bytes, msgspec.Meta(max_length=32)]
-
-
-class Listing(_Message, frozen=True):
-    """Digests of items, by key: all up to the last one listed, or all that there are."""
-
-    entries: Annotated[tuple[Listed, ...], msgspec.Meta(max_length=LISTED_MAX)]
-    has_more: bool
-
-
 class Look(_Message, frozen=True):
     """What is in these ranges, whose hashes differ?"""
 
@@ -86,7 +67,7 @@ class Look(_Message, frozen=True):
 class Branch(_Message, frozen=True):
     """One range: its parts that have entries, with their hashes; or, of a small one, its entries."""
 
-    children: Annotated[tuple[tuple[Path, Mark], ...], msgspec.Meta(max_length=16)]
+    parts: Annotated[tuple[tuple[Path, Mark], ...], msgspec.Meta(max_length=16)]
     entries: Annotated[tuple[Listed, ...], msgspec.Meta(max_length=LISTED_MAX)]
 
 
@@ -103,109 +84,44 @@ class Want(_Message, frozen=True):
 
 
 class Found(_Message, frozen=True):
-    """Items that were asked for: those of the first places, in the order asked."""
+    """Items that were asked for: those of the first `answered` places, in the order asked. The others are to
+    be asked for again."""
 
     items: Items
-    has_more: bool
-    next_cursor: Annotated[int, msgspec.Meta(ge=0, le=PLACES_MAX)]
-    """How many of the places are answered; the others are to be asked for again."""
-
-
-class Since(_Message, frozen=True):
-    """Send me what you have of authors above these versions, each of which says: I have all up to here."""
-
-    versions: Annotated[tuple[tuple[Key, Time], ...], msgspec.Meta(max_length=VERSIONS_MAX)]
-
-
-class Delta(_Message, frozen=True):
-    """Items of authors, in the order of their versions, and how far they are all; and the sender's own
-    versions."""
-
-    versions: Annotated[tuple[tuple[Key, Time], ...], msgspec.Meta(max_length=VERSIONS_MAX)]
-    items: Items
-    spans: Annotated[tuple[Span, ...], msgspec.Meta(max_length=VERSIONS_MAX)]
-    has_more: bool
+    answered: Annotated[int, msgspec.Meta(ge=0, le=PLACES_MAX)]
 
 
 class Give(_Message, frozen=True):
-    """Items that the answerer has not, or older ones; `spans`: of which authors they are all."""
+    """Items that the answerer has not, or older ones."""
 
     items: Items
-    spans: Annotated[tuple[Span, ...], msgspec.Meta(max_length=VERSIONS_MAX)] = ()
 
 
 class Took(_Message, frozen=True):
     """The items are merged in."""
 
 
-class Fetch(_Message, frozen=True):
-    """Describe a snapshot of what you have, which I shall fetch."""
-
-
-class Head(_Message, frozen=True):
-    """A snapshot: canonical bytes of all items by place, cut into chunks of CHUNK_BYTES."""
-
-    checksum: Hash
-    """SHA-256 of the unpacked bytes."""
-    size: Size
-    """Bytes that travel."""
-    unpacked: Size
-    compressed: bool
-    """By gzip (RFC 1952)."""
-    behind: bool
-    """The sender was itself away for longer than tombstones are kept."""
-
-
-class FetchChunk(_Message, frozen=True):
-    """Send me this chunk, counted from 0, of the snapshot with this checksum."""
-
-    checksum: Hash
-    index: Annotated[int, msgspec.Meta(ge=0)]
-
-
-class Chunk(_Message, frozen=True):
-    """A piece of a snapshot; b"": the answerer has it no more."""
-
-    index: Annotated[int, msgspec.Meta(ge=0)]
-    data: Annotated[bytes, msgspec.Meta(max_length=CHUNK_BYTES)]
-
-
-class Offer(_Message, frozen=True):
-    """A snapshot follows, chunk by chunk."""
-
-    head: Head
-    root: Hash
-
-
-class Wanted(_Message, frozen=True):
-    """Whether the answerer takes the snapshot that is offered, or wants the next chunk."""
-
-    yes: bool
-
-
 class Behind(_Message, frozen=True):
-    """The answerer was away for too long, and says nothing before it has taken a snapshot."""
+    """The answerer was away for too long, and says nothing before it has taken what others hold."""
 
 
-Question = Open | List | Look | Want | Give | Since | Fetch | FetchChunk | Offer | Chunk
-Answer = Root | Listing | Branches | Found | Took | Delta | Head | Chunk | Wanted | Behind
+Question = Open | Look | Want | Give
+Answer = Root | Branches | Found | Took | Behind
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What travels."""
 
+    form: Annotated[int, msgspec.Meta(ge=FORM, le=FORM)]
     number: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
     """The asker's own; the answer has the same."""
     answer: bool
-    body: (
-        Open | List | Look | Want | Give | Since | Fetch | FetchChunk | Offer
-        | Root | Listing | Branches | Found | Took | Delta | Head | Chunk | Wanted | Behind
-    )  # fmt: skip
+    body: Open | Look | Want | Give | Root | Branches | Found | Took | Behind
 
 
 def encode(number: int, body: Question | Answer, *, answer: bool) -> bytes:
     """The bytes that travel."""
-    return canonical.encode(Envelope(number, answer, body))
+    return canonical.encode(Envelope(FORM, number, answer, body))
 
 
 def decode(data: bytes) -> Envelope:
@@ -215,7 +131,27 @@ def decode(data: bytes) -> Envelope:
     try:
         return canonical.decode(Envelope, data)
     except canonical.CanonicalError as error:
-        raise SyncError(str(error)) from error
+        form = _form_of(data)
+        if form in (None, FORM):
+            raise SyncError(str(error)) from error
+        raise SyncError(
+            f"a message of form {form}, and this release exchanges form {FORM}: both peers need releases "
+            "that have one form"
+        ) from error
+
+
+def _form_of(data: bytes) -> int | None:
+    """The form of a message that is not of this one; None if it looks like none."""
+    try:
+        whole = msgspec.msgpack.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    match whole:
+        case [int(), bool(), [str(), *_]]:
+            return 1
+        case [int(form), int(), bool(), *_]:
+            return form
+    return None
 
 
 def listed(entries: Iterable[Entry]) -> tuple[Listed, ...]:

@@ -8,9 +8,8 @@ next one goes on from what has arrived.
 
 from __future__ import annotations
 
-from dtvn.sync.answering import Answerer, Settings
+from dtvn.sync.exchange import QUESTIONS_MAX, Outcome, Side, answer_to, exchange
 from dtvn.sync.messages import Question, SyncError, decode, encode
-from dtvn.sync.protocols import QUESTIONS_MAX, Outcome, Side, Steps, SyncProtocol, exchange, push
 from dtvn.sync.store import Store
 
 SESSIONS_MAX = 64
@@ -21,15 +20,15 @@ IDLE_US = 30 * 1_000_000
 class Session:
     """One exchange, as its asking side."""
 
-    def __init__(self, side: Side, steps: Steps, number: int) -> None:
+    def __init__(self, side: Side, number: int) -> None:
         self.outcome = side.outcome
         self.question: bytes | None = None
         """What to send to the peer; None: the exchange is over."""
         self.asked = side.now
         self._side = side
-        self._steps = steps
+        self._steps = exchange(side)
         self._number = number
-        self._ask(next(steps, None))
+        self._ask(next(self._steps))
 
     def answered(self, body: bytes, now: int) -> None:
         """The peer's answer; raise SyncError, and end, if it is no answer."""
@@ -45,9 +44,7 @@ class Session:
         except StopIteration:
             return
 
-    def _ask(self, question: Question | None) -> None:
-        if question is None:
-            return
+    def _ask(self, question: Question) -> None:
         self.outcome.questions += 1
         if self.outcome.questions > QUESTIONS_MAX:
             raise SyncError(f"an exchange of more than {QUESTIONS_MAX} questions")
@@ -56,46 +53,40 @@ class Session:
 
 
 class Sessions:
-    """The exchanges of one store with its peers."""
+    """The exchanges of one store with its peers. `batch_size`: most items in a message."""
 
-    def __init__(
-        self,
-        store: Store,
-        settings: Settings = Settings(),  # noqa: B008 - frozen
-    ) -> None:
+    def __init__(self, store: Store, batch_size: int = 100) -> None:
         self.store = store
-        self._settings = settings
-        self._answerer = Answerer(store, settings)
+        self._batch_size = batch_size
         self._sessions: dict[bytes, Session] = {}
         self._number = 0
 
-    def open(self, protocol: SyncProtocol, now: int, *, only_give: bool = False) -> Session:
-        """A session whose questions the caller carries. `only_give`: give a snapshot, and take nothing.
-        `now`: Unix microseconds."""
+    def open(self, now: int) -> Session:
+        """A session whose questions the caller carries. `now`: Unix microseconds."""
         self._number += QUESTIONS_MAX + 1
-        side = Side(self.store, self._settings, now, Outcome())
-        return Session(side, push(side) if only_give else exchange(side, protocol), self._number)
+        return Session(Side(self.store, self._batch_size, now, Outcome()), self._number)
 
-    def answer(self, peer: bytes, body: bytes, now: int) -> bytes:
+    def answer(self, body: bytes, now: int) -> bytes:
         """The answer to a peer's question; raise SyncError if it is no question."""
         envelope = decode(body)
         if envelope.answer or not isinstance(envelope.body, Question):
             raise SyncError("an answer that nobody asked for")
-        return encode(envelope.number, self._answerer.answer(peer, envelope.body, now), answer=True)
+        found = answer_to(self.store, envelope.body, now, self._batch_size)
+        return encode(envelope.number, found, answer=True)
 
-    def begin(self, peer: bytes, protocol: SyncProtocol, now: int) -> list[bytes]:
+    def begin(self, peer: bytes, now: int) -> list[bytes]:
         """Messages to a peer that begin an exchange; none while one with it runs, or too many do."""
         for other in [each for each, session in self._sessions.items() if session.asked + IDLE_US < now]:
             self._sessions.pop(other)
         if peer in self._sessions or len(self._sessions) >= SESSIONS_MAX:
             return []
-        session = self._sessions[peer] = self.open(protocol, now)
+        session = self._sessions[peer] = self.open(now)
         return self._go_on(peer, session)
 
     def receive(self, peer: bytes, body: bytes, now: int) -> list[bytes]:
         """Messages back to the peer that sent this one; raise SyncError if no honest peer sends it."""
         if not decode(body).answer:
-            return [self.answer(peer, body, now)]
+            return [self.answer(body, now)]
         session = self._sessions.get(peer)
         if session is None:
             return []  # the answer to a question that was given up
@@ -110,7 +101,6 @@ class Sessions:
     def forget(self, peer: bytes) -> None:
         """The link to a peer is down."""
         self._sessions.pop(peer, None)
-        self._answerer.forget(peer)
 
     def _go_on(self, peer: bytes, session: Session) -> list[bytes]:
         if session.question is not None:

@@ -4,32 +4,32 @@ The merge of two stores is commutative, associative and idempotent, quotas inclu
 newest item (`replaces`), an author its `author_items_max` newest ones by (version, digest). What is dropped
 is older than all that stays, and stays older whatever arrives later.
 
-A tombstone is kept TOMBSTONE_KEPT_US by its own timestamp, and longer while it hides an item of another
+An item dated more than AHEAD_US_MAX ahead of this peer's clock is kept aside: it neither counts nor travels
+until its time is nearer.
+
+A tombstone is kept TOMBSTONE_KEPT_US by its own version, and longer while it hides an item of another
 author: else a value that was deleted would come back from a peer that still has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 
 import msgspec
 
 from dtvn.protocol import canonical
 from dtvn.protocol.scheme import ED25519, Scheme
+from dtvn.sync.clock import AHEAD_US_MAX
 from dtvn.sync.item import Item, checked, digest_of, replaces
 from dtvn.sync.tree import Tree
 
 SECOND_US = 1_000_000
 TOMBSTONE_KEPT_US = 24 * 3600 * 1_000_000
-FUTURE_US_MAX = 60 * 1_000_000
-"""How far ahead of this peer's clock an item's timestamp may be; one beyond would win every last write."""
 ITEMS_MAX = 100_000
 """Of all authors: a store that is full takes no new identities. `author_items_max` times the authors that
 count should be less, for only then are two full stores alike."""
 AUTHOR_ITEMS_MAX = 10_000
-AUTHORS_MAX = 4_096
-"""Most authors whose completeness is remembered."""
 
 
 class Taken(Enum):
@@ -41,8 +41,10 @@ class Taken(Enum):
     FULL = "full"
     """Its author has as many newer ones as it may have, or the store as many items."""
     STRANGE = "strange"
-    """Of an author or a kind that does not count here, from the future, or a tombstone whose time is over: no
-    lie of the peer that sent it, whose view may differ."""
+    """Of an author or a kind that does not count here, or a tombstone whose time is over: no lie of the peer
+    that sent it, whose view may differ."""
+    AHEAD = "ahead"
+    """Dated too far ahead of this peer's clock: kept aside, and it counts once its time is near."""
     EARLY = "early"
     """Its author had too many new ones lately: it is taken when it comes again later."""
 
@@ -54,9 +56,6 @@ class Kind(msgspec.Struct, frozen=True):
     """Called with each item that is no tombstone; raises ItemError for a value that is none of this kind."""
     shared: bool = False
     """Whether the items of all authors under one key are one thing: a tombstone then hides others' items."""
-    ahead_max: int | None = None
-    """Versions are microseconds of the author's clock, at most so many ahead of this peer's: else one of the
-    far future could never be replaced. None: they are counters."""
     burst: int | None = None
     """Most new items of an author that are taken at once, and one more each second: each costs all peers a
     signature check. None: as many as come."""
@@ -78,8 +77,9 @@ class Store:
         own: bytes = b"",
         now: int = 0,
     ) -> None:
-        """`own`: public key of this peer, whose own items are taken however many they are, and stay whatever
-        a snapshot lacks."""
+        """`own`: public key of this peer, whose own items are taken however many come at once, and are never
+        dropped for being old. `on_change`: called with each item before it counts; what it raises leaves the
+        store as it was."""
         self.cluster = cluster
         self.authors = authors
         self.on_change = on_change
@@ -87,8 +87,6 @@ class Store:
         self.tree = Tree()
         self.heard = now
         """When the last exchange with a peer ended well (or the store began), Unix microseconds."""
-        self.highest = 0
-        """Largest version of any item that was ever taken."""
         self.checks = 0
         """Signature checks that were made."""
         self._own = own
@@ -96,6 +94,8 @@ class Store:
         self._items_max = items_max
         self._author_items_max = author_items_max
         self._items: dict[bytes, Item] = {}
+        self._ahead: dict[bytes, Item] = {}
+        """Place -> the newest item of it that is dated too far ahead."""
         self._authors: dict[bytes, _Author] = {}
         self._tombstones: set[bytes] = set()
         self._shared: dict[tuple[str, str], set[bytes]] = {}
@@ -111,6 +111,11 @@ class Store:
     def get(self, author: bytes, kind: str, key: str) -> Item | None:
         """The newest item of an author under a key, tombstones included."""
         return self._items.get(place_of(author, kind, key))
+
+    def newest(self, author: bytes, kind: str, key: str) -> Item | None:
+        """The same, or one of this identity that is dated too far ahead to count yet."""
+        place = place_of(author, kind, key)
+        return self._ahead.get(place) or self._items.get(place)
 
     def at(self, place: bytes) -> Item | None:
         """The item of a place (see `place_of`)."""
@@ -129,60 +134,55 @@ class Store:
         """The keys of a shared kind, sorted."""
         return sorted(key for its_kind, key in self._shared if its_kind == kind)
 
-    def of_author(self, author: bytes, above: int) -> list[Item]:
-        """The author's items of a version above `above`, oldest version first."""
+    def count_of(self, author: bytes) -> int:
+        """How many items of an author are held, tombstones included."""
         held = self._authors.get(author)
-        found = [self._items[each] for each in held.places] if held else []
-        return sorted((each for each in found if each.version > above), key=lambda item: item.version)
-
-    def complete(self) -> dict[bytes, int]:
-        """Author -> version up to which this store has all of the author's items (0: none is known)."""
-        return {author: held.complete for author, held in self._authors.items()}
-
-    def completed(self, author: bytes, above: int, version: int) -> None:
-        """A peer says that it sent all of an author's items in (above, version]: how far this store is
-        complete. It may lie: never further than the newest item that the author signed."""
-        counts = self.authors is None or self.authors(author)
-        if author not in self._authors and (not counts or len(self._authors) >= AUTHORS_MAX):
-            return
-        held = self._authors.setdefault(author, _Author())
-        if above <= held.complete:
-            held.complete = max(held.complete, min(version, held.highest))
+        return len(held.places) if held else 0
 
     def take(self, item: Item, now: int) -> Taken:
         """Merge one item in. `now`: Unix microseconds; raise ItemError if its author did not sign it or its
         value has not the form of its kind."""
         found = self.weigh(item, now)
-        if found is not Taken.NEW:
+        if found not in (Taken.NEW, Taken.AHEAD):
             return found
         self.proved(item)
-        taken = self.put(item)
+        found = self.put(item) if found is Taken.NEW else self._put_aside(item)
         burst = self._kinds[item.kind].burst
-        if burst is not None and taken is Taken.NEW:
+        if burst is not None and found is not Taken.FULL:
             author = self._authors[item.author]
             author.room, author.took_at = author.room_at(burst, now) - 1, now
-        return taken
+        return found
+
+    def take_all(self, items: Iterable[Item], now: int) -> int:
+        """Merge items in, all or none, and say how many were new; raise ItemError for one that `take` would
+        refuse so."""
+        weighed = [(item, self.weigh(item, now)) for item in items]
+        fresh = [each for each in weighed if each[1] in (Taken.NEW, Taken.AHEAD)]
+        for item, _found in fresh:
+            self.proved(item)
+        puts = (self.put(item) if found is Taken.NEW else self._put_aside(item) for item, found in fresh)
+        return sum(taken is Taken.NEW for taken in puts)
 
     def weigh(self, item: Item, now: int) -> Taken:
         """What `take` would do with an item, once it is proved; nothing is checked or changed."""
         place = place_of(item.author, item.kind, item.key)
-        held = self._items.get(place)
+        ahead = item.version > now + AHEAD_US_MAX
+        held = (self._ahead if ahead else self._items).get(place)
         if held is not None and not replaces(item, held):
             return Taken.KNOWN
-        if item.kind not in self._kinds or item.timestamp > now + FUTURE_US_MAX:
-            return Taken.STRANGE
-        if self.authors is not None and not self.authors(item.author):
+        if item.kind not in self._kinds or not self._counts(item.author):
             return Taken.STRANGE
         kind = self._kinds[item.kind]
-        if kind.ahead_max is not None and item.version > now + kind.ahead_max:
-            return Taken.STRANGE
-        over = item.deleted and item.timestamp + TOMBSTONE_KEPT_US < now
+        over = item.deleted and item.version + TOMBSTONE_KEPT_US < now
         if over and not kind.shared:  # a shared one may hide what comes behind it
             return Taken.STRANGE
-        author = self._authors.get(item.author)
-        if kind.burst is not None and author is not None and item.author != self._own:
-            return Taken.NEW if author.room_at(kind.burst, now) >= 1 else Taken.EARLY
-        return Taken.NEW
+        author = self._authors.get(item.author, _Author())
+        if kind.burst is not None and item.author != self._own and author.room_at(kind.burst, now) < 1:
+            return Taken.EARLY
+        if not ahead:
+            return Taken.NEW
+        full = author.ahead >= self._author_items_max or len(self._ahead) >= self._items_max
+        return Taken.FULL if held is None and full else Taken.AHEAD
 
     def proved(self, item: Item) -> None:
         """Check signature and form; raise ItemError."""
@@ -191,12 +191,6 @@ class Store:
         kind = self._kinds.get(item.kind, Kind())
         if kind.check is not None and not item.deleted:
             kind.check(item)
-
-    def put_own(self, item: Item) -> Taken:
-        """Merge in the newest item of this peer itself, all of whose items are here."""
-        taken = self.put(item)
-        self.completed(item.author, self.complete().get(item.author, 0), item.version)
-        return taken
 
     def put(self, item: Item) -> Taken:
         """Merge an item that is proved: an own one, or one that came out of this store."""
@@ -207,48 +201,62 @@ class Store:
         author = self._authors.setdefault(item.author, _Author())
         if held is None and not self._make_room(author, item):
             return Taken.FULL
+        if self.on_change is not None:
+            self.on_change(item)
         self._items[place] = item
         self.tree.put(place, item.version, digest_of(item))
         author.places.add(place)
-        author.highest = max(author.highest, item.version)
-        self.highest = max(self.highest, item.version)
         (self._tombstones.add if item.deleted else self._tombstones.discard)(place)
         if self._kinds.get(item.kind, Kind()).shared:
             self._shared.setdefault((item.kind, item.key), set()).add(place)
-        if self.on_change is not None:
-            self.on_change(item)
         return Taken.NEW
 
-    def expire(self, now: int) -> None:
-        """Drop the tombstones whose time is over and the items of authors that no longer count."""
+    def advance(self, now: int) -> None:
+        """Let the items count that are no longer dated too far ahead."""
+        for place, item in list(self._ahead.items()):
+            if item.version <= now + AHEAD_US_MAX:
+                del self._ahead[place]
+                self._authors[item.author].ahead -= 1
+                self.put(item)
+
+    def expire(self, now: int) -> list[Item]:
+        """Drop the tombstones whose time is over and the items of authors that no longer count; returns
+        them."""
+        self.advance(now)
         over = {
             place
             for place in self._tombstones
-            if (item := self._items[place]).timestamp + TOMBSTONE_KEPT_US < now and not self._hides(item)
+            if (item := self._items[place]).version + TOMBSTONE_KEPT_US < now and not self._hides(item)
         }
-        counts = self.authors
-        gone = [author for author in self._authors if counts is not None and not counts(author)]
+        gone = [author for author in self._authors if not self._counts(author)]
         over.update(*(self._authors[author].places for author in gone))
-        for place in over:
-            self._drop(place)
+        dropped = [self._drop(place) for place in over]
         for author in gone:
             self._authors.pop(author)
+        self._ahead = {place: item for place, item in self._ahead.items() if self._counts(item.author)}
+        return dropped
 
     def is_behind(self, now: int) -> bool:
         """Whether this peer was away for longer than tombstones are kept: what it holds may have been deleted
-        meanwhile, so it takes a snapshot before it sends (R46)."""
+        meanwhile, so it takes what others hold before it gives anything (R46)."""
         return now - self.heard > TOMBSTONE_KEPT_US and bool(self._items)
 
-    def retain(self, places: set[bytes], now: int) -> None:
-        """After a snapshot was taken: drop what it does not have and what may have been deleted meanwhile.
-        Own items stay, and those so young that a tombstone of them would still be kept."""
-        gone = [
-            place
-            for place, item in self._items.items()
-            if place not in places and item.author != self._own and item.timestamp + TOMBSTONE_KEPT_US < now
-        ]
-        for place in gone:
-            self._drop(place)
+    def drop_old(self, places: Iterable[bytes], now: int) -> None:
+        """Drop the items of these places that may have been deleted meanwhile. Own items stay, and those so
+        young that a tombstone of them would still be kept."""
+        for place in places:
+            item = self._items.get(place)
+            if item and item.author != self._own and item.version + TOMBSTONE_KEPT_US < now:
+                self._drop(place)
+
+    def _counts(self, author: bytes) -> bool:
+        return self.authors is None or self.authors(author)
+
+    def _put_aside(self, item: Item) -> Taken:
+        place = place_of(item.author, item.kind, item.key)
+        self._authors.setdefault(item.author, _Author()).ahead += place not in self._ahead
+        self._ahead[place] = item
+        return Taken.AHEAD
 
     def _hides(self, tombstone: Item) -> bool:
         if not self._kinds.get(tombstone.kind, Kind()).shared:
@@ -270,7 +278,7 @@ class Store:
     def _age(self, place: bytes) -> tuple[int, bytes]:
         return self.tree.get(place) or (0, b"")
 
-    def _drop(self, place: bytes) -> None:
+    def _drop(self, place: bytes) -> Item:
         item = self._items.pop(place)
         self.tree.remove(place)
         self._authors[item.author].places.discard(place)
@@ -280,14 +288,13 @@ class Store:
             shared.discard(place)
             if not shared:
                 del self._shared[item.kind, item.key]
+        return item
 
 
 class _Author(msgspec.Struct):
     places: set[bytes] = msgspec.field(default_factory=set)
-    highest: int = 0
-    """Largest version of an item that was ever held."""
-    complete: int = 0
-    """Every item of the author up to this version is here, or was replaced by a newer one."""
+    ahead: int = 0
+    """Items that are kept aside."""
     room: float | None = None
     """Items of a kind with a `burst` that could still be taken at `took_at`; None: none was ever taken."""
     took_at: int = 0

@@ -21,7 +21,8 @@ DEPTH_MAX = 32
 
 
 class ConflictResolution(StrEnum):
-    """Which value a key has if several authors wrote it."""
+    """Which value a key has if several authors wrote it. Versions are times, so the last write has the
+    highest version: these two are one."""
 
     LAST_WRITE = "last_write"
     HIGHEST_VERSION = "highest_version"
@@ -35,8 +36,7 @@ class View(msgspec.Struct, frozen=True):
     value: Any
     """As JSON gives it."""
     version: int
-    timestamp: int
-    """Unix microseconds."""
+    """When it was written, Unix microseconds."""
     author: bytes
     """Who wrote it, or the newest part of it."""
 
@@ -52,10 +52,7 @@ def view_of(
     that a later tombstone covers does not count. Raises ValueError for `custom` without a resolver."""
     if resolution is ConflictResolution.CUSTOM and resolver is None:
         raise ValueError("conflict_resolution: custom needs a resolver")
-    if resolution is ConflictResolution.HIGHEST_VERSION:
-        ordered = sorted(items, key=lambda item: (item.version, item.author))
-    else:
-        ordered = sorted(items, key=lambda item: (item.timestamp, item.author))
+    ordered = sorted(items, key=lambda item: (item.version, item.author))
     deleted = max((place for place, item in enumerate(ordered) if item.deleted), default=-1)
     standing = [_view(item) for item in ordered[deleted + 1 :]]
     if not standing:
@@ -88,7 +85,7 @@ def check_value(item: Item) -> None:
 
 
 def _view(item: Item) -> View:
-    return View(_decoded(item), item.version, item.timestamp, item.author)
+    return View(_decoded(item), item.version, item.author)
 
 
 def _decoded(item: Item) -> Any:
@@ -106,15 +103,7 @@ def _depth(value: Any, depth: int = 0) -> int:
 
 
 def _merged(older: View, newer: View) -> View:
-    """Two views as one, of the next version if they differ."""
-    if older.value == newer.value:
-        return msgspec.structs.replace(newer, version=max(older.version, newer.version))
-    return View(
-        _united(older.value, newer.value),
-        max(older.version, newer.version) + 1,
-        newer.timestamp,
-        newer.author,
-    )
+    return View(_united(older.value, newer.value), newer.version, newer.author)
 
 
 def _united(older: Any, newer: Any) -> Any:

@@ -1,10 +1,9 @@
-"""Has the members judge the runs that wait for it, in order and at a bounded pace, in a thread of each web
-process; a run is claimed in its row, so that one process has it judged."""
+"""Has the members judge the runs that wait for it, in each web process (dtvn.gateway.Settler); a run is
+claimed in its row, so that one process has it judged."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
 
 from django.db import DatabaseError, close_old_connections
@@ -13,102 +12,80 @@ from dtvn.api.errors import ApiError, ServiceError
 from dtvn.api.event_bodies import RunBody
 from dtvn.events.config import Algorithm
 from dtvn.events.judging import ALGORITHM_NOT_OFFERED
-from dtvn.gateway import GatewayFace, is_final
+from dtvn.gateway import GatewayFace, RunIsLive, Settler, is_final
 from dtvn.protocol.quorum import quorum
 from events.models import JudgedRun, Owed, OwedRun, RunStatus
 from events.services import errors, excerpts, owed_rows, run_rows
 from events.services.open_runs import Judgement, OpenRun, waited
 from events.services.run_table import outcome_of, run_table
-from validators.database_url import first_line
 from validators.services.network import informed_gateway
-
-LOOK = 1.0
-"""Seconds between two looks whether a run waits and a quorum answers."""
-PACE = 0.1
-"""Least seconds between two runs: what is judged now comes first."""
-AGAIN_MAX = 30.0
-"""Most seconds until a run is tried again that got no verdict; the pause doubles from LOOK."""
 
 logger = logging.getLogger("dtvn.events")
 
 
 class Settling:
-    """The thread, and what it counted."""
+    """The rows that wait (an OwedStore), and what was counted."""
+
+    shared = True
 
     def __init__(self) -> None:
         self.settled: Counter[bool] = Counter()
         """Runs that the members have judged, by whether they said otherwise than the rules here."""
-        self._after = 0
-        """Id of the newest run that was passed over: a process writes it, or it got no verdict. One that
-        never gets one keeps no other waiting."""
-        self._pause = LOOK
-        self._thread: threading.Thread | None = None
+        reaches = lambda: reaches_quorum(informed_gateway())  # noqa: E731
+        self.settler = Settler(self, reaches, self.settle, before=close_old_connections)
 
-    def begin(self) -> None:
-        """Go on from now on, until the process ends."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="owed", daemon=True)
-            self._thread.start()
-
-    def _work(self) -> None:
-        pauses = threading.Event()
-        while True:
-            close_old_connections()
-            try:
-                pause = self.turn()
-            except DatabaseError:  # others say so
-                pause = self._longer()
-            except ServiceError as error:
-                logger.info("an owed run was not judged, and is tried again: %s", first_line(error))
-                pause = self._longer()
-            except Exception:
-                logger.exception("an owed run was not judged, and is tried again")
-                pause = self._longer()
-            pauses.wait(pause)
-
-    def turn(self) -> float:
-        """Have the next waiting run judged, if a quorum answers. Returns the seconds until the next turn.
-        Raises DatabaseError, ServiceError."""
-        row = owed_rows.next_waiting(self._after)
-        if row is not None and row.status == RunStatus.OPEN:
-            run_rows.mark_lost()
-            row = owed_rows.next_waiting(self._after)
-        if row is None:
-            self._after = 0
-            return LOOK
-        network = informed_gateway()
-        if not reaches_quorum(network):
-            return LOOK
-        before, self._after = self._after, row.pk
+    def next_waiting(self, after: int) -> int | None:
+        """See OwedStore. A database that is away is told by others: nothing waits then."""
         try:
-            settled = self._settle(row, network)
-        except ApiError as error:
-            if error.code not in (errors.RUN_BUSY, errors.RUN_IS_LIVE):
-                raise
-            settled = None
-        if settled is None:
-            return PACE
-        if not settled:
-            return self._longer()
-        self._after, self._pause = before, LOOK
-        return PACE
+            row = owed_rows.next_waiting(after)
+            if row is not None and row.status == RunStatus.OPEN:
+                run_rows.mark_lost()
+                row = owed_rows.next_waiting(after)
+        except DatabaseError:
+            return None
+        return None if row is None else row.pk
 
-    def _settle(self, row: JudgedRun, network: GatewayFace) -> bool | None:
-        """Whether the run waits no more; None if a process writes it that must have it judged."""
-        if (run := run_table.writes(row.pk)) is not None:
+    def has_waiting(self) -> bool:
+        """See OwedStore."""
+        try:
+            return owed_rows.count() > 0
+        except DatabaseError:
+            return False
+
+    def settle(self, number: int) -> bool:
+        """Have a run judged, and say whether it waits no more. Raises RunIsLive while a process writes it
+        that must have it judged; ServiceError, DatabaseError."""
+        try:
+            return self._settle(number)
+        except ApiError as error:
+            if error.code in (errors.RUN_BUSY, errors.RUN_IS_LIVE):
+                raise RunIsLive(str(error)) from error
+            raise
+        except (RunIsLive, ServiceError, DatabaseError):
+            raise
+        except Exception:
+            logger.exception("an owed run was not judged, and is tried again")
+            raise
+
+    def _settle(self, number: int) -> bool:
+        row = JudgedRun.objects.filter(pk=number).first()
+        if row is None:
+            return True
+        if (run := run_table.writes(number)) is not None:
             waited(run.settle())
             run_table.keep(run)
-            return self._told(row, run)
-        if row.status == RunStatus.OPEN or (owed := owed_rows.claim(row.pk)) is None:
-            return None
+            return self._count(row, run)
+        if row.status == RunStatus.OPEN or (owed := owed_rows.claim(number)) is None:
+            raise RunIsLive(f"run {row.run} of thread {row.thread}")
+        network = informed_gateway()
         try:
             run = self._opened(owed, network)
             _judge_anew(run, network)
         finally:
-            owed_rows.release(row.pk)
-        return self._told(row, run)
+            owed_rows.release(number)
+        return self._count(row, run)
 
-    def _told(self, row: JudgedRun, run: OpenRun) -> bool:
+    def _count(self, row: JudgedRun, run: OpenRun) -> bool:
         if run.here.state == Owed.WAITING:
             return False
         differs = bool(run.here.differences)
@@ -136,10 +113,6 @@ class Settling:
             raise
         run.id = row.pk
         return run
-
-    def _longer(self) -> float:
-        pause, self._pause = self._pause, min(2 * self._pause, AGAIN_MAX)
-        return pause
 
 
 def reaches_quorum(network: GatewayFace) -> bool:

@@ -182,7 +182,7 @@ def test_what_is_owed_survives_the_validator_and_is_judged_by_the_next(
 
 
 def test_one_validator_at_a_time_has_a_folder(gateway: FakeGateway, tmp_path: Path) -> None:
-    with made(gateway, tmp_path), pytest.raises(ValidatorError, match="one of its own"):
+    with made(gateway, tmp_path), pytest.raises(ValidatorError, match="a folder of its own"):
         made(gateway, tmp_path).start()
 
 

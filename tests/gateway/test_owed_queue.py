@@ -12,9 +12,10 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from dtvn.files.kept import FolderError
 from dtvn.gateway.events_face import RunPlace
 from dtvn.gateway.owed import Difference, OwedEvent, OwedRun, SettledRun
-from dtvn.gateway.owed_queue import FILE, LOCK, OwedFolderError, OwedQueue, OwedRefused
+from dtvn.gateway.owed_queue import OwedQueue, OwedRefused
 from dtvn.gateway.validator_answers import failed
 
 NOW = datetime(2026, 11, 28, 9, tzinfo=UTC)
@@ -59,7 +60,7 @@ def test_a_run_is_settled_once_and_kept_until_it_is_forgotten(queue: OwedQueue) 
     number = queue.add(owed("a"))
     done = settled(taken(queue, number), Difference(0, "", "NOT_JSON"))
     assert [queue.settle(done), queue.settle(done)] == [True, False]
-    assert (queue.next(), queue.waiting(), queue.settled()) == (None, [], [done])
+    assert (queue.next_waiting(), queue.waiting(), queue.settled()) == (None, [], [done])
     with pytest.raises(KeyError):
         queue.extend(number, [event(1)])
     counts = queue.counts()
@@ -90,7 +91,7 @@ def test_what_finds_no_place_is_refused_and_changes_nothing(
 def test_a_queue_is_found_again_and_one_at_a_time_has_it(tmp_path: Path) -> None:
     queue = OwedQueue(tmp_path)
     number = queue.add(owed("a"))
-    with pytest.raises(OwedFolderError, match="each needs one of its own"):
+    with pytest.raises(FolderError, match="each needs a folder of its own"):
         OwedQueue(tmp_path)
     queue.close()
     again = OwedQueue(tmp_path)
@@ -111,16 +112,16 @@ def test_a_full_disk_refuses_a_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"no database at all, but a text", "newer"])
 def test_a_file_that_is_no_queue_is_named(tmp_path: Path, content: bytes | str) -> None:
     if isinstance(content, bytes):
-        (tmp_path / FILE).write_bytes(content * 100)
+        (tmp_path / "owed.sqlite3").write_bytes(content * 100)
     else:
-        with sqlite3.connect(tmp_path / FILE) as other:
+        with sqlite3.connect(tmp_path / "owed.sqlite3") as other:
             other.execute("PRAGMA user_version = 99")
     for _ in range(2):  # the lock is given back
-        with pytest.raises(OwedFolderError) as error:
+        with pytest.raises(FolderError) as error:
             OwedQueue(tmp_path)
         assert str(tmp_path) in str(error.value)
         assert "uses the queue" not in str(error.value)
-    assert (tmp_path / LOCK).exists()
+    assert (tmp_path / "owed.lock").exists()
 
 
 STEPS = st.tuples(st.sampled_from(("add", "extend", "settle", "forget")), st.integers(1, 4))

@@ -27,7 +27,7 @@ class Turns:
         self.quorum = True
         told: Callable[[], None] = lambda: self.told.append(len(self.tries))  # noqa: E731
         self.settler = Settler(self.queue, lambda: self.quorum, self.settle, told)
-        self.turn = self.settler._turn
+        self.turn = self.settler.turn
 
     def settle(self, number: int) -> bool:
         self.tries.append(number)
@@ -82,7 +82,7 @@ def test_a_caller_is_told_when_nobody_can_say_whether_a_quorum_is_reached() -> N
     assert turns.tries == []
 
 
-def test_a_thread_that_fails_tells_who_waits(
+def test_a_store_that_cannot_be_read_ends_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     turns = Turns(True, runs=2)
@@ -92,12 +92,13 @@ def test_a_thread_that_fails_tells_who_waits(
     def gone() -> NoReturn:
         raise RuntimeError("the database is gone")
 
-    monkeypatch.setattr(turns.queue, "counts", gone)
-    turns.settler._work()
+    with monkeypatch.context() as away:
+        away.setattr(turns.queue, "has_waiting", gone)
+        turns.turn()
     assert first.result(0) is True, "what was decided is told before anything else is done"
-    assert str(second.exception(0)) == "the validator was stopped"
-    assert turns.settler.ended.result(0) is None
-    assert "not judged any more" in caplog.text
+    assert "cannot be looked for now" in caplog.text
+    turns.turn()
+    assert second.result(0) is True
 
 
 def test_a_settler_that_is_stopped_tells_who_waits_and_who_comes() -> None:

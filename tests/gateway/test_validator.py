@@ -53,7 +53,8 @@ def gateway() -> FakeGateway:
 
 @pytest.fixture
 def validator(gateway: FakeGateway) -> Iterator[DistributedValidator]:
-    made = DistributedValidator(gateway)
+    at_once = PartitionHandlerConfig(min_nodes_for_operation=3)
+    made = DistributedValidator(gateway, partitions=at_once)
     made.start()
     yield made
     if made.get_running():

@@ -25,7 +25,7 @@ from dtvn.gateway import (
 )
 from dtvn.gateway.validator_partitions import Partitions
 from dtvn.protocol.genesis import CAPABILITIES, agreeing_by
-from dtvn.protocol.quorum import Mode
+from dtvn.protocol.quorum import Mode, quorum
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
@@ -65,6 +65,8 @@ def opened(clock: SetClock) -> Iterator[Opened]:
     running: list[DistributedValidator] = []
 
     def open_one(gateway: FakeGateway, **settings: object) -> DistributedValidator:
+        needed = quorum(len(gateway.present.members), gateway.present.mode)
+        settings = {"min_nodes_for_operation": needed} | settings  # a lost quorum is seen at once
         config = PartitionHandlerConfig(**settings)  # type: ignore[arg-type]
         made = DistributedValidator(gateway, partitions=config)
         made.get_partition_handler()._now = clock.now
@@ -183,17 +185,17 @@ def test_a55_members_that_are_linked_and_silent_are_unreachable(
     handler = Partitions(gateway, PartitionHandlerConfig(detection_method=method), lambda: 3, clock.now)
     assert not handler.is_partitioned()
     begun = clock.monotonic
-    gateway.heard_at = {2: begun, 3: begun}
+    gateway.heard_at = {1: begun, 2: begun, 3: begun}
     for second in range(1, 31):
         clock.forward(1)
-        gateway.missed = {2: second, 3: second}
+        gateway.missed = {1: second, 2: second, 3: second}
         handler.look()
         if second < 10:
             assert not handler.is_partitioned()
-    assert handler.unreachable() == {"r2", "r3"}
+    assert handler.unreachable() == {"r1", "r2", "r3"}
     found = handler.get_current_partition()
     assert found is not None
-    assert found.unreachable_nodes == ("r2", "r3")
+    assert found.unreachable_nodes == ("r1", "r2", "r3")
 
 
 def test_members_that_are_not_asked_are_not_silent(gateway: FakeGateway, clock: SetClock) -> None:

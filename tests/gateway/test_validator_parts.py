@@ -14,6 +14,7 @@ from dtvn.events.config import (
     Algorithm,
     CircuitBreakerConfig,
     ConsensusConfig,
+    PartitionHandlerConfig,
     from_profile,
 )
 from dtvn.gateway import AsyncDistributedValidator, DistributedValidator
@@ -24,6 +25,9 @@ from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.gateway.test_validator import BAD, GOOD
 from tests.host.support import make_genesis
+
+AT_ONCE = PartitionHandlerConfig(min_nodes_for_operation=3)
+"""A quorum that is lost is a partition at once."""
 
 
 @pytest.fixture
@@ -61,7 +65,7 @@ def test_the_consensus_manager_names_its_required_nodes_a8(
 
 
 def test_the_consensus_manager_tells_figures_and_health(gateway: FakeGateway) -> None:
-    with DistributedValidator(gateway, allow_local_validation=False) as validator:
+    with DistributedValidator(gateway, allow_local_validation=False, partitions=AT_ONCE) as validator:
         for events in (GOOD, BAD, BAD):
             validator.validate_sequence(events)
         gateway.events.down = frozenset({2, 3})
@@ -100,7 +104,7 @@ class Recorder:
 
 def test_each_call_is_a_span_with_the_contracts_attributes(gateway: FakeGateway) -> None:
     tracer = Recorder()
-    with DistributedValidator(gateway, tracer=tracer, actor="desk") as validator:
+    with DistributedValidator(gateway, tracer=tracer, actor="desk", partitions=AT_ONCE) as validator:
         assert validator.validate_sequence(BAD).errors
         assert validator.validate_event(GOOD[0]).is_valid
         gateway.down = frozenset({1, 2, 3})

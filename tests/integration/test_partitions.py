@@ -45,8 +45,7 @@ def test_killed_members_are_a_partition_until_they_are_back_a53_a59(running: tup
         assert not validator.is_partitioned()
         cluster.kill(2, 3)
         wait_until(lambda: len(validator.get_active_nodes()) == 2, what="the loss of both")
-        found = validator.get_current_partition()
-        assert found is not None
+        found = wait_until(validator.get_current_partition, what="the partition")
         assert (found.type, found.unreachable_nodes) == ("split", ("node2", "node3"))
         assert {validator.get_all_nodes()[name].state for name in found.unreachable_nodes} == {
             NodeState.PARTITIONED

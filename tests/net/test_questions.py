@@ -52,8 +52,9 @@ def test_a_question_that_fails_is_refused_and_the_next_one_answered(
 def test_who_is_unknown_silent_or_not_let_in_is_named(links: dict[str, QuestionLinks]) -> None:
     for asker, name, body, why in (
         ("b", "d", b"one", "d is no peer here"),
-        ("c", "a", b"one", "a did not answer within 0.3 s"),
-        ("b", "a", b"forever", "a did not answer within 0.3 s"),
+        ("c", "a", b"one", "a is not reached: the connection is refused"),
+        ("b", "b", b"one", "b is not reached: the connection is refused"),
+        ("b", "a", b"forever", "a is not reached: it did not answer within 0.3 s"),
     ):
         with pytest.raises(NoAnswer, match=why):
-            links[asker].ask(name, body, 0.3)
+            links[asker].ask(name, body, 0.3 if body == b"forever" else PATIENCE)

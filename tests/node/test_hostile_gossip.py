@@ -26,7 +26,7 @@ from dtvn.protocol.host.log_server import read_referral
 from dtvn.protocol.wire import link_frame
 from dtvn.sync import Item, sign
 from dtvn.sync import messages as s
-from dtvn.sync.protocols import QUESTIONS_MAX
+from dtvn.sync.exchange import QUESTIONS_MAX
 from tests.host.doubles import Bench
 
 CLUSTER = b"c" * 32
@@ -44,7 +44,6 @@ def signed(who: int, kind: str, key: str, value: bytes, *, version: int = 1, del
         kind=kind,
         key=key,
         version=version,
-        timestamp=WALL,
         value=value,
         deleted=deleted,
     )
@@ -68,8 +67,8 @@ ITEMS = [
     signed(LIAR, ADDRESS, "other", b""),
     signed(LIAR, "", "", b"x" * 32_768),
     signed(4, "owed", "\U0010ffff", b"\x80"),
-    Item(KEYS[LIAR], ADDRESS, "", o.NUMBER_MAX, 0, b"", False, bytes(64)),
-    Item(b"\x01" + bytes(31), ADDRESS, "", 0, 0, b"", False, bytes(64)),
+    Item(KEYS[LIAR], ADDRESS, "", o.NUMBER_MAX, b"", False, bytes(64)),
+    Item(b"\x01" + bytes(31), ADDRESS, "", 0, b"", False, bytes(64)),
 ]
 
 

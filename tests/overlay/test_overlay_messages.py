@@ -11,7 +11,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import GOSSIP_BYTES_MAX
 from dtvn.sync import Item
 
-ITEM = Item(b"a" * 32, "address", "", 1, 1, b"value", False, b"s" * 64)
+ITEM = Item(b"a" * 32, "address", "", 1, b"value", False, b"s" * 64)
 ONE_OF_EACH: list[o.Message] = [
     o.Join(ITEM),
     o.ForwardJoin(ITEM, 6),
@@ -83,7 +83,7 @@ def test_no_bytes_make_the_decoder_fail_otherwise(body: bytes) -> None:
 
 @given(st.lists(st.integers(0, 30_000), max_size=80))
 def test_items_are_cut_to_what_fits_a_frame(sizes: list[int]) -> None:
-    items = tuple(Item(b"a" * 32, "k", "", 1, 1, bytes(size), False, b"s" * 64) for size in sizes)
+    items = tuple(Item(b"a" * 32, "k", "", 1, bytes(size), False, b"s" * 64) for size in sizes)
     told = o.fitting(items)
     assert told == items[: len(told)]
     if told:

@@ -18,8 +18,7 @@ from dtvn.overlay.views import DIAL_TIME, LEAVES_MAX, PASSIVE_MAX
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import GOSSIP_BYTES_MAX
-from dtvn.sync import Item, sign
-from dtvn.sync.store import FUTURE_US_MAX
+from dtvn.sync import AHEAD_US_MAX, Item, sign
 from simulator.overlay_peers import MEMBERS, Peer
 from simulator.overlay_world import SECOND, OverlayWorld
 
@@ -289,7 +288,7 @@ def contact_of(peer: Peer) -> Contact:
 
 
 def altered(item: Item) -> Item:
-    return msgspec.structs.replace(item, timestamp=item.timestamp + 1)
+    return msgspec.structs.replace(item, version=item.version + 1)
 
 
 def of_leaf(alone: Alone) -> Item:
@@ -348,7 +347,7 @@ def test_r45_a_record_that_came_before_its_time_is_taken_once_it_has_come() -> N
     alone = Alone()
     near, other = alone.others[0], alone.others[5]
     alone.befriend(near)
-    first, early = alone.newer(other, 1), alone.newer(other, FUTURE_US_MAX + SECOND // 1_000)
+    first, early = alone.newer(other, 1), alone.newer(other, AHEAD_US_MAX + SECOND // 1_000)
     alone.hear(near, o.Rumour(0, (first,)))
     for seconds, held in ((0, first), (2, early)):
         alone.world.time += seconds * SECOND
@@ -598,7 +597,7 @@ def test_a_version_of_the_far_future_is_refused_by_store_and_book_and_replaced_b
     alone.befriend(near)
     stuck = sign(
         alone.world.cluster, author.secret, kind=ADDRESS, key="", version=2**62, deleted=deleted,
-        timestamp=alone.world.wall, value=b"" if deleted else author.record.value,
+        value=b"" if deleted else author.record.value,
     )  # fmt: skip
     assert alone.hear(near, o.Rumour(0, (stuck,))) is Reason.UNKNOWN_SENDER
     following = alone.newer(author)

@@ -95,10 +95,6 @@ class Watching(RuleBasedStateMachine):
     def cut(self, peers: set[str]) -> None:
         self.watched.cut(*sorted(peers))
 
-    @rule(exchanges=st.dictionaries(st.sampled_from(["n0", "n1", "n2", "n3", "n4"]), st.booleans()))
-    def exchange(self, exchanges: dict[str, bool]) -> None:
-        self.watched.told(self.watched.watch.add_round(exchanges, self.watched.now))
-
     @rule(
         seconds=st.sampled_from([0.5, 3.0, 11.0, 35.0, 320.0]),
         heard=st.sets(st.sampled_from(["n1", "n2", "n3", "n4"])),

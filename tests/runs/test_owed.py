@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from dtvn.gateway.owed_settler import AGAIN_MAX, IDLE, LOOK, PACE
 from dtvn.proof import TRANSCRIPT, unwrap
 from dtvn.proof.transcripts import verify_transcript
 from events.models import JudgedRun, OwedPart, OwedRun, RunRecord
 from events.services import owed_rows, run_rows, settling
 from events.services.run_table import run_table
-from events.services.settling import AGAIN_MAX, LOOK, PACE, Settling
+from events.services.settling import Settling
 from tests.api.conftest import Api, read
 from tests.api.test_metrics import scrape
 from tests.fake_gateway import FakeGateway
@@ -68,9 +69,9 @@ def test_a_sequence_judged_here_waits_and_is_judged_by_the_members(
     assert (kept["owed"], kept["here_code"], kept["settled_at"]) == ("waiting", "MESSAGE_NOT_OPEN", None)
     assert kept["here_at"] is not None
     assert (kept["here_valid"], kept["here_events"]) == (False, 5)
-    assert thread.turn() == LOOK, "nobody is asked before a quorum answers"
+    assert thread.settler.turn() == LOOK, "nobody is asked before a quorum answers"
     heal(fake)
-    assert thread.turn() == PACE
+    assert thread.settler.turn() == PACE
     kept = shown(api, told)
     assert (kept["owed"], kept["verdict"], kept["code"]) == ("settled", "invalid", "MESSAGE_NOT_OPEN")
     assert (kept["differs"], kept["differences"], kept["failure"]) == (False, [], None)
@@ -82,7 +83,7 @@ def test_a_sequence_judged_here_waits_and_is_judged_by_the_members(
     assert kept["excerpts"][0]["index"] == 2
     again = read(api.post(f"events/runs/{told['id']}/end"))["data"]
     assert (again["scope"], again["owed"], again["valid"]) == (kept["scope"], "settled", False)
-    assert thread.turn() == LOOK
+    assert thread.settler.turn() == IDLE
     assert thread.settled == {False: 1}
 
 
@@ -93,7 +94,7 @@ def test_certificates_that_replace_the_mark_make_a_transcript(
     cut(fake)
     told = sequence(api, GOOD)
     heal(fake)
-    thread.turn()
+    thread.settler.turn()
     body = texts(GOOD, salts=told["salts"])
     answer = api.post(f"events/runs/{told['id']}/transcript", body)
     assert answer.status_code == 200, answer.content
@@ -107,9 +108,9 @@ def test_what_the_members_say_otherwise_is_listed(api: Api, fake: FakeGateway, t
     same = sequence(api, GOOD, run="other")
     falsely(fake, 0, 1, 2, errors=((0, "A_LIE"),))
     heal(fake)
-    thread.turn()
+    thread.settler.turn()
     fake.events.changed = lambda _member, body: [body]
-    thread.turn()
+    thread.settler.turn()
     found = read(api.get("events/runs?differs=true"))["data"]
     assert [each["id"] for each in found] == [told["id"]]
     assert found[0]["differences"] == [
@@ -139,7 +140,7 @@ def test_runs_that_wait_are_listed_counted_and_judged_in_their_order(
     assert (answer.status_code, "owed" in read(answer)["error"]) == (400, True)
     heal(fake)
     for number in range(3):
-        assert thread.turn() == PACE
+        assert thread.settler.turn() == PACE
         waiting = [each["id"] for each in read(api.get("events/runs?owed=waiting"))["data"]]
         assert waiting == ids[:number:-1]
     assert scrape().value("dtvn_platform_event_owed") == 0
@@ -153,12 +154,12 @@ def test_a_run_that_gets_no_verdict_keeps_no_other_waiting(
     changed = fake.events.changed
     fake.events.changed = lambda member, body: [] if b"unanswered" in body else changed(member, body)
     heal(fake)
-    assert thread.turn() == LOOK, "and then twice as long"
-    assert thread.turn() == PACE
+    assert thread.settler.turn() == LOOK, "and then twice as long"
+    assert thread.settler.turn() == PACE
     assert (shown(api, first)["owed"], shown(api, second)["owed"]) == ("waiting", "settled")
     fake.events.changed = changed
-    assert thread.turn() == LOOK, "it was passed over"
-    assert thread.turn() == PACE
+    assert thread.settler.turn() == LOOK, "it was passed over"
+    assert thread.settler.turn() == PACE
     assert shown(api, first)["owed"] == "settled"
 
 
@@ -170,7 +171,7 @@ def test_a_run_is_judged_later_as_it_was_to_be_judged(
     cut(fake)
     told = sequence(api, [*GOOD[:1], unknown], algorithm=algorithm, drop_unknown=True)
     heal(fake)
-    thread.turn()
+    thread.settler.turn()
     kept = shown(api, told)
     assert (kept["algorithm"], kept["verdict"], kept["delivered"]) == (algorithm, "valid", 1)
     assert kept["recorded"] is (algorithm == "pbft")
@@ -186,7 +187,7 @@ def test_a_stream_judged_here_waits_too(api: Api, fake: FakeGateway, thread: Set
     told = read_line(flowing(answer).splitlines()[-1])["report"]
     assert (told["scope"], told["owed"], len(told["salts"])) == ("LOCAL_ONLY", "waiting", 5)
     heal(fake)
-    thread.turn()
+    thread.settler.turn()
     assert shown(api, told)["owed"] == "settled"
 
 
@@ -211,7 +212,7 @@ def test_an_open_run_is_judged_without_a_further_call(api: Api, fake: FakeGatewa
     told = next_call(api, GOOD[:2])
     assert OwedRun.objects.get().pk == told["id"]
     heal(fake)
-    assert thread.turn() == PACE
+    assert thread.settler.turn() == PACE
     kept = shown(api, told)
     assert (kept["status"], kept["owed"], kept["events"]) == ("open", "settled", 2)
     last = next_call(api, GOOD[2:], thread="t", run="r", end=True)
@@ -230,13 +231,13 @@ def test_what_waits_survives_the_process_that_answered(api: Api, fake: FakeGatew
     run_table._runs.clear()
     heal(fake)
     fake.events.attend()
-    assert thread.turn() == PACE
+    assert thread.settler.turn() == PACE
     assert shown(api, ended)["owed"] == "settled"
-    assert thread.turn() == PACE
+    assert thread.settler.turn() == PACE
     assert shown(api, opened)["owed"] == "waiting", "its process may still write it"
     silent = timezone.now() - 2 * run_rows.SILENCE
     JudgedRun.objects.filter(pk=opened["id"]).update(changed_at=silent)
-    while thread.turn() != PACE:
+    while thread.settler.turn() != PACE:
         pass
     kept = shown(api, opened)
     assert (kept["owed"], kept["verdict"], kept["status"]) == ("settled", "valid", "ended")
@@ -256,7 +257,7 @@ def test_a_run_whose_beginning_is_no_longer_kept_is_refused_and_says_so(
     assert "will not judge these events later: its earlier events" in told["owed_text"]
     assert shown(api, told)["owed"] == "refused"
     heal(fake)
-    assert thread.turn() == LOOK
+    assert thread.settler.turn() == IDLE
 
 
 @pytest.mark.parametrize(("bound", "most"), [("WAITING_MAX", 1), ("BYTES_MAX", 300)])
@@ -286,7 +287,7 @@ def test_waiting_runs_make_no_room_for_newer_ones(
     for number in range(4):
         sequence(api, GOOD, run=f"r{number}")
     assert shown(api, waits)["owed"] == "waiting"
-    assert thread.turn() == PACE
+    assert thread.settler.turn() == PACE
     assert shown(api, waits)["owed"] == "settled"
 
 
@@ -296,7 +297,7 @@ def test_a_run_that_is_erased_while_it_waits_is_gone(api: Api, fake: FakeGateway
     assert api.call("DELETE", f"events/runs/{told['id']}").status_code == 200
     assert not OwedPart.objects.exists()
     heal(fake)
-    assert thread.turn() == LOOK
+    assert thread.settler.turn() == IDLE
 
 
 def test_one_process_has_a_run_judged_until_its_claim_runs_out(
@@ -307,9 +308,9 @@ def test_one_process_has_a_run_judged_until_its_claim_runs_out(
     assert owed_rows.claim(told["id"]) is not None
     assert owed_rows.claim(told["id"]) is None
     heal(fake)
-    assert thread.turn() == LOOK
+    assert thread.settler.turn() == LOOK
     OwedRun.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
-    assert thread.turn() == PACE
+    assert thread.settler.turn() == PACE
     assert shown(api, told)["owed"] == "settled"
 
 
@@ -317,18 +318,20 @@ def test_no_verdict_leaves_it_waiting_and_pauses_grow(api: Api, fake: FakeGatewa
     cut(fake)
     told = sequence(api, GOOD)
     fake.down = frozenset()  # links are up, and two members do not vote
-    pauses = [thread.turn() for _ in range(14)]
-    assert pauses[::2] == [LOOK, 2 * LOOK, 4 * LOOK, 8 * LOOK, 16 * LOOK, AGAIN_MAX, AGAIN_MAX]
+    pauses = [thread.settler.turn() for _ in range(20)]
+    assert pauses[::2] == [*(LOOK * 2**times for times in range(8)), AGAIN_MAX, AGAIN_MAX]
     assert {*pauses[1::2]} == {LOOK}, "no other one waits"
     assert shown(api, told)["owed"] == "waiting"
     heal(fake)
-    assert thread.turn() == PACE
+    assert thread.settler.turn() == PACE
     kept = shown(api, told)
     assert (kept["owed"], kept["record_code"]) == ("settled", "ok")
     cut(fake)
     sequence(api, GOOD, run="r2")
     fake.down = frozenset()
-    assert [thread.turn() for _ in range(3)] == [LOOK, LOOK, 2 * LOOK], "after a verdict they begin anew"
+    assert [thread.settler.turn() for _ in range(3)] == [LOOK, LOOK, 2 * LOOK], (
+        "after a verdict they begin anew"
+    )
 
 
 def test_a_decision_that_cannot_change_is_settled_without_a_certificate(
@@ -338,7 +341,7 @@ def test_a_decision_that_cannot_change_is_settled_without_a_certificate(
     told = sequence(api, GOOD, algorithm="unanimous")
     falsely(fake, 1, 2)
     heal(fake)
-    thread.turn()
+    thread.settler.turn()
     kept = shown(api, told)
     assert (kept["owed"], kept["verdict"], kept["scope"]) == ("settled", "invalid", "LOCAL_ONLY")
     assert kept["differences"] == [{"index": 0, "here": "", "members": "A_LIE"}]
@@ -353,9 +356,9 @@ def test_a_verdict_that_was_lost_with_its_process_is_given_again_and_recorded_on
     heal(fake)
     with monkeypatch.context() as killed:
         killed.setattr(settling, "_write_anew", lambda _run: None)
-        thread.turn()
+        thread.settler.turn()
     assert shown(api, told)["owed"] == "waiting"
-    assert thread.turn() == PACE
+    assert thread.settler.turn() == PACE
     kept = shown(api, told)
     assert (kept["owed"], kept["record_code"], kept["failure"]) == ("settled", "ok", None)
     assert RunRecord.objects.filter(judged_run_id=told["id"]).count() == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import msgspec
 
@@ -29,6 +30,7 @@ def main() -> None:
         name, bytes.fromhex(told["seed"]), bytes(32), keys, peers=links,
         config=msgspec.convert(told["config"], StateSyncConfig), resolver=resolve,
         breaker=CircuitBreakerConfig(name="state-sync", max_failures=5, timeout=told.get("timeout", 5.0)),
+        folder=Path(told["folder"]) if told.get("folder") else None,
     )  # fmt: skip
     links.serve(places[name][1], places[name][2], node.answer)
     for line in sys.stdin:
@@ -39,7 +41,7 @@ def main() -> None:
             answer = {"error": str(error)}
         sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
         sys.stdout.flush()
-    node.stop()
+    node.close()
     links.close()
 
 

@@ -26,12 +26,15 @@ class NodeProcess:
     """A node; its methods are those of its StateSynchronizer."""
 
     def __init__(self, told: dict[str, Any]) -> None:
-        self.name = told["name"]
+        self.name, self._told = told["name"], told
+        self._begin()
+
+    def _begin(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.sync.node"], cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
-        self._say(told)
+        self._say(self._told)
 
     def _say(self, what: object) -> None:
         assert self._process.stdin is not None
@@ -63,6 +66,11 @@ class NodeProcess:
         self._process.kill()
         self._ended()
 
+    def restart(self) -> None:
+        """Kill it, and begin it anew."""
+        self.kill()
+        self._begin()
+
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -81,9 +89,10 @@ def seed_of(name: str) -> bytes:
 
 @contextmanager
 def running(
-    names: str, strangers: str = "", timeout: float = 5.0, **config: object
+    names: str, strangers: str = "", timeout: float = 5.0, folder: Path | None = None, **config: object
 ) -> Iterator[list[NodeProcess]]:
-    """Nodes with one-letter names that know each other; `strangers` are listed by nobody but themselves."""
+    """Nodes with one-letter names that know each other; `strangers` are listed by nobody but themselves.
+    `folder`: where each keeps what it writes."""
     ports = dict(zip(names + strangers, free_ports(len(names + strangers)), strict=True))
     places = {
         name: (bindings.crypto_sign_seed_keypair(seed_of(name))[0].hex(), LOOPBACK, port)
@@ -94,7 +103,8 @@ def running(
         for name in names + strangers:
             known = {each: place for each, place in places.items() if each in names or each == name}
             told = {"name": name, "seed": seed_of(name).hex(), "places": known, "config": config}
-            nodes.append(NodeProcess(told | {"timeout": timeout}))
+            own = {"folder": str(folder / name)} if folder else {}
+            nodes.append(NodeProcess(told | {"timeout": timeout} | own))
         for node in nodes:
             node("get_sync_status")
         yield nodes

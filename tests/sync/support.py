@@ -8,8 +8,7 @@ from functools import cache
 
 from nacl import bindings
 
-from dtvn.sync import Item, Kind, Outcome, Sessions, Settings, Store, SyncProtocol, sign
-from dtvn.sync.store import place_of
+from dtvn.sync import Item, Kind, Outcome, Sessions, Store, sign
 
 CLUSTER = bytes(range(32))
 NOW = 1_800_000_000_000_000
@@ -32,16 +31,16 @@ def key_of(name: str) -> bytes:
 def item(
     author: str = "ann",
     key: str = "k",
-    version: int = 1,
+    at: int = 0,
     value: bytes = b"v",
     *,
-    at: int = NOW,
     deleted: bool = False,
     kind: str = "state",
 ) -> Item:
+    """`at`: microseconds after NOW when it was written."""
     return sign(
-        CLUSTER, secret(author), kind=kind, key=key, version=version, timestamp=at,
-        value=b"" if deleted else value, deleted=deleted,
+        CLUSTER, secret(author), kind=kind, key=key, version=NOW + at, value=b"" if deleted else value,
+        deleted=deleted,
     )  # fmt: skip
 
 
@@ -52,34 +51,20 @@ def store(*items: Item, now: int = NOW, **options: int | bytes) -> Store:
     return found
 
 
-def many(author: str, count: int, begin: int = 0) -> list[Item]:
-    return [item(author, f"{author}-{n}", n + 1, b"%d" % n) for n in range(begin, begin + count)]
+def many(author: str, count: int) -> list[Item]:
+    return [item(author, f"{author}-{n}", n + 1, b"%d" % n) for n in range(count)]
 
 
-def by_place(*items: Item) -> tuple[Item, ...]:
-    """As a snapshot has them."""
-    return tuple(sorted(items, key=lambda each: place_of(each.author, each.kind, each.key)))
-
-
-def exchanged(
-    asker: Store,
-    answerer: Store,
-    protocol: SyncProtocol,
-    *,
-    now: int = NOW,
-    batch: int = 100,
-) -> Outcome:
+def exchanged(asker: Store, answerer: Store, *, now: int = NOW, batch: int = 100) -> Outcome:
     """One whole exchange between two stores."""
-    session = Sessions(asker, Settings(batch_size=batch)).open(protocol, now)
-    there = Sessions(answerer, Settings(batch_size=batch))
+    session = Sessions(asker, batch).open(now)
+    there = Sessions(answerer, batch)
     while session.question is not None:
-        session.answered(there.answer(b"here", session.question, now), now)
+        session.answered(there.answer(session.question, now), now)
     return session.outcome
 
 
-def gossip_round(stores: Sequence[Store], fanout: int, chance: random.Random) -> None:
-    """Every peer exchanges with some others at a time."""
+def gossip_round(stores: Sequence[Store], chance: random.Random) -> None:
+    """Every peer exchanges with one other."""
     for index, each in enumerate(stores):
-        others = [other for place, other in enumerate(stores) if place != index]
-        for other in chance.sample(others, min(fanout, len(others))):
-            exchanged(each, other, SyncProtocol.GOSSIP)
+        exchanged(each, chance.choice([other for place, other in enumerate(stores) if place != index]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from dtvn.gateway import StateSnapshot
-from tests.sync.processes import NodeError, root, running
+from tests.sync.processes import NodeError, NodeProcess, root, running
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -19,26 +20,30 @@ PROTOCOLS = ["gossip", "merkle", "crdt", "snapshot"]
 
 def test_a43_what_is_set_has_a_version_that_grows_a_node_and_a_checksum() -> None:
     with running("a") as [node]:
+        before = time.time_ns() // 1_000
         first = node("set_state", "k", {"b": 1, "a": [True, None]})
-        assert (first["version"], first["node_id"], len(first["checksum"])) == (1, "a", 64)
+        assert before <= first["version"] <= time.time_ns() // 1_000
+        assert (first["node_id"], len(first["checksum"])) == ("a", 64)
         assert node("get_state", "k") == first
         second = node("set_state", "k", 2)
-        assert (second["version"], second["value"]) == (2, 2)
+        assert second["version"] > first["version"]
+        assert second["value"] == 2
         assert second["checksum"] != first["checksum"]
         assert node("get_state", "other") is None
 
 
 def test_a44_a_snapshot_applied_elsewhere_gives_equal_values_and_an_altered_one_changes_nothing() -> None:
     with running("ab") as [a, b]:
+        b("set_state", "own", 1)
         for n in range(20):
             a("set_state", f"k{n}", {"n": n})
-        b("set_state", "own", 1)
-        snapshot = a("get_snapshot")
+        snapshot, before = a("get_snapshot"), root(b)
         for altered in _altered(snapshot):
             with pytest.raises(NodeError, match=r"checksum mismatch|signature"):
                 b("apply", msgspec.json.encode(altered).decode())
-        assert b("get_sync_status")["items"] == 1
+        assert root(b) == before
         assert b("apply", msgspec.json.encode(snapshot).decode()) == 20
+        assert b("apply", msgspec.json.encode(snapshot).decode()) == 0
         assert [b.value(f"k{n}") for n in range(20)] == [{"n": n} for n in range(20)]
         assert b.value("own") == 1
 
@@ -46,7 +51,7 @@ def test_a44_a_snapshot_applied_elsewhere_gives_equal_values_and_an_altered_one_
 def _altered(snapshot: dict[str, object]) -> list[dict[str, object]]:
     """With another value, with another item, and with another item and a checksum that fits."""
     shown = msgspec.json.decode(msgspec.json.encode(snapshot), type=StateSnapshot)
-    first = msgspec.structs.replace(shown.items[0], value=b"99")
+    first = msgspec.structs.replace(shown.items[0], key="never written", value=b"99")
     forged = msgspec.structs.replace(shown, items=(first, *shown.items[1:]))
     views = shown.state_items | {"k0": msgspec.structs.replace(shown.state_items["k0"], value=99)}
     made = [
@@ -67,7 +72,7 @@ def test_two_nodes_are_equal_after_one_call_whatever_the_protocol(protocol: str)
         assert root(a) == root(b)
         assert (a.value("b7"), b.value("a7")) == (-7, 7)
         status = a("get_sync_status")
-        assert (status["protocol"], status["sync_count"], status["error_count"]) == (protocol, 1, 0)
+        assert (status["protocol"], status["sync_count"], status["error_count"]) == (protocol, 2, 0)
         assert status["node_status"] == {"b": "CLOSED"}
 
 
@@ -82,7 +87,7 @@ def test_a45_both_nodes_resolve_a_conflict_alike(resolution: str) -> None:
         assert found == b("get_state", "k")
         if resolution == "merge":
             assert found["value"] == {"x": 1, "y": 2, "both": {"p": 1, "q": 2}, "list": [1, 2, 3]}
-            assert found["version"] == 3
+            assert found["version"] == max(found["vector"].values())
         else:
             assert found["value"]["y"] == 2
         assert a("get_sync_status")["conflict_count"] == 1
@@ -127,7 +132,7 @@ def test_a48_concurrent_counters_add_up_and_a_concurrent_adding_survives_a_remov
         for turn, node in enumerate(nodes):
             for _ in range(10):
                 node.begin("increment", "visitors", turn + 1)
-        assert [[node.end() for _ in range(10)][-1] for node in nodes] == [10, 20, 30]
+        assert all([node.end() for _ in range(10)][-1] >= 10 for node in nodes)
         nodes[2]("increment", "visitors", -5)
         nodes[0]("add_member", "gates", "north")
         for node in nodes:
@@ -146,29 +151,32 @@ def test_a48_concurrent_counters_add_up_and_a_concurrent_adding_survives_a_remov
         assert [node("get_members", "gates") for node in nodes] == [[]] * 3
 
 
-def test_a49_a_snapshot_is_given_after_exactly_as_many_changes_as_the_threshold_says() -> None:
+def test_a49_snapshot_exchanges_after_as_many_writes_as_the_threshold() -> None:
     with running("abc", protocol="snapshot", snapshot_threshold=10, sync_interval=0.05) as [a, b, c]:
         a("start")
         for n in range(9):
             a("set_state", f"k{n}", n)
-        assert (a("get_sync_status")["changes"], b("get_sync_status")["items"]) == (9, 0)
+        begun = a("get_sync_status")
+        assert (begun["sync_count"], begun["changes"], b("get_sync_status")["items"]) == (2, 9, 0)
         a("set_state", "k9", 9)
-        wait_until(lambda: root(a) == root(b) == root(c), what="the snapshot did not come")
-        status = a("get_sync_status")
-        assert (status["sync_count"], status["changes"]) == (2, 0)  # one for each peer, and none before
+        wait_until(lambda: root(a) == root(b) == root(c), what="the others have not heard of it")
+        wait_until(lambda: a("get_sync_status")["changes"] == 0, what="the round does not end")
+        assert a("get_sync_status")["sync_count"] == 4  # one more with each peer
         a("stop")
 
 
 def test_a50_more_than_half_of_the_peers_failing_is_an_error_and_exactly_half_is_none() -> None:
-    with running("abcde", max_retries=1, sync_interval=60.0, timeout=0.6) as nodes:
-        a, b, c, d, e = nodes
+    with running("abcde", max_retries=1, sync_interval=60.0) as [a, b, c, d, e]:
+        a("sync_state")
         for victim in (d, e):
             victim.kill()
         a("set_state", "k", 1)
         a("sync_state")
         assert (b.value("k"), c.value("k")) == (1, 1)
         c.kill()
-        with pytest.raises(NodeError, match="3 of 4 peers failed"):
+        with pytest.raises(
+            NodeError, match=r"3 of 4 peers failed: .* is not reached: the connection is refused"
+        ):
             a("sync_state")
         for _ in range(4):
             with pytest.raises(NodeError):
@@ -176,6 +184,92 @@ def test_a50_more_than_half_of_the_peers_failing_is_an_error_and_exactly_half_is
         assert a("get_sync_status")["node_status"] == {"b": "CLOSED", "c": "OPEN", "d": "OPEN", "e": "OPEN"}
         with pytest.raises(NodeError, match="is open"):
             a("sync_state")
+
+
+@pytest.mark.parametrize("protocol", ["gossip", "merkle"])
+def test_a_peer_that_hangs_or_is_gone_holds_up_no_other(protocol: str) -> None:
+    """Each question to the one that hangs lasts a minute."""
+    with running("abcd", protocol=protocol, sync_interval=0.2, timeout=60.0) as [a, b, c, d]:
+        a("start")
+        c.pause(on=True)
+        d.kill()
+        for n in range(5):
+            begun = time.monotonic()
+            a("set_state", "k", n)
+            wait_until(lambda n=n: b.value("k") == n, what="the other has not heard of it")  # type: ignore[misc]
+            assert time.monotonic() - begun < 5
+        c.pause(on=False)
+        a("stop")
+
+
+def test_a_round_does_not_wait_for_one_that_hangs_once_half_are_done() -> None:
+    with running("abc", sync_interval=60.0, timeout=60.0) as [a, b, c]:
+        a("set_state", "k", 1)
+        c.pause(on=True)
+        begun = time.monotonic()
+        a("sync_state")
+        assert b.value("k") == 1
+        assert time.monotonic() - begun < 10
+        c.pause(on=False)
+
+
+def _restarted(node: NodeProcess, others: list[NodeProcess]) -> None:
+    """A node writes, is killed once another one knows it, and what it writes first after that stays."""
+    for value in ("open-1", "open-2"):
+        node("set_state", "door", value)
+    node("increment", "people", 100)
+    node("sync_state")
+    node.restart()
+    assert (node("set_state", "door", "SHUT")["value"], node("increment", "people", 1)) == ("SHUT", 101)
+    node("sync_state")
+    for each in (node, *others):
+        assert (each.value("door"), each("get_counter", "people")) == ("SHUT", 101)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_r46_a_restarted_writer_does_not_lose_to_its_own_past(protocol: str) -> None:
+    with running("abc", protocol=protocol, sync_interval=60.0) as [a, b, c]:
+        assert a("get_sync_status")["durable"] is False
+        _restarted(a, [b, c])
+        assert a("get_sync_status")["unconfirmed"] is False
+
+
+def test_r46_the_first_peer_that_answers_shows_a_writer_its_past() -> None:
+    with running("abcde", sync_interval=60.0) as [a, b, c, d, e]:
+        a("sync_state")
+        c.pause(on=True)
+        d.kill()
+        _restarted(a, [b, e])
+        c.pause(on=False)
+
+
+def test_r46_a_writer_whom_nobody_answers_writes_by_its_clock_and_says_so() -> None:
+    with running("ab", sync_interval=60.0, max_retries=1) as [a, b]:
+        a("set_state", "k", 1)
+        b.kill()
+        a.restart()
+        assert a("get_sync_status")["unconfirmed"] is True
+        assert a("set_state", "k", 2)["value"] == 2
+        status = a("get_sync_status")
+        assert (status["unconfirmed"], status["durable"]) == (True, False)
+
+
+def test_r46_what_a_node_wrote_into_a_folder_outlives_all_others(tmp_path: Path) -> None:
+    with running("ab", sync_interval=60.0, folder=tmp_path) as [a, b]:
+        a("set_state", "k", 1)
+        b("sync_state")
+        b("set_state", "of b", 1)
+        a("sync_state")
+        a("increment", "people", 7)
+        a("set_state", "gone", 1)
+        a("delete_state", "gone")
+        a.kill()
+        b.kill()
+        a.restart()
+        status = a("get_sync_status")
+        assert (status["durable"], status["unconfirmed"], status["items"]) == (True, False, 3)
+        assert (a.value("k"), a.value("gone"), a.value("of b")) == (1, None, None)
+        assert a("increment", "people", 1) == 8
 
 
 def test_a50_a_node_without_peers_synchronises_with_nobody() -> None:
@@ -248,7 +342,7 @@ def test_a_node_that_is_not_listed_is_refused_at_the_handshake() -> None:
     with running("ab", strangers="x", max_retries=1, sync_interval=60.0, timeout=0.6) as [a, b, x]:
         a("set_state", "k", 1)
         x("set_state", "k", "forged")
-        with pytest.raises(NodeError, match="2 of 2 peers failed"):
+        with pytest.raises(NodeError, match=r"2 of 2 peers failed: .* the connection is refused"):
             x("sync_state")
         assert x.value("k") == "forged"
         b("sync_state")

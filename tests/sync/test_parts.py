@@ -1,24 +1,24 @@
-"""Parts of the exchange: large items, uploads, values, parts of replicated types, the overlay's face."""
+"""Parts: the clock, values, parts of replicated types, what a node refuses to write, the overlay's face."""
 
 from __future__ import annotations
 
 import random
-from typing import Any
+import sqlite3
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from dtvn.files.kept import FolderError
 from dtvn.gateway.state_store import NodeState
 from dtvn.protocol import canonical
 from dtvn.sync import (
+    AHEAD_US_MAX,
     CarriedStore,
     HybridClock,
     Item,
     ItemError,
     Kind,
-    Sessions,
-    SyncError,
-    SyncProtocol,
     check_value,
     checked,
     value_bytes,
@@ -35,131 +35,23 @@ from dtvn.sync.crdt import (
     set_of,
     set_part,
 )
-from dtvn.sync.messages import (
-    Chunk,
-    Fetch,
-    FetchChunk,
-    Found,
-    Head,
-    Offer,
-    Open,
-    Question,
-    Root,
-    Want,
-    Wanted,
-    decode,
-    encode,
-)
+from dtvn.sync.messages import Root, decode
 from dtvn.sync.views import ConflictResolution
 from tests.support.table import table
-from tests.sync.support import (
-    CLUSTER,
-    KINDS,
-    NOW,
-    SECOND,
-    by_place,
-    exchanged,
-    item,
-    key_of,
-    many,
-    secret,
-    store,
-)
+from tests.sync.support import CLUSTER, KINDS, NOW, SECOND, item, key_of, secret
 
 ANN, BOB = key_of("ann"), key_of("bob")
 
 
-@pytest.mark.parametrize("protocol", list(SyncProtocol))
-def test_large_items_travel_in_as_many_messages_as_they_need(protocol: SyncProtocol) -> None:
-    large = [item("ann", f"k{n}", n + 1, bytes([n]) * 30_000) for n in range(7)]
-    here, there = store(), store()
-    for each in large:
-        there.put_own(each)
-    assert exchanged(here, there, protocol).items_received == 7
-    assert here.root == there.root
-    empty = store()
-    assert exchanged(here, empty, protocol).items_sent == 7
-    assert empty.root == here.root
-
-
-def test_a_place_without_an_item_is_passed_over_in_an_answer_that_has_more() -> None:
-    large = [item("ann", f"k{n}", n + 1, bytes([n]) * 30_000) for n in range(3)]
-    there = store(*large)
-    places = [entry[0] for entry in there.tree.entries("")]
-    sessions = Sessions(there)
-    asked = (places[0], bytes(32), places[1], places[2])
-    said = decode(sessions.answer(b"peer", encode(1, Want(asked), answer=False), NOW)).body
-    assert isinstance(said, Found)
-    assert (len(said.items), said.has_more, said.next_cursor) == (1, True, 2)
-
-
-def uploaded(sessions: Sessions, peer: bytes, question: Offer | Chunk | Fetch) -> Any:
-    return decode(sessions.answer(peer, encode(1, question, answer=False), NOW)).body
-
-
-def test_uploads_are_bounded_and_a_chunk_that_is_sent_again_is_passed_over() -> None:
-    items = by_place(*many("ann", 400))
-    body = canonical.encode(items)
-    offer = Offer(
-        Head(canonical.digest(body), len(body), len(body), compressed=False, behind=False), bytes(32)
-    )
-    first, second = body[: 48 * 1024], body[48 * 1024 :]
-    held = store()
-    sessions = Sessions(held)
-    assert uploaded(sessions, b"one", offer) == Wanted(yes=True)
-    assert uploaded(sessions, b"one", Chunk(0, first)) == Wanted(yes=True)
-    assert uploaded(sessions, b"one", Chunk(0, first)) == Wanted(yes=True)
-    for other in (b"2", b"3", b"4"):
-        assert uploaded(sessions, other, offer) == Wanted(yes=True)
-    assert uploaded(sessions, b"one", Chunk(1, second)) == Wanted(yes=False)
-    assert len(held) == 400
-    for other in (b"5", b"6"):
-        uploaded(sessions, other, offer)
-    assert uploaded(sessions, b"2", Chunk(0, first)) == Wanted(yes=False)  # the oldest made room
-    sessions.forget(b"6")
-    assert uploaded(sessions, b"6", Chunk(0, first)) == Wanted(yes=False)
-    equal = msgspec.structs.replace(offer, root=held.root)
-    assert uploaded(sessions, b"7", equal) == Wanted(yes=False)
-    behind = msgspec.structs.replace(offer, head=msgspec.structs.replace(offer.head, behind=True))
-    assert uploaded(sessions, b"8", behind) == Wanted(yes=False), "its own state may be deleted elsewhere"
-    for refused in (equal, behind):
-        assert uploaded(sessions, b"9", offer) == Wanted(yes=True)
-        assert uploaded(sessions, b"9", refused) == Wanted(yes=False)
-        assert uploaded(sessions, b"9", Chunk(0, first)) == Wanted(yes=False), "it took the other's place"
-    uploaded(sessions, b"8", offer)
-    with pytest.raises(SyncError):
-        uploaded(sessions, b"8", Chunk(1, first))
-    assert uploaded(sessions, b"8", Chunk(0, first)) == Wanted(yes=False), "one that failed is over"
-
-
-def test_a_snapshot_is_of_what_is_held_when_it_is_asked_for() -> None:
-    held = store(*many("ann", 3))
-    sessions = Sessions(held)
-    for more in (item("bob"), item("cat")):
-        head = uploaded(sessions, b"one", Fetch())
-        assert uploaded(sessions, b"two", Fetch()) == head
-        assert head.checksum == canonical.digest(canonical.encode(by_place(*held.items())))
-        held.take(more, NOW)
-
-
-def test_a_snapshot_says_whether_its_sender_is_away_when_it_is_asked_for() -> None:
-    held = store(item("ann"))
-    sessions = Sessions(held)
-    later = NOW + 31 * 3600 * SECOND
-    fetch = encode(1, Fetch(), answer=False)
-    said = [decode(sessions.answer(b"peer", fetch, now)).body for now in (NOW, later)]
-    held.heard = later  # it has caught up, and holds the same as before
-    said.append(decode(sessions.answer(b"peer", fetch, later)).body)
-    assert [head.behind for head in said if isinstance(head, Head)] == [False, True, False]
-
-
-def test_a_hybrid_clock_is_later_than_all_it_saw() -> None:
+def test_a_hybrid_clock_is_later_than_all_it_saw_but_the_far_future() -> None:
     clock = HybridClock()
     assert clock.tick(NOW) == NOW
     assert clock.tick(NOW) == NOW + 1
-    clock.see(NOW + SECOND)
+    clock.see(NOW + SECOND, NOW)
     assert clock.tick(NOW + 5) == NOW + SECOND + 1
     assert clock.tick(NOW + 2 * SECOND) == NOW + 2 * SECOND
+    clock.see(NOW + AHEAD_US_MAX + 1, NOW)
+    assert clock.tick(NOW + 2 * SECOND) == NOW + 2 * SECOND + 1
 
 
 @table("value", [b'{"b":1,"a":2}', b'{"a": 1}', b"{", b"\xff", b"[" * 40 + b"]" * 40], count=5)
@@ -190,8 +82,9 @@ def part(author: str, value: object) -> Item:
 
 
 def test_a_counter_is_the_sum_of_its_parts() -> None:
-    assert counter_of([part("ann", CounterPart(5, 1)), part("bob", CounterPart(2, 4))]).value == 2
-    assert counter_of([part("ann", CounterPart(5, 1)), item("bob", deleted=True)]).value == 4
+    assert counter_of([]) == 0
+    assert counter_of([part("ann", CounterPart(5, 1)), part("bob", CounterPart(2, 4))]) == 2
+    assert counter_of([part("ann", CounterPart(5, 1)), item("bob", deleted=True)]) == 4
     with pytest.raises(ItemError, match="value"):
         counter_of([item(value=b"x")])
 
@@ -216,7 +109,6 @@ def test_what_was_removed_stays_so_when_something_else_is_removed() -> None:
         bob = removed_from(bob, BOB, set_of([part("ann", ann), part("bob", bob)]), element)
         whole = set_of([part("ann", ann), part("bob", bob)])
         assert whole.value == left
-        assert whole.merge(ORSet()).value == left
     assert removed_from(cat, key_of("cat"), whole, "x").removed == (), "another one remembers it"
 
 
@@ -245,6 +137,62 @@ class Nodes:
     @property
     def members(self) -> list[frozenset[str]]:
         return [each.members("k") for each in self.all]
+
+
+def node(folder: Path | None = None, *, now: int = NOW, name: str = "ann") -> NodeState:
+    names = {key_of(each): each for each in ("ann", "bob")}
+    resolution = ConflictResolution.LAST_WRITE
+    return NodeState(CLUSTER, secret(name)[:32], names, resolution, folder=folder, now=lambda: now)
+
+
+def test_r46_a_key_written_with_a_clock_far_ahead_waits_until_then(
+    tmp_path: Path,
+) -> None:
+    ahead = node(tmp_path, now=NOW + AHEAD_US_MAX + SECOND)
+    ahead.put("k", "of the future")
+    ahead.close()
+    corrected = node(tmp_path)
+    assert corrected.get("k") is None
+    with pytest.raises(ItemError, match=r"said 2027-01-15 08:10:01\+00:00, which is later"):
+        corrected.put("k", 1)
+    other = corrected.put("other", 1)
+    assert other.version == NOW, "it moves no clock"
+    corrected.close()
+    later = node(tmp_path, now=NOW + 2 * SECOND)
+    found = later.get("k")
+    assert found is not None
+    assert (found.value, later.put("k", 2).value) == ("of the future", 2)
+    later.close()
+
+
+def test_one_key_more_than_a_node_may_have_is_refused_and_no_other_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dtvn.gateway.state_store.AUTHOR_ITEMS_MAX", 3)
+    full = node()
+    for key in "abc":
+        full.put(key, 1)
+    with pytest.raises(ItemError, match="d: this node wrote 3 keys already"):
+        full.put("d", 1)
+    full.put("a", 2)
+    full.delete("b")
+    assert [full.get(key) and key for key in "abcd"] == ["a", None, "c", None]
+
+
+def test_a_folder_is_of_one_node_and_one_process(tmp_path: Path) -> None:
+    first = node(tmp_path)
+    first.put("k", 1)
+    with pytest.raises(FolderError, match="each needs a folder of its own"):
+        node(tmp_path)
+    first.close()
+    with pytest.raises(FolderError, match="what another node than bob wrote"):
+        node(tmp_path, name="bob")
+    with sqlite3.connect(tmp_path / "state.sqlite3") as other:
+        other.execute("UPDATE items SET item = x'00'")
+    with pytest.raises(FolderError, match="state that a node wrote"):
+        node(tmp_path)
+    with pytest.raises(FolderError, match="cannot be kept"):
+        first.put("k", 2)
 
 
 def test_a_set_of_nodes_that_see_each_other_is_a_plain_set() -> None:
@@ -286,29 +234,6 @@ def set_of_many() -> ORSet:
     return ORSet(dots)
 
 
-@pytest.mark.parametrize(
-    "question",
-    [
-        Offer(Head(bytes(32), 5, 5, compressed=False, behind=False), bytes(32)),
-        Chunk(0, b"x"),
-        Fetch(),
-        FetchChunk(bytes(32), 0),
-    ],
-)
-def test_the_overlays_store_gives_and_takes_no_snapshots(question: Question) -> None:
-    carried = CarriedStore(CLUSTER, KINDS, own=ANN, now=NOW)
-    with pytest.raises(SyncError, match="no snapshots"):
-        carried.on_exchange(BOB, encode(1, question, answer=False), NOW)
-
-
-def test_the_overlays_store_asks_for_no_snapshot_either() -> None:
-    carried = CarriedStore(CLUSTER, KINDS, own=ANN, now=NOW)
-    carried.take(item("ann"), NOW)
-    body = carried.open_exchange(BOB, NOW + 48 * 3600 * SECOND)
-    assert body is not None
-    assert isinstance(decode(body).body, Open)
-
-
 def test_the_overlays_store_takes_items_and_exchanges_them() -> None:
     counting = {ANN, BOB}.__contains__
     one = CarriedStore(CLUSTER, KINDS, own=ANN, now=NOW, authors=counting)
@@ -330,7 +255,7 @@ def test_the_overlays_store_takes_items_and_exchanges_them() -> None:
             news += brought
     assert {each.author for each in news} == {ANN, BOB}
     assert one.store.root == two.store.root
-    one.take(item("ann", "gone", 2, deleted=True), NOW)
+    one.take(item("ann", "gone", deleted=True), NOW)
     assert [each.key for each in one.items("state")] in (["k", "b"], ["b", "k"])
     assert one.get(BOB, "state", "b") == item("bob", "b")
     one.forget(BOB)

@@ -102,9 +102,7 @@ def _report(member: _Member, hearing: Hearing, ages: Mapping[str, float | None],
         member.returned = reported.monotonic
     if members != member.members:
         member.members = members
-        watch.require(
-            quorum_size=quorum.quorum(len(members), hearing.mode), min_nodes_for_operation=1, now=reported
-        )
+        watch.require(quorum.quorum(len(members), hearing.mode), reported)
         watch.set_nodes(members, reported)
     for other, age in ages.items():
         if age is None:

@@ -17,7 +17,7 @@ class DetectionMethod(StrEnum):
     QUORUM = "quorum"
     """Fewer than `quorum_size` nodes are reachable."""
     GOSSIP = "gossip"
-    """With more than half of the peers, every exchange in the last three rounds has failed."""
+    """As heartbeat."""
     HYBRID = "hybrid"
     """Any of these."""
 

@@ -15,7 +15,7 @@ never differ (recovery strategies: see config.RecoveryStrategy).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from msgspec import structs
 
@@ -26,7 +26,6 @@ from dtvn.protocol.partitions.history import History
 from dtvn.protocol.partitions.kinds import PartitionType, Severity, partition_type, severity_of
 from dtvn.protocol.partitions.moment import Moment
 from dtvn.protocol.partitions.recovery import Recovery
-from dtvn.protocol.partitions.rounds import Rounds
 from dtvn.protocol.partitions.values import (
     Escalated,
     EventType,
@@ -42,7 +41,7 @@ from dtvn.protocol.partitions.values import (
 )
 
 LOOK_EVERY = 5 * SECOND
-"""Nanoseconds between two looks by quorum, and by gossip; by heartbeat, a third of `heartbeat_timeout`."""
+"""Nanoseconds between two looks by quorum; by heartbeat, a third of `heartbeat_timeout`."""
 CLEAN_EVERY = 3_600 * SECOND
 """Nanoseconds between two looks at the history."""
 Events = tuple[WatchEvent, ...]
@@ -60,7 +59,6 @@ class PartitionWatch:
         self._own = own
         self._config = config or WatchConfig()
         self._health = HealthTable(self._config)
-        self._rounds = Rounds()
         self._history = History()
         self._active: PartitionInfo | None = None
         self._recovery: Recovery | None = None
@@ -79,12 +77,10 @@ class PartitionWatch:
 
     # --- facts -----------------------------------------------------------------------------------
 
-    def require(self, *, quorum_size: int, min_nodes_for_operation: int, now: Moment) -> Events:
-        """Need so many nodes from now on: a quorum depends on their number."""
+    def require(self, quorum_size: int, now: Moment) -> Events:
+        """A quorum has this size from now on: it depends on the number of nodes."""
         self._enter(now)
-        self._config = structs.replace(
-            self._config, quorum_size=quorum_size, min_nodes_for_operation=min_nodes_for_operation
-        )
+        self._config = structs.replace(self._config, quorum_size=quorum_size)
         return self._look(now)
 
     def set_nodes(self, node_ids: Iterable[str], now: Moment) -> Events:
@@ -126,18 +122,6 @@ class PartitionWatch:
         self._enter(now)
         self._health.excuse(node_id, now.monotonic)
 
-    def add_round(self, exchanges: Mapping[str, bool], now: Moment) -> Events:
-        """A round of gossip is over: node -> whether the exchange with it succeeded, which makes it
-        reachable; it is no heartbeat."""
-        self._enter(now)
-        peers = {name: done for name, done in exchanges.items() if name != self._own}
-        self._rounds.add(peers)
-        returned: list[WatchEvent] = []
-        for name, done in peers.items():
-            if done and not self._health.is_reachable(name) and self._health.succeed(name, 0.0, now):
-                returned.append(self._up(name, now))
-        return (*returned, *self._look(now)) if returned else ()
-
     # --- time ------------------------------------------------------------------------------------
 
     def deadline(self) -> int | None:
@@ -159,8 +143,6 @@ class PartitionWatch:
         if "history" in due:
             self._history.clean(now.monotonic)
         lost = self._health.expire(now.monotonic) if due & {"heartbeat", "quorum"} else []
-        if "gossip" in due:
-            lost += self._health.lose(self._rounds.failed())
         events += self._lost(lost, now, due)
         if self._active is None:
             events += self._look(now, due)
@@ -276,8 +258,8 @@ class PartitionWatch:
     def _methods(self) -> tuple[str, ...]:
         method = self._config.detection_method
         if method is DetectionMethod.HYBRID:
-            return DetectionMethod.HEARTBEAT, DetectionMethod.QUORUM, DetectionMethod.GOSSIP
-        return (method,)
+            return DetectionMethod.HEARTBEAT, DetectionMethod.QUORUM
+        return (DetectionMethod.HEARTBEAT if method is DetectionMethod.GOSSIP else method,)
 
     def _period(self, name: str) -> int:
         if name == "history":
@@ -301,9 +283,6 @@ class PartitionWatch:
                     found = len(self._health.silent(now)) > half
                 case DetectionMethod.QUORUM:
                     found = reached < self._config.quorum_size
-                case DetectionMethod.GOSSIP:
-                    failed = [name for name in self._rounds.failed() if not self._health.is_reachable(name)]
-                    found = len(failed) > half
                 case _:
                     found = False
             if found:
@@ -435,7 +414,6 @@ class PartitionWatch:
         info, self._active, self._recovery = self._active, None, None
         self._lasted = now.monotonic - self._detected_at
         self._recoveries += 1
-        self._rounds.clear()
         said = f"resolved by {operator}" if operator else "the network is whole again"
         return PartitionEvent(EventType.NETWORK_RECOVERED, "", now.wall, said, info)
 
