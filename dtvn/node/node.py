@@ -41,7 +41,7 @@ from dtvn.protocol.consensus import config as consensus_config
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
-from dtvn.protocol.host import Halted, Host, TurnLost
+from dtvn.protocol.host import Halted, Host, OwnClock, TurnLost
 from dtvn.protocol.host.log_server import MEMBER_ANNOUNCES_EVERY, MEMBER_PUSHES_EVERY, Fanout
 from dtvn.protocol.host.ports import JournalFull
 from dtvn.protocol.log_time import log_time_ahead
@@ -92,14 +92,16 @@ class Node:
         self._api = api
         self._shown_role = (-1, False)
         self._options = options
-        self.figures = (carried and carried.figures) or Figures((), index)
-        self.figures.follow([member.id for member in membership.members], index)
+        self.figures = (carried and carried.figures) or Figures()
+        self.figures.begin_epoch()
         self._cpu_yield = CpuYield()
         self.journal = NodeJournal(ledger, stamp, self.figures, self._cpu_yield)
         self.transport = transport
         self.logger = logger
         self.watcher = NodeWatcher(logger, transport.bad_frame, also=self._notice)
         self.clock = SystemClock()
+        self._own_clock: OwnClock | None = None if carried is None else carried.own_clock
+        """That of this process's host before, which may hold a step of the clock back (R3)."""
         self.started = time.time()
         """Unix seconds."""
         self.inspector = Inspector(self)
@@ -190,6 +192,9 @@ class Node:
             ),
             archive_from=g.first_sequence(self.founding),
         )
+        if self._own_clock is not None:
+            self.host.clock.adopt(self._own_clock)
+        self._own_clock = self.host.clock
 
     def _take_part(self, before: OverlayPort | None) -> tuple[OverlayPort, Discovery]:
         """The overlay, that of the epoch before if this member has kept its key, and what looks for the other
@@ -288,14 +293,35 @@ class Node:
 
     @property
     def log_time_ahead(self) -> float:
-        """Seconds by which log time is ahead of this node's clock (protocol.log_time)."""
-        wall = self.clock.now().wall // 1_000
+        """Seconds by which log time is ahead of the time that this node goes by (protocol.log_time)."""
+        wall = self.host.clock.now().wall // 1_000
         return log_time_ahead(self.log_time, wall, self.core.config.drift_bound)
 
     @property
+    def log_time_behind(self) -> float:
+        """Seconds by which the newest fresh proposal was behind the time that this node goes by, if it was by
+        more than is allowed and within the last minute, else 0.0 (R3)."""
+        return round(self.core.state.clocks.behind / 1e6, 3)
+
+    @property
+    def own_clock_doubtful(self) -> float:
+        """Seconds by which the machine's clock is ahead of the time that this node goes by, negative: behind
+        it, if others have not confirmed a step of it for a minute, else 0.0 (R3)."""
+        clock = self.host.clock
+        return round(clock.doubtful(clock.now()) / 1e9, 3)
+
+    @property
+    def clock_offsets(self) -> dict[str, float]:
+        """Member -> seconds by which this machine's clock is ahead of its machine's, as shown within the last
+        minute, network delay included."""
+        members = self.membership.members
+        found = self.core.state.clocks.differences()
+        return {members[index].id: round(ahead / 1e9, 3) for index, ahead in found.items()}
+
+    @property
     def withheld_ahead(self) -> float:
-        """Seconds by which the time of a proposal was ahead of this node's clock, negative: behind it, if it
-        withheld its vote for that within WITHHELD_SHOWN, else 0.0 (R3)."""
+        """Seconds by which the time of a proposal was ahead of this node's clock, if it withheld its vote for
+        that within WITHHELD_SHOWN, else 0.0 (R3)."""
         found = self.core.withheld_for_time
         if found is None or self.clock.now().monotonic - found.at > WITHHELD_SHOWN:
             return 0.0
@@ -422,6 +448,7 @@ class Node:
             exporter=self.exporter,
             figures=self.figures,
             overlay=self.overlay,
+            own_clock=self.host.clock,
         )
 
     def close(self) -> None:

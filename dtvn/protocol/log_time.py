@@ -7,6 +7,8 @@ Windows of validity, leases and locks are judged by log time, the effective time
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 MINUTE, HOUR = 60.0, 3_600.0
 SECONDS_SHOWN_BELOW = 2 * MINUTE
 MINUTES_SHOWN_BELOW = 2 * HOUR
@@ -35,6 +37,18 @@ def withheld_sentence(seconds: float, name: str = "") -> str:
     begun, clock = (f"{name} withholds its vote", "its clock") if name else ("withheld", "my clock")
     way = "ahead of" if seconds > 0 else "behind"
     return f"{begun}: the proposal's time is {abs(seconds):,.0f} s {way} {clock}"
+
+
+def shared_time(clocks: Sequence[int], needed: int, bound: int, *, near: int) -> int | None:
+    """A time that `needed` of these clocks share, each within `bound` of it: their lowest. Where there are
+    several such times, the nearest to `near`; None if there is none."""
+    known = sorted(clocks)
+    groups = zip(known, known[needed - 1 :], strict=False) if needed else ()
+    return min(
+        (lowest for lowest, highest in groups if highest - lowest <= bound),
+        key=lambda time: abs(time - near),
+        default=None,
+    )
 
 
 def span(seconds: float) -> str:

@@ -35,7 +35,6 @@ from dtvn.protocol.consensus.messages import (
     Status,
     SupplyFrames,
 )
-from dtvn.protocol.consensus.ordering import WithheldForTime
 from dtvn.protocol.consensus.raft import snapshot as snapshots
 from dtvn.protocol.consensus.raft.parts import RaftParts
 from dtvn.protocol.consensus.retransmission import SUPPLIED_MAX, MemberView
@@ -62,13 +61,11 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
         RaftParts.__init__(self, state, self._on_event)
         self.take(self._table())
         self._inherited = inherited
-        self._begins_term = False
-        """Whether this leader has not proposed the entry with which its term begins."""
         self._shown_term = 0
         """Highest term in which another member answered a Ping."""
         self._timers = Timers(
             state,
-            self._ready_at,
+            self.proposing.ready_at,
             (
                 self.catch_up,
                 self.transfer,
@@ -179,9 +176,8 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
         return self.statuses.members
 
     @property
-    def withheld_for_time(self) -> WithheldForTime | None:
-        """The newest time that this member refused, or by which it did not propose as the leader (R3)."""
-        return self.clocks.withheld
+    def withheld_for_time(self) -> None:
+        """Nothing: a follower refuses no time (R3)."""
 
     # --- messages -----------------------------------------------------------------------------------
 
@@ -250,18 +246,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
         self.policy.lead()
         self.replication.lead()
         self.proposing.begin(self.log.last)
-        self._begins_term = True
-        self._begin_term()
-
-    def _begin_term(self) -> None:
-        """Proposes the first entry of the own term. The voters compared the clock of an elected leader; that
-        of the leader of term 0 must be confirmed first (R3)."""
-        state = self.state
-        if not self._begins_term or not self.elections.leads:
-            return
-        if state.views.view or self.clocks.are_confirmed():
-            self._begins_term = False
-            self.proposing.begin_term()
+        self.proposing.begin_term()
 
     def _note_open(self) -> None:
         """Notes which open entries may end the epoch."""
@@ -271,11 +256,6 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
                 self.epoch_change.note_body(index, batch)
 
     # --- a step -------------------------------------------------------------------------------------
-
-    def _ready_at(self) -> int | None:
-        """See Proposing.ready_at: by a clock that no quorum confirms nothing is proposed (R3)."""
-        ready = self.proposing.ready_at()
-        return ready if ready is not None and self.clocks.are_confirmed() else None
 
     def _end(self) -> Effects:
         self._settle()
@@ -296,9 +276,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
             self.execution.run()
         if state.views.ended:
             return
-        self._begin_term()
-        if self._ready_at() is not None:
-            self.proposing.run()
+        self.proposing.run()
 
 
 _OF_EPOCH = (RequestVote, RequestVoteResult, AppendEntries, AppendEntriesResult)

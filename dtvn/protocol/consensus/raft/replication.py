@@ -233,6 +233,9 @@ class Replication:
             probe("raft.outside_window")
             return False
         self._append(term, index, batch)
+        if batch.batch.origin_view == term:
+            ahead = batch.batch.proposed - state.now.arrival // 1_000
+            state.clocks.judge(term, index, ahead, state.timeouts.timeout)
         return True
 
     def _append(self, term: int, index: int, batch: VerifiedBatch) -> None:
@@ -241,7 +244,7 @@ class Replication:
 
     def _answer(self, member: int, *, last: int, matches: bool) -> None:
         state = self.state
-        epoch, clock = state.config.epoch, state.now.wall // 1_000
+        epoch, clock = state.config.epoch, max(0, state.now.wall // 1_000)
         message = AppendEntriesResult(epoch, state.views.view, matches, last, state.executed, clock)
         state.outbox.send(member, state.signer.link(message))
 
