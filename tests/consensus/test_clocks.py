@@ -183,3 +183,15 @@ def test_r3_people_are_told_of_clocks_for_a_minute() -> None:
     assert 3 in clocks.differences()
     cluster.advance(5_000)
     assert not clocks.differences()
+
+
+def test_r3_only_a_status_shows_the_clock_of_a_members_machine() -> None:
+    """Answers to Pings in between do not hide it."""
+    cluster = skewed(0, 0, 0, 0)
+    clocks = cluster[0].core.state.clocks
+    now = cluster[0].now().wall // 1_000
+    clocks.show(2, now, now + 30_000_000)
+    clocks.show(2, now)
+    assert -31 * SECOND < clocks.differences()[2] < -29 * SECOND
+    clocks.show(2, now, 0)
+    assert abs(clocks.differences()[2]) < 2 * SECOND

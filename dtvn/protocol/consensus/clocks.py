@@ -62,16 +62,20 @@ class Clocks:
 
     # --- clocks ---------------------------------------------------------------------------------------
 
-    def show(self, member: int, clock: int, own: int = 0) -> None:
-        """A member showed the time that it goes by, and its machine's clock if that is another (0: it is
-        not), both in Unix microseconds; a time of 0 shows nothing: it is of a form without clocks."""
+    def show(self, member: int, clock: int, own: int | None = None) -> None:
+        """A member showed the time that it goes by, and its machine's clock (0: it is the same), both in Unix
+        microseconds. None: only its Statuses show that. A time of 0 shows nothing: it is of a form without
+        clocks."""
         if not clock:
             return
         now = self._context.now
         arrived = now.taken or now.monotonic
-        self._shown[member] = ShownClock(
-            now.monotonic, 1_000 * clock - arrived, 1_000 * (own or clock) - arrived
-        )
+        ahead, before = 1_000 * clock - arrived, self._shown.get(member)
+        if own is None:
+            apart = 0 if before is None else before.own - before.ahead
+        else:
+            apart = 1_000 * (own - clock) if own else 0
+        self._shown[member] = ShownClock(now.monotonic, ahead, ahead + apart)
 
     def time(self) -> int | None:
         """What a primary proposes now, Unix microseconds: the smaller of its clock and the q-th highest; None
