@@ -201,7 +201,7 @@ def accepted_not_kept(plant: Plant) -> None:
 # --- time --------------------------------------------------------------------------------------------
 
 
-@replaces(Clocks, "time", "leads-by-own-clock", "R3 R44", world="raft-leaders-clock")
+@replaces(Clocks, "time", "leads-by-own-clock", "R3 R44", world="raft-first-clock")
 def own_clock_only(_right: Any, self: Clocks) -> int:
     """A leader proposes by its own clock, whatever those of the others say."""
     return int(self._context.now.wall // 1_000)

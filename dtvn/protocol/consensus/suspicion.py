@@ -372,7 +372,8 @@ class Suspicion:
         """Notes whether a tick is missing, by the time that a primary may propose: no wrong clock moves a
         view (R3). Its time may be behind that by the drift bound."""
         state = self.state
-        due, time = state.application.due(), state.clocks.time()
+        due = state.application.due()
+        time = None if due is None else state.clocks.time()
         if due is None or time is None or time < due + state.config.drift_bound:
             self._tick_missed = None
         elif self._tick_missed is None:
