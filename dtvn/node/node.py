@@ -421,9 +421,14 @@ class Node:
         """This member's liveness proof (R36), signed with its key or, for a rotation, with its next key if it
         has one."""
         seed = (self._next_seed() if next_key else None) or self._seed
-        log_time = self.core.state.executor.timestamp
         return liveness_proof(
-            self.cluster, self.membership.epoch, self.id, self.executed, seed, log_time=log_time
+            self.cluster,
+            self.membership.epoch,
+            self.id,
+            self.executed,
+            seed,
+            log_time=self.log_time,
+            wall=self.host.clock.now().wall // 1_000,
         )
 
     def _next_seed(self) -> bytes | None:

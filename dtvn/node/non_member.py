@@ -37,12 +37,19 @@ PROOFS_PER_WINDOW = 4
 
 
 def liveness_proof(
-    cluster: bytes, epoch: int, member: str, executed: int, seed: bytes, *, log_time: int = 0
+    cluster: bytes,
+    epoch: int,
+    member: str,
+    executed: int,
+    seed: bytes,
+    *,
+    log_time: int = 0,
+    wall: int | None = None,
 ) -> LivenessProof:
     """A node's signed statement that it is alive now, and how far it has executed (R36). `log_time`: its last
     effective time, in microseconds: it dates the proof while it is ahead of the clock, for it is judged by
-    log time."""
-    timestamp = alive_at(time.time_ns() // 1_000, log_time)
+    log time. `wall`: the time that it goes by, in microseconds; None: its machine's clock."""
+    timestamp = alive_at(time.time_ns() // 1_000 if wall is None else wall, log_time)
     secret = bindings.crypto_sign_seed_keypair(seed)[1]
     signature = ED25519.sign(secret, liveness_bytes(cluster, epoch, member, executed, timestamp))
     return LivenessProof(member, executed, timestamp, signature)

@@ -33,8 +33,8 @@ class ProposalTime(Checker):
         taken from the socket, between then and the vote, and anew each time that it comes again."""
         self._untaken: dict[str, list[Place]] = {}
         """Proposals that wait in a node's socket."""
-        self._taken: dict[Place, set[int]] = {}
-        """The time that it goes by whenever its loop took the proposal from the socket."""
+        self._taken: dict[Place, set[tuple[int, int]]] = {}
+        """World time, and the time that it goes by, whenever its loop took the proposal from the socket."""
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
         """See Checker."""
@@ -52,7 +52,7 @@ class ProposalTime(Checker):
     def turning(self, node: Node) -> None:
         """See Observer: the node's loop empties its sockets now."""
         for place in self._untaken.pop(node.name, ()):
-            self._taken.setdefault(place, set()).add(node.goes_by().wall)
+            self._taken.setdefault(place, set()).add((self.world.time, node.goes_by().wall))
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
@@ -65,7 +65,7 @@ class ProposalTime(Checker):
         if slot.abstain_reason is not Reason.BAD_TIMESTAMP:
             return  # of another view, which the replica entered later in the same turn
         batch = state.bodies.get(slot.digest)
-        taken = self._taken.get((node.name, slot.view, slot.sequence, slot.digest), set())
+        taken = self._clocks_of(node, (node.name, slot.view, slot.sequence, slot.digest))
         if batch is None or not taken:
             return  # relayed by another member
         drift = self.world.settings.parameters.drift_bound
@@ -74,6 +74,12 @@ class ProposalTime(Checker):
         ahead = [batch.batch.proposed - clock // MICROSECOND for clock in clocks]
         if all(each <= drift for each in ahead):
             self.fail(f"{node.name} withholds its vote for {slot.sequence}, whose time is off by {ahead} us")
+
+    def _clocks_of(self, node: Node, place: Place) -> set[int]:
+        """The time that it went by whenever it took the proposal from the socket, and what that was by the
+        clock as it is now: a turn may begin with a step that it held back until then."""
+        taken, ahead = self._taken.get(place, ()), node.goes_by().wall - self.world.time
+        return {clock for _, clock in taken} | {time + ahead for time, _ in taken}
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
@@ -100,7 +106,7 @@ class ProposalTime(Checker):
             return  # carried over: its time was checked when it was first proposed
         now = node.goes_by().wall
         place: Place = (node.name, proposal.view, proposal.sequence, proposal.digest)
-        clocks = (now, self._clocks.get(place, now), *self._taken.get(place, ()))
+        clocks = (now, self._clocks.get(place, now), *self._clocks_of(node, place))
         ahead = [batch.proposed - clock // MICROSECOND for clock in clocks]
         drift = self.world.settings.parameters.drift_bound
         if min(ahead) > drift:
