@@ -44,7 +44,7 @@ from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.host import Halted, Host, OwnClock, TurnLost
 from dtvn.protocol.host.log_server import MEMBER_ANNOUNCES_EVERY, MEMBER_PUSHES_EVERY, Fanout
 from dtvn.protocol.host.ports import JournalFull
-from dtvn.protocol.log_time import log_time_ahead
+from dtvn.protocol.log_time import behind_sentence, doubtful_sentence, log_time_ahead
 from dtvn.protocol.wire import Door, FrameSigner
 
 FIRST_MESSAGE_TIMEOUTS = 6
@@ -107,6 +107,8 @@ class Node:
         self.inspector = Inspector(self)
         self.disk_full = False
         self.halted = ""
+        self._told: set[str] = set()
+        """States of time that were logged, and have not ended."""
         self._inherited = inherited
         self._seed = seed
         self._next_key_trouble = ""
@@ -385,8 +387,22 @@ class Node:
         for name, address in self.discovery.look(self.transport.connected(), self.clock.now()).items():
             self.transport.redial(name, address)
         self.transport.dial_with_next_key(self._next_seed())
+        self._tell_time()
         self.exporter.publish(self)
         self._show()
+
+    def _tell_time(self) -> None:
+        """Log a state of time as it begins, and as it ends (R3)."""
+        drift = self.core.config.drift_bound / 1e6
+        late = [name for name, ahead in self.clock_offsets.items() if ahead > drift]
+        states = {
+            "log_time_behind": behind_sentence(self.log_time_behind, late),
+            "own_clock_doubtful": doubtful_sentence(self.own_clock_doubtful),
+        }
+        for state, sentence in states.items():
+            if bool(sentence) != (state in self._told):
+                self._told ^= {state}
+                self.logger.warning("%s", line(state, {"note": sentence or "ended"}))
 
     def refresh(self) -> None:
         """Publish metrics if a scrape waits for them, and a change of view or voting to the API at once."""

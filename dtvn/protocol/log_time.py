@@ -28,6 +28,28 @@ def ahead_sentence(seconds: float, clock: str = "this clock") -> str:
     return f"log time is {span(seconds)} ahead of {clock}; windows of validity are judged by it"
 
 
+def behind_sentence(seconds: float, clocks: Sequence[str] = (), clock: str = "this clock") -> str:
+    """The state in which log time stands still behind a clock, without a full stop; "" for 0. `clocks`: the
+    members whose clocks are behind it too."""
+    if not seconds:
+        return ""
+    held = (
+        f", held back by the clock{'s' if len(clocks) > 1 else ''} of {', '.join(clocks)}" if clocks else ""
+    )
+    return f"log time is {span(seconds)} behind {clock}{held}; windows, leases and locks wait for it"
+
+
+def doubtful_sentence(seconds: float, name: str = "") -> str:
+    """The state of a member (`name`; "": the member itself says so) whose machine's clock was set so many
+    seconds ahead, negative: back, while no others agree; without a full stop; "" for 0."""
+    if not seconds:
+        return ""
+    way = "ahead" if seconds > 0 else "back"
+    whose, goes = (f"the clock of {name}", "it goes") if name else ("this clock", "this node goes")
+    set_by = f"{whose} was set {span(abs(seconds))} {way}"
+    return f"{set_by}, and others do not agree: {goes} by the time that they share"
+
+
 def withheld_sentence(seconds: float, name: str = "") -> str:
     """Why a member withholds its vote from a proposal whose time is so many seconds ahead of its clock, or
     behind it (negative), without a full stop; "" for 0. `name`: who withholds; "": the member itself says so.
