@@ -87,6 +87,7 @@ class Replication:
     def propose(self, batch: VerifiedBatch, sequence: int) -> None:
         """Appends the own entry, durably, and sends it."""
         self._append(self.state.views.view, sequence, batch)
+        self._judge_time(sequence, batch)
         self._matched = sequence
         self._acknowledge()
         self.send()
@@ -234,9 +235,14 @@ class Replication:
             return False
         self._append(term, index, batch)
         if batch.batch.origin_view == term:
-            ahead = batch.batch.proposed - state.now.arrival // 1_000
-            state.clocks.judge(term, index, ahead, state.timeouts.timeout)
+            self._judge_time(index, batch)
         return True
+
+    def _judge_time(self, index: int, batch: VerifiedBatch) -> None:
+        """A fresh entry may be behind the own clock, which is told; no vote is withheld for it (R3)."""
+        state = self.state
+        ahead = batch.batch.proposed - state.now.arrival // 1_000
+        state.clocks.judge(state.views.view, index, ahead, state.timeouts.timeout)
 
     def _append(self, term: int, index: int, batch: VerifiedBatch) -> None:
         self.log.write(term, index, batch)
