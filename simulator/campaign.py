@@ -54,6 +54,7 @@ from simulator.recovery import PreparedAlone, Recovery
 from simulator.recurring import Recurring
 from simulator.run_plan import MessageLoss, OperatorAction, Partition, RunPlan
 from simulator.story import Story
+from simulator.suspicions import Suspicions
 from simulator.transcript import Fingerprint
 from simulator.violation import Interrupted, Violation
 from simulator.workload import UNDECIDED, Workload
@@ -298,6 +299,9 @@ class Play:
         self.midnight_work: MidnightWork | None = None
         if drawn.lists:
             self._add_lists()
+        self._suspicions = Suspicions()
+        if drawn.suspects_nobody:
+            world.observers.add(self._suspicions)
         self._copies: dict[str, VirtualDisk] = {}
         self.prepared_alone: PreparedAlone | None = None
         self._plan_moments()
@@ -318,7 +322,10 @@ class Play:
         for partition in drawn.partitions:
             world.at(partition.start, self._partition, partition)
         for step in drawn.clock_steps:
-            world.at(step.at, self._set_clock, step)
+            if step.at:
+                world.at(step.at, self._set_clock, step)
+            else:
+                self._set_clock(step)  # its first process starts so
         if drawn.recovers_at:
             recovery = Recovery(self.cluster, self._dice.fork("recovery"))
             world.at(drawn.recovers_at // 2, recovery.copy)
@@ -458,6 +465,8 @@ class Play:
         for gateway in self.cluster.gateways if drawn.decided_within else ():
             for request in gateway.requests:
                 self._decided_in_time(gateway, request)
+        if drawn.suspects_nobody and self._suspicions.noted:
+            raise Violation("suspects-nobody", self._suspicions.noted[0])
         highest, epochs = self.cluster.history.highest, len(world.epochs) - 1
         if highest < drawn.log_min:
             raise Violation("gates-admit", f"the log has {highest} entries of {drawn.log_min}")

@@ -54,6 +54,42 @@ OF_GATEWAYS = {
 """From their first call on one gateway is an hour ahead, the other one an hour behind; then the other way
 around, and each new process begins so."""
 
+DAY = 24 * HOUR
+AHEAD_IN_HALVES = {**GATES, "clock_steps": steps(("r0", "r1"), (0, HOUR), (25 * SECOND, 0))}
+"""Two of four clocks are an hour ahead from the start: f + 1 of them, and no quorum is right or wrong."""
+
+BEHIND_IN_HALVES: dict[str, Any] = {
+    **GATES,
+    "clock_steps": steps(("r0", "r2"), (0, -3 * DAY), (25 * SECOND, 0)),
+    "suspects_nobody": True,
+}
+"""Two of four are three days behind from the start: log time stands, and everybody is admitted."""
+
+STEPPED_APART: dict[str, Any] = {
+    **GATES,
+    "clock_steps": steps(
+        ("r0", "r1"),
+        (2 * SECOND, 30 * SECOND),
+        (10 * SECOND, 0),
+        (12 * SECOND, -HOUR),
+        (20 * SECOND, 0),
+        (22 * SECOND, 3 * DAY),
+        (30 * SECOND, 0),
+    ),
+    "suspects_nobody": True,
+}
+"""Two of four clocks are set wrong, and right again: they hold each step back, so that nobody notices."""
+
+IDLE_NIGHT: dict[str, Any] = {
+    "traffic": Traffic(tickets=10, pause_max=40 * SECOND, undated=True),
+    "duration": 240 * SECOND,
+    "suspects_nobody": True,
+}
+"""Nearly nothing is asked for: the log is behind all clocks, and that is nobody's fault."""
+
+HELD_BACK: dict[str, Any] = {**GATES, "decided_within": 4 * SECOND, "log_min": 40}
+"""A liar dates all its batches an hour behind: views change until another member proposes."""
+
 OF_ONE = {
     **GATES,
     "duration": 40 * SECOND,
@@ -96,7 +132,7 @@ LONG_TURNS: dict[str, Any] = {
     "log_min": 10,
 }
 """The first primary's clock is an hour off, and each turn of a node takes so long that it looks like a pause;
-all backups read all proposals late (decision 0182). Of 60 seeds the log had 19 to 31 entries; it has none
+all backups read all proposals late (decision 0310). Of 60 seeds the log had 19 to 31 entries; it has none
 where the first view lasts."""
 
 LATE_NEW_VIEW: dict[str, Any] = {

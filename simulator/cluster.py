@@ -268,8 +268,10 @@ class Cluster:
             archive_from=first_sequence(world.genesis) if settings.archives and member else None,
             greetings=self._greetings(node) if member and isinstance(core, RaftReplica) else None,
         )
-        if node.host is not None and member is None:  # the same process goes on
-            host.heads.adopt(node.host.heads)
+        if node.host is not None:  # the same process goes on
+            host.clock.adopt(node.host.clock)
+            if member is None:
+                host.heads.adopt(node.host.heads)
         return host
 
     def _greetings(self, node: Node) -> Greetings:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from dtvn.protocol.consensus import OTHERS_ARE_GONE, ReplicaSnapshot
-from dtvn.protocol.consensus.effects import ALL, Executed, Note, Record, ReplyTo, Send
+from dtvn.protocol.consensus.effects import ALL, Executed, Note, Now, Record, ReplyTo, Send
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.verified import Inbound, Peer, VerifiedBundle
 from dtvn.protocol.host import EpochOver, Halted, Host, Installed, TurnLost
@@ -156,6 +156,10 @@ class Node:
             return bool(message.sender == self.index)
         membership = self.world.epochs.get(message.epoch)
         return membership is not None and message.sender == self.place(membership)
+
+    def goes_by(self) -> Now:
+        """The time that it goes by, which may hold back a step of its machine's clock (R3)."""
+        return self.clock.now() if self.host is None else self.host.clock.now()
 
     def view(self) -> int:
         """The view that it is in; 0 while it is down."""
@@ -375,10 +379,10 @@ class Node:
 
     def _empty_sockets(self) -> None:
         """Its loop takes all that arrived since the last turn, although a turn handles a bounded number."""
-        inbox, wall, arrived = self.inbox, self.clock.now().wall, []
+        inbox, now, arrived = self.inbox, self.clock.now().monotonic, []
         while inbox and not inbox[-1].taken:
             arrived.append(inbox.pop())
-        inbox.extend(Inbound(each.peer, each.frame, wall) for each in reversed(arrived))
+        inbox.extend(Inbound(each.peer, each.frame, now) for each in reversed(arrived))
 
     def put_back(self, items: Sequence[Inbound]) -> None:
         """See ports.Transport."""

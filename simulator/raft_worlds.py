@@ -299,13 +299,29 @@ LEADERS_CLOCK: dict[str, Any] = {
     "clock_steps": (ClockStep(SECOND, "r0", HOUR), ClockStep(8 * SECOND, "r0", 0)),
     "duration": 10 * SECOND,
 }
-"""The clock of the leader steps an hour ahead: it proposes nothing by it, and another member leads (R3)."""
+"""The clock of the leader steps an hour ahead: it holds the step back, and leads on (R3)."""
 
 FIRST_CLOCK: dict[str, Any] = {
     **LEADERS_CLOCK,
     "clock_steps": (ClockStep(0, "r0", HOUR), ClockStep(8 * SECOND, "r0", 0)),
 }
-"""The same from the beginning: nobody has compared the clock of the leader of term 0."""
+"""The same from the beginning, which is no step: it proposes by the clocks of the others."""
+
+CLOCKS_APART: dict[str, Any] = {
+    "members": 3,
+    "mode": Mode.RAFT,
+    "traffic": Traffic(tickets=20, pause_max=500 * MILLISECOND, undated=True),
+    "clock_steps": (ClockStep(0, "r1", 30 * SECOND), ClockStep(0, "r2", -30 * SECOND)),
+    "partitions": (
+        Partition(5 * SECOND, (("r0",), ("r1", "r2", *CLIENTS))),
+        Partition(15 * SECOND, (("r1",), ("r0", "r2", *CLIENTS))),
+        Partition(25 * SECOND, (("r2",), ("r0", "r1", *CLIENTS))),
+        Partition(35 * SECOND, ()),
+    ),
+    "duration": 45 * SECOND,
+    "decided_within": 4 * SECOND,
+}
+"""No two clocks of three are near each other, and each pair of members must lead alone for a while (R3)."""
 
 COMES_BACK: dict[str, Any] = {
     **OF_FIVE,

@@ -101,6 +101,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     decided_within: int = 0
     """Nanoseconds within which each call of the gates must be decided, and not be refused for its date (R14);
     0: faults may last longer than callers wait."""
+    suspects_nobody: bool = False
+    """True: no member of this world gives another one cause to suspect it."""
     log_min: int = 0
     """Length that the log must have when the faults end."""
     recovers_at: int = 0

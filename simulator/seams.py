@@ -82,6 +82,7 @@ from dtvn.protocol.consensus.bodies import Bodies, memory
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, CommitCertificate
 from dtvn.protocol.consensus.certificate_comparison import Contradictions
 from dtvn.protocol.consensus.checkpoint import Checkpoints
+from dtvn.protocol.consensus.clocks import Clocks
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.core_face import CoreFace
 from dtvn.protocol.consensus.dispatch import Dispatcher
@@ -110,7 +111,6 @@ from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.pinging import Pinging
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.raft import elections as raft_elections
-from dtvn.protocol.consensus.raft.clocks import Clocks
 from dtvn.protocol.consensus.raft.elections import Elections
 from dtvn.protocol.consensus.raft.hand_over import HandOver
 from dtvn.protocol.consensus.raft.log import RaftLog
@@ -141,6 +141,7 @@ from dtvn.protocol.host.archive import ArchiveRepair
 from dtvn.protocol.host.greetings import Greetings
 from dtvn.protocol.host.heads import Heads
 from dtvn.protocol.host.log_server import LogServer
+from dtvn.protocol.host.own_clock import OwnClock
 from dtvn.protocol.host.peer_limits import PeerLimits
 from dtvn.protocol.host.ports import JournalError, JournalFenced
 from dtvn.protocol.wire import Door, PeerError, door, signer

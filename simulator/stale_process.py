@@ -29,7 +29,7 @@ class StaleProcess(Node):
         super().__init__(world, node.name, node.index, dice=dice, clock=copy(node.clock), costs=node.costs)
         self.host = host
         host.transport = host.log_server._transport = self
-        host.watcher, host.clock = self, self.clock
+        host.watcher, host.clock = self, host.clock.over(self.clock)
         self.disk, self.membership, self.keys = node.disk, node.membership, node.keys
         self.core, self.look, self.upward = node.core, node.look, node.upward
         self.inbox.extend(node.inbox)

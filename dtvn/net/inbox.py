@@ -122,9 +122,9 @@ class Inbox:
         """Counters of the frames received from a peer."""
         return self._queue(name).counters
 
-    def put(self, peer: Peer, frame: bytes, now: int, wall: int = 0) -> None:
-        """Queue a frame of `peer`; dropped and counted when its queue is full or it is muted. `now`:
-        monotonic nanoseconds; `wall`: see Inbound.taken."""
+    def put(self, peer: Peer, frame: bytes, now: int) -> None:
+        """Queue a frame of `peer`, taken from its socket at `now` (monotonic nanoseconds); dropped and
+        counted when its queue is full or it is muted."""
         queue = self._queue(peer.name)
         queue.counters.frames_received += 1
         queue.counters.bytes_received += len(frame)
@@ -134,7 +134,7 @@ class Inbox:
         if muted or len(waiting) >= FRAMES_MAX or queue.bytes + len(frame) > BYTES_MAX:
             queue.counters.dropped_inbound += 1
             return
-        waiting.append(Inbound(peer, frame, wall))
+        waiting.append(Inbound(peer, frame, now))
         queue.bytes += len(frame)
         self._waiting[lane][peer.name] = queue
 

@@ -67,7 +67,7 @@ class Links(FromInbox):
         self._poll = LinkPoll(
             [self._gatekeeper.socket, self._acceptor.socket, self._acceptor.monitor], self._links
         )
-        self._now, self._wall = time.monotonic_ns(), time.time_ns()
+        self._now = time.monotonic_ns()
         self.version = NEWEST
         """The cluster's, which says what its members can read (R47)."""
         self._looked = self._now
@@ -193,7 +193,7 @@ class Links(FromInbox):
 
     def _read(self) -> None:
         ready = self._poll.take()
-        self._now, self._wall = time.monotonic_ns(), time.time_ns()
+        self._now = time.monotonic_ns()
         if self._gatekeeper.socket in ready:
             self._gatekeeper.attend()
         if self._acceptor.socket in ready:
@@ -209,4 +209,4 @@ class Links(FromInbox):
                 self._arrived(peer, frame)
 
     def _arrived(self, peer: Peer, frame: bytes) -> None:
-        self.inbox.put(peer, frame, self._now, self._wall)
+        self.inbox.put(peer, frame, self._now)

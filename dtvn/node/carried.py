@@ -12,6 +12,7 @@ from dtvn.machine import TicketApplication
 from dtvn.net import RelayTransport, ZmqTransport
 from dtvn.node.feed_publisher import FeedPublisher
 from dtvn.node.overlay_port import OverlayPort
+from dtvn.protocol.host import OwnClock
 
 
 class Carried:
@@ -29,6 +30,7 @@ class Carried:
         publisher: FeedPublisher | None = None,
         overlay: OverlayPort | None = None,
         start: bytes = b"",
+        own_clock: OwnClock | None = None,
     ) -> None:
         self.ledger = ledger
         self.application = application
@@ -43,6 +45,8 @@ class Carried:
         """Random bytes of this process (R44); b"": it was no member."""
         self.overlay = overlay
         """The overlay, which knows the links and the address book."""
+        self.own_clock = own_clock
+        """A member's clock, which may hold back a step; None: it was none."""
 
     def close_links(self) -> None:
         """End the links: the next process has another key or address, or links of another kind."""

@@ -71,9 +71,23 @@ class MemberProcess(Process, Protocol):
         """Seconds by which that is ahead of its clock, 0.0 within the drift bound (protocol.log_time)."""
 
     @property
+    def log_time_behind(self) -> float:
+        """Seconds by which the newest fresh proposal was behind the time that it goes by, 0.0 within what is
+        allowed (R3)."""
+
+    @property
+    def own_clock_doubtful(self) -> float:
+        """Seconds by which its machine's clock is ahead of the time that it goes by, as others do not confirm
+        a step of it, else 0.0 (R3)."""
+
+    @property
+    def clock_offsets(self) -> dict[str, float]:
+        """Member -> seconds by which its machine's clock is ahead of that member's, as shown in a minute."""
+
+    @property
     def withheld_ahead(self) -> float:
-        """Seconds by which the time of a proposal was ahead of its clock, negative: behind it, if it withheld
-        its vote for that within the last WITHHELD_SHOWN nanoseconds, else 0.0 (R3)."""
+        """Seconds by which the time of a proposal was ahead of its clock, if it withheld its vote for that
+        within the last WITHHELD_SHOWN nanoseconds, else 0.0 (R3)."""
 
     @property
     def awaited(self) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import time
 from typing import Any
 
 from dtvn.node.member import MemberProcess
@@ -50,7 +49,7 @@ class NewcomerProofs:
         known = self._proofs.get(proof.member)
         if listed is None or (known is not None and known.timestamp >= proof.timestamp):
             return "bad_arguments", None
-        clock = max(time.time_ns() // 1_000, node.core.state.executor.timestamp)
+        clock = max(node.host.clock.now().wall // 1_000, node.core.state.executor.timestamp)
         if not is_fresh(proof.timestamp, clock, node.membership.parameters):
             return "bad_arguments", None
         said = liveness_bytes(

@@ -42,11 +42,11 @@ from dtvn.protocol.consensus import config as consensus_config
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
-from dtvn.protocol.host import Halted, Host, TurnLost
+from dtvn.protocol.host import Halted, Host, OwnClock, TurnLost
 from dtvn.protocol.host.greetings import Greetings
 from dtvn.protocol.host.log_server import MEMBER_ANNOUNCES_EVERY, MEMBER_PUSHES_EVERY, Fanout
 from dtvn.protocol.host.ports import JournalFull
-from dtvn.protocol.log_time import log_time_ahead
+from dtvn.protocol.log_time import behind_sentence, doubtful_sentence, log_time_ahead
 from dtvn.protocol.quorum import Mode
 from dtvn.protocol.versions import LISTS, NEWEST
 from dtvn.protocol.wire import Door, FrameSigner
@@ -98,19 +98,23 @@ class Node:
         self._api = api
         self._shown_role = (-1, False)
         self._options = options
-        self.figures = (carried and carried.figures) or Figures((), index)
-        self.figures.follow([member.id for member in membership.members], index)
+        self.figures = (carried and carried.figures) or Figures()
+        self.figures.begin_epoch()
         self._cpu_yield = CpuYield()
         self.journal = NodeJournal(ledger, stamp, self.figures, self._cpu_yield)
         self.transport = transport
         self.logger = logger
         self.watcher = NodeWatcher(logger, transport.bad_frame, also=self._notice)
         self.clock = SystemClock()
+        self._own_clock: OwnClock | None = None if carried is None else carried.own_clock
+        """That of this process's host before, which may hold a step of the clock back (R3)."""
         self.started = time.time()
         """Unix seconds."""
         self.inspector = Inspector(self)
         self.disk_full = False
         self.halted = ""
+        self._told: set[str] = set()
+        """States of time that were logged, and have not ended."""
         self._inherited = inherited
         self._seed = seed
         self._next_key_trouble = ""
@@ -202,6 +206,9 @@ class Node:
             archive_from=g.first_sequence(self.founding),
             greetings=self.greetings,
         )
+        if self._own_clock is not None:
+            self.host.clock.adopt(self._own_clock)
+        self._own_clock = self.host.clock
 
     def _take_part(self, before: OverlayPort | None) -> tuple[OverlayPort, Discovery]:
         """The overlay, that of the epoch before if this member has kept its key, and what looks for the other
@@ -300,14 +307,35 @@ class Node:
 
     @property
     def log_time_ahead(self) -> float:
-        """Seconds by which log time is ahead of this node's clock (protocol.log_time)."""
-        wall = self.clock.now().wall // 1_000
+        """Seconds by which log time is ahead of the time that this node goes by (protocol.log_time)."""
+        wall = self.host.clock.now().wall // 1_000
         return log_time_ahead(self.log_time, wall, self.core.config.drift_bound)
 
     @property
+    def log_time_behind(self) -> float:
+        """Seconds by which the newest fresh proposal was behind the time that this node goes by, if it was by
+        more than is allowed and within the last minute, else 0.0 (R3)."""
+        return round(self.core.state.clocks.behind / 1e6, 3)
+
+    @property
+    def own_clock_doubtful(self) -> float:
+        """Seconds by which the machine's clock is ahead of the time that this node goes by, negative: behind
+        it, if others have not confirmed a step of it for a minute, else 0.0 (R3)."""
+        clock = self.host.clock
+        return round(clock.doubtful(clock.now()) / 1e9, 3)
+
+    @property
+    def clock_offsets(self) -> dict[str, float]:
+        """Member -> seconds by which this machine's clock is ahead of its machine's, as shown within the last
+        minute, network delay included."""
+        members = self.membership.members
+        found = self.core.state.clocks.differences()
+        return {members[index].id: round(ahead / 1e9, 3) for index, ahead in found.items()}
+
+    @property
     def withheld_ahead(self) -> float:
-        """Seconds by which the time of a proposal was ahead of this node's clock, negative: behind it, if it
-        withheld its vote for that within WITHHELD_SHOWN, else 0.0 (R3)."""
+        """Seconds by which the time of a proposal was ahead of this node's clock, if it withheld its vote for
+        that within WITHHELD_SHOWN, else 0.0 (R3)."""
         found = self.core.withheld_for_time
         if found is None or self.clock.now().monotonic - found.at > WITHHELD_SHOWN:
             return 0.0
@@ -375,8 +403,22 @@ class Node:
         for name, address in self.discovery.look(self.transport.connected(), self.clock.now()).items():
             self.transport.redial(name, address)
         self.transport.dial_with_next_key(self._next_seed())
+        self._tell_time()
         self.exporter.publish(self)
         self._show()
+
+    def _tell_time(self) -> None:
+        """Log a state of time as it begins, and as it ends (R3)."""
+        drift = self.core.config.drift_bound / 1e6
+        late = [name for name, ahead in self.clock_offsets.items() if ahead > drift]
+        states = {
+            "log_time_behind": behind_sentence(self.log_time_behind, late),
+            "own_clock_doubtful": doubtful_sentence(self.own_clock_doubtful),
+        }
+        for state, sentence in states.items():
+            if bool(sentence) != (state in self._told):
+                self._told ^= {state}
+                self.logger.warning("%s", line(state, {"note": sentence or "ended"}))
 
     def refresh(self) -> None:
         """Publish metrics if a scrape waits for them, and a change of view or voting to the API at once."""
@@ -411,14 +453,14 @@ class Node:
         """This member's liveness proof (R36), signed with its key or, for a rotation, with its next key if it
         has one. `version`: it names the newest version that this program runs (R47)."""
         seed = (self._next_seed() if next_key else None) or self._seed
-        log_time = self.core.state.executor.timestamp
         return liveness_proof(
             self.cluster,
             self.membership.epoch,
             self.id,
             self.executed,
             seed,
-            log_time=log_time,
+            log_time=self.log_time,
+            wall=self.host.clock.now().wall // 1_000,
             newest=NEWEST if version else 0,
         )
 
@@ -445,6 +487,7 @@ class Node:
             figures=self.figures,
             overlay=self.overlay,
             start=self._start,
+            own_clock=self.host.clock,
         )
 
     def close(self) -> None:

@@ -45,12 +45,14 @@ def liveness_proof(
     seed: bytes,
     *,
     log_time: int = 0,
+    wall: int | None = None,
     newest: int = 0,
 ) -> LivenessProof:
     """A node's signed statement that it is alive now, and how far it has executed (R36). `log_time`: its last
     effective time, in microseconds: it dates the proof while it is ahead of the clock, for it is judged by
-    log time. `newest`: the newest version that it runs, 0: it does not say (R47)."""
-    timestamp = alive_at(time.time_ns() // 1_000, log_time)
+    log time. `wall`: the time that it goes by, in microseconds; None: its machine's clock. `newest`: the
+    newest version that it runs, 0: it does not say (R47)."""
+    timestamp = alive_at(time.time_ns() // 1_000 if wall is None else wall, log_time)
     secret = bindings.crypto_sign_seed_keypair(seed)[1]
     signature = ED25519.sign(secret, liveness_bytes(cluster, epoch, member, executed, timestamp, newest))
     return LivenessProof(member, executed, timestamp, signature, newest)

@@ -63,8 +63,6 @@ PROBES: dict[str, str] = {
     "raft.other_process": "a member learns that a newer process of it is known (R44)",
     "raft.hands_over": "a leader that stops tells a follower to campaign (R44)",
     "raft.elected": "a candidate has the votes of a majority",
-    "raft.candidate_with_wrong_clock": "a vote is refused to a candidate whose clock is off (R3)",
-    "raft.leader_with_wrong_clock": "a leader proposes nothing, as no majority confirms its clock (R3)",
     "raft.leader_without_quorum": "a leader steps down that no majority answers",
     "raft.follower_in_later_term": "a leader learns of a later term from a follower",
     "raft.log_differs": "a follower's log does not match where the leader's entries begin",

@@ -38,6 +38,7 @@ from simulator.adversary.removed_member import RemovedMember
 from simulator.adversary.replayer import Replayer
 from simulator.adversary.slow_primary import SlowPrimary
 from simulator.adversary.tickless_primary import TicklessPrimary
+from simulator.adversary.time_holder import TimeHolder
 from simulator.adversary.twin import Split, Twin
 from simulator.adversary.view_change_forger import ViewChangeForger
 from simulator.adversary.vote_repeater import VoteRepeater
@@ -64,6 +65,7 @@ SIMPLE: dict[str, type[Liar]] = {
     "replayer": Replayer,
     "slow-primary": SlowPrimary,
     "false-timestamper": FalseTimestamper,
+    "time-holder": TimeHolder,
     "view-change-forger": ViewChangeForger,
     "byte-corrupter": ByteCorrupter,
 }

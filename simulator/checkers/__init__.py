@@ -18,14 +18,16 @@ from simulator.checkers.epoch_changes import EpochChanges
 from simulator.checkers.evidence import EvidenceKept
 from simulator.checkers.exports import Exports
 from simulator.checkers.fault_tolerance_kept import FaultToleranceKept
+from simulator.checkers.held_time import HeldTime
 from simulator.checkers.history import History
 from simulator.checkers.learner import Learners
 from simulator.checkers.linearizable import Linearizable
 from simulator.checkers.low_watermark import LowWatermark
 from simulator.checkers.no_spurious_view_change import NoSpuriousViewChange
+from simulator.checkers.own_clocks import OwnClocks
 from simulator.checkers.proposal_time import ProposalTime
+from simulator.checkers.proposer_time import ProposerTime
 from simulator.checkers.quiescence import Quiescence
-from simulator.checkers.raft_clocks import RaftClocks
 from simulator.checkers.raft_elections import RaftElections
 from simulator.checkers.read_your_writes import ReadYourWrites
 from simulator.checkers.reads import Reads
@@ -49,9 +51,9 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         return [stops_on_fork]
     model = AsTheModel(world, history)
     ordering: list[Checker] = [NoSpuriousViewChange(world), ProposalTime(world)]
-    ordering += [EvidenceKept(world, statements), SlowPrimaryDeposed(world)]
+    ordering += [EvidenceKept(world, statements), SlowPrimaryDeposed(world), HeldTime(world)]
     if world.settings.mode is Mode.RAFT:
-        ordering = [RaftElections(world), RaftClocks(world)]
+        ordering = [RaftElections(world)]
     return [
         history,
         Agreement(world),
@@ -68,6 +70,8 @@ def all_checkers(world: World, keys: Keys, history: History, durability: Durabil
         Certificates(world, statements),
         Bounds(world),
         *ordering,
+        ProposerTime(world),
+        OwnClocks(world),
         Quiescence(world),
         EpochChanges(world, statements, history),
         Repeats(world, history),

@@ -86,6 +86,7 @@ def _tables(core: Any) -> list[tuple[str, int, int]]:
         ("statements of later views", max(core.state.future._count), core.state.future._frames_share),
         ("view changes", len(core.state.views.view_changes), config.n),
         ("suspicions", len(core.suspicion.suspects), config.n),
+        ("clocks", len(core.state.clocks._shown), config.n),
     ]
 
 
@@ -101,5 +102,5 @@ def _raft_tables(core: RaftReplica) -> list[tuple[str, int, int]]:
         ("decisions", len(core.state.log.decisions), config.watermark_span + EMPTY_MAX),
         ("operations waiting", core.policy.size()[1], config.pool_operations_max),
         ("statuses", len(core.statuses.members), config.n),
-        ("clocks", len(core.clocks._offsets), config.n),
+        ("clocks", len(core.state.clocks._shown), config.n),
     ]

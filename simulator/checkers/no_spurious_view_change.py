@@ -122,7 +122,7 @@ class NoSpuriousViewChange(Checker):
 
     def _withholds_next(self, name: str, view: int) -> bool:
         """Whether a node that woke up and suspects `view` had withheld its PREPARE from the next sequence of
-        that view before it slept: a pause does not move that clock (decision 0182)."""
+        that view before it slept: a pause does not move that clock (decision 0310)."""
         return self._withheld.get(name, {}).get(self._executed.get(name, 0) + 1) == view
 
 

@@ -17,8 +17,6 @@ from simulator.world import World
 MICROSECOND = 1_000
 Place = tuple[str, int, int, bytes]
 """Node, view, sequence, digest."""
-LATE_MAX = 2 * 8_000_000
-"""Twice the largest view timeout T, in microseconds, that a slow cluster leads to (R31, decision 0182)."""
 
 
 class ProposalTime(Checker):
@@ -31,14 +29,12 @@ class ProposalTime(Checker):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._clocks: dict[Place, int] = {}
-        """Its wall clock when the primary's proposal arrived first: a proposal is judged when its frame is
+        """The time that it goes by when the primary's proposal arrived first: it is judged when its frame is
         taken from the socket, between then and the vote, and anew each time that it comes again."""
         self._untaken: dict[str, list[Place]] = {}
         """Proposals that wait in a node's socket."""
-        self._taken: dict[Place, set[int]] = {}
-        """Its wall clock whenever its loop took the proposal from the socket."""
-        self._timeouts: dict[str, int] = {}
-        """T of each replica at the begin of its turn, which may change it after a vote was withheld."""
+        self._taken: dict[Place, set[tuple[int, int]]] = {}
+        """World time, and the time that it goes by, whenever its loop took the proposal from the socket."""
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
         """See Checker."""
@@ -50,15 +46,13 @@ class ProposalTime(Checker):
         except canonical.CanonicalError:
             return  # a liar's
         place = (receiver, said.view, said.sequence, said.digest)
-        self._clocks.setdefault(place, node.clock.now().wall)
+        self._clocks.setdefault(place, node.goes_by().wall)
         self._untaken.setdefault(receiver, []).append(place)
 
     def turning(self, node: Node) -> None:
         """See Observer: the node's loop empties its sockets now."""
-        if isinstance(node.core, Replica):
-            self._timeouts[node.name] = node.core.state.timeouts.timeout
         for place in self._untaken.pop(node.name, ()):
-            self._taken.setdefault(place, set()).add(node.clock.now().wall)
+            self._taken.setdefault(place, set()).add((self.world.time, node.goes_by().wall))
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
@@ -70,18 +64,22 @@ class ProposalTime(Checker):
             return
         if slot.abstain_reason is not Reason.BAD_TIMESTAMP:
             return  # of another view, which the replica entered later in the same turn
-        timeout = state.timeouts.timeout
-        late = 2 * min(timeout, self._timeouts.get(node.name, timeout)) // MICROSECOND
         batch = state.bodies.get(slot.digest)
-        taken = self._taken.get((node.name, slot.view, slot.sequence, slot.digest), set())
+        taken = self._clocks_of(node, (node.name, slot.view, slot.sequence, slot.digest))
         if batch is None or not taken:
             return  # relayed by another member
         drift = self.world.settings.parameters.drift_bound
         # One that was not kept then, and came with what was caught up, is judged by the present clock.
-        clocks = taken if slot.arrival else taken | {node.clock.now().wall}
+        clocks = taken if slot.arrival else taken | {node.goes_by().wall}
         ahead = [batch.batch.proposed - clock // MICROSECOND for clock in clocks]
-        if all(-drift - late <= each <= drift for each in ahead):
+        if all(each <= drift for each in ahead):
             self.fail(f"{node.name} withholds its vote for {slot.sequence}, whose time is off by {ahead} us")
+
+    def _clocks_of(self, node: Node, place: Place) -> set[int]:
+        """The time that it went by whenever it took the proposal from the socket, and what that was by the
+        clock as it is now: a turn may begin with a step that it held back until then."""
+        taken, ahead = self._taken.get(place, ()), node.goes_by().wall - self.world.time
+        return {clock for _, clock in taken} | {time + ahead for time, _ in taken}
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""
@@ -106,10 +104,10 @@ class ProposalTime(Checker):
         proposal = canonical.decode(m.PrePrepare, canonical.decode(Envelope, record.frames[0]).body)
         if batch.origin_view != record.view or proposal.digest == m.NULL_BATCH_DIGEST:
             return  # carried over: its time was checked when it was first proposed
-        now = node.clock.now().wall
+        now = node.goes_by().wall
         place: Place = (node.name, proposal.view, proposal.sequence, proposal.digest)
-        clocks = (now, self._clocks.get(place, now), *self._taken.get(place, ()))
+        clocks = (now, self._clocks.get(place, now), *self._clocks_of(node, place))
         ahead = [batch.proposed - clock // MICROSECOND for clock in clocks]
         drift = self.world.settings.parameters.drift_bound
-        if min(ahead) > drift or max(ahead) < -drift - LATE_MAX:
+        if min(ahead) > drift:
             self.fail(f"{node.name} votes for {record.sequence}, whose time is off by {ahead[0]} us")

@@ -15,7 +15,6 @@ from simulator.seams import (
     Pinging,
     Proposing,
     RaftLog,
-    RaftReplica,
     Reads,
     Rejoin,
     Replication,
@@ -262,15 +261,14 @@ def accepted_not_kept(plant: Plant) -> None:
 # --- time --------------------------------------------------------------------------------------------
 
 
-@replaces(Clocks, "are_confirmed", "leaders-clock-not-confirmed", "R3 R44", world="raft-leaders-clock")
-def unconfirmed(*_arguments: Any) -> bool:
+@replaces(Clocks, "time", "leads-by-own-clock", "R3 R44", world="raft-first-clock")
+def own_clock_only(_right: Any, self: Clocks) -> int:
     """A leader proposes by its own clock, whatever those of the others say."""
-    return True
+    return int(self._context.now.wall // 1_000)
 
 
-@replaces(RaftReplica, "_begin_term", "first-entry-by-any-clock", "R3 R44", world="raft-first-clock")
-def first_by_any_clock(_right: Any, self: RaftReplica) -> None:
-    """The leader of term 0 proposes its first entry before any clock confirms its own."""
-    if self._begins_term and self.elections.leads:
-        self._begins_term = False
-        self.proposing.begin_term()
+@replaces(Elections, "_would_vote", "elects-by-clock", "R3 R44", world="raft-clocks-apart")
+def by_clock(right: Any, self: Elections, message: Any) -> bool:
+    """A member votes only for a candidate whose clock is near its own."""
+    near = abs(message.clock - self.state.now.wall // 1_000) <= self.state.config.drift_bound
+    return near and bool(right(self, message))

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import replaces
-from simulator.seams import LogClock, Ordering, Queue, Reason, Suspicion, answers, membership
+from simulator.seams import (
+    Clocks,
+    LogClock,
+    Ordering,
+    OwnClock,
+    Queue,
+    Reason,
+    Suspicion,
+    answers,
+    membership,
+)
 
 
 @replaces(LogClock, "read", "dates-by-own-clock", "R14", world="clocks-ahead-and-back")
@@ -31,7 +41,7 @@ def waits_on(*_arguments: Any) -> None:
     """A replica that withholds its vote for a proposal's time waits like all others for a view's progress."""
 
 
-@replaces(Ordering, "refuse_content", "late-is-wrong", "R3 P16", world="clock-and-long-turns")
+@replaces(Ordering, "refuse_content", "late-is-wrong", "R3 P16", world="clocks-behind-in-halves")
 def two_sided(right: Any, self: Ordering, batch: Any, view: Any, sequence: Any, arrival: Any = 0) -> Any:
     """A proposal that is late by more than the drift bound gets no PREPARE, however slow the cluster is."""
     if self._ahead(batch, arrival) < -self.state.config.drift_bound:
@@ -39,10 +49,37 @@ def two_sided(right: Any, self: Ordering, batch: Any, view: Any, sequence: Any, 
     return right(self, batch, view, sequence, arrival)
 
 
-@replaces(Ordering, "_ahead", "no-time-is-too-late", "R3 P16", world="clock-of-one")
-def never_late(right: Any, self: Ordering, batch: Any, arrival: Any) -> int:
-    """A proposal may be as late as its primary likes."""
-    return max(int(right(self, batch, arrival)), 0)
+@replaces(Clocks, "holds_back", "time-may-be-held-back", "R3 R32 P16", world="time-holder")
+def never_blamed(*_arguments: Any) -> bool:
+    """A primary may date its batches as far behind as it likes."""
+    return False
+
+
+@replaces(Clocks, "holds_back", "weak-quorum-moves-a-view", "R3 R32", world="clocks-ahead-in-halves")
+def f_plus_1(_right: Any, self: Clocks, view: Any) -> bool:
+    """A view is left once f + 1 members say that its primary holds time back."""
+    others = sum(said == view for said, _at in self._held_by.values())
+    return self._says_behind(view) and others + 1 >= self._config.f + 1
+
+
+@replaces(Clocks, "_says_behind", "old-log-is-held-back", "R3 R32", world="idle-night")
+def by_log_time(_right: Any, self: Clocks, _view: Any) -> bool:
+    """A member says that time is held back while log time is behind its clock: an idle log always is."""
+    context: Any = self._context
+    behind = context.now.wall // 1_000 - context.executor.timestamp
+    return bool(context.executor.timestamp and behind > 2 * self._config.drift_bound)
+
+
+@replaces(Clocks, "time", "proposes-by-own-clock", "R3 P16", world="clocks-ahead-in-halves")
+def own_clock_only(_right: Any, self: Clocks) -> int:
+    """A primary proposes the time of its own clock, whatever those of the others say."""
+    return int(self._context.now.wall // 1_000)
+
+
+@replaces(OwnClock, "weigh", "follows-every-step", "R3", world="clocks-stepped-apart")
+def follows(_right: Any, self: OwnClock, now: Any, *_arguments: Any) -> None:
+    """A member follows each step of its machine's clock."""
+    self._follow(now.wall - now.held - (now.boot or now.monotonic))
 
 
 @replaces(Ordering, "_ahead", "time-judged-when-processed", "R3 P16", world="late-new-view", seed=1)

@@ -246,7 +246,7 @@ def test_r35_a_vote_held_for_a_change_is_given_when_the_change_is_refused() -> N
 def test_r35_a_refused_change_received_again_delays_nothing() -> None:
     """m3's clock was wrong: it gave no PREPARE, executed what the others decided, and is shown it again."""
     cluster = Ends()
-    cluster[3].skew = HOUR
+    cluster[3].skew = -HOUR
     cluster.ask(cluster.change(b"refused"))
     assert cluster.executed() == [1] * 4
     slot = cluster[3].core.state.log.slots[1]

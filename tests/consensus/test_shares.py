@@ -115,6 +115,7 @@ class Primary:
             config=config_for(0, 4),
             now=Now(0, 0),
             executed=0,
+            executor=SimpleNamespace(timestamp=0),
             application=SimpleNamespace(due=lambda: None),
             is_primary=True,
             may_vote=lambda view: True,

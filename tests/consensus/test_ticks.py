@@ -60,3 +60,19 @@ def test_a_primary_that_never_ticks_is_deposed_after_the_drift_bound_and_t() -> 
     assert {suspect.reason for suspect in cluster.messages(m.Suspect)} <= {"no_progress", "joined"}
     assert [node.core.snapshot().view for node in cluster.nodes] == [1] * 4
     assert cluster.executed() == [1] * 4
+
+
+def test_r3_nobody_is_blamed_for_a_tick_that_is_due_by_too_few_clocks() -> None:
+    """By two clocks of four it is due: the primary may not propose that time, and its view lasts."""
+    cluster = Cluster(4)
+    for node in cluster.nodes[1:3]:
+        node.skew = -60 * SECOND * 1_000_000
+    cluster.advance(1_500)
+    cluster.request("T-1")
+    due_in(cluster, 500)
+    cluster.advance(20 * SECOND)
+    assert not cluster.messages(m.Suspect)
+    assert cluster.executed() == [1] * 4
+    cluster.advance(42 * SECOND)
+    assert not cluster.messages(m.Suspect)
+    assert cluster.executed() == [2] * 4

@@ -145,39 +145,33 @@ def test_r21_a_missing_body_is_fetched_by_digest() -> None:
     assert cluster.executed() == [1] * 4
 
 
-@pytest.mark.parametrize("hours", [1, -1])
-def test_row_16_a_primary_whose_clock_is_wrong_gets_no_prepare(hours: int) -> None:
+def test_row_16_a_primary_whose_clock_is_ahead_gets_no_prepare() -> None:
     cluster = Cluster(4)
-    frame = make_proposal(cluster, "T-1", shift=hours * 3_600_000_000)
+    frame = make_proposal(cluster, "T-1", shift=3_600_000_000)
     cluster[1].hear(cluster[0], frame)
     assert not cluster.messages(m.Prepare, source=1)
     assert [w["reason"] for w in cluster[1].told("abstained")] == [Reason.BAD_TIMESTAMP.value]
     assert cluster[1].core.snapshot().slots[0].abstain_reason == Reason.BAD_TIMESTAMP.value
 
 
-@pytest.mark.parametrize(
-    ("seconds", "failures", "voted"), [(-3, 0, True), (-5, 0, False), (-5, 3, True), (3, 3, False)]
-)
-def test_r3_late_turns_allow_an_older_proposal_but_no_newer_one(
-    seconds: int, failures: int, *, voted: bool
-) -> None:
-    """A proposal that all backups read late would otherwise get no PREPARE in any view (decision 0182)."""
+@pytest.mark.parametrize(("seconds", "voted"), [(-3, True), (-3_600, True), (1, True), (3, False)])
+def test_r3_lateness_is_no_ground_to_withhold_a_vote(seconds: int, *, voted: bool) -> None:
+    """An old time moves nothing back, and frames that wait in sockets are as old in any view."""
     cluster = Cluster(4)
-    cluster[1].core.state.timeouts.failures = failures
     cluster[1].hear(cluster[0], make_proposal(cluster, "T-1", shift=seconds * 1_000_000))
     assert bool(cluster.messages(m.Prepare, source=1)) is voted
 
 
 @pytest.mark.parametrize(
-    ("since", "voted"), [(0, True), (20, True), (-3_600, False)], ids=["soon", "late", "unstamped"]
+    ("stamped", "voted"), [(True, False), (False, True)], ids=["when-taken", "unstamped"]
 )
-def test_r3_a_proposal_is_judged_when_it_was_taken_from_its_socket(since: int, *, voted: bool) -> None:
-    """`since`: seconds that it waited in this node's own queues, or by which the clock was set back then."""
+def test_r3_a_proposal_is_judged_when_it_was_taken_from_its_socket(*, stamped: bool, voted: bool) -> None:
+    """It came ten seconds too early, and waited as long in this node's own queues."""
     cluster = Cluster(4)
-    backup = cluster[1]
-    proposal = cluster.verified(make_proposal(cluster, "T-1"), 0)
+    backup, waited = cluster[1], 10_000 * MILLISECOND
+    proposal = cluster.verified(make_proposal(cluster, "T-1", shift=10_000_000), 0)
     taken = backup.now()
-    later = Now(taken.monotonic, taken.wall + since * 1_000 * MILLISECOND, taken.wall if since >= 0 else 0)
+    later = Now(taken.monotonic + waited, taken.wall + waited, taken.monotonic if stamped else 0)
     backup.take(backup.core.receive(proposal, later))
     assert bool(cluster.messages(m.Prepare, source=1)) is voted
 
@@ -218,7 +212,7 @@ def test_r3_what_a_quorum_withheld_ends_its_view_even_if_turns_are_long() -> Non
 def test_row_16_a_backup_with_a_wrong_clock_still_commits_and_executes() -> None:
     """R21: it withholds its own PREPARE only; with q - 1 of others it commits and executes."""
     cluster = Cluster(4)
-    cluster[3].skew = 3_600_000 * MILLISECOND
+    cluster[3].skew = -3_600_000 * MILLISECOND
     cluster.request("T-1")
     cluster.stabilize()
     assert not cluster.messages(m.Prepare, source=3)

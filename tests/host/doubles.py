@@ -132,6 +132,9 @@ class ObedientCore:
         self.broken = False
         self.due: int | None = None
 
+    def machine_clocks(self, _now: Now) -> tuple[list[int], int]:
+        return [], 0
+
     def restore(self, tail: LedgerTail, now: Now) -> Effects:
         self.tape("restore", tail)
         return self.on_restore()

@@ -106,7 +106,7 @@ def test_row_15_signatures_that_are_recognised_count_an_eighth() -> None:
 
 def test_frames_put_back_are_counted_once() -> None:
     bench = Bench()
-    figures = Figures(("r0", "r1", "r2", "r3"), 0)
+    figures = Figures()
     bench.host.transport = MeteredTransport(bench.transport, figures)
     bench.hear(*[dear_frame(bench)] * 5)
     while bench.transport.waiting:

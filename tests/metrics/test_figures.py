@@ -1,4 +1,4 @@
-"""What the loop counts: phases, sizes, outcomes, and the clocks of primaries."""
+"""What the loop counts: phases, sizes and outcomes."""
 
 from __future__ import annotations
 
@@ -6,27 +6,16 @@ import time
 
 from dtvn.machine import Validate, build
 from dtvn.node.metrics.figures import Figures
-from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import EntryRecord, Executed, Note, SlotRecord
-from dtvn.protocol.consensus.messages import Batch, Bundle, Entry, Operation, Outcome
-from tests.host.support import make_genesis
-
-SECOND = 1_000_000_000
-MEMBERS = [member.id for member in make_genesis(4).members]
+from dtvn.protocol.consensus.messages import Bundle, Entry, Operation, Outcome
 
 
 def slot(sequence: int, phase: str, view: int = 0) -> SlotRecord:
     return SlotRecord(epoch=0, view=view, sequence=sequence, phase=phase, frames=())
 
 
-def entry(
-    sequence: int, *, timestamp: int = 0, proposed: int | None = None, body: bytes | None = None
-) -> EntryRecord:
-    """`proposed`: by the primary's clock; None: the effective `timestamp`."""
-    inner = Entry(0, sequence, b"", b"", timestamp, bytes(32))
-    if body is None:
-        body = canonical.encode(Batch(0, timestamp if proposed is None else proposed, ()))
-    return EntryRecord(entry=inner, entry_hash=b"", body=body, commits=())
+def entry(sequence: int) -> EntryRecord:
+    return EntryRecord(entry=Entry(0, sequence, b"", b"", 0, bytes(32)), entry_hash=b"", body=b"", commits=())
 
 
 def executed(*operations: tuple[Operation, str]) -> Executed:
@@ -52,13 +41,13 @@ def value(figures: Figures, name: str, **labels: str) -> float | None:
 
 
 def test_an_entry_that_was_fetched_has_no_latency() -> None:
-    figures = Figures(MEMBERS, 1)
+    figures = Figures()
     figures.recorded([entry(7)], time.monotonic_ns())
     assert value(figures, "consensus_latency_seconds_count") == 0
 
 
 def test_outcomes_are_counted_by_kind_and_batches_by_size() -> None:
-    figures = Figures(MEMBERS, 0)
+    figures = Figures()
     figures.notice(executed((operation(), "ok"), (operation(), "already_validated"), (operation(), "ok")))
     figures.notice(Note(kind="entered_view", fields={"view": 1}))
     assert figures.operations == {("validate", "ok"): 2, ("validate", "already_validated"): 1}
@@ -67,7 +56,7 @@ def test_outcomes_are_counted_by_kind_and_batches_by_size() -> None:
 
 
 def test_undecided_sequences_are_kept_in_a_bounded_number() -> None:
-    figures = Figures(MEMBERS, 1)
+    figures = Figures()
     now = time.monotonic_ns()
     for sequence in range(10_000):
         figures.recorded([slot(sequence, "prepare")], now)

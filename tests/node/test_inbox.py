@@ -43,8 +43,8 @@ def test_bulk_keeps_a_share_of_every_turn() -> None:
 def test_r3_a_frame_keeps_the_time_when_it_was_taken_from_its_socket() -> None:
     """However long it waits in its queue."""
     inbox = Inbox()
-    for wall in (7, 9):
-        inbox.put(QUIET, VOTE, 0, wall)
+    for now in (7, 9):
+        inbox.put(QUIET, VOTE, now)
     (first,) = inbox.drain(1)
     inbox.put_back([first])
     assert [item.taken for item in inbox.drain(8)] == [7, 9]
@@ -281,8 +281,8 @@ def test_a_muted_peer_stays_muted_in_the_next_epoch() -> None:
 
 def test_a_frame_that_waits_over_an_epoch_changes_its_senders_index_and_nothing_else() -> None:
     inbox = Inbox()
-    inbox.put(Peer("moves", 2, b"route"), VOTE, 0, 9)
-    inbox.put(Peer("client", None, b"other"), BULK, 0, 7)
+    inbox.put(Peer("moves", 2, b"route"), VOTE, 9)
+    inbox.put(Peer("client", None, b"other"), BULK, 7)
     inbox.follow({"moves": 0})
     kept = [Inbound(Peer("moves", 0, b"route"), VOTE, 9), Inbound(Peer("client", None, b"other"), BULK, 7)]
     assert inbox.drain(8) == kept

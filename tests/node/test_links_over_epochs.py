@@ -41,7 +41,7 @@ def test_r35_a_member_leaves_and_the_links_of_the_others_stay() -> None:
         client = four.dial()
         four.until(lambda: len(client.connected()) == 4)
         for index in (1, 3):  # read before, taken after
-            four.nodes[2].inbox.put(Peer(f"node{index}", index, b"route"), vote(b"waits"), 0, 7)
+            four.nodes[2].inbox.put(Peer(f"node{index}", index, b"route"), vote(b"waits"), 7)
         before = {index: connects(four, index) for index in (0, 2, 3)}
         members = four.genesis.members
         enter(four, replace(four.genesis, members=(members[0], *members[2:])))

@@ -10,6 +10,7 @@ import pytest
 
 from dtvn.net import public_key_of
 from dtvn.node import non_member
+from dtvn.node.clock import SystemClock
 from dtvn.node.member import MemberProcess
 from dtvn.node.newcomer_proofs import NewcomerProofs, arguments_of
 from dtvn.protocol import canonical
@@ -28,6 +29,7 @@ def member(log_time: int = 0) -> Any:
         membership=founding(make_genesis(4)),
         application=SimpleNamespace(principals=principals),
         core=SimpleNamespace(state=SimpleNamespace(executor=SimpleNamespace(timestamp=log_time))),
+        host=SimpleNamespace(clock=SystemClock()),
     )
 
 

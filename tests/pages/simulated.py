@@ -27,6 +27,7 @@ from dtvn.protocol.consensus.effects import Executed, Note, Record
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.messages import Query
 from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.host import OwnClock
 from dtvn.protocol.quorum import Mode
 from simulator.clock import SECOND
 from simulator.cluster import Cluster
@@ -45,7 +46,8 @@ class Member:
     view, voting, awaited = RealNode.view, RealNode.voting, RealNode.awaited
     voting_reason, state = RealNode.voting_reason, RealNode.state
     log_time, log_time_ahead = RealNode.log_time, RealNode.log_time_ahead
-    withheld_ahead = RealNode.withheld_ahead
+    withheld_ahead, log_time_behind = RealNode.withheld_ahead, RealNode.log_time_behind
+    own_clock_doubtful, clock_offsets = RealNode.own_clock_doubtful, RealNode.clock_offsets
     disk_full = False
     started = 0.0
     complete_from = 0
@@ -60,7 +62,7 @@ class Member:
         self.clock = node.clock
         self.logger = logging.getLogger("simulated")
         self.watcher = NodeWatcher(self.logger, lambda _peer: 0)
-        self.figures = Figures(world.member_names, node.index)
+        self.figures = Figures()
         self.journal = SimpleNamespace(meter=JournalMeter())
         self.ledger = SimpleNamespace(incarnation=1, voting_reason="")
         self.transport = SimpleNamespace(
@@ -75,6 +77,11 @@ class Member:
     @property
     def executed(self) -> int:
         return int(self.core.executed)
+
+    @property
+    def host(self) -> Any:
+        """A node that has halted has none; its process still knows its clock."""
+        return self._node.host or SimpleNamespace(clock=OwnClock(self.clock, 0))
 
     @property
     def halted(self) -> str:
@@ -103,8 +110,6 @@ class Simulated(Observer):
         self.world = world = cluster.world
         self.present = world.present
         self.genesis = world.genesis
-        self.wall = 0
-        """Nanoseconds that the clock of the node shows whose records are taken now."""
         self.members_of = {name: Member(world.nodes[name], cluster) for name in world.member_names}
         world.observers.add(self)
         paper = make_genesis(4)
@@ -156,7 +161,6 @@ class Simulated(Observer):
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         if node.name in self.members_of:
             now = node.clock.now()
-            self.wall = now.wall
             self.members_of[node.name].figures.recorded(records, now.monotonic)
 
     # --- GatewayFace -------------------------------------------------------------------------------

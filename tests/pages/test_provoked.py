@@ -41,7 +41,7 @@ def used(made: Simulated, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
     """The doctor asks this cluster, its sleep is the cluster's time, and so are the clocks of nodes. The
     memory is that of this process, which holds all of them and the simulator: one test looks at it."""
     monkeypatch.setattr(doctor, "time", SimpleNamespace(sleep=made.pass_seconds))
-    monkeypatch.setattr(figures, "time", SimpleNamespace(time_ns=lambda: made.wall, monotonic_ns=lambda: 0))
+    monkeypatch.setattr(figures, "time", SimpleNamespace(monotonic_ns=lambda: 0))
     monkeypatch.setattr(diagnosis, "time", SimpleNamespace(time_ns=made.wall_time))
     monkeypatch.setattr(inspect, "resident_bytes", lambda: 0)
     network.use(made)  # type: ignore[arg-type]

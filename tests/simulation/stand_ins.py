@@ -98,6 +98,7 @@ class StandInWorld:
             core=core,
             host=SimpleNamespace(executed=0),
         )
+        node.goes_by = lambda: node.clock.now()
         node.place = lambda membership: membership.find(name)
         node.said = lambda message: message.sender == node.index
         return node

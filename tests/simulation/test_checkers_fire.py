@@ -32,7 +32,7 @@ from dtvn.machine.rows import LockRow
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import EPOCH, RAFT_TERM, RaftReplica, Replica
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.causes import SILENT
+from dtvn.protocol.consensus.causes import HOLDS_TIME, SILENT
 from dtvn.protocol.consensus.effects import (
     CheckpointRecord,
     EntryRecord,
@@ -63,6 +63,7 @@ from simulator.checkers.epoch_changes import EpochChanges
 from simulator.checkers.evidence import EvidenceKept
 from simulator.checkers.exports import Exports
 from simulator.checkers.fault_tolerance_kept import FaultToleranceKept
+from simulator.checkers.held_time import HeldTime
 from simulator.checkers.history import History
 from simulator.checkers.learner import Learners
 from simulator.checkers.linearizable import Linearizable
@@ -72,9 +73,10 @@ from simulator.checkers.never_two_holders import NeverTwoHolders
 from simulator.checkers.no_spurious_view_change import NoSpuriousViewChange
 from simulator.checkers.one_holder import OneHolder
 from simulator.checkers.opening_flood_borne import FLOODING, OpeningFloodBorne
+from simulator.checkers.own_clocks import OwnClocks
 from simulator.checkers.proposal_time import ProposalTime
+from simulator.checkers.proposer_time import ProposerTime
 from simulator.checkers.quiescence import TURNS_MAX, Quiescence
-from simulator.checkers.raft_clocks import RaftClocks
 from simulator.checkers.raft_elections import RaftElections
 from simulator.checkers.read_your_writes import RARER, ReadYourWrites
 from simulator.checkers.reads import Reads
@@ -583,6 +585,7 @@ def bounded(kind: Any) -> tuple[Any, Any]:
     core.state.future = SimpleNamespace(_count=[0], _frames_share=7)
     core.state.views.view_changes = {}
     core.suspicion = SimpleNamespace(suspects={})
+    core.state.clocks = SimpleNamespace(_shown={})
     return Bounds(world), node
 
 
@@ -656,14 +659,49 @@ def a_leader_that_nobody_answers_leads_on() -> None:
     checker.turning(node)
 
 
-@fires("raft-clocks: m0 proposes 7 at a time that 0 other members confirmed")
+@fires("proposer-time: m0 proposes 7 at a time that no 2 members showed: [5000000]")
 def a_leader_proposes_an_hour_of_its_own() -> None:
     world = world_of(5, mode=Mode.RAFT)
     node = world.nodes["m0"]
     node.core = member(RaftReplica)
-    node.clock = SimpleNamespace(now=lambda: Now(SECOND, 0))
+    node.core.state.executor = SimpleNamespace(timestamp=1_000_000)
+    node.core.state.is_primary = True
+    node.goes_by = lambda: Now(SECOND, 5 * SECOND)
     record = SlotRecord(0, 0, 7, "append", (), canonical.encode(m.Batch(0, 5_000_000, (b"request",))))
-    RaftClocks(world).persisted(node, [record])
+    ProposerTime(world).persisted(node, [record])
+
+
+@fires("held-time: m1 blames the primary of view 0 for its time; 0 clocks agree")
+def a_member_blames_a_primary_for_an_idle_log() -> None:
+    world = world_of()
+    node = world.nodes["m1"]
+    node.core = member(Replica)
+    HeldTime(world).noticed(node, Note("suspected", {"view": 0, "reason": HOLDS_TIME}))
+
+
+@fires("held-time: log time is held back to 5000000, and 3 clocks are ahead of it")
+def a_primary_that_holds_time_back_stays() -> None:
+    world = world_of()
+    checker = HeldTime(world)
+    for node in world.nodes.values():
+        node.core, node.host = member(Replica), object()
+        node.goes_by = lambda: Now(0, 100 * SECOND)
+    for number in range(20):
+        world.time = 2 * number * SECOND
+        entry = m.Entry(0, number + 1, bytes(32), bytes(32), 5_000_000, bytes(32))
+        checker.noticed(world.nodes["m1"], Executed(entry, bytes(32), (), 0))
+
+
+@fires("own-clocks: m1 follows a step of its clock by 3600000000000 ns; 0 others agree")
+def a_member_follows_a_step_that_nobody_confirms() -> None:
+    world = world_of()
+    checker, node = OwnClocks(world), world.nodes["m1"]
+    node.host = object()
+    for ahead in (0, 3_600 * SECOND):
+        for each in world.nodes.values():
+            each.clock = SimpleNamespace(now=lambda: Now(0, 0))
+        node.goes_by = lambda ahead=ahead: Now(0, ahead)
+        checker.turning(node)
 
 
 # --- what a real log and its proofs say --------------------------------------------------------------
@@ -746,7 +784,7 @@ def a_read_proves_another_state() -> None:
             checker.noticed(cluster().world.nodes["r1"], Note("checkpoint_stable", {}))
 
 
-@table("history, sentence", FIRES, count=51, ids=[history.__name__ for history, _ in FIRES])
+@table("history, sentence", FIRES, count=54, ids=[history.__name__ for history, _ in FIRES])
 def test_a_checker_names_the_promise_that_a_history_breaks(
     history: Callable[[], object], sentence: str
 ) -> None:

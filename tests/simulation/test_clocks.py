@@ -25,6 +25,11 @@ MICROSECONDS_OF_AN_HOUR = 3_600_000_000
         "clocks-back",
         "clocks-of-gateways",
         "clock-of-one",
+        "clocks-ahead-in-halves",
+        "clocks-behind-in-halves",
+        "clocks-stepped-apart",
+        "time-holder",
+        "raft-clocks-apart",
         "clocks-among-crashes",
         "clocks-among-changes",
         "clock-and-long-turns",
@@ -35,6 +40,13 @@ def test_r14_gates_admit_whatever_the_clocks_do(world: str, seed: int) -> None:
     report = run(Task(seed, world))
     assert report.violation is None, f"{report.violation}\nreplay: {report.command}"
     assert report.outcomes > 50, "this world does not try gates"
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_r3_an_idle_night_suspects_nobody(seed: int) -> None:
+    report = run(Task(seed, "idle-night"))
+    assert report.violation is None, f"{report.violation}\nreplay: {report.command}"
+    assert report.outcomes > 10, "and somebody comes"
 
 
 @pytest.mark.parametrize("world", ["clocks-ahead-and-back", "clocks-among-crashes", "clocks-among-changes"])
@@ -61,7 +73,13 @@ def test_r3_log_time_stays_an_hour_ahead_of_all_clocks(world: str) -> None:
         ("withheld-view-lasts", "gates-admit"),
         ("alive-by-clock-only", "gates-admit"),
         ("late-is-wrong", "proposal-time"),
-        ("no-time-is-too-late", "proposal-time"),
+        ("proposes-by-own-clock", "proposer-time"),
+        ("leads-by-own-clock", "proposer-time"),
+        ("elects-by-clock", "gates-admit"),
+        ("time-may-be-held-back", "held-time"),
+        ("weak-quorum-moves-a-view", "held-time"),
+        ("old-log-is-held-back", "held-time"),
+        ("follows-every-step", "own-clocks"),
         ("time-judged-when-processed", "proposal-time"),
     ],
 )

@@ -84,8 +84,6 @@ def test_probes_count_only_in_a_run_and_every_hit_is_in_the_table() -> None:
         ("raft.void_record", "raft-void-records"),
         ("raft.conflict_replaced", "raft-three-two"),
         ("raft.leader_without_quorum", "raft-three-two"),
-        ("raft.candidate_with_wrong_clock", "raft-leaders-clock"),
-        ("raft.leader_with_wrong_clock", "raft-leaders-clock"),
         ("raft.follower_in_later_term", "raft-brief-cut"),
         ("raft.outside_window", "raft-no-room"),
         ("raft.fetched_entry_replaced", "raft-lost-disks"),

@@ -32,6 +32,9 @@ Handler = Callable[[Request], Awaitable[Answer | Response]]
 
 VOTING = "voting"
 """State of a node that votes."""
+STATES_OF_TIME = ("log_time_ahead", "log_time_behind", "own_clock_doubtful")
+"""Log time is ahead of the node's clock; the newest proposal was behind it; others do not confirm a step of
+its machine's clock (R3)."""
 BODY_BYTES_MAX = 1024 * 1024
 """Largest body of an operation."""
 BODY_BYTES_READ = 16 * 1024 * 1024
@@ -133,13 +136,13 @@ class Routes:
 
     async def ready(self, http: Request) -> Answer:
         """200 while the node's loop runs and it votes; else 503 with its state. Orders nothing.
-        `log_time_ahead`: seconds by which log time is ahead of the node's clock, absent within the bound."""
+        STATES_OF_TIME: seconds, each absent while it does not apply."""
         state = self._service.status["state"] if self._service.healthy else "unhealthy"
         if state != VOTING:
             return bare({"status": "not ready", "state": state}, status=503)
         told = {"status": "ready", "sequence": self._service.status["sequence"]}
-        ahead = self._service.status["log_time_ahead"]
-        return bare(told | ({"log_time_ahead": ahead} if ahead else {}))
+        seconds = {name: self._service.status.get(name) for name in STATES_OF_TIME}
+        return bare(told | {name: found for name, found in seconds.items() if found})
 
     async def status(self, http: Request) -> Answer:
         """Reports that the node runs, and its number of sockets."""

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 
-import msgspec
 from prometheus_client import CollectorRegistry
 
 from dtvn.machine.reasons import tally
 from dtvn.node.metrics.names import counter, histogram
-from dtvn.protocol import quorum
 from dtvn.protocol.consensus.effects import EntryRecord, Executed, Note, Record, SlotRecord
 
 OPEN_MAX = 4_096
 """Sequences whose phases are timed at the same time: more than a window holds."""
-
-OFFSETS_KEPT = 32
-"""Newest proposals kept per primary; the smallest offset counts, since that proposal was delayed least."""
-
-OFFSETS_LEAST = 3
-"""Proposals of a primary before its clock is judged: a single one may have been delayed by seconds, and in an
-idle cluster no other follows for long."""
 
 NANOSECOND = 1e-9
 STORAGE = ("append", "write_rows", "load", "read", "install")
@@ -32,35 +23,18 @@ STORAGE = ("append", "write_rows", "load", "read", "install")
 class _Open:
     """A sequence that is not executed yet, with its times."""
 
-    __slots__ = ("prepared", "seen", "view", "wall")
+    __slots__ = ("prepared", "seen")
 
-    def __init__(self, seen: int, wall: int, view: int) -> None:
+    def __init__(self, seen: int) -> None:
         self.seen = seen
-        self.wall = wall
-        self.view = view
         self.prepared = 0
 
 
-class _Proposal(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The first fields of messages.Batch; the requests are skipped."""
-
-    origin_view: int
-    proposed: int
-    """Unix microseconds, by the primary's clock."""
-
-
-_proposals = msgspec.msgpack.Decoder(_Proposal)
-
-
 class Figures:
-    """Counters of one node process; they survive a rebuild of its core, and new epochs. `members`: ids by
-    index."""
+    """Counters of one node process; they survive a rebuild of its core, and new epochs."""
 
-    def __init__(self, members: Sequence[str], index: int) -> None:
-        self._members = members
-        self._index = index
+    def __init__(self) -> None:
         self._open: dict[int, _Open] = {}
-        self._offsets: dict[str, deque[float]] = {}
         self.registry = CollectorRegistry()
         self._latency = histogram("consensus_latency_seconds", self.registry)
         self._batches = histogram("dtvn_batch_operations", self.registry)
@@ -75,11 +49,9 @@ class Figures:
         """Number of messages by (direction, number of the kind)."""
         self.rebuilds = 0
 
-    def follow(self, members: Sequence[str], index: int) -> None:
-        """Another epoch begins, with these members by index."""
-        self._members, self._index = members, index
+    def begin_epoch(self) -> None:
+        """Another epoch begins: what was open in the one before is void."""
         self._open.clear()
-        self._offsets = {name: kept for name, kept in self._offsets.items() if name in members}
 
     def notice(self, note: Executed | Note) -> None:
         """See ports.Watcher: counts executed operations, and ignores other notes."""
@@ -112,14 +84,10 @@ class Figures:
                 ended = ended or time.monotonic_ns()
                 self._executed(record, ended)
 
-    def offsets(self) -> dict[str, float]:
-        """Seconds by which this node's clock is ahead of each primary's, by that one's newest proposals."""
-        return {name: min(found) for name, found in self._offsets.items() if len(found) >= OFFSETS_LEAST}
-
     def _slot(self, record: SlotRecord, now: int) -> None:
         if record.phase in ("pre_prepare", "prepare"):
             if record.sequence not in self._open and len(self._open) < OPEN_MAX:
-                self._open[record.sequence] = _Open(now, time.time_ns(), record.view)
+                self._open[record.sequence] = _Open(now)
         elif record.phase == "prepared":
             slot = self._open.get(record.sequence)
             if slot is not None and not slot.prepared:
@@ -133,8 +101,3 @@ class Figures:
         self._latency.observe((now - slot.seen) * NANOSECOND)
         if slot.prepared:
             self._phases["commit"].observe((now - slot.prepared) * NANOSECOND)
-        primary = quorum.primary(slot.view, len(self._members))
-        if primary != self._index and record.body:
-            found = self._offsets.setdefault(self._members[primary], deque(maxlen=OFFSETS_KEPT))
-            # Not the entry's effective time: while log time is ahead, that is no primary's clock.
-            found.append(slot.wall * NANOSECOND - _proposals.decode(record.body).proposed * 1e-6)

@@ -124,12 +124,20 @@ OPERATORS: tuple[Metric, ...] = (
     ),
     _gauge(
         "dtvn_clock_offset_seconds",
-        "Own clock minus that of this primary, network delay included.",
+        "Own machine's clock minus that of this member's, network delay included.",
         "peer",
     ),
     _gauge(
         "dtvn_log_time_ahead_seconds",
         "How far log time is ahead of this node's clock; 0 within the drift bound.",
+    ),
+    _gauge(
+        "dtvn_log_time_behind_seconds",
+        "How far the newest proposal was behind this node's clock; 0 within what is allowed.",
+    ),
+    _gauge(
+        "dtvn_own_clock_doubtful_seconds",
+        "How far its clock is ahead of the time it goes by, if others do not confirm a step; else 0.",
     ),
     _counter("dtvn_pauses_total", "Times this process found that it had been paused."),
     _counter("dtvn_rebuilds_total", "Times the core was rebuilt from the ledger after a lost turn."),

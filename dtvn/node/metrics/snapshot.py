@@ -87,6 +87,9 @@ def _identity(node: MeasuredMember) -> dict[str, Value]:
         "dtvn_awaited_members": len(node.awaited),
         "dtvn_others_are_gone": int(node.core.pinging.vouched),
         "dtvn_log_time_ahead_seconds": node.log_time_ahead,
+        "dtvn_log_time_behind_seconds": node.log_time_behind,
+        "dtvn_own_clock_doubtful_seconds": node.own_clock_doubtful,
+        "dtvn_clock_offset_seconds": {(name,): found for name, found in node.clock_offsets.items()},
         "dtvn_rebuilds_total": node.figures.rebuilds,
     }
 
@@ -106,7 +109,6 @@ def _decided(figures: Figures) -> dict[str, Value]:
         "consensus_failure_total": listed[False],
         **{name: sum(applied[kind] for kind in kinds) for name, kinds in TICKET_KINDS.items()},
         "dtvn_operations_total": dict(figures.operations),
-        "dtvn_clock_offset_seconds": {(name,): found for name, found in figures.offsets().items()},
     }
 
 

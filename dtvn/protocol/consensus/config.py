@@ -19,6 +19,7 @@ from dtvn.protocol.genesis import (
     window,
 )
 from dtvn.protocol.quorum import Mode
+from dtvn.protocol.versions import LISTS
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
@@ -59,7 +60,7 @@ class Config(msgspec.Struct, frozen=True):
     window: int
     """L: sequences above the stable checkpoint that may be open (R20)."""
     drift_bound: int
-    """Microseconds by which a fresh proposal's timestamp may differ from this node's clock (R3)."""
+    """Microseconds by which a fresh proposal's timestamp may be ahead of this node's clock (R3)."""
     batch_operations_max: int
     """Most operations in a batch that a replica votes for (R20)."""
     batch_bytes_max: int
@@ -119,6 +120,8 @@ class Config(msgspec.Struct, frozen=True):
     """Sequence after which this epoch begins; 0 for genesis. The end of the previous epoch made it stable."""
     timeout_adapted_max: int = 5 * SECOND
     """Bound of T as adapted to measured round trips; doubling may go on to `timeout_max` (R31)."""
+    shows_clocks: bool = True
+    """Whether members show their clocks (R3): not in a version whose members cannot read that (R47)."""
 
     @property
     def n(self) -> int:
@@ -174,6 +177,7 @@ def build(
         checkpoint_interval=parameters.checkpoint_interval,
         window=window(parameters),
         drift_bound=parameters.drift_bound,
+        shows_clocks=now.version >= LISTS,
         batch_operations_max=parameters.batch_operations_max,
         batch_bytes_max=parameters.batch_bytes_max,
         timeout_base=parameters.view_timeout * 1_000,

@@ -67,6 +67,14 @@ class CoreFace:
         lately = state.now.monotonic - LATELY
         return sum(at >= lately for at in state.lag.heard.values()) < state.config.q - 1
 
+    def machine_clocks(self, now: Now) -> tuple[list[int], int]:
+        """What the clocks of other members' machines show now, Unix nanoseconds; and how many of them must
+        agree with a step of the own one before it is followed (R3)."""
+        state = self.state
+        if state.n == 1 or not state.config.shows_clocks:
+            return [], 0
+        return state.clocks.machines(now), state.config.f + 1
+
     def _begin(self, now: Now) -> None:
         self._timers.begin_step(now.monotonic)
         self.state.now = now

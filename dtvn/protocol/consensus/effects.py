@@ -33,13 +33,18 @@ class Now(msgspec.Struct, frozen=True, gc=False):
 
     monotonic: int
     wall: int
+    """The time that this node goes by: its machine's clock, but for a step that it holds back (R3)."""
     taken: int = 0
-    """The wall clock when the node's loop took the frame that is handled from its socket (R3); 0: `wall`."""
+    """Monotonic time when the node's loop took the frame that is handled from its socket (R3); 0: now."""
+    boot: int = 0
+    """Time since the machine started, its sleep included (CLOCK_BOOTTIME); 0: as `monotonic`."""
+    held: int = 0
+    """By how much `wall` is ahead of the machine's clock, of which a step is held back."""
 
     @property
     def arrival(self) -> int:
         """The wall clock by which the time of a proposal that is handled now is judged (R3)."""
-        return self.taken or self.wall
+        return self.wall - (self.monotonic - self.taken if self.taken else 0)
 
 
 class Reason(enum.StrEnum):

@@ -167,6 +167,10 @@ class Learner:
         """Of use for members only: a learner signs nothing."""
         return False
 
+    def machine_clocks(self, _now: Now) -> tuple[list[int], int]:
+        """See CoreFace: nobody goes by a learner's clock, so it follows each step at once."""
+        return [], 0
+
     @property
     def executed(self) -> int:
         """The last executed sequence."""

@@ -220,7 +220,9 @@ class NewView(Wire, frozen=True):
 
 class Status(Wire, frozen=True):
     """The sender's progress; peers answer with the messages it lacks. From the primary it is also the
-    heartbeat (R30)."""
+    heartbeat (R30). The fields from `clock` on are later ones, of the version that shows clocks (R3, R47)."""
+
+    first_form: ClassVar[int] = 9
 
     epoch: Count
     sender: Count
@@ -235,6 +237,12 @@ class Status(Wire, frozen=True):
     """Sequences above `executed` for which the sender lacks a PRE-PREPARE or votes; at most 32."""
     voting: bool
     """False: the sender follows without a vote (R11)."""
+    clock: Count = 0
+    """The time that the sender goes by, Unix microseconds; 0: not shown."""
+    behind: bool = False
+    """True: the newest fresh proposal of `view` was too far behind that time: its primary holds time back."""
+    own_clock: Count = 0
+    """Its machine's clock, a step of which it holds back; 0: as `clock`."""
 
 
 class Receipt(Wire, frozen=True):
@@ -427,6 +435,9 @@ class Pong(Wire, frozen=True):
     remembers: bool = True
     """False: the sender lost its ledger, and no liar is tolerated, so that it alone may have known frames of
     the asker (R11). Later field."""
+    clock: Count = 0
+    """The time that the sender goes by, Unix microseconds, so that who starts knows it before it votes (R3);
+    0: not shown. Later field."""
 
 
 class RequestVote(Wire, frozen=True):
@@ -444,7 +455,7 @@ class RequestVote(Wire, frozen=True):
     executed: Count
     pre: bool
     clock: Count
-    """The sender's wall clock, Unix microseconds: a member whose clock is off is not elected (R3)."""
+    """The time that the sender goes by, Unix microseconds (R3): no ground to refuse a vote."""
     transfer: bool = False
     """The leader of the term before told the sender to campaign (Ongaro 2014, 3.10). Later field."""
 
@@ -489,7 +500,7 @@ class AppendEntriesResult(Wire, frozen=True):
     last: Count
     executed: Count
     clock: Count
-    """The sender's wall clock, Unix microseconds: q members confirm the clock of a leader that proposes."""
+    """The time that the sender goes by, Unix microseconds (R3)."""
     round: Count = 0
     """That of the AppendEntries. Later field."""
 

@@ -37,7 +37,7 @@ class WithheldForTime(msgspec.Struct, frozen=True):
     at: int
     """Monotonic nanoseconds."""
     ahead: int
-    """Microseconds by which the proposal was ahead of this replica's clock; negative: behind it."""
+    """Microseconds by which the proposal was ahead of this replica's clock."""
 
 
 class Ordering:
@@ -146,6 +146,7 @@ class Ordering:
         slot.digest = slot.durable_digest = digest
         self.keep_body(batch, sequence)
         self.epoch_change.note_body(sequence, batch)
+        state.clocks.judge(view, sequence, self._ahead(batch, 0), state.timeouts.timeout)
         state.outbox.broadcast(state.signer.attach(frame, batch.body))
         self.try_enter_prepared(slot)
 
@@ -229,10 +230,9 @@ class Ordering:
             return reason
         if len(batch.body) > config.batch_bytes_max:
             return Reason.BAD_BATCH
-        # A late frame is delay, and an old time moves nothing back. To blame the primary for frames that wait
-        # in sockets would stop an overloaded cluster for ever: the next one's are as old (decision 0182).
-        late = 2 * state.timeouts.timeout // 1_000
-        if not -config.drift_bound - late <= self._ahead(batch, arrival) <= config.drift_bound:
+        ahead = self._ahead(batch, arrival)
+        state.clocks.judge(view, sequence, ahead, state.timeouts.timeout)
+        if ahead > config.drift_bound:
             return Reason.BAD_TIMESTAMP
         if len(batch.bundles) > 1 and reconfigures(batch):
             return Reason.BAD_BATCH  # a reconfiguration ends the epoch, so it has a batch alone (R35)

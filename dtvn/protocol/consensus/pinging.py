@@ -44,7 +44,8 @@ from dtvn.protocol.consensus.voting import Voting
 from dtvn.protocol.probes import probe
 
 PING_EVERY = 2_000_000_000
-"""Nanoseconds between two Pings. While votes wait for the first answers, the interval is `resend_after`."""
+"""Nanoseconds between two Pings. While votes wait for the first answers, or a proposal for members' clocks,
+the interval is `resend_after`."""
 OPEN_FOR = 5_000_000_000
 """Nanoseconds for which an answer to a Ping is accepted, more than any member's round trip takes. It covers
 later Pings, so that they do not make a slow answer invalid."""
@@ -201,8 +202,8 @@ class Pinging:
 
     def _next_ping(self) -> int:
         eager = not self._waits and self._asks < EAGER and len(self._shown) + 1 < self.state.n
-        soon = eager or self.state.voting_right.holding
-        return self._last + (self.state.config.resend_after if soon else PING_EVERY)
+        urgent = eager or self.state.voting_right.holding or self.state.clocks.are_wanted
+        return self._last + (self.state.config.resend_after if urgent else PING_EVERY)
 
     def shift(self, gap: int) -> None:
         """Discards the unanswered Pings after a pause of this process: their round trips would include it
@@ -222,7 +223,16 @@ class Pinging:
         stable = state.checkpoint.frames if message.mine else ()
         epoch = state.config.epoch
         remembers = state.voting or state.config.f > 0
-        answer = Pong(message.number, state.executed, frames, stable, state.views.view, epoch, remembers)
+        answer = Pong(
+            message.number,
+            state.executed,
+            frames,
+            stable,
+            state.views.view,
+            epoch,
+            remembers,
+            state.clocks.shown,
+        )
         state.outbox.send(member, state.signer.link(answer))
         self._on_wished(member, message.wished if message.epoch == epoch else 0)
 
@@ -255,6 +265,7 @@ class Pinging:
         if member is None or reason is not None:
             state.outbox.refused(reason or Reason.NOT_ASKED, verified)
             return
+        state.clocks.show(member, message.clock)
         sent = self._asked.pop(member)[message.number]
         self.state.round_trips.trips.setdefault(member, deque(maxlen=SAMPLES_KEPT)).append(
             state.now.monotonic - sent

@@ -90,19 +90,21 @@ class Proposing:
             return None
         if not requested:
             return None if in_flight else due
-        return self.policy.ready_at(in_flight)
+        ready = self.policy.ready_at(in_flight)
+        if ready is None or not state.executor.timestamp:
+            return ready
+        return max(ready, state.clocks.awaited_until(state.timeouts.timeout))
 
     def tick_at(self) -> int | None:
         """Monotonic time of the next tick; None if nothing is due at any time, and no member waits."""
         state = self.state
-        due = state.application.due()
-        if self.rejoin_sequences.is_wanted():
-            due = min(due or state.now.wall // 1_000, state.now.wall // 1_000)
-        if due is None:
+        due, wanted = state.application.due(), self.rejoin_sequences.is_wanted()
+        if due is None and not wanted:
             return None
-        return max(
-            state.now.monotonic + 1_000 * due - state.now.wall, self._ticked + state.config.tick_interval
-        )
+        time = self._time()
+        if due is None or (wanted and due > time):
+            due = time
+        return max(state.now.monotonic + 1_000 * (due - time), self._ticked + state.config.tick_interval)
 
     def run(self) -> None:
         """Sends all proposals that may go out now."""
@@ -121,7 +123,17 @@ class Proposing:
     def _is_due(self) -> bool:
         """Whether the application's state changes by batch time now."""
         due = self.state.application.due()
-        return due is not None and due <= self.state.now.wall // 1_000
+        return due is not None and due <= self._time()
+
+    def _time(self) -> int:
+        """The time to propose now, Unix microseconds: never one that q members would refuse (R3). An empty
+        log has no time yet; its first one is the own clock's."""
+        state = self.state
+        time = state.clocks.time()
+        if time is None:
+            last = state.executor.timestamp
+            time = last + 1 if last else state.now.wall // 1_000
+        return time
 
     def _propose(self, bundles: list[VerifiedBundle]) -> None:
         state = self.state
@@ -129,7 +141,7 @@ class Proposing:
         view = state.views.view
         batch = Batch(
             origin_view=view,
-            proposed=state.now.wall // 1_000,
+            proposed=self._time(),
             requests=tuple(bundle.frame for bundle in bundles),
         )
         verified = VerifiedBatch(

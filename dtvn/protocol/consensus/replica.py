@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from dtvn.protocol.consensus import events, invariants
 from dtvn.protocol.consensus import restore as restoring
 from dtvn.protocol.consensus import snapshot as snapshots
@@ -204,7 +206,7 @@ class Replica(Dispatcher, CoreFace, Subprotocols):
         self.policy.forward_waiting()
         now = state.now
         for verified, arrival in state.future.take(state.views.view):
-            state.now = Now(now.monotonic, now.wall, arrival)
+            state.now = msgspec.structs.replace(now, taken=now.monotonic - now.wall + arrival)
             self.dispatch(verified)
         state.now = now
         self.rejoin.try_regain_vote()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from dtvn.protocol.consensus.checkpoint import Checkpoints
+from dtvn.protocol.consensus.clocks import SHOWN_FOR
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.log import Slot
 from dtvn.protocol.consensus.messages import Status, SupplyFrames
@@ -79,6 +80,7 @@ class Retransmission:
     def _status(self) -> bytes:
         state = self.state
         views = state.views
+        clock, behind, own_clock = state.clocks.said(views.view)
         status = Status(
             epoch=state.config.epoch,
             sender=state.index,
@@ -89,6 +91,9 @@ class Retransmission:
             proposed=max(state.log.highest, state.executed),
             missing=self.missing(),
             voting=state.voting,
+            clock=clock,
+            behind=behind and not views.changing,
+            own_clock=own_clock,
         )
         return state.signer.sign(status)
 
@@ -164,9 +169,14 @@ class Retransmission:
         member = message.sender
         before = self._heard()
         known = self.members.get(member)
+        returned = known is None or known.heard < now - SHOWN_FOR
         if known is None:
             known = self.members[member] = MemberView(status=message, heard=now)
         known.heard = now
+        state.clocks.show(member, message.clock, message.own_clock)
+        state.clocks.note(member, message.view, behind=message.behind)
+        if returned:
+            self.say()  # it knows no clock of this replica that it could propose by (R3)
         if before + 1 < state.q <= self._heard() + 1:
             self.suspicion.on_quorum_returned()
         known.status = message

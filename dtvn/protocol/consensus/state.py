@@ -13,6 +13,7 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus.application import Application, Staging
 from dtvn.protocol.consensus.bodies import Bodies
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
+from dtvn.protocol.consensus.clocks import Clocks
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.context import Context
 from dtvn.protocol.consensus.errors import InvariantBreach
@@ -79,19 +80,24 @@ SHARED = {
     "view_change_fetches.keep_only": {"view_change"},
     "future.add": {"ordering"},
     "future.take": {"replica"},
+    "clocks.show": {"pinging", "retransmission"},
+    "clocks.awaited_until": {"proposing"},
+    "clocks.judge": {"ordering"},
+    "clocks.note": {"retransmission"},
     "throttle.allow": {"certificate_comparison", "retransmission", "supplying", "view_change"},
     "evidence.note_double": {"certificate_comparison", "checkpoint", "ordering", "view_change"},
     "evidence.note_single": {"view_change"},
 }
 """Table, and the field or method that changes it -> the modules that do. A row that is not here is written
 by no subprotocol. `restore` fills them before the first message, from the ledger; `replica` prunes them at a
-stable checkpoint, and takes what waited for a view as it enters it. Five have a second writer besides:
+stable checkpoint, and takes what waited for a view as it enters it. Six have a second writer besides:
 
 own_votes      the PRE-PREPAREs in a NEW-VIEW are votes too, and view_change signs them (4.4 of the paper)
 batch_fetches  each subprotocol asks for the bodies that it misses; no digest is asked for twice
 throttle       limits all answers to a member together, whichever subprotocol gives them
 evidence       each subprotocol finds the contradictions of its own messages; the first report counts
 executor       a learner is another core, and has its own
+clocks         members show theirs in Statuses, and at the start in the answers to Pings
 """
 
 
@@ -243,6 +249,7 @@ class State(Context):
         self.lag = Lag(config.base)
         self.transfer = TransferState()
         self.round_trips = RoundTrips(config.q)
+        self.clocks = Clocks(self, config)
         self._has_reached_epoch = False
         self._make_tables()
 

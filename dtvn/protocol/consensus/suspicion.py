@@ -9,9 +9,9 @@ A SUSPECT has no date, so an old one could be replayed. It counts in full only o
 that another member relays (links between two members may be down) counts only towards leaving, and only for
 a replica that has a cause of its own.
 
-Causes: the primary is silent, waiting work does not progress, a NEW-VIEW is wrong, a member needs another
-view to vote again (`rejoin_views`), the primary said that it stops, or, during a view change to which q
-members are bound, the NEW-VIEW does not arrive.
+Causes: the primary is silent, waiting work does not progress, q members say that the primary holds time back
+(`clocks`), a NEW-VIEW is wrong, a member needs another view to vote again (`rejoin_views`), the primary said
+that it stops, or, during a view change to which q members are bound, the NEW-VIEW does not arrive.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dtvn.protocol.consensus.adapted_timeout import AdaptedTimeout
 from dtvn.protocol.consensus.causes import (
     AMPLIFIED,
     BAD_NEW_VIEW,
+    HOLDS_TIME,
     NO_NEW_VIEW,
     NO_PROGRESS,
     RETURNING,
@@ -298,6 +299,8 @@ class Suspicion:
         due = self.progress_due(self.state.timeouts.timeout)
         if due is not None and now >= due:
             return NO_PROGRESS
+        if state.clocks.holds_back(views.view):
+            return HOLDS_TIME
         return self.policy.primary_fault() or self.rejoin_views.cause(views.view)
 
     def _expired(self, first_hand: int) -> bool:
@@ -310,6 +313,8 @@ class Suspicion:
             if self._key is not None:
                 return not self.policy.waits(self._key)
             return state.executed > self._mark
+        if self.cause == HOLDS_TIME:
+            return not state.clocks.holds_back(state.views.view)
         if self.cause in (UNFAIR, SLOW):
             return self.policy.primary_fault() is None
         if self.cause == RETURNING:
@@ -381,11 +386,12 @@ class Suspicion:
         )
 
     def _note_tick(self) -> None:
-        """Notes whether a tick is missing. The primary's clock may be slower than this one by the drift bound
-        (R3)."""
+        """Notes whether a tick is missing, by the time that a primary may propose: no wrong clock moves a
+        view (R3). Its time may be behind that by the drift bound."""
         state = self.state
         due = state.application.due()
-        if due is None or state.now.wall // 1_000 < due + state.config.drift_bound:
+        time = None if due is None else state.clocks.time()
+        if due is None or time is None or time < due + state.config.drift_bound:
             self._tick_missed = None
         elif self._tick_missed is None:
             self._tick_missed = state.now.monotonic

@@ -31,7 +31,7 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
     peer: Peer
     frame: bytes
     taken: int = 0
-    """Wall clock, in nanoseconds, when the node's loop took the frame from its socket (R3); 0: just now."""
+    """Monotonic nanoseconds when the node's loop took the frame from its socket (R3); 0: just now."""
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):

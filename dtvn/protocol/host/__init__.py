@@ -1,6 +1,7 @@
 """The host: feeds one protocol core, persists its records, then sends its messages. Pure."""
 
 from dtvn.protocol.host.log_server import NOBODY, Fanout
+from dtvn.protocol.host.own_clock import OwnClock
 from dtvn.protocol.host.pump import (
     CHECKS_MAX,
     INBOUND_MAX,
@@ -22,5 +23,6 @@ __all__ = [
     "INBOUND_MAX",
     "Installed",
     "NOBODY",
+    "OwnClock",
     "TurnLost",
 ]

@@ -39,6 +39,7 @@ from dtvn.protocol.host.archive import ArchiveRepair
 from dtvn.protocol.host.greetings import Greetings
 from dtvn.protocol.host.heads import Heads
 from dtvn.protocol.host.log_server import NOBODY, Fanout, LogServer, read_referral
+from dtvn.protocol.host.own_clock import OwnClock
 from dtvn.protocol.host.peer_limits import PeerLimits
 from dtvn.protocol.host.ports import Clock, Journal, Judge, LedgerTail, Overlay, Signer, Transport, Watcher
 from dtvn.protocol.host.questions import Questions
@@ -73,6 +74,7 @@ class Core(Protocol):
     @property
     def settled(self) -> bool: ...
     def resign(self, now: Now) -> Effects: ...
+    def machine_clocks(self, now: Now) -> tuple[list[int], int]: ...
     def restore(self, tail: LedgerTail, now: Now) -> Effects: ...
     def wants(self, header: Header) -> Reason | None: ...
     def on_refused(self, header: Header, reason: Reason) -> Effects: ...
@@ -145,7 +147,7 @@ class Host:
         self.door = door
         self.journal = journal
         self.transport = transport
-        self.clock = clock
+        self.clock = OwnClock(clock, core.config.drift_bound)
         self.signer = signer
         self.watcher = watcher
         self.answer_query = answer_query
@@ -174,7 +176,7 @@ class Host:
         """Load the ledger, rebuild application and core, and send earlier messages again (R7). `carried`: the
         application comes from this process's host of the epoch before, and has the state of the ledger's rows
         (R35); the restored core compares its root with the checkpoint that ended that epoch."""
-        now = self.clock.now()
+        now = self._now()
         tail = self.journal.load()
         self.epoch_changes.note(tail.states)
         try:
@@ -206,7 +208,7 @@ class Host:
         """Run one turn; returns the number of frames taken. Raise TurnLost if the host has ended."""
         if self._dead:
             raise TurnLost("this host lost a turn before")
-        now = self.clock.now()
+        now = self._now()
         inbound = self.transport.receive(1 if hit("pump.one_frame") else INBOUND_MAX)
         effects = Effects()
         try:
@@ -282,6 +284,14 @@ class Host:
 
     # --- one step each ---------------------------------------------------------------------------
 
+    def _now(self) -> Now:
+        """The time of a turn. A step of the machine's clock is weighed against those of other members."""
+        now = self.clock.now()
+        if not now.held:
+            return now
+        self.clock.weigh(now, *self.core.machine_clocks(now))
+        return self.clock.now()
+
     def _filling(self, first: int) -> ArchiveRepair:
         """A member that signs heads is of a release that knows the question."""
         config = self.core.config
@@ -350,7 +360,8 @@ class Host:
         if isinstance(header.message, m.Answer) and not self._on_busy(header, now):
             effects.notes.append(_refused(item, Reason.MALFORMED, "Answer"))
             return
-        received = self.core.receive(verified, Now(now.monotonic, now.wall, item.taken))
+        taken = Now(now.monotonic, now.wall, item.taken, now.boot, now.held)
+        received = self.core.receive(verified, taken)
         if item.peer.member is None:
             self._limits.count_refused(item.peer, _refusals(received.notes), now.monotonic)
         effects.merge(received)

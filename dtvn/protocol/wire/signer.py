@@ -26,7 +26,7 @@ class FrameSigner:
     def sign(self, message: Any, attachment: bytes = b"") -> bytes:
         """Frame of a statement or request, signed with this node's key."""
         kind = kind_of(message)
-        body = canonical.encode(message)
+        body = canonical.encode_trimmed(message)
         signature = self._scheme.sign(self._secret, signed_bytes(self._cluster, kind, body))
         return encode_envelope(kind, body, signature, attachment)
 

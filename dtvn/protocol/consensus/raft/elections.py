@@ -15,7 +15,6 @@ from dtvn.protocol.consensus.effects import StateRecord
 from dtvn.protocol.consensus.events import EnteredView, LeftView, Listener
 from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.messages import RequestVote, RequestVoteResult
-from dtvn.protocol.consensus.raft.clocks import Clocks
 from dtvn.protocol.consensus.raft.log import RaftLog
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
@@ -28,11 +27,10 @@ TERM = "raft_term"
 class Elections:
     """Writes the term (`state.views`), and owns the votes that this member was granted."""
 
-    def __init__(self, state: State, log: RaftLog, clocks: Clocks, doubted: Set[int], emit: Listener) -> None:
+    def __init__(self, state: State, log: RaftLog, doubted: Set[int], emit: Listener) -> None:
         """`doubted`: members whose votes and answers do not count (`starts`)."""
         self.state = state
         self.log = log
-        self.clocks = clocks
         self._doubted = doubted
         self._emit = emit
         self.heard = 0
@@ -153,10 +151,9 @@ class Elections:
         return newest[state.q - 2] + 2 * state.timeouts.timeout
 
     def on_answer(self, member: int, clock: int) -> None:
-        """A follower answered this leader. One whose clock is off does not count: if q members' are, from the
-        leader's, then its own is, and it steps down."""
-        self.clocks.on_heard(member, clock)
-        if self.clocks.is_near(clock) and member not in self._doubted:
+        """A follower answered this leader, and showed its clock."""
+        self.state.clocks.show(member, clock)
+        if member not in self._doubted:
             self._answers[member] = self.state.now.monotonic
 
     def tick(self) -> None:
@@ -216,7 +213,7 @@ class Elections:
         state, log = self.state, self.log
         self._granted[pre] = {state.index}
         last_term = log.own_term(log.last) or 0
-        epoch, clock = state.config.epoch, state.now.wall // 1_000
+        epoch, clock = state.config.epoch, max(0, state.now.wall // 1_000)
         message = RequestVote(epoch, term, log.last, last_term, state.executed, pre, clock, transfer)
         state.outbox.broadcast(state.signer.link(message))
         self._count(term, pre=pre)
@@ -242,9 +239,7 @@ class Elections:
         view, changing = self.state.views.view, self.state.views.changing
         if message.term < view or (message.term == view and not changing) or self._hears_a_leader():
             return False
-        return self.clocks.agrees(message.clock) and self.log.is_as_new(
-            message.last_term, message.last, message.executed
-        )
+        return self.log.is_as_new(message.last_term, message.last, message.executed)
 
     def _hears_a_leader(self) -> bool:
         """Whether a leader is heard, which no candidate disturbs (6): one that was cut off, say."""

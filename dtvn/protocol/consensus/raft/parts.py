@@ -5,7 +5,6 @@ from __future__ import annotations
 from dtvn.protocol.consensus.events import Listener
 from dtvn.protocol.consensus.pinging import Pinging
 from dtvn.protocol.consensus.proposing import Proposing
-from dtvn.protocol.consensus.raft.clocks import Clocks
 from dtvn.protocol.consensus.raft.elections import Elections
 from dtvn.protocol.consensus.raft.hand_over import HandOver
 from dtvn.protocol.consensus.raft.log import RaftLog
@@ -31,6 +30,9 @@ SHARED = {
     "own_votes.prune": {"replica"},
     "bodies.add": {"log", "replica", "replication"},
     "bodies.prune": {"replica"},
+    "clocks.judge": {"replication"},
+    "clocks.note": {"statuses"},
+    "clocks.show": {"elections", "statuses"},
     "throttle.allow": {"replication", "statuses"},
 }
 """The same of tables that several change (state.SHARED): what this package's modules do. A slot is never
@@ -43,9 +45,8 @@ class RaftParts(SharedParts):
     def __init__(self, state: State, emit: Listener) -> None:
         super().__init__(state, emit)
         self.log = RaftLog(state)
-        self.clocks = Clocks(state)
         self.starts = Starts(state, self.own_vote)
-        self.elections = Elections(state, self.log, self.clocks, self.starts.doubted, emit)
+        self.elections = Elections(state, self.log, self.starts.doubted, emit)
         self.replication = Replication(
             state, self.log, self.elections, self.epoch_change, self.contradictions, self.starts.doubted
         )

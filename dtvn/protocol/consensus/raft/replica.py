@@ -38,7 +38,6 @@ from dtvn.protocol.consensus.messages import (
     SupplyFrames,
     TimeoutNow,
 )
-from dtvn.protocol.consensus.ordering import WithheldForTime
 from dtvn.protocol.consensus.raft import snapshot as snapshots
 from dtvn.protocol.consensus.raft.parts import RaftParts
 from dtvn.protocol.consensus.retransmission import SUPPLIED_MAX, MemberView
@@ -195,9 +194,8 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
         return self.statuses.members
 
     @property
-    def withheld_for_time(self) -> WithheldForTime | None:
-        """The newest time that this member refused, or by which it did not propose as the leader (R3)."""
-        return self.clocks.withheld
+    def withheld_for_time(self) -> None:
+        """Nothing: a follower refuses no time (R3)."""
 
     # --- messages -----------------------------------------------------------------------------------
 
@@ -281,18 +279,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
         self.policy.lead()
         self.replication.lead()
         self.proposing.begin(self.log.last)
-        self._begins_term = True
-        self._begin_term()
-
-    def _begin_term(self) -> None:
-        """Proposes the first entry of the own term. The voters compared the clock of an elected leader; that
-        of the leader of term 0 must be confirmed first (R3)."""
-        state = self.state
-        if not self._begins_term or not self.elections.leads:
-            return
-        if state.views.view or self.clocks.are_confirmed():
-            self._begins_term = False
-            self.proposing.begin_term()
+        self.proposing.begin_term()
 
     def _note_open(self) -> None:
         """Notes which open entries may end the epoch."""
@@ -304,9 +291,8 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
     # --- a step -------------------------------------------------------------------------------------
 
     def _ready_at(self) -> int | None:
-        """See Proposing.ready_at: by a clock that no quorum confirms nothing is proposed (R3)."""
-        ready = None if self.hand_over.stopping else self.proposing.ready_at()
-        return ready if ready is not None and self.clocks.are_confirmed() else None
+        """See Proposing.ready_at; a leader that hands over proposes nothing more."""
+        return None if self.hand_over.stopping else self.proposing.ready_at()
 
     def _end(self) -> Effects:
         self._settle()
@@ -327,9 +313,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
             self.execution.run()
         if state.views.ended:
             return
-        self._begin_term()
-        if self._ready_at() is not None:
-            self.proposing.run()
+        self.proposing.run()
 
 
 _OF_EPOCH = (RequestVote, RequestVoteResult, AppendEntries, AppendEntriesResult, TimeoutNow)

@@ -94,6 +94,7 @@ class Replication:
     def propose(self, batch: VerifiedBatch, sequence: int) -> None:
         """Appends the own entry, durably, and sends it."""
         self._append(self.state.views.view, sequence, batch)
+        self._judge_time(sequence, batch)
         self._matched = sequence
         self._acknowledge()
         self.send()
@@ -262,7 +263,15 @@ class Replication:
             probe("raft.outside_window")
             return False
         self._append(term, index, batch)
+        if batch.batch.origin_view == term:
+            self._judge_time(index, batch)
         return True
+
+    def _judge_time(self, index: int, batch: VerifiedBatch) -> None:
+        """A fresh entry may be behind the own clock, which is told; no vote is withheld for it (R3)."""
+        state = self.state
+        ahead = batch.batch.proposed - state.now.arrival // 1_000
+        state.clocks.judge(state.views.view, index, ahead, state.timeouts.timeout)
 
     def _append(self, term: int, index: int, batch: VerifiedBatch) -> None:
         self.log.write(term, index, batch)
@@ -270,7 +279,7 @@ class Replication:
 
     def _answer(self, member: int, message: AppendEntries, *, last: int, matches: bool) -> None:
         state = self.state
-        epoch, clock, term = state.config.epoch, state.now.wall // 1_000, state.views.view
+        epoch, term, clock = state.config.epoch, state.views.view, max(0, state.now.wall // 1_000)
         answer = AppendEntriesResult(epoch, term, matches, last, state.executed, clock, message.round)
         state.outbox.send(member, state.signer.link(answer))
 

@@ -7,6 +7,7 @@ has executed, that it waits for its vote (R11), and, to members of a later epoch
 from __future__ import annotations
 
 from dtvn.protocol.consensus.checkpoint import Checkpoints
+from dtvn.protocol.consensus.clocks import SHOWN_FOR
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import Status, SupplyFrames
 from dtvn.protocol.consensus.raft.log import RaftLog
@@ -49,6 +50,7 @@ class Statuses:
 
     def _status(self) -> bytes:
         state = self.state
+        clock, behind, own_clock = state.clocks.said(state.views.view)
         status = Status(
             epoch=state.config.epoch,
             sender=state.index,
@@ -59,6 +61,9 @@ class Statuses:
             proposed=self.log.last,
             missing=(),
             voting=state.voting,
+            clock=clock,
+            behind=behind,
+            own_clock=own_clock,
         )
         return state.signer.sign(status)
 
@@ -86,8 +91,13 @@ class Statuses:
         if (reason := self.refuse(message, verified.peer.member)) is not None:
             state.outbox.refused(reason, verified)
             return
-        member = message.sender
-        self.members[member] = MemberView(status=message, heard=state.now.monotonic)
+        member, now = message.sender, state.now.monotonic
+        before = self.members.get(member)
+        self.members[member] = MemberView(status=message, heard=now)
+        state.clocks.show(member, message.clock, message.own_clock)
+        state.clocks.note(member, message.view, behind=message.behind)
+        if before is None or before.heard < now - SHOWN_FOR:
+            self.say()  # it knows no clock of this member that it could propose by (R3)
         self.catch_up.on_said(member, message.executed)
         self.rejoin_sequences.on_said(member, voting=message.voting)
         if not state.throttle.allow(member, ROUND):
