@@ -99,8 +99,8 @@ def raised_by_some(right: Any, now: Any, change: Any, **more: Any) -> Any:
     found = right(now, change, **more)
     if found != "needs_version":
         return found
-    members, parameters = membership.outline(now, change)
-    return now.followed_by(more["sequence"], members, parameters)
+    outlined: Any = membership.outline(now, change)
+    return now.followed_by(more["sequence"], *outlined)
 
 
 @replaces(membership, "outline", "few-members-without-flag", "R37", world="shrinking")
