@@ -57,6 +57,8 @@ class Clocks:
         self._held_by: dict[int, tuple[int, int]] = {}
         """Member -> the view whose primary it last said to hold time back, and when (monotonic)."""
         self._held = HeldTime(0, -1, 0, 0)
+        self._found: tuple[Now | None, int | None] = None, None
+        """The present step, and its `time`."""
         self._wanted_since: int | None = None
         """Monotonic time since when a proposal waits for clocks; None: none does."""
 
@@ -76,12 +78,19 @@ class Clocks:
         else:
             apart = 1_000 * (own - clock) if own else 0
         self._shown[member] = ShownClock(now.monotonic, ahead, ahead + apart)
+        self._found = None, None
 
     def time(self) -> int | None:
         """What a primary proposes now, Unix microseconds: the smaller of its clock and the q-th highest; None
         if it knows of too few clocks. Members of a version without clocks show none, so that it goes by its
         own."""
-        now, needed = self._context.now, self._config.q
+        now = self._context.now
+        if self._found[0] is not now:  # asked several times in a step
+            self._found = now, self._time(now)
+        return self._found[1]
+
+    def _time(self, now: Now) -> int | None:
+        needed = self._config.q
         if not self._config.shows_clocks:
             return now.wall // 1_000
         own = now.wall - now.monotonic
