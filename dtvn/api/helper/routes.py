@@ -132,12 +132,15 @@ class Routes:
         return bare({"status": "live"})
 
     async def ready(self, http: Request) -> Answer:
-        """200 while the node's loop runs and it votes; else 503 with its state. Orders nothing.
+        """200 while the node's loop runs and it votes; else 503 with its state. Orders nothing. `release`:
+        its program's; `version`: the cluster's in the node's epoch (R47). /health is exactly the Go DTVN's.
         `log_time_ahead`: seconds by which log time is ahead of the node's clock, absent within the bound."""
         state = self._service.status["state"] if self._service.healthy else "unhealthy"
         if state != VOTING:
             return bare({"status": "not ready", "state": state}, status=503)
-        told = {"status": "ready", "sequence": self._service.status["sequence"]}
+        told = {"status": "ready"} | {
+            name: self._service.status[name] for name in ("sequence", "release", "version")
+        }
         ahead = self._service.status["log_time_ahead"]
         return bare(told | ({"log_time_ahead": ahead} if ahead else {}))
 

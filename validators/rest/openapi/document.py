@@ -63,7 +63,12 @@ def document() -> dict[str, Any]:
         )
     return {
         "openapi": "3.1.0",
-        "info": {"title": "DTVN", "version": __version__, "description": DESCRIPTION, "license": {"name": "MIT"}},
+        "info": {
+            "title": "DTVN",
+            "version": __version__,
+            "description": DESCRIPTION,
+            "license": {"name": "MIT"},
+        },
         "servers": [{"url": "/"}],
         "security": [{name: []} for name in SECURITY],
         "paths": paths,
