@@ -39,7 +39,7 @@ def asked(arguments: Sequence[str]) -> bool:
 
 
 def show(argv: Sequence[str]) -> bool:
-    """Print the help or the release asked for by `argv`. Returns False, having printed nothing, if only Django
+    """Print the help or release asked for by `argv`. Returns False, having printed nothing, if only Django
     can: for a command that is not this project's. May end the process as argparse does (SystemExit)."""
     words = [word for word in argv[1:] if word not in MAIN]
     if argv[1] in ASKS or argv[1:] == ["help"]:

@@ -33,8 +33,8 @@ OWN_NAME = "127.0.0.1"
 @csrf_exempt
 def health(request: HttpRequest) -> HttpResponse:
     """{"status": "healthy"} while this process answers at all, with its `release`; a platform of a Raft
-    cluster adds its label, see `mode.label`. What this process knows of the cluster's versions: `version`, the
-    cluster's; `releases`, by member; `waits`, whom the next version waits for. No node is queried."""
+    cluster adds its label, see `mode.label`. What this process knows of versions: `version`, the cluster's;
+    `releases`, by member; `waits`, whom the next version waits for. No node is queried."""
     if request.method not in METHODS:
         return _not_allowed()
     return _answer({"status": "healthy", "release": __version__} | _versions() | label(cluster_mode()))
