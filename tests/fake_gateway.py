@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from dtvn import __version__
 from dtvn.gateway import DEFAULT_WAIT, Answered, Balance, GatewayClosed, MemberView, Overloaded, Result
 from dtvn.gateway.entries import Entries
 from dtvn.gateway.log_clock import dated
@@ -29,6 +30,7 @@ from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Genesis, cluster_id
+from dtvn.protocol.versions import NEWEST
 from tests.fake_events import FakeEvents
 
 Watcher = Callable[[int, int, VerifiedBundle, tuple[m.Outcome, ...], list[ApplicationChange]], None]
@@ -55,6 +57,8 @@ class FakeGateway:
         """Members that do not answer questions."""
         self.heard_at: dict[int, int] = {}
         """Member -> monotonic nanoseconds of its newest answer about itself; others have just answered."""
+        self.before: frozenset[int] = frozenset()
+        """Members that run release 0.1.0, and name none."""
         self.missed: dict[int, int] = {}
         """Member -> questions about itself that it left unanswered."""
         self.broken = 0
@@ -166,7 +170,7 @@ class FakeGateway:
             "epoch": self.present.epoch,
             "view": 0,
             "sequence": self._sequence,
-        }
+        } | ({} if member in self.before else {"release": __version__, "newest": NEWEST})
 
     def _execute(self, operations: tuple[m.Operation, ...]) -> list[Result]:
         self._timestamp = max(time.time_ns() // 1_000, self._timestamp + 1)

@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from nacl import exceptions, signing
 from nacl.bindings import crypto_hash_sha256 as sha256
 
+RELEASE = "0.2.0"
 # MessagePack: first byte -> (type, value or length, 0), or (type, 0, how many bytes after it hold that).
 BEGINS = {0xC2: (bool, 0, 0), 0xC3: (bool, 1, 0)} | {n: (int, n, 0) for n in range(128)}
 BEGINS |= {0x90 + n: (list, n, 0) for n in range(16)} | {0xA0 + n: (str, n, 0) for n in range(32)}
@@ -330,6 +331,8 @@ def main(kind, path, *options):
 def command():
     """The command line: runs `main` and exits with its code."""
     sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal can encode every name
+    if sys.argv[1:] == ["--version"]:
+        sys.exit(print(f"dtvn-verify {RELEASE}"))
     asked = {"-h", "--help"} & {*sys.argv}
     sys.exit(print(__doc__) if asked else main(*sys.argv[1:]) if len(sys.argv) > 2 else __doc__)
 

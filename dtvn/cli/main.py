@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 
+from dtvn import __version__
 from dtvn.cli import (
     circuit_breaker_status,
     cluster_status,
@@ -36,6 +37,7 @@ PRINTING = {
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     parser = argparse.ArgumentParser(prog="dtvn", description="Tools for AG-UI event streams.")
+    parser.add_argument("--version", action="version", version=f"dtvn {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, module in {**READING, **PRINTING}.items():
         one = commands.add_parser(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from dtvn import __version__
 from dtvn.cli.sources import is_address
 from dtvn.events.report import Report
 from dtvn.events.rules import SUGGESTIONS, Violation
@@ -42,11 +42,8 @@ def as_sarif(read: Sequence[tuple[str, Report]], unread: Sequence[tuple[str, str
 
 def _driver(codes: Sequence[str]) -> dict[str, Any]:
     rules = [_rule(code) for code in codes]
-    driver = {"name": "dtvn", "fullName": "dtvn validate: AG-UI event streams", "rules": rules}
-    try:
-        return driver | {"version": importlib.metadata.version("dtvn")}
-    except importlib.metadata.PackageNotFoundError:
-        return driver
+    about = {"name": "dtvn", "fullName": "dtvn validate: AG-UI event streams", "version": __version__}
+    return about | {"rules": rules}
 
 
 def _rule(code: str) -> dict[str, Any]:

@@ -51,6 +51,7 @@ from dtvn.gateway.owed import (
     refused_here,
 )
 from dtvn.gateway.owed_settler import OwedStore, Settler
+from dtvn.gateway.releases import NO_ANSWER, releases_of, waits_sentence
 from dtvn.gateway.state_peers import Peers, StateSyncError
 from dtvn.gateway.state_sync import StateSynchronizer
 from dtvn.gateway.state_values import (
@@ -119,6 +120,9 @@ __all__ = [
     "LockError",
     "MemberAnswer",
     "MemberView",
+    "NO_ANSWER",
+    "releases_of",
+    "waits_sentence",
     "Metrics",
     "newcomer_proof",
     "next_path",

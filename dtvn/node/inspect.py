@@ -30,6 +30,7 @@ from typing import Any
 
 import msgspec
 
+from dtvn import __version__
 from dtvn.ledger import LedgerUnreachable
 from dtvn.machine.contract import ticket_of_row
 from dtvn.memory import resident_bytes
@@ -46,6 +47,7 @@ from dtvn.proof.reads import StateProof, show
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import ReplicaSnapshot
 from dtvn.protocol.consensus.messages import Answer, Query
+from dtvn.protocol.versions import NEWEST
 
 __all__ = ["DEFAULT_EVENT", "Inspector", "StateProof"]
 
@@ -186,6 +188,8 @@ class Inspector:
             "members": len(node.genesis.members),
             "awaits": node.awaited,
             "others_are_gone": node.core.pinging.vouched,
+            "release": __version__,
+            "newest": NEWEST,
         }
 
     def stats(self) -> dict[str, Any]:
@@ -210,6 +214,7 @@ class Inspector:
         members = len(node.genesis.members)
         return {
             **self.brief(),
+            "version": node.membership.version,
             "members": members,
             "cache_size": node.remembered,
             "states": node.application.count_states(),

@@ -13,6 +13,7 @@ from typing import Any
 
 import zmq
 
+from dtvn import __version__
 from dtvn.ledger import NodeLedger
 from dtvn.machine import TicketApplication
 from dtvn.machine.keyring import KeyRing
@@ -35,6 +36,7 @@ from dtvn.protocol.consensus.messages import Answer, Query
 from dtvn.protocol.genesis import Genesis, Member, cluster_id, first_sequence
 from dtvn.protocol.host import Host
 from dtvn.protocol.log_time import log_time_ahead
+from dtvn.protocol.versions import NEWEST
 from dtvn.protocol.wire import Door, FrameSigner, one_in_64
 
 
@@ -204,6 +206,8 @@ class LearningProcess:
             "log_time_ahead": log_time_ahead(log_time, wall, self.core.config.drift_bound),
             "pid": os.getpid(),
             "started_at": int(self._started),
+            "release": __version__,
+            "newest": NEWEST,
         }
 
     def hand_over(self) -> Carried:

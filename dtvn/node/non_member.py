@@ -140,6 +140,7 @@ class NonMember(LearningProcess):
         public_key = public_key_of(self._seed)
         return {
             **self.brief(),
+            "version": self.membership.version,
             "is_primary": False,
             "members": len(self.membership.members),
             "cache_size": 0,

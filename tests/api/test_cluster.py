@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from django.db.models import F
 
+from dtvn import __version__
 from dtvn.api.errors import SEQUENCE_HEADER
 from dtvn.gateway import Answered
 from tests.api.conftest import Api, read
@@ -60,9 +61,10 @@ def answers(fake: FakeGateway) -> Answers:
     return given
 
 
-def test_c1_health_is_exact_and_needs_no_key() -> None:
+def test_c1_health_needs_no_key_and_names_the_release(fake: FakeGateway) -> None:
     response = Api(None).get("/health")
-    assert (response.status_code, response.content) == (200, b'{"status":"healthy"}')
+    assert (response.status_code, read(response)["status"]) == (200, "healthy")
+    assert read(response)["release"] == __version__
     assert response.headers["Content-Type"] == "application/json"
 
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dtvn.files.whole import write_private
@@ -259,3 +260,20 @@ def test_the_platforms_new_key_is_made_stored_and_installed(
     assert read(done)["data"]["public_key"] == upcoming.public_key.hex()
     assert read_identity(key) == Identity(upcoming.seed, "gateway#1")
     assert not next_path(key).exists()
+
+
+def test_r47_members_show_their_release_and_whom_the_next_version_waits_for(
+    town: Api, living: LivingGateway
+) -> None:
+    told = read(town.get("members"))["data"]
+    assert ({each["release"] for each in told["members"]}, told["waits"]) == ({"0.2.0"}, "")
+    living.before = frozenset({1})
+    living.present = msgspec.structs.replace(
+        living.present, parameters=msgspec.structs.replace(living.present.parameters, version=1)
+    )
+    told = read(town.get("members"))["data"]
+    assert [each["release"] for each in told["members"]][:2] == ["0.2.0", "0.1.0 or unknown"]
+    assert told["waits"] == "Version 2 waits for r1 (0.1.0)."
+    health = read(Api(None).get("/health"))
+    assert (health["version"], health["releases"]["r1"]) == (1, "0.1.0 or unknown")
+    assert health["waits"] == told["waits"]

@@ -109,7 +109,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def findings(path: Path) -> list[tuple[str, str]]:
     (found,) = json.loads(path.read_text("utf-8"))["runs"]
-    assert found["tool"]["driver"]["version"] == "0.1.0"
+    assert found["tool"]["driver"]["version"] == "0.2.0"
     places = [
         each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in found["results"]
     ]
@@ -182,7 +182,7 @@ def test_pytest_finds_the_plugin_and_shows_what_is_wrong(project: Project) -> No
     (project.folder / "test_agent.py").write_text(PROJECT)
     code, said = run(python, "-m", "pytest", "-p", "no:cacheprovider", project.folder)
     assert code == 1
-    assert "plugins: dtvn-0.1.0" in said
+    assert "plugins: dtvn-0.2.0" in said
     assert "1 failed, 2 passed" in said
     assert 'error MESSAGE_NOT_OPEN at event 3 (line 4), messageId: Message "msg-l" is not open.' in said
 

@@ -194,7 +194,7 @@ def test_a_killed_web_process_is_replaced_and_refuses_no_request(running: Networ
     web.kill()
     # The listening socket stays open in `up`: this waits in its queue, and is answered.
     answer = httpx.get(f"{running.url}/health", timeout=WORKER_BACK * MARGIN, trust_env=False)
-    assert answer.json() == {"status": "healthy"}
+    assert answer.json()["status"] == "healthy"
     with running.client() as client:
         consume(client, "TICKET-413")
 

@@ -32,6 +32,8 @@ STATUS: dict[str, Any] = {
     "state": "voting",
     "sequence": 40,
     "log_time_ahead": 0.0,
+    "release": "0.2.0",
+    "version": 2,
     "peer_count": 3,
     "peers": ["r1", "r2", "r3"],
     "is_primary": True,
@@ -44,6 +46,8 @@ STATUS: dict[str, Any] = {
     "public_key": "ab" * 32,
     "listen": ["/ip4/127.0.0.1/tcp/9000"],
 }
+
+READY = {"status": "ready", "sequence": 40, "release": "0.2.0", "version": 2}
 
 
 class Ledger:
@@ -352,8 +356,8 @@ def test_before_its_first_report_a_node_says_that_it_is_starting(node: Node) -> 
 @pytest.mark.parametrize(
     ("changed", "status", "told"),
     [
-        ({}, 200, {"status": "ready", "sequence": 40}),
-        ({"log_time_ahead": 7.5}, 200, {"status": "ready", "sequence": 40, "log_time_ahead": 7.5}),
+        ({}, 200, READY),
+        ({"log_time_ahead": 7.5}, 200, READY | {"log_time_ahead": 7.5}),
         ({"state": "catching up"}, 503, {"status": "not ready", "state": "catching up"}),
     ],
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from django.core.management import load_command_class
 
+from dtvn import __version__
 from dtvn.machine import granting
 from simulator import names
 from simulator.adversary import ADVERSARIES
@@ -126,6 +127,20 @@ def test_overview_lists_every_command_and_costs_little(bound: float) -> None:
     assert "migrate" in text
     assert not models
     assert seconds <= bound
+
+
+def test_every_program_names_the_release() -> None:
+    assert measured("--version")[2] == f"manage.py {__version__}\n"
+    for name in ("up", "members", "scan"):
+        assert measured(name, "--version")[1:] == (False, f"{name} {__version__}\n")
+    for name in PROGRAMS:
+        assert (
+            subprocess.check_output([ROOT / "bin" / name, "-version"], text=True) == f"{name} {__version__}\n"
+        )
+    verifier = [sys.executable, "verifier/dtvn_verify.py", "--version"]
+    assert subprocess.check_output(verifier, cwd=ROOT, text=True) == f"dtvn-verify {__version__}\n"
+    dtvn = [sys.executable, "-c", "from dtvn.cli.main import command; command()", "--version"]
+    assert subprocess.check_output(dtvn, cwd=ROOT, text=True) == f"dtvn {__version__}\n"
 
 
 def test_help_names_a_command_as_django_does() -> None:

@@ -17,11 +17,11 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
 
+from dtvn import __version__
 from dtvn.files.whole import whole_file
 from dtvn.ledger import DATABASE_FILE, Location
 from dtvn.node.learner import LEARNER_SCHEMA
@@ -267,7 +267,4 @@ def _within(schema: str, sql: str) -> str:
 
 
 def _program() -> str:
-    try:
-        return f"dtvn {version('dtvn')}, Python {platform.python_version()}"
-    except PackageNotFoundError:
-        return f"Python {platform.python_version()}"
+    return f"dtvn {__version__}, Python {platform.python_version()}"

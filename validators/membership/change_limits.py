@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from dtvn.api.errors import TicketError
+from dtvn.gateway import NO_ANSWER
 from dtvn.machine import reasons
 from dtvn.protocol import versions
 from dtvn.protocol.consensus.membership import Change, Membership, outline
@@ -65,16 +66,16 @@ def refuse_version(now: Membership, change: Change) -> None:
         return
     newest = {proof.member: proof.newest for proof in change.alive}
     runs = {name: versions.release(version or versions.FIRST) for name, version in newest.items()}
-    waits = [
-        f"{member.id} ({runs.get(member.id, 'no answer')})"
+    waits = {
+        member.id: runs.get(member.id, NO_ANSWER)
         for member in now.members
         if newest.get(member.id, 0) < wanted
-    ]
+    }
     if wanted > versions.NEWEST:
         sentence = f"This program runs version {versions.NEWEST} of a cluster at most: upgrade it first."
     elif waits:
         sentence = (
-            f"Version {wanted} of the cluster waits for {', '.join(waits)}: each member must run "
+            f"{versions.waiting(wanted, waits)}: each member must run "
             f"{versions.release(wanted)} or later, and answer. Replace or remove one that is lost first."
         )
     else:

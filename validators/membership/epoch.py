@@ -9,6 +9,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from dtvn.api.errors import Unavailable
+from dtvn.gateway import NO_ANSWER, releases_of, waits_sentence
 from dtvn.protocol.genesis import Parameters
 from dtvn.waiting import look_until
 from validators.membership.change_limits import unfinished
@@ -33,6 +34,8 @@ class ShownMember(msgspec.Struct, frozen=True):
     public_key: str
     """Hex digits."""
     node: MemberNode
+    release: str
+    """See gateway.releases."""
 
 
 class PresentEpoch(msgspec.Struct, frozen=True):
@@ -42,6 +45,8 @@ class PresentEpoch(msgspec.Struct, frozen=True):
     after: int
     strength: Strength
     parameters: Parameters
+    waits: str
+    """Whom the cluster's next version waits for, in a sentence; "" if all members run it."""
     members: tuple[ShownMember, ...]
     joining: tuple[ManagedNode, ...]
     """Newcomers of this platform that follow without a vote."""
@@ -65,13 +70,18 @@ def present_epoch() -> PresentEpoch:
     network, met = gateway(), met_newest()
     present = network.present
     keys = {member.id: member.public_key.hex() for member in present.members}
+    releases = releases_of(network.members())
+    runs = {each.id: each.release for each in releases}
     return PresentEpoch(
         epoch=present.epoch,
         after=present.after,
         strength=strength(len(present.members), present.mode),
         parameters=present.parameters,
+        waits=waits_sentence(present.version, releases),
         members=tuple(
-            ShownMember(node.index, keys[node.id], node) for node in list_members() if node.id in keys
+            ShownMember(node.index, keys[node.id], node, runs.get(node.id, NO_ANSWER))
+            for node in list_members()
+            if node.id in keys
         ),
         joining=tuple(ManagedNode.objects.filter(part=NodePart.JOINING)),
         overtaken=not met,

@@ -10,10 +10,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from dtvn import __version__
 from dtvn.api.answers import bare
 from dtvn.api.errors import SEQUENCE_HEADER, Unavailable
 from dtvn.api.mode import label
-from dtvn.gateway import NO_CLUSTER, Agreement, MemberView, agreement_of
+from dtvn.gateway import NO_CLUSTER, Agreement, MemberView, agreement_of, releases_of, waits_sentence
 from dtvn.machine.reasons import UNAVAILABLE
 from dtvn.protocol import quorum
 from dtvn.protocol.quorum import Mode
@@ -21,7 +22,7 @@ from validators.membership import FOLLOWING, WAITING, awaited_by
 from validators.rest.http import response_of
 from validators.services import following, principals
 from validators.services.mode import cluster_mode
-from validators.services.network import informed_gateway
+from validators.services.network import informed_gateway, opened
 
 METHODS = ("GET", "HEAD")
 PROBES = frozenset({"/health", "/live", "/ready"})
@@ -31,11 +32,22 @@ OWN_NAME = "127.0.0.1"
 
 @csrf_exempt
 def health(request: HttpRequest) -> HttpResponse:
-    """Exactly {"status": "healthy"} while this process answers at all; a platform of a Raft cluster adds its
-    label, see `mode.label`."""
+    """{"status": "healthy"} while this process answers at all, with its `release`; a platform of a Raft
+    cluster adds its label, see `mode.label`. What this process knows of versions: `version`, the cluster's;
+    `releases`, by member; `waits`, whom the next version waits for. No node is queried."""
     if request.method not in METHODS:
         return _not_allowed()
-    return _answer({"status": "healthy"} | label(cluster_mode()))
+    return _answer({"status": "healthy", "release": __version__} | _versions() | label(cluster_mode()))
+
+
+def _versions() -> dict[str, Any]:
+    network = opened()
+    if network is None:
+        return {}
+    releases, version = releases_of(network.members()), network.present.version
+    told = {"version": version, "releases": {each.id: each.release for each in releases}}
+    waits = waits_sentence(version, releases)
+    return told | ({"waits": waits} if waits else {})
 
 
 @csrf_exempt

@@ -127,6 +127,7 @@ def show_members(call: Call) -> Answer:
         "epoch": now.epoch,
         "after": now.after,
         "count": now.strength.members,
+        "waits": now.waits,
         "parameters": msgspec.structs.asdict(now.parameters),
         "members": [_member(each) for each in now.members],
         "joining": [_newcomer_object(row) for row in now.joining],
@@ -251,6 +252,7 @@ def _member(each: ShownMember) -> dict[str, Any]:
         "status": str(node.status),
         "sequence": node.sequence,
         "view": node.view_number,
+        "release": each.release,
     }
 
 

@@ -24,6 +24,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Summa
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from dtvn import __version__
 from dtvn.api.answers import failure
 from dtvn.api.errors import ApiError
 from dtvn.events.judging import Verdict
@@ -83,7 +84,7 @@ class PlatformFigures(Collector):
         """See prometheus_client."""
         database = GaugeMetricFamily("dtvn_platform_database_up", "1 if the platform's tables can be read.")
         gateway = network.opened()
-        entries = [_log_time(gateway), *_network()]
+        entries = [_build(gateway), _log_time(gateway), *_network()]
         if gateway is not None:
             entries += [*_entries(gateway.balance()), *_runs(gateway.events.figures())]
         try:
@@ -95,6 +96,16 @@ class PlatformFigures(Collector):
         with suppress(DatabaseError):  # it went this moment: the rest is told all the same
             entries += [metric for part in parts.parts() for metric in part.collect()]
         return [database, *_nodes(nodes), *_learner(nodes), *_follower(), *entries]
+
+
+def _build(gateway: GatewayFace | None) -> Metric:
+    build = GaugeMetricFamily(
+        "dtvn_build_info",
+        "Always 1; the labels are the release, and the version of the cluster, empty while it is not known.",
+        labels=("version", "cluster_version"),
+    )
+    build.add_metric((__version__, "" if gateway is None else str(gateway.present.version)), 1)
+    return build
 
 
 def _entries(balance: Balance) -> Iterable[Metric]:

@@ -135,12 +135,15 @@ class Routes:
         return bare({"status": "live"})
 
     async def ready(self, http: Request) -> Answer:
-        """200 while the node's loop runs and it votes; else 503 with its state. Orders nothing.
+        """200 while the node's loop runs and it votes; else 503 with its state. Orders nothing. `release`:
+        its program's; `version`: the cluster's in the node's epoch (R47). /health is exactly the Go DTVN's.
         STATES_OF_TIME: seconds, each absent while it does not apply."""
         state = self._service.status["state"] if self._service.healthy else "unhealthy"
         if state != VOTING:
             return bare({"status": "not ready", "state": state}, status=503)
-        told = {"status": "ready", "sequence": self._service.status["sequence"]}
+        told = {"status": "ready"} | {
+            name: self._service.status[name] for name in ("sequence", "release", "version")
+        }
         seconds = {name: self._service.status.get(name) for name in STATES_OF_TIME}
         return bare(told | {name: found for name, found in seconds.items() if found})
 

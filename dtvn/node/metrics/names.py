@@ -68,6 +68,12 @@ CONTRACT: tuple[Metric, ...] = (
 
 OPERATORS: tuple[Metric, ...] = (
     _gauge("dtvn_node_info", "Always 1; the labels identify the node.", "node_id", "cluster", "peer_id"),
+    _gauge(
+        "dtvn_build_info",
+        "Always 1; the labels are the release, and the version of the cluster in its epoch.",
+        "version",
+        "cluster_version",
+    ),
     _gauge("dtvn_started_at_seconds", "When this process began to run the node, Unix time."),
     _gauge("dtvn_figures_age_seconds", "Age of these figures: if over 5, the main loop hangs."),
     _gauge("dtvn_members", "Members of the cluster."),

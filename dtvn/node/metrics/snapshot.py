@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from dtvn import __version__
 from dtvn.machine import State, kinds_to, public_counts
 from dtvn.machine.contract import UNLISTED
 from dtvn.machine.reasons import OK
@@ -78,6 +79,7 @@ def _identity(node: MeasuredMember) -> dict[str, Value]:
     count = len(node.genesis.members)
     return {
         "dtvn_node_info": {(node.id, node.cluster.hex(), peer_id(member.public_key)): 1},
+        "dtvn_build_info": {(__version__, str(node.membership.version)): 1},
         "dtvn_started_at_seconds": node.started,
         "dtvn_members": count,
         "dtvn_members_needed": quorum.quorum(count, node.membership.mode),

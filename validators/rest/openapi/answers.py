@@ -121,7 +121,7 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Member": shape(
-        dict.fromkeys(("id", "peer_id", "public_key", "host"), STRING)
+        dict.fromkeys(("id", "peer_id", "public_key", "host", "release"), STRING)
         | dict.fromkeys(("seat", "port", "sequence", "view"), INTEGER)
         | {"external": BOOLEAN, "status": _STATUS}
     ),
@@ -129,6 +129,7 @@ SCHEMAS: dict[str, Schema] = {
         _STRUCTS["Strength"]["properties"]
         | dict.fromkeys(("epoch", "after", "count"), INTEGER)
         | {
+            "waits": STRING,
             "parameters": _PARAMETERS,
             "members": many(reference("Member")),
             "joining": many(shape({"id": STRING, "status": _STATUS, "sequence": INTEGER})),
@@ -191,7 +192,14 @@ SCHEMAS: dict[str, Schema] = {
 }
 
 ANSWERS: dict[tuple[str, str], Schema] = {
-    ("GET", "/health"): shape({"status": {"const": "healthy"}}),
+    ("GET", "/health"): shape(
+        {"status": {"const": "healthy"}, "release": STRING},
+        version=INTEGER,
+        releases={"type": "object", "additionalProperties": STRING},
+        waits=STRING,
+        consensus=STRING,
+        note=STRING,
+    ),
     ("GET", "/live"): shape({"status": {"const": "live"}}),
     ("GET", "/metrics"): STRING,
     ("GET", "/api/v1/openapi.json"): shape({"openapi": STRING, "info": OBJECT, "paths": OBJECT}),

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+from dtvn import __version__
 from dtvn.api.connections import READ
 from validators.rest.openapi import answers, bodies, events, shapes
 from validators.rest.openapi.routes import Route, routes
 
-VERSION = "0.1.0"
 DESCRIPTION = (
     "Every route of the platform. Validator routes answer in an envelope, the platform's own bare. Each "
     "answer carries X-DTVN-Sequence: the log sequence that it reflects. Integers are written without a "
@@ -63,7 +63,12 @@ def document() -> dict[str, Any]:
         )
     return {
         "openapi": "3.1.0",
-        "info": {"title": "DTVN", "version": VERSION, "description": DESCRIPTION, "license": {"name": "MIT"}},
+        "info": {
+            "title": "DTVN",
+            "version": __version__,
+            "description": DESCRIPTION,
+            "license": {"name": "MIT"},
+        },
         "servers": [{"url": "/"}],
         "security": [{name: []} for name in SECURITY],
         "paths": paths,

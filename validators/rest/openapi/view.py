@@ -11,10 +11,11 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
+from dtvn import __version__
 from dtvn.api.answers import bare, failure
 from dtvn.api.errors import ApiError
 from validators.rest.http import response_of
-from validators.rest.openapi.document import VERSION, document
+from validators.rest.openapi.document import document
 
 KEY = "X-API-Key: KEY, or Authorization: Bearer KEY, or a session of /admin/"
 
@@ -38,7 +39,7 @@ def show_index(request: HttpRequest) -> HttpResponse:
         return _refused()
     told: dict[str, Any] = {
         "name": "DTVN",
-        "version": VERSION,
+        "version": __version__,
         "documentation": "/api/docs",
         "openapi": "/api/v1/openapi.json",
         "key": KEY,
