@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from dtvn.events.config import PartitionHandlerConfig
-from dtvn.gateway.face import GatewayFace, MemberView
+from dtvn.gateway.face import GatewayFace
 from dtvn.gateway.validator_answers import PartitionInfo, partition_info
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.durations import SECOND
@@ -44,6 +44,7 @@ from dtvn.protocol.partitions import (
     WatchConfig,
     WatchEvent,
 )
+from dtvn.watch import MemberReport
 
 logger = logging.getLogger(__name__)
 
@@ -239,7 +240,7 @@ class Partitions:
                 seen.missing_since, seen.lost = None, True
             self._note(self._watch.lose_links(missing, self._now()))
 
-    def _follow(self, views: Iterable[MemberView], now: Now) -> None:
+    def _follow(self, views: Iterable[MemberReport], now: Now) -> None:
         """Watch the members of the present epoch."""
         asked = tuple(view.id for view in views), self._needed()
         if asked == self._asked:
@@ -263,7 +264,7 @@ class Partitions:
             self._note(self._watch.add_round(done, now))
         self._round = now.monotonic
 
-    def _is_lost(self, view: MemberView, disconnects: int, now: Now) -> bool:
+    def _is_lost(self, view: MemberReport, disconnects: int, now: Now) -> bool:
         """Tell the watch of the member, but not that its link was lost since the last look: return that."""
         seen = self._seen[view.id]
         if not view.connected:

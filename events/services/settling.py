@@ -14,7 +14,6 @@ from dtvn.api.event_bodies import RunBody
 from dtvn.events.config import Algorithm
 from dtvn.events.judging import ALGORITHM_NOT_OFFERED
 from dtvn.gateway import GatewayFace, is_final
-from dtvn.protocol.quorum import quorum
 from events.models import JudgedRun, Owed, OwedRun, RunStatus
 from events.services import errors, excerpts, owed_rows, run_rows
 from events.services.open_runs import Judgement, OpenRun, waited
@@ -77,7 +76,7 @@ class Settling:
             self._after = 0
             return LOOK
         network = informed_gateway()
-        if not reaches_quorum(network):
+        if not network.agreement().has_quorum:
             return LOOK
         before, self._after = self._after, row.pk
         try:
@@ -142,19 +141,10 @@ class Settling:
         return pause
 
 
-def reaches_quorum(network: GatewayFace) -> bool:
-    """Whether so many members are connected that they can decide."""
-    return sum(view.connected for view in network.members()) >= _quorum(network)
-
-
-def _quorum(network: GatewayFace) -> int:
-    return quorum(len(network.present.members), network.present.mode)
-
-
 def _decided(found: Judgement, network: GatewayFace) -> bool:
     """Whether another attempt would end as this one did."""
     last = found.pieces[-1] if found.pieces else None
-    return last is not None and not last.certificate and is_final(last, _quorum(network))
+    return last is not None and not last.certificate and is_final(last, network.agreement().needed)
 
 
 def _judge_anew(run: OpenRun, network: GatewayFace) -> None:

@@ -65,7 +65,8 @@ def test_r44_a_majority_is_ready_and_fewer_are_not(
 
     def down(*names: str) -> None:
         shown = tuple(
-            msgspec.structs.replace(view, connected=view.id not in names, heard=0.0) for view in views
+            msgspec.structs.replace(view, connected=False, heard=None) if view.id in names else view
+            for view in views
         )
         monkeypatch.setattr(raft, "members", lambda: shown)
 
@@ -126,7 +127,7 @@ def test_r11_the_word_of_a_member_without_its_ledger_is_missing_too(
 ) -> None:
     running()
     lost = {"state": "following", "voting": False}
-    shown = tuple(msgspec.structs.replace(m, status=lost) if m.id == "r2" else m for m in raft.members())
+    shown = tuple(msgspec.structs.replace(m, **lost) if m.id == "r2" else m for m in raft.members())
     monkeypatch.setattr(raft, "members", lambda: shown)
     told = cluster_state.consequences()
     assert told["if_restarted"]["r0"].endswith("does not vote before r2 is back")

@@ -32,9 +32,9 @@ from validators.membership.roster import (
     ALIVE,
     DISK_IS_FULL,
     MemberNode,
-    awaited_by,
     error_of,
     list_members,
+    newest_report,
     view_of,
 )
 
@@ -54,7 +54,6 @@ __all__ = [
     "Preview",
     "ShownMember",
     "add_node",
-    "awaited_by",
     "change_of",
     "check_request",
     "error_of",
@@ -63,6 +62,7 @@ __all__ = [
     "list_members",
     "list_nodes",
     "met_newest",
+    "newest_report",
     "order",
     "present_epoch",
     "preview",

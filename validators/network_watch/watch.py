@@ -11,10 +11,10 @@ import msgspec
 from django.db import close_old_connections
 
 from dtvn.api.errors import Unavailable
-from dtvn.gateway import MemberView
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.durations import SECOND
 from dtvn.protocol.quorum import Mode
+from dtvn.watch import MemberReport
 from validators.feed.outage import Outage
 from validators.network_watch.cuts import Cut, cut_of
 from validators.network_watch.hearing import Hearing, Pair, State, hearing_of
@@ -82,13 +82,13 @@ class NetworkWatch:
 
     def take(
         self,
-        views: tuple[MemberView, ...],
+        reports: tuple[MemberReport, ...],
         own: Mapping[str, bool | None],
         now: Now,
         mode: Mode = Mode.PBFT,
     ) -> None:
         """Take a look at these members. `own`: as of `hearing_of`."""
-        hearing = self._silence.add(hearing_of(views, now.wall / SECOND, mode=mode, own=own), now)
+        hearing = self._silence.add(hearing_of(reports, now.wall / SECOND, mode=mode, own=own), now)
         self.hour.add(hearing)
         states = {pair: hearing.state(pair) for pair in hearing.pairs()}
         self.version += states != self._states

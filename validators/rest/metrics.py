@@ -8,7 +8,6 @@ session. The nodes' own metrics are on each node's own port (docs/operate/metric
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -27,7 +26,8 @@ from prometheus_client.registry import Collector
 from dtvn.api.answers import failure
 from dtvn.api.errors import ApiError
 from dtvn.events.judging import Verdict
-from dtvn.gateway import NO_CLUSTER, Balance, EventFigures, GatewayFace, agreement_of
+from dtvn.gateway import Balance, EventFigures, GatewayFace
+from dtvn.watch import NO_CLUSTER
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -126,7 +126,7 @@ def _entries(balance: Balance) -> Iterable[Metric]:
 
 
 def _log_time(gateway: GatewayFace | None) -> Metric:
-    state = NO_CLUSTER if gateway is None else agreement_of(gateway, wall=time.time_ns() // 1_000)
+    state = NO_CLUSTER if gateway is None else gateway.agreement()
     return GaugeMetricFamily(
         "dtvn_platform_log_time_ahead_seconds",
         "How far log time is ahead of this process's clock; 0 within the drift bound.",
