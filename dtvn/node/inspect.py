@@ -126,7 +126,7 @@ class Inspector:
             **self._checkpoint(),
             "peers": connected,
             "heard": seconds_since_heard(node),
-            "round_trips": self._round_trips(),
+            **self._lines(),
             **self._waits(),
             **(self._position() if position else {}),
             "clock": time.time_ns() // 1_000,
@@ -149,13 +149,13 @@ class Inspector:
             "monotonic_seconds": time.monotonic(),
         }
 
-    def _round_trips(self) -> dict[str, float]:
-        """Milliseconds to each member that was measured."""
-        trips = self._node.core.state.round_trips
-        measured = {
-            member.id: trips.of_member(index) for index, member in enumerate(self._node.genesis.members)
+    def _lines(self) -> dict[str, Any]:
+        """Milliseconds to each member that was measured, and the share of its answers that came late."""
+        trips, members = self._node.core.state.round_trips, self._node.genesis.members
+        return {
+            "round_trips": {members[index].id: trips.of_member(index) / 1e6 for index in trips.trips},
+            "late": {members[index].id: trips.late(index) for index in trips.trips},
         }
-        return {name: trip / 1e6 for name, trip in measured.items() if trip}
 
     def _waits(self) -> dict[str, Any]:
         """How long the oldest request waits, and T at rest (R31), in seconds."""

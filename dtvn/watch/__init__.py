@@ -17,6 +17,7 @@ from dtvn.watch.agreement import (
     verdict,
     wrong_clocks,
 )
+from dtvn.watch.lines import Line, Lines
 from dtvn.watch.report import MemberReport, OpenSequence, read_report
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "Clock",
     "Cut",
     "Level",
+    "Line",
+    "Lines",
     "MemberReport",
     "OpenSequence",
     "is_reachable",

@@ -17,7 +17,7 @@ from dtvn.protocol.log_time import ahead_sentence, log_time_ahead, span, withhel
 from dtvn.protocol.quorum import Mode
 from dtvn.watch.report import MemberReport
 
-HEARD_WITHIN = 5.0
+HEARD_WITHIN = 6.0
 """Seconds after which a member that does not answer counts as unreachable, whatever its link does: one over a
 line that loses frames is made anew now and then."""
 COMPARED_WITHIN = 2.0
@@ -77,7 +77,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
     """What else there is to be said, each a part of the sentence: clocks, votes that are withheld, cuts."""
     cut: str = ""
-    """What is cut between members, in words; "" for nothing."""
+    """What is cut between members that are known to run, in words; "" for nothing."""
     groups: tuple[tuple[str, ...], ...] = ()
     """Members that reach each other, where something is cut; the largest group first."""
 
@@ -99,6 +99,8 @@ class Cut(msgspec.Struct, frozen=True):
 
     what: str = ""
     groups: tuple[tuple[str, ...], ...] = ()
+    certain: bool = True
+    """Whether all that are cut off are known to run."""
 
 
 NO_CUT = Cut()
@@ -177,7 +179,7 @@ def verdict(
         decides=count >= needed and waits <= patience,
         waits=waits,
         reasons=reasons,
-        cut=cut.what,
+        cut=cut.what if cut.certain else "",
         groups=cut.groups,
     )
 

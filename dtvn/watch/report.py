@@ -92,6 +92,8 @@ class MemberReport(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since it last heard each other member; None: never. None as a whole: it does not report it."""
     round_trips: Mapping[str, float] = {}
     """Milliseconds to each other member."""
+    late: Mapping[str, float] = {}
+    """Share of the answers of each other member that came late, 0 to 1."""
     round_trip_ms: float = 0.0
     """Milliseconds within which a quorum answers it."""
     pending: int = 0
@@ -157,6 +159,11 @@ def _age(value: object) -> float | None:
     return seconds if seconds is not None and seconds >= 0 else None
 
 
+def _share(value: object) -> float | None:
+    seconds = _seconds(value)
+    return seconds if seconds is not None and 0 <= seconds <= 1 else None
+
+
 def _names(value: object) -> tuple[str, ...] | None:
     if not isinstance(value, list):
         return None
@@ -217,6 +224,7 @@ _READ: dict[str, Callable[[object], Any]] = {
     "others_are_gone": bool,
     "peers": _names,
     "round_trips": lambda value: _each(value, _age),
+    "late": lambda value: _each(value, _share),
     "pending": _count,
     "waits": _age,
     "patience": _age,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
 
 from dtvn.protocol.quorum import Mode
-from dtvn.watch import MemberReport
-
-REPORT_FRESH = 5.0
-"""Seconds for which a member's report counts: a gateway asks every member once a second."""
+from dtvn.watch import HEARD_WITHIN, MemberReport
 
 Pair = tuple[str, str]
 """(hearer, heard): ids of two members."""
@@ -45,6 +42,8 @@ class Hearing(msgspec.Struct, frozen=True, kw_only=True):
     """Members of this platform whose process runs, and those whose does not: that silence is no cut."""
     hanging: frozenset[str] = frozenset()
     """Those whose process does not respond."""
+    arriving: frozenset[str] = frozenset()
+    """Members from which anything has arrived here of late: they run, though their reports are missing."""
 
     @property
     def down(self) -> frozenset[str]:
@@ -73,11 +72,13 @@ def hearing_of(
     *,
     mode: Mode = Mode.PBFT,
     own: Mapping[str, bool | None] | None = None,
+    arriving: Collection[str] = (),
 ) -> Hearing:
     """The report of all members as a gateway sees them at `at`, Unix seconds. `own`: whether the process runs
-    of each member of this platform; None: it hangs."""
+    of each member of this platform; None: it hangs.
+    `arriving`: see Hearing."""
     names, own = tuple(each.id for each in reports), own or {}
-    fresh = {each.id: each for each in reports if each.heard is not None and each.heard <= REPORT_FRESH}
+    fresh = {each.id: each for each in reports if each.heard is not None and each.heard <= HEARD_WITHIN}
     return Hearing(
         at=at,
         members=names,
@@ -92,4 +93,5 @@ def hearing_of(
         running=frozenset(name for name in names if own.get(name) is True),
         stopped=frozenset(name for name in names if own.get(name) is False),
         hanging=frozenset(name for name in names if name in own and own[name] is None),
+        arriving=frozenset(arriving),
     )

@@ -14,17 +14,20 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.durations import SECOND
 from dtvn.protocol.partitions import PartitionWatch, RecoveryStrategy, Severity, WatchConfig
-from validators.network_watch.hearing import REPORT_FRESH, Hearing
+from dtvn.watch import HEARD_WITHIN
+from validators.network_watch.hearing import Hearing
 
 WINDOW = 120
 """Inter-arrival times remembered of each pair: two minutes."""
-CONFIG = WatchConfig(recovery_strategy=RecoveryStrategy.WAIT, window=WINDOW)
+CONFIG = WatchConfig(
+    recovery_strategy=RecoveryStrategy.WAIT, heartbeat_timeout=round(HEARD_WITHIN * SECOND), window=WINDOW
+)
 """Here a cut is told, and is over when all hear each other: nothing is to be done by this process."""
 NEWER = SECOND // 20
 """Nanoseconds by which a time must be later than the one before to be another Status, at least: ages are
 rounded."""
 
-AWAY = round(REPORT_FRESH * SECOND)
+AWAY = round(HEARD_WITHIN * SECOND)
 """Nanoseconds without a report after which a member counts as away."""
 RETURNS_FOR = 5 * SECOND
 """Nanoseconds after its return for which its silences are unknown: one that hung heard nobody meanwhile."""

@@ -83,7 +83,7 @@ class PlatformFigures(Collector):
         """See prometheus_client."""
         database = GaugeMetricFamily("dtvn_platform_database_up", "1 if the platform's tables can be read.")
         gateway = network.opened()
-        entries = [_log_time(gateway), *_network()]
+        entries = [*_health(gateway), *_network()]
         if gateway is not None:
             entries += [*_entries(gateway.balance()), *_runs(gateway.events.figures())]
         try:
@@ -125,12 +125,26 @@ def _entries(balance: Balance) -> Iterable[Metric]:
     return chosen, asked, missed, time, breaker
 
 
-def _log_time(gateway: GatewayFace | None) -> Metric:
+def _health(gateway: GatewayFace | None) -> Iterable[Metric]:
+    """The verdict on the cluster."""
     state = NO_CLUSTER if gateway is None else gateway.agreement()
-    return GaugeMetricFamily(
+    yield GaugeMetricFamily(
         "dtvn_platform_log_time_ahead_seconds",
         "How far log time is ahead of this process's clock; 0 within the drift bound.",
         state.log_time_ahead,
+    )
+    yield GaugeMetricFamily(
+        "dtvn_platform_decides", "1 if the cluster decides, as /ready says.", int(state.decides)
+    )
+    yield GaugeMetricFamily(
+        "dtvn_platform_members_agreeing", "Members that vote in one view.", state.agreeing
+    )
+    yield GaugeMetricFamily(
+        "dtvn_platform_members_needed", "Members that must agree to decide.", state.needed
+    )
+    yield GaugeMetricFamily("dtvn_platform_members", "Members of the cluster.", state.members)
+    yield GaugeMetricFamily(
+        "dtvn_platform_waiting_seconds", "Seconds for which the oldest request has waited.", state.waits
     )
 
 
@@ -150,7 +164,12 @@ def _network() -> Iterable[Metric]:
         if pair[1] in watch.hearing.ages.get(pair[0], {}):
             last = watch.hearing.last_heard(pair)
             silent.add_metric(pair, math.inf if last is None else watch.hearing.at - last)
-    return cut, silent
+    bad = GaugeMetricFamily(
+        "dtvn_platform_lines_bad",
+        "Lines between members that are slow, or delay or lose messages.",
+        len(watch.lines.bad()),
+    )
+    return cut, silent, bad
 
 
 def _runs(figures: EventFigures) -> Iterable[Metric]:

@@ -13,7 +13,7 @@ from dtvn.api.errors import Unavailable
 from dtvn.node.process import FOLLOWING
 from dtvn.protocol import quorum
 from dtvn.protocol.quorum import Mode
-from dtvn.watch import NO_CLUSTER, NO_CUT, Agreement, Cut, MemberReport, is_reachable
+from dtvn.watch import NO_CLUSTER, Agreement, Cut, MemberReport, is_reachable
 from validators.models import FINISHED, DesiredState, MembershipChange, NetworkCut
 from validators.services import following
 from validators.services.cluster import (
@@ -29,6 +29,8 @@ from validators.services.mode import cluster_mode
 from validators.services.network import informed_gateway
 
 GATES_WAIT = "gates wait for 0.2 seconds at most (measured on a quiet machine; 0.3 on a busy one)."
+OFTEN, OFTEN_WITHIN = 3, timedelta(minutes=10)
+"""So many cuts in so short a time are a line that comes and goes."""
 CUT_FRESH = timedelta(minutes=1)
 """Time after which a cut that nobody has seen any more is not told: it is seen every ten seconds."""
 RESTART_USUAL = "5 to 15"
@@ -53,11 +55,21 @@ def cluster_state(*, without: Collection[str] = ()) -> Agreement:
 
 
 def cut_now() -> Cut:
-    """What is cut between members, as the web process of this platform last saw it."""
-    row = NetworkCut.objects.filter(ended_at=None).exclude(present="").first()
-    if row is None or timezone.now() - row.seen_at >= CUT_FRESH:
-        return NO_CUT
-    return Cut(row.present, tuple(map(tuple, row.groups)))
+    """What is cut between members, or was again and again of late, as the web process of this platform last
+    saw it."""
+    rows = list(NetworkCut.objects.filter(seen_at__gt=timezone.now() - OFTEN_WITHIN)[: 2 * OFTEN])
+    row = next((row for row in rows if row.ended_at is None and row.present), None)
+    if row is not None and timezone.now() - row.seen_at < CUT_FRESH:
+        return Cut(often_cut(rows) or row.present, tuple(map(tuple, row.groups)), row.certain)
+    return Cut(often_cut(rows))
+
+
+def often_cut(rows: Sequence[NetworkCut]) -> str:
+    """What was cut OFTEN within OFTEN_WITHIN, in words without a full stop; "" for nothing. `rows`: newest
+    first. It is told until that time has passed, so that the sentence does not come and go with the line."""
+    since = timezone.now() - OFTEN_WITHIN
+    cuts = [row for row in rows if row.seen_at > since]
+    return f"{cuts[0]}, again and again" if len(cuts) >= OFTEN else ""
 
 
 def _change_of_members() -> str:

@@ -23,7 +23,6 @@ answer late cannot raise T, and early answers only lower it to its base.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -46,8 +45,6 @@ PING_EVERY = 2_000_000_000
 OPEN_FOR = 5_000_000_000
 """Nanoseconds for which an answer to a Ping is accepted, more than any member's round trip takes. It covers
 later Pings, so that they do not make a slow answer invalid."""
-SAMPLES_KEPT = 8
-"""Newest round trips kept per member. Their median is used, so that one slow answer changes nothing."""
 ANSWER_GAP = 20_000_000
 """Minimum nanoseconds between two answers to Pings of the same member."""
 OWN_SHOWN_MAX = 256
@@ -243,9 +240,7 @@ class Pinging:
             state.outbox.refused(reason or Reason.NOT_ASKED, verified)
             return
         sent = self._asked.pop(member)[message.number]
-        self.state.round_trips.trips.setdefault(member, deque(maxlen=SAMPLES_KEPT)).append(
-            state.now.monotonic - sent
-        )
+        state.round_trips.add(member, state.now.monotonic - sent)
         self._on_round_trip(state.round_trips.of_quorum())
         for frame in message.frames:
             found = verified.nested.get(frame)
