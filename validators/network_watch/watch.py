@@ -48,6 +48,8 @@ class NetworkWatch:
         """What is cut now."""
         self.lines = Lines()
         """Lines between members that are slow, or delay or lose messages."""
+        self.cuts = 0
+        """Times that something was cut between members that run."""
         self.version = 0
         """Incremented when a pair or the cut changes."""
         self.keeps_history = False
@@ -118,6 +120,7 @@ class NetworkWatch:
         if cut is not None:
             cut = msgspec.structs.replace(cut, severity=self._silence.severity(hearing))
         self.version += cut != self.cut
+        self.cuts += self.cut is None and cut is not None and cut.certain
         self.cut = cut
         if self.keeps_history and hearing.ages:
             self._history.note(self.cut, hearing.at)

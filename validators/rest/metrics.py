@@ -152,8 +152,11 @@ def _network() -> Iterable[Metric]:
     """Who hears whom, as members of this platform and of others report it to this process."""
     cut = GaugeMetricFamily(
         "dtvn_platform_network_cut",
-        "1 if members do not hear each other, by their own reports.",
-        int(watch.cut is not None),
+        "1 if members that run do not hear each other, by their own reports.",
+        int(watch.cut is not None and watch.cut.certain),
+    )
+    cuts = CounterMetricFamily(
+        "dtvn_platform_network_cuts", "Times that members that run ceased to hear each other.", watch.cuts
     )
     silent = GaugeMetricFamily(
         "dtvn_platform_link_silent_seconds",
@@ -169,7 +172,7 @@ def _network() -> Iterable[Metric]:
         "Lines between members that are slow, or delay or lose messages.",
         len(watch.lines.bad()),
     )
-    return cut, silent, bad
+    return cut, cuts, silent, bad
 
 
 def _runs(figures: EventFigures) -> Iterable[Metric]:
@@ -213,6 +216,14 @@ def _nodes(nodes: list[ManagedNode]) -> Iterable[Metric]:
     age = GaugeMetricFamily(
         "dtvn_platform_node_heartbeat_age_seconds", "Seconds since the node's last report.", labels=by_node
     )
+    stopped = [
+        node for node in nodes if node.part == NodePart.MEMBER and node.desired == DesiredState.STOPPED
+    ]
+    stops = GaugeMetricFamily(
+        "dtvn_platform_members_stopped",
+        "Members of this platform that were stopped on purpose.",
+        sum(node.role == NodeRole.VALIDATOR for node in stopped),
+    )
     held = _holds_lock()
     up = _up(
         {node.node_id: node.status == NodeStatus.RUNNING and held.get(node.node_id, True) for node in nodes}
@@ -226,7 +237,7 @@ def _nodes(nodes: list[ManagedNode]) -> Iterable[Metric]:
             status.add_metric((node.node_id, state), int(node.status == state))
         if node.heartbeat_at is not None:
             age.add_metric(name, (timezone.now() - node.heartbeat_at).total_seconds())
-    return wanted, up, status, restarts, age
+    return wanted, stops, up, status, restarts, age
 
 
 def _up(running: dict[str, bool]) -> Metric:
