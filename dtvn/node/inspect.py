@@ -175,11 +175,9 @@ class Inspector:
             key=lambda slot: slot.sequence,
             default=None,
         )
-        own = found.primary == found.index
         return {
             "catching_up_to": found.catching_up_to,
             "suspicion": found.suspicion,
-            "leader_heard": None if own else max(0, found.taken_at - found.last_heartbeat) / 1e9,
             "open": slot
             and {
                 "sequence": slot.sequence,

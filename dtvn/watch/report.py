@@ -106,8 +106,6 @@ class MemberReport(msgspec.Struct, frozen=True, kw_only=True):
     """Why it suspects the view; "" if it does not."""
     leader: str = ""
     """Id of the primary of its view."""
-    leader_heard: float | None = None
-    """Seconds since it heard that; None: itself, or unknown."""
     open: OpenSequence | None = None
     log_time: int = 0
     """Last effective time that it executed, Unix microseconds; 0: unknown."""
@@ -115,8 +113,6 @@ class MemberReport(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds by which that is ahead of its clock."""
     withheld_ahead: float = 0.0
     """Seconds by which the time of a proposal from which it withholds its vote is ahead of its clock."""
-    clock_offsets: Mapping[str, float] = {}
-    """Seconds by which its clock is ahead of each primary's."""
     memory: int = 0
     """Bytes; 0: unknown."""
     differing: int = 0
@@ -229,12 +225,10 @@ _READ: dict[str, Callable[[object], Any]] = {
     "waits": _age,
     "patience": _age,
     "suspicion": _text,
-    "leader_heard": _age,
     "open": _open,
     "log_time": _count,
     "log_time_ahead": _seconds,
     "withheld_ahead": _seconds,
-    "clock_offsets": lambda value: _each(value, _seconds),
     "memory": _count,
     "refused": _refusals,
     "processor_seconds": _seconds,

@@ -39,7 +39,6 @@ def silent(*names: str) -> list[MemberReport]:
     return [MemberReport(id=name, problem="no answer") if name in names else look(name) for name in NAMES]
 
 
-HALVES = four(r0={"peers": ("r1",)}, r1={"peers": ("r0",)}, r2={"peers": ("r3",)}, r3={"peers": ("r2",)})
 TROUBLES: list[tuple[str, list[MemberReport], list[MemberReport], dict[str, Any], str]] = [
     ("not_registered", four(), silent("r3"), {}, "r3 cannot be reached: no answer."),
     ("not_registered", four(), four(r3={"peers": ("r0", "r1")}), {}, "r3 runs, but has no link to r2."),
@@ -99,13 +98,6 @@ TROUBLES: list[tuple[str, list[MemberReport], list[MemberReport], dict[str, Any]
         four(),
         {"cut": Cut("r0 and r1 | r2 and r3")},
         "Members that run do not hear each other: r0 and r1 | r2 and r3.",
-    ),
-    (
-        "partition_not_healed",
-        HALVES,
-        HALVES,
-        {},
-        "The nodes run in 2 groups without links between them, in both looks: r0, r1; r2, r3.",
     ),
     (
         "not_converging",
@@ -188,7 +180,7 @@ TROUBLES: list[tuple[str, list[MemberReport], list[MemberReport], dict[str, Any]
 ]
 
 
-@table(("trouble", "first", "second", "more", "wrong"), TROUBLES, count=22)
+@table(("trouble", "first", "second", "more", "wrong"), TROUBLES, count=21)
 def test_each_trouble_is_named_with_a_remedy(
     trouble: str, first: list[MemberReport], second: list[MemberReport], more: dict[str, Any], wrong: str
 ) -> None:
@@ -209,18 +201,7 @@ def test_a_healthy_cluster_has_no_finding() -> None:
     assert find(four(), later, state=state(later), evidence={}, breakers={"r0": "closed"}) == []
 
 
-@pytest.mark.parametrize("linked", [("r1", "r2", "r3"), ("r0", "r1", "r2")])
-def test_a_link_that_one_end_reports_parts_nobody(linked: tuple[str, ...]) -> None:
-    """Whichever end it is."""
-    (one,) = {*NAMES} - {*linked}
-    looks = [look(name, peers=linked if name == one else ()) for name in NAMES]
-    assert "partition_not_healed" not in {each.trouble for each in find(looks, looks, state=state(looks))}
-    apart = [look(name, peers=()) for name in NAMES]
-    assert "partition_not_healed" in {each.trouble for each in find(apart, apart, state=state(apart))}
-
-
 def test_what_heals_between_the_looks_is_no_trouble() -> None:
-    assert find(HALVES, four(), state=state(four())) == []
     assert (
         find(four(r3={"sequence": 10}), four(r3={"sequence": 30}), state=state(four(r3={"sequence": 30})))
         == []

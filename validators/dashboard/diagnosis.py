@@ -125,32 +125,24 @@ def _report(member: MemberReport, future: Future[Answered] | None) -> MemberRepo
 
 
 def judge(
-    reports: Sequence[MemberReport], mode: Mode, *, state: Agreement = NO_CLUSTER, reading: str = ""
+    reports: Sequence[MemberReport], mode: Mode, *, state: Agreement, reading: str = ""
 ) -> tuple[str, str]:
-    """("ok", "slow" or "stuck", a sentence). `state`: that of the cluster; if it decides nothing and the
-    reports give no reason, its sentence is the verdict. `reading`: why the learner does not follow the log
-    for the pages. Pure."""
-    needed, words = quorum.quorum(len(reports), mode), quorum.WORDS[mode]
-    silent = [f"{each.id} ({each.problem})" for each in reports if each.problem]
-    mute = [f"{each.id} ({each.voting_reason or 'not voting'})" for each in reports if _follows(each)]
+    """("ok", "slow" or "stuck", a sentence). `state`: the verdict on the cluster. `reading`: why the learner
+    does not follow the log for the pages. Pure."""
+    words = quorum.WORDS[mode]
+    absent = [f"{each.id} ({each.problem})" for each in reports if each.problem]
+    absent += [f"{each.id} ({each.voting_reason or 'not voting'})" for each in reports if _follows(each)]
     voting = [each for each in reports if not each.problem and each.voting]
     if stopped := [each.id for each in reports if each.problem == PROBLEMS[CONTRADICTION]]:
         text = "has stopped permanently: two certificates contradict each other, and the log may have forked"
         return "stuck", f"{', '.join(stopped)} {text}. See the runbook, DtvnContradiction."
-    if len(voting) < needed:
-        absent = ", ".join(silent + mute) or "none"
-        lost = sum(_follows(each) and each.state != WAITING for each in reports)
-        verdict = f"Voting: {len(voting)} of {len(reports)}, {needed} needed. Missing: {absent}."
-        return "stuck", f"{verdict} {quorum.lost_votes_sentence(len(reports), lost, mode)}".rstrip()
-    changing = [each for each in voting if each.changing]
-    if len(changing) > len(voting) - needed:
-        ids = ", ".join(each.id for each in changing)
-        view = max(each.view for each in changing)
-        if state.level == "stuck":
-            return "stuck", f"The {words.change} {view} does not end ({ids})."
-        return "slow", f"In progress: the {words.change} {view} ({ids}); it takes a second or two."
     if state.changing:
         return "slow", f"{state.sentence}."
+    if not (state.has_quorum and voting):
+        missing = f" Missing: {', '.join(absent)}." if absent else ""
+        lost = sum(_follows(each) and each.state != WAITING for each in reports)
+        lost_votes = quorum.lost_votes_sentence(len(reports), lost, mode)
+        return "stuck", f"{state.sentence}.{missing} {lost_votes}".rstrip()
     if found := _undecided(voting, reports, words):
         return found
     if state.level == "stuck":
@@ -159,11 +151,11 @@ def judge(
     if waiting.pending and waiting.suspicion:
         text = f"{waiting.id} has {counted(waiting.pending, 'request')} waiting and suspects {waiting.leader}"
         return "slow", f"{text}: {waiting.suspicion}."
-    if state.has_quorum and not state.decides:
+    if not state.decides:
         return "slow", f"{state.sentence}."
     lagging = [each for each in voting if each.catching_up_to]
     remarks = [f"{each.id} is catching up, at {each.sequence} of {each.catching_up_to}" for each in lagging]
-    remarks += [f"{name} is missing, but the others are enough" for name in silent + mute]
+    remarks += [f"{name} is missing, but the others are enough" for name in absent]
     remarks += state.reasons
     executed = max(each.sequence for each in voting)
     if reading:

@@ -59,7 +59,7 @@ def find(
         "no_quorum": _no_quorum(second, state),
         "request_waits": _request_waits(state),
         "waits_for_others": _waits(second),
-        "partition_not_healed": [*_cut(state), *_partition(first, second)],
+        "partition_not_healed": _cut(state),
         "not_registered": _not_registered(second),
         "not_converging": _not_converging(first, second),
         "log_time_ahead": _log_time(second, state.log_time_ahead),
@@ -201,30 +201,6 @@ def _cut(state: Agreement) -> Iterator[str]:
 
 def _votes(look: MemberReport) -> bool:
     return look.voting and not look.problem
-
-
-def _partition(first: Sequence[MemberReport], second: Sequence[MemberReport]) -> Iterator[str]:
-    groups = _groups(second)
-    if len(groups) > 1 and groups == _groups(first):
-        parts = "; ".join(", ".join(sorted(group)) for group in groups)
-        yield f"The nodes run in {len(groups)} groups without links between them, in both looks: {parts}."
-
-
-def _groups(looks: Sequence[MemberReport]) -> list[frozenset[str]]:
-    """Groups of answering nodes that reach each other, directly or through others; either end may report a
-    link."""
-    answering = {look.id for look in _answering(looks)}
-    links = {(look.id, other) for look in _answering(looks) for other in look.peers}
-    groups: list[frozenset[str]] = []
-    left = set(answering)
-    while left:
-        group, edge = set[str](), {min(left)}
-        while edge:
-            group |= edge
-            edge = {b for a, b in links | {(b, a) for a, b in links} if a in edge} & answering - group
-        groups.append(frozenset(group))
-        left -= group
-    return groups
 
 
 def _not_registered(looks: Sequence[MemberReport]) -> Iterator[str]:

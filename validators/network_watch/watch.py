@@ -20,7 +20,7 @@ from validators.network_watch.cuts import Cut, cut_of
 from validators.network_watch.hearing import Hearing, Pair, State, hearing_of
 from validators.network_watch.history import History
 from validators.network_watch.own_processes import OwnProcesses
-from validators.network_watch.silence import Silence
+from validators.network_watch.silence import Silence, severity
 from validators.network_watch.spans import Hour
 from validators.services import network
 
@@ -108,7 +108,7 @@ class NetworkWatch:
         late = now.monotonic - ARRIVING_FOR
         arriving = [name for name, (_count, at) in self._received.items() if at > late]
         seen = hearing_of(reports, now.wall / SECOND, mode=mode, own=own, arriving=arriving)
-        hearing = self._silence.add(seen, now)
+        hearing = self._silence.add(seen, now.monotonic / SECOND, self.lines.bad())
         self.hour.add(hearing)
         states = {pair: hearing.state(pair) for pair in hearing.pairs()}
         self.version += states != self._states
@@ -118,7 +118,7 @@ class NetworkWatch:
         # without any report, what was cut counts as cut, but nobody is known to decide
         cut = cut_of(hearing, self._cut_pairs)
         if cut is not None:
-            cut = msgspec.structs.replace(cut, severity=self._silence.severity(hearing))
+            cut = msgspec.structs.replace(cut, severity=severity(hearing))
         self.version += cut != self.cut
         self.cuts += self.cut is None and cut is not None and cut.certain
         self.cut = cut
