@@ -13,7 +13,7 @@ from validators.models import ManagedNode, NodeStatus
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
-WAITS = {"state": "waiting", "awaits": ["r2", "no name"]}
+WAITS = {"state": "waiting", "awaits": ["r2"]}
 
 
 def told(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, **statuses: dict[str, Any]) -> None:

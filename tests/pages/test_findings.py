@@ -68,7 +68,7 @@ TROUBLES: list[tuple[str, list[MemberReport], list[MemberReport], dict[str, Any]
     (
         "split_brain",
         four(),
-        four(r1={"contradiction": True}),
+        four(r1={"contradiction": "two certificates"}),
         {},
         "r1 has stopped: two certificates contradict each other, the log may have forked.",
     ),
@@ -109,7 +109,7 @@ TROUBLES: list[tuple[str, list[MemberReport], list[MemberReport], dict[str, Any]
     (
         "checksum_mismatch",
         four(),
-        four(r2={"differing": 3}),
+        four(r2={"events": {"checkpoint_differs": 3}}),
         {},
         "r2 has seen checkpoints whose checksum does not match, 3 times.",
     ),
@@ -151,17 +151,9 @@ TROUBLES: list[tuple[str, list[MemberReport], list[MemberReport], dict[str, Any]
     (
         "log_time_ahead",
         four(),
-        four(r0={"log_time_ahead": 3_480.2}, r2={"log_time_ahead": 3_479.9}),
-        {"log_time_ahead": 3_480.0},
-        "Log time is 58 min ahead of the clocks of r0, r2, this platform; "
-        "windows of validity are judged by it.",
-    ),
-    (
-        "log_time_ahead",
-        four(),
         four(),
         {"log_time_ahead": 35.0},
-        "Log time is 35 s ahead of the clock of this platform; windows of validity are judged by it.",
+        "Log time is 35 s ahead of this platform's clock; windows of validity are judged by it.",
     ),
     (
         "request_waits",
@@ -180,7 +172,7 @@ TROUBLES: list[tuple[str, list[MemberReport], list[MemberReport], dict[str, Any]
 ]
 
 
-@table(("trouble", "first", "second", "more", "wrong"), TROUBLES, count=21)
+@table(("trouble", "first", "second", "more", "wrong"), TROUBLES, count=20)
 def test_each_trouble_is_named_with_a_remedy(
     trouble: str, first: list[MemberReport], second: list[MemberReport], more: dict[str, Any], wrong: str
 ) -> None:

@@ -71,9 +71,9 @@ def test_what_the_doctor_finds(golden: Compare, story: Story) -> None:
     roots: dict[str, dict[str, Any]] = {
         "zeta": {"stable": 64, "state_root": "aa"},
         "alfa": {"stable": 32, "state_root": "bb"},
-        "mike": {"stable": 64, "state_root": "cc", "contradiction": True},
-        "kilo": {"stable": 32, "state_root": "dd", "differing": 3},
-        "echo": {"stable": 32, "state_root": "bb", "differing": 1},
+        "mike": {"stable": 64, "state_root": "cc", "contradiction": "two certificates"},
+        "kilo": {"stable": 32, "state_root": "dd", "events": {"checkpoint_differs": 3}},
+        "echo": {"stable": 32, "state_root": "bb", "events": {"checkpoint_differs": 1}},
     }
     evidence, breakers = {"mike": 2, "alfa": 1}, {"zeta": "open", "alfa": "half-open", "kilo": "closed"}
     tell(story, "Forks and lies", five(), five(**roots), evidence=evidence, breakers=breakers)

@@ -13,7 +13,7 @@ import msgspec
 from dtvn.events.judging import Abstention
 from dtvn.gateway import STATE_DIFFERS, Given, Judged, MemberAnswer
 from dtvn.protocol import quorum
-from dtvn.protocol.log_time import ahead_sentence, span, withheld_sentence
+from dtvn.protocol.log_time import ahead_sentence, withheld_sentence
 from dtvn.watch import Agreement, MemberReport, wrong_clocks
 from validators.membership import WAITING
 
@@ -62,7 +62,7 @@ def find(
         "partition_not_healed": _cut(state),
         "not_registered": _not_registered(second),
         "not_converging": _not_converging(first, second),
-        "log_time_ahead": _log_time(second, state.log_time_ahead),
+        "log_time_ahead": _log_time(state),
         "vote_withheld": _withheld(second),
         "clock_off": _clocks(second),
         "breaker_open": _breakers(breakers or {}),
@@ -129,8 +129,8 @@ def _split_brain(looks: Sequence[MemberReport]) -> Iterator[str]:
 
 def _checksums(looks: Sequence[MemberReport]) -> Iterator[str]:
     for look in looks:
-        if look.differing:
-            yield f"{look.id} has seen checkpoints whose checksum does not match, {look.differing} times."
+        if differing := look.events.get("checkpoint_differs"):
+            yield f"{look.id} has seen checkpoints whose checksum does not match, {differing} times."
 
 
 def _conflicts(evidence: Mapping[str, int]) -> Iterator[str]:
@@ -225,18 +225,9 @@ def _not_converging(first: Sequence[MemberReport], second: Sequence[MemberReport
             yield f"{look.id} stays at sequence {look.sequence} where others were at {reached}."
 
 
-def _log_time(looks: Sequence[MemberReport], here: float) -> Iterator[str]:
-    """The clocks that log time is ahead of, those with the same difference together."""
-    clocks: dict[str, tuple[float, list[str]]] = {}
-    told = [(look.id, look.log_time_ahead) for look in _answering(looks)]
-    for name, seconds in [*told, ("this platform", here)]:
-        if seconds:
-            clocks.setdefault(span(seconds), (seconds, []))[1].append(name)
-    for seconds, names in clocks.values():
-        said = ahead_sentence(
-            seconds, f"the {'clock' if len(names) == 1 else 'clocks'} of {', '.join(names)}"
-        )
-        yield f"{said[0].upper()}{said[1:]}."
+def _log_time(state: Agreement) -> Iterator[str]:
+    if sentence := ahead_sentence(state.log_time_ahead, "this platform's clock"):
+        yield f"{sentence[0].upper()}{sentence[1:]}."
 
 
 def _withheld(looks: Sequence[MemberReport]) -> Iterator[str]:

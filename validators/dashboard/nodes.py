@@ -8,7 +8,7 @@ from typing import Any
 from dtvn.api.errors import Unavailable
 from validators.dashboard.formatting import node_tone
 from validators.feed.rows import read_applied
-from validators.membership import MemberNode, error_of, list_nodes, newest_report
+from validators.membership import MemberNode, error_of, list_nodes
 from validators.models import Announcement, DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.rest.nodes import node_object
 from validators.services.cluster import cluster_now
@@ -120,8 +120,7 @@ def _cluster_frame(status: str, started: int, total: int, error: str) -> dict[st
 
 def _voting(member: MemberNode) -> bool | None:
     """Whether the member reports that it votes; None if it has sent no report."""
-    report = newest_report(member.managed, member.view)
-    return report.voting if report.state else None
+    return member.report.voting if member.report.state else None
 
 
 def _heard_at(row: ManagedNode) -> float | None:

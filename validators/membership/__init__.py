@@ -34,7 +34,6 @@ from validators.membership.roster import (
     MemberNode,
     error_of,
     list_members,
-    newest_report,
     view_of,
 )
 
@@ -62,7 +61,6 @@ __all__ = [
     "list_members",
     "list_nodes",
     "met_newest",
-    "newest_report",
     "order",
     "present_epoch",
     "preview",

@@ -71,24 +71,9 @@ class MemberNode(msgspec.Struct, frozen=True):
         return self.view is not None and self.view.connected
 
     @property
-    def sequence(self) -> int:
-        """The last executed sequence that it reports: over the link, else via its process's row."""
-        return newest_report(self.managed, self.view).sequence
-
-    @property
-    def view_number(self) -> int:
-        """The view that it reports to be in."""
-        return newest_report(self.managed, self.view).view
-
-    @property
-    def log_time_ahead(self) -> float:
-        """Seconds by which it reports log time to be ahead of its own clock."""
-        return newest_report(self.managed, self.view).log_time_ahead
-
-    @property
-    def withheld_ahead(self) -> float:
-        """Seconds by which the time of a proposal from which it withholds its vote is ahead of its clock."""
-        return newest_report(self.managed, self.view).withheld_ahead
+    def report(self) -> MemberReport:
+        """What it says of itself: see newest_report."""
+        return newest_report(self.managed, self.view)
 
 
 def error_of(row: ManagedNode | None, view: MemberReport | None) -> str:

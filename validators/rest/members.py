@@ -249,8 +249,8 @@ def _member(each: ShownMember) -> dict[str, Any]:
         "port": node.port,
         "external": node.managed is None,
         "status": str(node.status),
-        "sequence": node.sequence,
-        "view": node.view_number,
+        "sequence": node.report.sequence,
+        "view": node.report.view,
     }
 
 
