@@ -10,6 +10,7 @@ import msgspec
 from django.utils import timezone
 
 from dtvn.api.errors import Unavailable
+from dtvn.gateway import GatewayFace
 from dtvn.node.process import FOLLOWING
 from dtvn.protocol import quorum
 from dtvn.protocol.quorum import Mode
@@ -47,11 +48,21 @@ def cluster_state(*, without: Collection[str] = ()) -> Agreement:
         gateway = informed_gateway()
         if without:
             return gateway.agreement(without=without)
-        found = gateway.agreement(cut=cut_now())
+        found = gateway.agreement(reports=_known(gateway), cut=cut_now())
         changes = "" if found.changing else _change_of_members()
         return msgspec.structs.replace(found, sentence="; ".join(filter(None, (found.sentence, changes))))
     except Unavailable as error:
         return msgspec.structs.replace(NO_CLUSTER, sentence=str(error).removesuffix("."))
+
+
+def _known(gateway: GatewayFace) -> list[MemberReport]:
+    """The members' reports; one that this platform stops is away once its link is, not only when it has been
+    silent for long."""
+    ending = set(own_members().filter(desired=DesiredState.STOPPED).values_list("node_id", flat=True))
+    return [
+        msgspec.structs.replace(each, heard=None) if each.id in ending and not each.connected else each
+        for each in gateway.members()
+    ]
 
 
 def cut_now() -> Cut:
