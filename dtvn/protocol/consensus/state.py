@@ -202,7 +202,7 @@ SAMPLES_KEPT = 8
 """Newest round trips kept of each member. Their median is used, so that one slow answer changes nothing."""
 LATENESS_KEPT = 32
 """Answers of each member of which it is remembered whether they came late: a minute's."""
-LATE = 150_000_000
+LATE = 180_000_000
 """Nanoseconds beyond the usual round trip from which an answer is late; a lost segment is sent again after
 200 ms at the least."""
 
