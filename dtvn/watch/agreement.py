@@ -158,7 +158,7 @@ def verdict(
             f"A request has waited for more than {_whole(patience, waits)} s, "
             f"though {count} of {members} members are in one view"
         )
-    told = (*wrong, *_withheld(withholding), ahead_sentence(ahead), cut.what)
+    told = (*(wrong or _withheld(withholding)), ahead_sentence(ahead), cut.what)  # clocks say why
     reasons = tuple(filter(None, told))
     return Agreement(
         sentence="; ".join(filter(None, (text, _no_liar(liars, mode), *reasons))),

@@ -192,7 +192,13 @@ def test_a_request_that_waits_is_told_by_its_sender_and_by_members() -> None:
 
 def test_clocks_that_differ_from_the_others_are_named() -> None:
     """Two of four, one on each side: the wrong ones, and not those that are right."""
-    off = ({"clock_ahead": 30.2}, {"clock_ahead": -259_200.0}, {"clock_ahead": 0.1}, {"clock_ahead": 0.0})
+    withheld = {"withheld_ahead": -30.0}
+    off = (
+        {"clock_ahead": 30.2} | withheld,
+        {"clock_ahead": -259_200.0},
+        {"clock_ahead": 0.1},
+        {"clock_ahead": 0.0},
+    )
     state = found(cluster(4, *off), clock=CLOCK)
     assert state.level == "tight"
     assert state.reasons == ("the clock of r0 is 30 s ahead", "the clock of r1 is 72.0 h behind")
