@@ -1,4 +1,5 @@
-"""Ticket data that the platform keeps outside the log: holders (erasable), codes, zones of events, imports.
+"""Ticket data that the platform keeps outside the log: holders (erasable), codes, zones and gates of events,
+imports.
 
 Tickets themselves are rows of the learner (validators.ledger); nothing here decides anything.
 """
@@ -121,6 +122,23 @@ class EventTimeZone(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event}: {self.zone}"
+
+
+class EventGate(models.Model):
+    """A gate that an event names, for stewards to choose."""
+
+    event = models.CharField(max_length=64)
+    name = models.CharField(max_length=64)
+    order = models.PositiveSmallIntegerField(help_text="As the organiser wrote them down.")
+
+    class Meta:
+        ordering: ClassVar = ["event", "order"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["event", "name"], name="one_gate_per_name_and_event")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event}: {self.name}"
 
 
 class CodeWithin(models.Model):

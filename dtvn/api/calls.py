@@ -34,6 +34,8 @@ class Call(msgspec.Struct, frozen=True):
     """Slugs of the lists on which the caller may let in; none: all."""
     products: frozenset[str] = frozenset()
     """Products whose tickets the caller may let in; none: all."""
+    person: bool = False
+    """Whether a person asks on a page, by a session; a program has its key in the request."""
 
     def require_list(self, slug: str) -> None:
         """Raise ApiError (403) if the caller may not scan for this list."""

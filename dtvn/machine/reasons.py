@@ -162,7 +162,7 @@ _ALL = (
     OutcomeReason(BARCODE_NOT_FOUND, 35, 404, "No ticket of this event has this code.", "invalid", "guest"),
     OutcomeReason(REVOKED, 36, 409, "This code was replaced by another one.", "revoked", "guest"),
     OutcomeReason(BLOCKED, 37, 409, "The ticket is blocked.", "blocked", "guest"),
-    OutcomeReason(WRONG_PRODUCT, 38, 409, "This product does not admit here.", "product", "guest"),
+    OutcomeReason(WRONG_PRODUCT, 38, 409, "This kind of ticket does not admit here.", "product", "guest"),
     OutcomeReason(UNKNOWN_EVENT, 39, 404, "There is no such event.", "error"),
     OutcomeReason(BARCODE_TAKEN, 40, 409, "Another ticket of this event has or had this code.", "error"),
     OutcomeReason(TOO_MANY_CODES, 41, 409, "The ticket would have more than 32 codes in all.", "error"),
@@ -170,10 +170,10 @@ _ALL = (
     OutcomeReason(ALREADY_BLOCKED, 43, 409, "The ticket is already blocked.", "error"),
     OutcomeReason(EMPTY_WINDOW, 44, 409, "The ticket's window would end before it begins.", "error"),
     OutcomeReason(UNKNOWN_LIST, 45, 404, "The event has no such list.", "error"),
-    OutcomeReason(LIST_CLOSED, 46, 409, "The list takes no entries at this time.", "invalid_time", "guest"),
-    OutcomeReason(LIST_FULL, 47, 409, "As many are inside as may be.", "rules", "guest"),
+    OutcomeReason(LIST_CLOSED, 46, 409, "This entrance is closed at this time.", "invalid_time", "guest"),
+    OutcomeReason(LIST_FULL, 47, 409, "It is full inside: somebody has to leave first.", "rules", "guest"),
     OutcomeReason(
-        STILL_INSIDE, 48, 409, "The ticket is inside and has to leave first.", "already_redeemed", "guest"
+        STILL_INSIDE, 48, 409, "This guest is inside, and has to leave first.", "already_redeemed", "guest"
     ),
     OutcomeReason(NOT_INSIDE, 49, 409, "Nobody with this ticket is inside.", "error", "guest"),
     OutcomeReason(

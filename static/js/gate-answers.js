@@ -80,7 +80,7 @@ dtvn.gateAnswers = (function () {
     if (told.whose === "network") {
       return ["warn", "Wait", `The guest waits here. This scan is asked again by itself. ${told.message}`.trim()];
     }
-    const word = told.outcome === "refused" ? "Check the gate" : "Call the office";
+    const word = told.hint ? "Check the gate" : "Call the office";
     return ["warn", word, `${told.message} This says nothing about the guest.`];
   }
 
@@ -111,5 +111,12 @@ dtvn.gateAnswers = (function () {
     };
   }
 
-  return { entryOf, isDone, nameOf, viewOf };
+  /* What is shown of several tickets that were admitted in one act: green only if each one was. */
+  function viewOfAll(each) {
+    const admitted = each.filter(({ tone }) => tone === "ok").length;
+    const tone = admitted === each.length ? "ok" : each.every((one) => one.tone === "bad") ? "bad" : "warn";
+    return { tone, word: `${admitted} of ${each.length} admitted`, what: "", sentence: "", pairs: [], each };
+  }
+
+  return { entryOf, isDone, nameOf, viewOf, viewOfAll };
 })();

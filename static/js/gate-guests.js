@@ -3,95 +3,120 @@ dtvn.gateGuests = (function () {
   "use strict";
 
   const { at, ask: question, button, counted, make, post, root } = dtvn.ui;
-  const showing = dtvn.gateShowing;
   const SHOWN_MAX = 50;
   const PARTS_MAX = 40; // answers of one search: each looks at some thousands of tickets
   const MAY = root.dataset.found !== "";
 
   let gate = null; // of the page: {place, admit, focus}
   let search = 0; // number of the newest search: answers of earlier ones come to nothing
+  let shown = []; // [{row, box}]: the tickets in the list, each with its box, null if it is not offered
 
-  /* Tickets of the event that `q` finds and `wanted(row)` takes; null if another search was begun meanwhile. */
-  async function find(q, wanted) {
+  const nameOf = (row) => row.holder || row.id;
+
+  /* A part of what `fields` find, in the event and for the list of this place. */
+  function ask(fields) {
+    const { event, list } = gate.place();
+    return post(root.dataset.found, { event, list, ...fields });
+  }
+
+  /* Tickets that `q` finds; null if another search was begun meanwhile. */
+  async function find(q) {
     const mine = (search += 1);
     const found = [];
     let after = "";
     for (let part = 0; part < PARTS_MAX && after !== null && found.length < SHOWN_MAX; part += 1) {
-      const answer = await post(root.dataset.found, { q, event: gate.place().event, after: after });
+      const answer = await ask({ q, after });
       if (mine !== search) {
         return null;
       }
-      found.push(...answer.tickets.filter(wanted));
+      found.push(...answer.tickets);
       after = answer.after;
     }
     return found.slice(0, SHOWN_MAX);
   }
 
-  async function show(title, finding) {
+  /* All tickets of the order of this one; null as in `find`. */
+  async function order(id) {
+    const mine = (search += 1);
+    const { tickets } = await ask({ ticket: id });
+    return mine === search ? tickets : null;
+  }
+
+  /* `isOrder`: the tickets belong together. */
+  async function show(title, finding, isOrder) {
     at("guests").hidden = false;
     at("guests-title").textContent = title;
     draw([], "Looking …");
     try {
       const found = await finding();
       if (found) {
-        draw(found, found.length ? "" : "No ticket found.");
+        at("guests-title").textContent = isOrder && found.length ? `Order ${found[0].order}` : title;
+        draw(found, found.length ? "" : "No ticket found.", isOrder);
       }
     } catch (error) {
       draw([], error.message);
     }
   }
 
-  const mayAdmit = (row) => row.acts.includes("admit");
+  const showOrder = (id) => show("This order", () => order(id), true);
 
-  function draw(rows, sentence) {
-    const open = rows.filter(mayAdmit);
-    at("guests-none").textContent = sentence || (open.length ? "" : rows.find((row) => row.withheld)?.withheld ?? "");
-    at("guests-none").hidden = !at("guests-none").textContent;
-    at("guests-list").replaceChildren(...rows.map(drawRow));
-    at("guests-all").hidden = open.length < 2 || !isOneOrder(rows);
-    at("guests-all").textContent = `Admit all ${open.length} of the order`;
-    at("guests-all").onclick = () => admitAll(open);
+  /* An order begins with all boxes ticked, and so does the only ticket that was found. */
+  function draw(rows, sentence, isOrder = false) {
+    shown = rows.map((row) => ({ row, box: row.admits ? boxOf(isOrder || rows.length === 1) : null }));
+    at("guests-none").textContent = sentence;
+    at("guests-none").hidden = !sentence;
+    at("guests-list").replaceChildren(...shown.map((one) => lineOf(one, isOrder)));
+    drawChosen();
   }
 
-  const isOneOrder = (rows) => rows.every((row) => row.order && row.order === rows[0].order);
+  function boxOf(checked) {
+    const box = make("input");
+    Object.assign(box, { type: "checkbox", checked });
+    box.addEventListener("change", drawChosen);
+    return box;
+  }
 
-  function drawRow(row) {
-    const line = make("li", "");
-    const what = make("span", "what");
-    what.append(make("b", "", row.holder || row.id), " ", make("span", "soft", [row.holder && row.id, row.about, row.order && `order ${row.order}`].filter(Boolean).join(", ")));
+  function lineOf({ row, box }, isOrder) {
+    const line = make("li");
+    const what = make(box ? "label" : "span", "what");
+    const more = [row.holder && row.id, row.about, !isOrder && row.order && `order ${row.order}`].filter(Boolean).join(", ");
+    const words = make("span", "");
+    words.append(make("b", "", nameOf(row)), " ", make("span", "soft", more));
+    what.append(...(box ? [box] : []), words);
     const acts = make("span", "acts");
-    if (mayAdmit(row)) {
-      acts.append(button("Admit", () => admitAll([row]), `Admit ${row.holder || row.id}`));
+    if (row.order && !isOrder) {
+      acts.append(button("Its order", () => showOrder(row.id), `Its order: ${nameOf(row)}`));
     }
-    line.append(what, make("span", "soft", row.blocked ? "blocked" : row.meaning), acts);
+    line.append(what, make("span", "soft meaning", row.meaning), acts);
     return line;
   }
 
-  /* Admit these tickets, each as a scan of its own; one answer for all. */
-  async function admitAll(rows) {
-    const names = rows.map((row) => row.holder || row.id).join(", ");
-    if (!(await question(`Admit ${counted(rows.length, "ticket")}?`, () => `Without a scan, by their names: ${names}.`, "Admit"))) {
-      return;
-    }
-    at("guests").hidden = true;
-    gate.focus();
-    const told = await Promise.all(rows.map((row) => gate.admit(row.id)));
-    const admitted = told.filter((one) => one?.outcome === "admitted").length;
-    if (rows.length > 1) {
-      const isAll = admitted === rows.length;
-      const sentence = isAll ? "All of the order." : "Who was not admitted stands below, with the reason, among the last scans.";
-      showing.show({ tone: isAll ? "ok" : "warn", word: `${admitted} of ${rows.length} admitted`, what: names, sentence, pairs: [] });
-    }
+  const chosen = () => shown.filter(({ box }) => box?.checked).map(({ row }) => row);
+
+  function drawChosen() {
+    const count = chosen().length;
+    at("guests-admit").hidden = !shown.some(({ box }) => box);
+    at("guests-admit").disabled = count === 0;
+    at("guests-admit").textContent = count ? `Admit ${counted(count, "ticket")}` : "Tick who comes in";
   }
 
-  /* All tickets of the order of this one. */
-  function showOrder(id) {
-    const { event } = gate.place();
-    return show("This order", async function () {
-      const { named } = await post(root.dataset.found, { q: "", event, ticket: `${event}/${id}` });
-      const order = named?.[0]?.order;
-      return order ? find(order, (row) => row.order === order) : [];
-    });
+  /* Let the guests in whose boxes are ticked: each a scan of its own, in one act. */
+  async function admit() {
+    const rows = chosen();
+    const names = rows.map(nameOf).join(", ");
+    if (await question(`Admit ${counted(rows.length, "ticket")}?`, () => `Without a scan, by their names: ${names}.`, "Admit")) {
+      close();
+      gate.admit(rows.map((row) => ({ id: row.id, name: nameOf(row) })));
+    }
+    gate.focus();
+  }
+
+  /* Show no guests any more: they may be of another event than the page's next one. */
+  function close() {
+    search += 1;
+    if (MAY) {
+      at("guests").hidden = true;
+    }
   }
 
   /* Start with the page's functions. */
@@ -110,16 +135,16 @@ dtvn.gateGuests = (function () {
       event.preventDefault();
       const q = at("guests-q").value.trim();
       if (q) {
-        show("Found", () => find(q, () => true));
+        show("Found", () => find(q));
       }
     });
     at("guests-close").addEventListener("click", function () {
-      search += 1;
-      at("guests").hidden = true;
+      close();
       gate.focus();
     });
+    at("guests-admit").addEventListener("click", admit);
     at("order").addEventListener("click", () => showOrder(at("order").dataset.ticket));
   }
 
-  return { follow };
+  return { close, follow };
 })();

@@ -10,6 +10,7 @@ dtvn.gatePlace = (function () {
   const DEVICE_KEY = "gate-device";
   const MAIN = "main";
   const ALL_EVENTS = "*"; // value of the choice that brings the events behind the next ones
+  const ANOTHER = "*"; // value of the choice of a gate that the event does not name
   const ANSWER_WITHIN = 5000; // milliseconds
   const setup = at("setup");
   const { elements } = setup;
@@ -80,8 +81,27 @@ dtvn.gatePlace = (function () {
     field.closest("label").hidden = lists.length === 0;
   }
 
-  /* The gates that scanned for the event today: to be chosen, so that one gate has one name. */
-  async function drawGates() {
+  /* The gates that the event names, with `gate` chosen; a name is typed for another one, or where there are none. */
+  function drawGates(gate) {
+    const { event, named, gate: typed } = elements;
+    const names = eventOf(event.value)?.gates ?? [];
+    named.replaceChildren(new Option("Choose a gate", ""), ...names.map((name) => new Option(name)), new Option("Another gate", ANOTHER));
+    named.value = names.includes(gate) ? gate : gate && ANOTHER;
+    named.disabled = named.closest("label").hidden = names.length === 0;
+    typed.value = gate;
+    drawTyped();
+    suggestGates();
+  }
+
+  /* The field for a gate's name, only where one is typed: a hidden one must not stop the form. */
+  function drawTyped() {
+    const { named, gate: typed } = elements;
+    at("gate-label").textContent = named.disabled ? "Gate" : "Name of the gate";
+    typed.disabled = typed.closest("label").hidden = !named.disabled && named.value !== ANOTHER;
+  }
+
+  /* While a name is typed: those that scanned for the event today. */
+  async function suggestGates() {
     const event = elements.event.value;
     const { gates } = await fetchJson(root.dataset.gates).catch(() => ({ gates: [] }));
     at("gates").replaceChildren(...gates.filter((one) => one.event === event && one.gate).map((one) => new Option(one.gate)));
@@ -103,7 +123,7 @@ dtvn.gatePlace = (function () {
       elements.event.showPicker?.();
     }
     drawLists(MAIN);
-    drawGates();
+    drawGates(eventOf(elements.event.value)?.gates?.length ? "" : elements.gate.value);
   }
 
   /* Ask where the page stands, beginning with what is known of it. */
@@ -113,15 +133,15 @@ dtvn.gatePlace = (function () {
     }
     elements.event.value = event;
     drawLists(list);
-    drawGates();
-    elements.gate.value = gate;
+    drawGates(gate);
     elements.device.value = device;
     elements.stays.value = showing.colourSeconds();
     const isWrong = event && !(isKnown(event) && hasList({ event, list }));
     const lacks = isKnown(event) ? `This event has no list ${list} for this login` : `There is no event ${event} here`;
     warn(isWrong ? `${lacks}: choose another one.` : "");
     setVisible(true);
-    (elements.event.value ? elements.gate : elements.event).focus();
+    const fields = elements.event.value ? [elements.named, elements.gate] : [elements.event];
+    fields.find((field) => !field.disabled).focus();
   }
 
   /* Say what is wrong with the place; "" for nothing. */
@@ -133,9 +153,14 @@ dtvn.gatePlace = (function () {
   setup.addEventListener("submit", function (event) {
     event.preventDefault();
     showing.colourSeconds(Number(elements.stays.value));
-    choose({ event: elements.event.value, list: elements.list.value || MAIN, gate: elements.gate.value.trim(), device: elements.device.value.trim() });
+    const gate = elements.gate.disabled ? elements.named.value : elements.gate.value.trim();
+    choose({ event: elements.event.value, list: elements.list.value || MAIN, gate, device: elements.device.value.trim() });
   });
   elements.event.addEventListener("change", drawEvent);
+  elements.named.addEventListener("change", function () {
+    elements.gate.value = "";
+    drawTyped();
+  });
 
   // --- the platform ------------------------------------------------------------------------------
 

@@ -21,7 +21,8 @@ dtvn.gateShowing = (function () {
   let drawn = null; // {view, at, stays}: what is shown; at: in milliseconds; stays: it keeps its colour until the next key
   let seconds = Number(kept.read(STAYS_KEY)) || STAYS;
 
-  /* `view`: {tone, word, what, sentence, pairs, ticket, forceable, annuls}. `old`: grey at once. */
+  /* `view`: {tone, word, what, sentence, pairs, ticket, forceable, annuls, each}; each: [{tone, name, word, sentence}] of
+     several tickets. `old`: grey at once. */
   function draw(view, { stays = false, old = false } = {}) {
     drawn = { view, at: Date.now(), stays };
     at("answer").className = `answer ${old ? "old" : view.tone}`;
@@ -30,6 +31,8 @@ dtvn.gateShowing = (function () {
     at("answer-what").textContent = view.what;
     at("answer-sentence").textContent = view.sentence;
     facts(at("answer-facts"), view.pairs);
+    at("answer-each").hidden = !view.each;
+    at("answer-each").replaceChildren(...(view.each ?? []).map(eachOf));
     if (at("order")) {
       at("order").hidden = !view.ticket;
       at("order").dataset.ticket = view.ticket ?? "";
@@ -39,6 +42,12 @@ dtvn.gateShowing = (function () {
       at("annul").hidden = !view.annuls;
       at("annul").dataset.ticket = view.annuls ?? "";
     }
+  }
+
+  function eachOf({ tone, name, word, sentence }) {
+    const line = make("li", tone);
+    line.append(make("b", "", name), " ", make("span", "", [word, sentence].filter(Boolean).join(". ")));
+    return line;
   }
 
   /* The answer belongs to the guest before: the next one stands here. */
@@ -76,7 +85,8 @@ dtvn.gateShowing = (function () {
 
   function show(view, options) {
     draw(view, options);
-    say([view.word, view.sentence.replace(/\.$/, ""), ...view.pairs.map(([name, value]) => `${name} ${value}`)].filter(Boolean).join(". "));
+    const each = (view.each ?? []).map(({ name, word }) => `${name}: ${word}`);
+    say([view.word, view.sentence.replace(/\.$/, ""), ...each, ...view.pairs.map(([name, value]) => `${name} ${value}`)].filter(Boolean).join(". "));
     signals.give(view.tone);
   }
 
@@ -118,6 +128,7 @@ dtvn.gateShowing = (function () {
     } catch (error) {
       zone = undefined;
     }
+    at("last-zone").textContent = `on the clocks of ${zone ?? "this device"}`;
     drawLast();
   }
 

@@ -15,6 +15,7 @@
   const AMBER_AFTER = 1000; // milliseconds without an answer; most answers take a tenth of it
   const NO_ENDING =
     "The reader sent two codes without an end between them, or paused within one. Set it to end each code with Enter, then scan again.";
+  const WAITING = { tone: "warn", word: "Wait", sentence: "It is asked again by itself" };
   const form = at("scan-form");
 
   let leaving = false; // whether scans are exits
@@ -74,38 +75,47 @@
       setMode(leaving, ""); // one ticket: the guest behind is scanned
       corrections.lookUp(code);
     } else {
-      scan({ barcode: code }, leaving ? { kind: "exit" } : {});
+      scan(code, leaving ? { kind: "exit" } : {});
     }
   }
 
-  /* Ask about a ticket, by `barcode` or `ticket_id`; resolves to its outcome, null if that is not known. */
-  function scan(ticket, kind) {
+  /* An admission of a ticket, by `barcode` or `ticket_id`, on the list of this place. */
+  function admissionOf(ticket, kind = {}) {
     const { event, list, gate, device } = places.now();
-    const body = { event, ...ticket, gate, device, ...(list === places.MAIN ? {} : { list }), ...kind };
+    return { event, ...ticket, gate, device, ...(list === places.MAIN ? {} : { list }), ...kind };
+  }
+
+  /* Ask about a code. */
+  function scan(barcode, kind) {
+    const body = admissionOf({ barcode }, kind);
     const open = asking.same(root.dataset.admit, body);
     if (!open) {
-      return run(asking.begin(root.dataset.admit, body));
+      run(asking.begin(root.dataset.admit, body));
+      return;
     }
     open.again = true; // the guest stands here, or again
-    return resume(open);
+    resume(open);
   }
 
   /* Show an open scan again, and ask about it if nobody does. */
   function resume(open) {
     open.passed = false;
     if (!open.runs) {
-      return run(open);
+      run(open);
+      return;
     }
     current = open;
     wait(open, { outcome: "unknown", whose: "network", message: "" });
-    return null;
   }
 
-  /* Ask about a scan until its outcome is known, and show that. */
-  async function run(scan) {
-    current = scan;
+  /* Ask about a scan until its outcome is known, and show that, unless an act on several tickets (`isPart`) shows it. */
+  async function run(scan, isPart = false) {
+    scan.isPart = isPart;
+    if (!isPart) {
+      current = scan;
+      showing.asking(answers.nameOf(scan));
+    }
     scan.runs = true;
-    showing.asking(answers.nameOf(scan));
     list(scan, "idle", "asking");
     const amber = setTimeout(() => wait(scan, { outcome: "unknown", whose: "network", message: "" }), AMBER_AFTER);
     const told = await asking.settle(scan, function (unknown) {
@@ -138,13 +148,37 @@
     scan.waits = scan.waits && !isShown;
     if (isShown && !scan.passed) {
       showing.show(view);
-    } else if (!more) {
+    } else if (!more && !scan.isPart) {
       if (isShown) {
         showing.draw(view, { old: true }); // the next guest's code is being typed
       }
       showing.say(`Earlier scan ${view.what}: ${view.word}`);
     }
     drawOpen();
+  }
+
+  // --- several tickets in one act ------------------------------------------------------------------
+
+  /* Ask about tickets that were found by name, [{id, name}], and show one answer with each of theirs. */
+  async function admitAll(tickets) {
+    const act = { body: { barcode: "" }, stored: true }; // each ticket's scan is stored by itself
+    current = act;
+    showing.asking(counted(tickets.length, "ticket"));
+    const each = tickets.map(({ name }) => ({ name, ...WAITING }));
+    const amber = setTimeout(() => current === act && showing.show(answers.viewOfAll(each), { stays: true }), AMBER_AFTER);
+    await Promise.all(tickets.map(async function ({ id, name }, place) {
+      const body = admissionOf({ ticket_id: id });
+      const open = asking.same(root.dataset.admit, body);
+      const scan = open ?? asking.begin(root.dataset.admit, body);
+      const told = open?.runs ? null : await run(scan, true); // one that is asked already is told by itself
+      if (told) {
+        each[place] = { name, ...answers.viewOf(told, scan, Date.now()) };
+      }
+    }));
+    clearTimeout(amber);
+    if (current === act) {
+      showing.show(answers.viewOfAll(each));
+    }
   }
 
   // --- codes that are not asked ------------------------------------------------------------------
@@ -240,9 +274,10 @@
     caps: (isOn) => (at("caps").hidden = !isOn),
   });
   corrections.follow({ run, resume, place: places.now, focus: () => reader.focus(), show: (look) => (current = look), current: () => current });
-  dtvn.gateGuests.follow({ admit: (id) => scan({ ticket_id: id }, {}), place: places.now, focus: () => reader.focus() });
+  dtvn.gateGuests.follow({ admit: admitAll, place: places.now, focus: () => reader.focus() });
   at("place-change").addEventListener("click", function () {
     signals.setScanning(false);
+    dtvn.gateGuests.close();
     places.ask(places.now());
   });
   places.begin(begin);

@@ -71,7 +71,7 @@
       }
       const said = [
         ticked.new && `Import ${counted(ticked.new, "new ticket")}`,
-        ticked.changes && `${ticked.new ? "order" : "Order"} ${counted(ticked.changes, "change")}`,
+        ticked.changes && `${ticked.new ? "make" : "Make"} ${counted(ticked.changes, "change")}`,
       ];
       button.textContent = said.filter(Boolean).join(" and ") || "Import without changes";
     };

@@ -37,6 +37,16 @@ dtvn.outcomes = (function () {
     }
   }
 
+  /* "12:03:04 CEST", on the clocks of a zone; on the browser's where it does not know that one. */
+  function clockOf(then, zone) {
+    const named = { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" };
+    try {
+      return then.toLocaleTimeString("en-GB", { ...named, timeZone: zone });
+    } catch (error) {
+      return then.toLocaleTimeString("en-GB", named);
+    }
+  }
+
   /* A link; without an address the text alone. */
   function link(text, address, className) {
     const made = make(address ? "a" : "span", className, text);
@@ -61,7 +71,7 @@ dtvn.outcomes = (function () {
     const item = make("li", fresh ? "fresh" : "");
     const then = new Date(event.timestamp * 1000);
     const time = make("time");
-    time.append(link(then.toLocaleTimeString("en-GB"), logOf(event), "quiet"));
+    time.append(link(clockOf(then, event.zone), logOf(event), "quiet"));
     time.dateTime = then.toISOString();
     time.title = `sequence ${event.sequence}.${event.index}, via ${event.node_id}`;
     const found = (q) => link(q, ticketsOf(event.event, { q }), "quiet");

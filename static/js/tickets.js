@@ -185,7 +185,7 @@
       name,
       state,
       ...(seesHolders ? [cell("", holderOf(ticket) || "–", "Holder")] : []),
-      cell("", ticket.changed ? dtvn.ui.clock(ticket.changed) : "–", "Changed"),
+      cell("", ticket.changed || "–", "Changed"),
       cell("roomy", ticket.entry || "–", "Entry node"),
       about,
     );

@@ -150,11 +150,40 @@ def test_a_pass_of_several_events_is_explained_by_the_one_of_the_gate(door: Api)
 
 
 def test_a_code_inside_a_longer_text_admits_where_the_import_said_so(door: Api) -> None:
+    event(door, "within", {"T-1": EAN, "T-3": LONG})  # processes remember it: no event of other tests
     text = f'{{"ticket": "{LONG}", "lead": "PZD97A"}}'
-    assert scanned(door, text)[0] == FAULT, "nobody has said so"
-    store_within(["door"])
-    status, answer = admit(door, text, "door")
+    assert scanned(door, text, "within")[0] == FAULT, "nobody has said so"
+    store_within(["within"])
+    status, answer = admit(door, text, "within")
     assert (status, answer["ticket_id"]) == (200, "T-3")
-    assert admit(door, LONG, "door")[1]["code"] == "already_consumed", "it is the same ticket"
-    assert scanned(door, f"{EAN} {LONG}")[0] == UNKNOWN, "which of two is meant is not known"
-    assert scanned(door, LONG[:-1])[0] == FAULT, "a part of a code admits nobody"
+    assert admit(door, LONG, "within")[1]["code"] == "already_consumed", "it is the same ticket"
+    assert scanned(door, f"{EAN} {LONG}", "within")[0] == UNKNOWN, "which of two is meant is not known"
+    assert scanned(door, LONG[:-1], "within")[0] == FAULT, "a part of a code admits nobody"
+
+
+JOINED = "The reader joined two codes: set it to end each code with Enter, then scan each of them again."
+
+
+def test_two_joined_codes_are_the_readers_matter(door: Api) -> None:
+    event(door, "spring", {"S-1": "PASS-55AB-01"})
+    event(door, "ids", {}, ids_are_codes=True)
+    assert door.post("tickets", {"ticket_id": "ID-2026-7", "event": "ids"}).status_code == 200
+    for text in (EAN + LONG, LONG + LONG, f"PASS-55AB-01{EAN}", f"ID-2026-7{LONG}", f"{LONG}-7Q4KZ"):
+        assert scanned(door, text) == (FAULT, JOINED), text
+    assert read(door.get("tickets/T-1?event=door"))["data"]["last_entry"] is None, "nobody was admitted"
+    steward = gate_key("one", "gate", event="door")
+    assert scanned(steward, f"PASS-55AB-01{EAN}")[0] == UNKNOWN, "it may not scan the other event"
+    assert scanned(steward, EAN + LONG) == (FAULT, JOINED)
+    for text in (f"{LONG[:-1]}{EAN}", f"{EAN}x{LONG}", f"nothing{LONG}", EAN + LONG[:16], EAN + LONG + EAN):
+        assert scanned(door, text)[0] == UNKNOWN, text
+
+
+def test_of_a_batch_the_first_unknown_codes_are_explained(door: Api) -> None:
+    """Each explanation costs queries: a batch of 10,000 wrong codes must not keep the gates waiting."""
+    wrong = {"op": "admit", "event": "door", "barcode": f"*{EAN}", "gate": "north"}
+    known = wrong | {"barcode": LONG}
+    sent = {"operations": [wrong] * 50 + [known]}
+    results = read(door.post("tickets/batch", sent))["data"]["results"]
+    assert [one["status"] for one in results] == [404] * 50 + [200]
+    assert [one["whose"] for one in results[:50]] == ["gate"] * 20 + ["guest"] * 30
+    assert ["hint" in one for one in results[:50]] == [True] * 20 + [False] * 30

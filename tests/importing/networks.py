@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
 
@@ -11,13 +12,17 @@ from dtvn.machine import Block, ChangeTicket, ImportEntry, Replace
 from dtvn.machine.bodies import window_end
 from dtvn.machine.codes import code_digest
 from dtvn.machine.fields import MICROSECONDS
+from dtvn.machine.lists import MAIN_SLUG, ListCount
+from dtvn.machine.rows import TicketRow
 from tickets.importing import ImportPlan
 from tickets.importing.changes import Change, Differences
 from tickets.importing.comparing import compare
-from tickets.importing.imported import ImportedTicket
+from tickets.importing.imported import Holder, ImportedTicket
 from tickets.importing.kinds import UNASKED
-from tickets.importing.network import Network, StoredTicket
+from tickets.importing.network import Network, entries_made
+from tickets.models import TicketHolder
 
+NOBODY = Holder()
 SALT = bytes(range(32))
 
 
@@ -30,17 +35,38 @@ def chosen(found: Differences, confirmed: Collection[str]) -> list[Change]:
     return [one for one in [*found.found, *found.gone] if one.kind in confirmed or one.key in confirmed]
 
 
+def stored(ticket: str, *, event: str = "fest", entries_made: int = 0, **fields: Any) -> TicketRow:
+    """A row of the network, issued and not used unless `fields` say so."""
+    counts = (ListCount(MAIN_SLUG, entries_made, 0, 0, 0, 0),) if entries_made else ()
+    told = {
+        "event": event,
+        "ticket": ticket,
+        "state": "ISSUED",
+        "clock": {},
+        "metadata": {},
+        "counts": counts,
+    }
+    numbers = dict.fromkeys(("timestamp", "sequence", "index", "not_before", "not_after"), 0)
+    empty = {"nonce": b"", "commitment": b"", "data": b"", "upheld": False, "clock": {}, "metadata": {}}
+    names = ("validator", "operation", "principal", "actor", "gate", "device", "note", "product", "seat")
+    return TicketRow(**(dict.fromkeys(names, "") | numbers | empty | told | fields))
+
+
 class PlainNetwork:
     """Tickets of all events, with one salt. Orders are refused as the rules of the kinds say."""
 
-    def __init__(self, *tickets: StoredTicket, ids_are_codes: bool = False) -> None:
-        self.tickets = {(one.event, one.ticket_id): one for one in tickets}
+    def __init__(self, *tickets: TicketRow, holder: Holder = NOBODY, ids_are_codes: bool = False) -> None:
+        """`holder`: of all these tickets, which no earlier file of the source gave a code."""
+        self.tickets = {(one.event, one.ticket): one for one in tickets}
+        self.holders = {place: _held(holder) for place in self.tickets}
+        self.of_source: set[tuple[str, str]] = set()
         self._ids_are_codes = ids_are_codes
 
     def compare(self, plan: ImportPlan) -> Differences:
         events = {one.event for one in [*plan.tickets, *plan.refused]}
         by_id = events if self._ids_are_codes else ()
-        return compare(plan, Network(self.tickets, dict.fromkeys(events, SALT), by_id))
+        salts = dict.fromkeys(events, SALT)
+        return compare(plan, Network(self.tickets, salts, by_id, self.holders, self.of_source))
 
     def take(self, plan: ImportPlan, confirmed: Collection[str] = ()) -> Differences:
         """Import a file: issue what is new, order what is confirmed."""
@@ -68,9 +94,9 @@ class PlainNetwork:
         taken = {code for one in self.tickets.values() for code in (*one.codes, *one.revoked)}
         codes = tuple(map(digest, ticket.codes))
         assert taken.isdisjoint(codes), "barcode_taken"
-        self.tickets[place] = StoredTicket(
+        self.tickets[place] = stored(
+            ticket.ticket_id,
             event=ticket.event,
-            ticket_id=ticket.ticket_id,
             state="CONSUMED" if ticket.entered else "ISSUED",
             product=ticket.product,
             seat=ticket.seat,
@@ -81,15 +107,13 @@ class PlainNetwork:
             blocked=ticket.blocked,
             block_reason=ticket.block_reason,
             codes=codes,
-            holder=ticket.holder,
-            order=ticket.order,
-            of_source=True,
         )
+        self.holders[place] = _held(ticket.holder, ticket.order)
+        self.of_source.add(place)
 
     def _hold(self, event: str, ticket_id: str, fields: dict[str, object]) -> None:
-        order = fields.pop("order", self.tickets[event, ticket_id].order)
-        holder = msgspec.structs.replace(self.tickets[event, ticket_id].holder, **fields)
-        self._replace((event, ticket_id), holder=holder, order=order)
+        for name, value in fields.items():
+            setattr(self.holders[event, ticket_id], name, value)
 
     def _order(self, request: Request) -> None:
         place = request.event, request.ticket
@@ -110,12 +134,16 @@ class PlainNetwork:
                 self._replace(place, blocked=True, block_reason=reason)
             case ImportEntry():
                 assert one.state not in ("CONSUMED", "DISPUTED"), "already_consumed"
-                made = one.entries_made + 1
-                self._replace(
-                    place, entries_made=made, state="CONSUMED" if made == one.entries else "VALIDATED"
-                )
+                made = entries_made(one) + 1
+                count = ListCount(MAIN_SLUG, made, 0, 0, 0, 0)
+                state = "CONSUMED" if made == one.entries else "VALIDATED"
+                self._replace(place, counts=(count,), state=state)
             case other:
                 raise AssertionError(other)
 
     def _replace(self, place: tuple[str, str], **fields: object) -> None:
         self.tickets[place] = msgspec.structs.replace(self.tickets[place], **fields)
+
+
+def _held(holder: Holder, order: str = "") -> TicketHolder:
+    return TicketHolder(order=order, **msgspec.structs.asdict(holder))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.importing.planning import asked, codes, moment, plan
+from tests.importing.planning import FEST, asked, codes, moment, plan
 from tickets.importing import FileRefused, ImportPlan, Known, LeftOut
 from tickets.importing.answers import StoredSource
 
@@ -146,6 +146,21 @@ def test_a_row_without_a_product_is_asked_about_in_a_file_of_products(tmp_path: 
     assert codes(plan(tmp_path, content, entrances="Day,")) == ["C-1", "C-2", "C-3"]
 
 
+def test_a_row_without_an_event_among_others_enters_none_unasked(tmp_path: Path) -> None:
+    content = "barcode,event\nC-1,fest\nC-2,\nC-3,gala\n"
+    known = Known(events=("fest", "gala"))
+    for chosen in (known, FEST):
+        (question,) = plan(tmp_path, content, known=chosen, event_name=["gala=gala"]).questions
+        assert (question.id, question.values) == ("event", [("", 1)])
+    found = plan(tmp_path, content, known=known, event_name=["=gala"])
+    assert [(one.event, one.codes[0]) for one in found.tickets] == [
+        ("fest", "C-1"), ("gala", "C-2"), ("gala", "C-3")
+    ]  # fmt: skip
+    out = plan(tmp_path, content, event_name=["gala=", "="])
+    assert (codes(out), out.left_out[0]) == (["C-1"], LeftOut(3, "names no event"))
+    assert codes(plan(tmp_path, "barcode,event\nC-1,\nC-2,\n")) == ["C-1", "C-2"], "no row names one"
+
+
 def test_a_new_column_of_a_source_is_asked_about(tmp_path: Path) -> None:
     stored = stored_of(plan(tmp_path, "barcode,Flag\nC-1,1\nC-2,0\n", admits=["Flag=1"]))
     content = "barcode,Flag,Seller\nC-1,1,other\nC-2,0,other\n"
@@ -168,7 +183,7 @@ def test_an_answer_about_a_column_contradicts_no_other(tmp_path: Path) -> None:
 DAYS = """barcode,Day
 C-1,2026-11-28;2026-11-29
 C-2,28.11.2026
-C-3,2026-11-29 20:00
+C-3,2026-11-29 00:00
 C-4,2026-11-27;2026-11-29
 """
 BERLIN = {"timezone": "Europe/Berlin"}
@@ -185,6 +200,35 @@ def test_a_ticket_admits_on_its_day_in_the_zone_of_the_event(tmp_path: Path) -> 
     ]
     (wrong,) = found.wrong
     assert "days that do not follow each other" in wrong.reason
+
+
+EVENING = "barcode,Begins\nC-1,2026-11-28 23:00\nC-2,29.11.2026 20:30\nC-3,2026-11-30\n"
+
+
+def test_an_evening_goes_on_past_midnight_and_begins_at_its_time(tmp_path: Path) -> None:
+    (question,) = plan(tmp_path, EVENING).questions
+    assert question.ends == ["06:00"], "a time does not say how long it lasts"
+    assert "day=Begins=06:00" in question.answers
+    with pytest.raises(FileRefused, match=r'holds times: say until when.*"--day=Begins=06:00"'):
+        plan(tmp_path, EVENING, day=["Begins"], **BERLIN)
+    found = plan(tmp_path, EVENING, day=["Begins=06:00"], **BERLIN)
+    assert [(one.not_before, one.not_after) for one in found.tickets] == [
+        (moment(2026, 11, 28, 22), moment(2026, 11, 29, 5)),
+        (moment(2026, 11, 29, 19, 30), moment(2026, 11, 30, 5)),
+        (moment(2026, 11, 29, 23), moment(2026, 12, 1, 5)),
+    ]
+    assert "Begins: each ticket admits from then to 06:00 of the next morning only" in [
+        one.words for one in found.told
+    ]
+
+
+def test_a_day_to_the_morning_is_stored_and_a_day_to_midnight_is_not_for_times(tmp_path: Path) -> None:
+    content = "barcode,Day\nC-1,2026-11-28\nC-2,2026-11-29\n"
+    assert plan(tmp_path, content).questions[0].ends == ["", "06:00"]
+    timed = content.replace("-29", "-29 23:00")
+    for day, open_ in ((["Day=6:00"], []), (["Day"], ["column:day"])):
+        stored = stored_of(plan(tmp_path, content, day=day, **BERLIN))
+        assert asked(plan(tmp_path, timed, stored=stored)) == open_
 
 
 def test_rows_of_other_days_are_left_out_where_one_is_this_event(tmp_path: Path) -> None:
@@ -214,12 +258,57 @@ def test_titles_end_marks_and_totals_are_left_out(tmp_path: Path) -> None:
     assert (len(found.tickets), [one.row for one in found.left_out], found.wrong) == (4, [2, 7, 8], [])
 
 
-def test_a_row_once_more_is_the_same_ticket_and_not_wrong(tmp_path: Path) -> None:
+def test_a_row_once_more_is_the_same_ticket_or_one_more_person_as_is_answered(tmp_path: Path) -> None:
     content = "barcode,name,Question\nC-1,Ada,diet\nC-1,Ada,size\nC-1,Bob,size\n"
-    found = plan(tmp_path, content, harmless=["Question"])
+    asked_ = plan(tmp_path, content, harmless=["Question"])
+    assert (asked(asked_), asked_.questions[0].values) == (["repeats"], [("C-1", 3)])
+    found = plan(tmp_path, content, harmless=["Question"], repeats="ticket")
     assert codes(found) == ["C-1"]
     assert found.left_out == [LeftOut(3, "says the same ticket as row 2, in all that is read")]
     assert [one.row for one in found.wrong] == [4], "another guest has no code of hers"
+    assert plan(tmp_path, content, stored=stored_of(found)).questions == []
+
+
+ORDERS = "Order number,Kind,State\n1001,Adult,ok\n1001,Adult,ok\n1001,Adult,refunded\n1002,Adult,ok\n"
+
+
+@pytest.mark.parametrize("head", ["Order number,Kind,State", "Buchung,Kind,State", "Numero,Kind,State"])
+def test_the_number_of_an_order_is_no_ticket_until_somebody_says_so(tmp_path: Path, head: str) -> None:
+    content = ORDERS.replace("Order number,Kind,State", head)
+    answers: dict[str, Any] = {"code": head.split(",")[0], "admits": ["State=ok"], "harmless": ["Kind"]}
+    (question,) = plan(tmp_path, content, **answers).questions
+    assert (question.id, question.values) == ("repeats", [("1001", 2)])
+    assert "as the number of an order" in question.sentence
+    found = plan(tmp_path, content, **answers, repeats="persons")
+    assert [(one.codes, one.entries) for one in found.tickets] == [(("1001",), 2), (("1002",), 1)]
+    assert [one.row for one in found.left_out] == [3, 4]
+
+
+def test_guests_of_two_orders_are_asked_about_and_one_slip_is_a_wrong_row(tmp_path: Path) -> None:
+    slip = "barcode,name,seat\nC-1,Ada,A1\nC-1,Bo,A2\nC-2,Cem,A3\n"
+    assert [one.row for one in plan(tmp_path, slip).wrong] == [3]
+    assert asked(plan(tmp_path, slip + "C-2,Dan,A4\n")) == ["repeats"]
+
+
+def test_persons_who_share_a_code_and_have_entered_are_counted(tmp_path: Path) -> None:
+    content = "barcode,In\nC-1,yes\nC-1,no\nC-1,yes\nC-2,no\n"
+    (one, two) = plan(tmp_path, content, entered=["In=yes"], repeats="persons").tickets
+    assert (one.entries, one.entered, one.entries_made) == (3, True, 2)
+    assert (two.entries, two.entered) == (1, False)
+
+
+@pytest.mark.parametrize("rows", [("paid", "refunded"), ("refunded", "paid"), ("paid", "refunded", "paid")])
+def test_a_code_that_one_row_refuses_admits_nobody(tmp_path: Path, rows: tuple[str, ...]) -> None:
+    content = "barcode,name,status\nC-9,Cem,paid\n" + "".join(f"C-1,Ada,{one}\n" for one in rows)
+    found = plan(tmp_path, content, admits=["status=paid"], repeats="ticket")
+    assert codes(found) == ["C-9"]
+    paid = [number for number, one in enumerate(rows, 3) if one == "paid"]
+    assert [one.row for one in found.wrong] == paid
+    assert "which does not admit (status: refunded)" in found.wrong[0].reason
+    assert len(found.left_out) == 1
+    assert [one.codes for one in found.refused] == [("C-1",)], "in the network it would be cancelled"
+    shown = plan(tmp_path, content, admits=["status=paid"], repeats="ticket", stewards_see_why=True)
+    assert [(one.codes[0], one.blocked) for one in shown.tickets] == [("C-9", False), ("C-1", True)]
 
 
 SHOP = "Attendee ID,Security Code,name\n1201,9f3a1c2e7b,Ada\n1202,4be8d07a11,Bo\n"
@@ -255,6 +344,28 @@ def test_the_only_list_in_a_json_object_is_the_list_of_tickets(tmp_path: Path) -
 
 def test_a_scanned_cell_names_its_column(tmp_path: Path) -> None:
     assert codes(plan(tmp_path, SHOP, code="4be8d07a11", harmless=["name"])) == ["9f3a1c2e7b", "4be8d07a11"]
+
+
+HASHED = "https://venue.example/?id={}&hash={}"
+IDS = "Attendee ID,name\n" + "".join(f"{1201 + number},Guest {number}\n" for number in range(9))
+
+
+@pytest.mark.parametrize("unknown", ["9f3a1c2e7b", "kqzvbnmwrt", "83720193"])
+def test_an_id_beside_a_part_that_no_column_holds_makes_no_rule(tmp_path: Path, unknown: str) -> None:
+    scanned = HASHED.format(1203, unknown)
+    with pytest.raises(FileRefused, match=f"The part '{unknown}'.*can be guessed, such as 1201") as refused:
+        plan(tmp_path, IDS, code=scanned, harmless=["name"])
+    rule = HASHED.format("{Attendee ID}", unknown)
+    assert rule in str(refused.value)
+    found = plan(tmp_path, IDS, code=rule, harmless=["name"])
+    assert codes(found)[0] == HASHED.format(1201, unknown)
+    assert any("9 codes can be guessed" in one for one in found.said)
+
+
+def test_an_id_that_can_be_guessed_opens_within_no_text(tmp_path: Path) -> None:
+    content = IDS.replace("12", "770012")
+    with pytest.raises(FileRefused, match="can be guessed, such as 77001201"):
+        plan(tmp_path, content, code="Attendee ID", within=True, harmless=["name"])
 
 
 def test_the_text_of_no_ticket_of_the_file_is_refused(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from dtvn.api.ordering import Request
 from dtvn.machine import ImportEntry, Replace
-from tests.importing.networks import SALT, PlainNetwork, chosen, digest
+from tests.importing.networks import SALT, PlainNetwork, chosen, digest, stored
 from tickets.importing import Holder, ImportedTicket, ImportPlan
 from tickets.importing.changes import Change, Differences, key_of_new
 from tickets.importing.confirmed import Confirmed, still_holding, unconfirmed
 from tickets.importing.imported import WrongRow
 from tickets.importing.kinds import KINDS
-from tickets.importing.network import StoredTicket
+from tickets.models import TicketHolder
 
 ADA = Holder("Ada T", "ada@example.org")
 COLUMNS: dict[str, list[str]] = {
@@ -135,7 +135,7 @@ def test_a_row_is_known_by_its_code_whatever_its_id() -> None:
 
 @pytest.mark.parametrize("codes", ["codes", "revoked"])
 def test_an_id_of_another_source_is_no_reason_to_replace_a_code(codes: str) -> None:
-    other = msgspec.structs.replace(StoredTicket(event="fest", ticket_id="T-1"), **{codes: (digest("X-1"),)})
+    other = stored("T-1", **{codes: (digest("X-1"),)})
     found = PlainNetwork(other).compare(file(ticket()))
     assert (found.new, found.found) == ([], [])
     assert [wrong.row for wrong in found.unclear] == [2]
@@ -144,27 +144,27 @@ def test_an_id_of_another_source_is_no_reason_to_replace_a_code(codes: str) -> N
 
 def test_a_row_without_a_code_is_known_by_its_id() -> None:
     """What is cancelled without a code may be another source's ticket of the same name."""
-    other = StoredTicket(event="fest", ticket_id="T-1", product="Day", codes=(digest("X-1"),), holder=ADA)
-    known = PlainNetwork(other)
+    other = stored("T-1", product="Day", codes=(digest("X-1"),))
+    known = PlainNetwork(other, holder=ADA)
     assert known.compare(file(ticket(codes=()))).same == 1
     found = known.compare(file(cancelled(codes=())))
     assert (found.found, found.unclear) == ([], [])
 
 
 def test_an_id_that_opens_its_ticket_is_a_code() -> None:
-    one = StoredTicket(event="fest", ticket_id="C-1", product="Day", holder=ADA)
-    assert PlainNetwork(one, ids_are_codes=True).compare(file(ticket())).same == 1
-    found = PlainNetwork(one).compare(file(ticket()))
+    one = stored("C-1", product="Day")
+    assert PlainNetwork(one, holder=ADA, ids_are_codes=True).compare(file(ticket())).same == 1
+    found = PlainNetwork(one, holder=ADA).compare(file(ticket()))
     assert (found.same, found.found, [new.ticket_id for new in found.new]) == (0, [], ["T-1"])
 
 
 def test_an_id_does_not_open_a_ticket_that_has_codes() -> None:
     """So a file whose code is that id is about another ticket, unless the code was this one's before."""
-    other = StoredTicket(event="fest", ticket_id="C-1", product="Day", holder=ADA, codes=(digest("X-1"),))
-    found = PlainNetwork(other, ids_are_codes=True).compare(file(ticket()))
+    other = stored("C-1", product="Day", codes=(digest("X-1"),))
+    found = PlainNetwork(other, holder=ADA, ids_are_codes=True).compare(file(ticket()))
     assert (found.same, [new.ticket_id for new in found.new]) == (0, ["T-1"])
     replaced = msgspec.structs.replace(other, revoked=(digest("C-1"),))
-    found = PlainNetwork(replaced, ids_are_codes=True).compare(file(ticket()))
+    found = PlainNetwork(replaced, holder=ADA, ids_are_codes=True).compare(file(ticket()))
     assert [one.why for one in found.unchanged] == ["the code in the file was replaced in the network"]
 
 
@@ -185,7 +185,7 @@ def test_a_confirmed_row_that_became_unclear_is_not_issued() -> None:
     plan = file(ticket(1), ticket(2))
     confirmed = Confirmed({key_of_new(one) for one in plan.tickets})
     assert len(still_holding(PlainNetwork().compare(plan), confirmed).wanted) == 2
-    other = StoredTicket(event="fest", ticket_id="T-1", product="Day", codes=(digest("X-1"),))
+    other = stored("T-1", product="Day", codes=(digest("X-1"),))
     held = still_holding(PlainNetwork(other).compare(plan), confirmed)
     assert [one.ticket_id for one in held.wanted] == ["T-2"]
 
@@ -210,9 +210,7 @@ def test_a_row_that_admits_counts_before_one_that_does_not() -> None:
 
 def test_an_erased_holder_is_not_stored_again() -> None:
     known = network(ticket())
-    known.tickets["fest", "T-1"] = msgspec.structs.replace(
-        known.tickets["fest", "T-1"], holder=Holder(), erased=True
-    )
+    known.holders["fest", "T-1"] = TicketHolder(erased_at=datetime(2026, 8, 1, tzinfo=UTC))
     found = known.compare(file(ticket()))
     assert found.found == []
     assert "erased" in said(the_one(found.unchanged))

@@ -128,7 +128,7 @@ DOORS = [
     Door(
         file="F18-row-per-answer.csv",
         asked=("column:question", "column:answer"),
-        answers={"harmless": ["Question", "Answer"], "entrances": "Day"},
+        answers={"harmless": ["Question", "Answer"], "entrances": "Day", "repeats": "ticket"},
         admits=("33001001", "33001002"),
         left_out=(3, 5),
     ),

@@ -53,7 +53,7 @@ def told_plan(found: ImportPlan, most: int = SHOWN) -> str:
     lines += told_few("tickets", found.tickets, told, most)
     for title, rows in (("left out", found.left_out), ("wrong", found.wrong)):
         lines += told_few(title, rows, lambda one: f"row {one.row}: {one.reason}", most)
-    lines += told_few("events", found.events, told, most)
+    lines += told_few("events", [one for one in found.events if one.whole], told, most)
     return "\n".join(lines)
 
 

@@ -196,7 +196,7 @@ EVENTBRITE = [
 def test_forms_of_shops(tmp_path: Path, golden: Compare) -> None:
     rest = [
         position(1, order="AAA", order__status="p", event="fest"),
-        position(2, order="BBB", order__status="c"),
+        position(2, order="BBB", order__status="c", event="fest"),
     ]
     golden(
         GOLDEN / "shops.txt",
@@ -353,6 +353,7 @@ STATED: dict[str, Any] = {
     "entered": ["checked in=yes"],
     "entrances": "Day,Night",
     "harmless": ["note"],
+    "repeats": "ticket",
 }
 
 
@@ -383,7 +384,7 @@ def test_rows(tmp_path: Path, golden: Compare) -> None:
 
 def test_events(tmp_path: Path, golden: Compare) -> None:
     gala = Known(event="gala", events=("fest", "gala"), zones={"gala": "America/New_York"})
-    names = {"event_name": ["Gala Night=gala", "other="], "timezone": "Europe/Berlin"}
+    names = {"event_name": ["Gala Night=gala", "other=", "=fest"], "timezone": "Europe/Berlin"}
     cases: list[Case] = [
         ("events, not answered", EVENTS, {}),
         ("events", EVENTS, names),

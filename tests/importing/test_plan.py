@@ -103,9 +103,9 @@ def test_one_code_of_two_parts_stays_one_when_the_person_says_so(tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("barcode\n²²\n3\n", "1 code can be guessed, a short number: 3"),
+        ("barcode\n²²\n3\n", "1 code can be guessed (short numbers, or numbers at equal steps), such as 3."),
         ("barcode\nab-1\nAB-1\n", "differ only in case, which are different tickets: AB-1 and ab-1"),
-        ("barcode\n1\n2\n", "2 codes can be guessed, a short number: 1, 2"),
+        ("barcode\n1\n2\n", "such as 1, 2."),
         (
             "barcode\n" + "".join(f"03100000{number:04}\n" for number in range(0, 70, 7)),
             "numbers at equal steps",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,30 @@ from tickets.importing import (
     WrongRow,
 )
 from tickets.importing.imported import ImportedEvent
+from tickets.importing.presets import PRESETS, Preset
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda one: one.name)
+def test_no_preset_calls_harmless_what_may_take_a_ticket_back(preset: Preset) -> None:
+    decides = re.compile(r"status|refund|cancel|void|order type|erstattet|storn|rembours|reembols")
+    assert [name for name in preset.ignored if decides.search(name)] == []
+
+
+TAILOR = "Event name,Ticket type,Ticket code,Ticket status,Issued ticket ID,Order status,Refund amount\n"
+
+
+def test_the_order_of_a_valid_ticket_may_be_refunded(tmp_path: Path) -> None:
+    content = TAILOR + "fest,GA,AAA111,VALID,it_1,COMPLETED,\nfest,GA,BBB222,VALID,it_2,REFUNDED,12.00\n"
+    assert asked(plan(tmp_path, content, entrances="GA")) == ["column:order status", "column:refund amount"]
+    found = plan(
+        tmp_path,
+        content,
+        entrances="GA",
+        admits=["Order status=completed"],
+        harmless=["Refund amount"],
+    )
+    assert (found.preset, codes(found)) == ("Ticket Tailor, issued tickets", ["AAA111"])
+
 
 # --- pretix ----------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ def test_what_a_later_file_says_otherwise_is_ordered_if_it_is_ticked(
     page = desk.get(f"{URL}/{second}").content.decode()
     for text in (
         "T-1: seat A12, stored A11; valid until none, stored 2099-08-01 23:59:59 UTC",
-        "1 new, 0 as they are there, 2 changed, 1 gone from the file",
+        "1 new, 0 the same, 2 changed, 1 gone from the file",
         '<b>1 gone from the file</b>, <span class="ticked">0</span> ticked',
         "T-3 (C1): is in no row of the file",
         "no longer in the seller&#x27;s file",
@@ -68,7 +68,7 @@ def test_what_a_later_file_says_otherwise_is_ordered_if_it_is_ticked(
     done = reconciled(desk, asked, second, page=pages, change=wanted)
     ordered = [(one["kind"], one["count"]) for one in done.report["ordered"]]
     assert (done.state, ordered, done.report["issued"]) == (ImportState.DONE, [("change", 1)], 1)
-    assert done.report["not_ordered"] == ["1 changed ticket was not ordered: the network keeps what it had."]
+    assert done.report["not_ordered"] == ["1 changed ticket was left out: the tickets stay as they were."]
     for path in (URL, f"{URL}/{second}"):
         page = desk.get(path).content.decode()
         assert done.report["not_ordered"][0] in page
@@ -140,14 +140,14 @@ def test_what_changed_after_it_was_shown_is_said_and_not_ordered(
     done = reconciled(desk, asked, second, change=["change", "gone"])
     assert seats() == {"T-1": "A11", "T-2": "Z9", "T-3": "C1", "T-4": "D1"}
     said = [row["reason"] for row in done.report["wrong"]]
-    before = "not ordered, since it changed after it was shown; now"
+    before = "not changed, since it is another one than was shown; now"
     assert said == [
         f"T-1: changed; {before} T-1: seat A12, stored A11; valid until none, "
         "stored 2099-08-01 23:59:59 UTC; stays as it is: its guest has entered already",
         f"T-2: changed; {before} T-2: seat B2, stored Z9",
     ]
     assert done.report["not_ordered"] == [
-        "2 differences changed after the file was shown, and were not ordered: see the wrong rows."
+        "2 differences changed after the file was shown, and were not made: see the wrong rows."
     ]
     assert Ticket.objects.get(ticket_id="T-3").whole.blocked
 
@@ -173,7 +173,7 @@ def test_what_came_up_after_the_file_was_shown_is_said_and_not_ordered(desk: Cli
     assert moved.code == "ok"
     done = reconciled(desk, asked, import_id, change=["change", "gone"])
     assert [row["reason"] for row in done.report["wrong"]] == [
-        "T-2: seat B1, stored Z9: not ordered, since it came up after the file was shown"
+        "T-2: seat B1, stored Z9: not changed, since it came up after the file was shown"
     ]
     assert seats()["T-2"] == "Z9"
 

@@ -81,7 +81,7 @@ def phone_of(name: str, browser: Browser, running: Network) -> BrowserContext:
 
 def stand(page: Page, gate: str, device: str, event: str = "Fest 2026") -> None:
     page.get_by_label("Event").select_option(event)
-    page.get_by_label("Gate").fill(gate)
+    page.get_by_role("combobox", name="Gate", exact=True).fill(gate)
     page.get_by_label("Device").fill(device)
     page.get_by_role("button", name="Start scanning").click()
     expect(shown(page, "code")).to_be_focused()
@@ -168,9 +168,9 @@ def test_a_reader_types_into_the_field_wherever_the_focus_is(page: Page) -> None
     page.keyboard.press("Tab")
     expect(shown(page, "place-change")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_label("Gate")).to_have_value("north")
+    expect(page.get_by_role("combobox", name="Gate", exact=True)).to_have_value("north")
     expect(page.get_by_label("List")).to_have_value("main")
-    page.get_by_label("Gate").fill("south")
+    page.get_by_role("combobox", name="Gate", exact=True).fill("south")
     page.keyboard.press("Enter")
     expect(shown(page, "code")).to_be_focused()
     assert page.url.endswith("?event=fest&gate=south")

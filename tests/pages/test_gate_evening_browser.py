@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -15,10 +16,22 @@ from tests.pages.test_gate_browser import code, expect_answer, fits_everyone, sc
 
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(900)]
 
-NAMES = ("Ada Lovelace", "Byron Lovelace", "Ralph Lovelace", "Grace Hopper", "Emmy Noether")
+NAMES = (
+    "Ada Lovelace",
+    "Byron Lovelace",
+    "Ralph Lovelace",
+    "Grace Hopper",
+    "Emmy Noether",
+    "Medora Lovelace",
+    "Irène Curie",
+    "Ève Curie",
+    "Sofja Kowalewskaja",
+)
 PEOPLE = f"""
 from django.contrib.auth.models import Group, User
 from tickets.models import TicketHolder
+from tickets.services.event_gates import set_gates
+set_gates("bare", ["West door", "East"])
 for number, name in enumerate({NAMES!r}):
     order = "ORDER-" + name.split()[1]
     TicketHolder.objects.create(event="fest", ticket="T-" + str(number), name=name, order=order, salt=b"s")
@@ -48,7 +61,7 @@ FOOT = """(name) => document.querySelector(`[data-at="${name}"]`).getBoundingCli
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    """Tonight's event, one of last year and one without a date; a family of three in one order."""
+    """Tonight's event, one of last year and one without a date; a family of four in one order."""
     with network(tmp_path_factory.mktemp("evening") / "data") as made:
         made.start()
         tonight = datetime.now(UTC).replace(microsecond=0)
@@ -140,30 +153,108 @@ def test_green_and_red_differ_in_lightness(page: Page, theme: str) -> None:
     assert page.evaluate(CONTRAST) >= CONTRAST_MIN
 
 
-def test_a_family_is_admitted_in_one_act(browser: Browser, running: Network) -> None:
-    page = standing("olga", browser, running)
+def test_a_family_is_admitted_in_one_act(page: Page) -> None:
+    """By a steward, who may scan and nothing else."""
     page.get_by_role("button", name="Find guest").click()
     page.get_by_label("Name, order or seat").fill("hopper")
     page.keyboard.press("Enter")
-    expect(shown(page, "guests-list").locator("li")).to_have_count(1)
-    expect(shown(page, "guests-list")).to_contain_text("Grace Hopper")
+    guests = shown(page, "guests-list").locator("li")
+    expect(guests).to_have_count(1)
+    expect(guests).to_contain_text("Grace Hopper")
     scan(page, code(0))  # a reader's code is a scan, also while a name is typed
     expect_answer(page, "ok", "Admitted", "T-0")
     expect(shown(page, "guests-q")).to_have_value("hopper")
     page.get_by_role("button", name="Others of this order").click()
-    expect(shown(page, "guests-list").locator("li")).to_have_count(3)
+    expect(guests).to_have_count(4)
+    expect(shown(page, "guests-title")).to_have_text("Order ORDER-Lovelace")
+    expect(guests.filter(has_text="Ada Lovelace")).to_contain_text("admitted")
+    assert page.evaluate(SMALL, GLOVE_MIN) == []
     fits_everyone(page)
-    page.get_by_role("button", name="Admit all 2 of the order").click()
+    page.get_by_label("Medora Lovelace").uncheck()
+    page.get_by_role("button", name="Admit 2 tickets").click()
     scan(page, code(0))  # while the question is open
     expect(shown(page, "confirm-waits")).to_contain_text("1 scan made meanwhile")
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     expect_answer(page, "bad", "already consumed")
-    page.get_by_role("button", name="Admit all 2 of the order").click()
+    page.get_by_role("button", name="Admit 2 tickets").click()
     page.get_by_role("dialog").get_by_role("button", name="Admit").click()
-    expect_answer(page, "ok", "2 of 2 admitted", "Byron Lovelace, Ralph Lovelace")
+    expect_answer(page, "ok", "2 of 2 admitted", "Byron Lovelace", "Ralph Lovelace")
+    fits_everyone(page)
     for ticket in ("T-1", "T-2"):
         expect(shown(page, "last").locator("li", has_text=ticket)).to_contain_text("Admitted")
+    scan(page, code(5))
+    expect_answer(page, "ok", "Admitted", "T-5")
+
+
+def test_each_ticket_of_an_act_has_its_own_answer(page: Page, running: Network) -> None:
+    page.get_by_role("button", name="Find guest").click()
+    page.get_by_label("Name, order or seat").fill("curie")
+    page.keyboard.press("Enter")
+    expect(shown(page, "guests-list").locator("li")).to_have_count(2)
+    expect(shown(page, "guests-admit")).to_be_disabled()
+    fits_everyone(page)
+    page.get_by_role("button", name="Its order: Irène Curie").click()
+    expect(shown(page, "guests-admit")).to_have_text("Admit 2 tickets")
+    with running.client() as client:  # at another gate, while the steward looks
+        client.post("/api/v1/tickets/admit", json={"event": "fest", "barcode": code(6)}).raise_for_status()
+    page.get_by_role("button", name="Admit 2 tickets").click()
+    page.get_by_role("dialog").get_by_role("button", name="Admit").click()
+    expect_answer(page, "warn", "1 of 2 admitted", "Irène Curie", "Refused", "already consumed")
+    each = shown(page, "answer-each").locator("li")
+    expect(each.filter(has_text="Irène Curie")).to_have_class("bad")
+    expect(each.filter(has_text="Ève Curie")).to_have_class("ok")
+    fits_everyone(page)
+    page.get_by_role("button", name="Find guest").click()
+    page.get_by_role("button", name="Change", exact=True).click()
+    expect(shown(page, "guests")).to_be_hidden()  # they are guests of this place
+
+
+def test_a_gate_that_the_event_names_is_chosen_or_another_one_is_typed(
+    browser: Browser, running: Network
+) -> None:
+    page = phone_of("stella", browser, running)
+    page.get_by_label("Event").select_option("All events")
+    page.get_by_label("Event").select_option("bare")
+    gate = page.get_by_role("combobox", name="Gate", exact=True)
+    another = page.get_by_role("combobox", name="Name of the gate")
+    assert gate.locator("option").all_text_contents() == [
+        "Choose a gate",
+        "West door",
+        "East",
+        "Another gate",
+    ]
+    expect(another).to_be_hidden()
+    fits_everyone(page)
+    gate.select_option("East")
+    page.get_by_role("button", name="Start scanning").click()
+    expect(page).to_have_url(f"{running.url}/gate/?event=bare&gate=East")
+    page.get_by_role("button", name="Change", exact=True).click()
+    expect(gate).to_have_value("East")
+    gate.select_option("Another gate")
+    another.fill("Backstage")
+    page.get_by_role("button", name="Start scanning").click()
+    expect(page).to_have_url(f"{running.url}/gate/?event=bare&gate=Backstage")
+    page.reload()
+    expect(shown(page, "place-gate")).to_have_text("gate Backstage")
     page.context.close()
+
+
+def test_outcomes_and_tickets_are_on_the_clocks_of_the_event(browser: Browser, running: Network) -> None:
+    """Wherever the browser is."""
+    context = browser.new_context(viewport=SMALLEST, timezone_id="Pacific/Auckland")
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    log_in_at_gate(page, "olga", running)
+    with running.client() as client:
+        client.post("/api/v1/tickets/admit", json={"event": "fest", "barcode": code(8)}).raise_for_status()
+        moved = client.get("/api/v1/tickets/T-8", params={"event": "fest"}).json()["data"]["last_entry"]["at"]
+    page.goto(f"{running.url}/")
+    outcome = shown(page, "outcomes").locator("li", has_text="T-8").filter(has_text="admitted")
+    expect(outcome.locator("time")).to_contain_text(re.compile(f"{moved[11:19]} (CET|CEST)"))
+    page.goto(f"{running.url}/dashboard/tickets?event=fest#q=T-8")
+    changed = shown(page, "tickets").locator('td[data-label="Changed"]')
+    expect(changed).to_have_text(re.compile(f"{moved[:10]} {moved[11:19]} (CET|CEST)"))
+    context.close()
 
 
 def test_a_scan_after_the_login_ended_is_asked_after_the_next_login(

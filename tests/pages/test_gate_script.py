@@ -264,7 +264,7 @@ def view(
         ({"outcome": "done", "whose": None, "message": "?"}, "warn", "Call the office"),
         (DONE | {"kind": "exit"}, "ok", "Goodbye"),
         (REFUSED | {"kind": "exit", "code": "not_inside"}, "warn", "Not inside"),
-        (REFUSED | {"whose": "gate", "message": "Of another event."}, "warn", "Check the gate"),
+        (FORBIDDEN | {"code": "barcode_not_found", "hint": "Set the reader."}, "warn", "Check the gate"),
         (DONE | {"path": "annul"}, "idle", "Undone"),
         (TOO_LATE | {"path": "annul"}, "warn", "Not undone"),
         (UNSENT | {"path": "annul"}, "warn", "Wait"),
@@ -377,7 +377,7 @@ def test_the_last_ten_scans_stay_and_open_ones_beside_them(page: Page) -> None:
 GATE = """
 const field = { value: "", options: [], addEventListener() {}, replaceChildren() {}, add() {}, focus() {} };
 field.closest = () => ({});
-at("setup").elements = { event: field, list: field, gate: field, device: field, stays: field };
+at("setup").elements = { event: field, list: field, named: field, gate: field, device: field, stays: field };
 root.classList = { toggle() {} };
 const byId = (id) => ({ textContent: id === "gate-events" ? "[]" : words });
 globalThis.document = { ...events, getElementById: byId };
@@ -387,7 +387,8 @@ globalThis.setInterval = (act, every) => {
   const again = () => { act(); setTimeout(again, every); };
   setTimeout(again, every);
 };
-let offers = [], scan, typing;
+let offers = [], scan, typing, admitAll;
+dtvn.gateGuests = { follow({ admit }) { admitAll = admit; }, close() {} };
 dtvn.ui.button = (name, act, label) => { offers.push([label, act]); return node; };
 dtvn.ui.ask = async () => true;
 dtvn.ui.counted = (number) => number;
@@ -407,7 +408,7 @@ class GatePage(Page):
         super().__init__()
         self.engine.eval(GATE)
         self.engine.eval(f"root.dataset.force = {json.dumps('/tickets/force' if supervises else '')}")
-        for name in ("gate-place", "gate-corrections", "gate-guests", "gate"):
+        for name in ("gate-place", "gate-corrections", "gate"):
             self.engine.eval((SCRIPTS / f"{name}.js").read_text(encoding="utf-8"))
 
     def scans(self, code: str, answer: dict[str, Any]) -> None:
@@ -564,6 +565,66 @@ def test_each_colour_vibrates_in_its_own_way_without_sound() -> None:
         page.scans("one", answer)
         page.engine.eval("typing()")
     assert page.js("new Set(felt).size") == 3
+
+
+# --- several tickets in one act ---------------------------------------------------------------------
+
+FAMILY = json.dumps([{"id": f"T-{number}", "name": f"Guest {number}"} for number in (1, 2, 3)])
+EACH = "dtvn.each.map(({ tone, name, word }) => [tone, name, word])"
+SEES_EACH = """
+const show = dtvn.gateAnswers.viewOfAll;
+dtvn.gateAnswers.viewOfAll = (each) => show(dtvn.each = [...each]);
+"""
+
+
+def family(*answers: dict[str, Any]) -> GatePage:
+    """A gate that admits three guests by name, with these answers in their order."""
+    page = GatePage()
+    page.engine.eval(SEES_EACH)
+    page.answers(*answers)
+    page.engine.eval(f"admitAll({FAMILY})")
+    return page
+
+
+def test_an_act_on_several_tickets_has_one_answer_with_each_of_theirs() -> None:
+    page = family(ADMITTED | {"ticket_id": "T-1"}, REFUSED | {"ticket_id": "T-2"}, FORBIDDEN)
+    page.passes(100)
+    assert page.answer == "answer warn"
+    assert page.js("at('answer-word').textContent") == "1 of 3 admitted"
+    assert page.js(EACH) == [
+        ["ok", "Guest 1", "Admitted"],
+        ["bad", "Guest 2", "Refused"],
+        ["warn", "Guest 3", "Call the office"],
+    ]
+    assert len(page.words) == 3, "each stands among the last scans"
+    assert page.offers == [UNDO]
+    assert page.js("felt.length") == 1, "one signal for one act"
+    assert "Guest" not in page.js("JSON.stringify(localStorage)"), "the browser keeps no names"
+
+
+@pytest.mark.parametrize(("answer", "tone"), [(ADMITTED, "ok"), (REFUSED, "bad")])
+def test_an_act_on_several_tickets_is_green_only_if_each_is(answer: dict[str, Any], tone: str) -> None:
+    page = family(answer)
+    page.passes(100)
+    assert page.answer == f"answer {tone}"
+
+
+def test_only_the_part_of_an_act_without_an_answer_is_asked_again() -> None:
+    page = family(ADMITTED, LOST, ADMITTED)
+    page.passes(2_000)
+    assert page.js("sent.map((body) => body.ticket_id)") == ["T-1", "T-2", "T-3", "T-2"]
+    assert page.js("sent[1].nonce === sent[3].nonce")
+    assert (page.answer, page.kept) == ("answer ok", [])
+
+
+def test_the_next_guest_takes_the_answer_of_an_act_that_waits() -> None:
+    page = family(LOST)
+    page.passes(1_000)
+    assert page.answer == "answer warn"
+    page.scans("one", REFUSED)
+    page.passes(5_000)
+    assert page.answer == "answer bad", "the family's answers stand among the last scans"
+    assert len(page.words) == 4
 
 
 # --- the login ends ---------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_a_product_that_is_an_entrance_after_all_opens_the_gate(desk: Client, as
     more = SimpleUploadedFile("more.csv", b"Barcode,Product,Valid until\nM-9,Mug,2099-01-01 12:00\n")
     one = sent(desk, asked, "", file=more, event="gala")
     one = sent(desk, asked, f"/{one.pk}/answers", code="Barcode", entrances="Mug", timezone="Asia/Tokyo")
-    assert "Mug is an entrance" in desk.get(f"{URL}/{one.pk}").content.decode()
+    assert "Mug lets its guests in" in desk.get(f"{URL}/{one.pk}").content.decode()
     assert sent(desk, asked, f"/{one.pk}/confirm").state == ImportState.DONE
     row = event_row(LEARNER_ALIAS, "gala")
     assert row is not None
@@ -290,3 +290,15 @@ def test_an_answer_that_names_no_column_is_asked_for_again(desk: Client, asked: 
     assert (one.state, "no column 'Kod'" in one.error) == (ImportState.REFUSED, True)
     assert "questions before anything is imported" in desk.get(f"{URL}/{one.pk}").content.decode()
     assert sent(desk, asked, f"/{one.pk}/answers", code="Barcode").state == ImportState.ASKING
+
+
+def test_a_name_and_the_number_of_an_order_in_another_language_are_answered(desk: Client, asked: Any) -> None:
+    content = b"Prenotazione,Ospite\n1001,Ada\n1001,Bo\n1002,Cem\n1002,Dino\n"
+    one = sent(desk, asked, "", file=SimpleUploadedFile("lista.csv", content), event="gala")
+    first = {"code": "Prenotazione", "column:ospite": "name", "new-event": "create"}
+    one = sent(desk, asked, f"/{one.pk}/answers", **first)
+    assert [each["id"] for each in one.preview["asked"] if each["open"]] == ["repeats"]
+    assert b"several guests share it" in desk.get(f"{URL}/{one.pk}").content
+    one = sent(desk, asked, f"/{one.pk}/answers", repeats="persons")
+    assert one.state == ImportState.PREVIEW
+    assert [each["name"] for each in one.preview["sample"]] == ["Ada", "Cem"]

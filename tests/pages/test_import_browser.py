@@ -93,7 +93,7 @@ def test_a_second_file_is_confirmed_in_part_and_the_gate_answers_accordingly(
     for group in (
         "1 new, 1 ticked",
         "2 changed, 0 ticked",
-        "1 code replaced, 0 ticked",
+        "1 with another code, 0 ticked",
         "1 cancelled since, 0 ticked",
         "1 gone from the file, 0 ticked",
     ):
@@ -104,17 +104,19 @@ def test_a_second_file_is_confirmed_in_part_and_the_gate_answers_accordingly(
     expect(shown(page, "import-state")).to_have_text("To be confirmed")
     page.keyboard.press("Space")
     page.get_by_label("A-1 (Ada T, Day, A1): cancelled since").check()
-    page.get_by_role("group", name="code replaced").get_by_role("checkbox").check()
-    expect(shown(page, "confirm-import")).to_have_text("Import 1 new ticket and order 3 changes")
+    page.get_by_role("group", name="with another code").get_by_role("checkbox").check()
+    expect(shown(page, "confirm-import")).to_have_text("Import 1 new ticket and make 3 changes")
     changes.locator("#change").get_by_role("button", name="Tick all 2").click()
     expect(changes.locator("summary", has_text="2 changed, 2 ticked")).to_have_count(1)
     expect(page.get_by_label("A-1 (Ada T, Day, A1): cancelled since")).to_be_checked()
     page.get_by_label("A-3 (Cem T): seat B3, stored A3").uncheck()
     shown(page, "confirm-import").click()
     expect(shown(page, "import-state")).to_have_text("Imported")
-    expect(page.locator("dl.facts").first).to_contain_text("1 changed, 1 code replaced, 1 cancelled since")
+    expect(page.locator("dl.facts").first).to_contain_text(
+        "1 changed, 1 with another code, 1 cancelled since"
+    )
     expect(page.locator(".notice:visible")).to_have_text(
-        "1 changed ticket was not ordered: the network keeps what it had."
+        "1 changed ticket was left out: the tickets stay as they were."
     )
     look(page)
 

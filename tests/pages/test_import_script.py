@@ -104,9 +104,9 @@ def test_the_button_says_how_much_is_ticked() -> None:
     engine = Window().engine
     assert engine.eval("confirm.textContent") == "Import 2 new tickets"
     engine.eval("groups[1].boxes[0].checked = true; tick()")
-    assert engine.eval("confirm.textContent") == "Import 2 new tickets and order 1 change"
+    assert engine.eval("confirm.textContent") == "Import 2 new tickets and make 1 change"
     assert engine.eval("groups.map((one) => one.said.textContent).join()") == "2,1"
     engine.eval("groups[0].boxes.forEach((one) => { one.checked = false; }); tick()")
-    assert engine.eval("confirm.textContent") == "Order 1 change"
+    assert engine.eval("confirm.textContent") == "Make 1 change"
     engine.eval("groups[1].boxes[0].checked = false; tick()")
     assert engine.eval("confirm.textContent") == "Import without changes"

@@ -63,7 +63,7 @@ def test_a_steward_scans_by_a_link_until_it_is_taken_back(running: Network, brow
     expect(shown(phone, "connection")).to_have_text("Live")
     expect(phone.get_by_label("Event").locator("option")).to_have_count(2)  # with "Choose an event"
     fits(phone)
-    phone.get_by_label("Gate").fill("north")
+    phone.get_by_role("combobox", name="Gate", exact=True).fill("north")
     phone.get_by_role("button", name="Start scanning").click()
     shown(phone, "code").fill("guest-code-1")
     shown(phone, "code").press("Enter")

@@ -469,7 +469,7 @@ def test_a_file_is_understood_confirmed_imported_and_harmless_again(
     expect(page.get_by_role("heading", name="1 question before anything is imported")).to_be_visible()
     page.get_by_label("use it as it is").check()
     page.get_by_role("button", name="Answer").click()
-    expect(page.locator("main")).to_contain_text(f"0 new, {GUESTS} as they are there")
+    expect(page.locator("main")).to_contain_text(f"0 new, {GUESTS} the same")
     page.get_by_role("button", name="Import again").click()
     expect(shown(page, "import-state")).to_have_text("Imported")
     expect(facts).to_contain_text(f"{GUESTS} tickets, {GUESTS} of them before")

@@ -72,7 +72,7 @@ def test_what_a_later_file_says_otherwise_is_said_and_ordered_on_request(
     assert changed in ran.text
     assert (Ran("import_tickets", str(path), *NAMED, *at).code, seats()) == (0, ["A11", "B1", "C1"])
     ran = Ran("import_tickets", str(path), "--changes", "change", *NAMED, *at)
-    assert (ran.code, "1 ticket of the network: changed, ordered." in ran.text) == (0, True)
+    assert (ran.code, "1 ticket of the network: changed, done." in ran.text) == (0, True)
     assert seats() == ["A12", "B1", "C1"]
     ran = Ran("import_tickets", str(path), "--changes", "everything", *NAMED, *at)
     assert (ran.code, "is none of change, holder" in ran.error) == (2, True)

@@ -38,8 +38,8 @@ def test_many_events_are_summed_up_by_their_zone(at: list[str], tmp_path: Path) 
     names = [word for number in range(200) for word in ("--event-name", f"E-{number}=E-{number}")]
     ran = Ran("import_tickets", str(path), "--dry-run", *NAMED, *at, *names)
     assert ran.text.splitlines()[-5:] == [
-        "1 event with 2 tickets: E-7; times without an offset in Europe/Berlin.",
-        "199 events with 298 tickets: E-0, E-1, E-2, E-3, E-4 and 194 more; times without an offset in UTC.",
+        "1 event with 2 tickets: E-7; on the clocks of Europe/Berlin.",
+        "199 events with 298 tickets: E-0, E-1, E-2, E-3, E-4 and 194 more; on the clocks of UTC.",
         "Scanned as T-0, T-1, T-2.",
         "1 row wrong:",
         "  row 302: column 'ticket_id': a code is empty",
@@ -75,9 +75,9 @@ def test_the_zone_of_an_event_is_used_and_shown(at: list[str], tmp_path: Path) -
     path.write_bytes(b"ticket_id,event,valid until\nT-1,fest,2026-08-01\n")
     named = [*NAMED, *at, "--event-name", "fest=fest"]
     ran = Ran("import_tickets", str(path), "--dry-run", *named)
-    assert "Event fest: 1 ticket, times without an offset in Europe/Berlin." in ran.text
+    assert "Event fest: 1 ticket, on the clocks of Europe/Berlin." in ran.text
     given = Ran("import_tickets", str(path), "--dry-run", "--timezone", "Asia/Tokyo", *named)
-    assert "Event fest: 1 ticket, times without an offset in Asia/Tokyo." in given.text
+    assert "Event fest: 1 ticket, on the clocks of Asia/Tokyo." in given.text
 
 
 class LostAnswers(BaseHTTPRequestHandler):

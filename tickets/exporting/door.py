@@ -49,7 +49,7 @@ class Door:
         """Whether the ticket's state admits, or is that of an entry of another day."""
         if ticket.state != NAMES[State.CONSUMED]:
             return ticket.state in ADMITTED_FROM
-        tally = list_counts.on_main(ticket, self.event(ticket.event), time.time_ns() // 1_000)
+        tally = list_counts.on_list(ticket, self.event(ticket.event), time.time_ns() // 1_000)
         return not tally.exhausted
 
     def ids_are_codes(self, ticket: TicketRow) -> bool:

@@ -18,9 +18,14 @@ from tickets.importing.words import FIELDS, folded
 
 ANY = "*"
 """Stands for every filled cell."""
-QUANTITIES = ("entries", "tickets")
-CELLS = ("tickets", "one")
-CREATE, AS_IT_IS = NEW_EVENTS = ("create", "as-it-is")
+PERSONS, CREATE, AS_IT_IS = "persons", "create", "as-it-is"
+CHOICES = {
+    "quantity": ("entries", "tickets"),
+    "cells": ("tickets", "one"),
+    "repeats": ("ticket", PERSONS),
+    "new-event": (CREATE, AS_IT_IS),
+}
+"""Question of one choice -> its answers."""
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,21 +46,24 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outside: dict[str, list[str]] = {}
     """Column -> values of guests who have not, of stored answers."""
     quantity: str = ""
-    """One of QUANTITIES."""
+    """One of CHOICES, as are those below."""
     cells: str = ""
-    """What several codes in a cell are: one of CELLS."""
+    """What several codes in a cell are."""
+    repeats: str = ""
+    """What several rows with one code are."""
     sheet: str = ""
     events: dict[str, str] = {}
     """Event as the file names it, folded -> slug, "" to leave its rows out."""
     new_event: str = ""
-    """What becomes of events that were not created, one of NEW_EVENTS; never stored, since another file names
+    """What becomes of events that were not created; never stored, since another file names
     other events."""
     columns: dict[str, str] = {}
     """Field of words.FIELDS -> column, "" for none."""
     harmless: list[str] = []
     """Columns that decide nothing, whatever stands in them."""
     days: dict[str, str] = {}
-    """Column with the day on which a row's ticket admits -> "", or the column in which its time ends."""
+    """Column with the day on which a row's ticket admits -> the end of that: "" for midnight, a time of the
+    morning after, or a column."""
     constant: dict[str, str] = {}
     """Column -> its one value, of stored answers: another one is asked about."""
     within: bool = False
@@ -80,8 +88,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """Of the code: column -> its first cells."""
     likely: str = ""
     """Of a column: the one of importing.columns.MEANINGS that its name or its values suggest; "" for none."""
-    others: list[str] = []
-    """Of a column of days: those in which the time may end, as the file spells them."""
+    ends: list[str] = []
+    """Of a column of days: until when a ticket may admit: "" for the end of the day, a time of the next
+    morning, or a column as the file spells it."""
     answers: tuple[str, ...]
     """Lines that would answer it: the command's options without their dashes, such as "code=COLUMN"."""
 
@@ -137,48 +146,38 @@ def listed(text: str) -> list[str]:
     return [folded(value) for value in row]
 
 
-def by_column(pairs: Iterable[str], option: str) -> dict[str, list[str]]:
+def pairs(texts: Iterable[str], option: str, form: str = "COLUMN=VALUE,VALUE") -> list[tuple[str, str]]:
+    """(name, value) of NAME=VALUE, at the first "="; raises FileRefused with the `form`."""
+    found = [text.partition("=") for text in texts]
+    for name, equals, value in found:
+        if not equals or not name.strip():
+            raise FileRefused(f"The answer {option} {name + equals + value!r} is not {form}.")
+    return [(name, value) for name, _, value in found]
+
+
+def by_column(texts: Iterable[str], option: str) -> dict[str, list[str]]:
     """Column -> values, from COLUMN=VALUE,VALUE; raises FileRefused."""
     found: dict[str, list[str]] = {}
-    for pair in pairs:
-        column, equals, text = pair.partition("=")
-        if not equals or not column.strip():
-            raise FileRefused(f"The answer {option} {pair!r} is not COLUMN=VALUE,VALUE.")
-        found.setdefault(normalised(column), []).extend(listed(text))
+    for column, values in pairs(texts, option):
+        found.setdefault(normalised(column), []).extend(listed(values))
     return found
 
 
-def by_event(pairs: Iterable[str], option: str) -> dict[str, str]:
-    """Event as the file names it -> slug, from NAME=SLUG; raises FileRefused."""
-    found: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, slug = pair.rpartition("=")
-        if not equals or not name.strip():
-            raise FileRefused(f"The answer {option} {pair!r} is not NAME=SLUG.")
-        found[folded(name)] = slug.strip()
-    return found
+def by_event(texts: Collection[str], option: str) -> dict[str, str]:
+    """Event as the file names it -> slug, from NAME=SLUG, at the last "="; raises FileRefused."""
+    if wrong := [text for text in texts if "=" not in text]:
+        raise FileRefused(f"The answer {option} {wrong[0]!r} is not NAME=SLUG.")
+    found = [text.rpartition("=") for text in texts]
+    return {folded(name): slug.strip() for name, _, slug in found}
 
 
-def days_of(texts: Iterable[str], option: str) -> dict[str, str]:
-    """Column of days -> column of ends, from COLUMN or COLUMN=END; raises FileRefused."""
-    found: dict[str, str] = {}
-    for text in texts:
-        begins, _, ends = text.partition("=")
-        if not begins.strip():
-            raise FileRefused(f"The answer {option} {text!r} is not COLUMN or COLUMN=COLUMN.")
-        found[normalised(begins)] = normalised(ends)
-    return found
-
-
-def chosen_columns(pairs: Iterable[str], option: str) -> dict[str, str]:
+def chosen_columns(texts: Iterable[str], option: str) -> dict[str, str]:
     """Field -> column name, from FIELD=NAME; raises FileRefused for an unknown field, or one given twice."""
     chosen: dict[str, str] = {}
-    for pair in pairs:
-        field, equals, name = pair.partition("=")
-        if not equals or field not in FIELDS:
-            raise FileRefused(
-                f"The answer {option} {pair!r} is not FIELD=NAME with FIELD one of {', '.join(FIELDS)}."
-            )
+    form = f"FIELD=NAME with FIELD one of {', '.join(FIELDS)}"
+    for field, name in pairs(texts, option, form):
+        if field not in FIELDS:
+            raise FileRefused(f"The answer {option} {f'{field}={name}'!r} is not {form}.")
         if field in chosen:
             raise FileRefused(f"The answer {option} names {field} twice: {chosen[field]!r} and {name!r}.")
         chosen[field] = name.strip()
@@ -197,8 +196,9 @@ def answers_from(
     nobody_entered: bool = False,
     quantity: str = "",
     cells: str = "",
+    repeats: str = "",
     sheet: str = "",
-    event_name: Iterable[str] = (),
+    event_name: Collection[str] = (),
     new_event: str = "",
     column: Iterable[str] = (),
     harmless: Iterable[str] = (),
@@ -213,13 +213,11 @@ def answers_from(
     entries = by_column(entered, "entered")
     if nobody_entered and entries:
         raise FileRefused("The answers entered and nobody-entered contradict each other.")
-    for text, choices, option in (
-        (quantity, QUANTITIES, "quantity"),
-        (cells, CELLS, "cells"),
-        (new_event, NEW_EVENTS, "new-event"),
-    ):
-        if text and text not in choices:
-            raise FileRefused(f"The answer {option} is {' or '.join(choices)}, not {text!r}.")
+    days = [text.partition("=") for text in day]
+    texts = {"quantity": quantity, "cells": cells, "repeats": repeats, "new-event": new_event}
+    for option, text in texts.items():
+        if text and text not in CHOICES[option]:
+            raise FileRefused(f"The answer {option} is {' or '.join(CHOICES[option])}, not {text!r}.")
     return Answers(
         code=code,
         admits=by_column(admits, "admits"),
@@ -229,12 +227,13 @@ def answers_from(
         entered=entries if entries or nobody_entered else None,
         quantity=quantity,
         cells=cells,
+        repeats=repeats,
         sheet=sheet,
         events=by_event(event_name, "event-name"),
         new_event=new_event,
         columns=chosen_columns(column, "column"),
         harmless=[normalised(name) for name in harmless],
-        days=days_of(day, "day"),
+        days={normalised(begins): normalised(ends) for begins, _, ends in days},
         within=within,
         hidden=hidden,
         stewards_see_why=stewards_see_why,

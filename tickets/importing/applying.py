@@ -36,7 +36,7 @@ class _Task(msgspec.Struct):
     def entries_before(self) -> int:
         """How many entries there are before the next step, which is one."""
         ticket = self.change.ticket
-        return (ticket.entries_made if ticket else self.change.entries) - len(self.steps)
+        return (ticket.entries_made if ticket else len(self.change.commands)) - len(self.steps)
 
 
 class Applying:

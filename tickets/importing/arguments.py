@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.db import DatabaseError
 
 from dtvn.machine.fields import DEFAULT_EVENT
-from tickets.importing.answers import ANY, CELLS, NEW_EVENTS, QUANTITIES, Answers, Question, answers_from
+from tickets.importing.answers import ANY, CHOICES, Answers, Question, answers_from
 from tickets.importing.plan import ImportPlan, read_plan
 from tickets.importing.record import FileRefused
 from tickets.importing.settled import Known
@@ -54,21 +54,28 @@ TEXTS = {
     ),
     "entrances": (
         "NAME,NAME",
-        'products that are entrances, as in "GA,Weekend"; others are issued and refused at the gate',
+        'products that let their guests in, as in "GA,Weekend"; the others are imported, too, but the gate '
+        "refuses them",
     ),
     "timezone": (
         "ZONE",
-        "time zone of times without an offset, as in Europe/Berlin (default: the event's)",
+        "time zone of the times for which the file names none, as in Europe/Berlin (default: the event's)",
     ),
     "quantity": (
-        "|".join(QUANTITIES),
-        "what a row for several persons is: one ticket of several entries, or several tickets",
+        "|".join(CHOICES["quantity"]),
+        "what a row for several persons is: one ticket that lets in all of them, or several tickets",
     ),
-    "cells": ("|".join(CELLS), "what several codes in a cell are: a ticket each, or one code"),
+    "cells": ("|".join(CHOICES["cells"]), "what several codes in a cell are: a ticket each, or one code"),
+    "repeats": (
+        "|".join(CHOICES["repeats"]),
+        "what several rows with one code are: one ticket, said several times, or several persons who share "
+        "the code, which then opens once for each",
+    ),
     "sheet": ("NAME", "the sheet of a workbook"),
     "new-event": (
-        "|".join(NEW_EVENTS),
-        "an event that was not created: it is created, and only codes open it, or it is used as it is",
+        "|".join(CHOICES["new-event"]),
+        "an event that is not here yet: it is created, and only the codes on tickets open its doors, or it "
+        "is used as it is, and ids of tickets open them, too",
     ),
 }
 """Answers that are given once: what stands behind the option, and its help."""
@@ -95,9 +102,10 @@ LISTS = {
         "a column that decides nothing about who comes in, whatever stands in it",
     ),
     "day": (
-        "COLUMN[=COLUMN]",
-        "the column with the day on which a row's ticket admits, or those of the times from which and until "
-        "which it does",
+        "COLUMN[=END]",
+        "the column with the day on which a row's ticket admits, or with the time from which it does; END is "
+        "the column with the time until which it does, or a time of the next morning, as in 06:00 (default: "
+        "midnight)",
     ),
     "column": (
         "FIELD=NAME",
@@ -106,7 +114,7 @@ LISTS = {
 }
 """Answers that may be given several times."""
 FLAGS = {
-    "no-entrance": "no product is an entrance",
+    "no-entrance": "no product lets its guests in",
     "nobody-entered": "nobody has entered yet",
     "within": "the scanner reads a longer text that contains the code, such as a web address",
     "hidden": "read hidden rows too",
@@ -201,7 +209,7 @@ def _about_columns(questions: Sequence[Question]) -> list[str]:
     """The columns that nothing reads, as one table, and how each is answered."""
     if not questions:
         return []
-    lines = ["Nothing reads these columns, and their rows differ. What does each say? (value: rows)"]
+    lines = ["What do these columns mean at the door? Their rows differ (value: number of rows)"]
     width = max(len(question.column) for question in questions)
     for question in questions:
         lines.append(f"    {question.column:{width}}  {'  |  '.join(_values(question))}")
@@ -213,10 +221,12 @@ def _about_columns(questions: Sequence[Question]) -> list[str]:
         "  Answer for each column with one of",
         '    "--admits=COLUMN=VALUE,VALUE"   who comes in: these values do, all others do not',
         '    "--entered=COLUMN=VALUE,VALUE"  who has entered already: these values (* is any text)',
-        '    "--day=COLUMN"                  the day on which the ticket of a row admits',
+        '    "--day=COLUMN"                  the day on which the ticket of a row admits, to midnight',
+        '    "--day=COLUMN=06:00"            that day, or from that time, until 06:00 of the next morning',
         '    "--day=COLUMN=COLUMN"           the times from which and until which it admits',
         '    "--column=product=COLUMN"       the product (or variation=COLUMN, beside a product)',
-        '    "--harmless=COLUMN"             it decides nothing',
+        '    "--column=name=COLUMN"          the name of the guest',
+        '    "--harmless=COLUMN"             it does not matter at the door',
     ]
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from dtvn.api.bodies import convert, request_of
 from dtvn.api.ordering import Request
-from dtvn.machine import Block, ChangeTicket, Command, ImportEntry, Replace
+from dtvn.machine import Block, Command, ImportEntry, Replace
 from dtvn.machine.codes import VALID_MAX, code_digest
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.kinds import OPERATIONS
@@ -66,19 +66,12 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     ticket: ImportedTicket | None = None
     """new: what the file says of it."""
     fields: tuple[FieldChange, ...] = ()
-    codes: tuple[str, ...] = ()
-    """replace: all codes that are valid afterwards; and their digests."""
-    digests: tuple[bytes, ...] = ()
+    commands: tuple[Command, ...] = ()
+    """What carries it out; () for another holder, who is not in the log, and for a new ticket."""
+    texts: tuple[str, ...] = ()
+    """replace: all codes that are valid afterwards."""
     before: tuple[bytes, ...] = ()
     """replace: the digests that are valid before."""
-    reason: str = ""
-    """cancel, block and gone: why it is blocked."""
-    at: int = 0
-    """entry: its time, Unix microseconds, 0 unknown; and where it was."""
-    gate: str = ""
-    device: str = ""
-    entries: int = 1
-    """entry: how many guests have entered, each of whom has an entry of the ticket."""
     why: str = ""
     """Why it cannot be ordered; "" if it can."""
     about: tuple[str, ...] = ()
@@ -90,21 +83,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         has it can test guesses about a person."""
         if self.ticket is not None:
             return key_of_new(self.ticket)
-        return _digest(
-            (
-                self.kind,
-                self.event,
-                self.ticket_id,
-                tuple(f"{one.field} {one.old!r} {one.new!r}" for one in self.fields),
-                self.digests,
-                self.before,
-                self.reason,
-                self.at,
-                self.gate,
-                self.device,
-                self.entries,
-            )
-        )
+        fields = tuple(f"{one.field} {one.old!r} {one.new!r}" for one in self.fields)
+        return _digest((self.kind, self.event, self.ticket_id, fields, self.commands, self.before))
 
     def words(self, zone: tzinfo, *, personal: bool = True) -> str:
         """The change for people; `personal`: with what it says of a person. No code is shown."""
@@ -112,29 +92,33 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
             about = _about_new(self.ticket) if personal else ""
             return f"{self.ticket_id}: {about or SHOWN_KINDS[NEW]}"
         if self.kind == "block" and self.why:
-            said = f"admits in the file and is blocked in the network ({self.reason or 'no reason'})"
+            said = f"admits in the file and is blocked in the network ({self._note(zone) or 'no reason'})"
         elif self.fields:
             shown = personal or self.kind == "change"
             said = "; ".join(_field_words(change, zone, shown=shown) for change in self.fields)
         elif self.kind == "gone":
             said = "is in no row of the file"
-        elif self.at or self.reason:
-            said = f"{KINDS[self.kind]}: {shown_moment(self.at, zone) or self.reason}"
         else:
-            said = KINDS[self.kind]
+            said = ": ".join(filter(None, (KINDS[self.kind], self._note(zone))))
         about = ", ".join(filter(None, self.about)) if personal else ""
         named = f"{self.ticket_id} ({about})" if about else self.ticket_id
         return f"{named}: {said}{f'; stays as it is: {self.why}' if self.why else ''}"
 
     def steps(self, salt: bytes, commitment: bytes = b"") -> list[Request]:
-        """The operations that carry it out, one after another; none for another holder, who is not in the
-        log. For a new ticket, `salt`: of the event's codes; `commitment`: to its holder, b"" for none. Raises
-        InvalidRequest."""
+        """The operations that carry it out, one after another. For a new ticket, `salt`: of the event's
+        codes; `commitment`: to its holder, b"" for none. Raises InvalidRequest."""
         if self.ticket is not None:
             return _steps_of_new(self.ticket, salt, commitment)
-        if self.kind == "holder":
-            return []
-        return [Request(_command(self), self.ticket_id, self.event, texts=self.codes)] * self.entries
+        return [Request(one, self.ticket_id, self.event, texts=self.texts) for one in self.commands]
+
+    def _note(self, zone: tzinfo) -> str:
+        """Why a ticket is blocked, or when its guest entered; "" where that is not said."""
+        match self.commands[:1]:
+            case (Block(reason),):
+                return reason
+            case (ImportEntry() as entry,):
+                return shown_moment(entry.at, zone)
+        return ""
 
 
 def new_ticket(ticket: ImportedTicket) -> Change:
@@ -197,19 +181,6 @@ def _field_words(change: FieldChange, zone: tzinfo, *, shown: bool) -> str:
         shown_moment(value, zone) if isinstance(value, int) else value for value in (change.old, change.new)
     )
     return f"{name} {new or 'none'}, stored {old or 'none'}"
-
-
-def _command(one: Change) -> Command:
-    match one.kind:
-        case "change":
-            wanted: dict[str, Any] = {change.field: change.new for change in one.fields}
-            return ChangeTicket(**wanted)
-        case "replace":
-            return Replace(one.digests)
-        case "entry":
-            return ImportEntry(one.at, one.gate, one.device)
-        case _:
-            return Block(one.reason)
 
 
 def _steps_of_new(ticket: ImportedTicket, salt: bytes, commitment: bytes) -> list[Request]:

@@ -14,20 +14,21 @@ import msgspec
 
 from tickets.importing import words
 from tickets.importing.answers import ANY, Question
-from tickets.importing.days import is_day
+from tickets.importing.days import MORNING, has_time, is_clock, is_day
 from tickets.importing.inquiry import Inquiry, YesNo
 from tickets.importing.record import FileRefused
 from tickets.importing.settled import GIVEN, STORED, Said, settle
 from tickets.importing.source import Values
 
 MEANINGS = {
-    "admits": "ticked values may come in, the others may not",
-    "entered": "ticked = this guest is already inside",
-    "day": "the day on which the ticket admits, from midnight to midnight",
+    "admits": "guests with ticked values may come in, the others may not",
+    "entered": "guests with ticked values have entered already",
     "product": "the kind of ticket: which kinds come in is asked next",
+    "name": "the guest's name, which the gate shows",
     "harmless": "does not matter at the door",
 }
-"""What a column may say."""
+"""What a column may say, beside a day."""
+NAMES = {"name", "first_name", "last_name"}
 FEW = 12
 """At most so many different values may part the rows into groups."""
 NAMES_ROW = re.compile(r"\S*@\S+|(?=\S*\d)\S{8,}")
@@ -62,6 +63,10 @@ def _are_days(values: Values) -> bool:
     return len(filled) > 1 and all(map(is_day, filled))
 
 
+def _are_timed(values: Values) -> bool:
+    return any(has_time(values.spelled[value]) for value in values.counts if value)
+
+
 class _Columns:
     def __init__(self, about: Inquiry) -> None:
         self._about, self._source, self._found = about, about.source, about.found
@@ -89,7 +94,8 @@ class _Columns:
         """Decide each column, or leave a question open. Raises FileRefused for an answer about a column that
         the file lacks, or one that contradicts another."""
         given = self._about.given
-        for column in (*given.harmless, *given.days, *filter(None, given.days.values())):
+        ends = [name for name in given.days.values() if name and not is_clock(name)]
+        for column in (*given.harmless, *given.days, *ends):
             self._source.column(column)
         decided = {*given.admits, *given.refuses, *(given.entered or ()), *given.days}
         if both := decided.intersection(given.harmless):
@@ -112,8 +118,8 @@ class _Columns:
             if not (admits or entered):
                 asked += self._judge(column, values, harmless)
         # A person looks first at what most likely decides.
-        order = list(MEANINGS)
-        asked.sort(key=lambda one: order.index(one.likely) if one.likely else len(order))
+        order = ["admits", "entered", "day", ""]
+        asked.sort(key=lambda one: order.index(one.likely))
         for question in asked:
             self._about.ask(question)
 
@@ -176,7 +182,7 @@ class _Columns:
                 Said(stored.admits.get(column), stored.refuses.get(column), STORED),
                 Said(given.admits.get(column), given.refuses.get(column), GIVEN),
             ]
-            sentence = f"Which values of the column {shown!r} admit?"
+            sentence = f"With which values of the column {shown!r} may a guest come in?"
         else:
             own = [] if given.entered == {} else (given.entered or {}).get(column)
             said = [
@@ -212,9 +218,19 @@ class _Columns:
             if name in self._source.columns and name not in {*decided, *given.harmless}
         }
         for column, ends in (kept | given.days).items():
-            self._found.days[column] = ends
             shown = self._source.spelled(column)
-            until = f"from its time to {self._source.spelled(ends)}" if ends else "on that day"
+            if not ends and _are_timed(self._source.values(column)):
+                if column not in given.days:
+                    continue  # it is asked anew: the file before had days without times
+                raise FileRefused(
+                    f"The column {shown!r} holds times: say until when a ticket admits, by the column of the "
+                    f'end ("--day={shown}=COLUMN") or a time of the next morning ("--day={shown}={MORNING}").'
+                )
+            self._found.days[column] = ends
+            until = "on that day"
+            if ends:
+                until = f"from then to {self._source.spelled(ends)}"
+                until += " of the next morning" if is_clock(ends) else ""
             text = f"{shown}: each ticket admits {until} only"
             question = self._question(column, self._source.values(column))
             origin = GIVEN if column in given.days else STORED
@@ -260,14 +276,15 @@ class _Columns:
     def _question(self, column: str, values: Values) -> Question:
         shown = self._source.spelled(column)
         days = _are_days(values)
-        later = [name for name in self._source.columns if days and self._ends_after(column, name)]
+        ends = [self._source.spelled(name) for name in self._source.columns if self._ends_after(column, name)]
+        ends = [*ends, MORNING] if _are_timed(values) else ["", MORNING, *ends] if days else []
         product = "variation" if self._about.layout.column("product") else "product"
         answers = (
             f"admits={shown}=VALUE,VALUE",
             f"entered={shown}=VALUE,VALUE",
-            *([f"day={shown}"] if days else []),
-            *(f"day={shown}={self._source.spelled(name)}" for name in later),
+            *(f"day={shown}={end}".rstrip("=") for end in ends),
             f"column={product}={shown}",
+            *([] if self._about.layout.columns.keys() & NAMES else [f"column=name={shown}"]),
             f"harmless={shown}",
         )
         question = self._about.question(
@@ -278,15 +295,13 @@ class _Columns:
             examples=_examples(values),
             answers=answers,
         )
-        others = [self._source.spelled(name) for name in later]
         today = self._about.known.today
         likely = _likely(column, values, days=days and any(value >= today for value in values.counts))
-        return msgspec.structs.replace(question, likely=likely, others=others)
+        return msgspec.structs.replace(question, likely=likely, ends=ends)
 
     def _ends_after(self, column: str, other: str) -> bool:
-        """Whether another column holds a time for each row that has a day in this one, never an earlier
-        one."""
-        if other == column or not _are_days(self._source.values(other)):
+        """Whether both columns hold days, and this one for no row a later one than the other."""
+        if other == column or not all(_are_days(self._source.values(name)) for name in (column, other)):
             return False
         pairs = zip(self._source.cells(column), self._source.cells(other), strict=True)
         return all(begins <= ends for begins, ends in pairs if begins)

@@ -6,12 +6,15 @@ A ticket is recognised by its code; only if nobody has that code, by its id, whi
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
+from dtvn.machine import Block, ChangeTicket, ImportEntry, Replace
 from dtvn.machine.bodies import SECONDS_MAX, window_end
 from dtvn.machine.codes import CODES_MAX, code_digest
 from dtvn.machine.fields import MICROSECONDS
+from dtvn.machine.rows import TicketRow
 from tickets.importing.changes import (
     PERSON,
     TERMS,
@@ -22,8 +25,9 @@ from tickets.importing.changes import (
     new_ticket,
 )
 from tickets.importing.imported import ImportedTicket, WrongRow
-from tickets.importing.network import Network, StoredTicket
+from tickets.importing.network import Network, Place, entries_made
 from tickets.importing.plan import ImportPlan, made_up
+from tickets.models import TicketHolder
 
 GONE_REASON = "no longer in the seller's file"
 ENTERED = "its guest has entered already"
@@ -43,25 +47,25 @@ def compare(plan: ImportPlan, network: Network, confirmed: Collection[str] = ())
         differences = list(_differences(ticket, stored, plan, network))
         found.same += not differences
         if confirmed and key_of_new(ticket) in confirmed:
-            named = msgspec.structs.replace(ticket, ticket_id=stored.ticket_id)
+            named = msgspec.structs.replace(ticket, ticket_id=stored.ticket)
             found.begun.append(new_ticket(named))
             differences = [one for one in differences if one.kind not in STEPS_OF_NEW]
         found.found += [one for one in differences if not one.why]
         found.unchanged += [one for one in differences if one.why]
-    known = {(stored.event, stored.ticket_id) for stored in matched.values()}
+    known = {(stored.event, stored.ticket) for stored in matched.values()}
     found.gone = [
         Change(
             kind="gone",
             row=0,
             event=stored.event,
-            ticket_id=stored.ticket_id,
-            reason=GONE_REASON,
-            about=_about(stored),
+            ticket_id=stored.ticket,
+            commands=(Block(GONE_REASON),),
+            about=_about(stored, network),
         )
-        for name, stored in sorted(network.tickets.items())
-        if stored.of_source and not stored.blocked and name not in known
+        for place, stored in sorted(network.tickets.items())
+        if place in network.of_source and not stored.blocked and place not in known
     ]
-    found.matched = {place: stored.ticket_id for place, stored in matched.items()}
+    found.matched = {place: stored.ticket for place, stored in matched.items()}
     return found
 
 
@@ -69,7 +73,7 @@ class _Matching:
     """Finds the ticket of each row: first by codes in the whole file, then by id."""
 
     def __init__(self, plan: ImportPlan, network: Network, found: Differences) -> None:
-        self.stored: dict[tuple[str, str], StoredTicket] = {}
+        self.stored: dict[Place, TicketRow] = {}
         """(event, id in the file) -> its ticket in the network."""
         self._network, self._found = network, found
         self._owners = {
@@ -88,14 +92,14 @@ class _Matching:
     def _match_code(self, ticket: ImportedTicket) -> bool:
         """Whether this ticket is settled by its codes."""
         owners = [self._owner(ticket.event, code) for code in ticket.codes]
-        different = {stored.ticket_id: stored for stored in owners if stored is not None}
+        different = {stored.ticket: stored for stored in owners if stored is not None}
         if len(different) > 1:
             self._doubt(ticket, f"has codes of several tickets: {', '.join(sorted(different))}")
         for stored in different.values() if len(different) == 1 else ():
             self._take(ticket, stored)
         return bool(different)
 
-    def _owner(self, event: str, code: str) -> StoredTicket | None:
+    def _owner(self, event: str, code: str) -> TicketRow | None:
         stored = self._owners.get((event, code_digest(self._network.salts[event], code)))
         named = self._network.tickets.get((event, code))
         if stored is None and named is not None and _opens_by_id(named, self._network):
@@ -110,15 +114,19 @@ class _Matching:
             # The id went to another ticket of the source; its code says that this is a ticket of its own.
             name = made_up(ticket, self._network.salts[ticket.event])
             self._add(ticket, name)
-        elif stored.of_source or not (stored.codes or stored.revoked) or (ticket.admits and not ticket.codes):
+        elif (
+            _place(ticket) in self._network.of_source
+            or not (stored.codes or stored.revoked)
+            or (ticket.admits and not ticket.codes)
+        ):
             self._take(ticket, stored)
         else:
             self._doubt(ticket, f"{ticket.ticket_id} is a ticket with another code, of another source")
 
-    def _take(self, ticket: ImportedTicket, stored: StoredTicket) -> None:
-        name = (stored.event, stored.ticket_id)
+    def _take(self, ticket: ImportedTicket, stored: TicketRow) -> None:
+        name = (stored.event, stored.ticket)
         if name in self._rows:
-            self._doubt(ticket, f"is ticket {stored.ticket_id}, as row {self._rows[name]} is")
+            self._doubt(ticket, f"is ticket {stored.ticket}, as row {self._rows[name]} is")
             return
         self._rows[name] = ticket.row
         self.stored[_place(ticket)] = stored
@@ -133,17 +141,16 @@ class _Matching:
             self._found.unclear.append(WrongRow(ticket.row, why))
 
 
-def _place(ticket: ImportedTicket) -> tuple[str, str]:
+def _place(ticket: ImportedTicket) -> Place:
     return ticket.event, ticket.ticket_id
 
 
 def _differences(
-    ticket: ImportedTicket, stored: StoredTicket, plan: ImportPlan, network: Network
+    ticket: ImportedTicket, stored: TicketRow, plan: ImportPlan, network: Network
 ) -> Iterator[Change]:
     """All that the file says otherwise of one ticket."""
-    common = Change(
-        kind="", row=ticket.row, event=stored.event, ticket_id=stored.ticket_id, about=_about(stored)
-    )
+    holder, about = network.holder(stored), _about(stored, network)
+    common = Change(kind="", row=ticket.row, event=stored.event, ticket_id=stored.ticket, about=about)
 
     def difference(kind: str, why: str = "", **more: object) -> Change:
         return msgspec.structs.replace(common, kind=kind, why=why, **more)
@@ -151,45 +158,45 @@ def _differences(
     entered = stored.state == "CONSUMED"
     if not ticket.admits:
         if not stored.blocked:
-            yield difference("cancel", reason=ticket.block_reason)
+            yield difference("cancel", commands=(Block(ticket.block_reason),))
         return
     if terms := _changes(TERMS, ticket, stored, plan):
-        wanted = {field: getattr(stored, field) for field in TERMS} | {one.field: one.new for one in terms}
+        changed: dict[str, Any] = {one.field: one.new for one in terms}
+        wanted = {field: getattr(stored, field) for field in TERMS} | changed
         empty = 0 < wanted["not_after"] < wanted["not_before"]
         yield difference(
             "change",
             ENTERED if entered else "its window would be empty" if empty else "",
             fields=terms,
-            about=(stored.holder.name,),
+            commands=(ChangeTicket(**changed),),
+            about=(holder.name,),
         )
-    if person := _changes(PERSON, _person(ticket), _person(stored), plan):
-        if not stored.erased:
+    person_in_file = TicketHolder(order=ticket.order, **msgspec.structs.asdict(ticket.holder))
+    if person := _changes(PERSON, person_in_file, holder, plan):
+        if holder.erased_at is None:
             yield difference("holder", ENTERED if entered else "", fields=person, about=())
         elif any(one.new for one in person):
             yield difference("holder", "its holder was erased", about=())
     if codes := _new_codes(ticket, stored, network):
         why = _irreplaceable(codes, stored)
-        yield difference("replace", why, codes=ticket.codes, digests=codes, before=stored.codes)
+        commands = (Replace(codes),)
+        yield difference("replace", why, commands=commands, texts=ticket.codes, before=stored.codes)
     if ticket.blocked and not stored.blocked:
-        yield difference("block", reason=ticket.block_reason)
+        yield difference("block", commands=(Block(ticket.block_reason),))
     if stored.blocked and not ticket.blocked:
-        yield difference("block", "only a person unblocks a ticket", reason=stored.block_reason)
+        why, kept = "only a person unblocks a ticket", Block(stored.block_reason)
+        yield difference("block", why, commands=(kept,))
     if ticket.entries != stored.entries and any(map(plan.read.get, ("quantity", "entries"))):
         other = FieldChange("entries", str(stored.entries), str(ticket.entries))
         yield difference("change", FOR_SO_MANY, fields=(other,))
-    if ticket.entered and not (entered or stored.entries_made):
-        yield difference(
-            "entry",
-            "it is disputed" if stored.state == "DISPUTED" else "",
-            entries=ticket.made or stored.entries,
-            at=ticket.entered_at,
-            gate=ticket.gate,
-            device=ticket.device,
-        )
+    if ticket.entered and not (entered or entries_made(stored)):
+        why = "it is disputed" if stored.state == "DISPUTED" else ""
+        entry = ImportEntry(ticket.entered_at, ticket.gate, ticket.device)
+        yield difference("entry", why, commands=(entry,) * (ticket.made or stored.entries))
 
 
-def _about(stored: StoredTicket) -> tuple[str, ...]:
-    return stored.holder.name, stored.product, stored.seat
+def _about(stored: TicketRow, network: Network) -> tuple[str, ...]:
+    return network.holder(stored).name, stored.product, stored.seat
 
 
 def _changes(
@@ -215,36 +222,23 @@ def _until(moment: int) -> int:
     return window_end(moment // MICROSECONDS)
 
 
-class _Person(msgspec.Struct, frozen=True):
-    name: str
-    email: str
-    phone: str
-    company: str
-    address: str
-    order: str
-
-
-def _person(ticket: ImportedTicket | StoredTicket) -> _Person:
-    return _Person(**msgspec.structs.asdict(ticket.holder), order=ticket.order)
-
-
-def _new_codes(ticket: ImportedTicket, stored: StoredTicket, network: Network) -> tuple[bytes, ...]:
+def _new_codes(ticket: ImportedTicket, stored: TicketRow, network: Network) -> tuple[bytes, ...]:
     """The digests of all codes in the file, if one of them does not open the ticket; else none."""
     by_id = _opens_by_id(stored, network)
     missing = False
     digests = []
     for code in ticket.codes:
         digests.append(code_digest(network.salts[ticket.event], code))
-        missing |= digests[-1] not in stored.codes and not (by_id and code == stored.ticket_id)
+        missing |= digests[-1] not in stored.codes and not (by_id and code == stored.ticket)
     return tuple(digests) if missing else ()
 
 
-def _opens_by_id(stored: StoredTicket, network: Network) -> bool:
+def _opens_by_id(stored: TicketRow, network: Network) -> bool:
     """Whether the id of a ticket is its code: it has no other, and ids of its event are codes."""
     return stored.event in network.ids_are_codes and not stored.codes
 
 
-def _irreplaceable(codes: Sequence[bytes], stored: StoredTicket) -> str:
+def _irreplaceable(codes: Sequence[bytes], stored: TicketRow) -> str:
     """Why these cannot become the codes of the ticket; "" if they can."""
     if not set(codes).isdisjoint(stored.revoked):
         return "the code in the file was replaced in the network"

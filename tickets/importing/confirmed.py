@@ -96,10 +96,10 @@ def changed_since(
                 continue
             unseen.pop(place, None)
             what = f"{shown.ticket}: {SHOWN_KINDS[shown.kind]}"
-            why = f"{what}; not ordered, since it changed after it was shown; now {said(found)}"
+            why = f"{what}; not changed, since it is another one than was shown; now {said(found)}"
             wrong.append(WrongRow(shown.row, why))
     for found in unseen.values():
-        why = f"{said(found)}: not ordered, since it came up after the file was shown"
+        why = f"{said(found)}: not changed, since it came up after the file was shown"
         wrong.append(WrongRow(found.row, why))
     return wrong, settled
 

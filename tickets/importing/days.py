@@ -1,14 +1,21 @@
-"""Days in the cells of a ticket file: the day, or the days in a row, on which a ticket admits."""
+"""Days in the cells of a ticket file: the day, or the days in a row, on which a ticket admits.
+
+A day alone is one from midnight to midnight. A time says when something begins and not how long it lasts, so
+its end is asked: another column, or a time of the morning after.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time, timedelta, tzinfo
+from contextlib import suppress
+from datetime import datetime, time, timedelta, tzinfo
 
-from tickets.importing.moments import FORM, LAST_SECOND, NoMoment, read_moment
+from tickets.importing.moments import CLOCK, FORM, LAST_SECOND, NoMoment, read_moment
 
 LENGTH_MAX = 400
 """Characters of a cell of days."""
+MORNING = "06:00"
+"""When the day of an evening is over, where nothing else is said: it goes on past midnight."""
 SEPARATOR = re.compile(r"\s*[;,|\n]\s*")
 """Between the days of a cell: "2026-11-28;2026-11-29"."""
 
@@ -18,18 +25,35 @@ def is_day(text: str) -> bool:
     return len(text) <= LENGTH_MAX and all(map(FORM.fullmatch, SEPARATOR.split(text)))
 
 
-def day_window(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
-    """The first and the last second of the days in a cell, as the clocks of the zone have them. Raises
-    NoMoment, also for days that do not follow each other."""
-    days = sorted({_day(part, zone) for part in SEPARATOR.split(text)})
-    if days[-1] - days[0] != timedelta(len(days) - 1):
+def has_time(text: str) -> bool:
+    """Whether one of the days in a cell has a time other than midnight: when something begins on it."""
+    found = filter(None, map(FORM.fullmatch, SEPARATOR.split(text)))
+    return any(int(part[name] or 0) for part in found for name in ("hour", "minute", "second"))
+
+
+def is_clock(text: str) -> bool:
+    """Whether a text is a time of the day, such as 06:00."""
+    with suppress(ValueError):
+        return bool(CLOCK.fullmatch(text)) and time.fromisoformat(text.zfill(5)) is not None
+    return False
+
+
+def day_window(text: str, zone: tzinfo, until: str = "") -> tuple[datetime, datetime]:
+    """Between which times the days in a cell admit, as the clocks of the zone have them: from the time in the
+    cell, else from midnight, to the last second of the last day, or to the time `until` of the morning after
+    it. Raises NoMoment, also for days that do not follow each other."""
+    begins = sorted(_begin(part, zone) for part in SEPARATOR.split(text))
+    first, last = begins[0], begins[-1].date()
+    days = {one.date() for one in begins}
+    if len(days) != 1 + (last - first.date()).days:
         raise NoMoment("names days that do not follow each other, so it is no one window")
-    begins = datetime.combine(days[0], time.min, zone)
-    return begins, datetime.combine(days[-1], LAST_SECOND, zone)
+    if not until:
+        return first, datetime.combine(last, LAST_SECOND, zone)
+    return first, datetime.combine(last + timedelta(1), time.fromisoformat(until.zfill(5)), zone)
 
 
-def _day(text: str, zone: tzinfo) -> date:
+def _begin(text: str, zone: tzinfo) -> datetime:
     try:
-        return read_moment(text, zone).at.astimezone(zone).date()
+        return read_moment(text, zone).at.astimezone(zone)
     except OverflowError as error:
         raise NoMoment("is outside the calendar") from error

@@ -130,8 +130,3 @@ def _row(ticket: ImportedTicket) -> TicketHolder:
         address=ticket.holder.address,
         salt=secrets.token_bytes(COMMITMENT_SALT_BYTES),
     )
-
-
-def holder_of(row: TicketHolder) -> Holder:
-    """The person in a stored row."""
-    return Holder(row.name, row.email, row.phone, row.company, row.address)

@@ -47,6 +47,8 @@ class ImportedEvent(msgspec.Struct):
     ids_are_codes: bool = False
     products: dict[str, bool] = {}
     """Product -> whether it is an entrance."""
+    whole: bool = True
+    """Whether the file says all of it, as our own exports do."""
 
 
 class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from tickets.importing.answers import ANY, Answers, Question, Told
+from tickets.importing.answers import ANY, CHOICES, Answers, Question, Told
 from tickets.importing.layout import Layout
 from tickets.importing.presets.preset import Decider
 from tickets.importing.settled import GIVEN, STORED, Decided, Known, Settled, named
@@ -76,10 +76,10 @@ class Inquiry(msgspec.Struct):
         *,
         column: str,
         values: list[tuple[str, int]],
-        answers: tuple[str, ...],
     ) -> str:
         """The answer to a question of one choice, whose name is its field; "" while it is open."""
         given, stored = getattr(self.given, name), getattr(self.stored, name)
+        answers = tuple(f"{name}={choice}" for choice in CHOICES[name])
         question = self.question(name, sentence, column=column, values=values, answers=answers)
         if given or stored:
             self.answer(name, given or stored, GIVEN if given else STORED, question, given or stored)

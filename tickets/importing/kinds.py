@@ -8,8 +8,8 @@ from dtvn.wording import counted
 
 KINDS = {
     "change": "changed",
-    "holder": "another holder",
-    "replace": "code replaced",
+    "holder": "with another guest",
+    "replace": "with another code",
     "cancel": "cancelled since",
     "block": "blocked since",
     "entry": "entered elsewhere since",
@@ -22,21 +22,21 @@ SHOWN_KINDS = {NEW: "new"} | KINDS
 UNASKED = frozenset(KINDS) - {"gone"}
 """The kinds that are ordered without a person, for a source that is trusted."""
 MEANS = {
-    NEW: "The ticket is issued, and opens the door.",
+    NEW: "The ticket is added, and opens the door.",
     "change": "Product, seat and validity become those of the file.",
-    "holder": "The platform's table gets the person in the file; the log holds none.",
-    "replace": "The codes of the file open; those of before answer “revoked”.",
-    "cancel": "The ticket is blocked, with the status in the file as the reason.",
-    "block": "The ticket is blocked, with the reason in the file.",
-    "entry": "The entry is recorded; the ticket does not open once more.",
-    "gone": "The ticket is blocked with the reason “no longer in the seller's file”. A part of "
-    "a file, or a wrong row, looks the same: tick only what you know to be cancelled.",
+    "holder": "The name and address that are kept here become those of the file.",
+    "replace": "The code in the file opens the door from now on; the one before is refused.",
+    "cancel": "The ticket opens no door any more; the gate shows the status in the file as the reason.",
+    "block": "The ticket opens no door any more; the gate shows the reason in the file.",
+    "entry": "The guest counts as entered; the ticket does not open the door once more.",
+    "gone": "The ticket opens no door any more; the reason is “no longer in the seller's file”. "
+    "A part of a file, or a wrong row, looks the same: tick only what you know to be cancelled.",
 }
 """SHOWN_KINDS -> what is done once it is confirmed."""
 LEFT = {
     NEW: ("new ticket", "these guests are not found at the gate"),
-    "change": ("changed ticket", "the network keeps what it had"),
-    "holder": ("changed holder", "the stored holders stay"),
+    "change": ("changed ticket", "the tickets stay as they were"),
+    "holder": ("changed guest", "the names that are kept here stay"),
     "replace": ("replaced code", "the old codes still open the door"),
     "cancel": ("cancellation", "these guests still come in"),
     "block": ("block", "these guests still come in"),
@@ -52,5 +52,5 @@ def not_ordered(left: Mapping[str, int]) -> list[str]:
     for kind, (noun, so) in LEFT.items():
         if count := left.get(kind, 0):
             verb = "was" if count == 1 else "were"
-            sentences.append(f"{counted(count, noun)} {verb} not ordered: {so}.")
+            sentences.append(f"{counted(count, noun)} {verb} left out: {so}.")
     return sentences

@@ -18,7 +18,6 @@ import msgspec
 from dtvn.machine import State
 from dtvn.machine.codes import CODES_MAX, VALID_MAX, CodeError, normalised
 from dtvn.machine.fields import (
-    DEFAULT_EVENT,
     LABEL_LENGTH_MAX,
     MICROSECONDS,
     NAME_LENGTH_MAX,
@@ -40,7 +39,7 @@ from tickets.importing.imported import (
     WrongRow,
 )
 from tickets.importing.moments import NoMoment, read_moment
-from tickets.importing.record import FileRefused, Record
+from tickets.importing.record import FileRefused, Record, WrongCell
 from tickets.importing.settled import Decided
 from tickets.importing.source import Source
 
@@ -50,10 +49,6 @@ NO_CODES = (
     "This export has no codes, since its maker may not see them, and in one of its events ids are "
     "none. Export again with the scope operate or admin, or by manage.py export_tickets."
 )
-
-
-class _Wrong(Exception):
-    """A cell that makes its row wrong; the message completes "row 7"."""
 
 
 class OwnRows:
@@ -70,12 +65,12 @@ class OwnRows:
     def read(self, record: Record) -> list[ImportedTicket] | LeftOut | WrongRow:
         """The one ticket of a row."""
         event = record.fields.get("event", "")
-        slug = self._renamed.get(words.folded(event), event or DEFAULT_EVENT)
+        slug = self._renamed.get(words.folded(event), event)
         if not slug or (self._only and slug != self._only):
             return LeftOut(record.number, f"belongs to event {event!r}")
         try:
             ticket = _ticket(record, slug, self._entered)
-        except _Wrong as wrong:
+        except WrongCell as wrong:
             return WrongRow(record.number, str(wrong))
         if self._old:
             ticket = msgspec.structs.replace(ticket, codes=(ticket.ticket_id,))
@@ -106,7 +101,7 @@ def decide_own(source: Source, renamed: Mapping[str, str]) -> Decided:
             Told("code", "all codes of each ticket, as they are printed", name),
             Told("admits", f"state: {listed}; disputed and blocked tickets are issued blocked", name),
             Told("entrances", f"the column product_admits; {counted(closed, 'product')} not admitting", name),
-            Told("timezone", "each time has its offset", name),
+            Told("timezone", "each time names its own", name),
             Told("entered", f"state CONSUMED ({states[State.CONSUMED.name]})", name),
         ],
     )
@@ -119,7 +114,10 @@ def events_of(source: Source, imported: Collection[str], renamed: Mapping[str, s
         if row.problem or row.left_out or not (slug := row.fields.get("event", "")):
             continue
         event = found.setdefault(
-            slug, ImportedEvent(slug, zone=_zone(row), ids_are_codes=_yes(row, "ids are codes", True))
+            slug,
+            ImportedEvent(
+                slug, zone=row.fields.get("event zone", ""), ids_are_codes=_yes(row, "ids are codes", True)
+            ),
         )
         if product := words.composed(meant(row.fields.get("product", ""))):
             event.products[product] = _yes(row, "product admits", True)
@@ -148,18 +146,18 @@ def _told(said: Mapping[str, Any]) -> ImportedEvent:
 
 def _ticket(record: Record, slug: str, entered_at: str) -> ImportedTicket:
     if not is_name(slug) or len(slug) > EVENT_LENGTH_MAX:
-        raise _Wrong(f"event {slug[:80]!r} is not 1 to {EVENT_LENGTH_MAX} of A-Z a-z 0-9 . _ : -")
+        raise WrongCell(f"event {slug[:80]!r} is not 1 to {EVENT_LENGTH_MAX} of A-Z a-z 0-9 . _ : -")
     name = record.fields.get("ticket id", "")
     if not is_name(name):
-        raise _Wrong(f"ticket_id {name[:40]!r} is not 1 to 128 of A-Z a-z 0-9 . _ : -")
+        raise WrongCell(f"ticket_id {name[:40]!r} is not 1 to 128 of A-Z a-z 0-9 . _ : -")
     begins, ends = _time(record, "valid from"), _time(record, "valid until")
     if ends and ends < begins:
-        raise _Wrong("valid_until is a time before valid_from")
+        raise WrongCell("valid_until is a time before valid_from")
     codes, revoked = _codes(record, CODES), _codes(record, REVOKED)
     if len(codes) > VALID_MAX or len(codes) + len(revoked) > CODES_MAX or (revoked and not codes):
-        raise _Wrong(f"has {len(codes)} codes and {len(revoked)} that were replaced, which no ticket has")
+        raise WrongCell(f"has {len(codes)} codes and {len(revoked)} that were replaced, which no ticket has")
     if len({*codes, *revoked}) < len(codes) + len(revoked):
-        raise _Wrong("has the same code twice")
+        raise WrongCell("has the same code twice")
     state, reason = _state(record), _text(record, "block reason", REASON_LENGTH_MAX)
     entries, used = _count(record, "entries", 1), _count(record, "entries used", 0)
     entered = state is State.CONSUMED or used > 0
@@ -194,7 +192,7 @@ def _ticket(record: Record, slug: str, entered_at: str) -> ImportedTicket:
 def _state(record: Record) -> State:
     text = record.fields.get("state", "")
     if text not in State.__members__:
-        raise _Wrong(f"state {text[:40]!r} is none of {', '.join(State.__members__)}")
+        raise WrongCell(f"state {text[:40]!r} is none of {', '.join(State.__members__)}")
     return State[text]
 
 
@@ -207,14 +205,14 @@ def _codes(record: Record, column: str) -> tuple[str, ...]:
     except ValueError:
         found = None
     if not isinstance(found, list):
-        raise _Wrong(f"{column} {cell[:40]!r} is no JSON list")
+        raise WrongCell(f"{column} {cell[:40]!r} is no JSON list")
     if any(not isinstance(one, str) for one in found):
         remedy = "write its text there" + (", or take it out" if column == REVOKED else "")
-        raise _Wrong(f"{column}: the exporting platform knew a code by its digest only; {remedy}")
+        raise WrongCell(f"{column}: the exporting platform knew a code by its digest only; {remedy}")
     try:
         return tuple(map(normalised, found))
     except CodeError as error:
-        raise _Wrong(f"{column}: {error}") from error
+        raise WrongCell(f"{column}: {error}") from error
 
 
 def _time(record: Record, column: str) -> int:
@@ -224,9 +222,9 @@ def _time(record: Record, column: str) -> int:
     try:
         moment = read_moment(text, UTC)
     except NoMoment as error:
-        raise _Wrong(f"{column} {text[:40]!r} {error}") from error
+        raise WrongCell(f"{column} {text[:40]!r} {error}") from error
     if not moment.offset:
-        raise _Wrong(f"{column} {text[:40]!r} has no offset, such as +00:00")
+        raise WrongCell(f"{column} {text[:40]!r} has no offset, such as +00:00")
     return max(0, int(moment.at.timestamp())) * MICROSECONDS
 
 
@@ -236,7 +234,7 @@ def _count(record: Record, column: str, missing: int) -> int:
     if not text:
         return missing
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= ENTRIES_MAX):
-        raise _Wrong(f"{column.replace(' ', '_')} {text[:40]!r} is not at most {ENTRIES_MAX:,}")
+        raise WrongCell(f"{column.replace(' ', '_')} {text[:40]!r} is not at most {ENTRIES_MAX:,}")
     return int(text)
 
 
@@ -244,13 +242,13 @@ def _text(record: Record, column: str, length: int) -> str:
     """A text for the log."""
     text = _cell(record, column)
     if len(text) > length or not is_text(text):
-        raise _Wrong(f"{column} is longer than {length} characters or contains a control character")
+        raise WrongCell(f"{column} is longer than {length} characters or contains a control character")
     return text
 
 
 def _cell(record: Record, column: str) -> str:
     if why := record.damage(column):
-        raise _Wrong(f"{column} is {why}")
+        raise WrongCell(f"{column} is {why}")
     return meant(record.fields.get(column, ""))
 
 
@@ -260,7 +258,3 @@ def _yes(record: Record, column: str, missing: bool) -> bool:
     if text and text.lower() not in YES_NO:
         raise FileRefused(f"Row {record.number}, {column}: {text[:40]!r} is neither yes nor no.")
     return YES_NO[text.lower()] if text else missing
-
-
-def _zone(record: Record) -> str:
-    return record.fields.get("event zone", "")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,21 +12,28 @@ from dtvn.machine.fields import DEFAULT_EVENT, is_name
 from dtvn.protocol.canonical import encode, tagged_digest
 from dtvn.wording import counted
 from tickets.importing import words
-from tickets.importing.answers import Answers, Question, StoredSource, Told, source_key, source_of
+from tickets.importing.answers import (
+    PERSONS,
+    Answers,
+    Question,
+    StoredSource,
+    Told,
+    source_key,
+    source_of,
+)
 from tickets.importing.imported import EVENT_LENGTH_MAX, ImportedEvent, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.layout import Layout
 from tickets.importing.own import events_of
+from tickets.importing.printed import guessed, varying_part
 from tickets.importing.questions import decide
 from tickets.importing.record import ENTITIES, Record
-from tickets.importing.rows import Excluded, Rows, zones_of
+from tickets.importing.rows import Rows
 from tickets.importing.settled import Decided, Known
 from tickets.importing.source import Source, read_source
 
 SAMPLES = 3
 SHOWN = 5
 """Codes or rows that a remark names."""
-GUESSED_DIGITS = 6
-"""Codes with at most this many digits, and nothing else, can be guessed."""
 MADE_UP_DIGITS = 20
 """Hexadecimal digits of an id that is made up: two of a million tickets are equal once in 10^12 imports."""
 BY_POSITION = "order+position"
@@ -78,8 +84,6 @@ class ImportPlan(msgspec.Struct):
     """Product -> whether it is an entrance."""
     new_event: str = ""
     """What becomes of events that were not created: see Answers."""
-    event_names: dict[str, str] = {}
-    """Event -> its name in the file, if that is not its slug."""
     answers: Answers = UNANSWERED
     """To store for the next file of this source, once this one is confirmed."""
     read: dict[str, list[str]] = {}
@@ -87,7 +91,7 @@ class ImportPlan(msgspec.Struct):
     unread: list[str] = []
     """Columns that are not read, normalised."""
     events: list[ImportedEvent] = []
-    """What our own export says of the events of its tickets."""
+    """What the file says of the events of its tickets."""
     zones: dict[str, str] = {}
     """Event -> the time zone of its times without an offset."""
     rows: int = 0
@@ -132,32 +136,42 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
             "code": decided.printed or [decided.code],
             "status": list(decided.statuses),
         }
-        | _days_read(decided),
+        | _days_read(decided, source),
         answers=msgspec.structs.replace(decided.to_store(), columns=dict(before.columns | given.columns)),
     )
     plan.read |= {name: [name] for name in source.preset.own if name in source.columns}
     used = {name for columns in plan.read.values() for name in columns} | decided.entered.keys()
     plan.unread = [name for name in source.columns if name not in used]
     if not plan.questions:
-        _fill(plan, source, Rows(source, layout, decided, known), stewards_see_why=given.stewards_see_why)
-        if source.preset.own:
-            plan.events = events_of(source, by_event(plan.tickets), before.events | given.events)
+        rows = Rows(source, layout, decided, known)
+        _fill(plan, source, rows, repeats=decided.repeats, stewards_see_why=given.stewards_see_why)
         by_id = {event for event in plan.zones if known.ids_are_codes(event, given.new_event)}
         _name(plan, source, layout, decided, known, by_id)
         _remark(plan, source, decided)
-        if column := layout.column("event"):
-            spelled = source.values(column).spelled
-            plan.event_names = {
-                slug: spelled[name]
-                for name, slug in decided.events.items()
-                if name and spelled.get(name, slug) != slug
-            }
+        plan.events = (
+            events_of(source, by_event(plan.tickets), before.events | given.events)
+            if source.preset.own
+            else [*_events(plan, source, layout, decided)]
+        )
     return plan
 
 
-def _days_read(decided: Decided) -> dict[str, list[str]]:
+def _events(plan: ImportPlan, source: Source, layout: Layout, decided: Decided) -> Iterator[ImportedEvent]:
+    """What the file of a shop says of the events of its tickets."""
+    column = layout.column("event")
+    spelled = source.values(column).spelled if column else {}
+    names = {slug: spelled.get(name, "") for name, slug in decided.events.items() if name}
+    for event, tickets in by_event(plan.tickets).items():
+        products = {one.product: plan.products[one.product] for one in tickets if one.product}
+        name, zone = names.get(event, event), plan.answers.timezone
+        yield ImportedEvent(
+            event, name=name if name != event else "", zone=zone, products=products, whole=False
+        )
+
+
+def _days_read(decided: Decided, source: Source) -> dict[str, list[str]]:
     """As the fields of a layout: without an entry where no column says the day."""
-    columns = [name for pair in decided.days.items() for name in pair if name]
+    columns = [name for pair in decided.days.items() for name in pair if name in source.columns]
     return {"day": columns} if columns else {}
 
 
@@ -181,50 +195,83 @@ def by_event(tickets: Sequence[ImportedTicket]) -> dict[str, list[ImportedTicket
     return found
 
 
-def _fill(plan: ImportPlan, source: Source, rows: Rows, *, stewards_see_why: bool) -> None:
-    """Sort the rows into tickets, left out and wrong. The first row of a code counts, and one that admits
-    before one that does not."""
-    first: dict[tuple[str, str], int] = {}
-    by_row: dict[int, list[ImportedTicket]] = {}
-    excluded: list[Excluded] = []
+def _fill(plan: ImportPlan, source: Source, rows: Rows, *, repeats: str, stewards_see_why: bool) -> None:
+    """Sort the rows into tickets, left out and wrong. A code that one row refuses is admitted by no other,
+    unless its rows are `repeats`: persons; of several rows that admit the first counts."""
+    listed: list[list[ImportedTicket]] = []
     for record in source.rows:
         match rows.read(record):
             case WrongRow() as wrong:
                 plan.wrong.append(wrong)
             case LeftOut() as left_out:
                 plan.left_out.append(left_out)
-            case Excluded() as one:
-                excluded.append(one)
             case list() as tickets:
-                taken = [first[key] for key in _codes(tickets) if key in first]
-                if not taken:
-                    first |= dict.fromkeys(_codes(tickets), record.number)
-                    by_row[record.number] = tickets
-                    plan.tickets += tickets
-                elif _say_the_same(by_row[taken[0]], tickets):
-                    repeated = f"says the same ticket as row {taken[0]}, in all that is read"
-                    plan.left_out.append(LeftOut(record.number, repeated))
-                else:
-                    text = f"has a code of row {taken[0]} (barcode_taken)"
-                    plan.wrong.append(WrongRow(record.number, text))
-    if both := [one.left_out.row for one in excluded if not first.keys().isdisjoint(_codes(one.tickets))]:
-        plan.said.append(
-            f"{counted(len(both), 'row')} left out with a code that another row admits: {_some(both)}. If "
-            "they are other tickets, the code is not what is printed on them."
-        )
-    for one in excluded:
-        keys = _codes(one.tickets)
-        if stewards_see_why and keys and first.keys().isdisjoint(keys):
-            first |= dict.fromkeys(keys, one.left_out.row)
-            plan.tickets += one.tickets
+                listed.append(tickets)
+    admitting = [tickets for tickets in listed if tickets[0].admits]
+    refusing = [tickets for tickets in listed if not tickets[0].admits]
+    refused = {} if repeats == PERSONS else {key: one[0] for one in refusing for key in _codes(one)}
+    kept: list[list[ImportedTicket]] = []
+    first: dict[tuple[str, str], list[ImportedTicket]] = {}
+    for tickets in admitting:
+        row, keys = tickets[0].row, _codes(tickets)
+        before = next((first[key] for key in keys if key in first), None)
+        if other := next((refused[key] for key in keys if key in refused), None):
+            text = f"has the same code as row {other.row}, which does not admit ({other.block_reason})"
+            plan.wrong.append(
+                WrongRow(row, f"{text}: the file contradicts itself, so the code opens nothing")
+            )
+        elif before is None:
+            first |= dict.fromkeys(keys, tickets)
+            kept.append(tickets)
+        elif repeats == PERSONS and len(before) == len(tickets) == 1:
+            _add_persons(before, tickets)
+            plan.left_out.append(LeftOut(row, f"is one more person of the ticket in row {before[0].row}"))
+        elif _say_the_same(before, tickets):
+            repeated = f"says the same ticket as row {before[0].row}, in all that is read"
+            plan.left_out.append(LeftOut(row, repeated))
         else:
-            plan.left_out.append(one.left_out)
-            plan.refused += [ticket for ticket in one.tickets if first.keys().isdisjoint(_codes([ticket]))]
+            plan.wrong.append(
+                WrongRow(row, f"has the code of row {before[0].row}, and otherwise says another ticket")
+            )
+    plan.tickets = [ticket for tickets in kept for ticket in tickets]
+    _leave_out(plan, refusing, {*first}, stewards_see_why=stewards_see_why)
     plan.tickets.sort(key=lambda ticket: ticket.row)
     plan.left_out.sort(key=lambda one: one.row)
     plan.wrong.sort(key=lambda one: one.row)
     plan.said += rows.said
-    plan.zones = zones_of(by_event(plan.tickets), rows)
+    plan.zones = {event: rows.zone(event) for event in sorted(by_event(plan.tickets))}
+
+
+def _leave_out(
+    plan: ImportPlan,
+    refusing: Sequence[list[ImportedTicket]],
+    taken: set[tuple[str, str]],
+    *,
+    stewards_see_why: bool,
+) -> None:
+    """Leave out the rows whose status does not admit, or issue their tickets blocked. `taken`: the codes of
+    tickets."""
+    for tickets in refusing:
+        reason = tickets[0].block_reason
+        if tickets[0].entered:
+            reason += "; left out although its guest is checked in"
+        blocked = [msgspec.structs.replace(one, entered=False, entered_at=0) for one in tickets]
+        keys = _codes(tickets)
+        if stewards_see_why and keys and taken.isdisjoint(keys):
+            taken |= {*keys}
+            plan.tickets += blocked
+        else:
+            plan.left_out.append(LeftOut(tickets[0].row, reason))
+            plan.refused += [one for one in blocked if taken.isdisjoint(_codes([one]))]
+
+
+def _add_persons(first: list[ImportedTicket], more: Sequence[ImportedTicket]) -> None:
+    """Let the ticket of a code admit the persons of a further row, too."""
+    one, other = first[0], more[0]
+    made = sum(each.entries_made for each in (one, other) if each.entered)
+    entered = one.entered or other.entered
+    entries = one.entries + other.entries
+    first[0] = msgspec.structs.replace(one, entries=entries, entered=entered, made=made)
 
 
 def _say_the_same(first: Sequence[ImportedTicket], again: Sequence[ImportedTicket]) -> bool:
@@ -334,7 +381,9 @@ def _remark(plan: ImportPlan, source: Source, decided: Decided) -> None:
         if ticket.product
     }
     plan.said += [*_notes(plan, source, decided)]
-    plan.said += [*_alike(codes), *_guessed(codes), *_seats(plan.tickets), *_forms(source, plan)]
+    rows = {record.number: record for record in source.rows} if decided.pattern else {}
+    texts = [varying_part(decided, rows[one.row]) for one in plan.tickets] if rows else codes
+    plan.said += [*_alike(codes), *_guessed(texts), *_seats(plan.tickets), *_forms(source, plan)]
     late = sum("although its guest is checked in" in one.reason for one in plan.left_out)
     if late:
         whose = "is left out although its guest is" if late == 1 else "are left out although their guests are"
@@ -363,15 +412,12 @@ def _alike(codes: Sequence[str]) -> Iterable[str]:
         yield f"Codes that differ only in case, which are different tickets: {', '.join(found[:SHOWN])}."
 
 
-def _guessed(codes: Sequence[str]) -> Iterable[str]:
-    digits = [code for code in codes if code.isascii() and code.isdigit()]
-    short = [code for code in digits if len(code) <= GUESSED_DIGITS]
-    if short:
-        yield f"{counted(len(short), 'code')} can be guessed, a short number: {', '.join(short[:SHOWN])}."
-    numbers = sorted({int(code) for code in digits})
-    steps = Counter(after - before for before, after in pairwise(numbers))
-    if not short and len(numbers) > SHOWN and 2 * max(steps.values()) > len(numbers):
-        yield f"Codes can be guessed, since they are numbers at equal steps: {', '.join(digits[:SHOWN])}."
+def _guessed(texts: Sequence[str]) -> Iterable[str]:
+    if found := guessed(texts):
+        yield (
+            f"{counted(len(found), 'code')} can be guessed (short numbers, or numbers at equal steps), such "
+            f"as {', '.join(found[:SHOWN])}. Whoever makes one up comes in instead of its guest."
+        )
 
 
 def _seats(tickets: Sequence[ImportedTicket]) -> Iterable[str]:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from urllib.parse import unquote
 
 from tickets.importing.record import Record, normalised
+from tickets.importing.settled import Decided
 from tickets.importing.source import Source
 
 PLACE = re.compile(r"\{([^{}]+)\}")
@@ -20,6 +23,12 @@ SHORTEST, OWN_SHORTEST, SHARED_SHORTEST = 2, 3, 4
 chance."""
 ALIKE_MAX = 20
 """Rows whose cells explain a text alike that are compared."""
+GUESSED_DIGITS = 6
+"""A number of at most so many digits can be guessed."""
+NUMBERS_MIN = 5
+"""Of more numbers than this it shows whether they are at equal steps."""
+UNKNOWN = re.compile(r"(?=[A-Za-z]*[0-9])[A-Za-z0-9]{6,}|(?<==)[A-Za-z0-9_-]{6,}")
+"""What may be another one on each ticket: a word with a digit, or the value of a web address."""
 Place = tuple[int, int, str]
 """Begin and end in the text, and column."""
 Counts = Mapping[str, Counter[str]]
@@ -32,8 +41,11 @@ def columns_of(pattern: str, source: Source) -> list[str]:
     return [name for name in named if name in source.columns]
 
 
-def printed_text(pattern: str, record: Record, columns: list[str]) -> str:
-    """What the scanner reads of a row; "" if one of the cells is empty."""
+def code_of(decided: Decided, record: Record) -> str:
+    """What the scanner reads of a row; "" if one of its cells is empty."""
+    columns = decided.printed
+    if not decided.pattern:
+        return record.code(decided.code)
     if any(not record.code(name) for name in columns):
         return ""
 
@@ -41,7 +53,31 @@ def printed_text(pattern: str, record: Record, columns: list[str]) -> str:
         name = normalised(place[1])
         return record.code(name) if name in columns else place[0]
 
-    return PLACE.sub(cell, pattern)
+    return PLACE.sub(cell, decided.pattern)
+
+
+def varying_part(decided: Decided, record: Record) -> str:
+    """What of it is another one in each row."""
+    return "".join(map(record.code, decided.printed))
+
+
+def guessed(texts: Iterable[str]) -> list[str]:
+    """Those of these texts that somebody may guess: short numbers, else all numbers if they are at equal
+    steps."""
+    digits = [text for text in texts if text.isascii() and text.isdigit()]
+    if short := [text for text in digits if len(text) <= GUESSED_DIGITS]:
+        return short
+    numbers = sorted(set(map(int, digits)))
+    steps = Counter(after - before for before, after in pairwise(numbers))
+    even = len(numbers) > NUMBERS_MIN and 2 * max(steps.values()) > len(numbers)
+    return digits if even else []
+
+
+def unknown_part(pattern: str) -> str:
+    """A part of a text as the scanner reads it that stands in no column and may be another one on each
+    ticket; "" without one."""
+    found = UNKNOWN.search(unquote(PLACE.sub("{}", pattern)))
+    return found[0] if found else ""
 
 
 def pattern_in(text: str, source: Source) -> str:

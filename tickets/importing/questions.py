@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC
 
 from dtvn.machine.fields import DEFAULT_EVENT
+from dtvn.wording import counted
 from tickets.importing import words
-from tickets.importing.answers import ANY, AS_IT_IS, CELLS, NEW_EVENTS, QUANTITIES, Answers, Question
+from tickets.importing.answers import ANY, AS_IT_IS, CHOICES, Answers, Question
 from tickets.importing.columns import decide_columns
 from tickets.importing.days import SEPARATOR
 from tickets.importing.inquiry import Inquiry
@@ -16,13 +17,23 @@ from tickets.importing.layout import Layout
 from tickets.importing.lists import is_list_of_codes
 from tickets.importing.moments import NoMoment, read_moment
 from tickets.importing.own import decide_own
-from tickets.importing.printed import PLACE, columns_of, pattern_in
-from tickets.importing.record import A_DATE, Record, normalised
+from tickets.importing.printed import (
+    PLACE,
+    code_of,
+    columns_of,
+    guessed,
+    pattern_in,
+    unknown_part,
+    varying_part,
+)
+from tickets.importing.record import A_DATE, FileRefused, Record, normalised
 from tickets.importing.settled import EVENT, FILE, GIVEN, STORED, Decided, Known, Said, settle
 from tickets.importing.slugs import check_event
 from tickets.importing.source import Source, Values
 
 EXAMPLES = 3
+LISTED = 10
+"""Codes that a question lists."""
 
 
 def decide(
@@ -50,6 +61,7 @@ def decide(
     asked.quantity()
     asked.cells()
     asked.zone()
+    asked.repeats()
     return about.found
 
 
@@ -126,20 +138,41 @@ class _Asked:
         found.printed = columns_of(pattern, self.source) if pattern else [column]
         found.within = self.given.within or (origin == STORED and self.stored.within)
         shown = pattern or self.source.spelled(column)
+        if origin == GIVEN:
+            self._check_guessed(shown)
         around = ", inside a longer text" if found.within else ""
         self.about.answer("code", f"{shown}{around}", origin, question, shown)
 
-    def event(self) -> None:
-        """The slug of each event that the file names."""
-        column = self.layout.column("event")
-        if not column:
+    def _check_guessed(self, shown: str) -> None:
+        """Raise FileRefused if what the scanner reads could be made up: numbers that can be guessed, with a
+        part of the text of one ticket that the file does not have, or within any text."""
+        scanned = self.found.pattern if self.found.pattern != self.given.code else ""
+        unknown = unknown_part(scanned)
+        known = guessed(varying_part(self.found, row) for row in self.source.rows)
+        if 2 * len(known) < len(self.source.rows) or not (unknown or self.found.within):
             return
+        such = f"such as {', '.join(known[:EXAMPLES])}"
+        if self.found.within:
+            raise FileRefused(
+                f"The numbers in {shown!r} can be guessed, {such}: anybody could write a text around one. "
+                "Choose a column that nobody can guess."
+            )
+        raise FileRefused(
+            f"The part {unknown!r} of the ticket that was scanned stands in no column, and each ticket may "
+            f"have another one. What does stand there can be guessed, {such}. Export the file with the "
+            f"column that holds this part. If it is the same on all tickets, answer with {scanned!r}."
+        )
+
+    def event(self) -> None:
+        """The slug of each event that the file names; a row that names none, among others that do, is asked
+        about as well."""
+        column = self.layout.column("event")
+        values = self.source.values(column) if column else Values()
         unknown: dict[str, int] = {}
-        values = self.source.values(column)
         stored = self._stored_events(values)
-        for value, count in values.counts.items():
+        slugs = {known: known for known in (*self.known.events, self.known.event, DEFAULT_EVENT) if known}
+        for value, count in values.counts.items() if any(values.counts) else ():
             name = values.spelled[value]
-            slugs = {known: known for known in (*self.known.events, self.known.event, DEFAULT_EVENT) if known}
             for slug, origin in (
                 (self.given.events.get(value), GIVEN),
                 (stored.get(value), STORED),
@@ -149,13 +182,13 @@ class _Asked:
                     if slug:
                         check_event(slug)
                     self.found.events[value] = slug
-                    if slug != name and value:
+                    if slug != name:
                         question = self._event_question(column, {name: count})
-                        self.about.answer("event", f"{name} is {slug or 'left out'}", origin, question, slug)
+                        text = f"{name or 'a row without one'} is {slug or 'left out'}"
+                        self.about.answer("event", text, origin, question, slug)
                     break
             else:
-                if value:
-                    unknown[name] = count
+                unknown[name] = count
         if unknown:
             self.about.ask(self._event_question(column, unknown))
 
@@ -163,10 +196,7 @@ class _Asked:
         """The products that are entrances; an empty cell is one of them, in a file that names products."""
         rows = [row for row in self.source.rows if not (row.problem or row.left_out)]
         names = [self.layout.product(row) for row in rows]
-        values = Values()
-        for name in names if any(names) else ():
-            values.counts[value := words.folded(name)] += 1
-            values.spelled.setdefault(value, name)
+        values = Values.of(names if any(names) else ())
         by_file = self._admission(rows)
         by_event = {
             words.folded(name): admits
@@ -206,14 +236,14 @@ class _Asked:
             return
         shut = not all(admits for product, admits in self.found.products.items() if product)
         choice = self.given.new_event
-        why = "Not all products are entrances, and only an event that is created refuses the others. "
+        why = "Only an event that is created refuses products that let nobody in. "
         question = self.about.question(
             "new-event",
-            f"Nobody created the event {_quoted(new)}. {why if shut else ''}Create it, so that only what is "
-            f"printed opens it{'' if shut else ', or use it as it is'}?",
+            f"There is no event {_quoted(new)} here yet. {why if shut else ''}Shall it be created, so that "
+            f"only the codes on the tickets open its doors{'' if shut else ', or used without that'}?",
             column=column,
             values=list(new.items()),
-            answers=tuple(f"new-event={one}" for one in NEW_EVENTS[: 1 if shut else None]),
+            answers=tuple(f"new-event={one}" for one in CHOICES["new-event"][: 1 if shut else None]),
         )
         if choice and not (shut and choice == AS_IT_IS):
             self.about.answer("new-event", f"{_quoted(new)}: {choice}", GIVEN, question, choice)
@@ -230,10 +260,9 @@ class _Asked:
             self.found.quantity = self.about.choose(
                 "quantity",
                 f"What is a row with more than 1 in {self.source.spelled(column)!r}: one ticket "
-                "with that many entries, or that many tickets?",
+                "for that many persons, or that many tickets?",
                 column=column,
                 values=list(several.items()),
-                answers=tuple(f"quantity={choice}" for choice in QUANTITIES),
             )
 
     def cells(self) -> None:
@@ -247,8 +276,35 @@ class _Asked:
                 f"Are these several codes, each of a ticket of its own? Such as {lists[0][:80]!r}.",
                 column=self.found.code,
                 values=[("several codes in a cell", len(lists))],
-                answers=tuple(f"cells={choice}" for choice in CELLS),
             )
+
+    def repeats(self) -> None:
+        """What a code is that stands in several rows, once it is known which of them may come in: perhaps the
+        number of an order, which its guests share. One code in rows that differ is no more than a slip."""
+        if self.found.open:
+            return
+        rows: dict[tuple[str, str], list[Record]] = {}
+        for row in filter(self._may_come_in, self.source.rows):
+            if code := code_of(self.found, row):
+                rows.setdefault((self._slug(row), code), []).append(row)
+        several = {code: found for (event, code), found in rows.items() if event and len(found) > 1}
+        read = self.layout.read() | self.found.entered.keys() | self.found.days.keys()
+        alike = any(
+            len({tuple(row.fields.get(name, "") for name in read) for row in found}) < len(found)
+            for found in several.values()
+        )
+        if not alike and len(several) < 2:
+            return
+        column, stand = self.found.printed[0], "stands" if len(several) == 1 else "stand"
+        shown = ", ".join(map(self.source.spelled, self.found.printed))
+        self.found.repeats = self.about.choose(
+            "repeats",
+            f"{counted(len(several), 'code')} in {shown!r} {stand} in several rows. Is each of them one "
+            "guest's ticket, which the file repeats, or do several guests share it, as the number of an "
+            "order? If each guest has a code, choose the column with it; if none has it, export it, too.",
+            column=column,
+            values=[(code, len(found)) for code, found in several.items()][:LISTED],
+        )
 
     def zone(self) -> None:
         """The zone of times without an offset in events that have none."""
@@ -258,9 +314,8 @@ class _Asked:
         sentence = "In which time zone is the event? Without one its times are shown in UTC."
         if column:
             sentence = (
-                f"In which time zone are the times of {shown!r}? They have no offset, and the event has "
+                f"In which time zone are the times of {shown!r}? Neither the file nor the event says it."
             )
-            sentence += "no time zone."
         question = self.about.question(
             "timezone",
             sentence,
@@ -282,9 +337,11 @@ class _Asked:
         return stored if any(known.get(value, "?") for value in values.counts if value) else {}
 
     def _event_question(self, column: str, names: Mapping[str, int]) -> Question:
+        parts = [_quoted(filter(None, names)), "a row without one" if "" in names else ""]
+        named = ", and ".join(filter(None, parts))
         return self.about.question(
             "event",
-            f"Which event is {_quoted(names)}? The column {self.source.spelled(column)!r} names it.",
+            f"Which event is {named}? The column {self.source.spelled(column)!r} names it.",
             column=column,
             values=list(names.items()),
             answers=tuple(f"event-name={name}=SLUG" for name in names)[:EXAMPLES],
@@ -321,7 +378,9 @@ class _Asked:
     def _needs_zone(self) -> str:
         """A column with a time that has no offset, in an event without a zone; "" without one."""
         for record in self.source.rows:
-            if record.problem or record.left_out or self._event_of(record) in self.known.zones:
+            if record.problem or record.left_out:
+                continue
+            if (self._slug(record) or self.known.event or DEFAULT_EVENT) in self.known.zones:
                 continue
             for field in ("not_before", "not_after"):
                 column = self.layout.column(field)
@@ -335,15 +394,18 @@ class _Asked:
                     return column
         return ""
 
+    def _may_come_in(self, record: Record) -> bool:
+        """Whether the code of a row can be read, and no status refuses its guest."""
+        if record.problem or record.left_out or any(map(record.damage, self.found.printed)):
+            return False
+        return all(
+            known[words.value_of(record.fields.get(column, ""))]
+            for column, known in self.found.statuses.items()
+        )
+
     def _slug(self, record: Record) -> str:
         """The event that a row's tickets are issued in, "" for none."""
-        only, name = self.known.event, words.folded(self.layout.text("event", record))
-        slug = self.found.events.get(name, "") if name else only or DEFAULT_EVENT
-        return slug if not only or slug == only else ""
-
-    def _event_of(self, record: Record) -> str:
-        name = words.folded(self.layout.text("event", record))
-        return self.found.events.get(name) or self.known.event or DEFAULT_EVENT
+        return self.found.event_of(self.layout.text("event", record), self.known.event)
 
 
 def _has_offset(text: str, *, unread: bool) -> bool:

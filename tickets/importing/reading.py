@@ -67,8 +67,6 @@ class Records(NamedTuple):
     """The recognised format, such as "CSV, Windows-1252, separated by semicolon"."""
     rows: Iterator[Record]
     """Raises FileRefused."""
-    header_row: int = 0
-    """0 for a file without a header: JSON, or one without rows."""
     headers: dict[str, str] = {}
     """Normalised column name -> the name as it is in the file; empty for JSON."""
     notes: list[str] = []
@@ -77,11 +75,6 @@ class Records(NamedTuple):
     """Sheets of a workbook that could be meant, since their columns identify tickets."""
     events: list[dict[str, Any]] = []
     """What our own export says of its events."""
-
-
-def read_records(path: Path, *, matters: Matters = lambda name: True) -> Iterator[Record]:
-    """`open_records(...).rows`."""
-    return open_records(path, matters=matters).rows
 
 
 def open_records(
@@ -164,7 +157,7 @@ def _records(form: str, rows: Iterator[Row], matters: Matters, knows: Knows, hid
         notes.append(f"The header is row {header.row}; above it is {said}, which is not read.")
     below = chain(head[header.at + 1 :], rows)
     table = _Table(header, matters, hidden)
-    return Records(form, map(_checked, map(table.record, below)), header.row, header.shown, notes)
+    return Records(form, map(_checked, map(table.record, below)), header.shown, notes)
 
 
 class _Table:

@@ -25,6 +25,10 @@ class FileRefused(ValueError):
     """The file as a whole cannot be read; the message gives the reason and the remedy."""
 
 
+class WrongCell(Exception):
+    """A cell that makes its row wrong; the message completes "row 7"."""
+
+
 class Record(msgspec.Struct, frozen=True):
     """One row. If its shape is wrong, `problem` is a sentence and `fields` is empty; so it is if the row is
     `left_out` for a reason that the file itself gives, such as "is hidden"."""

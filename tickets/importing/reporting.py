@@ -40,6 +40,7 @@ def report_of(
     stays = [sentence_of(one, found, personal=personal) for one in differences.unchanged[:ROWS_REPORTED]]
     report = understood(found) | {
         "tickets": len(found.tickets),
+        "shut": sum(not _opens(one, found) for one in found.tickets),
         "new": len(new),
         "identical": differences.same,
         "differing": len({(one.event, one.ticket_id) for one in differences.found}),
@@ -52,7 +53,7 @@ def report_of(
             {"event": event, "tickets": len(tickets), "zone": found.zones[event]}
             for event, tickets in by_event(found.tickets).items()
         ],
-        "events_said": [change.sentence for change in changes_of(found)],
+        "events_said": list(changes_of(found)),
         "wrong_count": len(wrong),
         "wrong": listed(wrong),
         "left_out_count": len(found.left_out),
@@ -62,6 +63,11 @@ def report_of(
         report["said"] = [*found.said, over]
     kept: dict[str, Any] = storable(report)
     return kept
+
+
+def _opens(ticket: ImportedTicket, found: ImportPlan) -> bool:
+    """Whether a ticket opens a door."""
+    return not ticket.blocked and found.products.get(ticket.product, True)
 
 
 def _over(tickets: Sequence[ImportedTicket]) -> str:

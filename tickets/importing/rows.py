@@ -9,18 +9,18 @@ import msgspec
 
 from dtvn.machine.bodies import SECONDS_MAX
 from dtvn.machine.codes import CodeError, normalised
-from dtvn.machine.fields import DEFAULT_EVENT, MICROSECONDS, is_text
+from dtvn.machine.fields import MICROSECONDS, is_text
 from dtvn.machine.lists import ENTRIES_MAX
 from tickets.importing import words
-from tickets.importing.days import day_window
+from tickets.importing.days import day_window, is_clock
 from tickets.importing.imported import LABEL_LENGTH_MAX, Holder, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.layout import Layout
 from tickets.importing.lists import codes_in, is_list_of_codes
 from tickets.importing.moments import NoMoment, read_moment
 from tickets.importing.own import OwnRows
-from tickets.importing.printed import printed_text
+from tickets.importing.printed import code_of
 from tickets.importing.reading import NUMBER
-from tickets.importing.record import A_DATE, A_TRUTH, Record, invisible_inside
+from tickets.importing.record import A_DATE, A_TRUTH, Record, WrongCell, invisible_inside
 from tickets.importing.settled import Decided, Known
 from tickets.importing.source import Source
 
@@ -28,17 +28,6 @@ WITHIN_MIN = 6
 """Characters of a code that does not stand inside another text by chance: reader_faults.LENGTH_MIN."""
 ASIDE_WIDTH = 3
 """Cells that the usual row fills at least, where a row of one cell, or a text and a number, is no ticket."""
-
-
-class WrongCell(Exception):
-    """A cell that makes its row wrong; the message completes "row 7"."""
-
-
-class Excluded(msgspec.Struct, frozen=True):
-    """A row whose status does not admit, and the tickets that it would be."""
-
-    left_out: LeftOut
-    tickets: list[ImportedTicket]
 
 
 class Rows:
@@ -55,8 +44,9 @@ class Rows:
         self._usual = widths[len(widths) // 2] if widths and source.shown else 0
         self.said: list[str] = []
 
-    def read(self, record: Record) -> list[ImportedTicket] | LeftOut | WrongRow | Excluded:
-        """What a row becomes. The tickets have no ids yet."""
+    def read(self, record: Record) -> list[ImportedTicket] | LeftOut | WrongRow:
+        """What a row becomes. The tickets have no ids yet; those of a row whose status does not admit are
+        blocked."""
         if record.problem:
             return WrongRow(record.number, record.problem)
         if record.left_out:
@@ -66,8 +56,9 @@ class Rows:
         if reason := self._aside(record):
             return LeftOut(record.number, reason)
         try:
-            if (event := self._event(record)) is None:
-                return LeftOut(record.number, f"belongs to event {self._layout.text('event', record)!r}")
+            name = self._layout.text("event", record)
+            if not (event := self._decided.event_of(name, self._known.event)):
+                return LeftOut(record.number, f"belongs to event {name!r}" if name else "names no event")
             if reason := self._refusal(record):
                 return self._excluded(record, event, reason)
             return self._tickets(record, event)
@@ -86,10 +77,6 @@ class Rows:
             return ""
         return f"is no ticket but a title, an end mark or a total: only {', '.join(filled.values())[:80]!r}"
 
-    def _may_be_code(self, cell: str) -> bool:
-        """Whether a cell is as long as a code of another row, or a word with a digit."""
-        return len(cell) in self._lengths or (" " not in cell and any(map(str.isdigit, cell)))
-
     def _may_be_total(self, record: Record, filled: Mapping[str, str]) -> bool:
         """Whether the last row holds a text and a number."""
         if len(filled) != 2 or record.number != self._source.rows[-1].number:
@@ -100,13 +87,6 @@ class Rows:
     def zone(self, event: str) -> str:
         """Name of the zone of times without an offset in rows of this event."""
         return self._decided.zone or self._known.zones.get(event, "UTC")
-
-    def _event(self, record: Record) -> str | None:
-        """The slug of a row; None if the row is of another event."""
-        name = self._layout.text("event", record)
-        only = self._known.event
-        slug = self._decided.events.get(words.folded(name), "") if name else only or DEFAULT_EVENT
-        return None if not slug or (only and slug != only) else slug
 
     def _refusal(self, record: Record) -> str:
         """Why the statuses of a row do not admit, "" if all of them do."""
@@ -120,21 +100,13 @@ class Rows:
             reasons.append(f"{self._shown('product')}: empty")
         return "; ".join(reasons)
 
-    def _excluded(self, record: Record, event: str, reason: str) -> Excluded:
-        entered = self._entered(record)
-        told = f"{reason}; left out although its guest is checked in" if entered else reason
+    def _excluded(self, record: Record, event: str, reason: str) -> list[ImportedTicket]:
         try:
             tickets = self._tickets(record, event)
         except WrongCell:
             tickets = self._named_only(record, event)  # left out it is in any case
         why = _one_line(reason)
-        blocked = [
-            msgspec.structs.replace(
-                one, admits=False, blocked=True, block_reason=why, entered=False, entered_at=0
-            )
-            for one in tickets
-        ]
-        return Excluded(LeftOut(record.number, told), blocked)
+        return [msgspec.structs.replace(one, admits=False, blocked=True, block_reason=why) for one in tickets]
 
     def _tickets(self, record: Record, event: str) -> list[ImportedTicket]:
         for column in self._decided.entered:
@@ -164,7 +136,11 @@ class Rows:
             codes = self._codes(record)
         except WrongCell:
             codes = [()]
-        return [ImportedTicket(row=record.number, ticket_id="", event=event, codes=one) for one in codes]
+        entered = self._entered(record)
+        return [
+            ImportedTicket(row=record.number, ticket_id="", event=event, codes=one, entered=entered)
+            for one in codes
+        ]
 
     def _window(self, record: Record, event: str) -> tuple[int, int]:
         """When the ticket of a row admits, Unix microseconds, 0: no bound. A day narrows the window that the
@@ -187,14 +163,15 @@ class Rows:
 
     def _day(self, column: str, ends: str, record: Record, event: str) -> tuple[int, int]:
         shown, text = self._source.spelled(column), record.fields.get(column, "")
-        if not text or (ends and not record.fields.get(ends)):
+        until = ends if is_clock(ends) else ""
+        if not text or (ends and not (until or record.fields.get(ends))):
             raise WrongCell(f"column {shown!r} does not say on which day the ticket admits")
-        if ends:
+        if ends and not until:
             begins_at = self._bound(column, record, event, ends=False)
             return begins_at, self._bound(ends, record, event, ends=True)
         self._sound(record, column, A_DATE)
         try:
-            window = day_window(text, self._zone(event))
+            window = day_window(text, self._zone(event), until)
         except NoMoment as error:
             raise WrongCell(f"column {shown!r}: {text[:40]!r} {error}") from error
         begins_at, ends_at = (int(moment.timestamp()) * MICROSECONDS for moment in window)
@@ -204,10 +181,7 @@ class Rows:
         """The codes of each ticket of a row."""
         for column in self._decided.printed:
             self._sound(record, column)
-        if pattern := self._decided.pattern:
-            cell = printed_text(pattern, record, self._decided.printed)
-        else:
-            cell = record.code(self._decided.code)
+        cell = code_of(self._decided, record)
         several = is_list_of_codes(cell) and self._decided.cells == "tickets"
         codes = [self._code(text) for text in (codes_in(cell) if several else [cell])]
         persons = self._quantity(record)
@@ -316,8 +290,3 @@ class Rows:
 def _one_line(reason: str) -> str:
     """A reason as the log takes it: printable, and not too long."""
     return "".join(one if one.isprintable() else " " for one in reason)[:LABEL_LENGTH_MAX]
-
-
-def zones_of(events: Mapping[str, object], rows: Rows) -> dict[str, str]:
-    """Event -> the zone of its times without an offset."""
-    return {event: rows.zone(event) for event in sorted(events)}

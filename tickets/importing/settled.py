@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from dtvn.machine.fields import DEFAULT_EVENT
 from tickets.importing.answers import ANY, AS_IT_IS, Answers, Question, Told
 from tickets.importing.source import Values
+from tickets.importing.words import folded
 
 GIVEN, STORED, FILE, EVENT = "given", "stored", "the file", "the event"
 
@@ -63,7 +65,7 @@ class Decided(msgspec.Struct):
     entered: dict[str, dict[str, bool]] = {}
     """Column -> folded value -> whether its guest has entered."""
     days: dict[str, str] = {}
-    """Column with the day of a ticket -> "", or the column in which its time ends."""
+    """As in Answers."""
     harmless: list[str] = []
     constant: dict[str, str] = {}
     """Column with one value -> that."""
@@ -76,10 +78,17 @@ class Decided(msgspec.Struct):
     """Zone of events without one of their own; "" if no time needs it."""
     quantity: str = ""
     cells: str = ""
+    repeats: str = ""
     events: dict[str, str] = {}
     """Folded name of an event -> slug, "" to leave out."""
     open: list[Question] = []
     told: list[Told] = []
+
+    def event_of(self, name: str, only: str) -> str:
+        """The slug of a row that names this event, "" if the row is of another one than `only`. Where no row
+        names an event, all are of the one that was chosen."""
+        slug = self.events.get(folded(name), "") if self.events else only or DEFAULT_EVENT
+        return slug if not only or slug == only else ""
 
     def to_store(self) -> Answers:
         """The answers, for the next file of this source."""
@@ -98,6 +107,7 @@ class Decided(msgspec.Struct):
             constant=self.constant,
             quantity=self.quantity,
             cells=self.cells,
+            repeats=self.repeats,
             events=self.events,
         )
 

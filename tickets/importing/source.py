@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +75,7 @@ class Source(msgspec.Struct):
         """The different values of a column; not to be changed."""
         if column in self._counted:
             return self._counted[column]
-        found = self._counted[column] = Values()
-        for cell in self.cells(column):
-            found.counts[value := words.value_of(cell)] += 1
-            found.spelled.setdefault(value, value if value == words.ASTERISK else " ".join(cell.split()))
+        found = self._counted[column] = Values.of(self.cells(column))
         return found
 
 
@@ -88,6 +85,15 @@ class Values(msgspec.Struct):
     counts: Counter[str] = msgspec.field(default_factory=Counter)
     spelled: dict[str, str] = {}
     """Folded value -> as the file spells it first."""
+
+    @classmethod
+    def of(cls, cells: Iterable[str]) -> Values:
+        """Those of these cells."""
+        found = cls()
+        for cell in cells:
+            found.counts[value := words.value_of(cell)] += 1
+            found.spelled.setdefault(value, value if value == words.ASTERISK else " ".join(cell.split()))
+        return found
 
     def listed(self) -> list[tuple[str, int]]:
         """(value as spelled, number of rows), the most frequent first."""

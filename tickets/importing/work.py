@@ -293,7 +293,7 @@ def _since_words(since: Sequence[WrongRow]) -> Iterator[str]:
     if since:
         verb = "was" if len(since) == 1 else "were"
         said = f"{counted(len(since), 'difference')} changed after the file was shown"
-        yield f"{said}, and {verb} not ordered: see the wrong rows."
+        yield f"{said}, and {verb} not made: see the wrong rows."
 
 
 class _Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
 
 from dtvn.api.errors import InvalidRequest
@@ -37,3 +38,15 @@ def seconds(text: str, zone: tzinfo, what: str) -> int:
 def microseconds(text: str, zone: tzinfo, what: str) -> int:
     """The same as the log has it."""
     return seconds(text, zone, what) * MICROSECONDS
+
+
+def by_city(zones: Iterable[str]) -> list[tuple[str, str]]:
+    """(zone, words) of these zones in the order of their cities, such as "Berlin (Europe)" for
+    Europe/Berlin."""
+    return sorted(((zone, city_of(zone)) for zone in zones), key=lambda one: one[1])
+
+
+def city_of(zone: str) -> str:
+    """A zone with its city first."""
+    *regions, city = zone.replace("_", " ").split("/")
+    return f"{city} ({', '.join(regions)})" if regions else city

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import tzinfo
 from typing import Any
+from zlib import crc32
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
@@ -25,6 +26,7 @@ from tickets.models import check_zone
 from tickets.pages import clocks
 from tickets.pages.access import sentence_page, with_scope
 from tickets.services import events, list_counts, lists
+from tickets.services.event_gates import check_gates, gates_of, set_gates
 from tickets.services.events import Products
 from tickets.services.list_counts import Counts, ListSums
 from validators import feed
@@ -53,8 +55,9 @@ class Form(msgspec.Struct, frozen=True):
     """On the clocks of the event's zone, "" for none."""
     ids_are_codes: bool = False
     products: Products = ()
+    gates: tuple[str, ...] = ()
     as_of: str = ""
-    """Place in the log of what the form was filled from, "" for an event that was not created yet."""
+    """See `_as_of`."""
 
 
 @require_http_methods(["GET", "POST"])
@@ -65,8 +68,9 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     slug = request.GET.get("slug", "")
     if request.method == "GET":  # perhaps before there is a ledger
         return _page(request, caller, _form_of(slug) if sequence and is_name(slug) else Form(), sequence)
-    if SCOPE not in caller.scopes:
-        return sentence_page(request, caller, f"This login may not change events ({SCOPE!r}).", 403)
+    if SCOPE not in caller.scopes or is_follower():
+        why = "a copy changes no events" if is_follower() else f"it lacks the scope {SCOPE!r}"
+        return sentence_page(request, caller, f"This login may not change events: {why}.", 403)
     given = _given(request)
     if given.as_of and given == _form_of(given.slug):
         return redirect(f"{reverse('tickets:events')}?{urlencode({'unchanged': given.slug})}")
@@ -93,7 +97,7 @@ def _page(
         "form": form,
         "changes": bool(request.GET.get("slug")) and request.GET["slug"] == form.slug,
         "rows": [*form.products, *[("", True)] * ROWS_FREE][:PRODUCTS_MAX],
-        "zones": sorted(available_timezones()),
+        "zones": clocks.by_city(available_timezones()),
         "platform_zone": event_zones.zone_of(None).key,
         "slug_max": SLUG_LENGTH_MAX,
         "label_max": LABEL_LENGTH_MAX,
@@ -139,6 +143,7 @@ def _counted(event: dict[str, Any], wanted: str) -> dict[str, Any]:
         "older": sums[chosen].older,
         "used_up": counts.used_up,
         "on_site": counts.on_site,
+        "gates": gates_of(slug),
         "blocked_inside": counts.blocked_inside,
         "may_add_list": len(row.lists if row else ()) < LISTS_MAX,
     }
@@ -186,8 +191,16 @@ def _form_of(slug: str) -> Form:
         doors=clocks.shown(known.doors, zone),
         ids_are_codes=known.ids_are_codes,
         products=known.products,
-        as_of=place(slug),
+        gates=gates_of(slug),
+        as_of=_as_of(slug),
     )
+
+
+def _as_of(slug: str) -> str:
+    """Marks what a form was filled from: the event in the log, and its gates; "" for an event that was not
+    created yet and names none."""
+    gates = gates_of(slug)
+    return place(slug) + (f"-{crc32(chr(10).join(gates).encode()):x}" if gates else "")
 
 
 def place(slug: str) -> str:
@@ -207,6 +220,7 @@ def _given(request: HttpRequest) -> Form:
         doors=request.POST.get("doors", ""),
         ids_are_codes="ids_are_codes" in request.POST,
         products=tuple(product for product in named if product[0]),
+        gates=tuple(filter(None, map(str.strip, request.POST.get("gates", "").splitlines()))),
         as_of=request.POST.get("as_of", ""),
     )
 
@@ -217,7 +231,7 @@ def _save(given: Form, actor: str, *, creates: bool) -> None:
         raise InvalidRequest(
             "The short name must be 1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter or digit first."
         )
-    if given.as_of != place(given.slug):
+    if given.as_of != _as_of(given.slug):
         text = (
             "There is already an event of this short name." if creates else "The event was changed meanwhile."
         )
@@ -225,6 +239,16 @@ def _save(given: Form, actor: str, *, creates: bool) -> None:
     names = [name for name, _admits in given.products]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InvalidRequest(f"The product {twice!r} is in the list twice: leave one of them out.")
+    check_gates(given.gates)
+    before = _form_of(given.slug)
+    if creates or msgspec.structs.replace(given, gates=before.gates) != before:
+        _order(given, actor)
+    if given.gates != before.gates:
+        set_gates(given.slug, given.gates)
+
+
+def _order(given: Form, actor: str) -> None:
+    """Have the log's part of an event created or changed; raises ServiceError."""
     decision = events.set_event(
         given.slug,
         actor=actor,

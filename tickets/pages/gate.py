@@ -18,6 +18,7 @@ from dtvn.machine.lists import DAY, MAIN_SLUG
 from dtvn.machine.rows import EventRow
 from tickets.pages.access import may_see_names, with_scope
 from tickets.services import patience
+from tickets.services.event_gates import gates_by_event
 from validators import feed
 from validators.dashboard.views import frame
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -48,7 +49,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         "annul": _path("annul"),
         "force": _path("force") if caller.scopes >= FORCES else "",
         "events": events,
-        "found": reverse("tickets:found") if may_see_names(caller) else "",
+        "found": reverse("tickets:guests") if may_see_names(caller) else "",
         "next_events": _next(events) or events,
         "stays": STAYS,
         "name_max": NAME_LENGTH_MAX,
@@ -74,14 +75,16 @@ def _path(kind: str) -> str:
 
 
 def _events(caller: Caller) -> list[dict[str, Any]]:
-    """Slug, name, zone and lists of the events that this caller may choose, of the lists those that it may
-    scan for; `when` the doors open, and `ends`, Unix microseconds, both falsy if it is not said. None before
-    there is a ledger."""
+    """Slug, name, zone, gates and lists of the events that this caller may choose, of the lists those that it
+    may scan for; `when` the doors open, and `ends`, Unix microseconds, both falsy if it is not said. None
+    before there is a ledger."""
     if not feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT):
         return []
     rows = read.event_rows(LEARNER_ALIAS)
-    known = read.list_events(LEARNER_ALIAS)
-    return [_event(slug, rows.get(slug), caller.lists) for slug in known if caller.only_event in ("", slug)]
+    known = [slug for slug in read.list_events(LEARNER_ALIAS) if caller.only_event in ("", slug)]
+    nothing: dict[str, list[str]] = {}
+    gates = patience.platform.read(gates_by_event, nothing)
+    return [_event(slug, rows.get(slug), caller.lists) | {"gates": gates.get(slug, [])} for slug in known]
 
 
 def _event(slug: str, row: EventRow | None, only: frozenset[str]) -> dict[str, Any]:

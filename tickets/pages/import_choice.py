@@ -74,10 +74,10 @@ def groups_of(one: TicketImport, asked: QueryDict) -> list[ShownGroup]:
 
 
 def confirm_words(new: int, changes: int) -> str:
-    """The button that has so much ordered; imports.js says the same of what is ticked since."""
+    """The button that has so much done; imports.js says the same of what is ticked since."""
     said = [f"Import {counted(new, 'new ticket')}"] if new else []
     if changes:
-        said.append(f"{'order' if new else 'Order'} {counted(changes, 'change')}")
+        said.append(f"{'make' if new else 'Make'} {counted(changes, 'change')}")
     return " and ".join(said) or "Import without changes"
 
 

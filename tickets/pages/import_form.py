@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 from django.http import QueryDict
 
-from tickets.importing.answers import ANY, AS_IT_IS, CREATE, Answers
+from tickets.importing.answers import ANY, AS_IT_IS, CREATE, PERSONS, Answers
 from tickets.importing.columns import MEANINGS
+from tickets.importing.days import is_clock
 from tickets.importing.record import FileRefused, normalised
 from tickets.importing.slugs import slug_of
 from tickets.importing.words import folded
@@ -21,11 +22,15 @@ SEVERAL = ("admits", "entered", "entrances")
 OF_VALUES = ("admits", "entered")
 """Meanings of a column that are of some of its values."""
 CHOICES = {
-    "quantity": {"tickets": "that many tickets", "entries": "one ticket with that many entries"},
+    "quantity": {"tickets": "that many tickets", "entries": "one ticket that lets in that many persons"},
     "cells": {"tickets": "several codes, each of a ticket of its own", "one": "one code"},
+    "repeats": {
+        "ticket": "one guest's ticket, which the file repeats",
+        PERSONS: "several guests share it: it opens once for each of its rows",
+    },
     "new-event": {
-        CREATE: "create it: only what is printed opens it",
-        AS_IT_IS: "use it as it is: ids of tickets open it too",
+        CREATE: "create it: only the codes on the tickets open its doors",
+        AS_IT_IS: "use it without that: ids of tickets open its doors, too",
     },
 }
 """Question -> answer -> its words."""
@@ -33,13 +38,14 @@ WHICH = {"admits": "may come in", "entered": "say that the guest has entered alr
 TITLES = {
     "code": "What the scanner reads",
     "admits": "Who may come in",
-    "entrances": "Products that are entrances",
+    "entrances": "Products that let guests in",
     "entered": "Who has entered already",
     "timezone": "Time zone",
     "event": "Event",
     "new-event": "New event",
     "quantity": "Rows for several persons",
     "cells": "Several codes in a cell",
+    "repeats": "One code in several rows",
     "sheet": "Sheet",
     "column": "Column",
 }
@@ -117,7 +123,9 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
         one["open"],
         control,
         options,
-        one.get("words", ""),
+        ", ".join(CHOICES[kind].get(value, value) for value in chosen)
+        if kind in CHOICES
+        else one.get("words", ""),
         one.get("origin", ""),
         one["column"],
         _meanings(one, chosen) if kind == "column" else [],
@@ -126,13 +134,22 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
 
 def _meanings(one: Mapping[str, Any], chosen: Sequence[str]) -> list[tuple[str, str, bool]]:
     """What a column may say, the most likely first."""
-    offered = {value: label for value, label in MEANINGS.items() if value != "day"}
-    if any(answer.startswith("day=") for answer in one["answers"]):
-        days = {"day": MEANINGS["day"]}
-        days |= {f"day={other}": f"the time from which it admits, until {other}" for other in one["others"]}
-        offered = {"admits": offered.pop("admits")} | days | offered
-    likely = {one["likely"]: offered[one["likely"]]} if one["likely"] else {}
-    return [(value, label, value in chosen) for value, label in (likely | offered).items()]
+    ends = [*one["ends"], *(text.partition("=")[2] for text in chosen if text.startswith("day="))]
+    days = {f"day={end}".rstrip("="): _until(end, timed="" not in one["ends"]) for end in ends}
+    named = any(answer.startswith("column=name=") for answer in one["answers"])
+    admits, *others = ((value, label) for value, label in MEANINGS.items() if named or value != "name")
+    offered = dict([admits, *days.items(), *others])
+    likely = next((value for value in offered if one["likely"] == value.partition("=")[0]), "")
+    shown = {likely: offered[likely]} | offered if likely else offered
+    return [(value, label, value in chosen) for value, label in shown.items()]
+
+
+def _until(end: str, *, timed: bool) -> str:
+    """The words of a column of days, or of times, until `end`: see Question.ends."""
+    begins = "the time from which the ticket admits" if timed else "the day on which the ticket admits"
+    if is_clock(end):
+        return f"{begins}, until {end} of the next morning"
+    return f"{begins}, until {end}" if end else f"{begins}, from midnight to midnight"
 
 
 def _label(one: Mapping[str, Any], value: str) -> str:
@@ -246,6 +263,8 @@ def _take_column(given: dict[str, Any], one: Mapping[str, Any], sent: QueryDict)
         case "product":
             field = "variation" if any("variation=" in answer for answer in one["answers"]) else "product"
             given["columns"][field] = one["column"]
+        case "name":
+            given["columns"]["name"] = one["column"]
         case "harmless":
             given["harmless"].append(column)
         case _:

@@ -25,6 +25,7 @@ from tickets.importing.record import FileRefused
 from tickets.importing.uploads import UploadOptions
 from tickets.models import ImportState, TicketImport
 from tickets.pages.access import has_key, sentence_page, with_scope
+from tickets.pages.clocks import by_city
 from tickets.pages.event_choice import event_choices
 from tickets.pages.exports import SCOPES
 from tickets.pages.import_choice import changes_as_json, choice_sent, confirm_words, groups_of, pages_after
@@ -253,7 +254,9 @@ def _import_page(
             if (title := TITLES[told["id"].partition(":")[0]]) not in unanswerable
         ],
         "answers": answers,
-        "zones": sorted(available_timezones()) if fields else [],
+        "event": options.event,
+        "workbook": one.file_name.lower().endswith(".xlsx") or "Excel" in report.get("form", ""),
+        "zones": by_city(available_timezones()) if fields else [],
         "events": list_events(LEARNER_ALIAS) if fields else [],
         "sample": one.preview.get("sample", []),
         "groups": (groups := groups_of(one, request.GET) if one.state == ImportState.PREVIEW else []),

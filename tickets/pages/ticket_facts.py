@@ -9,7 +9,6 @@ from django.http import HttpRequest
 
 from dtvn.api.times import in_zone
 from dtvn.machine import CAPABILITY, TRANSITIONS, State
-from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.kinds import ACTS
 from dtvn.machine.movements import IMPORT
 from dtvn.machine.rows import EventRow, TicketRow
@@ -65,7 +64,6 @@ class Facts:
         """A ticket in the list. `by_code`: it was found by a code, which is then at hand."""
         state = state_of_row(row)
         holder, order = part.holders.get((row.event, row.ticket), ("", ""))
-        labels = (row.product, row.seat)
         return {
             "event": row.event,
             "id": row.ticket,
@@ -73,9 +71,9 @@ class Facts:
             "meaning": self._meaning(row),
             "blocked": row.blocked,
             "block_reason": row.block_reason,
-            "changed": row.timestamp // MICROSECONDS,
+            "changed": _changed(self._event(row.event), row),
             "entry": row.validator,
-            "about": ", ".join(filter(None, (*labels, in_words(row.data, labels)))),
+            "about": about(row),
             "holder": holder,
             "order": order,
             "acts": self.acts(row, by_code=by_code),
@@ -103,9 +101,9 @@ class Facts:
     def _enters_again(self, row: TicketRow) -> bool:
         """Whether the ticket has entered, and has an entry left on `main`: on a daily one, of another day."""
         event = self._event(row.event)
-        if state_of_row(row) is not State.CONSUMED or not _is_entrance(event, row):
+        if state_of_row(row) is not State.CONSUMED or not is_entrance(event, row):
             return False
-        return not list_counts.on_main(row, event, time.time_ns() // 1_000).exhausted
+        return not list_counts.on_list(row, event, time.time_ns() // 1_000).exhausted
 
     def _withholds(self, row: TicketRow, *, by_code: bool) -> bool:
         """Whether an admission is only not offered because it would be by name."""
@@ -154,6 +152,12 @@ class Facts:
         }
 
 
+def about(row: TicketRow) -> str:
+    """Product, seat and what else its file said of a ticket, in words."""
+    labels = (row.product, row.seat)
+    return ", ".join(filter(None, (*labels, in_words(row.data, labels))))
+
+
 def told_terms(event: EventRow | None, row: TicketRow) -> list[Fact]:
     """What decides whether a ticket opens a gate, as far as it is set; times are in the event's zone."""
     found: list[Fact] = [
@@ -180,10 +184,11 @@ def _allows(row: TicketRow, act: str) -> bool:
 
 def _admits(event: EventRow | None, row: TicketRow) -> bool:
     """Whether the ticket is of a product that admits (D3), or has entered all the same."""
-    return state_of_row(row) is State.CONSUMED or _is_entrance(event, row)
+    return state_of_row(row) is State.CONSUMED or is_entrance(event, row)
 
 
-def _is_entrance(event: EventRow | None, row: TicketRow) -> bool:
+def is_entrance(event: EventRow | None, row: TicketRow) -> bool:
+    """Whether the ticket's product admits: any in an event that was not created."""
     if not row.product or event is None or not event.declared:
         return True
     return dict(event.products).get(row.product, False)
@@ -191,6 +196,11 @@ def _is_entrance(event: EventRow | None, row: TicketRow) -> bool:
 
 def _product(event: EventRow | None, row: TicketRow) -> str:
     return row.product if _admits(event, row) else f"{row.product} (does not admit)"
+
+
+def _changed(event: EventRow | None, row: TicketRow) -> str:
+    """When the ticket changed last, on the event's clocks and short enough for a column; "" if not known."""
+    return f"{in_zone(row.timestamp, zone_of(event)):%Y-%m-%d %H:%M:%S %Z}" if row.timestamp else ""
 
 
 def event_time(event: EventRow | None, microseconds: int) -> str:

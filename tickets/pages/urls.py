@@ -7,6 +7,7 @@ from tickets.pages import (
     events,
     exports,
     gate,
+    gate_guests,
     imports,
     interventions,
     steward_links,
@@ -18,6 +19,7 @@ app_name = "tickets"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("gate/", gate.page, name="gate"),
     path("gate/state", gate.state, name="gate-state"),
+    path("gate/guests", gate_guests.found, name="guests"),
     path("gate/link", steward_login.page, name="link"),
     path("dashboard/tickets", tickets.page, name="page"),
     path("dashboard/tickets/found", tickets.found, name="found"),

@@ -52,6 +52,8 @@ from validators.services import decide
 from validators.services.roles import NAMES_SEEN_WITH
 
 HOLDERS_AT_ONCE = 500
+HINTS_MAX = 20
+"""Unknown codes of one call of which is looked up what they may be: each costs some queries."""
 _last: dict[str, tuple[bool, EventRow | None]] = {}
 """Events and their rows as this process read them last: what holds while the copy is away."""
 UNFOUND = frozenset({reasons.BARCODE_NOT_FOUND, reasons.TICKET_NOT_FOUND})
@@ -70,6 +72,7 @@ class PlatformAsking:
         self._zones: dict[str, tzinfo] = {}
         self._others: dict[str, dict[str, EventRow]] = {}
         """Event -> `others_today`."""
+        self._hints = 0
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -85,16 +88,39 @@ class PlatformAsking:
             require_scopes(self._call, "force")
         admits = isinstance(request.command, Admit | Consume | Force) and not code_of(request.command)
         if admits and "operate" not in self._call.scopes:
-            _, row = self._event(request.event)
-            if not codes.ids_are_codes(row):
-                text = (
-                    "In this event only codes admit; by ticket_id it needs the scopes 'gate' and 'operate'."
-                )
-                raise ApiError(403, reasons.NOT_PERMITTED, text)
-            if row is not None and codes.by_name_only(row, self._row(request.event, request.ticket)):
-                text = "This ticket has codes; by ticket_id it needs the scopes 'gate' and 'operate'."
-                raise ApiError(403, reasons.NOT_PERMITTED, text)
+            self._require_found(request)
         return request
+
+    def _require_found(self, request: Request) -> None:
+        """Raise ApiError (403) for an admission by id without the scope `operate`, unless ids are codes, or a
+        person at a gate found the guest by name: then the ticket is of an order."""
+        _, row = self._event(request.event)
+        if not codes.ids_are_codes(row):
+            why = "In this event only codes admit"
+        elif row is not None and codes.by_name_only(row, self._row(request.event, request.ticket)):
+            why = "This ticket has codes"
+        else:
+            return
+        if not (self._is_at_a_gate(request) and self._is_ordered(request)):
+            text = f"{why}; by ticket_id it needs the scopes 'gate' and 'operate'."
+            raise ApiError(403, reasons.NOT_PERMITTED, text)
+
+    def _is_at_a_gate(self, request: Request) -> bool:
+        """Whether a person who may see names asks, and says at which gate and device. A program has no names
+        in view: what it sends as an id may be a text that it scanned."""
+        command = request.command
+        if not (isinstance(command, Admit) and command.gate and command.device):
+            return False
+        return self._call.person and not self._call.scopes.isdisjoint(NAMES_SEEN_WITH)
+
+    @staticmethod
+    def _is_ordered(request: Request) -> bool:
+        """Whether the ticket is of an order that this platform knows. Raises Unavailable."""
+        rows = TicketHolder.objects.filter(event=request.event, ticket=request.ticket).exclude(order="")
+        found = patience.platform.read(lambda: (rows.exists(),), None)
+        if found is None:
+            raise Unavailable("The platform's table of guests cannot be read; try again later.")
+        return found[0]
 
     def _require_limits(self, request: Request) -> None:
         """Raise ApiError (403) unless the caller is for this list, and for the product of the ticket: that
@@ -180,7 +206,10 @@ class PlatformAsking:
         return msgspec.structs.replace(decision, result=msgspec.structs.replace(decision.result, state=told))
 
     def _hint(self, request: Request) -> Hint | None:
-        """See services.hints."""
+        """See services.hints; None for the codes behind the first HINTS_MAX."""
+        self._hints += 1
+        if self._hints > HINTS_MAX:
+            return None
         event, shown = request.event, "operate" in self._call.scopes
         if event not in self._others:
             only, lists = self._call.only_event, self._call.lists

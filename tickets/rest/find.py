@@ -45,7 +45,7 @@ def find_ticket(call: Call, body: FindBody) -> Answer:
     row = read.read_ticket(LEARNER_ALIAS, body.event, known)
     if row is None or (found is None and codes.by_name_only(event, row)):
         raise _unfound(call, body, sequence)
-    main = list_counts.on_main(row, event, time.time_ns() // 1_000)
+    main = list_counts.on_list(row, event, time.time_ns() // 1_000)
     used = {"entries_used": main.used, "entries_allowed": main.limit}
     return success(data=shown_ticket(row) | used | {"barcode_valid": not revoked}, sequence=sequence)
 

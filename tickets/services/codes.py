@@ -196,11 +196,17 @@ class KnownCode(msgspec.Struct, frozen=True):
 
 
 def codes_like(
-    event: str, text: str, further: Collection[str], others: Mapping[str, EventRow]
+    event: str,
+    text: str,
+    further: Collection[str],
+    others: Mapping[str, EventRow],
+    *,
+    elsewhere: Collection[str] = (),
 ) -> list[KnownCode]:
     """Codes of the event, or of one of the `others` (slug -> its row), that look like the normalised `text`
     or like one of the `further` texts (`folded`), and ids, where they are codes: in the event those that are
-    one of the texts in any case, in the others the text itself. Empty if there are more than ALIKE_MAX.
+    one of the texts in any case, in the others the text itself and those `elsewhere`. Empty if there are more
+    than ALIKE_MAX.
     """
     texts = {text, *further}
     rows = TicketCode.objects.filter(
@@ -220,7 +226,8 @@ def codes_like(
         ]
     if ids_are_codes(read.event_row(LEARNER_ALIAS, event)):
         known += _opening_ids([event], texts | {text.upper(), text.lower()})
-    return known + list(_opening_ids([slug for slug, row in others.items() if ids_are_codes(row)], [text]))
+    ids = [slug for slug, row in others.items() if ids_are_codes(row)]
+    return known + list(_opening_ids(ids, {text, *elsewhere}))
 
 
 def _opening_ids(events: Collection[str], texts: Iterable[str]) -> Iterator[KnownCode]:

@@ -10,7 +10,7 @@ from dtvn.machine.rows import EventRow
 from tickets.services import codes
 from tickets.services.codes import KnownCode
 from tickets.services.keyboards import looks_misread, misreadings
-from tickets.services.reader_faults import LENGTH_MAX, LENGTH_MIN, candidates, fault
+from tickets.services.reader_faults import JOINED, LENGTH_MAX, LENGTH_MIN, candidates, fault, joints
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 
@@ -34,6 +34,8 @@ def about(event: str, text: str, *, shown: bool, others: Mapping[str, EventRow] 
     own = [one for one in known if one.event == event and codes.folded(one.code) == codes.folded(given)]
     if same := [one for one in own if one.code.casefold() == given.casefold()]:
         return _alike(same[0], "It differs only in case from", shown=shown)
+    if _is_joined(event, given, others):
+        return Hint(JOINED, whose="gate")
     if explained := [one for one in known if fault(given, one.code)]:
         here = [one for one in explained if one.event == event]  # a pass may be a ticket of several events
         return _of_reader(given, here or explained)
@@ -41,6 +43,16 @@ def about(event: str, text: str, *, shown: bool, others: Mapping[str, EventRow] 
         return _alike(own[0], "It looks like", shown=shown)
     looks = looks_misread(given, readings)
     return _of_keyboard(looks.sentence, "It looks like a code typed on a wrong keyboard.") if looks else None
+
+
+def _is_joined(event: str, given: str, others: Mapping[str, EventRow]) -> bool:
+    """Whether the text is two codes and nothing else; a reader may read the same one twice."""
+    cuts = joints(given)
+    if not cuts:
+        return False
+    parts = {part for cut in cuts for part in cut}
+    known = {one.code for one in codes.codes_like(event, given, parts, others, elsewhere=parts)}
+    return any(first in known and second in known for first, second in cuts)
 
 
 def _of_keyboard(keyboard: str, why: str) -> Hint:

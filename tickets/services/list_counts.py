@@ -153,11 +153,11 @@ def entry_on_main(ticket: TicketRow) -> Movement | None:
     return msgspec.structs.replace(last, at=ticket.entered_at)
 
 
-def on_main(row: TicketRow, event: EventRow | None, now: int) -> Tally:
-    """What counts of a ticket on `main` of its event at `now` (Unix microseconds). Its state does not tell:
+def on_list(row: TicketRow, event: EventRow | None, now: int, slug: str = MAIN_SLUG) -> Tally:
+    """What counts of a ticket on a list of its event at `now` (Unix microseconds). Its state does not tell:
     on a daily list CONSUMED stays until the next movement."""
-    main = list_in(event.lists if event is not None else (), MAIN_SLUG) or MAIN
-    return _visits(row).tally(main, row.entries, now)
+    listed = list_in(event.lists if event is not None else (), slug) or EventList(slug)
+    return _visits(row).tally(listed, row.entries, now)
 
 
 def _visits(row: TicketRow) -> Visits:

@@ -1,7 +1,8 @@
 """What a barcode reader adds to a code or leaves out, and codes inside a longer text. Pure.
 
 `candidates` makes the codes that a text may stand for, so that one look-up by index finds the ticket;
-`fault` says of a code that was found what made the text of it. Whole codes only: of a code that was read in
+`fault` says of a code that was found what made the text of it; `joints` parts a text that may be two codes.
+Whole codes only: of a code that was read in
 part all characters but one must be known, so that no code can be guessed piece by piece.
 """
 
@@ -25,6 +26,7 @@ _AIM = re.compile(r"\][A-Za-z][0-9A-Za-z]")
 _LOST = string.digits + string.ascii_letters
 UPC_DIGITS = 12
 ALSO = "then scan again."
+JOINED = "The reader joined two codes: set it to end each code with Enter, then scan each of them again."
 CONTAINS = (
     "What was read contains the code of a ticket: the file was imported with the wrong column, "
     "tell the office."
@@ -49,6 +51,13 @@ def candidates(text: str) -> set[str]:
         for place, (start, _end) in enumerate(runs):
             found.update(form[start:end] for _start, end in runs[place : place + RUNS_MAX])
     return {one for one in found if len(one) >= LENGTH_MIN}
+
+
+def joints(text: str) -> list[tuple[str, str]]:
+    """Each way to part this normalised text into two that may be codes: at most LENGTH_MAX."""
+    if len(text) > LENGTH_MAX:
+        return []
+    return [(text[:cut], text[cut:]) for cut in range(LENGTH_MIN, len(text) - LENGTH_MIN + 1)]
 
 
 def fault(text: str, code: str) -> str:

@@ -23,9 +23,18 @@ from dtvn.machine.fields import MICROSECONDS, REHEARSAL_EVENT, REHEARSAL_TICKET
 from dtvn.machine.reasons import OK
 from validators.feed.relay import FRAME_EVENTS, Frame
 from validators.feed.told import asked_at, told
+from validators.ledger.event_zones import zone_of
 from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
-from validators.ledger.read import SILENT, STATES, applied_sequence, count_operations, count_tickets, verdicts
+from validators.ledger.read import (
+    SILENT,
+    STATES,
+    applied_sequence,
+    count_operations,
+    count_tickets,
+    event_row,
+    verdicts,
+)
 
 LATEST_MAX = 40
 """Outcomes that a snapshot lists, newest first."""
@@ -149,8 +158,12 @@ def _whole_sequences(records: list[OperationRecord], cut: int) -> tuple[list[Ope
 def _events(records: list[OperationRecord]) -> list[dict[str, Any]]:
     found, first = verdicts(alias(), records), first_admissions(records)
     added, asked = told(alias(), records, first), asked_at(alias(), records)
+    zones = {event: zone_of(event_row(alias(), event)).key for event in {one.event for one in records}}
     return [
-        _event(record, found.get(record.pk, ""), first) | added.get(record.pk, {}) | asked.get(record.pk, {})
+        _event(record, found.get(record.pk, ""), first)
+        | {"zone": zones[record.event]}
+        | added.get(record.pk, {})
+        | asked.get(record.pk, {})
         for record in records
     ]
 

@@ -35,6 +35,7 @@ from validators import feed
 from validators.rest.errors import describe
 from validators.rest.keys import (
     SAFE_METHODS,
+    SESSION,
     Caller,
     KeyAuthentication,
     OpenAuthentication,
@@ -129,6 +130,7 @@ class ApiView(APIView):
             caller.only_event,
             caller.lists,
             caller.products,
+            person=self.request.auth == SESSION,
         )
         if self.about == "event" and not limit:
             call.require_event(read_event(call.query))

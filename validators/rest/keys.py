@@ -48,6 +48,8 @@ KEY_LENGTH_MAX = 16_384
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 GATE = "gate"
 """The scope of who may scan."""
+SESSION = "session"
+"""How a person on a page is authenticated, as DRF's `request.auth`; "key" and "open" are the others."""
 SESSION_KEY = "dtvn_api_key"
 """Session entry with the hash of the key that was entered on the login page; never the key itself."""
 
@@ -227,7 +229,7 @@ class PersonAuthentication(SessionAuthentication):
         if caller is None:
             return None
         self.enforce_csrf(request)
-        return caller, "session"
+        return caller, SESSION
 
     def enforce_csrf(self, request: Request) -> None:
         """Read the token from the plain request: our views have no parsers that DRF could use."""

@@ -27,9 +27,7 @@ REPORT = Preset(
         CHECKED_IN,
         entry("Checked in|Check-in status", entered=f"{YES}|checked in", outside=f"{NO}|not checked in"),
     ),
-    ignored=names(
-        "Order Date|Order Type|Total Paid|Fees Paid|Price Tier|Home State|Billing State|Shipping State"
-    ),
+    ignored=names("Order Date|Total Paid|Fees Paid|Price Tier|Home State|Billing State|Shipping State"),
 )
 API = Preset(
     name="Eventbrite, attendees of the API",
@@ -61,5 +59,5 @@ API = Preset(
         entry("checked in", entered=YES, outside=NO),
         entry("barcode status", entered="used", outside="unused|refunded|cancelled"),
     ),
-    ignored=names("status code|delivery method|guestlist id|answers (a list)"),
+    ignored=names("delivery method|guestlist id|answers (a list)"),
 )

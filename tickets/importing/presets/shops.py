@@ -18,7 +18,7 @@ TICKET_TAILOR = Preset(
         status("Ticket status|Status", admits="VALID", refuses="VOID|VOIDED|CANCELLED|REFUNDED|PENDING"),
     ),
     entries=(entry("Checked in|Checked-in", entered=YES, outside=NO),),
-    ignored=names("Order status|Price|Refund amount"),
+    ignored=names("Price"),
 )
 WEEZEVENT_FR = Preset(
     name="Weezevent, participants (French)",

@@ -43,13 +43,13 @@ STANDARD_INPUT = Path("-")
 
 class Command(BaseCommand):
     help = (
-        "Issue the tickets of a CSV, XLSX or JSON file: of pretix, Eventbrite, Ticket Tailor, Weezevent, "
+        "Import the tickets of a CSV, XLSX or JSON file: of pretix, Eventbrite, Ticket Tailor, Weezevent, "
         "Hi.Events, Tito, alf.io, Indico, our own export, or any list with a header. What decides who comes "
-        "in (the column that the scanner reads, the values that admit, the products that are entrances, the "
+        "in (the column that the scanner reads, the values that admit, the products that let guests in, the "
         "time zone, who has entered already) comes from the file, or is asked for: the command then ends "
         "with 2 and names the option that answers. --dry-run shows all answers. The file is uploaded to the "
         "platform, as on its page; the command follows the import. "
-        "Names and addresses stay in the platform's database; the log gets a salted commitment. "
+        "Names and addresses stay in the platform's database, outside the log that all members keep. "
         "Running it again is safe. A FILE of - is standard input. Exit codes: 0 all imported, 1 all but some "
         "wrong rows imported, 2 nothing imported, 3 it stopped half way (run it again to finish)."
     )
@@ -68,13 +68,13 @@ class Command(BaseCommand):
             "--changes",
             default="",
             metavar="KIND,KIND",
-            help="what the file says otherwise of tickets in the network is ordered too, for these kinds: "
+            help="change what the file says otherwise of tickets that are here already, for these kinds: "
             f"{', '.join(KINDS)} (default: none)",
         )
         parser.add_argument(
             "--apply",
             action="store_true",
-            help="order all that the file says otherwise, except that tickets are gone from it, without a "
+            help="change all that the file says otherwise, except that tickets are gone from it, without a "
             "person: for a source of which a file was confirmed before",
         )
         parser.add_argument(
@@ -211,27 +211,31 @@ class Command(BaseCommand):
         for sentence in report.get("not_ordered", ()):
             self.stdout.write(sentence)
         for kind in report.get("ordered", ()):
-            self.stdout.write(f"{counted(kind['count'], 'ticket')} of the network: {kind['words']}, ordered.")
+            self.stdout.write(f"{counted(kind['count'], 'ticket')} of the network: {kind['words']}, done.")
         for sentence in [*report["stays"][:REPORTED_MAX], *report["events_said"]]:
             self.stdout.write(sentence)
         events = report["events"]
         for one in events if len(events) <= EVENTS_MAX else ():
-            zone = f"times without an offset in {one['zone']}"
+            zone = f"on the clocks of {one['zone']}"
             self.stdout.write(f"Event {one['event']}: {counted(one['tickets'], 'ticket')}, {zone}.")
         for zone in sorted({one["zone"] for one in events}) if len(events) > EVENTS_MAX else ():
             here = [one for one in events if one["zone"] == zone]
             tickets = counted(sum(one["tickets"] for one in here), "ticket")
             names = ", ".join(one["event"] for one in here[:NAMED_MAX])
             more = f" and {len(here) - NAMED_MAX:,} more" if len(here) > NAMED_MAX else ""
-            said = f"{names}{more}; times without an offset in {zone}"
+            said = f"{names}{more}; on the clocks of {zone}"
             self.stdout.write(f"{counted(len(here), 'event')} with {tickets}: {said}.")
         for field, words in (("entered", "guest{} entered already"), ("blocked", "ticket{} blocked")):
             if count := report[field]:
                 self.stdout.write(f"{count:,} {words.format('' if count == 1 else 's')}.")
+        if shut := report["shut"]:
+            verb = "opens" if shut == 1 else "open"
+            why = "blocked, or of a product that lets nobody in"
+            self.stdout.write(f"{counted(shut, 'ticket')} {verb} no door: {why}.")
         if codes:
             self.stdout.write(f"Scanned as {', '.join(codes)}.")
         if report["unread"]:
-            self.stdout.write(f"Columns not read: {', '.join(report['unread'])}.")
+            self.stdout.write(f"Columns that play no part: {', '.join(report['unread'])}.")
 
     def _kind(self, kind: str, shown: list[str]) -> None:
         said = f"{counted(len(shown), 'ticket')} of the network: {KINDS[kind]}"

@@ -1,0 +1,151 @@
+"""Guests at a gate: found by name, order or seat, or as the others of an order, by who may see names.
+
+A guest who is found is let in by the API, which asks the rights anew (rest.asking): what is offered here
+decides nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.db import DatabaseError
+from django.db.models import Value
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_POST
+
+from dtvn.api.errors import ApiError, InvalidRequest, ServiceError
+from dtvn.api.queries import read_event, read_words
+from dtvn.machine import CAPABILITY, State, reasons
+from dtvn.machine.fields import is_name
+from dtvn.machine.lists import MAIN_SLUG, EventList, list_in
+from dtvn.machine.rows import EventRow, TicketRow
+from tickets.models import SearchKey, TicketHolder
+from tickets.pages.access import may_see_names
+from tickets.pages.ticket_facts import BY_CODE_ONLY, MEANINGS, NO_ENTRANCE, about, is_entrance
+from tickets.services import list_counts
+from tickets.services.codes import by_name_only
+from tickets.services.search import Found, Search, by_keys, folded, search, state_of_row
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import read
+from validators.rest.keys import Caller, caller_of_person
+
+PAGE_SIZE = 50
+ORDER_MAX = 200
+"""Most tickets of one order that are shown."""
+NOT_TAKEN = "this login does not take its product"
+
+
+@require_POST
+def found(request: HttpRequest) -> HttpResponse:
+    """Tickets of `event`, each with whether it may be let in on `list`: those that the words of `q` find,
+    after the ticket id `after`; or, of the order of `ticket`, all. A POST, so that names stand in no URL."""
+    caller = caller_of_person(request, one_event=True)
+    if caller is None:
+        return JsonResponse({"error": "log in first"}, status=401)
+    try:
+        answer = _found(request, caller)
+    except ServiceError as error:
+        return JsonResponse({"error": str(error)}, status=error.status)
+    except DatabaseError:
+        text = "The tickets cannot be read now; try again."
+        return JsonResponse({"error": text}, status=503, headers={"Retry-After": "1"})
+    return JsonResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def _found(request: HttpRequest, caller: Caller) -> dict[str, Any]:
+    event, slug = read_event({"event": request.POST.get("event", "")}), request.POST.get("list", MAIN_SLUG)
+    _require(caller, event, slug)
+    row = read.event_row(LEARNER_ALIAS, event)
+    listed = list_in(row.lists if row is not None else (), slug)
+    if listed is None:
+        raise InvalidRequest(f"list: the event has no list {slug!r}.")
+    part = _order(request, event) if "ticket" in request.POST else _search(request, event)
+    offers = Offers(caller, row, listed)
+    return {
+        "tickets": [
+            offers.row(one, *part.holders.get((event, one.ticket), ("", ""))) for one in part.tickets
+        ],
+        "after": part.after[1] if part.after else None,
+    }
+
+
+def _require(caller: Caller, event: str, slug: str) -> None:
+    """Raise ApiError (403) for a login that may not scan here, or may not see names."""
+    if CAPABILITY["admit"] not in caller.scopes or not may_see_names(caller):
+        why = "This login may not see the names of guests at a gate."
+    elif caller.only_event not in ("", event):
+        why = f"This login is only for the event {caller.only_event!r}."
+    elif caller.lists and slug not in caller.lists:
+        why = f"This login does not scan for the list {slug!r}."
+    else:
+        return
+    raise ApiError(403, reasons.NOT_PERMITTED, why)
+
+
+def _search(request: HttpRequest, event: str) -> Found:
+    words, after = read_words(request.POST.get("q", "")), request.POST.get("after", "")
+    if not words:
+        raise InvalidRequest("q: type a name, an order or a seat.")
+    if after and not is_name(after):
+        raise InvalidRequest("after must be a ticket id")
+    wanted = Search(tuple(map(folded, words)), event)
+    behind = (event, after) if after else ("", "")
+    return search(LEARNER_ALIAS, wanted, limit=PAGE_SIZE, after=behind, with_holders=True)
+
+
+def _order(request: HttpRequest, event: str) -> Found:
+    """The tickets of the order of `ticket`; none if it has no order."""
+    ticket = request.POST["ticket"]
+    holder = TicketHolder.objects.filter(event=event, ticket=ticket).first() if is_name(ticket) else None
+    if holder is None or not holder.order:
+        return Found([], {}, None)
+    indexed = TicketHolder.objects.alias(key=SearchKey("order")).filter(key=SearchKey(Value(holder.order)))
+    same = indexed.filter(event=event, order=holder.order).order_by("ticket")
+    keys = [(event, one) for one in same.values_list("ticket", flat=True)[:ORDER_MAX]]
+    return by_keys(LEARNER_ALIAS, keys, with_holders=True)
+
+
+class Offers:
+    """What is offered of the tickets of one event on one list, for one request and caller."""
+
+    def __init__(self, caller: Caller, event: EventRow | None, listed: EventList) -> None:
+        self._caller = caller
+        self._event = event
+        self._list = listed
+        self._now = time.time_ns() // 1_000
+
+    def row(self, row: TicketRow, holder: str, order: str) -> dict[str, Any]:
+        """A ticket of a holder and an order, "" for none: `admits` says whether it is offered to be let in,
+        `meaning` why not, or how it stands."""
+        why = self._lack(row, order)
+        used = list_counts.on_list(row, self._event, self._now, self._list.slug).used
+        stands = "may enter again" if used else "not entered yet"
+        return {
+            "id": row.ticket,
+            "holder": holder,
+            "order": order,
+            "about": about(row),
+            "admits": not why,
+            "meaning": why or stands,
+        }
+
+    def _lack(self, row: TicketRow, order: str) -> str:
+        """Why the ticket is not offered to be let in, "" if it is."""
+        state = state_of_row(row)
+        if row.blocked:
+            return f"blocked: {row.block_reason}" if row.block_reason else "blocked"
+        if state in (State.DISPUTED, State.UPHELD):
+            return MEANINGS[state]
+        if not self._takes(row):
+            return NO_ENTRANCE
+        if self._caller.products and row.product not in self._caller.products:
+            return NOT_TAKEN
+        if list_counts.on_list(row, self._event, self._now, self._list.slug).exhausted:
+            return MEANINGS[State.CONSUMED]
+        named = order or "operate" in self._caller.scopes or not by_name_only(self._event, row)
+        return "" if named else BY_CODE_ONLY
+
+    def _takes(self, row: TicketRow) -> bool:
+        products = self._list.products
+        return is_entrance(self._event, row) if products is None else row.product in products
