@@ -74,6 +74,10 @@ class Gateway(Agreeing):
     votes on events become decisions; None: as the number of members allows. `balancing`: how entry nodes
     are chosen; None: they take turns. `limits`: limits of the collector, for measurements."""
 
+    _waiting_since: int | None = None
+    _viewed: tuple[Any, ...] = ()
+    """What `_members` was made of."""
+
     def __init__(
         self,
         genesis: Genesis,
@@ -131,9 +135,6 @@ class Gateway(Agreeing):
         self._enter_until = 0
         """Monotonic nanoseconds; see ENTER_WITHIN."""
         self._connected: frozenset[int] = frozenset()
-        self._waiting_since: int | None = None
-        self._viewed: tuple[Any, ...] = ()
-        """What `_members` was made of."""
         self._view_members()
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
         self._thread.start()

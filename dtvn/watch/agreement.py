@@ -129,35 +129,30 @@ def verdict(
     reachable = [each for each in reports if is_reachable(each) and each.id not in without]
     voting = [each for each in reachable if each.voting]
     certified = int(_vouched((each.stable for each in reachable), liars))
-    ahead = 0.0
-    if clock is not None:
-        log_time = int(_vouched((each.log_time for each in reachable), liars))
-        ahead = log_time_ahead(log_time, clock.wall, clock.drift_bound)
+    log_time = int(_vouched((each.log_time for each in reachable), liars))
+    ahead = 0.0 if clock is None else log_time_ahead(log_time, clock.wall, clock.drift_bound)
     current = [each for each in voting if not _is_fresh(each) or each.sequence >= certified - window]
     agreeing = _in_one_view(current)
     count = len(agreeing)
-    stages = [(len(reachable), "reachable"), (len(voting), "voting"), (len(current), "up to date")]
     withholding = [each for each in agreeing if each.withheld_ahead]
     can_lose = max(0, count - len(withholding) - needed)
     wrong = [] if clock is None else _clocks(wrong_clocks(reachable, clock.drift_bound / 1e6))
     level: Level = "ok" if can_lose and not (ahead or withholding or wrong) else "tight"
-    text, changes = _quorum(count, members, can_lose), False
     waits = 0.0 if without else max(waits, _vouched((each.waits for each in reachable), liars))
     patience = min(max(PATIENCE_MIN, _vouched((each.patience for each in reachable), liars)), PATIENCE_MAX)
+    text, changes = _quorum(count, members, can_lose), False
     if count < needed:
         present = [each for each in reports if each.id not in without]
         entering = _entering(present, liars, members, needed)
         changes = bool(entering or len(current) >= needed) and changing_for < CHANGE_USUAL
         level = "tight" if changes else "stuck"
-        text = entering or (f"Choosing a new {quorum.WORDS[mode].owner}" if changes else "")
-        text = text or _no_quorum(stages, count, members, needed)
-        text = f"{text}; {WAIT_A_MOMENT}" if changes else text
+        stages = [(len(reachable), "reachable"), (len(voting), "voting"), (len(current), "up to date")]
+        text = (
+            _changing(entering, mode) if changes else entering or _no_quorum(stages, count, members, needed)
+        )
     elif waits > patience:
         level = "tight" if waits < CHANGE_USUAL else "stuck"
-        text = (
-            f"A request has waited for more than {_whole(patience, waits)} s, "
-            f"though {count} of {members} members are in one view"
-        )
+        text = _waiting(patience, waits, count, members)
     told = (*(wrong or _withheld(withholding)), ahead_sentence(ahead), cut.what)  # clocks say why
     reasons = tuple(filter(None, told))
     return Agreement(
@@ -196,9 +191,15 @@ def _is_fresh(report: MemberReport) -> bool:
     return report.heard is None or report.heard <= COMPARED_WITHIN
 
 
-def _whole(patience: float, waits: float) -> str:
-    """Seconds that a request has waited for at least, in few steps, so that the sentence stays."""
-    return f"{max(step for step in (patience, CHANGE_USUAL, 60.0) if step == patience or step <= waits):.3g}"
+def _changing(entering: str, mode: Mode) -> str:
+    return f"{entering or f'Choosing a new {quorum.WORDS[mode].owner}'}; {WAIT_A_MOMENT}"
+
+
+def _waiting(patience: float, waits: float, agreeing: int, members: int) -> str:
+    """The sentence while a request waits, in few steps of its time, so that it stays."""
+    least = max(step for step in (patience, CHANGE_USUAL, 60.0) if step == patience or step <= waits)
+    told = f"A request has waited for more than {least:.3g} s"
+    return f"{told}, though {agreeing} of {members} members are in one view"
 
 
 def wrong_clocks(reports: Sequence[MemberReport], bound: float) -> list[tuple[str, float]]:
