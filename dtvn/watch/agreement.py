@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -129,47 +129,36 @@ def verdict(
     reachable = [each for each in reports if is_reachable(each) and each.id not in without]
     voting = [each for each in reachable if each.voting]
     certified = int(_vouched((each.stable for each in reachable), liars))
-    log_time = int(_vouched((each.log_time for each in reachable), liars))
-    ahead = 0.0 if clock is None else log_time_ahead(log_time, clock.wall, clock.drift_bound)
+    ahead = _log_time_ahead(reachable, liars, clock)
     current = [each for each in voting if not _is_fresh(each) or each.sequence >= certified - window]
-    agreeing = _in_one_view(current)
-    count = len(agreeing)
+    count = len(agreeing := _in_one_view(current))
     withholding = [each for each in agreeing if each.withheld_ahead]
     can_lose = max(0, count - len(withholding) - needed)
-    wrong = [] if clock is None else _clocks(wrong_clocks(reachable, clock.drift_bound / 1e6))
+    wrong = _clocks(reachable, clock)
     level: Level = "ok" if can_lose and not (ahead or withholding or wrong) else "tight"
     waits = 0.0 if without else max(waits, _vouched((each.waits for each in reachable), liars))
     patience = min(max(PATIENCE_MIN, _vouched((each.patience for each in reachable), liars)), PATIENCE_MAX)
     text, changes = _quorum(count, members, can_lose), False
     if count < needed:
         present = [each for each in reports if each.id not in without]
-        entering = _entering(present, liars, members, needed)
-        changes = bool(entering or len(current) >= needed) and changing_for < CHANGE_USUAL
-        level = "tight" if changes else "stuck"
         stages = [(len(reachable), "reachable"), (len(voting), "voting"), (len(current), "up to date")]
-        text = (
-            _changing(entering, mode) if changes else entering or _no_quorum(stages, count, members, needed)
-        )
+        text, changes = _lacking(present, stages, count, (members, mode), changing_for)
+        level = "tight" if changes else "stuck"
     elif waits > patience:
         level = "tight" if waits < CHANGE_USUAL else "stuck"
         text = _waiting(patience, waits, count, members)
-    told = (*(wrong or _withheld(withholding)), ahead_sentence(ahead), cut.what)  # clocks say why
-    reasons = tuple(filter(None, told))
+    why = wrong or _withheld(withholding)
+    reasons = tuple(filter(None, (*why, ahead_sentence(ahead), cut.what)))
     return Agreement(
         sentence="; ".join(filter(None, (text, _no_liar(liars, mode), *reasons))),
         level=level,
         consensus=mode.value,
         members=members,
         needed=needed,
-        reachable=len(reachable),
-        voting=len(voting),
-        current=len(current),
-        agreeing=count,
         can_lose=can_lose,
         liars_tolerated=liars,
         certified=certified,
-        view=max((each.view for each in agreeing), default=0),
-        agreeing_members=tuple(each.id for each in agreeing),
+        **_counted(reachable, voting, current, agreeing),
         log_time_ahead=ahead,
         changing=changes,
         decides=count >= needed and waits <= patience,
@@ -180,6 +169,14 @@ def verdict(
     )
 
 
+def _counted(*groups: Sequence[MemberReport]) -> dict[str, Any]:
+    """The fields of those that are reachable, vote, are current, and agree."""
+    counts = zip(("reachable", "voting", "current", "agreeing"), map(len, groups), strict=True)
+    agreeing = groups[-1]
+    view = max((each.view for each in agreeing), default=0)
+    return dict(counts) | {"view": view, "agreeing_members": tuple(each.id for each in agreeing)}
+
+
 def is_reachable(report: MemberReport) -> bool:
     """Whether a member has answered within HEARD_WITHIN; one that was never asked, whether it is linked."""
     if report.problem or report.heard is None:
@@ -187,12 +184,32 @@ def is_reachable(report: MemberReport) -> bool:
     return report.heard <= HEARD_WITHIN
 
 
+def _log_time_ahead(reachable: Sequence[MemberReport], liars: int, clock: Clock | None) -> float:
+    if clock is None:
+        return 0.0
+    log_time = int(_vouched((each.log_time for each in reachable), liars))
+    return log_time_ahead(log_time, clock.wall, clock.drift_bound)
+
+
 def _is_fresh(report: MemberReport) -> bool:
     return report.heard is None or report.heard <= COMPARED_WITHIN
 
 
-def _changing(entering: str, mode: Mode) -> str:
-    return f"{entering or f'Choosing a new {quorum.WORDS[mode].owner}'}; {WAIT_A_MOMENT}"
+def _lacking(
+    present: Sequence[MemberReport],
+    stages: Sequence[tuple[int, str]],
+    count: int,
+    of: tuple[int, Mode],
+    changing_for: float,
+) -> tuple[str, bool]:
+    """The sentence without a quorum, and whether that is so for a moment only. `of`: all members, and how
+    they agree."""
+    members, mode = of
+    needed, liars = quorum.quorum(members, mode), quorum.faults(members, mode)
+    entering = _entering(present, liars, members, needed)
+    if (entering or stages[-1][0] >= needed) and changing_for < CHANGE_USUAL:
+        return f"{entering or f'Choosing a new {quorum.WORDS[mode].owner}'}; {WAIT_A_MOMENT}", True
+    return entering or _no_quorum(stages, count, members, needed), False
 
 
 def _waiting(patience: float, waits: float, agreeing: int, members: int) -> str:
@@ -213,7 +230,8 @@ def wrong_clocks(reports: Sequence[MemberReport], bound: float) -> list[tuple[st
     return [(name, seconds) for name, seconds in differences if abs(seconds) > bound]
 
 
-def _clocks(wrong: Sequence[tuple[str, float]]) -> list[str]:
+def _clocks(reachable: Sequence[MemberReport], clock: Clock | None) -> list[str]:
+    wrong = [] if clock is None else wrong_clocks(reachable, clock.drift_bound / 1e6)
     told = [
         f"the clock of {name} is {span(abs(seconds))} {'ahead' if seconds > 0 else 'behind'}"
         for name, seconds in wrong[:NAMED_MAX]
