@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from dtvn import __version__
-from dtvn.gateway import DEFAULT_WAIT, Answered, Balance, GatewayClosed, MemberView, Overloaded, Result
+from dtvn.gateway import DEFAULT_WAIT, Agreeing, Answered, Balance, GatewayClosed, Overloaded, Result
 from dtvn.gateway.entries import Entries
 from dtvn.gateway.log_clock import dated
 from dtvn.machine import TicketApplication
@@ -31,12 +31,13 @@ from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Genesis, cluster_id
 from dtvn.protocol.versions import NEWEST
+from dtvn.watch import MemberReport, read_report
 from tests.fake_events import FakeEvents
 
 Watcher = Callable[[int, int, VerifiedBundle, tuple[m.Outcome, ...], list[ApplicationChange]], None]
 
 
-class FakeGateway:
+class FakeGateway(Agreeing):
     """See face.GatewayFace. `on_executed(sequence, timestamp, bundle, outcomes, changes)` sees every
     batch before its caller does, as a learner would."""
 
@@ -131,18 +132,16 @@ class FakeGateway:
             for index, member in enumerate(self.present.members)
         }
 
-    def members(self) -> tuple[MemberView, ...]:
+    def members(self) -> tuple[MemberReport, ...]:
         """See GatewayFace."""
         return tuple(
-            MemberView(
-                id=member.id,
+            read_report(
+                member.id,
+                self._status(index),
                 index=index,
                 connected=self.quorum and index not in self.down,
                 primary=index == 0,
-                view=0,
-                sequence=self._sequence,
-                heard=0.0,
-                status=self._status(index),
+                heard=0.0 if self.quorum and index not in self.down else 60.0,
                 heard_at=self.heard_at.get(index),
                 missed=self.missed.get(index, 0),
             )
@@ -166,6 +165,7 @@ class FakeGateway:
     def _status(self, member: int) -> dict[str, Any]:
         return {
             "id": self.present.members[member].id,
+            "state": "voting",
             "voting": True,
             "epoch": self.present.epoch,
             "view": 0,

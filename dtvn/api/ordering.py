@@ -25,7 +25,6 @@ from dtvn.gateway import (
     OperationTooLarge,
     Overloaded,
     Result,
-    agreement_of,
 )
 from dtvn.machine import Command, CommandError, build, reasons
 from dtvn.machine.commands import NeedsVersion, fit
@@ -185,8 +184,8 @@ def decide_batch(network: GatewayFace, requests: Sequence[Request], *, actor: st
 
 def decided(network: GatewayFace, request: Request, result: Result) -> Decision:
     """The decision with this result; if nothing was sent for want of a quorum, its remark says so."""
-    state = agreement_of(network) if result.code == reasons.UNAVAILABLE else None
-    lacks = state is not None and state.agreeing < state.needed
+    state = network.agreement() if result.code == reasons.UNAVAILABLE else None
+    lacks = state is not None and not state.has_quorum
     return Decision(request, result, f"Nothing was sent. {state.sentence}." if state and lacks else "")
 
 

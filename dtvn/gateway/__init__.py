@@ -5,7 +5,7 @@ thread and links. How to use it alone: docs/use/python-client.md.
 """
 
 from dtvn.events.asking import EVENT_BYTES_MAX
-from dtvn.gateway.agreement import NO_CLUSTER, Agreement, agreement_of, report_of, seconds_told
+from dtvn.gateway.agreeing import Agreeing
 from dtvn.gateway.client import Gateway
 from dtvn.gateway.collector import (
     Actions,
@@ -37,7 +37,7 @@ from dtvn.gateway.events_face import (
     VoteEvidenceFile,
     refusal_of,
 )
-from dtvn.gateway.face import DEFAULT_WAIT, Balance, GatewayClosed, GatewayFace, MemberView
+from dtvn.gateway.face import DEFAULT_WAIT, Balance, GatewayClosed, GatewayFace
 from dtvn.gateway.identity import Identity, file_mark, next_path, read_identity
 from dtvn.gateway.liveness import gather_liveness_proofs, newcomer_proof
 from dtvn.gateway.locks import AsyncLockClient, Fence, Lease, LockClient, LockError
@@ -79,8 +79,7 @@ from dtvn.gateway.validator_nodes import ValidatorError
 
 __all__ = [
     "Actions",
-    "Agreement",
-    "agreement_of",
+    "Agreeing",
     "Answered",
     "AsyncDistributedValidator",
     "AsyncLockClient",
@@ -119,7 +118,6 @@ __all__ = [
     "LockClient",
     "LockError",
     "MemberAnswer",
-    "MemberView",
     "NO_ANSWER",
     "releases_of",
     "waits_sentence",
@@ -127,7 +125,6 @@ __all__ = [
     "newcomer_proof",
     "next_path",
     "NO_CERTIFICATE",
-    "NO_CLUSTER",
     "NodeHealth",
     "NodeInfo",
     "NodeState",
@@ -144,12 +141,10 @@ __all__ = [
     "refused_by_members",
     "refused_here",
     "Result",
-    "report_of",
     "RunEnd",
     "RunEnded",
     "RunIsLive",
     "RunPlace",
-    "seconds_told",
     "SettledRun",
     "STATE_DIFFERS",
     "StateComparison",

@@ -69,6 +69,7 @@ class Call:
 
     __slots__ = (
         "alone",
+        "begun",
         "carrier",
         "deadline",
         "done",
@@ -82,8 +83,12 @@ class Call:
         "sizes",
     )
 
-    def __init__(self, number: int, operations: tuple[m.Operation, ...], size: int, deadline: int) -> None:
+    def __init__(
+        self, number: int, operations: tuple[m.Operation, ...], size: int, begun: int, deadline: int
+    ) -> None:
         self.number = number
+        self.begun = begun
+        """Monotonic nanoseconds when it was submitted."""
         self.operations = operations
         self.size = size
         self.deadline = deadline
@@ -141,14 +146,15 @@ class Queue:
             if call.size > part_bytes_max and call.sizes is None:
                 call.sizes = [_size(operation) for operation in call.operations]
 
-    def add(self, operations: tuple[m.Operation, ...], deadline: int) -> Call:
-        """Queue a call; raise Overloaded or OperationTooLarge, in which case nothing is queued."""
+    def add(self, operations: tuple[m.Operation, ...], now: int, deadline: int) -> Call:
+        """Queue a call submitted at `now`; raise Overloaded or OperationTooLarge, in which case nothing
+        is queued."""
         if not operations:
             raise ValueError("a call needs at least one operation")
         size = len(canonical.encode(operations)) + DATE_BYTES * _undated(operations)
         if self._operations + len(operations) > self._operations_max or self._bytes + size > self._bytes_max:
             raise Overloaded(f"{self._operations} operations wait already")
-        call = Call(self._next, operations, size, deadline)
+        call = Call(self._next, operations, size, now, deadline)
         if size > self._part_bytes_max:
             call.sizes = [_size(operation) for operation in operations]
             if max(call.sizes) > self._part_bytes_max:
@@ -258,6 +264,10 @@ class Queue:
         """Open calls whose next operations wait and were never sent."""
         self._ready = deque(call for call in self._ready if not call.over)
         return [call for call in self._ready if call.sent == call.done]
+
+    def waiting_since(self) -> int | None:
+        """When the oldest open call was submitted; None: no call is open."""
+        return next((call.begun for call in self.open.values()), None)
 
     def deadline(self) -> int | None:
         """Deadline of the next open call, monotonic nanoseconds; None if no call is open."""

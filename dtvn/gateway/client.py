@@ -31,10 +31,11 @@ from nacl import bindings
 from dtvn.events.config import ConsensusConfig, LoadBalancerConfig
 from dtvn.events.judging import Electorate
 from dtvn.files.genesis import read_genesis
+from dtvn.gateway.agreeing import Agreeing
 from dtvn.gateway.collector import Actions, Answered, Collector, Overloaded, Result
 from dtvn.gateway.entries import TURNS, Entries
 from dtvn.gateway.events import GatewayEvents
-from dtvn.gateway.face import DEFAULT_WAIT, Balance, GatewayClosed, MemberView
+from dtvn.gateway.face import DEFAULT_WAIT, Balance, GatewayClosed
 from dtvn.gateway.identity import GenesisKeys, Identity, KeyWatch, read_identity
 from dtvn.gateway.questions import STATUS_EVERY
 from dtvn.net import Dialler, LinkCounters, public_key_of
@@ -42,8 +43,9 @@ from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Hello, Judge, Operation
 from dtvn.protocol.genesis import Genesis, GenesisError, cluster_id
-from dtvn.protocol.quorum import faults, quorum, weak_quorum
+from dtvn.protocol.quorum import faults, weak_quorum
 from dtvn.protocol.wire import Door, FrameSigner, link_frame
+from dtvn.watch import MemberReport
 
 __all__ = ["Gateway", "GatewayClosed"]
 
@@ -64,13 +66,17 @@ SWITCH_WAIT = 2_000_000_000
 stays valid, unless that was stolen."""
 
 
-class Gateway:
+class Gateway(Agreeing):
     """See face.GatewayFace. `seed`: 32-byte Ed25519 seed of the principal; `principal`: its name on the
     wire. `addresses`: (host, port) by member index, for members that are not at their genesis address.
     `epoch_changes`: known epoch change proofs of ended epochs, since the members of genesis may all be
     gone. `watch`: watches the key file for changes. `calls_max`: calls under way at once. `judging`: how
     votes on events become decisions; None: as the number of members allows. `balancing`: how entry nodes
     are chosen; None: they take turns. `limits`: limits of the collector, for measurements."""
+
+    _waiting_since: int | None = None
+    _viewed: tuple[Any, ...] = ()
+    """What `_members` was made of."""
 
     def __init__(
         self,
@@ -184,11 +190,6 @@ class Gateway:
         """False once the gateway was closed, its thread has ended, or this process is a fork of its owner."""
         return self._dead is None and not self._closing and self._pid == os.getpid()
 
-    @property
-    def has_quorum(self) -> bool:
-        """Enough members are connected for an operation to be ordered."""
-        return len(self._connected) >= quorum(len(self.present.members), self.present.mode)
-
     def submit(
         self, operations: Sequence[Operation], *, wait: float = DEFAULT_WAIT
     ) -> Future[tuple[Result, ...]]:
@@ -223,9 +224,18 @@ class Gateway:
             found, members = self._dialler.counters(), self.present.members
         return {members[index].id: each for index, each in found.items() if index < len(members)}
 
-    def members(self) -> tuple[MemberView, ...]:
+    def members(self) -> tuple[MemberReport, ...]:
         """See GatewayFace."""
-        return self._members
+        now = time.monotonic_ns()
+        return tuple(
+            each if each.heard_at is None else structs.replace(each, heard=max(0, now - each.heard_at) / 1e9)
+            for each in self._members
+        )
+
+    def oldest_wait(self) -> float:
+        """See Agreeing."""
+        began = self._waiting_since
+        return 0.0 if began is None else max(0, time.monotonic_ns() - began) / 1e9
 
     def entry(self, key: str = "") -> str:
         """See GatewayFace."""
@@ -460,25 +470,26 @@ class Gateway:
             self._calls_open -= count
 
     def _view_members(self) -> None:
-        now = time.monotonic_ns()
-        primary = self._collector.primary()
-        entering = self.present.epoch if now < self._enter_until else 0
-        self._members: tuple[MemberView, ...] = tuple(
-            MemberView(
+        """Keep the reports for any thread; made anew when something in them is new."""
+        self._waiting_since = self._collector.waiting_since()
+        settled, primary = self._collector.questions.settled, self._collector.primary()
+        entering = self.present.epoch if time.monotonic_ns() < self._enter_until else 0
+        viewed = settled, self._connected, primary, entering
+        if self._viewed == viewed:
+            return
+        self._viewed = viewed
+        self._members: tuple[MemberReport, ...] = tuple(
+            structs.replace(
+                status.report,
                 id=member.id,
                 index=index,
                 connected=index in self._connected,
                 primary=index == primary,
-                view=status.view,
-                sequence=status.sequence,
-                heard=None if status.heard_at is None else (now - status.heard_at) / 1e9,
-                status=status.fields,
-                entering=0 if status.fields.get("voting") is True else entering,
                 heard_at=status.heard_at,
+                heard=None if status.heard_at is None else 0.0,
+                entering=0 if status.report.voting else entering,
                 missed=status.missed,
                 response_time_ms=status.round_trip / 1_000_000,
             )
-            for index, (member, status) in enumerate(
-                zip(self.present.members, self._collector.questions.settled, strict=True)
-            )
+            for index, (member, status) in enumerate(zip(self.present.members, settled, strict=True))
         )

@@ -147,8 +147,7 @@ class Collector:
 
     def _follow(self, member: int, now: Now) -> None:
         """Ask a member that reports a later epoch for the epoch change proofs that prove it (R16)."""
-        said = self.questions.statuses[member].fields.get("epoch")
-        if type(said) is int and said > self._epoch:
+        if self.questions.statuses[member].report.epoch > self._epoch:
             self._ask_for_proofs(member, now)
 
     def _ask_for_proofs(self, member: int, now: Now) -> None:
@@ -198,7 +197,7 @@ class Collector:
         the call as completed when all outcomes are known or `wait` nanoseconds have passed. Raises Overloaded
         or OperationTooLarge, in which case nothing is queued."""
         self.questions.used(now.monotonic)
-        return self._queue.add(operations, now.monotonic + wait).number
+        return self._queue.add(operations, now.monotonic, now.monotonic + wait).number
 
     def ask(self, member: int, what: str, arguments: tuple[str, ...], now: Now, *, wait: int) -> int:
         """Ask one member a question (`Query`); return its number. `take` reports the answer when it has
@@ -231,13 +230,13 @@ class Collector:
         elif envelope.kind == _JUDGED:
             self._actions.judged.append((member, envelope.body))
         elif envelope.kind == _ANSWER:
-            answered = self.questions.on_answer(member, envelope.body, now.monotonic)
+            answered = self.questions.on_answer(member, envelope.body, now.monotonic, now.wall)
             if answered is not None and answered.question in self._asked:
                 self._on_epoch_changes(member, answered, now)
             elif answered is not None:
                 self._actions.answered.append(answered)
             else:
-                self._views.says(member, self.questions.statuses[member].view)
+                self._views.says(member, self.questions.statuses[member].report.view)
                 self._follow(member, now)
 
     def tick(self, now: Now) -> None:
@@ -277,6 +276,12 @@ class Collector:
     def primary(self) -> int:
         """Index of the believed primary."""
         return self._views.primary()
+
+    def waiting_since(self) -> int | None:
+        """When the oldest request was submitted that has no answer yet, monotonic nanoseconds; None: none
+        waits."""
+        began = self._queue.waiting_since(), self._flights.waiting_since()
+        return min((each for each in began if each is not None), default=None)
 
     def refused(self) -> tuple[int, ...]:
         """Number of invalid answers by member."""
@@ -497,7 +502,7 @@ class Collector:
     def _contradicted(self) -> bool:
         """Whether f + 1 connected members report that certificates exclude each other (R24)."""
         statuses = self.questions.statuses
-        said = [member for member in self._reach.connected if statuses[member].fields.get("contradiction")]
+        said = [member for member in self._reach.connected if statuses[member].report.contradiction]
         return len(said) >= self._weak
 
 

@@ -15,9 +15,10 @@ from collections.abc import Iterable, Sequence
 
 from dtvn.events.balancing import Chance, LoadBalancer
 from dtvn.events.config import Balancing, LoadBalancerConfig
-from dtvn.gateway.face import Balance, MemberView
+from dtvn.gateway.face import Balance
 from dtvn.gateway.questions import STATUS_EVERY, MemberStatus
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.watch import MemberReport
 
 NANOSECOND = 1e-9
 TURNS = LoadBalancerConfig(
@@ -90,7 +91,7 @@ class Entries:
         for member in self._under_way.pop(call, ()):
             self._balancer.end_request(member)
 
-    def choose(self, views: Sequence[MemberView], now: float, key: str = "") -> str:
+    def choose(self, views: Sequence[MemberReport], now: float, key: str = "") -> str:
         """The next entry node: of the members that are connected and not behind, else of those connected,
         else of all. `key`: see GatewayFace."""
         connected = [view for view in views if view.connected]
@@ -113,8 +114,8 @@ class Entries:
     def _measure(self, member: str, status: MemberStatus, now: float) -> None:
         """A member's load: the share of one processor that it used between its two newest answers, by its
         own clock, since each answer takes another time to get here."""
-        worked, at = (status.fields.get(name) for name in ("processor_seconds", "monotonic_seconds"))
-        if not (isinstance(worked, float) and isinstance(at, float)):
+        worked, at = status.report.processor_seconds, status.report.monotonic_seconds
+        if worked is None or at is None:
             return
         before, self._worked[member] = self._worked.get(member), (worked, at)
         if before is not None and at > before[1]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -15,6 +15,7 @@ from dtvn.net import LinkCounters
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import Genesis
+from dtvn.watch import NO_CUT, Agreement, Cut, MemberReport
 
 DEFAULT_WAIT = 9.0
 """Seconds that a caller waits for an outcome; an HTTP answer is due within ten."""
@@ -23,30 +24,6 @@ DEFAULT_WAIT = 9.0
 class GatewayClosed(Exception):
     """This gateway was closed or its thread ended. Raised by `submit`: nothing was sent. As the exception
     of the future: whether the operations were sent, and their outcome, is unknown (R14)."""
-
-
-class MemberView(msgspec.Struct, frozen=True):
-    """One member as this gateway sees it; `view` and `sequence` are reported by the member itself."""
-
-    id: str
-    index: int
-    connected: bool
-    primary: bool
-    """Whether the gateway believes it to be the primary."""
-    view: int
-    sequence: int
-    heard: float | None
-    """Seconds since its newest status answer; None: never."""
-    status: dict[str, Any]
-    """Its newest status answer, complete."""
-    entering: int = 0
-    """The epoch that has just begun, in which it has not reported a vote yet; 0: none."""
-    heard_at: int | None = None
-    """Monotonic nanoseconds of its newest status answer, of this process's clock; None: as `heard` says."""
-    missed: int = 0
-    """Status questions that it left unanswered."""
-    response_time_ms: float = 0.0
-    """Milliseconds that its newest status answer took; 0: none yet."""
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -118,8 +95,18 @@ class GatewayFace(Protocol):
         """Counters of the link to each member, by id, since the gateway last dialled them all: it does so
         at its start, for a new key, addresses or epoch."""
 
-    def members(self) -> tuple[MemberView, ...]:
-        """All members of the present epoch, by index."""
+    def members(self) -> tuple[MemberReport, ...]:
+        """The newest reports of all members of the present epoch, by index; no member is asked."""
+
+    def agreement(
+        self,
+        *,
+        reports: Sequence[MemberReport] = (),
+        cut: Cut = NO_CUT,
+        without: Collection[str] = (),
+    ) -> Agreement:
+        """The verdict on the cluster by `reports`, else by `members`; see watch.verdict. No member is
+        asked."""
 
     def entry(self, key: str = "") -> str:
         """Id of the member that the next operation names as its entry node; the load balancer

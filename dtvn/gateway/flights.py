@@ -82,6 +82,10 @@ class Flights:
         """The flights alone."""
         return self._flights.values()
 
+    def waiting_since(self) -> int | None:
+        """When the oldest bundle that nothing else carries was sent first; None: there is none."""
+        return next((flight.first_sent for flight in self._flights.values() if not flight.left), None)
+
     def add(self, request: bytes, flight: Flight) -> None:
         """Add a flight that was just sent for the first time."""
         self._flights[request] = flight

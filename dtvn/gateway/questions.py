@@ -14,6 +14,7 @@ import msgspec
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import link_frame
+from dtvn.watch import MemberReport, read_report
 
 STATUS_EVERY = 1_000_000_000
 """Nanoseconds between two status questions to every member."""
@@ -43,12 +44,10 @@ class Answered(msgspec.Struct, frozen=True):
 class MemberStatus(msgspec.Struct):
     """The newest report of a member about itself."""
 
-    view: int = 0
-    sequence: int = 0
     heard_at: int | None = None
     """Monotonic nanoseconds of its newest status answer; None: never."""
-    fields: dict[str, Any] = {}
-    """Its newest status answer, complete."""
+    report: MemberReport = MemberReport(id="")
+    """Its newest status answer."""
     answered: int = 0
     """Status questions that it answered."""
     missed: int = 0
@@ -107,8 +106,9 @@ class Questions:
         self._open[number] = _Question(member, deadline, now if polls else None)
         return number, link_frame(m.Query(number=number, what=what, arguments=arguments))
 
-    def on_answer(self, member: int, body: bytes, now: int) -> Answered | None:
-        """Handle the body of an Answer; None for a status poll or without an open question to the member."""
+    def on_answer(self, member: int, body: bytes, now: int, wall: int = 0) -> Answered | None:
+        """Handle the body of an Answer; None for a status poll or without an open question to the member.
+        `wall`: Unix nanoseconds; 0: unknown."""
         try:
             answer = canonical.decode(m.Answer, body)
         except canonical.CanonicalError:
@@ -119,9 +119,11 @@ class Questions:
         del self._open[answer.number]
         if question.polled_at is None:
             return Answered(answer.number, answer.code, answer.text)
-        self._note(member, answer, now)
-        told = self.statuses[member].heard_at == now
-        self._count(member, now - question.polled_at if told else None)
+        round_trip = now - question.polled_at
+        self._awaited.discard(member)
+        taken = self._take(member, answer, now, wall, round_trip)
+        self._settle()
+        self._count(member, round_trip if taken else None)
         return None
 
     def lost(self, members: frozenset[int]) -> list[Answered]:
@@ -131,13 +133,9 @@ class Questions:
         return self._end([n for n, question in self._open.items() if question.member in members], "down")
 
     def found(self, members: Iterable[int]) -> None:
-        """Forget the status of members that have connected again, and poll at once: they may have
-        restarted."""
-        for member in members:
-            if member < len(self.statuses):
-                status = self.statuses[member]
-                status.heard_at, status.fields = None, {}
-                self._poll_at = 0
+        """Poll at once: members that have connected again may have restarted."""
+        if any(member < len(self.statuses) for member in members):
+            self._poll_at = 0
 
     def overdue(self, now: int) -> list[Answered]:
         """End the questions whose deadline has passed."""
@@ -196,25 +194,22 @@ class Questions:
         if not self._awaited:
             self.settled = tuple(msgspec.structs.replace(status) for status in self.statuses)
 
-    def _note(self, member: int, answer: m.Answer, now: int) -> None:
-        self._awaited.discard(member)
-        self._take(member, answer, now)
-        self._settle()
-
-    def _take(self, member: int, answer: m.Answer, now: int) -> None:
+    def _take(self, member: int, answer: m.Answer, now: int, wall: int, round_trip: int) -> bool:
         if answer.code or len(answer.text) > STATUS_LENGTH_MAX:
-            return
+            return False
         try:
             fields = msgspec.json.decode(answer.text, type=dict[str, Any])
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            return
+            return False
         status = self.statuses[member]
         status.heard_at = now
-        status.fields = fields
-        status.view = _number(fields.get("view"), status.view)
-        status.sequence = _number(fields.get("sequence"), status.sequence)
+        status.report = read_report("", fields, clock_ahead=_ahead(fields.get("clock"), wall, round_trip))
+        return True
 
 
-def _number(value: object, otherwise: int) -> int:
-    """The count that a member reports, or `otherwise` if it cannot be one."""
-    return value if type(value) is int and 0 <= value < 1 << 63 else otherwise
+def _ahead(clock: object, wall: int, round_trip: int) -> float | None:
+    """Seconds by which a member's clock (Unix microseconds) is ahead of this one, which showed `wall` half a
+    round trip later; None: unknown."""
+    if not wall or type(clock) is not int or not 0 <= clock < 1 << 63:
+        return None
+    return clock / 1e6 - (wall - round_trip // 2) / 1e9

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from dtvn.gateway.face import MemberView
 from dtvn.protocol import versions
+from dtvn.watch import MemberReport
 
 BEFORE = f"{versions.release(versions.FIRST)} or unknown"
 """Of a member that answers and names no release: 0.1.0 did not."""
@@ -27,13 +26,13 @@ class MemberRelease(msgspec.Struct, frozen=True):
     """The newest version of the cluster that it runs; 0: it did not answer."""
 
 
-def releases_of(views: Sequence[MemberView]) -> tuple[MemberRelease, ...]:
+def releases_of(reports: Sequence[MemberReport]) -> tuple[MemberRelease, ...]:
     """By seat, from the members' newest status answers: no member is queried."""
     return tuple(
-        MemberRelease(view.id, *_told(view.status))
-        if view.connected and view.heard is not None
-        else MemberRelease(view.id, NO_ANSWER, 0)
-        for view in views
+        MemberRelease(each.id, *_told(each))
+        if each.connected and each.heard is not None
+        else MemberRelease(each.id, NO_ANSWER, 0)
+        for each in reports
     )
 
 
@@ -49,8 +48,6 @@ def waits_sentence(version: int, releases: Sequence[MemberRelease]) -> str:
     return f"{versions.waiting(wanted, runs)}." if runs and wanted <= versions.NEWEST else ""
 
 
-def _told(status: dict[str, Any]) -> tuple[str, int]:
-    release, newest = status.get("release"), status.get("newest")
-    known = isinstance(release, str) and _RELEASE.fullmatch(release) is not None
-    runs = newest if type(newest) is int and newest >= versions.FIRST else versions.FIRST
-    return str(release) if known else BEFORE, runs
+def _told(report: MemberReport) -> tuple[str, int]:
+    known = _RELEASE.fullmatch(report.release) is not None
+    return report.release if known else BEFORE, max(report.newest, versions.FIRST)

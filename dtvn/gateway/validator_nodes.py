@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from dtvn.events.balancing import NodeLoadInfo
 from dtvn.events.config import PartitionHandlerConfig
 from dtvn.gateway.events_face import EventFigures
-from dtvn.gateway.face import GatewayFace, MemberView
+from dtvn.gateway.face import GatewayFace
 from dtvn.gateway.steps import Steps
 from dtvn.gateway.validator_answers import NodeHealth, NodeInfo, NodeState, PartitionInfo
 from dtvn.gateway.validator_partitions import Callback, Partitions
 from dtvn.gateway.validator_parts import LoadBalancer
 from dtvn.protocol import quorum
+from dtvn.watch import MemberReport
 
 ERROR_RATE_MAX = 0.2
 """Share of its last 20 questions, about itself or about events, that a healthy member may leave
@@ -25,7 +26,7 @@ class ValidatorError(Exception):
     """An operation in the wrong state, or about a node that is no member."""
 
 
-def _state_of(view: MemberView, lost: bool, away: bool) -> NodeState:
+def _state_of(view: MemberReport, lost: bool, away: bool) -> NodeState:
     """`lost`: the watch takes it for unreachable; `away`: it is unreachable in the active partition."""
     if view.connected and not lost:
         return NodeState.SYNCING if view.entering else NodeState.ACTIVE
@@ -115,7 +116,7 @@ class Nodes:
         raise ValidatorError(f"{node_id!r} is no member of this cluster")
 
     def _info(
-        self, view: MemberView, state: NodeState, figures: EventFigures, known: NodeLoadInfo | None
+        self, view: MemberReport, state: NodeState, figures: EventFigures, known: NodeLoadInfo | None
     ) -> NodeInfo:
         member, asked = self._gateway.present.members[view.index], figures.asked(view.id)
         return NodeInfo(

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from dtvn.events.config import PartitionHandlerConfig
-from dtvn.gateway.face import GatewayFace, MemberView
+from dtvn.gateway.face import GatewayFace
 from dtvn.gateway.validator_answers import PartitionInfo, partition_info
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.durations import SECOND
@@ -42,6 +42,7 @@ from dtvn.protocol.partitions import (
     WatchConfig,
     WatchEvent,
 )
+from dtvn.watch import MemberReport
 
 logger = logging.getLogger(__name__)
 
@@ -231,7 +232,7 @@ class Partitions:
                 seen.missing_since, seen.lost = None, True
             self._note(self._watch.lose_links(missing, self._now()))
 
-    def _follow(self, views: Iterable[MemberView], now: Now) -> None:
+    def _follow(self, views: Iterable[MemberReport], now: Now) -> None:
         """Watch the members of the present epoch."""
         asked = tuple(view.id for view in views), self._needed()
         if asked == self._asked:
@@ -244,7 +245,7 @@ class Partitions:
             logger.info(said, self._config.quorum_size, needed)
         self._note(self._watch.require(max(self._config.quorum_size, needed), now))
 
-    def _is_lost(self, view: MemberView, disconnects: int, now: Now) -> bool:
+    def _is_lost(self, view: MemberReport, disconnects: int, now: Now) -> bool:
         """Tell the watch of the member, but not that its link was lost since the last look: return that."""
         seen = self._seen[view.id]
         if not view.connected:

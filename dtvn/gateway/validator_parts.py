@@ -12,8 +12,9 @@ import msgspec
 from dtvn.events.balancing import BreakerState, CallBreaker, LoadBalancerMetrics, NodeLoadInfo, Stats
 from dtvn.events.config import Balancing, ConsensusConfig
 from dtvn.gateway.events_face import EventFigures
-from dtvn.gateway.face import GatewayFace, MemberView
+from dtvn.gateway.face import GatewayFace
 from dtvn.gateway.validator_answers import ConnectionStatus, Health, Metrics
+from dtvn.watch import MemberReport
 
 
 class Issues(msgspec.Struct, frozen=True):
@@ -83,14 +84,14 @@ class ConsensusMetrics(msgspec.Struct, frozen=True):
     """See known_leader."""
 
 
-def known_leader(members: Sequence[MemberView]) -> str:
+def known_leader(members: Sequence[MemberReport]) -> str:
     """Member id of the primary, or Raft's leader, of the ordered log; "" while the members that are in its
     view, or term, say that it has not begun."""
     leader = next((view for view in members if view.primary), None)
     if leader is None:
         return ""
     newest = max(view.view for view in members)
-    said = [view.status.get("changing", False) for view in members if view.connected and view.view == newest]
+    said = [view.changing for view in members if view.connected and view.view == newest]
     return "" if said and all(said) else leader.id
 
 

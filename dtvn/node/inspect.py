@@ -2,7 +2,7 @@
 
 | what   | arguments                 | answer (JSON text)                                             |
 |--------|---------------------------|----------------------------------------------------------------|
-| status | none                      | view, sequence, role, voting, peers, heard: see `status`       |
+| status | none, or "position"       | view, sequence, role, voting, peers, heard: see `status`       |
 | stats  | none                      | exactly the keys of the Go DTVN's /stats                       |
 | consensus | none                   | ReplicaSnapshot: view, phase and votes of every open sequence  |
 | peers  | none                      | {"peers": [...], "principals": [...]}: links, see `peers`      |
@@ -69,7 +69,7 @@ class Inspector:
         self._node = node
         self._newcomer_proofs = newcomer_proofs.NewcomerProofs(node)
         self._questions: dict[str, Callable[[tuple[str, ...]], tuple[str, Any]]] = {
-            "status": lambda _: ("", self.status()),
+            "status": lambda arguments: ("", self.status(position="position" in arguments)),
             "stats": lambda _: self._from_ledger(lambda: ("", self.stats())),
             "alive": lambda arguments: ("", self.alive(arguments)),
             "consensus": lambda _: ("", self.consensus()),
@@ -102,8 +102,9 @@ class Inspector:
             code, text = "unavailable", ""
         return Answer(number=query.number, code=code, text=text)
 
-    def status(self) -> dict[str, Any]:
-        """The node's status. `sequence`: last executed; `state`: voting, following, disk_full."""
+    def status(self, *, position: bool = False) -> dict[str, Any]:
+        """The node's status (watch.MemberReport). `sequence`: last executed; `state`: voting, following,
+        disk_full. `position`: with what it waits for in the protocol."""
         node = self._node
         genesis = node.genesis
         count = len(genesis.members)
@@ -128,6 +129,10 @@ class Inspector:
             **self._checkpoint(),
             "peers": connected,
             "heard": seconds_since_heard(node),
+            **self._lines(),
+            **self._waits(),
+            **(self._position() if position else {}),
+            "clock": time.time_ns() // 1_000,
             "endpoint": node.transport.endpoint,
             "incarnation": node.ledger.incarnation,
             "pid": os.getpid(),
@@ -145,6 +150,47 @@ class Inspector:
             "memory": resident_bytes(),
             "processor_seconds": time.process_time(),
             "monotonic_seconds": time.monotonic(),
+        }
+
+    def _lines(self) -> dict[str, Any]:
+        """Milliseconds to each member that was measured, and the share of its answers that came late."""
+        trips, members = self._node.core.state.round_trips, self._node.genesis.members
+        return {
+            "round_trips": {members[index].id: trips.of_member(index) / 1e6 for index in trips.trips},
+            "late": {members[index].id: trips.late(index) for index in trips.trips},
+        }
+
+    def _waits(self) -> dict[str, Any]:
+        """How long the oldest request waits, and T at rest (R31), in seconds."""
+        core = self._node.core
+        since = core.policy.oldest_wait()
+        waits = 0.0 if since is None else max(0, core.state.now.monotonic - since) / 1e9
+        return {"pending": core.policy.size()[0], "waits": waits, "patience": core.state.timeouts.base / 1e9}
+
+    def _position(self) -> dict[str, Any]:
+        """What it waits for: the sequence that it catches up to, its suspicion, and its lowest open sequence
+        with the members whose votes it has."""
+        if self._node.disk_full or self._node.halted:  # the core takes no turns
+            return {}
+        found, ids = self._node.core.snapshot(), [member.id for member in self._node.genesis.members]
+        slot = min(
+            (slot for slot in found.slots if slot.sequence > found.executed),
+            key=lambda slot: slot.sequence,
+            default=None,
+        )
+        return {
+            "catching_up_to": found.catching_up_to,
+            "suspicion": found.suspicion,
+            "open": slot
+            and {
+                "sequence": slot.sequence,
+                "view": slot.view,
+                "phase": slot.phase,
+                "prepares": [ids[index] for index in slot.prepares],
+                "commits": [ids[index] for index in slot.commits],
+                "abstain_reason": slot.abstain_reason,
+                "open_for": max(0, found.taken_at - slot.opened) / 1e9,
+            },
         }
 
     def consensus(self) -> ReplicaSnapshot:

@@ -13,7 +13,6 @@ from dtvn.api.event_bodies import RunBody
 from dtvn.events.config import Algorithm
 from dtvn.events.judging import ALGORITHM_NOT_OFFERED
 from dtvn.gateway import GatewayFace, RunIsLive, Settler, is_final
-from dtvn.protocol.quorum import quorum
 from events.models import JudgedRun, Owed, OwedRun, RunStatus
 from events.services import errors, excerpts, owed_rows, run_rows
 from events.services.open_runs import Judgement, OpenRun, waited
@@ -31,8 +30,7 @@ class Settling:
     def __init__(self) -> None:
         self.settled: Counter[bool] = Counter()
         """Runs that the members have judged, by whether they said otherwise than the rules here."""
-        reaches = lambda: reaches_quorum(informed_gateway())  # noqa: E731
-        self.settler = Settler(self, reaches, self.settle, before=close_old_connections)
+        self.settler = Settler(self, _has_quorum, self.settle, before=close_old_connections)
 
     def next_waiting(self, after: int) -> int | None:
         """See OwedStore. A database that is away is told by others: nothing waits then."""
@@ -115,19 +113,14 @@ class Settling:
         return run
 
 
-def reaches_quorum(network: GatewayFace) -> bool:
-    """Whether so many members are connected that they can decide."""
-    return sum(view.connected for view in network.members()) >= _quorum(network)
-
-
-def _quorum(network: GatewayFace) -> int:
-    return quorum(len(network.present.members), network.present.mode)
+def _has_quorum() -> bool:
+    return informed_gateway().agreement().has_quorum
 
 
 def _decided(found: Judgement, network: GatewayFace) -> bool:
     """Whether another attempt would end as this one did."""
     last = found.pieces[-1] if found.pieces else None
-    return last is not None and not last.certificate and is_final(last, _quorum(network))
+    return last is not None and not last.certificate and is_final(last, network.agreement().needed)
 
 
 def _judge_anew(run: OpenRun, network: GatewayFace) -> None:

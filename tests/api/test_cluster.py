@@ -95,8 +95,8 @@ def test_r11_ready_says_when_only_a_recovery_helps(
     is away may come back."""
     members = fake.members()
     without = {"state": "following", "voting": False}
-    shown = [msgspec.structs.replace(m, status=without) if m.index < lost else m for m in members]
-    shown[3] = msgspec.structs.replace(shown[3], connected=lost == 2)
+    shown = [msgspec.structs.replace(m, **without) if m.index < lost else m for m in members]
+    shown[3] = msgspec.structs.replace(shown[3], connected=lost == 2, heard=0.0 if lost == 2 else None)
     monkeypatch.setattr(fake, "members", lambda: tuple(shown))
     error = read(Api(None).get("/ready"))["error"]
     assert error.startswith(f"No quorum: {2 + lost} of 4 reachable, 2 voting, 3 needed; nothing")

@@ -118,12 +118,11 @@ def test_what_probes_tell(
     golden: Compare, fake: FakeGateway, tell: Teller, story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def members(**statuses: dict[str, Any]) -> None:
-        """Views with other fields; `status` is merged into that of the fake."""
-        shown = []
-        for view in FakeGateway.members(fake):
-            changed = dict(statuses.get(view.id, {}))
-            status = {**view.status, "state": "voting", **changed.pop("status", {})}
-            shown.append(msgspec.structs.replace(view, status=status, **changed))
+        """Reports with other fields."""
+        shown = [
+            msgspec.structs.replace(report, **statuses.get(report.id, {}))
+            for report in FakeGateway.members(fake)
+        ]
         monkeypatch.setattr(fake, "members", lambda: tuple(shown))
 
     def look(heading: str) -> None:
@@ -144,19 +143,19 @@ def test_what_probes_tell(
     look("All vote")
     members(r0={"sequence": 99}, r1={"sequence": 7}, r2={"sequence": 90}, r3={"sequence": 8})
     look("At different places")
-    members(r0={"status": {"state": "following", "voting": False}}, r1={"sequence": 3})
+    members(r0={"state": "following", "voting": False}, r1={"sequence": 3})
     look("One without a vote")
-    two = {"status": {"state": "following", "voting": False}}
+    two = {"state": "following", "voting": False}
     members(r0=two, r1=two)
     look("Two without votes")
     members(r0={"view": 3}, r1={"view": 3, "sequence": 5}, r2={"sequence": 6})
     look("Two views")
-    wait = {"status": {"state": "waiting", "voting": False, "awaits": ["r1", "r2"]}}
-    members(r0=wait, r1={"status": {"others_are_gone": True}})
+    wait = {"state": "waiting", "voting": False, "awaits": ["r1", "r2"]}
+    members(r0=wait, r1={"others_are_gone": True})
     look("One waits for two, another was told that others are gone")
-    members(r0={"heard": 5.1}, r1={"heard": 5.0}, r2={"connected": False}, r3={"heard": None})
+    members(r0={"heard": 5.1}, r1={"heard": 5.0}, r2={"connected": False, "heard": 60.0}, r3={"heard": None})
     look("Silent ones")
-    members(r3={"status": {"state": "disk_full", "voting": False}}, r2={"connected": False})
+    members(r3={"state": "disk_full", "voting": False}, r2={"connected": False, "heard": 60.0})
     look("A full disk and a lost link")
     monkeypatch.undo()
     fake.quorum = False

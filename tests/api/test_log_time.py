@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from django.test import Client
 
-from dtvn.gateway import MemberView
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from tests.metrics.scraping import Page
@@ -26,14 +25,11 @@ def told(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[s
     """By member: what it adds to its status answer."""
     more: dict[str, dict[str, Any]] = {}
 
-    def status(view: MemberView) -> dict[str, Any]:
-        return view.status | more.get(view.id, {})
-
     views = fake.members
     monkeypatch.setattr(
         fake,
         "members",
-        lambda: tuple(msgspec.structs.replace(view, status=status(view)) for view in views()),
+        lambda: tuple(msgspec.structs.replace(view, **more.get(view.id, {})) for view in views()),
     )
     return more
 

@@ -63,7 +63,8 @@ def test_r44_a_majority_is_ready_and_fewer_are_not(
 
     def down(*names: str) -> None:
         shown = tuple(
-            msgspec.structs.replace(view, connected=view.id not in names, heard=0.0) for view in views
+            msgspec.structs.replace(view, connected=False, heard=None) if view.id in names else view
+            for view in views
         )
         monkeypatch.setattr(raft, "members", lambda: shown)
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
+from dtvn.watch import read_report
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from validators.models import ManagedNode, NodeStatus
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
-WAITS = {"state": "waiting", "awaits": ["r2", "no name"]}
+WAITS = {"state": "waiting", "awaits": ["r2"]}
 
 
 def told(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, **statuses: dict[str, Any]) -> None:
     """Connected members report these voting states of themselves."""
-    views = fake.members()
-    shown = tuple(msgspec.structs.replace(view, status=statuses.get(view.id, view.status)) for view in views)
+    shown = tuple(
+        read_report(view.id, statuses[view.id], connected=True, heard=0.0) if view.id in statuses else view
+        for view in fake.members()
+    )
     monkeypatch.setattr(fake, "members", lambda: shown)
 
 

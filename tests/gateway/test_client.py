@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from dtvn.events.config import Balancing, LoadBalancerConfig
-from dtvn.gateway import Gateway, Overloaded, agreement_of, reach
+from dtvn.gateway import Gateway, Overloaded, reach
 from dtvn.gateway.client import GatewayClosed
 from dtvn.gateway.collector import Actions, Result
 from dtvn.protocol.consensus.effects import Now
@@ -71,12 +71,12 @@ def test_members_are_shown_as_not_connected(lonely: Gateway) -> None:
 
 def test_members_that_report_no_vote_enter_a_new_epoch_for_a_while(lonely: Gateway) -> None:
     lonely.present = structs.replace(lonely.present, epoch=3)
-    assert agreement_of(lonely).sentence.startswith("No quorum: 0 of 4 reachable"), "it began long ago"
+    assert lonely.agreement().sentence.startswith("No quorum: 0 of 4 reachable"), "it began long ago"
     future: Future[None] = Future()
     lonely._pass_on((lambda *_: lonely._follow(lonely.present), future))
     wait_until(lambda: {member.entering for member in lonely.members()} == {3}, what="the new epoch")
     assert (
-        agreement_of(lonely).sentence
+        lonely.agreement().sentence
         == "Changing members: 0 of 4 are in epoch 3, 3 needed; scans wait a moment"
     )
     lonely._enter_until = 0

@@ -11,10 +11,10 @@ import msgspec
 
 from dtvn.events.balancing import BreakerState
 from dtvn.events.config import LoadBalancerConfig
-from dtvn.gateway import MemberView
 from dtvn.gateway.entries import LAG_MAX, TURNS, Entries
 from dtvn.gateway.questions import STATUS_EVERY, Questions
 from dtvn.protocol.consensus.messages import Operation
+from dtvn.watch import MemberReport
 from tests.gateway.test_questions import Poll
 from tests.support.table import table
 
@@ -24,10 +24,10 @@ ALL = frozenset(range(4))
 NOTHING: Mapping[int, object] = {}
 
 
-def view(index: int, **changes: Any) -> MemberView:
+def view(index: int, **changes: Any) -> MemberReport:
     """A healthy member but for the changes."""
     told = {"connected": True, "primary": index == 0, "sequence": FRONT, "heard": 0.0}
-    return MemberView(id=NAMES[index], index=index, view=0, status={}, **told | changes)
+    return MemberReport(id=NAMES[index], index=index, **told | changes)
 
 
 def entries(**fields: Any) -> Entries:
@@ -36,7 +36,7 @@ def entries(**fields: Any) -> Entries:
     return Entries(NAMES, 1, random.Random(0), 0.0, config)
 
 
-def chosen(found: Entries, *views: MemberView, now: float = 0.0) -> set[str]:
+def chosen(found: Entries, *views: MemberReport, now: float = 0.0) -> set[str]:
     """The entry nodes of eight operations."""
     return {found.choose(views, now) for _ in range(8)}
 
@@ -45,7 +45,7 @@ def operation(entry: str) -> Operation:
     return Operation("void", "", "", "gateway", entry, 0, b"", b"")
 
 
-def four(**changes: dict[str, Any]) -> list[MemberView]:
+def four(**changes: dict[str, Any]) -> list[MemberReport]:
     return [view(index, **changes.get(name, {})) for index, name in enumerate(NAMES)]
 
 

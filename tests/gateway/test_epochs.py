@@ -366,7 +366,7 @@ def test_r35_a_membership_change_shares_no_bundle_with_other_operations() -> Non
     queue = Queue(operations_max=100, bytes_max=1 << 20)
     change = operation("T-3", kind="reconfigure")
     for one in (operation("T-1"), operation("T-2"), change, operation("T-4"), operation("T-5")):
-        queue.add((one,), SECOND)
+        queue.add((one,), 0, SECOND)
     bundles = [[each.kind for part in queue.gather(100) for each in part.operations] for _ in range(3)]
     assert [len(kinds) for kinds in bundles] == [2, 1, 2]
     assert bundles[1] == ["reconfigure"]

@@ -15,7 +15,7 @@ from tests.support.table import table
 
 
 def flight(request: bytes, first_sent: int, retry_at: int, give_up_at: int) -> Flight:
-    call = Call(1, (operation(),), 1, 0)
+    call = Call(1, (operation(),), 1, 0, 0)
     return Flight(
         session=(1, 0),
         number=0,

@@ -122,7 +122,7 @@ def test_an_operation_is_sent_again_only_once() -> None:
 def test_r14_what_was_refused_for_its_date_did_not_happen(code: str) -> None:
     """It waits to be sent anew, when its caller gives up: it is sure that nothing was executed."""
     queue = Queue(operations_max=9, bytes_max=9_000)
-    call = queue.add((undated(), undated("T-2")), 0)
+    call = queue.add((undated(), undated("T-2")), 0, 0)
     (part,) = queue.gather(9)
     assert queue.settle(part, [Result(code), Result(code)]) is None
     assert queue.unsent() == [call]
@@ -133,7 +133,7 @@ def test_r14_what_was_refused_for_its_date_did_not_happen(code: str) -> None:
 
 def test_r14_what_an_earlier_bundle_carried_may_have_happened_whatever_a_later_one_was_refused_for() -> None:
     queue = Queue(operations_max=9, bytes_max=9_000)
-    call = queue.add((undated(),), 0)
+    call = queue.add((undated(),), 0, 0)
     queue.put_back(queue.gather(9)[0])
     (again,) = queue.gather(9)
     assert queue.settle(again, [Result("too_far_ahead")]) is None

@@ -34,7 +34,7 @@ def _number(frame: bytes) -> int:
 
 
 def sequences(questions: Questions) -> list[int]:
-    return [status.sequence for status in questions.settled]
+    return [status.report.sequence for status in questions.settled]
 
 
 def test_no_member_answers_for_another() -> None:
@@ -43,7 +43,7 @@ def test_no_member_answers_for_another() -> None:
     poll = Poll(questions, 0)
     poll.numbers[1], told = poll.numbers[0], poll.numbers[1]
     poll.answer(1, sequence=7, view=9)
-    assert [status.sequence for status in questions.statuses] == [0, 0]
+    assert [status.report.sequence for status in questions.statuses] == [0, 0]
     poll.numbers[1] = told
     poll.answer(0, sequence=100)
     poll.answer(1, sequence=100)

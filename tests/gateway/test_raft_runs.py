@@ -78,10 +78,7 @@ def test_a12_the_leader_is_named_and_its_absence_too(
     views = gateway.members()
 
     def said(**changing: bool) -> None:
-        shown = tuple(
-            msgspec.structs.replace(each, status=each.status | {"changing": changing.get(each.id, False)})
-            for each in views
-        )
+        shown = tuple(msgspec.structs.replace(each, changing=changing.get(each.id, False)) for each in views)
         monkeypatch.setattr(gateway, "members", lambda: shown)
 
     with DistributedValidator(gateway) as validator:

@@ -79,7 +79,7 @@ def test_two_dead_nodes_are_no_quorum(running: tuple[Cluster, Gateway]) -> None:
     cluster = running[0]
     cluster.kill(2, 3)
     try:
-        wait_until(lambda: "2 of 4 nodes vote, 3 are needed" in wrongs("no_quorum"), what="no quorum")
+        wait_until(lambda: "No quorum: 2 of 4 reachable, 3 needed" in wrongs("no_quorum"), what="no quorum")
     finally:
         cluster.start(2, 3)
     wait_until(healthy, what=lambda: f"healthy again: {doctor()}")

@@ -11,6 +11,7 @@ AGGREGATIONS = frozenset({"sum", "max", "min", "count", "avg"})
 FUNCTIONS = frozenset(
     {
         "abs",
+        "avg_over_time",
         "delta",
         "histogram_quantile",
         "increase",
@@ -20,7 +21,7 @@ FUNCTIONS = frozenset(
         "rate",
     }
 )
-WORDS = frozenset({"and", "or", "unless", "by", "without", "Inf"})
+WORDS = frozenset({"and", "or", "unless", "by", "without", "on", "Inf"})
 TOKEN = re.compile(
     r'\s*(?:(?P<string>"[^"]*")|(?P<range>\[\d+[smhd]\])|(?P<number>\d+(?:\.\d+)?(?:e\d+)?)'
     r"|(?P<name>[a-zA-Z_$][\w:]*)|(?P<sign>=~|!~|!=|==|<=|>=|[-+*/<>=(){},]))"
@@ -75,9 +76,9 @@ class Expression:
 
     def _take(self, tokens: list[str], place: int, text: str) -> int:
         token, following = tokens[place], tokens[place + 1 : place + 2]
-        if token in ("by", "without"):
+        if token in ("by", "without", "on"):
             end = tokens.index(")", place)
-            self.grouped |= {name for name in tokens[place + 2 : end] if name != ","}
+            self.grouped |= {name for name in tokens[place + 2 : end] if name != "," and token != "on"}
             return end + 1
         if not re.match(r"[a-zA-Z_]", token) or token in WORDS:
             return place + 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dtvn.gateway import MemberView
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.durations import SECOND
+from dtvn.watch import MemberReport
 from tests.network_watch.seen import NAMES
 from validators.network_watch.hearing import Pair
 from validators.network_watch.watch import NetworkWatch
@@ -45,17 +45,15 @@ class Members:
     def lose(self, pairs: Iterable[Pair]) -> None:
         self.cut |= set(pairs)
 
-    def _views(self) -> tuple[MemberView, ...]:
+    def _views(self) -> tuple[MemberReport, ...]:
         return tuple(
-            MemberView(
+            MemberReport(
                 id=name,
                 index=index,
                 connected=name not in self.unseen,
-                primary=index == 0,
-                view=0,
-                sequence=0,
-                heard=0.3,
-                status={"voting": True, "heard": self._ages(name)},
+                heard=60.0 if name in self.unseen else 0.3,
+                voting=True,
+                hears=self._ages(name),
             )
             for index, name in enumerate(self.names)
         )

@@ -6,20 +6,17 @@ from typing import Any
 
 import msgspec
 
-from dtvn.gateway import MemberView
+from dtvn.watch import MemberReport
 from validators.network_watch.hearing import State, hearing_of
 
 
-def view(name: str, heard: Any, *, connected: bool = True, ago: float | None = 0.25) -> MemberView:
-    status = {"voting": True} | ({} if heard is ... else {"heard": heard})
-    return MemberView(
-        id=name, index=0, connected=connected, primary=False, view=0, sequence=0, heard=ago, status=status
-    )
+def view(name: str, hears: Any, *, ago: float | None = 0.25) -> MemberReport:
+    return MemberReport(id=name, connected=True, heard=ago, hears=hears)
 
 
 def test_each_member_is_heard_silent_or_unknown() -> None:
     seen = hearing_of(
-        [view("a", {"b": 0.5, "c": 8}), view("b", {"a": None}), view("c", {}, connected=False)],
+        [view("a", {"b": 0.5, "c": 8}), view("b", {"a": None}), view("c", {}, ago=None)],
         100.0,
         own={"a": True, "b": None, "c": False, "elsewhere": True},
     )

@@ -89,10 +89,10 @@ def test_r8_on_a_full_disk_a_node_reports_status_but_no_unsaved_state(
         until_commits(gateway)
         running.breaks = JournalFull("No space left on device.")
         assert is_sent_and_not_answered(gateway)
-        wait_until(lambda: gateway.members()[0].status.get("state") == "disk_full", what="it says so itself")
-        status = gateway.members()[0].status
-        assert (status["voting"], status["sequence"]) == (False, running.node.executed)
-        assert status["voting_reason"].startswith("its disk is full")
+        wait_until(lambda: gateway.members()[0].state == "disk_full", what="it says so itself")
+        report = gateway.members()[0]
+        assert (report.voting, report.sequence) == (False, running.node.executed)
+        assert report.voting_reason.startswith("its disk is full")
         stats = answer_of(gateway, "stats")
         assert (stats.code, msgspec.json.decode(stats.text)["sequence"]) == ("", running.node.executed)
         for what, arguments in (("ticket", ("T",)), ("alive", ()), ("consensus", ())):

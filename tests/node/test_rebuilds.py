@@ -139,7 +139,7 @@ def test_r8_a_disk_that_is_full_at_the_start_is_waited_for(tmp_path: Path) -> No
     running.start()
     wait_until(lambda: "disk_full" in states(running), what="the heartbeat says so")
     with running.gateway() as gateway:
-        wait_until(lambda: gateway.members()[0].status.get("state") == "disk_full", what="it says so itself")
+        wait_until(lambda: gateway.members()[0].state == "disk_full", what="it says so itself")
         running.breaks = None
         until_commits(gateway)
     assert running.end() == EXIT_STOPPED

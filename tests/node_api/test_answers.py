@@ -54,7 +54,6 @@ def _operations(client: Client) -> None:
     client.chapter("Operations")
     service = client.node.service
     gateway = FakeGateway(service.genesis, principal="gateway")
-    gateway.has_quorum = True  # type: ignore[attr-defined]
     service._gateway, service._writers = gateway, service._readers
     service.ledger.event_zone = lambda _event: ""
     service.ledger.applied_sequence = lambda: 99

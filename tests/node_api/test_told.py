@@ -31,7 +31,6 @@ class Node:
         service.ledger = SimpleNamespace(event_zone=lambda event: "Europe/Berlin" if event == "fest" else "")
         service._readers = service._writers = ThreadPoolExecutor(2, "reader")
         service.node, service.genesis = "r0", gateway.genesis
-        gateway.has_quorum = True  # type: ignore[attr-defined]
         routes = Routes(service)
         self.app = Starlette(
             routes=[_route(KINDS[kind].path, routes.operation(kind), "POST") for kind in OPERATIONS]

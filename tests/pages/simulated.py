@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
-from dtvn.gateway import Answered, Balance, MemberView, Result
+from dtvn.gateway import Agreeing, Answered, Balance, Result
 from dtvn.gateway.entries import Entries
 from dtvn.machine import Issue, build
 from dtvn.net import LinkCounters
@@ -29,6 +29,7 @@ from dtvn.protocol.consensus.messages import Query
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.host import OwnClock
 from dtvn.protocol.quorum import Mode
+from dtvn.watch import MemberReport, read_report
 from simulator.clock import SECOND
 from simulator.cluster import Cluster
 from simulator.network import PERFECT, LinkQuality
@@ -93,14 +94,14 @@ class Member:
         others = [name for name in self._world.member_names if name != self.id and nodes[name].up]
         return [name for name in others if carries(name, self.id) and carries(self.id, name)]
 
-    def answer(self, what: str) -> Answered:
+    def answer(self, what: str, arguments: tuple[str, ...] = ()) -> Answered:
         if self._node.paused:
             return Answered(0, "timeout", "")
-        told = self.inspector.answer(Query(number=1, what=what, arguments=()))
+        told = self.inspector.answer(Query(number=1, what=what, arguments=arguments))
         return Answered(0, told.code, told.text)
 
 
-class Simulated(Observer):
+class Simulated(Observer, Agreeing):
     """Four members under load from one gateway; the part of GatewayFace that a doctor uses, and nodes."""
 
     def __init__(self, quality: LinkQuality = PERFECT, mode: Mode = Mode.PBFT) -> None:
@@ -165,24 +166,19 @@ class Simulated(Observer):
 
     # --- GatewayFace -------------------------------------------------------------------------------
 
-    def members(self) -> tuple[MemberView, ...]:
+    def members(self) -> tuple[MemberReport, ...]:
         gateway = self.cluster.gateways[0]
         statuses = gateway.collector.questions.settled
-        told = [self._status(name) for name in self.world.member_names]
         return tuple(
-            MemberView(
-                id=name,
+            read_report(
+                name,
+                self._status(name),
                 index=index,
                 connected=self.node(name).up or bool(self.node(name).halted),
                 primary=index == gateway.collector.primary(),
-                view=fields.get("view", 0),
-                sequence=fields.get("sequence", 0),
-                heard=None if status.heard_at is None else 0.0,
-                status=fields,
+                heard=0.0 if status.heard_at is not None and self.node(name).up else None,
             )
-            for index, (name, status, fields) in enumerate(
-                zip(self.world.member_names, statuses, told, strict=True)
-            )
+            for index, (name, status) in enumerate(zip(self.world.member_names, statuses, strict=True))
         )
 
     def _status(self, name: str) -> dict[str, Any]:
@@ -194,7 +190,7 @@ class Simulated(Observer):
 
     def query(self, member: int, what: str, arguments: Any = (), *, wait: float = 2.0) -> Future[Answered]:
         future: Future[Answered] = Future()
-        future.set_result(self.members_of[self.world.member_names[member]].answer(what))
+        future.set_result(self.members_of[self.world.member_names[member]].answer(what, tuple(arguments)))
         return future
 
     def submit(self, operations: Any, *, wait: float) -> Future[tuple[Result, ...]]:

@@ -9,29 +9,50 @@ import msgspec
 import pytest
 
 from dtvn.protocol.quorum import Mode
+from dtvn.watch import NO_CUT, Cut, MemberReport, verdict
 from tests.api.telling import Story, beside
 from tests.golden import Compare
 from validators.dashboard import findings
-from validators.dashboard.findings import Look, filling, find
+from validators.dashboard.findings import filling, find
+from validators.membership import WAITING
 
 NAMES = ("zeta", "alfa", "mike", "kilo", "echo")
 MIB = 1024 * 1024
 
 
-def look(name: str, **fields: Any) -> Look:
+def look(name: str, **fields: Any) -> MemberReport:
     linked = tuple(other for other in NAMES if other != name)
-    fine = Look(id=name, cluster="c0", linked=linked, executed=40, memory=90 * MIB)
+    fine = MemberReport(
+        id=name,
+        connected=True,
+        heard=0.0,
+        voting=True,
+        cluster="c0",
+        peers=linked,
+        sequence=40,
+        memory=90 * MIB,
+    )
     return msgspec.structs.replace(fine, **fields)
 
 
-def five(**changed: dict[str, Any]) -> list[Look]:
+def five(**changed: dict[str, Any]) -> list[MemberReport]:
     return [look(name, **changed.get(name, {})) for name in NAMES]
 
 
-def tell(story: Story, heading: str, first: list[Look], second: list[Look], **more: Any) -> None:
+def tell(
+    story: Story,
+    heading: str,
+    first: list[MemberReport],
+    second: list[MemberReport],
+    cut: Cut = NO_CUT,
+    log_time_ahead: float = 0.0,
+    **more: Any,
+) -> None:
     before: list[str] | None = None
     for mode in Mode:
-        found = find(first, second, mode=mode, **more)
+        state = verdict(second, mode=mode, window=1_000, cut=cut)
+        state = msgspec.structs.replace(state, log_time_ahead=log_time_ahead)
+        found = find(first, second, state=state, **more)
         lines = [line for each in found for line in (f"{each.trouble}: {each.wrong}", f"  {each.remedy}")]
         if lines != before:
             story.heading(f"{heading}, {mode.value}")
@@ -50,32 +71,32 @@ def test_what_the_doctor_finds(golden: Compare, story: Story) -> None:
     roots: dict[str, dict[str, Any]] = {
         "zeta": {"stable": 64, "state_root": "aa"},
         "alfa": {"stable": 32, "state_root": "bb"},
-        "mike": {"stable": 64, "state_root": "cc", "contradiction": True},
-        "kilo": {"stable": 32, "state_root": "dd", "differing": 3},
-        "echo": {"stable": 32, "state_root": "bb", "differing": 1},
+        "mike": {"stable": 64, "state_root": "cc", "contradiction": "two certificates"},
+        "kilo": {"stable": 32, "state_root": "dd", "events": {"checkpoint_differs": 3}},
+        "echo": {"stable": 32, "state_root": "bb", "events": {"checkpoint_differs": 1}},
     }
     evidence, breakers = {"mike": 2, "alfa": 1}, {"zeta": "open", "alfa": "half-open", "kilo": "closed"}
     tell(story, "Forks and lies", five(), five(**roots), evidence=evidence, breakers=breakers)
     votes: dict[str, dict[str, Any]] = {
-        "zeta": {"voting": False, "waits": True, "awaits": ("kilo", "alfa")},
-        "alfa": {"voting": False, "waits": True},
+        "zeta": {"voting": False, "state": WAITING, "awaits": ("kilo", "alfa")},
+        "alfa": {"voting": False, "state": WAITING},
         "mike": {"voting": False, "problem": "no answer"},
         "kilo": {"voting": False},
     }
-    tell(story, "Few vote", five(), five(**votes), cut="zeta | alfa and mike")
+    tell(story, "Few vote", five(), five(**votes), cut=Cut("zeta | alfa and mike"))
     parts: dict[str, dict[str, Any]] = {
-        "zeta": {"linked": ("kilo",), "executed": 12},
-        "alfa": {"linked": ("mike",), "cluster": "c1"},
-        "mike": {"linked": (), "executed": 39},
-        "kilo": {"linked": ()},
-        "echo": {"linked": ("zeta", "absent"), "complete_from": 17},
+        "zeta": {"peers": ("kilo",), "sequence": 12},
+        "alfa": {"peers": ("mike",), "cluster": "c1"},
+        "mike": {"peers": (), "sequence": 39},
+        "kilo": {"peers": ()},
+        "echo": {"peers": ("zeta", "absent"), "complete_from": 17},
     }
     tell(story, "Groups, in both looks", five(**parts), five(**parts))
     tell(story, "Groups, in the second look only", five(), five(**parts))
     clocks: dict[str, dict[str, Any]] = {
-        "zeta": {"clock_offsets": {"mike": 2.5, "alfa": -7.25, "kilo": 0.1}, "log_time_ahead": 61.0},
-        "alfa": {"log_time_ahead": 61.0, "withheld_ahead": 12.5},
-        "mike": {"log_time_ahead": 3_700.0},
+        "zeta": {"clock_ahead": 2.5, "log_time_ahead": 61.0},
+        "alfa": {"clock_ahead": -7.25, "log_time_ahead": 61.0, "withheld_ahead": 12.5},
+        "mike": {"clock_ahead": 0.1, "log_time_ahead": 3_700.0},
     }
     tell(story, "Clocks", five(), five(**clocks), log_time_ahead=61.0)
     golden(beside(__file__, "doctor_findings"), str(story))
@@ -88,14 +109,12 @@ def test_what_the_doctor_finds_at_its_limits(golden: Compare, story: Story) -> N
         changed: dict[str, dict[str, Any]] = {
             "zeta": {"pending": many + step, "memory": most + step},
             "alfa": {"round_trip_ms": slow + step / 10, "memory": 90 * MIB + least + step},
-            "mike": {"clock_offsets": {"echo": off + step / 10, "alfa": -off - step / 10}},
-            "kilo": {"pending": int(findings.UNEVEN * many) + step},
+            "mike": {"clock_ahead": off + step / 10},
+            "kilo": {"pending": int(findings.UNEVEN * many) + step, "clock_ahead": -off - step / 10},
         }
         tell(story, f"{step:+d}", five(), five(**changed))
     shares: dict[str, dict[str, Any]] = {name: {"pending": 10 * many} for name in NAMES}
     tell(story, "All have much to do", five(), five(**shares))
-    tell(
-        story, "Nobody answers", five(), [Look(id=name, problem="no answer", voting=False) for name in NAMES]
-    )
+    tell(story, "Nobody answers", five(), [MemberReport(id=name, problem="no answer") for name in NAMES])
     tell(story, "Nobody is there", [], [])
     golden(beside(__file__, "doctor_limits"), str(story))

@@ -13,10 +13,10 @@ from django.db import connections
 from django.test import Client
 
 from dtvn.api.queries import RecordsQuery
-from dtvn.gateway.agreement import Report, agreement
 from dtvn.node.kept_ports import rewrite_ports
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol.quorum import Mode
+from dtvn.watch import MemberReport, verdict
 from tests.pages.learner import ALIAS, RealLearner
 from validators.dashboard import nodes, pages
 from validators.feed.rows import read_snapshot
@@ -184,10 +184,10 @@ def test_the_tone_of_a_node_is_never_good_news_without_a_quorum(
     node = {"id": "n0", "role": "validator", "status": "running", "error": "", **node}
     changing = not agreeing
     reports = [
-        Report(id=each, reachable=changing or each in agreeing, voting=True, changing=changing)
+        MemberReport(id=each, connected=changing or each in agreeing, voting=True, changing=changing)
         for each in ("n0", "n1", "n2", "n3")
     ]
-    monkeypatch.setattr(nodes, "cluster_state", lambda: agreement(reports, mode=Mode.PBFT, window=20))
+    monkeypatch.setattr(nodes, "cluster_state", lambda: verdict(reports, mode=Mode.PBFT, window=20))
     assert nodes.describe_state_of_page([node])["tones"] == {"n0": (tone, lacks)}
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -14,17 +13,15 @@ import msgspec
 from dtvn.api.errors import Unavailable
 from dtvn.events.balancing import BreakerState
 from dtvn.events.config import Algorithm
-from dtvn.gateway import GatewayFace, Judged, seconds_told
+from dtvn.gateway import GatewayFace, Judged
 from dtvn.protocol import quorum
 from dtvn.waiting import saying
 from dtvn.wording import counted
-from validators.dashboard.diagnosis import ANSWER_WAIT, PROBLEMS, explain
-from validators.dashboard.findings import Finding, Look, filling, find
-from validators.membership import CONTRADICTION, WAITING, awaited_by
+from validators.dashboard.diagnosis import ANSWER_WAIT, ask_members, explain
+from validators.dashboard.findings import Finding, filling, find
 from validators.models import MemberEvidence
 from validators.own_api import read_breakers
 from validators.services import following
-from validators.services.cluster_state import cut_now
 from validators.services.network import informed_gateway
 
 SECONDS_MAX = 600.0
@@ -66,28 +63,26 @@ def examine(*, seconds: float) -> Report:
     if following.is_follower():
         return of_follower()
     network = informed_gateway()
-    first = looks(network)
+    first = ask_members(network)
     with saying("the second look"):
         time.sleep(seconds)
     explained = explain()
-    if not explained["nodes"]:
-        raise Unavailable(explained["verdict"])
-    second = looks(network, explained)
+    second = explained.reports
+    if not second:
+        raise Unavailable(explained.verdict)
     evidence = Counter(
         MemberEvidence.objects.filter(name__in=[look.id for look in second]).values_list("name", flat=True)
     )
     found = find(
         first,
         second,
-        mode=network.present.mode,
+        state=explained.state,
         evidence=evidence,
         breakers=breakers(network),
         judged=judge_valid_run(network),
-        log_time_ahead=explained["log_time_ahead"],
-        cut=cut_now(),
     )
     note = quorum.fault_tolerance_note(len(second), network.present.mode)
-    report = report_of(explained["level"], explained["verdict"], found, note)
+    report = report_of(explained.level, explained.verdict, found, note)
     return msgspec.structs.replace(report, filling=filling(second))
 
 
@@ -129,58 +124,3 @@ def report_of(level: str, verdict: str, findings: list[Finding], note: str = "")
         findings = [Finding(level, verdict, RUNBOOK[level])]
     sentence = f"{counted(len(findings), 'finding')}." if findings else f"Healthy. {verdict}"
     return Report(not findings, sentence, verdict, findings, note)
-
-
-def looks(network: GatewayFace, explained: dict[str, Any] | None = None) -> list[Look]:
-    """One look at every member: its own status, and its report in `explained` (None: the diagnosis is made
-    now)."""
-    told = {node["id"]: node for node in (explained or explain())["nodes"]}
-    members = network.members()
-    asked = [
-        network.query(member.index, "status", wait=ANSWER_WAIT) if member.connected else None
-        for member in members
-    ]
-    found = []
-    for member, future in zip(members, asked, strict=True):
-        node = told.get(member.id, {"problem": "not connected"})
-        status: dict[str, Any] = {}
-        problem = node["problem"]
-        if future is None:
-            problem = "not connected"
-        else:
-            try:
-                answered = future.result(ANSWER_WAIT + 0.5)
-            except TimeoutError:
-                problem = PROBLEMS["timeout"]
-            else:
-                problem = PROBLEMS.get(answered.code, answered.code) or problem
-                status = {} if answered.code else msgspec.json.decode(answered.text)
-        found.append(look_of(member.id, problem, node, status))
-    return found
-
-
-def look_of(node_id: str, problem: str, node: dict[str, Any], status: dict[str, Any]) -> Look:
-    """A member's status and diagnosis as one Look. A node that stopped for a contradiction still says so."""
-    stopped = bool(status.get("contradiction")) or problem == PROBLEMS[CONTRADICTION]
-    if problem or not status:
-        return Look(id=node_id, problem=problem or PROBLEMS["timeout"], voting=False, contradiction=stopped)
-    return Look(
-        id=node_id,
-        voting=status["voting"],
-        waits=status.get("state") == WAITING,
-        awaits=tuple(awaited_by(status)),
-        cluster=status["cluster"],
-        linked=tuple(status["peers"]),
-        executed=status["sequence"],
-        stable=status["stable"],
-        state_root=status["state_root"],
-        contradiction=stopped,
-        differing=status["events"].get("checkpoint_differs", 0),
-        pending=node["pending"],
-        round_trip_ms=status["quorum_round_trip_ms"],
-        memory=status.get("memory", 0),
-        clock_offsets=status.get("clock_offsets", {}),
-        log_time_ahead=seconds_told(status, "log_time_ahead"),
-        withheld_ahead=seconds_told(status, "withheld_ahead"),
-        complete_from=status.get("complete_from", 0),
-    )

@@ -13,11 +13,12 @@ import msgspec
 from dtvn.events.judging import Abstention
 from dtvn.gateway import STATE_DIFFERS, Given, Judged, MemberAnswer
 from dtvn.protocol import quorum
-from dtvn.protocol.log_time import ahead_sentence, span, withheld_sentence
-from dtvn.protocol.quorum import Mode
+from dtvn.protocol.log_time import ahead_sentence, withheld_sentence
+from dtvn.watch import Agreement, MemberReport, wrong_clocks
+from validators.membership import WAITING
 
 CLOCK_OFF = 0.5
-"""Seconds between the clocks of a node and a primary, network delay included."""
+"""Seconds between a clock and those of most, network delay included."""
 ROUND_TRIP_SLOW_MS = 100.0
 MEMORY_MAX = 500 * 1024 * 1024
 """Bytes; this and the round trip are the warning thresholds of the contract's metrics."""
@@ -31,41 +32,6 @@ UNEVEN = 4
 nodes."""
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """One node at one time; only `id` and `problem` if it did not answer."""
-
-    id: str
-    problem: str = ""
-    voting: bool = True
-    waits: bool = False
-    """It votes only after others have shown it its own votes (R11)."""
-    awaits: tuple[str, ...] = ()
-    """Ids of those whose word it waits for, once all others must give it."""
-    cluster: str = ""
-    """Id of the cluster that it belongs to, in hexadecimal digits."""
-    linked: tuple[str, ...] = ()
-    """Ids of the other members that it has a link to."""
-    executed: int = 0
-    stable: int = 0
-    """Sequence of its newest certified checkpoint; 0: none."""
-    state_root: str = ""
-    contradiction: bool = False
-    differing: int = 0
-    """Checkpoints that differed from the certified ones since it started."""
-    pending: int = 0
-    round_trip_ms: float = 0.0
-    memory: int = 0
-    """Bytes; 0: unknown."""
-    clock_offsets: Mapping[str, float] = {}
-    """Seconds by which its clock is ahead of each primary's."""
-    log_time_ahead: float = 0.0
-    """Seconds by which log time is ahead of its clock."""
-    withheld_ahead: float = 0.0
-    """Seconds by which the time of a proposal from which it withholds its vote is ahead of its clock."""
-    complete_from: int = 0
-    """The lowest sequence from which on its log has no holes; 0: it is whole."""
-
-
 class Finding(msgspec.Struct, frozen=True):
     """One trouble in words."""
 
@@ -75,31 +41,28 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def find(
-    first: Sequence[Look],
-    second: Sequence[Look],
+    first: Sequence[MemberReport],
+    second: Sequence[MemberReport],
     *,
-    mode: Mode,
+    state: Agreement,
     evidence: Mapping[str, int] | None = None,
     breakers: Mapping[str, str] | None = None,
     judged: Judged | None = None,
-    log_time_ahead: float = 0.0,
-    cut: str = "",
 ) -> list[Finding]:
-    """All troubles, the gravest first; none: healthy. `mode`: how the members agree; `evidence`: pieces of
-    proved misbehaviour by member;
-    `breakers`: state of each member's circuit breaker by id, "closed" where calls pass; `judged`: what all
-    members said of events that are valid by the rules here; `log_time_ahead`: seconds by which log time is
-    ahead of this platform's clock; `cut`: what the platform sees to be cut between members that run."""
+    """All troubles, the gravest first; none: healthy. `state`: the verdict on the cluster; `evidence`: pieces
+    of proved misbehaviour by member; `breakers`: state of each member's circuit breaker by id, "closed" where
+    calls pass; `judged`: what all members said of events that are valid by the rules here."""
     wrongs = {
         "split_brain": _split_brain(second),
         "checksum_mismatch": _checksums(second),
         "conflicting_verdicts": [*_conflicts(evidence or {}), *_verdicts(judged)],
-        "no_quorum": _no_quorum(second, mode),
+        "no_quorum": _no_quorum(second, state),
+        "request_waits": _request_waits(state),
         "waits_for_others": _waits(second),
-        "partition_not_healed": [*_cut(cut), *_partition(first, second)],
+        "partition_not_healed": _cut(state),
         "not_registered": _not_registered(second),
         "not_converging": _not_converging(first, second),
-        "log_time_ahead": _log_time(second, log_time_ahead),
+        "log_time_ahead": _log_time(state),
         "vote_withheld": _withheld(second),
         "clock_off": _clocks(second),
         "breaker_open": _breakers(breakers or {}),
@@ -113,7 +76,7 @@ def find(
     ]
 
 
-def filling(looks: Sequence[Look]) -> list[str]:
+def filling(looks: Sequence[MemberReport]) -> list[str]:
     """What heals by itself: nodes that took a state, and fetch the log below it, a sentence each."""
     return [
         f"{look.id} lacks entries of the log below {look.complete_from}; it fetches them in the background."
@@ -128,6 +91,7 @@ REMEDIES = {
     "conflicting_verdicts": "Download the evidence on the nodes page, and replace the member; "
     "without evidence, bring all to one release.",
     "no_quorum": "Start the missing nodes that do not run; see the runbook, DtvnQuorumLost.",
+    "request_waits": "Mend what the other findings name; see the runbook, DtvnNoProgress.",
     "waits_for_others": "Start those that it waits for; if one is gone for good or lost its ledger, see the "
     "runbook, DtvnNodeNotVoting (-others-are-gone).",
     "partition_not_healed": "Open the members' ports between the groups in both directions; see the runbook, "
@@ -146,11 +110,11 @@ REMEDIES = {
 """What to do about each trouble."""
 
 
-def _answering(looks: Sequence[Look]) -> list[Look]:
+def _answering(looks: Sequence[MemberReport]) -> list[MemberReport]:
     return [look for look in looks if not look.problem]
 
 
-def _split_brain(looks: Sequence[Look]) -> Iterator[str]:
+def _split_brain(looks: Sequence[MemberReport]) -> Iterator[str]:
     for look in looks:
         if look.contradiction:
             yield f"{look.id} has stopped: two certificates contradict each other, the log may have forked."
@@ -163,10 +127,10 @@ def _split_brain(looks: Sequence[Look]) -> Iterator[str]:
             yield f"{' and '.join(holders.values())} hold different certified states of sequence {sequence}."
 
 
-def _checksums(looks: Sequence[Look]) -> Iterator[str]:
+def _checksums(looks: Sequence[MemberReport]) -> Iterator[str]:
     for look in looks:
-        if look.differing:
-            yield f"{look.id} has seen checkpoints whose checksum does not match, {look.differing} times."
+        if differing := look.events.get("checkpoint_differs"):
+            yield f"{look.id} has seen checkpoints whose checksum does not match, {differing} times."
 
 
 def _conflicts(evidence: Mapping[str, int]) -> Iterator[str]:
@@ -197,7 +161,7 @@ def _odd_verdict(answer: MemberAnswer) -> str:
     }.get(answer.reason, "")
 
 
-def _silent(looks: Sequence[Look], judged: Judged | None) -> Iterator[str]:
+def _silent(looks: Sequence[MemberReport], judged: Judged | None) -> Iterator[str]:
     """Members that answer about themselves, and gave no vote in time."""
     answering = {look.id for look in _answering(looks)}
     for piece in judged.pieces if judged else ():
@@ -206,108 +170,75 @@ def _silent(looks: Sequence[Look], judged: Judged | None) -> Iterator[str]:
                 yield f"{answer.member} answers, but gave no vote on events in time."
 
 
-def _no_quorum(looks: Sequence[Look], mode: Mode) -> Iterator[str]:
-    needed = quorum.quorum(len(looks), mode) if looks else 1
-    voting = sum(look.voting for look in _answering(looks))
-    if voting < needed:
+def _no_quorum(looks: Sequence[MemberReport], state: Agreement) -> Iterator[str]:
+    if not state.has_quorum:
         absent = [f"{look.id} ({_lacks(look)})" for look in looks if not _votes(look)]
-        yield f"{voting} of {len(looks)} nodes vote, {needed} are needed. Missing: {', '.join(absent)}."
+        yield f"{state.sentence}. Missing: {', '.join(absent) or 'none'}."
 
 
-def _lacks(look: Look) -> str:
+def _request_waits(state: Agreement) -> Iterator[str]:
+    if state.has_quorum and not state.decides:
+        yield f"{state.sentence}."
+
+
+def _lacks(look: MemberReport) -> str:
     """Why a node does not vote."""
-    if look.waits and look.awaits:
+    if look.state == WAITING and look.awaits:
         return f"waits for the word of {', '.join(look.awaits)}"
-    return look.problem or ("asks the others for its own votes" if look.waits else "not voting")
+    return look.problem or ("asks the others for its own votes" if look.state == WAITING else "not voting")
 
 
-def _waits(looks: Sequence[Look]) -> Iterator[str]:
+def _waits(looks: Sequence[MemberReport]) -> Iterator[str]:
     for look in _answering(looks):
-        if look.waits and look.awaits:
+        if look.state == WAITING and look.awaits:
             yield f"{quorum.waits_sentence(look.id, look.awaits)}."
 
 
-def _cut(cut: str) -> Iterator[str]:
-    if cut:
-        yield f"Members that run do not hear each other: {cut}."
+def _cut(state: Agreement) -> Iterator[str]:
+    if state.cut:
+        yield f"Members that run do not hear each other: {state.cut}."
 
 
-def _votes(look: Look) -> bool:
+def _votes(look: MemberReport) -> bool:
     return look.voting and not look.problem
 
 
-def _partition(first: Sequence[Look], second: Sequence[Look]) -> Iterator[str]:
-    groups = _groups(second)
-    if len(groups) > 1 and groups == _groups(first):
-        parts = "; ".join(", ".join(sorted(group)) for group in groups)
-        yield f"The nodes run in {len(groups)} groups without links between them, in both looks: {parts}."
-
-
-def _groups(looks: Sequence[Look]) -> list[frozenset[str]]:
-    """Groups of answering nodes that reach each other, directly or through others; either end may report a
-    link."""
-    answering = {look.id for look in _answering(looks)}
-    links = {(look.id, other) for look in _answering(looks) for other in look.linked}
-    groups: list[frozenset[str]] = []
-    left = set(answering)
-    while left:
-        group, edge = set[str](), {min(left)}
-        while edge:
-            group |= edge
-            edge = {b for a, b in links | {(b, a) for a, b in links} if a in edge} & answering - group
-        groups.append(frozenset(group))
-        left -= group
-    return groups
-
-
-def _not_registered(looks: Sequence[Look]) -> Iterator[str]:
+def _not_registered(looks: Sequence[MemberReport]) -> Iterator[str]:
     answering = _answering(looks)
     for look in looks:
         if look.problem:
             yield f"{look.id} cannot be reached: {look.problem}."
             continue
-        missing = [other.id for other in answering if other is not look and other.id not in look.linked]
+        missing = [other.id for other in answering if other is not look and other.id not in look.peers]
         if missing:
             yield f"{look.id} runs, but has no link to {', '.join(missing)}."
     if len(clusters := {look.cluster: look.id for look in answering}) > 1:
         yield f"{' and '.join(clusters.values())} belong to different clusters."
 
 
-def _not_converging(first: Sequence[Look], second: Sequence[Look]) -> Iterator[str]:
+def _not_converging(first: Sequence[MemberReport], second: Sequence[MemberReport]) -> Iterator[str]:
     """Nodes that were behind at the first look, and have executed nothing until the second."""
     before = {look.id: look for look in _answering(first)}
-    reached = max((look.executed for look in before.values()), default=0)
+    reached = max((look.sequence for look in before.values()), default=0)
     for look in _answering(second):
-        if look.id in before and look.executed == before[look.id].executed < reached:
-            yield f"{look.id} stays at sequence {look.executed} where others were at {reached}."
+        if look.id in before and look.sequence == before[look.id].sequence < reached:
+            yield f"{look.id} stays at sequence {look.sequence} where others were at {reached}."
 
 
-def _log_time(looks: Sequence[Look], here: float) -> Iterator[str]:
-    """The clocks that log time is ahead of, those with the same difference together."""
-    clocks: dict[str, tuple[float, list[str]]] = {}
-    told = [(look.id, look.log_time_ahead) for look in _answering(looks)]
-    for name, seconds in [*told, ("this platform", here)]:
-        if seconds:
-            clocks.setdefault(span(seconds), (seconds, []))[1].append(name)
-    for seconds, names in clocks.values():
-        said = ahead_sentence(
-            seconds, f"the {'clock' if len(names) == 1 else 'clocks'} of {', '.join(names)}"
-        )
-        yield f"{said[0].upper()}{said[1:]}."
+def _log_time(state: Agreement) -> Iterator[str]:
+    if sentence := ahead_sentence(state.log_time_ahead, "this platform's clock"):
+        yield f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def _withheld(looks: Sequence[Look]) -> Iterator[str]:
+def _withheld(looks: Sequence[MemberReport]) -> Iterator[str]:
     for look in _answering(looks):
         if look.withheld_ahead:
             yield f"{withheld_sentence(look.withheld_ahead, look.id)}."
 
 
-def _clocks(looks: Sequence[Look]) -> Iterator[str]:
-    for look in _answering(looks):
-        for primary, offset in sorted(look.clock_offsets.items()):
-            if abs(offset) > CLOCK_OFF:
-                way = "ahead of" if offset > 0 else "behind"
-                yield f"The clock of {look.id} is {abs(offset):.1f} s {way} that of {primary}."
+def _clocks(looks: Sequence[MemberReport]) -> Iterator[str]:
+    for name, seconds in wrong_clocks(looks, CLOCK_OFF):
+        yield f"The clock of {name} is {abs(seconds):.1f} s {'ahead' if seconds > 0 else 'behind'}."
 
 
 def _breakers(breakers: Mapping[str, str]) -> Iterator[str]:
@@ -316,7 +247,7 @@ def _breakers(breakers: Mapping[str, str]) -> Iterator[str]:
             yield f"The circuit breaker of {name} is {state}: it leaves questions unanswered."
 
 
-def _load(looks: Sequence[Look]) -> Iterator[str]:
+def _load(looks: Sequence[MemberReport]) -> Iterator[str]:
     answering = _answering(looks)
     usual = median([look.pending for look in answering]) if answering else 0
     for look in answering:
@@ -326,7 +257,7 @@ def _load(looks: Sequence[Look]) -> Iterator[str]:
             yield f"{look.id} has {look.pending} requests waiting, where {usual:.0f} are usual."
 
 
-def _memory(first: Sequence[Look], second: Sequence[Look]) -> Iterator[str]:
+def _memory(first: Sequence[MemberReport], second: Sequence[MemberReport]) -> Iterator[str]:
     before = {look.id: look.memory for look in _answering(first)}
     for look in _answering(second):
         if look.memory > MEMORY_MAX:

@@ -6,8 +6,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dtvn.api.times import calendar_time
-from dtvn.gateway import Agreement
 from dtvn.machine.reasons import OK, REASONS
+from dtvn.watch import Agreement
 from validators.models import NodeStatus
 
 NODE_TONES = {

@@ -120,10 +120,7 @@ def _cluster_frame(status: str, started: int, total: int, error: str) -> dict[st
 
 def _voting(member: MemberNode) -> bool | None:
     """Whether the member reports that it votes; None if it has sent no report."""
-    told = member.view.status if member.view is not None and member.view.status else {}
-    report = member.managed.report if member.managed is not None else {}
-    voting = told.get("voting", report.get("voting"))
-    return voting if isinstance(voting, bool) else None
+    return member.report.voting if member.report.state else None
 
 
 def _heard_at(row: ManagedNode) -> float | None:

@@ -111,7 +111,7 @@ def node_part(request: HttpRequest, node_id: str, part: str) -> HttpResponse:
             "crypto": "/api/v1/node/crypto",
             "storage": "/api/v1/storage/entries",
             "consensus": f"/api/v1/consensus/logs?kind=all&outcome=all&limit={RECENT_RECORDS}"
-            f"&after={max(0, member.sequence - RECENT_SEQUENCES)}",
+            f"&after={max(0, member.report.sequence - RECENT_SEQUENCES)}",
         }[part]
         told = ask_api(member, path)
         return JsonResponse(_with_shown_codes(told) if part == "consensus" else told, safe=False)

@@ -18,7 +18,7 @@ from dtvn.api.errors import Unavailable
 from dtvn.proof.continuation import continues
 from dtvn.protocol import quorum
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
-from validators.dashboard.diagnosis import explain
+from validators.dashboard.diagnosis import describe, explain
 from validators.dashboard.nodes import describe_nodes, describe_state_of_page
 from validators.feed.rows import read_snapshot
 from validators.ledger.read import STATES
@@ -137,7 +137,7 @@ def snapshot(request: HttpRequest) -> HttpResponse:
 @for_pages
 def diagnosis(request: HttpRequest) -> HttpResponse:
     """Why nothing is being decided, or that all is well; asks every node."""
-    return JsonResponse(explain())
+    return JsonResponse(describe(explain()))
 
 
 def websocket_only(request: HttpRequest) -> HttpResponse:

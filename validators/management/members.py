@@ -9,7 +9,7 @@ from typing import Any, Literal
 from django.core.management.base import CommandError, OutputWrapper
 
 from dtvn.files.genesis import read_genesis_bytes
-from dtvn.gateway import Agreement, agreement_of, gather_liveness_proofs
+from dtvn.gateway import gather_liveness_proofs
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, ensure_seed, format_multiaddr, public_key_of, read_seed
 from dtvn.node.keys import peer_id
@@ -21,6 +21,7 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.genesis import GenesisError, cluster_id
 from dtvn.protocol.genesis.ceremony import check_address, open_genesis
 from dtvn.waiting import saying
+from dtvn.watch import Agreement
 from validators.management.own_gateway import gateway_of, is_platforms
 from validators.management.teaching import ACTOR
 from validators.membership import (
@@ -189,7 +190,7 @@ class Verbs:
             if not options["yes"] and not _agreed():
                 raise CommandError("nothing changed")
             if asked.own or waits:
-                self._through_platform(asked, agreement_of(gateway))
+                self._through_platform(asked, gateway.agreement())
                 return
             with saying("a liveness proof of each member"):
                 proofs = gather_liveness_proofs(

@@ -140,7 +140,7 @@ def caught_up(asked: ChangeRequest, proof: LivenessProof, network: GatewayFace) 
     now = network.present
     told = [member for member in network.members() if member.connected]
     front = _reached((member.sequence for member in told), now)
-    log_time = _reached((member.status.get("log_time") for member in told), now)
+    log_time = _reached((member.log_time for member in told), now)
     said = liveness_bytes(
         cluster_id(network.genesis), now.epoch, proof.member, proof.executed, proof.timestamp
     )

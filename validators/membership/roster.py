@@ -4,21 +4,18 @@ report."""
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from django.conf import settings
 
 from dtvn.api.errors import Unavailable
-from dtvn.gateway import MemberView, seconds_told
-from dtvn.machine.fields import is_name
 from dtvn.node.kept_ports import kept_port
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from dtvn.node.process import CONTRADICTION, DISK_FULL, WAITING
 from dtvn.protocol.log_time import withheld_sentence
+from dtvn.watch import MemberReport, read_report
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.models import ManagedNode, NodeRole, NodeStatus
@@ -46,7 +43,7 @@ class MemberNode(msgspec.Struct, frozen=True):
     """Port of its own API; 0 if this platform knows of none."""
     peer_id: str
     managed: ManagedNode | None
-    view: MemberView | None
+    view: MemberReport | None
     """The member as the gateway sees it; None while there is no gateway."""
     pid: int | None
     """The process that runs its main loop on this host now."""
@@ -74,33 +71,12 @@ class MemberNode(msgspec.Struct, frozen=True):
         return self.view is not None and self.view.connected
 
     @property
-    def sequence(self) -> int:
-        """The last executed sequence that it reports: over the link, else via its process's row."""
-        return self._told("sequence", 0 if self.view is None else self.view.sequence)
-
-    @property
-    def view_number(self) -> int:
-        """The view that it reports to be in."""
-        return self._told("view", 0 if self.view is None else self.view.view)
-
-    @property
-    def log_time_ahead(self) -> float:
-        """Seconds by which it reports log time to be ahead of its own clock."""
-        return seconds_told(_newest_report(self.managed, self.view), "log_time_ahead")
-
-    @property
-    def withheld_ahead(self) -> float:
-        """Seconds by which the time of a proposal from which it withholds its vote is ahead of its clock."""
-        return seconds_told(_newest_report(self.managed, self.view), "withheld_ahead")
-
-    def _told(self, name: str, over_the_link: int) -> int:
-        if self.view is not None and self.view.heard is not None:
-            return over_the_link
-        reported = (self.managed.report if self.managed is not None else {}).get(name)
-        return reported if isinstance(reported, int) else over_the_link
+    def report(self) -> MemberReport:
+        """What it says of itself: see newest_report."""
+        return newest_report(self.managed, self.view)
 
 
-def error_of(row: ManagedNode | None, view: MemberView | None) -> str:
+def error_of(row: ManagedNode | None, view: MemberReport | None) -> str:
     """Why a process does not run, or runs without deciding, withholds its vote from proposals, or on whose
     statement its votes rest; "" if none of these applies or is known.
 
@@ -109,34 +85,23 @@ def error_of(row: ManagedNode | None, view: MemberView | None) -> str:
     """
     if row is not None and (row.error or row.status not in ALIVE):
         return row.error
-    said = _newest_report(row, view)
-    state = str(said.get("state"))
-    if state == WAITING and (awaited := awaited_by(said)):
-        names = ", ".join(awaited)
+    report = newest_report(row, view if view is not None and view.connected else None)
+    if report.state == WAITING and report.awaits:
+        names = ", ".join(report.awaits)
         return f"it will vote once {names} has reported which of its votes it holds, or with -others-are-gone"
-    if state in ERRORS:
-        return ERRORS[state]
-    withheld = withheld_sentence(seconds_told(said, "withheld_ahead"), "it")
-    return withheld or (ON_A_WORD if said.get("others_are_gone") else "")
+    if report.state in ERRORS:
+        return ERRORS[report.state]
+    return withheld_sentence(report.withheld_ahead, "it") or (ON_A_WORD if report.others_are_gone else "")
 
 
-def _newest_report(row: ManagedNode | None, view: MemberView | None) -> Mapping[str, Any]:
+def newest_report(row: ManagedNode | None, view: MemberReport | None) -> MemberReport:
     """What a node says of itself: over the link, else in its process's row."""
-    if view is not None and view.connected and view.heard is not None:
-        return view.status
-    return {} if row is None else row.report
+    if view is not None and view.heard is not None and (view.connected or row is None or not row.report):
+        return view
+    return read_report("", {} if row is None else row.report)
 
 
-def awaited_by(said: Mapping[str, Any]) -> list[str]:
-    """The members whose answers about its own votes a node reports to wait for (R11). Invalid names are left
-    out."""
-    names = said.get("awaits")
-    if not isinstance(names, list):
-        return []
-    return [name for name in names if isinstance(name, str) and is_name(name)]
-
-
-def view_of(node_id: str) -> MemberView | None:
+def view_of(node_id: str) -> MemberReport | None:
     """The member of this name as the gateway sees it; None if it is not a member, or there is no gateway."""
     try:
         views = gateway().members()

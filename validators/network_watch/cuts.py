@@ -70,10 +70,18 @@ class Cut(msgspec.Struct, frozen=True):
         """When the first of it began, Unix seconds."""
         return min(statement.since for statement in self.statements)
 
+    heard: str = ""
+    """Who does not hear whom, of those that report; "" if all that are cut off are known to run."""
+
     @property
     def what(self) -> str:
         """All statements without times."""
         return "; ".join(statement.what for statement in self.statements)
+
+    @property
+    def known(self) -> str:
+        """What is known for certain, in words without times: nothing of members that may have stopped."""
+        return self.heard or self.what
 
 
 def cut_of(hearing: Hearing, silent: Mapping[Pair, float]) -> Cut | None:
@@ -87,6 +95,7 @@ def cut_of(hearing: Hearing, silent: Mapping[Pair, float]) -> Cut | None:
     statements = [*_apart(groups, hearing, silent), *_single(groups, hearing, silent)]
     if not statements:
         return None
+    unseen = _unseen(groups, hearing)
     decides = known_to_decide(hearing, silent.keys())
     may = () if decides else may_decide(groups, hearing, silent)
     return Cut(
@@ -95,8 +104,9 @@ def cut_of(hearing: Hearing, silent: Mapping[Pair, float]) -> Cut | None:
         decides,
         may,
         _consequence(groups, decides, may, hearing),
-        certain=not _unseen(groups, hearing),
+        certain=not unseen,
         extent=(len(groups), len(silent)),
+        heard=_heard(groups, unseen, hearing),
     )
 
 
@@ -134,17 +144,25 @@ def _apart(groups: Sequence[Group], hearing: Hearing, silent: Mapping[Pair, floa
 def _of_unseen(unseen: Sequence[str], hearing: Hearing) -> str:
     """What is to be said of members that are not seen to run; "" if there are none."""
     hanging = [name for name in unseen if name in hearing.hanging]
-    left = [name for name in unseen if name not in hanging]
-    told = (
+    late = [name for name in unseen if name in hearing.arriving and name not in hanging]
+    left = [name for name in unseen if name not in hanging and name not in late]
+    parts = (
         f"{named(hanging)} {_do('hang', hanging)}" if hanging else "",
+        f"what {named(late)} {_do('report', late)} to this platform comes late" if late else "",
         f"{named(left)} {_do('report', left)} nothing to this platform, and may have stopped" if left else "",
     )
-    return "; ".join(filter(None, told))
+    return "; ".join(filter(None, parts))
+
+
+def _heard(groups: Sequence[Group], unseen: Sequence[str], hearing: Hearing) -> str:
+    """ "venue and seller hear nothing of auditor": of members that may have stopped; "" if there are none."""
+    seen = [name for group in groups for name in group if name not in unseen and name in hearing.ages]
+    return f"{named(seen)} {_do('hear', seen)} nothing of {named(unseen)}" if unseen and seen else ""
 
 
 def _unseen(groups: Sequence[Group], hearing: Hearing) -> list[str]:
     """Members that do not report and are not known to run, if there are several groups."""
-    known = hearing.running.union(hearing.ages)
+    known = hearing.running.union(hearing.ages, hearing.arriving)
     return [name for group in groups for name in group if name not in known] if len(groups) > 1 else []
 
 

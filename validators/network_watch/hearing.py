@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
-from dtvn.gateway import MemberView
 from dtvn.protocol.quorum import Mode
-
-REPORT_FRESH = 5.0
-"""Seconds for which a member's report counts: a gateway asks every member once a second."""
+from dtvn.watch import HEARD_WITHIN, MemberReport
 
 Pair = tuple[str, str]
 """(hearer, heard): ids of two members."""
@@ -46,6 +42,8 @@ class Hearing(msgspec.Struct, frozen=True, kw_only=True):
     """Members of this platform whose process runs, and those whose does not: that silence is no cut."""
     hanging: frozenset[str] = frozenset()
     """Those whose process does not respond."""
+    arriving: frozenset[str] = frozenset()
+    """Members from which anything has arrived here of late: they run, though their reports are missing."""
 
     @property
     def down(self) -> frozenset[str]:
@@ -69,44 +67,31 @@ class Hearing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def hearing_of(
-    views: Sequence[MemberView],
+    reports: Sequence[MemberReport],
     at: float,
     *,
     mode: Mode = Mode.PBFT,
     own: Mapping[str, bool | None] | None = None,
+    arriving: Collection[str] = (),
 ) -> Hearing:
     """The report of all members as a gateway sees them at `at`, Unix seconds. `own`: whether the process runs
-    of each member of this platform; None: it hangs. A member may answer anything: what is no age of a member
-    is unknown."""
-    names, own = tuple(view.id for view in views), own or {}
-    reports = {view.id: view for view in views if view.connected and _fresh(view)}
+    of each member of this platform; None: it hangs.
+    `arriving`: see Hearing."""
+    names, own = tuple(each.id for each in reports), own or {}
+    fresh = {each.id: each for each in reports if each.heard is not None and each.heard <= HEARD_WITHIN}
     return Hearing(
         at=at,
         members=names,
         mode=mode,
-        ages={name: _ages(view.status.get("heard"), names, name) for name, view in reports.items()},
-        late={name: view.heard or 0.0 for name, view in reports.items()},
+        ages={
+            name: {
+                other: age for other, age in (each.hears or {}).items() if other in names and other != name
+            }
+            for name, each in fresh.items()
+        },
+        late={name: each.heard or 0.0 for name, each in fresh.items()},
         running=frozenset(name for name in names if own.get(name) is True),
         stopped=frozenset(name for name in names if own.get(name) is False),
         hanging=frozenset(name for name in names if name in own and own[name] is None),
+        arriving=frozenset(arriving),
     )
-
-
-def _fresh(view: MemberView) -> bool:
-    return view.heard is not None and view.heard <= REPORT_FRESH
-
-
-def _ages(told: Any, names: Sequence[str], own: str) -> dict[str, float | None]:
-    if not isinstance(told, dict):
-        return {}
-    return {name: told[name] for name in names if name in told and name != own and _is_age(told[name])}
-
-
-def _is_age(value: Any) -> bool:
-    if value is None:
-        return True
-    return type(value) in (int, float) and 0 <= value <= AGE_MAX  # an integer of any size; NaN is not
-
-
-AGE_MAX = 1e9
-"""Seconds; no process is that old."""

@@ -99,8 +99,8 @@ class History:
 
     def _last(self, row: NetworkCut, cut: Cut, at: float) -> None:
         if row.present != present(cut) or (moment(at) - row.seen_at).total_seconds() >= SEEN_EVERY:
-            row.seen_at, row.present = moment(at), present(cut)
-            row.save(update_fields=["seen_at", "present"])
+            row.seen_at, row.present, row.certain = moment(at), present(cut), cut.certain
+            row.save(update_fields=["seen_at", "present", "certain"])
 
     def _end(self, seen: float, at: float) -> None:
         """It was last seen at `seen`, and is over at `at`."""
@@ -117,8 +117,8 @@ def _is_refuted(row: NetworkCut, cut: Cut) -> bool:
 
 
 def present(cut: Cut) -> str:
-    """What the sentence of state says of a cut: nothing of members that may have stopped."""
-    return cut.what if cut.certain else ""
+    """What the sentence of state says of a cut."""
+    return cut.known if cut.certain or cut.heard else ""
 
 
 def fill(row: NetworkCut, cut: Cut, at: float) -> None:

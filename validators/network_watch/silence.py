@@ -1,62 +1,36 @@
-"""Which members hear others no longer: one PartitionWatch for each member, over what it reports. Pure.
+"""Which members hear others no longer, by the ages that they report. Pure.
 
-Each watch sees the network as its member does, and suspects others by the rhythm of their Statuses. Its clock
-is that of the member's newest report, so that a report which comes late makes nobody silent.
+Every member sends its Status to all others at least once a second. Ages are those of the moment of a report,
+so that a report which comes late makes nobody silent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import msgspec
 
 from dtvn.protocol import quorum
-from dtvn.protocol.consensus.effects import Now
-from dtvn.protocol.durations import SECOND
-from dtvn.protocol.partitions import PartitionWatch, RecoveryStrategy, Severity, WatchConfig
-from validators.network_watch.hearing import REPORT_FRESH, Hearing
+from dtvn.protocol.partitions import Severity, partition_type, severity_of
+from dtvn.watch import HEARD_WITHIN
+from validators.network_watch.hearing import Hearing, Pair
 
-WINDOW = 120
-"""Inter-arrival times remembered of each pair: two minutes."""
-CONFIG = WatchConfig(recovery_strategy=RecoveryStrategy.WAIT, window=WINDOW)
-"""Here a cut is told, and is over when all hear each other: nothing is to be done by this process."""
-NEWER = SECOND // 20
-"""Nanoseconds by which a time must be later than the one before to be another Status, at least: ages are
-rounded."""
-
-AWAY = round(REPORT_FRESH * SECOND)
-"""Nanoseconds without a report after which a member counts as away."""
-RETURNS_FOR = 5 * SECOND
-"""Nanoseconds after its return for which its silences are unknown: one that hung heard nobody meanwhile."""
+SILENT_AFTER, SILENT_AFTER_SLOW = 4.6, HEARD_WITHIN
+"""Seconds without a Status after which another one is silent: three that are lost are no cut. A line that is
+slow or loses messages, where a frame may be sent four times, has longer."""
+NEVER_AFTER = 10.0
+"""Seconds for which a member that was never heard is waited for: it may be starting."""
+RETURNS_FOR = 5.0
+"""Seconds after its return for which a member's silences are unknown: one that hung heard nobody."""
 
 
-class _Member:
-    """The watch of one member, and when it last heard each other one, monotonic nanoseconds."""
+class _Member(msgspec.Struct):
+    """When it reported, monotonic seconds."""
 
-    def __init__(self, name: str) -> None:
-        self.watch = PartitionWatch(name, CONFIG)
-        self.members: tuple[str, ...] = ()
-        self.reported = 0
-        self.returned = -(1 << 62)
-        """When it reported again after it was away; before all times if it never was."""
-        self.heard: dict[str, int] = {}
-        self.silence: dict[str, int] = {}
-        """Of each other one: nanoseconds of its silence by the newest report."""
-
-    def is_news(self, other: str, heard: int, reported: int) -> bool:
-        """Whether it heard another Status, at `heard`, since its last report. If so, that time is later by
-        more than the silence of then; if not, by as much as this report was longer under way, on a busy
-        machine by seconds."""
-        newer = max(NEWER, self.silence.get(other, 0) // 2)
-        return heard > self.heard.get(other, self.reported or reported) + newer
-
-    def can_tell(self, other: str, age: float | None) -> bool:
-        """Whether it is known if it hears another one, last heard `age` seconds before its newest report. Of
-        one that it heard before it was away only: not until it has been back for a while, and waits too
-        long."""
-        if age is None or self.reported - round(age * SECOND) >= self.returned - AWAY:
-            return True
-        return self.reported - self.returned >= RETURNS_FOR and other in self.watch.unreachable_nodes()
+    first: float
+    newest: float
+    returned: float = float("-inf")
+    """When it reported again after it was away."""
 
 
 class Silence:
@@ -65,59 +39,56 @@ class Silence:
     def __init__(self) -> None:
         self._members: dict[str, _Member] = {}
 
-    def add(self, hearing: Hearing, now: Now) -> Hearing:
-        """Take a look, whose time is `now`; returns it with the pairs that are silent."""
+    def add(self, hearing: Hearing, now: float, bad: Collection[Pair] = ()) -> Hearing:
+        """Take a look, at `now` in monotonic seconds; returns it with the pairs that are silent. `bad`: lines
+        that are slow or lose messages."""
         self._members = {name: each for name, each in self._members.items() if name in hearing.members}
-        for name, ages in hearing.ages.items():
-            member = self._members.setdefault(name, _Member(name))
-            late = round(hearing.late.get(name, 0.0) * SECOND)
-            reported = Now(monotonic=now.monotonic - late, wall=now.wall - late)
-            if reported.monotonic > member.reported:
-                _report(member, hearing, ages, reported)
-        silent = {name: frozenset(self._members[name].watch.unreachable_nodes()) for name in hearing.ages}
+        for name in hearing.ages:
+            reported = now - hearing.late.get(name, 0.0)
+            member = self._members.setdefault(name, _Member(reported, reported))
+            if reported - member.newest > HEARD_WITHIN:
+                member.returned = reported
+            member.newest = max(member.newest, reported)
+        silent = {
+            (name, other)
+            for name, ages in hearing.ages.items()
+            for other, age in ages.items()
+            if self._is_silent((name, other), age, bad)
+        }
         known = {
-            name: {other: age for other, age in told.items() if self._members[name].can_tell(other, age)}
-            for name, told in hearing.ages.items()
+            name: {
+                other: age
+                for other, age in ages.items()
+                if self._can_tell(name, age, (name, other) in silent)
+            }
+            for name, ages in hearing.ages.items()
         }
         return msgspec.structs.replace(
-            hearing,
-            ages=known,
-            silent=frozenset(
-                (name, other) for name in silent for other in silent[name] if other in known[name]
-            ),
+            hearing, ages=known, silent=frozenset(pair for pair in silent if pair[1] in known[pair[0]])
         )
 
-    def severity(self, hearing: Hearing) -> str:
-        """The worst severity of what members that report call a partition; "" if none of them does."""
-        active = (self._members[name].watch.get_current_partition() for name in hearing.ages)
-        found = [info.severity for info in active if info is not None]
-        return max(found, key=[*Severity].index, default="")
-
-
-def _report(member: _Member, hearing: Hearing, ages: Mapping[str, float | None], reported: Now) -> None:
-    """Tell a watch what its member reports at `reported`. What it heard before it was watched says nothing of
-    a rhythm."""
-    watch, members = member.watch, hearing.members
-    if member.reported and reported.monotonic - member.reported > AWAY:
-        member.returned = reported.monotonic
-    if members != member.members:
-        member.members = members
-        watch.require(quorum.quorum(len(members), hearing.mode), reported)
-        watch.set_nodes(members, reported)
-    for other, age in ages.items():
+    def _is_silent(self, pair: Pair, age: float | None, bad: Collection[Pair]) -> bool:
         if age is None:
-            continue
-        silence = round(age * SECOND)
-        heard = reported.monotonic - silence
-        if member.is_news(other, heard, reported.monotonic):
-            watch.update_node_health(other, True, 0.0, _at(heard, reported))
-            member.heard[other] = heard
-        member.silence[other] = silence
-    member.reported = reported.monotonic
-    due = watch.deadline()
-    if due is not None and due <= reported.monotonic:
-        watch.tick(reported)
+            member = self._members[pair[0]]
+            return member.newest - member.first > NEVER_AFTER
+        return age > (SILENT_AFTER_SLOW if pair in bad or pair[::-1] in bad else SILENT_AFTER)
+
+    def _can_tell(self, name: str, age: float | None, silent: bool) -> bool:
+        """Whether it is known if a member hears another one. Of one that it heard before it was away: not
+        until it has been back for a while, and waits too long."""
+        member = self._members[name]
+        if age is None or member.newest - age >= member.returned - HEARD_WITHIN:
+            return True
+        return silent and member.newest - member.returned >= RETURNS_FOR
 
 
-def _at(monotonic: int, now: Now) -> Now:
-    return Now(monotonic=monotonic, wall=now.wall - (now.monotonic - monotonic))
+def severity(hearing: Hearing) -> str:
+    """The worst severity of what members that report call a partition: less than a quorum is heard, or most
+    others are silent; "" if for none it is one."""
+    count = len(hearing.members)
+    found = []
+    for name in hearing.ages:
+        lost = sum(hearer == name for hearer, _heard in hearing.silent)
+        if count - lost < quorum.quorum(count, hearing.mode) or lost > (count - 1) // 2:
+            found.append(severity_of(partition_type(count - lost, count), count - lost, 1))
+    return max(found, key=[*Severity].index, default="")

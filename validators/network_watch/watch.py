@@ -11,21 +11,25 @@ import msgspec
 from django.db import close_old_connections
 
 from dtvn.api.errors import Unavailable
-from dtvn.gateway import MemberView
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.durations import SECOND
 from dtvn.protocol.quorum import Mode
+from dtvn.watch import Lines, MemberReport
 from validators.feed.outage import Outage
 from validators.network_watch.cuts import Cut, cut_of
 from validators.network_watch.hearing import Hearing, Pair, State, hearing_of
 from validators.network_watch.history import History
 from validators.network_watch.own_processes import OwnProcesses
-from validators.network_watch.silence import Silence
+from validators.network_watch.silence import Silence, severity
 from validators.network_watch.spans import Hour
 from validators.services import network
 
 INTERVAL = 1.0
 """Seconds between two looks: a gateway asks each member once a second."""
+
+
+ARRIVING_FOR = 10 * SECOND
+"""Nanoseconds after the last bytes from a member for which it is known to run."""
 
 
 def system_time() -> Now:
@@ -42,6 +46,10 @@ class NetworkWatch:
         """The newest look."""
         self.cut: Cut | None = None
         """What is cut now."""
+        self.lines = Lines()
+        """Lines between members that are slow, or delay or lose messages."""
+        self.cuts = 0
+        """Times that something was cut between members that run."""
         self.version = 0
         """Incremented when a pair or the cut changes."""
         self.keeps_history = False
@@ -52,6 +60,8 @@ class NetworkWatch:
         self._clock = clock
         self._cut_pairs: Mapping[Pair, float] = {}
         """Pairs that were silent at the newest look with a report, and since when, Unix seconds."""
+        self._received: dict[str, tuple[int, int]] = {}
+        """Bytes that have come from each member, and when that was seen to grow, monotonic nanoseconds."""
         self._states: Mapping[Pair, State] = {}
         self._looked = -(1 << 62)
         """Monotonic nanoseconds of the newest look."""
@@ -82,13 +92,23 @@ class NetworkWatch:
 
     def take(
         self,
-        views: tuple[MemberView, ...],
+        reports: tuple[MemberReport, ...],
         own: Mapping[str, bool | None],
         now: Now,
         mode: Mode = Mode.PBFT,
+        received: Mapping[str, int] | None = None,
     ) -> None:
-        """Take a look at these members. `own`: as of `hearing_of`."""
-        hearing = self._silence.add(hearing_of(views, now.wall / SECOND, mode=mode, own=own), now)
+        """Take a look at these members. `own`: as of `hearing_of`; `received`: bytes that have come over the
+        link to each."""
+        self.lines.add(reports, now.monotonic / SECOND)
+        for name, count in (received or {}).items():
+            if count != self._received.get(name, (count, 0))[0]:
+                self._received[name] = count, now.monotonic
+            self._received.setdefault(name, (count, now.monotonic - ARRIVING_FOR))
+        late = now.monotonic - ARRIVING_FOR
+        arriving = [name for name, (_count, at) in self._received.items() if at > late]
+        seen = hearing_of(reports, now.wall / SECOND, mode=mode, own=own, arriving=arriving)
+        hearing = self._silence.add(seen, now.monotonic / SECOND, self.lines.bad())
         self.hour.add(hearing)
         states = {pair: hearing.state(pair) for pair in hearing.pairs()}
         self.version += states != self._states
@@ -98,8 +118,9 @@ class NetworkWatch:
         # without any report, what was cut counts as cut, but nobody is known to decide
         cut = cut_of(hearing, self._cut_pairs)
         if cut is not None:
-            cut = msgspec.structs.replace(cut, severity=self._silence.severity(hearing))
+            cut = msgspec.structs.replace(cut, severity=severity(hearing))
         self.version += cut != self.cut
+        self.cuts += self.cut is None and cut is not None and cut.certain
         self.cut = cut
         if self.keeps_history and hearing.ages:
             self._history.note(self.cut, hearing.at)
@@ -107,7 +128,9 @@ class NetworkWatch:
     def _look(self, now: Now) -> None:
         with suppress(Unavailable):  # there is no cluster yet
             gateway = network.gateway()
-            self.take(gateway.members(), self._own.look(now.monotonic), now, gateway.present.mode)
+            received = {name: link.bytes_received for name, link in gateway.links().items()}
+            own = self._own.look(now.monotonic)
+            self.take(gateway.members(), own, now, gateway.present.mode, received)
 
 
 watch = NetworkWatch()

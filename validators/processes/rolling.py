@@ -8,7 +8,7 @@ import msgspec
 from django.db.models import F
 
 from dtvn.protocol import quorum
-from validators.membership import awaited_by
+from dtvn.watch import read_report
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.services.announcing import desired_state_changed
 from validators.services.cluster import START_PATIENCE, everybody, runs_as_wanted
@@ -50,7 +50,7 @@ def step(rolling: Rolling, now: float) -> Outcome:
     error = waits = ""
     if coming:
         error = next((f"{row.node_id}: {row.error}" for row in coming if row.status == NodeStatus.ERROR), "")
-        awaited = awaited_by(coming[0].report)
+        awaited = read_report(coming[0].node_id, coming[0].report).awaits
         waits = quorum.waits_sentence(coming[0].node_id, awaited) if awaited else ""
         if late and not error:
             error = waits or f"{coming[0].node_id} does not vote again"

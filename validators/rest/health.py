@@ -1,9 +1,8 @@
-"""Probes without side effects. /health and /live: this process runs. /ready: a quorum votes in one view; of a
-follower, its copy is fresh."""
+"""Probes without side effects. /health and /live: this process runs. /ready: a quorum votes in one view, and
+no request waits for too long; of a follower, its copy is fresh."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,11 +13,12 @@ from dtvn import __version__
 from dtvn.api.answers import bare
 from dtvn.api.errors import SEQUENCE_HEADER, Unavailable
 from dtvn.api.mode import label
-from dtvn.gateway import NO_CLUSTER, Agreement, MemberView, agreement_of, releases_of, waits_sentence
+from dtvn.gateway import releases_of, waits_sentence
 from dtvn.machine.reasons import UNAVAILABLE
 from dtvn.protocol import quorum
 from dtvn.protocol.quorum import Mode
-from validators.membership import FOLLOWING, WAITING, awaited_by
+from dtvn.watch import NO_CLUSTER, Agreement, MemberReport
+from validators.membership import FOLLOWING, WAITING
 from validators.rest.http import response_of
 from validators.services import following, principals
 from validators.services.mode import cluster_mode
@@ -74,20 +74,22 @@ class HealthAtAnyName:
 
 @csrf_exempt
 def ready(request: HttpRequest) -> HttpResponse:
-    """200 while a quorum votes in one view, by the members' newest reports; else 503 with the reason. Orders
-    nothing. `sequence`: what a quorum has executed."""
+    """200 while the cluster decides, by the members' newest reports and the requests that wait; else 503 with
+    the reason. Orders nothing. `sequence`: what a quorum has executed."""
     if request.method not in METHODS:
         return _not_allowed()
     if following.is_follower():
         return _follower_ready()
-    state, views, mode = _cluster()
-    executed = sorted((view.sequence for view in views if view.id in state.agreeing_members), reverse=True)
-    if not executed or len(executed) < state.needed:
-        body: dict[str, Any] = {"status": "not ready", "error": _not_ready(state, views, mode)}
-        headers = {"Retry-After": "1"} | _last_known(views, state.liars_tolerated)
-        return _answer(body | {"code": UNAVAILABLE} | _told(state, views, mode), status=503, headers=headers)
+    state, reports, mode = _cluster()
+    executed = sorted((each.sequence for each in reports if each.id in state.agreeing_members), reverse=True)
+    if not state.decides or len(executed) < state.needed:
+        body: dict[str, Any] = {"status": "not ready", "error": _not_ready(state, reports, mode)}
+        headers = {"Retry-After": "1"} | _last_known(reports, state.liars_tolerated)
+        return _answer(
+            body | {"code": UNAVAILABLE} | _more(state, reports, mode), status=503, headers=headers
+        )
     sequence = executed[state.needed - 1]
-    body = {"status": "ready", "sequence": sequence} | _told(state, views, mode)
+    body = {"status": "ready", "sequence": sequence} | _more(state, reports, mode)
     return _answer(body, headers={SEQUENCE_HEADER: str(sequence)})
 
 
@@ -107,62 +109,65 @@ def _follower_ready() -> HttpResponse:
     return _answer(body, status=503, headers=headers | {"Retry-After": "1"})
 
 
-def _last_known(views: Sequence[MemberView], liars: int) -> dict[str, str]:
+def _last_known(reports: Sequence[MemberReport], liars: int) -> dict[str, str]:
     """The header with the highest sequence that one honest member has executed, as the members said last;
     none if that is not known."""
-    told = sorted((view.sequence for view in views), reverse=True)
-    known = told[liars] if len(told) > liars else 0
+    reported = sorted((each.sequence for each in reports), reverse=True)
+    known = reported[liars] if len(reported) > liars else 0
     return {SEQUENCE_HEADER: str(known)} if known else {}
 
 
-def _not_ready(state: Agreement, views: Sequence[MemberView], mode: Mode | None) -> str:
+def _not_ready(state: Agreement, reports: Sequence[MemberReport], mode: Mode | None) -> str:
     """Why the cluster decides nothing, and the remedy if one is known."""
-    connected = any(view.connected for view in views)
-    begun = f"{state.sentence}." if connected else f"{Unavailable()}{principals.unlisted() if views else ''}"
-    return " ".join([begun, *_waits(views), _lost_votes(views, mode)]).rstrip()
+    connected = any(each.connected for each in reports)
+    begun = (
+        f"{state.sentence}." if connected else f"{Unavailable()}{principals.unlisted() if reports else ''}"
+    )
+    return " ".join([begun, *_waits(reports), _lost_votes(reports, mode)]).rstrip()
 
 
-def _cluster() -> tuple[Agreement, Sequence[MemberView], Mode | None]:
-    """The cluster's state, all members with their newest reports as held by the gateway, and how they agree
+def _cluster() -> tuple[Agreement, Sequence[MemberReport], Mode | None]:
+    """The verdict on the cluster, all members' newest reports as held by the gateway, and how they agree
     (None: there is no cluster yet): no node is queried."""
     try:
         network = informed_gateway()
-        return agreement_of(network, wall=time.time_ns() // 1_000), network.members(), network.present.mode
+        return network.agreement(), network.members(), network.present.mode
     except Unavailable:
         return NO_CLUSTER, (), None
 
 
-def _waits(views: Sequence[MemberView]) -> list[str]:
+def _waits(reports: Sequence[MemberReport]) -> list[str]:
     """Members that wait for others' answers about their own votes, and the remedy, a sentence each (R11)."""
-    waiting = [view for view in views if view.connected and view.status.get("state") == WAITING]
-    return [_wait(view.id, awaited_by(view.status)) for view in waiting]
+    return [_wait(each.id, each.awaits) for each in reports if each.connected and each.state == WAITING]
 
 
 def _wait(waiting: str, awaited: Sequence[str]) -> str:
-    said = quorum.waits_sentence(waiting, awaited)
+    sentence = quorum.waits_sentence(waiting, awaited)
     if not awaited:
-        return f"{said}."
+        return f"{sentence}."
     return (
-        f"{said}: start {', '.join(awaited)}; if that is gone for good or lost its ledger, see the runbook, "
-        "DtvnNodeNotVoting (-others-are-gone)."
+        f"{sentence}: start {', '.join(awaited)}; if that is gone for good or lost its ledger, see the "
+        "runbook, DtvnNodeNotVoting (-others-are-gone)."
     )
 
 
-def _lost_votes(views: Sequence[MemberView], mode: Mode | None) -> str:
+def _lost_votes(reports: Sequence[MemberReport], mode: Mode | None) -> str:
     """Why the cluster will not commit again on its own (R11); "" if that is not known."""
-    lost = sum(view.connected and view.status.get("state") == FOLLOWING for view in views)
-    return quorum.lost_votes_sentence(len(views), lost, mode) if views and mode else ""
+    lost = sum(each.connected and each.state == FOLLOWING for each in reports)
+    return quorum.lost_votes_sentence(len(reports), lost, mode) if reports and mode else ""
 
 
-def _told(state: Agreement, views: Sequence[MemberView], mode: Mode | None) -> dict[str, Any]:
+def _more(state: Agreement, reports: Sequence[MemberReport], mode: Mode | None) -> dict[str, Any]:
     """The fields of `mode.label`; `others_are_gone`, members whose votes rest on the operator's statement,
     `awaits`, members that wait for others (R11, f = 0), and `log_time_ahead`, seconds by which log time is
     ahead of this clock; without those that are empty."""
-    connected = [view for view in views if view.connected]
-    gone = [view.id for view in connected if view.status.get("others_are_gone")]
-    awaits = {view.id: awaited for view in connected if (awaited := awaited_by(view.status))}
-    told: dict[str, Any] = {"others_are_gone": gone, "awaits": awaits, "log_time_ahead": state.log_time_ahead}
-    return label(mode) | {name: value for name, value in told.items() if value}
+    connected = [each for each in reports if each.connected]
+    fields: dict[str, Any] = {
+        "others_are_gone": [each.id for each in connected if each.others_are_gone],
+        "awaits": {each.id: list(each.awaits) for each in connected if each.awaits},
+        "log_time_ahead": state.log_time_ahead,
+    }
+    return label(mode) | {name: value for name, value in fields.items() if value}
 
 
 def _answer(value: Any, **named: Any) -> HttpResponse:

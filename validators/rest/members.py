@@ -250,8 +250,8 @@ def _member(each: ShownMember) -> dict[str, Any]:
         "port": node.port,
         "external": node.managed is None,
         "status": str(node.status),
-        "sequence": node.sequence,
-        "view": node.view_number,
+        "sequence": node.report.sequence,
+        "view": node.report.view,
         "release": each.release,
     }
 

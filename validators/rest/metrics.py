@@ -8,7 +8,6 @@ session. The nodes' own metrics are on each node's own port (docs/operate/metric
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -28,7 +27,8 @@ from dtvn import __version__
 from dtvn.api.answers import failure
 from dtvn.api.errors import ApiError
 from dtvn.events.judging import Verdict
-from dtvn.gateway import NO_CLUSTER, Balance, EventFigures, GatewayFace, agreement_of
+from dtvn.gateway import Balance, EventFigures, GatewayFace
+from dtvn.watch import NO_CLUSTER
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -84,7 +84,7 @@ class PlatformFigures(Collector):
         """See prometheus_client."""
         database = GaugeMetricFamily("dtvn_platform_database_up", "1 if the platform's tables can be read.")
         gateway = network.opened()
-        entries = [_build(gateway), _log_time(gateway), *_network()]
+        entries = [_build(gateway), *_health(gateway), *_network()]
         if gateway is not None:
             entries += [*_entries(gateway.balance()), *_runs(gateway.events.figures())]
         try:
@@ -136,12 +136,26 @@ def _entries(balance: Balance) -> Iterable[Metric]:
     return chosen, asked, missed, time, breaker
 
 
-def _log_time(gateway: GatewayFace | None) -> Metric:
-    state = NO_CLUSTER if gateway is None else agreement_of(gateway, wall=time.time_ns() // 1_000)
-    return GaugeMetricFamily(
+def _health(gateway: GatewayFace | None) -> Iterable[Metric]:
+    """The verdict on the cluster."""
+    state = NO_CLUSTER if gateway is None else gateway.agreement()
+    yield GaugeMetricFamily(
         "dtvn_platform_log_time_ahead_seconds",
         "How far log time is ahead of this process's clock; 0 within the drift bound.",
         state.log_time_ahead,
+    )
+    yield GaugeMetricFamily(
+        "dtvn_platform_decides", "1 if the cluster decides, as /ready says.", int(state.decides)
+    )
+    yield GaugeMetricFamily(
+        "dtvn_platform_members_agreeing", "Members that vote in one view.", state.agreeing
+    )
+    yield GaugeMetricFamily(
+        "dtvn_platform_members_needed", "Members that must agree to decide.", state.needed
+    )
+    yield GaugeMetricFamily("dtvn_platform_members", "Members of the cluster.", state.members)
+    yield GaugeMetricFamily(
+        "dtvn_platform_waiting_seconds", "Seconds for which the oldest request has waited.", state.waits
     )
 
 
@@ -149,8 +163,11 @@ def _network() -> Iterable[Metric]:
     """Who hears whom, as members of this platform and of others report it to this process."""
     cut = GaugeMetricFamily(
         "dtvn_platform_network_cut",
-        "1 if members do not hear each other, by their own reports.",
-        int(watch.cut is not None),
+        "1 if members that run do not hear each other, by their own reports.",
+        int(watch.cut is not None and watch.cut.certain),
+    )
+    cuts = CounterMetricFamily(
+        "dtvn_platform_network_cuts", "Times that members that run ceased to hear each other.", watch.cuts
     )
     silent = GaugeMetricFamily(
         "dtvn_platform_link_silent_seconds",
@@ -161,7 +178,12 @@ def _network() -> Iterable[Metric]:
         if pair[1] in watch.hearing.ages.get(pair[0], {}):
             last = watch.hearing.last_heard(pair)
             silent.add_metric(pair, math.inf if last is None else watch.hearing.at - last)
-    return cut, silent
+    bad = GaugeMetricFamily(
+        "dtvn_platform_lines_bad",
+        "Lines between members that are slow, or delay or lose messages.",
+        len(watch.lines.bad()),
+    )
+    return cut, cuts, silent, bad
 
 
 def _runs(figures: EventFigures) -> Iterable[Metric]:
@@ -205,6 +227,14 @@ def _nodes(nodes: list[ManagedNode]) -> Iterable[Metric]:
     age = GaugeMetricFamily(
         "dtvn_platform_node_heartbeat_age_seconds", "Seconds since the node's last report.", labels=by_node
     )
+    stopped = [
+        node for node in nodes if node.part == NodePart.MEMBER and node.desired == DesiredState.STOPPED
+    ]
+    stops = GaugeMetricFamily(
+        "dtvn_platform_members_stopped",
+        "Members of this platform that were stopped on purpose.",
+        sum(node.role == NodeRole.VALIDATOR for node in stopped),
+    )
     held = _holds_lock()
     up = _up(
         {node.node_id: node.status == NodeStatus.RUNNING and held.get(node.node_id, True) for node in nodes}
@@ -218,7 +248,7 @@ def _nodes(nodes: list[ManagedNode]) -> Iterable[Metric]:
             status.add_metric((node.node_id, state), int(node.status == state))
         if node.heartbeat_at is not None:
             age.add_metric(name, (timezone.now() - node.heartbeat_at).total_seconds())
-    return wanted, up, status, restarts, age
+    return wanted, stops, up, status, restarts, age
 
 
 def _up(running: dict[str, bool]) -> Metric:

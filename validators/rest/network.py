@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +12,6 @@ from django.conf import settings
 
 from dtvn.api.answers import Answer, success
 from dtvn.api.calls import Call
-from dtvn.protocol import quorum
 from validators.models import NetworkCut
 from validators.network_watch import history
 from validators.network_watch.cuts import Cut, Statement, named
@@ -20,6 +19,7 @@ from validators.network_watch.deciding import needed, outlook, up
 from validators.network_watch.hearing import Hearing, Pair
 from validators.network_watch.watch import NetworkWatch, watch
 from validators.rest.nodes import utc_text
+from validators.services.cluster_state import often_cut
 
 NOBODY = "Nothing is known of the members yet."
 NO_REPORT = "No member reports to this platform."
@@ -35,17 +35,17 @@ def show_network(call: Call) -> Answer:
 
 def describe(seen: NetworkWatch, past: Iterable[NetworkCut]) -> dict[str, Any]:
     """All that a watch knows, and the history, newest first, as JSON."""
-    hearing = seen.hearing
+    hearing, rows = seen.hearing, list(past)
     return {
         "as_of": _text(hearing.at or None),
-        "sentence": sentence_of(seen),
+        "sentence": " ".join(filter(None, (sentence_of(seen), *_lines(seen, rows)))),
         "members": list(hearing.members),
-        "quorum": quorum.quorum(len(hearing.members), hearing.mode) if hearing.members else 0,
+        "quorum": needed(hearing) if hearing.members else 0,
         "consequence": outlook(hearing) if seen.cut is None else seen.cut.consequence,
         "stopped": stopped_members(seen),
         "cut": None if seen.cut is None else _cut(seen.cut),
         "links": [_link(seen, pair) for pair in hearing.pairs()],
-        "history": [_past(row) for row in past],
+        "history": [_past(row) for row in rows],
     }
 
 
@@ -62,6 +62,13 @@ def sentence_of(seen: NetworkWatch) -> str:
         f"Not responding here: {named(hanging)}." if hanging else "",
     )
     return " ".join(filter(None, told))
+
+
+def _lines(seen: NetworkWatch, past: Sequence[NetworkCut]) -> list[str]:
+    """What is wrong with lines, and was cut again and again, sentences."""
+    often = often_cut(past)
+    found = [*seen.lines.sentences(), *([often] if often else [])]
+    return [f"{each[0].upper()}{each[1:]}." for each in found]
 
 
 def _whole(hearing: Hearing, *, few: bool) -> str:

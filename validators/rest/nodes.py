@@ -39,7 +39,7 @@ ASK_WAIT = 2.0
 
 def node_object(member: MemberNode) -> dict[str, Any]:
     """The Node object of the contract."""
-    managed = member.managed
+    managed, report = member.managed, member.report
     node: dict[str, Any] = {
         "id": member.id,
         "port": member.port,
@@ -50,8 +50,8 @@ def node_object(member: MemberNode) -> dict[str, Any]:
         "started_at": utc_text(None if managed is None else managed.started_at),
         "pid": member.pid,
         "host": member.host,
-        "sequence": member.sequence,
-        "view": member.view_number,
+        "sequence": report.sequence,
+        "view": report.view,
         "external": managed is None,
     }
     if member.error:
@@ -61,7 +61,7 @@ def node_object(member: MemberNode) -> dict[str, Any]:
     if member.joining:
         node["joining"] = member.joining
     for name in ("log_time_ahead", "withheld_ahead"):
-        if seconds := getattr(member, name):
+        if seconds := getattr(report, name):
             node[name] = seconds
     return node
 

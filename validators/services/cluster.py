@@ -232,7 +232,7 @@ def stopped_since(rows: Iterable[ManagedNode], told: Mapping[str, int]) -> set[s
 def why_no_node() -> str:
     """Why no node can be queried right now, "" if one can. Only under the Go DTVN's conventions: otherwise
     the gateway is queried, which waits for nodes to return. Nodes whose own API does not answer are shown as
-    starting; while a quorum of them is connected, the cluster can be queried all the same."""
+    starting; while a quorum of them agrees, the cluster can be queried all the same."""
     if not settings.SUPERVISOR:
         return ""
     try:
@@ -252,12 +252,9 @@ def why_no_node() -> str:
 
 def _has_quorum() -> bool:
     try:
-        network = gateway()
-        members = network.members()
+        return gateway().agreement().has_quorum
     except Unavailable:
         return False
-    needed = quorum.quorum(len(members), network.present.mode)
-    return sum(member.connected for member in members) >= needed
 
 
 def member_names() -> list[str]:

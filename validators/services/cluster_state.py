@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,10 +10,11 @@ import msgspec
 from django.utils import timezone
 
 from dtvn.api.errors import Unavailable
-from dtvn.gateway import NO_CLUSTER, Agreement, MemberView, agreement_of, report_of
+from dtvn.gateway import GatewayFace
 from dtvn.node.process import FOLLOWING
 from dtvn.protocol import quorum
 from dtvn.protocol.quorum import Mode
+from dtvn.watch import NO_CLUSTER, Agreement, Cut, MemberReport, is_reachable
 from validators.models import FINISHED, DesiredState, MembershipChange, NetworkCut
 from validators.services import following
 from validators.services.cluster import (
@@ -30,38 +29,13 @@ from validators.services.cluster import (
 from validators.services.mode import cluster_mode
 from validators.services.network import informed_gateway
 
-UNSEEN_MAX = 5.0
-"""Seconds between two looks after which nothing is known of what was between them."""
 GATES_WAIT = "gates wait for 0.2 seconds at most (measured on a quiet machine; 0.3 on a busy one)."
+OFTEN, OFTEN_WITHIN = 3, timedelta(minutes=10)
+"""So many cuts in so short a time are a line that comes and goes."""
 CUT_FRESH = timedelta(minutes=1)
 """Time after which a cut that nobody has seen any more is not told: it is seen every ten seconds."""
 RESTART_USUAL = "5 to 15"
 """Seconds from the first stop to the next decision when all nodes restart: an estimate for four nodes."""
-
-
-class Lasting:
-    """For how long something has held without a break, by looks of any thread."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._since: float | None = None
-        self._looked = 0.0
-
-    def seconds(self, *, holds: bool) -> float:
-        """Take a look at which it holds or not; returns the seconds for which it has held."""
-        with self._lock:
-            now = self._clock()
-            if not holds:
-                self._since = None
-            elif self._since is None or now - self._looked > UNSEEN_MAX:
-                self._since = now
-            self._looked = now
-            return 0.0 if self._since is None else now - self._since
-
-
-_changing = Lasting()
-"""Whether the members are between two views or epochs, as this process sees it."""
 
 
 def cluster_state(*, without: Collection[str] = ()) -> Agreement:
@@ -73,22 +47,40 @@ def cluster_state(*, without: Collection[str] = ()) -> Agreement:
     try:
         gateway = informed_gateway()
         if without:
-            return agreement_of(gateway, without=without)
-        wall = time.time_ns() // 1_000
-        found = agreement_of(gateway, wall=wall)
-        lasting = _changing.seconds(holds=found.changing)
-        found = agreement_of(gateway, wall=wall, changing_for=lasting) if lasting else found
-        told = (found.sentence, "" if found.changing else _change_of_members(), cut_now())
-        return msgspec.structs.replace(found, sentence="; ".join(filter(None, told)))
+            return gateway.agreement(without=without)
+        found = gateway.agreement(reports=_known(gateway), cut=cut_now())
+        changes = "" if found.changing else _change_of_members()
+        return msgspec.structs.replace(found, sentence="; ".join(filter(None, (found.sentence, changes))))
     except Unavailable as error:
         return msgspec.structs.replace(NO_CLUSTER, sentence=str(error).removesuffix("."))
 
 
-def cut_now() -> str:
-    """What is cut between members that are known to run, as the web process of this platform last saw it; ""
-    for nothing."""
-    row = NetworkCut.objects.filter(ended_at=None).exclude(present="").first()
-    return row.present if row is not None and timezone.now() - row.seen_at < CUT_FRESH else ""
+def _known(gateway: GatewayFace) -> list[MemberReport]:
+    """The members' reports; one that this platform stops is away once its link is, not only when it has been
+    silent for long."""
+    ending = set(own_members().filter(desired=DesiredState.STOPPED).values_list("node_id", flat=True))
+    return [
+        msgspec.structs.replace(each, heard=None) if each.id in ending and not each.connected else each
+        for each in gateway.members()
+    ]
+
+
+def cut_now() -> Cut:
+    """What is cut between members, or was again and again of late, as the web process of this platform last
+    saw it."""
+    rows = list(NetworkCut.objects.filter(seen_at__gt=timezone.now() - OFTEN_WITHIN)[: 2 * OFTEN])
+    row = next((row for row in rows if row.ended_at is None and row.present), None)
+    if row is not None and timezone.now() - row.seen_at < CUT_FRESH:
+        return Cut(often_cut(rows) or row.present, tuple(map(tuple, row.groups)), row.certain)
+    return Cut(often_cut(rows))
+
+
+def often_cut(rows: Sequence[NetworkCut]) -> str:
+    """What was cut OFTEN within OFTEN_WITHIN, in words without a full stop; "" for nothing. `rows`: newest
+    first. It is told until that time has passed, so that the sentence does not come and go with the line."""
+    since = timezone.now() - OFTEN_WITHIN
+    cuts = [row for row in rows if row.seen_at > since]
+    return f"{cuts[0]}, again and again" if len(cuts) >= OFTEN else ""
 
 
 def _change_of_members() -> str:
@@ -129,9 +121,9 @@ def start_waits(missing: Iterable[str], *, started: Collection[str] = (), stoppe
     return quorum.start_waits_sentence(names, len(present.members), present.mode)
 
 
-def _is_away(view: MemberView) -> bool:
+def _is_away(report: MemberReport) -> bool:
     """Whether a member gives no word about others' votes: it does not answer, or has lost its ledger."""
-    return not report_of(view).reachable or view.status.get("state") == FOLLOWING
+    return not is_reachable(report) or report.state == FOLLOWING
 
 
 def describe_state(state: Agreement) -> dict[str, Any]:
@@ -139,7 +131,7 @@ def describe_state(state: Agreement) -> dict[str, Any]:
     return msgspec.to_builtins(state) | {
         "stopped": stopped_nodes(),
         "under_way": describe_progress(under_way()),
-        "cut": cut_now(),
+        "cut": cut_now().what,
         "error": cluster_now().error,
     }
 

@@ -89,11 +89,9 @@ def suspicions() -> list[Suspicion]:
     """The counts in the members' newest status answers, serious ones first: each is a single node's claim."""
     found = []
     for member in gateway().members():
-        refused = member.status.get("refused")
-        for peer, counts in refused.items() if isinstance(refused, dict) else ():
-            for code, count in counts.items() if isinstance(counts, dict) else ():
-                if type(count) is int:
-                    found.append(Suspicion(member.id, str(peer)[:64], offence_of(str(code)[:64]), count))
+        for peer, counts in member.refused.items():
+            for code, count in counts.items():
+                found.append(Suspicion(member.id, peer[:64], offence_of(code[:64]), count))
     return sorted(found, key=lambda each: (not each.offence.grave, -each.count, each.node, each.peer))
 
 

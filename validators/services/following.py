@@ -13,8 +13,8 @@ import msgspec
 from django.conf import settings
 from django.db import DatabaseError
 
-from dtvn.gateway import Agreement
 from dtvn.node.following import report_in
+from dtvn.watch import Agreement
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.models import ManagedNode, NodeRole

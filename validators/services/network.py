@@ -18,7 +18,6 @@ from dtvn.gateway import Gateway, GatewayFace, file_mark
 from dtvn.net import KeyFileError
 from dtvn.protocol.canonical import CanonicalError
 from dtvn.protocol.genesis import GenesisError, cluster_id
-from dtvn.protocol.quorum import quorum
 from dtvn.waiting import look_until
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
@@ -78,9 +77,9 @@ def informed_gateway() -> GatewayFace:
     network = gateway()
     left = _opened + FIRST_WAIT - time.monotonic()
     if _given is None and left > 0:
-        needed = quorum(len(network.present.members), network.present.mode)
+        needed = network.agreement().needed
         look_until(
-            lambda: sum(view.heard is not None for view in network.members()) >= needed, left, pause=0.02
+            lambda: sum(report.heard is not None for report in network.members()) >= needed, left, pause=0.02
         )
     return network
 

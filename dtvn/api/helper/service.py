@@ -190,7 +190,7 @@ class Service:
     async def _reach_members(self, gateway: Gateway) -> None:
         """Wait briefly for a quorum of connections; without one, the gateway itself answers."""
         until = time.monotonic() + MEMBERS_WAIT
-        while not gateway.has_quorum and time.monotonic() < until:  # noqa: ASYNC110 - set by another thread
+        while not gateway.agreement().has_quorum and time.monotonic() < until:  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(LOOK_EVERY)
 
     def _open_gateway(self, addresses: Mapping[str, tuple[str, int]]) -> tuple[Gateway | None, str]:

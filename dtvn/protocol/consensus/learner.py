@@ -370,7 +370,6 @@ class Learner:
             timeout=0,
             taken_at=self.now.monotonic,
             slots=(),
-            members=(),
         )
 
     def _follows(self) -> str:

@@ -25,7 +25,6 @@ answer late cannot raise T, and early answers only lower it to its base.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -51,8 +50,6 @@ OPEN_FOR = 5_000_000_000
 later Pings, so that they do not make a slow answer invalid."""
 EAGER = 20
 """Pings of a start that waits for nothing which follow each other at `resend_after`: links are being made."""
-SAMPLES_KEPT = 8
-"""Newest round trips kept per member. Their median is used, so that one slow answer changes nothing."""
 ANSWER_GAP = 20_000_000
 """Minimum nanoseconds between two answers to Pings of the same member."""
 OWN_SHOWN_MAX = 256
@@ -267,9 +264,7 @@ class Pinging:
             return
         state.clocks.show(member, message.clock)
         sent = self._asked.pop(member)[message.number]
-        self.state.round_trips.trips.setdefault(member, deque(maxlen=SAMPLES_KEPT)).append(
-            state.now.monotonic - sent
-        )
+        state.round_trips.add(member, state.now.monotonic - sent)
         self._on_round_trip(state.round_trips.of_quorum())
         for frame in message.frames:
             found = verified.nested.get(frame)

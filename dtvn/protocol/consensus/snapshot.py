@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from dtvn.protocol.consensus.log import Vote
-from dtvn.protocol.consensus.retransmission import MemberView
 from dtvn.protocol.consensus.shared_parts import SharedParts
 from dtvn.protocol.consensus.subprotocols import Subprotocols
 
@@ -31,21 +28,6 @@ class SlotSnapshot(msgspec.Struct, frozen=True):
     """Why this replica casts no PREPARE; "" if it does. The encoded name is older."""
     opened: int
     """Monotonic nanoseconds when the slot was opened."""
-
-
-class MemberSnapshot(msgspec.Struct, frozen=True):
-    """The newest Status of a member."""
-
-    index: int
-    view: int
-    changing: bool
-    executed: int
-    stable: int
-    voting: bool
-    heard: int
-    """Monotonic nanoseconds when the Status was received."""
-    suspects: bool
-    """Whether the member would leave the current view."""
 
 
 class ReplicaSnapshot(msgspec.Struct, frozen=True):
@@ -82,14 +64,12 @@ class ReplicaSnapshot(msgspec.Struct, frozen=True):
     taken_at: int
     """Monotonic nanoseconds of the last step."""
     slots: tuple[SlotSnapshot, ...]
-    members: tuple[MemberSnapshot, ...]
 
 
 def take(core: Subprotocols) -> ReplicaSnapshot:
     """The snapshot of a replica after its last step."""
     return snapshot_of(
         core,
-        core.retransmission.members,
         suspicion=core.suspicion.cause or "",
         suspects=core.suspicion.suspecting(),
         heard=core.suspicion.primary_heard,
@@ -99,32 +79,17 @@ def take(core: Subprotocols) -> ReplicaSnapshot:
 
 def snapshot_of(
     core: SharedParts,
-    members: Mapping[int, MemberView],
     *,
     suspicion: str,
     suspects: tuple[int, ...],
     heard: int,
     slots: tuple[SlotSnapshot, ...],
 ) -> ReplicaSnapshot:
-    """The snapshot of a core of any mode. `members`: the newest Status of each other member; `suspects`: the
-    members that would leave the current view; `heard`: when the primary was last heard, in monotonic
-    nanoseconds."""
+    """The snapshot of a core of any mode. `suspects`: the members that would leave the current view; `heard`:
+    when the primary was last heard, in monotonic nanoseconds."""
     state, executor = core.state, core.state.executor
     target = state.lag.target()
     pending, operations = core.policy.size()
-    seen = tuple(
-        MemberSnapshot(
-            index=index,
-            view=known.status.view,
-            changing=known.status.changing,
-            executed=known.status.executed,
-            stable=known.status.stable,
-            voting=known.status.voting,
-            heard=known.heard,
-            suspects=index in suspects,
-        )
-        for index, known in sorted(members.items())
-    )
     return ReplicaSnapshot(
         index=state.index,
         epoch=state.config.epoch,
@@ -147,7 +112,6 @@ def snapshot_of(
         timeout=state.timeouts.timeout,
         taken_at=state.now.monotonic,
         slots=slots,
-        members=seen,
     )
 
 

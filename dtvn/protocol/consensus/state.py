@@ -204,6 +204,15 @@ class TransferState:
         return f"receiving the state at {self.sequence}, {missing} groups missing"
 
 
+SAMPLES_KEPT = 8
+"""Newest round trips kept of each member. Their median is used, so that one slow answer changes nothing."""
+LATENESS_KEPT = 32
+"""Answers of each member of which it is remembered whether they came late: a minute's."""
+LATE = 180_000_000
+"""Nanoseconds beyond the usual round trip from which an answer is late; a lost segment is sent again after
+200 ms at the least."""
+
+
 class RoundTrips:
     """Round trips to the members, as Pings measured them."""
 
@@ -211,6 +220,21 @@ class RoundTrips:
         self._others = quorum_size - 1
         self.trips: dict[int, deque[int]] = {}
         """Member -> its newest round trips, nanoseconds."""
+        self._late: dict[int, deque[bool]] = {}
+        """Member -> whether its newest answers came late."""
+
+    def add(self, member: int, trip: int) -> None:
+        """A Ping to a member was answered after `trip` nanoseconds."""
+        usual = self.of_member(member)
+        self._late.setdefault(member, deque(maxlen=LATENESS_KEPT)).append(
+            usual > 0 and trip > usual + max(LATE, usual // 2)
+        )
+        self.trips.setdefault(member, deque(maxlen=SAMPLES_KEPT)).append(trip)
+
+    def late(self, member: int) -> float:
+        """The share of a member's newest answers that came late: as a segment does that was sent again."""
+        answers = self._late.get(member, ())
+        return sum(answers) / LATENESS_KEPT
 
     def of_member(self, member: int) -> int:
         """The median of a member's newest round trips, nanoseconds; 0 before the first."""

@@ -192,6 +192,10 @@ SCHEMAS: dict[str, Schema] = {
         | {
             "log_time_ahead": NUMBER,
             "changing": BOOLEAN,
+            "decides": BOOLEAN,
+            "waits": NUMBER,
+            "reasons": many(STRING),
+            "groups": many(many(STRING)),
             "agreeing_members": many(STRING),
             "stopped": many(STRING),
             "under_way": or_null(reference("Progress")),

@@ -12,7 +12,6 @@ def take(core: RaftParts) -> ReplicaSnapshot:
     changing = core.state.views.changing
     return snapshot_of(
         core,
-        members,
         suspicion="no_leader" if changing else "",
         suspects=tuple(sorted(index for index, known in members.items() if known.status.changing)),
         heard=core.elections.heard,
