@@ -19,6 +19,7 @@ from dtvn.node.non_member import liveness_proof
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.versions import NEWEST
 from tests.api.living import LivingGateway
 from tests.host.support import key_pair, make_genesis
 from validators.management import members
@@ -113,7 +114,7 @@ def test_members_change_with_keys_that_the_platform_makes(
         if node.key.exists():
             cluster = g.cluster_id(living.genesis)
             word = liveness_proof(
-                cluster, living.present.epoch, "r4", living.acknowledged, read_seed(node.key)
+                cluster, living.present.epoch, "r4", living.acknowledged, read_seed(node.key), newest=NEWEST
             )
             write_private(node.liveness_proof, canonical.encode_trimmed(word), replace=True)
         return wait(row, seconds)

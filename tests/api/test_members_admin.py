@@ -103,13 +103,14 @@ def lagging(living: LivingGateway) -> LaggingGateway:
     return found
 
 
+PARAMETERS = ("checkpoint_interval", "drift_bound", "batch_operations_max", "batch_bytes_max", "version")
+"""All that the form has besides the timeout."""
+
+
 def raised_timeout(admin: Client) -> None:
     """Epoch 1 has begun, and its requester received the outcome."""
     fields = {"view_timeout": "900000", "step": "confirm", "nonce": "late"}
-    given = {
-        name: str(getattr(founding(make_genesis(4)).parameters, name))
-        for name in ("checkpoint_interval", "drift_bound", "batch_operations_max", "batch_bytes_max")
-    }
+    given = {name: str(getattr(founding(make_genesis(4)).parameters, name)) for name in PARAMETERS}
     admin.post(f"{MEMBERS}ask/parameters/", given | fields)
     while changes.turn():
         pass
@@ -153,10 +154,7 @@ def test_the_parameters_form_shows_the_present_values(admin: Client, living: Liv
     form = admin.get(address)
     assert 'name="view_timeout" value="800000"' in form.content.decode()
     assert "nonces_max" not in form.content.decode()
-    given = {
-        name: str(getattr(living.present.parameters, name))
-        for name in ("checkpoint_interval", "drift_bound", "batch_operations_max", "batch_bytes_max")
-    }
+    given = {name: str(getattr(living.present.parameters, name)) for name in PARAMETERS}
     low = admin.post(address, given | {"view_timeout": "1", "step": "preview"})
     assert "parameters.view_timeout: 1 is not between" in text(low)
     same = admin.post(address, given | {"view_timeout": "800000", "step": "preview"})

@@ -14,6 +14,7 @@ from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.non_member import liveness_proof
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
+from dtvn.protocol.versions import NEWEST
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from validators.membership import ChangeRequest, changes, newcomers
@@ -27,7 +28,7 @@ def follows(node: NodeFolder, living: LivingGateway, *, behind: int = 0) -> None
     """The newcomer's process leaves a liveness proof."""
     seed, cluster = read_seed(node.key), g.cluster_id(living.genesis)
     executed = max(living.acknowledged - behind, 0)
-    word = liveness_proof(cluster, living.present.epoch, node.id, executed, seed)
+    word = liveness_proof(cluster, living.present.epoch, node.id, executed, seed, newest=NEWEST)
     write_private(node.liveness_proof, canonical.encode_trimmed(word), replace=True)
 
 
@@ -104,7 +105,7 @@ def test_a_member_of_another_party_joins_without_a_pasted_word(town: Api, living
     living.announced["n5"] = liveness_proof(cluster, 0, "n5", living.acknowledged, b"x" * 32)
     changes.turn()
     assert MembershipChange.objects.get().state == "following", "it is not signed by n5"
-    living.announced["n5"] = liveness_proof(cluster, 0, "n5", living.acknowledged, seed)
+    living.announced["n5"] = liveness_proof(cluster, 0, "n5", living.acknowledged, seed, newest=NEWEST)
     while changes.turn():
         pass
     assert MembershipChange.objects.get().state == "done", MembershipChange.objects.get().sentence
