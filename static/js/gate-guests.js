@@ -46,12 +46,13 @@ dtvn.gateGuests = (function () {
   async function show(title, finding, isOrder) {
     at("guests").hidden = false;
     at("guests-title").textContent = title;
+    const none = isOrder ? "The import named no order of this ticket, so nobody is known to have come with it." : "No ticket found.";
     draw([], "Looking …");
     try {
       const found = await finding();
       if (found) {
         at("guests-title").textContent = isOrder && found.length ? `Order ${found[0].order}` : title;
-        draw(found, found.length ? "" : "No ticket found.", isOrder);
+        draw(found, found.length ? "" : none, isOrder);
       }
     } catch (error) {
       draw([], error.message);

@@ -103,6 +103,9 @@ dtvn.gatePlace = (function () {
   /* While a name is typed: those that scanned for the event today. */
   async function suggestGates() {
     const event = elements.event.value;
+    if (!root.dataset.gates) {
+      return; // this login may not see them
+    }
     const { gates } = await fetchJson(root.dataset.gates).catch(() => ({ gates: [] }));
     at("gates").replaceChildren(...gates.filter((one) => one.event === event && one.gate).map((one) => new Option(one.gate)));
   }

@@ -302,3 +302,33 @@ def test_a_name_and_the_number_of_an_order_in_another_language_are_answered(desk
     one = sent(desk, asked, f"/{one.pk}/answers", repeats="persons")
     assert one.state == ImportState.PREVIEW
     assert [each["name"] for each in one.preview["sample"]] == ["Ada", "Cem"]
+
+
+def test_columns_that_part_nothing_are_read_as_name_and_order(desk: Client, asked: Any) -> None:
+    """A guest list in which no two rows have the same name: nothing asks about such a column."""
+    rows = [f"kod-{number:02}x,Z{number % 13:04}-{number:02},Gość {chr(65 + number)}" for number in range(16)]
+    content = "\n".join(["Kod,Zamówienie,Uczestnik", *rows]).encode()
+    one = sent(desk, asked, "", file=SimpleUploadedFile("lista.csv", content), event="gala")
+    one = sent(desk, asked, f"/{one.pk}/answers", **{"code": "Kod", "new-event": "create"})
+    assert (one.state, one.report["unread"]) == (ImportState.PREVIEW, ["zamówienie", "uczestnik"])
+    page = desk.get(f"{URL}/{one.pk}").content.decode()
+    assert "The guest&#x27;s name, which the gate shows" in page
+
+    chosen = {"reads.name": "uczestnik", "reads.order": "zamówienie"}
+    one = sent(desk, asked, f"/{one.pk}/answers", **chosen)
+    first = one.preview["sample"][0]
+    assert (first["name"], first["order"], one.report["unread"]) == ("Gość A", "Z0000-00", [])
+    assert "<option selected>uczestnik</option>" in desk.get(f"{URL}/{one.pk}").content.decode()
+
+    one = sent(desk, asked, f"/{one.pk}/answers", **chosen | {"reads.order": ""})
+    first = one.preview["sample"][0]
+    assert (first["name"], first["order"], one.report["unread"]) == ("Gość A", "", ["zamówienie"])
+
+
+def test_an_order_is_named_where_its_column_is_asked(desk: Client, asked: Any) -> None:
+    content = "Kod,Zamówienie\nkod-1x,Z1\nkod-2x,Z1\nkod-3x,Z2\n".encode()
+    one = sent(desk, asked, "", file=SimpleUploadedFile("lista.csv", content), event="gala")
+    answers = {"code": "Kod", "column:zamówienie": "order", "new-event": "create"}
+    one = sent(desk, asked, f"/{one.pk}/answers", **answers)
+    assert one.state == ImportState.PREVIEW
+    assert [each["order"] for each in one.preview["sample"]] == ["Z1", "Z1", "Z2"]

@@ -85,6 +85,7 @@ def test_a_link_opens_the_gate_of_its_event_and_nothing_else(fest: Client) -> No
     page = text(steward.get("/gate/"))
     assert SLUG in page
     assert OTHER not in page, "neither other events nor labels of others' keys"
+    assert 'data-gates=""' in page, "a call that is refused would show that the login has ended"
     assert re.findall(r"<nav.*?</nav>", page, re.DOTALL)[0].count("<a ") == 1
     assert "/admin/" not in page
     for path in ("/", "/dashboard/tickets", EVENTS, "/dashboard/tickets/files", "/admin/", STEWARDS):

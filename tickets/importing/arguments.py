@@ -226,6 +226,7 @@ def _about_columns(questions: Sequence[Question]) -> list[str]:
         '    "--day=COLUMN=COLUMN"           the times from which and until which it admits',
         '    "--column=product=COLUMN"       the product (or variation=COLUMN, beside a product)',
         '    "--column=name=COLUMN"          the name of the guest',
+        '    "--column=order=COLUMN"         the number of the order',
         '    "--harmless=COLUMN"             it does not matter at the door',
     ]
 

@@ -25,6 +25,7 @@ MEANINGS = {
     "entered": "guests with ticked values have entered already",
     "product": "the kind of ticket: which kinds come in is asked next",
     "name": "the guest's name, which the gate shows",
+    "order": "the number of the order, by which the gate finds who came together",
     "harmless": "does not matter at the door",
 }
 """What a column may say, beside a day."""
@@ -285,6 +286,7 @@ class _Columns:
             *(f"day={shown}={end}".rstrip("=") for end in ends),
             f"column={product}={shown}",
             *([] if self._about.layout.columns.keys() & NAMES else [f"column=name={shown}"]),
+            *([] if self._about.layout.column("order") else [f"column=order={shown}"]),
             f"harmless={shown}",
         )
         question = self._about.question(

@@ -50,6 +50,8 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         "force": _path("force") if caller.scopes >= FORCES else "",
         "events": events,
         "found": reverse("tickets:guests") if may_see_names(caller) else "",
+        # What all gates did is not for a login of one event.
+        "gates": "" if caller.only_event else reverse("dashboard:gates"),
         "next_events": _next(events) or events,
         "stays": STAYS,
         "name_max": NAME_LENGTH_MAX,

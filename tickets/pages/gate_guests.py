@@ -22,7 +22,7 @@ from dtvn.machine.lists import MAIN_SLUG, EventList, list_in
 from dtvn.machine.rows import EventRow, TicketRow
 from tickets.models import SearchKey, TicketHolder
 from tickets.pages.access import may_see_names
-from tickets.pages.ticket_facts import BY_CODE_ONLY, MEANINGS, NO_ENTRANCE, about, is_entrance
+from tickets.pages.ticket_facts import MEANINGS, NO_ENTRANCE, about, is_entrance
 from tickets.services import list_counts
 from tickets.services.codes import by_name_only
 from tickets.services.search import Found, Search, by_keys, folded, search, state_of_row
@@ -34,6 +34,7 @@ PAGE_SIZE = 50
 ORDER_MAX = 200
 """Most tickets of one order that are shown."""
 NOT_TAKEN = "this login does not take its product"
+NO_ORDER = "scan this ticket: by name only tickets of an order are let in, and the import named none of it"
 
 
 @require_POST
@@ -144,7 +145,7 @@ class Offers:
         if list_counts.on_list(row, self._event, self._now, self._list.slug).exhausted:
             return MEANINGS[State.CONSUMED]
         named = order or "operate" in self._caller.scopes or not by_name_only(self._event, row)
-        return "" if named else BY_CODE_ONLY
+        return "" if named else NO_ORDER
 
     def _takes(self, row: TicketRow) -> bool:
         products = self._list.products

@@ -9,7 +9,7 @@ import msgspec
 from django.http import QueryDict
 
 from tickets.importing.answers import ANY, AS_IT_IS, CREATE, PERSONS, Answers
-from tickets.importing.columns import MEANINGS
+from tickets.importing.columns import MEANINGS, NAMES
 from tickets.importing.days import is_clock
 from tickets.importing.record import FileRefused, normalised
 from tickets.importing.slugs import slug_of
@@ -21,6 +21,8 @@ SEVERAL = ("admits", "entered", "entrances")
 """Questions with a box for each value, the empty one too."""
 OF_VALUES = ("admits", "entered")
 """Meanings of a column that are of some of its values."""
+SHOWN = {"name": "The guest's name, which the gate shows", "order": "The number of the order"}
+"""Fields that decide nothing at the door, but by which a steward finds guests."""
 CHOICES = {
     "quantity": {"tickets": "that many tickets", "entries": "one ticket that lets in that many persons"},
     "cells": {"tickets": "several codes, each of a ticket of its own", "one": "one code"},
@@ -136,8 +138,8 @@ def _meanings(one: Mapping[str, Any], chosen: Sequence[str]) -> list[tuple[str, 
     """What a column may say, the most likely first."""
     ends = [*one["ends"], *(text.partition("=")[2] for text in chosen if text.startswith("day="))]
     days = {f"day={end}".rstrip("="): _until(end, timed="" not in one["ends"]) for end in ends}
-    named = any(answer.startswith("column=name=") for answer in one["answers"])
-    admits, *others = ((value, label) for value, label in MEANINGS.items() if named or value != "name")
+    told = {answer.split("=")[1] for answer in one["answers"] if answer.startswith("column=")}
+    admits, *others = (pair for pair in MEANINGS.items() if pair[0] not in SHOWN or pair[0] in told)
     offered = dict([admits, *days.items(), *others])
     likely = next((value for value in offered if one["likely"] == value.partition("=")[0]), "")
     shown = {likely: offered[likely]} | offered if likely else offered
@@ -200,6 +202,30 @@ def as_sent(fields: list[Field], sent: QueryDict) -> list[Field]:
     return shown
 
 
+def readings(report: Mapping[str, Any], before: Answers) -> list[tuple[str, str, list[tuple[str, bool]]]]:
+    """Of each field of SHOWN that the file itself does not name, from the columns that nothing reads:
+    (field, label, [(column, chosen or not)]). Such a column is asked about only if it parts the rows."""
+    read = {each["field"]: each["columns"] for each in report["read"]}
+    offered = []
+    for field, label in SHOWN.items():
+        chosen = normalised(before.columns.get(field, ""))
+        named = read.keys() & (NAMES if field == "name" else {field})
+        if chosen or not named:
+            columns = [chosen, *report["unread"]] if chosen else report["unread"]
+            offered.append((field, label, [(column, column == chosen) for column in columns]))
+    return offered
+
+
+def _take_readings(given: dict[str, Any], sent: QueryDict) -> None:
+    for field in SHOWN:
+        column = sent.get(f"reads.{field}")
+        if column:
+            given["columns"][field] = column
+            given["harmless"] = [name for name in given["harmless"] if name != normalised(column)]
+        elif column is not None and given["columns"].get(field):
+            del given["columns"][field]
+
+
 def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) -> Answers:
     """The answers of a person: those given `before`, and what the form changes. What is sent as it was shown
     stays the answer of whom it came from. Raises FileRefused."""
@@ -229,6 +255,7 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
                 given[kind] = [folded(value) for value in chosen]
             case _:
                 given[kind.replace("-", "_")] = chosen[0]
+    _take_readings(given, sent)
     if (zone := sent.get("timezone")) and not _asks_zone(asked):
         given["timezone"] = zone
     for event, slug, left in zip(
@@ -263,8 +290,8 @@ def _take_column(given: dict[str, Any], one: Mapping[str, Any], sent: QueryDict)
         case "product":
             field = "variation" if any("variation=" in answer for answer in one["answers"]) else "product"
             given["columns"][field] = one["column"]
-        case "name":
-            given["columns"]["name"] = one["column"]
+        case "name" | "order":
+            given["columns"][meaning] = one["column"]
         case "harmless":
             given["harmless"].append(column)
         case _:

@@ -29,7 +29,15 @@ from tickets.pages.clocks import by_city
 from tickets.pages.event_choice import event_choices
 from tickets.pages.exports import SCOPES
 from tickets.pages.import_choice import changes_as_json, choice_sent, confirm_words, groups_of, pages_after
-from tickets.pages.import_form import TITLES, answers_sent, as_sent, event_sent, fields_of, with_flags
+from tickets.pages.import_form import (
+    TITLES,
+    answers_sent,
+    as_sent,
+    event_sent,
+    fields_of,
+    readings,
+    with_flags,
+)
 from tickets.tasks import send
 from validators.dashboard.views import frame
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -254,6 +262,7 @@ def _import_page(
             if (title := TITLES[told["id"].partition(":")[0]]) not in unanswerable
         ],
         "answers": answers,
+        "readings": readings(report, answers) if one.state == ImportState.PREVIEW else [],
         "event": options.event,
         "workbook": one.file_name.lower().endswith(".xlsx") or "Excel" in report.get("form", ""),
         "zones": by_city(available_timezones()) if fields else [],
