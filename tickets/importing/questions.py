@@ -22,6 +22,7 @@ from tickets.importing.printed import (
     code_of,
     columns_of,
     guessed,
+    numbers_of,
     pattern_in,
     unknown_part,
     varying_part,
@@ -148,7 +149,7 @@ class _Asked:
         part of the text of one ticket that the file does not have, or within any text."""
         scanned = self.found.pattern if self.found.pattern != self.given.code else ""
         unknown = unknown_part(scanned)
-        known = guessed(varying_part(self.found, row) for row in self.source.rows)
+        known = guessed(numbers_of([varying_part(self.found, row) for row in self.source.rows]))
         if 2 * len(known) < len(self.source.rows) or not (unknown or self.found.within):
             return
         such = f"such as {', '.join(known[:EXAMPLES])}"
