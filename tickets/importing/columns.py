@@ -33,7 +33,7 @@ FEW = 12
 """At most so many different values may part the rows into groups."""
 NAMES_ROW = re.compile(r"\S*@\S+|(?=\S*\d)\S{8,}")
 """A text that names a row, if no two rows have the same: an address, or one like an id."""
-DATE = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{2,4}|(?<!\d)20\d{6}(?!\d)|\d{1,2}[:.]\d{2}")
+DATE = re.compile(r"\d{1,4}[./-](?:\d{1,2}|[^\W\d_]{3,9})[./-]\d{2,4}|(?<!\d)20\d{6}(?!\d)|\d{1,2}[:.]\d{2}")
 """A date or a time in some form, also in one that is not read."""
 EXAMPLES = 3
 ID_MAX = 200
@@ -91,20 +91,25 @@ class _Columns:
         self._found.constant |= {name: one for name, one in stored.constant.items() if name not in columns}
 
     def decide(self) -> None:
-        """Decide each column, or leave a question open. Raises FileRefused for an answer about a column that
-        the file lacks, or one that contradicts another."""
+        """Decide each column, or leave a question open; a person's answer holds for a column that a field is
+        read from, too. Raises FileRefused for an answer about a column that the file lacks, or one that
+        contradicts another."""
         given = self._about.given
         ends = [name for name in given.days.values() if name and not is_clock(name)]
-        for column in (*given.harmless, *given.days, *ends):
+        values_of = {*given.admits, *given.refuses, *(given.entered or ())}
+        for column in (*given.harmless, *values_of, *given.days, *ends):
             self._source.column(column)
-        decided = {*given.admits, *given.refuses, *(given.entered or ()), *given.days}
-        if both := decided.intersection(given.harmless):
+        decided = values_of | given.days.keys()
+        if both := decided.intersection(given.harmless) | values_of.intersection([*given.days, *ends]):
             shown = ", ".join(map(self._source.spelled, sorted(both)))
-            raise FileRefused(f"The answers about {shown} contradict each other: it decides, or is harmless.")
+            raise FileRefused(
+                f"The answers about {shown} contradict each other: it says who comes in, or the day, or it is "
+                "harmless."
+            )
         days = self._take_days(decided)
         asked: list[Question] = []
         for column in self._source.columns:
-            if column in self._read or column in days:
+            if column in days or (column in self._read and column not in decided):
                 continue
             values = self._source.values(column)
             harmless = self._harmless(column, decided) or self._of_series(column)
@@ -271,7 +276,7 @@ class _Columns:
             return False
         if words.is_record(column) or words.is_printed(column):
             return all(any(map(str.isdigit, value)) for value in values.counts)
-        return all(map(NAMES_ROW.fullmatch, values.counts))
+        return all(map(NAMES_ROW.fullmatch, values.counts)) and not all(map(DATE.search, values.counts))
 
     def _question(self, column: str, values: Values) -> Question:
         shown = self._source.spelled(column)
