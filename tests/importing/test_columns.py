@@ -118,7 +118,10 @@ def test_a_file_that_lacks_a_column_which_decided_is_another_source(tmp_path: Pa
     stored = stored_of(
         plan(tmp_path, "barcode,VIP,Flag\nC-1,x,a\nC-2,y,b\n", admits=["Flag=a"], harmless=["VIP"])
     )
-    assert asked(plan(tmp_path, "barcode,VIP\nC-1,x\nC-2,y\n", stored=stored)) == ["column:vip"]
+    assert asked(plan(tmp_path, "barcode,VIP\nC-1,x\nC-2,y\n", stored=stored)) == [
+        "column:flag",
+        "column:vip",
+    ]
 
 
 def test_dates_of_cancellation_are_answered_once(tmp_path: Path) -> None:
@@ -246,6 +249,31 @@ def test_rows_of_other_days_are_left_out_where_one_is_this_event(tmp_path: Path)
 
 
 CITIES = "barcode,name,City,Position\nC-1,Ada,Berlin,guest\nC-2,Bo,Ulm,queue\nC-3,Cem,Ulm,queue\n"
+
+
+def test_a_later_file_without_the_column_that_decides_is_asked_about(tmp_path: Path) -> None:
+    first = plan(tmp_path, "barcode,name,Status\nC-1,Ada,ok\nC-2,Bo,void\n", admits=["Status=ok"])
+    for less in ("barcode,name\nC-1,Ada\nC-2,Bo\n", "barcode,name,Note\nC-1,Ada,a\nC-2,Bo,a\n"):
+        again = plan(tmp_path, less, stored=stored_of(first))
+        (question,) = again.questions
+        assert (question.id, question.answers) == ("column:status", ("harmless=status",))
+        assert len(plan(tmp_path, less, stored=stored_of(first), harmless=["Status"]).tickets) == 2
+
+
+OWN = (
+    "event,ticket_id,state,sequence,entry_node,codes,ids_are_codes,Note\n"
+    'fest,t-1,ISSUED,1,n,"[""C-1""]",no,\nfest,t-2,ISSUED,2,n,"[""C-2""]",no,gave it back\n'
+)
+
+
+def test_what_is_written_beside_our_own_export_is_asked_about(tmp_path: Path) -> None:
+    (question,) = plan(tmp_path, OWN).questions
+    assert (question.id, question.answers) == ("column:note", ("harmless=Note",))
+    found = plan(tmp_path, OWN, harmless=["Note"])
+    assert codes(found) == ["C-1", "C-2"]
+    assert plan(tmp_path, OWN, stored=stored_of(found)).questions == []
+    with pytest.raises(FileRefused, match="says itself who comes in"):
+        plan(tmp_path, OWN, admits=["Note="])
 
 
 def test_an_answer_holds_for_a_column_that_a_field_is_read_from(tmp_path: Path) -> None:
@@ -417,7 +445,7 @@ def test_an_id_that_can_be_guessed_opens_within_no_text(tmp_path: Path) -> None:
 
 
 def test_an_id_behind_what_all_begin_with_makes_no_rule_either(tmp_path: Path) -> None:
-    with pytest.raises(FileRefused, match="The part '9f3a1c2e7b'.*can be guessed, such as 1201"):
+    with pytest.raises(FileRefused, match=r"The part '9f3a1c2e7b'.*can be guessed, such as 1201"):
         plan(tmp_path, IDS.replace("12", "WP-12"), code=HASHED.format("WP-1203", "9f3a1c2e7b"))
 
 

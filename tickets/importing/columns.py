@@ -97,17 +97,18 @@ class _Columns:
         given = self._about.given
         ends = [name for name in given.days.values() if name and not is_clock(name)]
         values_of = {*given.admits, *given.refuses, *(given.entered or ())}
-        for column in (*given.harmless, *values_of, *given.days, *ends):
+        here = [name for name in given.harmless if name not in self._about.lost]
+        for column in (*here, *values_of, *given.days, *ends):
             self._source.column(column)
         decided = values_of | given.days.keys()
         if both := decided.intersection(given.harmless) | values_of.intersection([*given.days, *ends]):
             shown = ", ".join(map(self._source.spelled, sorted(both)))
             raise FileRefused(
-                f"The answers about {shown} contradict each other: it says who comes in, or the day, or it is "
-                "harmless."
+                f"The answers about {shown} contradict each other: it says who comes in, or the day, or it "
+                "is harmless."
             )
         days = self._take_days(decided)
-        asked: list[Question] = []
+        asked = [self._lost(name) for name in self._about.lost if name not in given.harmless]
         for column in self._source.columns:
             if column in days or (column in self._read and column not in decided):
                 continue
@@ -127,6 +128,15 @@ class _Columns:
         asked.sort(key=lambda one: order.index(one.likely))
         for question in asked:
             self._about.ask(question)
+
+    def _lost(self, column: str) -> Question:
+        return self._about.question(
+            f"column:{column}",
+            f"A file before this one had the column {column!r}, which says who may come in, and this one "
+            "lacks it. Export the file with that column. Or does it not matter for the tickets in this file?",
+            column=column,
+            answers=(f"harmless={column}",),
+        )
 
     def _harmless(self, column: str, decided: Collection[str]) -> str:
         """Who says that a column is harmless; "" if nobody does. A person's answer counts most."""

@@ -18,6 +18,7 @@ from tickets.importing.answers import (
     Question,
     StoredSource,
     Told,
+    lost_columns,
     source_key,
     source_of,
 )
@@ -114,10 +115,12 @@ def read_plan(
 def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = nothing_stored) -> ImportPlan:
     """Plan the import of a file under these answers; raises FileRefused."""
     scope = _scope(source, Layout(source, given.columns), known)
-    met = source_of(source.columns, stored(scope))
+    sources = stored(scope)
+    met = source_of(source.columns, sources)
+    lost = () if met else lost_columns(source.columns, sources)
     before = met.answers if met else UNANSWERED
     layout = Layout(source, before.columns | given.columns)
-    decided = decide(source, layout, given, before, known, met.columns if met else ())
+    decided = decide(source, layout, given, before, known, met.columns if met else (), lost)
     plan = ImportPlan(
         form=source.form,
         preset=source.preset.name,
@@ -195,9 +198,7 @@ def by_event(tickets: Sequence[ImportedTicket]) -> dict[str, list[ImportedTicket
     return found
 
 
-def _fill(
-    plan: ImportPlan, source: Source, rows: Rows, decided: Decided, *, stewards_see_why: bool
-) -> None:
+def _fill(plan: ImportPlan, source: Source, rows: Rows, decided: Decided, *, stewards_see_why: bool) -> None:
     """Sort the rows into tickets, left out and wrong. A code that one row refuses is admitted by no other,
     unless its rows are persons (Answers.repeats); of several rows that admit the first counts, and of these
     one whose product lets its guest in."""

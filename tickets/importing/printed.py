@@ -77,7 +77,7 @@ def guessed(texts: Iterable[str]) -> list[str]:
 
 def numbers_of(texts: Collection[str]) -> list[str]:
     """The texts without what all of them begin with, such as "T-": whoever has one ticket knows that."""
-    alike = commonprefix([*texts]).rstrip(digits)
+    alike = commonprefix([*texts]).rstrip(digits)  # noqa: RUF071 - of texts, not of paths
     return [text[len(alike) :] for text in texts]
 
 

@@ -44,16 +44,18 @@ def decide(
     stored: Answers,
     known: Known,
     columns_before: Collection[str] = (),
+    lost: Collection[str] = (),
 ) -> Decided:
     """All that is known about a file, and the open questions. Raises FileRefused for an answer that names a
-    column which the file lacks. `columns_before`: of the file before of this source, that `stored` is of."""
-    about = Inquiry(source, layout, given, stored, known, Decided(), columns_before)
+    column which the file lacks. `columns_before`: of the file before of this source, that `stored` is of;
+    `lost`: see answers.lost_columns."""
+    about = Inquiry(source, layout, given, stored, known, Decided(), columns_before, lost)
     asked = _Asked(about)
     asked.sheet()
     if about.found.open:
         return about.found  # all other questions are those of one sheet
     if source.preset.own:
-        return decide_own(source, stored.events | given.events)
+        return decide_own(about)
     asked.code()
     asked.event()
     decide_columns(about)
