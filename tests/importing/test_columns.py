@@ -252,12 +252,16 @@ CITIES = "barcode,name,City,Position\nC-1,Ada,Berlin,guest\nC-2,Bo,Ulm,queue\nC-
 
 
 def test_a_later_file_without_the_column_that_decides_is_asked_about(tmp_path: Path) -> None:
-    first = plan(tmp_path, "barcode,name,Status\nC-1,Ada,ok\nC-2,Bo,void\n", admits=["Status=ok"])
-    for less in ("barcode,name\nC-1,Ada\nC-2,Bo\n", "barcode,name,Note\nC-1,Ada,a\nC-2,Bo,a\n"):
-        again = plan(tmp_path, less, stored=stored_of(first))
+    content = "barcode,name,email,Status\nC-1,Ada,a@x.se,ok\nC-2,Bo,b@x.se,void\n"
+    first = plan(tmp_path, content, admits=["Status=ok"])
+    shop = "barcode,name,product,Note\nC-1,Ada,,a\nC-2,Bo,,a\n"
+    assert asked(plan(tmp_path, shop, stored=stored_of(first))) == [], "it is of another source"
+    less = "barcode,name,email\nC-1,Ada,a@x.se\nC-2,Bo,b@x.se\n"
+    for later in (less, less.replace("email", "email,Note").replace(".se", ".se,a")):
+        again = plan(tmp_path, later, stored=stored_of(first))
         (question,) = again.questions
         assert (question.id, question.answers) == ("column:status", ("harmless=status",))
-        assert len(plan(tmp_path, less, stored=stored_of(first), harmless=["Status"]).tickets) == 2
+        assert len(plan(tmp_path, later, stored=stored_of(first), harmless=["Status"]).tickets) == 2
 
 
 OWN = (

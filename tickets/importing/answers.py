@@ -145,10 +145,10 @@ def source_of(columns: Collection[str], stored: Iterable[StoredSource]) -> Store
 
 
 def lost_columns(columns: Collection[str], stored: Iterable[StoredSource]) -> list[str]:
-    """What decides in files of the source of which a file with these columns has most, and which it lacks: a
-    file of no known source, with more than half of the columns of one."""
+    """What decides in the files of the source that a file of no known source is most like, and which it
+    lacks; of a source with which it does not share most columns, nothing."""
     shared = [(len(one.columns.intersection(columns)), one) for one in stored]
-    alike = [(number, one) for number, one in shared if 2 * number > len(one.columns)]
+    alike = [(number, one) for number, one in shared if 2 * number > len(one.columns.union(columns))]
     if not alike:
         return []
     _, nearest = max(alike, key=lambda found: found[0])
