@@ -7,6 +7,7 @@ the nonce is bound to (R13).
 from __future__ import annotations
 
 from dtvn.machine.commands import request_digest
+from dtvn.machine.nonces import KEPT_AFTER
 from dtvn.machine.reasons import UNREMEMBERED
 from dtvn.protocol.versions import LISTS
 from simulator.checkers.base import Checker
@@ -25,21 +26,22 @@ class Repeats(Checker):
 
     def finish(self) -> None:
         """See Checker."""
-        firsts: dict[tuple[str, bytes], Place] = {}
+        firsts: dict[tuple[str, bytes], tuple[Place, int]] = {}
         signers = [b.principal for _sequence, b, outcomes in self._history.bundles for _ in outcomes]
         logged = zip(signers, self._history.outcomes.items(), strict=True)
         for signer, (place, (operation, outcome)) in logged:
             request = signer.partition("#")[0], request_digest(operation)
-            known = firsts.get(request)
+            known, kept_until = firsts.get(request, (None, 0))
+            remembered = known is not None and self._history.timestamps[place[0]] <= kept_until
             if self._version_at(place[0]) < LISTS:
                 if outcome.first is not None:
                     self.fail(f"the outcome at {place} has a field of a later version (R47)")
             elif outcome.first and outcome.first != known:
                 self.fail(f"the outcome at {place} repeats {outcome.first}, and the first was at {known}")
-            elif known is not None and not outcome.first and outcome.code not in UNREMEMBERED:
+            elif remembered and not outcome.first and outcome.code not in UNREMEMBERED:
                 self.fail(f"the outcome at {place} names no first one, which is at {known}")
             if operation.nonce and outcome.code not in UNREMEMBERED:
-                firsts.setdefault(request, place)
+                firsts.setdefault(request, (place, operation.valid_until + KEPT_AFTER))
 
     def _version_at(self, sequence: int) -> int:
         epochs = self._history.epochs

@@ -118,7 +118,10 @@ def test_a_file_that_lacks_a_column_which_decided_is_another_source(tmp_path: Pa
     stored = stored_of(
         plan(tmp_path, "barcode,VIP,Flag\nC-1,x,a\nC-2,y,b\n", admits=["Flag=a"], harmless=["VIP"])
     )
-    assert asked(plan(tmp_path, "barcode,VIP\nC-1,x\nC-2,y\n", stored=stored)) == ["column:vip"]
+    assert asked(plan(tmp_path, "barcode,VIP\nC-1,x\nC-2,y\n", stored=stored)) == [
+        "column:flag",
+        "column:vip",
+    ]
 
 
 def test_dates_of_cancellation_are_answered_once(tmp_path: Path) -> None:
@@ -215,11 +218,20 @@ def test_an_evening_goes_on_past_midnight_and_begins_at_its_time(tmp_path: Path)
     assert [(one.not_before, one.not_after) for one in found.tickets] == [
         (moment(2026, 11, 28, 22), moment(2026, 11, 29, 5)),
         (moment(2026, 11, 29, 19, 30), moment(2026, 11, 30, 5)),
-        (moment(2026, 11, 29, 23), moment(2026, 12, 1, 5)),
+        (moment(2026, 11, 30, 5), moment(2026, 12, 1, 5)),
     ]
     assert "Begins: each ticket admits from then to 06:00 of the next morning only" in [
         one.words for one in found.told
     ]
+
+
+def test_two_evenings_have_no_hour_in_common(tmp_path: Path) -> None:
+    days = "barcode,Day\nC-1,2026-11-28\nC-2,2026-11-29 00:00\n"
+    first, second = plan(tmp_path, days, day=["Day=06:00"], timezone="UTC").tickets
+    assert first.not_after == second.not_before == moment(2026, 11, 29, 6)
+    night = "barcode,Begins\nC-1,2026-11-28 20:00\nC-2,2026-11-29 00:00\nC-3,2026-11-29 01:30\n"
+    found = plan(tmp_path, night, day=["Begins=06:00"], timezone="UTC")
+    assert {one.not_after for one in found.tickets} == {moment(2026, 11, 29, 6)}
 
 
 def test_a_day_to_the_morning_is_stored_and_a_day_to_midnight_is_not_for_times(tmp_path: Path) -> None:
@@ -234,6 +246,63 @@ def test_a_day_to_the_morning_is_stored_and_a_day_to_midnight_is_not_for_times(t
 def test_rows_of_other_days_are_left_out_where_one_is_this_event(tmp_path: Path) -> None:
     found = plan(tmp_path, "barcode,Day\nC-1,Saturday\nC-2,Sunday\n", admits=["Day=Saturday"])
     assert (codes(found), found.left_out) == (["C-1"], [LeftOut(3, "Day: Sunday")])
+
+
+CITIES = "barcode,name,City,Position\nC-1,Ada,Berlin,guest\nC-2,Bo,Ulm,queue\nC-3,Cem,Ulm,queue\n"
+
+
+def test_a_later_file_without_the_column_that_decides_is_asked_about(tmp_path: Path) -> None:
+    content = "barcode,name,email,Status\nC-1,Ada,a@x.se,ok\nC-2,Bo,b@x.se,void\n"
+    first = plan(tmp_path, content, admits=["Status=ok"])
+    shop = "barcode,name,product,Note\nC-1,Ada,,a\nC-2,Bo,,a\n"
+    assert asked(plan(tmp_path, shop, stored=stored_of(first))) == [], "it is of another source"
+    less = "barcode,name,email\nC-1,Ada,a@x.se\nC-2,Bo,b@x.se\n"
+    for later in (less, less.replace("email", "email,Note").replace(".se", ".se,a")):
+        again = plan(tmp_path, later, stored=stored_of(first))
+        (question,) = again.questions
+        assert (question.id, question.answers) == ("column:status", ("harmless=status",))
+        assert len(plan(tmp_path, later, stored=stored_of(first), harmless=["Status"]).tickets) == 2
+
+
+OWN = (
+    "event,ticket_id,state,sequence,entry_node,codes,ids_are_codes,Note\n"
+    'fest,t-1,ISSUED,1,n,"[""C-1""]",no,\nfest,t-2,ISSUED,2,n,"[""C-2""]",no,gave it back\n'
+)
+
+
+def test_what_is_written_beside_our_own_export_is_asked_about(tmp_path: Path) -> None:
+    (question,) = plan(tmp_path, OWN).questions
+    assert (question.id, question.answers) == ("column:note", ("harmless=Note",))
+    found = plan(tmp_path, OWN, harmless=["Note"])
+    assert codes(found) == ["C-1", "C-2"]
+    assert plan(tmp_path, OWN, stored=stored_of(found)).questions == []
+    with pytest.raises(FileRefused, match="says itself who comes in"):
+        plan(tmp_path, OWN, admits=["Note="])
+
+
+def test_an_answer_holds_for_a_column_that_a_field_is_read_from(tmp_path: Path) -> None:
+    found = plan(tmp_path, CITIES, admits=["City=Berlin"], harmless=["Position"])
+    assert (codes(found), [one.row for one in found.left_out]) == (["C-1"], [3, 4])
+
+
+@pytest.mark.parametrize("answer", [{"admits": ["Sity=Ulm"]}, {"refuses": ["St=x"]}, {"entered": ["In=yes"]}])
+def test_an_answer_about_a_column_that_the_file_lacks_is_refused(tmp_path: Path, answer: Any) -> None:
+    with pytest.raises(FileRefused, match="The file has no column"):
+        plan(tmp_path, CITIES, harmless=["Position"], **answer)
+
+
+def test_a_column_has_one_meaning(tmp_path: Path) -> None:
+    with pytest.raises(FileRefused, match="contradict each other"):
+        plan(tmp_path, "barcode,Day\nC-1,2026-11-28\n", day=["Day"], admits=["Day=2026-11-28"])
+
+
+def test_a_position_that_is_no_position_in_an_order_is_asked_about(tmp_path: Path) -> None:
+    assert asked(plan(tmp_path, CITIES)) == ["column:position"]
+
+
+@pytest.mark.parametrize("cells", ["28-Nov-2026 29-Nov-2026", "28/11/2026T10:00 29/11/2026T10:00"])
+def test_a_date_in_each_row_is_asked_about_in_any_form(tmp_path: Path, cells: str) -> None:
+    assert asked(plan(tmp_path, many("Slot", cells.split()))) == ["column:slot"]
 
 
 def test_a_day_narrows_the_window_that_a_ticket_has(tmp_path: Path) -> None:
@@ -288,6 +357,16 @@ def test_guests_of_two_orders_are_asked_about_and_one_slip_is_a_wrong_row(tmp_pa
     slip = "barcode,name,seat\nC-1,Ada,A1\nC-1,Bo,A2\nC-2,Cem,A3\n"
     assert [one.row for one in plan(tmp_path, slip).wrong] == [3]
     assert asked(plan(tmp_path, slip + "C-2,Dan,A4\n")) == ["repeats"]
+
+
+def test_a_shared_code_counts_no_shirt_as_a_person_and_no_guest_of_another_day(tmp_path: Path) -> None:
+    shirts = "barcode,product\nC-1,Shirt\nC-1,Adult\nC-2,Adult\nC-2,Adult\n"
+    found = plan(tmp_path, shirts, entrances="Adult", repeats="persons")
+    assert [(one.product, one.entries) for one in found.tickets] == [("Adult", 1), ("Adult", 2)]
+    days = "barcode,Day\nC-1,2026-11-28\nC-1,2026-11-29\nC-2,2026-11-28\nC-2,2026-11-28\n"
+    found = plan(tmp_path, days, day=["Day"], repeats="persons", timezone="UTC")
+    assert [one.entries for one in found.tickets] == [1, 2]
+    assert [one.row for one in found.wrong] == [3]
 
 
 def test_persons_who_share_a_code_and_have_entered_are_counted(tmp_path: Path) -> None:
@@ -363,9 +442,15 @@ def test_an_id_beside_a_part_that_no_column_holds_makes_no_rule(tmp_path: Path, 
 
 
 def test_an_id_that_can_be_guessed_opens_within_no_text(tmp_path: Path) -> None:
-    content = IDS.replace("12", "770012")
-    with pytest.raises(FileRefused, match="can be guessed, such as 77001201"):
-        plan(tmp_path, content, code="Attendee ID", within=True, harmless=["name"])
+    for before, shown in (("7700", "77001201"), ("WP-", "1201")):
+        content = IDS.replace("12", f"{before}12")
+        with pytest.raises(FileRefused, match=f"can be guessed, such as {shown}"):
+            plan(tmp_path, content, code="Attendee ID", within=True, harmless=["name"])
+
+
+def test_an_id_behind_what_all_begin_with_makes_no_rule_either(tmp_path: Path) -> None:
+    with pytest.raises(FileRefused, match=r"The part '9f3a1c2e7b'.*can be guessed, such as 1201"):
+        plan(tmp_path, IDS.replace("12", "WP-12"), code=HASHED.format("WP-1203", "9f3a1c2e7b"))
 
 
 def test_the_text_of_no_ticket_of_the_file_is_refused(tmp_path: Path) -> None:

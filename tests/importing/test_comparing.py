@@ -15,6 +15,7 @@ from dtvn.api.ordering import Request
 from dtvn.machine import ImportEntry, Replace
 from tests.importing.networks import SALT, PlainNetwork, chosen, digest, stored
 from tickets.importing import Holder, ImportedTicket, ImportPlan
+from tickets.importing.answers import Answers
 from tickets.importing.changes import Change, Differences, key_of_new
 from tickets.importing.confirmed import Confirmed, still_holding, unconfirmed
 from tickets.importing.imported import WrongRow
@@ -97,6 +98,13 @@ def test_for_how_many_a_ticket_is_stays_and_is_said() -> None:
         "T-1 (Ada T, Day): persons 2, stored 3; stays as it is: "
     )
     assert known.compare(file(ticket())).same == 1
+
+
+def test_another_number_of_guests_who_share_a_code_is_said() -> None:
+    again = file(ticket(entries=2))
+    again.answers = Answers(repeats="persons")
+    (left,) = network(ticket(entries=3)).compare(again).unchanged
+    assert said(left).startswith("T-1 (Ada T, Day): persons 2, stored 3")
 
 
 def test_nobody_is_unblocked_by_a_file() -> None:

@@ -126,10 +126,14 @@ class StoredSource(msgspec.Struct, frozen=True):
     def fits(self, columns: Collection[str]) -> bool:
         """Whether a file with these columns is of this source: it has more columns, or fewer, but all those
         that decide."""
-        answers = self.answers
-        decide = {*answers.admits, *answers.refuses, *(answers.entered or ()), *answers.days}
         whole = self.columns.issubset(columns) or self.columns.issuperset(columns)
-        return whole and decide.issubset(columns)
+        return whole and self.deciding.issubset(columns)
+
+    @property
+    def deciding(self) -> set[str]:
+        """The columns that say who comes in, and when."""
+        answers = self.answers
+        return {*answers.admits, *answers.refuses, *(answers.entered or ()), *answers.days}
 
 
 def source_of(columns: Collection[str], stored: Iterable[StoredSource]) -> StoredSource | None:
@@ -138,6 +142,17 @@ def source_of(columns: Collection[str], stored: Iterable[StoredSource]) -> Store
     if exact := [one for one in fitting if one.columns == frozenset(columns)]:
         fitting = exact
     return min(fitting, key=lambda one: len(one.columns.symmetric_difference(columns)), default=None)
+
+
+def lost_columns(columns: Collection[str], stored: Iterable[StoredSource]) -> list[str]:
+    """What decides in the files of the source that a file of no known source is most like, and which it
+    lacks; of a source with which it does not share most columns, nothing."""
+    shared = [(len(one.columns.intersection(columns)), one) for one in stored]
+    alike = [(number, one) for number, one in shared if 2 * number > len(one.columns.union(columns))]
+    if not alike:
+        return []
+    _, nearest = max(alike, key=lambda found: found[0])
+    return sorted(nearest.deciding.difference(columns))
 
 
 def listed(text: str) -> list[str]:

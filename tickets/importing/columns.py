@@ -34,7 +34,7 @@ FEW = 12
 """At most so many different values may part the rows into groups."""
 NAMES_ROW = re.compile(r"\S*@\S+|(?=\S*\d)\S{8,}")
 """A text that names a row, if no two rows have the same: an address, or one like an id."""
-DATE = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{2,4}|(?<!\d)20\d{6}(?!\d)|\d{1,2}[:.]\d{2}")
+DATE = re.compile(r"\d{1,4}[./-](?:\d{1,2}|[^\W\d_]{3,9})[./-]\d{2,4}|(?<!\d)20\d{6}(?!\d)|\d{1,2}[:.]\d{2}")
 """A date or a time in some form, also in one that is not read."""
 EXAMPLES = 3
 ID_MAX = 200
@@ -92,20 +92,26 @@ class _Columns:
         self._found.constant |= {name: one for name, one in stored.constant.items() if name not in columns}
 
     def decide(self) -> None:
-        """Decide each column, or leave a question open. Raises FileRefused for an answer about a column that
-        the file lacks, or one that contradicts another."""
+        """Decide each column, or leave a question open; a person's answer holds for a column that a field is
+        read from, too. Raises FileRefused for an answer about a column that the file lacks, or one that
+        contradicts another."""
         given = self._about.given
         ends = [name for name in given.days.values() if name and not is_clock(name)]
-        for column in (*given.harmless, *given.days, *ends):
+        values_of = {*given.admits, *given.refuses, *(given.entered or ())}
+        here = [name for name in given.harmless if name not in self._about.lost]
+        for column in (*here, *values_of, *given.days, *ends):
             self._source.column(column)
-        decided = {*given.admits, *given.refuses, *(given.entered or ()), *given.days}
-        if both := decided.intersection(given.harmless):
+        decided = values_of | given.days.keys()
+        if both := decided.intersection(given.harmless) | values_of.intersection([*given.days, *ends]):
             shown = ", ".join(map(self._source.spelled, sorted(both)))
-            raise FileRefused(f"The answers about {shown} contradict each other: it decides, or is harmless.")
+            raise FileRefused(
+                f"The answers about {shown} contradict each other: it says who comes in, or the day, or it "
+                "is harmless."
+            )
         days = self._take_days(decided)
-        asked: list[Question] = []
+        asked = [self._lost(name) for name in self._about.lost if name not in given.harmless]
         for column in self._source.columns:
-            if column in self._read or column in days:
+            if column in days or (column in self._read and column not in decided):
                 continue
             values = self._source.values(column)
             harmless = self._harmless(column, decided) or self._of_series(column)
@@ -123,6 +129,15 @@ class _Columns:
         asked.sort(key=lambda one: order.index(one.likely))
         for question in asked:
             self._about.ask(question)
+
+    def _lost(self, column: str) -> Question:
+        return self._about.question(
+            f"column:{column}",
+            f"A file before this one had the column {column!r}, which says who may come in, and this one "
+            "lacks it. Export the file with that column. Or does it not matter for the tickets in this file?",
+            column=column,
+            answers=(f"harmless={column}",),
+        )
 
     def _harmless(self, column: str, decided: Collection[str]) -> str:
         """Who says that a column is harmless; "" if nobody does. A person's answer counts most."""
@@ -272,7 +287,7 @@ class _Columns:
             return False
         if words.is_record(column) or words.is_printed(column):
             return all(any(map(str.isdigit, value)) for value in values.counts)
-        return all(map(NAMES_ROW.fullmatch, values.counts))
+        return all(map(NAMES_ROW.fullmatch, values.counts)) and not all(map(DATE.search, values.counts))
 
     def _question(self, column: str, values: Values) -> Question:
         shown = self._source.spelled(column)

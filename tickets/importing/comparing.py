@@ -15,6 +15,7 @@ from dtvn.machine.bodies import SECONDS_MAX, window_end
 from dtvn.machine.codes import CODES_MAX, code_digest
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.rows import TicketRow
+from tickets.importing.answers import PERSONS
 from tickets.importing.changes import (
     PERSON,
     TERMS,
@@ -186,7 +187,8 @@ def _differences(
     if stored.blocked and not ticket.blocked:
         why, kept = "only a person unblocks a ticket", Block(stored.block_reason)
         yield difference("block", why, commands=(kept,))
-    if ticket.entries != stored.entries and any(map(plan.read.get, ("quantity", "entries"))):
+    counted = any(map(plan.read.get, ("quantity", "entries"))) or plan.answers.repeats == PERSONS
+    if counted and ticket.entries != stored.entries:
         other = FieldChange("entries", str(stored.entries), str(ticket.entries))
         yield difference("change", FOR_SO_MANY, fields=(other,))
     if ticket.entered and not (entered or entries_made(stored)):

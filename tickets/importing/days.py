@@ -1,7 +1,8 @@
 """Days in the cells of a ticket file: the day, or the days in a row, on which a ticket admits.
 
 A day alone is one from midnight to midnight. A time says when something begins and not how long it lasts, so
-its end is asked: another column, or a time of the morning after.
+its end is asked: another column, or a time of the morning after. Then each evening lasts to that time, and
+what is before it in a day is of the evening before: two evenings have no hour in common.
 """
 
 from __future__ import annotations
@@ -38,18 +39,24 @@ def is_clock(text: str) -> bool:
     return False
 
 
-def day_window(text: str, zone: tzinfo, until: str = "") -> tuple[datetime, datetime]:
+def day_window(text: str, zone: tzinfo, until: str = "", *, timed: bool = False) -> tuple[datetime, datetime]:
     """Between which times the days in a cell admit, as the clocks of the zone have them: from the time in the
-    cell, else from midnight, to the last second of the last day, or to the time `until` of the morning after
-    it. Raises NoMoment, also for days that do not follow each other."""
+    cell, else from midnight, to the last second of the last day. With `until`, a time of the morning after:
+    to that time, and a day without a time begins at it; what begins before it ends in the same morning.
+    `timed`: whether midnight in a cell is such a time, as in a column of times. Raises NoMoment, also for
+    days that do not follow each other."""
     begins = sorted(_begin(part, zone) for part in SEPARATOR.split(text))
-    first, last = begins[0], begins[-1].date()
+    first, last = begins[0], begins[-1]
     days = {one.date() for one in begins}
-    if len(days) != 1 + (last - first.date()).days:
+    if len(days) != 1 + (last.date() - first.date()).days:
         raise NoMoment("names days that do not follow each other, so it is no one window")
     if not until:
-        return first, datetime.combine(last, LAST_SECOND, zone)
-    return first, datetime.combine(last + timedelta(1), time.fromisoformat(until.zfill(5)), zone)
+        return first, datetime.combine(last.date(), LAST_SECOND, zone)
+    morning = time.fromisoformat(until.zfill(5))
+    has_clock = has_time(text) or (timed and ":" in text)
+    if not has_clock:
+        first, last = (datetime.combine(one, morning, zone) for one in (first, last))
+    return first, datetime.combine(last.date() + timedelta(last.time() >= morning), morning, zone)
 
 
 def _begin(text: str, zone: tzinfo) -> datetime:

@@ -26,6 +26,8 @@ class Inquiry(msgspec.Struct):
     found: Decided
     columns_before: Collection[str] = ()
     """The columns of the file before of this source; () for the first."""
+    lost: Collection[str] = ()
+    """See answers.lost_columns; () for a known source."""
 
     def question(
         self,

@@ -1,4 +1,5 @@
-"""Our own exports of tickets and the admission list: every row says all of its ticket, so nothing is asked.
+"""Our own exports of tickets and the admission list: every row says all of its ticket, so nothing is asked
+but what somebody wrote beside it: a further column.
 
 A row becomes the ticket as it was: ISSUED and VALIDATED (which a gate admits alike) are issued, CONSUMED is
 issued and its entry imported, DISPUTED and UPHELD are issued blocked, with the reason. Codes that were
@@ -29,7 +30,7 @@ from dtvn.machine.lists import ENTRIES_MAX
 from dtvn.wording import counted
 from tickets.exact import meant
 from tickets.importing import words
-from tickets.importing.answers import Told
+from tickets.importing.answers import Question, Told
 from tickets.importing.imported import (
     EVENT_LENGTH_MAX,
     Holder,
@@ -38,9 +39,10 @@ from tickets.importing.imported import (
     LeftOut,
     WrongRow,
 )
+from tickets.importing.inquiry import Inquiry
 from tickets.importing.moments import NoMoment, read_moment
 from tickets.importing.record import FileRefused, Record, WrongCell
-from tickets.importing.settled import Decided
+from tickets.importing.settled import GIVEN, STORED, Decided
 from tickets.importing.source import Source
 
 CODES, REVOKED = "codes", "revoked codes"
@@ -48,6 +50,11 @@ YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 NO_CODES = (
     "This export has no codes, since its maker may not see them, and in one of its events ids are "
     "none. Export again with the scope operate or admin, or by manage.py export_tickets."
+)
+
+BY_ITSELF = (
+    "An export of this platform says itself who comes in and who has entered, so the answers admits, "
+    "refuses, entered and day are not for it. Take the rows of those who may not come in out of the file."
 )
 
 
@@ -80,9 +87,14 @@ class OwnRows:
         return [ticket]
 
 
-def decide_own(source: Source, renamed: Mapping[str, str]) -> Decided:
-    """What an export says of all its rows; nothing is open. `renamed`: event, folded -> slug. Raises
-    FileRefused for an export without codes that needs them."""
+def decide_own(about: Inquiry) -> Decided:
+    """What an export says of all its rows; a column that it does not have is open until it is harmless.
+    Raises FileRefused for an export without codes that needs them, and for an answer about who comes in."""
+    source, given = about.source, about.given
+    if given.admits or given.refuses or given.entered or given.days:
+        raise FileRefused(BY_ITSELF)
+    further = [name for name in source.columns if name not in (*source.preset.own, *source.preset.ignored)]
+    harmless = {*about.stored.harmless, *given.harmless}
     rows = [row for row in source.rows if not (row.problem or row.left_out)]
     if CODES not in source.columns and any(not _yes(row, "ids are codes", True) for row in rows):
         raise FileRefused(NO_CODES)
@@ -93,9 +105,20 @@ def decide_own(source: Source, renamed: Mapping[str, str]) -> Decided:
     listed = "; ".join(f"{state or 'empty'} ({count})" for state, count in states.most_common())
     name = source.preset.name
     closed = sum(not admits for product, admits in products.items() if product)
+    for column in further:
+        if column in harmless:
+            text = f"{source.spelled(column)}: does not matter at the door"
+            origin = GIVEN if column in given.harmless else STORED
+            about.answer(f"column:{column}", text, origin, _question(about, column), "harmless")
     return Decided(
         code=CODES if CODES in source.columns else "ticket id",
-        events=dict(renamed),
+        events=about.stored.events | given.events,
+        harmless=[name for name in further if name in harmless],
+        open=[
+            _question(about, name)
+            for name in further
+            if name not in harmless and any(source.values(name).counts)
+        ],
         products={product: admits for product, admits in products.items() if product},
         told=[
             Told("code", "all codes of each ticket, as they are printed", name),
@@ -103,7 +126,20 @@ def decide_own(source: Source, renamed: Mapping[str, str]) -> Decided:
             Told("entrances", f"the column product_admits; {counted(closed, 'product')} not admitting", name),
             Told("timezone", "each time names its own", name),
             Told("entered", f"state CONSUMED ({states[State.CONSUMED.name]})", name),
+            *about.found.told,
         ],
+    )
+
+
+def _question(about: Inquiry, column: str) -> Question:
+    shown = about.source.spelled(column)
+    return about.question(
+        f"column:{column}",
+        f"The column {shown!r} is not of this export, so it lets nobody in and keeps nobody out. If it says "
+        "who may come in, take the others' rows out of the file, or block their tickets. Does it not matter?",
+        column=column,
+        values=about.source.values(column).listed(),
+        answers=(f"harmless={shown}",),
     )
 
 

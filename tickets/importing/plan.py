@@ -18,6 +18,7 @@ from tickets.importing.answers import (
     Question,
     StoredSource,
     Told,
+    lost_columns,
     source_key,
     source_of,
 )
@@ -114,10 +115,12 @@ def read_plan(
 def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = nothing_stored) -> ImportPlan:
     """Plan the import of a file under these answers; raises FileRefused."""
     scope = _scope(source, Layout(source, given.columns), known)
-    met = source_of(source.columns, stored(scope))
+    sources = stored(scope)
+    met = source_of(source.columns, sources)
+    lost = () if met else lost_columns(source.columns, sources)
     before = met.answers if met else UNANSWERED
     layout = Layout(source, before.columns | given.columns)
-    decided = decide(source, layout, given, before, known, met.columns if met else ())
+    decided = decide(source, layout, given, before, known, met.columns if met else (), lost)
     plan = ImportPlan(
         form=source.form,
         preset=source.preset.name,
@@ -144,7 +147,7 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
     plan.unread = [name for name in source.columns if name not in used]
     if not plan.questions:
         rows = Rows(source, layout, decided, known)
-        _fill(plan, source, rows, repeats=decided.repeats, stewards_see_why=given.stewards_see_why)
+        _fill(plan, source, rows, decided, stewards_see_why=given.stewards_see_why)
         by_id = {event for event in plan.zones if known.ids_are_codes(event, given.new_event)}
         _name(plan, source, layout, decided, known, by_id)
         _remark(plan, source, decided)
@@ -195,9 +198,11 @@ def by_event(tickets: Sequence[ImportedTicket]) -> dict[str, list[ImportedTicket
     return found
 
 
-def _fill(plan: ImportPlan, source: Source, rows: Rows, *, repeats: str, stewards_see_why: bool) -> None:
+def _fill(plan: ImportPlan, source: Source, rows: Rows, decided: Decided, *, stewards_see_why: bool) -> None:
     """Sort the rows into tickets, left out and wrong. A code that one row refuses is admitted by no other,
-    unless its rows are `repeats`: persons; of several rows that admit the first counts."""
+    unless its rows are persons (Answers.repeats); of several rows that admit the first counts, and of these
+    one whose product lets its guest in."""
+    persons = decided.repeats == PERSONS
     listed: list[list[ImportedTicket]] = []
     for record in source.rows:
         match rows.read(record):
@@ -207,9 +212,12 @@ def _fill(plan: ImportPlan, source: Source, rows: Rows, *, repeats: str, steward
                 plan.left_out.append(left_out)
             case list() as tickets:
                 listed.append(tickets)
+    shut = {product for product, admits in decided.products.items() if not admits}
     admitting = [tickets for tickets in listed if tickets[0].admits]
+    if persons:
+        admitting.sort(key=lambda tickets: words.folded(tickets[0].product) in shut)
     refusing = [tickets for tickets in listed if not tickets[0].admits]
-    refused = {} if repeats == PERSONS else {key: one[0] for one in refusing for key in _codes(one)}
+    refused = {} if persons else {key: one[0] for one in refusing for key in _codes(one)}
     kept: list[list[ImportedTicket]] = []
     first: dict[tuple[str, str], list[ImportedTicket]] = {}
     for tickets in admitting:
@@ -223,7 +231,9 @@ def _fill(plan: ImportPlan, source: Source, rows: Rows, *, repeats: str, steward
         elif before is None:
             first |= dict.fromkeys(keys, tickets)
             kept.append(tickets)
-        elif repeats == PERSONS and len(before) == len(tickets) == 1:
+        elif persons and words.folded(tickets[0].product) in shut:
+            plan.left_out.append(LeftOut(row, f"lets nobody in, and has the code of row {before[0].row}"))
+        elif persons and len(before) == len(tickets) == 1 and _admit_alike(before[0], tickets[0]):
             _add_persons(before, tickets)
             plan.left_out.append(LeftOut(row, f"is one more person of the ticket in row {before[0].row}"))
         elif _say_the_same(before, tickets):
@@ -272,6 +282,11 @@ def _add_persons(first: list[ImportedTicket], more: Sequence[ImportedTicket]) ->
     entered = one.entered or other.entered
     entries = one.entries + other.entries
     first[0] = msgspec.structs.replace(one, entries=entries, entered=entered, made=made)
+
+
+def _admit_alike(one: ImportedTicket, other: ImportedTicket) -> bool:
+    """Whether two tickets admit in the same time: one code admits all of its persons together."""
+    return (one.not_before, one.not_after) == (other.not_before, other.not_after)
 
 
 def _say_the_same(first: Sequence[ImportedTicket], again: Sequence[ImportedTicket]) -> bool:

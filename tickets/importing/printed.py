@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
+from os.path import commonprefix
+from string import digits
 from urllib.parse import unquote
 
 from tickets.importing.record import Record, normalised
@@ -64,13 +66,19 @@ def varying_part(decided: Decided, record: Record) -> str:
 def guessed(texts: Iterable[str]) -> list[str]:
     """Those of these texts that somebody may guess: short numbers, else all numbers if they are at equal
     steps."""
-    digits = [text for text in texts if text.isascii() and text.isdigit()]
-    if short := [text for text in digits if len(text) <= GUESSED_DIGITS]:
+    numbered = [text for text in texts if text.isascii() and text.isdigit()]
+    if short := [text for text in numbered if len(text) <= GUESSED_DIGITS]:
         return short
-    numbers = sorted(set(map(int, digits)))
+    numbers = sorted(set(map(int, numbered)))
     steps = Counter(after - before for before, after in pairwise(numbers))
     even = len(numbers) > NUMBERS_MIN and 2 * max(steps.values()) > len(numbers)
-    return digits if even else []
+    return numbered if even else []
+
+
+def numbers_of(texts: Collection[str]) -> list[str]:
+    """The texts without what all of them begin with, such as "T-": whoever has one ticket knows that."""
+    alike = commonprefix([*texts]).rstrip(digits)  # noqa: RUF071 - of texts, not of paths
+    return [text[len(alike) :] for text in texts]
 
 
 def unknown_part(pattern: str) -> str:

@@ -22,6 +22,7 @@ from tickets.importing.printed import (
     code_of,
     columns_of,
     guessed,
+    numbers_of,
     pattern_in,
     unknown_part,
     varying_part,
@@ -43,16 +44,18 @@ def decide(
     stored: Answers,
     known: Known,
     columns_before: Collection[str] = (),
+    lost: Collection[str] = (),
 ) -> Decided:
     """All that is known about a file, and the open questions. Raises FileRefused for an answer that names a
-    column which the file lacks. `columns_before`: of the file before of this source, that `stored` is of."""
-    about = Inquiry(source, layout, given, stored, known, Decided(), columns_before)
+    column which the file lacks. `columns_before`: of the file before of this source, that `stored` is of;
+    `lost`: see answers.lost_columns."""
+    about = Inquiry(source, layout, given, stored, known, Decided(), columns_before, lost)
     asked = _Asked(about)
     asked.sheet()
     if about.found.open:
         return about.found  # all other questions are those of one sheet
     if source.preset.own:
-        return decide_own(source, stored.events | given.events)
+        return decide_own(about)
     asked.code()
     asked.event()
     decide_columns(about)
@@ -148,7 +151,7 @@ class _Asked:
         part of the text of one ticket that the file does not have, or within any text."""
         scanned = self.found.pattern if self.found.pattern != self.given.code else ""
         unknown = unknown_part(scanned)
-        known = guessed(varying_part(self.found, row) for row in self.source.rows)
+        known = guessed(numbers_of([varying_part(self.found, row) for row in self.source.rows]))
         if 2 * len(known) < len(self.source.rows) or not (unknown or self.found.within):
             return
         such = f"such as {', '.join(known[:EXAMPLES])}"

@@ -12,7 +12,7 @@ from dtvn.machine.codes import CodeError, normalised
 from dtvn.machine.fields import MICROSECONDS, is_text
 from dtvn.machine.lists import ENTRIES_MAX
 from tickets.importing import words
-from tickets.importing.days import day_window, is_clock
+from tickets.importing.days import day_window, has_time, is_clock
 from tickets.importing.imported import LABEL_LENGTH_MAX, Holder, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.layout import Layout
 from tickets.importing.lists import codes_in, is_list_of_codes
@@ -42,6 +42,10 @@ class Rows:
             len(row.code(decided.code)) for row in source.rows if sum(map(bool, row.fields.values())) > 2
         } - {0}
         self._usual = widths[len(widths) // 2] if widths and source.shown else 0
+        self._timed = {
+            name for name in decided.days if any(has_time(row.fields.get(name, "")) for row in source.rows)
+        }
+        """Columns of days in which some cell has a time."""
         self.said: list[str] = []
 
     def read(self, record: Record) -> list[ImportedTicket] | LeftOut | WrongRow:
@@ -171,7 +175,7 @@ class Rows:
             return begins_at, self._bound(ends, record, event, ends=True)
         self._sound(record, column, A_DATE)
         try:
-            window = day_window(text, self._zone(event), until)
+            window = day_window(text, self._zone(event), until, timed=column in self._timed)
         except NoMoment as error:
             raise WrongCell(f"column {shown!r}: {text[:40]!r} {error}") from error
         begins_at, ends_at = (int(moment.timestamp()) * MICROSECONDS for moment in window)

@@ -49,7 +49,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "order code|order|order id|order number|order #|order reference|Bestellnummer|Code de commande"
         "|Código del pedido"
     ),
-    "position": names("position id|positionid|position|ID de la position|ID de posición"),
+    "position": names("position id|ID de la position|ID de posición"),
     "event": names(
         "event slug|event|event name|event id|Veranstaltung|Kurzname der Veranstaltung|événement|evento"
         "|Slug del evento"

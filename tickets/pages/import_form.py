@@ -23,6 +23,12 @@ OF_VALUES = ("admits", "entered")
 """Meanings of a column that are of some of its values."""
 SHOWN = {"name": "The guest's name, which the gate shows", "order": "The number of the order"}
 """Fields that decide nothing at the door, but by which a steward finds guests."""
+FIELDS_OF = {
+    "product": ("column=product=", "column=variation="),
+    "name": ("column=name=",),
+    "order": ("column=order=",),
+}
+"""Meaning of a column that is a field -> how such an answer begins (Question.answers)."""
 CHOICES = {
     "quantity": {"tickets": "that many tickets", "entries": "one ticket that lets in that many persons"},
     "cells": {"tickets": "several codes, each of a ticket of its own", "one": "one code"},
@@ -138,12 +144,17 @@ def _meanings(one: Mapping[str, Any], chosen: Sequence[str]) -> list[tuple[str, 
     """What a column may say, the most likely first."""
     ends = [*one["ends"], *(text.partition("=")[2] for text in chosen if text.startswith("day="))]
     days = {f"day={end}".rstrip("="): _until(end, timed="" not in one["ends"]) for end in ends}
-    told = {answer.split("=")[1] for answer in one["answers"] if answer.startswith("column=")}
-    admits, *others = (pair for pair in MEANINGS.items() if pair[0] not in SHOWN or pair[0] in told)
-    offered = dict([admits, *days.items(), *others])
+    known = [(value, label) for value, label in MEANINGS.items() if _answers(one, value)]
+    offered = dict([*known[:1], *days.items(), *known[1:]])
     likely = next((value for value in offered if one["likely"] == value.partition("=")[0]), "")
     shown = {likely: offered[likely]} | offered if likely else offered
     return [(value, label, value in chosen) for value, label in shown.items()]
+
+
+def _answers(one: Mapping[str, Any], meaning: str) -> bool:
+    """Whether this one of MEANINGS answers a question about a column."""
+    starts = FIELDS_OF.get(meaning, (f"{meaning}=",))
+    return any(answer.startswith(starts) for answer in one["answers"])
 
 
 def _until(end: str, *, timed: bool) -> str:

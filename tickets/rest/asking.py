@@ -109,7 +109,7 @@ class PlatformAsking:
         """Whether a person who may see names asks, and says at which gate and device. A program has no names
         in view: what it sends as an id may be a text that it scanned."""
         command = request.command
-        if not (isinstance(command, Admit) and command.gate and command.device):
+        if not (isinstance(command, Admit) and command.gate.strip() and command.device.strip()):
             return False
         return self._call.person and not self._call.scopes.isdisjoint(NAMES_SEEN_WITH)
 

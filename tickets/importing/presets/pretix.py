@@ -43,6 +43,7 @@ FIELDS = {
         "Event slug|Kurzname der Veranstaltung|Titre de l'événement|Slug del evento|Event name|Event"
     ),
     "product": names("Product|Produkt|Produit|Producto"),
+    "position": POSITION,
     "name": names(
         "Attendee name|Name Teilnehmer*in|Nom du participant|Nombre del asistente|Teilnehmername"
         "|Invoice address name"
