@@ -26,7 +26,7 @@ LATER_FIELDS: dict[type[Any], dict[str, Any]] = {
     m.Busy: {"timestamp": 0},
     m.FetchEntries: {"alone": False},
     m.Follow: {"lazy": False},
-    m.Pong: {"remembers": True, "clock": 0},
+    m.Pong: {"remembers": True},
 }
 """Later fields of messages, with the values with which they are left out."""
 

@@ -16,7 +16,7 @@ from dtvn.machine.nonces import Remembered
 from dtvn.machine.ticket import Ticket
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.knobs import hit
-from dtvn.protocol.versions import NEWEST
+from dtvn.protocol.versions import LISTS, NEWEST
 
 VALID_FOR_MAX = 600_000_000
 """Most microseconds by which `valid_until` may lie ahead of batch time (R14)."""
@@ -73,7 +73,8 @@ class Operations:
             return reasons.MALFORMED, b""  # as a program of the version before, which cannot read it
         if result[0] != reasons.OK:
             at.first = ()
-        if nonce and result[0] not in reasons.UNREMEMBERED:
+        late = bool(at.first) and at.version >= LISTS  # its ticket knows it for ever, and the first place
+        if nonce and not late and result[0] not in reasons.UNREMEMBERED:
             self._remember(operation, principal, request, result[0], index)
         return result
 

@@ -26,22 +26,23 @@ class Repeats(Checker):
 
     def finish(self) -> None:
         """See Checker."""
-        firsts: dict[tuple[str, bytes], tuple[Place, int]] = {}
+        firsts: dict[tuple[str, bytes], list[Place]] = {}
+        kept_until: dict[Place, int] = {}
         signers = [b.principal for _sequence, b, outcomes in self._history.bundles for _ in outcomes]
         logged = zip(signers, self._history.outcomes.items(), strict=True)
         for signer, (place, (operation, outcome)) in logged:
-            request = signer.partition("#")[0], request_digest(operation)
-            known, kept_until = firsts.get(request, (None, 0))
-            remembered = known is not None and self._history.timestamps[place[0]] <= kept_until
-            if self._version_at(place[0]) < LISTS:
-                if outcome.first is not None:
-                    self.fail(f"the outcome at {place} has a field of a later version (R47)")
-            elif outcome.first and outcome.first != known:
+            known = firsts.setdefault((signer.partition("#")[0], request_digest(operation)), [])
+            version, time = self._version_at(place[0]), self._history.timestamps[place[0]]
+            if version < LISTS and outcome.first is not None:
+                self.fail(f"the outcome at {place} has a field of a later version (R47)")
+            if outcome.first and outcome.first not in known:
                 self.fail(f"the outcome at {place} repeats {outcome.first}, and the first was at {known}")
-            elif remembered and not outcome.first and outcome.code not in UNREMEMBERED:
-                self.fail(f"the outcome at {place} names no first one, which is at {known}")
-            if operation.nonce and outcome.code not in UNREMEMBERED:
-                firsts.setdefault(request, (place, operation.valid_until + KEPT_AFTER))
+            if not operation.nonce or outcome.code in UNREMEMBERED or outcome.first:
+                continue
+            if version >= LISTS and known and time <= kept_until[known[-1]]:
+                self.fail(f"the outcome at {place} names no first one, which is at {known[-1]}")
+            known.append(place)
+            kept_until[place] = operation.valid_until + KEPT_AFTER
 
     def _version_at(self, sequence: int) -> int:
         epochs = self._history.epochs
