@@ -45,7 +45,8 @@ class ProposerTime(Checker):
             return  # a liar's
         if clock:
             now = node.clock.now().monotonic // MICROSECOND
-            shown = self._shown.setdefault(receiver, {}).setdefault(sender, deque(maxlen=KEPT_MAX))
+            member = sender.partition("~")[0]  # a twin speaks for its member
+            shown = self._shown.setdefault(receiver, {}).setdefault(member, deque(maxlen=KEPT_MAX))
             shown.append((now, clock - now))
 
     def stopped(self, node: Node) -> None:

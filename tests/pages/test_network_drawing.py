@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route
 
-from dtvn.gateway import NO_CLUSTER
+from dtvn.watch import NO_CLUSTER
 from tests.pages.browsing import window
 from validators.dashboard.context import WORDS
 from validators.dashboard.formatting import node_tone
