@@ -8,7 +8,7 @@ ADVERSARIES = (
     "amnesiac", "progress-inflator", "byzzfuzz", "censor", "invalid-batcher", "equivocator", "flooder",
     "cross-cluster-replayer", "forger", "idle-primary", "impostor", "bad-log-server",
     "minimal-quorum-sender", "mutator", "mute", "replayer", "slow-primary", "false-timestamper",
-    "view-change-forger", "byte-corrupter", "twin", "false-suspector", "future-epoch-voter",
+    "time-holder", "view-change-forger", "byte-corrupter", "twin", "false-suspector", "future-epoch-voter",
     "duplicate-session-client", "bad-state-server", "removed-member", "vote-repeater",
     "early-equivocator", "malleable-signer", "late-committer", "tickless-primary",
     "empty-batcher", "false-voter", "equivocating-voter", "late-voter", "false-refuser",
@@ -53,7 +53,8 @@ WORLDS: tuple[str, ...] = (
     "raft-leaders-clock", "raft-comes-back",
     "raft-first-clock", "raft-head-from-the-future",
     "planned-stop", "raft-planned-stop", "raft-reads", "raft-one-gone", "raft-put-back",
-    "raft-unheard-answer", "raft-copy-beside",
+    "raft-unheard-answer", "raft-copy-beside", "raft-clocks-apart", "clocks-ahead-in-halves",
+    "clocks-behind-in-halves", "clocks-stepped-apart", "idle-night", "time-holder", "raised-version",
 )
 IN_RAFT_TOO = (
     "calm", "clocks-of-gateways", "clock-of-one", "lossy", "crashes", "power-cut", "all-crash",

@@ -53,13 +53,25 @@ ENTRY = (NUMBER, NUMBER, HASH, HASH, NUMBER, HASH)
 BUSY = (PAIR, NUMBER, HASH, WORD, NUMBER)
 OUTCOME = {2: (WORD, bytes), 3: (WORD, bytes, [NUMBER, 2])}
 PONG = (NUMBER, NUMBER, [bytes, 256], FRAMES, NUMBER, NUMBER)
+SOME, TRUE, FALSE = {int: range(1, (1 << 62) + 1)}, {bool: [True]}, {bool: [False]}  # of last fields
+START, STARTED = {bytes: range(9)}, {bytes: range(1, 9)}
+STATUS = (NUMBER, NUMBER, NUMBER, bool, NUMBER, NUMBER, NUMBER, [NUMBER, 64], bool)
+PING, VOTE = (NUMBER, bool, NUMBER, NUMBER, NUMBER), (NUMBER, NUMBER, NUMBER, NUMBER, NUMBER, bool, NUMBER)
+APPENDED = (NUMBER, NUMBER, NUMBER, NUMBER, [bytes, 64], NUMBER)
+MATCHED = (NUMBER, NUMBER, bool, NUMBER, NUMBER, NUMBER)
+GREETED = (CLIENT, NUMBER, START, NUMBER, NUMBER)
 # Kind -> form of all other messages, by the number of fields where a later release added one. None is allowed
 # in a VIEW-CHANGE, but their forms must be known: bytes that do not decode convict at once, while a message
 # with too many statements is left to a larger verifier.
 FORMS = {
     1: (NUMBER, str, CLIENT, PAIR, NUMBER, NUMBER, [OPERATION, 5_000]),
     20: (NUMBER, NUMBER, NUMBER, WORD),
-    23: (NUMBER, NUMBER, NUMBER, bool, NUMBER, NUMBER, NUMBER, [NUMBER, 64], bool),
+    23: {
+        9: STATUS,
+        10: (*STATUS, SOME),
+        11: (*STATUS, NUMBER, TRUE),
+        12: (*STATUS, NUMBER, bool, SOME),
+    },
     25: (NUMBER, NUMBER, PAIR, NUMBER, HASH, NUMBER, NUMBER, [WORD, MANY]),
     27: (NUMBER, NUMBER, NUMBER, HASH, NUMBER),
     64: (HASH,),
@@ -71,23 +83,31 @@ FORMS = {
     70: (PAIR, NUMBER, HASH, ENTRY, NUMBER, [OUTCOME, MANY], [(bool, HASH), MANY], bytes),
     71: {5: BUSY, 6: (*BUSY, {int: range(1, (1 << 62) + 1)})},
     72: {2: (NUMBER, NUMBER), 3: (NUMBER, NUMBER, {bool: [True]})},
-    73: (CLIENT,),
+    73: {
+        1: (CLIENT,),
+        2: (CLIENT, SOME),
+        3: (CLIENT, NUMBER, STARTED),
+        4: (*GREETED[:3], SOME),
+        5: (*GREETED[:4], SOME),
+        6: (*GREETED, STARTED),
+    },
     74: (NUMBER, WORD, [{str: range(1025)}, 16]),
     75: (NUMBER, WORD, str),
-    76: (NUMBER, bool, NUMBER, NUMBER, NUMBER),
-    77: {6: PONG, 7: (*PONG, {bool: [False]})},
+    76: {5: PING, 6: (*PING, FALSE)},
+    77: {6: PONG, 7: (*PONG, FALSE), 8: (*PONG, bool, SOME)},
     80: (NUMBER, NUMBER),
     81: (FRAMES, ENTRY, [HASH, 62], {bytes: range((1 << 16) + 1)}),
     82: (NUMBER, [{int: range(1024)}, 1024]),
     83: (NUMBER, [(NUMBER, [[bytes, MANY], MANY]), 32]),
     84: (bytes,),
     85: (bytes,),
-    90: (NUMBER, NUMBER, NUMBER, NUMBER, NUMBER, bool, NUMBER),
+    90: {7: VOTE, 8: (*VOTE, TRUE)},
     91: (NUMBER, NUMBER, bool, bool, NUMBER),
-    92: (NUMBER, NUMBER, NUMBER, NUMBER, [bytes, 64], NUMBER),
-    93: (NUMBER, NUMBER, bool, NUMBER, NUMBER, NUMBER),
+    92: {6: APPENDED, 7: (*APPENDED, SOME)},
+    93: {6: MATCHED, 7: (*MATCHED, SOME)},
     94: (NUMBER, NUMBER, FRAMES),
     95: ({bytes: range(60 * 1024 + 1)},),
+    96: (NUMBER, NUMBER),
 }
 
 

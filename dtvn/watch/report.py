@@ -62,12 +62,12 @@ class MemberReport(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     """Why it gave no report; "" if it did."""
 
+    state: Text = ""
+    """voting, following, waiting, contradiction or disk_full."""
     release: Text = ""
     """Of its program; "": 0.1.0, which names none."""
     newest: Count = 0
     """The newest version of the cluster that it runs (R47); 0: it does not say."""
-    state: Text = ""
-    """voting, following, waiting, contradiction or disk_full."""
     voting: bool = False
     """It has a vote and casts it: neither a follower, nor waiting for others, nor stopped."""
     voting_reason: Text = ""

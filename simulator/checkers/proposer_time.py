@@ -9,6 +9,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import RaftReplica
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Record, SlotRecord
+from dtvn.protocol.versions import LISTS
 from simulator.checkers.base import Checker
 from simulator.clock import MICROSECOND, MILLISECOND, SECOND
 from simulator.node import Node
@@ -69,7 +70,7 @@ class ProposerTime(Checker):
         executor = node.core.state.executor
         if proposed <= executor.timestamp + 1 or not executor.timestamp:
             return
-        if not node.core.state.config.shows_clocks:
+        if node.membership.version < LISTS:
             return  # in a version without clocks a primary goes by its own (R47)
         now, members = node.goes_by(), self.world.epochs[node.membership.epoch].members
         monotonic = now.monotonic // MICROSECOND

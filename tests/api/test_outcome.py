@@ -47,7 +47,7 @@ ENTRY = Entry("2026-07-31T20:00:00+02:00", "north", "d1")
 
 def moved(slug: str, kind: str, hour: int, *, stands: bool = True, nonce: bytes = b"n-1") -> Movement:
     gate = ("door", "scanner", "gateway", "desk", nonce)
-    return Movement(slug, kind, stands, AT + hour * HOUR, 20_665, *gate)
+    return Movement(slug, kind, stands, AT + hour * HOUR, 20_665, *gate, 7, 0)
 
 
 def test_the_movements_of_a_ticket_are_shown_the_newest_first() -> None:

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from tests.backup.test_restore import _ledgers_may_be_opened, old  # noqa: F401
 from validators.backup.restoring import check
 from validators.backup.sources import Source
-from validators.ledger.models import SCHEMA_VERSION
+from validators.ledger.models import FIRST_SCHEMA
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def backup(out: Path, **options: Any) -> tuple[list[str], list[str]]:
     """Names of the ledgers that a backup copied and missed."""
     call_command("backup", out=out, stdout=io.StringIO(), stderr=io.StringIO(), **options)
     manifest = check(out)
-    assert {(each.executed, each.schema) for each in manifest.ledgers} <= {(12, SCHEMA_VERSION)}
+    assert {(each.executed, each.schema) for each in manifest.ledgers} <= {(12, FIRST_SCHEMA)}
     found = sorted(each.name for each in manifest.ledgers)
     return found, sorted(name for name in manifest.missing if name != "learner")
 

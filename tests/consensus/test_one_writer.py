@@ -19,6 +19,7 @@ BECOME = {"become_follower", "become_holding", "become_voting", "become_changing
 """Transitions of the modes. Three subprotocols end a core: test_modes names them."""
 TABLES = {key.partition(".")[0] for key in SHARED}
 READS = {"digests", "effective", "find", "first_proposed", "get", "inside", "known", "log_root", "refuse"}
+READS |= {"late", "of_member", "of_quorum", "shortest"}
 READS |= {"differences", "holds_back", "machines", "said", "sequence_of", "time", "unexecuted"}
 """Methods of the tables that change nothing; every other method of a table needs a row."""
 CHANGES = {"append", "add", "clear", "discard", "extend", "pop", "remove", "setdefault", "update"}

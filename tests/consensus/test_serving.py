@@ -68,7 +68,7 @@ class Followers(Serving):
     def answers_in(self, effects: Effects) -> list[tuple[Peer, Any]]:
         return [(peer, open_frame(frame)) for peer, frame in effects.answers]
 
-    def answered(self, milliseconds: int) -> list[int]:
+    def answered_within(self, milliseconds: int) -> list[int]:
         """When followers got groups within this time, milliseconds from now."""
         core, found, start = self[0].core, [], self.time
         for _ in range(milliseconds):
@@ -161,7 +161,7 @@ def test_r45_followers_get_less_often_and_after_members(monkeypatch: pytest.Monk
     cluster[0].hear(cluster[3], cluster[3].signer.link(m.FetchGroups(10, (7,))))
     cluster.advance(11)
     assert len(cluster.messages(m.Groups, 0)) == before + 1, "the member comes first"
-    assert cluster.answered(100) == [9, 29, 49]
+    assert cluster.answered_within(100) == [9, 29, 49]
 
 
 def test_r45_followers_get_as_often_as_members_only_while_nothing_is_executed(
@@ -178,13 +178,13 @@ def test_r45_followers_get_as_often_as_members_only_while_nothing_is_executed(
     for number in range(5):
         cluster.request(f"T-busy-{number}")
         cluster.stabilize()
-        busy += [40 * number + at for at in cluster.answered(40)]
+        busy += [40 * number + at for at in cluster.answered_within(40)]
     assert len(busy) <= 11, "one in 20 ms"
     assert min(after - before for before, after in pairwise(busy)) >= 20
-    cluster.answered(QUIET_MS)
+    cluster.answered_within(QUIET_MS)
     for each in some:
         cluster.ask(each, m.FetchGroups(10, (7,)))
-    assert cluster.answered(50) == [10, 20, 30, 40, 50]
+    assert cluster.answered_within(50) == [10, 20, 30, 40, 50]
 
 
 def test_r45_a_follower_takes_no_state_from_a_member(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
-from dtvn.gateway import MemberView, releases_of, waits_sentence
+from dtvn.gateway import releases_of, waits_sentence
 from dtvn.protocol import versions
+from dtvn.watch import MemberReport, read_report
 
 NEW = {"release": "0.2.0", "newest": 2}
 
 
 def member(
     name: str, status: dict[str, Any], *, connected: bool = True, heard: float | None = 0.1
-) -> MemberView:
-    return MemberView(name, 0, connected, False, 0, 0, heard, status)
+) -> MemberReport:
+    return read_report(name, status, connected=connected, heard=heard)
 
 
 def test_r47_a_version_waits_for_members_that_do_not_run_it_or_do_not_answer() -> None:

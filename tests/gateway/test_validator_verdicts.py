@@ -161,7 +161,7 @@ def test_the_algorithm_of_a_call_is_bound_to_the_configuration(
 ) -> None:
     falsely(gateway, 1)
     with configured(gateway, require_unanimous=True) as validator:
-        [told] = [each.getMessage() for each in caplog.records]  # the log's limit may add a count
+        told, *_ = [each.getMessage() for each in caplog.records]  # the log's limit may add a count
         assert told.startswith(f"validator n0: {caution('unanimous')}")
         assert codes(validator.validate_sequence(GOOD)) == ["NO_CERTIFICATE"]
         found = validator.validate_sequence(GOOD, algorithm=Algorithm.MAJORITY)

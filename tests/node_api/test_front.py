@@ -88,7 +88,7 @@ def test_an_unanswered_request_is_counted_under_the_route_of_its_path(
 def test_3600_probes_need_no_key_and_use_nothing_that_orders() -> None:
     """A service with neither gateway nor ledger answers them."""
     counted: list[Answered] = []
-    status = {"state": VOTING, "sequence": 7, "log_time_ahead": 0.0}
+    status = {"state": VOTING, "sequence": 7, "release": "0.2.0", "version": 2}
     setup = SimpleNamespace(options=ApiOptions(port=0, key="right"))
     service: Any = SimpleNamespace(setup=setup, healthy=True, status=status, answered=counted.append)
     app = build_app(service)

@@ -94,6 +94,7 @@ SAMPLES: dict[int, tuple[Any, ...]] = {
     93: (0, 5, True, 9, 8, 1),
     94: (0, 9, [b"head"]),
     95: (b"of the overlay",),
+    96: (0, 7),
 }
 """One of each message that the second file has a form for."""
 OTHERS = (
@@ -130,7 +131,7 @@ def replaced(value: Any) -> Iterator[Any]:
                 yield [*value[:at], other, *value[at + 1 :]]
 
 
-@table("kind", SAMPLES, count=31)
+@table("kind", SAMPLES, count=32)
 def test_p15_each_form_is_that_of_the_wire_field_by_field(kind: int) -> None:
     assert formed(kind, canonical.encode(SAMPLES[kind]))
     for fields in replaced(SAMPLES[kind]):

@@ -15,6 +15,7 @@ from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.quorum import Mode
+from dtvn.watch import read_report
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.host.support import key_pair
@@ -82,11 +83,8 @@ def test_a_certified_state_that_differs_from_the_one_here_is_named(
     assert said() == [wrong]
 
 
-def test_a_waiting_member_and_a_cut_are_named_as_the_platform_names_them(fake: FakeGateway) -> None:
-    """By the status answer, as `/ready` does (R11), and by the cut of `/api/v1/cluster`."""
-    waiting = STATUS | {"voting": False, "state": "waiting", "awaits": ["r3"]}
-    seen = doctor.look_of("r0", "", {"pending": 0}, waiting)
-    assert (seen.waits, seen.awaits) == (True, ("r3",))
+def test_a_cut_is_named_as_the_platform_names_it(fake: FakeGateway) -> None:
+    """By the cut of `/api/v1/cluster`."""
     at = timezone.now().timestamp()
     statement = Statement("r0 does not hear r1", since=at)
     everybody = ("r0", "r1", "r2", "r3")
@@ -105,10 +103,9 @@ def test_a_waiting_member_and_a_cut_are_named_as_the_platform_names_them(fake: F
 def test_a_member_that_answers_and_does_not_vote_is_named(fake: FakeGateway) -> None:
     fake.events.changed = lambda index, body: [] if index == 3 else [body]
     judged = doctor.judge_valid_run(informed_gateway())
-    looks = [
-        doctor.look_of(f"r{n}", "", {"pending": 0, "quorum_round_trip_ms": 0.0}, STATUS) for n in range(4)
-    ]
-    found = [(each.trouble, each.wrong) for each in find(looks, looks, mode=Mode.PBFT, judged=judged)]
+    status = STATUS | {"pending": 0, "quorum_round_trip_ms": 0.0}
+    looks = [read_report(f"r{n}", status, connected=True, heard=0.1) for n in range(4)]
+    found = [(each.trouble, each.wrong) for each in find(looks, looks, state=fake.agreement(), judged=judged)]
     assert ("slow_or_uneven", "r3 answers, but gave no vote on events in time.") in found
     assert not [wrong for _trouble, wrong in found if "r2" in wrong]
 

@@ -15,6 +15,7 @@ from dtvn.protocol.consensus.effects import EntryRecord
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.genesis.terms import Member, Parameters
 from dtvn.protocol.quorum import Mode
+from dtvn.protocol.versions import NEWEST
 from dtvn.protocol.wire import FrameSigner
 from simulator.disk import Image
 from simulator.frame_cache import FrameCache
@@ -40,13 +41,15 @@ class StandInWorld:
         self.time = 0
         self.clock: Any = SimpleNamespace(time=0)
         self.settings: Any = SimpleNamespace(
-            node_reads=False, skew_max=0, parameters=Parameters(), mode=mode, beyond=False
+            node_reads=False, skew_max=0, parameters=Parameters(version=NEWEST), mode=mode, beyond=False
         )
         self.genesis: Any = SimpleNamespace(principals=())
         self.recoveries: dict[int, set[str]] = {}
         self.nodes: dict[str, Any] = {}
+        self.twins: dict[str, str] = {}
         self.epochs: dict[int, Membership] = {}
-        self.begin(Membership(0, 0, tuple(map(self.member, range(members))), Parameters(), mode))
+        parameters = Parameters(version=NEWEST)
+        self.begin(Membership(0, 0, tuple(map(self.member, range(members))), parameters, mode))
         for number in range(members):
             self.add(f"m{number}", number)
         for number in range(learners):

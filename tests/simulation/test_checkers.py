@@ -16,7 +16,8 @@ from simulator.mutants.registry import Plant, replaces
 from simulator.seams import Ordering
 from simulator.worlds import WORLDS
 
-RULES = {f"R{number}" for number in (*range(1, 43), 44, 45, 46)} | {f"P{number}" for number in range(1, 23)}
+NUMBERS = (*range(1, 43), *range(44, 49))
+RULES = {f"R{number}" for number in NUMBERS} | {f"P{number}" for number in range(1, 23)}
 
 
 KINDS = [name for name, mutant in MUTANTS.items() if mutant.world == "random"]

@@ -47,6 +47,7 @@ from dtvn.protocol.consensus.effects import (
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis.terms import Parameters
 from dtvn.protocol.quorum import Mode
+from dtvn.protocol.versions import NEWEST
 from dtvn.protocol.wire import link_frame
 from simulator import checkers
 from simulator.checkers import exports, read_your_writes, reads
@@ -80,6 +81,7 @@ from simulator.checkers.quiescence import TURNS_MAX, Quiescence
 from simulator.checkers.raft_elections import RaftElections
 from simulator.checkers.read_your_writes import RARER, ReadYourWrites
 from simulator.checkers.reads import Reads
+from simulator.checkers.repeats import Repeats
 from simulator.checkers.state_roots import StateRoots
 from simulator.checkers.statements import Statements
 from simulator.checkers.stops_on_fork import StopsOnFork
@@ -374,7 +376,7 @@ def changed(world: Any, kind: Any, after: int) -> None:
     """The log's first operation changes the members to these, without a word that they live."""
     history: Any = StandInHistory(world)
     history.epochs.append(
-        history.epochs[0].followed_by(1, tuple(map(world.member, range(after))), Parameters())
+        history.epochs[0].followed_by(1, tuple(map(world.member, range(after))), Parameters(version=NEWEST))
     )
     history.batch(NOON, (operation(Reconfigure(Change(0))), m.Outcome("ok", b"")))
     checker = (
@@ -399,9 +401,18 @@ def a_change_gives_up_a_liar_unmeant() -> None:
 def a_member_enters_an_epoch_of_its_own() -> None:
     world = world_of()
     history: Any = StandInHistory(world)
-    entered = canonical.encode_trimmed(history.epochs[0].followed_by(7, (), Parameters()))
+    entered = canonical.encode_trimmed(history.epochs[0].followed_by(7, (), Parameters(version=NEWEST)))
     checker = EpochChanges(world, Statements(world, world), history)
     checker.persisted(world.nodes["m0"], [StateRecord(EPOCH, entered)])
+
+
+@fires("repeats: the outcome at (2, 0) names no first one, which is at (1, 0)")
+def a_repeat_passes_for_the_first() -> None:
+    world = world_of()
+    history: Any = StandInHistory(world)
+    for time in (NOON, NOON + 1):
+        history.batch(time, (consumes(nonce=b"scan"), m.Outcome("ok", b"", ())))
+    Repeats(world, history).finish()
 
 
 # --- votes and views -------------------------------------------------------------------------------
@@ -784,7 +795,7 @@ def a_read_proves_another_state() -> None:
             checker.noticed(cluster().world.nodes["r1"], Note("checkpoint_stable", {}))
 
 
-@table("history, sentence", FIRES, count=54, ids=[history.__name__ for history, _ in FIRES])
+@table("history, sentence", FIRES, count=55, ids=[history.__name__ for history, _ in FIRES])
 def test_a_checker_names_the_promise_that_a_history_breaks(
     history: Callable[[], object], sentence: str
 ) -> None:

@@ -52,7 +52,7 @@ def transcript(name: str) -> list[str]:
             for index, (operation, outcome) in enumerate(
                 zip(verified.bundle.operations, result.outcomes, strict=True), result.first_index
             ):
-                leaf = operation_leaf(index, operation, outcome.code, machine.now, outcome.state)
+                leaf = operation_leaf(index, operation, outcome, machine.now)
                 lines.append(f"    {operation.kind} {operation.ticket or '-'} {outcome.code} {leaf.hex()}")
         lines.append(f"  results {execution.results_root.hex()}")
         lines.append(f"  root {machine.application.root().hex()}")

@@ -324,6 +324,6 @@ def test_answers_have_one_golden_form() -> None:
     )
     kept = door.event_row()
     assert canonical.encode_trimmed(kept).hex() == (
-        "9ba54f70657261ad4575726f70652f5669656e6e6100c29192a65374616c6c73c3c3c420cb7b3af217556c3329"
-        "6ba043a17fc4a43ba94a0a501975919d8d2acb524addc3010300cf00060a24181e4003"
+        "9ba54f70657261ad4575726f70652f5669656e6e6100c29192a65374616c6c73c3c3c4206fded4ac0c6d532b7d"
+        "db389bc6e696589bac923c7afef184ad646a7724a9886a010300cf00060a24181e4003"
     )

@@ -13,7 +13,7 @@ import pytest
 from dtvn.api.errors import TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
-from dtvn.machine import Admit, Command, ImportEntry, Issue, Replace, build
+from dtvn.machine import Admit, Block, Command, ImportEntry, Issue, Replace, build
 from tests.pages.learner import RealLearner
 from tickets.importing import Holder, ImportedTicket
 from tickets.importing.applying import Applying
@@ -185,7 +185,9 @@ def test_an_entry_in_doubt_that_was_made_is_not_made_twice(learner: RealLearner,
         applied = Applied(guest(1, entries=3, made=1), order=order)
     else:
         run(learner, "T-1", Issue(entries=3))
-        applied = Applied(Change(kind="entry", row=2, event=EVENT, ticket_id="T-1"), order=order)
+        applied = Applied(
+            Change(kind="entry", row=2, event=EVENT, ticket_id="T-1", commands=(ImportEntry(),)), order=order
+        )
     assert (len(applied.done), len(lost), entries_made(stored("T-1"))) == (1, 1, 1)
 
 
@@ -225,7 +227,7 @@ def test_a_copy_that_lags_behind_the_issue_is_not_read(learner: RealLearner) -> 
 
 def test_a_refused_change_is_said_and_is_not_done(learner: RealLearner) -> None:
     run(learner, "T-1", Issue())
-    block = Change(kind="block", row=2, event=EVENT, ticket_id="T-1", reason="a reason")
+    block = Change(kind="block", row=2, event=EVENT, ticket_id="T-1", commands=(Block("a reason"),))
     applied = Applied(block, order=answering("not_permitted"))
     assert (list(applied.wrong), applied.done) == ([2], {})
     assert Applied(block).done == Applied(block).done == {block.key: "block"}, "also if it is so already"

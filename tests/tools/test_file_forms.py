@@ -57,7 +57,7 @@ def test_a_column_event_that_is_not_read_names_no_event(tmp_path: Path) -> None:
 
 
 def test_a_row_of_another_event_than_the_chosen_one_is_left_out(tmp_path: Path) -> None:
-    found = read(tmp_path, b"ticket_id,event\nT-1,fest\nT-2,\n", event_name=["fest=fest"])
+    found = read(tmp_path, b"ticket_id,event\nT-1,fest\nT-2,gala\n", event_name=["fest=fest", "gala=gala"])
     assert [(one.row, one.reason) for one in found.left_out] == [(2, "belongs to event 'fest'")]
     assert [one.event for one in found.tickets] == ["gala"]
 

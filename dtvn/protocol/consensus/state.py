@@ -38,13 +38,13 @@ WRITERS = {
     "timeouts": "suspicion",
     "lag": "catch_up",
     "transfer": "receiving",
-    "round_trips": "pinging",
 }
 """Part of the state -> module of the subprotocol that writes it. Only `views.become_ended` has other
 callers too (tests/consensus/test_modes.py): the end of the epoch, a received state, a contradiction."""
 
 SHARED = {
     "log.open": {"ordering", "restore"},
+    "round_trips.add": {"pinging"},
     "log.on_executed": {"execution", "restore"},
     "log.leave_view": {"view_change"},
     "log.decisions": {"ordering"},
