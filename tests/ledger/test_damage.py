@@ -50,7 +50,8 @@ def contents(ledger: Ledger, *, whole: bool = False) -> Any:
     """All that a replica restores itself from."""
     tail = ledger.load(whole=whole)
     rows = sorted(map(repr, tail.rows))
-    apart = ("rows", "continued")  # the second is no content: whether this machine wrote it last
+    # The others are no content: whether this machine wrote it last, and how often it was opened.
+    apart = ("rows", "continued", "incarnation")
     return [getattr(tail, name) for name in tail.__struct_fields__ if name not in apart] + [rows]
 
 

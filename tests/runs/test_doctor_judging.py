@@ -14,7 +14,6 @@ from dtvn.events.asking import Member, MemberJudge, known_states
 from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits
 from dtvn.protocol.genesis import cluster_id
-from dtvn.protocol.quorum import Mode
 from dtvn.watch import read_report
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely

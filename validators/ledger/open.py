@@ -113,13 +113,9 @@ def _prepare(store: Store, alias: str, place: Location, cluster_id: bytes) -> tu
                 f"The ledger in {place.name} has schema {existing.schema}; this program knows up to "
                 f"{SCHEMA_VERSION}. Start the newer program."
             )
-    if found is None or (found[0].schema < SCHEMA_VERSION and not store.has_table(_NEWEST_TABLE)):
+    if found is None or found[0].schema < SCHEMA_VERSION:
         migrate_ledger(alias)
     return found
-
-
-_NEWEST_TABLE = "ledger_ticketcode"
-"""Of the newest migration: a ledger that has it keeps an earlier number until `Ledger.adopt_version`."""
 
 
 def migrate_ledger(alias: str) -> None:
