@@ -7,11 +7,11 @@ the nonce is bound to (R13).
 from __future__ import annotations
 
 from dtvn.machine.commands import request_digest
-from dtvn.machine.nonces import KEPT_AFTER
 from dtvn.machine.reasons import UNREMEMBERED
 from dtvn.protocol.versions import LISTS
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Place
+from simulator.seams import KEPT_AFTER
 from simulator.world import World
 
 
