@@ -55,7 +55,7 @@ from dtvn.machine.kinds.terms_changes import told
 from dtvn.machine.lists import DAY, EventList
 from dtvn.machine.locks import Locks
 from dtvn.machine.movements import FORCE, MOVEMENTS_KEPT, Visits
-from dtvn.machine.nonces import NonceTable
+from dtvn.machine.nonces import KEPT_AFTER, NonceTable
 from dtvn.machine.operations import Operations
 from dtvn.machine.order_of_reasons import find
 from dtvn.machine.registry import TicketRegistry
