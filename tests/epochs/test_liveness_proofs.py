@@ -24,7 +24,7 @@ def present(**parameters: int) -> ms.Membership:
 
 
 def word(member: str, said: int, *, executed: int = 100, epoch: int = 0) -> ms.LivenessProof:
-    data = ms.liveness_bytes(CLUSTER, epoch, member, executed, said)
+    data = ms.liveness_bytes(CLUSTER, epoch, member, executed, said, 0)
     return ms.LivenessProof(member, executed, said, SCHEME.sign(SCHEME.pair(member)[1], data))
 
 
@@ -78,7 +78,7 @@ def test_r36_a_dead_member_with_a_fast_clock_permits_no_change() -> None:
     said = {each.member: each for each in command.change.alive}
     box = world.boxes["n1"]
     ahead = said["n1"].timestamp + 29_000_000
-    data = ms.liveness_bytes(world.cluster, 0, "n1", said["n1"].executed, ahead)
+    data = ms.liveness_bytes(world.cluster, 0, "n1", said["n1"].executed, ahead, 0)
     signature = world.keyring.scheme.sign(world.keyring.pair(box.keys[-1])[1], data)
     dated = replace(said["n1"], timestamp=ahead, signature=signature)
     box.crash()

@@ -49,7 +49,7 @@ def word(member: str, *, key: str = "", epoch: int = 0) -> LivenessProof:
     now = time.time_ns() // 1_000
     secret = bindings.crypto_sign_seed_keypair(dev_seed(key or member))[1]
     return LivenessProof(
-        member, 100, now, ED25519.sign(secret, liveness_bytes(CLUSTER, epoch, member, 100, now))
+        member, 100, now, ED25519.sign(secret, liveness_bytes(CLUSTER, epoch, member, 100, now, 0))
     )
 
 
@@ -145,7 +145,9 @@ def test_r36_a_proof_under_the_next_key_counts_only_for_that_rotation() -> None:
     words = gather_liveness_proofs(town, keys={"node3": key}, wait=1.0)  # type: ignore[arg-type]
     assert len(words) == 4
     (said,) = (each for each in words if each.member == "node3")
-    assert verify(key, liveness_bytes(CLUSTER, 0, "node3", said.executed, said.timestamp), said.signature)
+    assert verify(
+        key, liveness_bytes(CLUSTER, 0, "node3", said.executed, said.timestamp, said.newest), said.signature
+    )
 
 
 @pytest.mark.parametrize("moves", [2, 3, 4])
@@ -154,7 +156,7 @@ def test_r36_proofs_of_an_epoch_that_ended_are_gathered_again(moves: int) -> Non
     words = gather_liveness_proofs(town, wait=3.0)  # type: ignore[arg-type]
     assert [each.member for each in words] == ["node0", "node1", "node2"]
     for each in words:
-        said = liveness_bytes(CLUSTER, 1, each.member, each.executed, each.timestamp)
+        said = liveness_bytes(CLUSTER, 1, each.member, each.executed, each.timestamp, each.newest)
         assert verify(public_key_of(dev_seed(each.member)), said, each.signature)
 
 
@@ -182,7 +184,7 @@ class Kept:
 def said(member: str, at: int, *, key: str = "", epoch: int = 0) -> Answered:
     """A member that keeps a liveness proof of this time."""
     secret = bindings.crypto_sign_seed_keypair(dev_seed(key or member))[1]
-    signature = ED25519.sign(secret, liveness_bytes(CLUSTER, epoch, member, 100, at))
+    signature = ED25519.sign(secret, liveness_bytes(CLUSTER, epoch, member, 100, at, 0))
     return Answered(1, "", told(LivenessProof(member, 100, at, signature)))
 
 

@@ -141,9 +141,8 @@ def caught_up(asked: ChangeRequest, proof: LivenessProof, network: GatewayFace) 
     told = [member for member in network.members() if member.connected]
     front = _reached((member.sequence for member in told), now)
     log_time = _reached((member.log_time for member in told), now)
-    said = liveness_bytes(
-        cluster_id(network.genesis), now.epoch, proof.member, proof.executed, proof.timestamp
-    )
+    cluster = cluster_id(network.genesis)
+    said = liveness_bytes(cluster, now.epoch, proof.member, proof.executed, proof.timestamp, proof.newest)
     own = folder_of(asked.node_id)
     key = public_key_of_peer_id(asked.peer_id) if asked.peer_id else public_key_of(read_seed(own.key))
     clock = max(time.time_ns() // 1_000, log_time)

@@ -146,7 +146,7 @@ def is_reconfiguration(bundle: Bundle) -> bool:
 
 
 def liveness_bytes(
-    cluster: bytes, epoch: int, member: str, executed: int, timestamp: int, newest: int = 0
+    cluster: bytes, epoch: int, member: str, executed: int, timestamp: int, newest: int
 ) -> bytes:
     """The bytes that the signature of a liveness proof covers; of one that names a version, that too."""
     said = (epoch, member, executed, timestamp)
