@@ -132,7 +132,7 @@ class Inspector:
             **self._lines(),
             **self._waits(),
             **(self._position() if position else {}),
-            "clock": time.time_ns() // 1_000,
+            "clock": node.clock.now().wall // 1_000,
             "endpoint": node.transport.endpoint,
             "incarnation": node.ledger.incarnation,
             "pid": os.getpid(),

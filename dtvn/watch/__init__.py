@@ -7,6 +7,7 @@ agreement   how many members agree, and whether they decide: one sentence, its l
 from dtvn.watch.agreement import (
     CHANGE_USUAL,
     HEARD_WITHIN,
+    MEMBERS_CLOCKS,
     NO_CLUSTER,
     NO_CUT,
     Agreement,
@@ -23,6 +24,7 @@ from dtvn.watch.report import MemberReport, OpenSequence, read_report
 __all__ = [
     "CHANGE_USUAL",
     "HEARD_WITHIN",
+    "MEMBERS_CLOCKS",
     "NO_CLUSTER",
     "NO_CUT",
     "Agreement",

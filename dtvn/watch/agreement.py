@@ -13,7 +13,14 @@ from typing import Any, Literal
 import msgspec
 
 from dtvn.protocol import quorum
-from dtvn.protocol.log_time import ahead_sentence, log_time_ahead, span, withheld_sentence
+from dtvn.protocol.log_time import (
+    ahead_sentence,
+    behind_sentence,
+    doubtful_sentence,
+    log_time_ahead,
+    span,
+    withheld_sentence,
+)
 from dtvn.protocol.quorum import Mode
 from dtvn.watch.report import MemberReport
 
@@ -29,6 +36,9 @@ CHANGE_USUAL = 10.0
 trouble, and so is a request that waits for longer."""
 WAIT_A_MOMENT = "scans wait a moment"
 NO_LIAR = "no liar is tolerated"
+MEMBERS_CLOCKS = "the members' clocks"
+STAGES = ("reachable", "voting", "up to date")
+"""What too few members are, where there is no quorum."""
 NAMED_MAX = 2
 """Members of which one thing is said by name."""
 
@@ -68,6 +78,8 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     log_time_ahead: float = 0.0
     """Seconds by which log time, as f + 1 members report it, is ahead of the clock that it was compared with;
     0.0 within the drift bound, or without a clock."""
+    log_time_behind: float = 0.0
+    """Seconds by which the newest proposals were behind the clocks of f + 1 members, 0.0 within bounds."""
     changing: bool = False
     """Nothing is decided for a moment: a quorum is there, and enters another view or epoch."""
     decides: bool = False
@@ -103,6 +115,20 @@ class Cut(msgspec.Struct, frozen=True):
     """Whether all that are cut off are known to run."""
 
 
+class Times(msgspec.Struct, frozen=True):
+    """What is wrong with clocks and log time."""
+
+    clocks: Sequence[str]
+    """Of each wrong clock what is wrong with it, in words."""
+    ahead: float
+    """See Agreement.log_time_ahead."""
+    behind: float
+    """See Agreement.log_time_behind."""
+
+    def __bool__(self) -> bool:
+        return bool(self.clocks or self.ahead or self.behind)
+
+
 NO_CUT = Cut()
 NO_CLUSTER = Agreement(sentence="No cluster yet", level="none")
 
@@ -129,26 +155,24 @@ def verdict(
     reachable = [each for each in reports if is_reachable(each) and each.id not in without]
     voting = [each for each in reachable if each.voting]
     certified = int(_vouched((each.stable for each in reachable), liars))
-    ahead = _log_time_ahead(reachable, liars, clock)
+    times = _times(reachable, liars, clock)
     current = [each for each in voting if not _is_fresh(each) or each.sequence >= certified - window]
     count = len(agreeing := _in_one_view(current))
     withholding = [each for each in agreeing if each.withheld_ahead]
     can_lose = max(0, count - len(withholding) - needed)
-    wrong = _clocks(reachable, clock)
-    level: Level = "ok" if can_lose and not (ahead or withholding or wrong) else "tight"
+    level: Level = "ok" if can_lose and not (times or withholding) else "tight"
     waits = 0.0 if without else max(waits, _vouched((each.waits for each in reachable), liars))
     patience = min(max(PATIENCE_MIN, _vouched((each.patience for each in reachable), liars)), PATIENCE_MAX)
     text, changes = _quorum(count, members, can_lose), False
     if count < needed:
         present = [each for each in reports if each.id not in without]
-        stages = [(len(reachable), "reachable"), (len(voting), "voting"), (len(current), "up to date")]
+        stages = list(zip(map(len, (reachable, voting, current)), STAGES, strict=True))
         text, changes = _lacking(present, stages, count, (members, mode), changing_for)
         level = "tight" if changes else "stuck"
     elif waits > patience:
         level = "tight" if waits < CHANGE_USUAL else "stuck"
         text = _waiting(patience, waits, count, members)
-    why = wrong or _withheld(withholding)
-    reasons = tuple(filter(None, (*why, ahead_sentence(ahead), cut.what)))
+    reasons = _reasons(times, withholding, cut)
     return Agreement(
         sentence="; ".join(filter(None, (text, _no_liar(liars, mode), *reasons))),
         level=level,
@@ -159,7 +183,8 @@ def verdict(
         liars_tolerated=liars,
         certified=certified,
         **_counted(reachable, voting, current, agreeing),
-        log_time_ahead=ahead,
+        log_time_ahead=times.ahead,
+        log_time_behind=times.behind,
         changing=changes,
         decides=count >= needed and waits <= patience,
         waits=waits,
@@ -182,6 +207,18 @@ def is_reachable(report: MemberReport) -> bool:
     if report.problem or report.heard is None:
         return report.connected and not report.problem
     return report.heard <= HEARD_WITHIN
+
+
+def _times(reachable: Sequence[MemberReport], liars: int, clock: Clock | None) -> Times:
+    behind = _vouched((each.log_time_behind for each in reachable), liars)
+    return Times(_clocks(reachable, clock), _log_time_ahead(reachable, liars, clock), behind)
+
+
+def _reasons(times: Times, withholding: Sequence[MemberReport], cut: Cut) -> tuple[str, ...]:
+    """What else there is to be said. A wrong clock is why votes are withheld."""
+    why = times.clocks or _withheld(withholding)
+    log_time = ahead_sentence(times.ahead), behind_sentence(times.behind, clock=MEMBERS_CLOCKS)
+    return tuple(filter(None, (*why, *log_time, cut.what)))
 
 
 def _log_time_ahead(reachable: Sequence[MemberReport], liars: int, clock: Clock | None) -> float:
@@ -232,11 +269,17 @@ def wrong_clocks(reports: Sequence[MemberReport], bound: float) -> list[tuple[st
 
 def _clocks(reachable: Sequence[MemberReport], clock: Clock | None) -> list[str]:
     wrong = [] if clock is None else wrong_clocks(reachable, clock.drift_bound / 1e6)
-    told = [
-        f"the clock of {name} is {span(abs(seconds))} {'ahead' if seconds > 0 else 'behind'}"
-        for name, seconds in wrong[:NAMED_MAX]
-    ]
+    told = [clock_sentence(name, seconds, reachable) for name, seconds in wrong[:NAMED_MAX]]
     return [*told, *([f"and {len(wrong) - NAMED_MAX} more are wrong"] if len(wrong) > NAMED_MAX else [])]
+
+
+def clock_sentence(name: str, seconds: float, reports: Sequence[MemberReport]) -> str:
+    """What is wrong with the clock of `name`, which is so many seconds ahead; without a full stop. A member
+    that holds a step of it back says so itself."""
+    doubtful = next((each.own_clock_doubtful for each in reports if each.id == name), 0.0)
+    if doubtful:
+        return doubtful_sentence(doubtful, name)
+    return f"the clock of {name} is {span(abs(seconds))} {'ahead' if seconds > 0 else 'behind'}"
 
 
 def _vouched(reported: Iterable[float], liars: int) -> float:

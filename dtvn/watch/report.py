@@ -118,6 +118,10 @@ class MemberReport(msgspec.Struct, frozen=True, kw_only=True):
     """Last effective time that it executed, Unix microseconds; 0: unknown."""
     log_time_ahead: Seconds = 0.0
     """Seconds by which that is ahead of its clock."""
+    log_time_behind: Seconds = 0.0
+    """Seconds by which the newest proposal was behind it, if by more than is allowed (R3)."""
+    own_clock_doubtful: Seconds = 0.0
+    """Seconds by which its machine's clock was set ahead, negative: back, while no others agree (R3)."""
     withheld_ahead: Seconds = 0.0
     """Seconds by which the time of a proposal from which it withholds its vote is ahead of its clock."""
     memory: Count = 0

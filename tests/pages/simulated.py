@@ -177,9 +177,14 @@ class Simulated(Observer, Agreeing):
                 connected=self.node(name).up or bool(self.node(name).halted),
                 primary=index == gateway.collector.primary(),
                 heard=0.0 if status.heard_at is not None and self.node(name).up else None,
+                clock_ahead=self._clock_ahead(name),
             )
             for index, (name, status) in enumerate(zip(self.world.member_names, statuses, strict=True))
         )
+
+    def _clock_ahead(self, name: str) -> float | None:
+        clock = self._status(name).get("clock")
+        return None if clock is None else clock / 1e6 - self.wall_time() / 1e9
 
     def _status(self, name: str) -> dict[str, Any]:
         answered = self.members_of[name].answer("status")

@@ -149,6 +149,20 @@ TROUBLES: list[tuple[str, list[MemberReport], list[MemberReport], dict[str, Any]
         "The clock of r3 is 2.0 s behind.",
     ),
     (
+        "clock_off",
+        four(),
+        four(r3={"clock_ahead": -2.0, "own_clock_doubtful": -2.0}),
+        {},
+        "The clock of r3 was set 2 s back, and others do not agree: it goes by the time that they share.",
+    ),
+    (
+        "log_time_behind",
+        four(r2={"log_time_behind": 30.0}, r3={"log_time_behind": 31.0}),
+        four(r2={"log_time_behind": 30.0}, r3={"log_time_behind": 31.0}),
+        {},
+        "Log time is 30 s behind the members' clocks; windows, leases and locks wait for it.",
+    ),
+    (
         "log_time_ahead",
         four(),
         four(),
@@ -172,7 +186,7 @@ TROUBLES: list[tuple[str, list[MemberReport], list[MemberReport], dict[str, Any]
 ]
 
 
-@table(("trouble", "first", "second", "more", "wrong"), TROUBLES, count=20)
+@table(("trouble", "first", "second", "more", "wrong"), TROUBLES, count=22)
 def test_each_trouble_is_named_with_a_remedy(
     trouble: str, first: list[MemberReport], second: list[MemberReport], more: dict[str, Any], wrong: str
 ) -> None:

@@ -13,8 +13,8 @@ import msgspec
 from dtvn.events.judging import Abstention
 from dtvn.gateway import STATE_DIFFERS, Given, Judged, MemberAnswer
 from dtvn.protocol import quorum
-from dtvn.protocol.log_time import ahead_sentence, withheld_sentence
-from dtvn.watch import Agreement, MemberReport, wrong_clocks
+from dtvn.protocol.log_time import ahead_sentence, behind_sentence, doubtful_sentence, withheld_sentence
+from dtvn.watch import MEMBERS_CLOCKS, Agreement, MemberReport, wrong_clocks
 from validators.membership import WAITING
 
 CLOCK_OFF = 0.5
@@ -63,6 +63,7 @@ def find(
         "not_registered": _not_registered(second),
         "not_converging": _not_converging(first, second),
         "log_time_ahead": _log_time(state),
+        "log_time_behind": _log_time_behind(state),
         "vote_withheld": _withheld(second),
         "clock_off": _clocks(second),
         "breaker_open": _breakers(breakers or {}),
@@ -100,6 +101,8 @@ REMEDIES = {
     "not_converging": "Read the node's log and check its disk; restart it if it does not catch up.",
     "log_time_ahead": "Nothing is lost, and tickets without a window are admitted. Synchronise the clocks "
     "(chrony or ntpd), and see the runbook, DtvnLogTimeAhead.",
+    "log_time_behind": "Nothing is lost. Synchronise the clocks that are behind (chrony or ntpd), and see "
+    "the runbook, DtvnClockOffset.",
     "vote_withheld": "Synchronise the clock of the node named, or of the primary if several are named "
     "(chrony or ntpd).",
     "clock_off": "Synchronise the host's clock (chrony or ntpd).",
@@ -230,6 +233,11 @@ def _log_time(state: Agreement) -> Iterator[str]:
         yield f"{sentence[0].upper()}{sentence[1:]}."
 
 
+def _log_time_behind(state: Agreement) -> Iterator[str]:
+    if sentence := behind_sentence(state.log_time_behind, clock=MEMBERS_CLOCKS):
+        yield f"{sentence[0].upper()}{sentence[1:]}."
+
+
 def _withheld(looks: Sequence[MemberReport]) -> Iterator[str]:
     for look in _answering(looks):
         if look.withheld_ahead:
@@ -237,8 +245,12 @@ def _withheld(looks: Sequence[MemberReport]) -> Iterator[str]:
 
 
 def _clocks(looks: Sequence[MemberReport]) -> Iterator[str]:
+    doubtful = {look.id: look.own_clock_doubtful for look in _answering(looks)}
     for name, seconds in wrong_clocks(looks, CLOCK_OFF):
-        yield f"The clock of {name} is {abs(seconds):.1f} s {'ahead' if seconds > 0 else 'behind'}."
+        if sentence := doubtful_sentence(doubtful.get(name, 0.0), name):
+            yield f"{sentence[0].upper()}{sentence[1:]}."
+        else:
+            yield f"The clock of {name} is {abs(seconds):.1f} s {'ahead' if seconds > 0 else 'behind'}."
 
 
 def _breakers(breakers: Mapping[str, str]) -> Iterator[str]:

@@ -60,7 +60,7 @@ def node_object(member: MemberNode) -> dict[str, Any]:
         node["peer_id"] = member.peer_id
     if member.joining:
         node["joining"] = member.joining
-    for name in ("log_time_ahead", "withheld_ahead"):
+    for name in ("log_time_ahead", "log_time_behind", "own_clock_doubtful", "withheld_ahead"):
         if seconds := getattr(report, name):
             node[name] = seconds
     return node

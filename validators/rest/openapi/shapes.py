@@ -166,6 +166,8 @@ SCHEMAS: dict[str, Schema] = {
         peer_id=STRING,
         joining={"enum": ["waiting", "following", "ordering"]},
         log_time_ahead=NUMBER,
+        log_time_behind=NUMBER,
+        own_clock_doubtful=NUMBER,
         withheld_ahead=NUMBER,
         error=STRING,
     ),
@@ -191,6 +193,7 @@ SCHEMAS: dict[str, Schema] = {
         | dict.fromkeys(COUNTS_OF_STATE, INTEGER)
         | {
             "log_time_ahead": NUMBER,
+            "log_time_behind": NUMBER,
             "changing": BOOLEAN,
             "decides": BOOLEAN,
             "waits": NUMBER,
