@@ -19,6 +19,8 @@ HELD = 60 * SECOND // MICROSECOND
 ENTRIES_MAX = 12
 """New entries in a row that may be held back so, over `LASTS`: views change in less."""
 LASTS = 20 * SECOND
+SAID_FOR = 10 * SECOND
+"""How long what a member said of a primary counts at another: five seconds after it arrived, and its way."""
 
 
 class HeldTime(Checker):
@@ -33,6 +35,9 @@ class HeldTime(Checker):
         self._newest: dict[tuple[int, int], dict[str, tuple[int, int, int]]] = {}
         """(Epoch, view) -> node -> newest fresh proposal: its sequence, by how much it was behind this node's
         clock as it arrived, microseconds, and by how much that clock was ahead of the true time."""
+        self._behind: dict[tuple[int, int], dict[str, int]] = {}
+        """(Epoch, view) -> node -> newest world time at which its clock was too far ahead of the newest
+        proposal: what it said of that counts for a while."""
         self._highest = 0
         self._held: list[int] = []
         """World times of the newest entries in a row that were held back."""
@@ -54,6 +59,8 @@ class HeldTime(Checker):
         newest = self._newest.setdefault((said.epoch, said.view), {})
         if said.sequence >= newest.get(receiver, (0, 0, 0))[0]:
             newest[receiver] = said.sequence, clock - batch.proposed, self._ahead(node)
+            if clock - batch.proposed > self.world.settings.parameters.drift_bound:
+                self._behind.setdefault((said.epoch, said.view), {})[receiver] = self.world.time
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
@@ -68,11 +75,12 @@ class HeldTime(Checker):
         """The primary's own clock may be ahead of its proposals too; liars may say anything."""
         epoch, view = node.membership.epoch, note.fields["view"]
         drift = self.world.settings.parameters.drift_bound
-        newest = self._newest.get((epoch, view), {})
+        lately = self._behind.get((epoch, view), {})
         behind = 0
-        for name, (_sequence, by, ahead) in newest.items():
+        for name, (_sequence, by, ahead) in self._newest.get((epoch, view), {}).items():
             # Its clock may have been set right before its loop took the proposal from the socket.
-            behind += max(by, by + self._ahead(self.world.nodes[name]) - ahead) > drift
+            now = max(by, by + self._ahead(self.world.nodes[name]) - ahead) > drift
+            behind += now or lately.get(name, -SAID_FOR) > self.world.time - SAID_FOR
         liars = sum(not each.honest for each in self.world.nodes.values() if each.index is not None)
         if behind + 1 + liars < self.quorum_in(epoch):
             self.fail(f"{node.name} blames the primary of view {view} for its time; {behind} clocks agree")
