@@ -287,11 +287,7 @@ class Play:
             self.partition_watches = PartitionWatches(world, cluster.gateways, watched)
         self.lock_queues: LockQueues | None = None
         if drawn.lock_queues:
-            self.lock_queues = LockQueues(world, cluster.gateways, dice.fork("lock queues"))
-            never_two = NeverTwoHolders(world)
-            cluster.add_checkers(LockOrder(world, cluster.history), never_two)
-            for gateway in cluster.gateways:
-                gateway.observers.append(never_two)
+            self._add_lock_queues()
         self.door_work: DoorWork | None = None
         if drawn.doors:
             self._add_doors()
@@ -313,6 +309,14 @@ class Play:
             self.membership_changer = MembershipChanger(
                 world, cluster.operator, dice.fork("changes"), drawn.changes
             )
+
+    def _add_lock_queues(self) -> None:
+        cluster, world = self.cluster, self.cluster.world
+        self.lock_queues = LockQueues(world, cluster.gateways, self._dice.fork("lock queues"))
+        never_two = NeverTwoHolders(world)
+        cluster.add_checkers(LockOrder(world, cluster.history), never_two)
+        for gateway in cluster.gateways:
+            gateway.observers.append(never_two)
 
     def _plan_moments(self) -> None:
         """What happens at times that the plan names."""

@@ -229,20 +229,12 @@ class Cluster:
         )[1]
         keys = KeyRing(application, membership)
         signer = FrameSigner(world.cluster, secret, keys, scheme=scheme)
-        inherited, node.inherited = node.inherited, ()
         core: Learner | VotingCore
         if member is None:
             core = self._learner(node, config, signer, application)
         else:
-            # The real ledger records that it replaces a lost one, whichever core writes it. Here that record
-            # ends with the first write of a member's core, which must keep it itself. A learner's core keeps
-            # none, and a node that is not in genesis begins as a learner.
-            voting = node.disk.voting or node.disk.served_member
-            core = consensus.core(config, signer, application, voting, inherited)
-            if not node.honest and isinstance(core, Replica):
-                core.self_messages = core.pinging.self_messages = LiarsSelfMessageGuard(
-                    core.state, core.own_vote, node
-                )
+            core = self._voting_core(node, config, signer, application)
+        node.inherited = ()
         node.look, node.core = core.snapshot, core
         door = self._door(core, node.name, keys)
         host: Host
@@ -273,6 +265,19 @@ class Cluster:
             if member is None:
                 host.heads.adopt(node.host.heads)
         return host
+
+    def _voting_core(
+        self, node: Node, config: configuration.Config, signer: FrameSigner, application: TicketApplication
+    ) -> VotingCore:
+        # The real ledger records that it replaces a lost one, whichever core writes it. Here that record
+        # ends with the first write of a member's core, which must keep it itself. A learner's core keeps
+        # none, and a node that is not in genesis begins as a learner.
+        voting = node.disk.voting or node.disk.served_member
+        core = consensus.core(config, signer, application, voting, node.inherited)
+        if not node.honest and isinstance(core, Replica):
+            guard = LiarsSelfMessageGuard(core.state, core.own_vote, node)
+            core.self_messages = core.pinging.self_messages = guard
+        return core
 
     def _greetings(self, node: Node) -> Greetings:
         """Those of the process that the node runs; another epoch begins with new ones, as in a real node."""

@@ -123,16 +123,19 @@ class Node:
         """First frame of each link that its process makes (R44); b"": it says nothing."""
         self._greeted: dict[str, bytes] = {}
         """Endpoint -> the Hello of the process whose link this one reads."""
+        self.boots = 0
+        """Number of its processes so far."""
         self._dice = dice
         self._true = world.clock
+        self._begin()
+
+    def _begin(self) -> None:
         self._ready_at = 0
         self._spent = 0
         self._wake: int | None = None
         self._asked: set[int] = set()
         """Times at which the world will call it back, among them the relevant one (`_wake`)."""
         self._sends_left: int | None = None
-        self.boots = 0
-        """Number of its processes so far."""
 
     # --- power -----------------------------------------------------------------------------------
 

@@ -106,7 +106,7 @@ class Node:
         self.logger = logger
         self.watcher = NodeWatcher(logger, transport.bad_frame, also=self._notice)
         self.clock = SystemClock()
-        self._own_clock: OwnClock | None = None if carried is None else carried.own_clock
+        self._own_clock: OwnClock | None = carried and carried.own_clock
         """That of this process's host before, which may hold a step of the clock back (R3)."""
         self.started = time.time()
         """Unix seconds."""
@@ -116,19 +116,21 @@ class Node:
         self._told: set[str] = set()
         """States of time that were logged, and have not ended."""
         self._inherited = inherited
-        self._seed = seed
-        self._next_key_trouble = ""
+        self._hold_key(seed)
         self._principals = -1
         self._start = (carried and carried.start) or os.urandom(START_SIZE)
-        raft = membership.mode is Mode.RAFT
-        self.greetings = Greetings(self._start) if raft else None
-        self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
+        self.greetings = Greetings(self._start) if membership.mode is Mode.RAFT else None
         self._indices = {member.public_key: number for number, member in enumerate(membership.members)}
-        self.overlay, self.discovery = self._take_part(None if carried is None else carried.overlay)
+        self.overlay, self.discovery = self._take_part(carried and carried.overlay)
         self._context = context
         self.judge = self._make_judge()
         self._is_carried = carried is not None
-        self._make_host(None if carried is None else carried.application)
+        self._make_host(carried and carried.application)
+
+    def _hold_key(self, seed: bytes) -> None:
+        self._seed = seed
+        self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
+        self._next_key_trouble = ""
 
     def start(self) -> None:
         """Load the ledger and rebuild the core from it, and the application unless it was carried over; raise
