@@ -46,7 +46,7 @@ def old(tmp_path: Path) -> Source:
 def story(tmp_path: Path) -> Story:
     told = Story(exact=True)
     told.hidden[str(tmp_path)] = "DIR"
-    told.masked[re.compile(r"made \S+ by Python [0-9.]+")] = "made then by this Python"
+    told.masked[re.compile(r"made \S+ by dtvn \S+, Python [0-9.]+")] = "made then by this release"
     return told
 
 

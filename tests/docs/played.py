@@ -27,8 +27,10 @@ from simulator.worlds import world_of
 
 WORLDS = (("random", 1), ("random", 65), ("state-transfers", 3), ("many-sessions", 1), ("epoch-catch-up", 2))
 """Together they play every kind but those of Raft, and Hello, with which a connection begins."""
-RAFT = (("raft:crashes", 0), ("raft-three-two", 1))
-RAFT_KINDS = frozenset((m.RequestVote, m.RequestVoteResult, m.AppendEntries, m.AppendEntriesResult))
+RAFT = (("raft:crashes", 0), ("raft-three-two", 1), ("raft-planned-stop", 1))
+RAFT_KINDS = frozenset(
+    (m.RequestVote, m.RequestVoteResult, m.AppendEntries, m.AppendEntriesResult, m.TimeoutNow)
+)
 """What worlds of Raft are played for: of a COMMIT, say, the page tells what holds with PBFT."""
 
 FACTS = frozenset(

@@ -38,6 +38,7 @@ def test_an_idle_node_turns_five_times_a_second(monkeypatch: pytest.MonkeyPatch)
         ledger=SimpleNamespace(maintain=nothing, check_older=nothing),
         logger=logging.getLogger("idle"),
         executed=0,
+        may_hand_over=lambda: False,
         **dict.fromkeys(("start", "introduce", "give_way", "publish", "brief", "refresh"), nothing),
     )
     monkeypatch.setattr(run, "time", SimpleNamespace(monotonic_ns=lambda: now))

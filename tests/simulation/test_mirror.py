@@ -161,7 +161,12 @@ def first_value_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 def witness_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """The witness says one turn more than is durable, so the next start doubts the ledger (R11)."""
     note = Witness.note
-    monkeypatch.setattr(Witness, "note", lambda self, identity, turns: note(self, identity, turns + 1))
+
+
+    def ahead(self: Witness, identity: bytes, turns: int, **known: bool) -> None:
+        note(self, identity, turns + 1, **known)
+
+    monkeypatch.setattr(Witness, "note", ahead)
 
 
 DAMAGES: dict[Plant, tuple[str, int, str]] = {
