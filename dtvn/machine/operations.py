@@ -45,13 +45,13 @@ class Operations:
         `opening`: it is the one operation of a bundle that opens a session.
         """
         at = self.context
+        at.first = ()  # what cannot be read repeats nothing either
         ticket = self._registry.get(operation.event, operation.ticket)
         command = self._read(operation, ticket, opening)
         kind = KINDS.get(operation.kind)
         later = command is not None and kind is not None and self._later(kind, command)
         if command is None or kind is None or (later and not kind.raises(command)):
             return reasons.MALFORMED, b"" if ticket is None else ticket.state
-        at.first = ()
         nonce = operation.nonce
         request = b""
         if nonce:
@@ -69,10 +69,10 @@ class Operations:
             result = kind.rule(at, operation, command, ticket)
         else:
             result = refusal, kind.shown(at, operation, command, ticket)
-        if later and result[0] != reasons.OK:
-            return reasons.MALFORMED, b""  # as a program of the version before, which cannot read it
         if result[0] != reasons.OK:
             at.first = ()
+            if later:
+                return reasons.MALFORMED, b""  # as a program of the version before, which cannot read it
         late = bool(at.first) and at.version >= LISTS  # its ticket knows it for ever, and the first place
         if nonce and not late and result[0] not in reasons.UNREMEMBERED:
             self._remember(operation, principal, request, result[0], index)
