@@ -2,7 +2,8 @@
 (R42).
 
 Form, nonce, time, room and permission come before (operations.py), as for every kind. What follows is ORDER:
-the first check that answers decides; each says of which kinds it is asked. An admission of the first form
+the first check that answers decides; each says of which kinds it is asked. An exit is refused only for what
+is unknown or not inside: who is let out is counted out. An admission of the first form
 (Admit.code is None) keeps its earlier order (kinds/lifecycle.py), since ledgers hold its outcomes.
 """
 
@@ -244,6 +245,7 @@ def entries_refuse(at: Context, event: str, ticket: Ticket, terms: Terms, listed
 
 _ALL = frozenset((ENTRY, EXIT, ANNUL, FORCE))
 _OPENING = frozenset((ENTRY, EXIT, FORCE))
+_COMING_IN = frozenset((ENTRY, FORCE))
 _ENTRY = frozenset((ENTRY,))
 
 ORDER: tuple[tuple[tuple[str, ...], Check, frozenset[str]], ...] = (
@@ -253,12 +255,12 @@ ORDER: tuple[tuple[tuple[str, ...], Check, frozenset[str]], ...] = (
     ((reasons.UNKNOWN_LIST,), _known_list, _ALL),
     ((reasons.BARCODE_NOT_FOUND, reasons.TICKET_NOT_FOUND), _found, _ALL),
     ((reasons.OK, reasons.NONCE_REUSED), _late_retry, _ALL),
-    ((reasons.REVOKED,), _revoked, _OPENING),
-    ((reasons.BLOCKED,), _blocked, _OPENING),
-    ((reasons.DISPUTED,), _disputed, _ALL),
+    ((reasons.REVOKED,), _revoked, _COMING_IN),
+    ((reasons.BLOCKED,), _blocked, _COMING_IN),
+    ((reasons.DISPUTED,), _disputed, _ALL - {EXIT}),
     ((reasons.NOT_YET_VALID, reasons.NO_LONGER_VALID), _window, _ENTRY),
     ((reasons.LIST_CLOSED,), _open, _ENTRY),
-    ((reasons.WRONG_PRODUCT,), _product, frozenset((ENTRY, EXIT))),
+    ((reasons.WRONG_PRODUCT,), _product, _ENTRY),
     ((reasons.ALREADY_CONSUMED, reasons.STILL_INSIDE, reasons.LIST_FULL), _entries, _ENTRY),
     ((reasons.NOT_INSIDE,), _inside, frozenset((EXIT,))),
     ((reasons.NOT_THE_NEWEST, reasons.TOO_LATE_TO_ANNUL), _annullable, frozenset((ANNUL,))),

@@ -244,7 +244,7 @@ def _scanned(state: State, asked: Asked) -> str:
 
 
 def _refuses_all(_state: State, asked: Asked, _listed: Any, ticket: Ticket) -> str | None:
-    """What nobody overrides, whoever asks to come in or to leave."""
+    """What nobody overrides, whoever asks to come in."""
     return (
         ("revoked" if asked.command.code in ticket.revoked else None)
         or ("blocked" if ticket.blocked else None)
@@ -262,12 +262,8 @@ def _refuses_entry(state: State, asked: Asked, listed: Any, ticket: Ticket) -> s
     )
 
 
-def _refuses_exit(state: State, asked: Asked, listed: Any, ticket: Ticket) -> str | None:
-    return (
-        _refuses_all(state, asked, listed, ticket)
-        or (None if _takes(state, listed, ticket) else "wrong_product")
-        or (None if list_model.inside(listed, ticket.moves, asked.now) > 0 else "not_inside")
-    )
+def _refuses_exit(_state: State, asked: Asked, listed: Any, ticket: Ticket) -> str | None:
+    return None if list_model.inside(listed, ticket.moves, asked.now) > 0 else "not_inside"
 
 
 def _refuses_annulment(_state: State, asked: Asked, listed: Any, ticket: Ticket) -> str | None:
