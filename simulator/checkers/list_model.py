@@ -55,6 +55,7 @@ class Moved(msgspec.Struct, frozen=True):
     stands: bool = True
     nonce: bytes = b""
     """Of the operation that made it."""
+    imported: bool = False
 
 
 Moves = tuple[Moved, ...]
@@ -94,13 +95,18 @@ def moved(
     who: tuple[str, str],
     dated: int = 0,
     nonce: bytes = b"",
+    *,
+    imported: bool = False,
 ) -> Moves:
-    """After an entry or an exit. `dated`: the source's time of an entry that was imported, 0 else."""
+    """After an entry or an exit. `dated`: the source's time of an entry that was imported, 0: unknown."""
     moves = _dated(listed, moves)
     recorded = day(listed, dated or at)
     if not dated:
         recorded = max([recorded, *_recorded(listed, moves)])
-    return (*moves, Moved(listed.slug, kind, at, dated or at, recorded, device, who, nonce=nonce))
+    return (
+        *moves,
+        Moved(listed.slug, kind, at, dated or at, recorded, device, who, nonce=nonce, imported=imported),
+    )
 
 
 def standing(listed: Any, moves: Moves, moment: int) -> tuple[int, int]:
@@ -144,7 +150,11 @@ def _day_of(listed: Any, moves: Moves, place: int) -> int:
     more."""
     made = moves[place]
     if place >= len(moves) - KEPT:
-        return day(listed, made.dated)
+        if not made.imported:
+            return day(listed, made.dated)
+        # Of imported entries the time of the newest is kept.
+        last = next(other for other in reversed(moves) if other.imported)
+        return day(listed, last.dated) if made.recorded == last.recorded else made.recorded
     newest = max(_recorded(listed, moves))
     return min(newest, day(listed, moves[-KEPT].at)) if made.recorded == newest else -1
 

@@ -145,7 +145,9 @@ class LogModel:
             owner = asked.principal, asked.command.holder
             answer = self.locks.ask((asked.event, asked.command.name), owner, asked.command, asked.now)
         elif not answer:
-            answer, name = self._of_tickets(asked)
+            answer, name, late = self._of_tickets(asked)
+            if late:  # its ticket knows it for ever, and the nonce is not kept anew
+                return answer, name
         self._bind(asked, answer)
         return answer, name
 
@@ -195,7 +197,8 @@ class LogModel:
         ids = event.products is None or event.ids_are_codes
         return ids and (ticket is None or not ticket.codes)
 
-    def _of_tickets(self, asked: Request) -> tuple[str, str]:
+    def _of_tickets(self, asked: Request) -> tuple[str, str, bool]:
+        """(code, name, whether it is a late retry)."""
         before = self.event(asked.event)
         kind = asked.command.verdict if asked.kind == "resolve" else asked.kind
         named = asked.ticket if asked.code in (b"", asked.id_code) else ""
@@ -204,11 +207,11 @@ class LogModel:
         if name and answer not in UNKNOWN and before.ticket(name) is not None:
             late = self._late(asked, before, name)
             if late is not None:
-                return late, name
+                return late, name, True
         self.events[asked.event] = after
         if answer == "ok" and name:
             self._keep(asked, before, name)
-        return answer, name
+        return answer, name, False
 
     def _late(self, asked: Request, before: State, name: str) -> str | None:
         """`ok` for the repetition of a change that a ticket keeps, whatever became of it since;

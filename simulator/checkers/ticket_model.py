@@ -297,7 +297,17 @@ def _moves(
         moves = list_model.annulled(listed, moves, asked.now)
     elif state.signed:
         device = getattr(asked.command, "device", "")
-        moves = list_model.moved(listed, moves, kind, asked.now, device, asked.who, dated, asked.nonce)
+        moves = list_model.moved(
+            listed,
+            moves,
+            kind,
+            asked.now,
+            device,
+            asked.who,
+            dated,
+            asked.nonce,
+            imported=asked.kind == "import_entry",
+        )
     else:
         moves = (*moves, Moved(slug, kind))
     consumed = ticket.state == CONSUMED
