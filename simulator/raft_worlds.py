@@ -427,7 +427,12 @@ READS: dict[str, Any] = {
         Partition(SECOND, (("r0", "client-0", "learner-0"), ("r1", "r2", "r3", "r4", "client-1"))),
         Partition(6 * SECOND, ()),
     ),
+    "message_losses": (
+        *hidden(("Commit",), ("r0",), 100 * MILLISECOND, SECOND),
+        *hidden(("Bundle",), ("r0",), 900 * MILLISECOND, 6 * SECOND),
+    ),
     "duration": 7 * SECOND,
 }
-"""The leader is cut off with a client and the platform's copy, while the others elect another one
-and decide: the copy shows the client nothing that is older than what was reported before."""
+"""At first the followers decide before the leader, and answer callers. Then it is cut off with a reader and the
+platform's copy, and all that is in its log is decided, while the others elect another one and decide: the
+copy shows the reader nothing that is older than what was reported before."""

@@ -129,7 +129,7 @@ def stops_at_once(*_arguments: Any) -> None:
 # --- reads -------------------------------------------------------------------------------------------
 
 
-@replaces(Reads, "_look", "read-without-a-round", "R18", world="raft-reads")
+@replaces(Reads, "look", "read-without-a-round", "R18", world="raft-reads")
 def no_round(right: Any, self: Reads) -> None:
     """A member that was the leader answers readers although no majority has confirmed that it still is."""
     self._confirmed = set(self.state.others)
@@ -140,9 +140,17 @@ def no_round(right: Any, self: Reads) -> None:
 def old_round(right: Any, self: Reads) -> None:
     """What members answered to an earlier round confirms that the leader leads."""
     self._open, self._next = self._next, []
-    self._index = self.replication.decided
+    self._index = self.replication.log.last
     self.replication.send_now()
-    self._look()
+    self.look()
+
+
+@replaces(Reads, "_begin", "read-of-what-the-leader-heard", "R18", world="raft-reads")
+def as_heard(right: Any, self: Reads) -> None:
+    """A leader answers with what it has decided itself: followers may be ahead of it."""
+    right(self)
+    self._index = self.replication.decided
+    self.look()
 
 
 # --- elections ---------------------------------------------------------------------------------------

@@ -124,6 +124,21 @@ def test_r18_only_the_leader_answers_a_reader_and_asks_a_majority_first() -> Non
     assert (answer.number, json.loads(answer.text)) == (7, {"sequence": cluster.executed()[0]})
 
 
+def test_r18_a_reader_waits_for_what_followers_decided_before_the_leader() -> None:
+    """COMMITs reach the followers first, so that they have answered a caller already."""
+    cluster = raft()
+    before = cluster.executed()[0]
+    cluster.drop(lambda _source, target, message: target == 0 and isinstance(message, m.Commit))
+    cluster.request("T-1")
+    cluster.advance(20)
+    assert cluster.executed() == [before, before + 1, before + 1]
+    ask(cluster, cluster[0], 7)
+    cluster.drop(lambda *_: False)
+    cluster.advance(1_000)
+    [answer] = answers(cluster, cluster[0])
+    assert json.loads(answer.text)["sequence"] == before + 1
+
+
 def test_r18_a_leader_that_is_cut_off_answers_no_reader() -> None:
     cluster = raft()
     cluster.drop(lambda source, target, _message: 0 in (source, target))

@@ -1,9 +1,10 @@
 """Linearizable reads without an entry in the log (R18; Ongaro 2014, 6.4).
 
-A reader needs the index up to which the leader has decided, from a member that still was the leader when the
-question came in. So the leader answers only once a majority has answered a round of AppendEntries that began
-after the question; no clock takes part. Before an entry of its own term is decided it does not know what is
-decided. Questions that come in during a round wait for the next one.
+A reader needs the index up to which anything was decided before its question, from a member that still was
+the leader then. So the leader answers only once a majority has answered a round of AppendEntries that began
+after the question; no clock takes part. Followers hear each other's COMMITs and may decide, and answer
+callers, before the leader does. But all that is decided is in the leader's log: it answers with the end of
+its log, once that is decided. Questions that come in during a round wait for the next one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Peer, Verified
 
 NOT_LEADER = "not_leader"
-"""Code of the answer of a member that does not lead, or does not know yet what is decided."""
+"""Code of the answer of a member that does not lead."""
 WAITING_MAX = 1_024
 """Most questions that wait at once; a further one is refused, and its sender asks again."""
 
@@ -44,7 +45,7 @@ class Reads:
         self._open: list[Asked] = []
         """Questions of the round that runs."""
         self._index = 0
-        """What was decided when the round began."""
+        """The end of this leader's log when the round began."""
         self._confirmed: set[int] = set()
         """Members that answered the round that runs."""
 
@@ -57,7 +58,7 @@ class Reads:
     def on_query(self, verified: Verified[Query]) -> None:
         """A reader asks for the index that it must have applied."""
         asked = verified.peer, verified.message.number
-        if not (self.elections.leads and self.replication.knows_decided):
+        if not self.elections.leads:
             self._answer(asked, NOT_LEADER, "")
             return
         self._next.append(asked)
@@ -66,10 +67,10 @@ class Reads:
 
     def _begin(self) -> None:
         self._open, self._next = self._next, []
-        self._index = self.replication.decided
+        self._index = self.replication.log.last
         self._confirmed = set()
         self.replication.begin_round()
-        self._look()
+        self.look()
 
     def on_result(self, verified: Verified[AppendEntriesResult]) -> None:
         """A member answered this leader."""
@@ -79,11 +80,15 @@ class Reads:
             return
         if self._open and current and self.elections.leads:
             self._confirmed.add(member)
-            self._look()
+            self.look()
 
-    def _look(self) -> None:
-        """Ends the round if a majority has answered."""
-        if len(self._confirmed) + 1 < self.state.q:
+    def look(self) -> None:
+        """Ends the round if a majority has answered and the log is decided up to where it ended."""
+        if (
+            not self._open
+            or len(self._confirmed) + 1 < self.state.q
+            or self.replication.decided < self._index
+        ):
             return
         text = msgspec.json.encode({"sequence": self._index}).decode()
         for asked in self._open:

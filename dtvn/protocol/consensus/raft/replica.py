@@ -311,6 +311,7 @@ class RaftReplica(Dispatcher, CoreFace, RaftParts):
             if batch is not None and before + 1 in state.log.decisions:
                 state.bodies.add(batch, before + 1, before)
             self.execution.run()
+        self.reads.look()
         if state.views.ended:
             return
         self.proposing.run()

@@ -111,11 +111,6 @@ class Replication:
         self.send_now()
 
     @property
-    def knows_decided(self) -> bool:
-        """Whether this leader has decided an entry of its own term, so that it knows all that is decided."""
-        return self._settled > 0
-
-    @property
     def decided(self) -> int:
         """Highest index that is known to be decided."""
         return max(self.state.executed, *self.state.log.decisions, 0)
