@@ -174,6 +174,24 @@ def test_r27_receipts_prove_a_fresh_admission_and_the_log_an_old_one(
     assert platform.get("tickets/TICKET-1/certificate").headers["X-DTVN-Sequence"].isdigit()
 
 
+def test_r48_the_place_of_a_repeat_is_answered_with_the_first_place(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = platform.log.admit().entry.sequence
+    scan = platform.log.operation(Admit(gate="north", device="scanner-7"), "TICKET-1", nonce=b"scan-1")
+    again = platform.log.order([scan]).entry.sequence
+    platform.learn()
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    shown = saved(platform, tmp_path, f"tickets/TICKET-1/certificate?at={again}", "repeat.json")
+    assert f"admit -> ok at sequence {first}, index 0" in say(shown, "--genesis", chain)
+    read = certify.read_entry_proof
+    held = lambda alias, sequence: None if sequence == first else read(alias, sequence)  # noqa: E731 - pruned
+    monkeypatch.setattr(certify, "read_entry_proof", held)
+    response = platform.get(f"tickets/TICKET-1/certificate?at={again}")
+    assert code_of(response) == (410, "first_place_gone")
+    assert "the log of r0, r1, r2, r3 may hold it" in json.loads(response.content)["error"]
+
+
 def test_r27_q_receipts_are_found_though_f_members_are_silent_or_lie(
     platform: Platform, tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ EARLIER = (
     "not_provable",
     "It was decided in the cluster that this one continues: a certificate of that cluster proves it.",
 )
+FIRST_GONE = (410, "first_place_gone")
 SEEDED = (
     409,
     "nothing_to_prove",
@@ -66,7 +67,8 @@ SEEDED = (
 
 
 def certificate_of(event: str, ticket: str, at: tuple[int, int] | None = None) -> bytes:
-    """The certificate file of the ticket's last change, or of the outcome `at` (sequence, index).
+    """The certificate file of the ticket's last change, or of the outcome `at` (sequence, index); of a repeat
+    that of the first place, for the repeat itself proves nothing (R48).
 
     Raises Refused (no such ticket), ApiError (not provable), Unavailable.
     """
@@ -90,7 +92,23 @@ def certificate_of(event: str, ticket: str, at: tuple[int, int] | None = None) -
         raise ApiError(*SEEDED)
     if (leaf.operation.event, ticket_of(leaf.operation, leaf.state)) != (event, ticket):
         raise ApiError(*NO_OUTCOME)
+    if leaf.first:
+        return _first(event, ticket, leaf.first)
     return certificate_json(encode_certificate(_proved(certificate, found, network)))
+
+
+def _first(event: str, ticket: str, place: tuple[int, ...]) -> bytes:
+    sequence, index = place
+    if sequence and read_entry_proof(LEARNER_ALIAS, sequence) is not None:
+        return certificate_of(event, ticket, (sequence, index))
+    if not sequence:
+        raise ApiError(*FIRST_GONE, "It repeats an earlier outcome, whose place is not known any more.")
+    holders = [each.id for each in gateway().members() if 0 <= each.complete_from <= sequence]
+    whose = f"the log of {', '.join(holders)} may hold it" if holders else "archives of the log may hold it"
+    raise ApiError(
+        *FIRST_GONE,
+        f"It repeats the outcome at {sequence}.{index}, which the platform's copy does not hold: {whose}.",
+    )
 
 
 def read_position(text: str) -> tuple[int, int]:
