@@ -71,6 +71,8 @@ class Network:
         self.data = data
         self.port = port or free_ports(1)[0]
         self._environment = {"DTVN_NODE_PORTS": block_of_ports()} | dict(environment)
+        self.program = REPOSITORY
+        """The checkout whose programs it runs."""
         self.process: subprocess.Popen[str] | None = None
         self.log = data.parent / f"{data.name}.log"
 
@@ -90,7 +92,7 @@ class Network:
         """A `manage.py` command beside this network, ended."""
         return subprocess.run(
             [sys.executable, "manage.py", *words],
-            cwd=REPOSITORY,
+            cwd=self.program,
             env=self.environment(),
             capture_output=True,
             text=True,
@@ -116,7 +118,7 @@ class Network:
         """Start without waiting, with an output that is not the log."""
         self.process = subprocess.Popen(
             self._typed() if through_make else self.command(),
-            cwd=REPOSITORY,
+            cwd=self.program,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=writing,
