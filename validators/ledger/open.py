@@ -127,7 +127,7 @@ def migrate_ledger(alias: str) -> None:
         executor = MigrationExecutor(connections[alias])
         targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "ledger"]
         executor.migrate(targets)
-    except Error as error:
+    except (Error, ValueError) as error:  # ValueError: a damaged row of Django's own table
         raise JournalError(f"The ledger's schema could not be made: {error}.") from error
 
 
