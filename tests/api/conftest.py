@@ -107,6 +107,7 @@ def work_off(row: MembershipChange, seconds: float) -> MembershipChange:
 @pytest.fixture
 def living(tables: TableWriter, _unswept: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[LivingGateway]:
     keys.forget()
+    monkeypatch.setattr(progress, "_listener", None)
     monkeypatch.setattr(members.changes, "wait", work_off)
     monkeypatch.setattr(changes, "ATTEMPT_PAUSE", 0.0)
     monkeypatch.setattr(newcomers, "PROOFS_WAIT", 0.3)
@@ -116,6 +117,8 @@ def living(tables: TableWriter, _unswept: None, monkeypatch: pytest.MonkeyPatch)
     api_keys.store_api_key(KEY, label="suite")
     yield given
     network.use(None)
+    if progress._listener is not None:
+        progress._listener.close()
 
 
 @pytest.fixture
