@@ -75,7 +75,7 @@ dtvn.gateAnswers = (function () {
       return ["bad", "Refused", `${(reasons[told.code] ?? told.message).replace(/\.$/, "")}${more}.`];
     }
     if (told.code === LOGIN_ENDED) {
-      return ["warn", "Sign in again", `The guest waits here. ${told.message}`];
+      return ["warn", "byLink" in root.dataset ? "Link ended" : "Sign in again", `The guest waits here. ${told.message}`];
     }
     if (told.whose === "network") {
       return ["warn", "Wait", `The guest waits here. This scan is asked again by itself. ${told.message}`.trim()];

@@ -19,7 +19,9 @@ dtvn.scanAsking = (function () {
   const NO_ANSWER = "The platform does not answer.";
   const OF_ONE_REQUEST = /^Nothing was sent[.:] */; // an earlier request of the same scan may have been
   const LOGIN_ENDED = "login_ended"; // code of an answer that only this page gives
-  const LOGGED_OUT = "The login has ended: sign in again, in this tab or another one. This scan is kept, and then asked again by itself.";
+  const LOGGED_OUT = "byLink" in root.dataset
+    ? "Your link has ended: ask the organiser for a new one, and open it on this device. This scan is kept, and then asked again by itself."
+    : "The login has ended: sign in again, in this tab or another one. This scan is kept, and then asked again by itself.";
 
   const open = new Map(); // nonce -> scan whose outcome is not known
 

@@ -29,6 +29,9 @@ from validators.services import audit
 from validators.services.login_throttle import client_address
 from validators.services.roles import NAMES_SEEN_WITH
 
+BY_LINK = "dtvn_link"
+"""Cookie of a browser whose last login was a steward's link: once that has ended it is told so, and sees no
+form for names and passwords."""
 Named = ParamSpec("Named")
 _CSRF = CsrfViewMiddleware(lambda _: HttpResponse())
 View = Callable[Concatenate[HttpRequest, Caller, Named], HttpResponseBase]
@@ -54,7 +57,7 @@ def with_scope(
             if with_key and (refusal := _refusal_of_key(caller, scopes)) is not None:
                 return refusal
             if caller is None:
-                return redirect_to_login(request.get_full_path())
+                return _login(request)
             if scopes and not caller.scopes & set(scopes):
                 wanted = " or ".join(repr(scope) for scope in scopes)
                 return sentence_page(request, caller, f"This needs the scope {wanted}.", 403)
@@ -83,6 +86,12 @@ def with_scope(
 def has_key(request: HttpRequest) -> bool:
     """Whether a request is of a program: it has an API key in its header."""
     return bool(key_of(request))
+
+
+def _login(request: HttpRequest) -> HttpResponse:
+    if request.COOKIES.get(BY_LINK) and caller_of_person(request, one_event=True) is None:
+        return render(request, "dashboard/gate_link.html", {"ended": True}, status=403)
+    return redirect_to_login(request.get_full_path())
 
 
 def _caller_of_key(request: HttpRequest) -> Caller | None:

@@ -16,7 +16,7 @@ from dtvn.machine.fields import NAME_LENGTH_MAX, REASON_LENGTH_MAX
 from dtvn.machine.kinds import KINDS
 from dtvn.machine.lists import DAY, MAIN_SLUG
 from dtvn.machine.rows import EventRow
-from tickets.pages.access import may_see_names, with_scope
+from tickets.pages.access import BY_LINK, may_see_names, with_scope
 from tickets.services import patience
 from tickets.services.event_gates import gates_by_event
 from validators import feed
@@ -47,6 +47,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     context = frame(caller, "Gate") | {
         "admit": _path("admit"),
         "annul": _path("annul"),
+        "by_link": BY_LINK in request.COOKIES and bool(caller.only_event),
         "force": _path("force") if caller.scopes >= FORCES else "",
         "events": events,
         "found": reverse("tickets:guests") if may_see_names(caller) else "",

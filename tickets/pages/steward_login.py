@@ -6,12 +6,15 @@ form posts a key.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from tickets.pages.access import BY_LINK
 from validators.dashboard.login import gate_address, log_in_with_key
 from validators.rest.keys import caller_of_user
 
@@ -29,4 +32,8 @@ def page(request: HttpRequest) -> HttpResponse:
     caller = log_in_with_key(request)
     if caller is None:
         return render(request, "dashboard/gate_link.html", {"ended": True}, status=403)
-    return redirect(gate_address(caller))
+    response = redirect(gate_address(caller))
+    response.set_cookie(
+        BY_LINK, "1", max_age=timedelta(days=366), secure=request.is_secure(), httponly=True, samesite="Lax"
+    )
+    return response
