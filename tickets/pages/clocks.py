@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
+from functools import cache
+from importlib import resources
 
 from dtvn.api.errors import InvalidRequest
 from dtvn.api.times import in_zone
@@ -40,10 +41,13 @@ def microseconds(text: str, zone: tzinfo, what: str) -> int:
     return seconds(text, zone, what) * MICROSECONDS
 
 
-def by_city(zones: Iterable[str]) -> list[tuple[str, str]]:
-    """(zone, words) of these zones in the order of their cities, such as "Berlin (Europe)" for
-    Europe/Berlin."""
-    return sorted(((zone, city_of(zone)) for zone in zones), key=lambda one: one[1])
+@cache
+def by_city() -> list[tuple[str, str]]:
+    """(zone, words) of the time zones of places, one or more a country, and of UTC, in the order of their
+    cities, such as "Berlin (Europe)" for Europe/Berlin: without those that are kept for old programs."""
+    lines = resources.files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8").splitlines()
+    zones = [line.split("\t")[2] for line in lines if not line.startswith("#")]
+    return sorted(((zone, city_of(zone)) for zone in ["UTC", *zones]), key=lambda one: one[1])
 
 
 def city_of(zone: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import Any
 from zlib import crc32
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import msgspec
 from django.core.exceptions import ValidationError
@@ -97,7 +97,7 @@ def _page(
         "form": form,
         "changes": bool(request.GET.get("slug")) and request.GET["slug"] == form.slug,
         "rows": [*form.products, *[("", True)] * ROWS_FREE][:PRODUCTS_MAX],
-        "zones": clocks.by_city(available_timezones()),
+        "zones": _zones(form.zone),
         "platform_zone": event_zones.zone_of(None).key,
         "slug_max": SLUG_LENGTH_MAX,
         "label_max": LABEL_LENGTH_MAX,
@@ -162,6 +162,13 @@ def _products(event: dict[str, Any], counts: Counts, sums: ListSums) -> list[dic
         }
         for _name, each in sorted(counts.products.items())
     ]
+
+
+def _zones(present: str) -> list[tuple[str, str]]:
+    """Those to choose from; the present one stays, whatever it is called."""
+    found = clocks.by_city()
+    known = not present or any(zone == present for zone, _words in found)
+    return found if known else [(present, clocks.city_of(present)), *found]
 
 
 def _listed(one: EventSummary) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from typing import Any
-from zoneinfo import available_timezones
 
 import msgspec
 from django.db.models import F
@@ -265,7 +264,7 @@ def _import_page(
         "readings": readings(report, answers) if one.state == ImportState.PREVIEW else [],
         "event": options.event,
         "workbook": one.file_name.lower().endswith(".xlsx") or "Excel" in report.get("form", ""),
-        "zones": by_city(available_timezones()) if fields else [],
+        "zones": by_city() if fields else [],
         "events": list_events(LEARNER_ALIAS) if fields else [],
         "sample": one.preview.get("sample", []),
         "groups": (groups := groups_of(one, request.GET) if one.state == ImportState.PREVIEW else []),
