@@ -433,6 +433,6 @@ READS: dict[str, Any] = {
     ),
     "duration": 7 * SECOND,
 }
-"""At first the followers decide before the leader, and answer callers. Then it is cut off with a reader and the
-platform's copy, and all that is in its log is decided, while the others elect another one and decide: the
-copy shows the reader nothing that is older than what was reported before."""
+"""At first the followers decide before the leader, and answer callers. Then it is cut off with a reader and
+the platform's copy, and all that is in its log is decided, while the others elect another one and decide:
+the copy shows the reader nothing that is older than what was reported before."""
