@@ -162,7 +162,6 @@ def witness_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """The witness says one turn more than is durable, so the next start doubts the ledger (R11)."""
     note = Witness.note
 
-
     def ahead(self: Witness, identity: bytes, turns: int, **known: bool) -> None:
         note(self, identity, turns + 1, **known)
 
