@@ -135,3 +135,11 @@ def test_the_holder_is_the_guest_with_the_whole_name(
 ) -> None:
     found = [ticket.holder.name for ticket in plan(file, answers).tickets]
     assert found[: len(names)] == names
+
+
+def test_a_text_in_no_western_encoding_is_refused(tmp_path: Path) -> None:
+    """Its values would be asked about as signs that nobody can read."""
+    path = tmp_path / "list.csv"
+    path.write_bytes("Barcode,Name,Payment\nKODE7731,山田太郎,支払い済み\n".encode("shift_jis"))
+    with pytest.raises(FileRefused, match="save it as UTF-8"):
+        read_plan(path, answers_from(), known=SUMMER)

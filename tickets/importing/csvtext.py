@@ -1,8 +1,8 @@
 """Decodes a text file, and splits CSV into rows.
 
-Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which spreadsheet programs write. A file
-that is UTF-8 except for some bytes, at most as many as its characters of several bytes, is refused, as is
-UTF-16 without a mark.
+Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which spreadsheet programs write. Refused
+are a text that is neither, since no library tells the encodings of short texts apart; one that is UTF-8
+except for some bytes, at most as many as its characters of several bytes; and UTF-16 without a mark.
 Delimiter: the one in Excel's first line "sep=;", else the one of comma, semicolon, tab and bar that makes the
 best header. A row that is not valid CSV has a problem, and so has each row that an unclosed quotation mark
 swallows. Reading continues after it.
@@ -35,6 +35,13 @@ MARKS = (
 NO_NAME = re.compile(r"://|=|&#?\w+$")
 """What stands in no name of a column."""
 SAMPLE = 4_096
+SELDOM = bytes({*range(0x81, 0xA0)} - {0x85, *range(0x91, 0x98)})
+"""Bytes that Western texts seldom use: quotation marks and dashes are not among them."""
+SELDOM_LEAST = 4
+NOT_WESTERN = (
+    "The text of the file is neither UTF-8 nor Windows-1252, so its names and values cannot be read right: "
+    'open it in a text editor in its own encoding, and save it as UTF-8 ("CSV UTF-8").'
+)
 
 
 def decoded(content: bytes) -> tuple[str, str]:
@@ -62,7 +69,19 @@ def decoded(content: bytes) -> tuple[str, str]:
                 f"Byte {at + 1:,} of the file ({content[at]:#04x}), in line {line:,}, is not UTF-8, but "
                 "others are: correct it, or save the whole file as UTF-8."
             ) from error
-        return content.decode("cp1252", errors="replace"), ENCODING_NAMES["cp1252"]
+        return _western(content), ENCODING_NAMES["cp1252"]
+
+
+def _western(content: bytes) -> str:
+    """The text as Windows-1252, in which letters are seldom between 0x81 and 0x9F: half of the bytes of
+    Japanese texts and the like are."""
+    other = content.translate(None, bytes(range(0x80)))
+    if 4 * len(other.translate(None, SELDOM)) < 3 * len(other) - 4 * SELDOM_LEAST:
+        raise FileRefused(NOT_WESTERN)
+    try:
+        return content.decode("cp1252")
+    except UnicodeDecodeError as error:
+        raise FileRefused(NOT_WESTERN) from error
 
 
 def _is_utf_16(content: bytes) -> bool:
