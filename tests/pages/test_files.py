@@ -203,7 +203,7 @@ def test_an_import_whose_report_does_not_say_what_is_there_is_shown_as_before(de
             file_name=name, state=ImportState.DONE, report=report, heartbeat_at=timezone.now()
         )
     page = re.sub(r"<[^>]+>", " ", desk.get(URL).content.decode())
-    shown = re.findall(r"(older|empty|full)\.csv\s+(Imported|Nothing imported)", page)
+    shown = re.findall(r"(older|empty|full)\.csv\s+as the file says\s+(Imported|Nothing imported)", page)
     assert dict(shown) == {"older": "Imported", "empty": "Nothing imported", "full": "Imported"}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from django.db.models import F
+from django.db.models import F, Q
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -301,8 +301,11 @@ def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status:
         problem, status = f"There is no event {asked!r} here: choose one.", 404
     may_import = SCOPE in caller.scopes and not is_follower()
     newest = TicketImport.objects.defer("content", "preview", "report").annotate(
-        **{field: F(f"report__{field}") for field in ("present", "ordered", "not_ordered")}
+        **{field: F(f"report__{field}") for field in ("present", "ordered", "not_ordered")},
+        event=F("options__event"),
     )
+    if chosen is not None:  # a file that names its events itself may be of this one
+        newest = newest.exclude(~Q(options__event__in=("", chosen.slug)), options__event__isnull=False)
     context: dict[str, Any] = frame(caller, "Tickets") | {
         "problem": problem,
         "file_max": FILE_BYTES_MAX,
