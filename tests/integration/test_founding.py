@@ -54,7 +54,7 @@ def test_parties_that_share_no_secret_agree_on_an_admission(parties: list[Party]
 
         wait_until(commits, what="the four of them decide")
         wait_until(
-            lambda: all(desk.has_quorum for desk in desks.values()), what="every desk has reached them"
+            lambda: all(desk.agreement().has_quorum for desk in desks.values()), what="every desk has reached them"
         )
 
         def do(name: str, command: Issue | Admit, ticket: str = "T-1") -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from dtvn.watch import HEARD_WITHIN
 from tests.integration.network import Network
 from tests.integration.supervised import Ears
 from tests.integration.test_process_life import wait_until_everyone_runs
@@ -173,7 +174,8 @@ def test_c28_x13_no_quorum_is_503_or_504_and_service_resumes_later(
     assert time.monotonic() - started < WITHOUT_QUORUM * MARGIN
     assert int(refused.headers["Retry-After"]) >= 1
     assert refused.json()["code"] in ("unavailable", "outcome_unknown")
-    assert client.get("/ready").status_code == 503
+    told_after = (HEARD_WITHIN + 1) * MARGIN
+    wait_until(lambda: client.get("/ready").status_code == 503, timeout=told_after, what="/ready says so")
     assert client.get("/api/v1/tickets/TICKET-041").status_code == 200, "reading goes on"
     assert client.get("/api/v1/nodes/node3/stats").status_code == 503
     for node in ("node2", "node3"):

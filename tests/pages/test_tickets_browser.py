@@ -414,7 +414,7 @@ def answer_three_questions(page: Page) -> None:
     expect_to_fit(page)
     page.get_by_label("ticket id").check()
     page.get_by_label("Time zone").select_option("Europe/Berlin")
-    page.get_by_label("use it as it is").check()
+    page.get_by_label("use it without that").check()
     page.get_by_role("button", name="Answer").press("Enter")
     expect(shown(page, "import-state")).to_have_text("To be confirmed")
 
@@ -467,7 +467,7 @@ def test_a_file_is_understood_confirmed_imported_and_harmless_again(
     expect(shown(page, "tickets").locator("tr")).to_have_count(2)
     give()
     expect(page.get_by_role("heading", name="1 question before anything is imported")).to_be_visible()
-    page.get_by_label("use it as it is").check()
+    page.get_by_label("use it without that").check()
     page.get_by_role("button", name="Answer").click()
     expect(page.locator("main")).to_contain_text(f"0 new, {GUESTS} the same")
     page.get_by_role("button", name="Import again").click()

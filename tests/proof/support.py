@@ -279,7 +279,7 @@ class PaperLog:
             Certificate(
                 version_of(leaf),
                 self.cluster[:CLUSTER_TAG_SIZE],
-                canonical.encode(leaf),
+                canonical.encode_trimmed(leaf),
                 sides,
                 path,
                 entry.epoch,

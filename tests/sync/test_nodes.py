@@ -154,6 +154,7 @@ def test_a48_concurrent_counters_add_up_and_a_concurrent_adding_survives_a_remov
 def test_a49_snapshot_exchanges_after_as_many_writes_as_the_threshold() -> None:
     with running("abc", protocol="snapshot", snapshot_threshold=10, sync_interval=0.05) as [a, b, c]:
         a("start")
+        wait_until(lambda: a("get_sync_status")["sync_count"] == 2, what="it has met the others")
         for n in range(9):
             a("set_state", f"k{n}", n)
         begun = a("get_sync_status")
