@@ -79,9 +79,9 @@ def test_a_list_in_json_may_decide_too(tmp_path: Path) -> None:
     rows = [
         {"barcode": f"C-{number}", "refunds": refunds} for number, refunds in enumerate(([], [{"at": 1}]))
     ]
-    assert asked(plan(tmp_path, rows)) == ["column:refunds (a list)"]
-    found = plan(tmp_path, rows, admits=["refunds (a list)="])
-    assert (codes(found), found.left_out) == (["C-0"], [LeftOut(2, "refunds (a list): 1 item")])
+    assert asked(plan(tmp_path, rows)) == ["column:refunds (a list) at"]
+    found = plan(tmp_path, rows, admits=["refunds (a list) at="])
+    assert (codes(found), found.left_out) == (["C-0"], [LeftOut(2, "refunds (a list) at: 1")])
 
 
 def stored_of(found: ImportPlan) -> Any:

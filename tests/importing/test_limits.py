@@ -12,7 +12,7 @@ import pytest
 
 from tests.importing.files import saved
 from tests.importing.planning import plan
-from tickets.importing import FileRefused, reading, workbook, workbook_parts
+from tickets.importing import FileRefused, jsoncells, reading, shapes, workbook, workbook_parts
 
 GUESTS = [["barcode", "seat"], ["C1", "A1"], ["C2", "A2"], ["C3", "A3"]]
 SHEETS = "worksheets/sheet", "sharedStrings"
@@ -63,3 +63,27 @@ def test_a_row_with_a_cell_beyond_the_bound_is_wrong(tmp_path: Path, monkeypatch
     found = plan(tmp_path, "barcode,seat\nC1,A234\nC2,A2345\n")
     assert [one.codes for one in found.tickets] == [("C1",)]
     assert [(one.row, one.reason) for one in found.wrong] == [(3, "has a cell of 5 characters")]
+
+
+@pytest.mark.parametrize(("name", "limit"), [("DEPTH_MAX", 4), ("NAME_MAX", len("inside a (a list) b"))])
+def test_an_object_beyond_a_bound_is_wrong(
+    name: str, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = [{"barcode": "C1"}, {"barcode": "C2", "inside": {"a": [{"b": "x"}]}}]
+    monkeypatch.setattr(jsoncells, name, limit)
+    assert len(plan(tmp_path, content, harmless=["inside a (a list) b"]).tickets) == 2
+    monkeypatch.setattr(jsoncells, name, limit - 1)
+    (wrong,) = plan(tmp_path, content).wrong
+    assert f"more than {limit - 1} " in wrong.reason
+
+
+def test_what_stands_around_very_many_tickets_is_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {"season": "x", "tickets": [{"barcode": "C1"}, {"barcode": "C2"}]}
+    monkeypatch.setattr(shapes, "COPY_BYTES", 1000)
+    monkeypatch.setattr(shapes, "COPIES_MAX", 2)
+    assert len(plan(tmp_path, content).tickets) == 2
+    monkeypatch.setattr(shapes, "COPIES_MAX", 1)
+    with pytest.raises(FileRefused, match="over 1 cells"):
+        plan(tmp_path, content)

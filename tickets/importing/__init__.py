@@ -1,7 +1,8 @@
 """Imports tickets from a file into the network: read, understand, ask, separate personal data, send.
 
 reading   a CSV, XLSX (workbook) or JSON file in any encoding and with any delimiter  ->  Record
-shapes    JSON of pretix and Eventbrite  ->  Record with the column names of a spreadsheet
+shapes    JSON of pretix and Eventbrite  ->  Record with the column names of a spreadsheet; jsoncells: of
+          any object, so that no text in it is lost
 presets   what the exports of ticket shops say, detected by their headers; words: of all other files
 source    a whole file: its rows, its columns, its preset
 questions what decides who comes in, and what nobody has said  ->  Decided (settled), with open questions

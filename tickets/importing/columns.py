@@ -16,8 +16,9 @@ from tickets.importing import words
 from tickets.importing.answers import ANY, Question
 from tickets.importing.days import MORNING, has_time, is_clock, is_day
 from tickets.importing.inquiry import Inquiry, YesNo
+from tickets.importing.jsoncells import first_language, list_of
 from tickets.importing.record import FileRefused
-from tickets.importing.settled import GIVEN, STORED, Said, settle
+from tickets.importing.settled import FILE, GIVEN, STORED, Said, settle
 from tickets.importing.source import Values
 
 MEANINGS = {
@@ -114,7 +115,7 @@ class _Columns:
             if column in days or (column in self._read and column not in decided):
                 continue
             values = self._source.values(column)
-            harmless = self._harmless(column, decided) or self._of_series(column)
+            harmless = self._harmless(column, decided) or self._of_series(column) or self._translates(column)
             admits, entered = (
                 not harmless and decides for decides in (self._is_status(column), self._is_entry(column))
             )
@@ -147,7 +148,20 @@ class _Columns:
             return ""
         if column in self._about.stored.harmless:
             return STORED
-        return self._preset.name if column in self._ignored else ""
+        ignored = column in self._ignored or list_of(column) in self._ignored
+        return self._preset.name if ignored else ""
+
+    def _translates(self, column: str) -> str:
+        """FILE if this column says the same as another one in a further language: each text has one
+        translation, and each translation is of one text. What names the rows translates nothing."""
+        first = first_language(column)
+        if first not in self._source.columns or first in self._ids:
+            return ""
+        texts = self._source.values(first).counts, self._source.values(column).counts
+        pairs = set(
+            zip(*(map(words.value_of, self._source.cells(name)) for name in (first, column)), strict=True)
+        )
+        return FILE if [*map(len, texts)] == [len(pairs)] * 2 and len(pairs) > 1 else ""
 
     def _of_series(self, column: str) -> str:
         """The preset's name if this column says no more than one before it of the date of a series."""

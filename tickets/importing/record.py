@@ -36,8 +36,8 @@ class Record(msgspec.Struct, frozen=True):
     number: int
     fields: dict[str, str]
     """Cells by normalised column name (see `normalised`), trimmed. Of columns that share a name the first one
-    has it; the second is at "name (column 3)". A filled cell without a column name is at "column 2"; a list
-    in JSON is at "name (a list)": its texts, or the number of its items."""
+    has it; the second is at "name (column 3)". A filled cell without a column name is at "column 2"; those of
+    JSON see in `jsoncells`."""
     problem: str = ""
     damaged: dict[str, str] = {}
     """Column -> why its cell is not the text that was meant: one of A_DATE, A_TRUTH, A_FRACTION, or what a

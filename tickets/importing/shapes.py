@@ -13,22 +13,44 @@ what a column means.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
-from dtvn.wording import counted
+from tickets.importing.jsoncells import LIST, Cells, Flat, Unclear, list_of
 from tickets.importing.jsontext import BLANK, Unreadable, cell, parsed
+from tickets.importing.presets import preset_of
 from tickets.importing.record import FileRefused, Record, normalised
+from tickets.importing.words import OF_FILE
 
 STATUS_WORDS = {"n": "pending", "p": "paid", "e": "expired", "c": "canceled"}
 """Order states of pretix's API (doc/api/resources/orders)."""
-LANGUAGE = re.compile(r"[a-z]{2}(-[a-zA-Z]{2,8})?")
 CODES = frozenset({"codes", "revoked codes"})
 """Of our own export: codes of a ticket, as a list."""
+BY_FILE = f"{{}}{OF_FILE}"
 NOTHING = frozenset({"", "None"})
 """pretix's JSON export writes "None" for an order without a phone number."""
+LISTS = ("results", "tickets", "orders", "positions", "attendees", "rows")
+"""Names of the list of tickets, in order of preference."""
+OF_EVENT = frozenset({"categories", "items", "questions", "quotas", "subevents"})
+"""Lists of pretix's export beside the orders, which say what the orders hold."""
+OF_ORDER = ("code", "event", "status", "require approval", "valid if pending", "testmode", "email", "phone")
+"""What is read of an order of pretix."""
+READ_LISTS = frozenset({f"checkins{LIST}", f"positionid{LIST}", f"blocked{LIST}"})
+"""The same of lists of a position."""
+COPY_BYTES, COPIES_MAX = 6, 2_000_000
+"""Cells that tickets have from what stands around them: a small file may say much of very many, so it is one
+for so many bytes, as a file has of its own at most, and these beside."""
+
+
+class _Listing(NamedTuple):
+    """The list of tickets, or of orders, in a file."""
+
+    items: list[Any]
+    around: Flat = Flat({}, {})
+    """What the file says of all of them."""
+    event: Mapping[str, Any] = {}
+    """Of an export of pretix."""
 
 
 def records_of_json(text: str, matters: Callable[[str], bool]) -> Iterator[Record]:
@@ -37,23 +59,25 @@ def records_of_json(text: str, matters: Callable[[str], bool]) -> Iterator[Recor
     content = parsed(text)
     if isinstance(content, dict | Unreadable) and (problem := _problem(content, matters)):
         raise FileRefused(f"The JSON of this file {problem}.")
-    if isinstance(content, dict) and isinstance(event := content.get("event"), dict):
-        names = _Names(event)
-        positions = _positions_of_orders(_listed(event.get("orders")), names)
-    else:
-        items = _items(content)
-        names = _Names({})
-        if any(isinstance(item, dict) and "positions" in item for item in items):
-            positions = _positions_of_orders(items, names)
-        else:
-            positions = ((item, {}) for item in items)
-    for number, (item, order) in enumerate(positions, 1):
+    listing = _listing(content)
+    names = _Names(listing.event)
+    copies, most = 0, len(text) // COPY_BYTES + COPIES_MAX
+    for number, (item, order, around) in enumerate(_tickets(listing, matters), 1):
         if item is BLANK:
             continue
+        copies += len(around.fields)
+        if copies > most:
+            raise FileRefused(
+                f"What stands around the tickets of this JSON makes over {most:,} cells: split it."
+            )
         if problem := _problem(item, matters):
             yield Record(number, {}, problem)
+            continue
+        try:
+            fields, damaged = _fields(item, order, around, names)
+        except Unclear as unclear:
+            yield Record(number, {}, str(unclear))
         else:
-            fields, damaged = _fields(item, order, names)
             yield Record(number, fields, damaged=damaged)
 
 
@@ -84,20 +108,28 @@ def _problem(item: Any, matters: Callable[[str], bool]) -> str:
     return ""
 
 
-def _items(content: Any) -> list[Any]:
+def _listing(content: Any) -> _Listing:
     if isinstance(content, list):
         if len(content) == 1 and isinstance(content[0], dict) and "results" in content[0]:
-            return _items(content[0])
-        return content
-    for key in ("results", "tickets", "orders", "positions", "attendees", "rows"):
-        if isinstance(content, dict) and isinstance(content.get(key), list):
-            found: list[Any] = content[key]
-            return found
-    lists = {} if not isinstance(content, dict) else {key: _objects(value) for key, value in content.items()}
-    named = [key for key, objects in lists.items() if objects]
+            return _listing(content[0])
+        return _Listing(content)
+    event = content.get("event") if isinstance(content, dict) else None
+    if isinstance(event, dict) and not event.keys().isdisjoint(("orders", "items")):
+        of_event = _around(event, "orders", OF_EVENT).named("event {}")
+        around = of_event.within(_around(content, "event").named(BY_FILE))
+        return _Listing(_listed(event.get("orders")), around, event)
+    key = _key_of_list(content)
+    known = {"events"} if _is_own(content[key]) else ()
+    return _Listing(content[key], _around(content, key, known).named(BY_FILE))
+
+
+def _key_of_list(content: Any) -> str:
+    """The name of the list of tickets in an object; raises FileRefused if it is not clear which one it is."""
+    lists = {} if not isinstance(content, dict) else {k: v for k, v in content.items() if isinstance(v, list)}
+    preferred = sorted((key for key in LISTS if key in lists), key=lambda key: not lists[key])
+    named = preferred[:1] or [key for key, value in lists.items() if _objects(value)]
     if len(named) == 1:
-        only: list[Any] = content[named[0]]
-        return only
+        return named[0]
     which = f"; which of {', '.join(map(repr, named))} is it? Keep that one" if named else ""
     raise FileRefused(
         "No list of tickets was found in this JSON: a list of objects, an object with one such list, or an "
@@ -105,10 +137,33 @@ def _items(content: Any) -> list[Any]:
     )
 
 
+def _is_own(items: list[Any]) -> bool:
+    """Whether these are rows of our own export, which lists its events beside them."""
+    first = next(iter(_objects(items)), {})
+    return bool(preset_of([*map(normalised, first)]).own)
+
+
+def _around(container: Mapping[str, Any], key: str, known: Collection[str] = ()) -> Flat:
+    """What an object says of all tickets, which are at its `key`. Raises FileRefused for another list in it
+    that is not `known`: it may name those who do not come in."""
+    cells = Cells()
+    try:
+        cells.take({one: value for one, value in container.items() if one != key and one not in known})
+    except Unclear as unclear:
+        raise FileRefused(f"The JSON of this file {unclear}.") from unclear
+    around = cells.flat()
+    if other := next(filter(None, map(list_of, around.fields)), ""):
+        raise FileRefused(
+            f"Beside {key!r} this JSON holds the list {other.removesuffix(LIST)!r}, which may say who comes "
+            f"in: write what it says into the objects of {key!r}, or take it out if it does not matter."
+        )
+    return around
+
+
 class _Names:
     """Names of products, variations and dates by their pretix ids, and the event's slug."""
 
-    def __init__(self, event: dict[str, Any]) -> None:
+    def __init__(self, event: Mapping[str, Any]) -> None:
         self.slug = str(event.get("slug") or "")
         self.items: dict[str, str] = {}
         self.admission: dict[str, str] = {}
@@ -131,53 +186,53 @@ class _Names:
             }
 
 
-def _positions_of_orders(orders: Iterable[Any], names: _Names) -> Iterator[tuple[Any, dict[str, Any]]]:
-    for order in orders:
-        if not isinstance(order, dict):
-            yield order, {}
+def _tickets(
+    listing: _Listing, matters: Callable[[str], bool]
+) -> Iterator[tuple[Any, Mapping[str, Any], Flat]]:
+    """Each ticket, its order, and what stands around it."""
+    in_orders = any(isinstance(item, dict) and "positions" in item for item in listing.items)
+    for item in listing.items:
+        if not in_orders or not isinstance(item, dict):
+            yield item, {}, listing.around
             continue
-        positions = order.get("positions") or []
-        if not isinstance(positions, list):
-            yield Unreadable("has positions that are not a list"), order
+        positions = item.get("positions")
+        if not positions:
             continue
+        try:
+            around = _of_order(item, matters).within(listing.around)
+        except Unclear as unclear:
+            positions, around = [Unreadable(str(unclear))], listing.around
         for position in positions:
-            yield position, order
+            yield position, item, around
 
 
-def _fields(
-    item: dict[str, Any], order: dict[str, Any], names: _Names
-) -> tuple[dict[str, str], dict[str, str]]:
-    """(cells, damaged) of an object; those of a position of pretix under the names of its spreadsheet."""
-    fields, damaged = _flat(item)
-    if _barcodes(item):
-        fields["barcode"] = "\n".join(_text(one.get("barcode")) for one in _barcodes(item))
-        fields["barcode status"] = ", ".join({_text(one.get("status")): None for one in _barcodes(item)})
-        fields.pop(_list_name("barcodes"), None)
-    if "positionid" in item:
-        _as_position(fields, item, order, names)
-    return fields, damaged
+def _of_order(order: Mapping[str, Any], matters: Callable[[str], bool]) -> Flat:
+    """What an order says of its positions; raises Unclear."""
+    if problem := _problem(order, matters):
+        raise Unclear(problem)
+    if not isinstance(order["positions"], list):
+        raise Unclear("has positions that are not a list")
+    cells = Cells()
+    cells.take({key: value for key, value in order.items() if key != "positions"})
+    return cells.flat().named("order {}")
 
 
-def _flat(item: Mapping[str, Any], before: str = "") -> tuple[dict[str, str], dict[str, str]]:
-    """(cells, damaged) of an object; those of an object inside it are at "name of the object, name"."""
-    fields: dict[str, str] = {}
-    damaged: dict[str, str] = {}
+def _fields(item: Mapping[str, Any], order: Mapping[str, Any], around: Flat, names: _Names) -> Flat:
+    """The cells of an object; those of a position of pretix under the names of its spreadsheet. Raises
+    Unclear."""
+    cells, barcodes = Cells(), _barcodes(item)
     for key, value in item.items():
-        name = f"{before}{normalised(key)}"
-        if isinstance(value, dict) and not _is_translated(value):
-            cells, broken = _flat(value, f"{name} ")
-            fields |= cells
-            damaged |= broken
-        elif isinstance(value, list):
-            if name in CODES:
-                fields[name] = json.dumps(value)
-            elif value:
-                fields[_list_name(name)] = _items_of(value)
-        else:
-            fields[name], why = cell(_untranslated(value))
-            if why:
-                damaged[name] = why
-    return fields, damaged
+        if isinstance(value, list) and normalised(key) in CODES:
+            item = {**item, key: json.dumps(value, default=_unreadable)}
+    rest = [{key: one[key] for key in one if key not in ("barcode", "status")} for one in barcodes]
+    cells.take({**item, "barcodes": [one for one in rest if one]} if barcodes else item)
+    if barcodes:
+        cells.add("barcode", "\n".join(_text(one.get("barcode")) for one in barcodes))
+        cells.add("barcode status", ", ".join({_text(one.get("status")): None for one in barcodes}))
+    flat = cells.flat().within(around)
+    if "positionid" in item:
+        _as_position(flat.fields, item, order, names)
+    return flat
 
 
 def _as_position(
@@ -185,8 +240,9 @@ def _as_position(
 ) -> None:
     """Give the cells of a position the names and words of pretix's spreadsheet."""
     # The row number, the slug, a part of the address, and what is read below under another name.
-    for name in ("id", "event", "state", "canceled", "order", "order status", "order valid if pending"):
+    for name in ("id", "event", "state", "canceled", "order", *(f"order {name}" for name in OF_ORDER)):
         fields.pop(name, None)
+    order = order or _as_object(item.get("order"))
     fields["event slug"] = names.slug or _text(order.get("event") or item.get("event"))
     fields["order code"] = _text(order.get("code") or item.get("order"))
     fields["position id"] = fields.pop("positionid", "")
@@ -201,11 +257,10 @@ def _as_position(
     fields["status"] = "canceled" if item.get("canceled") is True else _status(order or item)
     fields["testmode"] = _text(order.get("testmode"))
     fields["checkins"] = _entry(item)
-    for name in ("checkins", "positionid"):
-        fields.pop(_list_name(name), None)
+    for name in [name for name in fields if list_of(name) in READ_LISTS]:
+        del fields[name]
     if isinstance(item.get("blocked"), list):  # a list names those who block it; null: not blocked
         fields["blocked"] = "yes"
-        fields.pop(_list_name("blocked"), None)
     for name in ("email", "phone"):
         text = _text(order.get(name))
         fields[name] = fields.get(name, "") if text in NOTHING else text
@@ -242,29 +297,20 @@ def _barcodes(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one for one in _objects(item.get("barcodes")) if "barcode" in one]
 
 
-def _list_name(key: str) -> str:
-    """The column that stands for a list."""
-    return f"{normalised(key)} (a list)"
-
-
-def _items_of(value: list[Any]) -> str:
-    """A list as a cell: its texts, or how many objects there are. It may decide, so it is not empty."""
-    if any(isinstance(item, dict | list) for item in value):
-        return counted(len(value), "item")
-    return ", ".join(filter(None, map(_text, value))) or counted(len(value), "item")
+def _unreadable(value: Unreadable) -> str:
+    raise Unclear(value.reason)
 
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _as_object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def _objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in _listed(value) if isinstance(item, dict)]
-
-
-def _is_translated(value: Mapping[str, Any]) -> bool:
-    """Whether an object is a text in several languages, which pretix writes as {"en": ...}."""
-    return bool(value) and all(LANGUAGE.fullmatch(key) for key in value)
 
 
 def _untranslated(value: Any) -> Any:

@@ -14,6 +14,8 @@ from tickets.importing.record import normalised
 
 ASTERISK = r"\*"
 """The value of a cell that holds nothing but an asterisk."""
+OF_FILE = " (of the file)"
+"""Ends the name of a column that says of all tickets what the file says beside them, so it names none."""
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -141,12 +143,12 @@ ENTERED_WORDS = values(
 
 def is_printed(column: str) -> bool:
     """Whether a column of this normalised name holds what is printed on tickets."""
-    return PRINTED.search(column) is not None
+    return PRINTED.search(column) is not None and not column.endswith(OF_FILE)
 
 
 def is_record(column: str) -> bool:
     """Whether a column of this normalised name may identify a record of the shop."""
-    decides = names_status(column) or names_entry(column)
+    decides = names_status(column) or names_entry(column) or column.endswith(OF_FILE)
     return bool(RECORD.search(column)) and not (NO_RECORD.search(column) or is_printed(column) or decides)
 
 

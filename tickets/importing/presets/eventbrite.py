@@ -59,5 +59,11 @@ API = Preset(
         entry("checked in", entered=YES, outside=NO),
         entry("barcode status", entered="used", outside="unused|refunded|cancelled"),
     ),
-    ignored=names("delivery method|guestlist id|answers (a list)"),
+    ignored=names(
+        "delivery method|guestlist id|answers (a list)|barcodes (a list) created|barcodes (a list) changed"
+        "|barcodes (a list) checkin type|barcodes (a list) checkin method|barcodes (a list) is printed"
+        "|pagination object count (of the file)|pagination page number (of the file)"
+        "|pagination page size (of the file)|pagination page count (of the file)"
+        "|pagination has more items (of the file)|pagination continuation (of the file)|locale (of the file)"
+    ),
 )

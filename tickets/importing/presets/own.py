@@ -7,8 +7,11 @@ READ = names(
     "event|ticket_id|state|name|company|order|product|seat|valid_from|valid_until|admitted_at|gate|device"
     "|entries|entries_used|blocked|block_reason|dispute_reason|product_admits|ids_are_codes|event_zone|codes|revoked_codes"
 )
-DERIVED = names("admit|last_operation|changed_at|sequence|entry_node")
-"""Columns that follow from the others, or from the log."""
+DERIVED = names(
+    "admit|last_operation|changed_at|sequence|entry_node"
+    "|kind (of the file)|event (of the file)|sequence (of the file)"
+)
+"""Columns that follow from the others, or from the log, or say what was exported."""
 OWN = Preset(
     name="DTVN, tickets",
     needs=(names("event"), names("ticket_id"), names("state"), names("sequence"), names("entry_node")),

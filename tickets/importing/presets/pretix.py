@@ -30,8 +30,20 @@ NOT_DECIDING = names(
     "|Invoice address street|Invoice address ZIP code|Invoice address city|Invoice address country"
     "|Invoice address state|VAT ID|Umsatzsteuer-ID|Invoice numbers|Rechnungsnummern|External customer ID"
     "|Voucher|Discount|Web checkin secret|answers (a list)|downloads (a list)|print logs (a list)"
+    "|order secret|order customer|order user|order sales channel|order datetime|order expires"
+    "|order payment date|order payment provider|order total|order tax rounding mode|order checkin attention"
+    "|order checkin text|order url|order last modified|order fees (a list)|order payments (a list)"
+    "|order downloads (a list)|event name|event organizer name|event organizer slug"
+    "|count (of the file)|next (of the file)|previous (of the file)"
+) + tuple(
+    f"order invoice address {name}"
+    for name in names(
+        "last modified|is business|company|name|street|zipcode|city|country|state|internal reference"
+        "|custom field|vat id|vat id validated"
+    )
 )
-"""What decides nothing: how, when and for how much it was bought, in which language, and where a seat is."""
+"""What decides nothing: how, when and for how much it was bought, in which language, and where a seat is; of
+JSON also what says the order and the event, which have their own columns for what decides."""
 BLOCKED = status("Blocked|Gesperrt|Bloqué|Bloqueado", admits=f"|{NO}|none", refuses=YES)
 TEST_MODE = status("Test mode|testmode|Testmodus|Mode test|Modo prueba", admits=f"|{NO}", refuses=YES)
 SERIES = names(
