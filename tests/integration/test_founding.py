@@ -53,9 +53,8 @@ def test_parties_that_share_no_secret_agree_on_an_admission(parties: list[Party]
             return submit(desks["seller"], [operation(Barrier(), entry="seller")], wait=2.0)[0].code == "ok"
 
         wait_until(commits, what="the four of them decide")
-        wait_until(
-            lambda: all(desk.agreement().has_quorum for desk in desks.values()), what="every desk has reached them"
-        )
+        reached = [desk.agreement for desk in desks.values()]
+        wait_until(lambda: all(asked().has_quorum for asked in reached), what="every desk has reached them")
 
         def do(name: str, command: Issue | Admit, ticket: str = "T-1") -> str:
             asked = operation(command, ticket=ticket, entry=name)

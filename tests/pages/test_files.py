@@ -132,7 +132,7 @@ def test_counts_of_one_are_singular(desk: Client, asked: Any) -> None:
     import_id = previewed(desk, asked, b"ticket_id\nT-1\n")
     done = confirmed(desk, asked, import_id)
     page = desk.get(f"{URL}/{done.pk}").content.decode()
-    assert "1 ticket of this file, 0 of them before" in page
+    assert "1 ticket of this file; 0 of them were here already" in page
     assert not re.search(r"\b1 tickets", page + desk.get(f"{URL}/{previewed(desk, asked)}").content.decode())
 
 

@@ -414,7 +414,7 @@ def answer_three_questions(page: Page) -> None:
     expect_to_fit(page)
     page.get_by_label("ticket id").check()
     page.get_by_label("Time zone").select_option("Europe/Berlin")
-    page.get_by_label("use it without that").check()
+    page.get_by_label("leave it uncreated").check()
     page.get_by_role("button", name="Answer").press("Enter")
     expect(shown(page, "import-state")).to_have_text("To be confirmed")
 
@@ -437,7 +437,7 @@ def test_a_file_is_understood_confirmed_imported_and_harmless_again(
 
     give()
     answer_three_questions(page)
-    for text in ("CSV, Windows-1252, separated by semicolon", "schuhgröße", "Europe/Berlin (given)"):
+    for text in ("CSV, Windows-1252, separated by semicolon", "schuhgröße", "Europe/Berlin (your answer)"):
         expect(page.locator("main")).to_contain_text(text)
     understood = page.locator("tr", has_text="G-0003").first
     for text in ("R-0001", "Jürgen Müller", "2027-08-01 23:59:59 CEST"):
@@ -457,7 +457,7 @@ def test_a_file_is_understood_confirmed_imported_and_harmless_again(
     expect(shown(page, "import-state")).to_have_text("Imported")
     assert page.evaluate("sessionStorage.getItem('progress')")  # its words: test_import_script.py
     facts = page.locator("dl.facts").first
-    expect(facts).to_contain_text(f"{GUESTS} tickets, 0 of them before")
+    expect(facts).to_contain_text("0 of them were here already")
     with page.expect_download() as saved:
         page.get_by_role("link", name="Rows not imported (CSV)").click()
     lines = saved.value.path().read_text(encoding="utf-8").splitlines()
@@ -467,9 +467,9 @@ def test_a_file_is_understood_confirmed_imported_and_harmless_again(
     expect(shown(page, "tickets").locator("tr")).to_have_count(2)
     give()
     expect(page.get_by_role("heading", name="1 question before anything is imported")).to_be_visible()
-    page.get_by_label("use it without that").check()
+    page.get_by_label("leave it uncreated").check()
     page.get_by_role("button", name="Answer").click()
     expect(page.locator("main")).to_contain_text(f"0 new, {GUESTS} the same")
     page.get_by_role("button", name="Import again").click()
     expect(shown(page, "import-state")).to_have_text("Imported")
-    expect(facts).to_contain_text(f"{GUESTS} tickets, {GUESTS} of them before")
+    expect(facts).to_contain_text(f"{GUESTS} of them were here already")

@@ -21,7 +21,8 @@ from tickets.importing.header import HEAD_ROWS, Knows, Matters, Row, find_header
 from tickets.importing.record import FileRefused
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-ENCODING_NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252"}
+WESTERN = "Windows-1252"
+ENCODING_NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16"}
 CSV_LIMIT = 2**31 - 1
 """Cell size limit of the csv module: high enough that it finds the end of a row however long its cells
 are."""
@@ -38,6 +39,8 @@ SAMPLE = 4_096
 SELDOM = bytes({*range(0x81, 0xA0)} - {0x85, *range(0x91, 0x98)})
 """Bytes that Western texts seldom use: quotation marks and dashes are not among them."""
 SELDOM_LEAST = 4
+UNUSED = b"\x81\x8d\x8f\x90\x9d"
+"""Bytes that stand for nothing in Windows-1252."""
 NOT_WESTERN = (
     "The text of the file is neither UTF-8 nor Windows-1252, so its names and values cannot be read right: "
     'open it in a text editor in its own encoding, and save it as UTF-8 ("CSV UTF-8").'
@@ -69,19 +72,16 @@ def decoded(content: bytes) -> tuple[str, str]:
                 f"Byte {at + 1:,} of the file ({content[at]:#04x}), in line {line:,}, is not UTF-8, but "
                 "others are: correct it, or save the whole file as UTF-8."
             ) from error
-        return _western(content), ENCODING_NAMES["cp1252"]
+        return content.decode("cp1252", errors="replace"), WESTERN
 
 
-def _western(content: bytes) -> str:
-    """The text as Windows-1252, in which letters are seldom between 0x81 and 0x9F: half of the bytes of
-    Japanese texts and the like are."""
+def check_western(content: bytes) -> None:
+    """Raise FileRefused for a text that is not Windows-1252, in which letters are seldom between 0x81 and
+    0x9F: half of the bytes of Japanese texts and the like are."""
     other = content.translate(None, bytes(range(0x80)))
-    if 4 * len(other.translate(None, SELDOM)) < 3 * len(other) - 4 * SELDOM_LEAST:
+    rare = len(other) - len(other.translate(None, SELDOM))
+    if rare > len(other) // 4 + SELDOM_LEAST or any(byte in other for byte in UNUSED):
         raise FileRefused(NOT_WESTERN)
-    try:
-        return content.decode("cp1252")
-    except UnicodeDecodeError as error:
-        raise FileRefused(NOT_WESTERN) from error
 
 
 def _is_utf_16(content: bytes) -> bool:

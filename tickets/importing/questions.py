@@ -242,8 +242,8 @@ class _Asked:
         why = "Only an event that is created refuses products that let nobody in. "
         question = self.about.question(
             "new-event",
-            f"There is no event {_quoted(new)} here yet. {why if shut else ''}Shall it be created, so that "
-            f"only the codes on the tickets open its doors{'' if shut else ', or used without that'}?",
+            f"There is no event {_quoted(new)} here yet. {why if shut else ''}Shall it be created? Then "
+            f"only the printed codes open its doors{'' if shut else '; else the ids of its tickets do too'}.",
             column=column,
             values=list(new.items()),
             answers=tuple(f"new-event={one}" for one in CHOICES["new-event"][: 1 if shut else None]),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from dtvn.wording import counted
 from tickets.formulas import unquoted
 from tickets.importing import workbook
-from tickets.importing.csvtext import DELIMITERS, SAMPLE, Csv, decoded
+from tickets.importing.csvtext import DELIMITERS, SAMPLE, WESTERN, Csv, check_western, decoded
 from tickets.importing.header import HEAD_ROWS, Header, Knows, Matters, Row, check_header, find_header
 from tickets.importing.record import (
     AN_ERROR,
@@ -106,6 +106,8 @@ def open_records(
         return Records(f"JSON, {encoding}", rows, events=events_of_json(text))
     if _is_binary(text):
         raise FileRefused(f"{path.name} is no CSV, XLSX or JSON file: it contains binary data.")
+    if encoding == WESTERN:
+        check_western(content)
     return records_of_csv(text, matters, knows, encoding)
 
 

@@ -12,7 +12,7 @@ from tickets.importing.answers import ANY, AS_IT_IS, Answers, Question, Told
 from tickets.importing.source import Values
 from tickets.importing.words import folded
 
-GIVEN, STORED, FILE, EVENT = "given", "stored", "the file", "the event"
+GIVEN, STORED, FILE, EVENT = "your answer", "an earlier answer", "from the file", "from the event"
 
 
 def no_salt(_event: str) -> bytes:

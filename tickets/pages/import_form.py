@@ -38,7 +38,7 @@ CHOICES = {
     },
     "new-event": {
         CREATE: "create it: only the codes on the tickets open its doors",
-        AS_IT_IS: "use it without that: ids of tickets open its doors, too",
+        AS_IT_IS: "leave it uncreated: the ids of its tickets open its doors, too",
     },
 }
 """Question -> answer -> its words."""

@@ -235,7 +235,7 @@ class Command(BaseCommand):
         if codes:
             self.stdout.write(f"Scanned as {', '.join(codes)}.")
         if report["unread"]:
-            self.stdout.write(f"Columns that play no part: {', '.join(report['unread'])}.")
+            self.stdout.write(f"Columns not used: {', '.join(report['unread'])}.")
 
     def _kind(self, kind: str, shown: list[str]) -> None:
         said = f"{counted(len(shown), 'ticket')} of the network: {KINDS[kind]}"
