@@ -97,6 +97,13 @@ def test_a_steward_finds_the_order_of_a_guest_and_admits_it_by_name(fest: Client
     assert admitted(steward, "F-1") == (409, "already_consumed")
 
 
+def test_orders_of_two_shops_with_one_number_are_two(fest: Client) -> None:
+    steward = person("gate")
+    TicketHolder.objects.filter(ticket__in=ALONE).update(order="O-7", source="another shop")
+    assert offered(steward, ticket="F-1").keys() == FAMILY.keys()
+    assert offered(steward, ticket="A-1").keys() == ALONE.keys()
+
+
 @pytest.mark.parametrize("slug", ["main", "vip"])
 @pytest.mark.parametrize(
     "groups", [["gate"], ["organiser"], ["gate", "list:vip"], ["gate", "product:Parking"]], ids=" ".join

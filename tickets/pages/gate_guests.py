@@ -96,13 +96,14 @@ def _search(request: HttpRequest, event: str) -> Found:
 
 
 def _order(request: HttpRequest, event: str) -> Found:
-    """The tickets of the order of `ticket`; none if it has no order."""
+    """The tickets of the order of `ticket`; none if it has no order. Those of another source are none of it,
+    whatever their order's number."""
     ticket = request.POST["ticket"]
     holder = TicketHolder.objects.filter(event=event, ticket=ticket).first() if is_name(ticket) else None
     if holder is None or not holder.order:
         return Found([], {}, None)
     indexed = TicketHolder.objects.alias(key=SearchKey("order")).filter(key=SearchKey(Value(holder.order)))
-    same = indexed.filter(event=event, order=holder.order).order_by("ticket")
+    same = indexed.filter(event=event, order=holder.order, source=holder.source).order_by("ticket")
     keys = [(event, one) for one in same.values_list("ticket", flat=True)[:ORDER_MAX]]
     return by_keys(LEARNER_ALIAS, keys, with_holders=True)
 
