@@ -16,6 +16,7 @@
   const NO_ENDING =
     "The reader sent two codes without an end between them, or paused within one. Set it to end each code with Enter, then scan again.";
   const WAITING = { tone: "warn", word: "Wait", sentence: "It is asked again by itself" };
+  const READY = { tone: "idle", word: "Ready", what: "", sentence: "", pairs: [] };
   const form = at("scan-form");
 
   let leaving = false; // whether scans are exits
@@ -31,6 +32,7 @@
 
   /* What the next scan is. */
   function setMode(exits, next) {
+    pass();
     [leaving, special] = [exits, next];
     at("leaving").setAttribute("aria-pressed", leaving);
     at("testing").setAttribute("aria-pressed", special === "test");
@@ -41,19 +43,31 @@
     reader.focus();
   }
 
-  /* The place was chosen: say whether the platform is reached, until the first scan. */
-  async function begin() {
+  /* The answer belongs to the guest before, and so does one that is still to come. */
+  function pass() {
+    if (current) {
+      current.passed = true;
+    }
+    showing.age();
+  }
+
+  function begin(place) {
     signals.setScanning(true);
     reader.focus();
+    sayReady(place);
+  }
+
+  /* Say whether the platform is reached, until the first scan at this place. */
+  async function sayReady(place) {
     const lack = await places.lack();
-    if (current !== null) {
+    if (current !== null || places.now() !== place) {
       return;
     }
     const isFirst = !showing.rows().some((one) => new Date(one.at).toDateString() === new Date().toDateString());
     const next = isFirst ? "Before the first guest, press Test and scan a ticket: a test admits nobody." : "";
-    const ready = { tone: "idle", word: "Ready", what: "", sentence: `The platform answers. ${next}`.trim(), pairs: [] };
+    const ready = { ...READY, sentence: `The platform answers. ${next}`.trim() };
     showing.draw(lack ? { ...ready, tone: "warn", word: "Not ready", sentence: lack } : ready, { stays: true });
-    setTimeout(() => current ?? begin(), LACK_EVERY);
+    setTimeout(() => sayReady(place), LACK_EVERY);
   }
 
   // --- scans -------------------------------------------------------------------------------------
@@ -113,6 +127,7 @@
     scan.isPart = isPart;
     if (!isPart) {
       current = scan;
+      scan.passed = false;
       showing.asking(answers.nameOf(scan));
     }
     scan.runs = true;
@@ -146,7 +161,7 @@
     }
     const isShown = scan === current && !more;
     scan.waits = scan.waits && !isShown;
-    if (isShown && !scan.passed) {
+    if (isHere(scan) && isShown) {
       showing.show(view);
     } else if (!more && !scan.isPart) {
       if (isShown) {
@@ -157,6 +172,9 @@
     drawOpen();
   }
 
+  /* Whether the guests of a scan, or of an act, are those who stand here. */
+  const isHere = (asked) => asked === current && !asked.passed;
+
   // --- several tickets in one act ------------------------------------------------------------------
 
   /* Ask about tickets that were found by name, [{id, name}], and show one answer with each of theirs. */
@@ -165,7 +183,7 @@
     current = act;
     showing.asking(counted(tickets.length, "ticket"));
     const each = tickets.map(({ name }) => ({ name, ...WAITING }));
-    const amber = setTimeout(() => current === act && showing.show(answers.viewOfAll(each), { stays: true }), AMBER_AFTER);
+    const amber = setTimeout(() => isHere(act) && showing.show(answers.viewOfAll(each), { stays: true }), AMBER_AFTER);
     await Promise.all(tickets.map(async function ({ id, name }, place) {
       const body = admissionOf({ ticket_id: id });
       const open = asking.same(root.dataset.admit, body);
@@ -176,8 +194,10 @@
       }
     }));
     clearTimeout(amber);
-    if (current === act) {
+    if (isHere(act)) {
       showing.show(answers.viewOfAll(each));
+    } else if (current === act) {
+      showing.draw(answers.viewOfAll(each), { old: true });
     }
   }
 
@@ -191,6 +211,7 @@
 
   /* A code that was read while a question is open is taken after it. */
   function putOff(code) {
+    pass();
     put.push({ code, nonce: listUnasked(code, "read while a question was open") });
     at("confirm-waits").textContent = `${counted(put.length, "scan")} made meanwhile: asked as soon as you have answered.`;
     signals.give("warn");
@@ -220,7 +241,7 @@
     scan.waits = true;
     scan.said = told.message;
     list(scan, "warn", "waiting");
-    if (scan === current && first && !scan.passed) {
+    if (isHere(scan) && first) {
       showing.show(answers.viewOf(told, scan, Date.now()), { stays: true });
     }
     drawOpen();
@@ -263,12 +284,7 @@
 
   const reader = dtvn.gateReading.follow(form, at("code"), {
     take,
-    typing: function () {
-      if (current) {
-        current.passed = true;
-      }
-      showing.age();
-    },
+    typing: pass,
     unclear: refuseUnclear,
     leftover: (text) => listUnasked(text, "typed before a code was read"),
     caps: (isOn) => (at("caps").hidden = !isOn),
@@ -276,6 +292,8 @@
   corrections.follow({ run, resume, place: places.now, focus: () => reader.focus(), show: (look) => (current = look), current: () => current });
   dtvn.gateGuests.follow({ admit: admitAll, place: places.now, focus: () => reader.focus() });
   at("place-change").addEventListener("click", function () {
+    current = null; // an answer that is still to come is of another place
+    showing.draw(READY);
     signals.setScanning(false);
     dtvn.gateGuests.close();
     places.ask(places.now());

@@ -377,6 +377,7 @@ def test_the_last_ten_scans_stay_and_open_ones_beside_them(page: Page) -> None:
 GATE = """
 const field = { value: "", options: [], addEventListener() {}, replaceChildren() {}, add() {}, focus() {} };
 field.closest = () => ({});
+globalThis.Option = class {};
 at("setup").elements = { event: field, list: field, named: field, gate: field, device: field, stays: field };
 root.classList = { toggle() {} };
 const byId = (id) => ({ textContent: id === "gate-events" ? "[]" : words });
@@ -552,11 +553,25 @@ def test_an_answer_that_comes_while_the_next_code_is_typed_is_not_green() -> Non
 
 def test_a_code_read_while_a_question_is_open_is_asked_after_it() -> None:
     page = GatePage()
-    page.engine.eval("at('confirm').open = true")
+    page.scans("before", REFUSED)
+    page.engine.eval("at('confirm').open = true; felt = []; sent = []")
     page.scans("one", ADMITTED | {"ticket_id": "T-1"})
-    assert (page.words, page.js("sent.length"), page.js("felt")) == (["not asked"], 0, [7])
+    assert (page.words[0], page.js("sent.length"), page.js("felt")) == ("not asked", 0, [7])
+    assert page.answer == "answer old", "it is of the guest before"
     page.engine.eval("at('confirm').open = false; at('confirm').close()")
-    assert (page.words, page.js("sent.length")) == (["Admitted"], 1)
+    assert (page.words, page.js("sent.length")) == (["Admitted", "Refused"], 1)
+
+
+@pytest.mark.parametrize("change", ["leaving", "testing", "place-change"])
+def test_a_green_answer_outlives_no_change_of_what_the_page_asks(change: str) -> None:
+    grey = "answer idle" if change == "place-change" else "answer old"
+    for answer, later in ((ADMITTED, []), (LOST, [ADMITTED])):
+        page = GatePage()
+        page.scans("one", answer)
+        page.engine.eval(f"at({json.dumps(change)}).click()")
+        page.answers(*later, answer)
+        page.passes(1_000)
+        assert (page.answer, page.words) == (grey, ["Admitted"])
 
 
 def test_each_colour_vibrates_in_its_own_way_without_sound() -> None:
@@ -615,6 +630,13 @@ def test_only_the_part_of_an_act_without_an_answer_is_asked_again() -> None:
     assert page.js("sent.map((body) => body.ticket_id)") == ["T-1", "T-2", "T-3", "T-2"]
     assert page.js("sent[1].nonce === sent[3].nonce")
     assert (page.answer, page.kept) == ("answer ok", [])
+
+
+def test_an_act_whose_answer_comes_while_the_next_code_is_typed_is_not_green() -> None:
+    page = family(ADMITTED)
+    page.engine.eval("typing()")
+    page.passes(100)
+    assert page.answer == "answer old"
 
 
 def test_the_next_guest_takes_the_answer_of_an_act_that_waits() -> None:
