@@ -72,10 +72,13 @@
 
   // --- scans -------------------------------------------------------------------------------------
 
-  const rowOf = (scan, view) => ({
-    nonce: scan.nonce, actor: scan.actor, tone: view.tone, word: view.word, what: view.what, at: scan.at, open: false, buttons: null,
-    more: view.pairs.filter(([name]) => name === "Product" || name === "Seat").map(([, value]) => value).join(", "),
-  });
+  function rowOf(scan, view) {
+    const { Name: name, Product: product, Seat: seat } = Object.fromEntries(view.pairs);
+    return {
+      nonce: scan.nonce, actor: scan.actor, tone: view.tone, word: view.word, what: view.what, at: scan.at, open: false, buttons: null,
+      name, about: [product, seat].filter(Boolean).join(", "), more: "",
+    };
+  }
 
   function take(code) {
     if (at("confirm").open) {

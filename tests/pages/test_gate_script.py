@@ -372,6 +372,15 @@ def test_the_last_ten_scans_stay_and_open_ones_beside_them(page: Page) -> None:
     assert page.js("JSON.parse(localStorage.getItem('gate-last'))[0].word") == "changed"
 
 
+def test_the_last_scans_name_guests_and_keep_no_names(page: Page) -> None:
+    """The id of a ticket may be made up."""
+    row = {"nonce": "n", "what": "t-cb66", "name": "Ada Berg", "about": "Day, A-1", "open": False, "at": 0}
+    page.engine.eval(f"dtvn.gateShowing.list({json.dumps(row)})")
+    titles = "dtvn.gateShowing.rows().map(dtvn.gateShowing.titleOf)"
+    assert page.js(titles) == ["Ada Berg, Day, A-1"]
+    assert page.reload().js(titles) == ["Day, A-1"]
+
+
 # --- what is taken back -----------------------------------------------------------------------------
 
 GATE = """
