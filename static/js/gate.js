@@ -33,6 +33,9 @@
   /* What the next scan is. */
   function setMode(exits, next) {
     pass();
+    if (exits !== leaving) {
+      dtvn.gateGuests.close(); // who may come in is not who may leave
+    }
     [leaving, special] = [exits, next];
     at("leaving").setAttribute("aria-pressed", leaving);
     at("testing").setAttribute("aria-pressed", special === "test");
@@ -92,19 +95,19 @@
       setMode(leaving, ""); // one ticket: the guest behind is scanned
       corrections.lookUp(code);
     } else {
-      scan(code, leaving ? { kind: "exit" } : {});
+      scan(code);
     }
   }
 
-  /* An admission of a ticket, by `barcode` or `ticket_id`, on the list of this place. */
-  function admissionOf(ticket, kind = {}) {
+  /* An admission of a ticket, or its exit, by `barcode` or `ticket_id`, on the list of this place. */
+  function admissionOf(ticket) {
     const { event, list, gate, device } = places.now();
-    return { event, ...ticket, gate, device, ...(list === places.MAIN ? {} : { list }), ...kind };
+    return { event, ...ticket, gate, device, ...(list === places.MAIN ? {} : { list }), ...(leaving ? { kind: "exit" } : {}) };
   }
 
   /* Ask about a code. */
-  function scan(barcode, kind) {
-    const body = admissionOf({ barcode }, kind);
+  function scan(barcode) {
+    const body = admissionOf({ barcode });
     const open = asking.same(root.dataset.admit, body);
     if (!open) {
       run(asking.begin(root.dataset.admit, body));
@@ -183,10 +186,11 @@
   /* Ask about tickets that were found by name, [{id, name}], and show one answer with each of theirs. */
   async function admitAll(tickets) {
     const act = { body: { barcode: "" }, stored: true }; // each ticket's scan is stored by itself
+    const past = leaving ? "let out" : "admitted";
     current = act;
     showing.asking(counted(tickets.length, "ticket"));
     const each = tickets.map(({ name }) => ({ name, ...WAITING }));
-    const amber = setTimeout(() => isHere(act) && showing.show(answers.viewOfAll(each), { stays: true }), AMBER_AFTER);
+    const amber = setTimeout(() => isHere(act) && showing.show(answers.viewOfAll(each, past), { stays: true }), AMBER_AFTER);
     await Promise.all(tickets.map(async function ({ id, name }, place) {
       const body = admissionOf({ ticket_id: id });
       const open = asking.same(root.dataset.admit, body);
@@ -198,9 +202,9 @@
     }));
     clearTimeout(amber);
     if (isHere(act)) {
-      showing.show(answers.viewOfAll(each));
+      showing.show(answers.viewOfAll(each, past));
     } else if (current === act) {
-      showing.draw(answers.viewOfAll(each), { old: true });
+      showing.draw(answers.viewOfAll(each, past), { old: true });
     }
   }
 
@@ -293,7 +297,7 @@
     caps: (isOn) => (at("caps").hidden = !isOn),
   });
   corrections.follow({ run, resume, place: places.now, focus: () => reader.focus(), show: (look) => (current = look), current: () => current });
-  dtvn.gateGuests.follow({ admit: admitAll, place: places.now, focus: () => reader.focus() });
+  dtvn.gateGuests.follow({ admit: admitAll, place: places.now, leaves: () => leaving, focus: () => reader.focus() });
   at("place-change").addEventListener("click", function () {
     current = null; // an answer that is still to come is of another place
     showing.draw(READY);

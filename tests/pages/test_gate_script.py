@@ -597,7 +597,7 @@ FAMILY = json.dumps([{"id": f"T-{number}", "name": f"Guest {number}"} for number
 EACH = "dtvn.each.map(({ tone, name, word }) => [tone, name, word])"
 SEES_EACH = """
 const show = dtvn.gateAnswers.viewOfAll;
-dtvn.gateAnswers.viewOfAll = (each) => show(dtvn.each = [...each]);
+dtvn.gateAnswers.viewOfAll = (each, past) => show(dtvn.each = [...each], past);
 """
 
 
@@ -631,6 +631,15 @@ def test_an_act_on_several_tickets_is_green_only_if_each_is(answer: dict[str, An
     page = family(answer)
     page.passes(100)
     assert page.answer == f"answer {tone}"
+
+
+def test_an_act_at_a_gate_that_is_set_to_exits_lets_out() -> None:
+    page = GatePage()
+    page.answers(DONE)
+    page.engine.eval(f"at('leaving').click(); admitAll({FAMILY})")
+    page.passes(100)
+    assert page.js("sent.map((body) => body.kind)") == ["exit"] * 3
+    assert (page.answer, page.js("at('answer-word').textContent")) == ("answer ok", "3 of 3 let out")
 
 
 def test_only_the_part_of_an_act_without_an_answer_is_asked_again() -> None:
