@@ -38,6 +38,14 @@ class TicketHolder(models.Model):
     ticket = models.CharField(max_length=128)
     name = models.TextField(blank=True, default="")
     order = models.TextField(blank=True, default="", db_default="", help_text="The seller's order number.")
+    source = models.CharField(
+        max_length=64,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="tickets.importing.answers.source_key of the file that named the order: the orders of two "
+        "sellers may have one number. Without one, none is known.",
+    )
     email = models.TextField(blank=True, default="")
     phone = models.TextField(blank=True, default="")
     company = models.TextField(blank=True, default="")

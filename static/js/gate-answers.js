@@ -111,11 +111,11 @@ dtvn.gateAnswers = (function () {
     };
   }
 
-  /* What is shown of several tickets that were admitted in one act: green only if each one was. */
-  function viewOfAll(each) {
-    const admitted = each.filter(({ tone }) => tone === "ok").length;
-    const tone = admitted === each.length ? "ok" : each.every((one) => one.tone === "bad") ? "bad" : "warn";
-    return { tone, word: `${admitted} of ${each.length} admitted`, what: "", sentence: "", pairs: [], each };
+  /* What is shown of several tickets that were admitted in one act, or let out (`past`): green only if each one was. */
+  function viewOfAll(each, past) {
+    const done = each.filter(({ tone }) => tone === "ok").length;
+    const tone = done === each.length ? "ok" : each.every((one) => one.tone === "bad") ? "bad" : "warn";
+    return { tone, word: `${done} of ${each.length} ${past}`, what: "", sentence: "", pairs: [], each };
   }
 
   return { entryOf, isDone, nameOf, viewOf, viewOfAll };

@@ -56,7 +56,7 @@ dtvn.gateCorrections = (function () {
   async function undo(row) {
     const then = row.word === "Goodbye" ? "the guest is inside again" : "the ticket can enter again";
     const text = `It does not count any more, and ${then}. The log keeps both.`;
-    if (await question(`Undo ${row.word.toLowerCase()} ${row.what}?`, () => text, "Undo")) {
+    if (await question(`Undo ${row.word.toLowerCase()}: ${showing.titleOf(row)}?`, () => text, "Undo")) {
       gate.run(asking.same(root.dataset.annul, row.undo) ?? asking.begin(root.dataset.annul, row.undo, row.nonce));
     }
     gate.focus();

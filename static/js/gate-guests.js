@@ -7,16 +7,17 @@ dtvn.gateGuests = (function () {
   const PARTS_MAX = 40; // answers of one search: each looks at some thousands of tickets
   const MAY = root.dataset.found !== "";
 
-  let gate = null; // of the page: {place, admit, focus}
+  let gate = null; // of the page: {place, leaves, admit, focus}; leaves: whether it is set to exits
   let search = 0; // number of the newest search: answers of earlier ones come to nothing
   let shown = []; // [{row, box}]: the tickets in the list, each with its box, null if it is not offered
 
   const nameOf = (row) => row.holder || row.id;
+  const verb = () => (gate.leaves() ? "Let out" : "Admit");
 
-  /* A part of what `fields` find, in the event and for the list of this place. */
+  /* A part of what `fields` find, in the event, for the list and the way of this place. */
   function ask(fields) {
     const { event, list } = gate.place();
-    return post(root.dataset.found, { event, list, ...fields });
+    return post(root.dataset.found, { event, list, kind: gate.leaves() ? "exit" : "entry", ...fields });
   }
 
   /* Tickets that `q` finds; null if another search was begun meanwhile. */
@@ -63,7 +64,7 @@ dtvn.gateGuests = (function () {
 
   /* An order begins with all boxes ticked, and so does the only ticket that was found. */
   function draw(rows, sentence, isOrder = false) {
-    shown = rows.map((row) => ({ row, box: row.admits ? boxOf(isOrder || rows.length === 1) : null }));
+    shown = rows.map((row) => ({ row, box: row.offered ? boxOf(isOrder || rows.length === 1) : null }));
     at("guests-none").textContent = sentence;
     at("guests-none").hidden = !sentence;
     at("guests-list").replaceChildren(...shown.map((one) => lineOf(one, isOrder)));
@@ -98,14 +99,17 @@ dtvn.gateGuests = (function () {
     const count = chosen().length;
     at("guests-admit").hidden = !shown.some(({ box }) => box);
     at("guests-admit").disabled = count === 0;
-    at("guests-admit").textContent = count ? `Admit ${counted(count, "ticket")}` : "Tick who comes in";
+    const none = gate.leaves() ? "Tick who leaves" : "Tick who comes in";
+    at("guests-admit").textContent = count ? `${verb()} ${counted(count, "person")}` : none;
   }
 
-  /* Let the guests in whose boxes are ticked: each a scan of its own, in one act. */
+  /* Let the guests in, or out, whose boxes are ticked: one person of each ticket, each a scan of its own, in one act. */
   async function admit() {
     const rows = chosen();
     const names = rows.map(nameOf).join(", ");
-    if (await question(`Admit ${counted(rows.length, "ticket")}?`, () => `Without a scan, by their names: ${names}.`, "Admit")) {
+    const one = rows.some((row) => row.persons > 1) ? " One person of each ticket: for the next one, do it again." : "";
+    const text = `Without a scan, by their names: ${names}.${one}`;
+    if (await question(`${verb()} ${counted(rows.length, "person")}?`, () => text, verb())) {
       close();
       gate.admit(rows.map((row) => ({ id: row.id, name: nameOf(row) })));
     }

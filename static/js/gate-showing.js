@@ -97,21 +97,24 @@ dtvn.gateShowing = (function () {
 
   let offered = () => []; // further buttons of a row
   let zone; // of the event: as in the answers; undefined: the browser's
-  let last = kept.read(LAST_KEY) ?? []; // [{nonce, tone, word, what, more, at, open, buttons}], the newest first
+  let last = kept.read(LAST_KEY) ?? []; // [{nonce, tone, word, what, name, about, more, at, open, buttons}], the newest first
 
   /* Put a scan into the list, or change it there. Open scans stay, whatever comes after them. */
   function list(row) {
     const place = last.findIndex((one) => one.nonce === row.nonce);
     last = place < 0 ? [row, ...last] : last.with(place, { ...last[place], ...row });
     let closed = 0;
-    last = last.filter((one) => one.open || (closed += 1) <= LAST_MAX);
-    kept.write(LAST_KEY, last.map(({ buttons, ...one }) => one));
-    drawLast();
+    keep(last.filter((one) => one.open || (closed += 1) <= LAST_MAX));
   }
 
   function remove(nonce) {
-    last = last.filter((one) => one.nonce !== nonce);
-    kept.write(LAST_KEY, last.map(({ buttons, ...one }) => one));
+    keep(last.filter((one) => one.nonce !== nonce));
+  }
+
+  /* A guest's name lasts as long as the page. */
+  function keep(rows) {
+    last = rows;
+    kept.write(LAST_KEY, last.map(({ buttons, name, ...one }) => one));
     drawLast();
   }
 
@@ -141,12 +144,21 @@ dtvn.gateShowing = (function () {
     }
   }
 
+  /* Whose scan it was, for people: a ticket's id may be made up. */
+  const titleOf = ({ name, about, what }) => [name, about].filter(Boolean).join(", ") || what;
+
   function rowOf(one) {
     const row = make("li", "");
     const time = make("time", "", new Date(one.at).toLocaleTimeString("en-GB", { timeZone: zone }));
     time.dateTime = new Date(one.at).toISOString();
     const what = make("span", "what");
-    what.append(make("b", "mono", one.what), " ", make("span", "soft", one.more));
+    const title = titleOf(one);
+    const isNamed = title !== one.what;
+    what.append(make("b", isNamed ? "" : "mono", title), " ");
+    if (isNamed) {
+      what.append(make("span", "soft mono", one.what), " ");
+    }
+    what.append(make("span", "soft", one.more));
     row.append(time, what, pill(one.tone === "idle" ? "" : one.tone, one.word));
     const buttons = [...(one.buttons?.() ?? []), ...offered(one)];
     if (buttons.length) {
@@ -157,5 +169,5 @@ dtvn.gateShowing = (function () {
     return row;
   }
 
-  return { age, asking, colourSeconds, draw, drawLast, list, offer, remove, rows: () => last, say, setZone, show, tick };
+  return { age, asking, colourSeconds, draw, drawLast, list, offer, remove, rows: () => last, say, setZone, show, tick, titleOf };
 })();

@@ -16,6 +16,7 @@
   const NO_ENDING =
     "The reader sent two codes without an end between them, or paused within one. Set it to end each code with Enter, then scan again.";
   const WAITING = { tone: "warn", word: "Wait", sentence: "It is asked again by itself" };
+  const READY = { tone: "idle", word: "Ready", what: "", sentence: "", pairs: [] };
   const form = at("scan-form");
 
   let leaving = false; // whether scans are exits
@@ -31,6 +32,10 @@
 
   /* What the next scan is. */
   function setMode(exits, next) {
+    pass();
+    if (exits !== leaving) {
+      dtvn.gateGuests.close(); // who may come in is not who may leave
+    }
     [leaving, special] = [exits, next];
     at("leaving").setAttribute("aria-pressed", leaving);
     at("testing").setAttribute("aria-pressed", special === "test");
@@ -41,27 +46,42 @@
     reader.focus();
   }
 
-  /* The place was chosen: say whether the platform is reached, until the first scan. */
-  async function begin() {
+  /* The answer belongs to the guest before, and so does one that is still to come. */
+  function pass() {
+    if (current) {
+      current.passed = true;
+    }
+    showing.age();
+  }
+
+  function begin(place) {
     signals.setScanning(true);
     reader.focus();
+    sayReady(place);
+  }
+
+  /* Say whether the platform is reached, until the first scan at this place. */
+  async function sayReady(place) {
     const lack = await places.lack();
-    if (current !== null) {
+    if (current !== null || places.now() !== place) {
       return;
     }
     const isFirst = !showing.rows().some((one) => new Date(one.at).toDateString() === new Date().toDateString());
     const next = isFirst ? "Before the first guest, press Test and scan a ticket: a test admits nobody." : "";
-    const ready = { tone: "idle", word: "Ready", what: "", sentence: `The platform answers. ${next}`.trim(), pairs: [] };
+    const ready = { ...READY, sentence: `The platform answers. ${next}`.trim() };
     showing.draw(lack ? { ...ready, tone: "warn", word: "Not ready", sentence: lack } : ready, { stays: true });
-    setTimeout(() => current ?? begin(), LACK_EVERY);
+    setTimeout(() => sayReady(place), LACK_EVERY);
   }
 
   // --- scans -------------------------------------------------------------------------------------
 
-  const rowOf = (scan, view) => ({
-    nonce: scan.nonce, actor: scan.actor, tone: view.tone, word: view.word, what: view.what, at: scan.at, open: false, buttons: null,
-    more: view.pairs.filter(([name]) => name === "Product" || name === "Seat").map(([, value]) => value).join(", "),
-  });
+  function rowOf(scan, view) {
+    const { Name: name, Product: product, Seat: seat } = Object.fromEntries(view.pairs);
+    return {
+      nonce: scan.nonce, actor: scan.actor, tone: view.tone, word: view.word, what: view.what, at: scan.at, open: false, buttons: null,
+      name, about: [product, seat].filter(Boolean).join(", "), more: "",
+    };
+  }
 
   function take(code) {
     if (at("confirm").open) {
@@ -75,19 +95,19 @@
       setMode(leaving, ""); // one ticket: the guest behind is scanned
       corrections.lookUp(code);
     } else {
-      scan(code, leaving ? { kind: "exit" } : {});
+      scan(code);
     }
   }
 
-  /* An admission of a ticket, by `barcode` or `ticket_id`, on the list of this place. */
-  function admissionOf(ticket, kind = {}) {
+  /* An admission of a ticket, or its exit, by `barcode` or `ticket_id`, on the list of this place. */
+  function admissionOf(ticket) {
     const { event, list, gate, device } = places.now();
-    return { event, ...ticket, gate, device, ...(list === places.MAIN ? {} : { list }), ...kind };
+    return { event, ...ticket, gate, device, ...(list === places.MAIN ? {} : { list }), ...(leaving ? { kind: "exit" } : {}) };
   }
 
   /* Ask about a code. */
-  function scan(barcode, kind) {
-    const body = admissionOf({ barcode }, kind);
+  function scan(barcode) {
+    const body = admissionOf({ barcode });
     const open = asking.same(root.dataset.admit, body);
     if (!open) {
       run(asking.begin(root.dataset.admit, body));
@@ -113,6 +133,7 @@
     scan.isPart = isPart;
     if (!isPart) {
       current = scan;
+      scan.passed = false;
       showing.asking(answers.nameOf(scan));
     }
     scan.runs = true;
@@ -146,7 +167,7 @@
     }
     const isShown = scan === current && !more;
     scan.waits = scan.waits && !isShown;
-    if (isShown && !scan.passed) {
+    if (isHere(scan) && isShown) {
       showing.show(view);
     } else if (!more && !scan.isPart) {
       if (isShown) {
@@ -157,15 +178,19 @@
     drawOpen();
   }
 
+  /* Whether the guests of a scan, or of an act, are those who stand here. */
+  const isHere = (asked) => asked === current && !asked.passed;
+
   // --- several tickets in one act ------------------------------------------------------------------
 
   /* Ask about tickets that were found by name, [{id, name}], and show one answer with each of theirs. */
   async function admitAll(tickets) {
     const act = { body: { barcode: "" }, stored: true }; // each ticket's scan is stored by itself
+    const past = leaving ? "let out" : "admitted";
     current = act;
     showing.asking(counted(tickets.length, "ticket"));
     const each = tickets.map(({ name }) => ({ name, ...WAITING }));
-    const amber = setTimeout(() => current === act && showing.show(answers.viewOfAll(each), { stays: true }), AMBER_AFTER);
+    const amber = setTimeout(() => isHere(act) && showing.show(answers.viewOfAll(each, past), { stays: true }), AMBER_AFTER);
     await Promise.all(tickets.map(async function ({ id, name }, place) {
       const body = admissionOf({ ticket_id: id });
       const open = asking.same(root.dataset.admit, body);
@@ -176,8 +201,10 @@
       }
     }));
     clearTimeout(amber);
-    if (current === act) {
-      showing.show(answers.viewOfAll(each));
+    if (isHere(act)) {
+      showing.show(answers.viewOfAll(each, past));
+    } else if (current === act) {
+      showing.draw(answers.viewOfAll(each, past), { old: true });
     }
   }
 
@@ -191,6 +218,7 @@
 
   /* A code that was read while a question is open is taken after it. */
   function putOff(code) {
+    pass();
     put.push({ code, nonce: listUnasked(code, "read while a question was open") });
     at("confirm-waits").textContent = `${counted(put.length, "scan")} made meanwhile: asked as soon as you have answered.`;
     signals.give("warn");
@@ -220,7 +248,7 @@
     scan.waits = true;
     scan.said = told.message;
     list(scan, "warn", "waiting");
-    if (scan === current && first && !scan.passed) {
+    if (isHere(scan) && first) {
       showing.show(answers.viewOf(told, scan, Date.now()), { stays: true });
     }
     drawOpen();
@@ -263,19 +291,16 @@
 
   const reader = dtvn.gateReading.follow(form, at("code"), {
     take,
-    typing: function () {
-      if (current) {
-        current.passed = true;
-      }
-      showing.age();
-    },
+    typing: pass,
     unclear: refuseUnclear,
     leftover: (text) => listUnasked(text, "typed before a code was read"),
     caps: (isOn) => (at("caps").hidden = !isOn),
   });
   corrections.follow({ run, resume, place: places.now, focus: () => reader.focus(), show: (look) => (current = look), current: () => current });
-  dtvn.gateGuests.follow({ admit: admitAll, place: places.now, focus: () => reader.focus() });
+  dtvn.gateGuests.follow({ admit: admitAll, place: places.now, leaves: () => leaving, focus: () => reader.focus() });
   at("place-change").addEventListener("click", function () {
+    current = null; // an answer that is still to come is of another place
+    showing.draw(READY);
     signals.setScanning(false);
     dtvn.gateGuests.close();
     places.ask(places.now());

@@ -353,6 +353,12 @@ def test_the_number_of_an_order_is_no_ticket_until_somebody_says_so(tmp_path: Pa
     assert [one.row for one in found.left_out] == [3, 4]
 
 
+def test_a_status_is_the_number_of_no_order(tmp_path: Path) -> None:
+    """All that are paid would be let in as one family."""
+    found = plan(tmp_path, "barcode,Order\nC-1,Paid\nC-2,Paid\nC-3,R-7\n", harmless=["Order"])
+    assert [one.order for one in found.tickets] == ["", "", "R-7"]
+
+
 def test_guests_of_two_orders_are_asked_about_and_one_slip_is_a_wrong_row(tmp_path: Path) -> None:
     slip = "barcode,name,seat\nC-1,Ada,A1\nC-1,Bo,A2\nC-2,Cem,A3\n"
     assert [one.row for one in plan(tmp_path, slip).wrong] == [3]

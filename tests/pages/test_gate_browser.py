@@ -151,7 +151,7 @@ def test_each_scan_is_answered_in_its_colour(page: Page, running: Network) -> No
     expect_answer(page, "warn", "Wrong keyboard", "US keyboard", "German", "Nothing is said about the guest")
     fits_everyone(page)
     expect(shown(page, "last").locator("li")).to_have_count(4)
-    expect(shown(page, "last").locator("li").last).to_contain_text("T-0 Adult, A-0")
+    expect(shown(page, "last").locator("li").last).to_contain_text("Adult, A-0 T-0")
     expect_one_admission(page, running, "T-0")
     page.emulate_media(color_scheme="dark")
     fits_everyone(page)

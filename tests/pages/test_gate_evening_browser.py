@@ -26,6 +26,7 @@ NAMES = (
     "Irène Curie",
     "Ève Curie",
     "Sofja Kowalewskaja",
+    "Mary Somerville",
 )
 PEOPLE = f"""
 from django.contrib.auth.models import Group, User
@@ -171,12 +172,13 @@ def test_a_family_is_admitted_in_one_act(page: Page) -> None:
     assert page.evaluate(SMALL, GLOVE_MIN) == []
     fits_everyone(page)
     page.get_by_label("Medora Lovelace").uncheck()
-    page.get_by_role("button", name="Admit 2 tickets").click()
-    scan(page, code(0))  # while the question is open
+    page.get_by_role("button", name="Admit 2 persons").click()
+    page.get_by_role("dialog").get_by_role("button", name="Admit").focus()
+    page.keyboard.type(f"{code(0)}\n", delay=70)  # a slow reader, while the question is open
     expect(shown(page, "confirm-waits")).to_contain_text("1 scan made meanwhile")
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     expect_answer(page, "bad", "already consumed")
-    page.get_by_role("button", name="Admit 2 tickets").click()
+    page.get_by_role("button", name="Admit 2 persons").click()
     page.get_by_role("dialog").get_by_role("button", name="Admit").click()
     expect_answer(page, "ok", "2 of 2 admitted", "Byron Lovelace", "Ralph Lovelace")
     fits_everyone(page)
@@ -194,10 +196,10 @@ def test_each_ticket_of_an_act_has_its_own_answer(page: Page, running: Network) 
     expect(shown(page, "guests-admit")).to_be_disabled()
     fits_everyone(page)
     page.get_by_role("button", name="Its order: Irène Curie").click()
-    expect(shown(page, "guests-admit")).to_have_text("Admit 2 tickets")
+    expect(shown(page, "guests-admit")).to_have_text("Admit 2 persons")
     with running.client() as client:  # at another gate, while the steward looks
         client.post("/api/v1/tickets/admit", json={"event": "fest", "barcode": code(6)}).raise_for_status()
-    page.get_by_role("button", name="Admit 2 tickets").click()
+    page.get_by_role("button", name="Admit 2 persons").click()
     page.get_by_role("dialog").get_by_role("button", name="Admit").click()
     expect_answer(page, "warn", "1 of 2 admitted", "Irène Curie", "Refused", "already consumed")
     each = shown(page, "answer-each").locator("li")
@@ -207,6 +209,29 @@ def test_each_ticket_of_an_act_has_its_own_answer(page: Page, running: Network) 
     page.get_by_role("button", name="Find guest").click()
     page.get_by_role("button", name="Change", exact=True).click()
     expect(shown(page, "guests")).to_be_hidden()  # they are guests of this place
+
+
+def test_with_exits_on_a_guest_who_is_found_is_let_out(page: Page) -> None:
+    page.get_by_role("button", name="Exits").click()
+    page.get_by_role("button", name="Find guest").click()
+    page.get_by_label("Name, order or seat").fill("somerville")
+    page.keyboard.press("Enter")
+    guests = shown(page, "guests-list").locator("li")
+    expect(guests).to_contain_text("nobody of this ticket is inside")
+    expect(shown(page, "guests-admit")).to_be_hidden()
+    page.get_by_role("button", name="Exits").click()
+    expect(shown(page, "guests")).to_be_hidden()  # who may leave is not who may come in
+    for mode, act, answer in ((None, "Admit", "1 of 1 admitted"), ("Exits", "Let out", "1 of 1 let out")):
+        if mode:
+            page.get_by_role("button", name=mode).click()
+        page.get_by_role("button", name="Find guest").click()
+        page.get_by_label("Name, order or seat").fill("somerville")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name=f"{act} 1 person").click()
+        page.get_by_role("dialog").get_by_role("button", name=act).click()
+        expect_answer(page, "ok", answer, "Mary Somerville")
+    expect(shown(page, "last").locator("li").first).to_contain_text("Mary Somerville, Adult, A-9 T-9")
+    fits_everyone(page)
 
 
 def test_a_gate_that_the_event_names_is_chosen_or_another_one_is_typed(

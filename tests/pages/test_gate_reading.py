@@ -14,7 +14,7 @@ CODE, OTHER = "guest-01-zy", "guest-02-zy"
 READER = 8
 """Milliseconds between two keys of a reader."""
 PAGE = """
-let now = 1000, due = [], focused;
+let now = 1000, due = [], focused, question = null, clicks = 0;
 globalThis.setTimeout = (act, after) => due.push([now + after, act]);
 globalThis.clearTimeout = (id) => { if (due[id - 1]) due[id - 1] = [Infinity, () => {}]; };
 globalThis.matchMedia = () => ({ matches: false });
@@ -23,14 +23,21 @@ globalThis.Event = class { constructor(type) { this.type = type; } };
 const listening = (more) => ({
   on: {}, addEventListener(kind, act) { (this.on[kind] ??= []).push(act); }, ...more,
 });
-const input = (inside) => Object.defineProperty(listening({
+const input = () => Object.defineProperty(listening({
   value: "", inputMode: "", blur() {}, dispatchEvent() {}, focus() { focused = this; },
-  closest(wanted) { return wanted.includes("input") || wanted === inside ? this : null; },
+  closest(wanted) { return wanted.includes("input") ? this : null; },
 }), "selectionStart", { get() { return this.value.length; } });
-const nowhere = (inside) => ({ closest: (wanted) => (wanted === inside ? {} : null) });
+const nowhere = () => ({ closest: () => null });
+const button = { closest: (wanted) => (wanted.includes("button") ? button : null) };
 const form = listening({ hidden: false });
-const [field, reason] = [input(), input("dialog")];
-globalThis.document = listening({ querySelector: () => null });
+const [field, reason] = [input(), input()];
+globalThis.document = listening({ querySelector: () => question });
+function ask(onto) { [question, focused] = [{}, onto]; }
+function answer() {
+  const target = question;
+  [question, focused] = [null, field];
+  document.on.close.forEach((act) => act({ target, timeStamp: now }));
+}
 const taken = [], unclear = [], leftover = [];
 let keys = 0; // typed into the field
 const dtvn = {};
@@ -49,6 +56,7 @@ function press(key, more = {}) {
   if (!prevented && key === "Enter" && focused === field) {
     form.on.submit.forEach((act) => act({ preventDefault() {} }));
   }
+  if (!prevented && (key === "Enter" || key === " ") && focused === button) clicks += 1;
   if (!prevented && key === "Tab") focused = nowhere();
   return prevented;
 }
@@ -169,12 +177,12 @@ def test_a_reader_is_heard_while_the_focus_is_elsewhere(keyboard: Keyboard) -> N
 
 def test_a_code_read_into_a_question_is_taken_out_of_its_field(keyboard: Keyboard) -> None:
     """What stands there is kept in the log for ever."""
-    keyboard.engine.eval("focused = reason")
+    keyboard.engine.eval("ask(reason)")
     keyboard.type("lost child ", gap=150)
     keyboard.waits(400)
     keyboard.type(CODE, "Enter")
     assert (keyboard.taken, keyboard.js("reason.value")) == ([CODE], "lost child ")
-    keyboard.engine.eval("focused = nowhere('dialog')")
+    keyboard.engine.eval("focused = nowhere()")
     keyboard.type(OTHER)
     keyboard.waits(400)
     assert (keyboard.taken, keyboard.js("field.value")) == ([CODE, OTHER], "")
@@ -185,3 +193,47 @@ def test_the_first_key_of_a_code_is_told_before_its_end(keyboard: Keyboard) -> N
     assert (keyboard.js("keys"), keyboard.taken) == (1, [])
     keyboard.engine.eval("field.value += 'pasted'; field.on.input.forEach((act) => act())")
     assert (keyboard.js("keys"), keyboard.taken) == (2, [])
+
+
+@pytest.mark.parametrize("gap", [READER, 70, 200, 400])
+@pytest.mark.parametrize("onto", ["button", "nowhere()"])
+@pytest.mark.parametrize("endings", [("Enter",), ("Enter", "Enter"), ("Tab",)])
+def test_a_code_read_beside_the_fields_of_a_question_is_a_scan_at_any_pace(
+    keyboard: Keyboard, gap: int, onto: str, endings: tuple[str, ...]
+) -> None:
+    """Its ending answers no question, nor does a space in it."""
+    keyboard.engine.eval(f"ask({onto})")
+    keyboard.type("g", gap=gap)
+    assert keyboard.js("keys") == 1, "the answer behind the question is of the guest before"
+    keyboard.type("uest 01-zy", *endings, gap=gap)
+    keyboard.waits(1_000)
+    assert (keyboard.taken, keyboard.js("[clicks, leftover, unclear]")) == (["guest 01-zy"], [0, [], []])
+
+
+def test_a_question_is_answered_by_the_keys_of_a_person(keyboard: Keyboard) -> None:
+    keyboard.engine.eval("ask(button)")
+    keyboard.type(" ", "ArrowLeft", "Enter", gap=200)
+    keyboard.type(CODE, "Enter", gap=70)
+    keyboard.waits(1_000)
+    keyboard.type(" ", "Enter", gap=200)
+    assert (keyboard.js("clicks"), keyboard.taken) == (4, [CODE])
+
+
+def test_a_stray_key_at_a_question_joins_no_code(keyboard: Keyboard) -> None:
+    keyboard.engine.eval("ask(button)")
+    keyboard.type("y", gap=2_000)
+    keyboard.type(CODE, "Enter")
+    assert (keyboard.taken, keyboard.js("leftover")) == ([CODE], ["y"])
+
+
+def test_a_code_that_the_end_of_a_question_cuts_is_not_lost(keyboard: Keyboard) -> None:
+    for gap in (READER, 70):
+        keyboard.engine.eval("ask(button)")
+        keyboard.type(CODE[:7], gap=gap)
+        keyboard.engine.eval("answer()")
+        keyboard.type(CODE[7:], "Enter", gap=gap)
+    keyboard.engine.eval("ask(button)")
+    keyboard.type(CODE[:7], gap=70)
+    keyboard.waits(1_000)
+    keyboard.engine.eval("answer()")
+    assert (keyboard.taken, keyboard.js("leftover")) == ([CODE, CODE], [CODE[:7]])

@@ -372,11 +372,21 @@ def test_the_last_ten_scans_stay_and_open_ones_beside_them(page: Page) -> None:
     assert page.js("JSON.parse(localStorage.getItem('gate-last'))[0].word") == "changed"
 
 
+def test_the_last_scans_name_guests_and_keep_no_names(page: Page) -> None:
+    """The id of a ticket may be made up."""
+    row = {"nonce": "n", "what": "t-cb66", "name": "Ada Berg", "about": "Day, A-1", "open": False, "at": 0}
+    page.engine.eval(f"dtvn.gateShowing.list({json.dumps(row)})")
+    titles = "dtvn.gateShowing.rows().map(dtvn.gateShowing.titleOf)"
+    assert page.js(titles) == ["Ada Berg, Day, A-1"]
+    assert page.reload().js(titles) == ["Day, A-1"]
+
+
 # --- what is taken back -----------------------------------------------------------------------------
 
 GATE = """
 const field = { value: "", options: [], addEventListener() {}, replaceChildren() {}, add() {}, focus() {} };
 field.closest = () => ({});
+globalThis.Option = class {};
 at("setup").elements = { event: field, list: field, named: field, gate: field, device: field, stays: field };
 root.classList = { toggle() {} };
 const byId = (id) => ({ textContent: id === "gate-events" ? "[]" : words });
@@ -552,11 +562,25 @@ def test_an_answer_that_comes_while_the_next_code_is_typed_is_not_green() -> Non
 
 def test_a_code_read_while_a_question_is_open_is_asked_after_it() -> None:
     page = GatePage()
-    page.engine.eval("at('confirm').open = true")
+    page.scans("before", REFUSED)
+    page.engine.eval("at('confirm').open = true; felt = []; sent = []")
     page.scans("one", ADMITTED | {"ticket_id": "T-1"})
-    assert (page.words, page.js("sent.length"), page.js("felt")) == (["not asked"], 0, [7])
+    assert (page.words[0], page.js("sent.length"), page.js("felt")) == ("not asked", 0, [7])
+    assert page.answer == "answer old", "it is of the guest before"
     page.engine.eval("at('confirm').open = false; at('confirm').close()")
-    assert (page.words, page.js("sent.length")) == (["Admitted"], 1)
+    assert (page.words, page.js("sent.length")) == (["Admitted", "Refused"], 1)
+
+
+@pytest.mark.parametrize("change", ["leaving", "testing", "place-change"])
+def test_a_green_answer_outlives_no_change_of_what_the_page_asks(change: str) -> None:
+    grey = "answer idle" if change == "place-change" else "answer old"
+    for answer, later in ((ADMITTED, []), (LOST, [ADMITTED])):
+        page = GatePage()
+        page.scans("one", answer)
+        page.engine.eval(f"at({json.dumps(change)}).click()")
+        page.answers(*later, answer)
+        page.passes(1_000)
+        assert (page.answer, page.words) == (grey, ["Admitted"])
 
 
 def test_each_colour_vibrates_in_its_own_way_without_sound() -> None:
@@ -573,7 +597,7 @@ FAMILY = json.dumps([{"id": f"T-{number}", "name": f"Guest {number}"} for number
 EACH = "dtvn.each.map(({ tone, name, word }) => [tone, name, word])"
 SEES_EACH = """
 const show = dtvn.gateAnswers.viewOfAll;
-dtvn.gateAnswers.viewOfAll = (each) => show(dtvn.each = [...each]);
+dtvn.gateAnswers.viewOfAll = (each, past) => show(dtvn.each = [...each], past);
 """
 
 
@@ -609,12 +633,28 @@ def test_an_act_on_several_tickets_is_green_only_if_each_is(answer: dict[str, An
     assert page.answer == f"answer {tone}"
 
 
+def test_an_act_at_a_gate_that_is_set_to_exits_lets_out() -> None:
+    page = GatePage()
+    page.answers(DONE)
+    page.engine.eval(f"at('leaving').click(); admitAll({FAMILY})")
+    page.passes(100)
+    assert page.js("sent.map((body) => body.kind)") == ["exit"] * 3
+    assert (page.answer, page.js("at('answer-word').textContent")) == ("answer ok", "3 of 3 let out")
+
+
 def test_only_the_part_of_an_act_without_an_answer_is_asked_again() -> None:
     page = family(ADMITTED, LOST, ADMITTED)
     page.passes(2_000)
     assert page.js("sent.map((body) => body.ticket_id)") == ["T-1", "T-2", "T-3", "T-2"]
     assert page.js("sent[1].nonce === sent[3].nonce")
     assert (page.answer, page.kept) == ("answer ok", [])
+
+
+def test_an_act_whose_answer_comes_while_the_next_code_is_typed_is_not_green() -> None:
+    page = family(ADMITTED)
+    page.engine.eval("typing()")
+    page.passes(100)
+    assert page.answer == "answer old"
 
 
 def test_the_next_guest_takes_the_answer_of_an_act_that_waits() -> None:

@@ -45,6 +45,20 @@ def test_an_order_is_kept_outside_the_commitment_and_erased() -> None:
     assert set(TicketHolder.objects.values_list("order", flat=True)) == {""}
 
 
+def test_an_order_is_of_the_file_that_named_it_last() -> None:
+    """Two sellers count their orders from 1."""
+    remember_holders([ticket(1, order="R-7"), ticket(2)], source="shop")
+    change_holders("default", [another(2, "Bo")], source="box office")
+    assert sources() == {"T-1": "shop", "T-2": "box office"}
+    remember_holders([ticket(1, order="R-7")], source="box office")
+    erase_holders("default", ["T-2"])
+    assert sources() == {"T-1": "box office", "T-2": ""}
+
+
+def sources() -> dict[str, str]:
+    return dict(TicketHolder.objects.values_list("ticket", "source"))
+
+
 def test_a_ticket_that_came_to_nothing_keeps_its_salt() -> None:
     remember_holders([ticket(1)])
     salt = bytes(TicketHolder.objects.get().salt)

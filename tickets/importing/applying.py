@@ -40,9 +40,9 @@ class _Task(msgspec.Struct):
 
 
 class Applying:
-    """Carries out changes. `source`: ImportPlan.key, kept with the codes. `patience`: seconds without a final
-    answer after which it ends. `progress(n)`: whenever n more are carried out or refused. `done`: gets key
-    and kind of those that are carried out, part by part, also if it ends."""
+    """Carries out changes. `source`: ImportPlan.key, kept with codes and orders. `patience`: seconds without
+    a final answer after which it ends. `progress(n)`: whenever n more are carried out or refused. `done`:
+    gets key and kind of those that are carried out, part by part, also if it ends."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class Applying:
     def _apply_part(self, event: str, part: Sequence[Change]) -> None:
         """Holders are stored before their tickets are sent, and deleted, if they are new, of tickets that are
         surely not in the network."""
-        kept = remember_holders([one.ticket for one in part if one.ticket is not None])
+        kept = remember_holders([one.ticket for one in part if one.ticket is not None], source=self._source)
         self.wrong += kept.erased
         sending, tasks = Sending(self._order, event, self._source), list[_Task]()
         try:
-            change_holders(event, part)
+            change_holders(event, part, source=self._source)
             tasks = self._tasks(event, part, kept)
             self._progress(len(part) - sum(bool(task.steps) for task in tasks))
             while asked := {task.steps[0]: task for task in tasks if task.steps}:

@@ -18,7 +18,9 @@ from tickets.importing.imported import Holder, ImportedTicket, WrongRow
 from tickets.models import COMMITMENT_SALT_BYTES, TicketHolder
 
 ROWS_AT_ONCE = 500
-"""Tickets per query; SQLite takes at most 32,766 parameters, and a row has 12."""
+"""Tickets per query; SQLite takes at most 32,766 parameters, and a row has 13."""
+STORED = (*PERSON, "source")
+"""What a file says of a holder, and which file it is that names the order."""
 
 T = TypeVar("T")
 
@@ -39,8 +41,8 @@ class Kept(NamedTuple):
     """Tickets whose holders were not stored before."""
 
 
-def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
-    """Store the holders of tickets of one event.
+def remember_holders(tickets: Sequence[ImportedTicket], *, source: str = "") -> Kept:
+    """Store the holders of tickets of one event. `source`: ImportPlan.key of the file that names them.
 
     They are stored before the tickets are sent, so no ticket is ever without its holder. A repeated import
     reuses the stored salt, so it sends the same bytes (R13); what the file says now replaces what was stored
@@ -48,7 +50,7 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
     """
     kept = Kept({}, [], set())
     for part in in_parts([one for one in tickets if one.holder or one.order]):
-        made = {ticket.ticket_id: _row(ticket) for ticket in part}
+        made = {ticket.ticket_id: _row(ticket, source) for ticket in part}
         TicketHolder.objects.bulk_create(made.values(), ignore_conflicts=True)
         rows = _stored(part)
         others = []
@@ -62,17 +64,18 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
                 kept.commitments[ticket.ticket_id] = commitment(ticket.holder, bytes(row.salt))
             if bytes(row.salt) == wanted.salt:
                 kept.fresh.add(ticket.ticket_id)
-            elif any(getattr(row, field) != getattr(wanted, field) for field in PERSON):
-                for field in PERSON:
+            elif any(getattr(row, field) != getattr(wanted, field) for field in STORED):
+                for field in STORED:
                     setattr(row, field, getattr(wanted, field))
                 others.append(row)
-        TicketHolder.objects.bulk_update(others, PERSON)
+        TicketHolder.objects.bulk_update(others, STORED)
     return kept
 
 
-def change_holders(event: str, changes: Sequence[Change]) -> None:
-    """Write the other holders that a file names for tickets of one event in the network. Those that were
-    erased stay so. The log keeps the commitment to the first holder, and the row the salt of it."""
+def change_holders(event: str, changes: Sequence[Change], *, source: str = "") -> None:
+    """Write the other holders that a file of this `source` names for tickets of one event in the network.
+    Those that were erased stay so. The log keeps the commitment to the first holder, and the row the salt of
+    it."""
     named = {one.ticket_id: one.fields for one in changes if one.kind == "holder"}
     for names in in_parts(list(named)):
         fresh = [
@@ -84,7 +87,9 @@ def change_holders(event: str, changes: Sequence[Change]) -> None:
         for row in rows:
             for field in named[row.ticket]:
                 setattr(row, field.field, field.new)
-        TicketHolder.objects.bulk_update(rows, PERSON)
+                if field.field == "order":
+                    row.source = source if field.new else ""
+        TicketHolder.objects.bulk_update(rows, STORED)
 
 
 def in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -109,6 +114,7 @@ def erase_holders(event: str, tickets: Sequence[str]) -> int:
     return TicketHolder.objects.filter(event=event, ticket__in=tickets, erased_at=None).update(
         name="",
         order="",
+        source="",
         email="",
         phone="",
         company="",
@@ -118,12 +124,13 @@ def erase_holders(event: str, tickets: Sequence[str]) -> int:
     )
 
 
-def _row(ticket: ImportedTicket) -> TicketHolder:
+def _row(ticket: ImportedTicket, source: str) -> TicketHolder:
     return TicketHolder(
         event=ticket.event,
         ticket=ticket.ticket_id,
         name=ticket.holder.name,
         order=ticket.order,
+        source=source if ticket.order else "",
         email=ticket.holder.email,
         phone=ticket.holder.phone,
         company=ticket.holder.company,

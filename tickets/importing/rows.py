@@ -126,7 +126,7 @@ class Rows:
             not_before=not_before,
             not_after=not_after,
             holder=self._holder(record),
-            order=self._layout.text("order", record),
+            order=self._order(record),
             entered=self._entered(record),
             entered_at=self._entered_at(record, event),
         )
@@ -259,6 +259,11 @@ class Rows:
         if name not in self._zones:
             self._zones[name] = ZoneInfo(name)
         return self._zones[name]
+
+    def _order(self, record: Record) -> str:
+        """The number of the order: "paid" is none, and would make one order of all that are."""
+        text = self._layout.text("order", record)
+        return "" if words.has_status([words.folded(text)]) else text
 
     def _holder(self, record: Record) -> Holder:
         text = self._layout.text

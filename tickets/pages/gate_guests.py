@@ -6,7 +6,6 @@ decides nothing.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from django.db import DatabaseError
@@ -16,16 +15,14 @@ from django.views.decorators.http import require_POST
 
 from dtvn.api.errors import ApiError, InvalidRequest, ServiceError
 from dtvn.api.queries import read_event, read_words
-from dtvn.machine import CAPABILITY, State, reasons
+from dtvn.machine import CAPABILITY, reasons
 from dtvn.machine.fields import is_name
-from dtvn.machine.lists import MAIN_SLUG, EventList, list_in
-from dtvn.machine.rows import EventRow, TicketRow
+from dtvn.machine.lists import MAIN_SLUG, list_in
+from dtvn.machine.movements import ENTRY, EXIT
 from tickets.models import SearchKey, TicketHolder
 from tickets.pages.access import may_see_names
-from tickets.pages.ticket_facts import MEANINGS, NO_ENTRANCE, about, is_entrance
-from tickets.services import list_counts
-from tickets.services.codes import by_name_only
-from tickets.services.search import Found, Search, by_keys, folded, search, state_of_row
+from tickets.pages.gate_offers import Offers
+from tickets.services.search import Found, Search, by_keys, folded, search
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.rest.keys import Caller, caller_of_person
@@ -33,14 +30,13 @@ from validators.rest.keys import Caller, caller_of_person
 PAGE_SIZE = 50
 ORDER_MAX = 200
 """Most tickets of one order that are shown."""
-NOT_TAKEN = "this login does not take its product"
-NO_ORDER = "scan this ticket: by name only tickets of an order are let in, and the import named none of it"
 
 
 @require_POST
 def found(request: HttpRequest) -> HttpResponse:
-    """Tickets of `event`, each with whether it may be let in on `list`: those that the words of `q` find,
-    after the ticket id `after`; or, of the order of `ticket`, all. A POST, so that names stand in no URL."""
+    """Tickets of `event`, each with whether it may be let in on `list`, or out for the `kind` exit: those
+    that the words of `q` find, after the ticket id `after`; or, of the order of `ticket`, all. Only those
+    that this login may scan. A POST, so that names stand in no URL."""
     caller = caller_of_person(request, one_event=True)
     if caller is None:
         return JsonResponse({"error": "log in first"}, status=401)
@@ -61,12 +57,14 @@ def _found(request: HttpRequest, caller: Caller) -> dict[str, Any]:
     listed = list_in(row.lists if row is not None else (), slug)
     if listed is None:
         raise InvalidRequest(f"list: the event has no list {slug!r}.")
+    kind = request.POST.get("kind", ENTRY)
+    if kind not in (ENTRY, EXIT):
+        raise InvalidRequest("kind must be entry or exit.")
     part = _order(request, event) if "ticket" in request.POST else _search(request, event)
-    offers = Offers(caller, row, listed)
+    offers = Offers(caller, event, row, listed, kind)
+    seen = filter(offers.may_see, part.tickets)
     return {
-        "tickets": [
-            offers.row(one, *part.holders.get((event, one.ticket), ("", ""))) for one in part.tickets
-        ],
+        "tickets": [offers.row(one, *part.holders.get((event, one.ticket), ("", ""))) for one in seen],
         "after": part.after[1] if part.after else None,
     }
 
@@ -96,57 +94,13 @@ def _search(request: HttpRequest, event: str) -> Found:
 
 
 def _order(request: HttpRequest, event: str) -> Found:
-    """The tickets of the order of `ticket`; none if it has no order."""
+    """The tickets of the order of `ticket`; none if it has no order. Those of another source are none of it,
+    whatever their order's number."""
     ticket = request.POST["ticket"]
     holder = TicketHolder.objects.filter(event=event, ticket=ticket).first() if is_name(ticket) else None
     if holder is None or not holder.order:
         return Found([], {}, None)
     indexed = TicketHolder.objects.alias(key=SearchKey("order")).filter(key=SearchKey(Value(holder.order)))
-    same = indexed.filter(event=event, order=holder.order).order_by("ticket")
+    same = indexed.filter(event=event, order=holder.order, source=holder.source).order_by("ticket")
     keys = [(event, one) for one in same.values_list("ticket", flat=True)[:ORDER_MAX]]
     return by_keys(LEARNER_ALIAS, keys, with_holders=True)
-
-
-class Offers:
-    """What is offered of the tickets of one event on one list, for one request and caller."""
-
-    def __init__(self, caller: Caller, event: EventRow | None, listed: EventList) -> None:
-        self._caller = caller
-        self._event = event
-        self._list = listed
-        self._now = time.time_ns() // 1_000
-
-    def row(self, row: TicketRow, holder: str, order: str) -> dict[str, Any]:
-        """A ticket of a holder and an order, "" for none: `admits` says whether it is offered to be let in,
-        `meaning` why not, or how it stands."""
-        why = self._lack(row, order)
-        used = list_counts.on_list(row, self._event, self._now, self._list.slug).used
-        stands = "may enter again" if used else "not entered yet"
-        return {
-            "id": row.ticket,
-            "holder": holder,
-            "order": order,
-            "about": about(row),
-            "admits": not why,
-            "meaning": why or stands,
-        }
-
-    def _lack(self, row: TicketRow, order: str) -> str:
-        """Why the ticket is not offered to be let in, "" if it is."""
-        state = state_of_row(row)
-        if row.blocked:
-            return f"blocked: {row.block_reason}" if row.block_reason else "blocked"
-        if state in (State.DISPUTED, State.UPHELD):
-            return MEANINGS[state]
-        if not self._takes(row):
-            return NO_ENTRANCE
-        if self._caller.products and row.product not in self._caller.products:
-            return NOT_TAKEN
-        if list_counts.on_list(row, self._event, self._now, self._list.slug).exhausted:
-            return MEANINGS[State.CONSUMED]
-        named = order or "operate" in self._caller.scopes or not by_name_only(self._event, row)
-        return "" if named else NO_ORDER
-
-    def _takes(self, row: TicketRow) -> bool:
-        products = self._list.products
-        return is_entrance(self._event, row) if products is None else row.product in products

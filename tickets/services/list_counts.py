@@ -128,6 +128,14 @@ def count(slug: str, *, now: int | None = None) -> Counts:
     return Counts(found, products, used_up, on_site, blocked_inside)
 
 
+def persons_inside(slug: str, listed: EventList, now: int) -> int:
+    """Persons inside a list of an event, as its capacity counts them; reads all tickets of the event once.
+    `now`: Unix microseconds, which decide what today is."""
+    rows = Ticket.objects.using(LEARNER_ALIAS).filter(event=slug).values_list("row", flat=True)
+    found = (unpack_ticket(bytes(packed)) for packed in rows.iterator(chunk_size=ROWS_AT_ONCE))
+    return sum(_visits(row).tally(listed, row.entries, now).inside for row in found)
+
+
 def is_inside(row: TicketRow, lists: Mapping[str, EventList], now: int) -> bool:
     """Whether somebody with this ticket is inside on some list. `lists`: `lists_of` its event; `now`: Unix
     microseconds, which decide what today is."""
