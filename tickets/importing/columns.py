@@ -17,6 +17,7 @@ from tickets.importing.answers import ANY, Question
 from tickets.importing.days import MORNING, has_time, is_clock, is_day
 from tickets.importing.inquiry import Inquiry, YesNo
 from tickets.importing.record import FileRefused
+from tickets.importing.sections import TITLE
 from tickets.importing.settled import GIVEN, STORED, Said, settle
 from tickets.importing.source import Values
 
@@ -42,6 +43,7 @@ ID_MAX = 200
 LISTED = 30
 """Most values that a question lists."""
 NOTHING: YesNo = (None, None)
+TITLES = "Rows stand under titles, or below the header once more. What does the title above a row say?"
 
 
 def decide_columns(about: Inquiry) -> None:
@@ -306,7 +308,7 @@ class _Columns:
         )
         question = self._about.question(
             f"column:{column}",
-            f"What does the column {shown!r} say?",
+            TITLES if column == TITLE else f"What does the column {shown!r} say?",
             column=column,
             values=_listed(values),
             examples=_examples(values),
