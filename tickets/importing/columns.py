@@ -1,12 +1,12 @@
 """What the columns say that no field is read from: who may come in, who has entered, the day, or nothing.
 
 Which names and words decide is an open set, so nothing is passed over by its name: each column that parts the
-rows is asked about, unless a preset or an answer knows it. Words only order the questions and propose.
+rows (importing.parting) is asked about, unless a preset or an answer knows it. Words only order the questions
+and propose.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from itertools import chain
 
@@ -16,6 +16,7 @@ from tickets.importing import words
 from tickets.importing.answers import ANY, Question
 from tickets.importing.days import MORNING, has_time, is_clock, is_day
 from tickets.importing.inquiry import Inquiry, YesNo
+from tickets.importing.parting import FEW, are_days, names_rows, parts
 from tickets.importing.record import FileRefused
 from tickets.importing.sections import TITLE
 from tickets.importing.settled import GIVEN, STORED, Said, settle
@@ -31,15 +32,7 @@ MEANINGS = {
 }
 """What a column may say, beside a day."""
 NAMES = {"name", "first_name", "last_name"}
-FEW = 12
-"""At most so many different values may part the rows into groups."""
-NAMES_ROW = re.compile(r"\S*@\S+|(?=\S*\d)\S{8,}")
-"""A text that names a row, if no two rows have the same: an address, or one like an id."""
-DATE = re.compile(r"\d{1,4}[./-](?:\d{1,2}|[^\W\d_]{3,9})[./-]\d{2,4}|(?<!\d)20\d{6}(?!\d)|\d{1,2}[:.]\d{2}")
-"""A date or a time in some form, also in one that is not read."""
 EXAMPLES = 3
-ID_MAX = 200
-"""Characters of the longest id."""
 LISTED = 30
 """Most values that a question lists."""
 NOTHING: YesNo = (None, None)
@@ -49,21 +42,6 @@ TITLES = "Rows stand under titles, or below the header once more. What does the 
 def decide_columns(about: Inquiry) -> None:
     """Decide each column that may decide who comes in, or ask."""
     _Columns(about).decide()
-
-
-def parts(values: Values) -> bool:
-    """Whether a column parts the rows into groups, or only some rows fill it, or it holds dates."""
-    counts = values.counts
-    if len(counts) < 2:
-        return False
-    frequent = max(counts.values())
-    few = len(counts) <= FEW or 2 * frequent > counts.total()
-    return "" in counts or few or all(map(DATE.search, counts))
-
-
-def _are_days(values: Values) -> bool:
-    filled = [values.spelled[value] for value in values.counts if value]
-    return len(filled) > 1 and all(map(is_day, filled))
 
 
 def _are_timed(values: Values) -> bool:
@@ -84,7 +62,9 @@ class _Columns:
             *about.found.printed,
             *about.found.candidates,
         }
-        self._ids = {*preset.ids} | {name for name in self._source.columns if self._names_rows(name)}
+        self._ids = {*preset.ids} | {
+            name for name in self._source.columns if names_rows(name, self._source.values(name))
+        }
         self._keep()
 
     def _keep(self) -> None:
@@ -281,19 +261,9 @@ class _Columns:
         named = words.names_status(column) or words.names_entry(column)
         return named or words.has_status(values.counts)
 
-    def _names_rows(self, column: str) -> bool:
-        """Whether a column names each row, as an id or an address does: its values part nothing."""
-        values = self._source.values(column)
-        longest = max(map(len, values.counts), default=0)
-        if max(values.counts.values(), default=0) != 1 or longest > ID_MAX or _are_days(values):
-            return False
-        if words.is_record(column) or words.is_printed(column):
-            return all(any(map(str.isdigit, value)) for value in values.counts)
-        return all(map(NAMES_ROW.fullmatch, values.counts)) and not all(map(DATE.search, values.counts))
-
     def _question(self, column: str, values: Values) -> Question:
         shown = self._source.spelled(column)
-        days = _are_days(values)
+        days = are_days(values)
         ends = [self._source.spelled(name) for name in self._source.columns if self._ends_after(column, name)]
         ends = [*ends, MORNING] if _are_timed(values) else ["", MORNING, *ends] if days else []
         product = "variation" if self._about.layout.column("product") else "product"
@@ -320,7 +290,7 @@ class _Columns:
 
     def _ends_after(self, column: str, other: str) -> bool:
         """Whether both columns hold days, and this one for no row a later one than the other."""
-        if other == column or not all(_are_days(self._source.values(name)) for name in (column, other)):
+        if other == column or not all(are_days(self._source.values(name)) for name in (column, other)):
             return False
         pairs = zip(self._source.cells(column), self._source.cells(other), strict=True)
         return all(begins <= ends for begins, ends in pairs if begins)
