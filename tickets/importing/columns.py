@@ -1,8 +1,8 @@
 """What the columns say that no field is read from: who may come in, who has entered, the day, or nothing.
 
 Which names and words decide is an open set, so nothing is passed over by its name: each column that parts the
-rows (importing.parting) is asked about, unless a preset or an answer knows it. Words only order the questions
-and propose.
+rows (importing.parting) is asked about, unless a preset or an answer knows it, and so is one that is unlike
+the field that is read from it (importing.field_kinds). Words only order the questions and propose.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import msgspec
 from tickets.importing import words
 from tickets.importing.answers import ANY, Question
 from tickets.importing.days import MORNING, has_time, is_clock, is_day
+from tickets.importing.field_kinds import unlike_fields
 from tickets.importing.inquiry import Inquiry, YesNo
 from tickets.importing.parting import FEW, are_days, names_rows, parts
-from tickets.importing.record import FileRefused
+from tickets.importing.record import FileRefused, normalised
 from tickets.importing.sections import TITLE
 from tickets.importing.settled import GIVEN, STORED, Said, settle
 from tickets.importing.source import Values
@@ -62,6 +63,7 @@ class _Columns:
             *about.found.printed,
             *about.found.candidates,
         }
+        self._unlike = self._unlike_fields()
         self._ids = {*preset.ids} | {
             name for name in self._source.columns if names_rows(name, self._source.values(name))
         }
@@ -72,6 +74,17 @@ class _Columns:
         stored, columns = self._about.stored, {*self._source.columns}
         self._found.harmless += [name for name in stored.harmless if name not in columns]
         self._found.constant |= {name: one for name, one in stored.constant.items() if name not in columns}
+
+    def _unlike_fields(self) -> set[str]:
+        """The columns that are asked about though a field is read from them: those unlike it, and those of
+        products that are days. What a person has said of one, holds."""
+        layout, found = self._about.layout, self._found
+        said = (self._about.given.columns | self._about.stored.columns).values()
+        printed = [*found.printed, *found.candidates, self._preset.admission]
+        unlike = unlike_fields(self._source, layout, found.printed)
+        products = {*layout.columns.get("product", ()), *layout.columns.get("variation", ())}
+        days = {name for name in products if are_days(self._source.values(name))}
+        return (unlike | days).difference(printed, map(normalised, said))
 
     def decide(self) -> None:
         """Decide each column, or leave a question open; a person's answer holds for a column that a field is
@@ -92,8 +105,11 @@ class _Columns:
             )
         days = self._take_days(decided)
         asked = [self._lost(name) for name in self._about.lost if name not in given.harmless]
+        stored = self._about.stored
+        known = decided.union(stored.admits, stored.refuses, stored.entered or (), stored.harmless)
+        known = known.union(given.harmless, self._unlike)
         for column in self._source.columns:
-            if column in days or (column in self._read and column not in decided):
+            if column in days or (column in self._read and column not in known):
                 continue
             values = self._source.values(column)
             harmless = self._harmless(column, decided) or self._of_series(column)
@@ -241,7 +257,7 @@ class _Columns:
         about, before = self._about, self._about.stored.constant.get(column)
         changed = before is not None and any(value != before for value in values.counts)
         new = bool(about.columns_before) and column not in about.columns_before and any(values.counts)
-        decides = (parts(values) and column not in self._ids) or new
+        decides = column in self._unlike or (parts(values) and column not in self._ids) or new
         if harmless:
             if harmless in (GIVEN, STORED):
                 self._found.harmless.append(column)
