@@ -86,3 +86,11 @@ def test_a_product_that_is_a_day_may_say_when_it_admits(tmp_path: Path, answer: 
         {("2026-08-01", False)},
         {("2026-08-01", True), ("2026-08-02", True)},
     )
+
+
+def test_a_word_for_a_status_is_harmless_in_no_preset(tmp_path: Path) -> None:
+    columns = {
+        "Order code": turns("O#"), "Product": turns("Day"), "Checked in": turns(""),
+        "Secret": turns("s3cret-#"), "Voucher": turns("", "V#"), "State": turns("active", "cancelled"),
+    }  # fmt: skip
+    assert asked(plan(tmp_path, table_of(columns))) == ["column:state", "entrances"]

@@ -2,7 +2,8 @@
 
 Which names and words decide is an open set, so nothing is passed over by its name: each column that parts the
 rows (importing.parting) is asked about, unless a preset or an answer knows it, and so is one that is unlike
-the field that is read from it (importing.field_kinds). Words only order the questions and propose.
+the field that is read from it (importing.field_kinds). Words only order the questions and propose; but a
+preset that calls a column harmless does not know one with a word for a status.
 """
 
 from __future__ import annotations
@@ -145,7 +146,8 @@ class _Columns:
             return ""
         if column in self._about.stored.harmless:
             return STORED
-        return self._preset.name if column in self._ignored else ""
+        ignored = column in self._ignored and not words.has_status(self._source.values(column).counts)
+        return self._preset.name if ignored else ""
 
     def _of_series(self, column: str) -> str:
         """The preset's name if this column says no more than one before it of the date of a series."""
