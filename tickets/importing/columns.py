@@ -1,12 +1,13 @@
 """What the columns say that no field is read from: who may come in, who has entered, the day, or nothing.
 
 Which names and words decide is an open set, so nothing is passed over by its name: each column that parts the
-rows is asked about, unless a preset or an answer knows it. Words only order the questions and propose.
+rows (importing.parting) is asked about, unless a preset or an answer knows it, and so is one that is unlike
+the field that is read from it (importing.field_kinds). Words only order the questions and propose; but a
+preset that calls a column harmless does not know one with a word for a status.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from itertools import chain
 
@@ -15,9 +16,12 @@ import msgspec
 from tickets.importing import words
 from tickets.importing.answers import ANY, Question
 from tickets.importing.days import MORNING, has_time, is_clock, is_day
+from tickets.importing.field_kinds import unlike_fields
 from tickets.importing.inquiry import Inquiry, YesNo
 from tickets.importing.jsoncells import first_language, list_of
-from tickets.importing.record import FileRefused
+from tickets.importing.parting import FEW, are_days, names_rows, parts
+from tickets.importing.record import FileRefused, normalised
+from tickets.importing.sections import TITLE
 from tickets.importing.settled import FILE, GIVEN, STORED, Said, settle
 from tickets.importing.source import Values
 
@@ -31,38 +35,16 @@ MEANINGS = {
 }
 """What a column may say, beside a day."""
 NAMES = {"name", "first_name", "last_name"}
-FEW = 12
-"""At most so many different values may part the rows into groups."""
-NAMES_ROW = re.compile(r"\S*@\S+|(?=\S*\d)\S{8,}")
-"""A text that names a row, if no two rows have the same: an address, or one like an id."""
-DATE = re.compile(r"\d{1,4}[./-](?:\d{1,2}|[^\W\d_]{3,9})[./-]\d{2,4}|(?<!\d)20\d{6}(?!\d)|\d{1,2}[:.]\d{2}")
-"""A date or a time in some form, also in one that is not read."""
 EXAMPLES = 3
-ID_MAX = 200
-"""Characters of the longest id."""
 LISTED = 30
 """Most values that a question lists."""
 NOTHING: YesNo = (None, None)
+TITLES = "Rows stand under titles, or below the header once more. What does the title above a row say?"
 
 
 def decide_columns(about: Inquiry) -> None:
     """Decide each column that may decide who comes in, or ask."""
     _Columns(about).decide()
-
-
-def parts(values: Values) -> bool:
-    """Whether a column parts the rows into groups, or only some rows fill it, or it holds dates."""
-    counts = values.counts
-    if len(counts) < 2:
-        return False
-    frequent = max(counts.values())
-    few = len(counts) <= FEW or 2 * frequent > counts.total()
-    return "" in counts or few or all(map(DATE.search, counts))
-
-
-def _are_days(values: Values) -> bool:
-    filled = [values.spelled[value] for value in values.counts if value]
-    return len(filled) > 1 and all(map(is_day, filled))
 
 
 def _are_timed(values: Values) -> bool:
@@ -83,7 +65,10 @@ class _Columns:
             *about.found.printed,
             *about.found.candidates,
         }
-        self._ids = {*preset.ids} | {name for name in self._source.columns if self._names_rows(name)}
+        self._unlike = self._unlike_fields()
+        self._ids = {*preset.ids} | {
+            name for name in self._source.columns if names_rows(name, self._source.values(name))
+        }
         self._keep()
 
     def _keep(self) -> None:
@@ -91,6 +76,17 @@ class _Columns:
         stored, columns = self._about.stored, {*self._source.columns}
         self._found.harmless += [name for name in stored.harmless if name not in columns]
         self._found.constant |= {name: one for name, one in stored.constant.items() if name not in columns}
+
+    def _unlike_fields(self) -> set[str]:
+        """The columns that are asked about though a field is read from them: those unlike it, and those of
+        products that are days. What a person has said of one, holds."""
+        layout, found = self._about.layout, self._found
+        said = (self._about.given.columns | self._about.stored.columns).values()
+        printed = [*found.printed, *found.candidates, self._preset.admission]
+        unlike = unlike_fields(self._source, layout, found.printed)
+        products = {*layout.columns.get("product", ()), *layout.columns.get("variation", ())}
+        days = {name for name in products if are_days(self._source.values(name))}
+        return (unlike | days).difference(printed, map(normalised, said))
 
     def decide(self) -> None:
         """Decide each column, or leave a question open; a person's answer holds for a column that a field is
@@ -111,8 +107,11 @@ class _Columns:
             )
         days = self._take_days(decided)
         asked = [self._lost(name) for name in self._about.lost if name not in given.harmless]
+        stored = self._about.stored
+        known = decided.union(stored.admits, stored.refuses, stored.entered or (), stored.harmless)
+        known = known.union(given.harmless, self._unlike)
         for column in self._source.columns:
-            if column in days or (column in self._read and column not in decided):
+            if column in days or (column in self._read and column not in known):
                 continue
             values = self._source.values(column)
             harmless = self._harmless(column, decided) or self._of_series(column) or self._translates(column)
@@ -148,7 +147,8 @@ class _Columns:
             return ""
         if column in self._about.stored.harmless:
             return STORED
-        ignored = column in self._ignored or list_of(column) in self._ignored
+        known = column in self._ignored or list_of(column) in self._ignored
+        ignored = known and not words.has_status(self._source.values(column).counts)
         return self._preset.name if ignored else ""
 
     def _translates(self, column: str) -> str:
@@ -273,7 +273,7 @@ class _Columns:
         about, before = self._about, self._about.stored.constant.get(column)
         changed = before is not None and any(value != before for value in values.counts)
         new = bool(about.columns_before) and column not in about.columns_before and any(values.counts)
-        decides = (parts(values) and column not in self._ids) or new
+        decides = column in self._unlike or (parts(values) and column not in self._ids) or new
         if harmless:
             if harmless in (GIVEN, STORED):
                 self._found.harmless.append(column)
@@ -293,19 +293,9 @@ class _Columns:
         named = words.names_status(column) or words.names_entry(column)
         return named or words.has_status(values.counts)
 
-    def _names_rows(self, column: str) -> bool:
-        """Whether a column names each row, as an id or an address does: its values part nothing."""
-        values = self._source.values(column)
-        longest = max(map(len, values.counts), default=0)
-        if max(values.counts.values(), default=0) != 1 or longest > ID_MAX or _are_days(values):
-            return False
-        if words.is_record(column) or words.is_printed(column):
-            return all(any(map(str.isdigit, value)) for value in values.counts)
-        return all(map(NAMES_ROW.fullmatch, values.counts)) and not all(map(DATE.search, values.counts))
-
     def _question(self, column: str, values: Values) -> Question:
         shown = self._source.spelled(column)
-        days = _are_days(values)
+        days = are_days(values)
         ends = [self._source.spelled(name) for name in self._source.columns if self._ends_after(column, name)]
         ends = [*ends, MORNING] if _are_timed(values) else ["", MORNING, *ends] if days else []
         product = "variation" if self._about.layout.column("product") else "product"
@@ -320,7 +310,7 @@ class _Columns:
         )
         question = self._about.question(
             f"column:{column}",
-            f"What does the column {shown!r} say?",
+            TITLES if column == TITLE else f"What does the column {shown!r} say?",
             column=column,
             values=_listed(values),
             examples=_examples(values),
@@ -332,7 +322,7 @@ class _Columns:
 
     def _ends_after(self, column: str, other: str) -> bool:
         """Whether both columns hold days, and this one for no row a later one than the other."""
-        if other == column or not all(_are_days(self._source.values(name)) for name in (column, other)):
+        if other == column or not all(are_days(self._source.values(name)) for name in (column, other)):
             return False
         pairs = zip(self._source.cells(column), self._source.cells(other), strict=True)
         return all(begins <= ends for begins, ends in pairs if begins)

@@ -50,6 +50,8 @@ RISKS = {
 }
 ENTITY = re.compile(r"&(?:[a-z]{2,8}[0-9]?|#[0-9]{2,6}|#x[0-9a-f]{2,5});", re.IGNORECASE)
 """What a program writes that escapes a text for a web page, and then for a file."""
+REPEATED = "repeats the header"
+"""Why such a row is left out."""
 TOTAL = re.compile(
     r"(?:(?:grand|sub) ?)?(?:totals?(?: g[ée]n[ée]ral)?|totale|totaal|summe|gesamt(?:summe|ergebnis)?"
     r"|ergebnis)(?: *[:=] *[0-9.,]*)?",
@@ -204,7 +206,7 @@ class _Table:
             return "is hidden in the sheet, by hand or by a filter"
         filled = [text for cell in row.cells if (text := cell.strip())]
         if filled == self._repeated:
-            return "repeats the header"
+            return REPEATED
         if len(self._names) > 1 and filled and TOTAL.fullmatch(filled[0]):
             return "is a total" if all(map(NUMBER.fullmatch, filled[1:])) else ""
         return ""

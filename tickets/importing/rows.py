@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -19,15 +18,12 @@ from tickets.importing.lists import codes_in, is_list_of_codes
 from tickets.importing.moments import NoMoment, read_moment
 from tickets.importing.own import OwnRows
 from tickets.importing.printed import code_of
-from tickets.importing.reading import NUMBER
 from tickets.importing.record import A_DATE, A_TRUTH, Record, WrongCell, invisible_inside
 from tickets.importing.settled import Decided, Known
 from tickets.importing.source import Source
 
 WITHIN_MIN = 6
 """Characters of a code that does not stand inside another text by chance: reader_faults.LENGTH_MIN."""
-ASIDE_WIDTH = 3
-"""Cells that the usual row fills at least, where a row of one cell, or a text and a number, is no ticket."""
 
 
 class Rows:
@@ -37,11 +33,6 @@ class Rows:
         self._source, self._layout, self._decided, self._known = source, layout, decided, known
         self._own = OwnRows(source, decided, known.event) if source.preset.own else None
         self._zones: dict[str, ZoneInfo] = {}
-        widths = sorted(sum(map(bool, row.fields.values())) for row in source.rows)
-        self._lengths = {
-            len(row.code(decided.code)) for row in source.rows if sum(map(bool, row.fields.values())) > 2
-        } - {0}
-        self._usual = widths[len(widths) // 2] if widths and source.shown else 0
         self._timed = {
             name for name in decided.days if any(has_time(row.fields.get(name, "")) for row in source.rows)
         }
@@ -57,8 +48,6 @@ class Rows:
             return LeftOut(record.number, record.left_out)
         if self._own is not None:
             return self._own.read(record)
-        if reason := self._aside(record):
-            return LeftOut(record.number, reason)
         try:
             name = self._layout.text("event", record)
             if not (event := self._decided.event_of(name, self._known.event)):
@@ -68,25 +57,6 @@ class Rows:
             return self._tickets(record, event)
         except WrongCell as wrong:
             return WrongRow(record.number, str(wrong))
-
-    def _aside(self, record: Record) -> str:
-        """Why a row is only a title, an end mark or a total; "" if it may be a ticket."""
-        filled = {name: cell for name, cell in record.fields.items() if cell}
-        if self._usual < ASIDE_WIDTH or not (len(filled) == 1 or self._may_be_total(record, filled)):
-            return ""
-        coded = [cell for name, cell in filled.items() if name in self._decided.printed]
-        if any(
-            len(cell) in self._lengths or (" " not in cell and any(map(str.isdigit, cell))) for cell in coded
-        ):
-            return ""
-        return f"is no ticket but a title, an end mark or a total: only {', '.join(filled.values())[:80]!r}"
-
-    def _may_be_total(self, record: Record, filled: Mapping[str, str]) -> bool:
-        """Whether the last row holds a text and a number."""
-        if len(filled) != 2 or record.number != self._source.rows[-1].number:
-            return False
-        text, number = filled.values()
-        return NUMBER.fullmatch(number) is not None and not any(map(str.isdigit, text))
 
     def zone(self, event: str) -> str:
         """Name of the zone of times without an offset in rows of this event."""

@@ -14,6 +14,7 @@ from tickets.importing.header import Knows, Matters
 from tickets.importing.presets import PRESETS, Preset, preset_of
 from tickets.importing.reading import Records, open_records
 from tickets.importing.record import FileRefused, Record, normalised
+from tickets.importing.sections import under_titles
 
 IN_PRESETS = frozenset(
     name
@@ -118,7 +119,7 @@ def read_source(
         records = opened(sheet)
     columns = dict.fromkeys(name for name in records.headers if name)
     rows = []
-    for row in records.rows:
+    for row in under_titles([*records.rows]) if records.headers else records.rows:
         columns |= dict.fromkeys(row.fields)
         filled = {name: cell for name, cell in row.fields.items() if cell}
         rows.append(msgspec.structs.replace(row, fields=filled))

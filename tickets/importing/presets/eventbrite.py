@@ -27,7 +27,9 @@ REPORT = Preset(
         CHECKED_IN,
         entry("Checked in|Check-in status", entered=f"{YES}|checked in", outside=f"{NO}|not checked in"),
     ),
-    ignored=names("Order Date|Total Paid|Fees Paid|Price Tier|Home State|Billing State|Shipping State"),
+    ignored=names(
+        "Order Date|Total Paid|Fees Paid|Price Tier|Home Country|Home State|Billing State|Shipping State"
+    ),
 )
 API = Preset(
     name="Eventbrite, attendees of the API",

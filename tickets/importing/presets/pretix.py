@@ -19,7 +19,7 @@ NOT_DECIDING = names(
     "|Benötigt besondere Behandlung|Nécessite une attention particulière|Requiere una atención especial"
     "|E-mail address verified|Email address verified|Check-in text|Check-in-Hinweis"
     "|Texte d'enregistrement|Texto de check-in|Voucher code|Gutscheincode|Invoice address state|State"
-    "|Bundesstaat|État|Estado o provincia|Payment providers|valid if pending"
+    "|Bundesstaat|État|Estado o provincia|Country|Land|Pays|País|Payment providers|valid if pending"
     "|Order date|Order time|Bestelldatum|Bestellzeit|Bestelluhrzeit|Date de commande|Heure de la commande"
     "|Fecha de pedido|Hora del pedido|Price|Preis|Prix|Precio|Tax rate|Tax value|Tax rule|Steuersatz"
     "|Steuerbetrag|Steuerregel|Taux de taxe|Tasa de impuestos|addon to|Add-on to position ID"

@@ -75,7 +75,7 @@ TITO = Preset(
     lacks="Tito prints the unique ticket URL or the ticket reference, depending on the badge.",
     ids=names("Ticket Reference"),
     statuses=(status("Void Status", admits="", refuses="void|voided|incomplete"),),
-    ignored=names("Ticket|Tags"),
+    ignored=names("Ticket|Tags|Order Name"),
 )
 ALF_IO = Preset(
     name="alf.io, tickets",
