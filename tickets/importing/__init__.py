@@ -4,6 +4,7 @@ reading   a CSV, XLSX (workbook) or JSON file in any encoding and with any delim
 shapes    JSON of pretix and Eventbrite  ->  Record with the column names of a spreadsheet
 presets   what the exports of ticket shops say, detected by their headers; words: of all other files
 source    a whole file: its rows, its columns, its preset
+recognised whose stored answers it takes, and what decided in other files of its event that it lacks
 questions what decides who comes in, and what nobody has said  ->  Decided (settled), with open questions
 rows      a Record under the answers  ->  tickets, or the reason why it is not one
 plan      the whole file  ->  ImportPlan, in which no row is missing

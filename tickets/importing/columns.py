@@ -16,6 +16,7 @@ from tickets.importing import words
 from tickets.importing.answers import ANY, Question
 from tickets.importing.days import MORNING, has_time, is_clock, is_day
 from tickets.importing.inquiry import Inquiry, YesNo
+from tickets.importing.recognised import question_of_lost
 from tickets.importing.record import FileRefused
 from tickets.importing.settled import GIVEN, STORED, Said, settle
 from tickets.importing.source import Values
@@ -89,7 +90,6 @@ class _Columns:
         """Stored answers about columns that this file lacks hold for the next one."""
         stored, columns = self._about.stored, {*self._source.columns}
         self._found.harmless += [name for name in stored.harmless if name not in columns]
-        self._found.constant |= {name: one for name, one in stored.constant.items() if name not in columns}
 
     def decide(self) -> None:
         """Decide each column, or leave a question open; a person's answer holds for a column that a field is
@@ -98,7 +98,8 @@ class _Columns:
         given = self._about.given
         ends = [name for name in given.days.values() if name and not is_clock(name)]
         values_of = {*given.admits, *given.refuses, *(given.entered or ())}
-        here = [name for name in given.harmless if name not in self._about.lost]
+        recognised = self._about.recognised
+        here = [name for name in given.harmless if name not in recognised.lacking]
         for column in (*here, *values_of, *given.days, *ends):
             self._source.column(column)
         decided = values_of | given.days.keys()
@@ -109,7 +110,7 @@ class _Columns:
                 "is harmless."
             )
         days = self._take_days(decided)
-        asked = [self._lost(name) for name in self._about.lost if name not in given.harmless]
+        asked = [question_of_lost(name) for name in recognised.lost if name not in given.harmless]
         for column in self._source.columns:
             if column in days or (column in self._read and column not in decided):
                 continue
@@ -129,15 +130,6 @@ class _Columns:
         asked.sort(key=lambda one: order.index(one.likely))
         for question in asked:
             self._about.ask(question)
-
-    def _lost(self, column: str) -> Question:
-        return self._about.question(
-            f"column:{column}",
-            f"A file before this one had the column {column!r}, which says who may come in, and this one "
-            "lacks it. Export the file with that column. Or does it not matter for the tickets in this file?",
-            column=column,
-            answers=(f"harmless={column}",),
-        )
 
     def _harmless(self, column: str, decided: Collection[str]) -> str:
         """Who says that a column is harmless; "" if nobody does. A person's answer counts most."""
@@ -258,7 +250,8 @@ class _Columns:
         """Pass over a column that is harmless, and ask about one that parts the rows."""
         about, before = self._about, self._about.stored.constant.get(column)
         changed = before is not None and any(value != before for value in values.counts)
-        new = bool(about.columns_before) and column not in about.columns_before and any(values.counts)
+        known = about.recognised.columns
+        new = bool(known) and column not in known and any(values.counts)
         decides = (parts(values) and column not in self._ids) or new
         if harmless:
             if harmless in (GIVEN, STORED):
