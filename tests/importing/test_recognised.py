@@ -107,3 +107,26 @@ def test_exports_of_two_known_shops_are_no_parts_of_each_other(tmp_path: Path) -
     answers = {"entrances": "Day ticket", "stored": stored_of(pretix)}
     assert asked(plan(tmp_path, weezevent, **answers)) == []
     assert asked(plan(tmp_path, weezevent.replace("Last name", "Guest"), **answers)) != [], "of no known shop"
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "is_asked"),
+    [
+        ("red blue red", "red green", False),
+        ("red blue red", "paid waiting refunded", True),
+        ("2026-05-01 2026-05-02", "2026-05-03 2026-05-04", False),
+        (" ".join(f"note-{n}" for n in range(40)), "vip friend", False),
+    ],
+)
+def test_a_harmless_column_is_asked_about_once_all_its_values_are_others(
+    tmp_path: Path, first: str, later: str, is_asked: bool
+) -> None:
+    def table(cells: str) -> str:
+        return "Barcode,Group\n" + "".join(f"C-{n},{cell}\n" for n, cell in enumerate(cells.split()))
+
+    known = plan(tmp_path, table(first), harmless=["Group"])
+    again = plan(tmp_path, table(later), stored=stored_of(known))
+    assert asked(again) == (["column:group"] if is_asked else [])
+    told = plan(tmp_path, table(later), stored=stored_of(known), harmless=["Group"])
+    for seen in (first, later):
+        assert asked(plan(tmp_path, table(seen), stored=stored_of(told))) == [], "not twice"

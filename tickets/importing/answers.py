@@ -64,6 +64,9 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     days: dict[str, str] = {}
     """Column with the day on which a row's ticket admits -> the end of that: "" for midnight, a time of the
     morning after, or a column."""
+    seen: dict[str, list[str]] = {}
+    """Harmless column -> its filled values so far, of stored answers: it is asked about again once all values
+    are others. Without an entry whatever stands in it is harmless."""
     constant: dict[str, str] = {}
     """Column -> its one value, of stored answers: another one is asked about."""
     decides: list[str] = []

@@ -60,6 +60,11 @@ def parts(values: Values) -> bool:
     return "" in counts or few or all(map(DATE.search, counts))
 
 
+def _filled(values: Values) -> dict[str, int]:
+    """The filled values, as far as they are stored, and their numbers; the most frequent first."""
+    return {value[:ID_MAX]: count for value, count in values.counts.most_common() if value}
+
+
 def _are_days(values: Values) -> bool:
     filled = [values.spelled[value] for value in values.counts if value]
     return len(filled) > 1 and all(map(is_day, filled))
@@ -90,6 +95,8 @@ class _Columns:
         """Stored answers about columns that this file lacks hold for the next one."""
         stored, columns = self._about.stored, {*self._source.columns}
         self._found.harmless += [name for name in stored.harmless if name not in columns]
+        self._found.seen |= {name: seen for name, seen in stored.seen.items() if name not in columns}
+        self._found.constant |= {name: one for name, one in stored.constant.items() if name not in columns}
 
     def decide(self) -> None:
         """Decide each column, or leave a question open; a person's answer holds for a column that a field is
@@ -137,9 +144,24 @@ class _Columns:
             return GIVEN
         if column in decided:
             return ""
-        if column in self._about.stored.harmless:
+        if column in self._about.stored.harmless and not self._all_others(column):
             return STORED
         return self._preset.name if column in self._ignored else ""
+
+    def _all_others(self, column: str) -> bool:
+        """Whether no value is one of those for which a column was called harmless: another shop may say with
+        it who comes in."""
+        seen, filled = self._about.stored.seen.get(column), _filled(self._source.values(column))
+        return seen is not None and bool(filled) and not filled.keys() & {*seen}
+
+    def _remember(self, column: str, values: Values, harmless: str) -> None:
+        """Keep the values for which a column is harmless, as far as a person looked at them: not those of
+        texts, nor days, of which each file has others."""
+        before, filled = self._about.stored.seen.get(column), _filled(values)
+        few = len(values.counts) <= LISTED and not (filled and all(map(DATE.search, filled)))
+        if before is not None or (few and harmless == GIVEN):
+            kept = dict.fromkeys([*filled, *(before or ())])
+            self._found.seen[column] = [*kept][:LISTED]
 
     def _of_series(self, column: str) -> str:
         """The preset's name if this column says no more than one before it of the date of a series."""
@@ -256,6 +278,7 @@ class _Columns:
         if harmless:
             if harmless in (GIVEN, STORED):
                 self._found.harmless.append(column)
+                self._remember(column, values, harmless)
             if decides or harmless == GIVEN:
                 text = f"{self._source.spelled(column)}: {MEANINGS['harmless']} ({_summary(values)})"
                 about.answer(f"column:{column}", text, harmless, self._question(column, values), "harmless")
