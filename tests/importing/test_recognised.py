@@ -92,6 +92,20 @@ def test_the_answer_about_a_lost_column_may_be_given_again(
     assert (codes(found), found.key) == (["NIGHT-6"], small.key)
 
 
+def test_what_another_source_left_out_is_asked_about_although_the_source_is_known(
+    tmp_path: Path, shop: ImportPlan, small: ImportPlan
+) -> None:
+    content = "Barcode,Name\nNIGHT-2,Bob\nNIGHT-4,Dan\n"
+    stored = stored_of(shop, small)
+    found = plan(tmp_path, content, known=FEST, stored=stored)
+    assert (asked(found), found.tickets) == (DECIDING, [])
+    assert "names 2 tickets that a file with it left out" in found.questions[0].sentence
+    said = plan(tmp_path, content, known=FEST, stored=stored, harmless=HARMLESS)
+    assert codes(said) == ["NIGHT-2", "NIGHT-4"]
+    assert "Let in: 2 tickets that another file left out by 'stato', called harmless." in said.said
+    assert asked(plan(tmp_path, content, known=FEST, stored=stored_of(shop, said))) == [], "not twice"
+
+
 def test_a_key_is_of_one_source(tmp_path: Path) -> None:
     """A source that got a column, and a file as its first one was."""
     first = plan(tmp_path, "Barcode,Name\nC-1,Ada\n")

@@ -18,6 +18,7 @@ from tickets.importing.answers import (
     Question,
     Told,
 )
+from tickets.importing.barred import BARRED_MAX, barred_elsewhere, kept_barred, questions_of
 from tickets.importing.imported import EVENT_LENGTH_MAX, ImportedEvent, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.layout import Layout
 from tickets.importing.own import events_of
@@ -26,7 +27,7 @@ from tickets.importing.questions import decide
 from tickets.importing.recognised import UNANSWERED, StoredSource, recognise
 from tickets.importing.record import ENTITIES, Record, normalised
 from tickets.importing.rows import Rows
-from tickets.importing.settled import Decided, Known
+from tickets.importing.settled import Decided, Known, no_salt
 from tickets.importing.source import Source, read_source
 
 SAMPLES = 3
@@ -152,6 +153,8 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
     if not plan.questions:
         rows = Rows(source, layout, decided, known)
         _fill(plan, source, rows, decided, stewards_see_why=given.stewards_see_why)
+        _bar(plan, before, given)
+    if not plan.questions:
         by_id = {event for event in plan.zones if known.ids_are_codes(event, given.new_event)}
         _name(plan, source, layout, decided, known, by_id)
         _remark(plan, source, decided)
@@ -161,6 +164,32 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
             else [*_events(plan, source, layout, decided)]
         )
     return plan
+
+
+def _bar(plan: ImportPlan, before: Answers, given: Answers) -> None:
+    """Ask about tickets that another file of the event left out, and keep the names of those that this one
+    leaves out."""
+    admitted, refused = (
+        {made_up(one, no_salt(one.event)) for one in tickets if one.codes}  # an event may get another salt
+        for tickets in ([one for one in plan.tickets if one.admits], plan.refused)
+    )
+    names = admitted.difference(before.let_in)
+    found: dict[str, set[str]] = {}
+    for column, barred in barred_elsewhere(names, plan.columns, plan.key, plan.stored):
+        found.setdefault(column, set()).update(barred)
+    plan.questions = questions_of(found, given)
+    if plan.questions:
+        plan.tickets, plan.left_out, plan.wrong, plan.refused = [], [], [], []
+        return
+    for column, barred in found.items():
+        tickets = counted(len(barred), "ticket")
+        plan.said.append(f"Let in: {tickets} that another file left out by {column!r}, called harmless.")
+    let_in = [*{name for barred in found.values() for name in barred}, *before.let_in]
+    plan.answers = msgspec.structs.replace(
+        plan.answers,
+        barred=kept_barred(before.barred, refused, admitted),
+        let_in=sorted(let_in[:BARRED_MAX]),
+    )
 
 
 def _events(plan: ImportPlan, source: Source, layout: Layout, decided: Decided) -> Iterator[ImportedEvent]:
