@@ -106,7 +106,7 @@ class Node:
         self.logger = logger
         self.watcher = NodeWatcher(logger, transport.bad_frame, also=self._notice)
         self.clock = SystemClock()
-        self._own_clock: OwnClock | None = carried and carried.own_clock
+        self._own_clock = carried.own_clock if carried else None
         """That of this process's host before, which may hold a step of the clock back (R3)."""
         self.started = time.time()
         """Unix seconds."""
@@ -121,11 +121,11 @@ class Node:
         self._start = (carried and carried.start) or os.urandom(START_SIZE)
         self.greetings = Greetings(self._start) if membership.mode is Mode.RAFT else None
         self._indices = {member.public_key: number for number, member in enumerate(membership.members)}
-        self.overlay, self.discovery = self._take_part(carried and carried.overlay)
+        self.overlay, self.discovery = self._take_part(carried.overlay if carried else None)
         self._context = context
         self.judge = self._make_judge()
         self._is_carried = carried is not None
-        self._make_host(carried and carried.application)
+        self._make_host(carried.application if carried else None)
 
     def _hold_key(self, seed: bytes) -> None:
         self._seed = seed

@@ -11,6 +11,7 @@ from tests.importing.exports import as_csv
 from tickets.importing import ImportPlan, Known, read_plan
 from tickets.importing.answers import answers_from
 from tickets.importing.plan import Stored, nothing_stored
+from tickets.importing.recognised import StoredSource
 
 FEST = Known(event="fest", events=("fest",))
 
@@ -58,3 +59,11 @@ def codes(found: ImportPlan) -> list[str]:
 
 def moment(*parts: int) -> int:
     return int(datetime(*parts).replace(tzinfo=UTC).timestamp()) * 1_000_000  # type: ignore[arg-type]  # noqa: DTZ001
+
+
+def stored_of(*imported: ImportPlan) -> Stored:
+    """What is stored once these files are imported, one after another."""
+    sources = {
+        found.key: StoredSource(found.key, frozenset(found.columns), found.answers) for found in imported
+    }
+    return lambda scope: list(sources.values()) if scope == imported[0].scope else []

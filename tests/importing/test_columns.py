@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.importing.planning import FEST, asked, codes, moment, plan
-from tickets.importing import FileRefused, ImportPlan, Known, LeftOut
-from tickets.importing.answers import StoredSource
+from tests.importing.planning import FEST, asked, codes, moment, plan, stored_of
+from tickets.importing import FileRefused, Known, LeftOut
 
 NAMES = (
     "Cancelled Waitlisted Resold Fraud Deleted Chargeback|Storniert Warteliste Weiterverkauft Rückgabe"
@@ -89,12 +88,6 @@ def test_a_list_in_json_may_decide_too(tmp_path: Path) -> None:
     assert (codes(found), found.left_out) == (["C-0"], [LeftOut(2, "refunds (a list) at: 1")])
 
 
-def stored_of(found: ImportPlan) -> Any:
-    """What is stored once this file is confirmed."""
-    source = StoredSource(found.key, frozenset(found.columns), found.answers)
-    return lambda scope: [source] if scope == found.scope else []
-
-
 def test_a_stored_answer_holds_for_its_event_and_source_alone(tmp_path: Path) -> None:
     content = "barcode,VIP\nC-1,yes\nC-2,no\n"
     stored = stored_of(plan(tmp_path, content, harmless=["VIP"]))
@@ -117,16 +110,6 @@ def test_a_column_of_one_value_is_remembered_with_it(tmp_path: Path) -> None:
     stored = stored_of(plan(tmp_path, "barcode,Flag\nC-1,ok\nC-2,ok\n"))
     assert asked(plan(tmp_path, "barcode,Flag\nC-1,ok\n", stored=stored)) == []
     assert asked(plan(tmp_path, "barcode,Flag\nC-1,resold\nC-2,resold\n", stored=stored)) == ["column:flag"]
-
-
-def test_a_file_that_lacks_a_column_which_decided_is_another_source(tmp_path: Path) -> None:
-    stored = stored_of(
-        plan(tmp_path, "barcode,VIP,Flag\nC-1,x,a\nC-2,y,b\n", admits=["Flag=a"], harmless=["VIP"])
-    )
-    assert asked(plan(tmp_path, "barcode,VIP\nC-1,x\nC-2,y\n", stored=stored)) == [
-        "column:flag",
-        "column:vip",
-    ]
 
 
 def test_dates_of_cancellation_are_answered_once(tmp_path: Path) -> None:
@@ -254,19 +237,6 @@ def test_rows_of_other_days_are_left_out_where_one_is_this_event(tmp_path: Path)
 
 
 CITIES = "barcode,name,City,Position\nC-1,Ada,Berlin,guest\nC-2,Bo,Ulm,queue\nC-3,Cem,Ulm,queue\n"
-
-
-def test_a_later_file_without_the_column_that_decides_is_asked_about(tmp_path: Path) -> None:
-    content = "barcode,name,email,Status\nC-1,Ada,a@x.se,ok\nC-2,Bo,b@x.se,void\n"
-    first = plan(tmp_path, content, admits=["Status=ok"])
-    shop = "barcode,name,product,Note\nC-1,Ada,,a\nC-2,Bo,,a\n"
-    assert asked(plan(tmp_path, shop, stored=stored_of(first))) == [], "it is of another source"
-    less = "barcode,name,email\nC-1,Ada,a@x.se\nC-2,Bo,b@x.se\n"
-    for later in (less, less.replace("email", "email,Note").replace(".se", ".se,a")):
-        again = plan(tmp_path, later, stored=stored_of(first))
-        (question,) = again.questions
-        assert (question.id, question.answers) == ("column:status", ("harmless=status",))
-        assert len(plan(tmp_path, later, stored=stored_of(first), harmless=["Status"]).tickets) == 2
 
 
 OWN = (

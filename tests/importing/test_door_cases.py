@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.importing.planning import moment
-from tests.importing.test_columns import stored_of
+from tests.importing.planning import moment, stored_of
 from tickets.importing import ImportPlan, Known, read_plan
 from tickets.importing.answers import answers_from
 

@@ -362,3 +362,14 @@ def test_the_differences_are_read_by_programs(desk: Client, asked: Any, second: 
         '3,changed,"T-2: seat B2, stored B1"',
         ",gone from the file,T-3 (C1): is in no row of the file",
     ]
+
+
+def test_a_source_is_trusted_once_a_file_of_it_was_imported(desk: Client, asked: Any) -> None:
+    """Not by a confirmation that ordered nothing: nobody has seen what its answers bring about."""
+    first = previewed(desk, asked, FIRST)
+    reconciled(desk, asked, first, page=["new:1"])
+    assert not Ticket.objects.exists()
+    later = previewed(desk, asked, FIRST)
+    assert TicketImport.objects.get(pk=later).preview["trusted"] is False
+    confirmed(desk, asked, later)
+    assert TicketImport.objects.get(pk=previewed(desk, asked, LATER)).preview["trusted"] is True

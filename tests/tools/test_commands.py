@@ -108,7 +108,7 @@ def test_apply_orders_all_but_what_is_gone_for_a_source_that_is_known(at: list[s
     path.write_text("ticket_id,seat,status\nT-1,A11,valid\nT-2,B1,valid\nT-3,C1,valid\n")
     options = [*NAMED, "--admits", "status=valid", *at]
     ran = Ran("import_tickets", str(path), "--apply", *options)
-    assert (ran.code, "No file of this source was confirmed before" in ran.error) == (2, True)
+    assert (ran.code, "No file of this source was imported before" in ran.error) == (2, True)
     assert (seats(), TicketImport.objects.exists()) == ([], False)
     assert Ran("import_tickets", str(path), *options).code == 0
     path.write_text("ticket_id,seat,status\nT-1,A12,valid\nT-2,B1,cancelled\nT-4,D1,valid\n")

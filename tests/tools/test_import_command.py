@@ -118,3 +118,38 @@ def test_only_a_question_is_sent_again_where_its_answer_was_lost(monkeypatch: py
         server.shutdown()
         server.server_close()
     assert LostAnswers.asked == ["POST", "GET", "GET", "GET"]
+
+
+def test_a_file_without_the_column_that_decided_is_imported_with_its_answer_and_trusted_then(
+    at: list[str],
+    tmp_path: Path,
+) -> None:
+    """The import was refused when it was confirmed, and its answers counted nevertheless."""
+    path = tmp_path / "guests.csv"
+    path.write_text("Code,Name,Stato\nRRRR1AAA11,Ann,pagato\nRRRR2BBB22,Bob,annullato\n")
+    options = [*at, "--code", "Code", "--admits", "Stato=pagato"]
+    assert Ran("import_tickets", str(path), *options).code == 0
+    path.write_text("Code,Name\nRRRR3CCC33,Cid\n")
+    options = [*at, "--code", "Code"]
+    assert Ran("import_tickets", str(path), *options).code == 2
+    refused = Ran("import_tickets", str(path), "--apply", "--harmless", "Stato", *options)
+    assert (refused.code, Ticket.objects.count()) == (2, 1)
+    for _ in range(2):
+        assert Ran("import_tickets", str(path), "--harmless", "Stato", *options).code == 0
+    assert Ran("import_tickets", str(path), "--apply", *options).code == 0
+    assert Ticket.objects.count() == 2
+
+
+def test_what_decided_in_a_file_of_several_events_is_asked_in_each_of_them(
+    at: list[str],
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "guests.csv"
+    path.write_text("Code,Name,Event,Stato\nAAA1,Ann,one,pagato\nBBB2,Bob,two,pagato\nCCC3,Cid,two,no\n")
+    url = at[:4]
+    names = [word for name in ("one", "two") for word in ("--event-name", f"{name}={name}")]
+    answers = ["--code", "Code", "--admits", "Stato=pagato", "--new-event", "create"]
+    assert Ran("import_tickets", str(path), *url, *names, *answers).code == 0
+    path.write_text("Code,Name\nCCC3,Cid\n")
+    ran = Ran("import_tickets", str(path), *url, "--event", "two", "--code", "Code")
+    assert (ran.code, "'stato', which says who may come in" in ran.error) == (2, True)

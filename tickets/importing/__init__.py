@@ -5,9 +5,11 @@ shapes    JSON of pretix and Eventbrite  ->  Record with the column names of a s
           any object, so that no text in it is lost
 presets   what the exports of ticket shops say, detected by their headers; words: of all other files
 source    a whole file: its rows, its columns, its preset
+recognised whose stored answers it takes, and what decided in other files of its event that it lacks
 questions what decides who comes in, and what nobody has said  ->  Decided (settled), with open questions
 rows      a Record under the answers  ->  tickets, or the reason why it is not one
 plan      the whole file  ->  ImportPlan, in which no row is missing
+barred    what another file of the event left out, and this one would let in  ->  a question
 comparing the plan and the network  ->  Changes: what is new, and what the file says otherwise
 shown     the changes, for a person to choose from  ->  confirmed, and what of it still holds
 events    the plan  ->  events that are created, products that become known

@@ -64,8 +64,17 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     days: dict[str, str] = {}
     """Column with the day on which a row's ticket admits -> the end of that: "" for midnight, a time of the
     morning after, or a column."""
+    seen: dict[str, list[str]] = {}
+    """Harmless column -> its filled values so far, of stored answers: it is asked about again once all values
+    are others. Without an entry whatever stands in it is harmless."""
     constant: dict[str, str] = {}
     """Column -> its one value, of stored answers: another one is asked about."""
+    decides: list[str] = []
+    """Further columns that say who comes in, or when, of stored answers: of events, products and windows."""
+    barred: list[str] = []
+    """Names of tickets left out by their status, of stored answers: see importing.barred."""
+    let_in: list[str] = []
+    """Such names of other sources that a person let in, of stored answers."""
     within: bool = False
     """Whether the code stands inside a longer text that the scanner reads."""
     hidden: bool = False
@@ -113,46 +122,6 @@ def source_key(columns: Iterable[str], preset: str) -> str:
     order."""
     text = "\n".join([preset, *sorted(set(columns))])
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-
-
-class StoredSource(msgspec.Struct, frozen=True):
-    """The answers about the files of one source in one event, as they were confirmed last."""
-
-    key: str
-    columns: frozenset[str]
-    """Of its last file, normalised."""
-    answers: Answers
-
-    def fits(self, columns: Collection[str]) -> bool:
-        """Whether a file with these columns is of this source: it has more columns, or fewer, but all those
-        that decide."""
-        whole = self.columns.issubset(columns) or self.columns.issuperset(columns)
-        return whole and self.deciding.issubset(columns)
-
-    @property
-    def deciding(self) -> set[str]:
-        """The columns that say who comes in, and when."""
-        answers = self.answers
-        return {*answers.admits, *answers.refuses, *(answers.entered or ()), *answers.days}
-
-
-def source_of(columns: Collection[str], stored: Iterable[StoredSource]) -> StoredSource | None:
-    """The source of a file with these columns: of those that fit the one that is most alike."""
-    fitting = [one for one in stored if one.fits(columns)]
-    if exact := [one for one in fitting if one.columns == frozenset(columns)]:
-        fitting = exact
-    return min(fitting, key=lambda one: len(one.columns.symmetric_difference(columns)), default=None)
-
-
-def lost_columns(columns: Collection[str], stored: Iterable[StoredSource]) -> list[str]:
-    """What decides in the files of the source that a file of no known source is most like, and which it
-    lacks; of a source with which it does not share most columns, nothing."""
-    shared = [(len(one.columns.intersection(columns)), one) for one in stored]
-    alike = [(number, one) for number, one in shared if 2 * number > len(one.columns.union(columns))]
-    if not alike:
-        return []
-    _, nearest = max(alike, key=lambda found: found[0])
-    return sorted(nearest.deciding.difference(columns))
 
 
 def listed(text: str) -> list[str]:

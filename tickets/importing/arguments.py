@@ -184,7 +184,7 @@ def open_questions(
     time zone that was given."""
     lines, questions = [heading], list(questions)
     asks_zone = any(one.id == "timezone" for one in questions)
-    columns = [one for one in questions if one.id.startswith("column:")]
+    columns = [one for one in questions if one.id.startswith("column:") and len(one.answers) > 1]
     for question in questions:
         if question in columns:
             continue

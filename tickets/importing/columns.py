@@ -19,7 +19,8 @@ from tickets.importing.days import MORNING, has_time, is_clock, is_day
 from tickets.importing.field_kinds import unlike_fields
 from tickets.importing.inquiry import Inquiry, YesNo
 from tickets.importing.jsoncells import first_language, list_of
-from tickets.importing.parting import FEW, are_days, names_rows, parts
+from tickets.importing.parting import DATE, FEW, ID_MAX, are_days, names_rows, parts
+from tickets.importing.recognised import question_of_lost
 from tickets.importing.record import FileRefused, normalised
 from tickets.importing.sections import TITLE
 from tickets.importing.settled import FILE, GIVEN, STORED, Said, settle
@@ -45,6 +46,11 @@ TITLES = "Rows stand under titles, or below the header once more. What does the 
 def decide_columns(about: Inquiry) -> None:
     """Decide each column that may decide who comes in, or ask."""
     _Columns(about).decide()
+
+
+def _filled(values: Values) -> dict[str, int]:
+    """The filled values, as far as they are stored, and their numbers; the most frequent first."""
+    return {value[:ID_MAX]: count for value, count in values.counts.most_common() if value}
 
 
 def _are_timed(values: Values) -> bool:
@@ -75,6 +81,7 @@ class _Columns:
         """Stored answers about columns that this file lacks hold for the next one."""
         stored, columns = self._about.stored, {*self._source.columns}
         self._found.harmless += [name for name in stored.harmless if name not in columns]
+        self._found.seen |= {name: seen for name, seen in stored.seen.items() if name not in columns}
         self._found.constant |= {name: one for name, one in stored.constant.items() if name not in columns}
 
     def _unlike_fields(self) -> set[str]:
@@ -95,7 +102,8 @@ class _Columns:
         given = self._about.given
         ends = [name for name in given.days.values() if name and not is_clock(name)]
         values_of = {*given.admits, *given.refuses, *(given.entered or ())}
-        here = [name for name in given.harmless if name not in self._about.lost]
+        recognised = self._about.recognised
+        here = [name for name in given.harmless if name not in recognised.lacking]
         for column in (*here, *values_of, *given.days, *ends):
             self._source.column(column)
         decided = values_of | given.days.keys()
@@ -106,7 +114,7 @@ class _Columns:
                 "is harmless."
             )
         days = self._take_days(decided)
-        asked = [self._lost(name) for name in self._about.lost if name not in given.harmless]
+        asked = [question_of_lost(name) for name in recognised.lost if name not in given.harmless]
         stored = self._about.stored
         known = decided.union(stored.admits, stored.refuses, stored.entered or (), stored.harmless)
         known = known.union(given.harmless, self._unlike)
@@ -130,22 +138,13 @@ class _Columns:
         for question in asked:
             self._about.ask(question)
 
-    def _lost(self, column: str) -> Question:
-        return self._about.question(
-            f"column:{column}",
-            f"A file before this one had the column {column!r}, which says who may come in, and this one "
-            "lacks it. Export the file with that column. Or does it not matter for the tickets in this file?",
-            column=column,
-            answers=(f"harmless={column}",),
-        )
-
     def _harmless(self, column: str, decided: Collection[str]) -> str:
         """Who says that a column is harmless; "" if nobody does. A person's answer counts most."""
         if column in self._about.given.harmless:
             return GIVEN
         if column in decided:
             return ""
-        if column in self._about.stored.harmless:
+        if column in self._about.stored.harmless and not self._all_others(column):
             return STORED
         known = column in self._ignored or list_of(column) in self._ignored
         ignored = known and not words.has_status(self._source.values(column).counts)
@@ -162,6 +161,21 @@ class _Columns:
             zip(*(map(words.value_of, self._source.cells(name)) for name in (first, column)), strict=True)
         )
         return FILE if [*map(len, texts)] == [len(pairs)] * 2 and len(pairs) > 1 else ""
+
+    def _all_others(self, column: str) -> bool:
+        """Whether no value is one of those for which a column was called harmless: another shop may say with
+        it who comes in."""
+        seen, filled = self._about.stored.seen.get(column), _filled(self._source.values(column))
+        return seen is not None and bool(filled) and not filled.keys() & {*seen}
+
+    def _remember(self, column: str, values: Values, harmless: str) -> None:
+        """Keep the values for which a column is harmless, as far as a person looked at them: not those of
+        texts, nor days, of which each file has others."""
+        before, filled = self._about.stored.seen.get(column), _filled(values)
+        few = len(values.counts) <= LISTED and not (filled and all(map(DATE.search, filled)))
+        if before is not None or (few and harmless == GIVEN):
+            kept = dict.fromkeys([*filled, *(before or ())])
+            self._found.seen[column] = [*kept][:LISTED]
 
     def _of_series(self, column: str) -> str:
         """The preset's name if this column says no more than one before it of the date of a series."""
@@ -272,11 +286,13 @@ class _Columns:
         """Pass over a column that is harmless, and ask about one that parts the rows."""
         about, before = self._about, self._about.stored.constant.get(column)
         changed = before is not None and any(value != before for value in values.counts)
-        new = bool(about.columns_before) and column not in about.columns_before and any(values.counts)
+        known = about.recognised.columns
+        new = bool(known) and column not in known and any(values.counts)
         decides = column in self._unlike or (parts(values) and column not in self._ids) or new
         if harmless:
             if harmless in (GIVEN, STORED):
                 self._found.harmless.append(column)
+                self._remember(column, values, harmless)
             if decides or harmless == GIVEN:
                 text = f"{self._source.spelled(column)}: {MEANINGS['harmless']} ({_summary(values)})"
                 about.answer(f"column:{column}", text, harmless, self._question(column, values), "harmless")

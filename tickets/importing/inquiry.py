@@ -9,6 +9,7 @@ import msgspec
 from tickets.importing.answers import ANY, CHOICES, Answers, Question, Told
 from tickets.importing.layout import Layout
 from tickets.importing.presets.preset import Decider
+from tickets.importing.recognised import Recognised
 from tickets.importing.settled import GIVEN, STORED, Decided, Known, Settled, named
 from tickets.importing.source import Source, Values
 
@@ -21,13 +22,14 @@ class Inquiry(msgspec.Struct):
     source: Source
     layout: Layout
     given: Answers
-    stored: Answers
+    recognised: Recognised
     known: Known
     found: Decided
-    columns_before: Collection[str] = ()
-    """The columns of the file before of this source; () for the first."""
-    lost: Collection[str] = ()
-    """See answers.lost_columns; () for a known source."""
+
+    @property
+    def stored(self) -> Answers:
+        """The answers about the files before of this source."""
+        return self.recognised.answers
 
     def question(
         self,

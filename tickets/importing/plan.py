@@ -16,20 +16,18 @@ from tickets.importing.answers import (
     PERSONS,
     Answers,
     Question,
-    StoredSource,
     Told,
-    lost_columns,
-    source_key,
-    source_of,
 )
+from tickets.importing.barred import BARRED_MAX, barred_elsewhere, kept_barred, questions_of
 from tickets.importing.imported import EVENT_LENGTH_MAX, ImportedEvent, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.layout import Layout
 from tickets.importing.own import events_of
 from tickets.importing.printed import guessed, varying_part
 from tickets.importing.questions import decide
-from tickets.importing.record import ENTITIES, Record
+from tickets.importing.recognised import UNANSWERED, StoredSource, recognise
+from tickets.importing.record import ENTITIES, Record, normalised
 from tickets.importing.rows import Rows
-from tickets.importing.settled import Decided, Known
+from tickets.importing.settled import Decided, Known, no_salt
 from tickets.importing.source import Source, read_source
 
 SAMPLES = 3
@@ -41,8 +39,6 @@ BY_POSITION = "order+position"
 SHORT_ID, LONG_ID = 4, 6
 """Characters of an id which does not stand in a code by chance: in each one, and in one of them."""
 
-
-UNANSWERED = Answers()
 NOTHING_KNOWN = Known()
 Stored = Callable[[str], Sequence[StoredSource]]
 
@@ -65,8 +61,10 @@ class ImportPlan(msgspec.Struct):
     """The event; of a file that names several events, a name for all of them together."""
     columns: list[str] = []
     """All columns, normalised."""
-    before: Answers | None = None
-    """What was answered about the file before of this source; None for the first."""
+    stored: Sequence[StoredSource] = ()
+    """What was stored for the event when it was read."""
+    trusted: bool = False
+    """Whether a file of its source was imported before."""
     tickets: list[ImportedTicket] = []
     left_out: list[LeftOut] = []
     wrong: list[WrongRow] = []
@@ -86,7 +84,7 @@ class ImportPlan(msgspec.Struct):
     new_event: str = ""
     """What becomes of events that were not created: see Answers."""
     answers: Answers = UNANSWERED
-    """To store for the next file of this source, once this one is confirmed."""
+    """To store for the next file of this source, once this one is imported."""
     read: dict[str, list[str]] = {}
     """Field -> the columns that it is read from, normalised."""
     unread: list[str] = []
@@ -116,18 +114,21 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
     """Plan the import of a file under these answers; raises FileRefused."""
     scope = _scope(source, Layout(source, given.columns), known)
     sources = stored(scope)
-    met = source_of(source.columns, sources)
-    lost = () if met else lost_columns(source.columns, sources)
-    before = met.answers if met else UNANSWERED
-    layout = Layout(source, before.columns | given.columns)
-    decided = decide(source, layout, given, before, known, met.columns if met else (), lost)
+    recognised = recognise(source.columns, source.preset, sources)
+    before = recognised.answers
+    chosen = {
+        field: name for field, name in before.columns.items() if normalised(name) in ("", *source.columns)
+    }
+    layout = Layout(source, chosen | given.columns)
+    decided = decide(source, layout, given, recognised, known)
     plan = ImportPlan(
         form=source.form,
         preset=source.preset.name,
-        key=met.key if met else source_key(source.columns, source.preset.name),
+        key=recognised.key,
         scope=scope,
         columns=source.columns,
-        before=met.answers if met else None,
+        stored=sources,
+        trusted=recognised.source is not None,
         questions=decided.open,
         told=decided.told,
         said=list(source.notes),
@@ -140,7 +141,11 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
             "status": list(decided.statuses),
         }
         | _days_read(decided, source),
-        answers=msgspec.structs.replace(decided.to_store(), columns=dict(before.columns | given.columns)),
+        answers=msgspec.structs.replace(
+            decided.to_store(),
+            columns=dict(before.columns | given.columns),
+            decides=_deciding(source, layout, decided),
+        ),
     )
     plan.read |= {name: [name] for name in source.preset.own if name in source.columns}
     used = {name for columns in plan.read.values() for name in columns} | decided.entered.keys()
@@ -148,6 +153,8 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
     if not plan.questions:
         rows = Rows(source, layout, decided, known)
         _fill(plan, source, rows, decided, stewards_see_why=given.stewards_see_why)
+        _bar(plan, before, given)
+    if not plan.questions:
         by_id = {event for event in plan.zones if known.ids_are_codes(event, given.new_event)}
         _name(plan, source, layout, decided, known, by_id)
         _remark(plan, source, decided)
@@ -157,6 +164,32 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
             else [*_events(plan, source, layout, decided)]
         )
     return plan
+
+
+def _bar(plan: ImportPlan, before: Answers, given: Answers) -> None:
+    """Ask about tickets that another file of the event left out, and keep the names of those that this one
+    leaves out."""
+    admitted, refused = (
+        {made_up(one, no_salt(one.event)) for one in tickets if one.codes}  # an event may get another salt
+        for tickets in ([one for one in plan.tickets if one.admits], plan.refused)
+    )
+    names = admitted.difference(before.let_in)
+    found: dict[str, set[str]] = {}
+    for column, barred in barred_elsewhere(names, plan.columns, plan.key, plan.stored):
+        found.setdefault(column, set()).update(barred)
+    plan.questions = questions_of(found, given)
+    if plan.questions:
+        plan.tickets, plan.left_out, plan.wrong, plan.refused = [], [], [], []
+        return
+    for column, barred in found.items():
+        tickets = counted(len(barred), "ticket")
+        plan.said.append(f"Let in: {tickets} that another file left out by {column!r}, called harmless.")
+    let_in = [*{name for barred in found.values() for name in barred}, *before.let_in]
+    plan.answers = msgspec.structs.replace(
+        plan.answers,
+        barred=kept_barred(before.barred, refused, admitted),
+        let_in=sorted(let_in[:BARRED_MAX]),
+    )
 
 
 def _events(plan: ImportPlan, source: Source, layout: Layout, decided: Decided) -> Iterator[ImportedEvent]:
@@ -176,6 +209,19 @@ def _days_read(decided: Decided, source: Source) -> dict[str, list[str]]:
     """As the fields of a layout: without an entry where no column says the day."""
     columns = [name for pair in decided.days.items() for name in pair if name in source.columns]
     return {"day": columns} if columns else {}
+
+
+def _deciding(source: Source, layout: Layout, decided: Decided) -> list[str]:
+    """The columns of fields that keep somebody out, or to a time: of each row's event, if rows are of others,
+    of products, if some let nobody in, and of windows."""
+    if source.preset.own:
+        return []
+    fields = ["not_before", "not_after"]
+    fields += ["event"] if len({*decided.events.values()}) > 1 else []
+    fields += ["product", "variation"] if not all(decided.products.values()) else []
+    columns = {name for field in fields for name in layout.columns.get(field, ())}
+    ends = {name for name in decided.days.values() if name in source.columns}
+    return sorted(name for name in columns | ends if any(source.values(name).counts))
 
 
 def _scope(source: Source, layout: Layout, known: Known) -> str:

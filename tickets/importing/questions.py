@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 
 from dtvn.machine.fields import DEFAULT_EVENT
@@ -27,6 +27,7 @@ from tickets.importing.printed import (
     unknown_part,
     varying_part,
 )
+from tickets.importing.recognised import Recognised
 from tickets.importing.record import A_DATE, FileRefused, Record, normalised
 from tickets.importing.settled import EVENT, FILE, GIVEN, STORED, Decided, Known, Said, settle
 from tickets.importing.slugs import check_event
@@ -41,15 +42,12 @@ def decide(
     source: Source,
     layout: Layout,
     given: Answers,
-    stored: Answers,
+    recognised: Recognised,
     known: Known,
-    columns_before: Collection[str] = (),
-    lost: Collection[str] = (),
 ) -> Decided:
     """All that is known about a file, and the open questions. Raises FileRefused for an answer that names a
-    column which the file lacks. `columns_before`: of the file before of this source, that `stored` is of;
-    `lost`: see answers.lost_columns."""
-    about = Inquiry(source, layout, given, stored, known, Decided(), columns_before, lost)
+    column which the file lacks."""
+    about = Inquiry(source, layout, given, recognised, known, Decided())
     asked = _Asked(about)
     asked.sheet()
     if about.found.open:

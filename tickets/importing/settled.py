@@ -67,6 +67,8 @@ class Decided(msgspec.Struct):
     days: dict[str, str] = {}
     """As in Answers."""
     harmless: list[str] = []
+    seen: dict[str, list[str]] = {}
+    """As in Answers."""
     constant: dict[str, str] = {}
     """Column with one value -> that."""
     known_statuses: dict[str, dict[str, bool]] = {}
@@ -103,6 +105,7 @@ class Decided(msgspec.Struct):
             entered={column: _with(True, known) for column, known in self.known_entered.items()} or None,
             outside={column: _with(False, known) for column, known in self.known_entered.items()},
             harmless=self.harmless,
+            seen=self.seen,
             days=self.days,
             constant=self.constant,
             quantity=self.quantity,

@@ -23,7 +23,6 @@ from tickets.importing.kinds import UNASKED
 from tickets.importing.platform import UNDECIDED
 from tickets.importing.record import FileRefused
 from tickets.importing.slugs import check_event
-from tickets.importing.stored import store_answers
 from tickets.models import ImportState, TicketImport
 from validators.services.cluster import lock_cluster
 
@@ -53,7 +52,7 @@ FILE_NAME_MAX = 200
 GONE = "mend the file, or choose them on the page."
 CHANGED_MEANWHILE = "The file was read, or chosen from, again meanwhile: look at it once more."
 UNTRUSTED = (
-    "No file of this source was confirmed before, so nothing is applied without a person: import this one "
+    "No file of this source was imported before, so nothing is applied without a person: import this one "
     "without --apply, or on the page."
 )
 
@@ -164,9 +163,9 @@ def confirm(
     choice: Choice | None = None,
     unseen: bool = False,
 ) -> None:
-    """Have what was chosen ordered, or go on with it; its answers are kept for the next file of its source.
-    `unseen`: without a person, all but what is gone. Raises as `begin`, and ImportRefused without the scope
-    that entries and changes need, or for a source that is not trusted."""
+    """Have what was chosen ordered, or go on with it. `unseen`: without a person, all but what is gone.
+    Raises as `begin`, and ImportRefused without the scope that entries and changes need, or for a source that
+    is not trusted."""
     settle()
     choice = choice or Choice()
     if unseen:
@@ -193,21 +192,11 @@ def confirm(
     one.refresh_from_db()
     if not changed:
         raise ImportRefused(f"This import cannot be started: it is {one.get_state_display().lower()}.")
-    if key := one.preview.get("key"):
-        shown_as = one.preview
-        store_answers(
-            shown_as["scope"],
-            key,
-            shown_as["columns"],
-            shown_as["answers"],
-            actor=actor,
-            file_name=one.file_name,
-        )
     _ask(one, send)
 
 
 def _unseen(one: TicketImport, choice: Choice) -> Choice:
-    """Also all kinds that are ordered without a person, if an earlier file of this source was confirmed."""
+    """Also all kinds that are ordered without a person, if an earlier file of this source was imported."""
     if one.state == ImportState.PREVIEW and not one.preview.get("trusted"):
         raise ImportRefused(UNTRUSTED)
     return msgspec.structs.replace(choice, kinds={*choice.kinds, *UNASKED})

@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from dtvn.wording import counted
 from tickets.importing import shown
-from tickets.importing.answers import Answers, StoredSource
+from tickets.importing.answers import Answers
 from tickets.importing.applying import Applying
 from tickets.importing.arguments import known_of
 from tickets.importing.changes import Change, Differences, key_of_new
@@ -32,8 +32,9 @@ from tickets.importing.confirmed import DoneMarks, changed_since, confirmed, sti
 from tickets.importing.events import prepare_events
 from tickets.importing.imported import WrongRow
 from tickets.importing.kinds import KINDS, not_ordered
-from tickets.importing.network import read_network
-from tickets.importing.plan import UNANSWERED, ImportPlan, Stored, by_event, nothing_stored, read_plan
+from tickets.importing.network import Place, read_network
+from tickets.importing.plan import ImportPlan, Stored, by_event, nothing_stored, read_plan
+from tickets.importing.recognised import UNANSWERED, StoredSource
 from tickets.importing.record import FileRefused
 from tickets.importing.reporting import (
     kinds_of,
@@ -45,7 +46,7 @@ from tickets.importing.reporting import (
 )
 from tickets.importing.sending import Order
 from tickets.importing.settled import Known
-from tickets.importing.stored import stored_sources
+from tickets.importing.stored import store_answers, stored_sources
 from tickets.importing.time_limit import TookTooLong, time_limit
 from tickets.importing.until_final import NetworkSilent, Refused
 from tickets.importing.uploads import OPEN, WORKING, UploadOptions, storable
@@ -182,11 +183,8 @@ def _preview(one: TicketImport, found: ImportPlan, differences: Differences) -> 
         "reading": one.token,
         "key": found.key,
         "events": sorted(by_event([*found.tickets, *found.refused])),
-        "answers": msgspec.to_builtins(found.answers),
-        "scope": found.scope,
-        "columns": found.columns,
-        "source": msgspec.to_builtins([] if found.before is None else [_source(found)]),
-        "trusted": found.before is not None,
+        "source": msgspec.to_builtins(found.stored),
+        "trusted": found.trusted,
     }
     return {
         "state": ImportState.PREVIEW,
@@ -195,11 +193,6 @@ def _preview(one: TicketImport, found: ImportPlan, differences: Differences) -> 
         "preview": storable(preview),
         "report": report,
     }
-
-
-def _source(found: ImportPlan) -> StoredSource:
-    """The source of a file as it was before this one."""
-    return StoredSource(found.key, frozenset(found.columns), found.before or UNANSWERED)
 
 
 def _rows(found: ImportPlan, differences: Differences) -> Iterator[ShownDifference]:
@@ -242,6 +235,7 @@ class _Issuing:
             if self._found.within:
                 store_within(by_event(self._found.tickets))
             self._applying.apply(held.wanted)
+            self._store()
         except (NetworkSilent, Refused, DatabaseError) as error:
             said = str(error).rstrip(".")
             why = f"Stopped: {said}. Start it again to finish; tickets in the network stay as they are."
@@ -254,16 +248,29 @@ class _Issuing:
             {"state": ImportState.STOPPED} if why else ended
         )
 
+    def _store(self) -> None:
+        """Keep the answers for the next file of this source, once one is imported under them: before that
+        nobody has seen what they bring about."""
+        if self._done or self._there:
+            answers = storable(msgspec.to_builtins(self._found.answers))
+            columns = storable(self._found.columns)
+            by = {"actor": self._one.actor, "file_name": self._one.file_name}
+            store_answers(self._found.scope, self._found.key, columns, answers, **by)
+
+    @property
+    def _there(self) -> set[Place]:
+        """The tickets of the file that were in the network."""
+        places = {(one.event, one.ticket_id) for one in self._found.tickets}
+        matched = self._differences.matched
+        return {(event, matched[event, name]) for event, name in places & matched.keys()}
+
     def _outcome(self, since: Sequence[WrongRow]) -> dict[str, Any]:
         """The counts of changes by what became of them. `since`: those that are not as they were shown."""
         held, applying = self._held, self._applying
         wrong = [*self._found.wrong, *self._differences.unclear, *since, *applying.wrong]
         left = unconfirmed(held, self._words)
         new = [one.ticket for one in held.wanted if one.ticket is not None]
-        places = {(one.event, one.ticket_id) for one in self._found.tickets}
-        matched = self._differences.matched
-        there = {(event, matched[event, name]) for event, name in places & matched.keys()}
-        there -= {(ticket.event, ticket.ticket_id) for ticket in new}
+        there = self._there - {(ticket.event, ticket.ticket_id) for ticket in new}
         entered = sum(one.entered for one in self._found.tickets if key_of_new(one) in self._done)
         return {
             "issued": applying.issued,

@@ -75,7 +75,7 @@ class Command(BaseCommand):
             "--apply",
             action="store_true",
             help="change all that the file says otherwise, except that tickets are gone from it, without a "
-            "person: for a source of which a file was confirmed before",
+            "person: for a source of which a file was imported before",
         )
         parser.add_argument(
             "--report",
@@ -107,6 +107,7 @@ class Command(BaseCommand):
                     differences = {}
                     self._confirm(remote, changes, unseen=options["apply"])
                     found = self._follow(remote, "Issuing tickets", UNDECIDED)
+                    self._check_ended(remote, found, zone=answers.timezone)
         except (Refused, NetworkSilent) as error:
             silent = isinstance(error, NetworkSilent)
             again = " Run the same command again to finish." if silent else ""
@@ -146,9 +147,9 @@ class Command(BaseCommand):
                 return remote.follow(told)
 
     def _refuse(self, remote: RemoteImport, found: dict[str, Any], *, zone: str) -> None:
-        """End with 2 unless the file can be imported."""
+        """End with 2 unless the file can be imported, or has been, as far as it went."""
         asked = [one for one in found["preview"].get("asked", ()) if one["open"]]
-        if found["state"] == "preview":
+        if found["state"] in ("preview", "done") or "present" in found["report"]:
             return
         remote.discard()
         if asked and found["state"] == "asking":
@@ -159,6 +160,13 @@ class Command(BaseCommand):
         self._rows("left out", found["report"].get("left_out", []))
         self._rows("wrong", found["report"].get("wrong", []))
         raise CommandError(found["error"] or "The file was not read.", returncode=EXIT_NOTHING_DONE)
+
+    def _check_ended(self, remote: RemoteImport, found: dict[str, Any], *, zone: str) -> None:
+        """End with 2 if the file was refused as it was read again, with 3 if it is unknown how far it got."""
+        if found["state"] == "stopped" and "present" not in found["report"]:
+            text = f"{found['error']} Run the same command again to finish."
+            raise CommandError(text, returncode=EXIT_UNFINISHED)
+        self._refuse(remote, found, zone=zone)
 
     def _summarise(
         self,
