@@ -105,7 +105,7 @@ class Inspector:
     def status(self, *, position: bool = False) -> dict[str, Any]:
         """The node's status (watch.MemberReport). `sequence`: last executed; `state`: voting, following,
         disk_full. `position`: with what it waits for in the protocol."""
-        node = self._node
+        node, now = self._node, self._node.host.clock.now()
         genesis = node.genesis
         count = len(genesis.members)
         mode = node.membership.mode
@@ -132,7 +132,7 @@ class Inspector:
             **self._lines(),
             **self._waits(),
             **(self._position() if position else {}),
-            "clock": node.clock.now().wall // 1_000,
+            "clock": (now.wall - now.held) // 1_000,
             "endpoint": node.transport.endpoint,
             "incarnation": node.ledger.incarnation,
             "pid": os.getpid(),

@@ -42,7 +42,7 @@ from dtvn.protocol.consensus import config as consensus_config
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
-from dtvn.protocol.host import Halted, Host, OwnClock, TurnLost
+from dtvn.protocol.host import Halted, Host, TurnLost
 from dtvn.protocol.host.greetings import Greetings
 from dtvn.protocol.host.log_server import MEMBER_ANNOUNCES_EVERY, MEMBER_PUSHES_EVERY, Fanout
 from dtvn.protocol.host.ports import JournalFull
