@@ -146,9 +146,9 @@ class _Columns:
             return ""
         if column in self._about.stored.harmless and not self._all_others(column):
             return STORED
-        known = column in self._ignored or list_of(column) in self._ignored
-        ignored = known and not words.has_status(self._source.values(column).counts)
-        return self._preset.name if ignored else ""
+        listed = list_of(column) in self._ignored  # no other shop has a list of that name
+        ignored = column in self._ignored and not words.has_status(self._source.values(column).counts)
+        return self._preset.name if listed or ignored else ""
 
     def _translates(self, column: str) -> str:
         """FILE if this column says the same as another one in a further language: each text has one
