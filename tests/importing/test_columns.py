@@ -464,3 +464,13 @@ def test_html_entities_are_read_as_their_characters(tmp_path: Path) -> None:
     assert codes(found) == ["https://t.example/c?e=7&t=K1", "https://t.example/c?e=7&t=K2"]
     assert found.products == {"Food & Drink": True}
     assert any("HTML entities" in one for one in found.said)
+
+
+def test_what_a_person_ticks_is_the_whole_and_what_was_ticked_before_is_shown(tmp_path: Path) -> None:
+    """A slip in the first file would stay for ever otherwise: the waitlisted guest would come in."""
+    first = "barcode,Waitlisted\nC-1,Yes\nC-2,No\n"
+    stored = stored_of(plan(tmp_path, first, admits=["Waitlisted=Yes"]))
+    later = first + "C-3,Maybe\n"
+    [question] = plan(tmp_path, later, stored=stored).questions
+    assert (question.id, question.chosen) == ("admits:waitlisted", ["Yes"])
+    assert codes(plan(tmp_path, later, stored=stored, admits=["Waitlisted=No"])) == ["C-2"]

@@ -100,6 +100,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     ends: list[str] = []
     """Of a column of days: until when a ticket may admit: "" for the end of the day, a time of the next
     morning, or a column as the file spells it."""
+    chosen: list[str] = []
+    """Values that an earlier answer chose, as the file spells them: an answer now is the whole."""
     answers: tuple[str, ...]
     """Lines that would answer it: the command's options without their dashes, such as "code=COLUMN"."""
 

@@ -221,17 +221,20 @@ class _Columns:
         about, shown = self._about, self._source.spelled(column)
         given, stored = about.given, about.stored
         if kind == "admits":
+            before, own = stored.admits.get(column) or [], given.admits.get(column)
+            earlier = Said(before, stored.refuses.get(column), STORED)
             said = [
                 Said(*preset, self._preset.name),
-                Said(stored.admits.get(column), stored.refuses.get(column), STORED),
-                Said(given.admits.get(column), given.refuses.get(column), GIVEN),
+                *([earlier] if own is None else []),  # what a person ticks is the whole
+                Said(own, given.refuses.get(column), GIVEN),
             ]
             sentence = f"With which values of the column {shown!r} may a guest come in?"
         else:
+            before = (stored.entered or {}).get(column) or []
             own = [] if given.entered == {} else (given.entered or {}).get(column)
             said = [
                 Said(*preset, self._preset.name),
-                Said((stored.entered or {}).get(column), stored.outside.get(column), STORED),
+                Said(before, stored.outside.get(column), STORED),
             ]
             said = said if own is None else [Said(own, None, GIVEN)]
             sentence = f"Which values of the column {shown!r} say that the guest has entered already?"
@@ -241,6 +244,7 @@ class _Columns:
             column=column,
             values=_listed(values),
             examples=_examples(values),
+            chosen=[values.spelled.get(value, value) for value in before],
             answers=(f"{kind}={shown}=VALUE,VALUE", *(["nobody-entered"] if kind == "entered" else [])),
         )
         if (settled := settle(values, said)) is None:

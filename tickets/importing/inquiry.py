@@ -39,6 +39,7 @@ class Inquiry(msgspec.Struct):
         column: str = "",
         values: Iterable[tuple[str, int]] = (),
         examples: dict[str, list[str]] | None = None,
+        chosen: Iterable[str] = (),
         answers: tuple[str, ...],
     ) -> Question:
         """A question; `column`: normalised."""
@@ -48,6 +49,7 @@ class Inquiry(msgspec.Struct):
             column=self.source.spelled(column) if column else "",
             values=list(values),
             examples=examples or {},
+            chosen=list(chosen),
             answers=answers,
         )
 
