@@ -148,7 +148,7 @@ def any_clock(right: Any, self: Ordering, *arguments: Any) -> Any:
     return None if reason == "bad_timestamp" else reason
 
 
-@replaces(Proposing, "_propose", "proposes-uptime", "R2", world="calm")
+@replaces(Proposing, "_propose", "proposes-uptime", "R2", world="idle-night")
 def proposes_uptime(right: Any, self: Proposing, bundles: Any) -> None:
     """The primary stamps batches with its monotonic clock instead of the wall clock."""
 
