@@ -423,7 +423,8 @@ def test_a_file_is_understood_confirmed_imported_and_harmless_again(
     s: Supervised, page: Page, tmp_path: Path
 ) -> None:
     """As a spreadsheet of this country writes it: Windows-1252, semicolons, dates without a time."""
-    rows = [f"G-{number:04};R-{number // 2:04};Jürgen Müller {number};40;2027-08-01" for number in range(GUESTS)]
+    guests = range(GUESTS)
+    rows = [f"G-{number:04};R-{number // 2:04};Jürgen Müller {number};40;2027-08-01" for number in guests]
     wrong = [";R-1;Zoë;40;", "G-0003;R-1;Bob;40;", "G-9999;R-1;Eve;40;soon"]
     file = tmp_path / "gäste.csv"
     file.write_text("\r\n".join(["Ticket ID;Order;Name;Schuhgröße;Valid until", *rows, *wrong]), "cp1252")
