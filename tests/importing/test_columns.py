@@ -474,3 +474,16 @@ def test_what_a_person_ticks_is_the_whole_and_what_was_ticked_before_is_shown(tm
     [question] = plan(tmp_path, later, stored=stored).questions
     assert (question.id, question.chosen) == ("admits:waitlisted", ["Yes"])
     assert codes(plan(tmp_path, later, stored=stored, admits=["Waitlisted=No"])) == ["C-2"]
+
+
+def test_codes_that_a_spreadsheet_may_have_shortened_are_told(tmp_path: Path) -> None:
+    """It drops zeros at the beginning; the guests of these codes would be refused."""
+    numbers = [f"{12_345_678_901 * (number + 3) % 10**10:010}" for number in range(30)]
+    dropped = [text.removeprefix("0") for text in numbers]
+    assert dropped != numbers
+
+    def told(texts: list[str]) -> list[str]:
+        content = "barcode,name\n" + "".join(f"{text},Guest {text[-4:]}\n" for text in texts)
+        return [one for one in plan(tmp_path, content).said if "dropped zeros" in one]
+
+    assert [len(told(texts)) for texts in (dropped, numbers)] == [1, 0]

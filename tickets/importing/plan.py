@@ -33,6 +33,8 @@ from tickets.importing.source import Source, read_source
 SAMPLES = 3
 SHOWN = 5
 """Codes or rows that a remark names."""
+LONG = 8
+"""Digits of a code from which on shorter ones are odd: short numbers may count up."""
 MADE_UP_DIGITS = 20
 """Hexadecimal digits of an id that is made up: two of a million tickets are equal once in 10^12 imports."""
 BY_POSITION = "order+position"
@@ -444,7 +446,8 @@ def _remark(plan: ImportPlan, source: Source, decided: Decided) -> None:
     plan.said += [*_notes(plan, source, decided)]
     rows = {record.number: record for record in source.rows} if decided.pattern else {}
     texts = [varying_part(decided, rows[one.row]) for one in plan.tickets] if rows else codes
-    plan.said += [*_alike(codes), *_guessed(texts), *_seats(plan.tickets), *_forms(source, plan)]
+    plan.said += [*_alike(codes), *_guessed(texts), *_shortened(codes)]
+    plan.said += [*_seats(plan.tickets), *_forms(source, plan)]
     late = sum("although its guest is checked in" in one.reason for one in plan.left_out)
     if late:
         whose = "is left out although its guest is" if late == 1 else "are left out although their guests are"
@@ -478,6 +481,20 @@ def _guessed(texts: Sequence[str]) -> Iterable[str]:
         yield (
             f"{counted(len(found), 'code')} can be guessed (short numbers, or numbers at equal steps), such "
             f"as {', '.join(found[:SHOWN])}. Whoever makes one up comes in instead of its guest."
+        )
+
+
+def _shortened(codes: Sequence[str]) -> Iterable[str]:
+    """Codes that a spreadsheet may have shortened: it drops zeros at the beginning of numbers."""
+    lengths = Counter(map(len, codes))
+    usual, count = max(lengths.items(), key=lambda one: (one[1], one[0]), default=(0, 0))
+    short = [code for code in codes if len(code) < usual]
+    numbers = usual >= LONG and all(map(str.isdecimal, codes))
+    if numbers and short and len(short) < count and not any(code.startswith("0") for code in codes):
+        yield (
+            f"Fewer digits than the others: {counted(len(short), 'code')}, such as {', '.join(short[:SHOWN])}; "
+            "and none of all begins with 0. A spreadsheet may have dropped zeros: compare one with a printed "
+            "ticket, and import the file as the shop wrote it."
         )
 
 
