@@ -491,9 +491,9 @@ def _shortened(codes: Sequence[str]) -> Iterable[str]:
     short = [code for code in codes if len(code) < usual]
     numbers = usual >= LONG and all(map(str.isdecimal, codes))
     if numbers and short and len(short) < count and not any(code.startswith("0") for code in codes):
+        some = f"{counted(len(short), 'code')}, such as {', '.join(short[:SHOWN])}"
         yield (
-            f"Fewer digits than the others: {counted(len(short), 'code')}, such as {', '.join(short[:SHOWN])}; "
-            "and none of all begins with 0. A spreadsheet may have dropped zeros: compare one with a printed "
+            f"Fewer digits than the others: {some}; and none of all begins with 0. A spreadsheet may have dropped zeros: compare one with a printed "
             "ticket, and import the file as the shop wrote it."
         )
 
