@@ -493,8 +493,8 @@ def _shortened(codes: Sequence[str]) -> Iterable[str]:
     if numbers and short and len(short) < count and not any(code.startswith("0") for code in codes):
         some = f"{counted(len(short), 'code')}, such as {', '.join(short[:SHOWN])}"
         yield (
-            f"Fewer digits than the others: {some}; and none of all begins with 0. A spreadsheet may have dropped zeros: compare one with a printed "
-            "ticket, and import the file as the shop wrote it."
+            f"Fewer digits than the others: {some}; and none of all begins with 0. A spreadsheet may have "
+            "dropped zeros: compare one with a printed ticket, and import the file as the shop wrote it."
         )
 
 
