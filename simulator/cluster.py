@@ -240,6 +240,8 @@ class Cluster:
         host: Host
 
         def answer_query(query: m.Query) -> m.Answer:
+            if query.what == m.READ_INDEX:  # a node that is no member, as Inspector and learners say
+                return m.Answer(query.number, "unknown_query", "")
             status = {"view": core.snapshot().view, "sequence": host.executed, "epoch": config.epoch}
             return m.Answer(query.number, "", msgspec.json.encode(status).decode())
 
