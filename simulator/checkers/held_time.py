@@ -79,7 +79,9 @@ class HeldTime(Checker):
         behind = 0
         for name, (_sequence, by, ahead) in self._newest.get((epoch, view), {}).items():
             # Its clock may have been set right before its loop took the proposal from the socket.
-            now = max(by, by + self._ahead(self.world.nodes[name]) - ahead) > drift
+            node_now = self.world.nodes.get(name)  # None: its process is gone
+            since = 0 if node_now is None else self._ahead(node_now) - ahead
+            now = max(by, by + since) > drift
             behind += now or lately.get(name, -SAID_FOR) > self.world.time - SAID_FOR
         liars = sum(not each.honest for each in self.world.nodes.values() if each.index is not None)
         if behind + 1 + liars < self.quorum_in(epoch):
