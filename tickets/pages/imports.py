@@ -305,7 +305,7 @@ def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status:
         event=F("options__event"),
     )
     if chosen is not None:  # a file that names its events itself may be of this one
-        newest = newest.exclude(~Q(options__event__in=("", chosen.slug)), options__event__isnull=False)
+        newest = newest.filter(Q(options__event__in=("", chosen.slug)) | Q(options__event__isnull=True))
     context: dict[str, Any] = frame(caller, "Tickets") | {
         "problem": problem,
         "file_max": FILE_BYTES_MAX,
