@@ -244,7 +244,7 @@ def _scanned(state: State, asked: Asked) -> str:
 
 
 def _refuses_all(_state: State, asked: Asked, _listed: Any, ticket: Ticket) -> str | None:
-    """What nobody overrides, whoever asks to come in."""
+    """The refusals that apply to every entry, forced entries included."""
     return (
         ("revoked" if asked.command.code in ticket.revoked else None)
         or ("blocked" if ticket.blocked else None)

@@ -17,7 +17,7 @@ def member(name: str, refused: Any) -> Any:
 
 
 def test_counts_of_members_are_told_serious_ones_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A member may send anything: what is no table of counts is left out, and long names are cut."""
+    """A member may send anything: whatever is not a table of counts is skipped, and long names are cut."""
     members = [
         member("b", {"a": {"bad_signature": 2, "stale": 9}}),
         member("a", {"z" * 100: {"bad_signature": 2}, "b": {"bad_signature": 2}}),

@@ -36,7 +36,7 @@ from tests.proof.support import Later, PaperLog
 from tickets.services import certify
 from validators.feed import progress
 from validators.ledger import Ledger, open_ledger
-from validators.ledger.proofs import LogPaths
+from validators.ledger.proofs import EntryProof, LogPaths
 from validators.rest import keys
 from validators.services import api_keys, network
 from verifier import dtvn_verify
@@ -185,8 +185,11 @@ def test_r48_the_place_of_a_repeat_is_answered_with_the_first_place(
     shown = saved(platform, tmp_path, f"tickets/TICKET-1/certificate?at={again}", "repeat.json")
     assert f"admit -> ok at sequence {first}, index 0" in say(shown, "--genesis", chain)
     read = certify.read_entry_proof
-    held = lambda alias, sequence: None if sequence == first else read(alias, sequence)  # noqa: E731 - pruned
-    monkeypatch.setattr(certify, "read_entry_proof", held)
+
+    def without_first(alias: str, sequence: int) -> EntryProof | None:
+        return None if sequence == first else read(alias, sequence)
+
+    monkeypatch.setattr(certify, "read_entry_proof", without_first)
     response = platform.get(f"tickets/TICKET-1/certificate?at={again}")
     assert code_of(response) == (410, "first_place_gone")
     assert "the log of r0, r1, r2, r3 may hold it" in json.loads(response.content)["error"]

@@ -112,7 +112,7 @@ class Told(msgspec.Struct, frozen=True):
     id: str
     words: str
     origin: str
-    """Whose answer it is: the preset's name, "stored", "given", "the file" or "the event"."""
+    """Whose answer it is: the preset's name, or GIVEN, STORED, FILE or EVENT of importing.settled."""
     question: Question | None = None
     """What it answers, so that a person can answer it otherwise; None for what is no choice."""
     chosen: list[str] = []

@@ -231,7 +231,7 @@ class Rows:
         return self._zones[name]
 
     def _order(self, record: Record) -> str:
-        """The number of the order: "paid" is none, and would make one order of all that are."""
+        """The order number; "" for a status such as "paid", which would make all paid tickets one order."""
         text = self._layout.text("order", record)
         return "" if words.has_status([words.folded(text)]) else text
 

@@ -21,7 +21,7 @@ ASIDE_WIDTH = 3
 
 
 def under_titles(rows: Sequence[Record]) -> list[Record]:
-    """The rows of a table: what is no ticket is left out, and a row below a title has its text."""
+    """Leave out the rows that are not tickets, and copy each title into the rows below it."""
     widths = [0 if row.problem or row.left_out else sum(map(bool, row.fields.values())) for row in rows]
     if 1 not in widths and widths[-1:] != [2] and all(row.left_out != REPEATED for row in rows):
         return [*rows]
