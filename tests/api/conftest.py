@@ -75,9 +75,17 @@ def _unswept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def fake(tables: TableWriter, _unswept: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
-    keys.forget()
+def _own_progress(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What one test's copy has applied is not shown to the next."""
     monkeypatch.setattr(progress, "_listener", None)
+    yield
+    if progress._listener is not None:
+        progress._listener.close()
+
+
+@pytest.fixture
+def fake(tables: TableWriter, _unswept: None, _own_progress: None) -> Iterator[FakeGateway]:
+    keys.forget()
     given = FakeGateway(
         make_genesis(4, capabilities=g.CAPABILITIES), principal="gateway", on_executed=tables.on_executed
     )
@@ -85,8 +93,6 @@ def fake(tables: TableWriter, _unswept: None, monkeypatch: pytest.MonkeyPatch) -
     nodes.register_nodes([member.id for member in given.genesis.members])
     yield given
     network.use(None)
-    if progress._listener is not None:
-        progress._listener.close()
 
 
 @pytest.fixture
@@ -105,9 +111,10 @@ def work_off(row: MembershipChange, seconds: float) -> MembershipChange:
 
 
 @pytest.fixture
-def living(tables: TableWriter, _unswept: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[LivingGateway]:
+def living(
+    tables: TableWriter, _unswept: None, _own_progress: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[LivingGateway]:
     keys.forget()
-    monkeypatch.setattr(progress, "_listener", None)
     monkeypatch.setattr(members.changes, "wait", work_off)
     monkeypatch.setattr(changes, "ATTEMPT_PAUSE", 0.0)
     monkeypatch.setattr(newcomers, "PROOFS_WAIT", 0.3)
@@ -117,8 +124,6 @@ def living(tables: TableWriter, _unswept: None, monkeypatch: pytest.MonkeyPatch)
     api_keys.store_api_key(KEY, label="suite")
     yield given
     network.use(None)
-    if progress._listener is not None:
-        progress._listener.close()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from dtvn.machine import build
 from dtvn.machine.contract import Listed
 from dtvn.node.options import ApiOptions
 from dtvn.protocol.genesis import CAPABILITIES
-from tests.api.conftest import Api, _unswept, api, fake, read, tables  # noqa: F401 - fixtures
+from tests.api.conftest import Api, _own_progress, _unswept, api, fake, read, tables  # noqa: F401 - fixtures
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
 from tests.kinds.wave import Wave

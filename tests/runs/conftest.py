@@ -1,3 +1,3 @@
 """The platform's judging over members that really vote, without processes."""
 
-from tests.api.conftest import _unswept, api, fake, tables  # noqa: F401 - fixtures
+from tests.api.conftest import _own_progress, _unswept, api, fake, tables  # noqa: F401 - fixtures
