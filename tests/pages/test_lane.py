@@ -54,26 +54,33 @@ def test_prompt_calls_keep_their_order_in_one_thread(monkeypatch: pytest.MonkeyP
     assert made == list(range(CALLS))
 
 
-@pytest.mark.parametrize(
-    ("stalled", "before"), [(PATIENCE, step_aside), (0.001, lambda: None)], ids=["steps aside", "stalls"]
-)
-def test_another_thread_takes_over_from_one_that(
-    stalled: float, before: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lane, "STALLED", stalled)
-    gate = Gate(before)
+def test_another_thread_leads_from_when_one_steps_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "STALLED", PATIENCE)
+    gate = Gate(step_aside)
 
     async def play() -> tuple[str, str]:
         calls = Lane(THREADS, "read")
         waiting = calls.run(gate.wait)
         other = await asyncio.wait_for(calls.run(name), PATIENCE / 2)
-        monkeypatch.setattr(lane, "STALLED", PATIENCE)  # a busy machine would pass the next one on as well
         gate.go.set()
-        assert await calls.run(name) != "read_0"
+        assert await calls.run(name) == other
         return await waiting, other
 
-    first, other = asyncio.run(play())
-    assert first == "read_0" != other
+    assert asyncio.run(play()) == ("read_0", "read_1")
+
+
+def test_another_thread_takes_over_from_one_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "STALLED", 0.001)
+    gate = Gate()
+
+    async def play() -> set[str]:
+        calls = Lane(THREADS, "read")
+        waiting = calls.run(gate.wait)
+        other = await asyncio.wait_for(calls.run(name), PATIENCE / 2)
+        gate.go.set()
+        return {await waiting, other}
+
+    assert len(asyncio.run(play())) == 2
 
 
 def test_each_call_sees_its_callers_context_and_leaves_nothing_to_the_next(
