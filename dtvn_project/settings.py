@@ -113,7 +113,10 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 
-AUTHENTICATION_BACKENDS = ["validators.services.login.PlatformBackend"]
+AUTHENTICATION_BACKENDS = [
+    "validators.services.login.PlatformBackend",
+    "validators.services.teams.TeamBackend",
+]
 PASSWORD_HASHERS = ["validators.services.hashing.PooledPasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

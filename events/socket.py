@@ -152,7 +152,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
 
 def _judges(caller: Caller) -> bool:
     """Whether a caller may have events judged: runs belong to no event of the tickets."""
-    return SCOPE in caller.scopes and not caller.only_event
+    return caller.rights.may(SCOPE, None)
 
 
 class _Message(msgspec.Struct):

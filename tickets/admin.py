@@ -16,7 +16,7 @@ from validators.dashboard.confirming import confirmed
 from validators.dashboard.keyset import KeysetAdmin
 from validators.dashboard.readonly import StrictAdmin
 from validators.ledger.read import LAST_CHARACTER
-from validators.rest.keys import may
+from validators.rest.keys import caller_of_user, rows_seen
 
 ERASED_MEANS = (
     "Name, order, company, e-mail, phone and address are deleted from this platform and cannot be restored. "
@@ -51,6 +51,10 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
     list_filter = (ErasedFilter,)
     actions = ["erase"]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TicketHolder]:
+        """Of the events at which the user may see holders' data."""
+        return rows_seen(request, super().get_queryset(request), "addresses")
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[TicketHolder], search_term: str
     ) -> tuple[QuerySet[TicketHolder], bool]:
@@ -69,12 +73,14 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
         return queryset.filter(pk__in=found), False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return may(request, "operate")
+        caller = caller_of_user(request.user)
+        return caller is not None and caller.rights.has("operate")
 
     @admin.action(description="Erase personal data", permissions=["operate"])
     @confirmed("Erase", lambda _: ERASED_MEANS)
     def erase(self, request: HttpRequest, queryset: QuerySet[TicketHolder]) -> None:
-        erased = sum(erase_holders(holder.event, [holder.ticket]) for holder in queryset)
+        own = rows_seen(request, queryset, "operate")
+        erased = sum(erase_holders(holder.event, [holder.ticket]) for holder in own)
         self.message_user(request, f"Holders erased: {erased}. The log holds no personal data.")
 
 

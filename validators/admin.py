@@ -10,9 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
+from dtvn.api.rights import READ
 from dtvn.machine.kinds import KINDS
 from dtvn.machine.reasons import OK
-from validators.dashboard.accounts import AccountAdmin, AccountGroupAdmin
+from validators.dashboard.accounts import AccountAdmin
 from validators.dashboard.api_keys import ApiKeyAdmin
 from validators.dashboard.evidence import MemberEvidenceAdmin
 from validators.dashboard.formatting import moment, outcome_pill
@@ -21,14 +22,15 @@ from validators.dashboard.locks import locks_page
 from validators.dashboard.managed_nodes import ManagedNodeAdmin
 from validators.dashboard.members import MembershipChangeAdmin
 from validators.dashboard.platform_actions import PlatformActionAdmin
+from validators.dashboard.teams import TeamAdmin
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.read import starting_with
+from validators.rest.keys import may, rows_seen
 
 __all__ = [
     "AccountAdmin",
-    "AccountGroupAdmin",
     "ApiKeyAdmin",
     "ConsensusEntryAdmin",
     "ManagedNodeAdmin",
@@ -36,6 +38,7 @@ __all__ = [
     "MembershipChangeAdmin",
     "OperationAdmin",
     "PlatformActionAdmin",
+    "TeamAdmin",
 ]
 
 admin.site.site_header = "DTVN"
@@ -117,13 +120,17 @@ class OperationAdmin(KeysetAdmin):
     )
     readonly_fields = ("at", "time", "act", "outcome", "hash")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OperationRecord]:
+        """Of the events at which the user may read the log."""
+        return rows_seen(request, super().get_queryset(request), "log")
+
     def get_urls(self) -> list[URLPattern]:
         locks = path("locks/", self.admin_site.admin_view(self.locks), name="ledger_operationrecord_locks")
         return [locks, *super().get_urls()]
 
     def locks(self, request: HttpRequest) -> HttpResponse:
         """The locks that are held."""
-        return locks_page(request, allowed=self.has_view_permission(request))
+        return locks_page(request, allowed=may(request, READ) and self.has_view_permission(request))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[OperationRecord], search_term: str

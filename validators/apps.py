@@ -15,12 +15,12 @@ class ValidatorsConfig(AppConfig):
     verbose_name = "Validators"
 
     def ready(self) -> None:
-        """`manage.py check --deploy` tries the broker as `make up` does; groups of people follow the table
-        of roles; the live feed has its part about the network."""
+        """`manage.py check --deploy` tries the broker as `make up` does; a new platform has its first
+        teams; the live feed has its part about the network."""
         from validators.feed import parts
 
         parts.add("validators.network_watch.feed")
-        post_migrate.connect(_reset_roles, dispatch_uid="dtvn-roles")
+        post_migrate.connect(_make_teams, dispatch_uid="dtvn-teams")
         register(broker_errors, deploy=True)
 
 
@@ -35,7 +35,9 @@ def broker_errors(**_: Any) -> list[CheckMessage]:
     return []
 
 
-def _reset_roles(**named: Any) -> None:
-    from validators.services.roles import reset_roles  # a node, which never migrates, does not import it
+def _make_teams(**named: Any) -> None:
+    from validators.services.teams import (
+        make_standard_teams,  # a node, which never migrates, does not import it
+    )
 
-    reset_roles(**named)
+    make_standard_teams(**named)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -256,6 +257,32 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(revoked_at__isnull=True).filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now))
 
 
+class Team(models.Model):
+    """What people and API keys may do, and at which events; see services.teams."""
+
+    name = models.CharField(max_length=100)
+    all_events = models.BooleanField(default=False, help_text="Also those that are created later.")
+    events = models.JSONField(
+        blank=True, default=list, help_text="Short names of the only events that it is for."
+    )
+    rights = models.JSONField(
+        blank=True, default=list, help_text="services.teams.RIGHTS. Reading is always included."
+    )
+    lists = models.JSONField(
+        blank=True, default=list, help_text="Short names of the only lists on which it lets in; [] for all."
+    )
+    products = models.JSONField(
+        blank=True, default=list, help_text="The only products whose tickets it lets in; [] for all."
+    )
+    members = models.ManyToManyField(settings.AUTH_USER_MODEL, blank=True, related_name="teams")
+
+    class Meta:
+        ordering: ClassVar = ["name", "pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ApiKey(models.Model):
     """A key of the REST API and the live feed. Only its hash is kept.
 
@@ -265,18 +292,8 @@ class ApiKey(models.Model):
     label = models.CharField(max_length=100)
     prefix = models.CharField(max_length=16, help_text="First characters, to recognise it in lists.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    scopes = models.JSONField(
-        default=list,
-        help_text="As in the genesis: issue, operate, gate, admin. Read access is always included.",
-    )
-    event = models.CharField(
-        max_length=64, blank=True, default="", help_text="The only event that it is for; empty for all."
-    )
-    lists = models.JSONField(
-        blank=True, default=list, help_text="Short names of the only lists on which it lets in; [] for all."
-    )
-    products = models.JSONField(
-        blank=True, default=list, help_text="The only products whose tickets it lets in; [] for all."
+    team = models.ForeignKey(
+        "Team", on_delete=models.PROTECT, related_name="keys", help_text="What it may do, and where."
     )
     made_by = models.CharField(
         max_length=128,

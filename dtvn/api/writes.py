@@ -12,7 +12,7 @@ import msgspec
 from dtvn.api.answers import Answer, success
 from dtvn.api.bodies import convert, with_event
 from dtvn.api.calls import Call
-from dtvn.api.errors import ApiError, InvalidRequest, ServiceError
+from dtvn.api.errors import InvalidRequest, ServiceError
 from dtvn.api.ordering import BATCH_OPERATIONS_MAX, Decision, Request
 from dtvn.api.outcome import untold
 from dtvn.machine import CAPABILITY, AnsweredState, Issue, read_state, reasons, terms_bytes
@@ -151,20 +151,18 @@ def answer_batch(call: Call, body: BatchBody, asking: Asking) -> Answer:
     return success(data={"results": results, "counts": counts}, sequence=sequence or None, headers=later)
 
 
-def require_scopes(call: Call, kind: str) -> None:
-    """Raise ApiError (403) unless the caller may ask for operations of this kind."""
+def require_scopes(call: Call, kind: str, event: str) -> None:
+    """Raise ApiError (403) unless the caller may ask for operations of this kind at this event."""
     for scope in filter(None, (CAPABILITY[kind], KINDS[kind].besides)):
-        if scope not in call.scopes:
-            raise ApiError(403, reasons.NOT_PERMITTED, f"This needs the scope {scope!r}.")
+        call.rights.require(scope, event)
 
 
 def _read_item(item: Any, call: Call, asking: Asking) -> Request:
     if not isinstance(item, dict):
         raise InvalidRequest("each operation must be an object")
     kind = convert(item, BatchItem).op
-    body = convert(with_event(item, call.only_event), OPERATIONS[kind].body)
-    require_scopes(call, kind)
-    call.require_event(body.event)
+    body = convert(with_event(item, call.rights.only_event), OPERATIONS[kind].body)
+    require_scopes(call, kind, body.event)
     return asking.request(kind, body)
 
 

@@ -25,7 +25,7 @@ from events.services.open_runs import IDLE, OpenRun, chosen
 from events.services.run_table import SCOPE, run_table
 from validators.dashboard.access import caller_of_request
 from validators.rest.errors import describe
-from validators.rest.http import for_one_event, refusal
+from validators.rest.http import refusal
 from validators.rest.keys import require
 from validators.services.network import informed_gateway
 from validators.web.live_body import LIVE, PIECE_BYTES, LiveBody
@@ -144,11 +144,9 @@ class _StreamAnswer(LaterResponse):
         """Raise ServiceError if the caller may no longer have events judged: keys are revoked and expire,
         sessions end."""
         try:
-            caller = require(await caller_of_request(self._credentials), SCOPE)
+            require(await caller_of_request(self._credentials)).rights.require(SCOPE, None)
         except Exception as error:
             raise describe(error) from error
-        if (refused := for_one_event(caller)) is not None:
-            raise refused
 
 
 async def _whole(content: bytes) -> AsyncIterator[bytes]:

@@ -19,11 +19,12 @@ from tests.api.learner import TableWriter
 from tests.api.living import LivingGateway
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
+from tests.team_keys import store_key
 from validators.feed import progress
 from validators.membership import changes, newcomers
 from validators.models import MembershipChange
 from validators.rest import keys, members
-from validators.services import api_keys, network, nodes
+from validators.services import network, nodes
 
 KEY = "dtvn_test_key_of_the_api_suite"
 
@@ -97,7 +98,7 @@ def fake(tables: TableWriter, _unswept: None, _own_progress: None) -> Iterator[F
 
 @pytest.fixture
 def api(fake: FakeGateway) -> Api:
-    api_keys.store_api_key(KEY, label="suite")
+    store_key(KEY, label="suite")
     return Api()
 
 
@@ -121,7 +122,7 @@ def living(
     given = LivingGateway(make_genesis(4), principal="gateway", on_executed=tables.on_executed)
     network.use(given)
     nodes.register_nodes(["r0", "r1"])
-    api_keys.store_api_key(KEY, label="suite")
+    store_key(KEY, label="suite")
     yield given
     network.use(None)
 

@@ -10,9 +10,9 @@ from django.test import Client
 
 from tests.pages.stories import Story
 from tests.support.clock import SetClock
+from tests.team_keys import store_key
 from tickets.models import TicketHolder
 from validators.rest import keys
-from validators.services.api_keys import store_api_key
 
 
 def base64(data: bytes) -> str:
@@ -90,7 +90,7 @@ class Day:
         self.story = Story()
         self.clock = clock
         for label, limits in KEYS.items():
-            store_api_key(f"dtvn_{label}", label=label, **limits)
+            store_key(f"dtvn_{label}", label=label, **limits)
         keys.forget()
 
     def ask(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> Any:

@@ -12,10 +12,10 @@ from dtvn.api.outcome import Told
 from dtvn.protocol.consensus.messages import Operation
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
+from tests.team_keys import store_key
 from tickets.models import TicketCode, TicketHolder
 from tickets.rest import asking
 from tickets.services import codes, patience, reading
-from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -24,7 +24,7 @@ FIRST, SECOND = "sEcret/+1=", "https://shop.example/t?c=9"
 
 
 def gate_key(name: str, *scopes: str, event: str = "") -> Api:
-    api_keys.store_api_key(name, label=name, scopes=scopes, event=event)
+    store_key(name, label=name, scopes=scopes, event=event)
     return Api(name)
 
 
@@ -232,7 +232,7 @@ def test_a_batch_waits_for_the_copy_once(api: Api, tables: Any, monkeypatch: pyt
 def test_codes_unknown_to_a_key_for_a_product_are_waited_for_once(
     fest: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    api_keys.store_api_key("adults", label="adults", scopes=("gate",), products=("Adult",))
+    store_key("adults", label="adults", scopes=("gate",), products=("Adult",))
     waits: list[str] = []
     monkeypatch.setattr(asking, "caught_up", lambda: waits.append("for the cluster"))
     items = [{"op": "admit", "event": "fest", "barcode": f"x{n}"} for n in range(100)]

@@ -31,8 +31,8 @@ from dtvn.machine.kinds import KIND_OF, KINDS
 from simulator.checkers.log_model import LogModel, Request
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
+from tests.team_keys import store_key
 from tests.tickets_machine.modelled import STATES
-from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -94,7 +94,7 @@ def test_r41_r42_rest_answers_as_the_model(
 ) -> None:
     if next(numbers) == 0:
         for label in ("one", "two"):
-            api_keys.store_api_key(f"dtvn_test_key_{label}", label=label)
+            store_key(f"dtvn_test_key_{label}", label=label)
     event, clients = f"fest-{next(numbers)}", {each: Api(f"dtvn_test_key_{each}") for each in ("one", "two")}
     model = LogModel({"gateway": EVERYTHING})
     listed = msgspec.structs.asdict(vip)

@@ -11,10 +11,10 @@ from dtvn.api import ordering
 from dtvn.gateway import GatewayClosed, OperationTooLarge, Overloaded, Result
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
+from tests.team_keys import store_key
 from tickets.models import TicketCode, TicketHolder
 from tickets.rest import asking
 from tickets.services import codes
-from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -107,7 +107,7 @@ def test_an_idempotency_key_for_a_whole_batch_is_refused(api: Api) -> None:
 
 
 def test_each_operation_needs_its_own_scope(api: Api) -> None:
-    api_keys.store_api_key("dtvn_gate_key", label="gate", scopes=["gate"])
+    store_key("dtvn_gate_key", label="gate", scopes=["gate"])
     api.post("tickets", {"ticket_id": "A"})
     assert statuses(Api("dtvn_gate_key"), op("validate", "A"), op("admit", "A"), op("issue", "B")) == [
         403,

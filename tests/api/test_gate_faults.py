@@ -12,9 +12,9 @@ import pytest
 
 from tests.api.conftest import Api, read
 from tests.api.test_admission import admit, gate_key, shown
+from tests.team_keys import store_key
 from tickets.models import TicketHolder
 from tickets.services.scanned_codes import store_within
-from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -130,7 +130,7 @@ def test_an_event_is_on_until_the_last_day_of_its_lists(door: Api) -> None:
 def test_a_login_for_a_list_is_told_of_events_with_that_list_alone(door: Api) -> None:
     for slug in ("spa", "lido"):
         event(door, slug, {"P-1": f"{slug}-pass"}, lists=[{"list": "pool"}])
-    api_keys.store_api_key("pool", label="pool", scopes=["gate"], lists=["pool"])
+    store_key("pool", label="pool", scopes=["gate"], lists=["pool"])
     asked = [admit(Api("pool"), code, "spa", list="pool")[1]["whose"] for code in ("lido-pass", EAN)]
     assert asked == ["gate", "guest"]
 

@@ -20,11 +20,12 @@ from tests.golden import Compare
 from tests.network_watch.members import Members
 from tests.network_watch.seen import between
 from tests.support.clock import SetClock
+from tests.team_keys import store_key
 from validators.models import ManagedNode, NodeStatus
 from validators.network_watch import feed
 from validators.network_watch.watch import NetworkWatch
 from validators.rest import metrics, network
-from validators.services import api_keys, cluster_state
+from validators.services import cluster_state
 from validators.services.node_logs import log_file
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.django_db(databases=["default", "learner"])]
@@ -195,7 +196,7 @@ def test_what_starts_and_stops_tell(
     settings.DATA = tmp_path
     settings.SUPERVISOR = True
     reader = Teller(story, Api("dtvn_reader").call, "reads only")
-    api_keys.store_api_key("dtvn_reader", label="reader", scopes=["operate"])
+    store_key("dtvn_reader", label="reader", scopes=["operate"])
     ManagedNode.objects.filter(pk="r3").delete()
     story.heading("One by one")
     for path in (
@@ -235,8 +236,8 @@ def test_what_starts_and_stops_tell(
 
 
 def test_what_locks_tell(golden: Compare, tell: Teller, story: Story, clock: SetClock) -> None:  # noqa: F811
-    api_keys.store_api_key("dtvn_other", label="other", scopes=["lock"])
-    api_keys.store_api_key("dtvn_scans", label="scans", scopes=["gate"])
+    store_key("dtvn_other", label="other", scopes=["lock"])
+    store_key("dtvn_scans", label="scans", scopes=["gate"])
     other = Teller(story, Api("dtvn_other").call, "other")
     scans = Teller(story, Api("dtvn_scans").call, "scans")
 

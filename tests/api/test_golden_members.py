@@ -24,11 +24,12 @@ from tests.api.test_newcomers import follows
 from tests.golden import Compare
 from tests.host.support import key_pair
 from tests.support.clock import SetClock
+from tests.team_keys import store_key
 from validators.data_folder import tcp_ports
 from validators.membership import changes
 from validators.models import MembershipChange
 from validators.rest import members
-from validators.services import api_keys, network
+from validators.services import network
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.django_db(databases=["default", "learner"])]
 
@@ -233,7 +234,7 @@ def test_what_a_lost_outcome_tells(
 
 
 def test_what_principals_tell(golden: Compare, tell: Teller, story: Story, clock: SetClock) -> None:  # noqa: F811
-    api_keys.store_api_key("dtvn_reader", label="reader", scopes=["operate"])
+    store_key("dtvn_reader", label="reader", scopes=["operate"])
     reader = Teller(story, Api("dtvn_reader").call, "reads")
     grants = [
         {"event": "fest", "capability": "gate"},

@@ -14,7 +14,7 @@ from tests.api.telling import Story, Teller, beside, clock  # noqa: F401 - a fix
 from tests.fake_gateway import FakeGateway
 from tests.golden import Compare
 from tests.support.clock import SetClock
-from validators.services import api_keys
+from tests.team_keys import store_key
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.django_db(databases=["default", "learner"])]
 
@@ -366,7 +366,7 @@ def test_what_keys_with_limits_are_told(
     ]
     for name, limited in limits.items():
         story.say(f"A key for {name}: {limited}")
-        api_keys.store_api_key(f"{KEY} {name}", label=name, **limited)
+        store_key(f"{KEY} {name}", label=name, **limited)
     for method, path, body in calls:
         answers: dict[str, list[str]] = {}
         for name in limits:

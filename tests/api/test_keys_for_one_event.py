@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from tests.api.conftest import KEY, Api, read
 from tests.api.test_permissions import ROUTES
-from validators.services import api_keys
+from tests.team_keys import store_key
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -65,7 +65,7 @@ LOCK_BODIES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def friday(api: Api) -> Api:
-    api_keys.store_api_key(FRIDAY, label="friday", event="friday")
+    store_key(FRIDAY, label="friday", event="friday")
     return Api(FRIDAY)
 
 
@@ -123,17 +123,15 @@ def _routes() -> list[tuple[str, Any]]:
     return found
 
 
-def test_a_key_for_one_event_opens_the_gate_page_alone_and_reads_no_metrics(friday: Api) -> None:
-    api_keys.store_api_key("dtvn_issues_for_friday", label="shop", scopes=["issue"], event="friday")
+def test_a_stewards_key_opens_the_gate_page_alone_and_reads_no_metrics(friday: Api) -> None:
+    store_key("dtvn_scans_friday", label="steward", scopes=["gate"], event="friday")
     client = Client(REMOTE_ADDR="192.0.2.1")
-    refused = client.post("/dashboard/key", {"key": "dtvn_issues_for_friday"})
-    assert "for one event only and may not scan" in refused.content.decode()
-    assert client.get("/gate/").status_code == 302
-    entered = client.post("/dashboard/key", {"key": FRIDAY, "next": "/dashboard/tickets"})
+    entered = client.post("/dashboard/key", {"key": "dtvn_scans_friday", "next": "/dashboard/tickets"})
     assert entered.headers["Location"] == "/gate/?event=friday"
     assert client.get("/gate/").status_code == 200
-    assert client.get("/dashboard/snapshot").status_code == 401
+    assert client.get("/dashboard/snapshot").status_code == 403
+    assert client.get("/dashboard/tickets").status_code == 403
     refused = client.get("/metrics", headers={"X-API-Key": FRIDAY})
     assert refused.status_code == 403
-    assert read(refused)["error"] == "This key is only for tickets of the event 'friday'."
+    assert read(refused)["error"] == "This login is only for the event 'friday'."
     assert client.get("/metrics", headers={"X-API-Key": KEY}).status_code == 200

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from tests.api.conftest import KEY, Api
 from tests.support.clock import SetClock
+from tests.team_keys import store_key
 from validators.rest import keys
 from validators.services import api_keys
 
@@ -73,7 +74,7 @@ def test_an_unknown_key_is_neither_valid_nor_wrong(away: Away) -> None:
 def test_a_key_is_not_valid_beyond_its_own_end(
     api: Api, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    api_keys.store_api_key("dtvn_short", label="short", expires_at=timezone.now() + timedelta(seconds=60))
+    store_key("dtvn_short", label="short", expires_at=timezone.now() + timedelta(seconds=60))
     assert keys.authenticate_key("dtvn_short") is not None
     monkeypatch.setattr(api_keys, "find_digest", Away().find_digest)
     clock.forward(59.0)

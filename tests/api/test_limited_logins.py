@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 
 from tests.api.conftest import Api, read
 from tests.api.test_admission import FIRST, fest
 from tests.api.test_lists import VIP, said
+from tests.team_keys import join, store_key
 from tickets.rest.asking import PlatformAsking
-from validators.services import api_keys
 
 __all__ = ["fest"]
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 
 def limited(name: str, **limits: list[str]) -> Api:
-    api_keys.store_api_key(name, label=name, scopes=["gate", "supervise"], **limits)  # type: ignore[arg-type]
+    store_key(name, label=name, scopes=["gate", "supervise"], **limits)  # type: ignore[arg-type]
     return Api(name)
 
 
@@ -83,7 +83,7 @@ def test_a_ticket_that_the_copy_learns_of_while_it_is_waited_for_is_of_its_produ
 def test_groups_limit_people_as_fields_limit_keys(fest: Api) -> None:
     said(fest, [VIP])
     user = User.objects.create_user("stella", is_staff=True)
-    user.groups.set(Group.objects.get_or_create(name=name)[0] for name in ("gate", "list:vip"))
+    join(user, *("gate", "list:vip"))
     client = Client()
     client.force_login(user)
     page = client.get("/gate/").content.decode()

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from tests.api.conftest import Api, read
-from validators.services import api_keys
+from tests.team_keys import store_key
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -20,7 +20,7 @@ GATE = "dtvn_a_key_that_may_operate_only"
 
 @pytest.fixture
 def other(api: Api) -> Api:
-    api_keys.store_api_key(OTHER, label="other", scopes=["lock"])
+    store_key(OTHER, label="other", scopes=["lock"])
     return Api(OTHER)
 
 

@@ -7,7 +7,7 @@ import re
 from typing import Any, cast
 
 import pytest
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
@@ -16,6 +16,7 @@ from dtvn.protocol.consensus.membership import Membership, founding
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.host.support import key_pair, make_genesis
+from tests.team_keys import join
 from validators.membership import changes, epoch
 from validators.models import MembershipChange
 from validators.services import network, principals
@@ -226,7 +227,7 @@ def test_only_administrators_see_the_forms(client: Client, living: LivingGateway
     for address in [*MANAGEMENT, PRINCIPALS]:
         assert client.get(address).status_code == 403
         assert client.post(address, {"step": "confirm", "node_id": "r0"}).status_code == 403
-    person.groups.add(Group.objects.create(name="admin"))
+    join(person, "admin")
     for address in [*MANAGEMENT, PRINCIPALS]:
         assert client.get(address).status_code == 200
     assert MembershipChange.objects.count() == 0

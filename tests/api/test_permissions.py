@@ -16,9 +16,9 @@ from rest_framework.exceptions import PermissionDenied
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.api.conftest import KEY, Api, read
 from tests.fake_gateway import FakeGateway
+from tests.team_keys import store_key
 from validators.models import ApiKey
 from validators.rest import keys
-from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -115,7 +115,7 @@ def test_each_route_needs_a_key_and_its_scope(api: Api, method: str, path: str, 
     assert without.headers["WWW-Authenticate"] == "Bearer"
     for granted in CAPABILITIES:
         key = f"dtvn_key_for_{granted}"
-        api_keys.store_api_key(key, label=granted, scopes=[granted])
+        store_key(key, label=granted, scopes=[granted])
         status = Api(key).call(method, path).status_code
         given = {granted, "supervise"} if granted == "admin" else {granted}
         assert (status == 403) == (scope is not None and scope not in given), granted
@@ -199,7 +199,7 @@ def test_a_key_is_not_remembered_beyond_its_end(api: Api, monkeypatch: pytest.Mo
     assert ends_after < keys.REMEMBERED_FOR
     expires_at = timezone.now() + timedelta(seconds=ends_after)
     begun = time.monotonic()
-    api_keys.store_api_key("dtvn_short", label="short", expires_at=expires_at)
+    store_key("dtvn_short", label="short", expires_at=expires_at)
     short = Api("dtvn_short")
     assert short.get("status").status_code == 200
     ApiKey.objects.filter(label="short").delete()

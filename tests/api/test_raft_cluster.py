@@ -22,8 +22,9 @@ from tests.api.conftest import KEY, Api, read
 from tests.api.living import LivingGateway
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
+from tests.team_keys import store_key
 from validators.models import ManagedNode, NodeStatus
-from validators.services import api_keys, cluster_state, network, nodes
+from validators.services import cluster_state, network, nodes
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -42,7 +43,7 @@ def raft(tables: Any, settings: Any, tmp_path: Path) -> Iterator[FakeGateway]:
     given = LivingGateway(genesis, principal="gateway", on_executed=tables.on_executed)
     network.use(given)
     nodes.register_nodes([member.id for member in genesis.members])
-    api_keys.store_api_key(KEY, label="suite")
+    store_key(KEY, label="suite")
     yield given
     network.use(None)
 

@@ -18,6 +18,7 @@ from dtvn.machine import Validate
 from tests.api.conftest import Api, read
 from tests.api.learner import TableWriter
 from tests.fake_gateway import FakeGateway
+from tests.team_keys import store_key
 from tests.waiting import PATIENCE
 from tickets.rest import objects
 from validators.rest.http import OWN_WRITES_WAIT
@@ -214,9 +215,8 @@ def test_r13_the_header_is_a_nonce_too_and_may_not_contradict_the_body(seeded: A
 
 
 def test_r13_nonces_of_two_callers_are_independent(seeded: Api) -> None:
-    from validators.services import api_keys
 
-    api_keys.store_api_key("dtvn_another_key", label="another")
+    store_key("dtvn_another_key", label="another")
     body = {"ticket_id": "TICKET-001", "nonce": "same"}
     assert seeded.post("tickets/admit", body).status_code == 200
     assert Api("dtvn_another_key").post("tickets/admit", body).status_code == 409

@@ -83,8 +83,8 @@ def test_the_scanner_of_the_documentation_works(running: Network, tmp_path: Path
     with running.client() as client:
         client.post("/api/v1/tickets", json={"ticket_id": "F-1", "event": "fair"}).raise_for_status()
     key = "dtvn_" + "k" * 43
-    make = f"""from validators.services.api_keys import store_api_key
-store_api_key("{key}", label="fair", scopes=["gate"], event="fair")"""
+    make = f"""from tests.team_keys import store_key
+store_key("{key}", label="fair", scopes=["gate"], event="fair")"""
     manage = (sys.executable, str(REPOSITORY / "manage.py"), "shell", "-c", make)
     settings = "DJANGO_SETTINGS_MODULE=dtvn_project.settings"
     run(running, "env", f"DTVN_DATA={running.data}", settings, *manage)

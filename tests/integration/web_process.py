@@ -22,8 +22,8 @@ SECRET_KEY = "s" * 64
 KEY = "dtvn_key_of_a_client_of_the_web_process"
 MAKE_KEY = f"""
 import django; django.setup()
-from validators.services import api_keys
-api_keys.store_api_key({KEY!r}, label="client")
+from validators.services import api_keys, teams
+api_keys.store_api_key({KEY!r}, label="client", team=teams.everything())
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client

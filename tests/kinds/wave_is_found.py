@@ -23,9 +23,9 @@ from tests.api.conftest import Api, _own_progress, _unswept, api, fake, read, ta
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
 from tests.kinds.wave import Wave
+from tests.team_keys import store_key
 from validators.dashboard.context import WORDS
 from validators.feed.rows import read_snapshot
-from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 WAVE = {"ticket_id": "T-1", "hand": "left"}
@@ -52,7 +52,7 @@ def test_the_platform_has_a_route_with_its_fields_its_scope_and_its_refusals(gue
         400,
         400,
     ]
-    api_keys.store_api_key("dtvn_key_of_an_importer", label="importer", scopes=["issue"])
+    store_key("dtvn_key_of_an_importer", label="importer", scopes=["issue"])
     assert Api("dtvn_key_of_an_importer").post("tickets/wave", WAVE).status_code == 403
 
 

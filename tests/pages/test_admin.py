@@ -17,10 +17,12 @@ from django.urls import reverse
 
 from tests.pages.asking import confirmed
 from tests.pages.learner import RealLearner
+from tests.team_keys import grant
 from tickets.models import TicketHolder
 from validators.ledger.models import ConsensusEntry, OperationRecord
-from validators.models import ApiKey, DesiredState, ManagedNode
+from validators.models import ApiKey, DesiredState, ManagedNode, Team
 from validators.services.api_keys import find_api_key
+from validators.services.teams import grant_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -204,21 +206,24 @@ def test_an_impossible_action_is_reported(nodes: Callable[[], dict[str, str]], a
     assert "Failed: r1 is already running." in run_action(admin, "start", "r1")
 
 
-def test_a_new_key_is_limited_as_its_form_says(admin: Client) -> None:
-    limits = {"event": "fest", "lists": "vip, lunch", "products": "Day pass"}
-    sent = {"label": "lounge", "scopes": ["gate"], "expires_at_0": "2099-12-31", "expires_at_1": "12:00:00"}
-    shown = re.search(r"dtvn_[\w-]{43}", text(admin.post("/admin/validators/apikey/add/", sent | limits)))
+def test_a_new_key_has_what_its_team_has(admin: Client) -> None:
+    limits = {"events": "fest", "lists": "vip, lunch", "products": "Day pass"}
+    admin.post("/admin/validators/team/add/", {"name": "lounge", "rights": ["gate"]} | limits)
+    team = Team.objects.get(name="lounge")
+    sent = {"label": "l1", "team": str(team.pk), "expires_at_0": "2099-12-31", "expires_at_1": "12:00:00"}
+    shown = re.search(r"dtvn_[\w-]{43}", text(admin.post("/admin/validators/apikey/add/", sent)))
     assert shown is not None
     key = find_api_key(shown.group())
     assert key is not None
-    assert (key.event, key.lists, key.products) == ("fest", ["lunch", "vip"], ["Day pass"])
+    assert grant_of(key.team) == grant(["gate"], "fest", ["lunch", "vip"], ["Day pass"])
     assert key.expires_at == datetime(2099, 12, 31, 12, tzinfo=UTC)
     page = text(admin.get(f"/admin/validators/apikey/{key.pk}/change/"))
     assert "on the list lunch, on the list vip, tickets of Day pass" in page
 
 
 def test_a_revoked_key_stays_listed(admin: Client) -> None:
-    sent = {"label": "old", "expires_at_0": "", "expires_at_1": ""}
+    team = Team.objects.get(name="gate").pk
+    sent = {"label": "old", "team": str(team), "expires_at_0": "", "expires_at_1": ""}
     response = admin.post("/admin/validators/apikey/add/", sent)
     plain = re.search(r"dtvn_[\w-]{43}", text(response))
     assert plain is not None

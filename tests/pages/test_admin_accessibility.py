@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import connections
 from django.urls import Resolver404, resolve
 from django.utils import timezone
@@ -24,9 +24,10 @@ from tests.pages.learner import RealLearner
 from tests.pages.test_accessibility import FIND, visitor
 from tests.proof.test_evidence import pairs
 from tests.proof.test_evidence_pages import Witnesses
+from tests.team_keys import store_key
 from tickets.models import ImportState, TicketHolder, TicketImport
 from validators.models import ChangeState, ManagedNode, MembershipChange, NodeStatus
-from validators.services import api_keys, audit
+from validators.services import audit
 
 pytestmark = [
     pytest.mark.integration,
@@ -73,8 +74,7 @@ def site(
     ManagedNode.objects.update(status=NodeStatus.RUNNING)
     TicketHolder.objects.create(event="default", ticket="T-1", name="Ada")
     User.objects.create_superuser("ada", password="x")
-    Group.objects.create(name="auditors")
-    api_keys.store_api_key("dtvn_key", label="north gate")
+    store_key("dtvn_key", label="north gate")
     with audit.recorded("ada", "stop node", "r3", "127.0.0.1"):
         pass
     for state in ChangeState:

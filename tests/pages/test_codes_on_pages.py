@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 
 from tests.pages.learner import RealLearner
+from tests.team_keys import join
 from tickets.models import TicketHolder
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -23,7 +24,7 @@ PRINTED = "aB7/+kQ=x"
 
 def person(group: str) -> Client:
     user = User.objects.create_user(f"person-{group}", is_staff=True)
-    user.groups.add(Group.objects.get_or_create(name=group)[0])
+    join(user, group)
     client = Client()
     client.force_login(user)
     return client

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import AsyncClient
 
 from tests.pages.learner import RealLearner
+from tests.team_keys import join
 from tickets.pages import exports
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -24,7 +25,7 @@ async def test_a_gate_downloads_the_admission_list(learner: RealLearner, operate
     def made() -> User:
         operate("issue T-1")
         user = User.objects.create_user("gate")
-        user.groups.add(Group.objects.get(name="gate"))
+        join(user, "gate")
         return user
 
     client = AsyncClient()
@@ -54,7 +55,7 @@ async def test_a_caller_has_a_bounded_number_of_exports_under_way(
     path, clients = "/dashboard/tickets/export/tickets.csv", (AsyncClient(), AsyncClient())
     for name, client in zip(("ada", "bob"), clients, strict=True):
         user = await sync_to_async(User.objects.create_user)(name)
-        await sync_to_async(user.groups.add)(await Group.objects.aget(name="gate"))
+        await sync_to_async(join)(user, "gate")
         await client.aforce_login(user)
     answer = await clients[0].get(path)
     parts = aiter(answer)

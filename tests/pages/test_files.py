@@ -10,7 +10,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
@@ -21,6 +21,7 @@ from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
 from tests.pages.file_imports import URL, confirmed, previewed, upload
 from tests.pages.learner import RealLearner
+from tests.team_keys import join
 from tests.waiting import PATIENCE
 from tickets import tasks
 from tickets.importing import reporting, time_limit, uploads, work
@@ -257,7 +258,7 @@ def test_without_the_scope_nothing_is_imported_or_listed_with_names(
 ) -> None:
     assert client.get(URL).status_code == 302
     auditor = User.objects.create_user("auditor")
-    auditor.groups.add(Group.objects.get(name="auditor"))
+    join(auditor, "auditor")
     client.force_login(auditor)
     page = client.get(URL)
     assert (page.status_code, b"Read the file" in page.content) == (200, False)
@@ -273,12 +274,12 @@ def test_entries_are_imported_only_by_those_who_may_operate(
     learner: RealLearner, client: Client, asked: Any
 ) -> None:
     user = User.objects.create_user("shop")
-    user.groups.add(Group.objects.get_or_create(name="issue")[0])
+    join(user, "issue")
     client.force_login(user)
     head = b"event,ticket_id,state,admitted_at,ids_are_codes,sequence,entry_node\n"
     import_id = previewed(client, asked, head + b"fest,T-1,CONSUMED,2026-08-01T20:00:00+00:00,yes,1,n1\n")
     assert client.post(f"{URL}/{import_id}/confirm").status_code == 403
-    user.groups.add(Group.objects.get_or_create(name="operate")[0])
+    join(user, "operate")
     done = confirmed(client, asked, import_id)
     assert (done.state, done.error) == (ImportState.DONE, "")
     assert Ticket.objects.using("learner").get().state == "CONSUMED"

@@ -17,10 +17,10 @@ from tests.waiting import wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(900)]
 
 PEOPLE = """
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 for name, groups in {"stella": ["gate"], "sam": ["gate", "supervise"]}.items():
     user = User.objects.create_user(name, password="open sesame", is_staff=True)
-    user.groups.set(Group.objects.get_or_create(name=group)[0] for group in groups)
+    join(user, *groups)
 """
 ADMIT = "**/tickets/admit"
 TONES = """() => {

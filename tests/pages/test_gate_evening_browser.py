@@ -29,7 +29,7 @@ NAMES = (
     "Mary Somerville",
 )
 PEOPLE = f"""
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from tickets.models import TicketHolder
 from tickets.services.event_gates import set_gates
 set_gates("bare", ["West door", "East"])
@@ -38,7 +38,7 @@ for number, name in enumerate({NAMES!r}):
     TicketHolder.objects.create(event="fest", ticket="T-" + str(number), name=name, order=order, salt=b"s")
 for name, group in {{"stella": "gate", "olga": "organiser"}}.items():
     user = User.objects.create_user(name, password="open sesame", is_staff=True)
-    user.groups.set([Group.objects.get_or_create(name=group)[0]])
+    join(user, group)
 """
 SMALLEST = {"width": 360, "height": 640}
 GLOVE_MIN = 48

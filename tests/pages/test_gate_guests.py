@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from django.test import Client
 
@@ -14,11 +14,11 @@ from tests.pages.learner import RealLearner
 from tests.pages.test_event_lists import VIP, save
 from tests.pages.test_events_page import EVENTS, FORM, text
 from tests.pages.test_steward_links import OTHER, SLUG, make, opened, order
+from tests.team_keys import join, store_key
 from tickets.models import TicketHolder
 from tickets.services import patience
 from validators.ledger.models import OperationRecord
 from validators.rest import keys
-from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -80,7 +80,7 @@ def fest(learner: RealLearner, admin: Client) -> Client:
 def person(*groups: str) -> Client:
     """A person's telephone."""
     user = User.objects.create_user("stella", is_staff=True)
-    user.groups.set(Group.objects.get_or_create(name=name)[0] for name in groups)
+    join(user, *groups)
     client = Client()
     client.force_login(user)
     return client
@@ -198,7 +198,7 @@ def test_a_link_finds_guests_of_its_event_and_its_lists_alone(fest: Client) -> N
 
 def test_only_a_person_at_a_gate_admits_by_name(fest: Client) -> None:
     """What a program sends as an id may be what it scanned; and the log says where somebody came in."""
-    api_keys.store_api_key("scanner", label="scanner", scopes=["gate"])
+    store_key("scanner", label="scanner", scopes=["gate"])
     program = {"X-API-Key": "scanner"}
     steward = person("gate")
     refused = (403, "not_permitted")

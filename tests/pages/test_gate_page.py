@@ -7,8 +7,10 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
+
+from tests.team_keys import join
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -17,7 +19,7 @@ PASSWORD = "open sesame"
 
 def person(*groups: str) -> Client:
     user = User.objects.create_user("person", password=PASSWORD, is_staff=True)
-    user.groups.set(Group.objects.get_or_create(name=name)[0] for name in groups)
+    join(user, *groups)
     client = Client()
     client.force_login(user)
     return client

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db.models import F
 from django.test import Client
 
@@ -18,8 +18,8 @@ from tests.host.support import key_pair
 from tests.pages.learner import RealLearner
 from tests.pages.visiting import Visitor
 from tests.support.clock import SetClock
-from validators.models import ManagedNode, NodeStatus
-from validators.services import api_keys
+from tests.team_keys import store_key
+from validators.models import ManagedNode, NodeStatus, Team
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.django_db(databases=["default", "learner"])]
 
@@ -30,14 +30,7 @@ KEYS = "/admin/validators/apikey/"
 USERS = "/admin/auth/user/"
 MEMBERS = "/admin/validators/membershipchange/"
 PRINCIPALS = f"{MEMBERS}principals/"
-NEW = {
-    "scopes": ["gate", "operate"],
-    "event": "",
-    "lists": "",
-    "products": "",
-    "expires_at_0": "",
-    "expires_at_1": "",
-}
+NEW = {"team": "1", "expires_at_0": "", "expires_at_1": ""}
 
 
 @pytest.fixture
@@ -117,12 +110,12 @@ def test_what_keys_in_the_admin_tell(
     )
     visitor.get(KEYS)
     visitor.get(f"{KEYS}add/")
-    visitor.post(f"{KEYS}add/", NEW | {"label": "north gate", "lists": "vip, bar,,bar", "products": "Adult"})
+    visitor.post(f"{KEYS}add/", NEW | {"label": "north gate", "team": str(Team.objects.get(name="gate").pk)})
     visitor.post(f"{KEYS}add/", NEW | {"label": ""})
-    visitor.post(f"{KEYS}add/", NEW | {"label": "x", "event": "a b", "lists": "a b", "scopes": ["fly"]})
+    visitor.post(f"{KEYS}add/", NEW | {"label": "x", "team": "99"})
     visitor.post(f"{KEYS}add/", NEW | {"label": "x", "expires_at_0": "2026-13-01", "expires_at_1": "25:00"})
     clock.forward(100)
-    api_keys.store_api_key("dtvn_second", label="second", scopes=[], event="fest", expires_at=clock.moment())
+    store_key("dtvn_second", label="second", scopes=[], event="fest", expires_at=clock.moment())
     visitor.get(KEYS)
     clock.forward(100)
     visitor.act(KEYS, "revoke", 1, 2)
@@ -189,11 +182,12 @@ def test_what_accounts_actions_and_locks_tell(
         {"username": "ada", "password1": secret, "password2": secret, "usable_password": "true"},
     )
     User.objects.update(date_joined=clock.moment())
-    group = Group.objects.get(name="gate")
+    team = Team.objects.get(name="gate")
     visitor.get(f"{USERS}2/change/")
-    visitor.post(f"{USERS}2/change/", {"username": "ada", "is_active": "on", "groups": [group.pk]})
+    visitor.post(f"{USERS}2/change/", {"username": "ada", "is_active": "on", "teams": [team.pk]})
     visitor.get(USERS)
-    visitor.get("/admin/auth/group/")
+    visitor.get("/admin/validators/team/")
+    visitor.get(f"/admin/validators/team/{team.pk}/change/")
     visitor.get("/admin/validators/platformaction/")
     visitor.get("/admin/validators/platformaction/?q=user:op")
     visitor.get("/admin/validators/platformaction/?q=key")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 from openpyxl import load_workbook
 
@@ -21,6 +21,7 @@ from tests.golden import Compare
 from tests.importing.telling import told
 from tests.pages.learner import RealLearner
 from tests.support.clock import SetClock
+from tests.team_keys import join
 from tickets.exporting import KINDS, open_table, write_chunks
 from tickets.models import TicketHolder
 
@@ -78,7 +79,7 @@ def play(day: Day) -> None:
 def person(name: str, *groups: str) -> Client:
     """Somebody in these groups, logged in."""
     user = User.objects.create_user(name)
-    user.groups.add(*(Group.objects.get_or_create(name=group)[0] for group in groups))
+    join(user, *groups)
     client = Client()
     client.force_login(user)
     return client

@@ -12,9 +12,9 @@ from tests.api.telling import Story, Teller, beside, clock  # noqa: F401 - a fix
 from tests.golden import Compare
 from tests.pages.learner import RealLearner
 from tests.support.clock import SetClock
+from tests.team_keys import store_key
 from validators.feed import rows
 from validators.feed.gates import GateCount
-from validators.services import api_keys
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.django_db(databases=["default", "learner"])]
 
@@ -33,7 +33,7 @@ def story() -> Story:
 
 @pytest.fixture
 def call(learner: RealLearner) -> Any:
-    api_keys.store_api_key(KEY, label="suite")
+    store_key(KEY, label="suite")
     return Api().call
 
 

@@ -23,6 +23,7 @@ from tests.pages.file_imports import URL
 from tests.pages.learner import ALIAS
 from tests.pages.stories import Story
 from tests.support.clock import SetClock
+from tests.team_keys import store_key
 from tickets import tasks
 from tickets.importing import work
 from tickets.importing.answers import answers_from
@@ -41,7 +42,6 @@ from validators.ledger.models import OperationRecord, Ticket
 from validators.models import PlatformAction
 from validators.rest import keys
 from validators.services import decide
-from validators.services.api_keys import store_api_key
 
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True, databases=["default", "learner"])
 
@@ -245,10 +245,10 @@ def test_the_story_of_a_program_that_imports(
     story: Story, clock: SetClock, asked: Any, golden: Compare
 ) -> None:
     """Each answer as JSON; what each scope may do; what is ordered without a person."""
-    store_api_key("dtvn_shop", label="shop", scopes=["issue"])
-    store_api_key("dtvn_office", label="office", scopes=["issue", "operate"])
-    store_api_key("dtvn_door", label="door", scopes=["gate", "read"])
-    store_api_key("dtvn_gala", label="gala", scopes=["issue"], event="gala")
+    store_key("dtvn_shop", label="shop", scopes=["issue"])
+    store_key("dtvn_office", label="office", scopes=["issue", "operate"])
+    store_key("dtvn_door", label="door", scopes=["gate", "read"])
+    store_key("dtvn_gala", label="gala", scopes=["issue"], event="gala")
     keys.forget()
     client, answers = Client(), {"code": "ticket_id", "admits": ["status=ok"], "new_event": "as-it-is"}
     story.part("Keys that may not import, and requests that are wrong")

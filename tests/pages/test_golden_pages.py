@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db.models import F
 from django.test import Client
 
@@ -16,8 +16,8 @@ from tests.golden import Compare
 from tests.pages.learner import RealLearner
 from tests.pages.visiting import Visitor
 from tests.support.clock import SetClock
+from tests.team_keys import join, store_key
 from validators.models import ManagedNode, NodeStatus
-from validators.services import api_keys
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.django_db(databases=["default", "learner"])]
 
@@ -46,7 +46,7 @@ def story() -> Story:
 
 def person(name: str, *groups: str, **flags: Any) -> Client:
     user = User.objects.create_user(name, password="x", **flags)
-    user.groups.set([Group.objects.get_or_create(name=group)[0] for group in groups])
+    join(user, *groups)
     client = Client()
     client.force_login(user)
     return client
@@ -55,7 +55,7 @@ def person(name: str, *groups: str, **flags: Any) -> Client:
 def holder(**limits: Any) -> Client:
     """The holder of a key, which was entered on the login page."""
     plain = f"{KEY} {sorted(limits.items())}"
-    api_keys.store_api_key(plain, label="held", **limits)
+    store_key(plain, label="held", **limits)
     client = Client()
     client.post("/dashboard/key", {"key": plain})
     return client
@@ -63,7 +63,7 @@ def holder(**limits: Any) -> Client:
 
 @pytest.fixture
 def fest(learner: RealLearner, clock: SetClock) -> None:  # noqa: F811
-    api_keys.store_api_key(KEY, label="suite")
+    store_key(KEY, label="suite")
     call = Api().call
     call(
         "PUT",
@@ -120,8 +120,8 @@ def test_what_the_pages_tell(golden: Compare, fest: None, story: Story) -> None:
 
 def test_what_entering_and_leaving_tell(golden: Compare, fest: None, story: Story, clock: SetClock) -> None:  # noqa: F811
     User.objects.create_user("gustav", password="open sesame")
-    api_keys.store_api_key("dtvn_fest", label="fest", scopes=["gate"], event="fest")
-    api_keys.store_api_key("dtvn_ends", label="ends", scopes=[], expires_at=clock.moment())
+    store_key("dtvn_fest", label="fest", scopes=["gate"], event="fest")
+    store_key("dtvn_ends", label="ends", scopes=[], expires_at=clock.moment())
     visitor = Visitor(story, Client(REMOTE_ADDR="192.0.2.7"))
     visitor.get("/admin/login/?next=/dashboard/nodes")
     for key in ("wrong", "dtvn_fest", "dtvn_ends", "", KEY):

@@ -21,9 +21,10 @@ from tests.pages.learner import RealLearner
 from tests.pages.stories import Story
 from tests.pages.test_golden_day import EVENTS, TICKETS, person, play
 from tests.support.clock import SetClock
+from tests.team_keys import store_key
 from tickets.models import TicketHolder
 from validators.rest.keys import SESSION_KEY, forget
-from validators.services.api_keys import api_key_digest, store_api_key
+from validators.services.api_keys import api_key_digest
 
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True, databases=["default", "learner"])
 
@@ -61,7 +62,7 @@ SCOPES = ("issue", "operate", "gate", "admin")
 def holder_of_key(*scopes: str, **more: Any) -> Client:
     """Somebody who has entered a key with these scopes on the login page."""
     plain = f"dtvn_{scopes}{sorted(more)}"
-    store_api_key(plain, label=f"key of {', '.join(scopes) or 'nothing'}", scopes=scopes, **more)
+    store_key(plain, label=f"key of {', '.join(scopes) or 'nothing'}", scopes=scopes, **more)
     client = Client()
     session = client.session
     session[SESSION_KEY] = api_key_digest(plain)

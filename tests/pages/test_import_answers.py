@@ -14,6 +14,7 @@ from dtvn.gateway import Result
 from dtvn.machine import Admit, Block, Command, ImportEntry
 from tests.pages.file_imports import URL
 from tests.pages.learner import RealLearner
+from tests.team_keys import store_key
 from tickets import tasks
 from tickets.importing import work
 from tickets.importing.answers import answers_from
@@ -26,7 +27,7 @@ from validators.ledger import models as ledger
 from validators.ledger.read import event_row
 from validators.rest import keys
 from validators.services import decide
-from validators.services.api_keys import generate_api_key, store_api_key
+from validators.services.api_keys import generate_api_key
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
 
@@ -195,7 +196,7 @@ def test_a_key_that_may_not_import_is_refused_at_each_address(
     one = answered(desk, asked)
     client.logout()
     key = generate_api_key()
-    store_api_key(key, label="door", **limits)
+    store_key(key, label="door", **limits)
     keys.forget()
     with_key = {"headers": {"X-API-Key": key}}
     path, before = f"{URL}/{one.pk}", len(asked)

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
+from tests.team_keys import store_key
 from validators.rest import keys
 from validators.services import api_keys
 
@@ -29,7 +30,7 @@ def enter(client: Client, key: str = KEY, following: str = "/dashboard/nodes") -
 
 @pytest.mark.parametrize("path", PAGES)
 def test_each_page_leads_to_the_form_and_the_key_back_to_the_page(client: Client, path: str) -> None:
-    api_keys.store_api_key(KEY, label="entry")
+    store_key(KEY, label="entry")
     asked = client.get(path)
     assert asked.status_code == 302
     form = client.get(asked.headers["Location"]).content.decode()
@@ -40,7 +41,7 @@ def test_each_page_leads_to_the_form_and_the_key_back_to_the_page(client: Client
 
 
 def test_a_session_has_the_rights_of_its_key_and_needs_the_csrf_token() -> None:
-    api_keys.store_api_key(KEY, label="entry", scopes=["operate"])
+    store_key(KEY, label="entry", scopes=["operate"])
     client = Client(enforce_csrf_checks=True)
     client.get("/admin/login/")
     token = client.cookies[settings.CSRF_COOKIE_NAME].value
@@ -53,7 +54,7 @@ def test_a_session_has_the_rights_of_its_key_and_needs_the_csrf_token() -> None:
     refused = client.post(**stop, headers={"X-CSRFToken": token})
     assert "scope 'admin'" in refused.json()["error"]
     assert "Start cluster" not in page, "what this key may not do is not offered"
-    api_keys.store_api_key(f"{KEY}2", label="admin")
+    store_key(f"{KEY}2", label="admin")
     other = Client()
     enter(other, f"{KEY}2")
     assert "Start cluster" in other.get("/dashboard/nodes").content.decode()
@@ -61,7 +62,7 @@ def test_a_session_has_the_rights_of_its_key_and_needs_the_csrf_token() -> None:
 
 
 def test_a_key_session_ends_with_the_key_or_at_logout(client: Client) -> None:
-    key = api_keys.store_api_key(KEY, label="entry")
+    key = store_key(KEY, label="entry")
     enter(client)
     client.post("/dashboard/leave")
     assert client.get("/dashboard/nodes").status_code == 302
@@ -74,7 +75,7 @@ def test_a_key_session_ends_with_the_key_or_at_logout(client: Client) -> None:
 
 def test_a_key_session_replaces_the_session_of_a_person(client: Client) -> None:
     client.force_login(User.objects.create_superuser("operator", password="x"))
-    api_keys.store_api_key(KEY, label="entry", scopes=["gate"])
+    store_key(KEY, label="entry", scopes=["gate"])
     enter(client)
     assert client.post("/api/v1/cluster/stop").status_code == 403
     assert client.get("/admin/").status_code == 302

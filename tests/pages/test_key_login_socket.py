@@ -9,6 +9,7 @@ from django.test import Client
 
 from tests.pages.learner import RealLearner
 from tests.pages.test_consumer import HOST, Socket
+from tests.team_keys import store_key
 from tests.waiting import PATIENCE
 from validators.dashboard import consumers, live
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
@@ -28,7 +29,7 @@ KEY = "dtvn_key_of_the_socket_suite"
 @sync_to_async
 def enter() -> tuple[ApiKey, str]:
     keys.forget()
-    return api_keys.store_api_key(KEY, label="socket"), log_in()
+    return store_key(KEY, label="socket"), log_in()
 
 
 def log_in() -> str:

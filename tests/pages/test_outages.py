@@ -14,8 +14,8 @@ from django.db import IntegrityError, OperationalError, connection, connections
 from django.test import Client, override_settings
 
 from tests.disks import read_only
+from tests.team_keys import store_key
 from validators.rest import keys
-from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -81,7 +81,7 @@ def test_a_page_says_how_the_database_failed(
 @pytest.mark.django_db(transaction=True, databases=["default", "learner"])
 def test_on_a_read_only_disk_pages_and_api_say_so(stranger: Client) -> None:
     keys.forget()
-    api_keys.store_api_key("key", label="suite", scopes=["admin"])
+    store_key("key", label="suite", scopes=["admin"])
     connections.close_all()
     with read_only(settings.DATA):
         page = stranger.post("/admin/login/", {"username": "operator", "password": "x"})

@@ -12,10 +12,11 @@ from django.views.debug import SafeExceptionReporterFilter
 
 from tests.api.conftest import Api, read
 from tests.pages.learner import RealLearner
+from tests.team_keys import store_key
 from validators.dashboard.accounts import change_own_password
-from validators.models import ApiKey, PlatformAction
+from validators.models import ApiKey, PlatformAction, Team
 from validators.rest import keys
-from validators.services import api_keys, audit
+from validators.services import audit
 from validators.services.errors import NodeRunning
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -27,7 +28,7 @@ LIST = "/admin/validators/platformaction/"
 @pytest.fixture
 def api(learner: RealLearner) -> Api:
     keys.forget()
-    api_keys.store_api_key(KEY, label="audit")
+    store_key(KEY, label="audit")
     return Api(KEY)
 
 
@@ -74,9 +75,9 @@ def test_an_outcome_that_cannot_be_written_hinders_nothing(
 
 
 def test_keys_users_and_nodes_changed_in_the_admin_are_recorded(learner: RealLearner, admin: Client) -> None:
-    admin.post("/admin/validators/apikey/add/", {"label": "gate 3", "scopes": ["gate"], "event": "friday"})
+    team = Team.objects.get(name="gate").pk
+    admin.post("/admin/validators/apikey/add/", {"label": "gate 3", "team": str(team)})
     key = ApiKey.objects.get()
-    assert (key.event, key.scopes) == ("friday", ["gate"])
     admin.post("/admin/validators/apikey/", {"action": "revoke", "_selected_action": [str(key.pk)]})
     passwords = {"password1": "a-long-Word-7", "password2": "a-long-Word-7"}
     admin.post("/admin/auth/user/add/", {"username": "grace", "usable_password": "true", **passwords})
@@ -122,10 +123,21 @@ def test_a_failed_change_of_the_own_password_is_reported_without_it(
     assert {*shown.values()} == {SafeExceptionReporterFilter.cleansed_substitute}
 
 
-def test_an_event_that_no_ticket_can_have_is_refused_for_a_key(learner: RealLearner, admin: Client) -> None:
-    refused = admin.post("/admin/validators/apikey/add/", {"label": "x", "event": "no such event"})
-    assert "An event is 1 to 64 characters" in refused.content.decode()
-    assert not ApiKey.objects.exists()
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        ({"events": "no such event"}, "is no short name"),
+        ({}, "Name the events, or tick all events."),
+        ({"events": "fest", "all_events": "on"}, "Leave it empty for all events."),
+        ({"events": "fest", "rights": ["admin"]}, "Only a team for all events may have admin."),
+    ],
+)
+def test_a_team_whose_reach_is_not_clear_is_refused(
+    learner: RealLearner, admin: Client, sent: dict[str, Any], why: str
+) -> None:
+    refused = admin.post("/admin/validators/team/add/", {"name": "x"} | sent)
+    assert why in refused.content.decode()
+    assert not Team.objects.filter(name="x").exists()
 
 
 def test_the_list_is_read_only(admin: Client) -> None:

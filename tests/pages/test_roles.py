@@ -1,4 +1,4 @@
-"""Who may do what: role x route x admin action, the whole table in one test. What is not listed is denied."""
+"""Who may do what: standard team x route x admin action, the whole table. What is not listed is denied."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
 
 import dtvn_project.urls  # noqa: F401 - fills the admin
 from tests.api.test_permissions import ROUTES
 from tests.pages.learner import RealLearner
-from validators.services import roles
+from tests.team_keys import join
+from validators.services import teams
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -28,8 +29,8 @@ SCOPES: dict[str, set[str | None]] = {
     "": set(),
     "stranger": set(),
 }
-"""By group of the user: the scopes whose routes it may use, None for reading. "" is a user without a group,
-"stranger" one whose group is no role."""
+"""By team of the user: the scopes whose routes it may use, None for reading. "" is a user without a team,
+"stranger" one of a team's name that there is not."""
 
 LISTS: dict[str, dict[str, set[str]]] = {
     "organiser": {
@@ -52,7 +53,7 @@ LISTS: dict[str, dict[str, set[str]]] = {
     "": {},
     "stranger": {},
 }
-"""By group: the lists of the admin, and what may be done with their rows."""
+"""By team: the lists of the admin, and what may be done with their rows."""
 
 WORDS = {
     "ledger.operationrecord": "log",
@@ -64,7 +65,7 @@ WORDS = {
     "validators.platformaction": "platform actions",
     "simulator.simulatorrun": "simulations",
 }
-"""By list of the admin: its word in the documentation's table of roles."""
+"""By list of the admin: its word in the documentation's table of teams."""
 
 FIELDS = {"name": "Lovelace", "order": "R-42", "email": "ada@example.org"}
 GUESTS: dict[str, set[str]] = {
@@ -74,14 +75,12 @@ GUESTS: dict[str, set[str]] = {
     "operate": {"name", "order"},
     "issue": set(),
 }
-"""By group, the last two named after a scope: what it sees of a guest on pages and in exports."""
+"""By team, the last two with the right of this name: what it sees of a guest on pages and in exports."""
 
 
 def person(group: str) -> User:
     made = User.objects.create_user(group or "nobody", is_staff=True)
-    if group:
-        made.groups.add(Group.objects.get_or_create(name=group)[0])
-    return User.objects.get(pk=made.pk)
+    return join(made, group) if group else made
 
 
 def allowed_in_admin(user: User, rf: RequestFactory) -> dict[str, set[str]]:
@@ -116,14 +115,14 @@ def test_each_role_may_do_what_the_table_says_and_nothing_else(
         assert status != 500
 
 
-def test_the_table_of_the_documentation_is_the_table_of_roles() -> None:
+def test_the_table_of_the_documentation_is_the_table_of_teams() -> None:
     table = (Path(__file__).parents[2] / "docs/operate/running.md").read_text(encoding="utf-8")
     rows = {
         name: (scopes, words) for name, scopes, words in re.findall(r"\| `(\w+)` \| (.+) \| (.+) \|", table)
     }
-    assert rows.keys() == roles.ROLES.keys()
+    assert rows.keys() == teams.STANDARD.keys()
     for name, (scopes, words) in rows.items():
-        assert set(re.findall(r"`(\w+)`", scopes)) == roles.ROLES[name].scopes
+        assert set(re.findall(r"`(\w+)`", scopes)) == teams.STANDARD[name]
         lists = {model for model, word in WORDS.items() if re.search(rf"\b{word}\b", words)}
         assert lists == LISTS[name].keys(), name
 

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
@@ -17,6 +17,7 @@ import validators.dashboard.urls
 from tests.pages.learner import RealLearner
 from tests.pages.test_event_lists import VIP, save
 from tests.pages.test_events_page import EVENTS, FORM, text
+from tests.team_keys import join
 from validators.ledger.models import OperationRecord
 from validators.models import ApiKey, PlatformAction
 from validators.rest import keys
@@ -253,7 +254,7 @@ def test_only_organisers_who_may_scan_themselves_make_links(fest: Client) -> Non
         ("aud", ["auditor"], 403),
     ):
         user = User.objects.create_user(name, is_staff=True)
-        user.groups.set(Group.objects.get_or_create(name=group)[0] for group in groups)
+        join(user, *groups)
         client = Client()
         client.force_login(user)
         assert client.get(STEWARDS).status_code == status, name
@@ -265,7 +266,7 @@ def test_only_organisers_who_may_scan_themselves_make_links(fest: Client) -> Non
 def test_who_scans_for_some_lists_gives_away_no_others(fest: Client) -> None:
     user = User.objects.create_user("vera", is_staff=True)
     names = ("organiser", "list:vip", "product:VIP")
-    user.groups.set(Group.objects.get_or_create(name=name)[0] for name in names)
+    join(user, *names)
     client = Client()
     client.force_login(user)
     page = text(client.get(STEWARDS))

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 
 from dtvn.machine import Command, build
 from tests.pages.learner import RealLearner
+from tests.team_keys import join
 from tickets.models import TicketHolder
 from tickets.services import search as searching
 from tickets.services.data_text import in_words
@@ -56,7 +57,7 @@ def guests(learner: RealLearner, operate: Operate) -> None:
 
 def person(group: str) -> Client:
     user = User.objects.create_user(f"person-{group}")
-    user.groups.add(Group.objects.get_or_create(name=group)[0])
+    join(user, group)
     client = Client()
     client.force_login(user)
     return client

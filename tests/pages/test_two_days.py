@@ -64,12 +64,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.exhaustive, pytest.mark.timeo
 NODES = ("node0", "node1", "node2", "node3")
 GATE_KEY = "dtvn_" + "g" * 43
 PEOPLE = f"""
-from django.contrib.auth.models import Group, User
-from validators.services.api_keys import store_api_key
+from django.contrib.auth.models import User
 for name, groups in {{"stella": ["gate"], "sam": ["gate", "supervise"]}}.items():
     user = User.objects.create_user(name, password="open sesame", is_staff=True)
-    user.groups.set(Group.objects.get_or_create(name=group)[0] for group in groups)
-store_api_key("{GATE_KEY}", label="south", scopes=["gate"], event="{two_days.SLUG}")
+    join(user, *groups)
+store_key("{GATE_KEY}", label="south", scopes=["gate"], event="{two_days.SLUG}")
 """
 INSIDE_BEFORE = 20
 """Tickets that entered when the primary is killed: the crowd is 120."""

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
@@ -14,6 +14,7 @@ from django.urls import reverse
 from tests.fake_gateway import FakeGateway
 from tests.pages.learner import RealLearner
 from tests.proof.continuing import ContinuedLog, old_log
+from tests.team_keys import join
 from validators.dashboard import views
 from validators.services import network
 
@@ -62,7 +63,7 @@ def test_r11_the_cluster_page_shows_that_it_continues_another(person: Client) ->
 )
 def test_live_begins_with_what_the_login_is_there_for(client: Client, group: str, first: str) -> None:
     user = User.objects.create_user("somebody")
-    user.groups.add(Group.objects.get_or_create(name=group)[0])
+    join(user, group)
     client.force_login(user)
     titles = re.findall(r"<h2 id=\"(?:nodes|gates)-title\">(\w+)", client.get("/").content.decode())
     assert titles == sorted(["Gates", "Nodes"], key=lambda title: title != first)

@@ -33,12 +33,13 @@ from tests.fake_gateway import FakeGateway
 from tests.host.support import key_pair
 from tests.pages.learner import ALIAS, _Replaced
 from tests.proof.support import Later, PaperLog
+from tests.team_keys import store_key
 from tickets.services import certify
 from validators.feed import progress
 from validators.ledger import Ledger, open_ledger
 from validators.ledger.proofs import EntryProof, LogPaths
 from validators.rest import keys
-from validators.services import api_keys, network
+from validators.services import network
 from verifier import dtvn_verify
 
 KEY = "dtvn_test_key_of_the_proof_suite"
@@ -121,7 +122,7 @@ def platform(db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     log = PaperLog()
     members = PaperMembers(log)
     network.use(members)
-    api_keys.store_api_key(KEY, label="suite")
+    store_key(KEY, label="suite")
     alias = _Replaced()
     ledger = open_ledger(tmp_path / "ledger", cluster_id=log.cluster, alias=ALIAS, indexed=True)
     alias.share()
@@ -319,7 +320,7 @@ def test_a_certificate_shows_no_outcome_of_the_same_id_in_another_event(platform
     log.order([log.operation(Issue(), "T-1", event="ball"), log.operation(Issue(), "T-1", event="gala")])
     log.order([log.operation(Admit("north"), "T-1", event="ball")])
     platform.learn()
-    api_keys.store_api_key("dtvn_gala", label="gala", event="gala")
+    store_key("dtvn_gala", label="gala", event="gala")
     keys.forget()
 
     def asked(path: str) -> HttpResponse:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 
 from dtvn.gateway import Answered
@@ -20,6 +20,7 @@ from dtvn.protocol.consensus import messages as m
 from tests.fake_gateway import FakeGateway
 from tests.host.support import Paper
 from tests.proof.test_evidence import pairs
+from tests.team_keys import join
 from validators.models import MemberEvidence
 from validators.services import evidence, network
 
@@ -158,7 +159,5 @@ def test_evidence_is_read_only_and_needs_the_view_permission(admin: Client, witn
     client = Client()
     client.login(username="eve", password="x")
     assert client.get(f"{LIST}{row.pk}/file/").status_code == 403
-    readers = Group.objects.create(name="auditors")
-    readers.permissions.add(Permission.objects.get(codename="view_memberevidence"))
-    other.groups.add(readers)
+    join(other, "auditor")
     assert client.get(f"{LIST}{row.pk}/file/").status_code == 200

@@ -16,7 +16,7 @@ from tests.api.conftest import Api
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.golden import Compare
-from validators.services import api_keys
+from tests.team_keys import store_key
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -161,7 +161,7 @@ def test_mistakes(story: Story, golden: Compare) -> None:
         story.call(method, path, body)
     story.call("GET", "events/runs", api=Api(None))
     story.call("POST", "events/runs", {"thread": "t", "run": "r"}, api=Api("wrong"))
-    api_keys.store_api_key("dtvn_second_key_of_the_story", label="other")
+    store_key("dtvn_second_key_of_the_story", label="other")
     other = Api("dtvn_second_key_of_the_story")
     story.call("POST", f"events/runs/{run}/end", api=other)
     golden(GOLDEN / "mistakes.txt", story.text())

@@ -20,6 +20,7 @@ from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.runs.served import Client, serving
 from tests.runs.test_rest import BAD, GOOD
+from tests.team_keys import store_key
 from tests.waiting import PATIENCE, wait_until
 from validators.models import ApiKey
 from validators.rest import keys
@@ -41,7 +42,7 @@ def port(
     fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Iterator[int]:
     """Of a server that logs no error in any of these tests."""
-    api_keys.store_api_key(KEY, label="suite")
+    store_key(KEY, label="suite")
     with serving(monkeypatch) as port:
         yield port
     assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
@@ -190,7 +191,7 @@ def test_a_refusal_waits_for_no_event(
     opened: Callable[..., Client], target: str, key: str, scopes: tuple[str, ...], answer: int
 ) -> None:
     if scopes:
-        api_keys.store_api_key(key, label="other", scopes=list(scopes))
+        store_key(key, label="other", scopes=list(scopes))
     client = opened(target, key=key)
     status, content = client.refusal()
     assert (status, bool(content["error"])) == (answer, True)
@@ -270,7 +271,7 @@ def test_clients_are_bounded_together_with_sockets(
 ) -> None:
     monkeypatch.setattr(clients, "CLIENTS_EACH", 1)
     monkeypatch.setattr(clients, "CLIENTS_MAX", 2)
-    api_keys.store_api_key(OTHER, label="other")
+    store_key(OTHER, label="other")
     first = begun(opened)
     status, content = opened().refusal()
     assert (status, content["code"]) == (429, "too_many_runs")

@@ -21,7 +21,8 @@ from events.services.run_table import run_table
 from tests.api.conftest import Api, read
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
-from validators.services import api_keys, epochs
+from tests.team_keys import store_key
+from validators.services import epochs
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -308,7 +309,7 @@ def test_a_caller_may_open_a_bounded_number_of_runs(api: Api, monkeypatch: pytes
 
 def test_another_caller_cannot_write_a_run(api: Api) -> None:
     path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
-    api_keys.store_api_key("another key", label="other")
+    store_key("another key", label="other")
     answer = Api("another key").post(f"{path}/events", GOOD[0], Content_Type="application/x-ndjson")
     assert answer.status_code == 403
 

@@ -15,8 +15,8 @@ from events.services.clients import CLIENTS_EACH
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.runs.served import LOOPBACK, serving
+from tests.team_keys import store_key
 from tests.waiting import wait_until
-from validators.services import api_keys
 from validators.web.live_body import HELD_MAX, PIECE_BYTES, LiveBody
 
 pytestmark = [
@@ -41,7 +41,7 @@ MANY = LINE * (BODY // len(LINE))
 @pytest.fixture
 def port(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     for key in KEYS:
-        api_keys.store_api_key(key, label=key)
+        store_key(key, label=key)
     with serving(monkeypatch) as port:
         yield port
 

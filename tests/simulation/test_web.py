@@ -26,9 +26,9 @@ from simulator.web.feed import read_frames
 from simulator.web.models import RunStatus, SimulatorEvent, SimulatorRun
 from simulator.web.output import Distinct
 from simulator.web.start_request import StartRequest
+from tests.team_keys import store_key
 from validators.data_folder.folder import DataFolder
 from validators.rest import keys
-from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
 
@@ -67,7 +67,7 @@ class Web:
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Web:
     keys.forget()
-    api_keys.store_api_key(KEY, label="simulator")
+    store_key(KEY, label="simulator")
     made = Web()
     monkeypatch.setattr(api, "send", made.asked.append)
     monkeypatch.setattr(playing.os, "nice", lambda _by: 0)

@@ -14,11 +14,12 @@ from dtvn_project.asgi import http
 from tests.importing.exports import ANSWERS
 from tests.pages.conftest import _own_listener, empty_ledger, learner, operate
 from tests.pages.learner import RealLearner
+from tests.team_keys import store_key
 from tickets import tasks
 from tickets.importing import until_final
 from tickets.pages import imports
 from validators.rest import keys
-from validators.services.api_keys import generate_api_key, store_api_key
+from validators.services.api_keys import generate_api_key
 
 __all__ = [
     "Trouble",
@@ -70,7 +71,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def api_key(db: None) -> Iterator[str]:
     plain = generate_api_key()
-    store_api_key(plain, label="suite")
+    store_key(plain, label="suite")
     keys.forget()
     yield plain
     keys.forget()

@@ -60,7 +60,7 @@ def _change(event: ImportedEvent, new_event: str) -> dict[str, Any]:
     row = read.event_row(LEARNER_ALIAS, event.slug)
     known, declared = dict(present(event.slug).products), row is not None and row.declared
     if event.whole:
-        if not declared and not any(read.count_tickets(LEARNER_ALIAS, event.slug).values()):
+        if not declared and not any(read.count_tickets(LEARNER_ALIAS, (event.slug,)).values()):
             return _new_event(event)
         if ids_are_codes(row) != event.ids_are_codes:
             here, there = ("", "no ") if ids_are_codes(row) else ("no ", "")

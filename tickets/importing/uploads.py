@@ -71,6 +71,8 @@ class UploadOptions(msgspec.Struct, frozen=True):
 
     event: str = ""
     answers: Answers = Answers()
+    into: list[str] | None = None
+    """The only events into which whoever sent it may import; None: all."""
 
     def check(self) -> None:
         """Raise FileRefused for a wrong answer."""
@@ -133,6 +135,12 @@ class Choice(msgspec.Struct, frozen=True):
     unticked: Collection[str] = ()
 
 
+def events_of(one: TicketImport) -> list[str]:
+    """The events of an import, as far as they are known: the one that was chosen, or those of its tickets."""
+    event = str(one.options.get("event") or "")
+    return [event] if event else [str(each) for each in one.preview.get("events", ())]
+
+
 def choose(one: TicketImport, choice: Choice) -> None:
     """Keep what a person ticked. A page that was drawn before is refused afterwards, if anything changed.
     Raises ImportRefused."""
@@ -158,14 +166,14 @@ def confirm(
     one: TicketImport,
     *,
     actor: str,
-    scopes: Collection[str],
+    may_change: bool,
     send: Send,
     choice: Choice | None = None,
     unseen: bool = False,
 ) -> None:
     """Have what was chosen ordered, or go on with it. `unseen`: without a person, all but what is gone.
-    Raises as `begin`, and ImportRefused without the scope that entries and changes need, or for a source that
-    is not trusted."""
+    `may_change`: whether the actor may change tickets that are in the network. Raises as `begin`, and
+    ImportRefused where entries and changes need that, or for a source that is not trusted."""
     settle()
     choice = choice or Choice()
     if unseen:
@@ -176,7 +184,7 @@ def confirm(
     with _in_turn(actor=actor, events=one.preview.get("events") if issues else ()):
         if one.state == ImportState.PREVIEW:
             _choose(one, choice)
-        if CHANGE_SCOPE not in scopes and (one.report.get("operates") or shown.has_changes(one)):
+        if not may_change and (one.report.get("operates") or shown.has_changes(one)):
             text = "Recording entries, replaced codes and changes of tickets needs the scope"
             raise ImportRefused(f"{text} {CHANGE_SCOPE!r}.", status=403)
         changed = TicketImport.objects.filter(

@@ -131,7 +131,19 @@ def _read(one: TicketImport) -> ImportPlan:
         known = msgspec.structs.replace(known, zones=one.preview["zones"])
         confirmed = msgspec.convert(one.preview["source"], list[StoredSource])
         stored = partial(_as_confirmed, confirmed)
-    return _plan(one, options.answers, known, stored)
+    found = _plan(one, options.answers, known, stored)
+    _require_own(found, options.into)
+    return found
+
+
+def _require_own(found: ImportPlan, into: Sequence[str] | None) -> None:
+    """Raise FileRefused for tickets of events into which whoever sent the file may not import."""
+    events = by_event([*found.tickets, *found.refused]).keys() if into is not None else ()
+    if foreign := sorted(set(events).difference(into or ())):
+        raise FileRefused(
+            f"Your login may not import into the event {foreign[0]!r}. Say of which of your events the "
+            "tickets are, or leave them out."
+        )
 
 
 def _as_confirmed(confirmed: Sequence[StoredSource], _scope: str) -> Sequence[StoredSource]:

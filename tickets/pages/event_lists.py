@@ -60,10 +60,11 @@ class Form(msgspec.Struct, frozen=True):
 
 
 @require_http_methods(["GET", "POST"])
-@with_scope(SCOPE)
+@with_scope(SCOPE, by_event=True)
 def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The form of the list `list` of the event `slug`, or of a new one; a POST saves it, or takes it away."""
     event, slug = request.GET.get("slug", ""), request.GET.get("list", "")
+    caller.rights.require(SCOPE, event)
     try:
         sequence = feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT)
         row = read.event_row(LEARNER_ALIAS, event) if sequence else None

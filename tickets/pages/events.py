@@ -17,6 +17,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
 from dtvn.api.errors import InvalidRequest, ServiceError
+from dtvn.api.rights import READ
 from dtvn.api.times import in_zone
 from dtvn.machine import CAPABILITY, NAMES, State
 from dtvn.machine.events import PRODUCTS_MAX
@@ -61,17 +62,19 @@ class Form(msgspec.Struct, frozen=True):
 
 
 @require_http_methods(["GET", "POST"])
-@with_scope()
+@with_scope(by_event=True)
 def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The list; the form, of the event `slug` or of a new one; a POST saves it."""
     sequence = feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT)
     slug = request.GET.get("slug", "")
+    if slug:
+        caller.rights.require(READ, slug)
     if request.method == "GET":  # perhaps before there is a ledger
         return _page(request, caller, _form_of(slug) if sequence and is_name(slug) else Form(), sequence)
-    if SCOPE not in caller.scopes or is_follower():
-        why = "a copy changes no events" if is_follower() else f"it lacks the scope {SCOPE!r}"
-        return sentence_page(request, caller, f"This login may not change events: {why}.", 403)
+    if is_follower():
+        return sentence_page(request, caller, "A copy changes no events.", 403)
     given = _given(request)
+    caller.rights.require(SCOPE, given.slug)
     if given.as_of and given == _form_of(given.slug):
         return redirect(f"{reverse('tickets:events')}?{urlencode({'unchanged': given.slug})}")
     try:
@@ -86,12 +89,18 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
 def _page(
     request: HttpRequest, caller: Caller, form: Form, sequence: int, *, problem: str = "", status: int = 200
 ) -> HttpResponse:
-    known = read.summarise_events(LEARNER_ALIAS) if sequence else []
+    every = read.summarise_events(LEARNER_ALIAS) if sequence else []
+    known = [one for one in every if caller.rights.may(READ, one.event)]
     saved = request.GET.get("saved", "")
     asked = request.GET.get("slug", "")
+    own = caller.rights.events(SCOPE)
+    may_create = own is None or not own <= {one.event for one in known}
     shown = next((_listed(one) for one in known if one.event == asked), None)
     context = frame(caller, "Events") | {
-        "events": [_listed(one) for one in known],
+        "events": [
+            _listed(one) | {"change": caller.rights.may(SCOPE, one.event) and not is_follower()}
+            for one in known
+        ],
         "shown": shown,
         **(_counted(shown, request.GET.get("list", MAIN_SLUG)) if shown else {}),
         "form": form,
@@ -101,8 +110,9 @@ def _page(
         "platform_zone": event_zones.zone_of(None).key,
         "slug_max": SLUG_LENGTH_MAX,
         "label_max": LABEL_LENGTH_MAX,
-        "may_change": SCOPE in caller.scopes and not is_follower(),
-        "may_link": caller.scopes >= {SCOPE, CAPABILITY["admit"]} and not is_follower(),
+        "may_change": (caller.rights.may(SCOPE, asked) if asked else may_create) and not is_follower(),
+        "may_link": {SCOPE, CAPABILITY["admit"]} <= caller.rights.at(asked) and not is_follower(),
+        "some_change": caller.rights.has(SCOPE) and not is_follower(),
         "saved": saved if saved in {one.event for one in known} else "",
         "unchanged": _named(request, "unchanged"),
         "list_saved": _named(request, "list_saved"),

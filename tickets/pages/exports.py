@@ -13,10 +13,11 @@ from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import SEQUENCE_HEADER, InvalidRequest
 from dtvn.api.queries import read_event
+from dtvn.api.rights import READ
 from tickets.exporting import FORMS, KINDS, open_table, write_chunks
 from tickets.pages.access import sentence_page, with_scope
 from validators.rest.keys import Caller
-from validators.services.roles import CODES_SEEN_WITH, NAMES_SEEN_WITH
+from validators.services.teams import CODES_SEEN_WITH, NAMES_SEEN_WITH
 
 SCOPES: dict[str, frozenset[str]] = {
     "tickets": frozenset(),
@@ -36,22 +37,24 @@ _under_way: list[str] = []
 
 
 @require_GET
-@with_scope()
+@with_scope(by_event=True)
 def export(request: HttpRequest, caller: Caller, kind: str, form: str) -> HttpResponseBase:
     """One export as a file; `event` limits it to one event."""
     if kind not in KINDS or form not in FORMS:
         raise Http404
-    if SCOPES[kind] and not caller.scopes & SCOPES[kind]:
-        wanted = " or ".join(sorted(SCOPES[kind]))
-        return sentence_page(request, caller, f"This needs one of the scopes {wanted}.", 403)
     try:
-        event = read_event({"event": request.GET["event"]}) if request.GET.get("event") else None
+        named = request.GET.get("event") or caller.rights.only_event
+        event = read_event({"event": named}) if named else None
     except InvalidRequest as error:
         return sentence_page(request, caller, str(error), 400)
+    caller.rights.require(READ, event)
+    if SCOPES[kind] and not caller.rights.may_any(SCOPES[kind], event):
+        wanted = " or ".join(sorted(SCOPES[kind]))
+        return sentence_page(request, caller, f"This needs one of the scopes {wanted}.", 403)
     if _under_way.count(caller.actor) >= EXPORTS_EACH:
         text = f"{EXPORTS_EACH} exports of yours are under way. Try again when one has ended."
         return sentence_page(request, caller, text, 429)
-    table = open_table(kind, event, codes=bool(caller.scopes & CODES_SEEN_WITH))
+    table = open_table(kind, event, codes=caller.rights.may_any(CODES_SEEN_WITH, event))
     return StreamingHttpResponse(
         _sent(write_chunks(table, form), caller.actor),
         content_type=FORMS[form][0],

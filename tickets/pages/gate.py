@@ -16,7 +16,7 @@ from dtvn.machine.fields import NAME_LENGTH_MAX, REASON_LENGTH_MAX
 from dtvn.machine.kinds import KINDS
 from dtvn.machine.lists import DAY, MAIN_SLUG
 from dtvn.machine.rows import EventRow
-from tickets.pages.access import BY_LINK, may_see_names, with_scope
+from tickets.pages.access import BY_LINK, with_scope
 from tickets.services import patience
 from tickets.services.event_gates import gates_by_event
 from validators import feed
@@ -39,7 +39,7 @@ NEXT_MAX = 12
 
 
 @require_GET
-@with_scope(SCOPE, one_event=True)
+@with_scope(SCOPE, by_event=True, stewards=True)
 def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The page; scans are asked and answered by the API."""
     unread: list[dict[str, Any]] = []
@@ -47,12 +47,11 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     context = frame(caller, "Gate") | {
         "admit": _path("admit"),
         "annul": _path("annul"),
-        "by_link": BY_LINK in request.COOKIES and bool(caller.only_event),
-        "force": _path("force") if caller.scopes >= FORCES else "",
+        "by_link": BY_LINK in request.COOKIES and caller.is_steward,
+        "force": _path("force") if any(each["force"] for each in events) else "",
         "events": events,
-        "found": reverse("tickets:guests") if may_see_names(caller) else "",
-        # What all gates did is not for a login of one event.
-        "gates": "" if caller.only_event else reverse("dashboard:gates"),
+        "found": reverse("tickets:guests"),
+        "gates": "" if caller.is_steward else reverse("dashboard:gates"),
         "next_events": _next(events) or events,
         "stays": STAYS,
         "name_max": NAME_LENGTH_MAX,
@@ -64,8 +63,8 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
 @require_GET
 def state(request: HttpRequest) -> HttpResponse:
     """Level and sentence of the cluster's state, for a login that may not have the feed of all events."""
-    caller = caller_of_person(request, one_event=True)
-    if caller is None or SCOPE not in caller.scopes:
+    caller = caller_of_person(request)
+    if caller is None or not caller.rights.has(SCOPE):
         return JsonResponse({"error": "log in first"}, status=401)
     found = cluster_state()
     told = {"level": found.level, "sentence": found.sentence}
@@ -84,10 +83,14 @@ def _events(caller: Caller) -> list[dict[str, Any]]:
     if not feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT):
         return []
     rows = read.event_rows(LEARNER_ALIAS)
-    known = [slug for slug in read.list_events(LEARNER_ALIAS) if caller.only_event in ("", slug)]
+    known = caller.rights.seen(read.list_events(LEARNER_ALIAS), SCOPE)
     nothing: dict[str, list[str]] = {}
     gates = patience.platform.read(gates_by_event, nothing)
-    return [_event(slug, rows.get(slug), caller.lists) | {"gates": gates.get(slug, [])} for slug in known]
+    return [
+        _event(slug, rows.get(slug), caller.rights.lists(SCOPE, slug) or frozenset())
+        | {"gates": gates.get(slug, []), "force": caller.rights.at(slug) >= FORCES}
+        for slug in known
+    ]
 
 
 def _event(slug: str, row: EventRow | None, only: frozenset[str]) -> dict[str, Any]:

@@ -13,14 +13,13 @@ from django.db.models import Value
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_POST
 
-from dtvn.api.errors import ApiError, InvalidRequest, ServiceError
+from dtvn.api.errors import InvalidRequest, ServiceError
 from dtvn.api.queries import read_event, read_words
-from dtvn.machine import CAPABILITY, reasons
+from dtvn.machine import CAPABILITY
 from dtvn.machine.fields import is_name
 from dtvn.machine.lists import MAIN_SLUG, list_in
 from dtvn.machine.movements import ENTRY, EXIT
 from tickets.models import SearchKey, TicketHolder
-from tickets.pages.access import may_see_names
 from tickets.pages.gate_offers import Offers
 from tickets.services.search import Found, Search, by_keys, folded, search
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -37,7 +36,7 @@ def found(request: HttpRequest) -> HttpResponse:
     """Tickets of `event`, each with whether it may be let in on `list`, or out for the `kind` exit: those
     that the words of `q` find, after the ticket id `after`; or, of the order of `ticket`, all. Only those
     that this login may scan. A POST, so that names stand in no URL."""
-    caller = caller_of_person(request, one_event=True)
+    caller = caller_of_person(request)
     if caller is None:
         return JsonResponse({"error": "log in first"}, status=401)
     try:
@@ -70,16 +69,14 @@ def _found(request: HttpRequest, caller: Caller) -> dict[str, Any]:
 
 
 def _require(caller: Caller, event: str, slug: str) -> None:
-    """Raise ApiError (403) for a login that may not scan here, or may not see names."""
-    if CAPABILITY["admit"] not in caller.scopes or not may_see_names(caller):
-        why = "This login may not see the names of guests at a gate."
-    elif caller.only_event not in ("", event):
-        why = f"This login is only for the event {caller.only_event!r}."
-    elif caller.lists and slug not in caller.lists:
-        why = f"This login does not scan for the list {slug!r}."
-    else:
-        return
-    raise ApiError(403, reasons.NOT_PERMITTED, why)
+    """Raise ApiError (403) for a login that may not scan here: whoever may, sees names."""
+    caller.rights.require(CAPABILITY["admit"], event)
+    caller.rights.require_list(CAPABILITY["admit"], event, slug)
+
+
+def _is_seen(_event: str) -> bool:
+    """Whether names are: `_require` has asked."""
+    return True
 
 
 def _search(request: HttpRequest, event: str) -> Found:
@@ -88,9 +85,9 @@ def _search(request: HttpRequest, event: str) -> Found:
         raise InvalidRequest("q: type a name, an order or a seat.")
     if after and not is_name(after):
         raise InvalidRequest("after must be a ticket id")
-    wanted = Search(tuple(map(folded, words)), event)
+    wanted = Search(tuple(map(folded, words)), (event,))
     behind = (event, after) if after else ("", "")
-    return search(LEARNER_ALIAS, wanted, limit=PAGE_SIZE, after=behind, with_holders=True)
+    return search(LEARNER_ALIAS, wanted, limit=PAGE_SIZE, after=behind, with_holders=_is_seen)
 
 
 def _order(request: HttpRequest, event: str) -> Found:
@@ -103,4 +100,4 @@ def _order(request: HttpRequest, event: str) -> Found:
     indexed = TicketHolder.objects.alias(key=SearchKey("order")).filter(key=SearchKey(Value(holder.order)))
     same = indexed.filter(event=event, order=holder.order, source=holder.source).order_by("ticket")
     keys = [(event, one) for one in same.values_list("ticket", flat=True)[:ORDER_MAX]]
-    return by_keys(LEARNER_ALIAS, keys, with_holders=True)
+    return by_keys(LEARNER_ALIAS, keys, with_holders=_is_seen)

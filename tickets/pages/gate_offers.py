@@ -7,7 +7,7 @@ import time
 from functools import cached_property
 from typing import Any
 
-from dtvn.machine import State
+from dtvn.machine import CAPABILITY, State
 from dtvn.machine.lists import EventList, Tally
 from dtvn.machine.movements import EXIT
 from dtvn.machine.rows import EventRow, TicketRow
@@ -39,9 +39,10 @@ class Offers:
 
     def may_see(self, row: TicketRow) -> bool:
         """Whether the caller may scan the ticket: a login for some products or lists sees no other guest."""
-        if self._caller.products and row.product not in self._caller.products:
+        rights, slug = self._caller.rights, self._list.slug
+        if not rights.takes(CAPABILITY["admit"], self._slug, slug, row.product):
             return False
-        return not self._caller.lists or self._takes(row)
+        return rights.lists(CAPABILITY["admit"], self._slug) is None or self._takes(row)
 
     def row(self, row: TicketRow, holder: str, order: str) -> dict[str, Any]:
         """A ticket of a holder and an order, "" for none: `offered` says whether it may be let in, or out,
@@ -94,7 +95,11 @@ class Offers:
         return is_entrance(self._event, row) if products is None else row.product in products
 
     def _may_name(self, row: TicketRow, order: str) -> bool:
-        return bool(order) or "operate" in self._caller.scopes or not by_name_only(self._event, row)
+        return (
+            bool(order)
+            or self._caller.rights.may("operate", self._slug)
+            or not by_name_only(self._event, row)
+        )
 
     def _stands(self, tally: Tally) -> str:
         if self._leaves:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from dtvn.api.errors import ServiceError
+from dtvn.api.rights import READ
 from dtvn.machine.fields import DEFAULT_EVENT
 from tickets.exporting import FORMS, KINDS, defused
 from tickets.importing import shown, uploads
@@ -43,7 +44,7 @@ from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger.read import list_events
 from validators.rest.keys import Caller
 from validators.services.following import is_follower
-from validators.services.roles import CODES_SEEN_WITH
+from validators.services.teams import CODES_SEEN_WITH
 
 SCOPE = "issue"
 PROBLEMS = {"unconfirmed": "Not confirmed", "wrong": "Wrong rows", "left_out": "Rows left out"}
@@ -69,19 +70,20 @@ TONE = {
 
 
 @require_http_methods(["GET", "POST"])
-@with_scope(keys=True)
+@with_scope(keys=True, by_event=True)
 def files(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     """The form, the newest imports, and the exports of the event `event`, of all for ""; a POST takes a
     file."""
     if request.method == "GET":
         return _files_page(request, caller)
-    if SCOPE not in caller.scopes:
-        return _refusal(request, caller, f"This needs the scope {SCOPE!r}.", 403)
+    event = request.POST.get("event", "").strip() or caller.rights.only_event
+    if event or not caller.rights.has(SCOPE):
+        caller.rights.require(SCOPE, event)
     upload = request.FILES.get("file")
     try:
         if upload is None:
             raise FileRefused("Choose a file.")
-        options = UploadOptions(event=request.POST.get("event", "").strip(), answers=_answers(request))
+        options = UploadOptions(event=event, answers=_answers(request), into=_into(caller))
         made = uploads.begin(upload.name or "file", upload.read(), options, actor=caller.actor, send=send)
     except (FileRefused, ServiceError) as error:
         status = error.status if isinstance(error, ServiceError) else 400
@@ -92,28 +94,28 @@ def files(request: HttpRequest, caller: Caller) -> HttpResponseBase:
 
 
 @require_GET
-@with_scope(SCOPE, keys=True)
+@with_scope(SCOPE, keys=True, by_event=True)
 def show(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
     """One import: what was understood, what is asked, what is wrong, and how far it is."""
-    one = _find(import_id)
+    one = _find(import_id, caller)
     if has_key(request):
         return JsonResponse(_state(one) | {"error": one.error, "preview": one.preview, "report": one.report})
     return _import_page(request, caller, one)
 
 
 @require_GET
-@with_scope(SCOPE, keys=True)
+@with_scope(SCOPE, keys=True, by_event=True)
 def state(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
     """State and progress of one import, and what it waits for, as JSON for its page."""
-    return JsonResponse(_state(_find(import_id)))
+    return JsonResponse(_state(_find(import_id, caller)))
 
 
 @require_GET
-@with_scope(SCOPE)
+@with_scope(SCOPE, by_event=True)
 def report(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
     """The rows that are not imported, and what a preview shows, as CSV; where the first are more than are
     stored, a line says so."""
-    one = _find(import_id)
+    one = _find(import_id, caller)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="import-{one.pk}.csv"'
     rows = csv.writer(response)
@@ -131,15 +133,18 @@ def report(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse
 
 
 @require_POST
-@with_scope(SCOPE, keys=True)
+@with_scope(SCOPE, keys=True, by_event=True)
 def answer(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponseBase:
     """Have the file read again under these answers."""
-    one = _find(import_id)
+    one = _find(import_id, caller)
     options = msgspec.convert(one.options, UploadOptions)
     try:
         answers = answers_sent(request.POST, options.answers, one.preview.get("asked", []))
         event = event_sent(request.POST, options.event)
-        uploads.answer(one, msgspec.structs.replace(options, event=event, answers=answers), send=send)
+        if event:
+            caller.rights.require(SCOPE, event)
+        options = msgspec.structs.replace(options, event=event, answers=answers, into=_into(caller))
+        uploads.answer(one, options, send=send)
     except FileRefused as error:
         return _import_page(request, caller, one, problem=str(error), sent=request.POST)
     except ServiceError as error:
@@ -148,10 +153,10 @@ def answer(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse
 
 
 @require_GET
-@with_scope(SCOPE, keys=True)
+@with_scope(SCOPE, keys=True, by_event=True)
 def changes(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
     """What a preview shows of one kind, a page of it, as JSON; without a kind, how much there is of each."""
-    one = _find(import_id)
+    one = _find(import_id, caller)
     try:
         found = changes_as_json(one, request.GET)
     except FileRefused as error:
@@ -160,10 +165,10 @@ def changes(request: HttpRequest, caller: Caller, import_id: int) -> HttpRespons
 
 
 @require_POST
-@with_scope(SCOPE, keys=True)
+@with_scope(SCOPE, keys=True, by_event=True)
 def choose(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
     """Keep what is ticked, tick all of a kind or none of it, and go to a page of it; nothing is ordered."""
-    one = _find(import_id)
+    one = _find(import_id, caller)
     try:
         _check_token(request, one)
         uploads.choose(one, choice_sent(request.POST))
@@ -175,17 +180,17 @@ def choose(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse
 
 
 @require_POST
-@with_scope(SCOPE, keys=True)
+@with_scope(SCOPE, keys=True, by_event=True)
 def confirm(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponseBase:
     """Have what is ticked ordered, or go on with an import that stopped. A program may name kinds as
     `change`; `apply`: all kinds that need no person, if the source is trusted."""
-    one = _find(import_id)
+    one = _find(import_id, caller)
     try:
         _check_token(request, one)
         uploads.confirm(
             one,
             actor=caller.actor,
-            scopes=caller.scopes,
+            may_change=_may_change(one, caller),
             send=send,
             choice=choice_sent(request.POST),
             unseen="apply" in request.POST,
@@ -197,11 +202,11 @@ def confirm(request: HttpRequest, caller: Caller, import_id: int) -> HttpRespons
 
 
 @require_POST
-@with_scope(SCOPE, keys=True)
+@with_scope(SCOPE, keys=True, by_event=True)
 def discard(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponseBase:
     """Delete an import and its file."""
     try:
-        uploads.discard(_find(import_id))
+        uploads.discard(_find(import_id, caller))
     except ServiceError as error:
         return _refusal(request, caller, str(error), error.status)
     return JsonResponse({}) if has_key(request) else redirect("tickets:files")
@@ -265,13 +270,13 @@ def _import_page(
         "event": options.event,
         "workbook": one.file_name.lower().endswith(".xlsx") or "Excel" in report.get("form", ""),
         "zones": by_city() if fields else [],
-        "events": list_events(LEARNER_ALIAS) if fields else [],
+        "events": caller.rights.seen(list_events(LEARNER_ALIAS), SCOPE) if fields else [],
         "sample": one.preview.get("sample", []),
         "groups": (groups := groups_of(one, request.GET) if one.state == ImportState.PREVIEW else []),
         "new_ticked": (new := sum(group.chosen for group in groups if group.kind == NEW)),
         "changes_ticked": (others := sum(group.chosen for group in groups if group.kind != NEW)),
         "confirms": confirm_words(new, others),
-        "may_change": uploads.CHANGE_SCOPE in caller.scopes,
+        "may_change": _may_change(one, caller),
         "shown": SHOWN,
         "problems": [
             (title, report.get(f"{kind}_count", 0), report.get(kind, [])[:SHOWN])
@@ -294,13 +299,18 @@ def _shown_state(one: TicketImport, report: Mapping[str, Any]) -> tuple[str, str
 
 def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status: int = 200) -> HttpResponse:
     uploads.forget_old()
-    events = event_choices()
+    events = [one for one in event_choices() if caller.rights.may(READ, one.slug)]
     asked = request.GET.get("event", events[0].slug if len(events) == 1 else None)
+    if asked:
+        caller.rights.require(READ, asked)
     chosen = next((one for one in events if one.slug == asked), None)
     if asked and chosen is None and not problem:
         problem, status = f"There is no event {asked!r} here: choose one.", 404
-    may_import = SCOPE in caller.scopes and not is_follower()
-    newest = TicketImport.objects.defer("content", "preview", "report").annotate(
+    may_import = (
+        caller.rights.may(SCOPE, asked) if asked else caller.rights.has(SCOPE)
+    ) and not is_follower()
+    handled = _handled(TicketImport.objects.defer("content", "preview", "report"), caller)
+    newest = handled.annotate(
         **{field: F(f"report__{field}") for field in ("present", "ordered", "not_ordered")},
         event=F("options__event"),
     )
@@ -317,9 +327,11 @@ def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status:
         "events": events,
         "chosen": chosen,
         "every": asked == "",
-        "codes": bool(caller.scopes & CODES_SEEN_WITH),
+        "codes": caller.rights.may_any(CODES_SEEN_WITH, asked or None),
         "codes_seen_with": " or ".join(sorted(CODES_SEEN_WITH)),
-        "kinds": [kind for kind in KINDS if not SCOPES[kind] or caller.scopes & SCOPES[kind]],
+        "kinds": [
+            kind for kind in KINDS if not SCOPES[kind] or caller.rights.may_any(SCOPES[kind], asked or None)
+        ],
         "forms": list(FORMS),
     }
     return render(request, "files/files.html", context, status=status)
@@ -333,9 +345,29 @@ def _answers(request: HttpRequest) -> Answers:
         raise FileRefused(f"answers: {error}") from error
 
 
-def _find(import_id: int) -> TicketImport:
+def _into(caller: Caller) -> list[str] | None:
+    """The only events into which the caller may import; None: all."""
+    own = caller.rights.events(SCOPE)
+    return None if own is None else sorted(own)
+
+
+def _may_change(one: TicketImport, caller: Caller) -> bool:
+    """Whether the caller may change tickets that are in the network, at all events of an import."""
+    return all(caller.rights.may(uploads.CHANGE_SCOPE, event) for event in uploads.events_of(one) or (None,))
+
+
+def _handled(rows: QuerySet[TicketImport], caller: Caller) -> QuerySet[TicketImport]:
+    """The imports that the caller may read, answer, confirm and discard: its own, and those into events into
+    which it may import."""
+    own = caller.rights.events(SCOPE)
+    return rows if own is None else rows.filter(Q(actor=caller.actor) | Q(options__event__in=own))
+
+
+def _find(import_id: int, caller: Caller) -> TicketImport:
+    """Raises Http404 for an import that is nobody's business of this caller, as if there were none."""
     uploads.settle()
-    one = TicketImport.objects.defer("content").filter(pk=import_id).first() if import_id < 2**63 else None
+    known = _handled(TicketImport.objects.defer("content"), caller)
+    one = known.filter(pk=import_id).first() if import_id < 2**63 else None
     if one is None:
         raise Http404
     return one

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from dtvn.api.rights import READ
 from dtvn.api.times import in_zone
 from dtvn.machine.fields import is_name
 from tickets.pages.access import sentence_page, with_scope
@@ -26,10 +27,11 @@ SHOWN_MAX = 200
 
 
 @require_GET
-@with_scope()
+@with_scope(by_event=True)
 def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The newest of the event `event`; the CSV has all."""
     event = request.GET.get("event", "")
+    caller.rights.require(READ, event)
     try:
         sequence = feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT)
         known = bool(sequence) and is_name(event) and event in read.list_events(LEARNER_ALIAS)
@@ -38,7 +40,11 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     if not known:
         return sentence_page(request, caller, "There is no such event.", 404)
     row = read.event_row(LEARNER_ALIAS, event)
-    zone, named, known_lists = event_zones.zone_of(row), callers(), list_counts.lists_of(row)
+    zone, named, known_lists = (
+        event_zones.zone_of(row),
+        callers(caller.rights.events()),
+        list_counts.lists_of(row),
+    )
     found, more = interventions.newest(event, SHOWN_MAX)
     context = frame(caller, "Events") | {
         "event": event,

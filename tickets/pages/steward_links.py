@@ -21,6 +21,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
 from dtvn.api.errors import InvalidRequest
+from dtvn.api.rights import Grant
 from dtvn.machine import CAPABILITY
 from dtvn.machine.fields import MICROSECONDS, is_name, is_text
 from dtvn.machine.lists import MAIN_SLUG
@@ -36,9 +37,10 @@ from validators.models import ApiKey
 from validators.rest.keys import Caller
 from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
 from validators.services.following import is_follower
+from validators.services.teams import team_with
 
 CHANGE, ADMIT = CAPABILITY["set_event"], CAPABILITY["admit"]
-LABEL_LENGTH_MAX = 100
+LABEL_LENGTH_MAX = TEAM_NAME_LENGTH_MAX = 100
 LASTS_MAX = timedelta(days=366)
 """From now or, if that is later, from the doors on."""
 DAY_ENDS = time(6)
@@ -61,13 +63,15 @@ class Form(msgspec.Struct, frozen=True):
 
 
 @require_http_methods(["GET", "POST"])
-@with_scope(CHANGE)
+@with_scope(CHANGE, by_event=True)
 def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The links of the event `slug`; a POST makes one, or takes one back (`revoke`: its number)."""
     event = request.GET.get("slug", "")
-    if ADMIT not in caller.scopes or is_follower():
+    caller.rights.require(CHANGE, event)
+    if not caller.rights.may(ADMIT, event) or is_follower():
         text = "Links for stewards are made by organisers who may scan themselves, never on a copy."
         return sentence_page(request, caller, text, 403)
+    own = caller.rights.lists(ADMIT, event) or frozenset()
     try:
         known = is_name(event) and event in read.list_events(LEARNER_ALIAS)
         row = read.event_row(LEARNER_ALIAS, event) if known else None
@@ -77,7 +81,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         return sentence_page(request, caller, "There is no such event.", 404)
     zone = event_zones.zone_of(row)
     if request.method == "GET":
-        form = Form(some=bool(caller.lists), ends=f"{default_end(row, zone):%Y-%m-%dT%H:%M}")
+        form = Form(some=bool(own), ends=f"{default_end(row, zone):%Y-%m-%dT%H:%M}")
         return _page(request, caller, event, row, form, {})
     if "revoke" in request.POST:
         return _revoke(request, caller, event)
@@ -88,20 +92,13 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         ends=request.POST.get("ends", ""),
     )
     problems: Problems = {}
-    ends = _check(given, _offered(row, caller), row, zone, problems)
+    ends = _check(given, _offered(row, own), row, zone, problems)
     if problems:
         return _page(request, caller, event, row, given, problems)
-    plain = generate_api_key()
-    store_api_key(
-        plain,
-        label=given.label,
-        scopes=[ADMIT],
-        expires_at=ends,
-        event=event,
-        lists=given.lists if given.some else sorted(caller.lists),
-        products=sorted(caller.products),
-        made_by=caller.actor,
-    )
+    plain, lists_of_link = generate_api_key(), frozenset(given.lists) if given.some else own
+    grant = Grant(frozenset({ADMIT}), frozenset({event}), lists_of_link, _products(caller, event))
+    team = team_with(grant, f"Stewards of {event}"[:TEAM_NAME_LENGTH_MAX])
+    store_api_key(plain, label=given.label, team=team, expires_at=ends, made_by=caller.actor)
     link = f"{request.build_absolute_uri(reverse('tickets:link'))}#{plain}"
     context = frame(caller, "Events") | {
         "event": event,
@@ -123,11 +120,18 @@ def default_end(row: EventRow | None, zone: tzinfo) -> datetime:
     return datetime.combine(day + timedelta(days=1), DAY_ENDS, zone)
 
 
-def _offered(row: EventRow | None, caller: Caller) -> dict[str, str]:
-    """Short name -> name of the lists that this caller may give away."""
+def _products(caller: Caller, event: str) -> frozenset[str]:
+    """Those of which this caller may give tickets away; none: all."""
+    limits = [each.products for each in caller.rights.grants if each.covers(event, ADMIT)]
+    return frozenset[str]().union(*limits) if all(limits) else frozenset()
+
+
+def _offered(row: EventRow | None, own: frozenset[str]) -> dict[str, str]:
+    """Short name -> name of the lists that may be given away. `own`: the only ones of the caller; none:
+    all."""
     known = list_counts.lists_of(row)
     names = sorted(known, key=lambda slug: (slug != MAIN_SLUG, slug))
-    return {slug: lists.name_of(known[slug], slug) for slug in names if slug in (caller.lists or known)}
+    return {slug: lists.name_of(known[slug], slug) for slug in names if slug in (own or known)}
 
 
 def _check(
@@ -165,13 +169,18 @@ def _revoke(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
 
 
 def _links(event: str) -> Any:
-    return ApiKey.objects.filter(event=event).exclude(made_by="")
+    return (
+        ApiKey.objects.filter(team__events=[event], team__all_events=False)
+        .exclude(made_by="")
+        .select_related("team")
+    )
 
 
 def _page(
     request: HttpRequest, caller: Caller, event: str, row: EventRow | None, form: Form, problems: Problems
 ) -> HttpResponse:
-    zone, now, names = event_zones.zone_of(row), timezone.now(), callers()
+    zone, now, names = event_zones.zone_of(row), timezone.now(), callers(caller.rights.events())
+    own = caller.rights.lists(ADMIT, event) or frozenset()
     found = list(_links(event)[:LISTED_MAX])
 
     def shown(at: datetime | None) -> str:
@@ -182,8 +191,8 @@ def _page(
         "event_name": _name(row, event),
         "zone": zone.key,
         "form": form,
-        "offered": [(slug, name, slug in form.lists) for slug, name in _offered(row, caller).items()],
-        "may_all": not caller.lists,
+        "offered": [(slug, name, slug in form.lists) for slug, name in _offered(row, own).items()],
+        "may_all": not own,
         "problems": problems,
         "label_max": LABEL_LENGTH_MAX,
         "revoked": next((key for key in found if str(key.pk) == request.GET.get("revoked")), None),

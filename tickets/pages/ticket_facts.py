@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from django.http import HttpRequest
-
 from dtvn.api.times import in_zone
 from dtvn.machine import CAPABILITY, TRANSITIONS, State
 from dtvn.machine.kinds import ACTS
@@ -49,7 +47,7 @@ def offered(caller: Caller) -> list[str]:
     """Acts (keys of ACTS) that the caller may perform on some ticket."""
     if is_follower():
         return []
-    return [name for name, (kind, _) in ACTS.items() if kind.capability in caller.scopes]
+    return [name for name, (kind, _) in ACTS.items() if caller.rights.has(kind.capability)]
 
 
 class Facts:
@@ -86,7 +84,12 @@ class Facts:
         withheld = {"admit"} if self._withholds(row, by_code=by_code) else set()
         if not _admits(self._event(row.event), row):
             withheld.add("admit")
-        return [act for act in self._offered if act not in withheld and self._allows(row, act)]
+        here = self._caller.rights.at(row.event)
+        return [
+            act
+            for act in self._offered
+            if act not in withheld and ACTS[act][0].capability in here and self._allows(row, act)
+        ]
 
     def _meaning(self, row: TicketRow) -> str:
         if not _admits(self._event(row.event), row):
@@ -113,7 +116,8 @@ class Facts:
 
     def _may_name(self, row: TicketRow) -> bool:
         """Whether the caller may admit a ticket by its id."""
-        return CAPABILITY["block"] in self._caller.scopes or not by_name_only(self._event(row.event), row)
+        by_name = self._caller.rights.may(CAPABILITY["block"], row.event)
+        return by_name or not by_name_only(self._event(row.event), row)
 
     def _event(self, event: str) -> EventRow | None:
         if event not in self._events:
@@ -226,7 +230,7 @@ def entry(event: EventRow | None, row: TicketRow) -> str:
     return ", ".join(filter(None, (event_time(event, made.at) or UNKNOWN_TIME, gate, device, elsewhere)))
 
 
-def of_holder(request: HttpRequest, caller: Caller, row: TicketRow) -> list[Fact]:
+def of_holder(caller: Caller, row: TicketRow) -> list[Fact]:
     """What the caller may see of the ticket's holder."""
     holder = TicketHolder.objects.filter(event=row.event, ticket=row.ticket).first()
     if holder is None:
@@ -234,7 +238,7 @@ def of_holder(request: HttpRequest, caller: Caller, row: TicketRow) -> list[Fact
     if holder.erased_at is not None:
         return [("Holder", f"erased on {holder.erased_at:%Y-%m-%d}")]
     shown = [holder.name, holder.company]
-    if may_see_addresses(request, caller):
+    if may_see_addresses(caller, row.event):
         shown += [holder.email, holder.phone, holder.address]
     facts: list[Fact] = [("Holder", ", ".join(filter(None, shown))), ("Order", holder.order)]
     return [(name, value) for name, value in facts if value]

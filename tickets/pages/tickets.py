@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from dtvn.api.errors import InvalidRequest, ServiceError, not_found
 from dtvn.api.queries import read_event, read_words
+from dtvn.api.rights import READ
 from dtvn.machine import CAPABILITY, State
 from dtvn.machine.bodies import BARCODE_LENGTH_MAX
 from dtvn.machine.codes import CodeError
@@ -21,16 +22,17 @@ from tickets.pages import ticket_facts, ticket_history
 from tickets.pages.access import may_see_addresses, may_see_names, with_scope
 from tickets.pages.ticket_facts import Facts
 from tickets.services import codes, hints
-from tickets.services.search import Found, Key, Search, by_keys, folded, search, state_of_row
+from tickets.services.search import Found, Key, Search, Sees, by_keys, folded, search, state_of_row
 from validators import feed
 from validators.dashboard.views import for_pages, frame
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.ledger.models import OperationRecord, Ticket
 from validators.rest.http import OWN_WRITES_WAIT
-from validators.rest.keys import Caller, caller_of_person
+from validators.rest.keys import Caller
 from validators.services import network
 from validators.services.following import is_follower
+from validators.services.teams import NAMES_SEEN_WITH
 
 PAGE_SIZE = 50
 SELECTED_MAX = 10_000
@@ -47,19 +49,19 @@ CODES_LOOK_ALIKE_IN = 20
 
 
 @require_GET
-@with_scope()
+@with_scope(by_event=True)
 def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The page; its content comes from `found`, `one`, the feed and the API."""
     acts = [(name, ACTS[name][1]) for name in ticket_facts.offered(caller)]
     context = frame(caller, "Tickets") | {
-        "may_seed": not is_follower() and CAPABILITY["seed"] in caller.scopes,
+        "may_seed": not is_follower() and caller.rights.may(CAPABILITY["seed"], None),
         "acts": [(name, act.title) for name, act in acts],
         "acts_on_many": [(name, act.title) for name, act in acts if not act.inputs],
         "may_admit": "admit" in dict(acts),
         "by_enter": "admit" if "admit" in dict(acts) else next(iter(dict(acts)), ""),
         "may_validate": "validate" in dict(acts),
         "words_of_acts": {name: _words(kind, act) for name, (kind, act) in ACTS.items()},
-        "sees_holders": may_see_names(caller),
+        "sees_holders": caller.rights.has(*NAMES_SEEN_WITH),
         "text_max": BARCODE_LENGTH_MAX,
         "reason_max": REASON_LENGTH_MAX,
         "page_size": PAGE_SIZE,
@@ -70,14 +72,11 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
 
 
 def _data(view: Callable[[HttpRequest, Caller], HttpResponse]) -> Callable[..., HttpResponse]:
-    """Decorator of the page's data: for_pages, with the caller; errors of services become JSON."""
+    """Decorator of the page's data: for_pages; errors of services become JSON."""
 
-    @for_pages
+    @for_pages(by_event=True)
     @wraps(view)
-    def answer(request: HttpRequest) -> HttpResponse:
-        caller = caller_of_person(request)
-        if caller is None:  # logged out meanwhile
-            return JsonResponse({"error": "log in first"}, status=401)
+    def answer(request: HttpRequest, caller: Caller) -> HttpResponse:
         try:
             return view(request, caller)
         except ServiceError as error:
@@ -93,9 +92,19 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
     first, apart, those of which `q` is a code, and `ticket`. A POST, so that codes stand in no URL and no
     access log."""
     event = read_event({"event": request.POST["event"]}) if request.POST.get("event") else None
-    text, after, sees = request.POST.get("q", "").strip(), _key(request, "after"), may_see_names(caller)
+    if event is not None:
+        caller.rights.require(READ, event)
+    text, after, sees = (
+        request.POST.get("q", "").strip(),
+        _key(request, "after"),
+        partial(may_see_names, caller),
+    )
     sequence = feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT)
-    coded = _with_code(text, event) if sequence and text and after == ("", "") else []
+    if not sequence:  # there may be no ledger yet
+        return JsonResponse({"sequence": 0, "tickets": [], "after": None, "total": 0, "events": []})
+    readable = caller.rights.seen(read.list_events(LEARNER_ALIAS))
+    events = readable if event is None else [event]
+    coded = _with_code(text, events) if text and after == ("", "") else []
     try:
         words = read_words(text)
     except InvalidRequest:
@@ -106,23 +115,20 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
     blocked = state in (BLOCKED, BLOCKED_INSIDE)
     wanted = Search(
         tuple(map(folded, words or ())),
-        event,
+        tuple(events),
         None if blocked else _state(request),
         blocked,
         inside=state == BLOCKED_INSIDE,
     )
-    if not sequence:  # there may be no ledger yet
-        return JsonResponse({"sequence": 0, "tickets": [], "after": None, "total": 0, "events": []})
     part = Found([], {}, None)
     if words is not None:
-        addresses = sees and may_see_addresses(request, caller)
         part = search(
             LEARNER_ALIAS,
             wanted,
             limit=PAGE_SIZE,
             after=after,
             with_holders=sees,
-            with_addresses=addresses,
+            with_addresses=partial(may_see_addresses, caller),
         )
     facts = Facts(caller)
     answer = {
@@ -130,15 +136,17 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
         "tickets": [facts.row(row, part) for row in part.tickets],
         "after": "/".join(part.after) if part.after else None,
         "total": _total(wanted),
-        "events": read.list_events(LEARNER_ALIAS),
+        "events": readable,
     }
     if request.POST.get("ticket") and after == ("", ""):
-        named = by_keys(LEARNER_ALIAS, [_key(request, "ticket")], with_holders=sees)
+        key = _key(request, "ticket")
+        caller.rights.require(READ, key[0])
+        named = by_keys(LEARNER_ALIAS, [key], with_holders=sees)
         answer["named"] = [facts.row(row, named) for row in named.tickets]
     if coded:
         answer["by_code"] = _shown_coded(coded, facts, sees=sees)
     elif text and not part.tickets and not after[0]:
-        answer["hint"] = _hint(text, event, shown=CAPABILITY["block"] in caller.scopes)
+        answer["hint"] = _hint(text, events, caller)
     return JsonResponse(answer)
 
 
@@ -147,6 +155,7 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
 def one(request: HttpRequest, caller: Caller) -> HttpResponse:
     """One ticket (`event`, `ticket`): all its fields and its newest operations, refusals included."""
     event, ticket_id = read_event({"event": request.GET.get("event", "")}), request.GET.get("ticket", "")
+    caller.rights.require(READ, event)
     sequence = feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT)
     row = read.read_ticket(LEARNER_ALIAS, event, ticket_id) if sequence and is_name(ticket_id) else None
     if row is None:
@@ -154,7 +163,7 @@ def one(request: HttpRequest, caller: Caller) -> HttpResponse:
     newest = OperationRecord.objects.filter(event=event, ticket_id=ticket_id).order_by("-id")
     records = list(newest[: HISTORY_MAX + 1])
     facts = Facts(caller)
-    holder = ticket_facts.of_holder(request, caller, row) if may_see_names(caller) else []
+    holder = ticket_facts.of_holder(caller, row) if may_see_names(caller, event) else []
     return JsonResponse(
         {
             "sequence": sequence,
@@ -171,24 +180,25 @@ def one(request: HttpRequest, caller: Caller) -> HttpResponse:
 # --- codes ----------------------------------------------------------------------------------------
 
 
-def _with_code(text: str, event: str | None) -> list[tuple[Key, bool]]:
+def _with_code(text: str, events: list[str]) -> list[tuple[Key, bool]]:
     """(key of the ticket, whether the code was replaced) of each ticket with this code."""
-    events = read.list_events(LEARNER_ALIAS) if event is None else [event]
     return [((event, ticket), revoked) for event, ticket, revoked in codes.tickets_with(text, events)]
 
 
-def _shown_coded(coded: list[tuple[Key, bool]], facts: Facts, *, sees: bool) -> list[dict[str, Any]]:
+def _shown_coded(coded: list[tuple[Key, bool]], facts: Facts, *, sees: Sees) -> list[dict[str, Any]]:
     part = by_keys(LEARNER_ALIAS, [key for key, _revoked in coded], with_holders=sees)
     replaced = dict(coded)
     rows = ((row, replaced[row.event, row.ticket]) for row in part.tickets)
     return [facts.row(row, part, by_code=not revoked) | {"code_replaced": revoked} for row, revoked in rows]
 
 
-def _hint(text: str, event: str | None, *, shown: bool) -> str:
+def _hint(text: str, events: list[str], caller: Caller) -> str:
     """What the text, which is no code, may be meant to be; "" without a likely one."""
-    events = read.list_events(LEARNER_ALIAS)[:CODES_LOOK_ALIKE_IN] if event is None else [event]
+    shown = partial(caller.rights.may, CAPABILITY["block"])
     try:
-        found = filter(None, (hints.about(each, text, shown=shown) for each in events))
+        found = filter(
+            None, (hints.about(each, text, shown=shown(each)) for each in events[:CODES_LOOK_ALIKE_IN])
+        )
         return next((hint.sentence for hint in found), "")
     except CodeError:
         return ""
@@ -240,6 +250,6 @@ def _total(wanted: Search) -> int | None:
         return None
     if wanted.blocked:
         tickets = Ticket.objects.using(LEARNER_ALIAS).filter(blocked=True)
-        return (tickets.filter(event=wanted.event) if wanted.event else tickets).count()
-    counts = read.count_tickets(LEARNER_ALIAS, wanted.event)
+        return tickets.filter(event__in=wanted.events).count()
+    counts = read.count_tickets(LEARNER_ALIAS, wanted.events)
     return sum(counts.values()) if wanted.state is None else counts[wanted.state.name]

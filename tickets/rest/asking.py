@@ -18,6 +18,7 @@ from dtvn.api.writes import Members, members_of, require_scopes
 from dtvn.gateway import Result
 from dtvn.machine import (
     ANSWERED_HEADS,
+    CAPABILITY,
     Admit,
     Annul,
     Consume,
@@ -49,7 +50,7 @@ from validators.ledger import read
 from validators.ledger.event_zones import zone_of
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.services import decide
-from validators.services.roles import NAMES_SEEN_WITH
+from validators.services.teams import NAMES_SEEN_WITH
 
 HOLDERS_AT_ONCE = 500
 HINTS_MAX = 20
@@ -81,13 +82,13 @@ class PlatformAsking:
         scope for it, and for a list or a product that the caller is not for: the log would permit it to the
         platform."""
         request = request_of(kind, body, header, self)
-        require_scopes(self._call, kind)
+        require_scopes(self._call, kind, request.event)
         if isinstance(request.command, Admit | Consume | Force | Annul):
-            self._require_limits(request)
+            self._require_limits(request, CAPABILITY[kind])
         if isinstance(request.command, Annul) and request.command.supervised:
-            require_scopes(self._call, "force")
+            require_scopes(self._call, "force", request.event)
         admits = isinstance(request.command, Admit | Consume | Force) and not code_of(request.command)
-        if admits and "operate" not in self._call.scopes:
+        if admits and not self._call.rights.may("operate", request.event):
             self._require_found(request)
         return request
 
@@ -111,7 +112,7 @@ class PlatformAsking:
         command = request.command
         if not (isinstance(command, Admit) and command.gate.strip() and command.device.strip()):
             return False
-        return self._call.person and not self._call.scopes.isdisjoint(NAMES_SEEN_WITH)
+        return self._call.person and self._call.rights.may_any(NAMES_SEEN_WITH, request.event)
 
     @staticmethod
     def _is_ordered(request: Request) -> bool:
@@ -122,18 +123,20 @@ class PlatformAsking:
             raise Unavailable("The platform's table of guests cannot be read; try again later.")
         return found[0]
 
-    def _require_limits(self, request: Request) -> None:
+    def _require_limits(self, request: Request, right: str) -> None:
         """Raise ApiError (403) unless the caller is for this list, and for the product of the ticket: that
         of a ticket which the copy does not know yet is waited for."""
-        self._call.require_list(getattr(request.command, "list", "") or MAIN_SLUG)
-        if not self._call.products:
+        rights, event = self._call.rights, request.event
+        slug = getattr(request.command, "list", "") or MAIN_SLUG
+        rights.require_list(right, event, slug)
+        if rights.takes_all(right, event, slug):
             return
         row = self._found(request)
         if row is None:
             self._catch_up()
             row = self._found(request)
         if row is not None:
-            self._call.require_product(row.product)
+            rights.require_product(right, event, slug, row.product)
 
     def _found(self, request: Request) -> TicketRow | None:
         """The ticket that is asked about, None if the copy has none. Raises Unavailable."""
@@ -210,10 +213,9 @@ class PlatformAsking:
         self._hints += 1
         if self._hints > HINTS_MAX:
             return None
-        event, shown = request.event, "operate" in self._call.scopes
+        event, shown = request.event, self._call.rights.may("operate", request.event)
         if event not in self._others:
-            only, lists = self._call.only_event, self._call.lists
-            self._others[event] = others_today(event, only=only, lists=lists)
+            self._others[event] = others_today(event, self._call.rights)
         return hints.about(event, request.texts[0], shown=shown, others=self._others[event])
 
     def _answered(self, decision: Decision, state: bytes, terms: Terms) -> bytes:
@@ -233,10 +235,11 @@ class PlatformAsking:
         told = [
             (decision, members) for decision, members in zip(decisions, made, strict=True) if _told(decision)
         ]
-        if self._call.scopes & NAMES_SEEN_WITH:
-            for _decision, members in told:
-                members["holder"] = None
-            patience.platform.read(lambda: self._add_holders(told), None)
+        named = [one for one in told if self._call.rights.may_any(NAMES_SEEN_WITH, one[0].request.event)]
+        for _decision, members in named:
+            members["holder"] = None
+        if named:
+            patience.platform.read(lambda: self._add_holders(named), None)
         return made
 
     def _add_holders(self, told: list[tuple[Decision, Members]]) -> None:

@@ -12,7 +12,8 @@ from dtvn.api.bodies import nonce_of
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest
 from dtvn.api.queries import next_link, read_limit
-from dtvn.machine import reasons
+from dtvn.api.rights import READ
+from dtvn.machine import CAPABILITY, reasons
 from dtvn.machine.bodies import (
     PRINTABLE,
     SECONDS_MAX,
@@ -137,7 +138,7 @@ class EventBody(NonceBody, frozen=True, kw_only=True):
 
 def put_event(call: Call, slug: str, body: EventBody) -> Answer:
     """Create an event or change it; what the body leaves out stays as it is."""
-    _require_slug(call, slug)
+    _require_slug(call, slug, CAPABILITY["set_event"])
     own_writes(call)
     products, removed = None, []
     if body.products is not None:
@@ -180,9 +181,8 @@ def list_events(call: Call) -> Answer:
     if after is not None and not is_name(after):
         raise InvalidRequest("after must be an event's slug")
     sequence = own_writes(call)
-    found = [
-        summary for summary in read.summarise_events(LEARNER_ALIAS) if call.only_event in ("", summary.event)
-    ]
+    every = read.summarise_events(LEARNER_ALIAS)
+    found = [summary for summary in every if call.rights.may(READ, summary.event)]
     page = [summary for summary in found if summary.event > (after or "")][: limit + 1]
     headers = {"X-Total-Count": str(len(found))}
     if len(page) > limit:
@@ -191,10 +191,10 @@ def list_events(call: Call) -> Answer:
     return success(data=[events.shown(summary) for summary in page], sequence=sequence, headers=headers)
 
 
-def _require_slug(call: Call, slug: str) -> None:
+def _require_slug(call: Call, slug: str, right: str = READ) -> None:
     if not is_name(slug) or len(slug) > SLUG_LENGTH_MAX:
         raise InvalidRequest(f"slug must be {SLUG_FORM}")
-    call.require_event(slug)
+    call.rights.require(right, slug)
 
 
 def _last_microsecond(name: str, given: int | str) -> int:

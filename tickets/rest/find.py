@@ -10,6 +10,7 @@ import msgspec
 from dtvn.api.answers import Answer, success
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, InvalidRequest, Refused
+from dtvn.api.rights import READ
 from dtvn.machine import reasons
 from dtvn.machine.bodies import Barcode, Body, EventName
 from dtvn.machine.codes import CodeError, normalised
@@ -32,7 +33,7 @@ class FindBody(Body, frozen=True, kw_only=True):
 
 def find_ticket(call: Call, body: FindBody) -> Answer:
     """Find the ticket with a code, also with a replaced one; 404 without one."""
-    call.require_event(body.event)
+    call.rights.require(READ, body.event)
     sequence = own_writes(call)
     try:
         text = scanned_code(body.event, body.barcode)
@@ -53,7 +54,8 @@ def find_ticket(call: Call, body: FindBody) -> Answer:
 def _unfound(call: Call, body: FindBody, sequence: int) -> Refused:
     refusal = Refused(reasons.BARCODE_NOT_FOUND)
     refusal.headers[SEQUENCE_HEADER] = str(sequence)
-    others = others_today(body.event, only=call.only_event, lists=call.lists)
-    hint = hints.about(body.event, body.barcode, shown="operate" in call.scopes, others=others)
+    others = others_today(body.event, call.rights)
+    shown = call.rights.may("operate", body.event)
+    hint = hints.about(body.event, body.barcode, shown=shown, others=others)
     refusal.more = dict(hint.members) if hint is not None else {}
     return refusal

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 
+from dtvn.api.rights import Rights
 from dtvn.api.times import in_zone
+from dtvn.machine import CAPABILITY
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.rows import EventRow
 from tickets.services.list_counts import lists_of
@@ -31,14 +32,13 @@ def is_today(row: EventRow, now: int) -> bool:
     return begun and in_zone(now - NIGHT, zone).date() <= in_zone(last, zone).date()
 
 
-def others_today(event: str, *, only: str = "", lists: Collection[str] = ()) -> dict[str, EventRow]:
-    """Slug -> row of the events besides this one that are on today and that a login may scan. `only`: the one
-    event that it is for; `lists`: slugs of the lists that it is for; none: all."""
-    if only:
-        return {}
+def others_today(event: str, rights: Rights) -> dict[str, EventRow]:
+    """Slug -> row of the other events that are on today and of which the caller may scan a list."""
     now = time.time_ns() // 1_000
     return {
         slug: row
         for slug, row in read.event_rows(LEARNER_ALIAS).items()
-        if slug != event and is_today(row, now) and (not lists or not lists_of(row).keys().isdisjoint(lists))
+        if slug != event
+        and is_today(row, now)
+        and any(rights.takes(CAPABILITY["admit"], slug, listed) for listed in lists_of(row))
     }

@@ -109,7 +109,7 @@ def present(slug: str) -> Said:
     row = read.event_row(LEARNER_ALIAS, slug)
     if row is not None and row.declared:
         return Said(row.name, row.zone, row.doors, row.ids_are_codes, row.products)
-    tickets = any(read.count_tickets(LEARNER_ALIAS, slug).values())
+    tickets = any(read.count_tickets(LEARNER_ALIAS, (slug,)).values())
     return Said("", "", 0, tickets, _products_of_tickets(slug))
 
 
@@ -169,7 +169,7 @@ def not_listed(slug: str, names: Collection[str]) -> list[str]:
 def summary_of(slug: str, row: EventRow | None = None) -> EventSummary | None:
     """One event with its counts, None without one. `row`: newer than the platform's copy."""
     row = row or read.event_row(LEARNER_ALIAS, slug)
-    tickets = read.count_tickets(LEARNER_ALIAS, slug)
+    tickets = read.count_tickets(LEARNER_ALIAS, (slug,))
     if not any(tickets.values()) and (row is None or not row.declared):
         return None
     blocked = Ticket.objects.using(LEARNER_ALIAS).filter(event=slug, blocked=True).count()

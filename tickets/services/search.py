@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -45,8 +45,8 @@ class Search(msgspec.Struct, frozen=True):
     words: tuple[str, ...] = ()
     """Words in folded form; each must occur in one of SEARCHED, in gate or device of a movement, or in what
     is seen of the holder."""
-    event: str | None = None
-    """None: all events."""
+    events: tuple[str, ...] = ()
+    """The events that are searched, ascending."""
     state: State | None = None
     """None: all states."""
     blocked: bool = False
@@ -56,6 +56,13 @@ class Search(msgspec.Struct, frozen=True):
 
 
 ALL = Search()
+Sees = Callable[[str], bool]
+"""Whether a caller may see the holders of the tickets of an event."""
+
+
+def nowhere(_event: str) -> bool:
+    """For callers who may see none."""
+    return False
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -92,26 +99,26 @@ def search(
     *,
     limit: int,
     after: Key = ("", ""),
-    with_holders: bool,
-    with_addresses: bool = False,
+    with_holders: Sees,
+    with_addresses: Sees = nowhere,
 ) -> Found:
     """At most `limit` tickets after `after`, of at most SCANNED_MAX that are compared with the words.
 
-    `with_holders`: names and orders are searched and returned too, `with_addresses`: and e-mail addresses are
-    searched; only for callers who may see them.
+    `with_holders`: at which events names and orders are searched and returned too, `with_addresses`: and
+    e-mail addresses are searched; only for callers who may see them.
     """
     tickets: list[TicketRow] = []
     holders: dict[Key, tuple[str, str]] = {}
     size = SCANNED_AT_ONCE if wanted.words else limit + 1
     scanned = 0
-    for event in read.list_events(using) if wanted.event is None else [wanted.event]:
+    for event in wanted.events:
         if event < after[0]:
             continue
         behind = after[1] if event == after[0] else ""
         while True:
             texts = _texts(using, event, wanted, behind, size)
-            known = _holders(event, list(texts)) if with_holders else {}
-            if with_addresses and wanted.words:
+            known = _holders(event, list(texts)) if with_holders(event) else {}
+            if wanted.words and with_addresses(event):
                 texts |= _with_addresses(event, texts)
             hits = [one for one in texts if _fits(" ".join((texts[one], *known.get(one, ()))), wanted.words)]
             for row in _rows(using, event, hits, limit + 1, wanted):
@@ -129,13 +136,13 @@ def search(
     return Found(tickets, holders, None)
 
 
-def by_keys(using: str, keys: Sequence[Key], *, with_holders: bool) -> Found:
+def by_keys(using: str, keys: Sequence[Key], *, with_holders: Sees) -> Found:
     """The tickets with these keys, in their order."""
     tickets: list[TicketRow] = []
     holders: dict[Key, tuple[str, str]] = {}
     for event, ticket in keys:
         tickets += _rows(using, event, [ticket], 1)
-        known = _holders(event, [ticket]) if with_holders else {}
+        known = _holders(event, [ticket]) if with_holders(event) else {}
         holders |= {(event, name): holder for name, holder in known.items()}
     return Found(tickets, holders, None)
 

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from channels.auth import get_user
 from channels.db import database_sync_to_async
 from django.conf import settings
@@ -28,14 +29,25 @@ from validators.rest.keys import (
 )
 
 
-async def watcher_of(scope: dict[str, Any]) -> str | None:
-    """The caller that a WebSocket of the live feed counts for in the bound on sockets; "" for all that need
-    no key, None for one that may not open it. All sessions and headers of a key are one caller."""
+class Watcher(msgspec.Struct, frozen=True):
+    """Who watches the live feed, and what of it."""
+
+    actor: str = ""
+    """The caller that a WebSocket counts for in the bound on sockets; "" for all that need no key. All
+    sessions and headers of a key are one caller."""
+    events: frozenset[str] | None = None
+    """Names of the only events of tickets that it may read; None: all."""
+
+
+async def watcher_of(scope: dict[str, Any]) -> Watcher | None:
+    """Who opens this WebSocket of the live feed; None for one that may not."""
     if not await may_watch(scope):
         return None
     person = await database_sync_to_async(_person)(scope)  # on an open platform all others are one caller
     caller = person or await _caller_of(scope)
-    return "" if caller is None else caller.actor
+    if caller is None:
+        return Watcher()
+    return Watcher(caller.actor, None if settings.API_IS_OPEN else caller.rights.events())
 
 
 async def may_watch(scope: dict[str, Any]) -> bool:
@@ -67,26 +79,23 @@ async def _may_watch_supervisor(headers: dict[str, str], host: str, origin: str 
 
 
 async def _is_key(key: str) -> bool:
-    """Whether the key may follow all events: the feed has no part for one event."""
-    caller = await database_sync_to_async(authenticate_key)(key)
-    return caller is not None and not caller.only_event
+    return await database_sync_to_async(authenticate_key)(key) is not None
 
 
 def _is_person(scope: dict[str, Any]) -> bool:
-    """Whether a user with a role, or the holder of an entered key for all events, opened this socket."""
+    """Whether a user in a team, or the holder of an entered key, opened this socket."""
     return _person(scope) is not None
 
 
 def _person(scope: dict[str, Any]) -> Caller | None:
     user = scope.get("user")  # lazy: its object is what the session stores
     found = getattr(user, "_wrapped", user)
-    caller = caller_of_user(found) or caller_of_session(scope.get("session"))
-    return None if caller is not None and caller.only_event else caller
+    return caller_of_user(found) or caller_of_session(scope.get("session"))
 
 
-async def may_watch_still(scope: dict[str, Any]) -> bool:
-    """Whether an admitted client may still watch: keys are revoked and expire, sessions end."""
-    return await may_watch(await _as_stored(scope))
+async def watcher_again(scope: dict[str, Any]) -> Watcher | None:
+    """The same for an admitted client: keys are revoked and expire, sessions end, teams change."""
+    return await watcher_of(await _as_stored(scope))
 
 
 async def caller_of_socket(scope: dict[str, Any], *, again: bool = False) -> Caller | None:

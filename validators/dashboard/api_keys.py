@@ -10,29 +10,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from dtvn.machine.fields import is_name
-from dtvn.protocol.genesis import CAPABILITIES
 from validators.dashboard.bulk_actions import BulkActions
+from validators.dashboard.teams import words_of
 from validators.models import ApiKey
 from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
 
 
-class Names(forms.CharField):
-    """Names by commas, as a list."""
-
-    def clean(self, value: Any) -> list[str]:  # type: ignore[override]
-        return sorted({name for part in super().clean(value).split(",") if (name := part.strip())})
-
-
 class ApiKeyForm(forms.ModelForm):
-    """Label, scopes, event and expiry of a key."""
-
-    scopes = forms.MultipleChoiceField(
-        choices=[(name, name) for name in CAPABILITIES],
-        widget=forms.CheckboxSelectMultiple,
-        required=False,
-        help_text="Read access is always included.",
-    )
+    """Label, team and expiry of a key."""
 
     def __init__(self, *rest: Any, **named: Any) -> None:
         super().__init__(*rest, **named)
@@ -40,31 +25,9 @@ class ApiKeyForm(forms.ModelForm):
         for part, name in zip(getattr(widget, "widgets", ()), ("Expiry date", "Expiry time"), strict=False):
             part.attrs["aria-label"] = name  # the admin shows two fields, and names neither
 
-    lists = Names(
-        required=False,
-        help_text="Short names of the only lists on which it lets in, by commas; empty for all.",
-    )
-    products = Names(
-        required=False, help_text="The only products whose tickets it lets in, by commas; empty for all."
-    )
-
     class Meta:
         model = ApiKey
-        fields = ("label", "scopes", "event", "lists", "products", "expires_at")
-
-    def clean_event(self) -> str:
-        """An event's name, or "" for all events."""
-        event = str(self.cleaned_data["event"])
-        if event and not is_name(event):
-            raise forms.ValidationError("An event is 1 to 64 characters of A-Z a-z 0-9 . _ : -")
-        return event
-
-    def clean_lists(self) -> list[str]:
-        """Slugs of lists."""
-        lists: list[str] = self.cleaned_data["lists"]
-        if wrong := next((name for name in lists if not is_name(name)), None):
-            raise forms.ValidationError(f"{wrong!r} is no short name of a list.")
-        return lists
+        fields = ("label", "team", "expires_at")
 
 
 @admin.register(ApiKey)
@@ -76,30 +39,26 @@ class ApiKeyAdmin(BulkActions):
     list_display = (
         "label",
         "prefix",
-        "scope_list",
-        "event",
+        "team",
+        "rights",
         "created_at",
         "last_used_at",
         "expires_at",
         "revoked_at",
     )
-    readonly_fields = ("prefix", "scope_list", "limits", "created_at", "last_used_at", "revoked_at")
+    readonly_fields = ("prefix", "rights", "created_at", "last_used_at", "revoked_at")
+    list_select_related = ("team",)
     actions = ["revoke"]
     sortable_by = ()
 
-    @admin.display(description="scopes")
-    def scope_list(self, key: ApiKey) -> str:
-        return ", ".join(key.scopes) or "read"
-
-    @admin.display(description="lets in only")
-    def limits(self, key: ApiKey) -> str:
-        lists = [f"on the list {name}" for name in key.lists]
-        return ", ".join([*lists, *(f"tickets of {name}" for name in key.products)]) or "all"
+    @admin.display(description="may")
+    def rights(self, key: ApiKey) -> str:
+        return words_of(key.team)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
-            return ("label", "scopes", "event", "lists", "products", "expires_at")
-        return (*self.list_display, "limits")
+            return ("label", "team", "expires_at")
+        return self.list_display
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -114,15 +73,7 @@ class ApiKeyAdmin(BulkActions):
         """Creates the key via the service, which keeps only the hash; the key itself is shown in the
         answer."""
         plain = generate_api_key()
-        stored = store_api_key(
-            plain,
-            label=obj.label,
-            scopes=obj.scopes,
-            expires_at=obj.expires_at,
-            event=obj.event,
-            lists=obj.lists,
-            products=obj.products,
-        )
+        stored = store_api_key(plain, label=obj.label, team=obj.team, expires_at=obj.expires_at)
         obj.pk, obj.prefix = stored.pk, stored.prefix
         request.new_api_key = plain  # type: ignore[attr-defined]
 

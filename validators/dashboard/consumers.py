@@ -28,7 +28,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.utils import await_many_dispatch
 from django.db import DatabaseError
 
-from validators.dashboard.access import may_watch_still, watcher_of
+from validators.dashboard.access import watcher_again, watcher_of
 from validators.dashboard.live import Inbox, Live, encoded, live_of_this_loop
 from validators.dashboard.nodes import members_of
 from validators.database_url import first_line
@@ -66,6 +66,8 @@ class FeedConsumer(AsyncWebsocketConsumer):
     position = 0
     """Everything up to this sequence was sent, or is known to the client."""
     batch = False
+    events: frozenset[str] | None = None
+    """The only events of tickets that the client may read; None: all."""
     nodes_version = -1
     """Version of the nodes' state that was last sent to the client; -1 before the first."""
 
@@ -87,14 +89,15 @@ class FeedConsumer(AsyncWebsocketConsumer):
         if watcher is None:
             await self.close()
             return
+        self.events = watcher.events
         self._on_the_way: deque[tuple[int, int]] = deque()
         """(to, characters) of frames not yet acknowledged."""
         live = live_of_this_loop()
-        if live.clients_of(watcher) >= SOCKETS_EACH:
+        if live.clients_of(watcher.actor) >= SOCKETS_EACH:
             await self.accept()
             await self.close(code=TRY_AGAIN_LATER)
             return
-        self.position = await live.join(self.inbox, watcher)
+        self.position = await live.join(self.inbox, watcher.actor)
         self.live = live
         await self.accept()
         await self._send(
@@ -161,7 +164,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
         """A frame of the relay."""
         if self.live is None or message["to"] <= self.position or self._full():
             return
-        if message["after"] != self.position:
+        if message["after"] != self.position or self.events is not None:
             await self._catch_up(message["to"])
         else:
             await self._pass_on(message["text"], message["to"])
@@ -175,8 +178,8 @@ class FeedConsumer(AsyncWebsocketConsumer):
         await self._tell_nodes()
 
     async def feed_frames(self, message: dict[str, Any]) -> None:
-        """Frames that all clients get unchanged."""
-        if self.live is not None:
+        """Frames that are of no event: all clients that may read all events get them unchanged."""
+        if self.live is not None and self.events is None:
             for text in message["texts"]:
                 await self.send(text_data=text)
 
@@ -195,9 +198,12 @@ class FeedConsumer(AsyncWebsocketConsumer):
             await self.close(code=TRY_AGAIN_LATER)
 
     async def feed_access(self, message: dict[str, Any]) -> None:
-        """Check again whether this client may still watch."""
+        """Check again whether this client may still watch, and what."""
         try:
-            if self.live is None or await may_watch_still(self.scope):
+            if self.live is None:
+                return
+            if (watcher := await watcher_again(self.scope)) is not None:
+                self.events = watcher.events
                 return
         except DatabaseError as error:
             logger.warning("cannot read a client's access, trying again: %s", first_line(error))
@@ -214,7 +220,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
         for _ in range(CATCH_UP_FRAMES):
             if self.position >= upto or self._full():
                 return
-            frame = await self.live.frame_after(self.position)
+            frame = await self.live.frame_after(self.position, self.events)
             if frame.to <= self.position:
                 return
             await self._pass_on(frame.text, frame.to)

@@ -9,12 +9,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
+from dtvn.api.rights import READ
 from dtvn.machine.kinds import ACTS, KINDS
 from dtvn.machine.reasons import REASONS
 from validators.models import ApiKey
 from validators.rest.keys import caller_of_person
 from validators.services.cluster_state import cluster_state
 from validators.services.following import is_follower
+from validators.services.teams import within
 
 WORDS = {
     "verbs": {name: kind.verb for name, kind in KINDS.items() if kind.verb}
@@ -43,19 +45,20 @@ sentences of reasons by code."""
 
 def words(request: HttpRequest) -> dict[str, Any]:
     """`words`, which a template calls only when it shows it: WORDS; `callers`, names of the newest API keys
-    by actor, none for a login for one event; `places`, addresses of the pages that outcomes lead to."""
+    by actor, of the visitor's events; `places`, addresses of the pages that outcomes lead to."""
 
     def shown() -> dict[str, Any]:
-        sees_others = caller_of_person(request) is not None
-        return WORDS | {"callers": callers() if sees_others else {}, "places": _places(request)}
+        caller = caller_of_person(request)
+        named = {} if caller is None else callers(caller.rights.events())
+        return WORDS | {"callers": named, "places": _places(request)}
 
     return {"words": shown}
 
 
-def callers() -> dict[str, str]:
-    """Actor -> label, of the newest API keys."""
-    newest = ApiKey.objects.order_by("-pk").values_list("pk", "label")[:CALLERS_MAX]
-    return {f"key:{number}": label for number, label in newest}
+def callers(events: frozenset[str] | None = None) -> dict[str, str]:
+    """Actor -> label, of the newest API keys whose teams are for none but these events; None: of all."""
+    newest = ApiKey.objects.select_related("team").order_by("-pk")[:CALLERS_MAX]
+    return {f"key:{key.pk}": key.label for key in newest if within(key.team, events)}
 
 
 def _places(request: HttpRequest) -> dict[str, str]:
@@ -74,10 +77,16 @@ def state_of_cluster(request: HttpRequest) -> dict[str, Any]:
 
 
 def access(request: HttpRequest) -> dict[str, Any]:
-    """`may_read`: whether the visitor may see pages at all. `may_open`: the labels of the models whose lists
-    in the admin it may open."""
+    """`may_read`: whether the visitor may see pages at all; `may_read_all`: those of no event, too.
+    `may_open`: the labels of the models whose lists in the admin it may open."""
+
+    def reads_all() -> bool:
+        caller = caller_of_person(request)
+        return caller is not None and caller.rights.may(READ, None)
+
     return {
         "may_read": SimpleLazyObject(lambda: caller_of_person(request) is not None),
+        "may_read_all": SimpleLazyObject(reads_all),
         "may_open": SimpleLazyObject(lambda: _openable(request)),
     }
 

@@ -119,8 +119,8 @@ class Live:
             applied=database_sync_to_async(read_applied),
         )
         self._recent = Recent()
-        self._reads: dict[int, asyncio.Task[Sendable]] = {}
-        """Reads in progress, keyed by their start, so that many clients at one position share one."""
+        self._reads: dict[tuple[int, frozenset[str] | None], asyncio.Task[Sendable]] = {}
+        """Reads in progress by start and events, so that many clients at one position share one."""
         self._looking = asyncio.Lock()
         self._looks = self._seen = 0
         """Number of polls of the nodes that have begun, and number of the last one that succeeded."""
@@ -177,19 +177,21 @@ class Live:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def frame_after(self, position: int) -> Sendable:
-        """The frame that continues from `position`; it ends there if there are no more events."""
-        if (kept := self._recent.get(position)) is not None:
+    async def frame_after(self, position: int, of: frozenset[str] | None = None) -> Sendable:
+        """The frame that continues from `position`; it ends there if there are no more events. `of`: the only
+        events of tickets that it is about; frames of some events are read anew for each set of them."""
+        if of is None and (kept := self._recent.get(position)) is not None:
             return kept
-        if (read := self._reads.get(position)) is None:
-            read = self._reads[position] = asyncio.get_running_loop().create_task(self._read(position))
-            read.add_done_callback(lambda _: self._reads.pop(position, None))
+        wanted = position, of
+        if (read := self._reads.get(wanted)) is None:
+            read = self._reads[wanted] = asyncio.get_running_loop().create_task(self._read(position, of))
+            read.add_done_callback(lambda _: self._reads.pop(wanted, None))
         return await asyncio.shield(read)
 
-    async def _read(self, position: int) -> Sendable:
+    async def _read(self, position: int, of: frozenset[str] | None) -> Sendable:
         recent = self._recent
-        frame = _sendable(await database_sync_to_async(read_frame)(position))
-        if frame.to > position:
+        frame = _sendable(await database_sync_to_async(read_frame)(position, of=of))
+        if of is None and frame.to > position:
             recent.add(frame)
         return frame
 

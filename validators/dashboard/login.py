@@ -56,11 +56,11 @@ def log_in(request: HttpRequest) -> HttpResponse:
     """Django's login; whoever may only scan goes to the gate's page, unless another one was asked for. A
     steward's login for one event, which no other page lets in, leads there too."""
     steward = caller_of_session(request.session) if request.method == "GET" else None
-    if steward is not None and steward.only_event:
+    if steward is not None and steward.is_steward:
         return redirect(gate_address(steward))
     response = admin.site.login(request)
     caller = caller_of_user(request.user)
-    if response.status_code == HTTPStatus.FOUND and caller is not None and _scans_only(caller):
+    if response.status_code == HTTPStatus.FOUND and caller is not None and caller.only_scans:
         return redirect(_landing(response.headers["Location"]))
     return response
 
@@ -74,10 +74,10 @@ def enter(request: HttpRequest) -> HttpResponse:
     caller = log_in_with_key(request)
     if caller is None:
         return _form(request, "key_problem", WRONG_KEY)
-    if caller.only_event:
+    if caller.is_steward:
         return redirect(gate_address(caller))
     wanted = _following(request)
-    return redirect(_landing(wanted) if _scans_only(caller) else wanted)
+    return redirect(_landing(wanted) if caller.only_scans else wanted)
 
 
 def log_in_with_key(request: HttpRequest) -> Caller | None:
@@ -95,9 +95,11 @@ def log_in_with_key(request: HttpRequest) -> Caller | None:
 
 def gate_address(caller: Caller) -> str:
     """The gate's page with what is known of the place: the caller's one event, and its only list."""
-    place = {"event": caller.only_event}
-    if len(caller.lists) == 1:
-        (place["list"],) = caller.lists
+    event = caller.rights.only_event
+    place = {"event": event} if event else {}
+    lists = caller.rights.lists("gate", event)
+    if event and lists is not None and len(lists) == 1:
+        (place["list"],) = lists
     return f"{reverse('tickets:gate')}?{urlencode(place)}"
 
 
@@ -108,10 +110,6 @@ def leave(request: HttpRequest) -> HttpResponse:
         audit.record(caller.actor, "logout", outcome="ok", address=client_address(request))
     logout(request)
     return cast(HttpResponse, redirect("admin:login"))
-
-
-def _scans_only(caller: Caller) -> bool:
-    return "gate" in caller.scopes and caller.scopes <= {"gate", "supervise"}
 
 
 def _landing(wanted: str) -> str:

@@ -16,12 +16,13 @@ from django.views.decorators.http import require_GET
 from dtvn.api.errors import ApiError, Unavailable
 from dtvn.machine.reasons import ABOUT_DISPUTES
 from validators.dashboard.views import for_pages
-from validators.feed.gates import count
+from validators.feed.gates import count, of_events
 from validators.figures_window import INTERVAL_UNSEEN, SPAN, sampler
 from validators.ledger.models import OperationRecord
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
 from validators.membership import MemberNode, find_node, list_members
 from validators.own_api import ask_api
+from validators.rest.keys import Caller
 from validators.rest.nodes import ask_node
 from validators.services.errors import NodeUnknown
 
@@ -62,7 +63,7 @@ class _Peers(msgspec.Struct, frozen=True):
 
 @require_GET
 @for_pages
-def links(request: HttpRequest) -> HttpResponse:
+def links(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The links of each member to its peers as it reports them, and when: {id: {peer: {"round_trip_ms":
     median, null before the first measurement, "bytes": sent and received since it started}}}; null for a
     member that does not answer."""
@@ -71,7 +72,7 @@ def links(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @for_pages
-def figures(request: HttpRequest) -> HttpResponse:
+def figures(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The window of the nodes' metrics, or its points later than `after`, Unix seconds; and the latency of
     the last minute. `elsewhere`: only another web process can read them."""
     try:
@@ -94,15 +95,15 @@ def figures(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@for_pages
-def gates(request: HttpRequest) -> HttpResponse:
-    """What each gate did today; see GateCount.look."""
-    return JsonResponse(count.look())
+@for_pages(by_event=True)
+def gates(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """What each gate did today, of the events that the caller may read; see GateCount.look."""
+    return JsonResponse(of_events(count.look(), caller.rights.events()))
 
 
 @require_GET
 @for_pages
-def node_part(request: HttpRequest, node_id: str, part: str) -> HttpResponse:
+def node_part(request: HttpRequest, caller: Caller, node_id: str, part: str) -> HttpResponse:
     """One node's own answer: its identity, its stored data, or its newest log entries, with codes as people
     read them."""
     try:

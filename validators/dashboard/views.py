@@ -10,11 +10,12 @@ from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, JsonResponse
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import Unavailable
+from dtvn.api.rights import READ
 from dtvn.proof.continuation import continues
 from dtvn.protocol import quorum
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
@@ -50,10 +51,15 @@ NEEDED = {
 """Scopes any one of which allows changes on a page; the API checks the exact one."""
 
 
+OF_EVENTS = frozenset({"dashboard:page", "tickets:page", "tickets:events"})
+"""Of PAGES those that show a login for some events what is of them; the others are of no event."""
+
+
 def _offered(caller: Caller) -> tuple[tuple[str, str], ...]:
-    if caller.only_event:
+    if caller.is_steward:
         return (GATE,)
-    found = (*PAGES, GATE) if "gate" in caller.scopes else PAGES
+    pages = tuple(each for each in PAGES if caller.rights.may(READ, None) or each[0] in OF_EVENTS)
+    found = (*pages, GATE) if caller.rights.has("gate") else pages
     return tuple(each for each in found if each[0] not in PAGES_OF_MEMBERS) if is_follower() else found
 
 
@@ -66,7 +72,8 @@ def frame(caller: Caller, title: str) -> dict[str, Any]:
         "states": STATES,
         "words_of_mode": quorum.WORDS[cluster_mode()],
         "known": caller.actor != ANYBODY.actor,
-        "one_event": caller.only_event,
+        "of_events": caller.rights.events() is not None,
+        "is_steward": caller.is_steward,
         "actor": caller.actor,
     }
 
@@ -81,10 +88,14 @@ def page_of(name: str, **context: Any) -> View:
         caller = caller_of_person(request)
         if caller is None:
             return redirect_to_login(request.get_full_path())
+        if caller.is_steward:
+            return redirect("tickets:gate")
+        if f"dashboard:{name}" not in OF_EVENTS and not caller.rights.may(READ, None):
+            return HttpResponseForbidden("This page is of no event: it needs a login for all events.\n")
         shown = frame(caller, name.capitalize()) | {
-            "may_change": not is_follower() and bool(NEEDED.get(name, frozenset()) & caller.scopes),
+            "may_change": not is_follower() and caller.rights.has(*NEEDED.get(name, ())),
             "continues": _continues() if name == "nodes" else "",
-            "guests_first": bool(caller.scopes) and "admin" not in caller.scopes,
+            "guests_first": caller.rights.has("issue", "gate") and not caller.rights.has("admin"),
         }
         return render(request, f"dashboard/{name}.html", shown | context)
 
@@ -99,15 +110,22 @@ def _continues() -> str:
         return ""
 
 
-def for_pages(view: View) -> View:
-    """Decorator for page data: 401 instead of a redirect, 503 while the database is locked, never cached."""
+def for_pages(view: View | None = None, *, by_event: bool = False) -> Any:
+    """Decorator for page data, of which the view gets the caller: 401 instead of a redirect, 503 while the
+    database is locked, never cached. `by_event`: the view itself answers each caller what is of its
+    events; other views are for those who may read all."""
+    if view is None:
+        return lambda view: for_pages(view, by_event=by_event)
 
     @wraps(view)
     def answer(request: HttpRequest, **named: str) -> HttpResponse:
-        if caller_of_person(request) is None:
+        caller = caller_of_person(request)
+        if caller is None:
             return JsonResponse({"error": "log in first"}, status=401)
+        if caller.is_steward or not (by_event or caller.rights.may(READ, None)):
+            return JsonResponse({"error": "This needs a login for all events."}, status=403)
         try:
-            response = view(request, **named)
+            response = view(request, caller, **named)
         except DatabaseError as error:
             return JsonResponse({"error": str(error)}, status=503, headers={"Retry-After": "1"})
         response.headers["Cache-Control"] = "no-store"
@@ -117,14 +135,14 @@ def for_pages(view: View) -> View:
 
 
 @require_GET
-@for_pages
-def snapshot(request: HttpRequest) -> HttpResponse:
+@for_pages(by_event=True)
+def snapshot(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The log as of one sequence, and the nodes; the feed continues from there."""
     nodes_as_of = time.time()
     nodes = describe_nodes()
     return JsonResponse(
         {
-            "log": read_snapshot(),
+            "log": read_snapshot(caller.rights.events()),
             "nodes": nodes,
             "nodes_as_of": nodes_as_of,
             "state": describe_state_of_page(nodes),
@@ -134,8 +152,8 @@ def snapshot(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@for_pages
-def diagnosis(request: HttpRequest) -> HttpResponse:
+@for_pages(by_event=True)
+def diagnosis(request: HttpRequest, caller: Caller) -> HttpResponse:
     """Why nothing is being decided, or that all is well; asks every node."""
     return JsonResponse(describe(explain()))
 

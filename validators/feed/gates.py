@@ -145,8 +145,20 @@ class GateCount:
             for (event, name), gate in self._gates.items()
         ]
         rows.sort(key=lambda row: (-row["admitted"] - row["refused"], row["event"], row["gate"]))
-        reasons = sum((gate.refused for gate in self._gates.values()), Counter[str]())
-        return {"gates": rows, "reasons": dict(reasons.most_common()), "zone": zone, "until": until}
+        return {"gates": rows, "reasons": _reasons(rows), "zone": zone, "until": until}
+
+
+def of_events(counted: dict[str, Any], events: frozenset[str] | None) -> dict[str, Any]:
+    """What GateCount.look found, of these events alone; None: of all."""
+    if events is None:
+        return counted
+    rows = [row for row in counted["gates"] if row["event"] in events]
+    return counted | {"gates": rows, "reasons": _reasons(rows)}
+
+
+def _reasons(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    reasons = sum((Counter(row["reasons"]) for row in rows), Counter[str]())
+    return dict(reasons.most_common())
 
 
 def _entries(records: Sequence[OperationRecord], asked: Mapping[int, Mapping[str, str]]) -> set[int]:

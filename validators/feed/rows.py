@@ -7,6 +7,7 @@ frames after it == a later snapshot* holds exactly.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -67,31 +68,33 @@ def _is_missing(error: DatabaseError) -> bool:
     return getattr(error.__cause__, "sqlstate", "") in (UNDEFINED_TABLE, INVALID_SCHEMA)
 
 
-def read_frame(after: int, *, events_max: int = FRAME_EVENTS) -> Frame:
-    """The events after sequence `after`: as many whole sequences as hold `events_max` events."""
+def read_frame(after: int, *, of: frozenset[str] | None = None, events_max: int = FRAME_EVENTS) -> Frame:
+    """The events after sequence `after`: as many whole sequences as hold `events_max` events. `of`: names of
+    the only events of tickets that it is about; None: all."""
     if read_applied() <= after:
         return Frame(after=after, to=after, second=0, counts={}, rates=(), events=())
     with _one_state():
         applied = read_applied()
-        records = list(_shown(after, applied).order_by("id")[: events_max + 1])
+        records = list(_shown(after, applied, of).order_by("id")[: events_max + 1])
         to = applied
         if len(records) > events_max:
             cut = records[-1].sequence
-            records, to = _whole_sequences(records, cut)
+            records, to = _whole_sequences(records, cut, of)
         return Frame(
             after=after,
             to=to,
             second=_second(to),
-            counts=_counts(),
-            rates=_rates(after, to),
+            counts=_counts(of),
+            rates=_rates(after, to, of),
             events=tuple(_events(records)),
         )
 
 
-def read_snapshot() -> dict[str, Any]:
-    """All log data that the page shows, as of `sequence`; empty before there is a ledger."""
+def read_snapshot(of: frozenset[str] | None = None) -> dict[str, Any]:
+    """All log data that the page shows, as of `sequence`; empty before there is a ledger. `of`: as in
+    `read_frame`."""
     try:
-        return _snapshot()
+        return _snapshot(of)
     except DatabaseError as error:
         if not _is_missing(error):
             raise
@@ -99,17 +102,17 @@ def read_snapshot() -> dict[str, Any]:
     return {"sequence": 0, "second": 0, "counts": counts, "rates": [], "latest": [], "limits": LIMITS}
 
 
-def _snapshot() -> dict[str, Any]:
+def _snapshot(of: frozenset[str] | None) -> dict[str, Any]:
     with _one_state():
         applied = read_applied()
         second = _second(applied)
         since = first_since((second - RATE_SECONDS + 1) * MICROSECONDS, applied)
-        latest = list(_shown(0, applied).order_by("-id")[:LATEST_MAX])
+        latest = list(_shown(0, applied, of).order_by("-id")[:LATEST_MAX])
         return {
             "sequence": applied,
             "second": second,
-            "counts": _counts(),
-            "rates": _rates(since - 1, applied),
+            "counts": _counts(of),
+            "rates": _rates(since - 1, applied, of),
             "latest": _events(latest),
             "limits": LIMITS,
         }
@@ -139,20 +142,23 @@ def _one_state() -> Iterator[None]:
             cursor.execute("ROLLBACK")
 
 
-def _shown(after: int, to: int) -> QuerySet[OperationRecord]:
+def _shown(after: int, to: int, of: frozenset[str] | None) -> QuerySet[OperationRecord]:
     """Operations that produce an event, of the sequences after < s <= to. They are found by their numbers,
     which are in log order and have the only index in that order."""
-    return OperationRecord.objects.filter(
+    found = OperationRecord.objects.filter(
         id__gte=(after + 1) * ORDERED_OPERATION_SLOTS, id__lt=(to + 1) * ORDERED_OPERATION_SLOTS
     ).exclude(operation__in=SILENT)
+    return found if of is None else found.filter(event__in=of)
 
 
-def _whole_sequences(records: list[OperationRecord], cut: int) -> tuple[list[OperationRecord], int]:
+def _whole_sequences(
+    records: list[OperationRecord], cut: int, of: frozenset[str] | None
+) -> tuple[list[OperationRecord], int]:
     """The records below sequence `cut`; if there are none, all records of `cut`."""
     below = [record for record in records if record.sequence < cut]
     if below:
         return below, cut - 1
-    return list(_shown(cut - 1, cut).order_by("id")), cut
+    return list(_shown(cut - 1, cut, of).order_by("id")), cut
 
 
 def _events(records: list[OperationRecord]) -> list[dict[str, Any]]:
@@ -231,8 +237,11 @@ def _created_by_seed(record: OperationRecord) -> int:
     return SEED_COUNT - before.filter(operation="issue", ticket_id__in=seeded).count()
 
 
-def _counts() -> dict[str, int]:
-    """Tickets by state, and how many operations were ever applied and refused."""
+def _counts(of: frozenset[str] | None) -> dict[str, int]:
+    """Tickets by state, and how many operations were ever applied and refused, of which only those of all
+    events are counted."""
+    if of is not None:
+        return count_tickets(alias(), of)
     applied = count_operations(alias(), all_kinds=True)
     refused = count_operations(alias(), all_kinds=True, refused=True) - applied
     return {**count_tickets(alias()), "applied": applied, "refused": refused}
@@ -247,8 +256,11 @@ def day(now: datetime | None = None) -> dict[str, Any]:
     return {"start": int(start.timestamp()), "end": int(end.timestamp()), "zone": settings.EVENT_TIME_ZONE}
 
 
-def _rates(after: int, to: int) -> tuple[tuple[int, int], ...]:
+def _rates(after: int, to: int, of: frozenset[str] | None) -> tuple[tuple[int, int], ...]:
     """(second, operations) of the sequences after < s <= to; seconds without operations are left out."""
+    if of is not None:
+        times = _shown(after, to, of).order_by("id").values_list("timestamp", flat=True)
+        return tuple(sorted(Counter(time // MICROSECONDS for time in times).items()))
     with connections[alias()].cursor() as cursor:
         cursor.execute(
             "SELECT entry.timestamp / 1000000 AS second, SUM(outcomes.operations)"

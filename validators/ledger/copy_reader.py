@@ -37,7 +37,7 @@ class CopyReader:
         rows = read.list_tickets(
             self._alias, limit=query.limit + 1, event=event, state=state, after=(event, query.after)
         )
-        counts = read.count_tickets(self._alias, event)
+        counts = read.count_tickets(self._alias, None if event is None else (event,))
         total = sum(counts[one.name] for one in State if state in (None, NAMES[one]))
         shown = [ticket_of_row(row) for row in rows[: query.limit]]
         return Page(shown, total, len(rows) > query.limit)

@@ -7,7 +7,7 @@ which follows the log by at most 100 ms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -153,11 +153,11 @@ def ticket_by_code(using: str, event: str, digest: bytes) -> tuple[str, bool] | 
     return found.values_list("ticket_id", "revoked").first()
 
 
-def count_tickets(using: str, event: str | None = None) -> dict[str, int]:
-    """Number of tickets by state, all of STATES present; of one event, or of all."""
+def count_tickets(using: str, events: Collection[str] | None = None) -> dict[str, int]:
+    """Number of tickets by state, all of STATES present; of these events, or of all."""
     counts = dict.fromkeys(STATES, 0)
     for state, of_event, count in _counters(using, "ticket"):
-        if event is None or of_event == event:
+        if events is None or of_event in events:
             counts[state] = counts.get(state, 0) + count
     return counts
 

@@ -37,7 +37,7 @@ from validators.data_folder.folder import DataFolder, read_json, write_private_j
 from validators.data_folder.judging import VARIABLE, given_values
 from validators.data_folder.tcp_ports import LOOPBACK, choose_ports
 from validators.models import ManagedNode, NodePart, NodeRole, Platform
-from validators.services import api_keys
+from validators.services import api_keys, teams
 from validators.services.nodes import register_nodes
 from validators.services.platform import fingerprint
 
@@ -204,7 +204,7 @@ def ensure_accounts(folder: DataFolder) -> dict[str, Any]:
     if made:
         user.set_password(kept["admin_password"])
         user.save(update_fields=["password"])
-    api_keys.store_api_key(kept["api_key"], label="first key")
+    api_keys.store_api_key(kept["api_key"], label="first key", team=teams.everything())
     return kept
 
 

@@ -30,7 +30,7 @@ from validators.data_folder.folder import DataFolder
 from validators.models import ApiKey, DesiredState, ManagedNode
 from validators.processes import preparation
 from validators.processes.supervisor import Supervisor
-from validators.services import api_keys
+from validators.services import api_keys, teams
 from validators.services.cluster import reset_cluster, start_cluster, start_existing
 
 ASK_INTERVAL = 0.1
@@ -97,7 +97,7 @@ def hold_key(plain: str) -> None:
         if not constant_time_compare(key.digest, digest):
             key.delete()
     if plain:
-        api_keys.store_api_key(plain, label=KEY_LABEL)
+        api_keys.store_api_key(plain, label=KEY_LABEL, team=teams.everything())
     api_keys.tell_of_change()
 
 

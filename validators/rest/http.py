@@ -28,6 +28,7 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest, ServiceError, Unavailable
 from dtvn.api.ordering import OVERLOADED
 from dtvn.api.queries import read_event
+from dtvn.api.rights import READ
 from dtvn.api.writes import members_untold
 from dtvn.machine import reasons
 from dtvn.machine.bodies import PRINTABLE, NonceBody, OperationBody
@@ -89,11 +90,12 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authentication and authorisation before the handler. (No content negotiation: all is JSON.)"""
         # First of all; pages of other sites never send OPTIONS here.
-        self.caller = caller = require(request.user, None)
+        self.caller = caller = require(request.user)
         if request.method not in self.allowed_methods:
             self.http_method_not_allowed(request, *args, **kwargs)
-        require(caller, self.scopes.get(request.method or ""))
-        self._require_content(caller)
+        right = self.scopes.get(request.method or "", READ)
+        if not self.about or not caller.rights.has(right):
+            caller.rights.require(right, None)
         if self.needs_nodes and (why := cluster.why_no_node()):
             raise ApiError(503, "no_node", why, bare=True)
 
@@ -117,8 +119,8 @@ class ApiView(APIView):
         """The request for a plain handler, with its body if `limit` (bytes) is above 0."""
         raw, caller = self.request._request, self.caller
         pairs = tuple((name, value) for name, values in raw.GET.lists() for value in values)
-        if self.about == "event" and caller.only_event and "event" not in raw.GET:
-            pairs = (*pairs, ("event", caller.only_event))
+        if self.about == "event" and caller.rights.only_event and "event" not in raw.GET:
+            pairs = (*pairs, ("event", caller.rights.only_event))
         body = _read_body(raw, limit) if limit else b""
         call = Call(
             raw.path,
@@ -126,21 +128,12 @@ class ApiView(APIView):
             raw.headers,
             body,
             caller.actor,
-            caller.scopes,
-            caller.only_event,
-            caller.lists,
-            caller.products,
+            caller.rights,
             person=self.request.auth == SESSION,
         )
         if self.about == "event" and not limit:
-            call.require_event(read_event(call.query))
+            call.rights.require(READ, read_event(call.query))
         return call
-
-    def _require_content(self, caller: Caller) -> None:
-        """Raise ApiError (403) if the caller's key is for one event and this route shows or changes more."""
-        refused = None if self.about else for_one_event(caller)
-        if refused is not None:
-            raise refused
 
 
 def refusal(described: ServiceError, *, enveloped: bool = True) -> Answer:
@@ -149,14 +142,6 @@ def refusal(described: ServiceError, *, enveloped: bool = True) -> Answer:
     exact = described.status == 401
     bare = isinstance(described, ApiError) and described.bare
     return failure(described, enveloped=enveloped and not (exact or bare), code=not exact)
-
-
-def for_one_event(caller: Caller) -> ApiError | None:
-    """The refusal of what shows or changes more than one event's tickets; None if the key is for all."""
-    if not caller.only_event:
-        return None
-    text = f"This key is only for tickets of the event {caller.only_event!r}."
-    return ApiError(403, reasons.NOT_PERMITTED, text)
 
 
 def route(
@@ -213,10 +198,10 @@ def _method(
         if streamed:
             return _response(handler(call, view.request._request))
         if shape is not None:
-            names["body"] = body = read_body(call.body, shape, call.only_event)
+            names["body"] = body = read_body(call.body, shape, call.rights.only_event)
             recorded = body.recorded
             if isinstance(body, OperationBody):
-                call.require_event(body.event)
+                call.rights.require(view.scopes.get(view.request.method or "", READ), body.event)
             if isinstance(body, NonceBody):
                 setattr(view.request._request, NONCE, nonce_of(body, call.idempotency_key))
         if not audited:
@@ -331,7 +316,7 @@ class NothingView(ApiView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authentication only."""
-        require(request.user, None)
+        require(request.user)
         # An unknown path reaches no node: under the Go DTVN's conventions, the supervisor's own form applies.
         raise ApiError(404, "not_found", "Nothing was found at this path.", bare=settings.SUPERVISOR)
 

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import DatabaseError
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 from django.utils import timezone
@@ -28,8 +29,9 @@ from rest_framework.request import Request
 
 from dtvn.api import access
 from dtvn.api.access import allowed_origin
+from dtvn.api.rights import Grant, Rights
 from dtvn.protocol.genesis import CAPABILITIES
-from validators.services import api_keys, roles
+from validators.services import api_keys, teams
 
 REMEMBERED_FOR = 2.0
 """Seconds for which a key is cached after a lookup, unless a change of keys is reported. A change that is not
@@ -48,6 +50,7 @@ KEY_LENGTH_MAX = 16_384
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 GATE = "gate"
 """The scope of who may scan."""
+SCANS = frozenset({GATE, "supervise"})
 SESSION = "session"
 """How a person on a page is authenticated, as DRF's `request.auth`; "key" and "open" are the others."""
 SESSION_KEY = "dtvn_api_key"
@@ -55,24 +58,29 @@ SESSION_KEY = "dtvn_api_key"
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """The caller, and what it may do besides reading."""
+    """The caller, and what it may do."""
 
     actor: str
     """Its name in the ordered log; at most 128 characters."""
-    scopes: frozenset[str]
-    """A subset of genesis.CAPABILITIES."""
-    only_event: str = ""
-    """The one event whose tickets it may read and change; "" for all."""
-    lists: frozenset[str] = frozenset()
-    """Slugs of the lists on which it may let in; none: all."""
-    products: frozenset[str] = frozenset()
-    """Products whose tickets it may let in; none: all."""
+    rights: Rights
 
     is_authenticated = True
     is_active = True
 
+    @property
+    def only_scans(self) -> bool:
+        """Whether scanning is all that it may do, besides reading."""
+        acts = frozenset[str]().union(*(each.rights for each in self.rights.grants)) & frozenset(CAPABILITIES)
+        return bool(acts) and acts <= SCANS
 
-ANYBODY = Caller(actor="anybody", scopes=frozenset(CAPABILITIES))
+    @property
+    def is_steward(self) -> bool:
+        """Whether it only scans, at some events: no page but the gate's is for it."""
+        scans = all(each.rights and each.rights <= SCANS for each in self.rights.grants)
+        return scans and self.rights.events() is not None
+
+
+ANYBODY = Caller("anybody", Rights((Grant(frozenset(teams.RIGHTS)),)))
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -102,9 +110,9 @@ def authenticate_key(plain: str) -> Caller | None:
 
 def enter_key(request: HttpRequest, plain: str) -> Caller | None:
     """Begin a session with the permissions of this key, as long as the key is valid; None if it is not one
-    of our keys, or is for one event only and may not scan: the gate's page is the only one for it."""
+    of our keys."""
     caller = authenticate_key(plain)
-    if caller is None or (caller.only_event and GATE not in caller.scopes):
+    if caller is None:
         return None
     request.session.flush()  # an earlier session of another user must not continue
     request.session[SESSION_KEY] = api_keys.api_key_digest(plain)
@@ -118,13 +126,12 @@ def caller_of_session(session: Mapping[str, Any] | SessionBase | None) -> Caller
     return _with_digest(digest) if isinstance(digest, str) else None
 
 
-def caller_of_person(request: HttpRequest, *, one_event: bool = False) -> Caller | None:
-    """The visitor of a page as a caller: any visitor if the API is open, a user with a role, or the holder of
-    an entered key. `one_event`: also that of a key for one event, which other pages do not let in."""
+def caller_of_person(request: HttpRequest) -> Caller | None:
+    """The visitor of a page as a caller: any visitor if the API is open, a user in a team, or the holder of
+    an entered key."""
     if settings.API_IS_OPEN:
         return ANYBODY
-    found = caller_of_user(request.user) or caller_of_session(request.session)
-    return None if found is not None and found.only_event and not one_event else found
+    return caller_of_user(request.user) or caller_of_session(request.session)
 
 
 def _with_digest(digest: str) -> Caller | None:
@@ -145,10 +152,7 @@ def _with_digest(digest: str) -> Caller | None:
     expires = math.inf
     if key.expires_at is not None:
         expires = now + (key.expires_at - timezone.now()).total_seconds()
-    scopes = roles.with_implied(frozenset(key.scopes) & frozenset(CAPABILITIES))
-    caller = Caller(
-        f"key:{key.pk}", scopes, key.event, lists=frozenset(key.lists), products=frozenset(key.products)
-    )
+    caller = Caller(f"key:{key.pk}", Rights((teams.grant_of(key.team),)))
     noted = -math.inf if remembered is None else remembered.use_noted
     if now - noted >= api_keys.USE_INTERVAL.total_seconds():
         api_keys.note_use(key)
@@ -241,30 +245,30 @@ def actor_of(user: User | AnonymousUser) -> str:
     return f"user:{user.get_username()}"[:128]
 
 
-def may(request: HttpRequest, scope: str) -> bool:
-    """Whether the user of an admin page has this scope: superusers have all, others those of their roles."""
+def may(request: HttpRequest, right: str, event: str | None = None) -> bool:
+    """Whether the user of an admin page has this right at an event; None: at all."""
     caller = caller_of_user(request.user)
-    return caller is not None and scope in caller.scopes
+    return caller is not None and caller.rights.may(right, event)
+
+
+def rows_seen(request: HttpRequest, rows: QuerySet[Any], right: str) -> QuerySet[Any]:
+    """Of these rows, which have an `event`, those that the user of an admin page may see: of the events at
+    which it has this right. A user whom Django's own permissions let in sees all."""
+    caller = caller_of_user(request.user)
+    events = None if caller is None or not caller.rights.has(right) else caller.rights.events(right)
+    return rows if events is None else rows.filter(event__in=events)
 
 
 def caller_of_user(user: object) -> Caller | None:
-    """A user as a caller; None if it is inactive, or has no role (deny by default)."""
-    if not isinstance(user, User) or not user.is_active:
+    """A user as a caller; None if it is inactive, or in no team (deny by default)."""
+    if not isinstance(user, User):
         return None
-    if user.is_superuser:
-        return Caller(actor=actor_of(user), scopes=frozenset(CAPABILITIES))
-    groups = list(user.groups.values_list("name", flat=True))
-    scopes = roles.scopes_of(groups)
-    if scopes is None:
-        return None
-    lists, products = (roles.limits_of(groups, kind) for kind in (roles.LIST, roles.PRODUCT))
-    return Caller(actor_of(user), scopes, lists=lists, products=products)
+    rights = teams.rights_of(user)
+    return Caller(actor_of(user), rights) if rights.grants else None
 
 
-def require(caller: object, scope: str | None) -> Caller:
-    """The caller; raise unless there is one with `scope` (None: reading)."""
+def require(caller: object) -> Caller:
+    """The caller; raise unless there is one."""
     if not isinstance(caller, Caller):
         raise NotAuthenticated
-    if scope is not None and scope not in caller.scopes:
-        raise PermissionDenied(f"This needs the scope {scope!r}.")
     return caller

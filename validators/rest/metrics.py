@@ -26,8 +26,10 @@ from prometheus_client.registry import Collector
 from dtvn import __version__
 from dtvn.api.answers import failure
 from dtvn.api.errors import ApiError
+from dtvn.api.rights import READ
 from dtvn.events.judging import Verdict
 from dtvn.gateway import Balance, EventFigures, GatewayFace
+from dtvn.machine import reasons
 from dtvn.watch import NO_CLUSTER
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
@@ -36,7 +38,7 @@ from validators.ledger import read
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.network_watch.watch import watch
 from validators.rest.errors import UNAUTHORIZED
-from validators.rest.http import for_one_event, response_of
+from validators.rest.http import response_of
 from validators.rest.keys import authenticate_key, key_of
 from validators.services import following, network
 from validators.web import parts
@@ -62,7 +64,9 @@ def _refusal(request: HttpRequest) -> ApiError | None:
     key = key_of(request)
     caller = None if key is None else authenticate_key(key)
     if caller is not None:
-        return for_one_event(caller)
+        if caller.rights.may(READ, None):
+            return None
+        return ApiError(403, reasons.NOT_PERMITTED, f"This login is only for {caller.rights.words()}.")
     if key is None and (_is_local(request) or (request.user.is_authenticated and request.user.is_staff)):
         return None
     return ApiError(401, "unauthorized", UNAUTHORIZED)

@@ -4,7 +4,6 @@ it."""
 import hashlib
 import logging
 import secrets
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -14,16 +13,14 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from dtvn.protocol.genesis import CAPABILITIES
 from validators.data_folder import changes
 from validators.data_folder.folder import DataFolder
-from validators.models import ApiKey
+from validators.models import ApiKey, Team
 
 logger = logging.getLogger("dtvn.keys")
 
 PREFIX_LENGTH = 9
 USE_INTERVAL = timedelta(minutes=1)
-ALL_SCOPES = CAPABILITIES
 
 
 def generate_api_key() -> str:
@@ -32,29 +29,17 @@ def generate_api_key() -> str:
 
 
 def store_api_key(
-    plain: str,
-    *,
-    label: str,
-    scopes: Sequence[str] = ALL_SCOPES,
-    expires_at: datetime | None = None,
-    event: str = "",
-    lists: Sequence[str] = (),
-    products: Sequence[str] = (),
-    made_by: str = "",
+    plain: str, *, label: str, team: Team, expires_at: datetime | None = None, made_by: str = ""
 ) -> ApiKey:
-    """Store a key by its hash; storing the same key twice gives one row. `event`: the only one that it is
-    for, "" for all; `lists`, `products`: the only ones that it lets in on, and of; none: all. `made_by`: the
-    actor who made a steward's link of it."""
+    """Store a key by its hash; storing the same key twice gives one row. `made_by`: the actor who made a
+    steward's link of it."""
     key, _ = ApiKey.objects.get_or_create(
         digest=api_key_digest(plain),
         defaults={
             "label": label,
             "prefix": plain[:PREFIX_LENGTH],
-            "scopes": list(scopes),
+            "team": team,
             "expires_at": expires_at,
-            "event": event,
-            "lists": list(lists),
-            "products": list(products),
             "made_by": made_by,
         },
     )
@@ -68,7 +53,7 @@ def find_api_key(plain: str) -> ApiKey | None:
 
 def find_digest(digest: str) -> ApiKey | None:
     """The usable key with this hash, or None."""
-    return ApiKey.objects.usable().filter(digest=digest).first()
+    return ApiKey.objects.usable().select_related("team").filter(digest=digest).first()
 
 
 def note_use(key: ApiKey) -> None:
