@@ -102,6 +102,22 @@ class Rights(msgspec.Struct, frozen=True):
             for each in self.grants
         )
 
+    def includes(self, grant: Grant, event: str) -> bool:
+        """Whether the caller may do all that `grant` allows at `event`, so that it may be given away."""
+
+        def within(limit: frozenset[str], wanted: frozenset[str]) -> bool:
+            return not limit or (bool(wanted) and wanted <= limit)
+
+        return all(
+            any(
+                each.covers(event, right)
+                and within(each.lists, grant.lists)
+                and within(each.products, grant.products)
+                for each in self.grants
+            )
+            for right in grant.rights
+        )
+
     def require(self, right: str, event: str | None) -> None:
         """Raise ApiError (403) unless the caller has `right` at `event`; None: at all events."""
         if not self.may(right, event):

@@ -17,10 +17,11 @@ from django.test import Client
 
 from dtvn_project.asgi import application
 from tests.pages.learner import RealLearner
+from tests.team_keys import store_key
 from tests.waiting import PATIENCE, wait_until
 from validators.dashboard import consumers, live
 from validators.models import ManagedNode
-from validators.services.api_keys import generate_api_key, store_api_key
+from validators.services.api_keys import generate_api_key
 from validators.services.node_logs import log_file
 
 pytestmark = [
@@ -61,7 +62,7 @@ class Socket:
 async def open_socket(learner: RealLearner) -> AsyncIterator[Callable[..., Any]]:
     """Open sockets with a fresh API key, or with whatever headers are given."""
     key = generate_api_key()
-    await sync_to_async(store_api_key)(key, label="suite")
+    await sync_to_async(store_key)(key, label="suite")
     opened: list[Socket] = []
 
     async def connect(**headers: str) -> Socket:
@@ -130,7 +131,7 @@ async def test_a_key_is_accepted_wherever_the_contract_allows(
 ) -> None:
     monkeypatch.setenv("DTVN_WS_ORIGINS", " https://Scanner.example ,")
     key = generate_api_key()
-    await sync_to_async(store_api_key)(key, label="suite")
+    await sync_to_async(store_key)(key, label="suite")
     socket = Socket(Authorization=f"Bearer {key}", **({"Origin": origin} if origin else {}))
     assert await socket.connect() is allowed
     if allowed:
@@ -173,7 +174,7 @@ async def test_c21_origins_that_a_supervisor_with_a_key_accepts(
     monkeypatch.setattr(settings, "ALLOWED_HOSTS", ["*"])
     monkeypatch.setenv("DTVN_WS_ORIGINS", "http://scanner.example")
     key = generate_api_key()
-    await sync_to_async(store_api_key)(key, label="suite")
+    await sync_to_async(store_key)(key, label="suite")
     keys = {"right": {"X_API_Key": key}, "wrong": {"X_API_Key": "dtvn_wrong"}, "none": {}}
     socket = Socket(Host=host, **keys[shown], **({"Origin": origin} if origin else {}))
     assert await socket.connect() is allowed

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -76,8 +79,22 @@ async def test_all_sessions_of_a_key_count_as_one_caller(
     await live.live_of_this_loop().close()
 
 
-async def test_a_login_for_one_event_has_no_feed_which_is_of_all(learner: RealLearner) -> None:
+@pytest.mark.parametrize("batch", [False, True])
+async def test_a_login_for_one_event_gets_what_is_of_that_event(
+    learner: RealLearner, operate: Callable[..., Any], batch: bool
+) -> None:
     await sync_to_async(keys.forget)()
-    await sync_to_async(api_keys.store_api_key)(KEY, label="steward", scopes=["gate"], event="fest")
-    cookie = await sync_to_async(log_in)()
-    assert not await Socket(Cookie=cookie, Origin=f"http://{HOST}").connect()
+    await sync_to_async(store_key)(KEY, label="box office", scopes=["operate"], event="default")
+    socket = Socket(Cookie=await sync_to_async(log_in)(), Origin=f"http://{HOST}")
+    assert await socket.connect()
+    if batch:
+        await socket.send({"type": "resume", "after": 0, "batch": True})
+    await sync_to_async(operate)("issue W-1", event="winter")
+    await sync_to_async(operate)("issue T-1")
+    seen: list[dict[str, Any]] = []
+    while not any(one.get("ticket_id") == "T-1" for one in seen):
+        told = await socket.receive()
+        seen += told["events"] if told["type"] == "events" else [told]
+    assert not [one for one in seen if one.get("event") == "winter"]
+    await socket.channel.disconnect(timeout=PATIENCE)
+    await live.live_of_this_loop().close()

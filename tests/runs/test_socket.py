@@ -20,11 +20,12 @@ from events.services import clients
 from events.services.run_table import run_table
 from tests.fake_gateway import FakeGateway
 from tests.runs.test_rest import BAD, GOOD, texts
+from tests.team_keys import store_key
 from tests.waiting import PATIENCE
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
-from validators.models import ApiKey
+from validators.models import ApiKey, Team
 from validators.rest import keys
-from validators.services.api_keys import generate_api_key, store_api_key
+from validators.services.api_keys import generate_api_key
 from validators.web.sockets import TRY_AGAIN_LATER
 
 pytestmark = [
@@ -62,7 +63,7 @@ async def opened(fake: FakeGateway) -> AsyncIterator[Callable[..., Any]]:
 
     async def connect(*scopes: str) -> Socket:
         key = generate_api_key()
-        await sync_to_async(store_api_key)(key, label="suite", scopes=list(scopes or ("record",)))
+        await sync_to_async(store_key)(key, label="suite", scopes=list(scopes or ("record",)))
         made.append(Socket(key))
         assert await made[-1].connect()
         return made[-1]
@@ -105,7 +106,8 @@ async def test_no_key_and_no_scope_open_nothing(opened: Callable[..., Any]) -> N
 
 
 @pytest.mark.parametrize(
-    "changed", [{"scopes": ["operate"]}, {"event": "fest"}, {"revoked_at": timezone.now()}]
+    "changed",
+    [{"rights": ["operate"]}, {"events": ["fest"]}, {"revoked_at": timezone.now()}],
 )
 async def test_who_may_no_longer_have_events_judged_is_closed(
     opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
@@ -114,7 +116,10 @@ async def test_who_may_no_longer_have_events_judged_is_closed(
     monkeypatch.setattr(clients, "ACCESS_INTERVAL", 0.0)
     await client.ask(BEGIN)
     assert "events" in await client.ask({"type": "events", **texts(GOOD[:1])}), "nothing has changed yet"
-    await ApiKey.objects.aupdate(**changed)
+    if "revoked_at" in changed:
+        await ApiKey.objects.aupdate(**changed)
+    else:
+        await Team.objects.aupdate(all_events="events" not in changed, **changed)
     keys.forget()  # a process learns of a change by itself within seconds
     message = {"type": "events", **texts(GOOD[1:2])}
     await client.channel.send_to(text_data=msgspec.json.encode(message).decode())

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from tickets.pages import (
     event_lists,
+    event_teams,
     events,
     exports,
     gate,
@@ -27,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("dashboard/tickets/events", events.page, name="events"),
     path("dashboard/tickets/events/list", event_lists.page, name="list"),
     path("dashboard/tickets/events/stewards", steward_links.page, name="stewards"),
+    path("dashboard/tickets/events/teams", event_teams.page, name="teams"),
     path("dashboard/tickets/events/interventions", interventions.page, name="interventions"),
     path("dashboard/tickets/files", imports.files, name="files"),
     path("dashboard/tickets/files/<int:import_id>", imports.show, name="import"),
