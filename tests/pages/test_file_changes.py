@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.test import Client
 
@@ -13,12 +14,13 @@ from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
 from dtvn.machine import Admit, ChangeTicket, ImportEntry, Unblock
 from dtvn.machine.reasons import REASONS
-from tests.pages.file_imports import URL, confirmed, previewed
+from tests.pages.file_imports import URL, confirmed, previewed, upload
 from tickets import tasks
 from tickets.importing import confirmed as confirmed_changes
 from tickets.importing import shown, uploads, work
-from tickets.models import ImportState, ShownDifference, TicketImport
+from tickets.models import ImportAnswers, ImportState, ShownDifference, TicketImport
 from validators.ledger.models import OperationRecord, Ticket
+from validators.models import Team
 from validators.services import decide
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -373,3 +375,43 @@ def test_a_source_is_trusted_once_a_file_of_it_was_imported(desk: Client, asked:
     assert TicketImport.objects.get(pk=later).preview["trusted"] is False
     confirmed(desk, asked, later)
     assert TicketImport.objects.get(pk=previewed(desk, asked, LATER)).preview["trusted"] is True
+
+
+def test_nothing_is_applied_without_a_person_under_changed_answers(desk: Client, asked: Any) -> None:
+    confirmed(desk, asked, previewed(desk, asked, FIRST))
+    changed = previewed(desk, asked, LATER, stewards_see_why=True)
+    refused = desk.post(f"{URL}/{changed}/confirm", {"apply": ""})
+    assert (refused.status_code, "stewards_see_why" in refused.content.decode()) == (409, True)
+    assert TicketImport.objects.get(pk=changed).state == ImportState.PREVIEW
+    assert desk.post(f"{URL}/{previewed(desk, asked, LATER)}/confirm", {"apply": ""}).status_code == 302
+
+
+def test_answers_of_somebody_who_left_are_a_warning(desk: Client, asked: Any) -> None:
+    """Cancellations go on arriving."""
+    confirmed(desk, asked, previewed(desk, asked, FIRST))
+    ImportAnswers.objects.update(actor="user:gone")
+    later = TicketImport.objects.get(pk=previewed(desk, asked, LATER))
+    assert [sentence for sentence in later.report["said"] if "(gone)" in sentence]
+    assert desk.post(f"{URL}/{later.pk}/confirm", {"apply": ""}).status_code == 302
+
+
+def test_a_file_is_imported_into_the_uploaders_events_alone(desk: Client, asked: Any) -> None:
+    """Whatever events the file names, and whoever answers about them."""
+    client = Client()
+    team = Team.objects.create(name="two", events=["own", "second"], rights=["issue"])
+    team.members.add(user := User.objects.create_user("olga", is_staff=True))
+    client.force_login(user)
+    named = b"id,event,seat\nT-1,demo,A1\n"
+    assert upload(client, named, event="demo").status_code == 403
+    assert upload(client, named, event="").status_code == 302
+    one = TicketImport.objects.get()
+    for answers in (
+        {},
+        {"event.name": "demo", "event.kept": "in", "event.slug": "demo", "new-event": "create"},
+    ):
+        if answers:
+            assert client.post(f"{URL}/{one.pk}/answers", answers | {"code": "id"}).status_code in (302, 403)
+        tasks.run_import(*asked[-1])
+        one.refresh_from_db()
+        assert one.state in (ImportState.ASKING, ImportState.REFUSED), one.state
+    assert not Ticket.objects.exists()

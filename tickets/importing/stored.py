@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from django.contrib.auth.models import User
 from django.db.models import Q
 
 from tickets.importing.answers import Answers
 from tickets.importing.recognised import StoredSource
 from tickets.models import ImportAnswers, TicketCode
+from validators.models import ApiKey
 
 
 def stored_sources(scope: str) -> list[StoredSource]:
@@ -24,6 +26,22 @@ def stored_sources(scope: str) -> list[StoredSource]:
         )
         for row in rows
     ]
+
+
+def left_by(scope: str, key: str) -> str:
+    """A warning where whoever answered for a source has no login any more; "" where they have one. Files go on being imported: cancellations must arrive."""
+    actor = ImportAnswers.objects.filter(event=scope, key=key).values_list("actor", flat=True).first() or ""
+    kind, _, name = actor.partition(":")
+    if kind == "user":
+        there = User.objects.filter(username=name, is_active=True).exists()
+    elif kind == "key" and name.isdigit():
+        there = ApiKey.objects.usable().filter(pk=int(name)).exists()
+    else:
+        there = True
+    if there:
+        return ""
+    who = "The key" if kind == "key" else f"The person ({name})"
+    return f"{who} that answered for the last file of this source has no login any more. Check the answers."
 
 
 def store_answers(

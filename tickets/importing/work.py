@@ -46,7 +46,7 @@ from tickets.importing.reporting import (
 )
 from tickets.importing.sending import Order
 from tickets.importing.settled import Known
-from tickets.importing.stored import store_answers, stored_sources
+from tickets.importing.stored import left_by, store_answers, stored_sources
 from tickets.importing.time_limit import TookTooLong, time_limit
 from tickets.importing.until_final import NetworkSilent, Refused
 from tickets.importing.uploads import OPEN, WORKING, UploadOptions, storable
@@ -179,6 +179,8 @@ def _asking(found: ImportPlan) -> dict[str, Any]:
 
 def _preview(one: TicketImport, found: ImportPlan, differences: Differences) -> dict[str, Any]:
     report = report_of(found, differences, [*found.wrong, *differences.unclear])
+    if warning := left_by(found.scope, found.key):
+        report["said"] = [*report["said"], warning]
     if not found.tickets and not differences.found:
         return {
             "state": ImportState.REFUSED,

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 from django.db.models import F, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from dtvn.api.errors import ServiceError
+from dtvn.api.errors import ApiError, ServiceError
 from dtvn.api.rights import READ
 from dtvn.machine.fields import DEFAULT_EVENT
 from tickets.exporting import FORMS, KINDS, defused
@@ -364,10 +364,10 @@ def _handled(rows: QuerySet[TicketImport], caller: Caller) -> QuerySet[TicketImp
 
 
 def _find(import_id: int, caller: Caller) -> TicketImport:
-    """Raises Http404 for an import that is nobody's business of this caller, as if there were none."""
+    """Raise ApiError (404) also for an import that is none of this caller's business."""
     uploads.settle()
     known = _handled(TicketImport.objects.defer("content"), caller)
     one = known.filter(pk=import_id).first() if import_id < 2**63 else None
     if one is None:
-        raise Http404
+        raise ApiError(404, "not_found", "There is no such import, or it is not yours.")
     return one
