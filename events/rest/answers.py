@@ -95,15 +95,15 @@ def kept_run(row: JudgedRun) -> KeptRun:
     return KeptRun(**_kept(row))
 
 
-def run_details(row: JudgedRun) -> RunDetails:
-    """One run with its newest pieces, and with what this process knows of its offending events."""
+def run_details(row: JudgedRun, *, with_excerpts: bool) -> RunDetails:
+    """One run with its newest pieces and, if wanted, what this process knows of its offending events."""
     newest = list(row.pieces.order_by("-id")[:PIECES_SHOWN])[::-1]
     return RunDetails(
         **_kept(row),
         pieces=[kept_piece(piece) for piece in newest],
         pieces_kept=row.pieces.count(),
         records=[_record(record) for record in row.records.order_by("-position")[:PIECES_SHOWN]][::-1],
-        excerpts=excerpts.read(row.pk),
+        excerpts=excerpts.read(row.pk) if with_excerpts else [],
         caution=caution(row.algorithm),
     )
 

@@ -21,6 +21,7 @@ from dtvn.events.config import caution
 from dtvn.events.judging import Event
 from dtvn.events.transcript import compose, encode_transcript
 from dtvn.gateway import CALL_EVENTS_MAX, EVENT_BYTES_MAX, refusal_of
+from dtvn.machine import reasons
 from dtvn.proof import ProofError, transcript_json
 from dtvn.proof.transcripts import verify_transcript
 from events.models import JudgedRun, Owed, RunStatus, RunVerdict
@@ -82,13 +83,13 @@ def judge_next(call: Call, run_id: int) -> HttpResponseBase:
 
 
 def end_run(call: Call, run_id: int) -> Answer:
-    """End a run and answer its report, again and again."""
+    """End a run of the caller's own and answer its report, again and again; `admin` ends any."""
+    row = _own(call, run_id)
     if not run_table.has(run_id):
-        row = _find(run_id)
         if row.status == RunStatus.OPEN:
             raise errors.not_here(run_id, row.status)
         return success(data=kept_report(row))
-    run = run_table.find(run_id, call.actor)
+    run = run_table.find(run_id, row.actor)
     return success(data=report(run, run_table.end(run)))
 
 
@@ -118,8 +119,10 @@ def list_runs(call: Call) -> Answer:
 
 
 def show_run(call: Call, run_id: int) -> Answer:
-    """One run: verdict, violations, votes by node, its newest pieces with their certificates, its records."""
-    return success(data=run_details(_find(run_id)))
+    """One run: verdict, violations, votes by node, its newest pieces with their certificates, its records;
+    what it said, in excerpts, for its owner and `admin`."""
+    row = _find(run_id)
+    return success(data=run_details(row, with_excerpts=_owns(call, row)))
 
 
 def list_pieces(call: Call, run_id: int) -> Answer:
@@ -133,8 +136,9 @@ def list_pieces(call: Call, run_id: int) -> Answer:
 
 
 def erase_run(call: Call, run_id: int) -> Answer:
-    """Erase all that the platform keeps of a run that has ended. Heads in the ordered log stay."""
-    row = _find(run_id)
+    """Erase all that the platform keeps of a run of the caller's own that has ended; `admin` erases any.
+    Heads in the ordered log stay."""
+    row = _own(call, run_id)
     if run_table.has(run_id) or row.status == RunStatus.OPEN:
         raise ApiError(409, errors.RUN_IS_LIVE, "The run is open; end it first.")
     run_rows.erase(row)
@@ -144,7 +148,7 @@ def erase_run(call: Call, run_id: int) -> Answer:
 def make_transcript(call: Call, run_id: int) -> Answer:
     """The transcript of a run as a file, from its events and salts, which the platform does not keep, and
     its certificates."""
-    row = _find(run_id)
+    row = _own(call, run_id)
     code, text = refusal_of(row.record_code, row.run)
     if code:
         raise ApiError(409, code, text)
@@ -163,6 +167,18 @@ def make_transcript(call: Call, run_id: int) -> Answer:
         raise ApiError(422, "not_proved", error.coded()) from error
     headers = {"Content-Disposition": f'attachment; filename="run-{run_id}.transcript.json"'}
     return Answer(b'{"success":true,"data":%b}' % transcript_json(data), headers=headers)
+
+
+def _owns(call: Call, row: JudgedRun) -> bool:
+    return row.actor == call.actor or call.rights.may("admin", None)
+
+
+def _own(call: Call, run_id: int) -> JudgedRun:
+    """Raises ApiError, 403 for a run of another caller."""
+    row = _find(run_id)
+    if not _owns(call, row):
+        raise ApiError(403, reasons.NOT_PERMITTED, "Another caller writes this run.")
+    return row
 
 
 def _find(run_id: int) -> JudgedRun:

@@ -214,7 +214,7 @@
     const omitted = Object.values(run.omitted).reduce((sum, count) => sum + count, 0);
     const gone = run.violations.length > 0 && run.excerpts.length === 0;
     at("omitted").hidden = !omitted && !gone;
-    put("omitted", [omitted ? `${grouped.format(omitted)} more are counted, not listed.` : "", gone ? "The events themselves are no longer in memory." : ""].join(" ").trim());
+    put("omitted", [omitted ? `${grouped.format(omitted)} more are counted, not listed.` : "", gone ? "The events themselves are shown to who had them judged, while they are in memory." : ""].join(" ").trim());
     at("pieces").replaceChildren(...run.pieces.toReversed().map(piece));
     at("no-pieces").hidden = run.pieces.length > 0;
   }

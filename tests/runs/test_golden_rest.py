@@ -161,7 +161,7 @@ def test_mistakes(story: Story, golden: Compare) -> None:
         story.call(method, path, body)
     story.call("GET", "events/runs", api=Api(None))
     story.call("POST", "events/runs", {"thread": "t", "run": "r"}, api=Api("wrong"))
-    store_key("dtvn_second_key_of_the_story", label="other")
+    store_key("dtvn_second_key_of_the_story", label="other", scopes=["record"])
     other = Api("dtvn_second_key_of_the_story")
     story.call("POST", f"events/runs/{run}/end", api=other)
     golden(GOLDEN / "mistakes.txt", story.text())

@@ -314,6 +314,23 @@ def test_another_caller_cannot_write_a_run(api: Api) -> None:
     assert answer.status_code == 403
 
 
+def test_a_run_belongs_to_whoever_had_it_judged_and_to_admin(api: Api) -> None:
+    run_id = read(api.post("events/runs", {"thread": "t", "run": "r"}))["data"]["id"]
+    api.post(f"events/runs/{run_id}/events", texts(BAD))
+    store_key("another recorder", label="other", scopes=["record"])
+    other = Api("another recorder")
+    for act in ("end", "transcript"):
+        assert other.post(f"events/runs/{run_id}/{act}", {}).status_code == 403
+    assert read(api.post(f"events/runs/{run_id}/end", {}))["data"]["id"] == run_id
+    assert other.call("DELETE", f"events/runs/{run_id}").status_code == 403
+    shown = read(other.get(f"events/runs/{run_id}"))["data"]
+    assert (len(shown["violations"]) > 0, shown["excerpts"]) == (True, [])
+    store_key("an administrator", label="admin", scopes=["record", "admin"])
+    admin = Api("an administrator")
+    assert read(admin.get(f"events/runs/{run_id}"))["data"]["excerpts"]
+    assert admin.call("DELETE", f"events/runs/{run_id}").status_code == 200
+
+
 def test_a_transcript_verifies_and_a_touched_one_does_not(api: Api) -> None:
     told = sequence(api, BAD)
     body = texts(BAD, salts=told["salts"])

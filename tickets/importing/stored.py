@@ -29,7 +29,8 @@ def stored_sources(scope: str) -> list[StoredSource]:
 
 
 def left_by(scope: str, key: str) -> str:
-    """A warning where whoever answered for a source has no login any more; "" where they have one. Files go on being imported: cancellations must arrive."""
+    """A warning where whoever answered for a source has no login any more; "" where they have one. Files go
+    on being imported: cancellations must arrive."""
     actor = ImportAnswers.objects.filter(event=scope, key=key).values_list("actor", flat=True).first() or ""
     kind, _, name = actor.partition(":")
     if kind == "user":
