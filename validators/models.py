@@ -295,6 +295,12 @@ class ApiKey(models.Model):
     team = models.ForeignKey(
         "Team", on_delete=models.PROTECT, related_name="keys", help_text="What it may do, and where."
     )
+    gate = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        help_text="The gate of its scans, whatever they name; empty: the one that they name.",
+    )
     made_by = models.CharField(
         max_length=128,
         blank=True,

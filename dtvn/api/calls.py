@@ -25,6 +25,8 @@ class Call(msgspec.Struct, frozen=True):
     actor: str = ""
     """The caller's name in the ordered log."""
     rights: Rights = NONE
+    gate: str = ""
+    """The gate of the caller's scans, whatever they name; "": the one that they name."""
     person: bool = False
     """Whether a person asks on a page, by a session; a program has its key in the request."""
 

@@ -94,7 +94,7 @@ def test_a_link_opens_the_gate_of_its_event_and_nothing_else(fest: Client) -> No
         asked = steward.get(path, follow=True)
         assert asked.redirect_chain[-1][0] == f"/gate/?event={SLUG}", path
     for path in ("/dashboard/snapshot", "/dashboard/gates", "/dashboard/stuck"):
-        assert steward.get(path).status_code == 401, path
+        assert steward.get(path).status_code == 403, path
     assert steward.get("/dashboard/tickets/export/tickets.csv").status_code == 302
     assert steward.get("/gate/state").json().keys() == {"level", "sentence"}
 
@@ -152,6 +152,19 @@ def test_scans_of_one_shared_link_are_told_apart_by_device(fest: Client) -> None
     assert set(actors) == {f"key:{key.pk}"}
 
 
+def test_a_link_of_one_gate_scans_at_that_gate_whatever_it_names(fest: Client) -> None:
+    form = fest.get(EVENTS, {"slug": SLUG}).context["form"]
+    fest.post(f"{EVENTS}?slug={SLUG}", FORM | {"gates": "north\nsouth", "as_of": form.as_of})
+    wrong = fest.post(STEWARDS, {"label": "x", "for": "all", "ends": LATER, "gate": "west"})
+    assert "names no such gate" in text(wrong)
+    bound, free = opened(make(fest, gate="south")), opened(make(fest))
+    assert '"gates": ["south"]' in text(bound.get("/gate/"))
+    for number, steward in enumerate((bound, free), start=1):
+        assert scan(steward, f"code-{number}") == (200, "ok")
+    history = [order(fest, "/find", barcode=f"code-{number}").json()["data"] for number in (1, 2)]
+    assert [one["last_entry"]["gate"] for one in history] == ["south", "north"]
+
+
 @pytest.mark.django_db(transaction=True, databases=["default", "learner"])
 def test_taking_a_link_back_ends_its_sessions_at_once(fest: Client) -> None:
     link = make(fest)
@@ -204,9 +217,9 @@ def test_links_are_listed_with_maker_last_use_and_end(fest: Client) -> None:
     opened(make(fest, **{"for": "some", "list": "vip"}))
     row = text(fest.get(STEWARDS)).split("Links of this event")[1]
     cells = [re.sub("<[^>]+>", "", cell).strip() for cell in re.findall(r"<td.*?</td>", row)]
-    assert cells[:3] == ["North gate", "vip", "operator"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", cells[4]), "last used"
-    assert cells[5:] == [LATER.replace("T", " "), "Take back"]
+    assert cells[:4] == ["North gate", "vip", "any", "operator"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", cells[5]), "last used"
+    assert cells[6:] == [LATER.replace("T", " "), "Take back"]
 
 
 def test_the_default_end_is_the_morning_after_the_doors(fest: Client) -> None:

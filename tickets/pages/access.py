@@ -12,12 +12,12 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.csrf import csrf_exempt
 
 from dtvn.api.errors import ApiError
 from dtvn.api.rights import READ
-from validators.dashboard.views import frame
+from validators.dashboard.views import frame, gate_address
 from validators.rest.errors import UNAUTHORIZED
 from validators.rest.keys import ANYBODY, Caller, authenticate_key, caller_of_person, key_of
 from validators.services import audit
@@ -53,6 +53,8 @@ def with_scope(
                 return forged
             if caller is None:
                 return JsonResponse({"error": UNAUTHORIZED}, status=401) if with_key else _login(request)
+            if caller.is_steward and not stewards and not with_key:
+                return redirect(gate_address(caller))
             why = _why_not(caller, scopes or (READ,), by_event=by_event, stewards=stewards)
             if why:
                 return refused(request, caller, why, 403)

@@ -88,7 +88,10 @@ def _events(caller: Caller) -> list[dict[str, Any]]:
     gates = patience.platform.read(gates_by_event, nothing)
     return [
         _event(slug, rows.get(slug), caller.rights.lists(SCOPE, slug) or frozenset())
-        | {"gates": gates.get(slug, []), "force": caller.rights.at(slug) >= FORCES}
+        | {
+            "gates": [caller.gate] if caller.gate else gates.get(slug, []),
+            "force": caller.rights.at(slug) >= FORCES,
+        }
         for slug in known
     ]
 

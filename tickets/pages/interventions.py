@@ -22,6 +22,7 @@ from validators.ledger import event_zones, read
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import Caller
 from validators.services import network
+from validators.services.api_keys import gates_of_keys
 
 SHOWN_MAX = 200
 
@@ -46,6 +47,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         list_counts.lists_of(row),
     )
     found, more = interventions.newest(event, SHOWN_MAX)
+    fixed = gates_of_keys({one.record.actor for one in found})
     context = frame(caller, "Events") | {
         "event": event,
         "event_name": (row.name if row else "") or event,
@@ -59,6 +61,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
                 "list": one.list,
                 "list_name": lists.name_of(known_lists.get(one.list), one.list),
                 "gate": one.gate,
+                "claimed": one.gate and one.gate != fixed.get(one.record.actor),
                 "device": one.device,
                 "reason": one.reason,
                 "who": _who(one.record.actor, named),

@@ -29,6 +29,7 @@ from dtvn.machine.rows import EventRow
 from tickets.pages import clocks
 from tickets.pages.access import sentence_page, with_scope
 from tickets.services import list_counts, lists
+from tickets.services.event_gates import gates_of
 from validators.dashboard.context import callers
 from validators.dashboard.views import frame
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -58,6 +59,8 @@ class Form(msgspec.Struct, frozen=True):
     some: bool = False
     """Whether it is for the lists of `lists` only."""
     lists: tuple[str, ...] = ()
+    gate: str = ""
+    """"": stewards choose it."""
     ends: str = ""
     """On the clocks of the event's zone."""
 
@@ -89,16 +92,19 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         label=request.POST.get("label", "").strip(),
         some=request.POST.get("for") == "some",
         lists=tuple(sorted(set(request.POST.getlist("list")))),
+        gate=request.POST.get("gate", ""),
         ends=request.POST.get("ends", ""),
     )
     problems: Problems = {}
+    if given.gate and given.gate not in gates_of(event):
+        problems["gate"] = "The event names no such gate."
     ends = _check(given, _offered(row, own), row, zone, problems)
     if problems:
         return _page(request, caller, event, row, given, problems)
     plain, lists_of_link = generate_api_key(), frozenset(given.lists) if given.some else own
     grant = Grant(frozenset({ADMIT}), frozenset({event}), lists_of_link, _products(caller, event))
     team = team_with(grant, f"Stewards of {event}"[:TEAM_NAME_LENGTH_MAX])
-    store_api_key(plain, label=given.label, team=team, expires_at=ends, made_by=caller.actor)
+    store_api_key(plain, label=given.label, team=team, expires_at=ends, made_by=caller.actor, gate=given.gate)
     link = f"{request.build_absolute_uri(reverse('tickets:link'))}#{plain}"
     context = frame(caller, "Events") | {
         "event": event,
@@ -191,6 +197,7 @@ def _page(
         "event_name": _name(row, event),
         "zone": zone.key,
         "form": form,
+        "gates": gates_of(event),
         "offered": [(slug, name, slug in form.lists) for slug, name in _offered(row, own).items()],
         "may_all": not own,
         "problems": problems,

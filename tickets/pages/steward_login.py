@@ -15,7 +15,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from tickets.pages.access import BY_LINK
-from validators.dashboard.login import gate_address, log_in_with_key
+from validators.dashboard.login import log_in_with_key
+from validators.dashboard.views import gate_address
 from validators.rest.keys import caller_of_user
 
 

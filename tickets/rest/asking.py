@@ -81,7 +81,7 @@ class PlatformAsking:
         """See Asking. Raises ApiError (403) for an admission by name, or a supervised annulment, without the
         scope for it, and for a list or a product that the caller is not for: the log would permit it to the
         platform."""
-        request = request_of(kind, body, header, self)
+        request = self._at_own_gate(request_of(kind, body, header, self))
         require_scopes(self._call, kind, request.event)
         if isinstance(request.command, Admit | Consume | Force | Annul):
             self._require_limits(request, CAPABILITY[kind])
@@ -91,6 +91,15 @@ class PlatformAsking:
         if admits and not self._call.rights.may("operate", request.event):
             self._require_found(request)
         return request
+
+    def _at_own_gate(self, request: Request) -> Request:
+        """The request with the gate of the caller's link or key, if it has one."""
+        command = request.command
+        if not self._call.gate or not isinstance(command, Admit | Consume | Force | Annul):
+            return request
+        return msgspec.structs.replace(
+            request, command=msgspec.structs.replace(command, gate=self._call.gate)
+        )
 
     def _require_found(self, request: Request) -> None:
         """Raise ApiError (403) for an admission by id without the scope `operate`, unless ids are codes, or a

@@ -20,6 +20,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from dtvn.api.errors import ServiceError
+from validators.dashboard.views import gate_address
 from validators.rest.keys import Caller, caller_of_session, caller_of_user, enter_key
 from validators.services import audit, login_throttle
 from validators.services.hashing import HashingBusy
@@ -91,16 +92,6 @@ def log_in_with_key(request: HttpRequest) -> Caller | None:
         if login_throttle.begin(subject_of("wrong key", address)) in (1, login_throttle.TRIES_MAX):
             audit.record("", "login with key", outcome="refused", address=address)
     return None
-
-
-def gate_address(caller: Caller) -> str:
-    """The gate's page with what is known of the place: the caller's one event, and its only list."""
-    event = caller.rights.only_event
-    place = {"event": event} if event else {}
-    lists = caller.rights.lists("gate", event)
-    if event and lists is not None and len(lists) == 1:
-        (place["list"],) = lists
-    return f"{reverse('tickets:gate')}?{urlencode(place)}"
 
 
 @require_POST

@@ -12,6 +12,8 @@ from django.contrib.auth.views import redirect_to_login
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import Unavailable
@@ -78,6 +80,16 @@ def frame(caller: Caller, title: str) -> dict[str, Any]:
     }
 
 
+def gate_address(caller: Caller) -> str:
+    """The gate's page with what is known of the place: the caller's one event, and its only list."""
+    event = caller.rights.only_event
+    place = {"event": event} if event else {}
+    lists = caller.rights.lists("gate", event)
+    if event and lists is not None and len(lists) == 1:
+        (place["list"],) = lists
+    return f"{reverse('tickets:gate')}?{urlencode(place)}"
+
+
 def page_of(name: str, **context: Any) -> View:
     """The view of a page from its template; its content comes from `snapshot`, the feed and the API. An
     unauthenticated visitor is redirected to the login, and actions that a user may not perform are not
@@ -89,7 +101,7 @@ def page_of(name: str, **context: Any) -> View:
         if caller is None:
             return redirect_to_login(request.get_full_path())
         if caller.is_steward:
-            return redirect("tickets:gate")
+            return redirect(gate_address(caller))
         if f"dashboard:{name}" not in OF_EVENTS and not caller.rights.may(READ, None):
             return HttpResponseForbidden("This page is of no event: it needs a login for all events.\n")
         shown = frame(caller, name.capitalize()) | {

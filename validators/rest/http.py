@@ -129,6 +129,7 @@ class ApiView(APIView):
             body,
             caller.actor,
             caller.rights,
+            caller.gate,
             person=self.request.auth == SESSION,
         )
         if self.about == "event" and not limit:

@@ -63,6 +63,8 @@ class Caller(msgspec.Struct, frozen=True):
     actor: str
     """Its name in the ordered log; at most 128 characters."""
     rights: Rights
+    gate: str = ""
+    """The gate of its scans, whatever they name; "": the one that they name."""
 
     is_authenticated = True
     is_active = True
@@ -152,7 +154,7 @@ def _with_digest(digest: str) -> Caller | None:
     expires = math.inf
     if key.expires_at is not None:
         expires = now + (key.expires_at - timezone.now()).total_seconds()
-    caller = Caller(f"key:{key.pk}", Rights((teams.grant_of(key.team),)))
+    caller = Caller(f"key:{key.pk}", Rights((teams.grant_of(key.team),)), key.gate)
     noted = -math.inf if remembered is None else remembered.use_noted
     if now - noted >= api_keys.USE_INTERVAL.total_seconds():
         api_keys.note_use(key)

@@ -3,7 +3,9 @@ it."""
 
 import hashlib
 import logging
+import re
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -29,10 +31,16 @@ def generate_api_key() -> str:
 
 
 def store_api_key(
-    plain: str, *, label: str, team: Team, expires_at: datetime | None = None, made_by: str = ""
+    plain: str,
+    *,
+    label: str,
+    team: Team,
+    expires_at: datetime | None = None,
+    made_by: str = "",
+    gate: str = "",
 ) -> ApiKey:
     """Store a key by its hash; storing the same key twice gives one row. `made_by`: the actor who made a
-    steward's link of it."""
+    steward's link of it; `gate`: that of its scans, "" for the one that they name."""
     key, _ = ApiKey.objects.get_or_create(
         digest=api_key_digest(plain),
         defaults={
@@ -41,6 +49,7 @@ def store_api_key(
             "team": team,
             "expires_at": expires_at,
             "made_by": made_by,
+            "gate": gate,
         },
     )
     return key
@@ -65,6 +74,13 @@ def note_use(key: ApiKey) -> None:
         ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
     except DatabaseError as error:
         logger.warning("the last use of key %s was not written: %s", key.pk, error)
+
+
+def gates_of_keys(actors: Collection[str]) -> dict[str, str]:
+    """Actor -> the gate that its key is bound to, of those that are."""
+    numbers = [int(name.removeprefix("key:")) for name in actors if re.fullmatch("key:[0-9]{1,18}", name)]
+    bound = ApiKey.objects.filter(pk__in=numbers).exclude(gate="").values_list("pk", "gate")
+    return {f"key:{number}": gate for number, gate in bound}
 
 
 def revoke_api_key(key: ApiKey) -> bool:
