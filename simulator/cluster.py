@@ -308,11 +308,11 @@ class Cluster:
         return [*(range(members) if self.members_linked else linked), *upward]
 
     def link_members(self) -> None:
-        """Link all relays and followers to all members from now on."""
+        """Link all relays and followers to all members from now on, processes that lost their node too."""
         self.members_linked = True
-        for name in relays.names(self.world.settings):
-            node = self.world.nodes[name]
-            if isinstance(node.core, Learner) and node.up:
+        linked = relays.names(self.world.settings)
+        for node in self.world.nodes.values():
+            if node.name in linked and isinstance(node.core, Learner) and node.up:
                 now = node.clock.now().monotonic
                 node.core.links(self._links_of(node, node.core.config.n), now)
                 node.wake(self.world.time)
