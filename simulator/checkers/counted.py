@@ -65,7 +65,7 @@ def _totals(core: Any) -> Iterator[Total]:
 def statements(future: Future) -> Iterator[Total]:
     """Statements of later views, and their bytes, in each link's share."""
     links, sizes = Counter[int](), Counter[int]()
-    for link, verified, _arrival in future._kept.values():
+    for link, verified in future._kept.values():
         links[link] += 1
         sizes[link] += len(verified.frame)
         sizes[link] += memory(verified.batch) if verified.batch is not None else 0

@@ -69,8 +69,8 @@ class ProposalTime(Checker):
         if batch is None or not taken:
             return  # relayed by another member
         drift = self.world.settings.parameters.drift_bound
-        # One that was not kept then, and came with what was caught up, is judged by the present clock.
-        clocks = taken if slot.arrival else taken | {node.goes_by().wall}
+        # One that waited for its view or its body is judged when that came.
+        clocks = taken | {node.goes_by().wall}
         ahead = [batch.batch.proposed - clock // MICROSECOND for clock in clocks]
         if all(each <= drift for each in ahead):
             self.fail(f"{node.name} withholds its vote for {slot.sequence}, whose time is off by {ahead} us")

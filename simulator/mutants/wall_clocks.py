@@ -42,11 +42,11 @@ def waits_on(*_arguments: Any) -> None:
 
 
 @replaces(Ordering, "refuse_content", "late-is-wrong", "R3 P16", world="clocks-behind-in-halves")
-def two_sided(right: Any, self: Ordering, batch: Any, view: Any, sequence: Any, arrival: Any = 0) -> Any:
+def two_sided(right: Any, self: Ordering, batch: Any, view: Any, sequence: Any) -> Any:
     """A proposal that is late by more than the drift bound gets no PREPARE, however slow the cluster is."""
-    if self._ahead(batch, arrival) < -self.state.config.drift_bound:
+    if self._ahead(batch) < -self.state.config.drift_bound:
         return Reason.BAD_TIMESTAMP
-    return right(self, batch, view, sequence, arrival)
+    return right(self, batch, view, sequence)
 
 
 @replaces(Clocks, "holds_back", "time-may-be-held-back", "R3 R32 P16", world="time-holder")
@@ -80,13 +80,6 @@ def own_clock_only(_right: Any, self: Clocks) -> int:
 def follows(_right: Any, self: OwnClock, now: Any, *_arguments: Any) -> None:
     """A member follows each step of its machine's clock."""
     self._follow(now.wall - now.held - (now.boot or now.monotonic))
-
-
-@replaces(Ordering, "_ahead", "time-judged-when-processed", "R3 P16", world="late-new-view", seed=1)
-def judged_late(right: Any, self: Ordering, batch: Any, _arrival: Any) -> Any:
-    """A proposal's time is compared with the clock when the proposal is processed: the time that it waited
-    for its view counts against its primary."""
-    return right(self, batch, 0)
 
 
 @replaces(membership, "alive_at", "alive-by-clock-only", "R36", world="clocks-among-changes")

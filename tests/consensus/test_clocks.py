@@ -135,9 +135,9 @@ def test_r3_r32_what_q_members_say_moves_the_view_and_ends_with_the_next_right_p
 
 def test_r3_a_slow_cluster_allows_more_lateness() -> None:
     cluster = Cluster(4)
-    for failures, late in ((0, True), (3, False)):
+    for sequence, failures, late in ((1, 0, True), (2, 3, False)):
         cluster[1].core.state.timeouts.failures = failures
-        cluster[1].core.state.clocks.judge(0, 1, -5_000_000, cluster[1].core.state.timeouts.timeout)
+        cluster[1].core.state.clocks.judge(0, sequence, -5_000_000, cluster[1].core.state.timeouts.timeout)
         assert bool(cluster[1].core.state.clocks.behind) is late
 
 

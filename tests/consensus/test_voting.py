@@ -176,15 +176,6 @@ def test_r3_a_proposal_is_judged_when_it_was_taken_from_its_socket(*, stamped: b
     assert bool(cluster.messages(m.Prepare, source=1)) is voted
 
 
-def test_r3_a_proposal_that_waited_for_its_view_is_judged_by_its_arrival() -> None:
-    cluster = Cluster(4)
-    backup, now = cluster[2], cluster[2].now()
-    future = backup.core.state.future
-    verified = cluster.verified(cluster.sign(m.PrePrepare(0, 1, 1, 1, bytes(32))), 1)
-    assert future.add(verified, now.wall - 5) is None
-    assert future.take(1) == [(verified, now.wall - 5)]
-
-
 def test_r3_a_proposal_ahead_of_the_clock_is_voted_for_once_it_is_near() -> None:
     """It is shown again, as everything that is not settled."""
     cluster = Cluster(4)

@@ -547,7 +547,6 @@ def proposing(wall: int) -> tuple[Any, Any, Any]:
         view=1,
         sequence=7,
         abstain_reason=Reason.BAD_TIMESTAMP,
-        arrival=wall * MICROSECOND,
     )
     node.core.state.log = SimpleNamespace(slots={7: slot})
     node.core.state.bodies = {word("batch"): SimpleNamespace(batch=batch)}

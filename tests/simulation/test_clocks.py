@@ -80,7 +80,6 @@ def test_r3_log_time_stays_an_hour_ahead_of_all_clocks(world: str) -> None:
         ("weak-quorum-moves-a-view", "held-time"),
         ("old-log-is-held-back", "held-time"),
         ("follows-every-step", "own-clocks"),
-        ("time-judged-when-processed", "proposal-time"),
     ],
 )
 def test_r3_r14_r36_each_bug_of_the_clocks_is_noticed(mutant: str, checker: str) -> None:

@@ -137,7 +137,7 @@ class Clocks:
         """A fresh proposal of this view is `ahead` of the own clock at its arrival, microseconds. `timeout`:
         T, for a slow cluster reads its frames late (decision 0310)."""
         held = self._held
-        if held.view == view and held.sequence > sequence:
+        if held.view == view and held.sequence >= sequence:
             return
         behind = -ahead if -ahead > self._config.drift_bound + 2 * timeout // 1_000 else 0
         self._held = HeldTime(self._context.now.monotonic, view, sequence, behind)

@@ -21,7 +21,7 @@ class Future:
     def __init__(self, *, members: int, frames_max: int, bytes_max: int) -> None:
         self._frames_share = max(1, frames_max // members)
         self._bytes_share = max(1, bytes_max // members)
-        self._kept: dict[Key, tuple[int, Verified[Any], int]] = {}
+        self._kept: dict[Key, tuple[int, Verified[Any]]] = {}
         self._count = [0] * members
         self._bytes = [0] * members
 
@@ -35,29 +35,28 @@ class Future:
             return Reason.FUTURE_VIEW
         return Reason.SECOND_MESSAGE if _key(message) in self._kept else None
 
-    def add(self, verified: Verified[Any], arrival: int) -> Reason | None:
-        """Keep a statement until its view is entered; returns the reason if it is not kept. `arrival`: see
-        Now."""
+    def add(self, verified: Verified[Any]) -> Reason | None:
+        """Keep a statement until its view is entered; returns the reason if it is not kept."""
         link = verified.peer.member
         if (reason := self.refuse(verified.message, link)) is not None or link is None:
             return reason
-        self._kept[_key(verified.message)] = (link, verified, arrival)
+        self._kept[_key(verified.message)] = (link, verified)
         self._count[link] += 1
         self._bytes[link] += _size(verified)
         return None
 
-    def take(self, view: int) -> list[tuple[Verified[Any], int]]:
-        """Remove and return the statements of `view`, with their arrival, in the order in which they came;
-        drop those of lower views."""
+    def take(self, view: int) -> list[Verified[Any]]:
+        """Remove and return the statements of `view`, in the order in which they came; drop those of lower
+        views."""
         kept, self._kept = self._kept, {}
         self._count = [0] * len(self._count)
         self._bytes = [0] * len(self._bytes)
         taken = []
-        for _link, verified, arrival in kept.values():
+        for _link, verified in kept.values():
             if verified.message.view == view:
-                taken.append((verified, arrival))
+                taken.append(verified)
             elif verified.message.view > view:
-                self.add(verified, arrival)
+                self.add(verified)
         return taken
 
     def _full(self, link: int) -> bool:

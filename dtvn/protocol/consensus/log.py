@@ -47,7 +47,6 @@ class Slot:
 
     __slots__ = (
         "abstain_reason",
-        "arrival",
         "commits",
         "digest",
         "durable_digest",
@@ -76,9 +75,6 @@ class Slot:
         """Whether the NEW-VIEW demands it: content and timestamp are then no reason to withhold (R3, R19)."""
         self.abstain_reason: Reason | None = None
         """Why this replica withholds its PREPARE."""
-        self.arrival = 0
-        """Wall clock, in nanoseconds, by which the first proposal's time is judged (`Now.arrival`); 0: the
-        present one."""
         self.withheld_at: int | None = None
         """Monotonic nanoseconds when this replica first withheld its PREPARE for the proposal's time. A pause
         does not move it: what was withheld then, is withheld for the rest of the view."""

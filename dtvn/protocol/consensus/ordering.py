@@ -112,12 +112,8 @@ class Ordering:
             if slot.digest is not None:
                 state.evidence.note_double("double_proposal", verified, slot.proposals[slot.digest])
             slot.place(message.digest, verified.frame, state.now.monotonic)
-            slot.arrival = slot.arrival or state.now.arrival
             if verified.peer.member == message.sender:
                 self._emit(PrimaryHeard())
-        elif slot.abstain_reason is Reason.BAD_TIMESTAMP:
-            # It arrived again: what was ahead of the clock may be due by now.
-            slot.arrival = state.now.arrival
         if verified.batch is not None:
             self.keep_body(verified.batch, message.sequence)
         self.try_prepare(slot)
@@ -146,7 +142,7 @@ class Ordering:
         slot.digest = slot.durable_digest = digest
         self.keep_body(batch, sequence)
         self.epoch_change.note_body(sequence, batch)
-        state.clocks.judge(view, sequence, self._ahead(batch, 0), state.timeouts.timeout)
+        state.clocks.judge(view, sequence, self._ahead(batch), state.timeouts.timeout)
         state.outbox.broadcast(state.signer.attach(frame, batch.body))
         self.try_enter_prepared(slot)
 
@@ -181,7 +177,7 @@ class Ordering:
             probe("ordering.another_proposal_is_durable")
             reason = Reason.EQUIVOCATION  # this replica's ledger holds another proposal for this slot
         if reason is None and not slot.reproposed and batch is not None:
-            reason = self.refuse_content(batch, slot.view, slot.sequence, slot.arrival)
+            reason = self.refuse_content(batch, slot.view, slot.sequence)
         if self.epoch_change.holds(slot.sequence):
             reason = Reason.EPOCH_ENDS
         if reason is not slot.abstain_reason:
@@ -206,22 +202,19 @@ class Ordering:
 
     def _withhold_for_time(self, slot: Slot, batch: VerifiedBatch) -> None:
         state = self.state
-        ahead = self._ahead(batch, slot.arrival)
+        ahead = self._ahead(batch)
         if slot.withheld_at is None:
             slot.withheld_at = state.now.monotonic
         self.withheld_for_time = WithheldForTime(state.now.monotonic, ahead)
         reason = Reason.BAD_TIMESTAMP.value
         state.outbox.note("abstained", sequence=slot.sequence, reason=reason, ahead_us=ahead)
 
-    def _ahead(self, batch: VerifiedBatch, arrival: int) -> int:
-        """Microseconds by which a proposal's time is ahead of the wall clock at its `arrival` (0: now)."""
-        return batch.batch.proposed - (arrival or self.state.now.wall) // 1_000
+    def _ahead(self, batch: VerifiedBatch) -> int:
+        """Microseconds by which a proposal's time is ahead of the wall clock."""
+        return batch.batch.proposed - self.state.now.arrival // 1_000
 
-    def refuse_content(
-        self, batch: VerifiedBatch, view: int, sequence: int, arrival: int = 0
-    ) -> Reason | None:
-        """Returns why to withhold the own PREPARE from a fresh proposal, or None (R3, R19, R20). `arrival`:
-        see Slot."""
+    def refuse_content(self, batch: VerifiedBatch, view: int, sequence: int) -> Reason | None:
+        """Returns why to withhold the own PREPARE from a fresh proposal, or None (R3, R19, R20)."""
         state = self.state
         config = state.config
         if batch.batch.origin_view != view:
@@ -230,7 +223,7 @@ class Ordering:
             return reason
         if len(batch.body) > config.batch_bytes_max:
             return Reason.BAD_BATCH
-        ahead = self._ahead(batch, arrival)
+        ahead = self._ahead(batch)
         state.clocks.judge(view, sequence, ahead, state.timeouts.timeout)
         if ahead > config.drift_bound:
             return Reason.BAD_TIMESTAMP
@@ -440,7 +433,7 @@ class Ordering:
         return state.future.refuse(message, link) if views.is_ahead(message.view) else None
 
     def _keep_for_later(self, verified: Verified[Any]) -> None:
-        if (reason := self.state.future.add(verified, self.state.now.arrival)) is not None:
+        if (reason := self.state.future.add(verified)) is not None:
             self.state.outbox.refused(reason, verified)
 
     def _persist_proposal(self, slot: Slot, digest: bytes) -> None:

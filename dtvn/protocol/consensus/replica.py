@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from dtvn.protocol.consensus import events, invariants
 from dtvn.protocol.consensus import restore as restoring
 from dtvn.protocol.consensus import snapshot as snapshots
@@ -204,11 +202,8 @@ class Replica(Dispatcher, CoreFace, Subprotocols):
             self.policy.follow()
         self.view_change.install_reproposed()
         self.policy.forward_waiting()
-        now = state.now
-        for verified, arrival in state.future.take(state.views.view):
-            state.now = msgspec.structs.replace(now, taken=now.monotonic - now.wall + arrival)
+        for verified in state.future.take(state.views.view):
             self.dispatch(verified)
-        state.now = now
         self.rejoin.try_regain_vote()
 
     def _lead(self, highest: int) -> None:

@@ -55,7 +55,6 @@ SHARED = {
     "slot.digest": {"ordering", "restore"},
     "slot.reproposed": {"ordering"},
     "slot.abstain_reason": {"ordering"},
-    "slot.arrival": {"ordering"},
     "slot.withheld_at": {"ordering"},
     "slot.prepares": {"ordering", "restore"},
     "slot.commits": {"ordering", "restore"},
