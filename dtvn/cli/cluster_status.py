@@ -35,8 +35,8 @@ class _Cluster(msgspec.Struct):
     sentence: str
     level: str
     members: int
-    needed: int
     reachable: int
+    decides: bool
     stopped: list[str]
     error: str
 
@@ -68,7 +68,7 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
 
 
 def _health(cluster: _Cluster) -> Health:
-    decides = not cluster.error and cluster.reachable >= cluster.needed
+    decides = not cluster.error and cluster.decides
     said = cluster.error or ("" if cluster.level == "ok" else cluster.sentence)
     issues = [said] if said else []
     issues += [f"{node_id} is stopped" for node_id in cluster.stopped]

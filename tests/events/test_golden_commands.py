@@ -207,7 +207,7 @@ def state(**fields: Any) -> dict[str, Any]:
         "sentence": "All is well.",
         "level": "ok",
         "members": 4,
-        "needed": 3,
+        "decides": True,
         "reachable": 4,
         "stopped": [],
         "error": "",
@@ -254,7 +254,7 @@ def test_what_a_platform_says_of_its_cluster(
     states = {
         "well": state(),
         "one stopped": state(reachable=3, level="warning", sentence="r2 is away.", stopped=["r2", "r0"]),
-        "too few": state(reachable=2, level="error", sentence="No quorum."),
+        "too few": state(reachable=2, decides=False, level="error", sentence="No quorum."),
         "error": state(error="The cluster is not there.", level="ok"),
         "no form": {"data": {}},
         "no JSON": "<html>",

@@ -111,6 +111,16 @@ def test_a87_each_stopped_node_is_an_issue_beside_others(api: Api) -> None:
     assert found["issues"] == ["3 of 4 agree", "r1 is stopped", "r2 is stopped"]
 
 
+def test_a87_a_cluster_whose_requests_wait_is_not_healthy(api: Api) -> None:
+    """All its members answer, and none of what is asked for is decided."""
+    waits = {"level": "stuck", "sentence": "A request has waited for more than 10 s", "decides": False}
+    with platform(api, **waits) as url:
+        code, out, _ = told(cluster_status, url)
+    found = json.loads(out)
+    assert (code, found["healthy"], found["network_healthy"]) == (1, False, True)
+    assert found["issues"] == [waits["sentence"]]
+
+
 def test_a87_what_went_wrong_with_a_cluster_that_agrees_is_an_issue(api: Api, fake: FakeGateway) -> None:
     """As when a restart of all nodes stopped at one that did not come back."""
     ManagedCluster.objects.update_or_create(pk=1, defaults={"error": "r2 did not come back."})
