@@ -10,9 +10,9 @@ from collections.abc import Collection
 
 import msgspec
 
-from dtvn.protocol import quorum
 from dtvn.protocol.partitions import Severity, partition_type, severity_of
 from dtvn.watch import HEARD_WITHIN
+from validators.network_watch.deciding import needed
 from validators.network_watch.hearing import Hearing, Pair
 
 SILENT_AFTER, SILENT_AFTER_SLOW = 4.6, HEARD_WITHIN
@@ -83,12 +83,12 @@ class Silence:
 
 
 def severity(hearing: Hearing) -> str:
-    """The worst severity of what members that report call a partition: less than a quorum is heard, or most
-    others are silent; "" if for none it is one."""
+    """The worst severity of what members that report call a partition: less than a quorum is heard; "" if for
+    none it is one."""
     count = len(hearing.members)
     found = []
     for name in hearing.ages:
         lost = sum(hearer == name for hearer, _heard in hearing.silent)
-        if count - lost < quorum.quorum(count, hearing.mode) or lost > (count - 1) // 2:
+        if count - lost < needed(hearing):
             found.append(severity_of(partition_type(count - lost, count), count - lost, 1))
     return max(found, key=[*Severity].index, default="")
