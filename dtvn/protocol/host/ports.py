@@ -6,12 +6,14 @@ The real implementations are in `node/` and `ledger/`, the simulated ones in `si
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from dtvn.protocol.consensus import Signer
+from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
+    Effects,
     EntryRecord,
     Executed,
     Install,
@@ -23,10 +25,11 @@ from dtvn.protocol.consensus.effects import (
     Send,
 )
 from dtvn.protocol.consensus.ledger_tail import Gap, LedgerTail
-from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 
 __all__ = [
     "Clock",
+    "Core",
     "Gap",
     "Journal",
     "JournalError",
@@ -39,6 +42,34 @@ __all__ = [
     "Transport",
     "Watcher",
 ]
+
+
+class Core(Protocol):
+    """The interface of all protocol cores (Replica, Learner)."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def receiving(self) -> bool: ...
+    @property
+    def is_behind(self) -> bool: ...
+    @property
+    def claim(self) -> tuple[int, int]: ...
+    @property
+    def leads(self) -> bool: ...
+    @property
+    def settled(self) -> bool: ...
+    def resign(self, now: Now) -> Effects: ...
+    def machine_clocks(self, now: Now) -> tuple[list[int], int]: ...
+    def restore(self, tail: LedgerTail, now: Now) -> Effects: ...
+    def wants(self, header: Header) -> Reason | None: ...
+    def on_refused(self, header: Header, reason: Reason) -> Effects: ...
+    def wants_within(self, header: Header, kind: type[Any]) -> Reason | None: ...
+    def awaits(self, digest: bytes) -> bool: ...
+    def receive(self, verified: Verified[Any], now: Now) -> Effects: ...
+    def tick(self, now: Now) -> Effects: ...
+    def deadline(self) -> int | None: ...
+    def invariants(self) -> None: ...
 
 
 class JournalError(Exception):

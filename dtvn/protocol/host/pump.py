@@ -9,20 +9,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.application import Application
-from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.effects import (
     CheckpointRecord,
     Effects,
     EntryRecord,
     EvidenceRecord,
-    Executed,
     Install,
     Note,
     Now,
@@ -32,17 +29,28 @@ from dtvn.protocol.consensus.effects import (
     StateRecord,
     Successor,
 )
-from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
+from dtvn.protocol.consensus.verified import Header, Inbound, Peer
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, EpochChangeProofs
 from dtvn.protocol.host.archive import ArchiveRepair
+from dtvn.protocol.host.endings import EpochOver, Halted, Installed, TurnLost
 from dtvn.protocol.host.greetings import Greetings
 from dtvn.protocol.host.heads import Heads
 from dtvn.protocol.host.log_server import NOBODY, Fanout, LogServer, read_referral
 from dtvn.protocol.host.own_clock import OwnClock
 from dtvn.protocol.host.peer_limits import PeerLimits
-from dtvn.protocol.host.ports import Clock, Journal, Judge, LedgerTail, Overlay, Signer, Transport, Watcher
+from dtvn.protocol.host.ports import (
+    Clock,
+    Core,
+    Journal,
+    Judge,
+    Overlay,
+    Signer,
+    Transport,
+    Watcher,
+)
 from dtvn.protocol.host.questions import Questions
+from dtvn.protocol.host.refusals import refusal_note, refusals_in
 from dtvn.protocol.knobs import hit
 from dtvn.protocol.quorum import Mode
 from dtvn.protocol.wire import CHECK, Door, PeerError
@@ -56,56 +64,6 @@ INBOUND_MAX = 256
 CHECKS_MAX = 1_024
 """Signature checks in one turn after which no further frame is read: a frame may hold hundreds. Recognised
 signatures and bytes count as well, but less."""
-
-
-class Core(Protocol):
-    """The interface of all protocol cores (Replica, Learner)."""
-
-    @property
-    def config(self) -> Config: ...
-    @property
-    def receiving(self) -> bool: ...
-    @property
-    def is_behind(self) -> bool: ...
-    @property
-    def claim(self) -> tuple[int, int]: ...
-    @property
-    def leads(self) -> bool: ...
-    @property
-    def settled(self) -> bool: ...
-    def resign(self, now: Now) -> Effects: ...
-    def machine_clocks(self, now: Now) -> tuple[list[int], int]: ...
-    def restore(self, tail: LedgerTail, now: Now) -> Effects: ...
-    def wants(self, header: Header) -> Reason | None: ...
-    def on_refused(self, header: Header, reason: Reason) -> Effects: ...
-    def wants_within(self, header: Header, kind: type[Any]) -> Reason | None: ...
-    def awaits(self, digest: bytes) -> bool: ...
-    def receive(self, verified: Verified[Any], now: Now) -> Effects: ...
-    def tick(self, now: Now) -> Effects: ...
-    def deadline(self) -> int | None: ...
-    def invariants(self) -> None: ...
-
-
-class TurnLost(Exception):
-    """This host has ended and must not be used again. __cause__ names the reason: a turn could not be made
-    durable or broke an invariant, or it is one of EpochOver, Halted and Installed."""
-
-
-class EpochOver(Exception):
-    """Cause of a TurnLost without a failure: a host of the next epoch continues from the ledger (R35)."""
-
-    def __init__(self, successor: Successor) -> None:
-        super().__init__(successor.membership.epoch)
-        self.successor = successor
-
-
-class Halted(Exception):
-    """Cause of a TurnLost after which this node must neither continue nor be rebuilt: the ledger holds
-    certificates that exclude each other. `stand_by` still answers queries about the node."""
-
-
-class Installed(Exception):
-    """Cause of a TurnLost without a failure: a new host continues from the snapshot in the ledger."""
 
 
 class Host:
@@ -334,36 +292,38 @@ class Host:
                 return
             refused = self.core.wants(header)
             if isinstance(header.message, m.Bundle) and self._limits.exceeds(header, refused, now):
-                effects.notes.append(_refused(item, Reason.BUSY, "Bundle"))
+                effects.notes.append(refusal_note(item, Reason.BUSY, "Bundle"))
                 self._exceeded(item.peer, now)
                 return
             if refused is not None:
                 effects.merge(self.core.on_refused(header, refused))
             reason = refused or self._spared(header, now)
             if reason is not None:
-                effects.notes.append(_refused(item, reason, type(header.message).__name__))
+                effects.notes.append(refusal_note(item, reason, type(header.message).__name__))
                 return
             header, left_out = self.door.sift(header, self._wanted_within(header, now))
             if left_out and not isinstance(header.message, m.Announce):
                 self._limits.count_useless(item.peer, len(left_out), now.monotonic)
                 for reason, times in Counter(left_out).items():
-                    effects.notes.append(_refused(item, reason, f"in {type(header.message).__name__}", times))
+                    effects.notes.append(
+                        refusal_note(item, reason, f"in {type(header.message).__name__}", times)
+                    )
                 if isinstance(header.message, m.SupplyFrames) and not header.message.frames:
                     return
             verified = self.door.verify(header)
         except PeerError as error:
-            effects.notes.append(_refused(item, error.reason, str(error)))
+            effects.notes.append(refusal_note(item, error.reason, str(error)))
             return
         if isinstance(header.message, m.Announce):
             for nested in verified.nested.values():
                 self.heads.take(nested.message, nested.frame, self.executed, now)
         if isinstance(header.message, m.Answer) and not self._on_busy(header, now):
-            effects.notes.append(_refused(item, Reason.MALFORMED, "Answer"))
+            effects.notes.append(refusal_note(item, Reason.MALFORMED, "Answer"))
             return
         taken = Now(now.monotonic, now.wall, item.taken, now.boot, now.held)
         received = self.core.receive(verified, taken)
         if item.peer.member is None:
-            self._limits.count_refused(item.peer, _refusals(received.notes), now.monotonic)
+            self._limits.count_refused(item.peer, refusals_in(received.notes), now.monotonic)
         effects.merge(received)
         self.core.invariants()
 
@@ -407,25 +367,25 @@ class Host:
         elif isinstance(message, m.Judge):
             reason = Reason.NOT_MEMBER if self.judge is None else self._ask_judge(self.judge, header, now)
             if reason is not None:
-                effects.notes.append(_refused(item, reason, "Judge"))
+                effects.notes.append(refusal_note(item, reason, "Judge"))
         elif isinstance(message, m.Head):
             reason = self.heads.refuse(message, now)
             if reason is None:
                 self.heads.take(message, self.door.verify(header).frame, self.executed, now)
             elif reason is not Reason.DECIDED:
-                effects.notes.append(_refused(item, reason, "Head"))
+                effects.notes.append(refusal_note(item, reason, "Head"))
         elif isinstance(message, m.Gossip):
             reason = Reason.NOT_MEMBER
             if self.overlay is not None:
                 reason = self.overlay.receive(header.peer, message.body, now)
             if reason is not None:
-                effects.notes.append(_refused(item, reason, "Gossip"))
+                effects.notes.append(refusal_note(item, reason, "Gossip"))
         elif isinstance(message, m.Status) and message.epoch < self.epoch:
             self._send_epoch_change(header.peer, message.epoch, now)
         elif isinstance(message, m.Answer) and self.epoch_catch_up is not None and message.number:
             reason = self.epoch_catch_up.hear(message)
             if reason is not None:
-                effects.notes.append(_refused(item, reason, "Answer"))
+                effects.notes.append(refusal_note(item, reason, "Answer"))
         elif isinstance(message, m.Answer) and not message.number and not message.code:
             pass  # to an announcement, which asks nothing
         elif isinstance(message, m.Entries):
@@ -434,7 +394,7 @@ class Host:
                 return False
             reason = archive.take(message, now.monotonic)
             if reason is not None:
-                effects.notes.append(_refused(item, reason, "Entries"))
+                effects.notes.append(refusal_note(item, reason, "Entries"))
         elif isinstance(message, m.Hello):
             return self._on_hello(header.peer, message, now, effects)
         else:
@@ -471,7 +431,7 @@ class Host:
             return True
         if isinstance(header.message, m.Hello) or self.greetings.hears(item.peer, now.monotonic):
             return True
-        effects.notes.append(_refused(item, Reason.OTHER_PROCESS, type(header.message).__name__))
+        effects.notes.append(refusal_note(item, Reason.OTHER_PROCESS, type(header.message).__name__))
         return False
 
     def _wanted_within(self, header: Header, now: Now) -> Callable[[Header, type[Any]], Reason | None]:
@@ -608,7 +568,7 @@ class Host:
         for peer, body in answers:
             self.transport.answer(peer, self.signer.link(m.Judged(body)))
         for peer in malformed:
-            self.watcher.notice(_refused(Inbound(peer, b""), Reason.MALFORMED, "Judge"))
+            self.watcher.notice(refusal_note(Inbound(peer, b""), Reason.MALFORMED, "Judge"))
 
     def _gossip(self, now: Now) -> None:
         """Send what the overlay has to say, after all else."""
@@ -681,21 +641,3 @@ _SERVED = frozenset(
     }
 )
 """Messages that `_serve` may handle."""
-
-
-def _refusals(notes: Sequence[Executed | Note]) -> int:
-    """Number of refusals among these notes."""
-    return sum(isinstance(note, Note) and note.kind == "refused" for note in notes)
-
-
-def _refused(item: Inbound, reason: Reason, text: str, times: int = 1) -> Note:
-    return Note(
-        kind="refused",
-        fields={
-            "peer": item.peer.name,
-            "reason": reason.value,
-            "text": text,
-            **({"times": times} if times > 1 else {}),
-            "frame": canonical.digest(item.frame[:1024]).hex()[:16],
-        },
-    )
