@@ -72,9 +72,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     decides: list[str] = []
     """Further columns that say who comes in, or when, of stored answers: of events, products and windows."""
     barred: list[str] = []
-    """Names of tickets left out by their status, of stored answers: see importing.barred."""
-    let_in: list[str] = []
-    """Such names of other sources that a person let in, of stored answers."""
+    """Names of tickets left out by their status, of stored answers: a file of another source lets none of
+    them in unasked (importing.comparing)."""
     within: bool = False
     """Whether the code stands inside a longer text that the scanner reads."""
     hidden: bool = False
