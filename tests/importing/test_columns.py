@@ -59,12 +59,11 @@ def many(name: str, cells: list[str]) -> str:
 @pytest.mark.parametrize(
     ("cells", "is_asked"),
     [
-        ([f"note {number}" for number in range(40)], False),
+        ([f"note {number}" for number in range(40)], True),
         ([*[f"note {number}" for number in range(39)], ""], True),
         ([*["usual"] * 21, *[f"other {number}" for number in range(19)]], True),
         ([f"row {number % 39}" for number in range(40)], True),
         ([f"a{number % 39}@x.se" for number in range(40)], False),
-        ([f"K{number}XQ{7919 * number % 9973:04}" for number in range(40)], False),
         ([f"{'refunded' if number % 9 else 'paid'} by card {number}" for number in range(40)], True),
         ([f"{'ab' if number % 9 else 'an'}gemeldet{number:02}" for number in range(40)], True),
         ([f"{number}Mar2026" for number in range(1, 29)], True),
@@ -275,7 +274,7 @@ def test_a_column_has_one_meaning(tmp_path: Path) -> None:
 
 
 def test_a_position_that_is_no_position_in_an_order_is_asked_about(tmp_path: Path) -> None:
-    assert asked(plan(tmp_path, CITIES)) == ["column:position"]
+    assert asked(plan(tmp_path, CITIES, column=["city=City"])) == ["column:position"]
 
 
 @pytest.mark.parametrize("cells", ["28-Nov-2026 29-Nov-2026", "28/11/2026T10:00 29/11/2026T10:00"])

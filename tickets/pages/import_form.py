@@ -9,7 +9,7 @@ import msgspec
 from django.http import QueryDict
 
 from tickets.importing.answers import ANY, AS_IT_IS, CREATE, PERSONS, Answers
-from tickets.importing.columns import MEANINGS, NAMES
+from tickets.importing.columns import MEANINGS
 from tickets.importing.days import is_clock
 from tickets.importing.record import FileRefused, normalised
 from tickets.importing.slugs import slug_of
@@ -19,16 +19,9 @@ NONE = "none"
 """Of a list from which several may be chosen: none of it."""
 SEVERAL = ("admits", "entered", "entrances")
 """Questions with a box for each value, the empty one too."""
-OF_VALUES = ("admits", "entered")
-"""Meanings of a column that are of some of its values."""
-SHOWN = {"name": "The guest's name, which the gate shows", "order": "The number of the order"}
-"""Fields that decide nothing at the door, but by which a steward finds guests."""
-FIELDS_OF = {
-    "product": ("column=product=", "column=variation="),
-    "name": ("column=name=",),
-    "order": ("column=order=",),
-}
-"""Meaning of a column that is a field -> how such an answer begins (Question.answers)."""
+OUT, IN, INSIDE = "out", "in", "inside"
+SAYS = {OUT: "may not come in", IN: "may come in", INSIDE: "has entered already"}
+"""What a value of a column says of its guests -> its words."""
 CHOICES = {
     "quantity": {"tickets": "that many tickets", "entries": "one ticket that lets in that many persons"},
     "cells": {"tickets": "several codes, each of a ticket of its own", "one": "one code"},
@@ -42,7 +35,6 @@ CHOICES = {
     },
 }
 """Question -> answer -> its words."""
-WHICH = {"admits": "may come in", "entered": "say that the guest has entered already"}
 TITLES = {
     "code": "What the scanner reads",
     "admits": "Who may come in",
@@ -59,6 +51,11 @@ TITLES = {
 }
 
 
+Option = tuple[str, str, str, bool | str]
+"""(value, label, remark, chosen or not); of events (name, slug, remark, left out or not); of a column (value,
+label, remark, one of SAYS)."""
+
+
 class Field(msgspec.Struct):
     """A question as it is drawn."""
 
@@ -68,8 +65,7 @@ class Field(msgspec.Struct):
     open: bool
     control: str
     """ "one" of the options, "many" of them, "code", "zone", "events" or "column"."""
-    options: list[tuple[str, str, str, bool]]
-    """(value, label, remark, chosen or not); of events (name, slug, remark, left out or not)."""
+    options: list[Option]
     words: str = ""
     origin: str = ""
     column: str = ""
@@ -96,7 +92,7 @@ def _asks_zone(asked: list[dict[str, Any]]) -> bool:
 def _field(one: Mapping[str, Any], event: str) -> Field:
     name, kind = one["id"], one["id"].partition(":")[0]
     chosen = one.get("chosen", [])
-    options = [
+    options: list[Option] = [
         (value, _label(one, value), _remark(one, value, count), value in chosen)
         for value, count in one["values"]
     ]
@@ -153,8 +149,7 @@ def _meanings(one: Mapping[str, Any], chosen: Sequence[str]) -> list[tuple[str, 
 
 def _answers(one: Mapping[str, Any], meaning: str) -> bool:
     """Whether this one of MEANINGS answers a question about a column."""
-    starts = FIELDS_OF.get(meaning, (f"{meaning}=",))
-    return any(answer.startswith(starts) for answer in one["answers"])
+    return any(answer.startswith((f"{meaning}=", f"column={meaning}=")) for answer in one["answers"])
 
 
 def _until(end: str, *, timed: bool) -> str:
@@ -196,7 +191,9 @@ def as_sent(fields: list[Field], sent: QueryDict) -> list[Field]:
     shown = []
     for field in fields:
         chosen = sent.getlist(field.id)
-        options = [(value, label, remark, value in chosen) for value, label, remark, _ in field.options]
+        options: list[Option] = [
+            (value, label, remark, value in chosen) for value, label, remark, _ in field.options
+        ]
         if field.control == "events":
             options = [
                 (value, of_event.get(value, (slug, ""))[0], remark, of_event.get(value, ("", ""))[1] == "out")
@@ -205,36 +202,15 @@ def as_sent(fields: list[Field], sent: QueryDict) -> list[Field]:
         elif field.control == "zone":
             options = [("", "", "", False), *((zone, zone, "", True) for zone in chosen if zone)]
         elif field.control == "column":
-            ticked = sent.getlist(f"{field.id}:values")
-            options = [(value, label, remark, value in ticked) for value, label, remark, _ in field.options]
+            says = [*sent.getlist(f"{field.id}:values"), *([OUT] * len(field.options))]
+            options = [
+                (value, label, remark, said)
+                for (value, label, remark, _), said in zip(field.options, says, strict=False)
+            ]
         meanings = [(value, label, value in chosen) for value, label, _ in field.meanings]
         zone = sent.get("timezone", "")
         shown.append(msgspec.structs.replace(field, options=options, meanings=meanings, zone=zone))
     return shown
-
-
-def readings(report: Mapping[str, Any], before: Answers) -> list[tuple[str, str, list[tuple[str, bool]]]]:
-    """Of each field of SHOWN that the file itself does not name, from the columns that nothing reads:
-    (field, label, [(column, chosen or not)]). Such a column is asked about only if it parts the rows."""
-    read = {each["field"]: each["columns"] for each in report["read"]}
-    offered = []
-    for field, label in SHOWN.items():
-        chosen = normalised(before.columns.get(field, ""))
-        named = read.keys() & (NAMES if field == "name" else {field})
-        if chosen or not named:
-            columns = [chosen, *report["unread"]] if chosen else report["unread"]
-            offered.append((field, label, [(column, column == chosen) for column in columns]))
-    return offered
-
-
-def _take_readings(given: dict[str, Any], sent: QueryDict) -> None:
-    for field in SHOWN:
-        column = sent.get(f"reads.{field}")
-        if column:
-            given["columns"][field] = column
-            given["harmless"] = [name for name in given["harmless"] if name != normalised(column)]
-        elif column is not None and given["columns"].get(field):
-            del given["columns"][field]
 
 
 def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) -> Answers:
@@ -266,7 +242,6 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
                 given[kind] = [folded(value) for value in chosen]
             case _:
                 given[kind.replace("-", "_")] = chosen[0]
-    _take_readings(given, sent)
     if (zone := sent.get("timezone")) and not _asks_zone(asked):
         given["timezone"] = zone
     for event, slug, left in zip(
@@ -281,32 +256,46 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
 def _take_column(given: dict[str, Any], one: Mapping[str, Any], sent: QueryDict) -> None:
     """Put what a person says of one column into `given`, in place of what it was answered before."""
     meaning, _, ends = sent.get(one["id"], "").partition("=")
-    if not meaning or (not one["open"] and [sent[one["id"]]] == one["chosen"]):
+    says = sent.getlist(f"{one['id']}:values")
+    if set(says) - {OUT}:
+        if meaning not in ("", "admits"):
+            raise FileRefused(
+                f"{one['column']}: either its values say who may come in, or it says another thing."
+            )
+        meaning = "admits"
+    if not meaning or (not one["open"] and [sent.get(one["id"], "")] == one["chosen"]):
         return
     column = normalised(one["column"])
-    values = [folded(value) for value in sent.getlist(f"{one['id']}:values")]
-    if meaning in OF_VALUES and not values:
-        raise FileRefused(f"{one['column']}: tick the values that {WHICH[meaning]}.")
     given["harmless"] = [name for name in given["harmless"] if name != column]
     for kind in ("admits", "days"):
         given[kind].pop(column, None)
     (given["entered"] or {}).pop(column, None)
     match meaning:
         case "admits":
-            given["admits"][column] = values
-        case "entered":
-            given["entered"] = (given["entered"] or {}) | {column: values}
+            _take_values(given, column, one, says)
         case "day":
             given["days"][column] = normalised(ends)
-        case "product":
-            field = "variation" if any("variation=" in answer for answer in one["answers"]) else "product"
-            given["columns"][field] = one["column"]
-        case "name" | "order":
-            given["columns"][meaning] = one["column"]
         case "harmless":
             given["harmless"].append(column)
+        case field if field in MEANINGS and _answers(one, field):
+            given["columns"][field] = one["column"]
         case _:
             raise FileRefused(f"{one['column']}: {meaning[:40]!r} is none of its meanings.")
+
+
+def _take_values(given: dict[str, Any], column: str, one: Mapping[str, Any], says: Sequence[str]) -> None:
+    """Put what each value of a column says of its guests into `given`."""
+    if len(says) != len(one["values"]) or not SAYS.keys() >= {*says}:
+        raise FileRefused(f"{one['column']}: say of each value whether its guests may come in.")
+    values = [folded(value) for value, _ in one["values"]]
+    of = {each: [value for value, said in zip(values, says, strict=True) if said == each] for each in SAYS}
+    inside = of[INSIDE]
+    if of[OUT] == values:
+        raise FileRefused(f"{one['column']}: none of its values lets a guest in. Choose those that do.")
+    if of[OUT] or len([*filter(None, of[IN])]) > 1:  # else it says who has entered, and no more
+        given["admits"][column] = of[IN] + inside
+    if inside:
+        given["entered"] = (given["entered"] or {}) | {column: inside}
 
 
 def with_flags(answers: Answers, sent: QueryDict) -> Answers:
