@@ -332,6 +332,20 @@ def test_a_column_says_who_may_come_in_and_who_has_entered(desk: Client, asked: 
     assert (one.report["entered"], [row["row"] for row in one.report["left_out"]]) == (1, [2])
 
 
+def test_each_value_of_a_day_gets_its_date_on_the_page(desk: Client, asked: Any) -> None:
+    content = b"Barcode,Tag\nC-1,Freitag\nC-2,Samstag\nC-3,Freitag\n"
+    one = sent(desk, asked, "", file=SimpleUploadedFile("days.csv", content), event="gala")
+    days = {"column:tag": "day=06:00", "new-event": "create", "timezone": "Europe/Berlin"}
+    one = sent(desk, asked, f"/{one.pk}/answers", **days)
+    assert '<input type="date" name="dates:tag" value="">' in desk.get(f"{URL}/{one.pk}").content.decode()
+    half = {"dates:tag": ["2026-08-28", ""]}
+    assert desk.post(f"{URL}/{one.pk}/answers", half).status_code == 400
+    one = sent(desk, asked, f"/{one.pk}/answers", **{"dates:tag": ["2026-08-28", "2026-08-29"]})
+    assert [each["not_before"] for each in one.preview["sample"]] == [
+        f"2026-08-{day} 06:00:00 CEST" for day in (28, 29, 28)
+    ]
+
+
 def test_an_order_is_named_where_its_column_is_asked(desk: Client, asked: Any) -> None:
     content = "Kod,Zamówienie\nkod-1x,Z1\nkod-2x,Z1\nkod-3x,Z2\n".encode()
     one = sent(desk, asked, "", file=SimpleUploadedFile("lista.csv", content), event="gala")

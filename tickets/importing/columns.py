@@ -284,6 +284,8 @@ class _Columns:
                     f'end ("--day={shown}=COLUMN") or a time of the next morning ("--day={shown}={MORNING}").'
                 )
             self._found.days[column] = ends
+            if not self._take_dates(column):
+                continue
             until = "on that day"
             if ends:
                 until = f"from then to {self._source.spelled(ends)}"
@@ -294,6 +296,31 @@ class _Columns:
             meaning = f"day={self._source.spelled(ends)}" if ends else "day"
             self._about.answer(f"column:{column}", text, origin, question, meaning)
         return {name for pair in self._found.days.items() for name in pair}
+
+    def _take_dates(self, column: str) -> bool:
+        """Take the dates for which values of a column of days stand, as Friday; False if one has to be asked.
+        Of many such values the rows are wrong."""
+        values, given, stored = self._source.values(column), self._about.given, self._about.stored
+        dates = stored.dates.get(column, {}) | given.dates.get(column, {})
+        texts = [value for value in values.counts if value and not is_day(values.spelled[value])]
+        if not texts or len(texts) > LISTED:
+            return True
+        shown = self._source.spelled(column)
+        question = self._about.question(
+            f"dates:{column}",
+            f"Which date is each value of the column {shown!r}?",
+            column=column,
+            values=[(values.spelled[value], values.counts[value]) for value in texts],
+            answers=(f"date={shown}=VALUE=2026-08-31",),
+        )
+        if not dates.keys() >= {*texts}:
+            self._about.ask(question)
+            return False
+        self._found.dates[column] = dates
+        said = ", ".join(f"{values.spelled[value]}: {dates[value]}" for value in texts)
+        origin = GIVEN if column in given.dates else STORED
+        self._about.answer(question.id, said, origin, question, *(dates[value] for value in texts))
+        return True
 
     def _judge(self, column: str, values: Values, harmless: str) -> Iterator[Question]:
         """Pass over a column that is harmless, and ask about one that parts the rows."""
@@ -326,6 +353,7 @@ class _Columns:
         likely = _likely(column, values, days=days and any(value >= today for value in values.counts))
         if not likely:
             likely = next(iter(fields), "")
+            ends = ends or ([] if fields or len(values.counts) > LISTED else [MORNING])
             free += [field for field in OFFERED if not layout.column(field)]
         answers = (
             f"admits={shown}=VALUE,VALUE",

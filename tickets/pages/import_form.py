@@ -10,7 +10,7 @@ from django.http import QueryDict
 
 from tickets.importing.answers import ANY, AS_IT_IS, CREATE, PERSONS, Answers
 from tickets.importing.columns import MEANINGS
-from tickets.importing.days import is_clock
+from tickets.importing.days import is_clock, is_day
 from tickets.importing.record import FileRefused, normalised
 from tickets.importing.slugs import slug_of
 from tickets.importing.words import folded
@@ -41,6 +41,7 @@ TITLES = {
     "entrances": "Products that let guests in",
     "entered": "Who has entered already",
     "timezone": "Time zone",
+    "dates": "Days",
     "event": "Event",
     "new-event": "New event",
     "quantity": "Rows for several persons",
@@ -53,7 +54,7 @@ TITLES = {
 
 Option = tuple[str, str, str, bool | str]
 """(value, label, remark, chosen or not); of events (name, slug, remark, left out or not); of a column (value,
-label, remark, one of SAYS)."""
+label, remark, one of SAYS); of dates (value, date, remark, True)."""
 
 
 class Field(msgspec.Struct):
@@ -109,6 +110,11 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
         options = [(value, CHOICES[kind][value], "", value in chosen) for value in offered]
     elif kind == "timezone":
         control, options = "zone", [("", "", "", False), *((zone, zone, "", True) for zone in chosen)]
+    elif kind == "dates":
+        control, dates = "dates", [*chosen, *([""] * len(options))]
+        options = [
+            (value, date, said, True) for (value, _, said, _), date in zip(options, dates, strict=False)
+        ]
     elif kind == "event":
         control = "events"
         options = [
@@ -139,7 +145,7 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
 def _meanings(one: Mapping[str, Any], chosen: Sequence[str]) -> list[tuple[str, str, bool]]:
     """What a column may say, the most likely first."""
     ends = [*one["ends"], *(text.partition("=")[2] for text in chosen if text.startswith("day="))]
-    days = {f"day={end}".rstrip("="): _until(end, timed="" not in one["ends"]) for end in ends}
+    days = {f"day={end}".rstrip("="): _until(end) for end in ends}
     known = [(value, label) for value, label in MEANINGS.items() if _answers(one, value)]
     offered = dict([*known[:1], *days.items(), *known[1:]])
     likely = next((value for value in offered if one["likely"] == value.partition("=")[0]), "")
@@ -152,12 +158,13 @@ def _answers(one: Mapping[str, Any], meaning: str) -> bool:
     return any(answer.startswith((f"{meaning}=", f"column={meaning}=")) for answer in one["answers"])
 
 
-def _until(end: str, *, timed: bool) -> str:
+def _until(end: str) -> str:
     """The words of a column of days, or of times, until `end`: see Question.ends."""
-    begins = "the time from which the ticket admits" if timed else "the day on which the ticket admits"
     if is_clock(end):
-        return f"{begins}, until {end} of the next morning"
-    return f"{begins}, until {end}" if end else f"{begins}, from midnight to midnight"
+        return f"the day, or the time, from which the ticket admits, until {end} of the next morning"
+    if end:
+        return f"the time from which the ticket admits, until that in the column {end}"
+    return "the day on which the ticket admits, from midnight to midnight"
 
 
 def _label(one: Mapping[str, Any], value: str) -> str:
@@ -199,6 +206,11 @@ def as_sent(fields: list[Field], sent: QueryDict) -> list[Field]:
                 (value, of_event.get(value, (slug, ""))[0], remark, of_event.get(value, ("", ""))[1] == "out")
                 for value, slug, remark, _ in field.options
             ]
+        elif field.control == "dates":
+            options = [
+                (value, date, remark, True)
+                for (value, _, remark, _), date in zip(field.options, chosen, strict=False)
+            ]
         elif field.control == "zone":
             options = [("", "", "", False), *((zone, zone, "", True) for zone in chosen if zone)]
         elif field.control == "column":
@@ -235,6 +247,11 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
         if not values or (not one["open"] and sorted(chosen) == sorted(one["chosen"])):
             continue
         match kind:
+            case "dates":
+                dates = {folded(value): date for (value, _), date in zip(one["values"], values, strict=False)}
+                if len(dates) < len(one["values"]) or not all(map(is_day, dates.values())):
+                    raise FileRefused(f"{one['column']}: choose the date of each of its values.")
+                given["dates"] = {**before.dates, normalised(one["column"]): dates}
             case "admits" | "entered":
                 column = normalised(one["column"])
                 given[kind] = (given[kind] or {}) | {column: [folded(value) for value in chosen]}
