@@ -75,6 +75,9 @@ class PlainNetwork:
             assert one.ticket is not None
             self._issue(one.ticket)
         for one in chosen(found, confirmed):
+            if one.ticket is not None:
+                self._issue(one.ticket)
+                continue
             if one.kind == "holder":
                 self._hold(one.event, one.ticket_id, {change.field: change.new for change in one.fields})
             for request in one.steps(SALT):

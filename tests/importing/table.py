@@ -267,6 +267,8 @@ TABLE = [
         file="31-universe-guestlist.csv",
         asked=code("Ticket ID")
         | entrances("GA")
+        | {"column:first name": {"column": ["first_name=First Name"]}}
+        | {"column:last name": {"column": ["last_name=Last Name"]}}
         | {"column:order status": {"admits": ["Order Status=paid"]}}
         | {"column:ticket status": {"admits": ["Ticket Status=paid"]}},
         tickets=40,
@@ -276,7 +278,10 @@ TABLE = [
     ),
     Case(
         file="32-cooltix.csv",
-        asked=code("Voucher Code") | entrances("GA") | {"column:status": {"admits": ["Status=OK"]}},
+        asked=code("Voucher Code")
+        | entrances("GA")
+        | {"column:status": {"admits": ["Status=OK"]}}
+        | {"column:customer name": {"column": ["name=Customer Name"]}},
         tickets=45,
         left_out=TENTHS,
         admits=("R2CVT887AD27",),
@@ -359,6 +364,7 @@ TABLE = [
     Case(file="43-csv-trailing-delims.csv", tickets=3, admits=("TD-1", "TD-2", "TD-3")),
     Case(
         file="44-csv-dup-seat.csv",
+        asked={"column:seat": {"column": ["seat=seat"]}},
         tickets=2,
         wrong=(4,),
         admits=("SE-1", "SE-2"),

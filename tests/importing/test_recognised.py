@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.importing.exports import as_csv, pretix_row
+from tests.importing.networks import PlainNetwork
 from tests.importing.planning import asked, codes, plan, stored_of
 from tickets.importing import ImportPlan, Known
+from tickets.importing.kinds import BARRED, UNASKED
 
 SHOP = (
     "Barcode,Name,Stato,Rimborso,Ticket type,Nota,Comment\n"
@@ -92,18 +94,22 @@ def test_the_answer_about_a_lost_column_may_be_given_again(
     assert (codes(found), found.key) == (["NIGHT-6"], small.key)
 
 
-def test_what_another_source_left_out_is_asked_about_although_the_source_is_known(
+def test_what_another_source_left_out_is_new_only_if_somebody_ticks_it(
     tmp_path: Path, shop: ImportPlan, small: ImportPlan
 ) -> None:
-    content = "Barcode,Name\nNIGHT-2,Bob\nNIGHT-4,Dan\n"
-    stored = stored_of(shop, small)
-    found = plan(tmp_path, content, known=FEST, stored=stored)
-    assert (asked(found), found.tickets) == (DECIDING, [])
-    assert "names 2 tickets that a file with it left out" in found.questions[0].sentence
-    said = plan(tmp_path, content, known=FEST, stored=stored, harmless=HARMLESS)
-    assert codes(said) == ["NIGHT-2", "NIGHT-4"]
-    assert "Let in: 2 tickets that another file left out by 'stato', called harmless." in said.said
-    assert asked(plan(tmp_path, content, known=FEST, stored=stored_of(shop, said))) == [], "not twice"
+    content = "Barcode,Name\nNIGHT-2,Bob\nNIGHT-4,Dan\nNIGHT-9,Ida\n"
+    found = plan(tmp_path, content, known=FEST, stored=stored_of(shop, small))
+    network = PlainNetwork()
+    first = network.compare(found)
+    assert [one.kind for one in first.orderable()] == ["new", "barred", "barred"]
+    assert BARRED not in UNASKED, "also for a source that is trusted"
+    ticked = first.found[0]
+    network.take(found, [ticked.key])
+    again = network.compare(plan(tmp_path, content, known=FEST, stored=stored_of(shop, found)))
+    assert ([*again.new], [one.row for one in again.found]) == ([], [3]), "a ticket here is no more barred"
+    paid = SHOP.replace("Dan,pagato,2026-05-02", "Dan,pagato,")
+    seller = plan(tmp_path, paid, known=FEST, stored=stored_of(shop, found))
+    assert [one.kind for one in network.compare(seller).new] == ["new"] * 3, "its own shop lets it in"
 
 
 def test_a_key_is_of_one_source(tmp_path: Path) -> None:

@@ -63,10 +63,9 @@ def answered(client: Client, asked: list[Any]) -> TicketImport:
     fields = {
         "code": "Barcode",
         "column:state of payment": "admits",
-        "column:state of payment:values": "paid",
+        "column:state of payment:values": ["in", "out"],
         "column:booking": "harmless",
-        "column:checked in": "entered",
-        "column:checked in:values": "*",
+        "column:checked in:values": ["inside", "in", "inside"],
         "entrances": "Day",
         "new-event": "create",
         "stewards_see_why": "on",
@@ -105,7 +104,7 @@ def test_an_entry_of_several_guests_is_ordered_once_all_of_them_are_in(
         desk,
         asked,
         f"/{one.pk}/answers",
-        **{"column:checked in": "entered", "column:checked in:values": "yes"},
+        **{"column:checked in:values": ["inside", "in"]},
     )
     honest, seen = decide.batch, set[str]()
 
@@ -168,7 +167,7 @@ def test_changes_that_were_confirmed_go_on_only_for_who_may_make_them(
         asked,
         f"/{one.pk}/answers",
         code="Barcode",
-        **{"column:status": "admits", "column:status:values": "paid"},
+        **{"column:status:values": ["out", "in"]},
         **NOT_LACKED,
     )
     with monkeypatch.context() as context:
@@ -311,25 +310,42 @@ def test_a_name_and_the_number_of_an_order_in_another_language_are_answered(desk
     assert [each["name"] for each in one.preview["sample"]] == ["Ada", "Cem"]
 
 
-def test_columns_that_part_nothing_are_read_as_name_and_order(desk: Client, asked: Any) -> None:
-    """A guest list in which no two rows have the same name: nothing asks about such a column."""
-    rows = [f"kod-{number:02}x,Z{number % 13:04}-{number:02},Gość {chr(65 + number)}" for number in range(16)]
-    content = "\n".join(["Kod,Zamówienie,Uczestnik", *rows]).encode()
+def test_a_name_in_two_columns_and_an_order_are_read_where_they_are_asked(desk: Client, asked: Any) -> None:
+    rows = [
+        f"kod-{number:02}x,Z{number % 13:04}-{number:02},Gość {chr(65 + number)},Nowak {number % 5}"
+        for number in range(16)
+    ]
+    content = "\n".join(["Kod,Zamówienie,Uczestnik,Nazwisko", *rows]).encode()
     one = sent(desk, asked, "", file=SimpleUploadedFile("lista.csv", content), event="gala")
+    names = {"column:uczestnik": "name", "column:nazwisko": "last_name", "column:zamówienie": "order"}
     one = sent(desk, asked, f"/{one.pk}/answers", **{"code": "Kod", "new-event": "create"})
-    assert (one.state, one.report["unread"]) == (ImportState.PREVIEW, ["zamówienie", "uczestnik"])
-    page = desk.get(f"{URL}/{one.pk}").content.decode()
-    assert "The guest&#x27;s name, which the gate shows" in page
-
-    chosen = {"reads.name": "uczestnik", "reads.order": "zamówienie"}
-    one = sent(desk, asked, f"/{one.pk}/answers", **chosen)
+    one = sent(desk, asked, f"/{one.pk}/answers", **names)
     first = one.preview["sample"][0]
-    assert (first["name"], first["order"], one.report["unread"]) == ("Gość A", "Z0000-00", [])
-    assert "<option selected>uczestnik</option>" in desk.get(f"{URL}/{one.pk}").content.decode()
+    assert (first["name"], first["order"], one.report["unread"]) == ("Gość A Nowak 0", "Z0000-00", [])
 
-    one = sent(desk, asked, f"/{one.pk}/answers", **chosen | {"reads.order": ""})
-    first = one.preview["sample"][0]
-    assert (first["name"], first["order"], one.report["unread"]) == ("Gość A", "", ["zamówienie"])
+
+def test_a_column_says_who_may_come_in_and_who_has_entered(desk: Client, asked: Any) -> None:
+    content = "Kod,Stan\nkod-1x,oddany\nkod-2x,ważny\nkod-3x,w środku\nkod-4x,ważny\n".encode()
+    one = sent(desk, asked, "", file=SimpleUploadedFile("lista.csv", content), event="gala")
+    of_values = {"column:stan:values": ["in", "out", "inside"]}
+    wrong = {**of_values, "column:stan": "harmless", "code": "Kod", "new-event": "create"}
+    assert desk.post(f"{URL}/{one.pk}/answers", wrong).status_code == 400
+    one = sent(desk, asked, f"/{one.pk}/answers", **of_values, **{"code": "Kod", "new-event": "create"})
+    assert (one.report["entered"], [row["row"] for row in one.report["left_out"]]) == (1, [2])
+
+
+def test_each_value_of_a_day_gets_its_date_on_the_page(desk: Client, asked: Any) -> None:
+    content = b"Barcode,Tag\nC-1,Freitag\nC-2,Samstag\nC-3,Freitag\n"
+    one = sent(desk, asked, "", file=SimpleUploadedFile("days.csv", content), event="gala")
+    days = {"column:tag": "day=06:00", "new-event": "create", "timezone": "Europe/Berlin"}
+    one = sent(desk, asked, f"/{one.pk}/answers", **days)
+    assert '<input type="date" name="dates:tag" value="">' in desk.get(f"{URL}/{one.pk}").content.decode()
+    half = {"dates:tag": ["2026-08-28", ""]}
+    assert desk.post(f"{URL}/{one.pk}/answers", half).status_code == 400
+    one = sent(desk, asked, f"/{one.pk}/answers", **{"dates:tag": ["2026-08-28", "2026-08-29"]})
+    assert [each["not_before"] for each in one.preview["sample"]] == [
+        f"2026-08-{day} 06:00:00 CEST" for day in (28, 29, 28)
+    ]
 
 
 def test_an_order_is_named_where_its_column_is_asked(desk: Client, asked: Any) -> None:

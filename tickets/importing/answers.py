@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
+from tickets.importing.days import has_time, is_day
 from tickets.importing.record import FileRefused, normalised
 from tickets.importing.words import FIELDS, folded
 
@@ -64,6 +65,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     days: dict[str, str] = {}
     """Column with the day on which a row's ticket admits -> the end of that: "" for midnight, a time of the
     morning after, or a column."""
+    dates: dict[str, dict[str, str]] = {}
+    """Such a column whose values are no dates, as Friday -> value -> its date."""
     seen: dict[str, list[str]] = {}
     """Harmless column -> its filled values so far, of stored answers: it is asked about again once all values
     are others. Without an entry whatever stands in it is harmless."""
@@ -72,9 +75,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     decides: list[str] = []
     """Further columns that say who comes in, or when, of stored answers: of events, products and windows."""
     barred: list[str] = []
-    """Names of tickets left out by their status, of stored answers: see importing.barred."""
-    let_in: list[str] = []
-    """Such names of other sources that a person let in, of stored answers."""
+    """Names of tickets left out by their status, of stored answers: a file of another source lets none of
+    them in unasked (importing.comparing)."""
     within: bool = False
     """Whether the code stands inside a longer text that the scanner reads."""
     hidden: bool = False
@@ -149,6 +151,17 @@ def by_column(texts: Iterable[str], option: str) -> dict[str, list[str]]:
     return found
 
 
+def dates_by_column(texts: Iterable[str], option: str) -> dict[str, dict[str, str]]:
+    """Column -> value -> date, from COLUMN=VALUE=DATE; raises FileRefused."""
+    found: dict[str, dict[str, str]] = {}
+    for column, text in pairs(texts, option, "COLUMN=VALUE=DATE"):
+        value, _, date = text.rpartition("=")
+        if not is_day(date) or has_time(date):
+            raise FileRefused(f"The answer {option} {text!r} ends in no date such as 2026-08-31.")
+        found.setdefault(normalised(column), {})[folded(value)] = date
+    return found
+
+
 def by_event(texts: Collection[str], option: str) -> dict[str, str]:
     """Event as the file names it -> slug, from NAME=SLUG, at the last "="; raises FileRefused."""
     if wrong := [text for text in texts if "=" not in text]:
@@ -189,6 +202,7 @@ def answers_from(
     column: Iterable[str] = (),
     harmless: Iterable[str] = (),
     day: Iterable[str] = (),
+    date: Iterable[str] = (),
     within: bool = False,
     hidden: bool = False,
     stewards_see_why: bool = False,
@@ -200,6 +214,7 @@ def answers_from(
     if nobody_entered and entries:
         raise FileRefused("The answers entered and nobody-entered contradict each other.")
     days = [text.partition("=") for text in day]
+    dates = dates_by_column(date, "date")
     texts = {"quantity": quantity, "cells": cells, "repeats": repeats, "new-event": new_event}
     for option, text in texts.items():
         if text and text not in CHOICES[option]:
@@ -219,7 +234,8 @@ def answers_from(
         new_event=new_event,
         columns=chosen_columns(column, "column"),
         harmless=[normalised(name) for name in harmless],
-        days={normalised(begins): normalised(ends) for begins, _, ends in days},
+        days=dict.fromkeys(dates, "") | {normalised(begins): normalised(ends) for begins, _, ends in days},
+        dates=dates,
         within=within,
         hidden=hidden,
         stewards_see_why=stewards_see_why,

@@ -107,6 +107,10 @@ LISTS = {
         "the column with the time until which it does, or a time of the next morning, as in 06:00 (default: "
         "midnight)",
     ),
+    "date": (
+        "COLUMN=VALUE=DATE",
+        'the date that a value stands for in a column of days, as in "Day=Friday=2026-08-28"',
+    ),
     "column": (
         "FIELD=NAME",
         f"name of the column for a field, FIELD= for none; fields: {', '.join(FIELDS)}",
@@ -220,10 +224,12 @@ def _about_columns(questions: Sequence[Question]) -> list[str]:
         *lines,
         "  Answer for each column with one of",
         '    "--admits=COLUMN=VALUE,VALUE"   who comes in: these values do, all others do not',
-        '    "--entered=COLUMN=VALUE,VALUE"  who has entered already: these values (* is any text)',
+        '    "--entered=COLUMN=VALUE,VALUE"  who has entered already: these values (* is any text); if the',
+        "                                    column also says who comes in, name them under both",
         '    "--day=COLUMN"                  the day on which the ticket of a row admits, to midnight',
         '    "--day=COLUMN=06:00"            that day, or from that time, until 06:00 of the next morning',
         '    "--day=COLUMN=COLUMN"           the times from which and until which it admits',
+        '    "--date=COLUMN=VALUE=DATE"      the day, where a value is no date, as Friday',
         '    "--column=product=COLUMN"       the product (or variation=COLUMN, beside a product)',
         '    "--column=name=COLUMN"          the name of the guest',
         '    "--column=order=COLUMN"         the number of the order',

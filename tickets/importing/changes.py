@@ -90,7 +90,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         """The change for people; `personal`: with what it says of a person. No code is shown."""
         if self.ticket is not None:
             about = _about_new(self.ticket) if personal else ""
-            return f"{self.ticket_id}: {about or SHOWN_KINDS[NEW]}"
+            return f"{self.ticket_id}: {about or SHOWN_KINDS[self.kind]}"
         if self.kind == "block" and self.why:
             said = f"admits in the file and is blocked in the network ({self._note(zone) or 'no reason'})"
         elif self.fields:
@@ -121,9 +121,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         return ""
 
 
-def new_ticket(ticket: ImportedTicket) -> Change:
-    """The change that issues a ticket."""
-    return Change(kind=NEW, row=ticket.row, event=ticket.event, ticket_id=ticket.ticket_id, ticket=ticket)
+def new_ticket(ticket: ImportedTicket, kind: str = NEW) -> Change:
+    """The change that issues a ticket: NEW or BARRED."""
+    return Change(kind=kind, row=ticket.row, event=ticket.event, ticket_id=ticket.ticket_id, ticket=ticket)
 
 
 def key_of_new(ticket: ImportedTicket) -> str:

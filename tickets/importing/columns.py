@@ -16,27 +16,33 @@ import msgspec
 from tickets.importing import words
 from tickets.importing.answers import ANY, Question
 from tickets.importing.days import MORNING, has_time, is_clock, is_day
-from tickets.importing.field_kinds import unlike_fields
 from tickets.importing.inquiry import Inquiry, YesNo
-from tickets.importing.jsoncells import first_language, list_of
-from tickets.importing.parting import DATE, FEW, ID_MAX, are_days, names_rows, parts
+from tickets.importing.jsoncells import list_of
+from tickets.importing.parting import OF_GUEST, Parting, are_days
 from tickets.importing.recognised import question_of_lost
 from tickets.importing.record import FileRefused, normalised
 from tickets.importing.sections import TITLE
-from tickets.importing.settled import FILE, GIVEN, STORED, Said, settle
+from tickets.importing.settled import GIVEN, STORED, Said, settle
 from tickets.importing.source import Values
 
 MEANINGS = {
-    "admits": "guests with ticked values may come in, the others may not",
-    "entered": "guests with ticked values have entered already",
+    "admits": "who may come in, and who has entered: as chosen for each value",
     "product": "the kind of ticket: which kinds come in is asked next",
-    "name": "the guest's name, which the gate shows",
+    "variation": "the rest of the kind of ticket: which kinds come in is asked next",
+    "name": "the guest's name or first name, which the gate shows",
+    "first_name": "the guest's first name",
+    "last_name": "the guest's last name",
+    "seat": "the seat, which the gate shows",
     "order": "the number of the order, by which the gate finds who came together",
     "harmless": "does not matter at the door",
 }
+MEANINGS = dict.fromkeys(sorted(OF_GUEST), "known of the guest, and kept with the name") | MEANINGS
 """What a column may say, beside a day."""
-NAMES = {"name", "first_name", "last_name"}
+OFFERED = ("name", "last_name", "order")
+"""Fields that a column may be by which none is found."""
 EXAMPLES = 3
+SUMMED = 12
+"""Most values that a sentence names."""
 LISTED = 30
 """Most values that a question lists."""
 NOTHING: YesNo = (None, None)
@@ -50,7 +56,7 @@ def decide_columns(about: Inquiry) -> None:
 
 def _filled(values: Values) -> dict[str, int]:
     """The filled values, as far as they are stored, and their numbers; the most frequent first."""
-    return {value[:ID_MAX]: count for value, count in values.counts.most_common() if value}
+    return {value: count for value, count in values.counts.most_common() if value}
 
 
 def _are_timed(values: Values) -> bool:
@@ -71,10 +77,7 @@ class _Columns:
             *about.found.printed,
             *about.found.candidates,
         }
-        self._unlike = self._unlike_fields()
-        self._ids = {*preset.ids} | {
-            name for name in self._source.columns if names_rows(name, self._source.values(name))
-        }
+        self._parting = Parting(about.source, about.layout, about.found.printed)
         self._keep()
 
     def _keep(self) -> None:
@@ -84,16 +87,31 @@ class _Columns:
         self._found.seen |= {name: seen for name, seen in stored.seen.items() if name not in columns}
         self._found.constant |= {name: one for name, one in stored.constant.items() if name not in columns}
 
-    def _unlike_fields(self) -> set[str]:
-        """The columns that are asked about though a field is read from them: those unlike it, and those of
-        products that are days. What a person has said of one, holds."""
-        layout, found = self._about.layout, self._found
-        said = (self._about.given.columns | self._about.stored.columns).values()
-        printed = [*found.printed, *found.candidates, self._preset.admission]
-        unlike = unlike_fields(self._source, layout, found.printed)
-        products = {*layout.columns.get("product", ()), *layout.columns.get("variation", ())}
-        days = {name for name in products if are_days(self._source.values(name))}
-        return (unlike | days).difference(printed, map(normalised, said))
+    def _may_decide(self, column: str) -> bool:
+        """Whether a column may say who comes in: it puts the orders into groups, or all of them into one by
+        a status."""
+        values = self._source.values(column)
+        if not any(values.counts) or column in self._preset.ids:
+            return False
+        if len(values.counts) > 1:
+            return not self._parting.tells_apart(column)
+        named = words.names_status(column) or words.names_entry(column)
+        return named or words.has_status(values.counts)
+
+    def _is_doubtful(self, column: str) -> bool:
+        """Whether a column that a field is read from is asked about: as the kind of a ticket if it holds
+        days, as what is known of the guest if it may decide. What a person has said of one, holds, and of
+        most what a preset says."""
+        given, stored, values = self._about.given, self._about.stored, self._source.values(column)
+        said = map(normalised, (given.columns | stored.columns).values())
+        found = self._about.found
+        if column in (*said, *found.printed, *found.candidates, self._preset.admission):
+            return False
+        fields = self._parting.fields_of(column)
+        if not fields.isdisjoint(("product", "variation")):
+            return are_days(values)
+        known = self._preset.name and not words.has_status(values.counts)
+        return fields <= OF_GUEST and not known and self._may_decide(column)
 
     def decide(self) -> None:
         """Decide each column, or leave a question open; a person's answer holds for a column that a field is
@@ -117,12 +135,14 @@ class _Columns:
         asked = [question_of_lost(name) for name in recognised.lost if name not in given.harmless]
         stored = self._about.stored
         known = decided.union(stored.admits, stored.refuses, stored.entered or (), stored.harmless)
-        known = known.union(given.harmless, self._unlike)
+        known = known.union(given.harmless)
         for column in self._source.columns:
-            if column in days or (column in self._read and column not in known):
+            if column in days:
+                continue
+            if column in self._read and column not in known and not self._is_doubtful(column):
                 continue
             values = self._source.values(column)
-            harmless = self._harmless(column, decided) or self._of_series(column) or self._translates(column)
+            harmless = self._harmless(column, decided) or self._of_series(column)
             admits, entered = (
                 not harmless and decides for decides in (self._is_status(column), self._is_entry(column))
             )
@@ -134,7 +154,7 @@ class _Columns:
                 asked += self._judge(column, values, harmless)
         # A person looks first at what most likely decides.
         order = ["admits", "entered", "day", ""]
-        asked.sort(key=lambda one: order.index(one.likely))
+        asked.sort(key=lambda one: order.index(one.likely) if one.likely in order else len(order))
         for question in asked:
             self._about.ask(question)
 
@@ -150,18 +170,6 @@ class _Columns:
         ignored = column in self._ignored and not words.has_status(self._source.values(column).counts)
         return self._preset.name if listed or ignored else ""
 
-    def _translates(self, column: str) -> str:
-        """FILE if this column says the same as another one in a further language: each text has one
-        translation, and each translation is of one text. What names the rows translates nothing."""
-        first = first_language(column)
-        if first not in self._source.columns or first in self._ids:
-            return ""
-        texts = self._source.values(first).counts, self._source.values(column).counts
-        pairs = set(
-            zip(*(map(words.value_of, self._source.cells(name)) for name in (first, column)), strict=True)
-        )
-        return FILE if [*map(len, texts)] == [len(pairs)] * 2 and len(pairs) > 1 else ""
-
     def _all_others(self, column: str) -> bool:
         """Whether no value is one of those for which a column was called harmless: another shop may say with
         it who comes in."""
@@ -172,8 +180,9 @@ class _Columns:
         """Keep the values for which a column is harmless, as far as a person looked at them: not those of
         texts, nor days, of which each file has others."""
         before, filled = self._about.stored.seen.get(column), _filled(values)
-        few = len(values.counts) <= LISTED and not (filled and all(map(DATE.search, filled)))
-        if before is not None or (few and harmless == GIVEN):
+        few = len(values.counts) <= LISTED and not (filled and all(map(is_day, filled)))
+        first = harmless == GIVEN and column not in self._about.stored.harmless
+        if before is not None or (few and first):
             kept = dict.fromkeys([*filled, *(before or ())])
             self._found.seen[column] = [*kept][:LISTED]
 
@@ -275,6 +284,8 @@ class _Columns:
                     f'end ("--day={shown}=COLUMN") or a time of the next morning ("--day={shown}={MORNING}").'
                 )
             self._found.days[column] = ends
+            if not self._take_dates(column):
+                continue
             until = "on that day"
             if ends:
                 until = f"from then to {self._source.spelled(ends)}"
@@ -286,13 +297,38 @@ class _Columns:
             self._about.answer(f"column:{column}", text, origin, question, meaning)
         return {name for pair in self._found.days.items() for name in pair}
 
+    def _take_dates(self, column: str) -> bool:
+        """Take the dates for which values of a column of days stand, as Friday; False if one has to be asked.
+        Of many such values the rows are wrong."""
+        values, given, stored = self._source.values(column), self._about.given, self._about.stored
+        dates = stored.dates.get(column, {}) | given.dates.get(column, {})
+        texts = [value for value in values.counts if value and not is_day(values.spelled[value])]
+        if not texts or len(texts) > LISTED:
+            return True
+        shown = self._source.spelled(column)
+        question = self._about.question(
+            f"dates:{column}",
+            f"Which date is each value of the column {shown!r}?",
+            column=column,
+            values=[(values.spelled[value], values.counts[value]) for value in texts],
+            answers=(f"date={shown}=VALUE=2026-08-31",),
+        )
+        if not dates.keys() >= {*texts}:
+            self._about.ask(question)
+            return False
+        self._found.dates[column] = dates
+        said = ", ".join(f"{values.spelled[value]}: {dates[value]}" for value in texts)
+        origin = GIVEN if column in given.dates else STORED
+        self._about.answer(question.id, said, origin, question, *(dates[value] for value in texts))
+        return True
+
     def _judge(self, column: str, values: Values, harmless: str) -> Iterator[Question]:
         """Pass over a column that is harmless, and ask about one that parts the rows."""
         about, before = self._about, self._about.stored.constant.get(column)
         changed = before is not None and any(value != before for value in values.counts)
         known = about.recognised.columns
         new = bool(known) and column not in known and any(values.counts)
-        decides = column in self._unlike or (parts(values) and column not in self._ids) or new
+        decides = self._may_decide(column) or new
         if harmless:
             if harmless in (GIVEN, STORED):
                 self._found.harmless.append(column)
@@ -300,32 +336,30 @@ class _Columns:
             if decides or harmless == GIVEN:
                 text = f"{self._source.spelled(column)}: {MEANINGS['harmless']} ({_summary(values)})"
                 about.answer(f"column:{column}", text, harmless, self._question(column, values), "harmless")
-        elif decides or changed or self._may_decide(column, values):
+        elif decides or changed:
             yield self._question(column, values)
         elif len(values.counts) == 1:
             self._found.constant[column] = next(iter(values.counts))
-
-    def _may_decide(self, column: str, values: Values) -> bool:
-        """Whether a column that does not part the rows decides by its name or its words: all may be
-        cancelled, or some be so in words of their own."""
-        if not any(values.counts) or column in self._ids:
-            return False
-        named = words.names_status(column) or words.names_entry(column)
-        return named or words.has_status(values.counts)
 
     def _question(self, column: str, values: Values) -> Question:
         shown = self._source.spelled(column)
         days = are_days(values)
         ends = [self._source.spelled(name) for name in self._source.columns if self._ends_after(column, name)]
         ends = [*ends, MORNING] if _are_timed(values) else ["", MORNING, *ends] if days else []
-        product = "variation" if self._about.layout.column("product") else "product"
+        layout = self._about.layout
+        free = ["variation" if layout.column("product") else "product"]
+        fields = [field for field in MEANINGS if field in self._parting.fields_of(column)]
+        today = self._about.known.today
+        likely = _likely(column, values, days=days and any(value >= today for value in values.counts))
+        if not likely:
+            likely = next(iter(fields), "")
+            ends = ends or ([] if fields or len(values.counts) > LISTED else [MORNING])
+            free += [field for field in OFFERED if not layout.column(field)]
         answers = (
             f"admits={shown}=VALUE,VALUE",
             f"entered={shown}=VALUE,VALUE",
             *(f"day={shown}={end}".rstrip("=") for end in ends),
-            f"column={product}={shown}",
-            *([] if self._about.layout.columns.keys() & NAMES else [f"column=name={shown}"]),
-            *([] if self._about.layout.column("order") else [f"column=order={shown}"]),
+            *(f"column={field}={shown}" for field in fields or free),
             f"harmless={shown}",
         )
         question = self._about.question(
@@ -336,8 +370,6 @@ class _Columns:
             examples=_examples(values),
             answers=answers,
         )
-        today = self._about.known.today
-        likely = _likely(column, values, days=days and any(value >= today for value in values.counts))
         return msgspec.structs.replace(question, likely=likely, ends=ends)
 
     def _ends_after(self, column: str, other: str) -> bool:
@@ -377,6 +409,6 @@ def _examples(values: Values) -> dict[str, list[str]]:
 
 
 def _summary(values: Values) -> str:
-    listed = [f"{value or 'empty'}: {count:,}" for value, count in values.listed()[:FEW]]
+    listed = [f"{value or 'empty'}: {count:,}" for value, count in values.listed()[:SUMMED]]
     more = len(values.counts) - len(listed)
     return ", ".join(chain(listed, [f"{more:,} more"] if more > 0 else []))

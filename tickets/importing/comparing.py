@@ -26,8 +26,9 @@ from tickets.importing.changes import (
     new_ticket,
 )
 from tickets.importing.imported import ImportedTicket, WrongRow
+from tickets.importing.kinds import BARRED
 from tickets.importing.network import Network, Place, entries_made
-from tickets.importing.plan import ImportPlan, made_up
+from tickets.importing.plan import ImportPlan, made_up, unsalted
 from tickets.models import TicketHolder
 
 GONE_REASON = "no longer in the seller's file"
@@ -76,7 +77,7 @@ class _Matching:
     def __init__(self, plan: ImportPlan, network: Network, found: Differences) -> None:
         self.stored: dict[Place, TicketRow] = {}
         """(event, id in the file) -> its ticket in the network."""
-        self._network, self._found = network, found
+        self._plan, self._network, self._found = plan, network, found
         self._owners = {
             (stored.event, digest): stored
             for stored in network.tickets.values()
@@ -135,7 +136,10 @@ class _Matching:
     def _add(self, ticket: ImportedTicket, name: str = "") -> None:
         if _place(ticket) not in self._left_out:
             named = msgspec.structs.replace(ticket, ticket_id=name) if name else ticket
-            self._found.new.append(new_ticket(named))
+            if ticket.admits and unsalted(ticket) in self._plan.barred:
+                self._found.found.append(new_ticket(named, BARRED))
+            else:
+                self._found.new.append(new_ticket(named))
 
     def _doubt(self, ticket: ImportedTicket, why: str) -> None:
         if _place(ticket) not in self._left_out:

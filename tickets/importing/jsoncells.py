@@ -1,13 +1,11 @@
 """The cells of a JSON object: each text in it has a column, however deep it stands, since any may decide.
 
 A text in an object inside it is at "name of the object, name"; one in a list at "name (a list)", or at
-"name (a list) key" if the list holds objects. A text in several languages is at its name, in the first of
-them, and the others are at "name (language)".
+"name (a list) key" if the list holds objects.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -17,9 +15,6 @@ from tickets.importing.record import normalised
 
 LIST = " (a list)"
 """Ends the name of a column that stands for a list."""
-LANGUAGE = re.compile(r"[a-z]{2}(-[a-zA-Z]{2,8})?")
-OF_LANGUAGE = re.compile(r"(.+) \([a-z]{2}( [a-z]{2,8})?\)")
-"""The column of a text in a further language."""
 DEPTH_MAX = 40
 """Objects and lists inside each other."""
 NAME_MAX = 1000
@@ -94,9 +89,6 @@ class Cells:
         match value:
             case Unreadable():
                 raise Unclear(f"{value.reason} in {name[:40]!r}")
-            case dict() if _is_translated(value):
-                for number, (language, text) in enumerate(value.items()):
-                    self.add(f"{name} ({normalised(language)})" if number else name, text)
             case dict():
                 self.take(value, f"{name} ", depth + 1)
             case list():
@@ -118,19 +110,7 @@ def list_of(column: str) -> str:
     return name + found if found else ""
 
 
-def first_language(column: str) -> str:
-    """The column of the first language, if this one has the same text in a further language; else ""."""
-    found = OF_LANGUAGE.fullmatch(column)
-    return found[1] if found else ""
-
-
 def _one_text(texts: Iterable[str]) -> tuple[str, bool]:
     """The texts of one column, each once, and whether they differ."""
     filled = dict.fromkeys(filter(None, texts))
     return ", ".join(filled), len(filled) > 1
-
-
-def _is_translated(value: Mapping[str, Any]) -> bool:
-    """Whether an object is a text in several languages, which pretix writes as {"en": ...}."""
-    texts = all(inner is None or isinstance(inner, str) for inner in value.values())
-    return bool(value) and texts and all(LANGUAGE.fullmatch(key) for key in value)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from dtvn.wording import counted
 
+NEW, BARRED = "new", "barred"
 KINDS = {
     "change": "changed",
     "holder": "with another guest",
@@ -14,15 +15,17 @@ KINDS = {
     "block": "blocked since",
     "entry": "entered elsewhere since",
     "gone": "gone from the file",
+    BARRED: "left out by another file",
 }
 """Kind of difference -> its words, in the order in which the operations of one ticket are sent."""
-NEW = "new"
 SHOWN_KINDS = {NEW: "new"} | KINDS
 """What of a file is shown and confirmed."""
-UNASKED = frozenset(KINDS) - {"gone"}
+UNASKED = frozenset(KINDS) - {"gone", BARRED}
 """The kinds that are ordered without a person, for a source that is trusted."""
 MEANS = {
     NEW: "The ticket is added, and opens the door.",
+    BARRED: "Another file of this event left these guests out, by a column that this file lacks. Tick only "
+    "whom you know to have a ticket: it is added, and opens the door.",
     "change": "Product, seat and validity become those of the file.",
     "holder": "The name and address that are kept here become those of the file.",
     "replace": "The code in the file opens the door from now on; the one before is refused.",
@@ -35,6 +38,7 @@ MEANS = {
 """SHOWN_KINDS -> what is done once it is confirmed."""
 LEFT = {
     NEW: ("new ticket", "these guests are not found at the gate"),
+    BARRED: ("ticket that another file left out", "these guests are not found at the gate"),
     "change": ("changed ticket", "the tickets stay as they were"),
     "holder": ("changed guest", "the names that are kept here stay"),
     "replace": ("replaced code", "the old codes still open the door"),

@@ -1,68 +1,81 @@
-"""Which values part the rows of a file into groups, and which name each row: told from the values alone."""
+"""Which columns tell the orders of a file apart: each other one may put them into groups, and is asked about.
+
+One rule for all columns, whatever they are called. One is passed over if it holds e-mail addresses, the
+numbers of orders, an id of each row, or, where it is read as known of the guest, texts each of which stands
+in one order. A word for a status, and days alone, tell nothing apart.
+"""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection
+from functools import cached_property
 
 from tickets.importing import words
 from tickets.importing.days import is_day
-from tickets.importing.source import Values
+from tickets.importing.layout import Layout
+from tickets.importing.source import Source, Values
+from tickets.importing.words import PERSONAL
 
-FEW = 12
-"""At most so many different values part the rows into groups, though each stands once."""
-NAMES_ROW = re.compile(r"\S*@\S+|(?=\S*\d)\S{8,}")
-"""A text that names a row, if no two rows have the same: an address, or one like an id."""
-STEM = re.compile(r"[^\W\d_]{2,}")
-"""The word that a text begins with: "refunded" of "refunded by card 1003"."""
-DATE = re.compile(
-    r"\d{1,4}[./-](?:\d{1,2}|[^\W\d_]{3,9})[./-]\d{2,4}|(?<!\d)20\d{6}(?!\d)"
-    r"|\d{1,2}[:.]\d{2}|(?<!\w)\d{1,2} ?[ap]\.?m(?!\w)"
-    r"|^\D*(?:\d{1,2}\D+)*20\d\d(?:\D+\d{1,2})*\D*$"
-)
-"""A date or a time in some form, also in one that is not read: the last one is a year, beside short numbers
-only."""
-ID_MAX = 200
-"""Characters of the longest id."""
+NUMBERED = re.compile(r"\d|^[A-Z]+$")
+"""What the number of an order, or of a position in it, has; some have capitals alone."""
+WHOLE = ("first_name", "last_name")
+"""Fields that only together name a guest."""
+NUMBERS = ("order", "position", "email")
+OF_GUEST = {*PERSONAL, "country", "seat", *NUMBERS}
+"""Fields that decide nothing."""
 
 
-def parts(values: Values) -> bool:
-    """Whether a column parts the rows: a value stands in several of them, or only some rows fill it, or it
-    has few values, or few words that they begin with, or a date or a time in some row. Addresses that repeat
-    are those of who bought several tickets."""
-    counts = values.counts
-    if len(counts) < 2:
-        return False
-    if "" in counts or len(counts) <= FEW:
-        return True
-    repeats = counts.total() > len(counts) and not all("@" in value for value in counts)
-    return repeats or _stems_part(counts) or any(map(DATE.search, counts))
+class Parting:
+    """The columns of a file. `printed`: those that the scanner reads."""
 
+    def __init__(self, source: Source, layout: Layout, printed: Collection[str]) -> None:
+        self._source, self._layout, self._printed = source, layout, printed
 
-def names_rows(column: str, values: Values) -> bool:
-    """Whether a column of this normalised name names each row, as an id or an address does: its values part
-    nothing."""
-    counts = values.counts
-    longest = max(map(len, counts), default=0)
-    if max(counts.values(), default=0) != 1 or longest > ID_MAX or are_days(values):
-        return False
-    if words.is_record(column) or words.is_printed(column):
-        return all(any(map(str.isdigit, value)) for value in counts)
-    if not all(map(NAMES_ROW.fullmatch, counts)) or _stems_part(counts):
-        return False
-    return 2 * sum(map(bool, map(DATE.search, counts))) <= len(counts)
+    def fields_of(self, column: str) -> set[str]:
+        """The fields that are read from a column."""
+        return {field for field, names in self._layout.columns.items() if column in names}
+
+    def tells_apart(self, column: str) -> bool:
+        """Whether a column tells the orders apart."""
+        values = self._source.values(column)
+        filled = [values.spelled[value] for value in values.counts if any(map(str.isalnum, value))]
+        if words.has_status(values.counts) or all(map(is_day, filled)):
+            return False
+        if all("@" in text for text in filled):
+            return True
+        fields = self.fields_of(column)
+        if numbers := fields.intersection(NUMBERS):
+            return "email" not in numbers and all(map(NUMBERED.search, filled))
+        if fields:
+            return self._stands_in_one_order(column)
+        named = words.is_record(column) or words.is_printed(column)
+        return named and max(values.counts.values()) == 1 and all(map(NUMBERED.search, values.counts))
+
+    def _stands_in_one_order(self, column: str) -> bool:
+        """Whether each text of a column, or each whole name, stands in the rows of one order."""
+        of_name = [name for field in WHOLE for name in self._layout.columns.get(field, ())]
+        columns = of_name if column in of_name else [column]
+        texts = (" ".join(cells) for cells in zip(*map(self._source.cells, columns), strict=True))
+        pairs = {
+            (words.folded(text), order)
+            for text, order in zip(texts, self._orders, strict=True)
+            if any(map(str.isalnum, text))
+        }
+        return len({text for text, _ in pairs}) == len(pairs)
+
+    @cached_property
+    def _orders(self) -> list[str]:
+        """Of each row what stands for its order: the number, the buyer's address, the code, or the row."""
+        named = filter(None, map(self._layout.column, ("order", "email")))
+        several = [name for name in named if len(self._source.values(name).counts) > 1]
+        columns = [*filter(self.tells_apart, several)][:1] or [*self._printed]
+        rows = sum(1 for _ in self._source.cells(""))
+        cells = [*zip(*map(self._source.cells, columns), strict=True)] or [()] * rows
+        return ["\n".join(each).strip() or f"\n{row}" for row, each in enumerate(cells)]
 
 
 def are_days(values: Values) -> bool:
     """Whether all cells of a column are days in a form that is read, but for empty ones."""
     filled = [values.spelled[value] for value in values.counts if value]
     return len(filled) > 1 and all(map(is_day, filled))
-
-
-def _stems_part(values: Collection[str]) -> bool:
-    """Whether different values begin with few words. Where not all begin with one, each word has to repeat:
-    ids happen to begin with letters."""
-    stems = Counter(found[0] if (found := STEM.match(value)) else "" for value in values if "@" not in value)
-    few = 1 < len(stems) <= FEW and 2 * len(stems) <= stems.total()
-    return few and ("" not in stems or min(stems.values()) > 1)

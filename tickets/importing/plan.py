@@ -18,7 +18,6 @@ from tickets.importing.answers import (
     Question,
     Told,
 )
-from tickets.importing.barred import BARRED_MAX, barred_elsewhere, kept_barred, questions_of
 from tickets.importing.imported import EVENT_LENGTH_MAX, ImportedEvent, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.layout import Layout
 from tickets.importing.own import events_of
@@ -27,7 +26,7 @@ from tickets.importing.questions import decide
 from tickets.importing.recognised import UNANSWERED, StoredSource, recognise
 from tickets.importing.record import ENTITIES, Record, normalised
 from tickets.importing.rows import Rows
-from tickets.importing.settled import Decided, Known, no_salt
+from tickets.importing.settled import Decided, Known
 from tickets.importing.source import Source, read_source
 
 SAMPLES = 3
@@ -38,6 +37,8 @@ LONG = 8
 MADE_UP_DIGITS = 20
 """Hexadecimal digits of an id that is made up: two of a million tickets are equal once in 10^12 imports."""
 BY_POSITION = "order+position"
+BARRED_MAX = 20_000
+"""Most tickets that a source left out whose names it keeps."""
 SHORT_ID, LONG_ID = 4, 6
 """Characters of an id which does not stand in a code by chance: in each one, and in one of them."""
 
@@ -67,6 +68,8 @@ class ImportPlan(msgspec.Struct):
     """What was stored for the event when it was read."""
     trusted: bool = False
     """Whether a file of its source was imported before."""
+    barred: set[str] = set()
+    """Names of tickets that files of other sources left out by columns which this one lacks."""
     tickets: list[ImportedTicket] = []
     left_out: list[LeftOut] = []
     wrong: list[WrongRow] = []
@@ -131,6 +134,12 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
         columns=source.columns,
         stored=sources,
         trusted=recognised.source is not None,
+        barred={
+            name
+            for other in sources
+            if other.key != recognised.key and not other.deciding.issubset(source.columns)
+            for name in other.answers.barred
+        },
         questions=decided.open,
         told=decided.told,
         said=list(source.notes),
@@ -155,8 +164,9 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
     if not plan.questions:
         rows = Rows(source, layout, decided, known)
         _fill(plan, source, rows, decided, stewards_see_why=given.stewards_see_why)
-        _bar(plan, before, given)
-    if not plan.questions:
+        refused, let_in = ({*map(unsalted, found)} for found in (plan.refused, plan.tickets))
+        barred = [*sorted(refused), *sorted({*before.barred} - refused - let_in)]
+        plan.answers = msgspec.structs.replace(plan.answers, barred=barred[:BARRED_MAX])
         by_id = {event for event in plan.zones if known.ids_are_codes(event, given.new_event)}
         _name(plan, source, layout, decided, known, by_id)
         _remark(plan, source, decided)
@@ -166,32 +176,6 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
             else [*_events(plan, source, layout, decided)]
         )
     return plan
-
-
-def _bar(plan: ImportPlan, before: Answers, given: Answers) -> None:
-    """Ask about tickets that another file of the event left out, and keep the names of those that this one
-    leaves out."""
-    admitted, refused = (
-        {made_up(one, no_salt(one.event)) for one in tickets if one.codes}  # an event may get another salt
-        for tickets in ([one for one in plan.tickets if one.admits], plan.refused)
-    )
-    names = admitted.difference(before.let_in)
-    found: dict[str, set[str]] = {}
-    for column, barred in barred_elsewhere(names, plan.columns, plan.key, plan.stored):
-        found.setdefault(column, set()).update(barred)
-    plan.questions = questions_of(found, given)
-    if plan.questions:
-        plan.tickets, plan.left_out, plan.wrong, plan.refused = [], [], [], []
-        return
-    for column, barred in found.items():
-        tickets = counted(len(barred), "ticket")
-        plan.said.append(f"Let in: {tickets} that another file left out by {column!r}, called harmless.")
-    let_in = [*{name for barred in found.values() for name in barred}, *before.let_in]
-    plan.answers = msgspec.structs.replace(
-        plan.answers,
-        barred=kept_barred(before.barred, refused, admitted),
-        let_in=sorted(let_in[:BARRED_MAX]),
-    )
 
 
 def _events(plan: ImportPlan, source: Source, layout: Layout, decided: Decided) -> Iterator[ImportedEvent]:
@@ -432,6 +416,11 @@ def made_up(ticket: ImportedTicket, salt: bytes) -> str:
     code = ticket.codes[0] if ticket.codes else str(ticket.row)
     digest = tagged_digest("dtvn/v1/import-id", salt, encode((ticket.event, code)))
     return f"t-{digest.hex()[:MADE_UP_DIGITS]}"
+
+
+def unsalted(ticket: ImportedTicket) -> str:
+    """Its name for the answers of a source, which outlive the salt of an event."""
+    return made_up(ticket, b"")
 
 
 def _remark(plan: ImportPlan, source: Source, decided: Decided) -> None:

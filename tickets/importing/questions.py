@@ -390,7 +390,8 @@ class _Asked:
                     return column
             for column in (self.layout.column("entered_at"), *self.found.entered, *self.found.days):
                 text = record.fields.get(column, "")
-                parts = SEPARATOR.split(text) if column in self.found.days else [text]
+                parts: list[str] = SEPARATOR.split(text) if column in self.found.days else [text]
+                parts += self.found.dates.get(column, {}).values()
                 if text and not all(_has_offset(part, unread=True) for part in parts):
                     return column
         return ""

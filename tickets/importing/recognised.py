@@ -13,7 +13,6 @@ from itertools import count
 
 import msgspec
 
-from dtvn.wording import counted
 from tickets.importing.answers import Answers, Question, source_key
 from tickets.importing.presets import Preset, preset_of
 
@@ -85,15 +84,13 @@ def recognise(columns: Collection[str], preset: Preset, stored: Sequence[StoredS
     )
 
 
-def question_of_lost(column: str, left_out: int = 0) -> Question:
-    """Whether a column that the file lacks matters. `left_out`: how many of its tickets were left out in a
-    file that has it."""
-    named = f", but names {counted(left_out, 'ticket')} that a file with it left out" if left_out else ""
+def question_of_lost(column: str) -> Question:
+    """Whether a column that the file lacks matters."""
     return Question(
         id=f"column:{column}",
         sentence=(
             f"A file before this one had the column {column!r}, which says who may come in, and this one "
-            f"lacks it{named}. Export the file with that column. Or does it not matter for the tickets in "
+            "lacks it. Export the file with that column. Or does it not matter for the tickets in "
             "this file?"
         ),
         column=column,

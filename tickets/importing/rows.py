@@ -144,6 +144,7 @@ class Rows:
             begins_at = self._bound(column, record, event, ends=False)
             return begins_at, self._bound(ends, record, event, ends=True)
         self._sound(record, column, A_DATE)
+        text = self._decided.dates.get(column, {}).get(words.value_of(text), text)
         try:
             window = day_window(text, self._zone(event), until, timed=column in self._timed)
         except NoMoment as error:

@@ -66,6 +66,7 @@ class Decided(msgspec.Struct):
     """Column -> folded value -> whether its guest has entered."""
     days: dict[str, str] = {}
     """As in Answers."""
+    dates: dict[str, dict[str, str]] = {}
     harmless: list[str] = []
     seen: dict[str, list[str]] = {}
     """As in Answers."""
@@ -107,6 +108,7 @@ class Decided(msgspec.Struct):
             harmless=self.harmless,
             seen=self.seen,
             days=self.days,
+            dates=self.dates,
             constant=self.constant,
             quantity=self.quantity,
             cells=self.cells,

@@ -9,8 +9,8 @@ import msgspec
 from django.http import QueryDict
 
 from tickets.importing.answers import ANY, AS_IT_IS, CREATE, PERSONS, Answers
-from tickets.importing.columns import MEANINGS, NAMES
-from tickets.importing.days import is_clock
+from tickets.importing.columns import MEANINGS
+from tickets.importing.days import is_clock, is_day
 from tickets.importing.record import FileRefused, normalised
 from tickets.importing.slugs import slug_of
 from tickets.importing.words import folded
@@ -19,16 +19,9 @@ NONE = "none"
 """Of a list from which several may be chosen: none of it."""
 SEVERAL = ("admits", "entered", "entrances")
 """Questions with a box for each value, the empty one too."""
-OF_VALUES = ("admits", "entered")
-"""Meanings of a column that are of some of its values."""
-SHOWN = {"name": "The guest's name, which the gate shows", "order": "The number of the order"}
-"""Fields that decide nothing at the door, but by which a steward finds guests."""
-FIELDS_OF = {
-    "product": ("column=product=", "column=variation="),
-    "name": ("column=name=",),
-    "order": ("column=order=",),
-}
-"""Meaning of a column that is a field -> how such an answer begins (Question.answers)."""
+OUT, IN, INSIDE = "out", "in", "inside"
+SAYS = {OUT: "may not come in", IN: "may come in", INSIDE: "has entered already"}
+"""What a value of a column says of its guests -> its words."""
 CHOICES = {
     "quantity": {"tickets": "that many tickets", "entries": "one ticket that lets in that many persons"},
     "cells": {"tickets": "several codes, each of a ticket of its own", "one": "one code"},
@@ -42,13 +35,13 @@ CHOICES = {
     },
 }
 """Question -> answer -> its words."""
-WHICH = {"admits": "may come in", "entered": "say that the guest has entered already"}
 TITLES = {
     "code": "What the scanner reads",
     "admits": "Who may come in",
     "entrances": "Products that let guests in",
     "entered": "Who has entered already",
     "timezone": "Time zone",
+    "dates": "Days",
     "event": "Event",
     "new-event": "New event",
     "quantity": "Rows for several persons",
@@ -57,6 +50,11 @@ TITLES = {
     "sheet": "Sheet",
     "column": "Column",
 }
+
+
+Option = tuple[str, str, str, bool | str]
+"""(value, label, remark, chosen or not); of events (name, slug, remark, left out or not); of a column (value,
+label, remark, one of SAYS); of dates (value, date, remark, True)."""
 
 
 class Field(msgspec.Struct):
@@ -68,8 +66,7 @@ class Field(msgspec.Struct):
     open: bool
     control: str
     """ "one" of the options, "many" of them, "code", "zone", "events" or "column"."""
-    options: list[tuple[str, str, str, bool]]
-    """(value, label, remark, chosen or not); of events (name, slug, remark, left out or not)."""
+    options: list[Option]
     words: str = ""
     origin: str = ""
     column: str = ""
@@ -96,7 +93,7 @@ def _asks_zone(asked: list[dict[str, Any]]) -> bool:
 def _field(one: Mapping[str, Any], event: str) -> Field:
     name, kind = one["id"], one["id"].partition(":")[0]
     chosen = one.get("chosen", [])
-    options = [
+    options: list[Option] = [
         (value, _label(one, value), _remark(one, value, count), value in chosen)
         for value, count in one["values"]
     ]
@@ -113,6 +110,11 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
         options = [(value, CHOICES[kind][value], "", value in chosen) for value in offered]
     elif kind == "timezone":
         control, options = "zone", [("", "", "", False), *((zone, zone, "", True) for zone in chosen)]
+    elif kind == "dates":
+        control, dates = "dates", [*chosen, *([""] * len(options))]
+        options = [
+            (value, date, said, True) for (value, _, said, _), date in zip(options, dates, strict=False)
+        ]
     elif kind == "event":
         control = "events"
         options = [
@@ -143,7 +145,7 @@ def _field(one: Mapping[str, Any], event: str) -> Field:
 def _meanings(one: Mapping[str, Any], chosen: Sequence[str]) -> list[tuple[str, str, bool]]:
     """What a column may say, the most likely first."""
     ends = [*one["ends"], *(text.partition("=")[2] for text in chosen if text.startswith("day="))]
-    days = {f"day={end}".rstrip("="): _until(end, timed="" not in one["ends"]) for end in ends}
+    days = {f"day={end}".rstrip("="): _until(end) for end in ends}
     known = [(value, label) for value, label in MEANINGS.items() if _answers(one, value)]
     offered = dict([*known[:1], *days.items(), *known[1:]])
     likely = next((value for value in offered if one["likely"] == value.partition("=")[0]), "")
@@ -153,16 +155,16 @@ def _meanings(one: Mapping[str, Any], chosen: Sequence[str]) -> list[tuple[str, 
 
 def _answers(one: Mapping[str, Any], meaning: str) -> bool:
     """Whether this one of MEANINGS answers a question about a column."""
-    starts = FIELDS_OF.get(meaning, (f"{meaning}=",))
-    return any(answer.startswith(starts) for answer in one["answers"])
+    return any(answer.startswith((f"{meaning}=", f"column={meaning}=")) for answer in one["answers"])
 
 
-def _until(end: str, *, timed: bool) -> str:
+def _until(end: str) -> str:
     """The words of a column of days, or of times, until `end`: see Question.ends."""
-    begins = "the time from which the ticket admits" if timed else "the day on which the ticket admits"
     if is_clock(end):
-        return f"{begins}, until {end} of the next morning"
-    return f"{begins}, until {end}" if end else f"{begins}, from midnight to midnight"
+        return f"the day, or the time, from which the ticket admits, until {end} of the next morning"
+    if end:
+        return f"the time from which the ticket admits, until that in the column {end}"
+    return "the day on which the ticket admits, from midnight to midnight"
 
 
 def _label(one: Mapping[str, Any], value: str) -> str:
@@ -196,45 +198,31 @@ def as_sent(fields: list[Field], sent: QueryDict) -> list[Field]:
     shown = []
     for field in fields:
         chosen = sent.getlist(field.id)
-        options = [(value, label, remark, value in chosen) for value, label, remark, _ in field.options]
+        options: list[Option] = [
+            (value, label, remark, value in chosen) for value, label, remark, _ in field.options
+        ]
         if field.control == "events":
             options = [
                 (value, of_event.get(value, (slug, ""))[0], remark, of_event.get(value, ("", ""))[1] == "out")
                 for value, slug, remark, _ in field.options
             ]
+        elif field.control == "dates":
+            options = [
+                (value, date, remark, True)
+                for (value, _, remark, _), date in zip(field.options, chosen, strict=False)
+            ]
         elif field.control == "zone":
             options = [("", "", "", False), *((zone, zone, "", True) for zone in chosen if zone)]
         elif field.control == "column":
-            ticked = sent.getlist(f"{field.id}:values")
-            options = [(value, label, remark, value in ticked) for value, label, remark, _ in field.options]
+            says = [*sent.getlist(f"{field.id}:values"), *([OUT] * len(field.options))]
+            options = [
+                (value, label, remark, said)
+                for (value, label, remark, _), said in zip(field.options, says, strict=False)
+            ]
         meanings = [(value, label, value in chosen) for value, label, _ in field.meanings]
         zone = sent.get("timezone", "")
         shown.append(msgspec.structs.replace(field, options=options, meanings=meanings, zone=zone))
     return shown
-
-
-def readings(report: Mapping[str, Any], before: Answers) -> list[tuple[str, str, list[tuple[str, bool]]]]:
-    """Of each field of SHOWN that the file itself does not name, from the columns that nothing reads:
-    (field, label, [(column, chosen or not)]). Such a column is asked about only if it parts the rows."""
-    read = {each["field"]: each["columns"] for each in report["read"]}
-    offered = []
-    for field, label in SHOWN.items():
-        chosen = normalised(before.columns.get(field, ""))
-        named = read.keys() & (NAMES if field == "name" else {field})
-        if chosen or not named:
-            columns = [chosen, *report["unread"]] if chosen else report["unread"]
-            offered.append((field, label, [(column, column == chosen) for column in columns]))
-    return offered
-
-
-def _take_readings(given: dict[str, Any], sent: QueryDict) -> None:
-    for field in SHOWN:
-        column = sent.get(f"reads.{field}")
-        if column:
-            given["columns"][field] = column
-            given["harmless"] = [name for name in given["harmless"] if name != normalised(column)]
-        elif column is not None and given["columns"].get(field):
-            del given["columns"][field]
 
 
 def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) -> Answers:
@@ -259,6 +247,11 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
         if not values or (not one["open"] and sorted(chosen) == sorted(one["chosen"])):
             continue
         match kind:
+            case "dates":
+                dates = {folded(value): date for (value, _), date in zip(one["values"], values, strict=False)}
+                if len(dates) < len(one["values"]) or not all(map(is_day, dates.values())):
+                    raise FileRefused(f"{one['column']}: choose the date of each of its values.")
+                given["dates"] = {**before.dates, normalised(one["column"]): dates}
             case "admits" | "entered":
                 column = normalised(one["column"])
                 given[kind] = (given[kind] or {}) | {column: [folded(value) for value in chosen]}
@@ -266,7 +259,6 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
                 given[kind] = [folded(value) for value in chosen]
             case _:
                 given[kind.replace("-", "_")] = chosen[0]
-    _take_readings(given, sent)
     if (zone := sent.get("timezone")) and not _asks_zone(asked):
         given["timezone"] = zone
     for event, slug, left in zip(
@@ -281,32 +273,46 @@ def answers_sent(sent: QueryDict, before: Answers, asked: list[dict[str, Any]]) 
 def _take_column(given: dict[str, Any], one: Mapping[str, Any], sent: QueryDict) -> None:
     """Put what a person says of one column into `given`, in place of what it was answered before."""
     meaning, _, ends = sent.get(one["id"], "").partition("=")
-    if not meaning or (not one["open"] and [sent[one["id"]]] == one["chosen"]):
+    says = sent.getlist(f"{one['id']}:values")
+    if set(says) - {OUT}:
+        if meaning not in ("", "admits"):
+            raise FileRefused(
+                f"{one['column']}: either its values say who may come in, or it says another thing."
+            )
+        meaning = "admits"
+    if not meaning or (not one["open"] and [sent.get(one["id"], "")] == one["chosen"]):
         return
     column = normalised(one["column"])
-    values = [folded(value) for value in sent.getlist(f"{one['id']}:values")]
-    if meaning in OF_VALUES and not values:
-        raise FileRefused(f"{one['column']}: tick the values that {WHICH[meaning]}.")
     given["harmless"] = [name for name in given["harmless"] if name != column]
     for kind in ("admits", "days"):
         given[kind].pop(column, None)
     (given["entered"] or {}).pop(column, None)
     match meaning:
         case "admits":
-            given["admits"][column] = values
-        case "entered":
-            given["entered"] = (given["entered"] or {}) | {column: values}
+            _take_values(given, column, one, says)
         case "day":
             given["days"][column] = normalised(ends)
-        case "product":
-            field = "variation" if any("variation=" in answer for answer in one["answers"]) else "product"
-            given["columns"][field] = one["column"]
-        case "name" | "order":
-            given["columns"][meaning] = one["column"]
         case "harmless":
             given["harmless"].append(column)
+        case field if field in MEANINGS and _answers(one, field):
+            given["columns"][field] = one["column"]
         case _:
             raise FileRefused(f"{one['column']}: {meaning[:40]!r} is none of its meanings.")
+
+
+def _take_values(given: dict[str, Any], column: str, one: Mapping[str, Any], says: Sequence[str]) -> None:
+    """Put what each value of a column says of its guests into `given`."""
+    if len(says) != len(one["values"]) or not SAYS.keys() >= {*says}:
+        raise FileRefused(f"{one['column']}: say of each value whether its guests may come in.")
+    values = [folded(value) for value, _ in one["values"]]
+    of = {each: [value for value, said in zip(values, says, strict=True) if said == each] for each in SAYS}
+    inside = of[INSIDE]
+    if of[OUT] == values:
+        raise FileRefused(f"{one['column']}: none of its values lets a guest in. Choose those that do.")
+    if of[OUT] or len([*filter(None, of[IN])]) > 1:  # else it says who has entered, and no more
+        given["admits"][column] = of[IN] + inside
+    if inside:
+        given["entered"] = (given["entered"] or {}) | {column: inside}
 
 
 def with_flags(answers: Answers, sent: QueryDict) -> Answers:

@@ -30,12 +30,12 @@ from tickets.pages.event_choice import event_choices
 from tickets.pages.exports import SCOPES
 from tickets.pages.import_choice import changes_as_json, choice_sent, confirm_words, groups_of, pages_after
 from tickets.pages.import_form import (
+    SAYS,
     TITLES,
     answers_sent,
     as_sent,
     event_sent,
     fields_of,
-    readings,
     with_flags,
 )
 from tickets.tasks import send
@@ -266,7 +266,7 @@ def _import_page(
             if (title := TITLES[told["id"].partition(":")[0]]) not in unanswerable
         ],
         "answers": answers,
-        "readings": readings(report, answers) if one.state == ImportState.PREVIEW else [],
+        "says": SAYS,
         "event": options.event,
         "workbook": one.file_name.lower().endswith(".xlsx") or "Excel" in report.get("form", ""),
         "zones": by_city() if fields else [],

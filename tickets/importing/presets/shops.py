@@ -57,6 +57,7 @@ HI_EVENTS = Preset(
     ids=names("ID"),
     statuses=(status("Status", admits="ACTIVE", refuses="CANCELLED|AWAITING_PAYMENT|PENDING|RESERVED"),),
     entries=(entry("Is Checked In|Checked In", entered=YES, outside=NO),),
+    ignored=names("Short ID"),
 )
 TITO = Preset(
     name="Tito, attendees",
@@ -75,7 +76,7 @@ TITO = Preset(
     lacks="Tito prints the unique ticket URL or the ticket reference, depending on the badge.",
     ids=names("Ticket Reference"),
     statuses=(status("Void Status", admits="", refuses="void|voided|incomplete"),),
-    ignored=names("Ticket|Tags|Order Name"),
+    ignored=names("Ticket|Tags|Order Name|Unique Order URL"),
 )
 ALF_IO = Preset(
     name="alf.io, tickets",

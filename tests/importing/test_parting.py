@@ -1,4 +1,4 @@
-"""A column with the name of a field is asked about if it holds something else, and no ordinary list is."""
+"""A column that is read as known of the guest is asked about, unless it tells the orders apart."""
 
 from __future__ import annotations
 
@@ -46,7 +46,6 @@ def test_a_second_column_of_names_may_say_who_sold_the_ticket(tmp_path: Path) ->
 
 
 ORDERS = turns("A7B3C", "FOOBA", "XY9ZZ")
-ADDRESSES = {"Street": turns("Main #"), "City": turns("Berlin", "Ulm"), "Country": turns("DE", "AT")}
 
 
 @pytest.mark.parametrize(
@@ -54,14 +53,38 @@ ADDRESSES = {"Street": turns("Main #"), "City": turns("Berlin", "Ulm"), "Country
     [
         {"Order": ORDERS, "Name": turns("Ada", "Bo", "Cem"), "Email": turns("a@x.se", "b@x.se", "c@x.se")},
         {"Order": turns("FOOBA", "WXYZV", "QWERT")},
-        {"First name": turns("Ada", "Bo"), "Last name": turns("One", "Two", "Six", "Ten", "Elf")},
+        {"First name": turns("Ada", "Bo"), "Last name": turns("One #", "Two #", "Six #")},
         {"Phone": turns("-", "030 #"), "Company": turns("", "Company #"), "Seat": turns("", "A#")},
-        {"Email": turns("a@x.se", "b@x.se"), "Zip": turns("01067", "1067", "D02 AF30")},
-        ADDRESSES,
+        {"Email": turns("a@x.se", "b@x.se"), "Zip": turns("01067", "D02 AF30"), "City": turns("Ulm", "Bonn")},
+        {"Street": turns("Main #"), "Zip": turns("1010#"), "City": turns("Berlin #")},
     ],
 )
-def test_an_ordinary_list_is_not_asked_about(tmp_path: Path, columns: dict[str, list[str]]) -> None:
+def test_what_tells_the_orders_apart_is_not_asked_about(
+    tmp_path: Path, columns: dict[str, list[str]]
+) -> None:
     assert asked(plan(tmp_path, table_of({"barcode": turns("C-#")} | columns))) == []
+
+
+def test_a_town_of_several_orders_is_kept_with_the_guest_once_somebody_says_so(tmp_path: Path) -> None:
+    content = table_of(
+        {
+            "barcode": turns("C-#"),
+            "Order": turns("X1", "X2", "X3"),
+            "City": turns("Ulm", "Bonn"),
+        }
+    )
+    (question,) = plan(tmp_path, content).questions
+    assert (question.likely, question.answers[-2:]) == ("city", ("column=city=City", "harmless=City"))
+    found = plan(tmp_path, content, column=["city=City"])
+    assert found.tickets[0].holder.address == "Ulm"
+    assert asked(plan(tmp_path, content, stored=stored_of(found))) == []
+
+
+def test_an_order_that_all_rows_share_tells_nothing_apart(tmp_path: Path) -> None:
+    content = table_of({"barcode": turns("C-#"), "Order": turns("1001"), "Group": turns("kept", "sold on")})
+    columns = {"barcode": turns("C-#"), "Order": turns("1001"), "Company": turns("kept", "sold on")}
+    assert asked(plan(tmp_path, content)) == ["column:group"]
+    assert asked(plan(tmp_path, table_of(columns))) == ["column:company"]
 
 
 def test_an_answer_about_such_a_column_is_stored(tmp_path: Path) -> None:
