@@ -21,6 +21,7 @@ from tickets.services.scanned_codes import scanned_code
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.rest.http import own_writes
+from validators.services.wrong_codes import wrong_codes
 
 
 class FindBody(Body, frozen=True, kw_only=True):
@@ -51,8 +52,11 @@ def find_ticket(call: Call, body: FindBody) -> Answer:
 
 
 def _unfound(call: Call, body: FindBody, sequence: int) -> Refused:
+    wrong_codes.note(call.actor)
     refusal = Refused(reasons.BARCODE_NOT_FOUND)
     refusal.headers[SEQUENCE_HEADER] = str(sequence)
+    if not hints.allowed(call.actor, call.scopes):
+        return refusal
     others = others_today(body.event, only=call.only_event, lists=call.lists)
     hint = hints.about(body.event, body.barcode, shown="operate" in call.scopes, others=others)
     refusal.more = dict(hint.members) if hint is not None else {}

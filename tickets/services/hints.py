@@ -13,8 +13,16 @@ from tickets.services.keyboards import looks_misread, misreadings
 from tickets.services.reader_faults import JOINED, LENGTH_MAX, LENGTH_MIN, candidates, fault, joints
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
+from validators.services.wrong_codes import wrong_codes
 
 NOTHING: Mapping[str, EventRow] = {}
+SCOPES = frozenset({"gate", "operate"})
+"""Scopes any one of which gets hints: they would help others to guess."""
+
+
+def allowed(actor: str, scopes: frozenset[str]) -> bool:
+    """Whether this caller gets another hint now: each costs several look-ups."""
+    return not scopes.isdisjoint(SCOPES) and wrong_codes.allows_hint(actor)
 
 
 def about(event: str, text: str, *, shown: bool, others: Mapping[str, EventRow] = NOTHING) -> Hint | None:

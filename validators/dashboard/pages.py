@@ -24,6 +24,7 @@ from validators.membership import MemberNode, find_node, list_members
 from validators.own_api import ask_api
 from validators.rest.nodes import ask_node
 from validators.services.errors import NodeUnknown
+from validators.services.wrong_codes import wrong_codes
 
 ASK_AT_ONCE = 8
 RECENT_SEQUENCES = 60
@@ -96,8 +97,8 @@ def figures(request: HttpRequest) -> HttpResponse:
 @require_GET
 @for_pages
 def gates(request: HttpRequest) -> HttpResponse:
-    """What each gate did today; see GateCount.look."""
-    return JsonResponse(count.look())
+    """What each gate did today, see GateCount.look, and `wrong_codes`, see WrongCodes.told."""
+    return JsonResponse(count.look() | {"wrong_codes": wrong_codes.told()})
 
 
 @require_GET
