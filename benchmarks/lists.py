@@ -7,8 +7,6 @@ the admin, the API and the dashboard, and prints the median of each in milliseco
 
 from __future__ import annotations
 
-from tests.team_keys import store_key
-
 import statistics
 import sys
 import tempfile
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.settings import use_folder
+from tests.team_keys import store_key
 
 ROUNDS = 5
 CHUNK = 20_000
@@ -36,7 +35,7 @@ def prepare(data: Path, url: str) -> None:
     from django.core.management import call_command
 
     from dtvn.node.provision import create_demo_cluster
-    from validators.services import api_keys, nodes
+    from validators.services import nodes
 
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     create_demo_cluster(data, nodes=4, host="127.0.0.1", ports=[1, 2, 3, 4])

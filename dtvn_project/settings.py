@@ -31,13 +31,13 @@ INSTALLED_APPS = [
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
     "django_prometheus",
     "validators",
     "validators.ledger",
+    "validators.sessions",
     "tickets",
     "events",
     "simulator.web",
@@ -120,8 +120,12 @@ AUTHENTICATION_BACKENDS = [
 PASSWORD_HASHERS = ["validators.services.hashing.PooledPasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
 
@@ -147,6 +151,8 @@ if STATIC_DIRECTORY := os.environ.get("DTVN_STATIC_DIR"):
 WHITENOISE_ALLOW_ALL_ORIGINS = False  # a supervisor sends no CORS headers
 WHITENOISE_MIMETYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 
+SESSION_ENGINE = "validators.sessions.store"
+SESSION_COOKIE_AGE = environment.session_idle()
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"

@@ -74,12 +74,10 @@ def read_breakers() -> dict[str, str]:
     """State of the breaker of each member in the gateway of this platform's web process, by id, by its
     metrics; {} if it does not answer."""
     try:
-        targets = msgspec.json.decode(
-            DataFolder(settings.DATA).prometheus.joinpath("platform.json").read_bytes()
-        )
+        folder = DataFolder(settings.DATA)
+        targets = msgspec.json.decode(folder.prometheus.joinpath("platform.json").read_bytes())
         host, _, port = targets[0]["targets"][0].rpartition(":")
-        key = environment.api_key()
-        headers = {"X-API-Key": key.encode()} if key else {}
+        headers = {"X-API-Key": folder.metrics_key.read_bytes().strip()}
         found = get(host.strip("[]"), int(port), "/metrics", patience=WAIT, headers=headers)
     except (*UNUSABLE, LookupError, TypeError):
         return {}

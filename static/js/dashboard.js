@@ -241,7 +241,7 @@
   // --- the gates ---------------------------------------------------------------------------------
 
   function drawGates(found) {
-    const { gates, reasons, zone, until } = found;
+    const { gates, reasons, zone, until, wrong_codes: wrong } = found;
     const counted = until === null ? `since midnight, ${zone}` : `counted up to ${moment(until)}`;
     put("gates-of", counted);
     put("admitted", grouped.format(gates.reduce((sum, gate) => sum + gate.admitted, 0)));
@@ -251,6 +251,9 @@
     at("no-gates").hidden = gates.length > 0;
     facts(at("reasons"), Object.entries(reasons).map(([code, number]) => [sentenceOf(code).replace(/\.$/, ""), grouped.format(number)]));
     at("refusals").hidden = Object.keys(reasons).length === 0;
+    const late = "; answered late: is its reader set wrongly?";
+    facts(at("wrong-codes-by"), wrong.map((one) => [one.caller, `${grouped.format(one.misses)}${one.late ? late : ""}`]));
+    at("wrong-codes").hidden = wrong.length === 0;
   }
 
   function gateRow(gate) {

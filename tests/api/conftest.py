@@ -23,7 +23,7 @@ from tests.team_keys import store_key
 from validators.feed import progress
 from validators.membership import changes, newcomers
 from validators.models import MembershipChange
-from validators.rest import keys, members
+from validators.rest import keys, members, metrics
 from validators.services import network, nodes
 
 KEY = "dtvn_test_key_of_the_api_suite"
@@ -87,6 +87,7 @@ def _own_progress(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def fake(tables: TableWriter, _unswept: None, _own_progress: None) -> Iterator[FakeGateway]:
     keys.forget()
+    metrics.page.forget()
     given = FakeGateway(
         make_genesis(4, capabilities=g.CAPABILITIES), principal="gateway", on_executed=tables.on_executed
     )

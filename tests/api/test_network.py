@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.test import Client
 
 from tests.api.conftest import Api, read
 from tests.metrics.scraping import Page
@@ -116,7 +115,7 @@ def test_members_that_froze_together_are_not_said_to_go_on(api: Api, members: Me
 def test_metrics_say_how_long_who_has_been_silent(api: Api, members: Members) -> None:
     members.lose([("venue", "promoter")])
     members.pass_seconds(30)
-    page = Page(Client().get("/metrics").content.decode())
+    page = Page(api.get("/metrics").content.decode())
     assert page.number("dtvn_platform_network_cut") == 1
     silent = page.number("dtvn_platform_link_silent_seconds", hearer="venue", heard="promoter")
     assert silent == pytest.approx(30.7, abs=0.1)

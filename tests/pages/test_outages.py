@@ -96,7 +96,7 @@ def test_a_session_that_cannot_be_written_is_not_called_deleted(stranger: Client
     stranger.force_login(User.objects.create_superuser("operator", password="x"))
     with (
         override_settings(SESSION_SAVE_EVERY_REQUEST=True),
-        failing(LOCKED, statements='UPDATE "django_session"'),
+        failing(LOCKED, statements='UPDATE "kept_sessions_session"'),
     ):
         response = stranger.get("/admin/")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
@@ -106,8 +106,8 @@ def test_a_deleted_session_is_still_a_400(stranger: Client) -> None:
     stranger.force_login(User.objects.create_superuser("operator", password="x"))
 
     def first_delete(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
-        if sql.startswith('UPDATE "django_session"'):
-            execute("DELETE FROM django_session", (), *rest[1:])
+        if sql.startswith('UPDATE "kept_sessions_session"'):
+            execute("DELETE FROM kept_sessions_session", (), *rest[1:])
         return execute(sql, *rest)
 
     with override_settings(SESSION_SAVE_EVERY_REQUEST=True), connection.execute_wrapper(first_delete):

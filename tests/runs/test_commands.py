@@ -20,6 +20,7 @@ from tests.api.conftest import KEY, Api
 from tests.fake_gateway import FakeGateway
 from tests.runs.test_rest import BAD, GOOD, sequence
 from validators.models import ManagedCluster
+from validators.rest import metrics
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -35,6 +36,7 @@ def platform(api: Api, **cluster: Any) -> Iterator[str]:
         "/api/v1/events",
         "/metrics",
     )
+    metrics.page.forget()
     answers = {path: api.get(path).content for path in paths}
     state = json.loads(answers["/api/v1/cluster"])
     answers["/api/v1/cluster"] = json.dumps(state | {"data": state["data"] | cluster}).encode()

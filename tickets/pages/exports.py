@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Generator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +19,7 @@ from tickets.exporting import FORMS, KINDS, open_table, write_chunks
 from tickets.pages.access import sentence_page, with_scope
 from validators.rest.keys import Caller
 from validators.services.teams import CODES_SEEN_WITH, NAMES_SEEN_WITH
+from validators.web.read_shares import shares
 
 SCOPES: dict[str, frozenset[str]] = {
     "tickets": frozenset(),
@@ -67,21 +69,26 @@ def export(request: HttpRequest, caller: Caller, kind: str, form: str) -> HttpRe
 
 async def _sent(chunks: Generator[bytes], actor: str) -> AsyncIterator[bytes]:
     """Yields the chunks, computed in the threads for exports, so that the thread of all synchronous views
-    stays free. Meanwhile the export counts for this caller."""
+    stays free, and with pauses, so that gates do. Meanwhile the export counts for this caller."""
     loop = asyncio.get_running_loop()
     _under_way.append(actor)
     try:
-        while (chunk := await loop.run_in_executor(_threads, _next, chunks)) is not None:
+        chunk: bytes | None = b""
+        while chunk is not None:
             if chunk:
                 yield chunk
+            chunk, spent = await loop.run_in_executor(_threads, _next, chunks)
+            await asyncio.sleep(shares.pause(actor, spent))
     finally:
         _under_way.remove(actor)
         await loop.run_in_executor(_threads, chunks.close)
 
 
-def _next(chunks: Generator[bytes]) -> bytes | None:
-    """The next chunk, None at the end; closes this thread's unusable database connections."""
+def _next(chunks: Generator[bytes]) -> tuple[bytes | None, float]:
+    """The next chunk, None at the end, and the processor time that it took in seconds; closes this thread's
+    unusable database connections."""
+    began = time.thread_time()
     try:
-        return next(chunks, None)
+        return next(chunks, None), time.thread_time() - began
     finally:
         close_old_connections()

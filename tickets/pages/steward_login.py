@@ -19,6 +19,9 @@ from validators.dashboard.login import log_in_with_key
 from validators.dashboard.views import gate_address
 from validators.rest.keys import caller_of_user
 
+LINK_LASTS = timedelta(days=366)
+"""For so long an idle device stays logged in by a link that has not ended."""
+
 
 @never_cache
 @sensitive_post_parameters("key")
@@ -33,8 +36,9 @@ def page(request: HttpRequest) -> HttpResponse:
     caller = log_in_with_key(request)
     if caller is None:
         return render(request, "dashboard/gate_link.html", {"ended": True}, status=403)
+    request.session.set_expiry(LINK_LASTS)  # the link itself has its own end, which ends the session too
     response = redirect(gate_address(caller))
     response.set_cookie(
-        BY_LINK, "1", max_age=timedelta(days=366), secure=request.is_secure(), httponly=True, samesite="Lax"
+        BY_LINK, "1", max_age=LINK_LASTS, secure=request.is_secure(), httponly=True, samesite="Lax"
     )
     return response

@@ -145,7 +145,7 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
         answer["named"] = [facts.row(row, named) for row in named.tickets]
     if coded:
         answer["by_code"] = _shown_coded(coded, facts, sees=sees)
-    elif text and not part.tickets and not after[0]:
+    elif text and not part.tickets and not after[0] and hints.allowed(caller.actor, caller.rights, event):
         answer["hint"] = _hint(text, events, caller)
     return JsonResponse(answer)
 

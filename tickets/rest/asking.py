@@ -51,10 +51,9 @@ from validators.ledger.event_zones import zone_of
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.services import decide
 from validators.services.teams import NAMES_SEEN_WITH
+from validators.services.wrong_codes import wrong_codes
 
 HOLDERS_AT_ONCE = 500
-HINTS_MAX = 20
-"""Unknown codes of one call of which is looked up what they may be: each costs some queries."""
 _last: dict[str, tuple[bool, EventRow | None]] = {}
 """Events and their rows as this process read them last: what holds while the copy is away."""
 UNFOUND = frozenset({reasons.BARCODE_NOT_FOUND, reasons.TICKET_NOT_FOUND})
@@ -73,7 +72,6 @@ class PlatformAsking:
         self._zones: dict[str, tzinfo] = {}
         self._others: dict[str, dict[str, EventRow]] = {}
         """Event -> `others_today`."""
-        self._hints = 0
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -201,6 +199,7 @@ class PlatformAsking:
             return decision
         decision = msgspec.structs.replace(decision, zone=self._zone(decision.request.event))
         if decision.code == reasons.BARCODE_NOT_FOUND and decision.request.texts:
+            wrong_codes.note(self._call.actor)
             hint = patience.platform.read(partial(self._hint, decision.request), None)
             return msgspec.structs.replace(decision, hint=hint)
         state = decision.result.state
@@ -218,9 +217,8 @@ class PlatformAsking:
         return msgspec.structs.replace(decision, result=msgspec.structs.replace(decision.result, state=told))
 
     def _hint(self, request: Request) -> Hint | None:
-        """See services.hints; None for the codes behind the first HINTS_MAX."""
-        self._hints += 1
-        if self._hints > HINTS_MAX:
+        """See services.hints; None if the caller gets none now."""
+        if not hints.allowed(self._call.actor, self._call.rights, request.event):
             return None
         event, shown = request.event, self._call.rights.may("operate", request.event)
         if event not in self._others:

@@ -22,6 +22,7 @@ from tickets.services.scanned_codes import scanned_code
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.rest.http import own_writes
+from validators.services.wrong_codes import wrong_codes
 
 
 class FindBody(Body, frozen=True, kw_only=True):
@@ -52,8 +53,11 @@ def find_ticket(call: Call, body: FindBody) -> Answer:
 
 
 def _unfound(call: Call, body: FindBody, sequence: int) -> Refused:
+    wrong_codes.note(call.actor)
     refusal = Refused(reasons.BARCODE_NOT_FOUND)
     refusal.headers[SEQUENCE_HEADER] = str(sequence)
+    if not hints.allowed(call.actor, call.rights, body.event):
+        return refusal
     others = others_today(body.event, call.rights)
     shown = call.rights.may("operate", body.event)
     hint = hints.about(body.event, body.barcode, shown=shown, others=others)

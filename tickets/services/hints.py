@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dtvn.api.outcome import Hint
+from dtvn.api.rights import Rights
 from dtvn.machine.codes import normalised
 from dtvn.machine.rows import EventRow
 from tickets.services import codes
@@ -13,8 +14,16 @@ from tickets.services.keyboards import looks_misread, misreadings
 from tickets.services.reader_faults import JOINED, LENGTH_MAX, LENGTH_MIN, candidates, fault, joints
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
+from validators.services.wrong_codes import wrong_codes
 
 NOTHING: Mapping[str, EventRow] = {}
+SCOPES = frozenset({"gate", "operate"})
+"""Scopes any one of which gets hints: they would help others to guess."""
+
+
+def allowed(actor: str, rights: Rights, event: str | None) -> bool:
+    """Whether this caller gets another hint now at `event` (None: at all): each costs several look-ups."""
+    return rights.may_any(SCOPES, event) and wrong_codes.allows_hint(actor)
 
 
 def about(event: str, text: str, *, shown: bool, others: Mapping[str, EventRow] = NOTHING) -> Hint | None:

@@ -15,6 +15,7 @@ import os
 import platform
 import sqlite3
 import tempfile
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +44,8 @@ LOG = "SELECT schema, (SELECT coalesce(max(sequence), 0) FROM ledger_consensusen
 LOG += ", (SELECT coalesce(max(sequence), 0) FROM ledger_checkpoint WHERE length(frames) > 1)"
 LOG += " FROM ledger_ledgermeta"
 """The beginning of a cluster that continues another one is a checkpoint without signatures: one byte."""
+LOGINS = ("kept_sessions_session", "django_session", "validators_loginattempts")
+"""Tables whose rows are left out: a restore logs everybody out. (django_session: of an earlier release.)"""
 _EPOCH = f"SELECT value FROM ledger_statevalue WHERE name = '{EPOCH}'"  # noqa: S608
 _MIGRATIONS = "SELECT app, max(name) FROM django_migrations GROUP BY app"
 
@@ -117,13 +120,16 @@ class _Copy:
                 return
             self._kind, name = "postgresql", "platform/platform.pgdump"
             copied = self._scratch / "platform"
-            [found] = postgresql.dump(source.database_url, DATABASE_SCHEMA, copied, _MIGRATIONS)
+            [found] = postgresql.dump(
+                source.database_url, DATABASE_SCHEMA, copied, _MIGRATIONS, without=LOGINS
+            )
         else:
             if source.lacks_server or not source.database.exists():
                 return
             self._kind, name = "sqlite", f"platform/{source.database.name}"
             copied = self._scratch / "platform"
             found = copy_sqlite(source.database, copied, _MIGRATIONS)
+            empty(copied, LOGINS)
         self._migrations = {str(app): str(newest) for app, newest in found}
         self._take(name, copied)
 
@@ -259,6 +265,20 @@ def copy_sqlite(source: Path, target: Path, sql: str) -> list[tuple[object, ...]
             told = "the disk is read-only: copy the folder to another one, and back that copy up (--data-dir)"
             raise BackupError(f"{source} cannot be copied, as {told}.") from error
         raise BackupError(f"{source} cannot be copied: {error}.") from error
+
+
+def empty(database: Path, tables: Iterable[str]) -> None:
+    """Delete all rows of these tables of a copy, and what is left of them in its file. Raises
+    BackupError."""
+    try:
+        with closing(sqlite3.connect(database, isolation_level=None)) as copy:
+            known = {str(name) for (name,) in copy.execute("SELECT name FROM sqlite_master")}
+            for table in known.intersection(tables):
+                copy.execute(f'DELETE FROM "{table}"')  # noqa: S608 - a name of ours
+            copy.execute("PRAGMA journal_mode=DELETE")
+            copy.execute("VACUUM")
+    except sqlite3.Error as error:
+        raise BackupError(f"{database} cannot be written: {error}.") from error
 
 
 def _within(schema: str, sql: str) -> str:

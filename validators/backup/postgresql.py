@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -25,11 +25,14 @@ READING = (
 )
 
 
-def dump(url: str, schema: str, out: Path, *selects: str) -> list[list[tuple[object, ...]]]:
+def dump(
+    url: str, schema: str, out: Path, *selects: str, without: Sequence[str] = ()
+) -> list[list[tuple[object, ...]]]:
     """Write one schema to a file, readable by its owner only; return the rows of each SELECT, of the same
-    snapshot. Raises BackupError."""
+    snapshot. `without`: tables whose rows are left out. Raises BackupError."""
     descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     words = ["pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--schema={schema}"]
+    words += [f"--exclude-table-data={schema}.{table}" for table in without]
     with os.fdopen(descriptor, "wb") as file, _reading(url) as server:
         ((snapshot,),) = server.execute("SELECT pg_export_snapshot()").fetchall()
         found = [server.execute(sql.encode()).fetchall() for sql in selects]

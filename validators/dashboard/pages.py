@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import ApiError, Unavailable
 from dtvn.machine.reasons import ABOUT_DISPUTES
+from validators.dashboard.context import callers
 from validators.dashboard.views import for_pages
 from validators.feed.gates import count, of_events
 from validators.figures_window import INTERVAL_UNSEEN, SPAN, sampler
@@ -25,6 +26,7 @@ from validators.own_api import ask_api
 from validators.rest.keys import Caller
 from validators.rest.nodes import ask_node
 from validators.services.errors import NodeUnknown
+from validators.services.wrong_codes import wrong_codes
 
 ASK_AT_ONCE = 8
 RECENT_SEQUENCES = 60
@@ -97,8 +99,12 @@ def figures(request: HttpRequest, caller: Caller) -> HttpResponse:
 @require_GET
 @for_pages(by_event=True)
 def gates(request: HttpRequest, caller: Caller) -> HttpResponse:
-    """What each gate did today, of the events that the caller may read; see GateCount.look."""
-    return JsonResponse(of_events(count.look(), caller.rights.events()))
+    """What each gate did today, of the events that the caller may read (GateCount.look); and of callers
+    whom it knows `wrong_codes`, see WrongCodes.told."""
+    events = caller.rights.events()
+    known = {caller.actor, *callers(events)}
+    wrong = [one for one in wrong_codes.told() if events is None or one["caller"] in known]
+    return JsonResponse(of_events(count.look(), events) | {"wrong_codes": wrong})
 
 
 @require_GET

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from validators.dashboard import login, pages, views
+from validators.dashboard import login, pages, sessions, views
 from validators.dashboard.views import page_of
 from validators.figures_window import INTERVAL
 
@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("dashboard/key", login.enter, name="key"),
     path("dashboard/leave", login.leave, name="leave"),
+    path("dashboard/sessions", sessions.page, name="sessions"),
     path("dashboard/snapshot", views.snapshot, name="snapshot"),
     path("dashboard/stuck", views.diagnosis, name="diagnosis"),
     path("ws", views.websocket_only, name="websocket"),

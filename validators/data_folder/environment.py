@@ -46,6 +46,7 @@ VARIABLES = (
     Variable("DTVN_WS_ORIGINS", '""'),
     Variable("DTVN_HTTPS", "0"),
     Variable("DTVN_KILL_SILENT_AFTER", "30"),
+    Variable("DTVN_SESSION_HOURS", "12"),
     Variable("DTVN_TIME_ZONE", "UTC"),
     Variable("DTVN_EVENTS_CONFIG", "(by the number of members)"),
     Variable("DTVN_NODE_PORTS", "(4001, 9001 and free ones)"),
@@ -113,6 +114,18 @@ def kill_silent_after() -> float:
     if not 5.0 <= seconds <= 3_600.0:
         raise ImproperlyConfigured(f"DTVN_KILL_SILENT_AFTER={text} is not between 5 and 3600 seconds")
     return seconds
+
+
+def session_idle() -> int:
+    """Seconds after its last use at which a session ends (`DTVN_SESSION_HOURS`)."""
+    text = os.environ.get("DTVN_SESSION_HOURS") or "12"
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0.0
+    if not 0.25 <= hours <= 8_784.0:
+        raise ImproperlyConfigured(f"DTVN_SESSION_HOURS={text} is not between 0.25 and 8784 hours")
+    return int(hours * 3_600)
 
 
 def consensus(text: str | None = None) -> Mode | None:

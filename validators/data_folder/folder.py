@@ -39,7 +39,9 @@ class DataFolder:
         self.celery_control = root / "celery" / "control"
         self.static = root / "static"
         self.prometheus = root / "prometheus"
-        """File in which Prometheus finds the nodes and the platform (file_sd_config)."""
+        """Folder of files in which Prometheus finds the nodes and the platform (file_sd_config)."""
+        self.metrics_key = self.prometheus / "key"
+        """With which Prometheus reads the platform's metrics: see rest.metrics."""
 
     def slot_lock(self, name: str) -> Path:
         """Lock file of one of the platform's own processes: web, a worker, the simulator."""

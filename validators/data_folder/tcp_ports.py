@@ -145,17 +145,24 @@ def check_node_ports(
 
 def keep_metrics_ports(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str], web: str) -> None:
     """Give each of our nodes a permanent port for its metrics, and write the addresses of the nodes and of
-    the platform (`web`, host:port) for Prometheus (file_sd_config). A port that is in use is not fatal: its
-    node reports it and retries."""
+    the platform (`web`, host:port) for Prometheus (file_sd_config), and its key once. A port that is in use
+    is not fatal: its node reports it and retries."""
     places = ClusterFolder(folder.root)
     free = partial(choose_ports, besides=_chosen(places, founded))
     ports = keep_ports([places.node(member_id) for member_id in own], "metrics", free)
-    folder.prometheus.mkdir(exist_ok=True, mode=0o700)
+    keep_metrics_key(folder)
     nodes = [_metrics_target(founded, name, ports[name]) for name in own]
     _write_targets(folder.prometheus / "nodes.json", nodes)
     _write_targets(
         folder.prometheus / "platform.json", [{"targets": [web], "labels": {"cluster": founded.name}}]
     )
+
+
+def keep_metrics_key(folder: DataFolder) -> None:
+    """Give Prometheus a key for the platform's own page, once."""
+    folder.prometheus.mkdir(exist_ok=True, mode=0o700)
+    if not folder.metrics_key.exists():
+        write_private(folder.metrics_key, f"dtvn_metrics_{secrets.token_urlsafe(32)}\n".encode("ascii"))
 
 
 def keep_apis(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str]) -> None:

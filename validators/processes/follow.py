@@ -17,6 +17,7 @@ from dtvn.protocol import genesis
 from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import heartbeat
+from validators.data_folder.tcp_ports import keep_metrics_key
 from validators.models import Platform
 from validators.processes import preparation, readiness
 from validators.processes.children import Child
@@ -52,6 +53,7 @@ class FollowSupervisor(Supervisor):
         environment.ensure_secret_key(self._folder.root)
         preparation.migrate()
         preparation.keep_fingerprint(self._folder)
+        keep_metrics_key(self._folder)
         register_nodes([])
         founded = load_genesis(ClusterFolder(self._folder.root).genesis)
         Platform.objects.update(cluster=genesis.cluster_id(founded).hex())

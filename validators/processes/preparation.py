@@ -138,10 +138,21 @@ def migrate() -> None:
     """Bring the platform's tables to this version. Each ledger is migrated by its own process."""
     try:
         with _one_at_a_time():
+            _keep_private()
             call_command("migrate", interactive=False, verbosity=0)
     except DatabaseError as error:
         reason = str(error).strip().splitlines()[0]
         raise StartError(f"the platform's database: {reason}") from error
+
+
+def _keep_private() -> None:
+    """An SQLite file is for its owner only, whatever the umask and wherever it is copied to; the files that
+    SQLite keeps beside it get its mode."""
+    if connection.vendor == "sqlite":
+        path = Path(connection.settings_dict["NAME"])
+        if path.parent.is_dir():
+            path.touch(mode=0o600)
+            path.chmod(0o600)
 
 
 @contextmanager

@@ -45,8 +45,9 @@ from validators.rest.keys import (
 )
 from validators.services import audit, cluster, network
 from validators.services.login_throttle import client_address
+from validators.services.wrong_codes import READER, wrong_codes
 from validators.web.lane import step_aside
-from validators.web.one_hop import READS
+from validators.web.one_hop import READS, HeldResponse
 from validators.web.request_lines import NONCE
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -105,7 +106,10 @@ class ApiView(APIView):
         if described.status == 405:
             described.headers["Allow"] = ", ".join(self.allowed_methods)
         described.more = described.more or members_untold(self.kind, described)
-        return response_of(refusal(described, enveloped=self.enveloped))
+        late = wrong_codes.late(self.caller.actor) if described.code == reasons.BARCODE_NOT_FOUND else 0.0
+        if late:
+            described.more = {"hint": READER, **described.more}
+        return response_of(refusal(described, enveloped=self.enveloped), held_for=late)
 
     def finalize_response(  # type: ignore[override]
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
@@ -305,11 +309,15 @@ def own_writes(call: Call) -> int:
     return feed.wait_for(own, OWN_WRITES_WAIT)
 
 
-def response_of(answer: Answer) -> HttpResponse:
-    """A plain answer as Django sends it."""
-    return HttpResponse(
+def response_of(answer: Answer, held_for: float = 0.0) -> HttpResponse:
+    """A plain answer as Django sends it, `held_for` seconds later."""
+    kind = HeldResponse if held_for else HttpResponse  # whose client is watched, which costs a task
+    response = kind(
         answer.content, status=answer.status, content_type="application/json", headers=answer.headers
     )
+    if isinstance(response, HeldResponse):
+        response.held_for = held_for
+    return response
 
 
 class NothingView(ApiView):

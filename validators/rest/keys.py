@@ -32,6 +32,8 @@ from dtvn.api.access import allowed_origin
 from dtvn.api.rights import Grant, Rights
 from dtvn.protocol.genesis import CAPABILITIES
 from validators.services import api_keys, teams
+from validators.services.login_throttle import client_address
+from validators.sessions.store import begin
 
 REMEMBERED_FOR = 2.0
 """Seconds for which a key is cached after a lookup, unless a change of keys is reported. A change that is not
@@ -118,6 +120,7 @@ def enter_key(request: HttpRequest, plain: str) -> Caller | None:
         return None
     request.session.flush()  # an earlier session of another user must not continue
     request.session[SESSION_KEY] = api_keys.api_key_digest(plain)
+    begin(request, client_address(request))
     rotate_token(request)
     return caller
 

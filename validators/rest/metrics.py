@@ -1,16 +1,19 @@
 """/metrics of the platform: django-prometheus' metrics of this web process, and what the platform knows of
 its nodes and its learner.
 
-Programs on this machine need no key; requests from elsewhere, or through a proxy, need an API key or a staff
-session. The nodes' own metrics are on each node's own port (docs/operate/metrics.md).
+Only a caller with the scope `admin` may read it, and Prometheus with the key that `make up` keeps for it. It
+is rendered at most once in KEPT seconds, by a thread that answers nobody else meanwhile. The nodes' own
+metrics are on each node's own port (docs/operate/metrics.md).
 """
 
 from __future__ import annotations
 
 import math
+import secrets
+import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
-from ipaddress import ip_address
 from typing import cast
 
 from django.conf import settings
@@ -26,7 +29,6 @@ from prometheus_client.registry import Collector
 from dtvn import __version__
 from dtvn.api.answers import failure
 from dtvn.api.errors import ApiError
-from dtvn.api.rights import READ
 from dtvn.events.judging import Verdict
 from dtvn.gateway import Balance, EventFigures, GatewayFace
 from dtvn.machine import reasons
@@ -39,11 +41,14 @@ from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, Nod
 from validators.network_watch.watch import watch
 from validators.rest.errors import UNAUTHORIZED
 from validators.rest.http import response_of
-from validators.rest.keys import authenticate_key, key_of
+from validators.rest.keys import authenticate_key, caller_of_person, key_of
 from validators.services import following, network
 from validators.web import parts
+from validators.web.lane import step_aside
 
-FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
+KEPT = 1.0
+"""Seconds for which a rendered page answers all readers."""
+NEEDED = "This needs the scope 'admin', or the key of DATA/prometheus/key."
 
 
 @csrf_exempt
@@ -54,31 +59,52 @@ def metrics(request: HttpRequest) -> HttpResponse:
         return response_of(failure(wrong, enveloped=False))
     if (refused := _refusal(request)) is not None:
         return response_of(failure(refused, enveloped=False))
-    page = generate_latest(REGISTRY) + generate_latest(_registry)
-    return HttpResponse(page, content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(page.read(), content_type=CONTENT_TYPE_LATEST)
 
 
 def _refusal(request: HttpRequest) -> ApiError | None:
-    """Why a request may not read the metrics; None with a valid key for all events, and without any key from
-    this machine or as staff."""
+    """Why a request may not read the metrics; None with Prometheus's key, and for a caller with `admin`."""
     key = key_of(request)
-    caller = None if key is None else authenticate_key(key)
-    if caller is not None:
-        if caller.rights.may(READ, None):
-            return None
-        return ApiError(403, reasons.NOT_PERMITTED, f"This login is only for {caller.rights.words()}.")
-    if key is None and (_is_local(request) or (request.user.is_authenticated and request.user.is_staff)):
+    if key is not None and _is_prometheus(key):
         return None
-    return ApiError(401, "unauthorized", UNAUTHORIZED)
+    caller = caller_of_person(request) if key is None else authenticate_key(key)
+    if caller is None:
+        return ApiError(401, "unauthorized", UNAUTHORIZED)
+    return None if caller.rights.may("admin", None) else ApiError(403, reasons.NOT_PERMITTED, NEEDED)
 
 
-def _is_local(request: HttpRequest) -> bool:
-    """Whether a request comes directly from this machine; behind a proxy every request would seem to."""
-    if settings.SESSION_COOKIE_SECURE or any(request.META.get(name) for name in FORWARDED):
+def _is_prometheus(key: str) -> bool:
+    """Whether a key is the one that `make up` keeps for Prometheus, which opens nothing else."""
+    try:
+        kept = DataFolder(settings.DATA).metrics_key.read_bytes().strip()
+    except OSError:  # a further web process has none
         return False
-    with suppress(ValueError):
-        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
-    return False
+    return bool(kept) and secrets.compare_digest(kept, key.encode("utf-8", "surrogatepass"))
+
+
+class _Page:
+    """The rendered metrics."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._content, self._at = b"", -math.inf
+
+    def read(self) -> bytes:
+        """The page, at most KEPT seconds old."""
+        if time.monotonic() - self._at >= KEPT:
+            step_aside()
+            with self._lock:
+                if time.monotonic() - self._at >= KEPT:
+                    self._content = generate_latest(REGISTRY) + generate_latest(_registry)
+                    self._at = time.monotonic()
+        return self._content
+
+    def forget(self) -> None:
+        """Render it anew for the next reader."""
+        self._at = -math.inf
+
+
+page = _Page()
 
 
 class PlatformFigures(Collector):

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from validators.services import audit, login_throttle
 from validators.services.hashing import HashingBusy, counted_for
 from validators.services.login_throttle import client_address, subject_of
+from validators.sessions.store import begin
 
 
 class PlatformBackend(ModelBackend):
@@ -44,6 +45,9 @@ class PlatformBackend(ModelBackend):
 
 @receiver(user_logged_in, dispatch_uid="dtvn-audit-login")
 def _logged_in(request: HttpRequest | None, user: User, **_: Any) -> None:
+    if request is not None and hasattr(request, "session"):
+        begin(request, client_address(request))
+        request.session.clear_expired()
     audit.record(f"user:{user.get_username()}", "login", outcome="ok", address=client_address(request))
 
 

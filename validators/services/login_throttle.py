@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import math
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
 from django.db import transaction
@@ -24,13 +23,12 @@ from django.utils import timezone
 
 from dtvn.api.errors import ServiceError
 from validators.models import LoginAttempts
+from validators.web.addresses import site_of
 
 TRIES_MAX = 10
 WINDOW = timedelta(minutes=5)
 """In a window that begins with the first attempt, TRIES_MAX attempts without success."""
 ROWS_MAX = 10_000
-SITE_BITS = 64
-"""Bits of an IPv6 address that count: its owner chooses the others."""
 
 
 class LoginThrottled(ServiceError):
@@ -87,19 +85,8 @@ def client_address(request: HttpRequest | None) -> str:
     last one in X-Forwarded-For: the proxy appends it, and a client can only write those before."""
     if request is None:
         return ""
-    text = str(request.META.get("REMOTE_ADDR") or "")
-    if settings.BEHIND_PROXY and (forwarded := request.META.get("HTTP_X_FORWARDED_FOR")):
-        text = str(forwarded).rpartition(",")[2].strip()
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return ""
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    shift = address.max_prefixlen - SITE_BITS
-    return f"{IPv6Address(int(address) >> shift << shift)}/{SITE_BITS}"
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.BEHIND_PROXY else ""
+    return site_of(str(request.META.get("REMOTE_ADDR") or ""), str(forwarded))
 
 
 def _require_room(row: LoginAttempts, now: datetime) -> None:

@@ -7,12 +7,15 @@ from typing import Any
 
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 from django_prometheus.middleware import PrometheusAfterMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from validators.sessions.store import note_use
 from validators.web.one_hop import LaterResponse
 
 POLICY = "; ".join(
@@ -69,7 +72,18 @@ class _Visitors(MiddlewareMixin):
 
 
 class Sessions(_Visitors, SessionMiddleware):
-    """Django's sessions, for visitors only."""
+    """Django's sessions, for visitors only; with use, their idle time begins anew."""
+
+    def process_response(self, request: Any, response: Any) -> Any:
+        """See Django."""
+        noted = False
+        try:
+            noted = response.status_code < 500 and not request.session.modified and note_use(request.session)
+            return super().process_response(request, response)
+        except (DatabaseError, SessionInterrupted):
+            if noted:  # the answer does not depend on it
+                return response
+            raise
 
 
 class Users(_Visitors, AuthenticationMiddleware):

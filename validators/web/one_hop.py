@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import IO, Any, cast
@@ -20,13 +22,15 @@ from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections, connections
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse, parse_cookie
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
+from validators.web.addresses import site_of
 from validators.web.fair_threads import FairThreads
 from validators.web.lane import Lane
 from validators.web.live_body import LIVE
+from validators.web.read_shares import Claim, seconds_to_wait, shares
 
 READS = 32
 """Threads for GET and HEAD, which wait for the cluster a second at most."""
@@ -36,6 +40,8 @@ WRITES_SPARE = 32
 """Those of them of which a caller gets its first only: one whose calls all wait has 96."""
 PROMPT = 0.05
 """Seconds after which a call also watches whether its client leaves: the watch costs a task."""
+REFUSED_AFTER = 1.0
+"""Seconds until a read of a caller that used up its share is refused: it may ask again at once."""
 CONNECTION_SECONDS = 60
 """Seconds for which a thread keeps its database connections."""
 
@@ -92,11 +98,14 @@ class OneHopHandler(ASGIHandler):
             body = io.BytesIO() if LIVE in scope else await self.read_body(receive)
         except RequestAborted:
             return
+        client = _Client(receive)
         reads = scope["method"] in ("GET", "HEAD")
         run = self._reads.run if reads else partial(self._writes.run, _caller(scope))
-        client = _Client(receive)
         try:
-            response = await run(self._respond, scope, body, client)
+            if reads:
+                response = await self._read(scope, body, client)
+            else:
+                response = await run(self._respond, scope, body, client)
             if isinstance(response, LASTING):
                 client.watch()
             await self._finish(run, response, send, client)
@@ -107,6 +116,28 @@ class OneHopHandler(ASGIHandler):
             client.forget()
             if client.unclosed:
                 await asyncio.shield(run(client.close))  # made even if this task is cancelled again
+
+    async def _read(self, scope: Mapping[str, Any], body: IO[bytes], client: _Client) -> HttpResponseBase:
+        """The answer to a read, once its caller's share of the processor allows it; 429 if that is long."""
+        claim, spent = shares.claim(_reader(scope)), 0.0
+        if claim.refused:
+            return _too_dear(scope, claim)
+        try:
+            if claim.wait:
+                client.watch()
+                await asyncio.sleep(claim.wait)
+            response, spent = await self._reads.run(self._measured, scope, body, client)
+        finally:
+            shares.settle(claim, spent)
+        return response
+
+    def _measured(
+        self, scope: Mapping[str, Any], body: IO[bytes], client: _Client
+    ) -> tuple[HttpResponseBase, float]:
+        """The answer, and the processor time that it took in seconds."""
+        began = time.thread_time()
+        response = self._respond(scope, body, client)
+        return response, time.thread_time() - began
 
     async def read_body(self, receive: Receive) -> IO[bytes]:
         """See Django, which makes a temporary file for the shortest body."""
@@ -216,3 +247,35 @@ def _caller(scope: Mapping[str, Any]) -> str:
     if not key and (token := headers.get(b"authorization", b"")).startswith(b"Bearer "):
         key = token.removeprefix(b"Bearer ")
     return key.decode("latin-1") or "people"
+
+
+def _reader(scope: Mapping[str, Any]) -> str:
+    """Whose share of the processor a read takes: that of a key, of a session, or of an address."""
+    key = _caller(scope)
+    if key not in ("pages", "people"):
+        return key
+    headers = dict(scope["headers"])
+    cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
+    if session := cookies.get(settings.SESSION_COOKIE_NAME):
+        return f"session {session}"
+    remote = (scope.get("client") or ("",))[0]
+    forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1") if settings.BEHIND_PROXY else ""
+    return f"address {site_of(remote, forwarded)}"
+
+
+def _too_dear(scope: Mapping[str, Any], claim: Claim) -> HeldResponse:
+    """429, as the API or pages refuse."""
+    seconds = seconds_to_wait(claim)
+    text = (
+        f"Your requests took more of the processor than one caller may. Try again in {seconds} s; programs: "
+        "ask for less at once, and for one answer after the other."
+    )
+    answer = HeldResponse(text, status=429, content_type="text/plain; charset=utf-8")
+    if scope["path"].startswith("/api/"):
+        body = {"success": False, "error": text, "code": "too_many_reads"}
+        answer = HeldResponse(json.dumps(body), status=429, content_type="application/json")
+    answer.held_for = REFUSED_AFTER
+    answer.headers["Retry-After"] = str(seconds)
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer

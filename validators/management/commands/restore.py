@@ -51,6 +51,9 @@ class Command(TeachingCommand):
             metavar="NODE=FILE",
             help="restore this node's ledger to the PostgreSQL server whose URL is in the file",
         )
+        parser.add_argument(
+            "--identity", type=Path, metavar="FILE", help="private key of age, for an encrypted archive"
+        )
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--check", action="store_true", help="only verify the archive")
         what.add_argument(
@@ -63,6 +66,7 @@ class Command(TeachingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Restore."""
         from validators.backup.restoring import RestoreRequest, check, restore
+        from validators.backup.sealing import opened
         from validators.backup.sources import Source
 
         path, root = options["file"], options["data_dir"].absolute()
@@ -75,13 +79,14 @@ class Command(TeachingCommand):
         request = msgspec.structs.replace(request, ledger_urls=urls)
         target = Source(root, environment.database_url(), environment.storage_url())
         try:
-            with saying(f"the verification of {path}"):
-                manifest = check(path)
-            self.stdout.write("\n".join(described(path, manifest)))
-            if options["check"]:
-                return
-            with saying(f"the files of {path} to be written to {root}"):
-                restored = restore(path, manifest, target, request)
+            with opened(path, options["identity"]) as plain:
+                with saying(f"the verification of {path}"):
+                    manifest = check(plain)
+                self.stdout.write("\n".join(described(path, manifest)))
+                if options["check"]:
+                    return
+                with saying(f"the files of {path} to be written to {root}"):
+                    restored = restore(plain, manifest, target, request)
         except BackupError as error:
             raise CommandError(str(error)) from error
         self.stdout.write("\n".join(advice(path, root, manifest, restored, ledgers=request.part == "all")))

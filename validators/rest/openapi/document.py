@@ -39,7 +39,7 @@ MEDIA = {
     ("GET", "/api/v1/simulator/runs/{run_id}/trace"): "application/gzip",
     **events.MEDIA,
 }
-NO_KEY = frozenset({"/health", "/live", "/ready", "/metrics", "/api/v1/", "/api/v1/openapi.json"})
+NO_KEY = frozenset({"/health", "/live", "/ready", "/api/v1/", "/api/v1/openapi.json"})
 ALWAYS = frozenset({"/health", "/live", "/api/v1/"})
 """Routes that answer 200 while the process runs."""
 WITH_IDEMPOTENCY = (
