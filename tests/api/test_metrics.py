@@ -23,6 +23,7 @@ from tests.api.conftest import KEY, Api
 from tests.fake_gateway import FakeGateway
 from tests.metrics.scraping import Page
 from tests.platform.test_folder import end, hold_elsewhere
+from tests.team_keys import store_key
 from validators import own_api
 from validators.dashboard import doctor
 from validators.data_folder import tcp_ports
@@ -30,7 +31,6 @@ from validators.data_folder.folder import DataFolder
 from validators.ledger import read
 from validators.models import DesiredState, ManagedNode, NodeStatus
 from validators.rest.metrics import page
-from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -58,7 +58,7 @@ def scrape(client: Client | None = None, **meta: Any) -> Page:
     ],
 )
 def test_nobody_else_reads_the_metrics(api: Api, meta: dict[str, str], status: int) -> None:
-    api_keys.store_api_key(WEAK, label="shop", scopes=["issue", "gate"])
+    store_key(WEAK, label="shop", scopes=["issue", "gate"])
     response = Client().get("/metrics", **meta)  # type: ignore[arg-type]
     assert response.status_code == status
     assert b"dtvn_" not in response.content

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import KEY, Api, read
+from tests.team_keys import store_key
 from validators.models import PlatformAction
-from validators.services import api_keys, wrong_codes
+from validators.services import wrong_codes
 from validators.services.wrong_codes import HINTS_MAX, LATE_MAX, MISSES_MAX, WrongCodes
 from validators.web.one_hop import HeldResponse
 
@@ -109,7 +110,7 @@ def test_a_code_that_exists_is_taken_at_once_beside_late_misses(api: Api, own_co
 def test_a_key_that_may_neither_scan_nor_operate_gets_no_hint(api: Api, own_count: WrongCodes) -> None:
     api.call("PUT", "events/fest", {"name": "Fest"})
     api.post("tickets", {"event": "fest", "ticket_id": "A-1", "barcodes": ["GOOD-CODE-1"]})
-    api_keys.store_api_key("dtvn_reads_only_and_guesses", label="shop", scopes=[])
+    store_key("dtvn_reads_only_and_guesses", label="shop", scopes=[])
     wrong = {"event": "fest", "barcode": "good-code-1"}
     assert "hint" in read(Api(KEY).post("tickets/find", wrong))
     assert "hint" not in read(Api("dtvn_reads_only_and_guesses").post("tickets/find", wrong))
