@@ -14,6 +14,7 @@ from tests.api.conftest import Api, read
 from tests.api.test_admission import admit, gate_key, shown
 from tests.team_keys import store_key
 from tickets.models import TicketHolder
+from tickets.services import hints
 from tickets.services.scanned_codes import store_within
 from validators.services import wrong_codes
 
@@ -188,6 +189,7 @@ def test_two_joined_codes_are_the_readers_matter(door: Api) -> None:
 def test_of_a_batch_the_first_unknown_codes_are_explained(door: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each explanation costs queries: a batch of 10,000 wrong codes must not keep the gates waiting."""
     monkeypatch.setattr(wrong_codes, "HINTS_MAX", 20)
+    monkeypatch.setattr(hints, "wrong_codes", wrong_codes.WrongCodes(lambda: 0.0))
     wrong = {"op": "admit", "event": "door", "barcode": f"*{EAN}", "gate": "north"}
     known = wrong | {"barcode": LONG}
     sent = {"operations": [wrong] * 50 + [known]}
