@@ -94,11 +94,8 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
     event = read_event({"event": request.POST["event"]}) if request.POST.get("event") else None
     if event is not None:
         caller.rights.require(READ, event)
-    text, after, sees = (
-        request.POST.get("q", "").strip(),
-        _key(request, "after"),
-        partial(may_see_names, caller),
-    )
+    text, after = request.POST.get("q", "").strip(), _key(request, "after")
+    sees = partial(may_see_names, caller)
     sequence = feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT)
     if not sequence:  # there may be no ledger yet
         return JsonResponse({"sequence": 0, "tickets": [], "after": None, "total": 0, "events": []})
@@ -111,24 +108,12 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
         if not coded:
             raise
         words = None  # a code that is longer than any words
-    state = request.POST.get("state")
-    blocked = state in (BLOCKED, BLOCKED_INSIDE)
-    wanted = Search(
-        tuple(map(folded, words or ())),
-        tuple(events),
-        None if blocked else _state(request),
-        blocked,
-        inside=state == BLOCKED_INSIDE,
-    )
+    wanted = _wanted(request, tuple(map(folded, words or ())), tuple(events))
     part = Found([], {}, None)
     if words is not None:
+        addresses = partial(may_see_addresses, caller)
         part = search(
-            LEARNER_ALIAS,
-            wanted,
-            limit=PAGE_SIZE,
-            after=after,
-            with_holders=sees,
-            with_addresses=partial(may_see_addresses, caller),
+            LEARNER_ALIAS, wanted, limit=PAGE_SIZE, after=after, with_holders=sees, with_addresses=addresses
         )
     facts = Facts(caller)
     answer = {
@@ -148,6 +133,14 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
     elif text and not part.tickets and not after[0] and hints.allowed(caller.actor, caller.rights, event):
         answer["hint"] = _hint(text, events, caller)
     return JsonResponse(answer)
+
+
+def _wanted(request: HttpRequest, words: tuple[str, ...], events: tuple[str, ...]) -> Search:
+    state = request.POST.get("state")
+    blocked = state in (BLOCKED, BLOCKED_INSIDE)
+    return Search(
+        words, events, None if blocked else _state(request), blocked, inside=state == BLOCKED_INSIDE
+    )
 
 
 @require_GET
