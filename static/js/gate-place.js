@@ -86,7 +86,7 @@ dtvn.gatePlace = (function () {
     const { event, named, gate: typed } = elements;
     const names = eventOf(event.value)?.gates ?? [];
     named.replaceChildren(new Option("Choose a gate", ""), ...names.map((name) => new Option(name)), new Option("Another gate", ANOTHER));
-    named.value = names.includes(gate) ? gate : gate && ANOTHER;
+    named.value = names.length === 1 ? names[0] : names.includes(gate) ? gate : gate && ANOTHER;
     named.disabled = named.closest("label").hidden = names.length === 0;
     typed.value = gate;
     drawTyped();

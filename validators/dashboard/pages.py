@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import ApiError, Unavailable
+from dtvn.api.rights import READ
 from dtvn.machine.reasons import ABOUT_DISPUTES
 from validators.dashboard.context import callers
 from validators.dashboard.views import for_pages
@@ -73,10 +74,10 @@ def links(request: HttpRequest, caller: Caller) -> HttpResponse:
 
 
 @require_GET
-@for_pages
+@for_pages(by_event=True)
 def figures(request: HttpRequest, caller: Caller) -> HttpResponse:
-    """The window of the nodes' metrics, or its points later than `after`, Unix seconds; and the latency of
-    the last minute. `elsewhere`: only another web process can read them."""
+    """The window of the nodes' metrics, or its points later than `after`, Unix seconds, which count what is
+    of all events; and the latency of the last minute. `elsewhere`: only another web process can read them."""
     try:
         after = float(request.GET.get("after", "0"))
     except ValueError:
@@ -90,7 +91,7 @@ def figures(request: HttpRequest, caller: Caller) -> HttpResponse:
         "asked": sampler.asked,
         "answering": sampler.answering,
         "elsewhere": sampler.elsewhere,
-        "points": sampler.window.points(now, after),
+        "points": sampler.window.points(now, after) if caller.rights.may(READ, None) else [],
         "latency": sampler.window.latency(now),
     }
     return JsonResponse(msgspec.to_builtins(told))
