@@ -31,7 +31,7 @@ RIGHTS = {
     "admin": "change nodes, members and principals",
 }
 """Right -> what it allows, in the order in which pages offer them. Reading is always included."""
-PLATFORM_WIDE = frozenset({"audit", "admin"})
+PLATFORM_WIDE = frozenset({"record", "audit", "admin"})
 """Rights that are of no event: only a team for all events has them."""
 STANDARD = {
     "organiser": frozenset({"issue", "operate", "gate", "addresses", "log"}),
