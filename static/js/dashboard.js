@@ -8,7 +8,7 @@
   const LOOK_EVERY = 4000; // milliseconds between two looks at latency and gates
   const REASONS_NAMED = 3; // of a gate's refusals, the most frequent
   const { at, cell, clock: moment, drawConnection, facts, fetchJson, grouped, make, pill, put, root, states } = dtvn.ui;
-  const { link, sentenceOf, ticketsOf } = dtvn.outcomes;
+  const { codeOf, link, sentenceOf, ticketsOf } = dtvn.outcomes;
   const { owner: OWNER, view: VIEW } = root.dataset; // who orders requests, and its time: primary and View, or leader and Term
   const milliseconds = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
   let state = null;
@@ -40,7 +40,7 @@
     const text = (seconds) => (seconds === null ? "–" : `${milliseconds.format(1000 * seconds)} ms`);
     put("p95", text(found.p95));
     const nothing = elsewhere ? "only the web process of make up measures it" : "nothing decided in the last minute";
-    put("latency", found.p95 === null ? nothing : `p50 ${text(found.p50)}, p99 ${text(found.p99)}`);
+    put("latency", found.p95 === null ? nothing : `19 of 20 scans; half of them within ${text(found.p50)}, 99 of 100 within ${text(found.p99)}`);
   }
 
   function drawStack(total) {
@@ -264,7 +264,7 @@
       name.append(" ", link(gate.event, ticketsOf(gate.event, {}), "quiet soft"));
     }
     const [named, rest] = [Object.entries(gate.reasons).slice(0, REASONS_NAMED), Object.entries(gate.reasons).slice(REASONS_NAMED)];
-    const why = named.map(([code, number]) => `${code.replaceAll("_", " ")} ${grouped.format(number)}`);
+    const why = named.map(([code, number]) => `${codeOf(code)} ${grouped.format(number)}`);
     const more = rest.reduce((sum, [, number]) => sum + number, 0);
     row.append(
       name,
@@ -272,6 +272,7 @@
       cell("number", gate.rate >= 10 || gate.rate === 0 ? Math.round(gate.rate) : gate.rate.toFixed(1), "Per minute"),
       cell("number", grouped.format(gate.refused), "Refused"),
       cell("why", [...why, ...(more ? [`other ${grouped.format(more)}`] : [])].join(", ") || "–", "Why"),
+      cell("number", grouped.format(gate.mistakes), "Scanned wrongly"),
     );
     return row;
   }

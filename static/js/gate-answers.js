@@ -10,10 +10,13 @@ dtvn.gateAnswers = (function () {
   const ANNULLABLE_ONCE_ENTERED = ["blocked", "revoked", "wrong_product"]; // the guest may be inside since before
   const MOVED_MEANWHILE = "The ticket entered or left elsewhere meanwhile, or has nothing to annul: look it up again.";
   const MOVED_SINCE = "The ticket entered or left since, or this was taken back already: nothing is changed.";
+  const MADE_UP = /^t-[0-9a-f]{20}$/; // ids that an import made from codes
   const TWICE_WITHIN = 15000; // milliseconds between two readings of one guest's code
   const { LOGIN_ENDED } = dtvn.scanAsking;
 
   const shortTime = (text) => text.slice(11, 16);
+  /* What a scan is called by: an id that the import made up is no name for anybody, so the end of the code is. */
+  const whatOf = (told, scan) => (MADE_UP.test(told.ticket_id ?? "") ? endOf(scan.body.barcode ?? "") : told.ticket_id ?? nameOf(scan));
   const nameOf = ({ body }) => body.ticket_id ?? endOf(body.barcode);
   const endOf = (code) => (code.length > CODE_END ? `…${code.slice(-CODE_END)}` : code);
 
@@ -103,7 +106,7 @@ dtvn.gateAnswers = (function () {
     ];
     return {
       tone, word, sentence,
-      what: told.ticket_id ?? nameOf(scan),
+      what: whatOf(told, scan),
       pairs: pairs.filter(([, value]) => value),
       ticket: told.ticket_id ?? "",
       forceable: tone === "bad" && FORCEABLE.includes(told.code) && scan.body.kind !== "exit",

@@ -9,7 +9,7 @@ dtvn.gateGuests = (function () {
 
   let gate = null; // of the page: {place, leaves, admit, focus}; leaves: whether it is set to exits
   let search = 0; // number of the newest search: answers of earlier ones come to nothing
-  let shown = []; // [{row, box}]: the tickets in the list, each with its box, null if it is not offered
+  let shown = []; // [{row, box, many}]: the tickets in the list, each with its box, null if it is not offered, and how many come
 
   const nameOf = (row) => row.holder || row.id;
   const verb = () => (gate.leaves() ? "Let out" : "Admit");
@@ -64,7 +64,7 @@ dtvn.gateGuests = (function () {
 
   /* An order begins with all boxes ticked, and so does the only ticket that was found. */
   function draw(rows, sentence, isOrder = false) {
-    shown = rows.map((row) => ({ row, box: row.offered ? boxOf(isOrder || rows.length === 1) : null }));
+    shown = rows.map((row) => ({ row, box: row.offered ? boxOf(isOrder || rows.length === 1) : null, many: row.offered && row.persons > 1 ? manyOf(row) : null }));
     at("guests-none").textContent = sentence;
     at("guests-none").hidden = !sentence;
     at("guests-list").replaceChildren(...shown.map((one) => lineOf(one, isOrder)));
@@ -78,7 +78,24 @@ dtvn.gateGuests = (function () {
     return box;
   }
 
-  function lineOf({ row, box }, isOrder) {
+  /* How many persons of a ticket for several come in, or leave; all that are left to begin with. */
+  function manyOf(row) {
+    const field = make("input");
+    Object.assign(field, { type: "number", min: 1, max: row.persons, value: row.persons, inputMode: "numeric" });
+    field.addEventListener("input", drawChosen);
+    const label = make("label", "many", "persons ");
+    label.append(field);
+    field.setAttribute("aria-label", `Persons: ${nameOf(row)}`);
+    return label;
+  }
+
+  /* Of a field with another number no person comes in. */
+  const personsOf = ({ row, many }) => {
+    const field = many?.querySelector("input");
+    return field ? (field.checkValidity() && Number(field.value)) || 0 : Math.min(row.persons, 1);
+  };
+
+  function lineOf({ row, box, many }, isOrder) {
     const line = make("li");
     const what = make(box ? "label" : "span", "what");
     const more = [row.holder && row.id, row.about, !isOrder && row.order && `order ${row.order}`].filter(Boolean).join(", ");
@@ -86,6 +103,9 @@ dtvn.gateGuests = (function () {
     words.append(make("b", "", nameOf(row)), " ", make("span", "soft", more));
     what.append(...(box ? [box] : []), words);
     const acts = make("span", "acts");
+    if (many) {
+      acts.append(many);
+    }
     if (row.order && !isOrder) {
       acts.append(button("Its order", () => showOrder(row.id), `Its order: ${nameOf(row)}`));
     }
@@ -93,25 +113,25 @@ dtvn.gateGuests = (function () {
     return line;
   }
 
-  const chosen = () => shown.filter(({ box }) => box?.checked).map(({ row }) => row);
+  const chosen = () => shown.filter(({ box }) => box?.checked).map((one) => ({ id: one.row.id, name: nameOf(one.row), persons: personsOf(one) }));
+  const sumOf = (tickets) => tickets.reduce((sum, { persons }) => sum + persons, 0);
 
   function drawChosen() {
-    const count = chosen().length;
+    const count = sumOf(chosen());
     at("guests-admit").hidden = !shown.some(({ box }) => box);
     at("guests-admit").disabled = count === 0;
     const none = gate.leaves() ? "Tick who leaves" : "Tick who comes in";
     at("guests-admit").textContent = count ? `${verb()} ${counted(count, "person")}` : none;
   }
 
-  /* Let the guests in, or out, whose boxes are ticked: one person of each ticket, each a scan of its own, in one act. */
+  /* Let the guests in, or out, whose boxes are ticked, in one act: each person is a scan of its own. */
   async function admit() {
-    const rows = chosen();
-    const names = rows.map(nameOf).join(", ");
-    const one = rows.some((row) => row.persons > 1) ? " One person of each ticket: for the next one, do it again." : "";
-    const text = `Without a scan, by their names: ${names}.${one}`;
-    if (await question(`${verb()} ${counted(rows.length, "person")}?`, () => text, verb())) {
+    const tickets = chosen().filter(({ persons }) => persons > 0);
+    const names = tickets.map(({ name, persons }) => (persons > 1 ? `${name} (${persons})` : name)).join(", ");
+    const text = `Without a scan, by their names: ${names}.`;
+    if (await question(`${verb()} ${counted(sumOf(tickets), "person")}?`, () => text, verb())) {
       close();
-      gate.admit(rows.map((row) => ({ id: row.id, name: nameOf(row) })));
+      gate.admit(tickets);
     }
     gate.focus();
   }

@@ -183,21 +183,28 @@
 
   // --- several tickets in one act ------------------------------------------------------------------
 
-  /* Ask about tickets that were found by name, [{id, name}], and show one answer with each of theirs. */
+  /* Ask about tickets that were found by name, [{id, name, persons}], and show one answer with each of theirs. */
   async function admitAll(tickets) {
     const act = { body: { barcode: "" }, stored: true }; // each ticket's scan is stored by itself
     const past = leaving ? "let out" : "admitted";
     current = act;
     showing.asking(counted(tickets.length, "ticket"));
-    const each = tickets.map(({ name }) => ({ name, ...WAITING }));
+    const each = tickets.flatMap(({ name, persons = 1 }) =>
+      Array.from({ length: persons }, (_, before) => ({ name: persons > 1 ? `${name}, person ${before + 1} of ${persons}` : name, ...WAITING })));
+    let begun = 0;
     const amber = setTimeout(() => isHere(act) && showing.show(answers.viewOfAll(each, past), { stays: true }), AMBER_AFTER);
-    await Promise.all(tickets.map(async function ({ id, name }, place) {
-      const body = admissionOf({ ticket_id: id });
-      const open = asking.same(root.dataset.admit, body);
-      const scan = open ?? asking.begin(root.dataset.admit, body);
-      const told = open?.runs ? null : await run(scan, true); // one that is asked already is told by itself
-      if (told) {
-        each[place] = { name, ...answers.viewOf(told, scan, Date.now()) };
+    await Promise.all(tickets.map(async function ({ id, persons = 1 }) {
+      const first = begun;
+      begun += persons;
+      for (let place = first; place < first + persons; place += 1) { // one after another: two open scans of a ticket are one
+        const body = admissionOf({ ticket_id: id });
+        const open = asking.same(root.dataset.admit, body);
+        const scan = open ?? asking.begin(root.dataset.admit, body);
+        const told = open?.runs ? null : await run(scan, true); // one that is asked already is told by itself
+        if (!told) {
+          return;
+        }
+        each[place] = { name: each[place].name, ...answers.viewOf(told, scan, Date.now()) };
       }
     }));
     clearTimeout(amber);

@@ -6,7 +6,7 @@
 (function () {
   "use strict";
 
-  const { at, counted, fetchJson, grouped, put, root, say: tell } = dtvn.ui;
+  const { ask: question, at, counted, fetchJson, grouped, put, root, say: tell } = dtvn.ui;
   const ASK_AFTER = 700; // milliseconds
   const SAID_AFTER = 2000; // milliseconds without progress, as in the commands
   const SAY_AFTER = 500;
@@ -89,6 +89,14 @@
     nameConfirm(at("changes"), at("confirm-import"));
   }
   at("import-form")?.addEventListener("submit", refuseLarge);
+  at("discard")?.addEventListener("submit", async function (event) {
+    event.preventDefault();
+    const text = "The file, its answers that no import used, and this report are deleted. Tickets that are saved here stay.";
+    const button = this.querySelector("button").textContent;
+    if (await question(`${button}: ${this.dataset.file}?`, () => text, "Delete")) {
+      this.submit();
+    }
+  });
   dtvn.page = dtvn.ui.follow({});
   if (WORKING.includes(begun)) {
     setTimeout(ask, ASK_AFTER);

@@ -7,7 +7,7 @@ dtvn.outcomes = (function () {
   const MAIN = "main"; // the list that goes without saying
   const EXIT = "exit";
   const LEFT = "left"; // the word for an exit
-  const { verbs, subjects, reasons, callers, places } = JSON.parse(document.getElementById("words").textContent);
+  const { verbs, subjects, reasons, callers, places, codes = {}, states = {} } = JSON.parse(document.getElementById("words").textContent);
 
   function make(tag, className, text) {
     const element = document.createElement(tag);
@@ -126,6 +126,9 @@ dtvn.outcomes = (function () {
     return sentence.replace(/\.$/, "") + more;
   }
 
+  /* A code of a refusal in short words. */
+  const codeOf = (code) => codes[code] ?? code.replaceAll("_", " ");
+
   /* What an operation without a ticket is about. */
   function subject(operation) {
     return subjects[operation] || operation.replaceAll("_", " ");
@@ -133,11 +136,11 @@ dtvn.outcomes = (function () {
 
   function word(event, ok) {
     if (!ok) {
-      return (event.shown || event.code).replaceAll("_", " ");
+      return codeOf(event.shown || event.code);
     }
     const verb = (event.kind === EXIT && LEFT) || verbs[event.verdict] || verbs[event.operation] || event.operation.replaceAll("_", " ");
     return event.repeated ? `${verb} before` : verb;
   }
 
-  return { draw, make, pill, subject, link, ticketsOf, listOf, sentenceOf: (code) => reasons[code] ?? code.replaceAll("_", " ") };
+  return { draw, make, pill, subject, codeOf, stateOf: (state) => states[state] ?? state, link, ticketsOf, listOf, sentenceOf: (code) => reasons[code] ?? code.replaceAll("_", " ") };
 })();

@@ -17,6 +17,7 @@ dtvn.ui = (function () {
   const { make, pill } = dtvn.outcomes;
   const root = document.querySelector("[data-dashboard]");
   const states = root.dataset.states.split(" "); // of a ticket, in the order of its life
+  const inPlainWords = JSON.parse(document.getElementById("plain-state")?.textContent ?? "null"); // level -> words, for who does not run the network
   const grouped = new Intl.NumberFormat("en");
   let connection = "connecting";
   let clusterState = null; // the state of the cluster, as of the newest nodes
@@ -134,7 +135,8 @@ dtvn.ui = (function () {
   function drawState(unknownSince = null) {
     const [level, sentence] = unknownSince === null ? [clusterState.level, clusterState.sentence] : ["none", `State unknown since ${clock(unknownSince)}`];
     at("cluster-state").className = `state ${level}`;
-    put("cluster-state", sentence);
+    put("cluster-state", inPlainWords?.[level] ?? sentence);
+    at("cluster-state").title = inPlainWords ? sentence : "";
     at("cut-link")?.toggleAttribute("hidden", unknownSince !== null || !clusterState.cut);
     if (consequence && clusterState) {
       put("confirm-text", consequence());

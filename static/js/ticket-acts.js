@@ -6,6 +6,7 @@ dtvn.ticketActs = (function () {
   "use strict";
 
   const { at, ask, call, facts, fetchJson, make, pill, root } = dtvn.ui;
+  const { codeOf } = dtvn.outcomes;
   const ACTS = JSON.parse(document.getElementById("acts").textContent);
   const CODES_MAX = 8;
   const REASON_MAX = Number(root.dataset.reasonMax);
@@ -139,7 +140,7 @@ dtvn.ticketActs = (function () {
       ["Valid until", shownTime(told.valid_until)],
       ["Blocked", told.blocked && (told.block_reason || "yes")],
       ["Hint", told.hint],
-      ["Reason", good ? "" : told.code.replaceAll("_", " ")],
+      ["Reason", good ? "" : codeOf(told.code)],
     ];
     facts(list, pairs.filter(([, value]) => value));
     at("told").className = `card told ${TONES[told.outcome]}`;

@@ -3,7 +3,7 @@ dtvn.ticketHistory = (function () {
   "use strict";
 
   const { button, cell, facts, fetchJson, make, pill, root } = dtvn.ui;
-  const { link, listOf, ticketsOf } = dtvn.outcomes;
+  const { codeOf, link, listOf, ticketsOf } = dtvn.outcomes;
   const ABOUT_VERIFYING =
     "Verified by this browser with the epoch chain of this platform. To check it without trusting this platform, save it and use ";
   let open = null; // {event, id, row, seen, certificate}
@@ -67,7 +67,7 @@ dtvn.ticketHistory = (function () {
     const item = make("li");
     const ok = one.code === "ok";
     const what = make("span", "what");
-    what.append(make("b", "", one.word), " ", pill(ok ? "plain ok" : "plain bad", ok ? "applied" : one.code.replaceAll("_", " ")));
+    what.append(make("b", "", one.word), " ", pill(ok ? "plain ok" : "plain bad", ok ? "done" : codeOf(one.code)));
     if (one.annulled) {
       what.append(" ", pill("plain warn", "annulled since"));
     }

@@ -172,7 +172,7 @@
       name.append(" ", make("span", "soft", ticket.event));
     }
     const state = cell("whole", "");
-    state.append(pill(`plain ${TONE[ticket.state] ?? ""}`, ticket.state), " ");
+    state.append(pill(`plain ${TONE[ticket.state] ?? ""}`, dtvn.outcomes.stateOf(ticket.state)), " ");
     if (ticket.blocked) {
       state.append(pill("bad", "blocked"), " ", make("span", "soft meaning", ticket.block_reason || "opens nothing"));
     } else {

@@ -66,7 +66,7 @@ def test_events_are_shown_at_once_and_agree_with_a_new_snapshot(
     for path, ticket in (("validate", "301"), ("consume", "301"), ("validate", "302"), ("dispute", "302")):
         api.post(f"/api/v1/tickets/{path}", json={"ticket_id": f"TICKET-{ticket}"}).raise_for_status()
     assert api.post("/api/v1/tickets/consume", json={"ticket_id": "TICKET-301"}).status_code == 409
-    for ticket, word in (("301", "consumed"), ("302", "disputed"), ("301", "already consumed")):
+    for ticket, word in (("301", "used"), ("302", "disputed"), ("301", "used already")):
         expect_outcome(page, f"TICKET-{ticket}", word)
     expect_model_equals_snapshot(page)
     page.set_viewport_size({"width": 390, "height": 844})
@@ -120,7 +120,7 @@ def test_a_flood_of_events_is_followed_to_its_end(page: Page, api: httpx.Client)
     for start in range(0, 6_000, 2_000):
         sent = {"operations": operations[start : start + 2_000]}
         api.post("/api/v1/tickets/batch", json=sent, timeout=60).raise_for_status()
-    expect_outcome(page, "FLOOD-5999", "issued")
+    expect_outcome(page, "FLOOD-5999", "added")
     expect_model_equals_snapshot(page)
 
 

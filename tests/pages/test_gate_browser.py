@@ -143,7 +143,7 @@ def test_each_scan_is_answered_in_its_colour(page: Page, running: Network) -> No
     expect(shown(page, "aloud")).to_contain_text("Admitted. Product Adult. Seat A-0")
     fits_everyone(page)
     scan(page, code(0))
-    expect_answer(page, "bad", "Refused", "already consumed", "gate north, phone-1", "read twice")
+    expect_answer(page, "bad", "Refused", "used already", "gate north, phone-1", "read twice")
     fits_everyone(page)
     scan(page, "no such code")
     expect_answer(page, "bad", "Refused", "No ticket of this event has this code", "…code")
@@ -256,7 +256,7 @@ def test_a_primary_killed_in_mid_scan_is_amber_and_then_green_once(page: Page, r
     assert page.evaluate("tones") == ["idle", "warn", "ok"]
     expect_one_admission(page, running, "T-5")
     scan(page, code(5))
-    expect_answer(page, "bad", "already consumed")
+    expect_answer(page, "bad", "used already")
 
 
 def test_an_entry_is_undone_and_the_ticket_enters_again(page: Page) -> None:
@@ -318,13 +318,13 @@ def test_a_supervisor_lets_in_against_the_rules_with_a_reason(
     scan(page, code(9))
     expect_answer(page, "ok", "T-9")
     scan(page, code(9))
-    expect_answer(page, "bad", "already consumed")
+    expect_answer(page, "bad", "used already")
     expect(page.get_by_role("button", name="Let in all the same")).to_have_count(0)
     desk = phone_of("sam", browser, running)
     (desk_page,) = desk.pages
     stand(desk_page, "desk", "phone-2")
     scan(desk_page, code(9))
-    expect_answer(desk_page, "bad", "already consumed", "gate north, phone-1")
+    expect_answer(desk_page, "bad", "used already", "gate north, phone-1")
     fits_everyone(desk_page)
     desk_page.get_by_role("button", name="Let in all the same").click()
     desk_page.get_by_role("dialog").get_by_label("Reason").fill("lost sight of the family")
@@ -401,7 +401,7 @@ def by_a_look_up(desk: Page) -> None:
 
 def by_its_refusal(desk: Page) -> None:
     scan(desk, code(10))
-    expect_answer(desk, "bad", "already consumed", "phone-1")
+    expect_answer(desk, "bad", "used already", "phone-1")
     fits_everyone(desk)
     desk.get_by_role("button", name="Annul its last entry or exit").click()
     desk.route("**/tickets/annul", lose, times=1)  # asked again under its nonce: one entry is taken back

@@ -27,7 +27,10 @@ NAMES = (
     "Ève Curie",
     "Sofja Kowalewskaja",
     "Mary Somerville",
+    "Maria Mitchell",
 )
+PARTY = 10
+"""Whose ticket is for four persons."""
 PEOPLE = f"""
 from django.contrib.auth.models import User
 from tickets.models import TicketHolder
@@ -83,7 +86,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
                     "product": "Adult",
                     "seat": f"A-{number}",
                 }
-                sent = ticket | {"barcodes": [code(number)]}
+                sent = ticket | {"barcodes": [code(number)]} | ({"entries": 4} if number == PARTY else {})
                 client.post("/api/v1/tickets", json=sent).raise_for_status()
         assert made.run("shell", "-c", PEOPLE).returncode == 0
         yield made
@@ -177,7 +180,7 @@ def test_a_family_is_admitted_in_one_act(page: Page) -> None:
     page.keyboard.type(f"{code(0)}\n", delay=70)  # a slow reader, while the question is open
     expect(shown(page, "confirm-waits")).to_contain_text("1 scan made meanwhile")
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
-    expect_answer(page, "bad", "already consumed")
+    expect_answer(page, "bad", "used already")
     page.get_by_role("button", name="Admit 2 persons").click()
     page.get_by_role("dialog").get_by_role("button", name="Admit").click()
     expect_answer(page, "ok", "2 of 2 admitted", "Byron Lovelace", "Ralph Lovelace")
@@ -186,6 +189,25 @@ def test_a_family_is_admitted_in_one_act(page: Page) -> None:
         expect(shown(page, "last").locator("li", has_text=ticket)).to_contain_text("Admitted")
     scan(page, code(5))
     expect_answer(page, "ok", "Admitted", "T-5")
+
+
+def test_several_persons_of_one_ticket_come_in_in_one_act(page: Page) -> None:
+    for count, left in ((3, 4), (1, 1)):
+        page.get_by_role("button", name="Find guest").click()
+        page.get_by_label("Name, order or seat").fill("mitchell")
+        page.keyboard.press("Enter")
+        expect(shown(page, "guests-admit")).to_have_text(f"Admit {left} person{'s' if left > 1 else ''}")
+        assert page.evaluate(SMALL, GLOVE_MIN) == []
+        fits_everyone(page)
+        if left > 1:
+            page.get_by_label("Persons: Maria Mitchell").fill("9")
+            expect(shown(page, "guests-admit")).to_be_disabled()
+            page.get_by_label("Persons: Maria Mitchell").fill(str(count))
+        page.get_by_role("button", name=f"Admit {count} person").click()
+        page.get_by_role("dialog").get_by_role("button", name="Admit").click()
+        expect_answer(page, "ok", f"{count} of {count} admitted", "Maria Mitchell")
+    scan(page, code(PARTY))
+    expect_answer(page, "bad", "used already")
 
 
 def test_each_ticket_of_an_act_has_its_own_answer(page: Page, running: Network) -> None:
@@ -201,7 +223,7 @@ def test_each_ticket_of_an_act_has_its_own_answer(page: Page, running: Network) 
         client.post("/api/v1/tickets/admit", json={"event": "fest", "barcode": code(6)}).raise_for_status()
     page.get_by_role("button", name="Admit 2 persons").click()
     page.get_by_role("dialog").get_by_role("button", name="Admit").click()
-    expect_answer(page, "warn", "1 of 2 admitted", "Irène Curie", "Refused", "already consumed")
+    expect_answer(page, "warn", "1 of 2 admitted", "Irène Curie", "Refused", "used already")
     each = shown(page, "answer-each").locator("li")
     expect(each.filter(has_text="Irène Curie")).to_have_class("bad")
     expect(each.filter(has_text="Ève Curie")).to_have_class("ok")

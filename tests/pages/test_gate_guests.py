@@ -135,6 +135,18 @@ def test_what_is_offered_is_what_is_decided(fest: Client) -> None:
         assert decided == found, (kind, slug)
 
 
+def test_of_a_ticket_for_several_so_many_are_offered_as_are_still_to_come_or_leave(fest: Client) -> None:
+    steward = person("gate")
+    left = {
+        kind: [one["persons"] for one in asked(steward, ticket="P-1", kind=kind).json()["tickets"]]
+        for kind in ("entry", "exit")
+    }
+    assert left == {"entry": [3], "exit": [1]}
+    for before in (2, 1, 0):
+        assert admitted(steward, "P-1")[0] == 200
+        assert [one["persons"] for one in asked(steward, ticket="P-1").json()["tickets"]] == [before]
+
+
 def test_who_is_not_offered_is_told_the_reason(fest: Client) -> None:
     steward = person("gate")
     told = {

@@ -144,6 +144,27 @@ def test_gates_are_bounded_in_number(doors: Doors, monkeypatch: pytest.MonkeyPat
     assert told(GateCount())["default", "gate-1"] == (2, 0), "those that are known go on"
 
 
+def test_what_is_the_gates_own_mistake_refuses_no_guest(doors: Doors) -> None:
+    doors.order((SetEvent(ids_are_codes=False), ""), (Issue(), "F-1"), event="fest")
+    count = GateCount()
+    doors.scan("north", "T-0", event="nowhere")
+    doors.order((Admit("north", "d-1", b"c" * 32), ""), event="fest", nonce=b"n-1")
+    doors.order((Admit("north", "d-1", b"d" * 32), ""), event="fest", nonce=b"n-2")
+    for _ in range(2):
+        count.mistaken("fest", "north", b"n-1")  # as the answer says, also when it is asked again
+    rows = {row["event"]: (row["refused"], row["mistakes"]) for row in count.look()["gates"]}
+    assert rows == {"fest": (1, 1), "nowhere": (0, 1)}
+    assert count.look()["reasons"] == {"barcode_not_found": 1}
+
+
+def test_the_day_is_that_of_the_zone_which_all_events_have(doors: Doors) -> None:
+    assert GateCount().look()["zone"] == "UTC"
+    doors.order((SetEvent(zone="Asia/Tokyo"), ""), event="fest")
+    assert GateCount().look()["zone"] == "Asia/Tokyo"
+    doors.order((SetEvent(zone="Europe/Rome"), ""), event="gala")
+    assert GateCount().look()["zone"] == "UTC", "not that of one of them"
+
+
 def test_before_there_is_a_ledger_no_gate_has_asked(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "count", GateCount())
     assert admin.get("/dashboard/gates").json()["gates"] == []

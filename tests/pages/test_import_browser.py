@@ -78,6 +78,7 @@ def test_a_second_file_is_confirmed_in_part_and_the_gate_answers_accordingly(
     give(page, s.url, tmp_path / "shop.csv", FIRST)
     page.get_by_label("Barcode", exact=False).check()
     look(page)
+    page.get_by_label("who may come in, and who has entered", exact=False).check()
     page.get_by_label("valid – ", exact=False).select_option("may come in")
     page.get_by_label("Day", exact=False).check()
     page.get_by_label("create it", exact=False).check()

@@ -13,7 +13,7 @@ let now = 0, due = [], shown = "Reading the file", answer = null, silent = false
 globalThis.Date = { now: () => now };
 globalThis.setTimeout = (act, after) => due.push([now + after, act, 0]);
 globalThis.setInterval = (act, every) => due.push([now + every, act, every]);
-const bar = {};
+const bar = { addEventListener() {} };
 let tick;
 const box = (checked) => ({ checked, defaultChecked: checked });
 const group = (chosen, isNew, boxes) => {

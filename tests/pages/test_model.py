@@ -158,7 +158,7 @@ const pillOf = (one) => [one.parts[2].className, one.parts[2].textContent];
         ({"code": "ok", "operation": "force"}, ["pill plain warn", "forced in"]),
         ({"code": "ok", "kind": "exit"}, ["pill plain ok", "left"]),
         ({"code": "ok", "repeated": True}, ["pill plain ok", "admitted before"]),
-        ({"code": "already_consumed", "whose": "guest"}, ["pill plain bad", "already consumed"]),
+        ({"code": "already_consumed", "whose": "guest"}, ["pill plain bad", "used already"]),
         ({"code": "list_unknown", "whose": "gate"}, ["pill plain warn", "list unknown"]),
         ({"code": "expired", "whose": "network"}, ["pill plain warn", "expired"]),
     ],

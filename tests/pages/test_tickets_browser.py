@@ -254,7 +254,7 @@ def find_and_admit(s: Supervised, page: Page) -> None:
     page.locator("[data-act=admit]").click()
     confirm(page, "Admit", "an entry of the ticket is used")
     expect(told).to_contain_text("Refused")
-    expect(told).to_contain_text("already consumed")
+    expect(told).to_contain_text("used already")
     expect(told).to_contain_text("Entry")
     search.fill("D-2")
     expect(row(page, "D-2")).to_contain_text("its product does not admit")
@@ -292,8 +292,8 @@ def look_at_the_feed(s: Supervised, page: Page, complaints: Complaints) -> None:
     page.goto(f"{s.url}/")
     outcomes = shown(page, "outcomes")
     expect(outcomes.locator("li", has_text="code replaced")).to_contain_text("D-2 Parking")
-    refused = outcomes.locator("li", has_text="already consumed")
-    expect(refused).to_contain_text("admit refused: The ticket is already consumed")
+    refused = outcomes.locator("li", has_text="used already")
+    expect(refused).to_contain_text("admit refused: The ticket was used already")
     expect(outcomes.locator("li", has_text="event saved")).to_contain_text("in forsommar-2026")
     expect_to_fit(page)
     complaints[:] = [text for text in complaints if "the server responded with a status of" not in text]
@@ -308,11 +308,11 @@ def test_the_live_page_leads_from_an_outcome_to_its_tickets(
     api.post("/tickets/admit", json=scan).raise_for_status()
     assert api.post("/tickets/admit", json=scan | {"gate": "south", "device": "d-9"}).status_code == 409
     page.goto(f"{s.url}/")
-    refused = shown(page, "outcomes").locator("li", has_text="already consumed")
+    refused = shown(page, "outcomes").locator("li", has_text="used already")
     expect(refused.first).to_contain_text("gate south, device d-9, in walk")
     gates = shown(page, "gates")
-    expect(gates.locator("tr", has_text="south")).to_contain_text("already consumed 1")
-    expect(shown(page, "reasons")).to_contain_text("already consumed")
+    expect(gates.locator("tr", has_text="south")).to_contain_text("used already 1")
+    expect(shown(page, "reasons")).to_contain_text("used already")
     expect(page.get_by_text("Why is it stuck?")).to_be_hidden()
     page.set_viewport_size({"width": 390, "height": 844})
     expect_to_fit(page)
@@ -326,7 +326,7 @@ def test_the_live_page_leads_from_an_outcome_to_its_tickets(
         page.goto(f"{s.url}/")
         admitted.get_by_role("link", name=link, exact=True).click()
         expect(page).to_have_url(f"{s.url}/dashboard/tickets?{address}")
-        expect(row(page, "WALK-1")).to_contain_text("consumed")
+        expect(row(page, "WALK-1")).to_contain_text("used")
 
 
 def test_a_readers_codes_are_admitted_one_after_the_other(

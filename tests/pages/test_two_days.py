@@ -285,7 +285,7 @@ def toggle_exits(page: Page, label: str) -> None:
 def friday_at_north(stella: Page) -> None:
     """A second thought, and a group of three one by one."""
     scan(stella, code_of("A-4"))
-    expect_answer(stella, "bad", "already consumed", "gate north, phone-1")
+    expect_answer(stella, "bad", "used already", "gate north, phone-1")
     scan(stella, code_of("A-5"))
     expect_answer(stella, "ok", "A-5")
     stella.get_by_role("button", name="Undo Admitted A-5").click()
@@ -297,7 +297,7 @@ def friday_at_north(stella: Page) -> None:
         scan(stella, code_of("F-2"))
         expect_answer(stella, "ok", "F-2", person)
     scan(stella, code_of("F-2"))
-    expect_answer(stella, "bad", "F-2", "already consumed", "3 of 3")
+    expect_answer(stella, "bad", "F-2", "used already", "3 of 3")
     expect(stella.get_by_role("button", name="Let in all the same")).to_have_count(0)
     fits_everyone(stella)
 
@@ -367,7 +367,7 @@ def saturday_is_played(venue: Venue) -> None:
     scan(stella, code_of("A-4"))
     expect_answer(stella, "ok", "Admitted", "A-4", "1 of 1")
     scan(stella, code_of("A-4"))
-    expect_answer(stella, "bad", "already consumed", "gate north, phone-1")
+    expect_answer(stella, "bad", "used already", "gate north, phone-1")
     scan(stella, code_of("A-5"))
     expect_answer(stella, "bad", "Refused", "A-5", "blocked", "cancelled")
     scan(stella, code_of("F-2"))

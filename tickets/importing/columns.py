@@ -34,10 +34,12 @@ MEANINGS = {
     "last_name": "the guest's last name",
     "seat": "the seat, which the gate shows",
     "order": "the number of the order, by which the gate finds who came together",
-    "harmless": "does not matter at the door",
 }
-MEANINGS = dict.fromkeys(sorted(OF_GUEST), "known of the guest, and kept with the name") | MEANINGS
+MEANINGS |= dict.fromkeys(sorted(OF_GUEST - MEANINGS.keys()), "known of the guest, and kept with the name")
+MEANINGS["harmless"] = "does not matter at the door"
 """What a column may say, beside a day."""
+BY_NAME = {"name", "first_name", "last_name", "email", "order"}
+"""Fields whose columns a known shop writes under their common names."""
 OFFERED = ("name", "last_name", "order")
 """Fields that a column may be by which none is found."""
 EXAMPLES = 3
@@ -110,7 +112,9 @@ class _Columns:
         fields = self._parting.fields_of(column)
         if not fields.isdisjoint(("product", "variation")):
             return are_days(values)
-        known = self._preset.name and not words.has_status(values.counts)
+        of_shop = column in self._ignored or any(column in names for names in self._preset.fields.values())
+        named = self._preset.name and fields <= BY_NAME
+        known = (of_shop or named) and not words.has_status(values.counts)
         return fields <= OF_GUEST and not known and self._may_decide(column)
 
     def decide(self) -> None:

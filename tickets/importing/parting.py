@@ -17,12 +17,19 @@ from tickets.importing.layout import Layout
 from tickets.importing.source import Source, Values
 from tickets.importing.words import PERSONAL
 
-NUMBERED = re.compile(r"\d|^[A-Z]+$")
-"""What the number of an order, or of a position in it, has; some have capitals alone."""
+FORMS = {
+    "email": re.compile("@"),
+    "order": re.compile(r"\d|^[A-Z]+$"),
+    "position": re.compile(r"\d"),
+    "phone": re.compile(r"\d"),
+    "zip": re.compile(r"\d"),
+}
+"""Field -> what each of its texts has; some orders have capitals alone."""
+HAS_DIGIT = re.compile(r"\d").search
+ADDRESS = re.compile(r"\S+@\S+")
 WHOLE = ("first_name", "last_name")
 """Fields that only together name a guest."""
-NUMBERS = ("order", "position", "email")
-OF_GUEST = {*PERSONAL, "country", "seat", *NUMBERS}
+OF_GUEST = {*PERSONAL, *FORMS, "country", "seat"}
 """Fields that decide nothing."""
 
 
@@ -42,15 +49,20 @@ class Parting:
         filled = [values.spelled[value] for value in values.counts if any(map(str.isalnum, value))]
         if words.has_status(values.counts) or all(map(is_day, filled)):
             return False
-        if all("@" in text for text in filled):
-            return True
         fields = self.fields_of(column)
-        if numbers := fields.intersection(NUMBERS):
-            return "email" not in numbers and all(map(NUMBERED.search, filled))
-        if fields:
+        if not all(FORMS[field].search(text) for field in fields.intersection(FORMS) for text in filled):
+            return False
+        if "order" in fields:
+            numbered, letters = (
+                {len(text) for text in filled if text.isalpha() is alone} for alone in (False, True)
+            )
+            return letters <= numbered or len(letters | numbered) == 1
+        if fields.intersection(("email", "position")):
+            return True
+        if fields or all(map(ADDRESS.fullmatch, values.counts)):
             return self._stands_in_one_order(column)
         named = words.is_record(column) or words.is_printed(column)
-        return named and max(values.counts.values()) == 1 and all(map(NUMBERED.search, values.counts))
+        return named and max(values.counts.values()) == 1 and all(map(HAS_DIGIT, values.counts))
 
     def _stands_in_one_order(self, column: str) -> bool:
         """Whether each text of a column, or each whole name, stands in the rows of one order."""

@@ -46,7 +46,7 @@ class Offers:
 
     def row(self, row: TicketRow, holder: str, order: str) -> dict[str, Any]:
         """A ticket of a holder and an order, "" for none: `offered` says whether it may be let in, or out,
-        `meaning` why not, or how it stands."""
+        `meaning` why not, or how it stands, `persons` how many of it at most."""
         tally = list_counts.on_list(row, self._event, self._now, self._list.slug)
         why = self._lack(row, tally)
         if not why and not self._may_name(row, order):
@@ -56,7 +56,7 @@ class Offers:
             "holder": holder,
             "order": order,
             "about": about(row),
-            "persons": row.entries,
+            "persons": self._left(tally),
             "offered": not why,
             "meaning": "; ".join(filter(None, (why or self._stands(tally), self._persons(tally)))),
         }
@@ -105,6 +105,13 @@ class Offers:
         if self._leaves:
             return "inside"
         return "may enter again" if tally.used else "not entered yet"
+
+    def _left(self, tally: Tally) -> int:
+        """How many persons of the ticket are still to come, or to leave."""
+        if self._leaves:
+            return tally.inside
+        outside = max(1, tally.persons - tally.inside)
+        return outside if tally.limit is None else min(outside, max(0, tally.limit - tally.used))
 
     def _persons(self, tally: Tally) -> str:
         """How many persons the ticket is for, and how many are still to come, or to leave; "" for one."""

@@ -46,6 +46,7 @@ from tickets.services.reading import caught_up
 from tickets.services.scanned_codes import scanned_code
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
+from validators.feed import gates
 from validators.ledger import read
 from validators.ledger.event_zones import zone_of
 from validators.rest.http import OWN_WRITES_WAIT
@@ -201,6 +202,9 @@ class PlatformAsking:
         if decision.code == reasons.BARCODE_NOT_FOUND and decision.request.texts:
             wrong_codes.note(self._call.actor)
             hint = patience.platform.read(partial(self._hint, decision.request), None)
+            if hint is not None and hint.whose == "gate":
+                gate = getattr(decision.request.command, "gate", "")
+                gates.count.mistaken(decision.request.event, gate, decision.request.nonce)
             return msgspec.structs.replace(decision, hint=hint)
         state = decision.result.state
         whose = reasons.REASONS[decision.code].whose

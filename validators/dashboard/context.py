@@ -18,11 +18,35 @@ from validators.services.cluster_state import cluster_state
 from validators.services.following import is_follower
 from validators.services.teams import within
 
+PLAIN_VERBS = {"issue": "added", "validate": "checked", "consume": "used"}
+PLAIN_CODES = {
+    "already_consumed": "used already",
+    "not_validated": "not checked",
+    "barcode_not_found": "unknown code",
+    "ticket_not_found": "unknown ticket",
+}
+PLAIN_REASONS = {
+    "already_consumed": "The ticket was used already.",
+    "not_validated": "The ticket was not checked before.",
+    "ticket_exists": "A ticket with this id was added before.",
+}
+"""Words of the pages for what the API says in those of the contract."""
+PLAIN_STATES = {
+    "issued": "not entered",
+    "validated": "checked",
+    "consumed": "used",
+    "disputed": "disputed",
+    "upheld": "dispute upheld",
+}
+"""The same for states of a ticket."""
 WORDS = {
     "verbs": {name: kind.verb for name, kind in KINDS.items() if kind.verb}
-    | {name: act.outcome for name, (_, act) in ACTS.items() if act.outcome},
+    | {name: act.outcome for name, (_, act) in ACTS.items() if act.outcome}
+    | PLAIN_VERBS,
     "subjects": {name: kind.subject for name, kind in KINDS.items() if kind.subject},
-    "reasons": {code: reason.sentence for code, reason in REASONS.items()},
+    "reasons": {code: reason.sentence for code, reason in REASONS.items()} | PLAIN_REASONS,
+    "codes": PLAIN_CODES,
+    "states": PLAIN_STATES,
 }
 CALLERS_MAX = 500
 NAMED = frozenset(
@@ -40,7 +64,7 @@ NAMED = frozenset(
 )
 """Models whose lists, or whose page instead, the index of the admin names in words of its own."""
 """For static/js/outcomes.js: words for applied operations by kind or verdict, for what they are about, and
-sentences of reasons by code."""
+sentences of reasons by code, short words for some of these codes, and words for states of a ticket."""
 
 
 def words(request: HttpRequest) -> dict[str, Any]:

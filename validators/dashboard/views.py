@@ -21,6 +21,7 @@ from dtvn.api.rights import READ
 from dtvn.proof.continuation import continues
 from dtvn.protocol import quorum
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
+from validators.dashboard.context import PLAIN_STATES
 from validators.dashboard.diagnosis import describe, explain
 from validators.dashboard.nodes import describe_nodes, describe_state_of_page
 from validators.feed.rows import read_snapshot
@@ -55,6 +56,17 @@ NEEDED = {
 
 OF_EVENTS = frozenset({"dashboard:page", "tickets:page", "tickets:events"})
 """Of PAGES those that show a login for some events what is of them; the others are of no event."""
+PLAIN = {
+    "ok": "Everything works",
+    "tight": "Scans are decided, but a part of the network is missing: tell who runs it",
+    "stuck": "Scans cannot be decided now: they wait, and are asked again by themselves",
+    "none": "Whether scans are decided is not known now",
+}
+"""The state of the cluster, by its level, for logins that do not run it."""
+
+
+def _runs_no_network(caller: Caller) -> bool:
+    return caller.rights.has("issue", "gate") and not caller.rights.has("admin")
 
 
 def _offered(caller: Caller) -> tuple[tuple[str, str], ...]:
@@ -72,6 +84,8 @@ def frame(caller: Caller, title: str) -> dict[str, Any]:
         "pages": _offered(caller),
         "closed_no_access": CLOSED_NO_ACCESS,
         "states": STATES,
+        "words_of_states": [(state, PLAIN_STATES[state.lower()]) for state in STATES],
+        "plain_state": PLAIN if _runs_no_network(caller) else {},
         "words_of_mode": quorum.WORDS[cluster_mode()],
         "known": caller.actor != ANYBODY.actor,
         "of_events": caller.rights.events() is not None,
@@ -107,7 +121,7 @@ def page_of(name: str, **context: Any) -> View:
         shown = frame(caller, name.capitalize()) | {
             "may_change": not is_follower() and caller.rights.has(*NEEDED.get(name, ())),
             "continues": _continues() if name == "nodes" else "",
-            "guests_first": caller.rights.has("issue", "gate") and not caller.rights.has("admin"),
+            "guests_first": _runs_no_network(caller),
         }
         return render(request, f"dashboard/{name}.html", shown | context)
 

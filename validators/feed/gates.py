@@ -18,7 +18,7 @@ import msgspec
 from dtvn.api.outcome import ELSEWHERE
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.movements import ANNUL, EXIT
-from dtvn.machine.reasons import OK, REASONS
+from dtvn.machine.reasons import BARCODE_NOT_FOUND, OK, REASONS
 from validators.feed.rows import alias, day, first_admissions, first_since, is_rehearsal, read_applied
 from validators.feed.told import GATED, asked_at, told
 from validators.ledger.models import OperationRecord
@@ -46,6 +46,8 @@ class Gate(msgspec.Struct):
     """Entries, each person of a group counted."""
     refused: Counter[str] = msgspec.field(default_factory=Counter)
     """By the code that people read."""
+    mistakes: int = 0
+    """Scans that are no guest's matter but the gate's own: no such event or list, or without a right."""
     minutes: dict[int, int] = {}
     """Minute of Unix time -> admissions, of the last RATE_MINUTES."""
 
@@ -60,21 +62,31 @@ class GateCount:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = threading.Lock()
+        self._hinted: dict[Place, dict[bytes, float]] = {}
+        """Nonces of scans, and when they were answered; Unix seconds."""
         self._begin_anew(0, 0)
         self._newest = self._told("", 0)
 
     def _begin_anew(self, start: int, read_to: int) -> None:
         self._start = start
+        for marks in self._hinted.values():
+            for nonce in [nonce for nonce, at in marks.items() if at < start]:
+                del marks[nonce]
         self._read_to = read_to
         """Number of the last operation (OperationRecord.id) that is counted."""
         self._as_of = 0
         self._gates: dict[Place, Gate] = {}
 
+    def mistaken(self, event: str, gate: str, nonce: bytes) -> None:
+        """Count the scan with this nonce, refused for an unknown code, as the gate's own mistake: the answer
+        said that the ticket is of another event, or what the reader does wrong, which no log knows."""
+        self._hinted.setdefault((event, gate), {}).setdefault(nonce, self._clock())
+
     def look(self) -> dict[str, Any]:
-        """Read on, and tell: `gates`, each with event, gate, admitted, refused, rate (admissions a minute)
-        and reasons (code -> count), the busiest first; `reasons` of all; `zone` whose day it is; `until`,
-        Unix seconds up to which it has counted while it is not at the end, else null. Raises
-        DatabaseError."""
+        """Read on, and tell: `gates`, each with event, gate, admitted, refused, mistakes (its own), rate
+        (admissions a minute) and reasons (code -> count), the busiest first; `reasons` of all; `zone` whose
+        day it is; `until`, Unix seconds up to which it has counted while it is not at the end, else null.
+        Raises DatabaseError."""
         if not self._lock.acquire(blocking=False):
             return self._newest  # another thread reads on
         try:
@@ -117,7 +129,10 @@ class GateCount:
                 # An undo refuses no guest; nor does a network that was late or busy, for the gate asks again.
                 if record.operation == ANNUL or REASONS[record.code].whose == "network":
                     continue
-                gate.refused[record.shown_code] += 1
+                if REASONS[record.code].whose == "gate":
+                    gate.mistakes += 1
+                else:
+                    gate.refused[record.shown_code] += 1
             elif record.pk in entered:
                 gate.admitted += 1
                 minute = self._as_of // 60
@@ -133,17 +148,20 @@ class GateCount:
         minute = int(self._clock()) // 60
         for gate in self._gates.values():
             gate.minutes = {at: n for at, n in gate.minutes.items() if at >= minute - RATE_MINUTES}
-        rows: list[dict[str, Any]] = [
-            {
-                "event": event,
-                "gate": name,
+        rows: list[dict[str, Any]] = []
+        for place, gate in self._gates.items():
+            hinted = min(len(self._hinted.get(place, ())), gate.refused[BARCODE_NOT_FOUND])
+            refused = gate.refused - Counter({BARCODE_NOT_FOUND: hinted})
+            row = {
+                "event": place[0],
+                "gate": place[1],
                 "admitted": gate.admitted,
-                "refused": gate.refused.total(),
+                "refused": refused.total(),
+                "mistakes": gate.mistakes + hinted,
                 "rate": gate.rate(minute),
-                "reasons": dict(gate.refused.most_common()),
+                "reasons": dict(refused.most_common()),
             }
-            for (event, name), gate in self._gates.items()
-        ]
+            rows.append(row)
         rows.sort(key=lambda row: (-row["admitted"] - row["refused"], row["event"], row["gate"]))
         return {"gates": rows, "reasons": _reasons(rows), "zone": zone, "until": until}
 

@@ -34,6 +34,7 @@ from validators.ledger.read import (
     count_operations,
     count_tickets,
     event_row,
+    event_rows,
     verdicts,
 )
 
@@ -248,12 +249,15 @@ def _counts(of: frozenset[str] | None) -> dict[str, int]:
 
 
 def day(now: datetime | None = None) -> dict[str, Any]:
-    """Today in the time zone of events: Unix seconds of its `start` and `end`, and the zone."""
-    zone = ZoneInfo(settings.EVENT_TIME_ZONE)
+    """Today in the time zone that all created events have, else in that of the settings: Unix seconds of its
+    `start` and `end`, and the zone."""
+    zones = {row.zone for row in event_rows(alias()).values() if row.declared and row.zone}
+    (name,) = zones if len(zones) == 1 else (settings.EVENT_TIME_ZONE,)
+    zone = ZoneInfo(name)
     today = (now or datetime.now(zone)).astimezone(zone).date()
     start = datetime.combine(today, datetime.min.time(), zone)
     end = datetime.combine(start.date() + timedelta(days=1), datetime.min.time(), zone)
-    return {"start": int(start.timestamp()), "end": int(end.timestamp()), "zone": settings.EVENT_TIME_ZONE}
+    return {"start": int(start.timestamp()), "end": int(end.timestamp()), "zone": name}
 
 
 def _rates(after: int, to: int, of: frozenset[str] | None) -> tuple[tuple[int, int], ...]:
