@@ -266,6 +266,18 @@ THREE_TWO: dict[str, Any] = {
 """Three and two are cut apart, once with the leader among the three, once among the two; then it heals, and
 for a while the two get entries from their new leader alone."""
 
+HUB: dict[str, Any] = {
+    **OF_FIVE,
+    "traffic": Traffic(tickets=20, pause_max=200 * MILLISECOND, undated=True),
+    "partitions": (
+        Partition(2 * SECOND, (("r0",), ("r1",), ("r3",), ("r4",))),
+        Partition(12 * SECOND, ()),
+    ),
+    "decided_within": 3 * SECOND,
+    "duration": 14 * SECOND,
+}
+"""For ten seconds only r2 is linked to all, and r0 leads: nobody decides until r2 does."""
+
 LOST_DISKS: dict[str, Any] = {
     **OF_FIVE,
     "parameters": Parameters(checkpoint_interval=5, view_timeout=500_000),

@@ -292,6 +292,7 @@ WORLDS: dict[str, Drawing] = {
     "raft-brief-cut": of(**raft.BRIEF_CUT),
     "raft-no-room": of(**raft.NO_ROOM),
     "raft-three-two": of(**raft.THREE_TWO),
+    "raft-hub": of(**raft.HUB),
     "raft-lost-disks": of(**raft.LOST_DISKS),
     "raft-changes": of(**raft.CHANGES),
     "raft-leaders-clock": of(**raft.LEADERS_CLOCK),

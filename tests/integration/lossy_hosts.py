@@ -46,12 +46,15 @@ class Line:
         """Hosts that can dial others and that nobody can dial, as behind a NAT."""
         self.apart: Collection[frozenset[int]] = ()
         """Pairs of hosts without a route to each other."""
+        self.one_way: Collection[tuple[int, int]] = ()
+        """(From, to) of which nothing arrives."""
         self._chance = random.Random(seed)
         self.passed, self.lost, self.refused = 0, 0, 0
 
     def lets_pass(self, frame: bytes, source: int, target: int) -> bool:
         """Whether a frame arrives."""
-        if frozenset((source, target)) in self.apart or (target in self.behind and _dials(frame)):
+        cut = frozenset((source, target)) in self.apart or (source, target) in self.one_way
+        if cut or (target in self.behind and _dials(frame)):
             self.refused += 1
             return False
         if self._chance.random() < self.loss:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,14 @@ import pytest
 from dtvn.gateway import Gateway
 from dtvn.machine import Admit, Issue
 from dtvn.protocol.quorum import Mode
+from tests.disks import fill, mounted
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
 from tests.waiting import PATIENCE, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 MEMBERS = 5
+DISK_BYTES = 24 * 1024 * 1024
 
 
 def leader(cluster: Cluster, gateway: Gateway) -> int:
@@ -97,3 +101,35 @@ def test_r11_r44_a_member_that_lost_its_ledger_follows_and_votes_again(tmp_path:
             what=lambda: f"it votes again\n{cluster.outputs()}",
         )
         equal(cluster, gateway, ["A", "B"])
+
+
+@pytest.mark.exhaustive
+@pytest.mark.embedded_only
+def test_r8_a_raft_leader_whose_disk_is_full_is_replaced_and_returns(tmp_path: Path) -> None:
+    with Cluster(tmp_path / "data", 3, consensus=Mode.RAFT) as cluster:
+        disk, aside = cluster.folder.nodes / "node0", tmp_path / "aside"
+        shutil.copytree(disk, aside)
+        with mounted(disk, DISK_BYTES):
+            shutil.copytree(aside, disk, dirs_exist_ok=True)
+            cluster.start()
+            gateway = cluster.gateway()
+            cluster.ready(gateway)
+            admit(gateway, "A")
+            filler = fill(disk)
+            numbers = count()
+            wait_until(
+                lambda: (
+                    admit(gateway, f"B-{next(numbers)}")
+                    and cluster.status(gateway, 0)["state"] == "disk_full"
+                ),
+                what=lambda: f"node0 is full: {cluster.outputs()}",
+            )
+            admit(gateway, "C")
+            assert cluster.status_of(gateway, 1)["view"] > 0, "another one leads"
+            filler.unlink()
+            wait_until(
+                lambda: cluster.status(gateway, 0).get("state") == "voting", what=lambda: cluster.outputs()
+            )
+            admit(gateway, "D")
+            equal(cluster, gateway, ["A", "B-0", "C", "D"])
+            cluster.stop(*cluster.processes)
