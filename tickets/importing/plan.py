@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -134,12 +134,7 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
         columns=source.columns,
         stored=sources,
         trusted=recognised.source is not None,
-        barred={
-            name
-            for other in sources
-            if other.key != recognised.key and not other.deciding.issubset(source.columns)
-            for name in other.answers.barred
-        },
+        barred=_barred_elsewhere(sources, recognised.key, source.columns),
         questions=decided.open,
         told=decided.told,
         said=list(source.notes),
@@ -176,6 +171,17 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
             else [*_events(plan, source, layout, decided)]
         )
     return plan
+
+
+def _barred_elsewhere(sources: Sequence[StoredSource], key: str, columns: Collection[str]) -> set[str]:
+    """Names of tickets that files of other sources left out by columns that this file lacks. `key`: of its
+    source."""
+    return {
+        name
+        for other in sources
+        if other.key != key and not other.deciding.issubset(columns)
+        for name in other.answers.barred
+    }
 
 
 def _events(plan: ImportPlan, source: Source, layout: Layout, decided: Decided) -> Iterator[ImportedEvent]:
