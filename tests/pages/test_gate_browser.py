@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.ti
 
 PEOPLE = """
 from django.contrib.auth.models import User
+from tests.team_keys import join
 for name, groups in {"stella": ["gate"], "sam": ["gate", "supervise"]}.items():
     user = User.objects.create_user(name, password="open sesame", is_staff=True)
     join(user, *groups)

@@ -33,6 +33,7 @@ PARTY = 10
 """Whose ticket is for four persons."""
 PEOPLE = f"""
 from django.contrib.auth.models import User
+from tests.team_keys import join
 from tickets.models import TicketHolder
 from tickets.services.event_gates import set_gates
 set_gates("bare", ["West door", "East"])

@@ -65,6 +65,7 @@ NODES = ("node0", "node1", "node2", "node3")
 GATE_KEY = "dtvn_" + "g" * 43
 PEOPLE = f"""
 from django.contrib.auth.models import User
+from tests.team_keys import join
 for name, groups in {{"stella": ["gate"], "sam": ["gate", "supervise"]}}.items():
     user = User.objects.create_user(name, password="open sesame", is_staff=True)
     join(user, *groups)
