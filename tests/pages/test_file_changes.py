@@ -378,12 +378,17 @@ def test_a_source_is_trusted_once_a_file_of_it_was_imported(desk: Client, asked:
 
 
 def test_nothing_is_applied_without_a_person_under_changed_answers(desk: Client, asked: Any) -> None:
-    confirmed(desk, asked, previewed(desk, asked, FIRST))
-    changed = previewed(desk, asked, LATER, stewards_see_why=True)
+    """A refunded guest stays outside, whoever rehearsed with other answers."""
+    paid = b"ticket_id,state of payment\nT-1,paid\nT-2,refunded\n"
+    admits = {"state of payment": ["paid"]}
+    confirmed(desk, asked, previewed(desk, asked, paid, admits=admits))
+    both = {"state of payment": ["paid", "refunded"]}
+    changed = previewed(desk, asked, paid + b"T-3,paid\n", admits=both)
     refused = desk.post(f"{URL}/{changed}/confirm", {"apply": ""})
-    assert (refused.status_code, "stewards_see_why" in refused.content.decode()) == (409, True)
+    assert (refused.status_code, "answers about admits" in refused.content.decode()) == (409, True)
     assert TicketImport.objects.get(pk=changed).state == ImportState.PREVIEW
-    assert desk.post(f"{URL}/{previewed(desk, asked, LATER)}/confirm", {"apply": ""}).status_code == 302
+    again = previewed(desk, asked, paid + b"T-3,paid\n", admits=admits)
+    assert desk.post(f"{URL}/{again}/confirm", {"apply": ""}).status_code == 302
 
 
 def test_answers_of_somebody_who_left_are_a_warning(desk: Client, asked: Any) -> None:

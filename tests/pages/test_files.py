@@ -213,7 +213,7 @@ def test_of_two_confirmations_at_once_one_starts(desk: Client, monkeypatch: pyte
     first, second = (TicketImport.objects.create(file_name=name, **kept) for name in "ab")
 
     def confirm(one: TicketImport) -> None:
-        uploads.confirm(one, actor="user:operator", scopes=(), send=lambda *_: None)
+        uploads.confirm(one, actor="user:operator", may_change=False, send=lambda *_: None)
 
     def meanwhile() -> None:
         with closing(connection), connection.cursor() as cursor:

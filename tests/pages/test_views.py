@@ -89,7 +89,7 @@ def test_the_snapshot_is_not_cacheable(learner: RealLearner, person: Client, pat
 
 
 def test_a_locked_database_is_a_503(person: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def locked() -> None:
+    def locked(_events: frozenset[str] | None) -> None:
         raise OperationalError("database is locked")
 
     monkeypatch.setattr(views, "read_snapshot", locked)

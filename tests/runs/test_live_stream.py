@@ -22,7 +22,7 @@ from tests.runs.served import Client, serving
 from tests.runs.test_rest import BAD, GOOD
 from tests.team_keys import store_key
 from tests.waiting import PATIENCE, wait_until
-from validators.models import ApiKey
+from validators.models import Team
 from validators.rest import keys
 from validators.services import api_keys
 from validators.web.body_limit import BODY_BYTES_MAX, CHUNKS_FREE, BoundedRequest
@@ -298,13 +298,13 @@ def test_a_revoked_key_ends_the_stream(
     assert [each["code"] for each in client.rest()] == ["unauthorized"]
 
 
-@pytest.mark.parametrize("changed", [{"scopes": ["operate"]}, {"event": "fest"}])
+@pytest.mark.parametrize("changed", [{"rights": ["operate"]}, {"events": ["fest"]}])
 def test_a_key_that_may_no_longer_judge_ends_the_stream(
     opened: Callable[..., Client], monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
 ) -> None:
     client = begun(opened)
     monkeypatch.setattr(clients, "ACCESS_INTERVAL", 0.0)
-    ApiKey.objects.update(**changed)
+    Team.objects.update(all_events="events" not in changed, **changed)
     keys.forget()  # a process learns of a change by itself within seconds
     client.sends(ndjson(GOOD[1]))
     assert [each["code"] for each in client.rest()] == ["not_permitted"]

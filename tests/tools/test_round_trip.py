@@ -116,7 +116,7 @@ def imported(path: Path) -> TicketImport:
     worked()
     one.refresh_from_db()
     assert (one.state, one.error) == (ImportState.PREVIEW, "")
-    confirm(one, actor="desk", scopes={"operate"}, send=send)
+    confirm(one, actor="desk", may_change=True, send=send)
     worked()
     one.refresh_from_db()
     assert (one.state, one.error, one.report["wrong"]) == (ImportState.DONE, "", [])
@@ -243,8 +243,8 @@ def test_an_import_that_stopped_between_the_steps_of_a_ticket_goes_on(
     ):
         one.refresh_from_db()
         with pytest.raises(ImportRefused, match="needs the scope"):  # of entries, also of those that are left
-            confirm(one, actor="desk", scopes={"issue"}, send=send)
-        confirm(one, actor="desk", scopes={"operate"}, send=send)
+            confirm(one, actor="desk", may_change=False, send=send)
+        confirm(one, actor="desk", may_change=True, send=send)
         work(*asked[-1], order)
         one.refresh_from_db()
         assert one.state == state

@@ -14,6 +14,12 @@ from tickets.importing.recognised import StoredSource
 from tickets.models import ImportAnswers, TicketCode
 from validators.models import ApiKey
 
+DECIDING = (
+    *("code", "admits", "entrances", "entered", "quantity", "cells", "repeats", "timezone"),
+    *("events", "columns", "harmless", "days", "within", "hidden", "stewards_see_why"),
+)
+"""Of the answers those that a person gives about a file and that say who comes in; others follow from it."""
+
 
 def stored_sources(scope: str) -> list[StoredSource]:
     """The sources of which a file was imported for this scope (ImportPlan.scope), or which gave codes to the
@@ -43,6 +49,23 @@ def left_by(scope: str, key: str) -> str:
         return ""
     who = "The key" if kind == "key" else f"The person ({name})"
     return f"{who} that answered for the last file of this source has no login any more. Check the answers."
+
+
+def changed(now: Answers, key: str, sources: Iterable[StoredSource]) -> list[str]:
+    """Names of what is answered about a file of this source and was not so when the last one was imported."""
+    stored = next((each.answers for each in sources if each.key == key), Answers())
+    return [name for name in DECIDING if not _holds(getattr(stored, name), getattr(now, name))]
+
+
+def _holds(stored: Any, now: Any) -> bool:
+    """Whether the stored answer says as much as this one."""
+    match now:
+        case dict():
+            return all(_holds((stored or {}).get(name), value) for name, value in now.items())
+        case list():
+            return set(now) <= set(stored or ())
+        case _:
+            return not now or bool(now == stored)
 
 
 def store_answers(

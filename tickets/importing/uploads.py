@@ -21,8 +21,7 @@ from tickets.importing.answers import Answers
 from tickets.importing.arguments import zone_of
 from tickets.importing.kinds import UNASKED
 from tickets.importing.platform import UNDECIDED
-from tickets.importing.recognised import StoredSource
-from tickets.importing.record import FileRefused, normalised
+from tickets.importing.record import FileRefused
 from tickets.importing.slugs import check_event
 from tickets.models import ImportState, TicketImport
 from validators.services.cluster import lock_cluster
@@ -208,37 +207,13 @@ def _unseen(one: TicketImport, choice: Choice) -> Choice:
     """Also all kinds that are ordered without a person, if an earlier file of this source was imported."""
     if one.state == ImportState.PREVIEW and not one.preview.get("trusted"):
         raise ImportRefused(UNTRUSTED)
-    if one.state == ImportState.PREVIEW and (changed := _changed(one)):
+    if one.state == ImportState.PREVIEW and (changed := one.preview.get("changed")):
         raise ImportRefused(
             f"The answers about {', '.join(changed)} are not those of the last file of this source that was "
             "imported into this event, so nothing is applied without a person: import this one without "
             "--apply, or on the page."
         )
     return msgspec.structs.replace(choice, kinds={*choice.kinds, *UNASKED})
-
-
-def _changed(one: TicketImport) -> list[str]:
-    """Names of the answers that came with a file and are not stored for its event and source."""
-    given = msgspec.convert(one.options, UploadOptions).answers
-    sources = msgspec.convert(one.preview.get("source", ()), list[StoredSource])
-    stored = next((each.answers for each in sources if each.key == one.preview.get("key")), Answers())
-    names = (name for name in Answers.__struct_fields__ if name != "new_event")
-    return [name for name in names if not _holds(getattr(stored, name), getattr(given, name))]
-
-
-def _holds(stored: Any, given: Any) -> bool:
-    """Whether what was given is in the stored answer, or is no answer."""
-    match given:
-        case dict():
-            return all(_holds((stored or {}).get(name), value) for name, value in given.items())
-        case list():
-            return {normalised(one) for one in given} <= {normalised(one) for one in stored or ()}
-        case None | "" | False:
-            return True
-        case str():
-            return normalised(given) == normalised(str(stored))  # a column may be spelled otherwise
-        case _:
-            return bool(given == stored)
 
 
 def _maybe_not_gone(one: TicketImport) -> str:

@@ -46,7 +46,7 @@ from tickets.importing.reporting import (
 )
 from tickets.importing.sending import Order
 from tickets.importing.settled import Known
-from tickets.importing.stored import left_by, store_answers, stored_sources
+from tickets.importing.stored import changed, left_by, store_answers, stored_sources
 from tickets.importing.time_limit import TookTooLong, time_limit
 from tickets.importing.until_final import NetworkSilent, Refused
 from tickets.importing.uploads import OPEN, WORKING, UploadOptions, storable
@@ -199,6 +199,7 @@ def _preview(one: TicketImport, found: ImportPlan, differences: Differences) -> 
         "events": sorted(by_event([*found.tickets, *found.refused])),
         "source": msgspec.to_builtins(found.stored),
         "trusted": found.trusted,
+        "changed": changed(found.answers, found.key, found.stored),
     }
     return {
         "state": ImportState.PREVIEW,
