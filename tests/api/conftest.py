@@ -24,7 +24,7 @@ from validators.feed import progress
 from validators.membership import changes, newcomers
 from validators.models import MembershipChange
 from validators.rest import keys, members, metrics
-from validators.services import network, nodes
+from validators.services import network, nodes, wrong_codes
 
 KEY = "dtvn_test_key_of_the_api_suite"
 
@@ -95,6 +95,12 @@ def fake(tables: TableWriter, _unswept: None, _own_progress: None) -> Iterator[F
     nodes.register_nodes([member.id for member in given.genesis.members])
     yield given
     network.use(None)
+
+
+@pytest.fixture(autouse=True)
+def every_code_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller gets a few explanations of wrong codes a second."""
+    monkeypatch.setattr(wrong_codes, "HINTS_MAX", 1_000_000)
 
 
 @pytest.fixture

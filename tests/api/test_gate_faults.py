@@ -34,12 +34,6 @@ CODES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def every_code_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller gets a few explanations a second."""
-    monkeypatch.setattr(wrong_codes, "HINTS_MAX", 1_000)
-
-
 def event(api: Api, slug: str, codes: dict[str, str], **fields: Any) -> None:
     assert api.call("PUT", f"events/{slug}", fields).status_code == 200
     for ticket, code in codes.items():

@@ -24,7 +24,7 @@ from tests.pages.stories import clock  # noqa: F401 - the fixture of all stories
 from tickets.pages import imports
 from validators.feed import progress
 from validators.ledger import open_ledger
-from validators.services import cluster, network, nodes
+from validators.services import cluster, network, nodes, wrong_codes
 
 COMMANDS: dict[str, Callable[[], Command]] = {
     "issue": Issue,
@@ -45,6 +45,12 @@ COMMANDS: dict[str, Callable[[], Command]] = {
 def admin(client: Client) -> Client:
     client.force_login(User.objects.create_superuser("operator", password="x"))
     return client
+
+
+@pytest.fixture(autouse=True)
+def every_code_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller gets a few explanations of wrong codes a second."""
+    monkeypatch.setattr(wrong_codes, "HINTS_MAX", 1_000_000)
 
 
 @pytest.fixture(autouse=True)
