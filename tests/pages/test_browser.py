@@ -256,7 +256,7 @@ def test_tickets_are_changed_on_their_page_through_consensus(
         page.get_by_label(f"Select {ticket}", exact=True).check()
     shown(page, "selection").get_by_role("button", name="Check only").click()
     confirm(page, "Check only", "those in another state stay as they are")
-    expect(shown(page, "bulk")).to_have_text("validate: 2 of 2 tickets done")
+    expect(shown(page, "bulk")).to_have_text("check only: 2 of 2 tickets done")
     expect(page.locator("tr", has_text="TICKET-320").first).to_contain_text("checked")
     page.get_by_role("button", name="History of TICKET-320").click()
     expect(page.locator("tr.history")).to_contain_text("by admin")

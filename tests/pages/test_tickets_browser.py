@@ -111,7 +111,7 @@ def test_searches_and_tickets_have_addresses_and_back_works(
     expect(page).to_have_url(opened_at)
     api.post("/tickets/validate", json={"ticket_id": "TICKET-404"}).raise_for_status()
     history = shown(page, "tickets").locator("tr.history")
-    expect(history.locator("li", has_text="validate")).to_contain_text(re.compile(r"\d{4}-\d\d-\d\d \d\d:"))
+    expect(history.locator("li", has_text="checked")).to_contain_text(re.compile(r"\d{4}-\d\d-\d\d \d\d:"))
     page.reload()  # as a colleague opens it: the ticket is there, though the search no longer finds it
     expect(search).to_have_value("ticket-40")
     expect(history).to_have_count(1)
@@ -195,7 +195,7 @@ def test_one_act_on_selected_tickets_shows_its_progress(s: Supervised, page: Pag
     api.post("/tickets/validate", json={"ticket_id": "TICKET-105"}).raise_for_status()
     shown(page, "selection").get_by_role("button", name="Check only").click()
     confirm(page, "Check only", "those in another state stay as they are")
-    expect(shown(page, "bulk")).to_contain_text("validate: 9 of 10 tickets done; 1 refused:")
+    expect(shown(page, "bulk")).to_contain_text("check only: 9 of 10 tickets done; 1 refused:")
     expect(shown(page, "bulk")).to_contain_text("TICKET-105: The ticket is already validated")
     expect(shown(page, "selected")).to_have_text("1 selected")
     expect(shown(page, "bulk-progress")).to_be_hidden()
