@@ -290,7 +290,7 @@
     const { kind, fields, consequence } = ACTS[name];
     const [labels, read] = fieldsOf(name, null);
     const text = `${consequence ? `${consequence} ` : ""}${ASKED_OF_MANY}`;
-    selection.actOnAll(name, () => ({ op: kind, ...fields, ...read() }), text, labels);
+    selection.actOnAll(labelOf(name, {}).toLowerCase(), () => ({ op: kind, ...fields, ...read() }), text, labels);
   }
 
   function drawEntries(nodes) {

@@ -48,7 +48,7 @@ def test_a_column_that_parts_the_rows_is_never_passed_over(
     codes_ = [f"C-{row}-{number}" for number, row in enumerate(rows)]
     with TemporaryDirectory() as folder:
         found = plan(Path(folder), table_of({"Barcode": codes_, name: cells}))
-    assert [question.column for question in found.questions] in ([name], [])
+    assert {question.column for question in found.questions} <= {name, ""}, "the code, if it is called so"
     assert found.questions or len(set(cells)) == 1
 
 

@@ -254,10 +254,10 @@ def test_tickets_are_changed_on_their_page_through_consensus(
     page.get_by_label("Search", exact=True).fill("TICKET-32")
     for ticket in ("TICKET-320", "TICKET-321"):
         page.get_by_label(f"Select {ticket}", exact=True).check()
-    shown(page, "selection").get_by_role("button", name="Validate").click()
-    confirm(page, "Validate", "those in another state stay as they are")
-    expect(shown(page, "bulk")).to_have_text("validate: 2 of 2 tickets done")
-    expect(page.locator("tr", has_text="TICKET-320").first).to_contain_text("validated")
+    shown(page, "selection").get_by_role("button", name="Check only").click()
+    confirm(page, "Check only", "those in another state stay as they are")
+    expect(shown(page, "bulk")).to_have_text("check only: 2 of 2 tickets done")
+    expect(page.locator("tr", has_text="TICKET-320").first).to_contain_text("checked")
     page.get_by_role("button", name="History of TICKET-320").click()
     expect(page.locator("tr.history")).to_contain_text("by admin")
     assert complaints == []
@@ -271,11 +271,11 @@ def test_a_second_operator_sees_what_the_first_one_did(
     page.goto(f"{running.url}/dashboard/tickets")
     expect(shown(page, "connection")).to_have_text("Live")
     page.get_by_label("Ticket or code", exact=True).fill("SECOND-1")
-    validate = page.get_by_role("button", name="Validate", exact=True).first
+    validate = page.get_by_role("button", name="Check only", exact=True).first
     api.post("/api/v1/tickets/validate", json={"ticket_id": "SECOND-1"}).raise_for_status()
     validate.click()
     expect(shown(page, "said")).to_have_text(
-        re.compile(r"The ticket is already validated\. SECOND-1: validate by first key at .*\d\d:\d\d:\d\d\.")
+        re.compile(r"The ticket is already validated\. SECOND-1: validate by first key at .*\d\d:\d\d:\d\d UTC\.")
     )
     page.route("**/api/v1/tickets/validate", lambda route: None)  # an answer that does not come
     validate.click()

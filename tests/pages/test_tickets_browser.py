@@ -111,11 +111,11 @@ def test_searches_and_tickets_have_addresses_and_back_works(
     expect(page).to_have_url(opened_at)
     api.post("/tickets/validate", json={"ticket_id": "TICKET-404"}).raise_for_status()
     history = shown(page, "tickets").locator("tr.history")
-    expect(history.locator("li", has_text="validate")).to_contain_text(re.compile(r"\d{4}-\d\d-\d\d \d\d:"))
+    expect(history.locator("li", has_text="checked")).to_contain_text(re.compile(r"\d{4}-\d\d-\d\d \d\d:"))
     page.reload()  # as a colleague opens it: the ticket is there, though the search no longer finds it
     expect(search).to_have_value("ticket-40")
     expect(history).to_have_count(1)
-    expect(row(page, "TICKET-404")).to_contain_text("validated")
+    expect(row(page, "TICKET-404")).to_contain_text("checked")
     expect(shown(page, "tickets").locator("tr")).to_have_count(11)
     page.go_back()
     expect(history).to_have_count(0)
@@ -193,13 +193,13 @@ def test_one_act_on_selected_tickets_shows_its_progress(s: Supervised, page: Pag
     page.get_by_role("button", name="Select all found").click()
     expect(shown(page, "selected")).to_have_text("10 selected")
     api.post("/tickets/validate", json={"ticket_id": "TICKET-105"}).raise_for_status()
-    shown(page, "selection").get_by_role("button", name="Validate").click()
-    confirm(page, "Validate", "those in another state stay as they are")
-    expect(shown(page, "bulk")).to_contain_text("validate: 9 of 10 tickets done; 1 refused:")
+    shown(page, "selection").get_by_role("button", name="Check only").click()
+    confirm(page, "Check only", "those in another state stay as they are")
+    expect(shown(page, "bulk")).to_contain_text("check only: 9 of 10 tickets done; 1 refused:")
     expect(shown(page, "bulk")).to_contain_text("TICKET-105: The ticket is already validated")
     expect(shown(page, "selected")).to_have_text("1 selected")
     expect(shown(page, "bulk-progress")).to_be_hidden()
-    expect(row(page, "TICKET-109")).to_contain_text("validated")
+    expect(row(page, "TICKET-109")).to_contain_text("checked")
 
 
 def test_an_organiser_makes_an_event_and_its_tickets_open_by_their_codes(
@@ -393,7 +393,7 @@ def test_the_admin_shows_outcomes_as_they_come(s: Supervised, page: Page, api: h
     expect(page.locator("#container .state")).to_have_text("4 of 4 agree, can lose 1 more")
     page.evaluate("window.mark = 1")
     api.post("/tickets/validate", json={"ticket_id": "TICKET-200"}).raise_for_status()
-    expect(page.locator("[data-outcomes] li").first).to_contain_text("TICKET-200validated")
+    expect(page.locator("[data-outcomes] li").first).to_contain_text("TICKET-200checked")
     assert page.evaluate("window.mark") == 1
     page.locator("[data-outcomes] li time a").first.click()
     expect(page.locator("#content")).to_contain_text("TICKET-200")  # in the log

@@ -68,8 +68,8 @@ class ImportPlan(msgspec.Struct):
     """What was stored for the event when it was read."""
     trusted: bool = False
     """Whether a file of its source was imported before."""
-    barred: set[str] = set()
-    """Names of tickets that files of other sources left out by columns which this one lacks."""
+    barred: Collection[str] = ()
+    """As in Recognised."""
     tickets: list[ImportedTicket] = []
     left_out: list[LeftOut] = []
     wrong: list[WrongRow] = []
@@ -134,7 +134,7 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
         columns=source.columns,
         stored=sources,
         trusted=recognised.source is not None,
-        barred=_barred_elsewhere(sources, recognised.key, source.columns),
+        barred=recognised.barred,
         questions=decided.open,
         told=decided.told,
         said=list(source.notes),
@@ -159,9 +159,7 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
     if not plan.questions:
         rows = Rows(source, layout, decided, known)
         _fill(plan, source, rows, decided, stewards_see_why=given.stewards_see_why)
-        refused, let_in = ({*map(unsalted, found)} for found in (plan.refused, plan.tickets))
-        barred = [*sorted(refused), *sorted({*before.barred} - refused - let_in)]
-        plan.answers = msgspec.structs.replace(plan.answers, barred=barred[:BARRED_MAX])
+        plan.answers = msgspec.structs.replace(plan.answers, barred=_still_barred(plan, before.barred))
         by_id = {event for event in plan.zones if known.ids_are_codes(event, given.new_event)}
         _name(plan, source, layout, decided, known, by_id)
         _remark(plan, source, decided)
@@ -173,15 +171,11 @@ def make_plan(source: Source, given: Answers, *, known: Known, stored: Stored = 
     return plan
 
 
-def _barred_elsewhere(sources: Sequence[StoredSource], key: str, columns: Collection[str]) -> set[str]:
-    """Names of tickets that files of other sources left out by columns that this file lacks. `key`: of its
-    source."""
-    return {
-        name
-        for other in sources
-        if other.key != key and not other.deciding.issubset(columns)
-        for name in other.answers.barred
-    }
+def _still_barred(plan: ImportPlan, before: Sequence[str]) -> list[str]:
+    """The names of the tickets that the source left out, now or before, and does not let in."""
+    admitted = [one for one in plan.tickets if one.admits]
+    refused, let_in = ({unsalted(one) for one in found if one.codes} for found in (plan.refused, admitted))
+    return [*sorted(refused), *sorted({*before} - refused - let_in)][:BARRED_MAX]
 
 
 def _events(plan: ImportPlan, source: Source, layout: Layout, decided: Decided) -> Iterator[ImportedEvent]:

@@ -52,6 +52,8 @@ class Recognised(msgspec.Struct, frozen=True):
     """None: its first file."""
     lost: Sequence[str] = ()
     """Columns that decided in files of the event, which this one lacks, and about which it is asked."""
+    barred: Collection[str] = ()
+    """Names of tickets that files of other sources left out by columns which this one lacks."""
     lacking: Collection[str] = ()
     """Those about which an answer is taken: also such as were called harmless for this source before."""
 
@@ -76,10 +78,12 @@ def recognise(columns: Collection[str], preset: Preset, stored: Sequence[StoredS
     source = nearest if nearest and nearest.fits(columns) else None
     others = [one for one in stored if not _of_another_shop(one, preset)]
     alike = [one for one in others if source is None or one.columns.intersection(columns) - source.columns]
+    lacked = [one for one in stored if one is not source and not one.deciding.issubset(columns)]
     return Recognised(
         source.key if source else _new_key(columns, preset, own),
         source,
         sorted({name for one in alike for name in one.deciding}.difference(columns)),
+        {name for one in lacked for name in one.answers.barred},
         {name for one in stored for name in one.deciding}.difference(columns),
     )
 

@@ -44,6 +44,9 @@ HISTORY_MAX = 50
 BLOCKED = "blocked"
 BLOCKED_INSIDE = "blocked_inside"
 """Filters beside the states: blocked tickets in whatever state, all or those of which somebody is inside."""
+PLAIN_TITLES = {"validate": "Check only"}
+PLAIN_PASTS = {"validate": ("checked", ""), "clear": ("cleared", "it admits again")}
+"""Words for acts where those of the contract say nothing to people."""
 CODES_LOOK_ALIKE_IN = 20
 """Events that a code which was not found is compared in, unless one is chosen."""
 
@@ -55,8 +58,8 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     acts = [(name, ACTS[name][1]) for name in ticket_facts.offered(caller)]
     context = frame(caller, "Tickets") | {
         "may_seed": not is_follower() and caller.rights.may(CAPABILITY["seed"], None),
-        "acts": [(name, act.title) for name, act in acts],
-        "acts_on_many": [(name, act.title) for name, act in acts if not act.inputs],
+        "acts": [(name, _title(act)) for name, act in acts],
+        "acts_on_many": [(name, _title(act)) for name, act in acts if not act.inputs],
         "may_admit": "admit" in dict(acts),
         "by_enter": "admit" if "admit" in dict(acts) else next(iter(dict(acts)), ""),
         "may_validate": "validate" in dict(acts),
@@ -222,16 +225,20 @@ def _key(request: HttpRequest, name: str) -> Key:
 # --- answers --------------------------------------------------------------------------------------
 
 
+def _title(act: Act) -> str:
+    return PLAIN_TITLES.get(act.name, act.title)
+
+
 def _words(kind: Kind, act: Act) -> dict[str, Any]:
     """What the page's script needs for an act."""
     return {
         "kind": kind.name,
         "path": kind.path.removeprefix("/api/v1"),
-        "past": f"{act.past}: {act.means}" if act.means else act.past,
+        "past": ": ".join(filter(None, PLAIN_PASTS.get(act.name, (act.past, act.means)))),
         "consequence": act.consequence,
         "fields": act.fields,
         "inputs": ("reason",) if act.reason else act.inputs,
-        "title": act.title,
+        "title": _title(act),
         "told": kind.rest is not None and kind.rest.full,
     }
 
