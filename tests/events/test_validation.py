@@ -275,8 +275,9 @@ def test_advice_is_chosen_as_by_the_command() -> None:
 
 def test_events_of_0x_and_the_input_are_taken_into_account() -> None:
     thinking = [{"type": "THINKING_START"}, {"type": "THINKING_END"}]
-    assert not validate([STARTED, *thinking, FINISHED]).valid
-    assert validate([STARTED, *thinking, FINISHED], accept_0x=True).valid
+    assert validate([STARTED, *thinking, FINISHED]).valid
+    assert not validate([STARTED, *thinking, FINISHED], profile="seed").valid
+    assert validate([STARTED, *thinking, FINISHED], profile="seed", accept_0x=True).valid
     delta = {"type": "STATE_DELTA", "delta": [{"op": "replace", "path": "/a", "value": 1}]}
     asked = {"threadId": "t", "runId": "r", "messages": [], "state": {"a": 0}}
     events = [STARTED, delta, FINISHED]
@@ -286,8 +287,8 @@ def test_events_of_0x_and_the_input_are_taken_into_account() -> None:
 
 
 def test_timestamps_are_compared_with_a_clock_only_if_one_is_given() -> None:
-    late = [STARTED | {"timestamp": 2}, FINISHED | {"timestamp": 1}]
+    late = [STARTED | {"timestamp": 200}, FINISHED | {"timestamp": 100}]
     assert [each.message for each in validate(late).findings] == [
-        "The timestamp is 1 ms before the one of an event before it."
+        "The timestamp is 100 ms before the one of an event before it."
     ]
     assert len(validate(late, now_ms=NOW).findings) == 2

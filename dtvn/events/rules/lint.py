@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from msgspec import ValidationError
-
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
-from dtvn.events.rules.decoding import fields_alone, unknown_fields
-from dtvn.events.rules.items import owner_of
 from dtvn.events.rules.state import Phase
 from dtvn.events.rules.stream import Stream
 from dtvn.events.rules.unfinished import Unfinished
+from dtvn.events.rules.versions import is_newer, version_of
 from dtvn.events.rules.violation import Violation, listed, quoted, warning
 
 MESSAGE_CHARACTERS = 10_000
@@ -24,6 +21,10 @@ ARGUMENT_CHARACTERS = 50_000
 LINE_CHARACTERS = 1_000
 AHEAD_MS = 5_000
 OLD_MS = 24 * 3600 * 1000
+BACK_MS = 50
+"""How far timestamps may go back, if few would act on it: events are made by several clocks and threads."""
+SECONDS = 10**9, 10**11
+"""Timestamps of this century in seconds; in milliseconds they are of the years 1970 to 1973."""
 RESERVED_NAMES = {"system", "internal", "reserved", "ag-ui", "dtvn.verdict"}
 REMEMBERED = 64
 """How many run ids, and how many notices given once, a linter remembers."""
@@ -46,8 +47,6 @@ _NAMES = (
 PIECES = {s.TextMessageContent, s.ReasoningMessageContent, s.ToolCallArgs}
 _QUOTES = 12
 """Of a piece's three names and three values."""
-_OLDER = {(s.RunFinished, "interrupt")}
-"""Fields of protocol 0.x, of which the profile `client` says what takes their place."""
 _FORMATTED = {"threadId", "runId", "messageId", "toolCallId"}
 _VALUED = (m.Add, m.Replace, m.Test)
 Said = Iterable[tuple[str, str | None, str]]
@@ -95,7 +94,7 @@ class Linter:
         self.unfinished = Unfinished(stream.limits.open_items)
         self._empty: dict[str, None] = {}
         """Messages that ended without content, if this is `quiet`."""
-        self._filled: dict[str, None] = {}
+        self.filled: dict[str, None] = {}
         """Messages of which a piece was looked at, the newest ones."""
         self._begun: dict[str, None] = {}
         """Calls of which arguments were looked at, the newest ones."""
@@ -103,13 +102,13 @@ class Linter:
         """Calls that ended without arguments, if this is `quiet`."""
         self._parents: dict[str, None] = {}
 
-    def advise(self, data: bytes, now_ms: int | None) -> list[Violation]:
+    def advise(self, now_ms: int | None) -> list[Violation]:
         """Warnings about the event that the stream accepted last. `now_ms`: milliseconds since 1970; None:
         times are compared with one another alone."""
         event = self.stream.event
         if event is None:
             return []
-        said = self._seed(data, event, now_ms) if self.advice else []
+        said = self._seed(event, now_ms) if self.advice else []
         for check in self.checks:
             said += check(event) or ()
         return [warning(self.stream.index - 1, *each) for each in said] if said else []
@@ -140,7 +139,7 @@ class Linter:
             if event.tool_call_id not in self._begun:
                 self._begin(event)
             return bool(event.tool_call_id)
-        if event.message_id not in self._filled:
+        if event.message_id not in self.filled:
             self._fill(event)
         return bool(event.message_id)
 
@@ -164,7 +163,7 @@ class Linter:
             yield "RUN_INCOMPLETE", None, said
             yield from self.unfinished.said()
 
-    def _seed(self, data: bytes, event: s.Event, now_ms: int | None) -> list[tuple[str, str | None, str]]:
+    def _seed(self, event: s.Event, now_ms: int | None) -> list[tuple[str, str | None, str]]:
         kind, stream = type(event), self.stream
         said: list[tuple[str, str | None, str]] = []
         names, values, advice = _FORMS[kind]
@@ -173,10 +172,6 @@ class Linter:
             value = getattr(event, attribute)
             if not value or (formatted and not self.quiet and not _PLAIN_ID.fullmatch(value)):
                 said += self._id(field, value)
-        try:
-            fields_alone(kind)(data)
-        except ValidationError:
-            said += self._unknown(unknown_fields(data, kind), kind)
         if advice is not None and (stream.order or kind not in _OF_ORDER):
             said += advice(self, event)
         if self.timestamps and not self._is_in_time(event.timestamp, now_ms):
@@ -194,20 +189,13 @@ class Linter:
         self._once.add(notice)
         return True
 
-    def _unknown(self, names: list[str], kind: type[s.Event]) -> Said:
-        for name in names:
-            if self.quiet and (kind, name) in _OLDER:
-                continue
-            if self._first(s.NAMES[kind], name):
-                yield "UNKNOWN_FIELD", name, f"{s.NAMES[kind]} has no field {quoted(name)}; clients drop it."
-
     def _id(self, field: str, value: str | None) -> Said:
         if value == "" and self.empty_ids:
             yield "EMPTY_ID", field, f"{field} is empty."
         elif value and not self.quiet:
             yield "ID_FORMAT", field, f"{field} {quoted(value)} has signs beside letters, digits, _ and -."
 
-    def _is_in_time(self, at: float | str | None, now_ms: int | None) -> bool:
+    def _is_in_time(self, at: float | None, now_ms: int | None) -> bool:
         """Whether there is surely nothing to say of a timestamp, which is then the latest."""
         latest = self._latest
         if type(at) is not int or latest is None or at < latest:
@@ -237,7 +225,11 @@ class Linter:
                 "timestamp",
                 "Timestamps are older than a day (said once a run).",
             )
-        if self._latest is not None and at < self._latest and self._each("back"):
+        if SECONDS[0] <= at < SECONDS[1] and self._first("timestamp", "seconds"):
+            said = "The timestamp is in seconds; clients take it for milliseconds (said once a run)."
+            yield "TIMESTAMP_VALIDATION", "timestamp", said
+        grace = BACK_MS if self.quiet else 0
+        if self._latest is not None and at < self._latest - grace and self._each("back"):
             said = f"The timestamp is {self._latest - at} ms before the one of an event before it."
             yield "TIMESTAMP_VALIDATION", "timestamp", said
         self._latest = at
@@ -254,7 +246,7 @@ class Linter:
         self._once.clear()
         self.unfinished.clear()
         self._empty.clear()
-        self._filled.clear()
+        self.filled.clear()
         self._begun.clear()
         self._bare.clear()
         self._parents.clear()
@@ -267,11 +259,12 @@ class Linter:
             del self._earlier[next(iter(self._earlier))]
         version = event.protocol_version
         if version is not None and version.startswith("0."):
-            yield (
-                "PROTOCOL_0X",
-                "protocolVersion",
-                f"The run says protocol {quoted(version)}; it is judged as 1.0.",
-            )
+            said = f"The run says protocol {quoted(version)}; it is judged as 1.0."
+            yield "PROTOCOL_0X", "protocolVersion", said
+        elif version is not None and is_newer(version):
+            known = "" if version_of(version) else ", which is no MAJOR.MINOR"
+            said = f"The run declares protocol {quoted(version)}{known}; here and in clients 1.1 is known."
+            yield "PROTOCOL_NEWER", "protocolVersion", said
 
     def run_finished(self, event: s.RunFinished) -> Said:
         self.unfinished.clear()
@@ -289,7 +282,7 @@ class Linter:
 
     def message(self, event: s.TextMessageStart) -> Said:
         self.unfinished.begin("MESSAGE_INCOMPLETE", event.message_id)
-        self._filled.pop(event.message_id, None)
+        self.filled.pop(event.message_id, None)
         return ()
 
     def message_end(self, event: s.TextMessageEnd) -> Said:
@@ -317,7 +310,7 @@ class Linter:
         if type(event) is s.TextMessageContent:
             self.unfinished.fill("MESSAGE_INCOMPLETE", event.message_id)
         if event.message_id:
-            self._remember(self._filled, event.message_id)
+            self._remember(self.filled, event.message_id)
 
     def _remember(self, looked_at: dict[str, None], name: str) -> None:
         looked_at[name] = None
@@ -371,11 +364,11 @@ class Linter:
             yield "CONTENT_VALIDATION", "delta", 'delta has "javascript:".'
 
     def step_started(self, event: s.StepStarted) -> Said:
-        self.unfinished.begin("STEP_INCOMPLETE", event.step_name, owner_of(event.subagent_run_id))
+        self.unfinished.begin("STEP_INCOMPLETE", event.step_name, event.subagent_run_id)
         return ()
 
     def step_finished(self, event: s.StepFinished) -> Said:
-        self.unfinished.end("STEP_INCOMPLETE", event.step_name, owner_of(event.subagent_run_id))
+        self.unfinished.end("STEP_INCOMPLETE", event.step_name, event.subagent_run_id)
         return ()
 
     def tool_call_end(self, event: s.ToolCallEnd) -> Said:
@@ -412,7 +405,7 @@ class Linter:
         return (("TOOL_RESULT_UNKNOWN_CALL", "toolCallId", said),)
 
     def snapshot(self, event: s.StateSnapshot) -> Said:
-        is_null = bytes(event.snapshot) == b"null"
+        is_null = not self.quiet and bytes(event.snapshot) == b"null"
         return (("STATE_VALIDATION", "snapshot", "The snapshot is null."),) if is_null else ()
 
     def patch(self, event: s.StateDelta | s.ActivityDelta) -> Said:
@@ -427,7 +420,7 @@ class Linter:
                     f"{field}[{number}].path",
                     "The path names the whole document.",
                 )
-            if isinstance(operation, _VALUED) and bytes(operation.value) == b"null":
+            if not self.quiet and isinstance(operation, _VALUED) and bytes(operation.value) == b"null":
                 yield "EMPTY_PATCH", f"{field}[{number}].value", "The value is null."
 
     def custom(self, event: s.Custom) -> Said:
@@ -437,7 +430,7 @@ class Linter:
             yield "CUSTOM_EVENT", "name", f"The name {quoted(event.name)} is reserved."
 
     def raw(self, event: s.RawEvent) -> Said:
-        if bytes(event.event) == b"null":
+        if not self.quiet and bytes(event.event) == b"null":
             yield "CONTENT_VALIDATION", "event", "The event is null."
 
 
