@@ -87,19 +87,21 @@ class Linter:
         self.timestamps = timestamps
         self.empty_ids = empty_ids
         self.quiet = quiet
-        self._run_id: str | None = None
         self._earlier: dict[str, None] = {}
+        self._begin_run(None)
+
+    def _begin_run(self, run_id: str | None) -> None:
+        """Remember nothing of the run before."""
+        self._run_id = run_id
         self._latest: int | None = None
         self._once: set[tuple[str, str]] = set()
-        self.unfinished = Unfinished(stream.limits.open_items)
-        self._empty: dict[str, None] = {}
-        """Messages that ended without content, if this is `quiet`."""
+        self.unfinished = Unfinished(self.stream.limits.open_items)
+        self._hollow: dict[str, dict[str, None]] = {rule: {} for rule in _HOLLOW}
+        """By rule what ended without content, if this is `quiet`."""
         self.filled: dict[str, None] = {}
         """Messages of which a piece was looked at, the newest ones."""
         self._begun: dict[str, None] = {}
         """Calls of which arguments were looked at, the newest ones."""
-        self._bare: dict[str, None] = {}
-        """Calls that ended without arguments, if this is `quiet`."""
         self._parents: dict[str, None] = {}
 
     def advise(self, now_ms: int | None) -> list[Violation]:
@@ -172,6 +174,12 @@ class Linter:
             value = getattr(event, attribute)
             if not value or (formatted and not self.quiet and not _PLAIN_ID.fullmatch(value)):
                 said += self._id(field, value)
+        if (fact := _FACTS.get(kind)) is not None:
+            rule, loud, field, is_so, sentence = fact
+            if not (loud and self.quiet) and is_so(event):
+                said.append(
+                    (rule, field, sentence.format(quoted(getattr(event, field)) if field == "name" else ""))
+                )
         if advice is not None and (stream.order or kind not in _OF_ORDER):
             said += advice(self, event)
         if self.timestamps and not self._is_in_time(event.timestamp, now_ms):
@@ -225,7 +233,7 @@ class Linter:
                 "timestamp",
                 "Timestamps are older than a day (said once a run).",
             )
-        if SECONDS[0] <= at < SECONDS[1] and self._first("timestamp", "seconds"):
+        if self.quiet and SECONDS[0] <= at < SECONDS[1] and self._first("timestamp", "seconds"):
             said = "The timestamp is in seconds; clients take it for milliseconds (said once a run)."
             yield "TIMESTAMP_VALIDATION", "timestamp", said
         grace = BACK_MS if self.quiet else 0
@@ -243,15 +251,8 @@ class Linter:
         return run_id[: self.stream.limits.id_characters]
 
     def run_started(self, event: s.RunStarted) -> Said:
-        self._once.clear()
-        self.unfinished.clear()
-        self._empty.clear()
-        self.filled.clear()
-        self._begun.clear()
-        self._bare.clear()
-        self._parents.clear()
-        self._latest = None
-        self._run_id = run_id = self._short(event.run_id)
+        run_id = self._short(event.run_id)
+        self._begin_run(run_id)
         if run_id in self._earlier and self.stream.order:
             yield "RUN_LIFECYCLE", "runId", f"Run {quoted(event.run_id)} was in this stream before."
         self._earlier[run_id] = None
@@ -268,17 +269,21 @@ class Linter:
 
     def run_finished(self, event: s.RunFinished) -> Said:
         self.unfinished.clear()
-        said = [*self._without_content()] if self._empty or self._bare else []
+        # Only now is it known which messages have calls.
+        said: list[tuple[str, str | None, str]] = [
+            (rule, None, f"{what}: {listed([*self._hollow[rule]])}.")
+            for rule, (what, _, _) in _HOLLOW.items()
+            if self._hollow[rule]
+        ]
         if self._run_id is not None and self._short(event.run_id) != self._run_id:
             names = f"RUN_FINISHED names run {quoted(event.run_id)}; {quoted(self._run_id)} was started."
             said.append(("RUN_ID_MISMATCH", "runId", names))
         return said
 
     def run_error(self, event: s.RunError) -> Said:
-        if not event.message:
-            yield "RUN_LIFECYCLE", "message", "The error's message is empty."
-        yield from self.unfinished.said()
+        unfinished = [*self.unfinished.said()]
         self.unfinished.clear()
+        return unfinished
 
     def message(self, event: s.TextMessageStart) -> Said:
         self.unfinished.begin("MESSAGE_INCOMPLETE", event.message_id)
@@ -286,21 +291,23 @@ class Linter:
         return ()
 
     def message_end(self, event: s.TextMessageEnd) -> Said:
-        name = event.message_id
-        if not self.unfinished.end("MESSAGE_INCOMPLETE", name):
-            return ()
-        if not self.quiet:
-            return (("MESSAGE_NO_CONTENT", "messageId", f"Message {quoted(name)} has no content."),)
-        if name not in self._parents and len(self._empty) < REMEMBERED:
-            self._empty[name] = None
-        return ()
+        is_empty = self.unfinished.end("MESSAGE_INCOMPLETE", event.message_id)
+        return self._ended("MESSAGE_NO_CONTENT", event.message_id) if is_empty else ()
 
-    def _without_content(self) -> Said:
-        """Of a run, at its end: then it is known which messages have calls."""
-        if self._empty:
-            yield "MESSAGE_NO_CONTENT", None, f"Messages without content: {listed([*self._empty])}."
-        if self._bare:
-            yield "TOOL_NO_ARGS", None, f"Calls without arguments: {listed([*self._bare])}."
+    def tool_call_end(self, event: s.ToolCallEnd) -> Said:
+        is_empty = self.unfinished.end("TOOL_INCOMPLETE", event.tool_call_id)
+        return self._ended("TOOL_NO_ARGS", event.tool_call_id) if is_empty else ()
+
+    def _ended(self, rule: str, name: str) -> Said:
+        """It ended without content; if this is `quiet`, that is told at the end of the run."""
+        _, field, said = _HOLLOW[rule]
+        if not self.quiet:
+            return ((rule, field, said.format(quoted(name))),)
+        if (rule != "MESSAGE_NO_CONTENT" or name not in self._parents) and len(
+            self._hollow[rule]
+        ) < REMEMBERED:
+            self._hollow[rule][name] = None
+        return ()
 
     def piece(self, event: s.TextMessageContent | s.ReasoningMessageContent) -> Said:
         self._fill(event)
@@ -318,50 +325,24 @@ class Linter:
             del looked_at[next(iter(looked_at))]
 
     def text(self, event: s.TextMessageContent | s.TextMessageChunk | s.ReasoningMessageContent) -> Said:
-        delta = event.delta
-        if delta and len(delta) > MESSAGE_CHARACTERS:
-            yield (
-                "MESSAGE_CONTENT",
-                "delta",
-                f"delta has {len(delta)} characters.",
-            )
-        if delta and _CONTROL.search(delta):
-            yield "MESSAGE_CONTENT", "delta", "delta has control characters."
-        yield from self._delta(delta)
+        return self._delta(event.delta, _TEXTS)
 
     def arguments(self, event: s.ToolCallArgs | s.ToolCallChunk) -> Said:
         if isinstance(event, s.ToolCallArgs):
             self._begin(event)
-        delta = event.delta
-        if delta and len(delta) > ARGUMENT_CHARACTERS:
-            yield (
-                "TOOL_CALL_CONTENT",
-                "delta",
-                f"delta has {len(delta)} characters.",
-            )
-        yield from self._delta(delta)
+        return self._delta(event.delta, _ARGUMENTS)
 
     def _begin(self, event: s.ToolCallArgs) -> None:
         self.unfinished.fill("TOOL_INCOMPLETE", event.tool_call_id)
         if event.tool_call_id:
             self._remember(self._begun, event.tool_call_id)
 
-    def _delta(self, delta: str | None) -> Said:
-        if delta is None:
-            return
-        if not delta and self.empty_ids:
+    def _delta(self, delta: str | None, odd: Sequence[Odd]) -> Said:
+        if delta == "" and self.empty_ids:
             yield "EMPTY_DELTA", "delta", "delta is empty."
-        if "\x00" in delta:
-            yield "CONTENT_VALIDATION", "delta", "delta has null characters."
-        long = len(delta) > LINE_CHARACTERS and not self.quiet
-        if long and max(map(len, delta.split("\n"))) > LINE_CHARACTERS:
-            yield (
-                "CONTENT_VALIDATION",
-                "delta",
-                f"A line has over {LINE_CHARACTERS} characters.",
-            )
-        if _SCRIPT.search(delta):
-            yield "CONTENT_VALIDATION", "delta", 'delta has "javascript:".'
+        for rule, loud, is_odd, said in odd if delta else ():
+            if not (loud and self.quiet) and is_odd(delta):
+                yield rule, "delta", said.format(len(delta or ""))
 
     def step_started(self, event: s.StepStarted) -> Said:
         self.unfinished.begin("STEP_INCOMPLETE", event.step_name, event.subagent_run_id)
@@ -369,16 +350,6 @@ class Linter:
 
     def step_finished(self, event: s.StepFinished) -> Said:
         self.unfinished.end("STEP_INCOMPLETE", event.step_name, event.subagent_run_id)
-        return ()
-
-    def tool_call_end(self, event: s.ToolCallEnd) -> Said:
-        name = event.tool_call_id
-        if not self.unfinished.end("TOOL_INCOMPLETE", name):
-            return ()
-        if not self.quiet:
-            return (("TOOL_NO_ARGS", "toolCallId", f"Tool call {quoted(name)} has no arguments."),)
-        if len(self._bare) < REMEMBERED:
-            self._bare[name] = None
         return ()
 
     def tool_call(self, event: s.ToolCallStart) -> Said:
@@ -389,7 +360,7 @@ class Linter:
         if parent is None:
             return ()
         if self.quiet:
-            self._empty.pop(parent, None)
+            self._hollow["MESSAGE_NO_CONTENT"].pop(parent, None)
             if len(self._parents) < REMEMBERED:
                 self._parents[parent] = None
         if state.expired or parent in state.owners_message:
@@ -403,10 +374,6 @@ class Linter:
             return ()
         said = f"No tool call {quoted(event.tool_call_id)} is known in this run."
         return (("TOOL_RESULT_UNKNOWN_CALL", "toolCallId", said),)
-
-    def snapshot(self, event: s.StateSnapshot) -> Said:
-        is_null = not self.quiet and bytes(event.snapshot) == b"null"
-        return (("STATE_VALIDATION", "snapshot", "The snapshot is null."),) if is_null else ()
 
     def patch(self, event: s.StateDelta | s.ActivityDelta) -> Said:
         field = "delta" if isinstance(event, s.StateDelta) else "patch"
@@ -424,14 +391,8 @@ class Linter:
                 yield "EMPTY_PATCH", f"{field}[{number}].value", "The value is null."
 
     def custom(self, event: s.Custom) -> Said:
-        if not event.name and self.empty_ids:
-            yield "CUSTOM_EVENT", "name", "The name is empty."
-        elif event.name in RESERVED_NAMES:
-            yield "CUSTOM_EVENT", "name", f"The name {quoted(event.name)} is reserved."
-
-    def raw(self, event: s.RawEvent) -> Said:
-        if not self.quiet and bytes(event.event) == b"null":
-            yield "CONTENT_VALIDATION", "event", "The event is null."
+        empty = not event.name and self.empty_ids
+        return (("CUSTOM_EVENT", "name", "The name is empty."),) if empty else ()
 
 
 _STARTS = (
@@ -446,6 +407,64 @@ _STARTS = (
 )
 _OF_ORDER = (s.RunFinished, s.TextMessageStart, s.ToolCallStart, s.ToolCallResult, s.StepStarted)
 """Kinds on which the advice compares with earlier events."""
+_HOLLOW = {
+    "MESSAGE_NO_CONTENT": ("Messages without content", "messageId", "Message {} has no content."),
+    "TOOL_NO_ARGS": ("Calls without arguments", "toolCallId", "Tool call {} has no arguments."),
+}
+"""Rule of what ended without content -> what it is, its field, the sentence of one."""
+Odd = tuple[str, bool, Callable[[Any], object], str]
+"""Rule, whether few would act on it, whether it is so, sentence."""
+_ANY: tuple[Odd, ...] = (
+    ("CONTENT_VALIDATION", False, lambda text: "\x00" in text, "delta has null characters."),
+    (
+        "CONTENT_VALIDATION",
+        True,
+        lambda text: max(map(len, text.split("\n"))) > LINE_CHARACTERS,
+        f"A line has over {LINE_CHARACTERS} characters.",
+    ),
+    ("CONTENT_VALIDATION", False, _SCRIPT.search, 'delta has "javascript:".'),
+)
+_LONG = "delta has {} characters."
+_TEXTS: tuple[Odd, ...] = (
+    ("MESSAGE_CONTENT", False, lambda text: len(text) > MESSAGE_CHARACTERS, _LONG),
+    ("MESSAGE_CONTENT", False, _CONTROL.search, "delta has control characters."),
+    *_ANY,
+)
+_ARGUMENTS: tuple[Odd, ...] = (
+    ("TOOL_CALL_CONTENT", False, lambda text: len(text) > ARGUMENT_CHARACTERS, _LONG),
+    *_ANY,
+)
+_FACTS: dict[type[s.Event], tuple[str, bool, str, Callable[[Any], object], str]] = {
+    s.RunError: (
+        "RUN_LIFECYCLE",
+        False,
+        "message",
+        lambda it: not it.message,
+        "The error's message is empty.",
+    ),
+    s.StateSnapshot: (
+        "STATE_VALIDATION",
+        True,
+        "snapshot",
+        lambda it: bytes(it.snapshot) == b"null",
+        "The snapshot is null.",
+    ),
+    s.RawEvent: (
+        "CONTENT_VALIDATION",
+        True,
+        "event",
+        lambda it: bytes(it.event) == b"null",
+        "The event is null.",
+    ),
+    s.Custom: (
+        "CUSTOM_EVENT",
+        False,
+        "name",
+        lambda it: it.name in RESERVED_NAMES,
+        "The name {} is reserved.",
+    ),
+}
+"""Kind -> rule, whether few would act on it, field, whether it is so, sentence."""
 _ADVICE: dict[type[s.Event], Callable[[Linter, Any], Said]] = {
     s.RunStarted: Linter.run_started,
     s.RunFinished: Linter.run_finished,
@@ -463,11 +482,9 @@ _ADVICE: dict[type[s.Event], Callable[[Linter, Any], Said]] = {
     s.StepStarted: Linter.step_started,
     s.StepFinished: Linter.step_finished,
     s.ToolCallResult: Linter.result,
-    s.StateSnapshot: Linter.snapshot,
     s.StateDelta: Linter.patch,
     s.ActivityDelta: Linter.patch,
     s.Custom: Linter.custom,
-    s.RawEvent: Linter.raw,
 }
 
 
