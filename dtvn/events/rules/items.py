@@ -69,16 +69,24 @@ def text_start(state: RunState, event: s.TextMessageStart) -> Refusal | None:
     )
 
 
-def text_content(state: RunState, event: s.TextMessageContent | s.TextMessageEnd) -> Refusal | None:
-    identifier = event.message_id
+def _continue(
+    event: s.Attributed, identifier: str, opened: set[str], owners: dict[str, Owner], what: str, closed: str
+) -> Refusal | None:
+    """Content of something that is open, or its end. `closed`: the rule that refuses it if it is not open."""
     tag = event.subagent_run_id
-    if tag is None and identifier in state.messages:
-        return None
-    if identifier not in state.messages:
-        return Refusal("MESSAGE_NOT_OPEN", f"Message {quoted(identifier)} is not open.", "messageId")
-    if tag is not None and tag != state.owners_message[identifier]:
-        return mismatch("Message", identifier, state.owners_message[identifier], tag)
+    if identifier not in opened:
+        field = "toolCallId" if isinstance(event, s.OfCall) else "messageId"
+        return Refusal(closed, f"{what} {quoted(identifier)} is not open.", field)
+    if tag is not None and tag != owners[identifier]:
+        return mismatch(what, identifier, owners[identifier], tag)
     return None
+
+
+def text_content(state: RunState, event: s.TextMessageContent | s.TextMessageEnd) -> Refusal | None:
+    name = event.message_id
+    if event.subagent_run_id is None and name in state.messages:
+        return None  # nearly all events are such
+    return _continue(event, name, state.messages, state.owners_message, "Message", "MESSAGE_NOT_OPEN")
 
 
 def text_end(state: RunState, event: s.TextMessageEnd) -> Refusal | None:
@@ -115,15 +123,10 @@ def call_start(state: RunState, event: s.ToolCallStart) -> Refusal | None:
 
 
 def call_args(state: RunState, event: s.ToolCallArgs | s.ToolCallEnd) -> Refusal | None:
-    identifier = event.tool_call_id
-    tag = event.subagent_run_id
-    if tag is None and identifier in state.calls:
+    name = event.tool_call_id
+    if event.subagent_run_id is None and name in state.calls:
         return None
-    if identifier not in state.calls:
-        return Refusal("TOOL_CALL_NOT_OPEN", f"Tool call {quoted(identifier)} is not open.", "toolCallId")
-    if tag is not None and tag != state.owners_call[identifier]:
-        return mismatch("Tool call", identifier, state.owners_call[identifier], tag)
-    return None
+    return _continue(event, name, state.calls, state.owners_call, "Tool call", "TOOL_CALL_NOT_OPEN")
 
 
 def call_end(state: RunState, event: s.ToolCallEnd) -> Refusal | None:
@@ -174,16 +177,8 @@ def reasoning_start(state: RunState, event: s.ReasoningMessageStart) -> Refusal 
 def reasoning_content(
     state: RunState, event: s.ReasoningMessageContent | s.ReasoningMessageEnd
 ) -> Refusal | None:
-    identifier = event.message_id
-    tag = event.subagent_run_id
-    if tag is None and identifier in state.reasoning:
-        return None
-    if identifier not in state.reasoning:
-        said = f"Reasoning message {quoted(identifier)} is not open."
-        return Refusal("REASONING_MESSAGE_NOT_OPEN", said, "messageId")
-    if tag is not None and tag != state.owners_reasoning[identifier]:
-        return mismatch("Reasoning message", identifier, state.owners_reasoning[identifier], tag)
-    return None
+    name, code = event.message_id, "REASONING_MESSAGE_NOT_OPEN"
+    return _continue(event, name, state.reasoning, state.owners_reasoning, "Reasoning message", code)
 
 
 def reasoning_end(state: RunState, event: s.ReasoningMessageEnd) -> Refusal | None:
@@ -194,13 +189,8 @@ def reasoning_end(state: RunState, event: s.ReasoningMessageEnd) -> Refusal | No
 
 
 def span_end(state: RunState, event: s.ReasoningEnd) -> Refusal | None:
-    identifier = event.message_id
-    tag = event.subagent_run_id
-    if identifier not in state.spans:
-        return Refusal(
-            "REASONING_SPAN_NOT_OPEN", f"Reasoning span {quoted(identifier)} is not open.", "messageId"
-        )
-    if tag is not None and tag != state.owners_reasoning[identifier]:
-        return mismatch("Reasoning span", identifier, state.owners_reasoning[identifier], tag)
-    state.spans.discard(identifier)
-    return None
+    name, code = event.message_id, "REASONING_SPAN_NOT_OPEN"
+    refusal = _continue(event, name, state.spans, state.owners_reasoning, "Reasoning span", code)
+    if refusal is None:
+        state.spans.discard(name)
+    return refusal

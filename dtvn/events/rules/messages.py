@@ -106,36 +106,35 @@ class MessageShape(Shape, tag_field="role", kw_only=True, frozen=True):
     metadata: Maybe[Open] = None
 
 
-class DeveloperMessage(MessageShape, tag="developer", frozen=True):
-    content: str
-    name: Maybe[str] = None
+class SealedMessage(MessageShape, kw_only=True, frozen=True):
     encrypted_value: Maybe[str] = None
 
 
-class SystemMessage(MessageShape, tag="system", frozen=True):
-    content: str
+class NamedMessage(SealedMessage, kw_only=True, frozen=True):
     name: Maybe[str] = None
-    encrypted_value: Maybe[str] = None
 
 
-class AssistantMessage(MessageShape, tag="assistant", frozen=True):
+class DeveloperMessage(NamedMessage, tag="developer", frozen=True):
+    content: str
+
+
+class SystemMessage(NamedMessage, tag="system", frozen=True):
+    content: str
+
+
+class AssistantMessage(NamedMessage, tag="assistant", frozen=True):
     content: Maybe[str] = None
     tool_calls: Maybe[list[ToolCall]] = None
-    name: Maybe[str] = None
-    encrypted_value: Maybe[str] = None
 
 
-class UserMessage(MessageShape, tag="user", frozen=True):
+class UserMessage(NamedMessage, tag="user", frozen=True):
     content: Body
-    name: Maybe[str] = None
-    encrypted_value: Maybe[str] = None
 
 
-class ToolMessage(MessageShape, tag="tool", frozen=True):
+class ToolMessage(SealedMessage, tag="tool", frozen=True):
     content: Body
     tool_call_id: str
     error: Maybe[str] = None
-    encrypted_value: Maybe[str] = None
 
 
 class ActivityMessage(MessageShape, tag="activity", frozen=True):
@@ -143,9 +142,8 @@ class ActivityMessage(MessageShape, tag="activity", frozen=True):
     content: Open
 
 
-class ReasoningMessage(MessageShape, tag="reasoning", frozen=True):
+class ReasoningMessage(SealedMessage, tag="reasoning", frozen=True):
     content: str
-    encrypted_value: Maybe[str] = None
 
 
 Message = (

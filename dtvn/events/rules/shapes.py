@@ -49,19 +49,35 @@ class Attributed(Event, kw_only=True, frozen=True):
     subagent_run_id: Maybe[str] = None
 
 
-class TextMessageStart(Attributed, tag="TEXT_MESSAGE_START", frozen=True):
+class OfMessage(Attributed, frozen=True):
+    """An event of one message."""
+
     message_id: str
+
+
+class OfCall(Attributed, frozen=True):
+    """An event of one tool call."""
+
+    tool_call_id: str
+
+
+class OfStep(Attributed, frozen=True):
+    """An event of one step."""
+
+    step_name: str
+
+
+class TextMessageStart(OfMessage, tag="TEXT_MESSAGE_START", frozen=True):
     role: Maybe[Role] = None
     name: Maybe[str] = None
 
 
-class TextMessageContent(Attributed, tag="TEXT_MESSAGE_CONTENT", frozen=True):
-    message_id: str
+class TextMessageContent(OfMessage, tag="TEXT_MESSAGE_CONTENT", frozen=True):
     delta: str
 
 
-class TextMessageEnd(Attributed, tag="TEXT_MESSAGE_END", frozen=True):
-    message_id: str
+class TextMessageEnd(OfMessage, tag="TEXT_MESSAGE_END", frozen=True):
+    pass
 
 
 class TextMessageChunk(Attributed, tag="TEXT_MESSAGE_CHUNK", frozen=True):
@@ -71,19 +87,17 @@ class TextMessageChunk(Attributed, tag="TEXT_MESSAGE_CHUNK", frozen=True):
     name: Maybe[str] = None
 
 
-class ToolCallStart(Attributed, tag="TOOL_CALL_START", frozen=True):
-    tool_call_id: str
+class ToolCallStart(OfCall, tag="TOOL_CALL_START", frozen=True):
     tool_call_name: str
     parent_message_id: Maybe[str] = None
 
 
-class ToolCallArgs(Attributed, tag="TOOL_CALL_ARGS", frozen=True):
-    tool_call_id: str
+class ToolCallArgs(OfCall, tag="TOOL_CALL_ARGS", frozen=True):
     delta: str
 
 
-class ToolCallEnd(Attributed, tag="TOOL_CALL_END", frozen=True):
-    tool_call_id: str
+class ToolCallEnd(OfCall, tag="TOOL_CALL_END", frozen=True):
+    pass
 
 
 class ToolCallChunk(Attributed, tag="TOOL_CALL_CHUNK", frozen=True):
@@ -93,8 +107,7 @@ class ToolCallChunk(Attributed, tag="TOOL_CALL_CHUNK", frozen=True):
     delta: Maybe[str] = None
 
 
-class ToolCallResult(Attributed, tag="TOOL_CALL_RESULT", frozen=True):
-    message_id: str
+class ToolCallResult(OfMessage, tag="TOOL_CALL_RESULT", frozen=True):
     tool_call_id: str
     content: Body
     role: Maybe[Literal["tool"]] = None
@@ -112,15 +125,13 @@ class MessagesSnapshot(Event, tag="MESSAGES_SNAPSHOT", frozen=True):
     messages: list[Message]
 
 
-class ActivitySnapshot(Attributed, tag="ACTIVITY_SNAPSHOT", frozen=True):
-    message_id: str
+class ActivitySnapshot(OfMessage, tag="ACTIVITY_SNAPSHOT", frozen=True):
     activity_type: str
     content: Open
     replace: Maybe[bool] = None
 
 
-class ActivityDelta(Attributed, tag="ACTIVITY_DELTA", frozen=True):
-    message_id: str
+class ActivityDelta(OfMessage, tag="ACTIVITY_DELTA", frozen=True):
     activity_type: str
     patch: Patch
 
@@ -157,34 +168,32 @@ class RunError(Event, tag="RUN_ERROR", frozen=True):
     usage: Maybe[list[TokenUsage]] = None
 
 
-class StepStarted(Attributed, tag="STEP_STARTED", frozen=True):
-    step_name: str
+class StepStarted(OfStep, tag="STEP_STARTED", frozen=True):
+    pass
 
 
-class StepFinished(Attributed, tag="STEP_FINISHED", frozen=True):
-    step_name: str
+class StepFinished(OfStep, tag="STEP_FINISHED", frozen=True):
+    pass
 
 
-class ReasoningStart(Attributed, tag="REASONING_START", frozen=True):
-    message_id: str
+class ReasoningStart(OfMessage, tag="REASONING_START", frozen=True):
+    pass
 
 
-class ReasoningEnd(Attributed, tag="REASONING_END", frozen=True):
-    message_id: str
+class ReasoningEnd(OfMessage, tag="REASONING_END", frozen=True):
+    pass
 
 
-class ReasoningMessageStart(Attributed, tag="REASONING_MESSAGE_START", frozen=True):
-    message_id: str
+class ReasoningMessageStart(OfMessage, tag="REASONING_MESSAGE_START", frozen=True):
     role: Literal["reasoning"]
 
 
-class ReasoningMessageContent(Attributed, tag="REASONING_MESSAGE_CONTENT", frozen=True):
-    message_id: str
+class ReasoningMessageContent(OfMessage, tag="REASONING_MESSAGE_CONTENT", frozen=True):
     delta: str
 
 
-class ReasoningMessageEnd(Attributed, tag="REASONING_MESSAGE_END", frozen=True):
-    message_id: str
+class ReasoningMessageEnd(OfMessage, tag="REASONING_MESSAGE_END", frozen=True):
+    pass
 
 
 class ReasoningMessageChunk(Attributed, tag="REASONING_MESSAGE_CHUNK", frozen=True):
