@@ -282,7 +282,16 @@ def test_events_of_0x_and_the_input_are_taken_into_account() -> None:
     asked = {"threadId": "t", "runId": "r", "messages": [], "state": {"a": 0}}
     events = [STARTED, delta, FINISHED]
     assert [code for code, *_ in said(validate(events))] == ["STATE_DELTA_BEFORE_SNAPSHOT"]
-    for form in (asked, json.dumps(asked)):
+    binary = {"type": "binary", "mimeType": "image/png", "data": "AA=="}
+    later = {
+        "id": "u",
+        "role": "user",
+        "name": None,
+        "subagentRunId": None,
+        "content": [binary, {"type": "x"}],
+    }
+    others = {"messages": [later], "parentRunId": None, "tools": None, "resume": None, "later": 1}
+    for form in (asked, json.dumps(asked), asked | others):
         assert validate(events, run_input=form).findings == ()
 
 

@@ -13,7 +13,7 @@ from dtvn.events.rules.messages import RunInput
 from dtvn.events.rules.shapes import TYPES
 from dtvn.events.rules.state import Phase, RunState, StateError, decode_state, state_digest
 from dtvn.events.rules.stream import ACCEPTED, Stream, Verdict, refused
-from dtvn.events.rules.tolerance import Reading
+from dtvn.events.rules.tolerance import Reading, read_input
 from dtvn.events.rules.violation import (
     SUGGESTIONS,
     Severity,
@@ -49,6 +49,7 @@ __all__ = [
     "rules_digest",
     "TYPES",
     "RunInput",
+    "read_input",
     "EventReader",
     "FramingError",
 ]

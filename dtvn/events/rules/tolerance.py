@@ -70,8 +70,10 @@ class Reader:
     """Reads one event. `said` is what was changed, `nulls` the paths of nulls that stand for absent
     fields, for which the event is refused."""
 
-    def __init__(self, reading: Reading, *, converts: bool) -> None:
-        """`converts`: parts of 0.x become those of 1.0, as the client does."""
+    def __init__(self, reading: Reading, *, converts: bool, takes_nulls: bool = False) -> None:
+        """`converts`: parts of 0.x become those of 1.0, as the client does; `takes_nulls`: each null in place
+        of an optional field is read as absent."""
+        self._takes_nulls = takes_nulls
         self.said: list[Deviation] = []
         self.nulls: list[str] = []
         self._tolerant = reading is Reading.CLIENT
@@ -87,6 +89,11 @@ class Reader:
                 f"a union stands in {kind.__name__} alone: then nothing absorbs what it drops"
             )
         return read
+
+    def input(self, members: dict[str, Raw]) -> bytes:
+        """The JSON text of a RunAgentInput, as it is read."""
+        self._kind = s.RunStarted
+        return self._object(members, _type(m.RunInput), "input") or b""
 
     def _value(self, text: bytes, kind: Any, path: str) -> bytes | None:
         """A value as it is read; None for an unknown member of a union, which is dropped."""
@@ -178,6 +185,8 @@ class Reader:
             )
             return True
         kept = issubclass(kind, s.Subagent) and name not in _EVENT
+        if self._takes_nulls:
+            return True
         if self._tolerant or kept or name in ("subagentRunId", "interruptIds"):
             self.nulls.append(place)
             return False
@@ -231,6 +240,12 @@ class Reader:
         said = f"A part of type binary in {_unnumbered(path)} is of AG-UI protocol 0.x; clients convert it."
         self.said.append(Deviation("PROTOCOL_0X", f"{path}.type", said))
         return members_of(msgspec.json.encode(part))
+
+
+def read_input(data: bytes) -> m.RunInput:
+    """The RunAgentInput of a JSON text, whatever library wrote it. Raises an error of NOT_DECODED."""
+    reader = Reader(Reading.CLIENT, converts=True, takes_nulls=True)
+    return msgspec.json.decode(reader.input(members_of(data)), type=m.RunInput)
 
 
 def text_of(value: Raw | None) -> str | None:
