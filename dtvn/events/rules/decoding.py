@@ -19,6 +19,8 @@ _MISSING = re.compile(r"Object missing required field `(.+)`")
 _HIGH, _LOW = rb"u[dD][89abAB][\da-fA-F]{2}", rb"u[dD][c-fC-F][\da-fA-F]{2}"
 _ESCAPES = re.compile(rb"\\(?:%b\\%b|(%b|%b)|.)" % (_HIGH, _LOW, _HIGH, _LOW), re.DOTALL)
 """The escapes of a JSON text in their order; the group is a surrogate without the other half."""
+_REPLACEMENT = "\ufffd".encode()
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NO_NUMBER = re.compile(rb"[:,\[]\s*-?(NaN|Infinity)\b")
 _DONE = b"[DONE]"
 _NULLS = "Leave out fields that have no value: model_dump(exclude_none=True) of the Python models does."
@@ -63,16 +65,18 @@ def not_utf8(data: bytes) -> int | None:
 def whole_characters(data: bytes) -> bytes:
     """JSON text in which each escaped half of a character stands as U+FFFD and its code: agents that cut
     texts by UTF-16 units emit halves, and clients join them."""
-    return _ESCAPES.sub(_whole, data)
+    return data if _SURROGATE.search(data) is None else _ESCAPES.sub(_whole, data)
 
 
 def _whole(escape: re.Match[bytes]) -> bytes:
-    return escape[0] if escape[1] is None else "\ufffd".encode() + escape[1][1:]
+    return escape[0] if escape[1] is None else _REPLACEMENT + escape[1][1:]
 
 
 def read(data: bytes, reader: Reader, older: Older | None, state: RunState) -> Read:
     """Read a JSON text that the shapes do not take. `older`: converts the events of 0.x."""
     members, bad = _members(data)
+    if bad is not None and reader.is_tolerant and (whole := whole_characters(data)) != data:
+        members, bad = _members(whole)
     if bad is not None:
         return Read(bad=bad)
     name = text_of(members.get("type"))
@@ -95,7 +99,7 @@ def read(data: bytes, reader: Reader, older: Older | None, state: RunState) -> R
             said = f"Null: {listed(reader.nulls)}. A field without a value is left out; clients end here."
             bad = BadShape(Refusal("NULL_NOT_ALLOWED", said, reader.nulls[0]), kind, _NULLS)
             return Read(None, first, bad, text)
-        return Read(s.decode_event(text), (*first, *reader.said), text=text)
+        return Read(s.decode_event(text), (*first, *reader.said.values()), text=text)
     except msgspec.ValidationError as error:
         return Read(None, first, _bad_field(kind, members, str(error)), text)
     except NOT_DECODED as error:

@@ -88,6 +88,8 @@ class Linter:
         self.empty_ids = empty_ids
         self.quiet = quiet
         self._earlier: dict[str, None] = {}
+        self.filled: dict[str, None] = {}
+        """Messages of the run of which a piece was looked at, the newest ones. Others may keep it."""
         self._begin_run(None)
 
     def _begin_run(self, run_id: str | None) -> None:
@@ -98,8 +100,7 @@ class Linter:
         self.unfinished = Unfinished(self.stream.limits.open_items)
         self._hollow: dict[str, dict[str, None]] = {rule: {} for rule in _HOLLOW}
         """By rule what ended without content, if this is `quiet`."""
-        self.filled: dict[str, None] = {}
-        """Messages of which a piece was looked at, the newest ones."""
+        self.filled.clear()
         self._begun: dict[str, None] = {}
         """Calls of which arguments were looked at, the newest ones."""
         self._parents: dict[str, None] = {}

@@ -17,7 +17,6 @@ from dtvn.events.rules.decoding import (
     not_utf8,
     over_bounds,
     read,
-    whole_characters,
     without_shape,
 )
 from dtvn.events.rules.limits import SCAN_FROM, Limits
@@ -257,8 +256,6 @@ class Stream:
 
     def _read(self, index: int, data: bytes) -> Verdict:
         """Judge an event as a reader takes it; warnings say what it changed."""
-        if self.reading is Reading.CLIENT:
-            data = whole_characters(data)
         reader = Reader(self.reading, converts=self._older is not None)
         found = read(data, reader, self._older, self.state)
         said = tuple(self._said(index, each) for each in found.said)

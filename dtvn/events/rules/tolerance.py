@@ -23,6 +23,8 @@ NOT_DECODED = (msgspec.MsgspecError, ValueError, RecursionError)
 NULL = b"null"
 NEWER = {"encryptedValueType": "1.1"}
 """Fields of later versions than the one of the shapes -> the version that has them."""
+SAID_MAX = 64
+"""Deviations of one event that are told."""
 _MEDIA = ("image", "audio", "video")
 _EVENT = {"rawEvent", "timestamp", "metadata", "result"}
 _CONVERTED = {
@@ -67,17 +69,17 @@ class Deviation(Struct, frozen=True):
 
 
 class Reader:
-    """Reads one event. `said` is what was changed, `nulls` the paths of nulls that stand for absent
-    fields, for which the event is refused."""
+    """Reads one event. `said` is what was changed, by its sentence, at most SAID_MAX of them; `nulls` the
+    paths of nulls that stand for absent fields, for which the event is refused."""
 
     def __init__(self, reading: Reading, *, converts: bool, takes_nulls: bool = False) -> None:
         """`converts`: parts of 0.x become those of 1.0, as the client does; `takes_nulls`: each null in place
         of an optional field is read as absent."""
         self._takes_nulls = takes_nulls
-        self.said: list[Deviation] = []
+        self.said: dict[str, Deviation] = {}
         self.nulls: list[str] = []
-        self._tolerant = reading is Reading.CLIENT
-        self._converts = converts or self._tolerant
+        self.is_tolerant = reading is Reading.CLIENT
+        self._converts = converts or self.is_tolerant
         self._kind: type[s.Event] = s.Event
 
     def event(self, members: dict[str, Raw], kind: type[s.Event]) -> bytes:
@@ -107,7 +109,7 @@ class Reader:
 
     def _union(self, text: bytes, kinds: tuple[Any, ...], path: str) -> bytes | None:
         if not isinstance(kinds[0], inspect.StructType):
-            number = None if self._tolerant else _WHOLE.fullmatch(text)
+            number = None if self.is_tolerant else _WHOLE.fullmatch(text)
             if number is not None and any(isinstance(kind, inspect.IntType) for kind in kinds):
                 return number[1] + number[2]
             of_list = [kind for kind in kinds if isinstance(kind, inspect.ListType)]
@@ -122,7 +124,7 @@ class Reader:
         for kind in kinds:
             if tag == kind.tag:
                 return self._object(members, kind, path)
-        return None if self._tolerant or older else text
+        return None if self.is_tolerant or older else text
 
     def _list(self, text: bytes, kind: Any, path: str) -> bytes:
         read: list[Raw] = []
@@ -168,60 +170,66 @@ class Reader:
         """Add what the Python models add. Without the one role that there is, clients end the run; it is a
         warning all the same, for the contract's cases of order (7.6) leave it out."""
         name, text = _ADDED[kind]
-        if self._tolerant and kind is not s.ReasoningMessageStart:
+        if self.is_tolerant and kind is not s.ReasoningMessageStart:
             return
         read[name] = Raw(text)
-        if self._tolerant:
+        if self.is_tolerant:
             said = "REASONING_MESSAGE_START has no role: the official client 1.0 ends the run here."
-            self.said.append(Deviation("CLIENT_REFUSES", name, said))
+            self._say(Deviation("CLIENT_REFUSES", name, said))
 
     def _null(self, place: str, name: str, kind: type) -> bool:
         """Whether a null in place of an optional field is left out; if not, the event is refused."""
         of_media = issubclass(kind, m.MediaPart) and name == "metadata" and "messages[" in place
         if name == "rawEvent" or (kind, name) in _CONVERTED or of_media:
             said = f"{s.NAMES[self._kind]}.{_unnumbered(place)} is null: clients read it as absent."
-            self.said.append(
+            self._say(
                 Deviation("PROTOCOL_0X", place, said, f"Leave {name} out: null is of AG-UI protocol 0.x.")
             )
             return True
         kept = issubclass(kind, s.Subagent) and name not in _EVENT
         if self._takes_nulls:
             return True
-        if self._tolerant or kept or name in ("subagentRunId", "interruptIds"):
+        if self.is_tolerant or kept or name in ("subagentRunId", "interruptIds"):
             self.nulls.append(place)
             return False
         return True
 
+    def _say(self, deviation: Deviation) -> None:
+        """Of the items of a list, one says it."""
+        if len(self.said) < SAID_MAX:
+            self.said.setdefault(deviation.message, deviation)
+
     def _unknown(self, place: str, name: str, kind: type, *, top: bool) -> None:
         """A field that the protocol does not have is dropped."""
-        if not self._tolerant and not top:
+        if not self.is_tolerant and not top:
             return
         event = s.NAMES[self._kind]
         if kind is s.RunFinished and name == "interrupt":
             said = "interrupt is of protocol 0.x: clients drop it, and take the run for a success."
-            self.said.append(Deviation("PROTOCOL_0X", place, said, INTERRUPT))
-            if self._tolerant:
+            self._say(Deviation("PROTOCOL_0X", place, said, INTERRUPT))
+            if self.is_tolerant:
                 return
-        if name in NEWER and self._tolerant:
+        if name in NEWER and self.is_tolerant:
             said = f"{name} is of protocol {NEWER[name]}: readers of 1.0 drop it."
-            self.said.append(Deviation("PROTOCOL_NEWER", place, said))
+            self._say(Deviation("PROTOCOL_NEWER", place, said))
             return
         where = f" in {_unnumbered(place.rpartition('.')[0])}" if not top else ""
         said = f"{event} has no field {quoted(name)}{where}; clients drop it."
-        self.said.append(Deviation("UNKNOWN_FIELD", place, said))
+        self._say(Deviation("UNKNOWN_FIELD", place, said))
 
     def _dropped(self, before: int, place: str, kind: Any, text: bytes) -> None:
         """A value of a form that the protocol does not have is dropped, and what was said within it is not
         said."""
-        del self.said[before:]
+        while len(self.said) > before:
+            self.said.popitem()
         if b'"binary"' in text:
             said = f"{_unnumbered(place)} is a binary part of AG-UI protocol 0.x; clients drop it."
-            self.said.append(Deviation("PROTOCOL_0X", place, said))
+            self._say(Deviation("PROTOCOL_0X", place, said))
             return
         known = [str(each.tag) for each in getattr(kind, "types", ()) if isinstance(each, inspect.StructType)]
         said = f"{s.NAMES[self._kind]}.{_unnumbered(place)} is of an unknown kind; clients drop it."
         these = f"Known kinds: {', '.join(known)}." if known else None
-        self.said.append(Deviation("UNKNOWN_MEMBER", place, said, these))
+        self._say(Deviation("UNKNOWN_MEMBER", place, said, these))
 
     def _media(self, members: dict[str, Raw], path: str) -> dict[str, Raw] | None:
         """The part of 1.0 for a binary part of a message of 0.x; None if the client does not convert it."""
@@ -238,7 +246,7 @@ class Reader:
             "source": {"type": source, "value": given[source], "mimeType": kind},
         }
         said = f"A part of type binary in {_unnumbered(path)} is of AG-UI protocol 0.x; clients convert it."
-        self.said.append(Deviation("PROTOCOL_0X", f"{path}.type", said))
+        self._say(Deviation("PROTOCOL_0X", f"{path}.type", said))
         return members_of(msgspec.json.encode(part))
 
 
