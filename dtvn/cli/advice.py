@@ -30,7 +30,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-0x",
         action="store_true",
-        help="judge events of protocol 0.x as what the official client 1.0 converts them to",
+        help="with --profile seed: judge events of protocol 0.x as what the official client 1.0 converts "
+        "them to, as the other profiles do",
     )
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from dtvn.cli import run_input
 from dtvn.cli.sources import SourceError
+from dtvn.events.rules import EventReader
 from dtvn.wording import one_line
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def pieces(address: str, asked: Request) -> Iterator[bytes]:
-    """The body that `address` answers to POST, or to GET if it takes no POST, as a recording does. Raises
-    SourceError."""
+def pieces(address: str, asked: Request, reader: EventReader) -> Iterator[bytes]:
+    """The body that `address` answers to POST, or to GET if it takes no POST, as a recording does. `reader`:
+    reads it, and has its form from the media type. Raises SourceError."""
     try:
         import httpx
     except ImportError:
@@ -74,6 +75,8 @@ def pieces(address: str, asked: Request) -> Iterator[bytes]:
             httpx.Client(timeout=timeout, follow_redirects=True, event_hooks={"request": [keep]}) as client,
             _answer(client, address, asked) as answer,
         ):
+            reader.live = True
+            reader.is_sse |= answer.headers.get("content-type", "").startswith("text/event-stream")
             yield from answer.iter_bytes()
     # The last three: certificates or proxies that environment variables name cannot be used.
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dtvn.cli.platform import PlatformError, api_key
 from dtvn.cli.sources import SourceError
+from dtvn.events.advice import Profile
 from dtvn.events.rules import Verdict
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ class Cluster:
     """Judges one stream through the REST API of a platform. A context manager."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        """`options`: cluster (the platform's address), algorithm, drop_unknown. Raises SourceError."""
+        """`options`: cluster (the platform's address), algorithm, profile, drop_unknown. Raises
+        SourceError."""
         try:
             from dtvn.proxy import ClusterJudge
         except ImportError as error:
@@ -36,7 +38,8 @@ class Cluster:
                 options["cluster"],
                 key=api_key(),
                 algorithm=options["algorithm"],
-                drop_unknown=options["drop_unknown"],
+                # The profile of the Go package drops nothing that it does not know.
+                drop_unknown=options["drop_unknown"] or options["profile"] != Profile.SEED,
                 # Only the one who runs the agent has its runs recorded in the log.
                 recorded=False,
                 patience=PATIENCE_SECONDS,

@@ -82,12 +82,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="how long the agent may send nothing (default: no limit; with --mode refuse 300)",
     )
-    parser.add_argument("--drop-unknown", action="store_true", help="let unknown event types pass")
-    parser.add_argument(
-        "--accept-0x",
-        action="store_true",
-        help="judge events of protocol 0.x as the official client 1.0 converts them; they pass unchanged",
-    )
+    # What they asked for is always so; they are taken for one release.
+    parser.add_argument("--drop-unknown", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--accept-0x", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--repair",
         action="store_true",
@@ -151,22 +148,20 @@ def silence(options: Mapping[str, Any]) -> float | None:
 def _judge(options: Mapping[str, Any]) -> Judge:
     from dtvn.proxy import ClusterJudge, LocalJudge
 
-    unknown, transcripts = options["drop_unknown"], options["transcripts"]
+    transcripts = options["transcripts"]
     if options["cluster"] is None:
         if transcripts is not None:
             raise ValueError("--transcripts needs --cluster: a transcript holds the members' signatures")
         if options["algorithm"] is not None:
             raise ValueError("--algorithm needs --cluster: this machine has no votes to count")
-        return LocalJudge(drop_unknown=unknown, accept_0x=options["accept_0x"])
-    if options["accept_0x"]:
-        raise ValueError("--accept-0x is for this machine: a cluster judges by protocol 1.0")
+        return LocalJudge()
     if transcripts is not None:
         transcripts.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ClusterJudge(
         options["cluster"],
         key=api_key(),
         algorithm=options["algorithm"],
-        drop_unknown=unknown,
+        drop_unknown=True,
         transcripts=transcripts,
     )
 

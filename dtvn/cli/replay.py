@@ -14,7 +14,7 @@ from dtvn.cli import serving
 from dtvn.cli.serving import address_of, listen, names, require, serve
 from dtvn.cli.sources import SourceError, pieces
 from dtvn.cli.validate import Output
-from dtvn.events.rules import EventReader, FramingError, Limits, Stream, quoted
+from dtvn.events.rules import EventReader, FramingError, Limits, Reading, Stream, quoted
 from dtvn.wording import counted, one_line
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _read(source: str, stdin: BinaryIO) -> list[bytes]:
 def _doubts(options: Mapping[str, Any], texts: Sequence[bytes], *, timed: bool) -> list[str]:
     """What somebody who starts this replay may not expect."""
     found = []
-    stream = Stream(drop_unknown=True, accept_0x=True)
+    stream = Stream(reading=Reading.CLIENT)
     refusals = (verdict.violations[0] for text in texts if not (verdict := stream.feed(text)).accepted)
     if (first := next(refusals, None)) is not None:
         found.append(f"event {first.index} breaks a rule, {first.code}; it is sent all the same")

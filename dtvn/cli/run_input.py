@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from dtvn.cli.sources import SourceError
-from dtvn.events.rules import RunInput
+from dtvn.events.rules import RunInput, read_input
 
 
 class Given(Struct, frozen=True):
@@ -38,7 +38,7 @@ def given(path: Path | None) -> Given | None:
         return None
     try:
         body = path.read_bytes()
-        return Given(body, msgspec.json.decode(body, type=RunInput))
+        return Given(body, read_input(body))
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

@@ -76,7 +76,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--complete", action="store_true", help="fail if a stream holds no run, or its run has not ended"
     )
     parser.add_argument("--first", action="store_true", help="stop at the first event that is refused")
-    parser.add_argument("--drop-unknown", action="store_true", help="only warn of unknown event types")
+    parser.add_argument(
+        "--drop-unknown",
+        action="store_true",
+        help="with --profile seed: only warn of unknown event types, as the other profiles do",
+    )
     parser.add_argument(
         "--marked",
         action="store_true",
@@ -181,28 +185,33 @@ def _judge(
 ) -> None:
     """Judge one source, on this machine or by a cluster. Raises SourceError and FramingError."""
     checker = Checker(config, None if given is None else given.read, report)
-    found = _pieces(options, source, stdin, given)
+    reader = EventReader(checker.stream.limits.event_bytes, is_sse=source.endswith(".sse"))
+    found = _pieces(options, source, stdin, given, reader)
     # A recording gets older, and is right all the same; the profile of the Go package asks for its age too.
     timed = is_address(source) or options["profile"] == Profile.SEED
     if options["cluster"] is None:
-        _read(options, found, checker, None, timed=timed)
+        _read(options, found, reader, checker, None, timed=timed)
         return
     # `dtvn validate` of a small file would pay for these imports.
     from dtvn.cli.cluster import Cluster
 
     with Cluster(options) as cluster:
-        _read(options, found, checker, cluster, timed=timed)
+        _read(options, found, reader, checker, cluster, timed=timed)
         report.scope = cluster.scope or report.scope
 
 
 def _pieces(
-    options: Mapping[str, Any], source: str, stdin: BinaryIO, given: run_input.Given | None
+    options: Mapping[str, Any],
+    source: str,
+    stdin: BinaryIO,
+    given: run_input.Given | None,
+    reader: EventReader,
 ) -> Iterator[bytes]:
     if is_address(source):
         asked = agent.Request(
             None if given is None else given.body, tuple(options["header"]), options["timeout"]
         )
-        return agent.pieces(source, asked)
+        return agent.pieces(source, asked, reader)
     if options["header"]:
         raise SourceError("--header needs the address of an agent")
     return pieces(source, stdin)
@@ -226,6 +235,7 @@ def _unmarked(found: list[tuple[int, bytes]], marks: Counter[str]) -> Iterator[t
 def _read(
     options: Mapping[str, Any],
     found: Iterator[bytes],
+    reader: EventReader,
     checker: Checker,
     cluster: Cluster | None,
     *,
@@ -233,7 +243,6 @@ def _read(
 ) -> None:
     """Judge by the rules here, or by `cluster`; the advice is by the rules here. `timed`: timestamps are
     compared with this machine's clock too."""
-    reader = EventReader(checker.stream.limits.event_bytes)
     marks, first = checker.report.marks, options["first"]
 
     def take(events: list[tuple[int, bytes]]) -> bool:
@@ -250,4 +259,4 @@ def _read(
         # A stream that does not end is judged as far as it was read.
         pass
     if take(reader.end()):
-        checker.end(reader.line_ends, complete=options["complete"])
+        checker.end(reader, complete=options["complete"])

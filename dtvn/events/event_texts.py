@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.events.rules import EventReader, FramingError, Limits, RunInput
+from dtvn.events.rules import EventReader, FramingError, Limits, RunInput, read_input
 
 TAKEN = "a dict, JSON text (str or bytes), a server-sent event of an encoder, or a model of ag_ui.core"
 """What an item may be, for messages."""
@@ -54,7 +54,7 @@ def input_of(given: object) -> RunInput:
     else:
         text = _json("run_input", given, "which is no RunAgentInput. Give a dict, JSON text or a model.")
     try:
-        return msgspec.json.decode(text, type=RunInput)
+        return read_input(_encoded(text) if isinstance(text, str) else text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ValueError(f"run_input is no RunAgentInput: {error}") from None
 

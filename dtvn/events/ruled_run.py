@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-from dtvn.events.rules import Limits, Stream, Violation, decode_state, rules_digest, state_digest
+from dtvn.events.rules import (
+    RULES_VERSION,
+    Limits,
+    Reading,
+    Stream,
+    Violation,
+    decode_state,
+    rules_digest,
+    state_digest,
+)
 
 
 class RuledRun:
     """One run: its rules, and its state in at most a few KB."""
 
-    def __init__(self, limits: Limits, state: bytes = b"", *, drop_unknown: bool = False) -> None:
-        """`state`: what `state` of another validator's run returned; b"" before the first event. Raises
-        StateError for other bytes."""
+    def __init__(
+        self,
+        limits: Limits,
+        state: bytes = b"",
+        *,
+        drop_unknown: bool = False,
+        version: int = RULES_VERSION,
+    ) -> None:
+        """`state`: what `state` of another validator's run returned; b"" before the first event.
+        `drop_unknown`: events are read as by the official client, which drops what it does not know; by
+        `version` 2 of the rules only events of unknown types are dropped. Raises StateError for other
+        bytes."""
         known = decode_state(state, limits) if state else None
-        self._limits, self._drop = limits, drop_unknown
-        self._stream = Stream(limits, known, drop_unknown=drop_unknown)
-        self._rules = rules_digest(limits, drop_unknown=drop_unknown)
+        self._limits, self._drop, self._version = limits, drop_unknown, version
+        reading = Reading.CLIENT if drop_unknown and version > 2 else Reading.MODELS
+        self._stream = Stream(limits, known, reading=reading, drop_unknown=drop_unknown)
+        self._rules = rules_digest(limits, drop_unknown=drop_unknown, version=version)
         self._state = state
         """The cached digest, which a chunk needs before and after; b"" if it must be computed."""
         self._digest = b""
 
     def copy(self) -> RuledRun:
         """Another run in the same state."""
-        return RuledRun(self._limits, self.state, drop_unknown=self._drop)
+        return RuledRun(self._limits, self.state, drop_unknown=self._drop, version=self._version)
 
     @property
     def state(self) -> bytes:

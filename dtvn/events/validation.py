@@ -64,11 +64,11 @@ class Checker:
         report.runs = adviser.runs
         return not first or report.code is None
 
-    def end(self, line_ends: str | None = None, *, complete: bool = False) -> None:
-        """Judge the end of the stream. `line_ends`: CR or CRLF if lines of server-sent events end so;
-        `complete`: a stream that holds no run, or whose run has not ended, is not valid."""
+    def end(self, reader: EventReader | None = None, *, complete: bool = False) -> None:
+        """Judge the end of the stream. `reader`: found its events, and knows their form; `complete`: a stream
+        that holds no run, or whose run has not ended, is not valid."""
         missing = self._adviser.missing()
-        told = self._adviser.end(line_ends, complete=complete)
+        told = self._adviser.end(reader, complete=complete)
         self.report.end(told, self._adviser.complete, None if missing is None else missing.code)
 
 
@@ -131,7 +131,7 @@ def report_of(
         for at in range(0, len(whole), PIECE):
             checker.take(reader.feed(whole[at : at + PIECE]), now_ms)
         checker.take(reader.end(), now_ms)
-    checker.end(reader.line_ends, complete=complete)
+    checker.end(reader, complete=complete)
     return checker.report
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from dtvn.events.advice import CODES, Adviser, Profile, chosen
 from dtvn.events.checked import Checked, ConfigError
-from dtvn.events.rules import Linter, RunInput, Stream
+from dtvn.events.rules import Linter, Reading, RunInput, Stream
 
 
 class ValidationLevel(StrEnum):
@@ -38,7 +38,7 @@ class ValidationConfig(Checked, frozen=True, kw_only=True):
     allow_empty_ids: bool = False
     """No advice on empty ids and texts."""
     allow_unknown_event_types: bool = False
-    """They are a warning."""
+    """They are a warning, also by the profile `seed`."""
     custom_validators: tuple[Callable[..., Any], ...] = ()
     """Each is called with every accepted event (a struct of its type) and returns further warnings: (rule
     id, field or None, sentence) each, or None."""
@@ -49,7 +49,7 @@ class ValidationConfig(Checked, frozen=True, kw_only=True):
     advice_only: tuple[str, ...] = ()
     """Codes of the only advice that is given, of whatever profile; empty: all of the profile."""
     accept_protocol_0x: bool = False
-    """Events of AG-UI 0.x are judged as what the official client 1.0 converts them to."""
+    """The profile `seed` too judges events of AG-UI 0.x as what the official client 1.0 converts them to."""
 
     def _check(self) -> None:
         for check in self.custom_validators:
@@ -86,6 +86,7 @@ def rules_of(config: ValidationConfig, given: RunInput | None = None) -> tuple[S
     """The rules over one stream, and what is told about it. `given`: the input that it was asked with, None
     if only its RUN_STARTED may tell it."""
     stream = Stream(
+        reading=Reading.MODELS if config.profile is Profile.SEED else Reading.CLIENT,
         drop_unknown=config.allow_unknown_event_types,
         shape=not config.skip_field_validation,
         order=not config.skip_sequence_validation,

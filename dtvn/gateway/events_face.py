@@ -354,7 +354,7 @@ class Events(Protocol):
         are recorded in the ordered log, once a second and at the run's end; None: for these. `on_recorded`
         hears of each record, in the gateway's thread: it must not block. `event`, `actor`: those of the
         records; the gateway's principal needs the capability `record` in that event. `drop_unknown`: events
-        of unknown type are accepted with a warning, as clients treat them.
+        are read as by the official client, which drops what the protocol does not know.
 
         Raises AlgorithmNotOffered, RunIsLive, ValueError for a name that is empty or over 1,024 characters
         or a `place` that is not one, TooManyStreams, GatewayClosed.

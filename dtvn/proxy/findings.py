@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from dtvn.events.rules import TOLD_ONCE, Verdict, Violation
+from dtvn.events.rules import Severity, Verdict, Violation, cause_of
 from dtvn.events.runs import Run, started_run
 
 KEPT = 100
@@ -41,7 +41,7 @@ Reporter = Callable[[Report], None]
 
 
 class Findings:
-    """Collects what is found while a stream passes."""
+    """Collects what is found while a stream passes; of a cause, one warning."""
 
     def __init__(self, method: str, path: str) -> None:
         self.method = method
@@ -54,6 +54,7 @@ class Findings:
         self.ended = "complete"
         self.marks_unsent = 0
         self._violations: list[Violation] = []
+        self._warned: set[tuple[str, str, str | None, str]] = set()
         self._count = 0
 
     def take(self, texts: Sequence[bytes], verdicts: Sequence[Verdict]) -> None:
@@ -78,9 +79,12 @@ class Findings:
     def _keep(self, violations: Sequence[Violation]) -> None:
         self._count += len(violations)
         for violation in violations:
-            told = any(each.code == violation.code for each in self._violations)
-            if len(self._violations) < KEPT and not (told and violation.code in TOLD_ONCE):
-                self._violations.append(violation)
+            cause = cause_of(violation)
+            if cause in self._warned or len(self._violations) >= KEPT:
+                continue
+            self._violations.append(violation)
+            if violation.severity is Severity.WARNING:
+                self._warned.add(cause)
 
     def report(self) -> Report:
         """The report on the whole stream."""

@@ -12,9 +12,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from dtvn.events.rules import TOLD_ONCE, FramingError, Limits, Verdict, Violation, refused
+from dtvn.events.rules import FramingError, Limits, Verdict, Violation, refused, warning
 from dtvn.proxy.blocks import Block, Blocks
-from dtvn.proxy.judging import Judging
+from dtvn.proxy.judging import UNFINISHED, Judging
 from dtvn.proxy.media import Identity, Inflated, UnreadableEncoding
 from dtvn.proxy.own_events import error_event, framed, verdict_event
 from dtvn.proxy.passages import NO_EVENTS, Send
@@ -22,6 +22,7 @@ from dtvn.proxy.places import Place
 
 UNDECODED_BYTES_MAX = 64 * 1024
 """Most bytes of a compressed body before the first that is decoded."""
+_UNFINISHED = "The stream ends within a run."
 MARKS = 100
 """Most refused events of one stream that get a CUSTOM event each."""
 
@@ -54,7 +55,6 @@ class Holding:
         self._place = Place()
         self._notes: list[dict[str, Any]] = []
         self._marks = 0
-        self._told: set[str] = set()
         self._run_events = 0
         self._run_code: str | None = None
         self._outage_said = False
@@ -103,7 +103,12 @@ class Holding:
             await self.broke(str(error))
         except FramingError as error:
             await self._no_events(error)
-        if not self.done:
+        if not self.done and self._terms.refuse and self._place.in_run:
+            self._judging.findings.warn(
+                warning(self._judging.findings.events - 1, UNFINISHED, None, _UNFINISHED)
+            )
+            await self._refuse([], UNFINISHED, _UNFINISHED)
+        elif not self.done:
             out: list[bytes] = []
             if not self._terms.refuse and self._run_events and self._place.in_run:
                 self._note_run()
@@ -175,8 +180,7 @@ class Holding:
             return
         first = verdict.violations[0]
         self._run_code = self._run_code or first.code
-        if self._marks < MARKS and first.code not in self._told:
-            self._told |= {first.code} & TOLD_ONCE
+        if self._marks < MARKS:
             self._marks += 1
             self._note(False, verdict.violations, index=first.index, code=first.code)
 

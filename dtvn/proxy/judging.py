@@ -10,6 +10,9 @@ from dtvn.events.runs import begins_stream
 from dtvn.proxy.findings import Findings
 from dtvn.proxy.judge import Judge, Judgement, NoVerdict
 
+UNFINISHED = "STREAM_NOT_TERMINATED"
+"""The rule of a stream that ends within a run."""
+
 
 class Judging:
     """One stream and its judge, who is asked nothing more after the first missing verdict."""
@@ -93,5 +96,6 @@ class Judging:
             return
         if self.findings.events:
             self.findings.scope = judgement.scope
-        if warning is not None:
+        # Of a stream that broke off, or was refused, it is known why its run has no end.
+        if warning is not None and (warning.code != UNFINISHED or self.findings.ended == "complete"):
             self.findings.warn(warning)

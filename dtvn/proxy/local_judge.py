@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from dtvn.events.rules import Limits, Phase, Stream, Verdict, quoted, warning
+from dtvn.events.rules import Limits, Phase, Reading, Stream, Verdict, Violation, quoted, warning
 from dtvn.events.runs import Run, started_run
 from dtvn.proxy.judge import LOCAL_ONLY, Judgement
 
 
 class LocalJudge:
-    """The rules of AG-UI 1.0 over each stream. If another open stream writes the same run, RUN_STARTED gets a
-    warning."""
+    """The rules of AG-UI 1.0 over each stream, read as by the official client. If another open stream writes
+    the same run, RUN_STARTED gets a warning."""
 
-    def __init__(
-        self, limits: Limits | None = None, *, drop_unknown: bool = False, accept_0x: bool = False
-    ) -> None:
-        """`drop_unknown`: events of unknown type pass with a warning; `accept_0x`: events of protocol 0.x
-        that the official client 1.0 converts are judged as what it makes of them."""
+    def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.drop_unknown = drop_unknown
-        self.accept_0x = accept_0x
         self.writers: Counter[Run] = Counter()
         """How many open streams have begun a run and not ended it; runs without one are left out."""
 
@@ -36,14 +30,15 @@ class _LocalJudgement:
 
     def __init__(self, judge: LocalJudge) -> None:
         self._judge = judge
-        self._stream = Stream(judge.limits, drop_unknown=judge.drop_unknown, accept_0x=judge.accept_0x)
+        self._stream = Stream(judge.limits, reading=Reading.CLIENT)
         self._run: Run | None = None
 
     async def judge(self, events: Sequence[bytes]) -> list[Verdict]:
         return [self._verdict(text) for text in events]
 
-    async def close(self) -> None:
+    async def close(self) -> Violation | None:
         self._release()
+        return next(iter(self._stream.end()), None)
 
     def _verdict(self, text: bytes) -> Verdict:
         stream = self._stream

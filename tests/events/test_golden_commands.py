@@ -309,7 +309,6 @@ PROXY_MISTAKES: list[tuple[str, ...]] = [
     ("--silence-seconds", "86400"),
     ("--transcripts", "folder"),
     ("--algorithm", "pbft"),
-    ("--cluster", "http://127.0.0.1:1", "--accept-0x"),
 ]
 
 

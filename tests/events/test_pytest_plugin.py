@@ -126,3 +126,28 @@ def test_a_project_that_does_not_use_it_does_not_load_the_rules(project: pytest.
         """,
     )
     found.assert_outcomes(passed=1)
+
+
+def test_events_of_an_async_generator_are_awaited(project: pytest.Pytester) -> None:
+    found = run(
+        project,
+        """
+        import asyncio
+
+        async def agent(*kinds):
+            for kind in kinds:
+                await asyncio.sleep(0)
+                yield {"type": kind, "threadId": "t", "runId": "r"}
+
+        def test_without_a_loop(assert_valid_run):
+            assert assert_valid_run(agent("RUN_STARTED", "RUN_FINISHED")).events == 2
+
+        def test_within_a_loop(assert_valid_run):
+            async def test():
+                return await assert_valid_run(agent("RUN_STARTED"))
+
+            asyncio.run(test())
+        """,
+    )
+    found.assert_outcomes(passed=1, failed=1)
+    found.stdout.fnmatch_lines(["E*AssertionError: events: NOT VALID, unfinished run.*"])

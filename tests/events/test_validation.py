@@ -275,19 +275,29 @@ def test_advice_is_chosen_as_by_the_command() -> None:
 
 def test_events_of_0x_and_the_input_are_taken_into_account() -> None:
     thinking = [{"type": "THINKING_START"}, {"type": "THINKING_END"}]
-    assert not validate([STARTED, *thinking, FINISHED]).valid
-    assert validate([STARTED, *thinking, FINISHED], accept_0x=True).valid
+    assert validate([STARTED, *thinking, FINISHED]).valid
+    assert not validate([STARTED, *thinking, FINISHED], profile="seed").valid
+    assert validate([STARTED, *thinking, FINISHED], profile="seed", accept_0x=True).valid
     delta = {"type": "STATE_DELTA", "delta": [{"op": "replace", "path": "/a", "value": 1}]}
     asked = {"threadId": "t", "runId": "r", "messages": [], "state": {"a": 0}}
     events = [STARTED, delta, FINISHED]
     assert [code for code, *_ in said(validate(events))] == ["STATE_DELTA_BEFORE_SNAPSHOT"]
-    for form in (asked, json.dumps(asked)):
+    binary = {"type": "binary", "mimeType": "image/png", "data": "AA=="}
+    later = {
+        "id": "u",
+        "role": "user",
+        "name": None,
+        "subagentRunId": None,
+        "content": [binary, {"type": "x"}],
+    }
+    others = {"messages": [later], "parentRunId": None, "tools": None, "resume": None, "later": 1}
+    for form in (asked, json.dumps(asked), asked | others):
         assert validate(events, run_input=form).findings == ()
 
 
 def test_timestamps_are_compared_with_a_clock_only_if_one_is_given() -> None:
-    late = [STARTED | {"timestamp": 2}, FINISHED | {"timestamp": 1}]
+    late = [STARTED | {"timestamp": 200}, FINISHED | {"timestamp": 100}]
     assert [each.message for each in validate(late).findings] == [
-        "The timestamp is 1 ms before the one of an event before it."
+        "The timestamp is 100 ms before the one of an event before it."
     ]
     assert len(validate(late, now_ms=NOW).findings) == 2

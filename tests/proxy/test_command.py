@@ -207,7 +207,6 @@ def test_the_folder_of_transcripts_is_for_its_owner_and_needs_a_cluster(tmp_path
     assert not folder.exists()
     refused({"transcripts": folder, "cluster": "http://127.0.0.1:1", "port": 70_000})
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert "--accept-0x is for this machine" in refused({"accept_0x": True, "cluster": "http://127.0.0.1:1"})
 
 
 def test_an_algorithm_needs_a_cluster_whose_votes_it_counts() -> None:

@@ -8,7 +8,7 @@ from ag_ui.core import Event
 from ag_ui.encoder import EventEncoder
 from pydantic import TypeAdapter
 
-from dtvn.events.rules import Stream
+from dtvn.events.rules import Phase, Stream
 from tests.proxy.support import Request, parsed, proxied, types
 
 pytestmark = pytest.mark.asyncio
@@ -103,10 +103,12 @@ async def test_a_conversation_that_lacks_an_event_ends_where_it_is_missed() -> N
 def ends_where_it_is_missed(texts: list[bytes], answer: bytes) -> None:
     stream = Stream()
     codes = [stream.feed(text.removeprefix(b"data: ").strip()).code for text in texts]
+    if stream.state.phase is Phase.ACTIVE:
+        codes.append("STREAM_NOT_TERMINATED")
     first = next((place for place, code in enumerate(codes) if code), len(texts))
     assert answer.startswith(b"".join(texts[:first]))
     found = parsed(answer)
-    assert len(found) == min(first + 1, len(texts))
-    if first < len(texts):
+    assert len(found) == min(first + 1, len(codes))
+    if first < len(codes):
         OFFICIAL.validate_python(found[-1])
         assert (found[-1]["type"], found[-1]["code"]) == ("RUN_ERROR", codes[first])

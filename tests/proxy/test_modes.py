@@ -12,7 +12,6 @@ from tests.events.rules.samples import event
 from tests.proxy.support import BAD, GOOD, answering, parsed, proxied, sse, types
 
 pytestmark = pytest.mark.asyncio
-PING = b'{"type":"PING"}'
 TYPES = ["RUN_STARTED", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END", "RUN_FINISHED"]
 
 
@@ -97,23 +96,23 @@ async def test_a_mark_breaks_no_message_that_is_built_of_chunks() -> None:
 
 
 async def test_a_mark_outside_a_run_waits_for_the_next_one() -> None:
-    events = [PING, *GOOD, PING, event("RS:r2"), event("RF:r2")]
+    events = [event("RW"), *GOOD, event("RW"), event("RS:r2"), event("RF:r2")]
     async with proxied(answering(sse(events)), "mark") as proxy:
         answer = await proxy.post()
         report = await proxy.report()
     marks = [each["value"] for each in parsed(answer.content) if each["type"] == "CUSTOM"]
     assert [mark.get("index") for mark in marks] == [0, None, 6, None]
-    assert types(answer.content)[:3] == ["PING", "RUN_STARTED", "!bad"]
-    assert types(answer.content)[-5:] == ["PING", "RUN_STARTED", "!bad", "!bad", "RUN_FINISHED"]
+    assert types(answer.content)[:3] == ["RAW", "RUN_STARTED", "!bad"]
+    assert types(answer.content)[-5:] == ["RAW", "RUN_STARTED", "!bad", "!bad", "RUN_FINISHED"]
     assert (report.valid, report.marks_unsent) == (False, 0)
 
 
 async def test_a_mark_that_finds_no_run_is_not_sent_but_counted() -> None:
-    async with proxied(answering(sse([*GOOD, PING, PING])), "mark") as proxy:
+    async with proxied(answering(sse([*GOOD, event("RW"), event("RW")])), "mark") as proxy:
         answer = await proxy.post()
         report = await proxy.report()
-    assert types(answer.content)[-3:] == ["RUN_FINISHED", "PING", "PING"]
-    assert (report.code, report.marks_unsent) == ("UNKNOWN_EVENT_TYPE", 2)
+    assert types(answer.content)[-3:] == ["RUN_FINISHED", "RAW", "RAW"]
+    assert (report.code, report.marks_unsent) == ("RUN_ALREADY_FINISHED", 2)
     assert answer.headers["dtvn-events"].endswith("; place=run")
 
 
@@ -180,6 +179,18 @@ async def test_a_mark_behind_an_unended_line_leaves_it_whole(kind: bytes, body: 
 async def test_unknown_event_types_pass_where_they_may() -> None:
 
     events = [event("RS"), b'{"type":"NEWS"}', event("RF")]
-    async with proxied(answering(sse(events)), "refuse", judge=LocalJudge(drop_unknown=True)) as proxy:
+    async with proxied(answering(sse(events)), "refuse", judge=LocalJudge()) as proxy:
         answer = await proxy.post()
     assert answer.content == sse(events)
+
+
+@pytest.mark.parametrize("mode", ["observe", "mark", "refuse"])
+async def test_a_run_that_never_ends_is_told_of_in_each_mode(mode: str) -> None:
+    async with proxied(answering(sse(GOOD[:-1])), mode) as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert ("STREAM_NOT_TERMINATED", report.valid) in [(each.code, True) for each in report.violations]
+    last = parsed(answer.content)[-1]
+    assert (last["type"] == "RUN_ERROR") == (mode == "refuse")
+    if mode == "refuse":
+        assert last["code"] == "STREAM_NOT_TERMINATED"

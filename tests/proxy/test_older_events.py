@@ -1,13 +1,9 @@
-"""`--accept-0x`: streams of protocol 0.x pass unchanged, judged as the official client converts them."""
+"""Streams of protocol 0.x pass unchanged, judged as the official client converts them."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-import pytest
-
-from dtvn.cli import events_proxy
 from dtvn.proxy import LocalJudge, Mode, Report
 from tests.events.advice.support import REPORTED
 from tests.events.rules.samples import event
@@ -24,27 +20,14 @@ async def passed(body: bytes, judge: LocalJudge, mode: Mode) -> tuple[bytes, Rep
 
 
 def test_thinking_passes_unchanged_and_is_told_of_once() -> None:
-    answer, report = asyncio.run(passed(BODY, LocalJudge(accept_0x=True), Mode.REFUSE))
+    answer, report = asyncio.run(passed(BODY, LocalJudge(), Mode.REFUSE))
     assert (answer, report.valid, report.events) == (BODY, True, 10)
     assert [(each.code, each.index, each.severity) for each in report.violations] == [
         ("PROTOCOL_0X", 1, "warning")
     ]
 
 
-def test_without_it_thinking_is_refused() -> None:
-    _, report = asyncio.run(passed(BODY, LocalJudge(), Mode.OBSERVE))
-    assert (report.valid, report.code) == (False, "PROTOCOL_0X")
-
-
 def test_what_is_wrong_after_the_conversion_is_refused() -> None:
     body = sse([event("RS"), b'{"type":"THINKING_TEXT_MESSAGE_CONTENT","delta":"x"}', event("RF")])
-    _, report = asyncio.run(passed(body, LocalJudge(accept_0x=True), Mode.OBSERVE))
+    _, report = asyncio.run(passed(body, LocalJudge(), Mode.OBSERVE))
     assert (report.valid, report.code) == (False, "REASONING_MESSAGE_NOT_OPEN")
-
-
-def test_a_cluster_judges_by_1_0() -> None:
-    options: dict[str, Any] = {"drop_unknown": False, "transcripts": None, "accept_0x": True}
-    options["algorithm"] = None
-    assert isinstance(events_proxy._judge(options | {"cluster": None}), LocalJudge)
-    with pytest.raises(ValueError, match="--accept-0x is for this machine"):
-        events_proxy._judge(options | {"cluster": "http://127.0.0.1:1"})

@@ -176,3 +176,21 @@ def test_a_malformed_header_or_timeout_is_refused(header: str, capsys: pytest.Ca
         assert stopped.value.code == 2
     assert "a header has the form 'Name: value'" in capsys.readouterr().err
     assert parser.parse_args(["--header", "A:b", "--header", "C: d:e"]).header == [("A", "b"), ("C", "d:e")]
+
+
+def test_what_clients_find_no_event_in_is_not_valid() -> None:
+    """The media type says that it is server-sent events: then it is read as nothing else."""
+    bare = b"\n".join(GOOD) + b"\n"
+    kind = "text/event-stream"
+    recorder = Recorder(
+        POST_bare=Response(bare, media_type=kind),
+        POST_crlf=Response(sse(GOOD).replace(b"\n", b"\r\n"), media_type=kind),
+        POST_lines=Response(bare, media_type="application/x-ndjson"),
+    )
+    with serving(recorder.application) as url:
+        found = {name: result(f"{url}/{name}") for name in ("bare", "crlf", "lines")}
+    assert {name: each["code"] for name, each in found.items()} == {
+        "bare": "NOT_FRAMED",
+        "crlf": "LINE_ENDS",
+        "lines": None,
+    }

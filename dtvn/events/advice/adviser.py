@@ -11,13 +11,22 @@ from dtvn.events.advice.causes import Causes, follows
 from dtvn.events.advice.client import SAYS, ClientAdvice
 from dtvn.events.advice.cures import cured
 from dtvn.events.advice.history import NOTED, SORTS, History, Named, named, stage_of
-from dtvn.events.advice.older_forms import older_interrupt, older_nulls
 from dtvn.events.advice.profiles import CODES
-from dtvn.events.advice.refused_values import FORMED, refused_form, refused_nulls
-from dtvn.events.rules import ACCEPTED, Linter, Phase, Severity, Stream, Verdict, Violation, warning
+from dtvn.events.rules import (
+    ACCEPTED,
+    EventReader,
+    Linter,
+    Phase,
+    Severity,
+    Stream,
+    Verdict,
+    Violation,
+    warning,
+)
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
 from dtvn.events.rules.lint import PIECES
+from dtvn.events.rules.violation import INTERRUPT, Refusal, error
 
 
 class Told(Struct, frozen=True):
@@ -30,6 +39,8 @@ class Told(Struct, frozen=True):
 NOTHING = Told(())
 PLAIN = Told(())
 """Nothing of a plain piece of text, nor of events that differ from it in plain text and later times alone."""
+_ALWAYS = {"UNKNOWN_EVENT_TYPE", "PROTOCOL_0X"}
+"""Warnings of what the rules took in another form, which are given also where there is no advice."""
 _RULES = {"TEXT_MESSAGE": "MESSAGE_INCOMPLETE", "TOOL_CALL": "TOOL_INCOMPLETE"}
 
 
@@ -49,9 +60,9 @@ class Adviser:
         the input that the stream was asked with."""
         self.stream = stream
         self._linter = linter
-        self._left_out = CODES - codes
+        self._left_out = CODES - (codes if advises else codes & _ALWAYS)
         follows_client = advises and stream.order
-        self._client = ClientAdvice(stream.state, given) if follows_client else None
+        self._client = ClientAdvice(stream.state, given, linter.filled) if follows_client else None
         self._advises = advises
         self._history = History()
         self._causes = Causes()
@@ -72,8 +83,9 @@ class Adviser:
             if self._client is None or self._client.has_held(event):
                 return NOTHING
         if verdict.accepted:
-            advice = self.advise(data, now_ms) if own.accepted else ()
-            return self._told([*verdict.violations, *advice]) if verdict.violations or advice else NOTHING
+            advice = self.advise(own, now_ms) if own.accepted else ()
+            found = [*self._given(list(verdict.violations)), *advice] if verdict.violations else advice
+            return self._told([*found]) if found else NOTHING
         given = named(data)
         found = [cured(each, given, self.stream.state, self._history) for each in verdict.violations]
         following = self.stream.order and follows(found[0], given, self._history)
@@ -94,15 +106,19 @@ class Adviser:
             if self._client is not None and sort == "TOOL_CALL":
                 self._client.forget_arguments(identifier)
 
-    def advise(self, data: bytes, now_ms: int | None) -> tuple[Violation, ...]:
+    def advise(self, own: Verdict, now_ms: int | None) -> tuple[Violation, ...]:
         """The advice about the event that the stream accepted last."""
         stream = self.stream
         event = stream.event
         if event is None:
             return ()
         index = stream.index - 1
-        said = self._linter.advise(data, now_ms)
+        said = self._linter.advise(now_ms)
         client = self._client
+        if client is not None and isinstance(event, s.ToolCallResult) and self._linter.quiet:
+            # The call of an earlier run may be answered in this one.
+            known = client.knows_call(event.tool_call_id)
+            said = [each for each in said if not known or each.code != "TOOL_RESULT_UNKNOWN_CALL"]
         for part in stream.parts if stream.expansion[0] == index else (event,):
             kind = type(part)
             if kind in NOTED:
@@ -110,17 +126,9 @@ class Adviser:
             if client is not None and (says := SAYS.get(kind)) is not None:
                 for each in says(client, part):
                     said.append(warning(index, *each))
-        if self._advises:
-            # `in` raises and catches an exception first.
-            if data.find(b"null") >= 0:
-                said += refused_nulls(data, event, index)
-                said += older_nulls(data, event, index)
-            kind = type(event)
-            if kind in FORMED or type(event.timestamp) is str:
-                said += refused_form(data, event, index)
-            if kind is s.RunFinished and (older := older_interrupt(data, index)) is not None:
-                # Its calls wait for what clients dropped.
-                said = [*(each for each in said if each.code != "CALL_NOT_ANSWERED"), older]
+        if any(each.suggestion == INTERRUPT for each in own.violations):
+            # Its calls wait for what clients dropped.
+            said = [each for each in said if each.code != "CALL_NOT_ANSWERED"]
         return self._given(said) if said else ()
 
     def _given(self, said: list[Violation]) -> tuple[Violation, ...]:
@@ -151,10 +159,19 @@ class Adviser:
             return warning(last, "NO_RUN", None, f"The stream holds no run: it has no {lacks}.")
         return None if self._history.finish_refused else self.stream.end()[0]
 
-    def end(self, line_ends: str | None = None, *, complete: bool = False) -> Told:
-        """What the end of the stream shows. `line_ends`: CR or CRLF if lines of server-sent events end so;
-        `complete`: that it is not complete is an error, which no choice of advice leaves out."""
+    def end(self, reader: EventReader | None = None, *, complete: bool = False) -> Told:
+        """What the end of the stream shows. `reader`: knows the form that its events had; `complete`: that it
+        is not complete is an error, which no choice of advice leaves out."""
+        line_ends = None if reader is None else reader.line_ends
         found = [each for each in self._at_the_end(line_ends) if each.code not in self._left_out]
+        if reader is not None and reader.live:
+            # Clients find no event in it.
+            found = [
+                replace(each, severity=Severity.ERROR) if each.code == "LINE_ENDS" else each for each in found
+            ]
+        if reader is not None and reader.unframed is not None:
+            said = f"Line {reader.unframed} is JSON without `data: ` before it: clients skip it."
+            found.insert(0, error(max(self.stream.index - 1, 0), Refusal("NOT_FRAMED", said)))
         missing = self.missing() if complete else None
         if missing is not None:
             others = [each for each in found if each.code != missing.code]

@@ -81,6 +81,9 @@ class Arguments:
             self._cut[call] = None
         elif wrong is not None:
             return (("ARGUMENTS_NOT_JSON", _FIELD, f"The arguments of call {quoted(call)} are {wrong}."),)
+        elif text.lstrip().startswith('"') and json.loads(text).lstrip().startswith(("{", "[")):
+            said = f"The arguments of call {quoted(call)} are encoded twice: a text that holds JSON."
+            return (("ARGUMENTS_NOT_JSON", _FIELD, said),)
         elif tool in self._parameters:
             return self._parameters.check(tool, text, f"The arguments of call {quoted(call)}")
         return ()

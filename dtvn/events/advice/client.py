@@ -3,18 +3,17 @@ and tried with it. It takes them, and loses state, text or a call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
-
-from msgspec import UNSET, UnsetType
 
 from dtvn.events.advice.arguments import Arguments
 from dtvn.events.advice.followed_state import Activities, FollowedState
 from dtvn.events.advice.identities import Identities
 from dtvn.events.advice.parameters import Parameters
+from dtvn.events.advice.runs import Runs, usage
 from dtvn.events.advice.said import Said
 from dtvn.events.advice.unanswered import Unanswered
-from dtvn.events.rules import RunState, listed
+from dtvn.events.rules import RunState, listed, quoted
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
 
@@ -22,9 +21,13 @@ from dtvn.events.rules import shapes as s
 class ClientAdvice:
     """Follows one stream as a client does; each event after the rules accepted it."""
 
-    def __init__(self, state: RunState, given: m.RunInput | None = None) -> None:
+    def __init__(
+        self, state: RunState, given: m.RunInput | None = None, filled: Container[str] = frozenset()
+    ) -> None:
         """`given`: the input that the stream's first run was asked with; None if only RUN_STARTED may tell
-        it."""
+        it. `filled`: ids of the messages of the present run that have a text."""
+        self._filled = filled
+        self._runs = Runs()
         self._state = state
         self._given = given
         self._followed = FollowedState()
@@ -33,6 +36,10 @@ class ClientAdvice:
         self._parameters = Parameters()
         self._arguments = Arguments(self._parameters)
         self._unanswered = Unanswered(self._parameters, state.limits.owners)
+
+    def knows_call(self, name: str) -> bool:
+        """Whether a call of this id is known, of an earlier run perhaps."""
+        return self._identities.knows_call(name)
 
     def has_held(self, event: s.ToolCallArgs) -> bool:
         """Whether there is nothing to say about these arguments, which are then held."""
@@ -47,8 +54,9 @@ class ClientAdvice:
         self._unanswered.start()
         own, self._given = self._given, None
         given = own or event.input
-        state = given.state if given is not None else UNSET
-        said = self._followed.start(None if isinstance(state, UnsetType) else bytes(state))
+        state = given.state if given is not None else None
+        said = self._followed.start(None if state is None else bytes(state))
+        said = [*self._runs.start(event), *said]
         if given is None:
             return said
         if given.tools is not None:
@@ -58,7 +66,19 @@ class ClientAdvice:
         return said
 
     def run_finished(self, event: s.RunFinished) -> Said:
-        return [*self._arguments.finish(), *self._unanswered.finish(event)]
+        return [*self._arguments.finish(), *self._unanswered.finish(event), *self._runs.finish(event)]
+
+    def run_error(self, event: s.RunError) -> Said:
+        return usage(event.usage or ())
+
+    def sealed(self, event: s.ReasoningEncryptedValue) -> Said:
+        return self._identities.sealed(event)
+
+    def subagent(self, event: s.SubagentStarted) -> Said:
+        name, state = event.subagent_run_id, self._state
+        if any(name in owners.values() for owners in (state.owners_message, state.owners_call)):
+            said = f"Subagent {quoted(name)} is announced after events of it: clients have shown these."
+            yield "SUBAGENT_ANNOUNCED_LATE", "subagentRunId", said
 
     def text(self, event: s.TextMessageStart) -> Said:
         return self._identities.text(event)
@@ -81,8 +101,8 @@ class ClientAdvice:
         return self._arguments.end(event)
 
     def result(self, event: s.ToolCallResult) -> Said:
-        self._unanswered.answer(event.tool_call_id)
-        return self._identities.result(event)
+        yield from self._unanswered.answer(event.tool_call_id)
+        yield from self._identities.result(event)
 
     def state_snapshot(self, event: s.StateSnapshot) -> Said:
         return self._followed.snapshot(event)
@@ -111,7 +131,8 @@ class ClientAdvice:
             yield "SNAPSHOT_DROPS_OPEN", "messages", said
         for message in event.messages:
             if isinstance(message, m.ToolMessage):
-                self._unanswered.answer(message.tool_call_id)
+                self._unanswered.settle(message.tool_call_id)
+        yield from self._identities.snapshot(event.messages, self._filled)
         self._identities.take_over(event.messages, replaces=True)
         if any(isinstance(message, m.ActivityMessage) for message in event.messages):
             self._activities.clear()
@@ -126,6 +147,9 @@ class ClientAdvice:
 SAYS: dict[type[s.Event], Callable[[ClientAdvice, Any], Said]] = {
     s.RunStarted: ClientAdvice.run_started,
     s.RunFinished: ClientAdvice.run_finished,
+    s.RunError: ClientAdvice.run_error,
+    s.ReasoningEncryptedValue: ClientAdvice.sealed,
+    s.SubagentStarted: ClientAdvice.subagent,
     s.TextMessageStart: ClientAdvice.text,
     s.ReasoningMessageStart: ClientAdvice.reasoning,
     s.ToolCallStart: ClientAdvice.call,

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from dtvn.events.advice.history import SORTS, History, Named, stage_of
-from dtvn.events.advice.older_forms import INTERRUPT
 from dtvn.events.rules import RunState, Violation, listed, quoted
+from dtvn.events.rules.violation import INTERRUPT
 
 _CHUNKS = {"MESSAGE": "TEXT_MESSAGE_CHUNK", "TOOL_CALL": "TOOL_CALL_CHUNK"}
 _CHUNKS["REASONING_MESSAGE"] = "REASONING_MESSAGE_CHUNK"

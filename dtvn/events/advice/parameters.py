@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from msgspec import UnsetType
-
 from dtvn.events.advice.said import Said
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import quoted
@@ -42,8 +40,7 @@ class Parameters:
         self.known, self._trusted = True, trusted
         self._checks.clear()
         self._schemas = {
-            tool.name: None if isinstance(tool.parameters, UnsetType) else bytes(tool.parameters)
-            for tool in tools[:TOOLS]
+            tool.name: None if tool.parameters is None else bytes(tool.parameters) for tool in tools[:TOOLS]
         }
 
     def __contains__(self, name: object) -> bool:

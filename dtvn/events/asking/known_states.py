@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dtvn.events.judging import Abstains, Abstention, Question
 from dtvn.events.ruled_run import RuledRun
-from dtvn.events.rules import Limits, StateError, rules_digest, state_digest
+from dtvn.events.rules import RULES_VERSION, Limits, StateError, rules_digest, state_digest
 
 STATES_MAX = 16_384
 STATE_BYTES_KEPT = 8 * 1024 * 1024
@@ -17,8 +17,12 @@ class KnownStates:
     def __init__(self, limits: Limits, states_max: int = STATES_MAX) -> None:
         self._limits = limits
         self._states_max = states_max
-        self._drops = {rules_digest(limits, drop_unknown=drop): drop for drop in (False, True)}
-        """Rules digest -> drop_unknown."""
+        self._known = {
+            rules_digest(limits, drop_unknown=drop, version=version): (drop, version)
+            for version in (RULES_VERSION - 1, RULES_VERSION)
+            for drop in (False, True)
+        }
+        """Rules digest -> drop_unknown, version. A run may have begun before this member was upgraded."""
         fresh = RuledRun(limits)
         self._start = fresh.state_digest()
         self._kept: dict[tuple[bytes, bytes], tuple[bytes, RuledRun | None]] = {}
@@ -32,11 +36,11 @@ class KnownStates:
         """Returns a run in the state that the question names, from the cache or from `given`: bytes that the
         gateway claims to be that state, b"" for none, accepted only if their digest matches. Raises Abstains
         if the rules are unknown or the state is not at hand."""
-        drop = self._drops.get(question.rules)
-        if drop is None:
+        if question.rules not in self._known:
             raise Abstains(Abstention.OTHER_RULES)
+        drop, version = self._known[question.rules]
         if question.before == self._start:
-            return RuledRun(self._limits, drop_unknown=drop)
+            return RuledRun(self._limits, drop_unknown=drop, version=version)
         key = question.rules, question.before
         data, run = self._kept.pop(key, (b"", None))
         if data:
@@ -46,7 +50,7 @@ class KnownStates:
         if not data and state_digest(given) != question.before:
             raise Abstains(Abstention.STATE_UNKNOWN)
         try:
-            return RuledRun(self._limits, data or given, drop_unknown=drop)
+            return RuledRun(self._limits, data or given, drop_unknown=drop, version=version)
         except StateError:
             raise Abstains(Abstention.STATE_UNKNOWN) from None
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from msgspec import UnsetType
 
 from dtvn.events.meaning.entries import Call, Entry, entry_of
 from dtvn.events.meaning.followed import ACTIVITY_BYTES, Followed, Room
@@ -110,7 +109,7 @@ class Conversation:
     def run_started(self, event: s.RunStarted) -> None:
         if event.input is None:
             return
-        if not isinstance(event.input.state, UnsetType):
+        if event.input.state is not None:
             self.state = Followed(bytes(event.input.state))
         for message in event.input.messages:
             if message.id not in self._named:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import UnsetType
 
 from dtvn.events.advice import NOT_JSON
 from dtvn.events.meaning.conversation import Conversation
 from dtvn.events.meaning.items import Meaning, items_of
 from dtvn.events.meaning.references import references_of, referring
-from dtvn.events.rules import Phase, Stream, Violation
+from dtvn.events.rules import Phase, Reading, Stream, Violation
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
 
@@ -30,7 +29,7 @@ class Folding:
         """Why an event was refused, which ended the reading."""
         self._refused = b""
         self.events = 0
-        self._stream = Stream(drop_unknown=True, accept_0x=True)
+        self._stream = Stream(reading=Reading.CLIENT)
         self._outcomes: list[dict[str, Any]] = []
         self._started: list[str] = []
         """Ids of the calls of the present run."""
@@ -91,7 +90,7 @@ class Folding:
                 return {"type": "interrupt", "interrupts": [self._interrupt(each) for each in interrupts]}
             case m.Cancelled():
                 return {"type": "cancelled"}
-        result = {} if isinstance(event.result, UnsetType) else {"result": msgspec.json.decode(event.result)}
+        result = {} if event.result is None else {"result": msgspec.json.decode(event.result)}
         named = event.outcome.pending_tool_call_ids if event.outcome is not None else None
         waiting = named or [each for each in self._started if each not in self._answered]
         calls = {"calls_for_the_client": [self._tool(each) for each in waiting]} if waiting else {}

@@ -7,15 +7,15 @@ validator that lacks it, `rules_digest` for the rules themselves.
 
 from dtvn.events.rules.alike import Alike
 from dtvn.events.rules.framing import EventReader, FramingError
-from dtvn.events.rules.limits import Limits, rules_digest
+from dtvn.events.rules.limits import RULES_VERSION, Limits, rules_digest
 from dtvn.events.rules.lint import Linter
 from dtvn.events.rules.messages import RunInput
 from dtvn.events.rules.shapes import TYPES
 from dtvn.events.rules.state import Phase, RunState, StateError, decode_state, state_digest
 from dtvn.events.rules.stream import ACCEPTED, Stream, Verdict, refused
+from dtvn.events.rules.tolerance import Reading, read_input
 from dtvn.events.rules.violation import (
     SUGGESTIONS,
-    TOLD_ONCE,
     Severity,
     Violation,
     cause_of,
@@ -26,13 +26,13 @@ from dtvn.events.rules.violation import (
 
 __all__ = [
     "Stream",
+    "Reading",
     "Verdict",
     "ACCEPTED",
     "refused",
     "Violation",
     "Severity",
     "SUGGESTIONS",
-    "TOLD_ONCE",
     "cause_of",
     "warning",
     "quoted",
@@ -40,6 +40,7 @@ __all__ = [
     "Linter",
     "Alike",
     "Limits",
+    "RULES_VERSION",
     "Phase",
     "RunState",
     "StateError",
@@ -48,6 +49,7 @@ __all__ = [
     "rules_digest",
     "TYPES",
     "RunInput",
+    "read_input",
     "EventReader",
     "FramingError",
 ]

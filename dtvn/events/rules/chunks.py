@@ -6,11 +6,10 @@ Each owner (the parent agent or a subagent) has one lane, which holds the stream
 
 from __future__ import annotations
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from dtvn.events.rules import shapes as s
-from dtvn.events.rules.items import TAG, mismatch, null
-from dtvn.events.rules.messages import Tag
+from dtvn.events.rules.items import mismatch
 from dtvn.events.rules.state import Kind, Lane, Owner
 from dtvn.events.rules.violation import Refusal, quoted
 
@@ -38,12 +37,11 @@ class Expansion(Struct, frozen=True):
 
 def ending(lane: Lane) -> s.Event:
     """The end event of a lane's stream."""
-    tag: Tag = UNSET if lane.owner is None else lane.owner
     if lane.kind is Kind.TEXT:
-        return s.TextMessageEnd(message_id=lane.id, subagent_run_id=tag)
+        return s.TextMessageEnd(message_id=lane.id, subagent_run_id=lane.owner)
     if lane.kind is Kind.TOOL:
-        return s.ToolCallEnd(tool_call_id=lane.id, subagent_run_id=tag)
-    return s.ReasoningMessageEnd(message_id=lane.id, subagent_run_id=tag)
+        return s.ToolCallEnd(tool_call_id=lane.id, subagent_run_id=lane.owner)
+    return s.ReasoningMessageEnd(message_id=lane.id, subagent_run_id=lane.owner)
 
 
 def expand(lanes: Lanes, event: s.Event, id_characters: int) -> Expansion | Refusal:
@@ -55,8 +53,6 @@ def expand(lanes: Lanes, event: s.Event, id_characters: int) -> Expansion | Refu
     if not isinstance(event, Chunk):
         raise TypeError(f"{type(event).__name__} in the table of chunks")
     tag = event.subagent_run_id
-    if tag is None:
-        return null(TAG)
     identifier = event.tool_call_id if isinstance(event, s.ToolCallChunk) else event.message_id
     owner = _lane_of(lanes, kind, identifier, tag)
     if isinstance(owner, Refusal):
@@ -78,7 +74,7 @@ def _closed_by(lanes: Lanes, event: s.Event) -> tuple[Lane, ...]:
     return (lane,) if lane is not None else ()
 
 
-def _lane_of(lanes: Lanes, kind: Kind, identifier: str | None, tag: Tag) -> Owner | Refusal:
+def _lane_of(lanes: Lanes, kind: Kind, identifier: str | None, tag: Owner) -> Owner | Refusal:
     """Owner of the lane that a chunk belongs to: the lane with its id, else its tag, else the parent agent if
     the chunk has an id or the parent's lane builds this kind, else the only subagent whose lane does. Returns
     a Refusal if id and tag disagree, or if several subagents qualify."""
@@ -125,7 +121,6 @@ def _opened(
     closed = (replaced,) if replaced is not None else ()
     role, name, parent = None, None, None
     start: s.Event
-    tag: Tag = UNSET if owner is None else owner
     if isinstance(event, s.ToolCallChunk):
         if event.tool_call_id is None:
             return Refusal("CHUNK_MISSING_ID", f"The first chunk of a tool call has no {field}.", field)
@@ -133,16 +128,16 @@ def _opened(
             said = f"The first chunk of tool call {quoted(event.tool_call_id)} has no toolCallName."
             return Refusal("CHUNK_MISSING_NAME", said, "toolCallName")
         identifier, name, parent = event.tool_call_id, event.tool_call_name, event.parent_message_id
-        start = s.ToolCallStart(identifier, name, parent, subagent_run_id=tag)
+        start = s.ToolCallStart(identifier, name, parent, subagent_run_id=owner)
     else:
         if event.message_id is None:
             return Refusal("CHUNK_MISSING_ID", f"The first chunk of a message has no {field}.", field)
         identifier = event.message_id
         if isinstance(event, s.TextMessageChunk):
             role, name = event.role or "assistant", event.name
-            start = s.TextMessageStart(identifier, event.role or "assistant", name, subagent_run_id=tag)
+            start = s.TextMessageStart(identifier, event.role or "assistant", name, subagent_run_id=owner)
         else:
-            start = s.ReasoningMessageStart(identifier, subagent_run_id=tag)
+            start = s.ReasoningMessageStart(identifier, "reasoning", subagent_run_id=owner)
     if max(len(text) for text in (identifier, name or "", parent or "")) > id_characters:
         return Refusal("ID_TOO_LONG", f"An id or name has more than {id_characters} characters.", field)
     lane = Lane(owner, kind, identifier, role, name, parent)
@@ -151,12 +146,11 @@ def _opened(
 
 def _content(lane: Lane, event: Chunk) -> tuple[s.Event, ...]:
     """The content event of a chunk, if it carries anything."""
-    if event.delta is None and event.raw_event is UNSET:
+    if event.delta is None and event.raw_event is None:
         return ()
-    tag: Tag = UNSET if lane.owner is None else lane.owner
     delta = event.delta or ""
     if lane.kind is Kind.TEXT:
-        return (s.TextMessageContent(lane.id, delta, subagent_run_id=tag),)
+        return (s.TextMessageContent(lane.id, delta, subagent_run_id=lane.owner),)
     if lane.kind is Kind.TOOL:
-        return (s.ToolCallArgs(lane.id, delta, subagent_run_id=tag),)
-    return (s.ReasoningMessageContent(lane.id, delta, subagent_run_id=tag),)
+        return (s.ToolCallArgs(lane.id, delta, subagent_run_id=lane.owner),)
+    return (s.ReasoningMessageContent(lane.id, delta, subagent_run_id=lane.owner),)

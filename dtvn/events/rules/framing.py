@@ -42,8 +42,8 @@ class Framing(Protocol):
 
 
 class _Lines:
-    """Lines ended by LF, CR or CRLF. A line longer than the limit keeps one byte more than it, so that the
-    rules refuse it by its size, and loses the rest."""
+    """Lines ended by LF, CR or CRLF; a CR stays at the end of its line. A line longer than the limit keeps
+    one byte more than it, so that the rules refuse it by its size, and loses the rest."""
 
     def __init__(self, line_bytes: int) -> None:
         self._limit = line_bytes
@@ -75,7 +75,7 @@ class _Lines:
             behind = piece.index(b"\r") + 1
             if self.ends is None and behind < len(piece):
                 self.ends = "CRLF" if piece[behind : behind + 1] == b"\n" else "CR"
-            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            piece = piece.replace(b"\r\n", b"\r").replace(b"\r", b"\r\n")
         *whole, rest = piece.split(b"\n")
         if whole and self._line:
             self._hold(whole[0])
@@ -133,6 +133,11 @@ class ServerSentEvents:
         self._read = 0
         self._has_events = False
         self._has_unknown_fields = False
+        self.line_ends: str | None = None
+        """CR or CRLF if a line of data ended so: the official client 1.0 finds events by LF alone. In
+        comments it does no harm."""
+        self.unframed: int | None = None
+        """The first line with JSON that is no field, which clients skip."""
         self.recognised = False
         """Whether a line was a comment or a field that clients know."""
 
@@ -140,11 +145,6 @@ class ServerSentEvents:
     def form(self) -> str | None:
         """`sse`, once it is recognised."""
         return "sse" if self.recognised else None
-
-    @property
-    def line_ends(self) -> str | None:
-        """CR or CRLF if a line ended so: the official client 1.0 finds events by LF alone."""
-        return self._lines.ends
 
     @property
     def held(self) -> int:
@@ -162,7 +162,7 @@ class ServerSentEvents:
             found += self._lined(piece[last:])
         if not self.recognised:
             self._read += len(piece)
-            if self._read > HEAD_BYTES_MAX:
+            if self._read > HEAD_BYTES_MAX and self.unframed is None:
                 raise FramingError(_NONE)
         return found
 
@@ -190,12 +190,14 @@ class ServerSentEvents:
 
     def end(self) -> list[tuple[int, bytes]]:
         found = [*self._line(self._lines.end()), *self._line(b"")]
-        if self._has_unknown_fields and not self._has_events:
+        if self._has_unknown_fields and not self._has_events and self.unframed is None:
             raise FramingError(_NONE)
         return found
 
     def _line(self, line: bytes) -> list[tuple[int, bytes]]:
         self._number += 1
+        ends_with_cr = line[-1:] == b"\r"
+        line = line.removesuffix(b"\r")
         if not line:
             text, self._data = bytes(self._data or b""), None
             self._has_events = self._has_events or bool(text)
@@ -205,7 +207,11 @@ class ServerSentEvents:
             self.recognised = True
         elif line.strip(WHITE):
             self._has_unknown_fields = True
+            if self.unframed is None and line.lstrip(WHITE)[:1] == b"{":
+                self.unframed = self._number
         if name == b"data":
+            if ends_with_cr and self.line_ends is None:
+                self.line_ends = self._lines.ends
             if self._data is None:
                 self._begun, self._data = self._number, bytearray()
             else:
@@ -255,10 +261,14 @@ class JsonList:
 class EventReader:
     """Recognises the framing of a stream from its first bytes, then gives its events."""
 
-    def __init__(self, event_bytes: int, list_bytes: int | None = None) -> None:
-        """`list_bytes`: the largest JSON list; None: LIST_BYTES_MAX."""
+    def __init__(self, event_bytes: int, list_bytes: int | None = None, *, is_sse: bool = False) -> None:
+        """`list_bytes`: the largest JSON list; None: LIST_BYTES_MAX. `is_sse`: its name or media type says
+        that it is server-sent events: nothing is guessed then."""
         self._event_bytes = event_bytes
         self._list_bytes = LIST_BYTES_MAX if list_bytes is None else list_bytes
+        self.is_sse = is_sse
+        self.live = False
+        """Whether the stream comes as clients get it."""
         self._framing: Framing | None = None
         self._head = bytearray()
 
@@ -271,6 +281,11 @@ class EventReader:
     def line_ends(self) -> str | None:
         """CR or CRLF if lines of server-sent events ended so; else None."""
         return self._framing.line_ends if isinstance(self._framing, ServerSentEvents) else None
+
+    @property
+    def unframed(self) -> int | None:
+        """The first line of server-sent events with JSON that is no field; None without one."""
+        return self._framing.unframed if isinstance(self._framing, ServerSentEvents) else None
 
     @property
     def held(self) -> int:
@@ -303,6 +318,8 @@ class EventReader:
         first = head.removeprefix(_BOM).lstrip(WHITE)[:1]
         if not first:
             return None
+        if self.is_sse:
+            return ServerSentEvents(self._event_bytes)
         if first == b"[":
             return JsonList(self._list_bytes)
         return Ndjson(self._event_bytes) if first == b"{" else ServerSentEvents(self._event_bytes)

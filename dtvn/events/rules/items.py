@@ -6,18 +6,11 @@ None, or returns a Refusal and changes nothing.
 
 from __future__ import annotations
 
-from msgspec import UNSET
-
 from dtvn.events.rules import shapes as s
-from dtvn.events.rules.messages import Tag
 from dtvn.events.rules.state import Owner, RunState
 from dtvn.events.rules.violation import Refusal, quoted
 
 TAG = "subagentRunId"
-
-
-def null(field: str) -> Refusal:
-    return Refusal("NULL_NOT_ALLOWED", f"{field} is null.", field)
 
 
 def mismatch(what: str, identifier: str, owner: Owner, tag: str | None) -> Refusal:
@@ -39,10 +32,6 @@ def opening(state: RunState, field: str, name: str, owner: Owner) -> Refusal | N
     return None
 
 
-def owner_of(tag: Tag) -> Owner:
-    return tag if tag is not UNSET else None
-
-
 def _start(
     state: RunState,
     event: s.Attributed,
@@ -55,18 +44,16 @@ def _start(
     """Open a text message, a reasoning message or a reasoning span. The first writer owns the id for the
     whole run."""
     tag = event.subagent_run_id
-    if tag is None:
-        return null(TAG)
     if identifier in opened:
         return Refusal(already, f"{what} {quoted(identifier)} is open already.", "messageId")
     known = identifier in owners
-    if known and tag is not UNSET and owners[identifier] != tag:
+    if known and tag is not None and owners[identifier] != tag:
         return mismatch(what, identifier, owners[identifier], tag)
-    if refusal := opening(state, "messageId", identifier, owner_of(tag)):
+    if refusal := opening(state, "messageId", identifier, tag):
         return refusal
     opened.add(identifier)
     if not known:
-        state.own(owners, identifier, owner_of(tag))
+        state.own(owners, identifier, tag)
     return None
 
 
@@ -82,18 +69,24 @@ def text_start(state: RunState, event: s.TextMessageStart) -> Refusal | None:
     )
 
 
-def text_content(state: RunState, event: s.TextMessageContent | s.TextMessageEnd) -> Refusal | None:
-    identifier = event.message_id
+def _continue(
+    event: s.Attributed, identifier: str, opened: set[str], owners: dict[str, Owner], what: str, closed: str
+) -> Refusal | None:
+    """Content of something that is open, or its end. `closed`: the rule that refuses it if it is not open."""
     tag = event.subagent_run_id
-    if tag is UNSET and identifier in state.messages:
-        return None
-    if tag is None:
-        return null(TAG)
-    if identifier not in state.messages:
-        return Refusal("MESSAGE_NOT_OPEN", f"Message {quoted(identifier)} is not open.", "messageId")
-    if tag is not UNSET and tag != state.owners_message[identifier]:
-        return mismatch("Message", identifier, state.owners_message[identifier], tag)
+    if identifier not in opened:
+        field = "toolCallId" if isinstance(event, s.OfCall) else "messageId"
+        return Refusal(closed, f"{what} {quoted(identifier)} is not open.", field)
+    if tag is not None and tag != owners[identifier]:
+        return mismatch(what, identifier, owners[identifier], tag)
     return None
+
+
+def text_content(state: RunState, event: s.TextMessageContent | s.TextMessageEnd) -> Refusal | None:
+    name = event.message_id
+    if event.subagent_run_id is None and name in state.messages:
+        return None  # nearly all events are such
+    return _continue(event, name, state.messages, state.owners_message, "Message", "MESSAGE_NOT_OPEN")
 
 
 def text_end(state: RunState, event: s.TextMessageEnd) -> Refusal | None:
@@ -106,24 +99,22 @@ def text_end(state: RunState, event: s.TextMessageEnd) -> Refusal | None:
 def call_start(state: RunState, event: s.ToolCallStart) -> Refusal | None:
     identifier = event.tool_call_id
     tag = event.subagent_run_id
-    if tag is None:
-        return null(TAG)
     if identifier in state.calls:
         return Refusal(
             "TOOL_CALL_ALREADY_OPEN", f"Tool call {quoted(identifier)} is open already.", "toolCallId"
         )
-    owner = owner_of(tag)
+    owner = tag
     parent = event.parent_message_id
     inherits = parent is not None and parent in state.owners_message
     if parent is not None and inherits:
         above = state.owners_message[parent]
-        if tag is not UNSET and tag != above:
+        if tag is not None and tag != above:
             return mismatch("Message", parent, above, tag)
         owner = above
     known = identifier in state.owners_call
-    if known and (tag is not UNSET or inherits) and state.owners_call[identifier] != owner:
+    if known and (tag is not None or inherits) and state.owners_call[identifier] != owner:
         return mismatch("Tool call", identifier, state.owners_call[identifier], owner)
-    if refusal := opening(state, "toolCallId", identifier, owner_of(tag)):
+    if refusal := opening(state, "toolCallId", identifier, tag):
         return refusal
     state.calls.add(identifier)
     if not known:
@@ -132,17 +123,10 @@ def call_start(state: RunState, event: s.ToolCallStart) -> Refusal | None:
 
 
 def call_args(state: RunState, event: s.ToolCallArgs | s.ToolCallEnd) -> Refusal | None:
-    identifier = event.tool_call_id
-    tag = event.subagent_run_id
-    if tag is UNSET and identifier in state.calls:
+    name = event.tool_call_id
+    if event.subagent_run_id is None and name in state.calls:
         return None
-    if tag is None:
-        return null(TAG)
-    if identifier not in state.calls:
-        return Refusal("TOOL_CALL_NOT_OPEN", f"Tool call {quoted(identifier)} is not open.", "toolCallId")
-    if tag is not UNSET and tag != state.owners_call[identifier]:
-        return mismatch("Tool call", identifier, state.owners_call[identifier], tag)
-    return None
+    return _continue(event, name, state.calls, state.owners_call, "Tool call", "TOOL_CALL_NOT_OPEN")
 
 
 def call_end(state: RunState, event: s.ToolCallEnd) -> Refusal | None:
@@ -154,9 +138,7 @@ def call_end(state: RunState, event: s.ToolCallEnd) -> Refusal | None:
 
 def step_started(state: RunState, event: s.StepStarted) -> Refusal | None:
     tag = event.subagent_run_id
-    if tag is None:
-        return null(TAG)
-    step = (owner_of(tag), event.step_name)
+    step = (tag, event.step_name)
     if step in state.steps:
         return Refusal(
             "STEP_ALREADY_ACTIVE", f"Step {quoted(event.step_name)} is active already.", "stepName"
@@ -169,9 +151,7 @@ def step_started(state: RunState, event: s.StepStarted) -> Refusal | None:
 
 def step_finished(state: RunState, event: s.StepFinished) -> Refusal | None:
     tag = event.subagent_run_id
-    if tag is None:
-        return null(TAG)
-    step = (owner_of(tag), event.step_name)
+    step = (tag, event.step_name)
     if step in state.steps:
         state.steps.discard(step)
         return None
@@ -197,18 +177,8 @@ def reasoning_start(state: RunState, event: s.ReasoningMessageStart) -> Refusal 
 def reasoning_content(
     state: RunState, event: s.ReasoningMessageContent | s.ReasoningMessageEnd
 ) -> Refusal | None:
-    identifier = event.message_id
-    tag = event.subagent_run_id
-    if tag is UNSET and identifier in state.reasoning:
-        return None
-    if tag is None:
-        return null(TAG)
-    if identifier not in state.reasoning:
-        said = f"Reasoning message {quoted(identifier)} is not open."
-        return Refusal("REASONING_MESSAGE_NOT_OPEN", said, "messageId")
-    if tag is not UNSET and tag != state.owners_reasoning[identifier]:
-        return mismatch("Reasoning message", identifier, state.owners_reasoning[identifier], tag)
-    return None
+    name, code = event.message_id, "REASONING_MESSAGE_NOT_OPEN"
+    return _continue(event, name, state.reasoning, state.owners_reasoning, "Reasoning message", code)
 
 
 def reasoning_end(state: RunState, event: s.ReasoningMessageEnd) -> Refusal | None:
@@ -219,15 +189,8 @@ def reasoning_end(state: RunState, event: s.ReasoningMessageEnd) -> Refusal | No
 
 
 def span_end(state: RunState, event: s.ReasoningEnd) -> Refusal | None:
-    identifier = event.message_id
-    tag = event.subagent_run_id
-    if tag is None:
-        return null(TAG)
-    if identifier not in state.spans:
-        return Refusal(
-            "REASONING_SPAN_NOT_OPEN", f"Reasoning span {quoted(identifier)} is not open.", "messageId"
-        )
-    if tag is not UNSET and tag != state.owners_reasoning[identifier]:
-        return mismatch("Reasoning span", identifier, state.owners_reasoning[identifier], tag)
-    state.spans.discard(identifier)
-    return None
+    name, code = event.message_id, "REASONING_SPAN_NOT_OPEN"
+    refusal = _continue(event, name, state.spans, state.owners_reasoning, "Reasoning span", code)
+    if refusal is None:
+        state.spans.discard(name)
+    return refusal

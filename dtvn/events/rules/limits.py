@@ -10,8 +10,10 @@ from msgspec import Struct
 
 from dtvn.protocol.canonical import encode, tagged_digest
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Increases with every change to what is refused, or to the code of a refusal."""
+STRICT_VERSION = 2
+"""The version since which the rules that drop nothing are the same."""
 SCAN_FROM = 256
 """Events up to this many bytes are within every limit of size and depth."""
 
@@ -40,9 +42,10 @@ class Limits(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
             )
 
 
-def rules_digest(limits: Limits, *, drop_unknown: bool = False) -> bytes:
+def rules_digest(limits: Limits, *, drop_unknown: bool = False, version: int = RULES_VERSION) -> bytes:
     """Digest of the rules, named in each vote: it covers their version, the limits and `drop_unknown`."""
-    return tagged_digest("dtvn.events.rules", encode((RULES_VERSION, limits, drop_unknown)))
+    rules = version if drop_unknown else STRICT_VERSION
+    return tagged_digest("dtvn.events.rules", encode((rules, limits, drop_unknown)))
 
 
 # A string that does not end goes to the end: looking for its quote again and again would take quadratic time.

@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from msgspec import ValidationError
-
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
-from dtvn.events.rules.decoding import fields_alone, unknown_fields
-from dtvn.events.rules.items import owner_of
 from dtvn.events.rules.state import Phase
 from dtvn.events.rules.stream import Stream
 from dtvn.events.rules.unfinished import Unfinished
+from dtvn.events.rules.versions import is_newer, version_of
 from dtvn.events.rules.violation import Violation, listed, quoted, warning
 
 MESSAGE_CHARACTERS = 10_000
@@ -24,6 +21,10 @@ ARGUMENT_CHARACTERS = 50_000
 LINE_CHARACTERS = 1_000
 AHEAD_MS = 5_000
 OLD_MS = 24 * 3600 * 1000
+BACK_MS = 50
+"""How far timestamps may go back, if few would act on it: events are made by several clocks and threads."""
+SECONDS = 10**9, 10**11
+"""Timestamps of this century in seconds; in milliseconds they are of the years 1970 to 1973."""
 RESERVED_NAMES = {"system", "internal", "reserved", "ag-ui", "dtvn.verdict"}
 REMEMBERED = 64
 """How many run ids, and how many notices given once, a linter remembers."""
@@ -46,8 +47,6 @@ _NAMES = (
 PIECES = {s.TextMessageContent, s.ReasoningMessageContent, s.ToolCallArgs}
 _QUOTES = 12
 """Of a piece's three names and three values."""
-_OLDER = {(s.RunFinished, "interrupt")}
-"""Fields of protocol 0.x, of which the profile `client` says what takes their place."""
 _FORMATTED = {"threadId", "runId", "messageId", "toolCallId"}
 _VALUED = (m.Add, m.Replace, m.Test)
 Said = Iterable[tuple[str, str | None, str]]
@@ -88,28 +87,31 @@ class Linter:
         self.timestamps = timestamps
         self.empty_ids = empty_ids
         self.quiet = quiet
-        self._run_id: str | None = None
         self._earlier: dict[str, None] = {}
+        self.filled: dict[str, None] = {}
+        """Messages of the run of which a piece was looked at, the newest ones. Others may keep it."""
+        self._begin_run(None)
+
+    def _begin_run(self, run_id: str | None) -> None:
+        """Remember nothing of the run before."""
+        self._run_id = run_id
         self._latest: int | None = None
         self._once: set[tuple[str, str]] = set()
-        self.unfinished = Unfinished(stream.limits.open_items)
-        self._empty: dict[str, None] = {}
-        """Messages that ended without content, if this is `quiet`."""
-        self._filled: dict[str, None] = {}
-        """Messages of which a piece was looked at, the newest ones."""
+        self.unfinished = Unfinished(self.stream.limits.open_items)
+        self._hollow: dict[str, dict[str, None]] = {rule: {} for rule in _HOLLOW}
+        """By rule what ended without content, if this is `quiet`."""
+        self.filled.clear()
         self._begun: dict[str, None] = {}
         """Calls of which arguments were looked at, the newest ones."""
-        self._bare: dict[str, None] = {}
-        """Calls that ended without arguments, if this is `quiet`."""
         self._parents: dict[str, None] = {}
 
-    def advise(self, data: bytes, now_ms: int | None) -> list[Violation]:
+    def advise(self, now_ms: int | None) -> list[Violation]:
         """Warnings about the event that the stream accepted last. `now_ms`: milliseconds since 1970; None:
         times are compared with one another alone."""
         event = self.stream.event
         if event is None:
             return []
-        said = self._seed(data, event, now_ms) if self.advice else []
+        said = self._seed(event, now_ms) if self.advice else []
         for check in self.checks:
             said += check(event) or ()
         return [warning(self.stream.index - 1, *each) for each in said] if said else []
@@ -140,7 +142,7 @@ class Linter:
             if event.tool_call_id not in self._begun:
                 self._begin(event)
             return bool(event.tool_call_id)
-        if event.message_id not in self._filled:
+        if event.message_id not in self.filled:
             self._fill(event)
         return bool(event.message_id)
 
@@ -164,7 +166,7 @@ class Linter:
             yield "RUN_INCOMPLETE", None, said
             yield from self.unfinished.said()
 
-    def _seed(self, data: bytes, event: s.Event, now_ms: int | None) -> list[tuple[str, str | None, str]]:
+    def _seed(self, event: s.Event, now_ms: int | None) -> list[tuple[str, str | None, str]]:
         kind, stream = type(event), self.stream
         said: list[tuple[str, str | None, str]] = []
         names, values, advice = _FORMS[kind]
@@ -173,10 +175,12 @@ class Linter:
             value = getattr(event, attribute)
             if not value or (formatted and not self.quiet and not _PLAIN_ID.fullmatch(value)):
                 said += self._id(field, value)
-        try:
-            fields_alone(kind)(data)
-        except ValidationError:
-            said += self._unknown(unknown_fields(data, kind), kind)
+        if (fact := _FACTS.get(kind)) is not None:
+            rule, loud, field, is_so, sentence = fact
+            if not (loud and self.quiet) and is_so(event):
+                said.append(
+                    (rule, field, sentence.format(quoted(getattr(event, field)) if field == "name" else ""))
+                )
         if advice is not None and (stream.order or kind not in _OF_ORDER):
             said += advice(self, event)
         if self.timestamps and not self._is_in_time(event.timestamp, now_ms):
@@ -194,20 +198,13 @@ class Linter:
         self._once.add(notice)
         return True
 
-    def _unknown(self, names: list[str], kind: type[s.Event]) -> Said:
-        for name in names:
-            if self.quiet and (kind, name) in _OLDER:
-                continue
-            if self._first(s.NAMES[kind], name):
-                yield "UNKNOWN_FIELD", name, f"{s.NAMES[kind]} has no field {quoted(name)}; clients drop it."
-
     def _id(self, field: str, value: str | None) -> Said:
         if value == "" and self.empty_ids:
             yield "EMPTY_ID", field, f"{field} is empty."
         elif value and not self.quiet:
             yield "ID_FORMAT", field, f"{field} {quoted(value)} has signs beside letters, digits, _ and -."
 
-    def _is_in_time(self, at: float | str | None, now_ms: int | None) -> bool:
+    def _is_in_time(self, at: float | None, now_ms: int | None) -> bool:
         """Whether there is surely nothing to say of a timestamp, which is then the latest."""
         latest = self._latest
         if type(at) is not int or latest is None or at < latest:
@@ -237,7 +234,11 @@ class Linter:
                 "timestamp",
                 "Timestamps are older than a day (said once a run).",
             )
-        if self._latest is not None and at < self._latest and self._each("back"):
+        if self.quiet and SECONDS[0] <= at < SECONDS[1] and self._first("timestamp", "seconds"):
+            said = "The timestamp is in seconds; clients take it for milliseconds (said once a run)."
+            yield "TIMESTAMP_VALIDATION", "timestamp", said
+        grace = BACK_MS if self.quiet else 0
+        if self._latest is not None and at < self._latest - grace and self._each("back"):
             said = f"The timestamp is {self._latest - at} ms before the one of an event before it."
             yield "TIMESTAMP_VALIDATION", "timestamp", said
         self._latest = at
@@ -251,15 +252,8 @@ class Linter:
         return run_id[: self.stream.limits.id_characters]
 
     def run_started(self, event: s.RunStarted) -> Said:
-        self._once.clear()
-        self.unfinished.clear()
-        self._empty.clear()
-        self._filled.clear()
-        self._begun.clear()
-        self._bare.clear()
-        self._parents.clear()
-        self._latest = None
-        self._run_id = run_id = self._short(event.run_id)
+        run_id = self._short(event.run_id)
+        self._begin_run(run_id)
         if run_id in self._earlier and self.stream.order:
             yield "RUN_LIFECYCLE", "runId", f"Run {quoted(event.run_id)} was in this stream before."
         self._earlier[run_id] = None
@@ -267,47 +261,54 @@ class Linter:
             del self._earlier[next(iter(self._earlier))]
         version = event.protocol_version
         if version is not None and version.startswith("0."):
-            yield (
-                "PROTOCOL_0X",
-                "protocolVersion",
-                f"The run says protocol {quoted(version)}; it is judged as 1.0.",
-            )
+            said = f"The run says protocol {quoted(version)}; it is judged as 1.0."
+            yield "PROTOCOL_0X", "protocolVersion", said
+        elif version is not None and is_newer(version):
+            known = "" if version_of(version) else ", which is no MAJOR.MINOR"
+            said = f"The run declares protocol {quoted(version)}{known}; here and in clients 1.1 is known."
+            yield "PROTOCOL_NEWER", "protocolVersion", said
 
     def run_finished(self, event: s.RunFinished) -> Said:
         self.unfinished.clear()
-        said = [*self._without_content()] if self._empty or self._bare else []
+        # Only now is it known which messages have calls.
+        said: list[tuple[str, str | None, str]] = [
+            (rule, None, f"{what}: {listed([*self._hollow[rule]])}.")
+            for rule, (what, _, _) in _HOLLOW.items()
+            if self._hollow[rule]
+        ]
         if self._run_id is not None and self._short(event.run_id) != self._run_id:
             names = f"RUN_FINISHED names run {quoted(event.run_id)}; {quoted(self._run_id)} was started."
             said.append(("RUN_ID_MISMATCH", "runId", names))
         return said
 
     def run_error(self, event: s.RunError) -> Said:
-        if not event.message:
-            yield "RUN_LIFECYCLE", "message", "The error's message is empty."
-        yield from self.unfinished.said()
+        unfinished = [*self.unfinished.said()]
         self.unfinished.clear()
+        return unfinished
 
     def message(self, event: s.TextMessageStart) -> Said:
         self.unfinished.begin("MESSAGE_INCOMPLETE", event.message_id)
-        self._filled.pop(event.message_id, None)
+        self.filled.pop(event.message_id, None)
         return ()
 
     def message_end(self, event: s.TextMessageEnd) -> Said:
-        name = event.message_id
-        if not self.unfinished.end("MESSAGE_INCOMPLETE", name):
-            return ()
-        if not self.quiet:
-            return (("MESSAGE_NO_CONTENT", "messageId", f"Message {quoted(name)} has no content."),)
-        if name not in self._parents and len(self._empty) < REMEMBERED:
-            self._empty[name] = None
-        return ()
+        is_empty = self.unfinished.end("MESSAGE_INCOMPLETE", event.message_id)
+        return self._ended("MESSAGE_NO_CONTENT", event.message_id) if is_empty else ()
 
-    def _without_content(self) -> Said:
-        """Of a run, at its end: then it is known which messages have calls."""
-        if self._empty:
-            yield "MESSAGE_NO_CONTENT", None, f"Messages without content: {listed([*self._empty])}."
-        if self._bare:
-            yield "TOOL_NO_ARGS", None, f"Calls without arguments: {listed([*self._bare])}."
+    def tool_call_end(self, event: s.ToolCallEnd) -> Said:
+        is_empty = self.unfinished.end("TOOL_INCOMPLETE", event.tool_call_id)
+        return self._ended("TOOL_NO_ARGS", event.tool_call_id) if is_empty else ()
+
+    def _ended(self, rule: str, name: str) -> Said:
+        """It ended without content; if this is `quiet`, that is told at the end of the run."""
+        _, field, said = _HOLLOW[rule]
+        if not self.quiet:
+            return ((rule, field, said.format(quoted(name))),)
+        if (rule != "MESSAGE_NO_CONTENT" or name not in self._parents) and len(
+            self._hollow[rule]
+        ) < REMEMBERED:
+            self._hollow[rule][name] = None
+        return ()
 
     def piece(self, event: s.TextMessageContent | s.ReasoningMessageContent) -> Said:
         self._fill(event)
@@ -317,7 +318,7 @@ class Linter:
         if type(event) is s.TextMessageContent:
             self.unfinished.fill("MESSAGE_INCOMPLETE", event.message_id)
         if event.message_id:
-            self._remember(self._filled, event.message_id)
+            self._remember(self.filled, event.message_id)
 
     def _remember(self, looked_at: dict[str, None], name: str) -> None:
         looked_at[name] = None
@@ -325,67 +326,31 @@ class Linter:
             del looked_at[next(iter(looked_at))]
 
     def text(self, event: s.TextMessageContent | s.TextMessageChunk | s.ReasoningMessageContent) -> Said:
-        delta = event.delta
-        if delta and len(delta) > MESSAGE_CHARACTERS:
-            yield (
-                "MESSAGE_CONTENT",
-                "delta",
-                f"delta has {len(delta)} characters.",
-            )
-        if delta and _CONTROL.search(delta):
-            yield "MESSAGE_CONTENT", "delta", "delta has control characters."
-        yield from self._delta(delta)
+        return self._delta(event.delta, _TEXTS)
 
     def arguments(self, event: s.ToolCallArgs | s.ToolCallChunk) -> Said:
         if isinstance(event, s.ToolCallArgs):
             self._begin(event)
-        delta = event.delta
-        if delta and len(delta) > ARGUMENT_CHARACTERS:
-            yield (
-                "TOOL_CALL_CONTENT",
-                "delta",
-                f"delta has {len(delta)} characters.",
-            )
-        yield from self._delta(delta)
+        return self._delta(event.delta, _ARGUMENTS)
 
     def _begin(self, event: s.ToolCallArgs) -> None:
         self.unfinished.fill("TOOL_INCOMPLETE", event.tool_call_id)
         if event.tool_call_id:
             self._remember(self._begun, event.tool_call_id)
 
-    def _delta(self, delta: str | None) -> Said:
-        if delta is None:
-            return
-        if not delta and self.empty_ids:
+    def _delta(self, delta: str | None, odd: Sequence[Odd]) -> Said:
+        if delta == "" and self.empty_ids:
             yield "EMPTY_DELTA", "delta", "delta is empty."
-        if "\x00" in delta:
-            yield "CONTENT_VALIDATION", "delta", "delta has null characters."
-        long = len(delta) > LINE_CHARACTERS and not self.quiet
-        if long and max(map(len, delta.split("\n"))) > LINE_CHARACTERS:
-            yield (
-                "CONTENT_VALIDATION",
-                "delta",
-                f"A line has over {LINE_CHARACTERS} characters.",
-            )
-        if _SCRIPT.search(delta):
-            yield "CONTENT_VALIDATION", "delta", 'delta has "javascript:".'
+        for rule, loud, is_odd, said in odd if delta else ():
+            if not (loud and self.quiet) and is_odd(delta):
+                yield rule, "delta", said.format(len(delta or ""))
 
     def step_started(self, event: s.StepStarted) -> Said:
-        self.unfinished.begin("STEP_INCOMPLETE", event.step_name, owner_of(event.subagent_run_id))
+        self.unfinished.begin("STEP_INCOMPLETE", event.step_name, event.subagent_run_id)
         return ()
 
     def step_finished(self, event: s.StepFinished) -> Said:
-        self.unfinished.end("STEP_INCOMPLETE", event.step_name, owner_of(event.subagent_run_id))
-        return ()
-
-    def tool_call_end(self, event: s.ToolCallEnd) -> Said:
-        name = event.tool_call_id
-        if not self.unfinished.end("TOOL_INCOMPLETE", name):
-            return ()
-        if not self.quiet:
-            return (("TOOL_NO_ARGS", "toolCallId", f"Tool call {quoted(name)} has no arguments."),)
-        if len(self._bare) < REMEMBERED:
-            self._bare[name] = None
+        self.unfinished.end("STEP_INCOMPLETE", event.step_name, event.subagent_run_id)
         return ()
 
     def tool_call(self, event: s.ToolCallStart) -> Said:
@@ -396,7 +361,7 @@ class Linter:
         if parent is None:
             return ()
         if self.quiet:
-            self._empty.pop(parent, None)
+            self._hollow["MESSAGE_NO_CONTENT"].pop(parent, None)
             if len(self._parents) < REMEMBERED:
                 self._parents[parent] = None
         if state.expired or parent in state.owners_message:
@@ -411,10 +376,6 @@ class Linter:
         said = f"No tool call {quoted(event.tool_call_id)} is known in this run."
         return (("TOOL_RESULT_UNKNOWN_CALL", "toolCallId", said),)
 
-    def snapshot(self, event: s.StateSnapshot) -> Said:
-        is_null = bytes(event.snapshot) == b"null"
-        return (("STATE_VALIDATION", "snapshot", "The snapshot is null."),) if is_null else ()
-
     def patch(self, event: s.StateDelta | s.ActivityDelta) -> Said:
         field = "delta" if isinstance(event, s.StateDelta) else "patch"
         operations = event.delta if isinstance(event, s.StateDelta) else event.patch
@@ -427,18 +388,12 @@ class Linter:
                     f"{field}[{number}].path",
                     "The path names the whole document.",
                 )
-            if isinstance(operation, _VALUED) and bytes(operation.value) == b"null":
+            if not self.quiet and isinstance(operation, _VALUED) and bytes(operation.value) == b"null":
                 yield "EMPTY_PATCH", f"{field}[{number}].value", "The value is null."
 
     def custom(self, event: s.Custom) -> Said:
-        if not event.name and self.empty_ids:
-            yield "CUSTOM_EVENT", "name", "The name is empty."
-        elif event.name in RESERVED_NAMES:
-            yield "CUSTOM_EVENT", "name", f"The name {quoted(event.name)} is reserved."
-
-    def raw(self, event: s.RawEvent) -> Said:
-        if bytes(event.event) == b"null":
-            yield "CONTENT_VALIDATION", "event", "The event is null."
+        empty = not event.name and self.empty_ids
+        return (("CUSTOM_EVENT", "name", "The name is empty."),) if empty else ()
 
 
 _STARTS = (
@@ -453,6 +408,64 @@ _STARTS = (
 )
 _OF_ORDER = (s.RunFinished, s.TextMessageStart, s.ToolCallStart, s.ToolCallResult, s.StepStarted)
 """Kinds on which the advice compares with earlier events."""
+_HOLLOW = {
+    "MESSAGE_NO_CONTENT": ("Messages without content", "messageId", "Message {} has no content."),
+    "TOOL_NO_ARGS": ("Calls without arguments", "toolCallId", "Tool call {} has no arguments."),
+}
+"""Rule of what ended without content -> what it is, its field, the sentence of one."""
+Odd = tuple[str, bool, Callable[[Any], object], str]
+"""Rule, whether few would act on it, whether it is so, sentence."""
+_ANY: tuple[Odd, ...] = (
+    ("CONTENT_VALIDATION", False, lambda text: "\x00" in text, "delta has null characters."),
+    (
+        "CONTENT_VALIDATION",
+        True,
+        lambda text: max(map(len, text.split("\n"))) > LINE_CHARACTERS,
+        f"A line has over {LINE_CHARACTERS} characters.",
+    ),
+    ("CONTENT_VALIDATION", False, _SCRIPT.search, 'delta has "javascript:".'),
+)
+_LONG = "delta has {} characters."
+_TEXTS: tuple[Odd, ...] = (
+    ("MESSAGE_CONTENT", False, lambda text: len(text) > MESSAGE_CHARACTERS, _LONG),
+    ("MESSAGE_CONTENT", False, _CONTROL.search, "delta has control characters."),
+    *_ANY,
+)
+_ARGUMENTS: tuple[Odd, ...] = (
+    ("TOOL_CALL_CONTENT", False, lambda text: len(text) > ARGUMENT_CHARACTERS, _LONG),
+    *_ANY,
+)
+_FACTS: dict[type[s.Event], tuple[str, bool, str, Callable[[Any], object], str]] = {
+    s.RunError: (
+        "RUN_LIFECYCLE",
+        False,
+        "message",
+        lambda it: not it.message,
+        "The error's message is empty.",
+    ),
+    s.StateSnapshot: (
+        "STATE_VALIDATION",
+        True,
+        "snapshot",
+        lambda it: bytes(it.snapshot) == b"null",
+        "The snapshot is null.",
+    ),
+    s.RawEvent: (
+        "CONTENT_VALIDATION",
+        True,
+        "event",
+        lambda it: bytes(it.event) == b"null",
+        "The event is null.",
+    ),
+    s.Custom: (
+        "CUSTOM_EVENT",
+        False,
+        "name",
+        lambda it: it.name in RESERVED_NAMES,
+        "The name {} is reserved.",
+    ),
+}
+"""Kind -> rule, whether few would act on it, field, whether it is so, sentence."""
 _ADVICE: dict[type[s.Event], Callable[[Linter, Any], Said]] = {
     s.RunStarted: Linter.run_started,
     s.RunFinished: Linter.run_finished,
@@ -470,11 +483,9 @@ _ADVICE: dict[type[s.Event], Callable[[Linter, Any], Said]] = {
     s.StepStarted: Linter.step_started,
     s.StepFinished: Linter.step_finished,
     s.ToolCallResult: Linter.result,
-    s.StateSnapshot: Linter.snapshot,
     s.StateDelta: Linter.patch,
     s.ActivityDelta: Linter.patch,
     s.Custom: Linter.custom,
-    s.RawEvent: Linter.raw,
 }
 
 

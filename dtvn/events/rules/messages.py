@@ -1,45 +1,47 @@
 """Shapes inside events of AG-UI 1.0: messages, content parts, patches, outcomes, the input of a run.
 
-Fields have their wire names in camelCase (`message_id` is `messageId`); unknown fields are ignored, as by the
-official models. Values that the protocol does not look into stay undecoded (`msgspec.Raw`).
+They take exactly what the protocol describes, and refuse any other field; `tolerance` reads the rest. Fields
+have their wire names in camelCase (`message_id` is `messageId`). Values that the protocol does not look into
+stay undecoded (`msgspec.Raw`).
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+from msgspec import Meta, Raw, Struct, field
 
 SAFE_INTEGER = 2**53 - 1
 """The largest integer that survives JSON numbers on every client."""
-# A whole number as the official models take it: 12, 12.0, "12". One of 16 digits in a string is not above
-# 8.9e15.
+# A whole number is written 12 or 12.0.
 Whole = (
     Annotated[int, Meta(ge=-SAFE_INTEGER, le=SAFE_INTEGER)]
     | Annotated[float, Meta(ge=-float(SAFE_INTEGER), le=float(SAFE_INTEGER), multiple_of=1)]
-    | Annotated[str, Meta(pattern=r"^[+-]?0*([0-9]{1,15}|[1-8][0-9]{15})\Z")]
 )
 Count = (
     Annotated[int, Meta(ge=0, le=SAFE_INTEGER)]
     | Annotated[float, Meta(ge=0, le=float(SAFE_INTEGER), multiple_of=1)]
-    | Annotated[str, Meta(pattern=r"^\+?0*([0-9]{1,15}|[1-8][0-9]{15})\Z")]
 )
 Pointer = Annotated[str, Meta(pattern=r"^(?:/(?:[^/~]++|~[01])*+)*+\Z")]
 """A JSON Pointer (RFC 6901); the empty one names the whole document. Possessive: it never backtracks."""
 Open = dict[str, Raw]
 """An object with any keys."""
-Tag = str | UnsetType | None
-"""The `subagentRunId` of an event: absent (UNSET) means the parent agent; null is refused by the rules of
-order."""
+_Value = TypeVar("_Value")
+# A field that may be absent, which reads None. On the wire it is never null: type checkers alone see that.
+if TYPE_CHECKING:
+    Maybe: TypeAlias = _Value | None
+else:
+    Maybe = Annotated[_Value, "may be absent"]
 
 
-class Shape(Struct, frozen=True, gc=False, rename="camel"):
+class Shape(Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
     """What every nested shape shares: wire names in camelCase."""
 
 
 class TextPart(Shape, tag_field="type", tag="text", frozen=True):
     text: str
-    id: str | None = None
+    id: Maybe[str] = None
+    metadata: Maybe[Raw] = None
 
 
 class DataSource(Shape, tag_field="type", tag="data", frozen=True):
@@ -49,18 +51,19 @@ class DataSource(Shape, tag_field="type", tag="data", frozen=True):
 
 class UrlSource(Shape, tag_field="type", tag="url", frozen=True):
     value: str
-    mime_type: str | None = None
+    mime_type: Maybe[str] = None
 
 
 class FileSource(Shape, tag_field="type", tag="file", frozen=True):
     value: str
-    provider: str | None = None
-    mime_type: str | None = None
+    provider: Maybe[str] = None
+    mime_type: Maybe[str] = None
 
 
 class MediaPart(Shape, tag_field="type", frozen=True):
     source: DataSource | UrlSource | FileSource
-    id: str | None = None
+    id: Maybe[str] = None
+    metadata: Maybe[Raw] = None
 
 
 class ImagePart(MediaPart, tag="image", frozen=True):
@@ -92,47 +95,46 @@ class Function(Shape, frozen=True):
 class ToolCall(Shape, frozen=True):
     id: str
     function: Function
-    type: Literal["function"] = "function"
-    encrypted_value: str | None = None
-    metadata: Open | None = None
+    type: Literal["function"]
+    encrypted_value: Maybe[str] = None
+    metadata: Maybe[Open] = None
 
 
 class MessageShape(Shape, tag_field="role", kw_only=True, frozen=True):
     id: str
-    subagent_run_id: Tag = UNSET
-    metadata: Open | None = None
+    subagent_run_id: Maybe[str] = None
+    metadata: Maybe[Open] = None
 
 
-class DeveloperMessage(MessageShape, tag="developer", frozen=True):
+class SealedMessage(MessageShape, kw_only=True, frozen=True):
+    encrypted_value: Maybe[str] = None
+
+
+class NamedMessage(SealedMessage, kw_only=True, frozen=True):
+    name: Maybe[str] = None
+
+
+class DeveloperMessage(NamedMessage, tag="developer", frozen=True):
     content: str
-    name: str | None = None
-    encrypted_value: str | None = None
 
 
-class SystemMessage(MessageShape, tag="system", frozen=True):
+class SystemMessage(NamedMessage, tag="system", frozen=True):
     content: str
-    name: str | None = None
-    encrypted_value: str | None = None
 
 
-class AssistantMessage(MessageShape, tag="assistant", frozen=True):
-    content: str | None = None
-    tool_calls: list[ToolCall] | None = None
-    name: str | None = None
-    encrypted_value: str | None = None
+class AssistantMessage(NamedMessage, tag="assistant", frozen=True):
+    content: Maybe[str] = None
+    tool_calls: Maybe[list[ToolCall]] = None
 
 
-class UserMessage(MessageShape, tag="user", frozen=True):
+class UserMessage(NamedMessage, tag="user", frozen=True):
     content: Body
-    name: str | None = None
-    encrypted_value: str | None = None
 
 
-class ToolMessage(MessageShape, tag="tool", frozen=True):
+class ToolMessage(SealedMessage, tag="tool", frozen=True):
     content: Body
     tool_call_id: str
-    error: str | None = None
-    encrypted_value: str | None = None
+    error: Maybe[str] = None
 
 
 class ActivityMessage(MessageShape, tag="activity", frozen=True):
@@ -140,9 +142,8 @@ class ActivityMessage(MessageShape, tag="activity", frozen=True):
     content: Open
 
 
-class ReasoningMessage(MessageShape, tag="reasoning", frozen=True):
+class ReasoningMessage(SealedMessage, tag="reasoning", frozen=True):
     content: str
-    encrypted_value: str | None = None
 
 
 Message = (
@@ -156,7 +157,9 @@ Message = (
 )
 
 
-class Operation(Shape, tag_field="op", frozen=True):
+class Operation(Shape, tag_field="op", frozen=True, forbid_unknown_fields=False):
+    """Open: RFC 6902 has readers ignore other members."""
+
     path: Pointer
 
 
@@ -191,16 +194,16 @@ Patch = list[Add | Replace | Test | Remove | Move | Copy]
 class Interrupt(Shape, frozen=True):
     id: str
     reason: str
-    message: str | None = None
-    tool_call_id: str | None = None
-    response_schema: Open | None = None
-    expires_at: str | None = None
-    metadata: Open | None = None
-    subagent_run_id: Tag = UNSET
+    message: Maybe[str] = None
+    tool_call_id: Maybe[str] = None
+    response_schema: Maybe[Open] = None
+    expires_at: Maybe[str] = None
+    metadata: Maybe[Open] = None
+    subagent_run_id: Maybe[str] = None
 
 
 class Succeeded(Shape, tag_field="type", tag="success", frozen=True):
-    pending_tool_call_ids: list[str] | None = None
+    pending_tool_call_ids: Maybe[list[str]] = None
 
 
 class Interrupted(Shape, tag_field="type", tag="interrupt", frozen=True):
@@ -212,29 +215,29 @@ class Cancelled(Shape, tag_field="type", tag="cancelled", frozen=True):
 
 
 class SubagentSucceeded(Shape, tag_field="type", tag="success", frozen=True):
-    interrupt_ids: list[str] | UnsetType | None = UNSET
+    pass
 
 
 class SubagentSuspended(Shape, tag_field="type", tag="suspended", frozen=True):
-    interrupt_ids: list[str] | UnsetType | None = UNSET
+    interrupt_ids: Maybe[list[str]] = None
 
 
 class TokenUsage(Shape, frozen=True):
-    provider: str | None = None
-    model: str | None = None
-    input_tokens: Count | None = None
-    output_tokens: Count | None = None
-    total_tokens: Count | None = None
-    reasoning_tokens: Count | None = None
-    cached_input_tokens: Count | None = None
-    cache_write_input_tokens: Count | None = None
+    provider: Maybe[str] = None
+    model: Maybe[str] = None
+    input_tokens: Maybe[Count] = None
+    output_tokens: Maybe[Count] = None
+    total_tokens: Maybe[Count] = None
+    reasoning_tokens: Maybe[Count] = None
+    cached_input_tokens: Maybe[Count] = None
+    cache_write_input_tokens: Maybe[Count] = None
 
 
 class Tool(Shape, frozen=True):
     name: str
     description: str
-    metadata: Open | None = None
-    parameters: Raw | UnsetType = UNSET
+    metadata: Maybe[Open] = None
+    parameters: Maybe[Raw] = None
 
 
 class Context(Shape, frozen=True):
@@ -245,7 +248,8 @@ class Context(Shape, frozen=True):
 class Resume(Shape, frozen=True):
     interrupt_id: str
     status: Literal["resolved", "cancelled"]
-    metadata: Open | None = None
+    metadata: Maybe[Open] = None
+    payload: Maybe[Raw] = None
 
 
 class RunInput(Shape, frozen=True):
@@ -254,9 +258,10 @@ class RunInput(Shape, frozen=True):
     thread_id: str
     run_id: str
     messages: list[Message]
-    protocol_version: str | None = None
-    parent_run_id: str | None = None
-    tools: list[Tool] | None = None
-    context: list[Context] | None = None
-    resume: list[Resume] | None = None
-    state: Raw | UnsetType = UNSET
+    protocol_version: Maybe[str] = None
+    parent_run_id: Maybe[str] = None
+    tools: Maybe[list[Tool]] = None
+    context: Maybe[list[Context]] = None
+    resume: Maybe[list[Resume]] = None
+    forwarded_props: Maybe[Raw] = None
+    state: Maybe[Raw] = None

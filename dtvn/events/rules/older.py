@@ -1,17 +1,21 @@
-"""Events of AG-UI 0.x as the official client 1.0 converts them: THINKING_* to REASONING_*, and binary parts
-of messages to media parts. Learned from its behaviour."""
+"""Events of AG-UI 0.x as the official client 1.0 converts them: THINKING_* to REASONING_*. Learned from its
+behaviour."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import msgspec
+from msgspec import Raw
 
-from dtvn.events.rules.decoding import NOT_DECODED, REMOVED, BadShape
 from dtvn.events.rules.state import RunState
 
-_MEDIA = ("image", "audio", "video")
+REMOVED = {
+    "THINKING_START": "REASONING_START",
+    "THINKING_END": "REASONING_END",
+    "THINKING_TEXT_MESSAGE_START": "REASONING_MESSAGE_START",
+    "THINKING_TEXT_MESSAGE_CONTENT": "REASONING_MESSAGE_CONTENT",
+    "THINKING_TEXT_MESSAGE_END": "REASONING_MESSAGE_END",
+}
+"""Types of protocol 0.x that 1.0 removed -> what takes their place."""
 
 
 class Older:
@@ -22,35 +26,22 @@ class Older:
         self._span: str | None = None
         self._message: str | None = None
 
-    def converted(self, data: bytes, bad: BadShape, state: RunState) -> bytes | None:
-        """The JSON text that clients read in place of one that is no event of 1.0; None if it is not of
-        0.x."""
-        if bad.refusal.code != "PROTOCOL_0X":
-            return None
-        try:
-            given = msgspec.json.decode(data, type=dict[str, Any])
-            if given["type"] in REMOVED:
-                given = self._reasoning(given, state)
-            else:
-                _upgrade(given)
-            return msgspec.json.encode(given)
-        except NOT_DECODED:
-            return None
-
-    def _reasoning(self, given: dict[str, Any], state: RunState) -> dict[str, Any]:
-        older = given["type"]
-        made = {name: value for name, value in given.items() if name not in ("title", "role")}
-        made["type"] = REMOVED[older]
+    def converted(self, members: dict[str, Raw], older: str, state: RunState) -> dict[str, Raw]:
+        """The members that clients read in place of those of an event of type `older`."""
+        made = {name: value for name, value in members.items() if name not in ("title", "role")}
+        made["type"] = _text(REMOVED[older])
         if older == "THINKING_START":
-            made["messageId"] = self._span = self._new(state)
+            name = self._span = self._new(state)
         elif older == "THINKING_TEXT_MESSAGE_START":
-            made["messageId"] = self._message = self._new(state)
+            name = self._message = self._new(state)
+            made["role"] = _text("reasoning")
         elif older == "THINKING_END":
-            made["messageId"], self._span = self._span or self._new(state), None
+            name, self._span = self._span or self._new(state), None
         else:
-            made["messageId"] = self._message or self._new(state)
+            name = self._message or self._new(state)
             if older == "THINKING_TEXT_MESSAGE_END":
                 self._message = None
+        made["messageId"] = _text(name)
         return made
 
     def _new(self, state: RunState) -> str:
@@ -62,41 +53,5 @@ class Older:
                 return name
 
 
-def _upgrade(given: dict[str, Any]) -> None:
-    """Upgrade the binary parts of messages; leave out those that cannot be, as in results of calls."""
-    _upgrade_content(given, _dropped)
-    owner = given.get("input") if given["type"] == "RUN_STARTED" else given
-    messages = owner.get("messages") if isinstance(owner, dict) else None
-    for message in messages if isinstance(messages, list) else []:
-        if isinstance(message, dict):
-            _upgrade_content(message, _media)
-
-
-def _upgrade_content(
-    message: dict[str, Any], upgrade: Callable[[dict[str, Any]], dict[str, Any] | None]
-) -> None:
-    content = message.get("content")
-    if not isinstance(content, list):
-        return
-    upgraded = [
-        upgrade(part) if isinstance(part, dict) and part.get("type") == "binary" else part for part in content
-    ]
-    message["content"] = [part for part in upgraded if part is not None]
-
-
-def _dropped(part: dict[str, Any]) -> None:
-    return None
-
-
-def _media(part: dict[str, Any]) -> dict[str, Any] | None:
-    kind = part.get("mimeType")
-    if not isinstance(kind, str):
-        return None
-    media = kind.partition("/")[0]
-    for source in ("data", "url"):
-        if part.get(source):
-            return {
-                "type": media if media in _MEDIA else "document",
-                "source": {"type": source, "value": part[source], "mimeType": kind},
-            }
-    return None
+def _text(value: str) -> Raw:
+    return Raw(msgspec.json.encode(value))

@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from msgspec import UNSET
-
 from dtvn.events.rules import items as i
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
-from dtvn.events.rules.items import TAG, mismatch, null, opening, owner_of
+from dtvn.events.rules.items import TAG, mismatch, opening
 from dtvn.events.rules.state import Owner, Phase, RunState
 from dtvn.events.rules.violation import Refusal, listed, quoted
 
@@ -40,27 +38,23 @@ _FINISHED = Refusal(
 _FIRST = Refusal("FIRST_EVENT", "The first event of a stream must be RUN_STARTED or RUN_ERROR.")
 
 
-def _remembered(state: RunState, owners: dict[str, Owner], identifier: str, tag: m.Tag) -> Refusal | None:
+def _remembered(state: RunState, owners: dict[str, Owner], identifier: str, tag: Owner) -> Refusal | None:
     """Record the tagged agent as owner of an id, in place of an earlier one; refuses ids that are too
     long."""
     for name in (identifier, tag):
         if isinstance(name, str) and len(name) > state.limits.id_characters:
             return Refusal("ID_TOO_LONG", f"An id has {len(name)} characters.", "messageId")
-    state.own(owners, identifier, owner_of(tag))
+    state.own(owners, identifier, tag)
     return None
 
 
 def call_result(state: RunState, event: s.ToolCallResult) -> Refusal | None:
-    if event.subagent_run_id is None:
-        return null(TAG)
     return _remembered(state, state.owners_message, event.message_id, event.subagent_run_id)
 
 
-def _agrees(owners: dict[str, Owner], identifier: str, tag: m.Tag, what: str) -> Refusal | None:
-    """Refuses a null tag, and a tag that is not the owner of a known id; an unknown id or no tag passes."""
-    if tag is None:
-        return null(TAG)
-    if tag is UNSET or identifier not in owners or owners[identifier] == tag:
+def _agrees(owners: dict[str, Owner], identifier: str, tag: Owner, what: str) -> Refusal | None:
+    """Refuses a tag that is not the owner of a known id; an unknown id or no tag passes."""
+    if tag is None or identifier not in owners or owners[identifier] == tag:
         return None
     return mismatch(what, identifier, owners[identifier], tag)
 
@@ -74,8 +68,6 @@ def encrypted_value(state: RunState, event: s.ReasoningEncryptedValue) -> Refusa
 
 
 def activity_snapshot(state: RunState, event: s.ActivitySnapshot) -> Refusal | None:
-    if event.subagent_run_id is None:
-        return null(TAG)
     if event.replace is False and event.message_id in state.owners_activity:
         return None
     return _remembered(state, state.owners_activity, event.message_id, event.subagent_run_id)
@@ -87,25 +79,13 @@ def activity_delta(state: RunState, event: s.ActivityDelta) -> Refusal | None:
 
 def subagent_started(state: RunState, event: s.SubagentStarted) -> Refusal | None:
     identifier = event.subagent_run_id
-    if identifier is None:
-        return null(TAG)
-    given = (
-        ("description", event.description),
-        ("parentSubagentRunId", event.parent_subagent_run_id),
-        ("parentToolCallId", event.parent_tool_call_id),
-        ("parentMessageId", event.parent_message_id),
-    )
-    for field, value in given:
-        if value is None:
-            return null(field)
     if identifier in state.subagents:
         return Refusal("SUBAGENT_ALREADY_ACTIVE", f"Subagent {quoted(identifier)} is active already.", TAG)
     if identifier in state.closed:
         return Refusal("SUBAGENT_ID_REUSED", f"Subagent {quoted(identifier)} has ended in this run.", TAG)
     parent = event.parent_subagent_run_id
-    known = not isinstance(parent, str) or parent in state.subagents or parent in state.closed
-    if not known and not state.expired:
-        said = f"Subagent {quoted(str(parent))} was not started in this run."
+    if parent is not None and not state.expired and parent not in {*state.subagents, *state.closed}:
+        said = f"Subagent {quoted(parent)} was not started in this run."
         return Refusal("SUBAGENT_UNKNOWN_PARENT", said, "parentSubagentRunId")
     if refusal := opening(state, TAG, identifier, None):
         return refusal
@@ -115,15 +95,6 @@ def subagent_started(state: RunState, event: s.SubagentStarted) -> Refusal | Non
 
 def subagent_ended(state: RunState, event: s.SubagentFinished | s.SubagentError) -> Refusal | None:
     identifier = event.subagent_run_id
-    if identifier is None:
-        return null(TAG)
-    if isinstance(event, s.SubagentFinished):
-        if event.outcome is None:
-            return null("outcome")
-        if event.outcome is not UNSET and event.outcome.interrupt_ids is None:
-            return null("outcome.interruptIds")
-    elif event.code is None:
-        return null("code")
     if identifier not in state.subagents:
         return Refusal("SUBAGENT_NOT_ACTIVE", f"Subagent {quoted(identifier)} is not active.", TAG)
     state.close_subagent(identifier)
@@ -133,14 +104,12 @@ def subagent_ended(state: RunState, event: s.SubagentFinished | s.SubagentError)
 def _seed(state: RunState, given: list[m.Message], field: str, *, overrides: bool) -> Refusal | None:
     """Take over who owns the messages of a history and the tool calls in them."""
     for number, message in enumerate(given):
-        if message.subagent_run_id is None:
-            return null(f"{field}[{number}].subagentRunId")
         calls = message.tool_calls or [] if isinstance(message, m.AssistantMessage) else []
         for name in (message.id, message.subagent_run_id, *(call.id for call in calls)):
             if isinstance(name, str) and len(name) > state.limits.id_characters:
                 return Refusal("ID_TOO_LONG", f"An id has {len(name)} characters.", f"{field}[{number}]")
     for message in given:
-        owner = owner_of(message.subagent_run_id)
+        owner = message.subagent_run_id
         owners = state.owners_message
         if isinstance(message, m.ReasoningMessage):
             owners = state.owners_reasoning
@@ -195,10 +164,6 @@ def still_open(state: RunState) -> Iterable[tuple[str, str]]:
 
 
 def run_finished(state: RunState, event: s.RunFinished) -> Refusal | None:
-    if isinstance(event.outcome, m.Interrupted):
-        for number, interrupt in enumerate(event.outcome.interrupts):
-            if interrupt.subagent_run_id is None:
-                return null(f"outcome.interrupts[{number}].subagentRunId")
     if state.open_items():
         return Refusal(*next(iter(still_open(state))))
     state.clear()
@@ -214,7 +179,7 @@ def run_error(state: RunState, event: s.RunError) -> Refusal | None:
 
 def anywhere(state: RunState, event: s.Attributed) -> Refusal | None:
     """Events that may come at any place within a run."""
-    return null(TAG) if event.subagent_run_id is None else None
+    return None
 
 
 # Each function takes the class of its key: a type that the table cannot say.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw, Struct
 
 from dtvn.events.rules.messages import (
     Body,
     Cancelled,
     Interrupted,
+    Maybe,
     Message,
     Open,
     Patch,
@@ -18,80 +19,98 @@ from dtvn.events.rules.messages import (
     SubagentSucceeded,
     SubagentSuspended,
     Succeeded,
-    Tag,
     TokenUsage,
     Whole,
 )
 
 Role = Literal["developer", "system", "assistant", "user"]
-Given = str | UnsetType | None
-"""A field that may be absent, and whose null the rules of order refuse."""
 
 
-class Event(Struct, frozen=True, gc=False, rename="camel", tag_field="type", kw_only=True):
+class Event(
+    Struct,
+    frozen=True,
+    gc=False,
+    rename="camel",
+    tag_field="type",
+    kw_only=True,
+    forbid_unknown_fields=True,
+):
     """What all events share. `timestamp` is by convention in milliseconds since 1970; only advice depends on
     it."""
 
-    timestamp: Whole | None = None
-    raw_event: Raw | UnsetType = UNSET
-    metadata: Open | None = None
+    timestamp: Maybe[Whole] = None
+    raw_event: Maybe[Raw] = None
+    metadata: Maybe[Open] = None
 
 
 class Attributed(Event, kw_only=True, frozen=True):
     """An event that may belong to a subagent."""
 
-    subagent_run_id: Tag = UNSET
+    subagent_run_id: Maybe[str] = None
 
 
-class TextMessageStart(Attributed, tag="TEXT_MESSAGE_START", frozen=True):
+class OfMessage(Attributed, frozen=True):
+    """An event of one message."""
+
     message_id: str
-    role: Role | None = None
-    name: str | None = None
 
 
-class TextMessageContent(Attributed, tag="TEXT_MESSAGE_CONTENT", frozen=True):
-    message_id: str
+class OfCall(Attributed, frozen=True):
+    """An event of one tool call."""
+
+    tool_call_id: str
+
+
+class OfStep(Attributed, frozen=True):
+    """An event of one step."""
+
+    step_name: str
+
+
+class TextMessageStart(OfMessage, tag="TEXT_MESSAGE_START", frozen=True):
+    role: Maybe[Role] = None
+    name: Maybe[str] = None
+
+
+class TextMessageContent(OfMessage, tag="TEXT_MESSAGE_CONTENT", frozen=True):
     delta: str
 
 
-class TextMessageEnd(Attributed, tag="TEXT_MESSAGE_END", frozen=True):
-    message_id: str
+class TextMessageEnd(OfMessage, tag="TEXT_MESSAGE_END", frozen=True):
+    pass
 
 
 class TextMessageChunk(Attributed, tag="TEXT_MESSAGE_CHUNK", frozen=True):
-    message_id: str | None = None
-    role: Role | None = None
-    delta: str | None = None
-    name: str | None = None
+    message_id: Maybe[str] = None
+    role: Maybe[Role] = None
+    delta: Maybe[str] = None
+    name: Maybe[str] = None
 
 
-class ToolCallStart(Attributed, tag="TOOL_CALL_START", frozen=True):
-    tool_call_id: str
+class ToolCallStart(OfCall, tag="TOOL_CALL_START", frozen=True):
     tool_call_name: str
-    parent_message_id: str | None = None
+    parent_message_id: Maybe[str] = None
 
 
-class ToolCallArgs(Attributed, tag="TOOL_CALL_ARGS", frozen=True):
-    tool_call_id: str
+class ToolCallArgs(OfCall, tag="TOOL_CALL_ARGS", frozen=True):
     delta: str
 
 
-class ToolCallEnd(Attributed, tag="TOOL_CALL_END", frozen=True):
-    tool_call_id: str
+class ToolCallEnd(OfCall, tag="TOOL_CALL_END", frozen=True):
+    pass
 
 
 class ToolCallChunk(Attributed, tag="TOOL_CALL_CHUNK", frozen=True):
-    tool_call_id: str | None = None
-    tool_call_name: str | None = None
-    parent_message_id: str | None = None
-    delta: str | None = None
+    tool_call_id: Maybe[str] = None
+    tool_call_name: Maybe[str] = None
+    parent_message_id: Maybe[str] = None
+    delta: Maybe[str] = None
 
 
-class ToolCallResult(Attributed, tag="TOOL_CALL_RESULT", frozen=True):
-    message_id: str
+class ToolCallResult(OfMessage, tag="TOOL_CALL_RESULT", frozen=True):
     tool_call_id: str
     content: Body
-    role: Literal["tool"] | None = None
+    role: Maybe[Literal["tool"]] = None
 
 
 class StateSnapshot(Attributed, tag="STATE_SNAPSHOT", frozen=True):
@@ -106,22 +125,20 @@ class MessagesSnapshot(Event, tag="MESSAGES_SNAPSHOT", frozen=True):
     messages: list[Message]
 
 
-class ActivitySnapshot(Attributed, tag="ACTIVITY_SNAPSHOT", frozen=True):
-    message_id: str
+class ActivitySnapshot(OfMessage, tag="ACTIVITY_SNAPSHOT", frozen=True):
     activity_type: str
     content: Open
-    replace: bool | None = None
+    replace: Maybe[bool] = None
 
 
-class ActivityDelta(Attributed, tag="ACTIVITY_DELTA", frozen=True):
-    message_id: str
+class ActivityDelta(OfMessage, tag="ACTIVITY_DELTA", frozen=True):
     activity_type: str
     patch: Patch
 
 
 class RawEvent(Attributed, tag="RAW", frozen=True):
     event: Raw
-    source: str | None = None
+    source: Maybe[str] = None
 
 
 class Custom(Attributed, tag="CUSTOM", frozen=True):
@@ -132,58 +149,56 @@ class Custom(Attributed, tag="CUSTOM", frozen=True):
 class RunStarted(Event, tag="RUN_STARTED", frozen=True):
     thread_id: str
     run_id: str
-    protocol_version: str | None = None
-    parent_run_id: str | None = None
-    input: RunInput | None = None
+    protocol_version: Maybe[str] = None
+    parent_run_id: Maybe[str] = None
+    input: Maybe[RunInput] = None
 
 
 class RunFinished(Event, tag="RUN_FINISHED", frozen=True):
     thread_id: str
     run_id: str
-    outcome: Succeeded | Interrupted | Cancelled | None = None
-    usage: list[TokenUsage] | None = None
-    result: Raw | UnsetType = UNSET
+    outcome: Maybe[Succeeded | Interrupted | Cancelled] = None
+    usage: Maybe[list[TokenUsage]] = None
+    result: Maybe[Raw] = None
 
 
 class RunError(Event, tag="RUN_ERROR", frozen=True):
     message: str
-    code: str | None = None
-    usage: list[TokenUsage] | None = None
+    code: Maybe[str] = None
+    usage: Maybe[list[TokenUsage]] = None
 
 
-class StepStarted(Attributed, tag="STEP_STARTED", frozen=True):
-    step_name: str
+class StepStarted(OfStep, tag="STEP_STARTED", frozen=True):
+    pass
 
 
-class StepFinished(Attributed, tag="STEP_FINISHED", frozen=True):
-    step_name: str
+class StepFinished(OfStep, tag="STEP_FINISHED", frozen=True):
+    pass
 
 
-class ReasoningStart(Attributed, tag="REASONING_START", frozen=True):
-    message_id: str
+class ReasoningStart(OfMessage, tag="REASONING_START", frozen=True):
+    pass
 
 
-class ReasoningEnd(Attributed, tag="REASONING_END", frozen=True):
-    message_id: str
+class ReasoningEnd(OfMessage, tag="REASONING_END", frozen=True):
+    pass
 
 
-class ReasoningMessageStart(Attributed, tag="REASONING_MESSAGE_START", frozen=True):
-    message_id: str
-    role: Literal["reasoning"] = "reasoning"
+class ReasoningMessageStart(OfMessage, tag="REASONING_MESSAGE_START", frozen=True):
+    role: Literal["reasoning"]
 
 
-class ReasoningMessageContent(Attributed, tag="REASONING_MESSAGE_CONTENT", frozen=True):
-    message_id: str
+class ReasoningMessageContent(OfMessage, tag="REASONING_MESSAGE_CONTENT", frozen=True):
     delta: str
 
 
-class ReasoningMessageEnd(Attributed, tag="REASONING_MESSAGE_END", frozen=True):
-    message_id: str
+class ReasoningMessageEnd(OfMessage, tag="REASONING_MESSAGE_END", frozen=True):
+    pass
 
 
 class ReasoningMessageChunk(Attributed, tag="REASONING_MESSAGE_CHUNK", frozen=True):
-    message_id: str | None = None
-    delta: str | None = None
+    message_id: Maybe[str] = None
+    delta: Maybe[str] = None
 
 
 class ReasoningEncryptedValue(Attributed, tag="REASONING_ENCRYPTED_VALUE", frozen=True):
@@ -195,25 +210,25 @@ class ReasoningEncryptedValue(Attributed, tag="REASONING_ENCRYPTED_VALUE", froze
 class Subagent(Event, kw_only=True, frozen=True):
     """An event about a subagent itself: its tag names the subagent and is required."""
 
-    subagent_run_id: str | None
+    subagent_run_id: str
 
 
 class SubagentStarted(Subagent, tag="SUBAGENT_STARTED", frozen=True):
     name: str
-    description: Given = UNSET
-    parent_subagent_run_id: Given = UNSET
-    parent_tool_call_id: Given = UNSET
-    parent_message_id: Given = UNSET
+    description: Maybe[str] = None
+    parent_subagent_run_id: Maybe[str] = None
+    parent_tool_call_id: Maybe[str] = None
+    parent_message_id: Maybe[str] = None
 
 
 class SubagentFinished(Subagent, tag="SUBAGENT_FINISHED", frozen=True):
-    outcome: SubagentSucceeded | SubagentSuspended | UnsetType | None = UNSET
-    result: Raw | UnsetType = UNSET
+    outcome: Maybe[SubagentSucceeded | SubagentSuspended] = None
+    result: Maybe[Raw] = None
 
 
 class SubagentError(Subagent, tag="SUBAGENT_ERROR", frozen=True):
     message: str
-    code: Given = UNSET
+    code: Maybe[str] = None
 
 
 AnyEvent = (
@@ -254,4 +269,5 @@ TYPES: dict[str, type[Event]] = {str(kind.__struct_config__.tag): kind for kind 
 NAMES: dict[type[Event], str] = {kind: name for name, kind in TYPES.items()}
 """Class -> wire name."""
 decode_event = msgspec.json.Decoder(AnyEvent).decode
-"""JSON bytes -> event; raises msgspec.DecodeError, RecursionError or ValueError."""
+"""JSON bytes of exactly what the protocol describes -> event; raises msgspec.DecodeError, RecursionError or
+ValueError."""

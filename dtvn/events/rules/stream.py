@@ -11,12 +11,21 @@ from msgspec.structs import replace
 
 from dtvn.events.rules import shapes as s
 from dtvn.events.rules.chunks import CHUNKS, Expansion, ending, expand
-from dtvn.events.rules.decoding import NOT_DECODED, BadShape, bad_shape, over_bounds, without_shape
+from dtvn.events.rules.decoding import (
+    BadShape,
+    Read,
+    not_utf8,
+    over_bounds,
+    read,
+    without_shape,
+)
 from dtvn.events.rules.limits import SCAN_FROM, Limits
 from dtvn.events.rules.older import Older
 from dtvn.events.rules.ordering import RULES, guard, still_open
 from dtvn.events.rules.shapes import decode_event
 from dtvn.events.rules.state import Phase, RunState
+from dtvn.events.rules.tolerance import HOLD_OPAQUE, NOT_DECODED, Deviation, Reader, Reading, opaque_null
+from dtvn.events.rules.versions import is_newer
 from dtvn.events.rules.violation import Refusal, Violation, error, warning
 
 
@@ -67,14 +76,16 @@ _AT_ONCE: _Rules = RULES | dict.fromkeys((*CHUNKS, s.RunStarted, s.RunFinished, 
 class Stream:
     """The rules over one stream of events, which may hold several runs one after the other.
 
-    `drop_unknown` skips events of unknown type with a warning, as clients do. `shape` false judges order
+    `reading` says how an event is taken that is not exactly of the protocol. By that of the Python models,
+    `drop_unknown` skips events of unknown type with a warning, and `accept_0x` judges events of 0.x as what
+    the official client 1.0 converts them to; the client's own reading does both. `shape` false judges order
     alone: missing and invalid fields are filled with empty values. `order` false judges the shape of each
-    event alone, and keeps no state. `accept_0x` judges events of 0.x as what the official client 1.0 converts
-    them to, with a warning. After each event `event` is its value, None if its shape was wrong.
+    event alone, and keeps no state. After each event `event` is its value, None if its shape was wrong.
     """
 
     __slots__ = (
         "_at_once",
+        "_declared",
         "_older",
         "drop_unknown",
         "event",
@@ -82,6 +93,7 @@ class Stream:
         "index",
         "limits",
         "order",
+        "reading",
         "shape",
         "state",
     )
@@ -91,6 +103,7 @@ class Stream:
         limits: Limits | None = None,
         state: RunState | None = None,
         *,
+        reading: Reading = Reading.MODELS,
         drop_unknown: bool = False,
         shape: bool = True,
         order: bool = True,
@@ -98,12 +111,15 @@ class Stream:
     ) -> None:
         self.limits = limits or Limits()
         self.state = state or RunState(self.limits)
-        self.drop_unknown = drop_unknown
+        self.reading = reading if shape else Reading.MODELS
+        self.drop_unknown = drop_unknown or reading is Reading.CLIENT
         self.shape = shape
         self.order = order
         self.index = 0
         self.event: s.Event | None = None
-        self._older = Older() if accept_0x else None
+        self._older = Older() if accept_0x or reading is Reading.CLIENT else None
+        self._declared = ""
+        """The version that the present run declares, if it is newer than what is known here."""
         self.expansion: tuple[int, tuple[s.Event, ...]] = (-1, ())
         """The last event that stood for others, being a chunk or the end of chunks: its index, and these."""
         self._look()
@@ -117,10 +133,15 @@ class Stream:
             if bounded is not None:
                 self.event = None
                 return Verdict(False, (error(index, bounded),))
+            if (byte := not_utf8(data)) is not None:
+                return self._not_utf8(index, data, byte)
         try:
             event = decode_event(data)
-        except NOT_DECODED as broken:
-            return self._malformed(index, data, broken)
+        except NOT_DECODED:
+            return self._read(index, data)
+        may_hold = event.raw_event is not None or type(event) in HOLD_OPAQUE
+        if may_hold and data.find(b"null") >= 0 and opaque_null(event):
+            return self._read(index, data)
         self.event = event
         refusal = self._at_once[type(event)](self.state, event)
         if refusal is None:
@@ -161,7 +182,13 @@ class Stream:
         if refusal is not None:
             return Verdict(False, (error(index, refusal),))
         self._look()
+        if kind is s.RunStarted:
+            self._declare(event)
         return ACCEPTED
+
+    def _declare(self, event: s.Event) -> None:
+        declared = event.protocol_version if isinstance(event, s.RunStarted) else None
+        self._declared = declared if declared is not None and is_newer(declared) else ""
 
     def _look(self) -> None:
         """Set `_at_once` to the rules that decide alone: all of _AT_ONCE within a run without lanes, else
@@ -218,39 +245,51 @@ class Stream:
         if expansion.opened is not None:
             lanes[expansion.opened.owner] = expansion.opened
 
-    def _malformed(self, index: int, data: bytes, broken: Exception) -> Verdict:
-        self.event = None
-        bad = bad_shape(data, broken)
-        converted = None if self._older is None else self._older.converted(data, bad, self.state)
-        if converted is not None:
-            try:
-                return self._judged_older(index, decode_event(converted), bad)
-            except NOT_DECODED as wrong:
-                data, bad = converted, bad_shape(converted, wrong)
-        if not self.shape and bad.kind is not None and bad.refusal.code in ("FIELD_MISSING", "FIELD_INVALID"):
-            filled = without_shape(data, bad.kind)
+    def _not_utf8(self, index: int, data: bytes, byte: int) -> Verdict:
+        said = f"Byte {byte} is not UTF-8."
+        if self.reading is Reading.MODELS:
+            self.event = None
+            return Verdict(False, (error(index, Refusal("NOT_JSON", said)),))
+        verdict = self._read(index, data.decode(errors="replace").encode())
+        shown = warning(index, "NOT_UTF8", None, f"{said} Clients show \ufffd in its place.")
+        return Verdict(verdict.accepted, (*verdict.violations, shown))
+
+    def _read(self, index: int, data: bytes) -> Verdict:
+        """Judge an event as a reader takes it; warnings say what it changed."""
+        reader = Reader(self.reading, converts=self._older is not None)
+        found = read(data, reader, self._older, self.state)
+        said = tuple(self._said(index, each) for each in found.said)
+        self.event = found.event
+        if found.bad is not None:
+            verdict = self._malformed(index, found, found.bad)
+        elif found.event is None or not self.order:
+            verdict = ACCEPTED
+        else:
+            verdict = self._judged(index, found.event)
+        return Verdict(verdict.accepted, (*verdict.violations, *said)) if said else verdict
+
+    def _said(self, index: int, deviation: Deviation) -> Violation:
+        said = warning(index, deviation.code, deviation.field, deviation.message)
+        if deviation.code in _OF_A_VERSION and self._declared:
+            cure = f"Nothing to remove if protocol {self._declared} has it, which this run declares."
+            return replace(said, suggestion=cure)
+        return said if deviation.suggestion is None else replace(said, suggestion=deviation.suggestion)
+
+    def _malformed(self, index: int, found: Read, bad: BadShape) -> Verdict:
+        code = bad.refusal.code
+        if not self.shape and bad.kind is not None and code in _OF_SHAPE:
+            filled = without_shape(found.text, bad.kind)
             if filled is not None:
                 self.event = filled
                 return self._judged(index, filled) if self.order else ACCEPTED
+        if self.drop_unknown and bad.kind is None and code in ("UNKNOWN_EVENT_TYPE", "PROTOCOL_0X"):
+            dropped = Deviation(code, bad.refusal.field, bad.refusal.message)
+            return Verdict(True, (self._said(index, dropped),))
         shaped = error(index, bad.refusal, bad.suggestion)
-        if (
-            self.drop_unknown
-            and bad.refusal.code in ("UNKNOWN_EVENT_TYPE", "PROTOCOL_0X")
-            and bad.kind is None
-        ):
-            passed = warning(index, bad.refusal.code, bad.refusal.field, bad.refusal.message)
-            return Verdict(True, (passed,))
-        if not self.order:
-            return Verdict(False, (shaped,))
-        named = bad.refusal.code not in ("NOT_JSON", "NOT_AN_OBJECT") and bad.refusal.field != "type"
-        late = guard(self.state.phase, bad.kind) if bad.kind is not None and named else None
+        named = bad.kind is not None and code != "NOT_JSON" and bad.refusal.field != "type"
+        late = guard(self.state.phase, bad.kind) if named and self.order else None
         return Verdict(False, (shaped,) if late is None else (error(index, late), shaped))
 
-    def _judged_older(self, index: int, event: s.Event, bad: BadShape) -> Verdict:
-        """Judge what an event of 0.x was converted to; a warning says that it was."""
-        self.event = event
-        verdict = self._judged(index, event) if self.order else ACCEPTED
-        said = warning(index, bad.refusal.code, bad.refusal.field, bad.refusal.message)
-        if bad.suggestion is not None:
-            said = replace(said, suggestion=bad.suggestion)
-        return Verdict(verdict.accepted, (*verdict.violations, said))
+
+_OF_SHAPE = ("FIELD_MISSING", "FIELD_INVALID")
+_OF_A_VERSION = ("UNKNOWN_FIELD", "UNKNOWN_MEMBER", "UNKNOWN_EVENT_TYPE")

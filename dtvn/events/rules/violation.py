@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -37,14 +38,18 @@ class Refusal(Struct, frozen=True):
     field: str | None = None
 
 
-TOLD_ONCE = frozenset({"PROTOCOL_0X"})
-"""Codes that say something about a whole stream: marked at its first event."""
-_OF_A_STREAM = {"PROTOCOL_0X", "CLIENT_REFUSES"}
+INTERRUPT = (
+    'Send outcome {"type": "interrupt", "interrupts": [{"id", "reason", "toolCallId"}, ...]}, with one for '
+    "each call that waits."
+)
+_NUMBERS = re.compile(r"\[\d+\]")
+"""Of items: each of a list has the same cause."""
+_OF_A_STREAM = {"PROTOCOL_0X", "NULL_NOT_ALLOWED"}
 SNAKE_CASE = "Write names in camelCase on the wire: model_dump(by_alias=True) of the Python models does."
 THINKING = (
     "Upgrade the agent's AG-UI library to 1.0: REASONING_START, REASONING_MESSAGE_START, _CONTENT and _END, "
     "and REASONING_END take the place of THINKING_*, with a messageId. The official client 1.0 converts "
-    "them, and --accept-0x judges so."
+    "them."
 )
 
 SUGGESTIONS: dict[str, str] = {
@@ -123,6 +128,9 @@ SUGGESTIONS: dict[str, str] = {
     "TIMESTAMP_VALIDATION": "Send milliseconds since 1970, from a right clock, never going back.",
     "CUSTOM_EVENT": "Use a name of your own for a CUSTOM event.",
     "UNKNOWN_FIELD": "Remove the field: clients drop it.",
+    "UNKNOWN_MEMBER": "Use a kind that protocol 1.0 has, or CUSTOM for what is your own.",
+    "PROTOCOL_NEWER": "Nothing to do: older readers take the run, without what they do not know.",
+    "NOT_UTF8": 'Cut between characters: encode whole texts, or decode with errors="strict" before.',
     # advice: the profile `client`
     "CLIENT_REFUSES": 'Send "role": "reasoning".',
     "STATE_DELTA_NOT_APPLIED": "Patch the state that clients have; send STATE_SNAPSHOT if it is another.",
@@ -138,6 +146,19 @@ SUGGESTIONS: dict[str, str] = {
     "TOOL_CALL_ID_REUSED": "Use another toolCallId for each call of a conversation.",
     "PARENT_NOT_ASSISTANT": "Name a message of the assistant, or leave parentMessageId out.",
     "SNAPSHOT_DROPS_OPEN": "Put open messages and calls into the snapshot, or send it when they have ended.",
+    "SNAPSHOT_DROPS_TEXT": "Put all messages of the thread into the snapshot, or send none.",
+    "SNAPSHOT_MOVES_CALL": "Keep each call in the message that it was streamed in, with the same id.",
+    "SNAPSHOT_DOUBLES": "Put each message and each call into the snapshot once.",
+    "SEALED_VALUE_UNKNOWN": "Name a message or call that was streamed before, by its id.",
+    "CLIENT_TOOL_ANSWERED": "Leave the result to the client, and end the run.",
+    "PENDING_CALL_UNKNOWN": "Name the calls of this run that have no result, by toolCallId.",
+    "THREAD_ID_MISMATCH": "Use one threadId in a stream, the one of the input.",
+    "RESUME_LEAVES_OPEN": "Answer each interrupt of the run before, with resolved or cancelled.",
+    "INTERRUPT_ID_REUSED": "Give each interrupt of a run an id of its own.",
+    "CANCELLED_WITH_RESULT": "Leave out the result, or end with outcome success.",
+    "USAGE_DOES_NOT_ADD_UP": "Count all tokens as input or output; totalTokens is the sum of both.",
+    "SUBAGENT_ANNOUNCED_LATE": "Send SUBAGENT_STARTED before the first event of the subagent.",
+    "NOT_FRAMED": "Write `data: ` before the JSON of each event, and an empty line behind it.",
     "LINE_ENDS": "End lines with LF; dtvn events-proxy --repair does it on the way.",
 }
 """Rule id -> what to do. Every rule id that exists is a key."""
@@ -159,7 +180,8 @@ def cause_of(violation: Violation) -> tuple[str, str, str | None, str]:
     is true of a whole stream, severity, rule and what to do about it."""
     if violation.code in _OF_A_STREAM or violation.suggestion == SNAKE_CASE:
         return violation.severity, violation.code, None, violation.suggestion
-    return violation.severity, violation.code, violation.field, violation.message
+    field = None if violation.field is None else _NUMBERS.sub("[]", violation.field)
+    return violation.severity, violation.code, field, violation.message
 
 
 def quoted(text: str) -> str:

@@ -25,7 +25,7 @@ def told(
     for _, text in (*reader.feed(data), *reader.end()):
         verdict = stream.feed(text)
         found += adviser.take(text, verdict, verdict, NOW).new
-    return [*found, *adviser.end(reader.line_ends).new]
+    return [*found, *adviser.end(reader).new]
 
 
 def codes(*events: dict[str, Any] | bytes, **options: Any) -> list[tuple[str, int]]:

@@ -217,6 +217,7 @@ def test_the_state_goes_on_into_the_next_run() -> None:
     assert codes(*events, config=ONLY_CLIENT) == []
 
 
+FITS = ValidationConfig(profile=Profile.CLIENT, advice_off=("CLIENT_TOOL_ANSWERED",))
 WEATHER = {
     "name": "weather",
     "description": "",
@@ -241,7 +242,7 @@ WEATHER = {
 )
 def test_arguments_fit_the_parameters_of_their_tool(arguments: str, said: str | None) -> None:
     lines = b"\n".join([RS, *call("c", arguments, tool="weather"), RF])
-    found = told(lines, ONLY_CLIENT, given_input(tools=[WEATHER]))
+    found = told(lines, FITS, given_input(tools=[WEATHER]))
     assert [(each.code, each.index) for each in found] == (
         [] if said is None else [("ARGUMENTS_DO_NOT_FIT", 3)]
     )
@@ -250,9 +251,7 @@ def test_arguments_fit_the_parameters_of_their_tool(arguments: str, said: str | 
 
 def test_arguments_are_compared_with_the_tools_that_the_stream_says() -> None:
     started = event("RS", input=asked(tools=[WEATHER]))
-    assert codes(started, *call("c", "{}", tool="weather"), RF, config=ONLY_CLIENT) == [
-        ("ARGUMENTS_DO_NOT_FIT", 3)
-    ]
+    assert codes(started, *call("c", "{}", tool="weather"), RF, config=FITS) == [("ARGUMENTS_DO_NOT_FIT", 3)]
 
 
 def test_a_later_run_has_parameters_of_its_own() -> None:
@@ -261,7 +260,7 @@ def test_a_later_run_has_parameters_of_its_own() -> None:
         [event(f"RS:{run}", input=asked(tools=[tool])), *call(run, '{"city": "Rome"}', tool="weather"), RF]
         for run, tool in (("r", WEATHER), ("s", numbers))
     ]
-    found = codes(*runs[0], *runs[1], config=ONLY_CLIENT)
+    found = codes(*runs[0], *runs[1], config=FITS)
     assert found == [("ARGUMENTS_DO_NOT_FIT", len(runs[0]) + 3)]
 
 
@@ -285,16 +284,14 @@ def test_a_later_run_has_parameters_of_its_own() -> None:
 def test_parameters_that_cannot_be_used_are_harmless(parameters: dict[str, Any]) -> None:
     tool = WEATHER | {"parameters": parameters}
     started = event("RS", input=asked(tools=[tool]))
-    found = codes(started, *call("c", '{"city": "%s!"}' % ("a" * 40), tool="weather"), RF, config=ONLY_CLIENT)
+    found = codes(started, *call("c", '{"city": "%s!"}' % ("a" * 40), tool="weather"), RF, config=FITS)
     assert found in ([], [("ARGUMENTS_NOT_CHECKED", 3)])
 
 
 def test_a_pattern_of_ones_own_input_is_compared() -> None:
     tool = WEATHER | {"parameters": {"properties": {"city": {"pattern": "^R"}}}}
     events: list[Any] = [RS, *call("c", '{"city": "Oslo"}', tool="weather"), RF]
-    assert codes(*events, config=ONLY_CLIENT, given=given_input(tools=[tool])) == [
-        ("ARGUMENTS_DO_NOT_FIT", 3)
-    ]
+    assert codes(*events, config=FITS, given=given_input(tools=[tool])) == [("ARGUMENTS_DO_NOT_FIT", 3)]
 
 
 def test_calls_of_the_clients_own_tools_and_pending_ones_are_answered_later() -> None:

@@ -26,7 +26,7 @@ def texts(identities: Identities, number: int) -> Iterator[object]:
 
 
 def reasons(identities: Identities, number: int) -> Iterator[object]:
-    yield from identities.reasoning(s.ReasoningMessageStart(message_id=f"m{number}"))
+    yield from identities.reasoning(s.ReasoningMessageStart(f"m{number}", "reasoning"))
 
 
 def answers(identities: Identities, number: int) -> Iterator[object]:

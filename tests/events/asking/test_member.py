@@ -211,3 +211,17 @@ def test_the_kept_states_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         answers(said)
     assert len(said._states) == 3
     assert FRESH.state_digest() == RuledRun(Limits()).state_digest()
+
+
+def test_a_run_that_began_under_the_rules_of_before_is_judged_by_them() -> None:
+    """Version 2 dropped events of unknown types alone; version 3 drops an unknown outcome too."""
+    finished = b'{"type":"RUN_FINISHED","threadId":"t","runId":"r","outcome":{"type":"later"}}'
+    found = []
+    for version in (2, 3):
+        run = RuledRun(Limits(), drop_unknown=True, version=version)
+        said = judge()
+        assert said.put(GATEWAY, body(asked(STARTED, b'{"type":"LATER"}', finished, run=run)), 0) is None
+        (answer,) = answers(said)
+        (cast,) = votes(answer)
+        found.append(cast.vote.errors)
+    assert found == [((2, "FIELD_INVALID"),), ()]

@@ -148,3 +148,17 @@ def test_line_ends_are_told_however_a_stream_is_cut(end: bytes, told: str | None
     for at in range(0, len(data), size):
         reader.feed(data[at : at + size])
     assert reader.line_ends == told
+
+
+@table("size", [1, 3, 1000], count=3)
+def test_line_ends_of_comments_do_no_harm(size: int) -> None:
+    reader = EventReader(1024)
+    data = b": ping\r\n\r\ndata: {}\n\n: ping\r\n\r\ndata: {}\n\n"
+    found = [event for at in range(0, len(data), size) for event in reader.feed(data[at : at + size])]
+    assert ([text for _, text in found], reader.line_ends) == ([b"{}", b"{}"], None)
+
+
+def test_what_is_said_to_be_server_sent_events_is_read_as_nothing_else() -> None:
+    reader = EventReader(1024, is_sse=True)
+    assert reader.feed(b': hi\n\n{"a": 1}\n[]\n') == reader.end() == []
+    assert (reader.form, reader.unframed) == ("sse", 3)

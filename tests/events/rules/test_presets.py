@@ -67,7 +67,7 @@ def said(config: ValidationConfig, *events: bytes) -> list[str]:
         verdict = stream.feed(data)
         found += [violation.code for violation in verdict.violations]
         if verdict.accepted:
-            found += [violation.code for violation in linter.advise(data, NOW)]
+            found += [violation.code for violation in linter.advise(verdict, NOW)]
     return found
 
 

@@ -208,6 +208,11 @@ def test_the_digest_of_rules_names_what_they_depend_on() -> None:
     assert len(digests) == 3
 
 
+def test_the_rules_that_drop_nothing_have_the_digest_of_before() -> None:
+    """So members of both releases vote on runs that are judged by them."""
+    assert rules_digest(Limits()).hex() == "934a9cbc12b30dad2f91204f5fb9076b5b22fa88d66c3beb661fc7265c2d5f4e"
+
+
 @table("bad", [{"owners": 4}, {"depth": 1}, {"depth": 200}, {"event_bytes": 1}, {"open_items": 0}], count=5)
 def test_limits_in_which_nothing_could_run_are_refused(bad: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"at least|from"):
