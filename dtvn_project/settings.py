@@ -168,6 +168,8 @@ SESSION_COOKIE_NAME = environment.cookie_name("sessionid", SECRET_KEY)
 CSRF_COOKIE_NAME = environment.cookie_name("csrftoken", SECRET_KEY)
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
+DEVICE_COOKIE_NAME = environment.cookie_name("device", SECRET_KEY)
+"""Of a device on which somebody has logged in: guesses of others do not lock it out (services.login)."""
 X_FRAME_OPTIONS = "DENY"
 BEHIND_PROXY = os.environ.get("DTVN_HTTPS") == "1"
 """Whether a proxy sets X-Forwarded-Proto and X-Forwarded-For, and users connect over TLS only."""
