@@ -49,6 +49,8 @@ class LoginForm(AdminAuthenticationForm):
     """The login; who has a second factor is asked for its code."""
 
     otp_token = forms.CharField(required=False, max_length=16)
+    lacks_code = False
+    """Whether only the code was wrong, or missing."""
 
     def clean(self) -> dict[str, Any]:
         """See Django."""
@@ -57,6 +59,7 @@ class LoginForm(AdminAuthenticationForm):
         if user is not None and user_has_device(user):
             device = match_token(user, cleaned.get("otp_token", "").strip())
             if device is None:
+                self.lacks_code = True
                 raise forms.ValidationError(WRONG if cleaned.get("otp_token") else MISSING)
             setattr(user, "otp_device", device)  # noqa: B010 - django_otp keeps it with the session
         return cleaned
