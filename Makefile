@@ -46,6 +46,7 @@ help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-24s %s\n", $$1, $$2}'
 	@echo
 	@echo "  make up takes NODES=4 CONSENSUS=pbft PORT=8080 DATA=./data HOST=127.0.0.1"
+	@echo "  CONSENSUS=raft survives crashes of more members, but a lying member is not tolerated."
 	@echo "  The other targets of the Go DTVN are here too: docs/start/coming-from-go.md"
 
 $(BIN)/python:

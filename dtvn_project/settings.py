@@ -34,6 +34,9 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "django_prometheus",
     "validators",
     "validators.ledger",
@@ -56,6 +59,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "validators.web.middleware.Users",
+    "django_otp.middleware.OTPMiddleware",
+    "validators.dashboard.second_factor.SecondFactorNeeded",
     "validators.web.middleware.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "validators.dashboard.login.RefusedLogins",
@@ -151,6 +156,9 @@ if STATIC_DIRECTORY := os.environ.get("DTVN_STATIC_DIR"):
 WHITENOISE_ALLOW_ALL_ORIGINS = False  # a supervisor sends no CORS headers
 WHITENOISE_MIMETYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 
+SECOND_FACTOR = os.environ.get("DTVN_SECOND_FACTOR") == "1"
+"""Whether every user needs a second factor (validators.dashboard.second_factor)."""
+OTP_TOTP_ISSUER = "DTVN"
 SESSION_ENGINE = "validators.sessions.store"
 SESSION_COOKIE_AGE = environment.session_idle()
 SESSION_COOKIE_HTTPONLY = True
@@ -160,6 +168,8 @@ SESSION_COOKIE_NAME = environment.cookie_name("sessionid", SECRET_KEY)
 CSRF_COOKIE_NAME = environment.cookie_name("csrftoken", SECRET_KEY)
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
+DEVICE_COOKIE_NAME = environment.cookie_name("device", SECRET_KEY)
+"""Of a device on which somebody has logged in: guesses of others do not lock it out (services.login)."""
 X_FRAME_OPTIONS = "DENY"
 BEHIND_PROXY = os.environ.get("DTVN_HTTPS") == "1"
 """Whether a proxy sets X-Forwarded-Proto and X-Forwarded-For, and users connect over TLS only."""

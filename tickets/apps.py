@@ -6,3 +6,9 @@ class TicketsConfig(AppConfig):
 
     name = "tickets"
     verbose_name = "Tickets"
+
+    def ready(self) -> None:
+        """Give the web process its part about imports."""
+        from validators.web import parts
+
+        parts.add("tickets.web_part")

@@ -9,6 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from dtvn.api.rights import READ
 from dtvn.machine.kinds import KINDS
@@ -40,6 +42,8 @@ __all__ = [
     "PlatformActionAdmin",
     "TeamAdmin",
 ]
+
+admin.site.unregister([TOTPDevice, StaticDevice])  # secrets are for their owner only
 
 admin.site.site_header = "DTVN"
 admin.site.site_title = "DTVN"

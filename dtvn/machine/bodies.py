@@ -33,6 +33,9 @@ COMPOSED = {"form": "NFC"}
 """Mark of texts that are composed (NFC) before their length is checked, because the log keeps them so."""
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 """Pattern of a text without control characters."""
+UNMARKED = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
+"""Also without marks of direction, which would show a gate or a reason in another order than it has."""
+PLAIN = "without control characters and marks of direction"
 BASE64 = {"pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
 """Only for the API document; the decoder enforces it."""
 
@@ -76,8 +79,8 @@ Name = Annotated[
     str,
     Meta(
         max_length=NAME_LENGTH_MAX,
-        pattern=PRINTABLE,
-        description=f"a string of at most {NAME_LENGTH_MAX} characters without control characters",
+        pattern=UNMARKED,
+        description=f"a string of at most {NAME_LENGTH_MAX} characters {PLAIN}",
         extra=COMPOSED,
     ),
 ]
@@ -94,8 +97,8 @@ Reason = Annotated[
     str,
     Meta(
         max_length=REASON_LENGTH_MAX,
-        pattern=PRINTABLE,
-        description=f"a string of at most {REASON_LENGTH_MAX} characters without control characters",
+        pattern=UNMARKED,
+        description=f"a string of at most {REASON_LENGTH_MAX} characters {PLAIN}",
         extra=COMPOSED,
     ),
 ]
@@ -104,8 +107,8 @@ NeededReason = Annotated[
     Meta(
         min_length=1,
         max_length=REASON_LENGTH_MAX,
-        pattern=PRINTABLE,
-        description=f"a string of 1 to {REASON_LENGTH_MAX} characters without control characters",
+        pattern=UNMARKED,
+        description=f"a string of 1 to {REASON_LENGTH_MAX} characters {PLAIN}",
         extra=COMPOSED,
     ),
 ]

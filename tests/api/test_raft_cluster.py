@@ -23,6 +23,7 @@ from tests.api.living import LivingGateway
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
 from tests.team_keys import store_key
+from validators.dashboard import views
 from validators.models import ManagedNode, NodeStatus
 from validators.services import cluster_state, network, nodes
 
@@ -127,3 +128,12 @@ def test_r44_the_pages_of_members_and_cluster_say_the_mode(raft: FakeGateway, cl
     members = client.get("/admin/validators/membershipchange/").content.decode()
     assert f"{SENTENCE}. The members agree by Raft, which nothing changes." in members
     assert f"5 of 5 agree, can lose 2 more; {LABEL}" in members, "the first line of every page"
+
+
+def test_r44_the_page_of_nodes_says_that_no_liar_is_tolerated(
+    monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
+    client.force_login(get_user_model().objects.create_superuser("chief"))
+    assert LABEL not in client.get("/dashboard/nodes").content.decode()
+    monkeypatch.setattr(views, "cluster_mode", lambda: Mode.RAFT)
+    assert f"The members agree by Raft: {LABEL}." in client.get("/dashboard/nodes").content.decode()

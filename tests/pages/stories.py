@@ -30,6 +30,7 @@ HEADERS_UNTOLD = frozenset(
     {
         *("Content-Length", "Content-Language", "Vary", "X-Frame-Options", "X-Content-Type-Options"),
         *("Referrer-Policy", "Cross-Origin-Opener-Policy", "Set-Cookie", "Content-Security-Policy"),
+        *("Permissions-Policy", "Cross-Origin-Resource-Policy"),
     }
 )
 

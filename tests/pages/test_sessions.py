@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from validators.services.login_throttle import TRIES_MAX
 from validators.sessions import store
 from validators.sessions.models import Session
 
@@ -119,3 +120,27 @@ def test_new_passwords_have_twelve_characters_that_are_not_common(ada: User, sho
     assert client.post("/admin/password_change/", fields).status_code == 200
     ada.refresh_from_db()
     assert ada.check_password(PASSWORD)
+
+
+def test_others_guesses_do_not_lock_out_a_known_device(ada: User) -> None:
+    known = log_in(DESK)
+    known.post("/dashboard/leave")
+    stranger = Client()
+    wrong = {"username": "ada", "password": "a wrong one", "next": "/"}
+    assert [stranger.post("/admin/login/", wrong).status_code for _ in range(TRIES_MAX + 1)][-1] == 429
+    right = {"username": "ada", "password": PASSWORD, "next": "/"}
+    assert stranger.post("/admin/login/", right).status_code == 429
+    assert known.post("/admin/login/", right).status_code == 302
+
+
+def test_a_known_device_has_ten_guesses_too_and_only_for_its_user(ada: User) -> None:
+    User.objects.create_superuser("bob", password=PASSWORD)
+    known = log_in(DESK)
+    known.post("/dashboard/leave")
+    wrong = {"username": "ada", "password": "a wrong one", "next": "/"}
+    assert [known.post("/admin/login/", wrong).status_code for _ in range(TRIES_MAX + 1)][-1] == 429
+    stranger = Client()
+    theirs = {"username": "bob", "password": "a wrong one", "next": "/"}
+    for _ in range(TRIES_MAX):
+        stranger.post("/admin/login/", theirs)
+    assert known.post("/admin/login/", theirs | {"password": PASSWORD}).status_code == 429

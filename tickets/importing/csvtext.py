@@ -17,7 +17,17 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from tickets.importing.header import HEAD_ROWS, Knows, Matters, Row, find_header
+from tickets.importing.header import (
+    CELLS_MAX,
+    COLUMNS_MAX,
+    HEAD_ROWS,
+    ROWS_MAX,
+    TOO_LARGE,
+    Knows,
+    Matters,
+    Row,
+    find_header,
+)
 from tickets.importing.record import FileRefused
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -35,6 +45,8 @@ MARKS = (
 )
 NO_NAME = re.compile(r"://|=|&#?\w+$")
 """What stands in no name of a column."""
+LINES_MAX = 4 * ROWS_MAX
+"""Most lines of a text: a cell may have several, and rows may be blank."""
 SAMPLE = 4_096
 SELDOM = bytes({*range(0x81, 0xA0)} - {0x85, *range(0x91, 0x98)})
 """Bytes that Western texts seldom use: quotation marks and dashes are not among them."""
@@ -103,7 +115,10 @@ class Csv:
         named = SEPARATOR_LINE.match(text)
         self.named = named[1] if named else ""
         """The delimiter in a first line "sep=;", "" without one."""
-        self._lines = list(io.StringIO(text[named.end() :] if named else text, newline=""))
+        lines = io.StringIO(text[named.end() :] if named else text, newline="")
+        self._lines = list(islice(lines, LINES_MAX + 1))
+        if len(self._lines) > LINES_MAX:
+            raise FileRefused(f"The file has more than {LINES_MAX:,} lines: split it.")
 
     def delimiter(self, knows: Knows, matters: Matters) -> str:
         """The delimiter that the text names, else the one with the best header: its columns identify tickets,
@@ -128,9 +143,11 @@ class Csv:
         """The rows that are not blank."""
         lines = self._lines
         rows = csv.reader(lines, delimiter=delimiter, strict=True)
-        number = 0
+        number = size = 0
         while True:
             number, begun = number + 1, rows.line_num
+            if number > ROWS_MAX + 1 or size > CELLS_MAX:
+                raise FileRefused(f"The file {TOO_LARGE}")
             try:
                 row = next(rows, None)
             except csv.Error as error:
@@ -143,6 +160,9 @@ class Csv:
                 continue
             if row is None:
                 return
-            if any(cell.strip() for cell in row):
+            size += len(row)
+            if len(row) > COLUMNS_MAX:
+                yield Row(number, [], f"has {len(row):,} cells, more than {COLUMNS_MAX:,}")
+            elif any(cell.strip() for cell in row):
                 torn = rows.line_num == len(lines) and not lines[-1].endswith(("\r", "\n"))
                 yield Row(number, row, torn=torn)

@@ -12,6 +12,12 @@ from tickets.importing.record import FileRefused, normalised, shown
 
 HEAD_ROWS = 20
 """Rows, of those that are not blank, among which the header is searched."""
+COLUMNS_MAX = 16_384
+"""Most columns of a table, as in Excel."""
+ROWS_MAX = 1_048_576
+"""Most rows of a table, as in Excel."""
+CELLS_MAX = 20_000_000
+TOO_LARGE = f"is larger than {ROWS_MAX:,} rows or {CELLS_MAX:,} cells: split it."
 INVOICE = frozenset({"company", "address", "zip code", "city", "country", "state"})
 """Columns that pretix's exports have twice under the same names: first for the attendee, then for the
 invoice."""
@@ -59,9 +65,11 @@ class Header(NamedTuple):
     def unique_names(self) -> list[str]:
         """A name for each column: see `Record.fields`."""
         found: dict[str, None] = {}
-        for column, name in enumerate(names := self.names, 1):
+        names = self.names
+        known = set(names)
+        for column, name in enumerate(names, 1):
             own = name or f"column {column}"
-            while own in found or (own in names and own != name):
+            while own in found or (own in known and own != name):
                 own += f" (column {column})"
             found[own] = None
         return list(found)

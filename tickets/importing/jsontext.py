@@ -18,6 +18,10 @@ DIGITS_MAX = 15
 """Whole numbers of more digits are not exact in every program that writes JSON."""
 
 
+VALUES_MAX = 3_000_000
+"""Most values, each of which takes up to 200 bytes of memory: as many as 100,000 tickets of pretix have."""
+
+
 class Number(str):
     """A number as it stands in the file: a fraction, one with an exponent, or one of too many digits."""
 
@@ -35,7 +39,10 @@ BLANK = Unreadable("is blank")
 
 
 def parsed(text: str) -> Any:
-    """The text's value, or the list of its lines' values; raises FileRefused if it is neither."""
+    """The text's value, or the list of its lines' values; raises FileRefused if it is neither, or has over
+    VALUES_MAX commas, brackets and lines."""
+    if sum(map(text.count, ",[{\n")) > VALUES_MAX:
+        raise FileRefused(f"The JSON has more than {VALUES_MAX:,} values: split it.")
     try:
         return _value(text)
     except ValueError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +33,8 @@ from tickets.importing.shapes import events_of_json, records_of_json
 
 CELL_CHARACTERS_MAX = 1_000_000
 """A longer cell is taken for an unclosed quotation mark."""
+WRONG_MAX = 10_000
+"""Rows that cannot be read, from which on the whole file is refused: each is kept, and told."""
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 """Characters that no text has."""
 JSON_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
@@ -104,7 +106,7 @@ def open_records(
     if not start:
         raise FileRefused(f"{path.name} is empty.")
     if start in "[{" or path.suffix.lower() in JSON_SUFFIXES:
-        rows = map(_checked, records_of_json(text, matters))
+        rows = _checked(records_of_json(text, matters))
         return Records(f"JSON, {encoding}", rows, events=events_of_json(text))
     if _is_binary(text):
         raise FileRefused(f"{path.name} is no CSV, XLSX or JSON file: it contains binary data.")
@@ -161,7 +163,7 @@ def _records(form: str, rows: Iterator[Row], matters: Matters, knows: Knows, hid
         notes.append(f"The header is row {header.row}; above it is {said}, which is not read.")
     below = chain(head[header.at + 1 :], rows)
     table = _Table(header, matters, hidden)
-    return Records(form, map(_checked, map(table.record, below)), header.shown, notes)
+    return Records(form, _checked(map(table.record, below)), header.shown, notes)
 
 
 class _Table:
@@ -215,13 +217,25 @@ class _Table:
         """Whether the row lacks a cell that is used. Spreadsheet programs omit empty cells at the end of a
         row (Excel does, sixteen rows at a time), and a truncated file looks the same: for a column that may
         hold a validity, a block or a name, a missing cell is not read as an empty one."""
-        present, missing = self._names[: len(row.cells)], self._names[len(row.cells) :]
+        present, missing = set(self._names[: len(row.cells)]), self._names[len(row.cells) :]
         if row.torn is None or not missing:
             return False
         return any(name and (row.torn or self._matters(name)) for name in missing if name not in present)
 
 
-def _checked(record: Record) -> Record:
+def _checked(records: Iterable[Record]) -> Iterator[Record]:
+    """The records, each checked. Raises FileRefused after WRONG_MAX wrong ones."""
+    wrong = 0
+    for record in map(_checked_one, records):
+        wrong += bool(record.problem)
+        if wrong > WRONG_MAX:
+            raise FileRefused(
+                f"More than {WRONG_MAX:,} rows cannot be read. Row {record.number:,} {record.problem}."
+            )
+        yield record
+
+
+def _checked_one(record: Record) -> Record:
     """The record, if it can be stored, with what its texts say of their damage."""
     if problem := record.problem or next(filter(None, map(_unkeepable, record.fields.values())), ""):
         return Record(record.number, {}, problem)

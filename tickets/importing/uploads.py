@@ -89,7 +89,7 @@ def begin(file_name: str, content: bytes, options: UploadOptions, *, actor: str,
     options.check()
     if not content:
         raise FileRefused("The file is empty.")
-    forget_old()
+    settle()
     with _in_turn(actor=actor):
         made = TicketImport.objects.create(
             file_name=_plain_name(file_name),

@@ -32,6 +32,7 @@ from tickets.importing.confirmed import DoneMarks, changed_since, confirmed, sti
 from tickets.importing.events import prepare_events
 from tickets.importing.imported import WrongRow
 from tickets.importing.kinds import KINDS, not_ordered
+from tickets.importing.memory_limit import memory_limit
 from tickets.importing.network import Place, read_network
 from tickets.importing.plan import ImportPlan, Stored, by_event, nothing_stored, read_plan
 from tickets.importing.recognised import UNANSWERED, StoredSource
@@ -155,7 +156,7 @@ def _plan(one: TicketImport, given: Answers, known: Known, stored: Stored = noth
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"file{PurePath(one.file_name).suffix[:8]}"
         path.write_bytes(bytes(one.content))
-        with time_limit(READ_WITHIN):
+        with time_limit(READ_WITHIN), memory_limit():
             return read_plan(path, given, known=known, stored=stored)
 
 

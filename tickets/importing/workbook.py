@@ -16,7 +16,7 @@ from datetime import MAXYEAR, datetime, time, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
-from tickets.importing.header import HEAD_ROWS, Row
+from tickets.importing.header import CELLS_MAX, HEAD_ROWS, ROWS_MAX, TOO_LARGE, Row
 from tickets.importing.record import A_DATE, A_FRACTION, A_TRUTH, AN_ERROR, DIGITS_LOST, FileRefused
 
 ZIP_MARK = b"PK\x03\x04"
@@ -24,9 +24,6 @@ OLD_EXCEL_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 UNPACKED_BYTES_MAX = 256 * 1024 * 1024
 """Most bytes of all parts together, unpacked: about a million tickets."""
 PARTS_MAX = 1_000
-ROWS_MAX = 1_048_576
-"""Most rows of a sheet, as in Excel."""
-CELLS_MAX = 20_000_000
 SHEETS_MAX = 50
 EXACT_MAX = 10**15
 """Excel keeps 15 digits of a number."""
@@ -56,7 +53,7 @@ def open_sheet(content: bytes, rank: Callable[[list[Row]], tuple[bool, int]], na
         if len(sheets) > SHEETS_MAX:
             raise FileRefused(f"The workbook has {len(sheets)} sheets, more than {SHEETS_MAX}.")
         ranks = {one: rank(list(islice(_rows(one), HEAD_ROWS))) for one in sheets}
-    except FileRefused:
+    except (FileRefused, MemoryError):
         raise
     except Exception as error:
         raise _damaged(error) from error
@@ -100,7 +97,7 @@ def _rows(sheet: Any) -> Iterator[Row]:
     while True:
         try:
             found = next(rows, None)
-        except FileRefused:
+        except (FileRefused, MemoryError):
             raise
         except Exception as error:
             raise _damaged(error) from error
@@ -110,7 +107,7 @@ def _rows(sheet: Any) -> Iterator[Row]:
         width = max((cell.column for cell in cells), default=0)
         size += width
         if not 0 < number <= ROWS_MAX or size > CELLS_MAX:
-            raise FileRefused(f"The sheet is larger than {ROWS_MAX:,} rows or {CELLS_MAX:,} cells.")
+            raise FileRefused(f"The sheet {TOO_LARGE}")
         texts, damaged, notes = [""] * width, {}, {}
         for cell in cells:
             at = cell.column - 1

@@ -298,7 +298,7 @@ def _shown_state(one: TicketImport, report: Mapping[str, Any]) -> tuple[str, str
 
 
 def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status: int = 200) -> HttpResponse:
-    uploads.forget_old()
+    uploads.settle()
     events = [one for one in event_choices() if caller.rights.may(READ, one.slug)]
     asked = request.GET.get("event", events[0].slug if len(events) == 1 else None)
     if asked:

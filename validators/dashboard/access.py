@@ -17,6 +17,7 @@ from channels.auth import get_user
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
+from django_otp import DEVICE_ID_SESSION_KEY
 
 from dtvn.api.access import allowed_origin, named_origins
 from validators.rest.keys import (
@@ -90,6 +91,8 @@ def _is_person(scope: dict[str, Any]) -> bool:
 def _person(scope: dict[str, Any]) -> Caller | None:
     user = scope.get("user")  # lazy: its object is what the session stores
     found = getattr(user, "_wrapped", user)
+    if settings.SECOND_FACTOR and DEVICE_ID_SESSION_KEY not in (scope.get("session") or {}):
+        found = None
     return caller_of_user(found) or caller_of_session(scope.get("session"))
 
 

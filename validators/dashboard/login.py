@@ -24,6 +24,7 @@ from validators.dashboard.views import gate_address
 from validators.rest.keys import Caller, caller_of_session, caller_of_user, enter_key
 from validators.services import audit, login_throttle
 from validators.services.hashing import HashingBusy
+from validators.services.login import remember_device
 from validators.services.login_throttle import LoginThrottled, client_address, subject_of
 from validators.web.one_hop import HeldResponse
 
@@ -60,6 +61,8 @@ def log_in(request: HttpRequest) -> HttpResponse:
     if steward is not None and steward.is_steward:
         return redirect(gate_address(steward))
     response = admin.site.login(request)
+    if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
+        remember_device(request, response, request.user.get_username())
     caller = caller_of_user(request.user)
     if response.status_code == HTTPStatus.FOUND and caller is not None and caller.only_scans:
         return redirect(_landing(response.headers["Location"]))

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from validators.dashboard import login, pages, sessions, views
+from validators.dashboard import login, pages, second_factor, sessions, views
 from validators.dashboard.views import page_of
 from validators.figures_window import INTERVAL
 
@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("dashboard/key", login.enter, name="key"),
     path("dashboard/leave", login.leave, name="leave"),
     path("dashboard/sessions", sessions.page, name="sessions"),
+    path("dashboard/second-factor", second_factor.page, name="second-factor"),
     path("dashboard/snapshot", views.snapshot, name="snapshot"),
     path("dashboard/stuck", views.diagnosis, name="diagnosis"),
     path("ws", views.websocket_only, name="websocket"),

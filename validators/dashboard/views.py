@@ -20,6 +20,7 @@ from dtvn.api.errors import Unavailable
 from dtvn.api.rights import READ
 from dtvn.proof.continuation import continues
 from dtvn.protocol import quorum
+from dtvn.protocol.quorum import Mode
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.dashboard.context import PLAIN_STATES
 from validators.dashboard.diagnosis import describe, explain
@@ -121,6 +122,7 @@ def page_of(name: str, **context: Any) -> View:
         shown = frame(caller, name.capitalize()) | {
             "may_change": not is_follower() and caller.rights.has(*NEEDED.get(name, ())),
             "continues": _continues() if name == "nodes" else "",
+            "crash_only": quorum.RAFT_LABEL if cluster_mode() is Mode.RAFT else "",
             "guests_first": _runs_no_network(caller),
         }
         return render(request, f"dashboard/{name}.html", shown | context)

@@ -46,6 +46,7 @@ VARIABLES = (
     Variable("DTVN_WS_ORIGINS", '""'),
     Variable("DTVN_HTTPS", "0"),
     Variable("DTVN_KILL_SILENT_AFTER", "30"),
+    Variable("DTVN_SECOND_FACTOR", "0"),
     Variable("DTVN_SESSION_HOURS", "12"),
     Variable("DTVN_TIME_ZONE", "UTC"),
     Variable("DTVN_EVENTS_CONFIG", "(by the number of members)"),

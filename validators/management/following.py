@@ -28,6 +28,10 @@ from dtvn.protocol.genesis import PRINCIPAL_NAME
 
 EXIT_STOPPED = 0
 HOST_DEFAULT, PORT_DEFAULT = "127.0.0.1", "8080"
+COMPARE = (
+    "compare this id with the organiser's (manage.py members show): whoever answered at the first address "
+    "could show another cluster; with --cluster ID another one is refused"
+)
 PRINCIPAL_TEXT = "1 to 64 of A-Z a-z 0-9 . _ -, with a letter or digit first"
 
 
@@ -64,13 +68,16 @@ class _Follow:
         elif (wanted := self._options["cluster"]) and not following.cluster.startswith(wanted.lower()):
             raise StartError(f"{self._data} follows cluster {following.cluster}, not {wanted}.")
         _say(f"following cluster {following.cluster}")
+        if not self._options["cluster"]:
+            _say(COMPARE)
+        known = f"--cluster {following.cluster}"
         if following.via:
             _say(
-                f"other followers: manage.py follow --from /ip4/HOST/tcp/PORT/p2p/{own}, host and port as "
-                "the line `via` below names them: the splice gives them"
+                f"other followers: manage.py follow --from /ip4/HOST/tcp/PORT/p2p/{own} {known}, host and "
+                "port as the line `via` below names them: the splice gives them"
             )
         if following.listen and (listen := read_listen(following.listen)) is not None and listen[1]:
-            _say(f"other followers: manage.py follow --from {format_multiaddr(*listen, own)}")
+            _say(f"other followers: manage.py follow --from {format_multiaddr(*listen, own)} {known}")
         return self._follow(following)
 
     def _check(self, following: Following) -> None:

@@ -117,6 +117,7 @@ class ApiView(APIView):
         """Every answer reports the sequence that it reflects (R17)."""
         if SEQUENCE_HEADER not in response.headers:
             response.headers[SEQUENCE_HEADER] = str(network.acknowledged())
+        response.headers.setdefault("Cache-Control", "no-store")  # tickets and names of guests
         return response
 
     def call(self, *, limit: int) -> Call:

@@ -30,13 +30,21 @@ class SessionStore(DatabaseStore):
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         """See Django."""
-        made = cast(Session, super().create_model_instance(data))
-        device = data.get(DEVICE, {})
-        made.user_id = int(data[USER]) if USER in data else None
-        made.device, made.address = device.get("name", ""), device.get("address", "")
-        made.began_at = datetime.fromtimestamp(device["began"], UTC) if device else None
-        made.used_at = timezone.now()
-        return made
+        return _described(cast(Session, super().create_model_instance(data)), data)
+
+    async def acreate_model_instance(self, data: dict[str, Any]) -> Session:
+        """See Django."""
+        return _described(cast(Session, await super().acreate_model_instance(data)), data)
+
+
+def _described(made: Session, data: dict[str, Any]) -> Session:
+    """A row with what its session says of its user and device."""
+    device = data.get(DEVICE, {})
+    made.user_id = int(data[USER]) if USER in data else None
+    made.device, made.address = device.get("name", ""), device.get("address", "")
+    made.began_at = datetime.fromtimestamp(device["began"], UTC) if device else None
+    made.used_at = timezone.now()
+    return made
 
 
 def begin(request: HttpRequest, address: str) -> None:

@@ -28,13 +28,19 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+PERMISSIONS = ", ".join(
+    f"{name}=()"
+    for name in ("camera", "geolocation", "microphone", "payment", "usb", "serial", "hid", "bluetooth")
+)
+"""Nothing of these is used: readers of codes are keyboards."""
 API = "/api/v1/"
 SERIES_MAX = 1_024
 """Series of request metrics that are cached."""
 
 
 class ContentSecurityPolicy:
-    """Allows only our own scripts, styles and sockets, unless a view has set a policy of its own."""
+    """Allows only our own scripts, styles and sockets, unless a view has set a policy of its own; no device
+    of the visitor, and no use of our answers by pages of other sites."""
 
     sync_capable = True
     async_capable = False
@@ -45,6 +51,8 @@ class ContentSecurityPolicy:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
+        response.headers.setdefault("Permissions-Policy", PERMISSIONS)
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         return response
 
 

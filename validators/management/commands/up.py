@@ -32,7 +32,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--consensus",
             default=os.environ.get("CONSENSUS", ""),
-            help="how they agree, pbft (default) or raft (first start only, see manage.py genesis --help)",
+            help="how they agree, pbft (default) or raft, with which a lying member is not tolerated (first "
+            "start only, see manage.py genesis --help)",
         )
         parser.add_argument("--host", default=os.environ.get("DTVN_HOST") or HOST_DEFAULT)
         parser.add_argument("--port", default=os.environ.get("PORT") or PORT_DEFAULT)
