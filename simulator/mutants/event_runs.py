@@ -105,7 +105,7 @@ def votes_by_other_rules(plant: Plant) -> None:
     """A validator judges by its own rules, whichever the question names."""
 
     def take(self: KnownStates, question: Any, given: bytes) -> Any:
-        own = next(iter(self._drops))
+        own = next(iter(self._known))
         return right_take(self, replace(question, rules=own), given)
 
     def cast(question: Any, events: Any, run: RuledRun) -> Any:

@@ -275,7 +275,9 @@ def test_a_second_operator_sees_what_the_first_one_did(
     api.post("/api/v1/tickets/validate", json={"ticket_id": "SECOND-1"}).raise_for_status()
     validate.click()
     expect(shown(page, "said")).to_have_text(
-        re.compile(r"The ticket is already validated\. SECOND-1: validate by first key at .*\d\d:\d\d:\d\d UTC\.")
+        re.compile(
+            r"The ticket is already validated\. SECOND-1: validate by first key at .*\d\d:\d\d:\d\d UTC\."
+        )
     )
     page.route("**/api/v1/tickets/validate", lambda route: None)  # an answer that does not come
     validate.click()
