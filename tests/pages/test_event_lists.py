@@ -403,7 +403,7 @@ def test_the_history_and_the_live_page_name_list_exit_and_what_a_person_overrule
         ("left", "ok", main, "south", "", False),
         ("admit", "already_consumed", main, "south", "", False),
         ("admitted", "ok", main, "north", "", False),
-        ("issued", "ok", "", "", "", False),
+        ("added", "ok", "", "", "", False),
     ]
     assert ask(festival, "/admit", ticket_id="T-3", list="bar", gate="north", kind="exit") == 404
     unknown, annulled, forced = read_snapshot()["latest"][:3]

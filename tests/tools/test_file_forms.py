@@ -248,7 +248,7 @@ def test_a_wide_sheet_is_refused_before_it_fills_the_memory(
 ) -> None:
     monkeypatch.setattr(workbook, "CELLS_MAX", 100_000)
     rows = b"".join(b'<row r="%d"><c r="XFD%d"><v>1</v></c></row>' % (row, row) for row in range(2, 12))
-    with pytest.raises(FileRefused, match="or 100,000 cells"):
+    with pytest.raises(FileRefused, match="The sheet is larger than"):
         read(tmp_path, with_sheet(rows))
 
 
