@@ -18,7 +18,7 @@ from dtvn.watch import HEARD_WITHIN
 from tests.integration.network import Network
 from tests.integration.supervised import Ears
 from tests.integration.test_process_life import wait_until_everyone_runs
-from tests.metrics.scraping import scrape
+from tests.metrics.scraping import Page
 from tests.waiting import MARGIN, PATIENCE, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -209,7 +209,9 @@ def median_health(running: Network) -> float:
 
 def posts(running: Network) -> float:
     """Those that have reached their views, ever."""
-    page = scrape(("127.0.0.1", running.port))
+    key = {"X-API-Key": running.credentials["api_key"]}
+    answer = httpx.get(f"{running.url}/metrics", headers=key, timeout=PATIENCE, trust_env=False)
+    page = Page(answer.raise_for_status().text)
     return page.number("django_http_requests_total_by_method_total", method="POST")
 
 

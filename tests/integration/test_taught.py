@@ -152,7 +152,7 @@ def test_the_python_client_of_the_documentation_works(running: Network) -> None:
 
 
 def test_a_node_and_the_platform_come_back_from_a_backup(running: Network) -> None:
-    backup, check, node, platform, learner, everything = blocks("operate/backup.md", "sh")
+    backup, _for_a_recipient, check, node, platform, learner, everything = blocks("operate/backup.md", "sh")
     command = f'manage.py() {{ "{sys.executable}" "{REPOSITORY}/manage.py" "$@"; }}'
     key = running.credentials["api_key"]
     with running.client() as client:
