@@ -63,7 +63,7 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        everyone = TicketHolder.objects.order_by()
+        everyone = rows_seen(request, TicketHolder.objects.order_by(), "addresses")
         found = set(everyone.filter(ticket=term).values_list("pk", flat=True)[:FOUND_MAX])
         first = SearchKey(Value(term))
         for field in ("name", "email", "order"):

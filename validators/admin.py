@@ -144,7 +144,8 @@ class OperationAdmin(KeysetAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        found = starting_with(OperationRecord.objects.order_by(), "ticket_id", term)
+        own = rows_seen(request, OperationRecord.objects.order_by(), "log")
+        found = starting_with(own, "ticket_id", term)
         numbers = list(found.values_list("pk", flat=True)[: SORTED_MAX + 1])
         if len(numbers) <= SORTED_MAX:
             return queryset.filter(pk__in=numbers), False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError
@@ -14,7 +15,7 @@ from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
 from dtvn.machine import Admit, ChangeTicket, ImportEntry, Unblock
 from dtvn.machine.reasons import REASONS
-from tests.pages.file_imports import URL, confirmed, previewed, upload
+from tests.pages.file_imports import ANSWERS, URL, confirmed, previewed, upload
 from tickets import tasks
 from tickets.importing import confirmed as confirmed_changes
 from tickets.importing import shown, uploads, work
@@ -400,23 +401,39 @@ def test_answers_of_somebody_who_left_are_a_warning(desk: Client, asked: Any) ->
     assert desk.post(f"{URL}/{later.pk}/confirm", {"apply": ""}).status_code == 302
 
 
-def test_a_file_is_imported_into_the_uploaders_events_alone(desk: Client, asked: Any) -> None:
+def test_a_file_is_imported_into_an_event_of_its_uploader(desk: Client, asked: Any) -> None:
     """Whatever events the file names, and whoever answers about them."""
-    client = Client()
     team = Team.objects.create(name="two", events=["own", "second"], rights=["issue"])
     team.members.add(user := User.objects.create_user("olga", is_staff=True))
+    client = Client()
     client.force_login(user)
     named = b"id,event,seat\nT-1,demo,A1\n"
     assert upload(client, named, event="demo").status_code == 403
-    assert upload(client, named, event="").status_code == 302
+    assert upload(client, named, event="").status_code == 403, "it names its events itself"
+    assert upload(client, named, event="own").status_code == 302
     one = TicketImport.objects.get()
-    for answers in (
-        {},
-        {"event.name": "demo", "event.kept": "in", "event.slug": "demo", "new-event": "create"},
-    ):
-        if answers:
-            assert client.post(f"{URL}/{one.pk}/answers", answers | {"code": "id"}).status_code in (302, 403)
-        tasks.run_import(*asked[-1])
-        one.refresh_from_db()
-        assert one.state in (ImportState.ASKING, ImportState.REFUSED), one.state
+    tasks.run_import(*asked[-1])
+    foreign = {"event.name": "demo", "event.kept": "in", "event.slug": "demo", "new-event": "create"}
+    assert client.post(f"{URL}/{one.pk}/answers", foreign | {"code": "id"}).status_code == 403
+    one.refresh_from_db()
+    assert one.state in (ImportState.ASKING, ImportState.REFUSED)
     assert not Ticket.objects.exists()
+    team.events = ["second"]
+    team.save()
+    assert client.get(f"{URL}/{one.pk}").status_code == 404, "the right is gone"
+    assert client.post(f"{URL}/{one.pk}/confirm").status_code == 404
+
+
+def test_the_answers_of_an_event_are_not_those_of_another(desk: Client, asked: Any) -> None:
+    """Of one shop: both files have the same columns."""
+    paid = b"ticket_id,state of payment\nT-1,paid\nT-2,Mr Hopper owes us\n"
+    for event, admits in (("winter", ["paid"]), ("autumn", ["paid", "Mr Hopper owes us"])):
+        answers = msgspec.structs.replace(ANSWERS, admits={"state of payment": admits})
+        assert upload(desk, paid, answers=answers, event=event).status_code == 302
+        tasks.run_import(*asked[-1])
+        confirmed(desk, asked, asked[-1][0])
+    assert upload(desk, paid, answers=ANSWERS, event="winter").status_code == 302
+    tasks.run_import(*asked[-1])
+    later = TicketImport.objects.get(pk=asked[-1][0])
+    known = [source["answers"]["admits"] for source in later.preview["source"]]
+    assert known == [{"state of payment": ["paid"]}]

@@ -43,7 +43,7 @@ def two(learner: RealLearner) -> Iterator[Api]:
         TicketHolder.objects.create(event=event, ticket=ticket, name=guest, order=f"{event}-1", salt=b"s")
         TicketImport.objects.create(
             file_name=f"{event}.csv",
-            options={"event": event},
+            options={"event": event, "into": [event]},
             actor="user:root",
             state="done",
             token="t",
@@ -262,3 +262,48 @@ def test_a_team_that_may_more_is_not_joined_through_the_page(two: Api) -> None:
     assert client.post(TEAMS, {"team": strong.pk, "add": "olga"}).status_code == 403
     assert client.post(TEAMS, {"team": wide.pk, "add": "olga"}).status_code == 404
     assert not strong.members.exists()
+
+
+def test_a_team_elsewhere_opens_no_page_of_where_one_only_scans(two: Api) -> None:
+    user = join(User.objects.create_user("stella", is_staff=True), "gate", event=OTHER)
+    teams.team_with(grant((), OWN), "Friends").members.add(user)
+    client = Client()
+    client.force_login(user)
+    assert client.get(f"/dashboard/tickets/export/admission.csv?event={OTHER}").status_code == 403
+    assert client.get(f"/dashboard/tickets/one?event={OTHER}&ticket=W-1").status_code == 403
+    assert client.post("/dashboard/tickets/found", {}).json()["events"] == [OWN]
+    assert client.get("/dashboard/snapshot").json()["log"]["counts"]["CONSUMED"] == 1
+    assert f'"slug": "{OTHER}"' in client.get("/gate/").content.decode(), "it scans there"
+
+
+def test_nobody_gives_away_what_only_two_teams_have_together(two: Api) -> None:
+    user = User.objects.create_user("olga", is_staff=True)
+    parts = grant(["issue", "gate"], OWN, products=["Day"]), grant(["gate"], OWN, ["vip"])
+    for number, one in enumerate(parts):
+        teams.team_with(one, f"part {number}").members.add(user)
+    client = Client()
+    client.force_login(user)
+    link = {"label": "x", "for": "all", "ends": "2027-01-01T00:00"}
+    refused = client.post(f"/dashboard/tickets/events/stewards?slug={OWN}", link)
+    assert refused.status_code == 403
+    assert client.post(TEAMS, {"make": "", "name": "all", "rights": ["gate"]}).status_code == 403
+    assert not Team.objects.filter(name__in=("all", f"Stewards of {OWN}")).exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [
+        (grant(["supervise"], OWN), grant(["gate"], OWN, ["vip"]), "force"),
+        (grant(["gate"], OWN), grant(["gate", "supervise"], OWN, ["vip"]), "annul"),
+    ],
+)
+def test_both_rights_of_an_act_hold_on_its_list(two: Api, first: Any, second: Any, kind: str) -> None:
+    user = User.objects.create_user("sam", is_staff=True)
+    for number, one in enumerate((first, second)):
+        teams.team_with(one, f"part {number}").members.add(user)
+    client = Client()
+    client.force_login(user)
+    body = {"event": OWN, "barcode": "autumncode", "gate": "g", "device": "d2", "reason": "x"}
+    body |= {"supervised": True} if kind == "annul" else {}
+    refused = client.post(f"/api/v1/tickets/{kind}", json.dumps(body), content_type="application/json")
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")

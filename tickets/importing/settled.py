@@ -40,6 +40,15 @@ class Known(msgspec.Struct, frozen=True):
     salt_of: Callable[[str], bytes] = no_salt
     """The salt of an event's codes, so that ids that are made up tell nothing in another event."""
 
+    def only(self, events: Collection[str] | None) -> Known:
+        """The same without what is known of other events; None: all."""
+        if events is None:
+            return self
+        zones = {name: zone for name, zone in self.zones.items() if name in events}
+        products = {name: found for name, found in self.products.items() if name in events}
+        own = {*self.events}.intersection(events)
+        return msgspec.structs.replace(self, zones=zones, products=products, events=own)
+
     def ids_are_codes(self, event: str, new_event: str) -> bool:
         """Whether a ticket's id may be what is printed on it. `new_event`: of Answers."""
         if self.by_id is None or event in self.by_id:

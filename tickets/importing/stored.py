@@ -21,11 +21,16 @@ DECIDING = (
 """Of the answers those that a person gives about a file and that say who comes in; others follow from it."""
 
 
+SCOPE_OF_SEVERAL = "^[0-9a-f]{64}$"
+"""What ImportPlan.scope is for a file that names several events: no other event's answers are taken."""
+
+
 def stored_sources(scope: str) -> list[StoredSource]:
     """The sources of which a file was imported for this scope (ImportPlan.scope), or which gave codes to the
     event of this name in a file of several events."""
     given = TicketCode.objects.filter(event=scope).exclude(source="").order_by().values("source").distinct()
-    rows = ImportAnswers.objects.filter(Q(event=scope) | Q(key__in=given))
+    several = Q(key__in=given, event__regex=SCOPE_OF_SEVERAL)
+    rows = ImportAnswers.objects.filter(Q(event=scope) | several)
     return [
         StoredSource(
             row.key, frozenset(row.columns), msgspec.convert(row.answers, Answers), row.event != scope

@@ -72,7 +72,7 @@ class UploadOptions(msgspec.Struct, frozen=True):
     event: str = ""
     answers: Answers = Answers()
     into: list[str] | None = None
-    """The only events into which whoever sent it may import; None: all."""
+    """The only event into which it goes; None: those that it names."""
 
     def check(self) -> None:
         """Raise FileRefused for a wrong answer."""

@@ -108,7 +108,7 @@ def _refused(one: TicketImport, why: str) -> dict[str, Any]:
     written = _given_up(why)
     options = msgspec.convert(one.options, UploadOptions)
     try:
-        found = _plan(one, UNANSWERED, known_of(options.event, asks_events=True))
+        found = _plan(one, UNANSWERED, known_of(options.event, asks_events=True).only(options.into))
     except FileRefused:
         return written
     del written["content"]
@@ -126,7 +126,7 @@ def _read(one: TicketImport) -> ImportPlan:
     """The plan of the file; after a preview with the time zones of events that it was made with, since its
     times were confirmed, and with no other answers than those that were confirmed."""
     options = msgspec.convert(one.options, UploadOptions)
-    known = known_of(options.event, asks_events=True)
+    known = known_of(options.event, asks_events=True).only(options.into)
     stored: Stored = stored_sources
     if one.preview.get("key"):
         known = msgspec.structs.replace(known, zones=one.preview["zones"])

@@ -55,6 +55,8 @@ def with_scope(
                 return JsonResponse({"error": UNAUTHORIZED}, status=401) if with_key else _login(request)
             if caller.is_steward and not stewards and not with_key:
                 return redirect(gate_address(caller))
+            if not stewards:
+                caller = caller.on_pages()
             why = _why_not(caller, scopes or (READ,), by_event=by_event, stewards=stewards)
             if why:
                 return refused(request, caller, why, 403)
@@ -100,7 +102,7 @@ def _caller_of_key(request: HttpRequest) -> Caller | None:
 
 def _why_not(caller: Caller, scopes: Collection[str], *, by_event: bool, stewards: bool) -> str:
     """Why a page is not for this caller, "" if it is."""
-    if caller.is_steward and not stewards:
+    if not (caller.rights.grants or stewards):
         return "This login opens the gate's page only."
     if not caller.rights.has(*scopes):
         return f"This needs the scope {' or '.join(map(repr, scopes))}."

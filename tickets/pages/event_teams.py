@@ -131,18 +131,21 @@ def _change(request: HttpRequest, caller: Caller, event: str, form: TeamForm) ->
     if "make" in sent:
         if not form.is_valid():
             raise forms.ValidationError([error for found in form.errors.values() for error in found])
-        Team.objects.create(
+        team = Team(
             name=form.cleaned_data["name"],
             events=[event],
             rights=sorted(form.cleaned_data["rights"]),
             lists=sorted(form.cleaned_data["lists"]),
             products=sorted(_products(caller.rights, event)),
         )
+        _require_own(caller, team, event)
+        team.save()
         return None
     if "revoke" in sent:
         key = ApiKey.objects.filter(team__in=_teams(event), pk=_number(sent["revoke"])).first()
         if key is None:
             raise _nothing("The event has no such key.")
+        _require_own(caller, key.team, event)
         revoke_api_key(key)
         return None
     team = _teams(event).filter(pk=_number(sent.get("team", ""))).first()

@@ -77,13 +77,12 @@ def files(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     if request.method == "GET":
         return _files_page(request, caller)
     event = request.POST.get("event", "").strip() or caller.rights.only_event
-    if event or not caller.rights.has(SCOPE):
-        caller.rights.require(SCOPE, event)
+    caller.rights.require(SCOPE, event or None)  # a file that names its events is for whoever may use all
     upload = request.FILES.get("file")
     try:
         if upload is None:
             raise FileRefused("Choose a file.")
-        options = UploadOptions(event=event, answers=_answers(request), into=_into(caller))
+        options = UploadOptions(event=event, answers=_answers(request), into=_into(caller, event))
         made = uploads.begin(upload.name or "file", upload.read(), options, actor=caller.actor, send=send)
     except (FileRefused, ServiceError) as error:
         status = error.status if isinstance(error, ServiceError) else 400
@@ -99,7 +98,8 @@ def show(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
     """One import: what was understood, what is asked, what is wrong, and how far it is."""
     one = _find(import_id, caller)
     if has_key(request):
-        return JsonResponse(_state(one) | {"error": one.error, "preview": one.preview, "report": one.report})
+        preview = {name: value for name, value in one.preview.items() if name != "source"}
+        return JsonResponse(_state(one) | {"error": one.error, "preview": preview, "report": one.report})
     return _import_page(request, caller, one)
 
 
@@ -141,9 +141,8 @@ def answer(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse
     try:
         answers = answers_sent(request.POST, options.answers, one.preview.get("asked", []))
         event = event_sent(request.POST, options.event)
-        if event:
-            caller.rights.require(SCOPE, event)
-        options = msgspec.structs.replace(options, event=event, answers=answers, into=_into(caller))
+        caller.rights.require(SCOPE, event or None)
+        options = msgspec.structs.replace(options, event=event, answers=answers, into=_into(caller, event))
         uploads.answer(one, options, send=send)
     except FileRefused as error:
         return _import_page(request, caller, one, problem=str(error), sent=request.POST)
@@ -345,10 +344,9 @@ def _answers(request: HttpRequest) -> Answers:
         raise FileRefused(f"answers: {error}") from error
 
 
-def _into(caller: Caller) -> list[str] | None:
-    """The only events into which the caller may import; None: all."""
-    own = caller.rights.events(SCOPE)
-    return None if own is None else sorted(own)
+def _into(caller: Caller, event: str) -> list[str] | None:
+    """The only event into which a file of this caller goes; None: those that it names."""
+    return None if caller.rights.may(SCOPE, None) else [event]
 
 
 def _may_change(one: TicketImport, caller: Caller) -> bool:
@@ -357,10 +355,10 @@ def _may_change(one: TicketImport, caller: Caller) -> bool:
 
 
 def _handled(rows: QuerySet[TicketImport], caller: Caller) -> QuerySet[TicketImport]:
-    """The imports that the caller may read, answer, confirm and discard: its own, and those into events into
-    which it may import."""
+    """The imports that the caller may read, answer, confirm and discard: those into one event into which it
+    may import. A file of somebody for all events may hold rows of others."""
     own = caller.rights.events(SCOPE)
-    return rows if own is None else rows.filter(Q(actor=caller.actor) | Q(options__event__in=own))
+    return rows if own is None else rows.filter(options__into__0__in=sorted(own))
 
 
 def _find(import_id: int, caller: Caller) -> TicketImport:

@@ -103,6 +103,9 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         return _page(request, caller, event, row, given, problems)
     plain, lists_of_link = generate_api_key(), frozenset(given.lists) if given.some else own
     grant = Grant(frozenset({ADMIT}), frozenset({event}), lists_of_link, _products(caller, event))
+    if not caller.rights.includes(grant, event):
+        text = "This link would scan more than you may. Tick the lists that you may scan for."
+        return sentence_page(request, caller, text, 403)
     team = team_with(grant, f"Stewards of {event}"[:TEAM_NAME_LENGTH_MAX])
     store_api_key(plain, label=given.label, team=team, expires_at=ends, made_by=caller.actor, gate=given.gate)
     link = f"{request.build_absolute_uri(reverse('tickets:link'))}#{plain}"

@@ -34,7 +34,7 @@ from dtvn.machine.bodies import OperationBody
 from dtvn.machine.codes import code_digest, normalised
 from dtvn.machine.commands import code_of
 from dtvn.machine.fields import is_name
-from dtvn.machine.kinds import KIND_OF, OPERATIONS
+from dtvn.machine.kinds import KIND_OF, KINDS, OPERATIONS
 from dtvn.machine.lists import MAIN_SLUG, list_in
 from dtvn.machine.rows import EventRow, TicketRow
 from dtvn.machine.visits import visit_of
@@ -83,7 +83,9 @@ class PlatformAsking:
         request = self._at_own_gate(request_of(kind, body, header, self))
         require_scopes(self._call, kind, request.event)
         if isinstance(request.command, Admit | Consume | Force | Annul):
-            self._require_limits(request, CAPABILITY[kind])
+            supervised = "supervise" if getattr(request.command, "supervised", False) else ""
+            for right in filter(None, {CAPABILITY[kind], KINDS[kind].besides, supervised}):
+                self._require_limits(request, right)
         if isinstance(request.command, Annul) and request.command.supervised:
             require_scopes(self._call, "force", request.event)
         admits = isinstance(request.command, Admit | Consume | Force) and not code_of(request.command)

@@ -48,7 +48,7 @@ async def watcher_of(scope: dict[str, Any]) -> Watcher | None:
     caller = person or await _caller_of(scope)
     if caller is None:
         return Watcher()
-    return Watcher(caller.actor, None if settings.API_IS_OPEN else caller.rights.events())
+    return Watcher(caller.actor, None if settings.API_IS_OPEN else caller.on_pages().rights.events())
 
 
 async def may_watch(scope: dict[str, Any]) -> bool:

@@ -150,7 +150,8 @@ def for_pages(view: View | None = None, *, by_event: bool = False) -> Any:
         caller = caller_of_person(request)
         if caller is None:
             return JsonResponse({"error": "log in first"}, status=401)
-        if caller.is_steward or not (by_event or caller.rights.may(READ, None)):
+        caller = caller.on_pages()
+        if not (caller.rights.has(READ) if by_event else caller.rights.may(READ, None)):
             return JsonResponse({"error": "This needs a login for all events."}, status=403)
         try:
             response = view(request, caller, **named)

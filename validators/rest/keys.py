@@ -80,8 +80,24 @@ class Caller(msgspec.Struct, frozen=True):
     @property
     def is_steward(self) -> bool:
         """Whether it only scans, at some events: no page but the gate's is for it."""
-        scans = all(each.rights and each.rights <= SCANS for each in self.rights.grants)
-        return scans and self.rights.events() is not None
+        return bool(self.rights.grants) and not self.on_pages().rights.grants
+
+    def on_pages(self) -> Caller:
+        """The caller on all pages but the gate's: a grant that only scans at some events opens none of these,
+        but for events whose pages another grant opens."""
+        stewards = [each for each in self.rights.grants if _only_scans(each)]
+        others = tuple(each for each in self.rights.grants if not _only_scans(each))
+        opened = Rights(others).events()
+        within = (
+            msgspec.structs.replace(each, events=each.events if opened is None else each.events & opened)
+            for each in stewards
+            if each.events is not None
+        )
+        return msgspec.structs.replace(self, rights=Rights((*others, *(one for one in within if one.events))))
+
+
+def _only_scans(grant: Grant) -> bool:
+    return grant.events is not None and bool(grant.rights) and grant.rights <= SCANS
 
 
 ANYBODY = Caller("anybody", Rights((Grant(frozenset(teams.RIGHTS)),)))
