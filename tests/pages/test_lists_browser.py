@@ -99,12 +99,12 @@ def import_guests(page: Page, url: str, shop: Path) -> None:
     page.get_by_label("Into the event").fill("fest-2026")
     page.get_by_role("button", name="Read the file").click()
     page.get_by_label("Barcode", exact=False).check()
-    page.get_by_label("who may come in, and who has entered", exact=False).check()
-    page.get_by_label("valid – ", exact=False).select_option("may come in")
     for product in ("Day", "VIP"):
         box = page.get_by_label(product, exact=False)
         if box.count():
             box.first.check()
+    page.get_by_label("who may come in, and who has entered", exact=False).check()
+    page.get_by_label("valid – ", exact=False).select_option("may come in")
     page.get_by_role("button", name="Answer").click()
     page.get_by_role("button", name="Import 3 new tickets").click()
     expect(shown(page, "import-state")).to_have_text("Imported")
