@@ -274,6 +274,14 @@ def test_answers_of_one_event_decide_nothing_in_another(desk: Client, asked: Any
     assert {one["id"] for one in other.preview["asked"] if one["open"]} == {"event"}
 
 
+def test_a_column_in_which_all_may_come_in_is_answered_by_that(desk: Client, asked: Any) -> None:
+    file = b"Ticket ID,Barcode,Status\nA-1,code-1,valid\nA-2,code-2,valid\n"
+    one = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", file), event="gala")
+    says = {"column:status": "admits", "column:status:values": "in"}
+    one = sent(desk, asked, f"/{one.pk}/answers", **{"code": "Barcode", "new-event": "create"} | says)
+    assert [question["id"] for question in one.preview["asked"] if question["open"]] == []
+
+
 def test_answers_that_left_nothing_to_import_can_be_changed(desk: Client, asked: Any) -> None:
     one = sent(desk, asked, "", file=SimpleUploadedFile("guests.csv", NAMED))
     left = {"event.name": "Demo Night", "event.kept": "out", "event.slug": ""}

@@ -309,7 +309,7 @@ def _take_values(given: dict[str, Any], column: str, one: Mapping[str, Any], say
     inside = of[INSIDE]
     if of[OUT] == values:
         raise FileRefused(f"{one['column']}: none of its values lets a guest in. Choose those that do.")
-    if of[OUT] or len([*filter(None, of[IN])]) > 1:  # else it says who has entered, and no more
+    if of[OUT] or not inside or len([*filter(None, of[IN])]) > 1:  # else it says who has entered, and no more
         given["admits"][column] = of[IN] + inside
     if inside:
         given["entered"] = (given["entered"] or {}) | {column: inside}
