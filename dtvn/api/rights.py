@@ -11,7 +11,6 @@ import msgspec
 
 from dtvn.api.errors import ApiError
 from dtvn.machine import reasons
-from dtvn.protocol.genesis import CAPABILITIES
 
 READ = ""
 """The right to read, which every grant includes."""
@@ -80,27 +79,25 @@ class Rights(msgspec.Struct, frozen=True):
         """All rights that the caller has at `event`."""
         return frozenset[str]().union(*(each.rights for each in self.grants if each.covers(event)))
 
-    def lists(self, right: str, event: str) -> frozenset[str] | None:
-        """Slugs of the lists on which the caller may use `right` at `event`; None: all."""
-        limits = [each.lists for each in self.grants if each.covers(event, right)]
-        return None if not all(limits) else frozenset[str]().union(*limits)
+    def lists(self, right: str, event: str) -> frozenset[str]:
+        """Slugs of the only lists on which the caller may use a right that it has at `event`; none: all."""
+        return _together(each.lists for each in self._granting(right, event))
+
+    def products(self, right: str, event: str, slug: str = "") -> frozenset[str]:
+        """The only products for whose tickets the caller may do so, on the list `slug` ("": on any); none:
+        all."""
+        return _together(each.products for each in self._granting(right, event, slug))
 
     def takes(self, right: str, event: str, slug: str, product: str | None = None) -> bool:
         """Whether the caller may use `right` on the list `slug`, for a ticket of `product` (None: of any that
         one of its teams takes)."""
-        return any(
-            each.covers(event, right)
-            and (not each.lists or slug in each.lists)
-            and (product is None or not each.products or product in each.products)
-            for each in self.grants
-        )
+        granting = self._granting(right, event, slug)
+        return any(product is None or not each.products or product in each.products for each in granting)
 
-    def takes_all(self, right: str, event: str, slug: str) -> bool:
-        """Whether the caller may use `right` on the list `slug` for tickets of all products."""
-        return any(
-            each.covers(event, right) and not each.products and (not each.lists or slug in each.lists)
-            for each in self.grants
-        )
+    def _granting(self, right: str, event: str, slug: str = "") -> list[Grant]:
+        """The grants of `right` at `event`, on the list `slug`; "": on any."""
+        at = (each for each in self.grants if each.covers(event, right))
+        return [each for each in at if not slug or not each.lists or slug in each.lists]
 
     def includes(self, grant: Grant, event: str) -> bool:
         """Whether the caller may do all that `grant` allows at `event`, so that it may be given away."""
@@ -145,19 +142,22 @@ class Rights(msgspec.Struct, frozen=True):
     def require_list(self, right: str, event: str, slug: str) -> None:
         """Raise ApiError (403) if the caller may not scan for this list."""
         if not self.takes(right, event, slug):
-            named = ", ".join(sorted(self.lists(right, event) or ()))
+            named = ", ".join(sorted(self.lists(right, event)))
             text = f"This login scans only for {named}, not for the list {slug!r}."
             raise ApiError(403, reasons.NOT_PERMITTED, text)
 
     def require_product(self, right: str, event: str, slug: str, product: str) -> None:
         """Raise ApiError (403) if the caller may not let in tickets of this product on this list."""
         if not self.takes(right, event, slug, product):
-            taken = [each.products for each in self.grants if each.covers(event, right)]
-            named = ", ".join(sorted(frozenset[str]().union(*taken)))
+            named = ", ".join(sorted(self.products(right, event)))
             text = f"This login takes only tickets of {named}, not of {product or 'no product'}."
             raise ApiError(403, reasons.NOT_PERMITTED, text)
 
 
-ALL = Rights((Grant(frozenset(CAPABILITIES)),))
-"""Those of whoever may do everything."""
+def _together(limits: Iterable[frozenset[str]]) -> frozenset[str]:
+    """What grants with these limits allow together; none: no limit."""
+    every = list(limits)
+    return frozenset[str]().union(*every) if all(every) else frozenset()
+
+
 NONE = Rights()

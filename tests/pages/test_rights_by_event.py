@@ -255,7 +255,14 @@ def test_an_organiser_gives_away_only_what_is_his_or_hers(
     assert Team.objects.count() == before
 
 
-def test_a_team_that_may_more_is_not_joined_through_the_page(two: Api) -> None:
+def test_who_may_not_scan_makes_teams_that_do_not_either(two: Api) -> None:
+    client = person("olga", "issue")
+    assert client.post(TEAMS, {"make": "", "name": "Shop", "rights": ["issue"]}).status_code == 302
+    assert client.post(TEAMS, {"make": "", "name": "Doors", "rights": ["gate"]}).status_code == 400
+    assert list(Team.objects.filter(name__in=("Shop", "Doors")).values_list("name", flat=True)) == ["Shop"]
+
+
+def test_a_team_that_may_do_more_is_not_joined_through_the_page(two: Api) -> None:
     client = person("olga", "issue")
     strong = teams.team_with(grant(ORGANISER, OWN), "strong")
     wide = Team.objects.get(name="organiser")

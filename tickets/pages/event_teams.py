@@ -17,9 +17,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
 from dtvn.api.errors import ApiError
-from dtvn.api.rights import Rights
-from dtvn.machine import CAPABILITY
-from dtvn.machine import reasons as codes
+from dtvn.machine import CAPABILITY, reasons
 from tickets.pages.access import sentence_page, with_scope
 from tickets.services import list_counts, lists
 from validators.dashboard.views import frame
@@ -31,7 +29,7 @@ from validators.services.api_keys import generate_api_key, revoke_api_key, store
 from validators.services.following import is_follower
 from validators.services.teams import PLATFORM_WIDE, RIGHTS, grant_of
 
-CHANGE = CAPABILITY["set_event"]
+CHANGE, ADMIT = CAPABILITY["set_event"], CAPABILITY["admit"]
 NAME_LENGTH_MAX = 100
 
 
@@ -113,15 +111,15 @@ def _shown(team: Team) -> dict[str, Any]:
 
 def _form(request: HttpRequest, caller: Caller, event: str) -> TeamForm:
     here = caller.rights.at(event)
-    own = caller.rights.lists(CAPABILITY["admit"], event)
+    own = caller.rights.lists(ADMIT, event)
     known = list_counts.lists_of(read.event_row(LEARNER_ALIAS, event))
-    offered = {slug: lists.name_of(known[slug], slug) for slug in known if own is None or slug in own}
+    offered = {slug: lists.name_of(known[slug], slug) for slug in known if slug in (own or known)}
     data = request.POST if "make" in request.POST else None
     return TeamForm(
         data,
         rights=[name for name in RIGHTS if name in here - PLATFORM_WIDE],
         offered=offered,
-        needs_lists=own is not None,
+        needs_lists=bool(own),
     )
 
 
@@ -136,7 +134,7 @@ def _change(request: HttpRequest, caller: Caller, event: str, form: TeamForm) ->
             events=[event],
             rights=sorted(form.cleaned_data["rights"]),
             lists=sorted(form.cleaned_data["lists"]),
-            products=sorted(_products(caller.rights, event)),
+            products=sorted(caller.rights.products(ADMIT, event)),
         )
         _require_own(caller, team, event)
         team.save()
@@ -191,12 +189,7 @@ def _make_key(request: HttpRequest, caller: Caller, event: str, team: Team) -> H
 def _require_own(caller: Caller, team: Team, event: str) -> None:
     """Raise ApiError (403) unless the caller may give away all that the team may."""
     if not caller.rights.includes(grant_of(team), event):
-        raise ApiError(403, codes.NOT_PERMITTED, "This team may more than you may at this event.")
-
-
-def _products(rights: Rights, event: str) -> frozenset[str]:
-    limits = [each.products for each in rights.grants if each.covers(event, CAPABILITY["admit"])]
-    return frozenset[str]().union(*limits) if limits and all(limits) else frozenset()
+        raise ApiError(403, reasons.NOT_PERMITTED, "This team may do more at this event than you may.")
 
 
 def _number(text: str) -> int:

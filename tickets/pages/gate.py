@@ -87,7 +87,7 @@ def _events(caller: Caller) -> list[dict[str, Any]]:
     nothing: dict[str, list[str]] = {}
     gates = patience.platform.read(gates_by_event, nothing)
     return [
-        _event(slug, rows.get(slug), caller.rights.lists(SCOPE, slug) or frozenset())
+        _event(slug, rows.get(slug), caller.rights.lists(SCOPE, slug))
         | {
             "gates": [caller.gate] if caller.gate else gates.get(slug, []),
             "force": caller.rights.at(slug) >= FORCES,

@@ -42,7 +42,7 @@ class Offers:
         rights, slug = self._caller.rights, self._list.slug
         if not rights.takes(CAPABILITY["admit"], self._slug, slug, row.product):
             return False
-        return rights.lists(CAPABILITY["admit"], self._slug) is None or self._takes(row)
+        return not rights.lists(CAPABILITY["admit"], self._slug) or self._takes(row)
 
     def row(self, row: TicketRow, holder: str, order: str) -> dict[str, Any]:
         """A ticket of a holder and an order, "" for none: `offered` says whether it may be let in, or out,

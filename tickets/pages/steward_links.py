@@ -74,7 +74,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     if not caller.rights.may(ADMIT, event) or is_follower():
         text = "Links for stewards are made by organisers who may scan themselves, never on a copy."
         return sentence_page(request, caller, text, 403)
-    own = caller.rights.lists(ADMIT, event) or frozenset()
+    own = caller.rights.lists(ADMIT, event)
     try:
         known = is_name(event) and event in read.list_events(LEARNER_ALIAS)
         row = read.event_row(LEARNER_ALIAS, event) if known else None
@@ -102,7 +102,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     if problems:
         return _page(request, caller, event, row, given, problems)
     plain, lists_of_link = generate_api_key(), frozenset(given.lists) if given.some else own
-    grant = Grant(frozenset({ADMIT}), frozenset({event}), lists_of_link, _products(caller, event))
+    grant = Grant(frozenset({ADMIT}), frozenset({event}), lists_of_link, caller.rights.products(ADMIT, event))
     if not caller.rights.includes(grant, event):
         text = "This link would scan more than you may. Tick the lists that you may scan for."
         return sentence_page(request, caller, text, 403)
@@ -127,12 +127,6 @@ def default_end(row: EventRow | None, zone: tzinfo) -> datetime:
     doors = row.doors // MICROSECONDS if row is not None else 0
     day = datetime.fromtimestamp(max(doors, timezone.now().timestamp()), UTC).astimezone(zone).date()
     return datetime.combine(day + timedelta(days=1), DAY_ENDS, zone)
-
-
-def _products(caller: Caller, event: str) -> frozenset[str]:
-    """Those of which this caller may give tickets away; none: all."""
-    limits = [each.products for each in caller.rights.grants if each.covers(event, ADMIT)]
-    return frozenset[str]().union(*limits) if all(limits) else frozenset()
 
 
 def _offered(row: EventRow | None, own: frozenset[str]) -> dict[str, str]:
@@ -189,7 +183,7 @@ def _page(
     request: HttpRequest, caller: Caller, event: str, row: EventRow | None, form: Form, problems: Problems
 ) -> HttpResponse:
     zone, now, names = event_zones.zone_of(row), timezone.now(), callers(caller.rights.events())
-    own = caller.rights.lists(ADMIT, event) or frozenset()
+    own = caller.rights.lists(ADMIT, event)
     found = list(_links(event)[:LISTED_MAX])
 
     def shown(at: datetime | None) -> str:

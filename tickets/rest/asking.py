@@ -139,7 +139,7 @@ class PlatformAsking:
         rights, event = self._call.rights, request.event
         slug = getattr(request.command, "list", "") or MAIN_SLUG
         rights.require_list(right, event, slug)
-        if rights.takes_all(right, event, slug):
+        if not rights.products(right, event, slug):
             return
         row = self._found(request)
         if row is None:

@@ -100,7 +100,7 @@ def gate_address(caller: Caller) -> str:
     event = caller.rights.only_event
     place = {"event": event} if event else {}
     lists = caller.rights.lists("gate", event)
-    if event and lists is not None and len(lists) == 1:
+    if event and len(lists) == 1:
         (place["list"],) = lists
     return f"{reverse('tickets:gate')}?{urlencode(place)}"
 

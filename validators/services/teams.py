@@ -111,15 +111,10 @@ def within(team: Team, events: frozenset[str] | None) -> bool:
 
 
 class TeamBackend(BaseBackend):
-    """Which lists of the admin a user's teams open; rows are limited by `rows_of` where the admin shows
-    them."""
+    """Which lists of the admin a user's teams open; `keys.rows_seen` limits the rows."""
 
-    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
-        """See Django."""
-        return perm in self.get_all_permissions(user_obj)
-
-    def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
-        """See Django, whose backends keep it on the user, too."""
+    def get_user_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
+        """See Django, whose own backend keeps them on the user, too."""
         if not isinstance(user_obj, User):
             return set()
         known: set[str] | None = getattr(user_obj, "_team_permissions", None)
