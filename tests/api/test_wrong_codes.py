@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import KEY, Api, read
+from tests.support.clock import SetClock
 from tests.team_keys import store_key
 from validators.models import PlatformAction
 from validators.services import wrong_codes
@@ -21,24 +22,15 @@ def every_code_is_explained() -> None:
     """Not here: this room is about the bound."""
 
 
-class Clock:
-    """Unix time that tests move; it begins with a minute."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_040.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> SetClock:
+    """It begins with a minute."""
+    return SetClock(wall=1_700_000_040 * 10**9)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def counted(clock: Clock) -> WrongCodes:
-    return WrongCodes(clock)
+def counted(clock: SetClock) -> WrongCodes:
+    return WrongCodes(clock.unix)
 
 
 def miss(counted: WrongCodes, actor: str, times: int) -> None:
@@ -54,9 +46,9 @@ def test_misses_above_the_limit_are_answered_one_a_second(counted: WrongCodes) -
     assert counted.late("key:2") == 0.0, "others' misses are answered at once"
 
 
-def test_the_next_minute_begins_anew(counted: WrongCodes, clock: Clock) -> None:
+def test_the_next_minute_begins_anew(counted: WrongCodes, clock: SetClock) -> None:
     miss(counted, "key:1", MISSES_MAX + 1)
-    clock.now += 60.0
+    clock.forward(60.0)
     assert counted.late("key:1") == 0.0
     assert counted.told() == []
 
@@ -76,18 +68,18 @@ def test_a_flood_of_misses_is_audited_once(counted: WrongCodes) -> None:
     assert (row.action, row.outcome) == ("wrong codes", "answered late")
 
 
-def test_a_caller_gets_few_hints_a_second(counted: WrongCodes, clock: Clock) -> None:
+def test_a_caller_gets_few_hints_a_second(counted: WrongCodes, clock: SetClock) -> None:
     assert sum(counted.allows_hint("key:1") for _ in range(50)) == HINTS_MAX
     assert counted.allows_hint("key:2")
-    clock.now += 1.0
+    clock.forward(1.0)
     assert counted.allows_hint("key:1")
 
 
 @pytest.fixture
 def own_count(monkeypatch: pytest.MonkeyPatch) -> WrongCodes:
     """The process's count, empty, in a minute that does not end."""
-    clock = Clock()
-    monkeypatch.setattr(wrong_codes.wrong_codes, "_clock", clock)
+    clock = SetClock(wall=1_700_000_040 * 10**9)
+    monkeypatch.setattr(wrong_codes.wrong_codes, "_clock", clock.unix)
     wrong_codes.wrong_codes._callers.clear()
     return wrong_codes.wrong_codes
 
